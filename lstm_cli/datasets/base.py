@@ -1,0 +1,51 @@
+"""What a data set is: labelled splits, class names and a fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["text", "image"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Inputs and their labels, in a fixed order.
+
+    Attributes:
+        inputs: Texts, or images as `<uint8>[num, rows, columns]`.
+        labels: Class ids, `<int32>[num]`.
+    """
+
+    inputs: Sequence[str] | NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named data set.
+
+    Attributes:
+        name: What runs are filed under: `imdb`, `reviews`, `tfds-ag_news_subset`.
+        source: Where it came from, for people: a path, `TFDS imdb_reviews/plain_text 1.0.0`.
+        kind: What an input is.
+        labels: Class names; the index is the class id.
+        splits: `train`, `validation` and/or `test`, as asked for.
+        fingerprint: SHA-256 (hex) of what the splits were made from and how; equal means equal data.
+        notes: What was noticed while reading and a person should know (rows skipped, bytes replaced).
+    """
+
+    name: str
+    source: str
+    kind: Kind
+    labels: tuple[str, ...]
+    splits: Mapping[str, Split]
+    fingerprint: str
+    notes: tuple[str, ...] = field(default=())
