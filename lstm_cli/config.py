@@ -1,0 +1,397 @@
+"""The experiment, as validated data: presets, files, `--set` overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from lstm_cli.errors import ExitCode, LstmError, nearest
+
+Share = Annotated[float, Meta(ge=0, lt=1)]
+Count = Annotated[int, Meta(ge=1)]
+Pooling = Literal["last", "max", "mean", "max_mean"]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Settings that belong together; unknown keys are refused."""
+
+
+class DataSettings(_Section, frozen=True):
+    """What to learn from, and how it is split."""
+
+    name: Annotated[str, Meta(description="demo, digits, imdb, mnist, tfds:NAME or a path")]
+    text_column: Annotated[
+        str | None, Meta(description="column of the text; found if not said")
+    ] = None
+    label_column: Annotated[
+        str | None, Meta(description="column of the label; found if not said")
+    ] = None
+    test: Annotated[str | None, Meta(description="file or folder with the test split")] = None
+    validation: Annotated[float, Meta(gt=0, lt=0.5, description="share cut from train")] = 0.1
+    test_fraction: Annotated[
+        float, Meta(gt=0, lt=1, description="share cut off where there is no test split")
+    ] = 0.2
+    limit: Annotated[Count | None, Meta(description="at most this many examples a split")] = None
+    train_size: Annotated[Count, Meta(description="examples to generate (demo)")] = 6000
+    test_size: Annotated[Count, Meta(description="examples to generate (demo)")] = 1000
+
+
+class TextSettings(_Section, frozen=True):
+    """How a text becomes token ids."""
+
+    # Pair ids are computed in int32 inside the network, and corpora stored as uint16.
+    vocab_size: Annotated[int, Meta(ge=3, le=65_536, description="distinct tokens kept")] = 20_000
+    min_count: Annotated[Count, Meta(description="rarer tokens become [UNK]")] = 2
+    max_tokens: Annotated[
+        int, Meta(ge=1, le=100_000, description="longer texts keep head and tail")
+    ] = 400
+
+
+class EmbeddingSettings(_Section, frozen=True):
+    """How token ids become vectors."""
+
+    dim: Annotated[Count, Meta(description="width of a word vector")] = 128
+    pair_buckets: Annotated[
+        int,
+        Meta(
+            ge=0, le=4_000_000, description="rows for hashed (previous word, word) pairs; 0: none"
+        ),
+    ] = 0
+    pair_dim: Annotated[Count, Meta(description="width of a pair vector")] = 32
+    dropout: Annotated[Share, Meta(description="whole channels dropped")] = 0.3
+    word_dropout: Annotated[Share, Meta(description="words replaced by [UNK] in training")] = 0.0
+
+
+class ImageSettings(_Section, frozen=True):
+    """How an image becomes a sequence of rows."""
+
+    shift: Annotated[
+        int, Meta(ge=0, le=8, description="random shift in training, pixels each way")
+    ] = 0
+
+
+class ModelSettings(_Section, frozen=True):
+    """The recurrent network."""
+
+    units: Annotated[Count, Meta(description="hidden units of each LSTM layer and direction")] = 64
+    layers: Annotated[int, Meta(ge=1, le=8, description="stacked LSTM layers")] = 1
+    bidirectional: Annotated[bool, Meta(description="read in both directions")] = True
+    pooling: Annotated[
+        Pooling, Meta(description="how the outputs of all steps become one vector")
+    ] = "max_mean"
+    dropout: Annotated[Share, Meta(description="on the pooled vector")] = 0.3
+
+
+class TrainSettings(_Section, frozen=True):
+    """How the weights are found."""
+
+    epochs: Count = 5
+    batch_size: Count = 64
+    learning_rate: Annotated[float, Meta(gt=0, le=1, description="peak, after warm-up (Adam)")] = (
+        2e-3
+    )
+    warmup: Annotated[Share, Meta(description="share of all steps")] = 0.1
+    decay: Annotated[
+        Literal["none", "linear", "cosine"], Meta(description="from the peak towards zero")
+    ] = "cosine"
+    weight_decay: Annotated[float, Meta(ge=0, lt=1, description="decoupled (AdamW); 0: off")] = 0.0
+    clip_norm: Annotated[float, Meta(ge=0, description="global gradient norm; 0: off")] = 1.0
+    label_smoothing: Share = 0.0
+    patience: Annotated[
+        int, Meta(ge=0, description="epochs without a better validation loss; 0: never stop early")
+    ] = 2
+    class_weights: Annotated[
+        Literal["none", "balanced"], Meta(description="weigh classes by inverse frequency")
+    ] = "none"
+    averaging: Annotated[
+        Share, Meta(description="momentum of the moving average of weights; 0: off")
+    ] = 0.0
+    deterministic: Annotated[bool, Meta(description="the same bits on the same machine")] = True
+
+
+class Config(_Section, frozen=True):
+    """One experiment, complete: enough to run it again."""
+
+    data: DataSettings
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    text: TextSettings | None = None
+    embedding: EmbeddingSettings | None = None
+    image: ImageSettings | None = None
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+
+    @property
+    def kind(self) -> Literal["text", "image"]:
+        """What the network reads."""
+        return "image" if self.image is not None else "text"
+
+
+def presets_dir() -> Path:
+    """Return the folder of presets: inside the wheel, or at the root of a checkout."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def preset_names() -> list[str]:
+    """List the presets by name, sorted."""
+    return sorted(path.stem for path in presets_dir().glob("*.yaml"))
+
+
+def preset_text(name: str) -> str:
+    """Return a preset's YAML as written, comments included.
+
+    Raises:
+        LstmError: There is no such preset; the nearest names are offered.
+    """
+    if name not in preset_names():
+        raise LstmError(
+            f"There is no preset '{name}'.", nearest(name, preset_names()), ExitCode.USAGE
+        )
+    return (presets_dir() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read a preset, with settings changed by dotted key."""
+    return from_dict(_parse_yaml(preset_text(name), f"preset {name}"), overrides, f"preset {name}")
+
+
+def load_file(path: Path, base: Mapping[str, Any], overrides: Mapping[str, Any]) -> Config:
+    """Read settings from a YAML file over a base (a preset's), with overrides over both.
+
+    Args:
+        path: The file; it may name only what it changes.
+        base: What holds where the file is silent, as nested mappings.
+        overrides: Dotted keys and values, as from `--set`.
+
+    Raises:
+        LstmError: The file is missing, is no YAML, or holds an unknown key or a bad value.
+    """
+    return from_dict(_merge(base, read_settings(path)), overrides, str(path))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings as nested mappings, unvalidated.
+
+    Raises:
+        LstmError: The file cannot be read, is not YAML, or is no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise LstmError(
+            f"There is no settings file {path}.",
+            "See 'lstm config show imdb' for one to start from.",
+            ExitCode.USAGE,
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LstmError(f"Cannot read the settings file {path}: {error}.") from error
+    return _parse_yaml(text, str(path))
+
+
+def preset_dict(name: str) -> dict[str, Any]:
+    """Return a preset as nested mappings."""
+    return _parse_yaml(preset_text(name), f"preset {name}")
+
+
+def from_dict(
+    settings: Mapping[str, Any], overrides: Mapping[str, Any] | None = None, where: str = "settings"
+) -> Config:
+    """Validate nested mappings into a Config.
+
+    Args:
+        settings: Sections and their settings.
+        overrides: Dotted keys (`model.units`) and values laid over them.
+        where: What to name in errors: a path, `preset imdb`.
+
+    Raises:
+        LstmError: An unknown key (the nearest is offered) or a value out of range (exit code 2).
+    """
+    nested: dict[str, Any] = _merge(settings, {})
+    for key, value in (overrides or {}).items():
+        _check_key(key)
+        nested = _merge(nested, _nest(key, value))
+    _check_keys(Config, nested, "", where)
+    try:
+        config = msgspec.convert(nested, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise LstmError(
+            _explain(error, nested, where), _range_hint(error), ExitCode.USAGE
+        ) from None
+    _check_sections(config, where)
+    return config
+
+
+def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
+    """Parse `--set` arguments: `model.units=64` -> `{"model.units": 64}`.
+
+    Raises:
+        LstmError: An argument has no `=`, or its value is no YAML scalar.
+    """
+    overrides: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise LstmError(
+                f"--set expects KEY=VALUE, found '{assignment}'.",
+                "For example: --set model.units=64",
+                ExitCode.USAGE,
+            )
+        try:
+            overrides[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise LstmError(
+                f"--set {key.strip()}: '{value}' is not a YAML value.",
+                "Quote it, for example: --set 'data.text_column=\"a: b\"'",
+                ExitCode.USAGE,
+            ) from None
+    return overrides
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """Return the settings as nested plain mappings, sections that do not apply left out."""
+    nested: dict[str, Any] = msgspec.to_builtins(config)
+    return {key: value for key, value in nested.items() if value is not None}
+
+
+def to_yaml(config: Config) -> str:
+    """Return every setting as YAML; `from_yaml` reads it back to an equal Config."""
+    return str(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
+
+
+def from_yaml(text: str, where: str) -> Config:
+    """Read what `to_yaml` wrote.
+
+    Raises:
+        LstmError: The text is no valid configuration.
+    """
+    return from_dict(_parse_yaml(text, where), None, where)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a settings file, for editors."""
+    return msgspec.json.schema(Config)
+
+
+def _parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """Parse YAML whose top level must be a mapping."""
+    try:
+        parsed = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not readable as YAML"
+        raise LstmError(f"{where}{line}: {problem}.", "", ExitCode.USAGE) from None
+    except (RecursionError, ValueError) as error:
+        raise LstmError(f"{where} is not readable as YAML: {error}.", "", ExitCode.USAGE) from None
+    if parsed is None:
+        return {}
+    if not isinstance(parsed, dict):
+        raise LstmError(
+            f"{where}: expected sections such as 'model:', found {type(parsed).__name__}.",
+            "See 'lstm config show imdb'.",
+            ExitCode.USAGE,
+        )
+    return parsed
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay nested mappings over others; neither is changed."""
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = _merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _nest(dotted: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 (YAML values are of any type)
+    for part in reversed(dotted.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _fields(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
+    """Map a section's keys to the section below each, or None for a plain setting."""
+    hints = get_type_hints(struct)
+    below: dict[str, type[msgspec.Struct] | None] = {}
+    for name in struct.__struct_fields__:
+        kinds = (hints[name], *get_args(hints[name]))
+        below[name] = next(
+            (k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)), None
+        )
+    return below
+
+
+def all_keys() -> list[str]:
+    """List every dotted key a configuration may have."""
+    keys = []
+    for name, section in _fields(Config).items():
+        keys += [name] if section is None else [f"{name}.{k}" for k in section.__struct_fields__]
+    return keys
+
+
+def _check_key(dotted: str) -> None:
+    """Refuse a `--set` key that does not exist."""
+    if dotted not in all_keys():
+        raise LstmError(
+            f"There is no setting '{dotted}'.", nearest(dotted, all_keys()), ExitCode.USAGE
+        )
+
+
+def _check_keys(
+    struct: type[msgspec.Struct], settings: Mapping[Any, Any], prefix: str, where: str
+) -> None:
+    """Refuse unknown keys, naming the nearest known ones."""
+    known = _fields(struct)
+    for key, value in settings.items():
+        if key not in known:
+            raise LstmError(
+                f"{where}: there is no setting '{prefix}{key}'.",
+                nearest(f"{prefix}{key}", [f"{prefix}{k}" for k in known]),
+                ExitCode.USAGE,
+            )
+        section = known[key]
+        if section is not None and isinstance(value, Mapping):
+            _check_keys(section, value, f"{prefix}{key}.", where)
+
+
+def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], where: str) -> str:
+    """Turn msgspec's `Expected ... - at $.model.units` into a sentence with the value found."""
+    problem, _, path = str(error).partition(" - at `$")
+    key = path.rstrip("`").lstrip(".")
+    found: Any = nested
+    for part in filter(None, key.split(".")):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    problem = problem[:1].lower() + problem[1:]
+    return f"{where}: {key or 'top level'}: {problem.rstrip('.')}; found {found!r}."
+
+
+def _range_hint(error: msgspec.ValidationError) -> str:
+    return "See 'lstm config schema' for every setting, its type and its range."
+
+
+def _check_sections(config: Config, where: str) -> None:
+    """Hold that a text run has text settings and an image run has image settings, not both."""
+    if config.image is None:
+        missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
+        if missing:
+            raise LstmError(
+                f"{where}: a text classifier needs the section '{missing[0]}:'.",
+                "Start from 'lstm config show text'; for images give 'image:' instead.",
+                ExitCode.USAGE,
+            )
+        return
+    extra = [n for n in ("text", "embedding") if getattr(config, n) is not None]
+    if extra:
+        raise LstmError(
+            f"{where}: the section '{extra[0]}:' has no meaning for images, which have 'image:'.",
+            f"Leave out '{extra[0]}'.",
+            ExitCode.USAGE,
+        )
