@@ -1,0 +1,172 @@
+"""A corpus as token ids on disk (memory-mapped), cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli.errors import LstmError
+from lstm_cli.text import Encoding, Tokenizer
+
+_FORMAT = "1"
+_CHUNK = 2048
+_KEEP_BYTES = 4 << 30
+_ARRAYS = ("ids", "starts", "num_tokens", "num_unknown")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Encoded texts, one after the other.
+
+    Attributes:
+        ids: Token ids of all texts, `<uint16>[sum of lengths]`.
+        starts: Where each text begins, and the end, `<int64>[num + 1]`.
+        num_tokens: Tokens in each text before any cut, `<int32>[num]`.
+        num_unknown: Unknown tokens among those, `<int32>[num]`.
+    """
+
+    ids: NDArray[np.uint16]
+    starts: NDArray[np.int64]
+    num_tokens: NDArray[np.int32]
+    num_unknown: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.num_tokens)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint16]:
+        """Return the ids of one text, `<uint16>[time]`."""
+        return self.ids[self.starts[index] : self.starts[index + 1]]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each text as the network sees it, at least 1, `<int64>[num]`."""
+        return np.diff(self.starts)
+
+    @property
+    def coverage(self) -> float:
+        """Share of tokens that the vocabulary knows."""
+        total = int(self.num_tokens.sum())
+        return 1.0 - int(self.num_unknown.sum()) / total if total else 1.0
+
+    @property
+    def truncated(self) -> float:
+        """Share of texts whose middle was left out."""
+        return float(np.mean(self.num_tokens > self.lengths)) if len(self) else 0.0
+
+
+def cache_dir() -> Path:
+    """Return the folder of encoded corpora: `LSTM_CACHE_DIR`, else the user's cache."""
+    if given := os.environ.get("LSTM_CACHE_DIR"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm"
+
+
+def encode(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
+    """Encode texts in memory."""
+    return _join(tokenizer, texts)
+
+
+def encode_cached(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
+    """Encode texts once; later calls with equal texts and tokenizer map the arrays from disk.
+
+    An unusable cache folder costs the cache, never the result.
+
+    Args:
+        texts: What to encode.
+        tokenizer: With its vocabulary and greatest length.
+    """
+    folder = cache_dir() / "corpora" / _key(texts, tokenizer)
+    cached = _open(folder)
+    if cached is not None:
+        return cached
+    corpus = _join(tokenizer, texts)
+    try:
+        _store(corpus, folder)
+    except OSError:
+        return corpus
+    return _open(folder) or corpus
+
+
+def _key(texts: Sequence[str], tokenizer: Tokenizer) -> str:
+    """Return the SHA-256 of everything the ids depend on."""
+    digest = hashlib.sha256()
+    settings = [_FORMAT, tokenizer.max_tokens, tokenizer.to_json(), len(texts)]
+    digest.update(json.dumps(settings).encode())
+    for text in texts:
+        raw = text.encode("utf-8", "surrogatepass")
+        # The length keeps ["ab", "c"] and ["a", "bc"] apart.
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def _chunks(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[Encoding]]:
+    for start in range(0, len(texts), _CHUNK):
+        yield tokenizer.encode(texts[start : start + _CHUNK])
+
+
+def _join(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
+    if tokenizer.vocab_size > 1 << 16:
+        raise LstmError(
+            f"The vocabulary has {tokenizer.vocab_size} tokens; at most 65536 can be stored.",
+            "Lower text.vocab_size.",
+        )
+    ids, lengths, totals, unknown = [np.zeros(0, np.uint16)], [0], [], []
+    for chunk in _chunks(tokenizer, texts):
+        ids.append(np.concatenate([e.ids for e in chunk]).astype(np.uint16))
+        lengths += [len(e.ids) for e in chunk]
+        totals += [e.num_tokens for e in chunk]
+        unknown += [e.num_unknown for e in chunk]
+    return Corpus(
+        np.concatenate(ids),
+        np.cumsum(lengths, dtype=np.int64),
+        np.array(totals, np.int32),
+        np.array(unknown, np.int32),
+    )
+
+
+def _open(folder: Path) -> Corpus | None:
+    """Map a stored corpus, or None where there is none that fits together."""
+    try:
+        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
+        corpus = Corpus(*arrays)
+        whole = corpus.starts[-1] == len(corpus.ids) and len(corpus.starts) == len(corpus) + 1
+        # The newest use decides what `_prune` keeps.
+        os.utime(folder)
+    except (OSError, ValueError, IndexError, EOFError):
+        return None
+    return corpus if whole else None
+
+
+def _store(corpus: Corpus, folder: Path) -> None:
+    """Write a corpus beside its place and move it there whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _prune(folder.parent)
+    scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+    try:
+        for name in _ARRAYS:
+            np.save(scratch / f"{name}.npy", getattr(corpus, name))
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    except OSError:
+        # Another process stored the same corpus first, or the disk is full.
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _prune(folder: Path) -> None:
+    """Remove the corpora used longest ago where all together take over `_KEEP_BYTES`."""
+    entries = [(p, p.stat().st_mtime) for p in folder.iterdir() if p.is_dir()]
+    total = 0
+    for path, _ in sorted(entries, key=lambda entry: -entry[1]):
+        total += sum(f.stat().st_size for f in path.iterdir())
+        if total > _KEEP_BYTES:
+            shutil.rmtree(path, ignore_errors=True)
