@@ -1,0 +1,47 @@
+"""What holds for every test: no display, no user data touched, slow and real-data tests opt-in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before anything imports matplotlib: no display, and its font cache where it was before HOME moves.
+os.environ["MPLBACKEND"] = "Agg"
+_CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+os.environ.setdefault("MPLCONFIGDIR", str(Path(_CACHE) / "matplotlib"))
+
+
+@pytest.fixture(autouse=True)
+def _user_data_in_a_temporary_folder(tmp_path_factory, monkeypatch):
+    """Point every place a command may write to at a fresh folder, and forget the caller's shell."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / ".local" / "share"))
+    monkeypatch.setenv("LSTM_RUNS_DIR", str(home / "runs"))
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(home / "cache"))
+    for name in ("CI", "NO_COLOR", "FORCE_COLOR", "LSTM_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def pytest_runtest_setup(item):
+    """Skip slow tests unless asked for by -m, and real-data tests without the data."""
+    if item.get_closest_marker("slow") and "slow" not in item.config.getoption("markexpr"):
+        pytest.skip("takes minutes; run with -m slow")
+    marker = item.get_closest_marker("realdata")
+    if marker:
+        _skip_without(marker.args or ("imdb_reviews", "mnist"))
+
+
+def _skip_without(names):
+    """Skip when one of these data sets is not prepared: `@pytest.mark.realdata("mnist")`."""
+    root = os.environ.get("TFDS_DATA_DIR")
+    if not root:
+        pytest.skip("TFDS_DATA_DIR is not set")
+    missing = [name for name in names if not (Path(root) / name).is_dir()]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not prepared under TFDS_DATA_DIR")
