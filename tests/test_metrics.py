@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstm_cli import metrics
+from lstm_cli.errors import ExitCode, LstmError
+
+NAMES = ("neg", "pos")
+
+
+def binary(labels, positive):
+    positive = np.asarray(positive, np.float32)
+    return np.asarray(labels, np.int32), np.stack([1 - positive, positive], axis=1)
+
+
+def random_batch(num, num_classes, seed=0, temperature=0.5):
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(num_classes, size=num).astype(np.int32)
+    scores = generator.normal(size=(num, num_classes)) / temperature
+    scores[np.arange(num), labels] += 1.5
+    exp = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return labels, (exp / exp.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def names(num_classes):
+    return tuple(f"class {i}" for i in range(num_classes))
+
+
+def test_a_binary_report_agrees_with_a_hand_computation():
+    # Predicted 1,1,0,0,1 for truth 1,0,0,1,1: three of five right.
+    labels, probabilities = binary([1, 0, 0, 1, 1], [0.9, 0.8, 0.3, 0.4, 0.6])
+    report = metrics.compute(labels, probabilities, NAMES)
+    assert report.num_examples == 5
+    assert report.accuracy == pytest.approx(3 / 5)
+    assert report.accuracy_interval == metrics.wilson(3, 5)
+    assert report.loss == pytest.approx(-np.log([0.9, 0.2, 0.7, 0.4, 0.6]).mean(), rel=1e-6)
+    assert report.confusion == ((1, 1), (1, 2))
+    neg, pos = report.classes
+    assert (neg.precision, neg.recall, neg.support) == (0.5, 0.5, 2)
+    assert (pos.precision, pos.recall, pos.support) == pytest.approx((2 / 3, 2 / 3, 3))
+    assert report.f1 == pytest.approx((0.5 + 2 / 3) / 2)
+    # Of the 6 (pos, neg) pairs, .9 beats both, .4 and .6 beat one each: 4 of 6.
+    assert report.roc_auc == pytest.approx(4 / 6)
+    assert report.baseline_accuracy == pytest.approx(3 / 5)
+
+
+def test_rows_of_the_confusion_matrix_are_true_classes():
+    labels, probabilities = binary([0, 0, 0, 1], [0.9, 0.9, 0.1, 0.9])
+    assert metrics.compute(labels, probabilities, NAMES).confusion == ((1, 2), (0, 1))
+
+
+def test_the_wilson_interval_gives_published_values():
+    # Newcombe 1998, table I, method 3: 81/263, 15/148, 0/20, 1/29.
+    assert metrics.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert metrics.wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert metrics.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert metrics.wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+
+
+@given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_wilson_interval_holds_the_share_and_stays_in_bounds(case):
+    num_right, num = case
+    low, high = metrics.wilson(num_right, num)
+    assert 0.0 <= low <= num_right / num <= high <= 1.0
+    assert low < high
+
+
+def test_the_calibration_error_is_the_gap_weighted_by_count():
+    # Two bins: three predictions at .95 of which two right, one at .60 and right.
+    labels, probabilities = binary([1, 1, 0, 1], [0.95, 0.95, 0.95, 0.61])
+    report = metrics.compute(labels, probabilities, NAMES)
+    expected = (3 * abs(2 / 3 - 0.95) + 1 * abs(1 - 0.61)) / 4
+    assert report.calibration_error == pytest.approx(expected, abs=1e-6)
+    filled = [(i, b.count) for i, b in enumerate(report.bins) if b.count]
+    assert filled == [(9, 1), (14, 3)]
+    assert report.bins[9].low < 0.61 <= report.bins[9].high
+    assert report.bins[0].accuracy is None
+
+
+def test_probabilities_drawn_from_the_truth_are_calibrated():
+    generator = np.random.default_rng(0)
+    positive = generator.uniform(size=20_000)
+    labels = (generator.uniform(size=20_000) < positive).astype(np.int32)
+    good = metrics.compute(*binary(labels, positive), NAMES)
+    bad = metrics.compute(*binary(labels, (positive > 0.5) * 0.98 + 0.01), NAMES)
+    assert good.calibration_error < 0.02 < 0.2 < bad.calibration_error
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10])
+def test_every_example_is_in_one_bin_and_one_cell(num_classes):
+    report = metrics.compute(*random_batch(500, num_classes), names(num_classes))
+    assert sum(b.count for b in report.bins) == 500
+    assert sum(map(sum, report.confusion)) == 500
+    assert [sum(row) for row in report.confusion] == [c.support for c in report.classes]
+
+
+def test_multi_class_scores_agree_with_scikit_learn():
+    from sklearn.metrics import f1_score, log_loss, roc_auc_score
+
+    labels, probabilities = random_batch(400, 5)
+    report = metrics.compute(labels, probabilities, names(5))
+    predicted = probabilities.argmax(axis=1)
+    exact = probabilities.astype(np.float64)
+    exact /= exact.sum(axis=1, keepdims=True)
+    assert report.f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert report.loss == pytest.approx(log_loss(labels, exact), rel=1e-5)
+    area = roc_auc_score(labels, exact, multi_class="ovr")
+    assert report.roc_auc == pytest.approx(area, abs=1e-6)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_a_class_absent_from_the_split_leaves_no_area_and_says_why(num_classes):
+    labels, probabilities = random_batch(60, num_classes)
+    kept = labels != 1
+    report = metrics.compute(labels[kept], probabilities[kept], names(num_classes))
+    assert report.roc_auc is None
+    assert report.roc_auc_reason == "no example of 'class 1'"
+    assert report.classes[1].support == 0
+    assert len(report.confusion) == num_classes
+
+
+def test_macro_scores_leave_out_classes_neither_present_nor_predicted():
+    labels, probabilities = binary([1, 1], [0.9, 0.8])
+    wide = np.pad(probabilities, ((0, 0), (0, 3)))
+    report = metrics.compute(labels, wide, names(5))
+    assert (report.precision, report.recall, report.f1) == (1.0, 1.0, 1.0)
+
+
+def test_a_report_survives_json():
+    data = metrics.compute(*random_batch(50, 3), names(3)).to_dict()
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert data["confusion"][0] == list(data["confusion"][0])
+    assert data["bins"][14]["count"] >= 0
+    assert data["classes"][2]["name"] == "class 2"
+
+
+def test_certainty_in_the_wrong_class_costs_a_bounded_loss():
+    labels, probabilities = binary([0, 1], [1.0, 1.0])
+    loss, accuracy = metrics.cheap(labels, probabilities)
+    assert loss == pytest.approx(-math.log(1e-7) / 2)
+    assert accuracy == 0.5
+    perfect, _ = metrics.cheap(*binary([1, 1], [1.0, 1.0]))
+    assert str(perfect) == "0.0"
+
+
+def test_a_diverged_model_has_loss_nan_and_no_report():
+    labels, probabilities = binary([0, 1], [0.5, np.nan])
+    assert math.isnan(metrics.cheap(labels, probabilities)[0])
+    with pytest.raises(LstmError, match="1 of 2 predictions"):
+        metrics.compute(labels, probabilities, NAMES)
+
+
+def test_an_empty_split_is_refused():
+    with pytest.raises(LstmError, match="no example"):
+        metrics.compute(*binary([], []), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns"), [([0, 1, 2], 2), ([0, -1, 1], 2), ([0, 1], 2), ([0, 1, 0], 3)]
+)
+def test_arrays_that_do_not_fit_together_are_refused(labels, columns):
+    probabilities = np.full((3, columns), 1 / columns, np.float32)
+    with pytest.raises(ValueError, match="expected"):
+        metrics.compute(np.asarray(labels, np.int32), probabilities, NAMES)
+
+
+def test_the_most_wrong_come_first_and_the_right_never():
+    labels, probabilities = binary([0, 0, 1, 1, 0], [0.6, 0.99, 0.9, 0.1, 0.2])
+    assert metrics.most_wrong(labels, probabilities, 10).tolist() == [1, 3, 0]
+    assert metrics.most_wrong(labels, probabilities, 2).tolist() == [1, 3]
+    assert metrics.most_wrong(labels, probabilities, 0).tolist() == []
+
+
+def test_a_gate_not_met_says_what_was_required_and_reached():
+    results = {"accuracy": 0.8, "f1": 0.9, "roc_auc": None}
+    unmet = metrics.gate(results, ["accuracy=0.85", "f1=0.9", "roc_auc=0.5", "recall=0"])
+    assert unmet == [
+        metrics.Unmet("accuracy", 0.85, 0.8),
+        metrics.Unmet("roc_auc", 0.5, None),
+        metrics.Unmet("recall", 0.0, None),
+    ]
+
+
+def test_a_metric_that_is_nan_meets_no_gate():
+    assert len(metrics.gate({"f1": math.nan}, ["f1=0"])) == 1
+
+
+def test_gates_read_a_report():
+    report = metrics.compute(*random_batch(200, 3), names(3)).to_dict()
+    assert metrics.gate(report, [f"{name}=0" for name in metrics.GATED]) == []
+    assert len(metrics.gate(report, [f"{name}=1" for name in metrics.GATED])) == 5
+
+
+@pytest.mark.parametrize(
+    ("requirement", "message", "hint"),
+    [
+        ("accuracy", "METRIC=VALUE", "accuracy=0.85"),
+        ("acuracy=0.9", "'acuracy'", "'accuracy'"),
+        ("loss=0.3", "lower loss is better", "accuracy"),
+        ("calibration_error=0.1", "lower calibration_error is better", "accuracy"),
+        ("accuracy=85", "'85'", "accuracy=0.85"),
+        ("accuracy=85%", "'85%'", "accuracy=0.85"),
+        ("accuracy=-0.1", "'-0.1'", "shares of 1"),
+        ("accuracy=nan", "'nan'", "shares of 1"),
+        ("accuracy=", "''", "shares of 1"),
+        ("=0.5", "''", "accuracy"),
+    ],
+)
+def test_a_malformed_gate_is_a_usage_error_that_shows_the_way(requirement, message, hint):
+    with pytest.raises(LstmError) as caught:
+        metrics.parse_gates([requirement])
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+@given(st.sampled_from(metrics.GATED), st.floats(0, 1))
+def test_any_share_reads_back_exactly(name, value):
+    assert metrics.parse_gates([f" {name} = {value!r} "]) == [metrics.Gate(name, value)]
+
+
+@given(st.text())
+def test_any_text_is_a_gate_or_a_usage_error(text):
+    try:
+        (parsed,) = metrics.parse_gates([text])
+    except LstmError as error:
+        assert error.exit_code == ExitCode.USAGE
+        assert error.hint
+    else:
+        assert 0.0 <= parsed.required <= 1.0
