@@ -14,6 +14,9 @@ from lstm_cli.errors import ExitCode, LstmError
 
 PAD_ID = 0
 UNKNOWN_ID = 1
+# The pair (p, w) has id (p * PAIR_FACTOR + w) mod buckets. The factor is prime, and the sum
+# stays below 2**31 for ids below 65536, so int32 serves in Keras and in ONNX.
+PAIR_FACTOR = 32_749
 SPECIAL_TOKENS = ("[PAD]", "[UNK]")
 
 # One Chinese or Japanese character (Korean has spaces between words), or a word with its

@@ -1,0 +1,192 @@
+"""Keras builders: from validated settings to a compiled model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from lstm_cli.config import Config, EmbeddingSettings, ModelSettings, TrainSettings
+from lstm_cli.text import PAD_ID, PAIR_FACTOR, UNKNOWN_ID
+
+_LOWEST = -1e9
+
+
+class WordDropout(layers.Layer):  # type: ignore[misc]
+    """Replace words by `[UNK]` at random while training; padding stays.
+
+    Source: Iyyer et al. 2015, "Deep Unordered Composition", section 3 (there: left out).
+    """
+
+    def __init__(self, rate: float, seed: int) -> None:
+        super().__init__(name="word_dropout")
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, tokens: Any, training: bool = False) -> Any:  # noqa: ANN401 (backend tensors)
+        """Map `<int32>[batch, time]` to the same shape."""
+        if not training:
+            return tokens
+        draw = keras.random.uniform(ops.shape(tokens), seed=self.seed_generator)
+        dropped = ops.logical_and(draw < self.rate, tokens != PAD_ID)
+        return ops.where(dropped, ops.full_like(tokens, UNKNOWN_ID), tokens)
+
+
+class _Extent:
+    """Where each text of a padded batch ends.
+
+    Attributes:
+        valid: Which positions hold a token, `<bool>[batch, time]`.
+        lengths: How many do, `<int32>[batch, 1]`.
+        turned: For each position the one that stands there when the text is read backwards,
+            `<int32>[batch, time]`.
+    """
+
+    def __init__(self, tokens: Any) -> None:  # noqa: ANN401
+        self.valid = tokens != PAD_ID
+        self.lengths = ops.sum(ops.cast(self.valid, "int32"), axis=1, keepdims=True)
+        steps = ops.cumsum(ops.ones_like(tokens), axis=1) - 1
+        self.turned = ops.where(self.valid, self.lengths - 1 - steps, steps)
+
+
+def build(
+    config: Config, num_classes: int, vocab_size: int | None, shape: tuple[int, int] | None
+) -> Any:  # noqa: ANN401
+    """Build an uncompiled model.
+
+    A text model maps token ids `<int32>[batch, time]`, right-padded with 0, to probabilities;
+    an image model maps `<uint8>[batch, rows, columns]`. The output is `<float32>[batch, 1]`
+    (the probability of class 1) for two classes, else `<float32>[batch, num_classes]`.
+
+    No layer is masked: the backward direction reads each text reversed within its own length,
+    and pooling ignores padding. That is the same function, without a select in each step, and
+    cuDNN takes it as it is.
+
+    Args:
+        config: What to build.
+        num_classes: At least 2.
+        vocab_size: Of the tokenizer; None for images.
+        shape: Rows and columns of an image; None for texts.
+    """
+    if config.embedding is not None and vocab_size is not None:
+        inputs = keras.Input((None,), dtype="int32", name="tokens")
+        extent = _Extent(inputs)
+        x = _embed(inputs, config.embedding, vocab_size, config.seed)
+    else:
+        inputs = keras.Input(shape, dtype="uint8", name="images")
+        extent = None
+        x = ops.cast(inputs, "float32") / 255.0
+    pooled = _recurrent(x, extent, config.model, config.seed)
+    pooled = layers.Dropout(config.model.dropout, seed=config.seed + 2)(pooled)
+    two = num_classes == 2
+    head = layers.Dense(
+        1 if two else num_classes, activation="sigmoid" if two else "softmax", name="head"
+    )
+    return keras.Model(inputs, head(pooled), name=f"lstm_{config.kind}")
+
+
+def compile_model(model: Any, settings: TrainSettings, num_classes: int) -> None:  # noqa: ANN401
+    """Give a model its optimizer (AdamW, or Adam without decay) and its loss."""
+    options: dict[str, Any] = {"learning_rate": settings.learning_rate}
+    if settings.clip_norm:
+        options["global_clipnorm"] = settings.clip_norm
+    if settings.averaging:
+        options |= {"use_ema": True, "ema_momentum": settings.averaging}
+    if settings.weight_decay:
+        optimizer = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **options)
+    else:
+        optimizer = keras.optimizers.Adam(**options)
+    if num_classes == 2:
+        loss = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
+    else:
+        # Smoothing needs labels as one-hot rows; `targets` makes them.
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
+    model.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+
+
+def targets(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
+    """Return labels in the shape the loss wants: `[batch, 1]`, or one-hot `[batch, classes]`."""
+    if num_classes == 2:
+        return labels.astype(np.float32)[:, None]
+    return np.eye(num_classes, dtype=np.float32)[labels]
+
+
+def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:  # noqa: ANN401
+    """Return the trained arrays by layer and name: `lstm_0_forward/kernel`."""
+    return {
+        _name(variable): np.asarray(ops.convert_to_numpy(variable), np.float32)
+        for variable in model.trainable_variables
+    }
+
+
+def set_weights(model: Any, weights: dict[str, NDArray[np.float32]]) -> None:  # noqa: ANN401
+    """Assign arrays as `get_weights` names them.
+
+    Raises:
+        KeyError: An array is missing.
+        ValueError: A shape differs.
+    """
+    for variable in model.trainable_variables:
+        variable.assign(weights[_name(variable)])
+
+
+def _name(variable: Any) -> str:  # noqa: ANN401
+    return str(variable.path).replace("/lstm_cell/", "/")
+
+
+def _embed(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed: int) -> Any:  # noqa: ANN401
+    """Look words up, and hashed (previous word, word) pairs beside them."""
+    if settings.word_dropout:
+        tokens = WordDropout(settings.word_dropout, seed)(tokens)
+    x = layers.Embedding(vocab_size, settings.dim, name="embedding")(tokens)
+    if settings.pair_buckets:
+        before = ops.pad(tokens[:, :-1], ((0, 0), (1, 0)))
+        pairs = ops.mod(before * PAIR_FACTOR + tokens, settings.pair_buckets)
+        table = layers.Embedding(settings.pair_buckets, settings.pair_dim, name="pairs")
+        x = ops.concatenate([x, table(pairs)], axis=-1)
+    return layers.SpatialDropout1D(settings.dropout, seed=seed + 1)(x) if settings.dropout else x
+
+
+def _recurrent(x: Any, extent: _Extent | None, settings: ModelSettings, seed: int) -> Any:  # noqa: ANN401
+    """Stack the LSTM layers and pool the last one's outputs, `[batch, units or 2 * units]`."""
+    for index in range(settings.layers):
+        name = f"lstm_{index}"
+        forward = layers.LSTM(settings.units, return_sequences=True, name=f"{name}_forward")(x)
+        if not settings.bidirectional:
+            x, ends = forward, forward
+            continue
+        backward_layer = layers.LSTM(settings.units, return_sequences=True, name=f"{name}_backward")
+        reversed_ = backward_layer(_reverse(x, extent))
+        x = ops.concatenate([forward, _reverse(reversed_, extent)], axis=-1)
+        # Both directions end at the same position here: after their last word.
+        ends = ops.concatenate([forward, reversed_], axis=-1)
+    return _pool(x, ends, extent, settings.pooling)
+
+
+def _reverse(x: Any, extent: _Extent | None) -> Any:  # noqa: ANN401
+    """Turn each row of `[batch, time, dim]` round within its length; padding stays behind it."""
+    if extent is None:
+        return ops.flip(x, axis=1)
+    return ops.take_along_axis(x, extent.turned[:, :, None], axis=1)
+
+
+def _pool(x: Any, ends: Any, extent: _Extent | None, pooling: str) -> Any:  # noqa: ANN401
+    """Reduce `[batch, time, dim]` over the steps of each text."""
+    if pooling == "last":
+        if extent is None:
+            return ends[:, -1]
+        return ops.take_along_axis(ends, (extent.lengths - 1)[:, :, None], axis=1)[:, 0]
+    pooled = []
+    if pooling in ("max", "max_mean"):
+        kept = x if extent is None else ops.where(extent.valid[:, :, None], x, _LOWEST)
+        pooled.append(ops.max(kept, axis=1))
+    if pooling in ("mean", "max_mean"):
+        if extent is None:
+            pooled.append(ops.mean(x, axis=1))
+        else:
+            total = ops.sum(ops.where(extent.valid[:, :, None], x, 0.0), axis=1)
+            pooled.append(total / ops.cast(extent.lengths, "float32"))
+    return ops.concatenate(pooled, axis=-1) if len(pooled) > 1 else pooled[0]

@@ -1,0 +1,267 @@
+"""RunDir -> probabilities, without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli import run as runs
+from lstm_cli.batches import in_order, pad
+from lstm_cli.encoded import Corpus
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.run import RunDir
+from lstm_cli.text import Encoding, Tokenizer
+
+# Sorted by length within a window: enough texts for batches without padding, and no more
+# memory than a window takes, however long the file.
+_WINDOW_TEXTS = 2048
+_WINDOW_CHARACTERS = 8 << 20
+_BATCH_TEXTS = 16
+_BATCH_TOKENS = 8192
+_BATCH_IMAGES = 128
+GOLDEN_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of one input.
+
+    Attributes:
+        label: The class chosen.
+        probability: Of that class, 0 to 1.
+        probabilities: Of every class, in the order of the run's labels.
+        num_tokens: Tokens in the whole text; None for images.
+        truncated: Whether the text's middle was left out; None for images.
+        unknown: Share of tokens that training never saw; None for images.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+    num_tokens: int | None = None
+    truncated: bool | None = None
+    unknown: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON types, those that do not apply left out."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+class Predictor:
+    """A trained run, ready to answer.
+
+    Attributes:
+        run: Where it came from.
+        kind: `text` or `image`.
+        labels: Class names; the index is the class id.
+        shape: Rows and columns of an image; None for texts.
+        tokenizer: None for images.
+    """
+
+    def __init__(
+        self,
+        run: RunDir,
+        session: Any,
+        tokenizer: Tokenizer | None,
+        labels: tuple[str, ...],  # noqa: ANN401
+    ) -> None:
+        """Put the parts together; `load` reads them from a run."""
+        self.run = run
+        self.labels = labels
+        self.tokenizer = tokenizer
+        self._session = session
+        self.kind = "image" if tokenizer is None else "text"
+        shape = session.get_inputs()[0].shape
+        self.shape: tuple[int, int] | None = None if tokenizer else (shape[1], shape[2])
+
+    @classmethod
+    def load(cls, run: RunDir) -> Predictor:
+        """Verify and open a run, and check that it still says what it said when it was saved.
+
+        Raises:
+            LstmError: A file is missing or changed, or the network answers its golden inputs
+                with other probabilities than at the end of training (exit code 5).
+        """
+        needed = [runs.CONFIG, runs.LABELS, runs.MODEL, runs.GOLDEN]
+        config_is_text = run.file(runs.TOKENIZER).exists()
+        run.verify([*needed, runs.TOKENIZER] if config_is_text else needed)
+        tokenizer = None
+        if config_is_text:
+            settings = run.config().text
+            if settings is None:
+                raise run.damaged("config.yaml is of an image run, tokenizer.json of a text run")
+            tokenizer = Tokenizer.from_json(run.read_text(runs.TOKENIZER), settings.max_tokens)
+        predictor = cls(run, open_session(run.file(runs.MODEL)), tokenizer, run.labels())
+        predictor._replay_golden()
+        return predictor
+
+    def predict(
+        self, inputs: str | Sequence[str] | NDArray[np.uint8], threshold: float | None = None
+    ) -> list[Prediction]:
+        """Classify texts, or images `<uint8>[num, rows, columns]`.
+
+        Args:
+            inputs: One text, several texts, or images, as the run's kind wants.
+            threshold: For two classes, the probability from which the second is chosen; 0.5
+                where not given. For more classes there is none.
+
+        Raises:
+            LstmError: The inputs are of the other kind, or the threshold does not apply.
+        """
+        if isinstance(inputs, np.ndarray):
+            probabilities = self.probabilities(inputs)
+            return [self._prediction(row, None, threshold) for row in probabilities]
+        return list(self.stream([inputs] if isinstance(inputs, str) else inputs, threshold))
+
+    def stream(self, texts: Iterable[str], threshold: float | None = None) -> Iterator[Prediction]:
+        """Classify texts one after the other, in order, with memory for a window of them only.
+
+        Raises:
+            LstmError: This is an image run, or the threshold does not apply.
+        """
+        self._check_threshold(threshold)
+        if self.tokenizer is None:
+            raise LstmError(
+                f"Run {self.run.name} reads images, not texts.",
+                "Give image files, or name a text run with --run.",
+                ExitCode.USAGE,
+            )
+        for window in _windows(texts):
+            encodings = self.tokenizer.encode(window)
+            probabilities = self.run_texts([e.ids for e in encodings])
+            for row, encoding in zip(probabilities, encodings, strict=True):
+                yield self._prediction(row, encoding, threshold)
+
+    def probabilities(self, inputs: Corpus | NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute `<float32>[num, classes]` for an encoded corpus or for images, in order."""
+        if isinstance(inputs, Corpus):
+            return self.run_texts(inputs)
+        if self.kind == "text":
+            raise LstmError(
+                f"Run {self.run.name} reads texts, not images.",
+                "Name an image run with --run.",
+                ExitCode.USAGE,
+            )
+        starts = range(0, len(inputs), _BATCH_IMAGES)
+        batches = [np.arange(i, min(i + _BATCH_IMAGES, len(inputs))) for i in starts]
+        return self._map(batches, lambda indices: {"images": inputs[indices]}, len(inputs))
+
+    def run_texts(self, ids: Corpus | Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+        """Compute `<float32>[num, classes]` for token ids, in order, few of them padded."""
+        lengths = np.array([len(ids[i]) for i in range(len(ids))], np.int64)
+
+        def feed(indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+            return {"tokens": pad(ids, indices), "lengths": lengths[indices].astype(np.int32)}
+
+        return self._map(in_order(lengths, _BATCH_TEXTS, _BATCH_TOKENS), feed, len(ids))
+
+    def _map(self, batches: list[NDArray[np.int64]], feed: Any, num: int) -> NDArray[np.float32]:  # noqa: ANN401
+        """Run batches on all cores, one thread a batch: faster than threads within a batch."""
+        result = np.zeros((num, len(self.labels)), np.float32)
+
+        def one(indices: NDArray[np.int64]) -> None:
+            result[indices] = self._session.run(None, feed(indices))[0]
+
+        if len(batches) == 1:
+            one(batches[0])
+        else:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                # The longest first, so that no core is left with one at the end.
+                list(pool.map(one, reversed(batches)))
+        return result
+
+    def _prediction(
+        self, row: NDArray[np.float32], encoding: Encoding | None, threshold: float | None
+    ) -> Prediction:
+        self._check_threshold(threshold)
+        chosen = int(row[1] >= threshold) if threshold is not None else int(row.argmax())
+        told = {label: float(p) for label, p in zip(self.labels, row, strict=True)}
+        label = self.labels[chosen]
+        if encoding is None:
+            return Prediction(label, told[label], told)
+        return Prediction(
+            label, told[label], told, encoding.num_tokens, encoding.truncated, encoding.unknown
+        )
+
+    def _check_threshold(self, threshold: float | None) -> None:
+        if threshold is None:
+            return
+        if len(self.labels) != 2:
+            raise LstmError(
+                f"A threshold needs two classes; run {self.run.name} has {len(self.labels)}.",
+                "Leave out --threshold; --top-k shows how close the next classes are.",
+                ExitCode.USAGE,
+            )
+        if not 0 <= threshold <= 1:
+            raise LstmError(
+                f"--threshold expects a number from 0 to 1, found {threshold}.", "", ExitCode.USAGE
+            )
+
+    def _replay_golden(self) -> None:
+        """Hold the network to what it answered when it was saved."""
+        golden = self.run.read_json(runs.GOLDEN)
+        try:
+            inputs, expected = golden["inputs"], np.array(golden["probabilities"], np.float32)
+            if self.tokenizer is None:
+                found = self.probabilities(np.array(inputs, np.uint8))
+            else:
+                found = self.run_texts([e.ids for e in self.tokenizer.encode(inputs)])
+            worst = float(np.abs(found - expected).max())
+        except (KeyError, TypeError, ValueError) as error:
+            raise self.run.damaged(f"golden.json does not fit the model ({error})") from None
+        if not worst <= GOLDEN_TOLERANCE:
+            raise self.run.damaged(
+                f"the model answers its golden inputs differently, by up to {worst:.2g}"
+            )
+
+
+def load(run: str | Path | RunDir, runs_dir: Path | None = None) -> Predictor:
+    """Open a run for prediction.
+
+    Args:
+        run: A path, `<dataset>/<name>`, a name, or a data set, whose newest run is taken.
+        runs_dir: Folder of all runs; else `LSTM_RUNS_DIR`, else `./runs`.
+
+    Raises:
+        LstmError: There is no such run, or it cannot be trusted.
+
+    Example:
+        >>> lstm_cli.load("imdb").predict("A triumph.")[0].label
+        'pos'
+    """
+    if not isinstance(run, RunDir):
+        run = runs.find(runs.runs_root(runs_dir), str(run))
+    return Predictor.load(run)
+
+
+def open_session(model: Path | bytes) -> Any:  # noqa: ANN401 (untyped library)
+    """Open an ONNX graph on the CPU, one thread a call."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Cut a stream into lists bounded in texts and in characters."""
+    window: list[str] = []
+    size = 0
+    for text in texts:
+        window.append(text)
+        size += len(text)
+        if len(window) >= _WINDOW_TEXTS or size >= _WINDOW_CHARACTERS:
+            yield window
+            window, size = [], 0
+    if window:
+        yield window

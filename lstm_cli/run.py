@@ -1,0 +1,338 @@
+"""RunDir: layout, atomic writes, manifest, finding the latest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from lstm_cli.config import Config, from_yaml
+from lstm_cli.errors import ExitCode, LstmError, nearest
+
+CONFIG = "config.yaml"
+RUN = "run.json"
+TOKENIZER = "tokenizer.json"
+LABELS = "labels.json"
+WEIGHTS = "weights.safetensors"
+MODEL = "model.onnx"
+GOLDEN = "golden.json"
+HISTORY = "history.jsonl"
+METRICS = "metrics.json"
+CARD = "README.md"
+PLOTS = "plots"
+REPORTS = "reports"
+CHECKPOINTS = "checkpoints"
+MANIFEST = "manifest.json"
+
+_MAX_JSON_BYTES = 64 << 20
+
+Status = Literal["running", "finished", "failed", "interrupted", "broken"]
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A folder `runs/<dataset>/<name>` that `train` writes and every other command reads."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What `--run` takes: `<dataset>/<name>`."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def status(self) -> Status:
+        """How the run stands; `finished` only where the manifest, written last, is there."""
+        try:
+            told = json.loads((self.path / RUN).read_text(encoding="utf-8")).get("status")
+        except (OSError, ValueError, AttributeError):
+            return "broken"
+        if told == "finished":
+            return "finished" if (self.path / MANIFEST).is_file() else "broken"
+        return told if told in ("running", "failed", "interrupted") else "broken"
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the run's files."""
+        return self.path / name
+
+    def read_json(self, name: str) -> Any:  # noqa: ANN401 (JSON is of any type)
+        """Parse one of the run's JSON files.
+
+        Raises:
+            LstmError: It is missing, too large or no JSON (exit code 5).
+        """
+        return json.loads(self.read_text(name))
+
+    def read_text(self, name: str) -> str:
+        """Read one of the run's text files.
+
+        Raises:
+            LstmError: It is missing, too large or no UTF-8 (exit code 5).
+        """
+        path = self.path / name
+        try:
+            if path.stat().st_size > _MAX_JSON_BYTES:
+                raise self.damaged(f"{name} is larger than {_MAX_JSON_BYTES >> 20} MiB")
+            return path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise self.damaged(f"{name} cannot be read ({error})") from None
+
+    def config(self) -> Config:
+        """Read the run's settings."""
+        return from_yaml(self.read_text(CONFIG), str(self.path / CONFIG))
+
+    def labels(self) -> tuple[str, ...]:
+        """Read the class names; the index is the class id."""
+        return tuple(self.read_json(LABELS))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write one of the run's files, whole or not at all."""
+        write_atomic(self.path / name, text.encode("utf-8"))
+
+    def write_json(self, name: str, value: Any) -> None:  # noqa: ANN401
+        """Write a value as JSON, whole or not at all."""
+        self.write_text(name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+    def write_manifest(self) -> None:
+        """Record size and SHA-256 of every file of the run: from now on it is finished."""
+        skipped = {MANIFEST, CHECKPOINTS, REPORTS, "tensorboard"}
+        files = {
+            str(path.relative_to(self.path).as_posix()): {
+                "bytes": path.stat().st_size,
+                "sha256": sha256(path),
+            }
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file()
+            and path.relative_to(self.path).parts[0] not in skipped
+            and not path.name.startswith(".")
+        }
+        self.write_json(MANIFEST, {"format": 1, "files": files})
+
+    def verify(self, names: Iterable[str]) -> None:
+        """Check files against the manifest before anything in them is parsed.
+
+        Args:
+            names: Files relative to the run directory.
+
+        Raises:
+            LstmError: A file is missing, not listed, of another size or content (exit code 5).
+        """
+        manifest = self.read_json(MANIFEST)
+        files = manifest.get("files") if isinstance(manifest, dict) else None
+        if not isinstance(files, dict):
+            raise self.damaged(f"{MANIFEST} has no list of files")
+        for name in names:
+            expected = files.get(name)
+            if not isinstance(expected, dict):
+                raise self.damaged(f"{MANIFEST} does not list {name}")
+            path = self.path / name
+            if path.is_symlink() or not path.is_file():
+                raise self.damaged(f"{name} is missing")
+            size = path.stat().st_size
+            if size != expected.get("bytes"):
+                raise self.damaged(f"{name} has {size} bytes, expected {expected.get('bytes')}")
+            if sha256(path) != expected.get("sha256"):
+                raise self.damaged(f"the content of {name} has changed (SHA-256 differs)")
+
+    def damaged(self, what: str) -> LstmError:
+        """Build the error for a run that cannot be trusted."""
+        return LstmError(
+            f"Run {self.path} fails its integrity check: {what}.",
+            "Train it again, or restore it from a copy.",
+            ExitCode.INTEGRITY,
+        )
+
+
+def runs_root(given: Path | None = None) -> Path:
+    """Return where runs are kept: the given folder, else `LSTM_RUNS_DIR`, else `./runs`."""
+    return given or Path(os.environ.get("LSTM_RUNS_DIR") or "runs")
+
+
+def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
+    """Make a new, empty run directory.
+
+    Args:
+        root: Folder of all runs.
+        dataset: What the run is filed under.
+        name: Of the run; start time and a short hash where not given.
+
+    Raises:
+        LstmError: The name is taken or no plain name, or the folder cannot be written.
+    """
+    if name is not None and (not name.strip() or name.startswith(".") or _has_separator(name)):
+        raise LstmError(
+            f"--name expects a plain name, found {name!r}.",
+            "For example: --name baseline",
+            ExitCode.USAGE,
+        )
+    chosen = name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    path = root / dataset / chosen
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise LstmError(
+            f"There is already a run {path}.", "Give another --name, or remove that folder."
+        ) from None
+    except OSError as error:
+        raise LstmError(
+            f"Cannot write runs under {root}: {error.strerror or error}.",
+            "Name another folder with --runs-dir or LSTM_RUNS_DIR.",
+        ) from None
+    return RunDir(path)
+
+
+def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:
+    """List runs, the oldest first, in whatever state."""
+    pattern = f"{dataset or '*'}/*/{RUN}"
+    found = [RunDir(p.parent) for p in root.glob(pattern) if not p.parent.name.startswith(".")]
+    return sorted(found, key=lambda run: (_started(run), run.path.name))
+
+
+def find(
+    root: Path, wanted: str | None, dataset: str | None = None, kind: str | None = None
+) -> RunDir:
+    """Find the run that `--run` means, or the newest finished one.
+
+    Args:
+        root: Folder of all runs.
+        wanted: A path, `<dataset>/<name>`, a name, a data set (its newest), or None.
+        dataset: Where `wanted` is None: only runs of this data set.
+        kind: Where `wanted` is None: only runs of this kind, `text` or `image`.
+
+    Raises:
+        LstmError: There is none, more than one, or it did not finish.
+    """
+    if wanted is None:
+        return _newest(root, dataset, kind)
+    for path in (Path(wanted), root / wanted):
+        if (path / RUN).is_file():
+            return _finished(RunDir(path))
+    named = [run for run in all_runs(root) if run.path.name == wanted]
+    if len(named) > 1:
+        raise LstmError(
+            f"{len(named)} runs are named '{wanted}': {', '.join(r.name for r in named)}.",
+            "Name the data set too.",
+            ExitCode.USAGE,
+        )
+    if named:
+        return _finished(named[0])
+    if not _has_separator(wanted) and all_runs(root, wanted):
+        return _newest(root, wanted, None)
+    raise _no_such_run(root, wanted)
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that it holds the old content or the new, whatever happens.
+
+    Args:
+        path: Where; its folder is made if missing.
+        content: All of it.
+
+    Raises:
+        LstmError: The disk is full, or the place cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp's files are private to the user; others may read a run as they may its folder.
+            Path(scratch).chmod(0o666 & ~_umask())
+            Path(scratch).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(scratch).unlink()
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise LstmError(
+            f"Cannot write {path}: {error.strerror or error}.",
+            "Free space or name another --runs-dir; what was saved before is intact.",
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_run(run: RunDir) -> Mapping[str, Any]:
+    """Read `run.json`."""
+    record = run.read_json(RUN)
+    if not isinstance(record, dict):
+        raise run.damaged(f"{RUN} is no mapping")
+    return record
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a rename last: a folder is a file of names, and it too waits in memory."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+def _has_separator(name: str) -> bool:
+    return "/" in name or os.sep in name or "\0" in name or name in (".", "..")
+
+
+def _started(run: RunDir) -> str:
+    try:
+        return str(json.loads((run.path / RUN).read_text(encoding="utf-8")).get("started", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _newest(root: Path, dataset: str | None, kind: str | None) -> RunDir:
+    """Return the newest finished run that fits."""
+    runs = all_runs(root, dataset)
+    for run in reversed(runs):
+        if run.status == "finished" and kind in (None, read_run(run).get("kind")):
+            return run
+    of = f" of '{dataset}'" if dataset else f" of kind '{kind}'" if kind else ""
+    unfinished = f" ({len(runs)} there did not finish)" if runs else ""
+    raise LstmError(
+        f"There is no finished run{of} under {root}{unfinished}.",
+        f"Train one: 'lstm train {dataset or 'demo'}', or name its folder with --runs-dir.",
+    )
+
+
+def _finished(run: RunDir) -> RunDir:
+    status = run.status
+    if status == "finished":
+        return run
+    if status == "broken":
+        raise run.damaged("it is half-written or damaged")
+    raise LstmError(
+        f"Run {run.path} did not finish: its status is '{status}'.",
+        "Train it again, or name another run ('lstm runs list').",
+    )
+
+
+def _no_such_run(root: Path, wanted: str) -> LstmError:
+    names = sorted({run.name for run in all_runs(root)} | {r.path.name for r in all_runs(root)})
+    if (Path(wanted)).is_dir():
+        return LstmError(
+            f"{wanted} is no run directory: it holds no {RUN}.", "See 'lstm runs list'."
+        )
+    hint = nearest(wanted, names) if names else "Train one: 'lstm train demo'."
+    return LstmError(f"There is no run '{wanted}' under {root}.", hint)
