@@ -311,7 +311,7 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _nest(dotted: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 (YAML values are of any type)
+def _nest(dotted: str, value: Any) -> dict[str, Any]:
     for part in reversed(dotted.split(".")):
         value = {part: value}
     return dict(value)

@@ -28,7 +28,7 @@ class _Graph:
         self.nodes: list[Any] = []
         self.constants: dict[str, Array] = {}
 
-    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:  # noqa: ANN401
+    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         from onnx import helper
 
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))

@@ -26,7 +26,7 @@ class WordDropout(layers.Layer):  # type: ignore[misc]
         self.rate = rate
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, tokens: Any, training: bool = False) -> Any:  # noqa: ANN401 (backend tensors)
+    def call(self, tokens: Any, training: bool = False) -> Any:
         """Map `<int32>[batch, time]` to the same shape."""
         if not training:
             return tokens
@@ -45,7 +45,7 @@ class _Extent:
             `<int32>[batch, time]`.
     """
 
-    def __init__(self, tokens: Any) -> None:  # noqa: ANN401
+    def __init__(self, tokens: Any) -> None:
         self.valid = tokens != PAD_ID
         self.lengths = ops.sum(ops.cast(self.valid, "int32"), axis=1, keepdims=True)
         steps = ops.cumsum(ops.ones_like(tokens), axis=1) - 1
@@ -54,7 +54,7 @@ class _Extent:
 
 def build(
     config: Config, num_classes: int, vocab_size: int | None, shape: tuple[int, int] | None
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Build an uncompiled model.
 
     A text model maps token ids `<int32>[batch, time]`, right-padded with 0, to probabilities;
@@ -88,7 +88,7 @@ def build(
     return keras.Model(inputs, head(pooled), name=f"lstm_{config.kind}")
 
 
-def compile_model(model: Any, settings: TrainSettings, num_classes: int) -> None:  # noqa: ANN401
+def compile_model(model: Any, settings: TrainSettings, num_classes: int) -> None:
     """Give a model its optimizer (AdamW, or Adam without decay) and its loss."""
     options: dict[str, Any] = {"learning_rate": settings.learning_rate}
     if settings.clip_norm:
@@ -114,7 +114,7 @@ def targets(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
     return np.eye(num_classes, dtype=np.float32)[labels]
 
 
-def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:  # noqa: ANN401
+def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:
     """Return the trained arrays by layer and name: `lstm_0_forward/kernel`."""
     return {
         _name(variable): np.asarray(ops.convert_to_numpy(variable), np.float32)
@@ -122,7 +122,7 @@ def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:  # noqa: ANN401
     }
 
 
-def set_weights(model: Any, weights: dict[str, NDArray[np.float32]]) -> None:  # noqa: ANN401
+def set_weights(model: Any, weights: dict[str, NDArray[np.float32]]) -> None:
     """Assign arrays as `get_weights` names them.
 
     Raises:
@@ -133,11 +133,11 @@ def set_weights(model: Any, weights: dict[str, NDArray[np.float32]]) -> None:  #
         variable.assign(weights[_name(variable)])
 
 
-def _name(variable: Any) -> str:  # noqa: ANN401
+def _name(variable: Any) -> str:
     return str(variable.path).replace("/lstm_cell/", "/")
 
 
-def _embed(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed: int) -> Any:  # noqa: ANN401
+def _embed(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed: int) -> Any:
     """Look words up, and hashed (previous word, word) pairs beside them."""
     if settings.word_dropout:
         tokens = WordDropout(settings.word_dropout, seed)(tokens)
@@ -150,7 +150,7 @@ def _embed(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed: int)
     return layers.SpatialDropout1D(settings.dropout, seed=seed + 1)(x) if settings.dropout else x
 
 
-def _recurrent(x: Any, extent: _Extent | None, settings: ModelSettings, seed: int) -> Any:  # noqa: ANN401
+def _recurrent(x: Any, extent: _Extent | None, settings: ModelSettings, seed: int) -> Any:
     """Stack the LSTM layers and pool the last one's outputs, `[batch, units or 2 * units]`."""
     for index in range(settings.layers):
         name = f"lstm_{index}"
@@ -166,14 +166,14 @@ def _recurrent(x: Any, extent: _Extent | None, settings: ModelSettings, seed: in
     return _pool(x, ends, extent, settings.pooling)
 
 
-def _reverse(x: Any, extent: _Extent | None) -> Any:  # noqa: ANN401
+def _reverse(x: Any, extent: _Extent | None) -> Any:
     """Turn each row of `[batch, time, dim]` round within its length; padding stays behind it."""
     if extent is None:
         return ops.flip(x, axis=1)
     return ops.take_along_axis(x, extent.turned[:, :, None], axis=1)
 
 
-def _pool(x: Any, ends: Any, extent: _Extent | None, pooling: str) -> Any:  # noqa: ANN401
+def _pool(x: Any, ends: Any, extent: _Extent | None, pooling: str) -> Any:
     """Reduce `[batch, time, dim]` over the steps of each text."""
     if pooling == "last":
         if extent is None:

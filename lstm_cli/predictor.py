@@ -70,7 +70,7 @@ class Predictor:
         run: RunDir,
         session: Any,
         tokenizer: Tokenizer | None,
-        labels: tuple[str, ...],  # noqa: ANN401
+        labels: tuple[str, ...],
     ) -> None:
         """Put the parts together; `load` reads them from a run."""
         self.run = run
@@ -162,7 +162,7 @@ class Predictor:
 
         return self._map(in_order(lengths, _BATCH_TEXTS, _BATCH_TOKENS), feed, len(ids))
 
-    def _map(self, batches: list[NDArray[np.int64]], feed: Any, num: int) -> NDArray[np.float32]:  # noqa: ANN401
+    def _map(self, batches: list[NDArray[np.int64]], feed: Any, num: int) -> NDArray[np.float32]:
         """Run batches on all cores, one thread a batch: faster than threads within a batch."""
         result = np.zeros((num, len(self.labels)), np.float32)
 
@@ -241,7 +241,7 @@ def load(run: str | Path | RunDir, runs_dir: Path | None = None) -> Predictor:
     return Predictor.load(run)
 
 
-def open_session(model: Path | bytes) -> Any:  # noqa: ANN401 (untyped library)
+def open_session(model: Path | bytes) -> Any:
     """Open an ONNX graph on the CPU, one thread a call."""
     import onnxruntime
 

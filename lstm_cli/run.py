@@ -63,7 +63,7 @@ class RunDir:
         """Return the path of one of the run's files."""
         return self.path / name
 
-    def read_json(self, name: str) -> Any:  # noqa: ANN401 (JSON is of any type)
+    def read_json(self, name: str) -> Any:
         """Parse one of the run's JSON files.
 
         Raises:
@@ -97,7 +97,7 @@ class RunDir:
         """Write one of the run's files, whole or not at all."""
         write_atomic(self.path / name, text.encode("utf-8"))
 
-    def write_json(self, name: str, value: Any) -> None:  # noqa: ANN401
+    def write_json(self, name: str, value: Any) -> None:
         """Write a value as JSON, whole or not at all."""
         self.write_text(name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 

@@ -53,7 +53,7 @@ class Encoding:
 class Tokenizer:
     """Words to ids and back, with the cut to `max_tokens`."""
 
-    def __init__(self, inner: Any, max_tokens: int) -> None:  # noqa: ANN401 (untyped library)
+    def __init__(self, inner: Any, max_tokens: int) -> None:
         """Wrap a `tokenizers.Tokenizer`."""
         # A text that says "[PAD]" means the word, not the mark.
         inner.encode_special_tokens = True
@@ -151,7 +151,7 @@ class Tokenizer:
         return Encoding(ids, num_tokens, num_unknown, truncated)
 
 
-def _untrained() -> Any:  # noqa: ANN401 (untyped library)
+def _untrained() -> Any:
     """Build the pipeline: line breaks out, lower case, one token a match of `_TOKEN`."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
