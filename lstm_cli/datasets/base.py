@@ -38,8 +38,10 @@ class Dataset:
         kind: What an input is.
         labels: Class names; the index is the class id.
         splits: `train`, `validation` and/or `test`, as asked for.
-        fingerprint: SHA-256 (hex) of what the splits were made from and how; equal means equal data.
-        notes: What was noticed while reading and a person should know (rows skipped, bytes replaced).
+        fingerprint: SHA-256 (hex) of what the splits were made from and how; equal means
+            equal data.
+        notes: What was noticed while reading and a person should know (rows skipped, bytes
+            replaced).
     """
 
     name: str

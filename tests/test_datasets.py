@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstm_cli.datasets import Source, Split, load, load_for_labels, names, resolve, splits
+from lstm_cli.errors import ExitCode, LstmError
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = (
+        "import sys, lstm_cli.datasets; heavy = {'tensorflow', 'tensorflow_datasets', 'sklearn', "
+        "'keras', 'requests', 'csv'}; print(heavy & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "origin"),
+    [("demo", "embedded"), ("digits", "embedded"), ("imdb", "tfds"), ("tfds:ag_news", "tfds")],
+)
+def test_a_name_resolves_to_its_origin(name, origin):
+    assert resolve(name) == origin
+
+
+def test_a_path_resolves_by_what_is_there(tmp_path):
+    (tmp_path / "Reviews.CSV").write_text("text,label\n")
+    assert resolve(str(tmp_path)) == "folder"
+    assert resolve(str(tmp_path / "Reviews.CSV")) == "table"
+
+
+def test_an_unknown_name_offers_the_nearest():
+    with pytest.raises(LstmError, match="no data set 'imbd'") as caught:
+        resolve("imbd")
+    assert "'imdb'" in caught.value.hint
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "some/folder", "data/reviews"])
+def test_a_path_that_leads_nowhere_is_told_from_an_unknown_name(name):
+    with pytest.raises(LstmError, match="no file or folder") as caught:
+        resolve(name)
+    assert caught.value.exit_code == ExitCode.DATA
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "reviews.xlsx"
+    path.write_bytes(b"PK")
+    with pytest.raises(LstmError, match=r"not one of \.csv, \.tsv, \.jsonl"):
+        resolve(str(path))
+
+
+def test_the_list_tells_the_true_sizes_of_what_is_embedded():
+    for entry in names():
+        if entry.origin == "embedded":
+            data = load(Source(entry.name))
+            sizes = {name: len(split) for name, split in data.splits.items()}
+            assert sizes["train"] + sizes["validation"] == entry.train
+            assert sizes["test"] == entry.test
+            assert len(data.labels) == entry.num_classes
+            assert data.kind == entry.kind
+
+
+# Loading
+
+
+def test_digits_are_bytes_from_black_to_white():
+    data = load(Source("digits"))
+    images = data.splits["train"].inputs
+    assert images.shape[1:] == (8, 8)
+    assert images.dtype == np.uint8
+    assert (images.min(), images.max()) == (0, 255)
+
+
+def test_validation_has_a_tenth_of_train_and_its_share_of_each_class():
+    data = load(Source("digits"))
+    train, validation = (data.splits[name].labels for name in ("train", "validation"))
+    whole = np.bincount(train) + np.bincount(validation)
+    assert len(validation) == round(0.1 * whole.sum())
+    assert np.abs(np.bincount(validation) - 0.1 * whole).max() < 1
+
+
+def test_another_seed_validates_on_others_and_tests_on_the_same():
+    first, second = load(Source("digits", seed=0)), load(Source("digits", seed=1))
+    np.testing.assert_array_equal(first.splits["test"].inputs, second.splits["test"].inputs)
+    assert not np.array_equal(first.splits["validation"].inputs, second.splits["validation"].inputs)
+
+
+def test_a_limit_holds_for_every_split_and_loses_no_class():
+    data = load(Source("digits", limit=50))
+    assert {name: len(split) for name, split in data.splits.items()} == {
+        "train": 50,
+        "validation": 50,
+        "test": 50,
+    }
+    assert all(len(np.unique(split.labels)) == 10 for split in data.splits.values())
+
+
+def test_a_limit_below_the_number_of_classes_is_refused():
+    with pytest.raises(LstmError, match="10 classes") as caught:
+        load(Source("digits", limit=9))
+    assert "--limit 10" in caught.value.hint
+
+
+def test_only_the_splits_asked_for_are_given():
+    assert set(load(Source("demo"), ["test"]).splits) == {"test"}
+    assert set(load(Source("demo"), ["train", "validation"]).splits) == {"train", "validation"}
+    with pytest.raises(LstmError, match="no split 'dev'"):
+        load(Source("demo"), ["dev"])
+
+
+def test_the_fingerprint_follows_content_and_cuts_but_not_what_was_asked_for():
+    base = load(Source("demo"), ["test"]).fingerprint
+    assert load(Source("demo"), ["train"]).fingerprint == base
+    others = [
+        Source("demo", seed=1),
+        Source("demo", validation=0.2),
+        Source("demo", limit=100),
+        Source("demo", demo_train=5000),
+        Source("demo", demo_test=500),
+        Source("digits"),
+    ]
+    prints = [load(source, ["train"]).fingerprint for source in others]
+    assert len({base, *prints}) == 7
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"validation": 0.0},
+        {"validation": 0.5},
+        {"validation": float("nan")},
+        {"test_fraction": 1.0},
+        {"seed": -1},
+        {"limit": 0},
+        {"demo_train": 1},
+        {"demo_test": 0},
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(wrong):
+    with pytest.raises(LstmError, match=rf"data\.{next(iter(wrong))} must be") as caught:
+        Source("demo", **wrong)
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_evaluating_elsewhere_maps_class_ids_onto_those_of_the_run():
+    own = load(Source("demo"), ["test"]).splits["test"]
+    mapped = load_for_labels(Source("demo"), ["positive", "mixed", "negative"])
+    assert mapped.labels == ("positive", "mixed", "negative")
+    np.testing.assert_array_equal(mapped.splits["test"].labels, np.array([2, 0])[own.labels])
+
+
+def test_evaluating_elsewhere_lists_labels_the_run_never_saw():
+    with pytest.raises(LstmError, match=r"never saw: 'negative' \(500 rows\)") as caught:
+        load_for_labels(Source("demo"), ["positive", "neutral"])
+    assert "'neutral'" in caught.value.hint
+
+
+# Cuts
+
+
+def _numbered(labels):
+    return Split([str(i) for i in range(len(labels))], np.array(labels, np.int32))
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=80),
+    st.floats(0.01, 0.6),
+    st.integers(0, 5),
+)
+def test_a_cut_loses_nothing_repeats_nothing_and_keeps_the_order(labels, share, seed):
+    rest, aside = splits.cut(_numbered(labels), share, seed, splits.TEST_CUT)
+    for part in (rest, aside):
+        ids = [int(text) for text in part.inputs]
+        assert ids == sorted(ids)
+        assert [labels[i] for i in ids] == part.labels.tolist()
+    assert sorted(int(text) for text in [*rest.inputs, *aside.inputs]) == [*range(len(labels))]
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.floats(0.01, 0.6))
+def test_a_class_of_two_is_on_both_sides_of_a_cut(labels, share):
+    rest, aside = splits.cut(_numbered(labels), share, 0, splits.TEST_CUT)
+    for label in set(labels):
+        if labels.count(label) >= 2:
+            assert label in rest.labels
+            assert label in aside.labels
+
+
+def test_cuts_for_other_purposes_and_seeds_differ():
+    whole = _numbered([0, 1] * 200)
+    drawn = [
+        splits.cut(whole, 0.2, seed, purpose)[1].inputs
+        for seed in (0, 1)
+        for purpose in (splits.TEST_CUT, splits.VALIDATION_CUT)
+    ]
+    assert len({tuple(inputs) for inputs in drawn}) == 4
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(4, 70))
+def test_a_limit_is_met_exactly_and_loses_no_class(labels, most):
+    kept = splits.limit(_numbered(labels), most, 0, splits.TRAIN_LIMIT)
+    assert len(kept) == min(most, len(labels))
+    assert set(kept.labels.tolist()) == set(labels)
