@@ -1,5 +1,66 @@
-"""Train, evaluate, look inside and ship small LSTM classifiers."""
+"""Train, evaluate, look inside and ship small LSTM classifiers.
+
+Everything the command line does, without a shell. Nothing heavy is imported until it is used:
+
+    >>> import lstm_cli
+    >>> run = lstm_cli.train(lstm_cli.load_preset("demo"))
+    >>> lstm_cli.load(run).predict(["Not a dull moment."])[0].label
+    'positive'
+    >>> lstm_cli.evaluate(run).report.accuracy
+    0.991
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lstm_cli.config import Config as Config
+    from lstm_cli.config import load_preset as load_preset
+    from lstm_cli.datasets import load as load_dataset
+    from lstm_cli.errors import LstmError as LstmError
+    from lstm_cli.evaluate import evaluate as evaluate
+    from lstm_cli.plan import plan as plan
+    from lstm_cli.predictor import Prediction as Prediction
+    from lstm_cli.predictor import load as load
+    from lstm_cli.run import RunDir as RunDir
+    from lstm_cli.run import find as find_run
+    from lstm_cli.train import train as train
+
 __version__ = "0.1.0"
+
+_WHERE = {
+    "Config": ("config", "Config"),
+    "LstmError": ("errors", "LstmError"),
+    "Prediction": ("predictor", "Prediction"),
+    "RunDir": ("run", "RunDir"),
+    "evaluate": ("evaluate", "evaluate"),
+    "find_run": ("run", "find"),
+    "load": ("predictor", "load"),
+    "load_dataset": ("datasets", "load"),
+    "load_preset": ("config", "load_preset"),
+    "plan": ("plan", "plan"),
+    "train": ("train", "train"),
+}
+__all__ = [
+    "Config",
+    "LstmError",
+    "Prediction",
+    "RunDir",
+    "evaluate",
+    "find_run",
+    "load",
+    "load_dataset",
+    "load_preset",
+    "plan",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, when it is."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'lstm_cli' has no attribute {name!r}")
+    module, attribute = _WHERE[name]
+    return getattr(import_module(f"lstm_cli.{module}"), attribute)

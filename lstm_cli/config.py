@@ -34,11 +34,11 @@ class DataSettings(_Section, frozen=True):
     test: Annotated[str | None, Meta(description="file or folder with the test split")] = None
     validation: Annotated[float, Meta(gt=0, lt=0.5, description="share cut from train")] = 0.1
     test_fraction: Annotated[
-        float, Meta(gt=0, lt=1, description="share cut off where there is no test split")
+        float, Meta(gt=0, lt=0.9, description="share cut off where there is no test split")
     ] = 0.2
     limit: Annotated[Count | None, Meta(description="at most this many examples a split")] = None
-    train_size: Annotated[Count, Meta(description="examples to generate (demo)")] = 6000
-    test_size: Annotated[Count, Meta(description="examples to generate (demo)")] = 1000
+    demo_train: Annotated[int, Meta(ge=20, description="examples to generate (demo)")] = 6000
+    demo_test: Annotated[int, Meta(ge=2, description="examples to generate (demo)")] = 1000
 
 
 class TextSettings(_Section, frozen=True):

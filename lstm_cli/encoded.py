@@ -46,6 +46,13 @@ class Corpus:
         """Return the ids of one text, `<uint16>[time]`."""
         return self.ids[self.starts[index] : self.starts[index + 1]]
 
+    def take(self, indices: NDArray[np.int64]) -> Corpus:
+        """Return some of the texts, as a corpus of their own."""
+        rows = [self[int(i)] for i in indices]
+        starts = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
+        totals, unknown = self.num_tokens[indices], self.num_unknown[indices]
+        return Corpus(np.concatenate(rows), starts, totals, unknown)
+
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each text as the network sees it, at least 1, `<int64>[num]`."""

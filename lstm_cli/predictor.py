@@ -90,17 +90,26 @@ class Predictor:
                 with other probabilities than at the end of training (exit code 5).
         """
         needed = [runs.CONFIG, runs.LABELS, runs.MODEL, runs.GOLDEN]
-        config_is_text = run.file(runs.TOKENIZER).exists()
-        run.verify([*needed, runs.TOKENIZER] if config_is_text else needed)
-        tokenizer = None
-        if config_is_text:
-            settings = run.config().text
-            if settings is None:
-                raise run.damaged("config.yaml is of an image run, tokenizer.json of a text run")
-            tokenizer = Tokenizer.from_json(run.read_text(runs.TOKENIZER), settings.max_tokens)
-        predictor = cls(run, open_session(run.file(runs.MODEL)), tokenizer, run.labels())
+        is_text = run.file(runs.TOKENIZER).exists()
+        run.verify([*needed, runs.TOKENIZER] if is_text else needed)
+        predictor = cls.from_files(run)
         predictor._replay_golden()
         return predictor
+
+    @classmethod
+    def from_files(cls, run: RunDir) -> Predictor:
+        """Open a run's files as they are; `load` is for runs that may have been touched.
+
+        Raises:
+            LstmError: A file cannot be read, or they do not belong together (exit code 5).
+        """
+        settings = run.config().text
+        if (settings is not None) != run.file(runs.TOKENIZER).exists():
+            raise run.damaged("config.yaml and tokenizer.json do not belong together")
+        tokenizer = None
+        if settings is not None:
+            tokenizer = Tokenizer.from_json(run.read_text(runs.TOKENIZER), settings.max_tokens)
+        return cls(run, open_session(run.file(runs.MODEL)), tokenizer, run.labels())
 
     def predict(
         self, inputs: str | Sequence[str] | NDArray[np.uint8], threshold: float | None = None
@@ -152,6 +161,11 @@ class Predictor:
         starts = range(0, len(inputs), _BATCH_IMAGES)
         batches = [np.arange(i, min(i + _BATCH_IMAGES, len(inputs))) for i in starts]
         return self._map(batches, lambda indices: {"images": inputs[indices]}, len(inputs))
+
+    def text_probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Compute `<float32>[num, classes]` for raw texts, in order."""
+        assert self.tokenizer is not None
+        return self.run_texts([e.ids for e in self.tokenizer.encode(texts)])
 
     def run_texts(self, ids: Corpus | Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
         """Compute `<float32>[num, classes]` for token ids, in order, few of them padded."""
@@ -212,7 +226,7 @@ class Predictor:
             if self.tokenizer is None:
                 found = self.probabilities(np.array(inputs, np.uint8))
             else:
-                found = self.run_texts([e.ids for e in self.tokenizer.encode(inputs)])
+                found = self.text_probabilities(inputs)
             worst = float(np.abs(found - expected).max())
         except (KeyError, TypeError, ValueError) as error:
             raise self.run.damaged(f"golden.json does not fit the model ({error})") from None

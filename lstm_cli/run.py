@@ -97,6 +97,10 @@ class RunDir:
         """Write one of the run's files, whole or not at all."""
         write_atomic(self.path / name, text.encode("utf-8"))
 
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write one of the run's files, whole or not at all."""
+        write_atomic(self.path / name, content)
+
     def write_json(self, name: str, value: Any) -> None:
         """Write a value as JSON, whole or not at all."""
         self.write_text(name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
@@ -191,27 +195,28 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
 
 def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:
     """List runs, the oldest first, in whatever state."""
-    pattern = f"{dataset or '*'}/*/{RUN}"
-    found = [RunDir(p.parent) for p in root.glob(pattern) if not p.parent.name.startswith(".")]
+    folders = root.glob("*") if dataset in (None, "*") else [root / dataset]
+    found = [RunDir(p.parent) for folder in folders for p in folder.glob(f"*/{RUN}")]
     return sorted(found, key=lambda run: (_started(run), run.path.name))
 
 
 def find(
-    root: Path, wanted: str | None, dataset: str | None = None, kind: str | None = None
+    root: Path, wanted: str | None, *, data_name: str | None = None, kind: str | None = None
 ) -> RunDir:
     """Find the run that `--run` means, or the newest finished one.
 
     Args:
         root: Folder of all runs.
         wanted: A path, `<dataset>/<name>`, a name, a data set (its newest), or None.
-        dataset: Where `wanted` is None: only runs of this data set.
+        data_name: Where `wanted` is None: only runs trained on this `data.name`.
         kind: Where `wanted` is None: only runs of this kind, `text` or `image`.
 
     Raises:
         LstmError: There is none, more than one, or it did not finish.
     """
     if wanted is None:
-        return _newest(root, dataset, kind)
+        wants = {"data": data_name, "kind": kind}
+        return _newest(root, "*", {key: value for key, value in wants.items() if value})
     for path in (Path(wanted), root / wanted):
         if (path / RUN).is_file():
             return _finished(RunDir(path))
@@ -225,7 +230,7 @@ def find(
     if named:
         return _finished(named[0])
     if not _has_separator(wanted) and all_runs(root, wanted):
-        return _newest(root, wanted, None)
+        return _newest(root, wanted, {})
     raise _no_such_run(root, wanted)
 
 
@@ -260,6 +265,11 @@ def write_atomic(path: Path, content: bytes) -> None:
             f"Cannot write {path}: {error.strerror or error}.",
             "Free space or name another --runs-dir; what was saved before is intact.",
         ) from error
+
+
+def json_line(value: Any) -> str:
+    """Return a value as one line of JSON, its end included."""
+    return json.dumps(value, ensure_ascii=False) + "\n"
 
 
 def sha256(path: Path) -> str:
@@ -302,17 +312,22 @@ def _started(run: RunDir) -> str:
         return ""
 
 
-def _newest(root: Path, dataset: str | None, kind: str | None) -> RunDir:
-    """Return the newest finished run that fits."""
+def _newest(root: Path, dataset: str, wants: Mapping[str, str]) -> RunDir:
+    """Return the newest finished run whose record says what is wanted."""
     runs = all_runs(root, dataset)
     for run in reversed(runs):
-        if run.status == "finished" and kind in (None, read_run(run).get("kind")):
-            return run
-    of = f" of '{dataset}'" if dataset else f" of kind '{kind}'" if kind else ""
-    unfinished = f" ({len(runs)} there did not finish)" if runs else ""
+        if run.status == "finished":
+            record = read_run(run)
+            if all(record.get(key) == value for key, value in wants.items()):
+                return run
+    what = {"data": "on", "kind": "that reads"}
+    told = "".join(f" {what[key]} {value}" for key, value in wants.items())
+    of = told or (f" of '{dataset}'" if dataset != "*" else "")
+    unfinished = sum(run.status != "finished" for run in runs)
     raise LstmError(
-        f"There is no finished run{of} under {root}{unfinished}.",
-        f"Train one: 'lstm train {dataset or 'demo'}', or name its folder with --runs-dir.",
+        f"There is no finished run{of} under {root}"
+        + (f" ({unfinished} did not finish)." if unfinished else "."),
+        "Train one, for example 'lstm train demo', or name the folder of runs with --runs-dir.",
     )
 
 

@@ -1,1 +1,105 @@
-"""The command line."""
+"""The command line: one thin file a command group; bodies import what they need when they run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from lstm_cli import __version__
+from lstm_cli.cli import config, data, evaluate, predict, runs, train
+from lstm_cli.errors import ExitCode, LstmError
+
+app = typer.Typer(
+    name="lstm",
+    help="Train, evaluate, look inside and ship small LSTM classifiers.",
+    epilog="Exit codes: 0 done, 1 error, 2 usage, 3 data not available, 4 a --fail-under not "
+    "met, 5 a run fails its integrity check, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(name="train")(train.command)
+app.command(name="eval")(evaluate.command)
+app.command(name="predict")(predict.command)
+app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
+app.add_typer(config.app, name="config")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"lstm {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Train, evaluate, look inside and ship small LSTM classifiers."""
+
+
+def main() -> None:
+    """Run the command line and end the process with the exit code of the shell contract."""
+    if hasattr(signal, "SIGPIPE"):
+        # `lstm predict ... | head` ends quietly, as other filters do.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """Run the command; turn what went wrong into a message and an exit code."""
+    try:
+        result = app(standalone_mode=False)
+    except LstmError as error:
+        return _tell(error)
+    except typer.Abort:
+        return _interrupted()
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+            return _usage(error)
+        if os.environ.get("LSTM_DEBUG"):
+            raise
+        return _tell(
+            LstmError(
+                f"Unexpected {type(error).__name__}: {error}",
+                "This is a defect of lstm; LSTM_DEBUG=1 shows where it happened.",
+            )
+        )
+    return result if isinstance(result, int) else 0
+
+
+def _tell(error: LstmError) -> int:
+    from lstm_cli.console import print_error
+
+    if os.environ.get("LSTM_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    print_error(error)
+    return int(error.exit_code)
+
+
+def _usage(error: Exception) -> int:
+    """Say what is wrong with the command line; typer's own exceptions carry the words."""
+    from lstm_cli.console import print_error
+
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "lstm"
+    message = error.format_message()  # type: ignore[attr-defined]
+    print_error(LstmError(message, f"See '{command} --help'."))
+    return int(ExitCode.USAGE)
+
+
+def _interrupted() -> int:
+    sys.stderr.write("Interrupted.\n")
+    return int(ExitCode.INTERRUPTED)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lstm_cli.config import Config
 from lstm_cli.datasets.base import Kind, Split
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -93,3 +94,26 @@ class Material:
     identity: str
     whole: bool = False
     notes: tuple[str, ...] = field(default=())
+
+
+def from_config(config: Config, data_dir: Path | None = None) -> Source:
+    """Return the source that a config's `data:` section names.
+
+    Args:
+        config: The experiment; its seed decides the cuts.
+        data_dir: Where TFDS data sets lie.
+    """
+    settings = config.data
+    return Source(
+        name=settings.name,
+        data_dir=data_dir,
+        text_column=settings.text_column,
+        label_column=settings.label_column,
+        test=Path(settings.test) if settings.test else None,
+        validation=settings.validation,
+        test_fraction=settings.test_fraction,
+        seed=config.seed,
+        limit=settings.limit,
+        demo_train=settings.demo_train,
+        demo_test=settings.demo_test,
+    )

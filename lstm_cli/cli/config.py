@@ -1,0 +1,48 @@
+"""`lstm config`: presets and the schema of settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Presets and settings.", no_args_is_help=True)
+
+
+@app.command()
+def show(
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="demo, digits, imdb, ...")],
+    full: Annotated[
+        bool, typer.Option("--full", help="Every setting, those at their default included.")
+    ] = False,
+) -> None:
+    """Print a preset as YAML: a file to start from.
+
+    Example: 'lstm config show imdb > mine.yaml', then 'lstm train imdb --config mine.yaml'.
+    """
+    from lstm_cli import config, console
+
+    text = config.to_yaml(config.load_preset(preset)) if full else config.preset_text(preset)
+    console.print_line(text.rstrip("\n"))
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List the presets."""
+    from lstm_cli import config, console
+
+    rows = []
+    for name in config.preset_names():
+        settings = config.load_preset(name)
+        directions = "bi-LSTM" if settings.model.bidirectional else "LSTM"
+        model = f"{settings.model.layers} x {directions}({settings.model.units})"
+        rows.append((name, settings.data.name, model, settings.train.epochs))
+    console.print_rows(rows, ("preset", "data", "model", "epochs"), right=("epochs",))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a settings file, for editors."""
+    from lstm_cli import config, console
+
+    console.print_json(config.json_schema())

@@ -1,0 +1,144 @@
+"""`lstm eval`: a run on a split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lstm_cli.cli.options import DataDir, FailUnder, Json, Run, RunsDir
+
+if TYPE_CHECKING:
+    from lstm_cli.evaluate import Evaluation
+    from lstm_cli.metrics import Report
+
+
+def command(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="The run's own data set, or any other with the same labels: a preset, a table, "
+            "a folder, tfds:NAME.",
+        ),
+    ],
+    run: Run = None,
+    split: Annotated[
+        Literal["train", "validation", "test"],
+        typer.Option("--split", help="Which part; of a file the run never saw, all of it."),
+    ] = "test",
+    errors: Annotated[
+        int, typer.Option("--errors", min=0, help="List the N most confidently wrong examples.")
+    ] = 0,
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", help="Of a table the run was not trained on.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", help="Of a table the run was not trained on.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="At most N examples of other data than the run's own."),
+    ] = None,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = None,
+    json: Json = False,
+    fail_under: FailUnder = None,
+) -> None:
+    """Score a run on a split and write report and plots into it.
+
+    Examples: 'lstm eval imdb --errors 5', 'lstm eval reviews.csv --run imdb',
+    'lstm eval imdb --fail-under accuracy=0.88 --fail-under f1=0.88'.
+    """
+    from lstm_cli import console, metrics
+    from lstm_cli.cli.resolve import locate
+    from lstm_cli.cli.train import check_gates
+    from lstm_cli.datasets import Source
+    from lstm_cli.evaluate import evaluate
+    from lstm_cli.run import find, runs_root
+
+    gates = fail_under or []
+    metrics.parse_gates(gates)
+    name = locate(dataset)
+    found = find(runs_root(runs_dir), run, data_name=None if run else name)
+    own = found.config().data.name == name
+    console.print_note(f"Run: {found.name}")
+    evaluation = evaluate(
+        found,
+        None if own else Source(name, None, text_column, label_column, limit=limit),
+        split=split,
+        data_dir=data_dir,
+        num_mistakes=errors,
+        reporter=console.reporter(),
+    )
+    if json:
+        console.print_json(evaluation.to_dict())
+    else:
+        _print(evaluation)
+    check_gates(evaluation.report.to_dict(), gates)
+
+
+def _print(evaluation: Evaluation) -> None:
+    from lstm_cli import console
+
+    report = evaluation.report
+    title = f"{evaluation.run} on {evaluation.dataset} ({evaluation.split})"
+    console.print_pairs(_summary(report), title)
+    console.print_line("")
+    _print_classes(report)
+    _print_confusion(report)
+    if evaluation.mistakes:
+        console.print_line("")
+        console.print_rows(
+            [
+                (m.index, m.label, m.predicted, f"{m.probability:.4f}",
+                 "(image)" if m.text is None else console.shorten(m.text, 160))
+                for m in evaluation.mistakes
+            ],
+            ("example", "true", "predicted", "probability", "text"),
+            right=("example", "probability"),
+            title="Most confidently wrong",
+        )  # fmt: skip
+    console.print_line(f"\nReport and plots: {evaluation.folder}")
+
+
+def _summary(report: Report) -> dict[str, object]:
+    low, high = report.accuracy_interval
+    auc = f"{report.roc_auc:.4f}" if report.roc_auc is not None else f"- ({report.roc_auc_reason})"
+    return {
+        "examples": f"{report.num_examples:,}",
+        "accuracy": f"{report.accuracy:.4f}  (95% interval {low:.4f} to {high:.4f}; "
+        f"the commonest class alone {report.baseline_accuracy:.4f})",
+        "loss": f"{report.loss:.4f} nats",
+        "precision, recall, F1": f"{report.precision:.4f}, {report.recall:.4f}, {report.f1:.4f} "
+        "(macro)",
+        "ROC-AUC": auc,
+        "calibration error": f"{report.calibration_error:.4f}",
+    }
+
+
+def _print_classes(report: Report) -> None:
+    from lstm_cli import console
+
+    columns = ("class", "precision", "recall", "F1", "examples")
+    console.print_rows(
+        [
+            (c.name, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", f"{c.support:,}")
+            for c in report.classes
+        ],
+        columns,
+        right=columns[1:],
+    )
+
+
+def _print_confusion(report: Report) -> None:
+    """Print the confusion matrix where it fits a terminal; the picture has it in any case."""
+    from lstm_cli import console
+
+    names = [c.name for c in report.classes]
+    if len(names) > 10:
+        return
+    console.print_line("")
+    columns = ("true \\ predicted", *names)
+    rows = [(name, *counts) for name, counts in zip(names, report.confusion, strict=True)]
+    console.print_rows(rows, columns, right=columns[1:])

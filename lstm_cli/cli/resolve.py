@@ -1,0 +1,61 @@
+"""What DATASET on a command line means: a preset, a path or `tfds:NAME`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lstm_cli import config as configs
+from lstm_cli.config import Config
+from lstm_cli.datasets import resolve as origin
+from lstm_cli.errors import ExitCode, LstmError, nearest
+
+
+def locate(dataset: str) -> str:
+    """Return the name of the data: of a preset its own, of a path the absolute one.
+
+    Raises:
+        LstmError: It is nothing known; the nearest names are offered.
+    """
+    presets = configs.preset_names()
+    if dataset in presets:
+        return configs.load_preset(dataset).data.name
+    if dataset.startswith("tfds:"):
+        return dataset
+    path = Path(dataset).expanduser()
+    if not path.exists() and "/" not in dataset and not path.suffix:
+        raise LstmError(
+            f"There is no data set '{dataset}'.",
+            f"{nearest(dataset, presets)} Or give a .csv, .tsv or .jsonl file, a folder with a "
+            "subfolder per class, or tfds:NAME.",
+            ExitCode.USAGE,
+        )
+    origin(dataset)
+    return str(path.absolute())
+
+
+def settings(dataset: str, file: Path | None, overrides: dict[str, Any]) -> Config:
+    """Put together the settings that a command line names.
+
+    Args:
+        dataset: A preset, a path or `tfds:NAME`; the latter two start from the preset `text`.
+        file: Settings laid over the preset's.
+        overrides: Dotted settings laid over both.
+
+    Raises:
+        LstmError: The data set is unknown, or a setting does not exist or is out of range.
+    """
+    name = locate(dataset)
+    preset = dataset if dataset in configs.preset_names() else "text"
+    base = configs.preset_dict(preset)
+    base["data"] = {**base["data"], "name": name} if preset == dataset else {"name": name}
+    if file is None:
+        return configs.from_dict(base, overrides, f"preset {preset}")
+    config = configs.load_file(file, base, overrides)
+    if config.data.name != name:
+        raise LstmError(
+            f"{file} is for the data set '{config.data.name}', the command line for '{name}'.",
+            f"Leave out 'data.name' in {file}, or name that data set.",
+            ExitCode.USAGE,
+        )
+    return config

@@ -1,0 +1,196 @@
+"""`lstm train`: from a data set to a run directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lstm_cli.cli.options import DataDir, FailUnder, Json, RunsDir
+
+if TYPE_CHECKING:
+    from lstm_cli.plan import Plan
+    from lstm_cli.run import RunDir
+
+
+def command(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="A preset (demo, digits, imdb, mnist, ...), a .csv, .tsv or .jsonl file, a folder "
+            "with a subfolder per class, or tfds:NAME.",
+        ),
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="YAML settings laid over the preset's.",
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting, for example model.units=64. Repeatable; wins over --config.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="Short for --set train.epochs=N.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Short for --set seed=N.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Name of the run.", show_default="start time and a hash"),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        typer.Option("--device", help="'auto' takes a GPU where there is one."),
+    ] = "auto",
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", help="At most N examples of each split, for a quick try."),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard logs into the run.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Load, encode and build, say what would be trained, stop."),
+    ] = False,
+    json: Json = False,
+    fail_under: FailUnder = None,
+) -> None:
+    """Train a classifier: data in, run directory out.
+
+    The run holds the best epoch's weights, an ONNX graph, metrics on validation and test, plots
+    and a model card.
+
+    Examples: 'lstm train demo', 'lstm train imdb --set model.units=96 --name wide',
+    'lstm train reviews.csv --fail-under accuracy=0.85'.
+    """
+    from lstm_cli import config as configs
+    from lstm_cli import console, metrics
+    from lstm_cli.cli import resolve
+    from lstm_cli.device import load_keras
+
+    short = {"train.epochs": epochs, "seed": seed, "data.limit": limit}
+    overrides = configs.parse_overrides(set_ or [])
+    overrides |= {key: value for key, value in short.items() if value is not None}
+    settings = resolve.settings(dataset, config, overrides)
+    gates = fail_under or []
+    metrics.parse_gates(gates)
+    load_keras(device)
+    with console.training_reporter() as reporter:
+        if dry_run:
+            from lstm_cli.plan import plan
+
+            planned = plan(settings, data_dir=data_dir, use=device, reporter=reporter)
+        else:
+            from lstm_cli.train import train
+
+            run = train(
+                settings,
+                runs_dir=runs_dir,
+                name=name,
+                data_dir=data_dir,
+                use=device,
+                tensorboard=tensorboard,
+                reporter=reporter,
+            )
+    if dry_run:
+        _print_plan(planned, json)
+    else:
+        _print_run(run, json)
+        check_gates(run.read_json("metrics.json")["test"], gates)
+
+
+def check_gates(report: dict[str, Any], requirements: list[str]) -> None:
+    """End with exit code 4 where a metric is lower than required.
+
+    Raises:
+        LstmError: A gate is not met.
+    """
+    from lstm_cli import metrics
+    from lstm_cli.errors import ExitCode, LstmError
+
+    unmet = metrics.gate(report, requirements)
+    if unmet:
+        told = ", ".join(f"{u.metric} is {u.reached:.4f}, below {u.required}" for u in unmet)
+        raise LstmError(f"Gate not met: {told}.", "The run is kept.", ExitCode.GATE)
+
+
+def _print_run(run: RunDir, as_json: bool) -> None:
+    """Print what training reached."""
+    from lstm_cli import console
+    from lstm_cli.run import read_run
+
+    record, metrics = read_run(run), run.read_json("metrics.json")
+    if as_json:
+        console.print_json({"run": str(run.path), **record, "metrics": metrics})
+        return
+    rows = [
+        (
+            split,
+            f"{report['num_examples']:,}",
+            f"{report['accuracy']:.4f}",
+            "{:.4f} to {:.4f}".format(*report["accuracy_interval"]),
+            f"{report['loss']:.4f}",
+            f"{report['f1']:.4f}",
+        )
+        for split, report in metrics.items()
+        if isinstance(report, dict)
+    ]
+    columns = ("split", "examples", "accuracy", "95% interval", "loss", "F1")
+    console.print_rows(rows, columns, right=columns[1:])
+    total = console.duration(record["seconds"]["total"])
+    console.print_line(f"\nRun {run.name} in {total}: {run.path}")
+    kind = "IMAGE" if record["kind"] == "image" else "'some text'"
+    console.print_line(f"Next: lstm predict --run {run.name} {kind}")
+
+
+def _print_plan(plan: Plan, as_json: bool) -> None:
+    """Print what would be trained."""
+    from lstm_cli import console
+
+    if as_json:
+        console.print_json(plan.to_dict())
+        return
+    rows = []
+    for split in plan.splits:
+        tokens = " / ".join(f"{n:,}" for n in split.tokens.values()) if split.tokens else "-"
+        smallest = min(split.classes.values()), max(split.classes.values())
+        rows.append(
+            (
+                split.name,
+                f"{split.examples:,}",
+                len(split.classes),
+                "{:,} to {:,}".format(*smallest),
+                tokens,
+                console.percent(split.coverage),
+                console.percent(split.truncated),
+            )
+        )
+    columns = (
+        "split", "examples", "classes", "per class", "tokens 50/90/99%/max", "known", "cut",
+    )  # fmt: skip
+    console.print_rows(rows, columns, right=columns[1:], title=plan.source)
+    layers = ", ".join(f"{name} {count:,}" for name, count in plan.layers.items())
+    console.print_pairs(
+        {
+            "vocabulary": f"{plan.vocab_size:,} tokens" if plan.vocab_size else "none (images)",
+            "parameters": f"{plan.parameters:,} ({layers})",
+            "batches": f"{plan.steps_per_epoch:,} an epoch, "
+            f"{console.percent(plan.padding)} padding",
+            "device": plan.device,
+            "time": f"about {console.duration(plan.seconds)} for {plan.epochs} epochs "
+            f"({1000 * plan.seconds_per_step:.0f} ms a step, measured now)",
+        }
+    )
+    console.print_line("Nothing was trained.")

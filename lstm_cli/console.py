@@ -1,0 +1,302 @@
+"""Everything printed: tables, progress, plain mode for CI; the only user of rich."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from lstm_cli.errors import LstmError
+from lstm_cli.reporting import Epoch, Reporter, Step
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+# Line separators and the marks that turn the direction of a line: they would let data rewrite
+# what stands beside it.
+_BIDI = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+_PLAIN_SECONDS = 10.0
+
+
+@cache
+def _stdout() -> Console:
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+@cache
+def _stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def clean(text: str) -> str:
+    """Make data safe to show: controls and marks of direction become spaces.
+
+    Terminals act on ESC and C1 bytes; a review must not be able to move the cursor.
+    """
+    return "".join(
+        " " if char in _BIDI or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") else char
+        for char in text
+    )
+
+
+def shorten(text: str, width: int) -> str:
+    """Fit cleaned text into a width, an ellipsis where it was cut."""
+    text = " ".join(clean(text).split())
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def is_terminal() -> bool:
+    """Tell whether a person reads stdout."""
+    return sys.stdout.isatty()
+
+
+def print_line(text: str) -> None:
+    """Print a line of results as it is, for pipes."""
+    sys.stdout.write(text + "\n")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object, indented, and nothing else."""
+    print_line(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_error(error: LstmError) -> None:
+    """Say on stderr what went wrong and what to do next."""
+    from rich.text import Text
+
+    console = _stderr()
+    console.print(Text.assemble(("Error: ", "bold red"), clean(error.message)), soft_wrap=True)
+    if error.hint:
+        console.print(Text.assemble(("Try: ", "bold"), clean(error.hint)), soft_wrap=True)
+
+
+def print_note(text: str) -> None:
+    """Say on stderr what is going on."""
+    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.flush()
+
+
+def print_heading(text: str) -> None:
+    """Print a heading above a table of results."""
+    _stdout().print(clean(text), style="bold")
+
+
+def print_rows(
+    rows: Iterable[Sequence[object]],
+    columns: Sequence[str],
+    right: Sequence[str] = (),
+    title: str | None = None,
+) -> None:
+    """Print a table of results.
+
+    Args:
+        rows: Cells; data among them is shown as it is, never as markup.
+        columns: Headings.
+        right: Headings of the columns set flush right.
+        title: Above the table.
+    """
+    if title:
+        print_heading(title)
+    table = _table(columns, right)
+    for row in rows:
+        table.add_row(*(clean(str(cell)) for cell in row))
+    _stdout().print(table)
+
+
+def print_pairs(pairs: Mapping[str, object], title: str | None = None) -> None:
+    """Print names and values, one pair a line."""
+    from rich.table import Table
+
+    if title:
+        print_heading(title)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs.items():
+        table.add_row(clean(name), clean(str(value)))
+    _stdout().print(table)
+
+
+def reporter(quiet: bool = False) -> _Reporter:
+    """Return a reporter for training: a bar on a terminal, rare lines in CI and logs.
+
+    Args:
+        quiet: Say only warnings.
+    """
+    if quiet:
+        return _Reporter()
+    live = sys.stderr.isatty() and not os.environ.get("CI")
+    return _Bar() if live else _Plain()
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Write a share for people: 0.8765 -> `87.7%`; a dash where there is none."""
+    return "-" if share is None else f"{100 * share:.{digits}f}%"
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people: `42 s`, `3 min 05 s`, `1 h 12 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s" if seconds >= 1 else f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class _Reporter:
+    """Says warnings, and nothing else."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def warn(self, text: str) -> None:
+        """Say what a person should look at."""
+        print_note(f"Warning: {text}")
+
+    def step(self, step: Step) -> None:
+        """Say nothing."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+class _Plain(_Reporter):
+    """A line now and then: for logs."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def note(self, text: str) -> None:
+        """Say it as a line."""
+        print_note(text)
+
+    def step(self, step: Step) -> None:
+        """Say a line at most every ten seconds."""
+        import time
+
+        now = time.monotonic()
+        self._next = self._next or now + _PLAIN_SECONDS
+        if now >= self._next:
+            self._next = now + _PLAIN_SECONDS
+            print_note(_progress_line(step))
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Say how the epoch ended."""
+        print_note(_epoch_line(epoch))
+
+
+class _Bar(_Reporter):
+    """A live bar below the lines: for terminals."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._task: Any = None
+        self._epoch = 0
+
+    def note(self, text: str) -> None:
+        """Say it above the bar."""
+        _stderr().print(clean(text), style="dim")
+
+    def warn(self, text: str) -> None:
+        """Say it above the bar, in colour."""
+        _stderr().print(f"Warning: {clean(text)}", style="yellow")
+
+    def step(self, step: Step) -> None:
+        """Move the bar."""
+        if self._progress is None:
+            self._progress = _progress_bar(_stderr())
+            self._progress.start()
+        if step.epoch != self._epoch:
+            self._epoch = step.epoch
+            self._remove_task()
+            self._task = self._progress.add_task("", total=step.steps)
+        self._progress.update(self._task, completed=step.step, description=_short_line(step))
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Replace the bar by the epoch's line."""
+        self._remove_task()
+        _stderr().print(_epoch_line(epoch))
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._remove_task()
+            self._progress.stop()
+            self._progress = None
+
+    def _remove_task(self) -> None:
+        if self._progress is not None and self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+
+
+@contextmanager
+def training_reporter(quiet: bool = False) -> Iterator[Reporter]:
+    """Give a reporter whose bar is gone when the block ends, however it ends."""
+    told = reporter(quiet)
+    try:
+        yield told
+    finally:
+        told.close()
+
+
+def _progress_bar(console: Console) -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        TextColumn("{task.completed}/{task.total}", markup=False),
+        console=console,
+        transient=True,
+        expand=True,
+    )
+
+
+def _short_line(step: Step) -> str:
+    return (
+        f"Epoch {step.epoch}/{step.epochs}  loss {step.loss:.3f}  accuracy {step.accuracy:.3f}  "
+        f"{step.rate:,.0f}/s  {duration(step.seconds_left)} left"
+    )
+
+
+def _progress_line(step: Step) -> str:
+    return (
+        f"Epoch {step.epoch}/{step.epochs}, step {step.step}/{step.steps}: "
+        f"loss {step.loss:.4f}, accuracy {step.accuracy:.4f}, "
+        f"{step.rate:,.0f} examples/s, {duration(step.seconds_left)} left"
+    )
+
+
+def _epoch_line(epoch: Epoch) -> str:
+    best = ", the best so far" if epoch.best else ""
+    return (
+        f"Epoch {epoch.epoch}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.4f}; "
+        f"validation loss {epoch.val_loss:.4f}, accuracy {epoch.val_accuracy:.4f}; "
+        f"{duration(epoch.seconds)}{best}"
+    )
+
+
+def _table(columns: Sequence[str], right: Sequence[str]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table

@@ -1,0 +1,97 @@
+"""Image files -> rows of pixels, as the network was trained on them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli.errors import LstmError
+
+
+def read_images(paths: Sequence[Path], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read image files in order.
+
+    Args:
+        paths: PNG, JPEG or whatever else Pillow reads.
+        shape: Rows and columns that the network takes.
+
+    Returns:
+        `<uint8>[num, rows, columns]`, bright strokes on black.
+
+    Raises:
+        LstmError: A file is missing, no image, or absurdly large.
+    """
+    images = np.zeros((len(paths), *shape), np.uint8)
+    for image, path in zip(images, paths, strict=True):
+        image[:] = read_image(path, shape)
+    return images
+
+
+def read_image(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read one image file: grey, padded to the network's proportions, scaled to its size.
+
+    Dark strokes on light paper, told by the brightness of the border, are inverted: MNIST's
+    digits are bright on black.
+
+    Raises:
+        LstmError: The file is missing, no image, or has over 89 million pixels.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings(), Image.open(path) as opened:
+            # Pillow only warns of a decompression bomb of up to twice its limit.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            grey = _on_white(opened)
+    except FileNotFoundError:
+        raise LstmError(
+            f"There is no image {path}.", "A run that reads images takes image files."
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise LstmError(f"{path}: {error}", "Scale it down first.") from None
+    except UnidentifiedImageError:
+        raise LstmError(f"{path} is no image that can be read.", "Give a PNG or JPEG.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise LstmError(f"{path} cannot be read as an image: {error}.", "Save it anew.") from None
+    pixels = np.asarray(grey, np.uint8)
+    if np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])) > 127:
+        pixels = 255 - pixels
+    return _fit(pixels, shape)
+
+
+def _on_white(image: object) -> object:
+    """Return the image in grey; what is transparent lies on white paper."""
+    from PIL import Image
+
+    assert isinstance(image, Image.Image)
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if image.mode in ("I;16", "I", "F"):
+        wide = np.asarray(image, np.float64)
+        top = wide.max() if wide.size and wide.max() > 255 else 255.0
+        return Image.fromarray((wide / top * 255).clip(0, 255).astype(np.uint8))
+    return image.convert("L")
+
+
+def _fit(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Pad with black to the proportions of `shape`, then scale."""
+    from PIL import Image
+
+    if pixels.shape == shape:
+        return pixels
+    rows, columns = pixels.shape
+    scale = max(rows / shape[0], columns / shape[1])
+    padded_rows, padded_columns = (
+        max(rows, round(shape[0] * scale)),
+        max(columns, round(shape[1] * scale)),
+    )
+    canvas = np.zeros((padded_rows, padded_columns), np.uint8)
+    top, left = (padded_rows - rows) // 2, (padded_columns - columns) // 2
+    canvas[top : top + rows, left : left + columns] = pixels
+    scaled = Image.fromarray(canvas).resize((shape[1], shape[0]), Image.Resampling.LANCZOS)
+    return np.asarray(scaled, np.uint8)

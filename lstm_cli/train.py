@@ -1,0 +1,257 @@
+"""The spine: load, encode, build, fit, save; read it top to bottom."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from lstm_cli import artefacts, datasets, device, encoded, models
+from lstm_cli import run as runs
+from lstm_cli.config import Config
+from lstm_cli.datasets import Dataset
+from lstm_cli.datasets.source import from_config
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.fit import Examples, Fitted, Loop, predict
+from lstm_cli.predictor import Predictor
+from lstm_cli.reporting import Reporter, Silent
+from lstm_cli.run import RunDir
+from lstm_cli.text import Tokenizer
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything training needs, ready.
+
+    Attributes:
+        config: The experiment.
+        dataset: With `train` and `validation`; the test split is not read yet.
+        tokenizer: Fitted on `train`; None for images.
+        train: Encoded.
+        validation: Encoded.
+        model: Compiled, with its initial weights.
+        used: The device and kernel.
+        seconds: What each part took.
+    """
+
+    config: Config
+    dataset: Dataset
+    tokenizer: Tokenizer | None
+    train: Examples
+    validation: Examples
+    model: Any
+    used: device.Used
+    seconds: dict[str, float]
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Rows and columns of an image; None for texts."""
+        if self.tokenizer is not None:
+            return None
+        images = np.asarray(self.train.inputs)
+        return int(images.shape[1]), int(images.shape[2])
+
+
+def train(
+    config: Config,
+    *,
+    runs_dir: Path | None = None,
+    name: str | None = None,
+    data_dir: Path | None = None,
+    use: device.Device = "auto",
+    callbacks: Sequence[Any] = (),
+    tensorboard: bool = False,
+    reporter: Reporter | None = None,
+) -> RunDir:
+    """Train a classifier and write its run directory.
+
+    Args:
+        config: The experiment.
+        runs_dir: Folder of all runs; else `LSTM_RUNS_DIR`, else `./runs`.
+        name: Of the run; else start time and a short hash.
+        data_dir: Where TFDS data sets lie; else `TFDS_DATA_DIR`, else TFDS' own default.
+        use: `cpu`, `gpu`, or `auto`, which takes a GPU where there is one.
+        callbacks: Keras callbacks to call as `fit` would.
+        tensorboard: Write TensorBoard logs into the run.
+        reporter: Told how it goes.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        LstmError: The data is not there, a setting does not fit it, or the disk is full.
+    """
+    reporter = reporter or Silent()
+    record = artefacts.first_record(config)
+    used = start(config, use, reporter)
+    dataset = load_data(config, ("train", "validation"), data_dir)
+    run = runs.create(runs.runs_root(runs_dir), dataset.name, name)
+    with _recording_failure(run, record):
+        prepared = prepare(config, dataset, used, reporter)
+        record |= artefacts.describe(prepared)
+        artefacts.write_inputs(run, prepared, record)
+        if tensorboard:
+            callbacks = [*callbacks, keras.callbacks.TensorBoard(str(run.file("tensorboard")))]
+        fitted = _fit(prepared, callbacks, reporter)
+        artefacts.write_model(run, prepared, fitted)
+        _finish(run, prepared, fitted, record, data_dir, reporter)
+    return run
+
+
+def start(config: Config, use: device.Device, reporter: Reporter) -> device.Used:
+    """Choose the device and seed every generator.
+
+    Raises:
+        LstmError: A GPU was asked for and there is none.
+    """
+    used = device.used(use)
+    keras.utils.set_random_seed(config.seed)
+    if config.train.deterministic:
+        device.make_deterministic()
+    reporter.note(f"Training on {used.device} ({used.why}); LSTM kernel: {used.kernel}.")
+    return used
+
+
+def prepare(config: Config, dataset: Dataset, used: device.Used, reporter: Reporter) -> Prepared:
+    """Fit the tokenizer, encode, and build the model.
+
+    Args:
+        config: The experiment.
+        dataset: With `train` and `validation`.
+        used: The device.
+        reporter: Told what there is.
+
+    Raises:
+        LstmError: The data does not fit the settings.
+    """
+    for note in dataset.notes:
+        reporter.warn(note)
+    sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "encode"):
+        tokenizer = fit_tokenizer(config, dataset)
+        train, validation = (encode(dataset, split, tokenizer) for split in ("train", "validation"))
+    with _timed(seconds, "build"):
+        model = _build(config, dataset, tokenizer, train)
+    return Prepared(config, dataset, tokenizer, train, validation, model, used, seconds)
+
+
+def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> Dataset:
+    """Read splits of the data set a config names.
+
+    Raises:
+        LstmError: It is not there, malformed, or of another kind than the config's model.
+    """
+    dataset = datasets.load(from_config(config, data_dir), splits)
+    if dataset.kind != config.kind:
+        sections = "'image:'" if dataset.kind == "image" else "'text:' and 'embedding:'"
+        raise LstmError(
+            f"{dataset.name} holds {dataset.kind}s, but the settings are for {config.kind}s.",
+            f"Use settings with {sections}; see 'lstm config show "
+            f"{'digits' if dataset.kind == 'image' else 'text'}'.",
+            ExitCode.USAGE,
+        )
+    return dataset
+
+
+def fit_tokenizer(config: Config, dataset: Dataset) -> Tokenizer | None:
+    """Learn the vocabulary from the training split; None for images."""
+    if config.text is None:
+        return None
+    texts = dataset.splits["train"].inputs
+    assert not isinstance(texts, np.ndarray)
+    return Tokenizer.fit(texts, config.text)
+
+
+def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
+    """Turn a split into what the network reads; texts through the cache on disk."""
+    inputs, labels = dataset.splits[split].inputs, dataset.splits[split].labels
+    if isinstance(inputs, np.ndarray):
+        return Examples(inputs, labels)
+    assert tokenizer is not None
+    return Examples(encoded.encode_cached(inputs, tokenizer), labels)
+
+
+def _build(config: Config, dataset: Dataset, tokenizer: Tokenizer | None, train: Examples) -> Any:
+    """Build and compile the model for the data."""
+    shape = None if tokenizer is not None else train.inputs.shape[1:]  # type: ignore[union-attr]
+    vocab_size = None if tokenizer is None else tokenizer.vocab_size
+    model = models.build(config, len(dataset.labels), vocab_size, shape)
+    models.compile_model(model, config.train, len(dataset.labels))
+    return model
+
+
+def _fit(prepared: Prepared, callbacks: Sequence[Any], reporter: Reporter) -> Fitted:
+    with _timed(prepared.seconds, "train"):
+        loop = Loop(
+            prepared.model,
+            prepared.config,
+            len(prepared.dataset.labels),
+            prepared.train,
+            prepared.validation,
+            reporter,
+        )
+        fitted = loop.run(callbacks)
+    reporter.note(
+        f"Training ended: {fitted.stopped}; epoch {fitted.best_epoch} has the lowest "
+        "validation loss and is kept."
+    )
+    return fitted
+
+
+def _finish(
+    run: RunDir,
+    prepared: Prepared,
+    fitted: Fitted,
+    record: dict[str, Any],
+    data_dir: Path | None,
+    reporter: Reporter,
+) -> None:
+    """Check the exported graph against Keras, score it, and write what people read."""
+    models.set_weights(prepared.model, fitted.weights)
+    predictor = Predictor.from_files(run)
+    artefacts.check_parity(prepared, predictor, lambda e: predict(prepared.model, e))
+    artefacts.write_golden(run, prepared, predictor)
+    with _timed(prepared.seconds, "evaluate"):
+        # The first and only look at the test split, with everything chosen.
+        test_set = load_data(prepared.config, ("test",), data_dir)
+        test = encode(test_set, "test", prepared.tokenizer)
+        results = {
+            "validation": artefacts.score(
+                predictor, prepared.validation.inputs, prepared.validation.labels
+            ),
+            "test": artefacts.score(predictor, test.inputs, test.labels),
+        }
+    record["dataset"]["sizes"]["test"] = len(test)
+    artefacts.write_results(run, prepared, fitted, results, record)
+    reporter.note(f"Run {run.name} is finished: {run.path}")
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[part] = round(time.perf_counter() - began, 3)
+
+
+@contextlib.contextmanager
+def _recording_failure(run: RunDir, record: dict[str, Any]) -> Iterator[None]:
+    """Mark a run that does not get to its end; one without a single epoch leaves no trace."""
+    try:
+        yield
+    except BaseException as error:
+        if not run.file(runs.CONFIG).exists():
+            shutil.rmtree(run.path, ignore_errors=True)
+            raise
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        with contextlib.suppress(LstmError):
+            run.write_json(runs.RUN, {**record, "status": status, "error": str(error)})
+        raise
