@@ -102,4 +102,8 @@ def open_material(source: Source) -> Material:
         from lstm_cli.datasets.embedded import open_demo, open_digits
 
         return (open_demo if source.name == "demo" else open_digits)(source)
+    if origin == "tfds":
+        from lstm_cli.datasets.tfds import open_tfds
+
+        return open_tfds(source)
     raise LstmError(f"{origin} data sets are not readable in this version.")

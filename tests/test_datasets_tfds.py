@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstm_cli.datasets import Source, download, load, prepared
+from lstm_cli.errors import ExitCode, LstmError
+
+ARCHIVES = {
+    "train-images-idx3-ubyte.gz": 9_912_422,
+    "train-labels-idx1-ubyte.gz": 28_881,
+    "t10k-images-idx3-ubyte.gz": 1_648_877,
+    "t10k-labels-idx1-ubyte.gz": 4_542,
+}
+
+
+def _real(*parts: str) -> Path:
+    folder = Path(os.environ.get("TFDS_DATA_DIR", ""), *parts)
+    if not os.environ.get("TFDS_DATA_DIR") or not (folder / "dataset_info.json").is_file():
+        pytest.skip(f"TFDS_DATA_DIR does not lead to {'/'.join(parts)}")
+    return folder
+
+
+# Without network
+
+
+def _load_offline(name: str, folder: Path, proxy: str = "http://127.0.0.1:9") -> tuple[str, float]:
+    code = (
+        "import sys\n"
+        "from lstm_cli.datasets import Source, load\n"
+        "from lstm_cli.errors import LstmError\n"
+        "try: load(Source(sys.argv[1]))\n"
+        "except LstmError as error: print(int(error.exit_code), error.message, error.hint)\n"
+        "print({'tensorflow'} & {*sys.modules})\n"
+    )
+    proxies = {"http_proxy": proxy, "https_proxy": proxy, "no_proxy": ""}
+    environment = {**os.environ, **proxies, "TFDS_DATA_DIR": str(folder)}
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, name],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "set()" in done.stdout, "TensorFlow was imported only to say that there is no network"
+    return done.stdout, time.monotonic() - start
+
+
+def test_offline_fails_fast_and_names_the_ways_out(tmp_path):
+    said, seconds = _load_offline("imdb", tmp_path)
+    assert seconds < 5
+    assert said.startswith(f"3 TFDS imdb_reviews/plain_text is not in {tmp_path}")
+    assert "ai.stanford.edu cannot be reached" in said
+    assert "--data-dir" in said
+    assert f"aclImdb_v1.tar.gz (84,125,825 bytes) into {tmp_path}/downloads/manual" in said
+    assert "lstm train demo" in said
+
+
+def test_offline_a_data_set_that_needs_tfds_to_know_it_fails_as_fast(tmp_path):
+    said, seconds = _load_offline("tfds:ag_news_subset", tmp_path / "new")
+    assert seconds < 5
+    assert said.startswith("3 TFDS ag_news_subset is not in")
+    assert "there is no such folder" in said
+    assert "ag_news_csv.tar.gz" in said
+
+
+def test_a_network_that_swallows_everything_is_given_up_on(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setattr(download, "PROBE_SECONDS", 0.3)
+        start = time.monotonic()
+        assert re.search(r"0\.3 s|timed out", download.probe("http://example.invalid/"))
+        assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [("200 OK", ""), ("404 Not Found", ""), ("403 Forbidden", "answers 403 Forbidden")],
+)
+def test_a_probe_tells_an_answer_from_a_block(monkeypatch, answer, said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reply() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(f"HTTP/1.0 {answer}\r\n\r\n".encode())
+
+        server.settimeout(5)
+        replying = threading.Thread(target=reply, daemon=True)
+        replying.start()
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        assert download.probe(f"http://127.0.0.1:{server.getsockname()[1]}/") == said
+        replying.join()
+
+
+def test_an_archive_of_the_wrong_size_is_refused_before_anything_is_imported(tmp_path):
+    manual = tmp_path / "downloads" / "manual"
+    manual.mkdir(parents=True)
+    (manual / "aclImdb_v1.tar.gz").write_text("<html>Please log in</html>")
+    with pytest.raises(LstmError, match="expected 84,125,825 bytes, found 26") as caught:
+        load(Source("imdb", data_dir=tmp_path))
+    assert caught.value.exit_code == ExitCode.DATA
+    assert "web page" in caught.value.hint
+
+
+def test_an_archive_of_the_right_size_and_wrong_content_is_told_apart(tmp_path, monkeypatch):
+    manual = tmp_path / "downloads" / "manual"
+    manual.mkdir(parents=True)
+    for name, size in ARCHIVES.items():
+        with (manual / name).open("wb") as file:
+            file.truncate(size)
+    monkeypatch.setattr(download, "probe", lambda url: pytest.fail("no need for a network"))
+    with pytest.raises(LstmError, match="not what TFDS expects") as caught:
+        load(Source("mnist", data_dir=tmp_path))
+    assert caught.value.exit_code == ExitCode.DATA
+    assert str(tmp_path / "downloads") in caught.value.hint
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(download, "probe", lambda url: "")
+    with pytest.raises(LstmError, match="Cannot write to the data folder") as caught:
+        load(Source("imdb", data_dir=tmp_path / "file"))
+    assert caught.value.exit_code == ExitCode.DATA
+
+
+# Names and places
+
+
+@pytest.mark.parametrize("name", ["tfds:", "tfds:a b", "tfds:../x", "tfds:a/b/c", "tfds:a:1"])
+def test_malformed_names_are_refused(name):
+    with pytest.raises(LstmError, match="is not of the form"):
+        prepared.parse_name(name)
+
+
+def test_names_come_apart():
+    assert prepared.parse_name("tfds:glue/sst2:2.0.0") == prepared.Wanted("glue", "sst2", "2.0.0")
+    assert prepared.parse_name("imdb") == prepared.Wanted("imdb_reviews", "plain_text")
+
+
+def test_an_unknown_tfds_name_offers_the_nearest(tmp_path):
+    with pytest.raises(LstmError, match="no data set 'ag_news_subst'") as caught:
+        load(Source("tfds:ag_news_subst", data_dir=tmp_path))
+    assert "'ag_news_subset'" in caught.value.hint
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_the_data_folder_is_the_one_asked_for_else_the_variable_else_the_default(monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", "/variable")
+    assert prepared.data_dir(Source("imdb", data_dir=Path("/asked"))) == Path("/asked")
+    assert prepared.data_dir(Source("imdb")) == Path("/variable")
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert prepared.data_dir(Source("imdb")) == Path("~/tensorflow_datasets").expanduser()
+
+
+def _lay(folder: Path, *versions: str) -> None:
+    for version in versions:
+        (folder / version).mkdir(parents=True)
+        (folder / version / "dataset_info.json").write_text("{}")
+
+
+def test_the_newest_version_is_found_and_an_unfinished_one_is_not(tmp_path):
+    _lay(tmp_path / "set", "2.0.0", "10.0.0")
+    (tmp_path / "set" / "11.0.0.incompleteXYZ").mkdir()
+    found = prepared.find(prepared.Wanted("set"), tmp_path)
+    assert found == tmp_path / "set" / "10.0.0"
+    found = prepared.find(prepared.Wanted("set", version="2.0.0"), tmp_path)
+    assert found == tmp_path / "set" / "2.0.0"
+    assert prepared.find(prepared.Wanted("set", version="3.0.0"), tmp_path) is None
+    assert prepared.find(prepared.Wanted("other"), tmp_path) is None
+
+
+def test_the_default_configuration_is_taken_and_a_choice_is_left_to_the_user(tmp_path):
+    _lay(tmp_path / "set" / "plain", "1.0.0")
+    assert prepared.find(prepared.Wanted("set"), tmp_path).parts[-2] == "plain"
+    _lay(tmp_path / "set" / "rich", "1.0.0")
+    with pytest.raises(LstmError, match="plain, rich"):
+        prepared.find(prepared.Wanted("set"), tmp_path)
+    (tmp_path / "set" / ".config").mkdir()
+    metadata = tmp_path / "set" / ".config" / "metadata.json"
+    metadata.write_text('{"default_config_name": "rich"}')
+    assert prepared.find(prepared.Wanted("set"), tmp_path).parts[-2] == "rich"
+
+
+# Reading, from small data sets written by TFDS itself
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    with warnings.catch_warnings(), download.quiet():
+        warnings.simplefilter("ignore")
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+    folder = tmp_path_factory.mktemp("tfds")
+    text, label = tfds.features.Text(), tfds.features.ClassLabel(names=["sport", "art", "food"])
+
+    def store(name, features, **columns):
+        splits = {
+            split: tf.data.Dataset.from_tensor_slices(values) for split, values in columns.items()
+        }
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name=name,
+            version="1.0.0",
+            features=tfds.features.FeaturesDict(features),
+            split_datasets=splits,
+            data_dir=folder,
+            disable_shuffling=True,
+        )
+
+    texts = [b"caf\xc3\xa9 %d" % i for i in range(30)]
+    labels = np.arange(30, dtype=np.int64) % 3
+    plain = {"text": texts, "label": labels}
+    store("both", {"text": text, "label": label}, train=plain, test=plain)
+    store("lone", {"text": text, "label": label}, train=plain)
+    hidden = {"text": texts, "label": np.full(30, -1, np.int64)}
+    store("hidden", {"text": text, "label": label}, train=plain, test=hidden)
+    titled = {**plain, "title": texts}
+    store("titled", {"text": text, "title": text, "label": label}, train=titled)
+    store("bare", {"text": text}, train={"text": texts})
+    images = np.arange(30 * 4 * 3, dtype=np.uint8).reshape(30, 4, 3, 1)
+    image = tfds.features.Image(shape=(4, 3, 1))
+    store("pictures", {"image": image, "label": label}, train={"image": images, "label": labels})
+    return folder
+
+
+def test_texts_labels_and_order_are_those_of_tfds(folder):
+    data = load(Source("tfds:both", data_dir=folder))
+    assert data.name == "tfds-both"
+    assert data.source == "TFDS both/1.0.0"
+    assert data.labels == ("sport", "art", "food")
+    assert list(data.splits["test"].inputs) == [f"café {i}" for i in range(30)]
+    np.testing.assert_array_equal(data.splits["test"].labels, np.arange(30) % 3)
+    assert {name: len(split) for name, split in data.splits.items()} == {
+        "train": 27,
+        "validation": 3,
+        "test": 30,
+    }
+
+
+def test_the_test_split_is_read_only_when_asked_for(folder, monkeypatch):
+    from lstm_cli.datasets import tfds
+
+    read, splits = tfds._read, []
+    monkeypatch.setattr(tfds, "_read", lambda *args: splits.append(args[1]) or read(*args))
+    load(Source("tfds:both", data_dir=folder), ["train", "validation"])
+    assert splits == ["train"]
+    load(Source("tfds:both", data_dir=folder), ["test"])
+    assert splits == ["train", "test"]
+
+
+@pytest.mark.parametrize("name", ["lone", "hidden"])
+def test_a_data_set_without_a_usable_test_split_gets_one_cut(folder, name):
+    data = load(Source(f"tfds:{name}", data_dir=folder))
+    assert len(data.splits["test"]) == 6
+    assert len({*data.splits["train"].inputs, *data.splits["test"].inputs}) == 21 + 6
+    assert all("no labels" in note for note in data.notes)
+    assert len(data.notes) == (name == "hidden")
+
+
+def test_with_several_texts_the_column_must_be_named(folder):
+    with pytest.raises(LstmError, match=r"one text feature.*text \(Text\).*title \(Text\)"):
+        load(Source("tfds:titled", data_dir=folder))
+    data = load(Source("tfds:titled", data_dir=folder, text_column="title"))
+    assert len(data.splits["train"]) == 21
+
+
+def test_without_a_label_the_features_are_listed(folder):
+    with pytest.raises(LstmError, match=r"one label feature, and has none among: text \(Text\)"):
+        load(Source("tfds:bare", data_dir=folder))
+
+
+def test_grey_images_come_as_bytes(folder):
+    data = load(Source("tfds:pictures", data_dir=folder))
+    assert data.kind == "image"
+    assert data.splits["train"].inputs.shape == (21, 4, 3)
+    assert data.splits["train"].inputs.dtype == np.uint8
+
+
+def test_a_lost_shard_is_reported_as_damage(folder, tmp_path):
+    import shutil
+
+    shutil.copytree(folder / "both", tmp_path / "both")
+    next((tmp_path / "both" / "1.0.0").glob("*test.tfrecord*")).write_bytes(b"torn")
+    with pytest.raises(LstmError, match="incomplete or damaged") as caught:
+        load(Source("tfds:both", data_dir=tmp_path), ["test"])
+    assert caught.value.exit_code == ExitCode.DATA
+
+
+def test_the_fingerprint_follows_the_column(folder):
+    first = load(Source("tfds:titled", data_dir=folder, text_column="title"), ["train"])
+    second = load(Source("tfds:titled", data_dir=folder, text_column="text"), ["train"])
+    assert first.fingerprint != second.fingerprint
+
+
+# Real data
+
+
+@pytest.mark.realdata
+def test_imdb_is_whole_and_balanced():
+    _real("imdb_reviews", "plain_text", "1.0.0")
+    data = load(Source("imdb"))
+    assert data.labels == ("neg", "pos")
+    sizes = {name: np.bincount(split.labels).tolist() for name, split in data.splits.items()}
+    assert sizes == {
+        "train": [11_250, 11_250],
+        "validation": [1250, 1250],
+        "test": [12_500, 12_500],
+    }
+
+
+@pytest.mark.realdata
+def test_mnist_is_whole():
+    _real("mnist", "3.0.1")
+    data = load(Source("mnist"), ["test"])
+    assert data.splits["test"].inputs.shape == (10_000, 28, 28)
+    assert data.labels == tuple("0123456789")
