@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import unicodedata
+
+import matplotlib
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from lstm_cli import figure
+from lstm_cli.errors import LstmError
+
+
+def draw(path, title="Title", label="label"):
+    with figure.picture(path, (3, 2), title, "subtitle") as page:
+        axes = page.subplots()
+        axes.plot([0, 1], [0, 1])
+        axes.set_xlabel(label)
+    return page
+
+
+def test_a_picture_is_a_png_of_150_dots_per_inch_with_something_in_it(tmp_path):
+    draw(tmp_path / "plots" / "a.png")
+    with Image.open(tmp_path / "plots" / "a.png") as image:
+        assert image.format == "PNG"
+        assert image.size == (450, 300)
+        assert image.info["dpi"] == pytest.approx((150, 150), abs=0.1)
+        assert len(image.convert("L").getcolors()) > 10
+
+
+def test_the_same_drawing_gives_the_same_bytes(tmp_path):
+    draw(tmp_path / "a.png")
+    draw(tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_drawing_that_fails_leaves_the_old_picture(tmp_path):
+    draw(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    with (
+        pytest.raises(ZeroDivisionError),
+        figure.picture(tmp_path / "a.png", (3, 2), "new") as page,
+    ):
+        page.text(1 / 0, 0, "")
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "plots").write_text("a file, not a folder")
+    with pytest.raises(LstmError, match=r"plots.a\.png"):
+        draw(tmp_path / "plots" / "a.png")
+
+
+def test_settings_of_matplotlib_are_used_by_nobody_and_left_as_they_were(tmp_path):
+    draw(tmp_path / "a.png")
+    with matplotlib.rc_context({"font.size": 40, "axes.facecolor": "red"}):
+        before = dict(matplotlib.rcParams)
+        draw(tmp_path / "b.png")
+        assert dict(matplotlib.rcParams) == before
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_pyplot_is_never_imported(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from lstm_cli.figure import picture
+with picture(Path({str(tmp_path / "a.png")!r}), (3, 2), "title") as page:
+    page.subplots()
+sys.exit("matplotlib.pyplot" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("text", [r"$\frac{x$", "积极的评价", "😀👩‍🚀", "سلبي", "_private", "{x}"])
+def test_any_script_is_drawn_without_a_warning_and_never_as_a_formula(tmp_path, text):
+    draw(tmp_path / "a.png", title=text, label=figure.shown(text))
+    assert (tmp_path / "a.png").is_file()
+
+
+def test_a_long_title_is_made_to_fit(tmp_path):
+    page = draw(tmp_path / "a.png", title="Accuracy " * 7)
+    assert page.texts[0].get_window_extent().x1 <= page.bbox.x1
+    short = draw(tmp_path / "a.png", title="Accuracy")
+    assert page.texts[0].get_fontsize() < short.texts[0].get_fontsize()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("pos", "pos"),
+        ("  two\n\twords ", "two words"),
+        ("\x1b[31mred\x1b[0m", "[31mred[0m"),
+        ("\u202eevil", "evil"),
+        ("a\x00b", "ab"),
+        ("", "(no name)"),
+        ("\x07\ud800", "(no name)"),
+        ("reviews of the year 2019", "reviews of…r 2019"),
+        ("reviews of the year 2020", "reviews of…r 2020"),
+        ("积极的评价非常非常好的电影", "积极的评价…的电影"),
+        ("سلبي", "\u200eسلبي\u200e"),
+    ],
+)
+def test_names_are_cleaned_and_shortened_in_the_middle(name, expected):
+    assert figure.shown(name) == expected
+
+
+@given(st.text(), st.integers(4, 40))
+def test_no_name_is_empty_too_wide_or_holds_control_characters(name, width):
+    text = figure.shown(name, width)
+    assert text
+    marks = 2 * (text[0] == "\u200e")
+    assert figure.columns(text) - marks <= max(width, len("(no name)"))
+    assert all(c == "\u200e" or unicodedata.category(c)[0] != "C" for c in text)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (0, "0%"),
+        (1e-6, "<0.1%"),
+        (0.041, "4.1%"),
+        (0.5, "50%"),
+        (0.998, "99.8%"),
+        (0.99999, ">99.9%"),
+        (1, "100%"),
+    ],
+)
+def test_shares_are_written_as_people_do(share, expected):
+    assert figure.percent(share) == expected
+
+
+@given(st.floats(0, 1, exclude_min=True, exclude_max=True))
+def test_only_nothing_is_0_percent_and_only_all_is_100(share):
+    assert figure.percent(share) not in ("0%", "0.0%", "100%", "100.0%")

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lstm_cli.roc import class_curves, mean_curve
+
+
+def noisy(num, num_classes, seed=0):
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(num_classes, size=num).astype(np.int32)
+    probabilities = generator.uniform(size=(num, num_classes)).astype(np.float32)
+    probabilities[np.arange(num), labels] += 0.4
+    return labels, probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def test_two_classes_have_the_curve_of_the_second():
+    labels = np.asarray([0, 0, 1, 1], np.int32)
+    positive = np.asarray([0.1, 0.6, 0.4, 0.9], np.float32)
+    (curve,) = class_curves(labels, np.stack([1 - positive, positive], axis=1), ("neg", "pos"))
+    assert curve.name == "pos"
+    assert curve.area == pytest.approx(3 / 4)  # one of four (neg, pos) pairs is the wrong way round
+    assert curve.average_precision == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_more_classes_have_a_curve_each_against_the_rest():
+    labels, probabilities = noisy(300, 4)
+    curves = class_curves(labels, probabilities, "abcd")
+    assert [c.name for c in curves] == ["a", "b", "c", "d"]
+    assert curves[2].area > 0.6
+    assert curves[2].area != curves[1].area
+
+
+def test_a_class_without_examples_or_with_nothing_else_has_no_curve():
+    labels, probabilities = noisy(90, 3)
+    labels[labels == 1] = 2
+    assert [c.name for c in class_curves(labels, probabilities, "abc")] == ["a", "c"]
+    assert class_curves(np.zeros(90, np.int32), probabilities, "abc") == []
+
+
+def test_the_mean_curve_encloses_the_mean_of_the_areas():
+    curves = class_curves(*noisy(2000, 12), [str(i) for i in range(12)])
+    mean = mean_curve(curves)
+    assert mean.area == pytest.approx(np.mean([c.area for c in curves]))
+    assert np.trapezoid(mean.true_positives, mean.false_positives) == pytest.approx(
+        mean.area, abs=2e-3
+    )
+    assert (mean.false_positives[0], mean.true_positives[0]) == (0, 0)
+    assert mean.true_positives[-1] == 1
+    assert (np.diff(mean.true_positives) >= 0).all()
+    assert np.trapezoid(mean.precisions, mean.recalls) == pytest.approx(
+        mean.average_precision, abs=5e-3
+    )
