@@ -3,10 +3,12 @@
 Everything the command line does, without a shell. Nothing heavy is imported until it is used:
 
     >>> import lstm_cli
-    >>> run = lstm_cli.train(lstm_cli.load_preset("demo"))
+    >>> from lstm_cli.train import train
+    >>> from lstm_cli.evaluate import evaluate
+    >>> run = train(lstm_cli.load_preset("demo"))
     >>> lstm_cli.load(run).predict(["Not a dull moment."])[0].label
     'positive'
-    >>> lstm_cli.evaluate(run).report.accuracy
+    >>> evaluate(run).report.accuracy
     0.991
 """
 
@@ -20,13 +22,10 @@ if TYPE_CHECKING:
     from lstm_cli.config import load_preset as load_preset
     from lstm_cli.datasets import load as load_dataset
     from lstm_cli.errors import LstmError as LstmError
-    from lstm_cli.evaluate import evaluate as evaluate
-    from lstm_cli.plan import plan as plan
     from lstm_cli.predictor import Prediction as Prediction
     from lstm_cli.predictor import load as load
     from lstm_cli.run import RunDir as RunDir
     from lstm_cli.run import find as find_run
-    from lstm_cli.train import train as train
 
 __version__ = "0.1.0"
 
@@ -35,26 +34,20 @@ _WHERE = {
     "LstmError": ("errors", "LstmError"),
     "Prediction": ("predictor", "Prediction"),
     "RunDir": ("run", "RunDir"),
-    "evaluate": ("evaluate", "evaluate"),
     "find_run": ("run", "find"),
     "load": ("predictor", "load"),
     "load_dataset": ("datasets", "load"),
     "load_preset": ("config", "load_preset"),
-    "plan": ("plan", "plan"),
-    "train": ("train", "train"),
 }
 __all__ = [
     "Config",
     "LstmError",
     "Prediction",
     "RunDir",
-    "evaluate",
     "find_run",
     "load",
     "load_dataset",
     "load_preset",
-    "plan",
-    "train",
 ]
 
 
