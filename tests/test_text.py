@@ -1,0 +1,230 @@
+"""The tokenizer: what counts as a token, where it stands, what is cut, what bad texts become."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+from fixtures_properties import relaxed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstm_cli.config import TextSettings
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.text import PAD_ID, UNKNOWN_ID, Tokenizer
+
+# Lone surrogates, NUL, control characters and everything else a shell or a JSON file lets through.
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
+TRICKY = st.text(st.sampled_from("aÉ'’<br />\n\0[]U\ud800映😀\u200d\u202eא\u0301İ."), max_size=40)
+
+
+def fit(*texts, **settings):
+    return Tokenizer.fit(texts, TextSettings(**{"min_count": 1, **settings}))
+
+
+def tokens(text):
+    """Take a text apart with a vocabulary of its own."""
+    tokenizer = fit(text)
+    return [tokenizer.token(int(i)) for i in tokenizer.encode([text])[0].ids]
+
+
+def test_case_does_not_matter():
+    assert tokens("GOOD Good gOOd") == ["good", "good", "good"]
+
+
+def test_punctuation_stands_apart():
+    assert tokens('"Good," (he) said... 3.5!') == [
+        '"', "good", ",", '"', "(", "he", ")", "said", ".", ".", ".", "3", ".", "5", "!",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mark", ["<br />", "<BR>", "<Br/>", "<br   />", "<br\n/>"])
+def test_line_breaks_of_html_separate_and_are_dropped(mark):
+    assert tokens(f"good{mark}bad") == ["good", "bad"]
+
+
+def test_other_marks_of_html_are_kept_as_text():
+    assert tokens("<i>a <bread>") == ["<", "i", ">", "a", "<", "bread", ">"]
+
+
+def test_apostrophes_inside_a_word_belong_to_it():
+    assert tokens("wasn't 'twas rock'n'roll dogs'") == [
+        "wasn't", "'", "twas", "rock'n'roll", "dogs", "'",
+    ]  # fmt: skip
+
+
+def test_the_curly_apostrophe_is_the_straight_one():
+    assert tokens("don\u2019t don't") == ["don't", "don't"]
+
+
+def test_chinese_and_japanese_characters_stand_apart_and_korean_words_whole():
+    assert tokens("好电影good ひカ 영화는") == ["好", "电", "影", "good", "ひ", "カ", "영화는"]
+
+
+def test_emoji_and_right_to_left_words_are_tokens():
+    assert tokens("😀😀 \u05e9\u05dc\u05d5\u05dd \u0641\u064a\u0644\u0645") == [
+        "😀", "😀", "\u05e9\u05dc\u05d5\u05dd", "\u0641\u064a\u0644\u0645",
+    ]  # fmt: skip
+
+
+def test_an_accent_typed_apart_stays_with_its_word():
+    assert tokens("cafe\u0301 bar") == ["cafe\u0301", "bar"]
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\x07b", "a\x1bb", "a\u200bb", "a\u202eb", "a\u2028b"])
+def test_control_characters_separate_and_are_dropped(text):
+    assert tokens(text) == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["", "   \n\t", "\0\0", "\u200b", "<br />"])
+def test_a_text_without_tokens_is_one_unknown(text):
+    encoding = fit("a").encode([text])[0]
+    assert encoding.ids.tolist() == [UNKNOWN_ID]
+    assert (encoding.num_tokens, encoding.num_unknown, encoding.truncated) == (0, 0, False)
+    assert encoding.unknown == 0.0
+
+
+def test_a_text_that_says_the_names_of_marks_means_the_words():
+    tokenizer = fit("[PAD] [UNK] pad unk")
+    ids = tokenizer.encode(["[PAD] [UNK] [pad]"])[0].ids
+    assert not np.isin(ids, [PAD_ID, UNKNOWN_ID]).any()
+    words = [tokenizer.token(int(i)) for i in ids]
+    assert words == ["[", "pad", "]", "[", "unk", "]", "[", "pad", "]"]
+
+
+def test_a_lone_surrogate_is_one_unknown_mark():
+    encoding = fit("good film").encode(["good \udc80 film"])[0]
+    assert encoding.num_tokens == 3
+    assert encoding.ids[1] == UNKNOWN_ID
+
+
+def test_unknown_words_are_counted():
+    encoding = fit("good film").encode(["good bad ugly film"])[0]
+    assert (encoding.num_tokens, encoding.num_unknown, encoding.unknown) == (4, 2, 0.5)
+
+
+def test_unknown_words_are_counted_in_what_is_cut_out_too():
+    encoding = fit("a b", max_tokens=2).encode(["a x y z b"])[0]
+    assert encoding.ids.tolist() == fit("a b").encode(["a b"])[0].ids.tolist()
+    assert (encoding.num_tokens, encoding.num_unknown) == (5, 3)
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "kept"),
+    [(1, "a"), (2, "ag"), (3, "abg"), (4, "abfg"), (6, "abcefg"), (7, "abcdefg"), (8, "abcdefg")],
+)
+def test_a_long_text_keeps_its_head_and_its_tail(max_tokens, kept):
+    tokenizer = fit("a b c d e f g", max_tokens=max_tokens)
+    encoding = tokenizer.encode(["a b c d e f g"])[0]
+    assert "".join(tokenizer.token(int(i)) for i in encoding.ids) == kept
+    assert encoding.num_tokens == 7
+    assert encoding.truncated == (max_tokens < 7)
+
+
+@relaxed
+@given(st.integers(1, 30), st.integers(1, 30))
+def test_the_kept_positions_are_those_of_the_ids(num_tokens, max_tokens):
+    words = [f"w{i}" for i in range(num_tokens)]
+    tokenizer = fit(" ".join(words), max_tokens=max_tokens)
+    ids = tokenizer.encode([" ".join(words)])[0].ids
+    kept = tokenizer.kept(num_tokens)
+    assert [tokenizer.token(int(i)) for i in ids] == [words[int(i)] for i in kept]
+    assert len(kept) == min(num_tokens, max_tokens)
+
+
+@relaxed
+@given(ANY_TEXT | TRICKY)
+def test_offsets_follow_one_another_inside_the_original_text(text):
+    tokenizer = fit("a")
+    spans = tokenizer.spans(text)
+    assert len(spans) == tokenizer.encode([text])[0].num_tokens
+    end_before = 0
+    for start, end in spans:
+        assert end_before <= start < end <= len(text)
+        end_before = end
+
+
+@relaxed
+@given(ANY_TEXT | TRICKY)
+def test_any_text_becomes_at_least_one_known_id(text):
+    encoding = fit("a b c", max_tokens=5).encode([text])[0]
+    assert 1 <= len(encoding.ids) <= 5
+    assert encoding.ids.dtype == np.int32
+    assert encoding.ids.min() >= UNKNOWN_ID
+    assert encoding.num_unknown <= encoding.num_tokens
+
+
+def test_offsets_give_the_words_as_they_were_written():
+    text = "Don’t<br/>MISS İt, 映画!"
+    words = [text[start:end] for start, end in fit("a").spans(text)]
+    assert words == ["Don’t", "MISS", "İt", ",", "映", "画", "!"]
+
+
+@relaxed
+@given(st.lists(TRICKY, max_size=5))
+def test_texts_encoded_together_are_encoded_as_alone(texts):
+    tokenizer = fit("a b r")
+    together = tokenizer.encode(texts)
+    assert len(together) == len(texts)
+    for text, encoding in zip(texts, together, strict=True):
+        assert np.array_equal(encoding.ids, tokenizer.encode([text])[0].ids)
+
+
+def test_padding_and_unknown_have_the_first_ids():
+    tokenizer = fit("a")
+    assert (PAD_ID, UNKNOWN_ID) == (0, 1)
+    assert [tokenizer.token(i) for i in range(tokenizer.vocab_size)] == ["[PAD]", "[UNK]", "a"]
+
+
+def test_frequent_words_come_first_and_ties_in_alphabetical_order():
+    tokenizer = fit("d c b a", "d c", "z z z")
+    assert [tokenizer.token(i) for i in range(2, 7)] == ["z", "c", "d", "a", "b"]
+
+
+def test_the_order_of_texts_does_not_change_the_vocabulary():
+    texts = [f"w{i} w{i * 7 % 50} x" for i in range(50)]
+    shuffled = random.Random(0).sample(texts, len(texts))
+    assert fit(*texts, vocab_size=30).to_json() == fit(*shuffled, vocab_size=30).to_json()
+
+
+def test_the_vocabulary_is_no_larger_than_asked_for():
+    tokenizer = fit("a b c d e f", "a b c", vocab_size=5)
+    assert tokenizer.vocab_size == 5
+    assert [tokenizer.token(i) for i in range(2, 5)] == ["a", "b", "c"]
+
+
+def test_rare_words_are_left_out():
+    tokenizer = fit("a a b", min_count=2)
+    assert tokenizer.encode(["a b"])[0].ids.tolist() == [2, UNKNOWN_ID]
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["a b c"], ["\0", "<br />"]])
+def test_texts_without_a_word_often_enough_are_refused(texts):
+    with pytest.raises(LstmError, match="No word occurs 2 times") as caught:
+        fit(*texts, min_count=2)
+    assert "min_count" in caught.value.hint
+
+
+def test_what_is_saved_encodes_the_same():
+    tokenizer = fit("Good don't 映画 [PAD] 😀", max_tokens=3)
+    again = Tokenizer.from_json(tokenizer.to_json(), 3)
+    texts = ["good don’t 映 [pad] 😀", "", "[PAD]", "new words \ud800"]
+    for one, other in zip(tokenizer.encode(texts), again.encode(texts), strict=True):
+        assert np.array_equal(one.ids, other.ids)
+        assert (one.num_tokens, one.num_unknown) == (other.num_tokens, other.num_unknown)
+    assert [again.spans(t) for t in texts] == [tokenizer.spans(t) for t in texts]
+    assert json.loads(again.to_json()) == json.loads(tokenizer.to_json())
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", "nonsense", '{"model": 3}', "\0"])
+def test_what_is_no_tokenizer_is_a_damaged_run(text):
+    with pytest.raises(LstmError, match=r"tokenizer\.json") as caught:
+        Tokenizer.from_json(text, 5)
+    assert caught.value.exit_code == ExitCode.INTEGRITY
+
+
+def test_a_megabyte_of_text_is_one_text_cut_to_size():
+    encoding = fit("a film", max_tokens=10).encode(["a film " * 150_000])[0]
+    assert (encoding.num_tokens, len(encoding.ids), encoding.truncated) == (300_000, 10, True)
