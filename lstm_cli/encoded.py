@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from lstm_cli.errors import LstmError
@@ -20,7 +23,7 @@ from lstm_cli.text import Encoding, Tokenizer
 _FORMAT = "1"
 _CHUNK = 2048
 _KEEP_BYTES = 4 << 30
-_ARRAYS = ("ids", "starts", "num_tokens", "num_unknown")
+_ARRAYS = {"ids": np.uint16, "starts": np.int64, "num_tokens": np.int32, "num_unknown": np.int32}
 
 
 @dataclass(frozen=True)
@@ -144,14 +147,28 @@ def _join(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
 def _open(folder: Path) -> Corpus | None:
     """Map a stored corpus, or None where there is none that fits together."""
     try:
-        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
-        corpus = Corpus(*arrays)
-        whole = corpus.starts[-1] == len(corpus.ids) and len(corpus.starts) == len(corpus) + 1
-        # The newest use decides what `_prune` keeps.
-        os.utime(folder)
-    except (OSError, ValueError, IndexError, EOFError):
+        corpus = Corpus(*(open_memmap(folder / f"{name}.npy", mode="r") for name in _ARRAYS))
+    # NumPy reads a header as Python source: a damaged one fails in many ways.
+    except (OSError, ValueError, EOFError, OverflowError, tokenize.TokenError):
         return None
-    return corpus if whole else None
+    if not _fits(corpus):
+        return None
+    # The newest use decides what `_prune` keeps; a cache of others cannot be touched.
+    with contextlib.suppress(OSError):
+        os.utime(folder)
+    return corpus
+
+
+def _fits(corpus: Corpus) -> bool:
+    """Tell whether arrays from disk are what a corpus is made of."""
+    for name, dtype in _ARRAYS.items():
+        array = getattr(corpus, name)
+        if array.dtype != dtype or array.ndim != 1:
+            return False
+    num, starts = len(corpus.num_tokens), corpus.starts
+    if len(corpus.num_unknown) != num or len(starts) != num + 1:
+        return False
+    return bool(starts[0] == 0 and starts[-1] == len(corpus.ids) and np.all(np.diff(starts) > 0))
 
 
 def _store(corpus: Corpus, folder: Path) -> None:
