@@ -94,7 +94,11 @@ def encode_cached(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
         texts: What to encode.
         tokenizer: With its vocabulary and greatest length.
     """
-    folder = cache_dir() / "corpora" / _key(texts, tokenizer)
+    try:
+        folder = cache_dir() / "corpora" / _key(texts, tokenizer)
+    except RuntimeError:
+        # The user has no home folder, as in some containers.
+        return _join(tokenizer, texts)
     cached = _open(folder)
     if cached is not None:
         return cached

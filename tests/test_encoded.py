@@ -217,6 +217,16 @@ def test_a_full_disk_costs_the_cache_alone_and_leaves_no_litter(tokenizer, monke
     assert folders() == []
 
 
+def test_a_user_without_a_home_has_no_cache_but_a_result(tokenizer, monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("LSTM_CACHE_DIR")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert_equal(encoded.encode_cached(TEXTS, tokenizer), encoded.encode(TEXTS, tokenizer))
+
+
 def test_the_corpora_used_longest_ago_make_room(tokenizer, monkeypatch):
     texts = [[f"film {number}"] for number in range(4)]
     for number, corpus in enumerate(texts[:3]):
