@@ -106,4 +106,6 @@ def open_material(source: Source) -> Material:
         from lstm_cli.datasets.tfds import open_tfds
 
         return open_tfds(source)
-    raise LstmError(f"{origin} data sets are not readable in this version.")
+    from lstm_cli.datasets.files import open_path
+
+    return open_path(source)

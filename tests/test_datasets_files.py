@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from lstm_cli.datasets import Source, load, load_for_labels
+from lstm_cli.errors import ExitCode, LstmError
+
+ROWS = [(f"film number {i}", ("bad", "good")[i % 2]) for i in range(40)]
+
+
+def write(path, rows=ROWS, columns=("text", "label")):
+    if path.suffix == ".jsonl":
+        lines = [json.dumps(dict(zip(columns, row, strict=True))) for row in rows]
+    else:
+        separator = "\t" if path.suffix == ".tsv" else ","
+        lines = [separator.join(map(str, row)) for row in (columns, *rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def write_folder(root, rows=ROWS):
+    for i, (text, label) in enumerate(rows):
+        (root / label).mkdir(parents=True, exist_ok=True)
+        (root / label / f"{i:03}.txt").write_text(text + "\n")
+    return str(root)
+
+
+def pairs(split, labels):
+    return {(text, labels[i]) for text, i in zip(split.inputs, split.labels, strict=True)}
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "folder"])
+def test_every_row_lands_in_one_split_with_its_label(tmp_path, kind):
+    path = tmp_path / f"films.{kind}"
+    data = load(Source(write_folder(path) if kind == "folder" else write(path)))
+    assert data.labels == ("bad", "good")
+    assert {name: len(split) for name, split in data.splits.items()} == {
+        "train": 29,
+        "validation": 3,
+        "test": 8,
+    }
+    found = [pairs(split, data.labels) for split in data.splits.values()]
+    assert set().union(*found) == set(ROWS)
+    assert sum(map(len, found)) == len(ROWS)
+
+
+def test_splits_are_stratified_and_follow_the_seed(tmp_path):
+    path = write(tmp_path / "films.csv")
+    first, again, other = (load(Source(path, seed=seed)) for seed in (0, 0, 1))
+    assert first.splits["test"].inputs == again.splits["test"].inputs
+    assert first.splits["test"].inputs != other.splits["test"].inputs
+    assert np.bincount(first.splits["test"].labels).tolist() == [4, 4]
+
+
+def test_a_test_file_of_another_format_is_used_whole(tmp_path):
+    path = write(tmp_path / "films.csv")
+    test = tmp_path / "held_out.jsonl"
+    write(test, [("new", "good"), ("newer", "good")], ("review", "class"))
+    data = load(Source(path, test=test))
+    assert list(data.splits["test"].inputs) == ["new", "newer"]
+    assert data.splits["test"].labels.tolist() == [1, 1]
+    assert len(data.splits["train"]) + len(data.splits["validation"]) == 40
+
+
+def test_a_test_file_is_parsed_only_when_asked_for(tmp_path):
+    path = write(tmp_path / "films.csv")
+    test = tmp_path / "held_out.csv"
+    test.write_text("text,label\nnew,excellent\n")
+    load(Source(path, test=test), ["train", "validation"])
+    with pytest.raises(LstmError, match="labels that the training examples have not: 'excellent'"):
+        load(Source(path, test=test), ["test"])
+
+
+def test_a_missing_test_file_is_named(tmp_path):
+    with pytest.raises(LstmError, match=r"nowhere\.csv' to test on") as caught:
+        load(Source(write(tmp_path / "films.csv"), test=tmp_path / "nowhere.csv"))
+    assert caught.value.exit_code == ExitCode.DATA
+
+
+@pytest.mark.parametrize(
+    ("given", "ordered"),
+    [
+        (["10", "9", "-1"], ("-1", "9", "10")),
+        (["10", "9", "b"], ("10", "9", "b")),
+        (["Pos", "neg"], ("Pos", "neg")),
+    ],
+)
+def test_integers_are_ordered_by_value_and_other_labels_by_spelling(tmp_path, given, ordered):
+    rows = [(f"text {i}", given[i % len(given)]) for i in range(30)]
+    assert load(Source(write(tmp_path / "a.csv", rows))).labels == ordered
+
+
+def test_integer_labels_of_jsonl_are_those_of_csv(tmp_path):
+    rows = [(f"text {i}", i % 2) for i in range(20)]
+    as_csv, as_json = write(tmp_path / "a.csv", rows), write(tmp_path / "b.jsonl", rows)
+    assert load(Source(as_csv)).labels == load(Source(as_json)).labels == ("0", "1")
+
+
+def test_columns_that_were_guessed_are_noted(tmp_path):
+    path = write(tmp_path / "a.csv", columns=("Review", "Sentiment"))
+    assert "column 'Review', labels from column 'Sentiment'" in load(Source(path)).notes[0]
+    assert not load(Source(write(tmp_path / "b.csv"))).notes
+
+
+def test_named_columns_are_used(tmp_path):
+    path = write(tmp_path / "a.csv", columns=("opinion", "stars"))
+    with pytest.raises(LstmError, match="no column named text"):
+        load(Source(path))
+    data = load(Source(path, text_column="opinion", label_column="stars"))
+    assert data.labels == ("bad", "good")
+    with pytest.raises(LstmError, match="cannot be both"):
+        load(Source(path, text_column="stars", label_column="stars"))
+
+
+def test_empty_texts_are_kept_and_copies_noted(tmp_path):
+    rows = [*ROWS, ('""', "bad"), ("film number 0", "bad")]
+    data = load(Source(write(tmp_path / "a.csv", rows)))
+    assert sum(len(split) for split in data.splits.values()) == 42
+    assert any("1 of 42 texts are empty" in note for note in data.notes)
+    assert any("1 of 42 texts repeat" in note for note in data.notes)
+
+
+def test_any_script_and_any_sign_survives(tmp_path):
+    texts = [
+        "你好，世界",
+        "مرحبا بالعالم",
+        "👩‍👩‍👧 \u202eabc",
+        "a\0b\x07",
+        "[bold]x[/bold]\x1b[31m",
+    ]
+    rows = [(text, label) for text in texts for label in ("a", "b") for _ in range(3)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps({"text": t, "label": y}) for t, y in rows), "utf-8")
+    data = load(Source(str(path)))
+    assert {text for split in data.splits.values() for text in split.inputs} == set(texts)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+def test_a_file_without_rows_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("")
+    with pytest.raises(LstmError, match=r"found nothing|holds no rows"):
+        load(Source(str(tmp_path / name)))
+    with pytest.raises(LstmError, match="holds no rows"):
+        load(Source(write(tmp_path / name, rows=[])))
+
+
+def test_one_class_only_is_refused(tmp_path):
+    path = write(tmp_path / "a.csv", [("a", "good"), ("b", "good"), ("c", "good")])
+    with pytest.raises(LstmError, match="3 examples of one class only, 'good'"):
+        load(Source(path))
+
+
+def test_a_class_too_small_to_split_is_named_with_what_to_do(tmp_path):
+    path = write(tmp_path / "a.csv", [*ROWS, ("x", "mixed")])
+    with pytest.raises(LstmError, match=r"too few examples of 'mixed' \(1\).*at least 3") as caught:
+        load(Source(path))
+    assert "merge it" in caught.value.hint
+    assert "data.test" in caught.value.hint
+
+
+def test_two_examples_of_a_class_are_enough_with_a_test_file(tmp_path):
+    path = write(tmp_path / "a.csv", [*ROWS, ("x", "mixed"), ("y", "mixed")])
+    test = tmp_path / "test.csv"
+    write(test, [("z", "mixed")])
+    data = load(Source(path, test=test))
+    for split in data.splits.values():
+        assert 2 in split.labels
+
+
+def test_a_row_without_a_label_is_refused_with_its_line(tmp_path):
+    path = write(tmp_path / "a.csv", [("a", "good"), ("b", "")])
+    with pytest.raises(LstmError, match=r"a\.csv, line 3: expected a label in 'label'"):
+        load(Source(path))
+
+
+def test_invalid_utf_8_is_refused_with_its_line(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"text,label\ncaf\xe9,good\n")
+    with pytest.raises(LstmError, match=r"a\.csv, line 2: .*0xe9"):
+        load(Source(str(tmp_path / "a.csv")))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_reported(tmp_path):
+    path = write(tmp_path / "a.csv")
+    (tmp_path / "a.csv").chmod(0)
+    with pytest.raises(LstmError, match="Cannot read"):
+        load(Source(path))
+
+
+# Folders
+
+
+def test_a_folder_laid_out_like_aclimdb_keeps_its_test_and_leaves_unsup(tmp_path):
+    write_folder(tmp_path / "train")
+    write_folder(tmp_path / "train", [("unlabelled", "unsup")])
+    write_folder(tmp_path / "test", [("a", "bad"), ("b", "good")])
+    data = load(Source(str(tmp_path)))
+    assert data.labels == ("bad", "good")
+    assert pairs(data.splits["test"], data.labels) == {("a", "bad"), ("b", "good")}
+
+
+def test_hidden_and_other_files_are_left_and_the_order_is_that_of_names(tmp_path):
+    path = write_folder(tmp_path / "films", [("b", "x"), ("c", "x"), ("d", "y")])
+    (tmp_path / "films" / ".git").mkdir()
+    (tmp_path / "films" / "x" / ".hidden.txt").write_text("no")
+    (tmp_path / "films" / "x" / "notes.md").write_text("no")
+    (tmp_path / "films" / "x" / "00.TXT").write_bytes(b"\xef\xbb\xbfa\r\n")
+    data = load_for_labels(Source(path), ["y", "x"])
+    assert list(data.splits["test"].inputs) == ["a", "b", "c", "d"]
+    assert data.splits["test"].labels.tolist() == [1, 1, 1, 0]
+
+
+def test_a_folder_without_classes_or_with_an_empty_one_is_refused(tmp_path):
+    with pytest.raises(LstmError, match="no subfolders: expected one per class"):
+        load(Source(str(tmp_path)))
+    write_folder(tmp_path)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(LstmError, match=r"images holds no \.txt files"):
+        load(Source(str(tmp_path)))
+
+
+def test_invalid_utf_8_in_a_folder_names_the_file(tmp_path):
+    path = write_folder(tmp_path)
+    (tmp_path / "bad" / "999.txt").write_bytes(b"a\nb\xff\n")
+    with pytest.raises(LstmError, match=r"999\.txt, line 2"):
+        load(Source(path))
+
+
+# Names and fingerprints
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("reviews.csv", "reviews"),
+        ("my films (new).csv", "my-films-new"),
+        ("imdb.csv", "imdb-csv"),
+        ("v1.2.jsonl", "v1.2"),
+        ("...csv", "data"),
+    ],
+)
+def test_runs_are_filed_under_the_name_of_the_file(tmp_path, file, name):
+    assert load(Source(write(tmp_path / file))).name == name
+
+
+def test_a_folder_lends_its_name_even_when_it_is_the_current_one(tmp_path, monkeypatch):
+    write_folder(tmp_path / "my films")
+    monkeypatch.chdir(tmp_path / "my films")
+    assert load(Source(".")).name == "my-films"
+
+
+@pytest.mark.parametrize("kind", ["csv", "folder"])
+def test_the_fingerprint_follows_the_bytes_and_not_the_place(tmp_path, kind):
+    def made(name, rows):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / f"films.{kind}"
+        return load(Source(write_folder(path) if kind == "folder" else write(path, rows)))
+
+    def made_folder(name, rows):
+        return load(Source(write_folder(tmp_path / name / "films", rows)))
+
+    make = made_folder if kind == "folder" else made
+    changed = [*ROWS[:-1], ("film number thirty-nine", "good")]
+    prints = [make(f"{i}", rows).fingerprint for i, rows in enumerate((ROWS, ROWS, changed))]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_the_fingerprint_follows_the_test_file(tmp_path):
+    path, test = write(tmp_path / "films.csv"), tmp_path / "test.csv"
+    write(test)
+    first = load(Source(path, test=test), ["train"]).fingerprint
+    write(test, ROWS[:-1])
+    assert load(Source(path, test=test), ["train"]).fingerprint != first
+
+
+# Evaluation elsewhere
+
+
+def test_a_whole_file_is_evaluated_on_with_the_ids_of_the_run(tmp_path):
+    path = write(tmp_path / "new.csv", [("a", "good"), ("b", "good")])
+    data = load_for_labels(Source(path), ["good", "bad", "mixed"])
+    assert data.labels == ("good", "bad", "mixed")
+    assert list(data.splits["test"].inputs) == ["a", "b"]
+    assert data.splits["test"].labels.tolist() == [0, 0]
+
+
+def test_labels_the_run_never_saw_are_listed_with_their_rows(tmp_path):
+    path = write(tmp_path / "new.csv", [("a", "good"), ("b", "awful"), ("c", "awful")])
+    with pytest.raises(LstmError, match=r"never saw: 'awful' \(2 rows\)") as caught:
+        load_for_labels(Source(path), ["good", "bad"])
+    assert "'bad'" in caught.value.hint

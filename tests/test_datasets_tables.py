@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstm_cli.datasets.columns import find_column, label_of, text_of
+from lstm_cli.datasets.encoding import Replaced, decode_lines
+from lstm_cli.datasets.tables import iter_records
+from lstm_cli.errors import LstmError
+
+
+def records(content, fmt="csv", replaced=None):
+    raw = content if isinstance(content, bytes) else content.encode()
+    return list(iter_records(io.BytesIO(raw), fmt, name="file", replaced=replaced))
+
+
+# Round trips
+
+
+@given(st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=2)))
+def test_what_the_csv_module_writes_comes_back(rows):
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(["text", "label"])
+    writer.writerows(rows)
+    assert [list(record.values()) for _, record in records(file.getvalue())] == rows
+
+
+@given(st.lists(st.dictionaries(st.text(), st.text() | st.integers() | st.none(), min_size=1)))
+def test_what_the_json_module_writes_comes_back(rows):
+    content = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    assert [record for _, record in records(content, "jsonl")] == rows
+
+
+@given(st.text(st.characters(codec="utf-8")))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_lines_are_whole_whatever_the_encoding(encoding, text):
+    text = "x" + text  # a text of its own that starts with a byte order mark has one too many
+    lines = list(decode_lines(io.BytesIO(text.encode(encoding)), "file"))
+    assert "".join(lines) == text
+    assert all(line.rstrip("\r\n") == line[:-1] or "\r\n" in line[-2:] for line in lines[:-1])
+
+
+@given(st.binary(), st.sampled_from(["csv", "tsv", "jsonl"]), st.booleans())
+def test_any_bytes_are_read_or_refused_with_words(raw, fmt, replace):
+    try:
+        records(raw, fmt, Replaced() if replace else None)
+    except LstmError as error:
+        assert "file" in error.message
+
+
+# Lines
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_records_know_the_line_they_start_at(end, encoding):
+    lines = ["text,label", '"one', 'and two",a', "", "three,b", ""]
+    found = records(end.join(lines).encode(encoding))
+    assert [(line, record["label"]) for line, record in found] == [(2, "a"), (5, "b")]
+    assert found[0][1]["text"] == f"one{end}and two"
+
+
+def test_a_quote_that_is_never_closed_is_refused_with_the_line_it_opens_in():
+    with pytest.raises(LstmError, match=r"file, lines 3 to 5: a double quote is opened and never"):
+        records('text,label\na,1\n"b,1\nc,1\nd,1\n')
+
+
+def test_text_after_a_closing_quote_is_refused():
+    with pytest.raises(LstmError, match=r"file, line 2: expected a tab or the line's end after"):
+        records('text\tlabel\n"Great" film\t1\n', "tsv")
+
+
+@pytest.mark.parametrize("row", ["a", "a,b,c"])
+def test_a_row_of_another_width_is_refused(row):
+    with pytest.raises(LstmError, match=r"file, line 3: expected 2 fields .* found \d"):
+        records(f"text,label\nx,y\n{row}\n")
+
+
+def test_quotes_commas_and_very_long_fields_are_kept():
+    long = "w" * 5_000_000
+    found = records(f'text,label\n"a ""b"", c",1\n{long},2\n')
+    assert [record["text"] for _, record in found] == ['a "b", c', long]
+
+
+def test_nul_and_control_characters_are_data():
+    assert records("text,label\na\0b\x1b[31m,1\n")[0][1]["text"] == "a\0b\x1b[31m"
+
+
+def test_a_semicolon_or_tab_in_the_first_line_separates():
+    assert records("text;label\na, b;1\n") == [(2, {"text": "a, b", "label": "1"})]
+    assert records("text\tlabel\na, b\t1\n") == [(2, {"text": "a, b", "label": "1"})]
+
+
+def test_in_a_file_of_one_column_a_blank_line_is_an_empty_value():
+    assert [record["text"] for _, record in records("text\na\n\nb\n")] == ["a", "", "b"]
+
+
+def test_a_column_without_a_name_is_read_over():
+    assert records(",text,\n0,a,\n") == [(2, {"text": "a"})]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\ufeff"])
+def test_an_empty_file_is_refused(content):
+    with pytest.raises(LstmError, match="names the columns, found nothing"):
+        records(content)
+
+
+def test_columns_named_twice_are_refused():
+    with pytest.raises(LstmError, match="column 'text' occurs twice among 'text', 'label', 'text'"):
+        records("text,label,text\na,b,c\n")
+
+
+def test_utf_16_without_its_mark_is_suspected():
+    with pytest.raises(LstmError, match="NUL") as caught:
+        records("text,label\n".encode("utf-16-le"))
+    assert "UTF-16" in caught.value.hint
+
+
+# Bytes that are no text
+
+
+def test_invalid_utf_8_is_refused_with_line_and_column():
+    with pytest.raises(LstmError, match=r"file, line 3: .*byte 0xe9 at column 4") as caught:
+        records("text,label\na,1\ncäf".encode() + b"\xe9,1\n")
+    assert "UTF-8" in caught.value.hint
+
+
+def test_invalid_utf_8_is_replaced_and_counted_when_asked():
+    replaced = Replaced()
+    found = records(b"text,label\na,1\nb\xff\xfe,1\nc,1\nd\xe9,1\n", replaced=replaced)
+    assert [record["text"] for _, record in found] == ["a", "b\ufffd\ufffd", "c", "d\ufffd"]
+    assert (replaced.lines, replaced.first) == (2, 3)
+
+
+def test_broken_utf_16_is_refused_or_counted():
+    raw = "text,label\na,1\n".encode("utf-16") + b"\x00"
+    with pytest.raises(LstmError, match="UTF-16"):
+        records(raw)
+    replaced = Replaced()
+    with pytest.raises(LstmError, match="expected 2 fields"):
+        records(raw, replaced=replaced)
+    assert replaced.lines == 1
+
+
+def test_half_a_surrogate_pair_is_refused_or_replaced():
+    line = r'{"text": "a\ud800b", "label": "\u00e9"}'
+    with pytest.raises(LstmError, match="file, line 1: 'text' holds half of a surrogate pair"):
+        records(line, "jsonl")
+    replaced = Replaced()
+    assert records(line, "jsonl", replaced)[0][1] == {"text": "a\ufffdb", "label": "é"}
+    assert replaced.lines == 1
+    assert records(r'{"text": "\ud83d\ude00"}', "jsonl")[0][1]["text"] == "😀"
+
+
+# JSONL
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"text": "a"', "column 13: expected a JSON object"),
+        ("text,label", "expected a JSON object"),
+        ("[1, 2]", "expected a JSON object, found a list"),
+        ('{"a": 1, "a": 2}', "key 'a' occurs twice"),
+        ("[" * 100_000, "recursion"),
+        ('{"a": ' + "9" * 5000 + "}", "digits"),
+    ],
+)
+def test_a_malformed_json_line_is_refused_with_its_number(line, said):
+    with pytest.raises(LstmError, match=f"file, line 3.*{said}"):
+        records('{"text": "a"}\n\n' + line + "\n", "jsonl")
+
+
+# Columns
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (["text", "label"], ("text", "label")),
+        (["Sentiment", "REVIEW"], ("REVIEW", "Sentiment")),
+        (["id", "content", "text", "class", "label"], ("text", "label")),
+        (["body", "target", "id"], ("body", "target")),
+    ],
+)
+def test_columns_of_common_names_are_found(columns, expected):
+    found = find_column(columns, "text", None, "f"), find_column(columns, "label", None, "f")
+    assert found == expected
+
+
+def test_a_column_asked_for_is_taken_and_a_misspelt_one_corrected():
+    assert find_column(["text", "title"], "text", "title", "f") == "title"
+    with pytest.raises(LstmError, match="no column 'titel', only 'text', 'title'") as caught:
+        find_column(["text", "title"], "text", "titel", "f")
+    assert "'title'" in caught.value.hint
+
+
+def test_columns_of_no_common_name_must_be_said():
+    with pytest.raises(LstmError, match="no column named label; found 'a', 'b'") as caught:
+        find_column(["a", "b"], "label", None, "f")
+    assert "--set data.label_column=NAME" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (True, "true or false"),
+        (0.5, "a fraction"),
+        (None, "null"),
+        ([], "a list"),
+        ({}, "{}"),
+        (" ", "nothing"),
+    ],
+)
+def test_labels_are_strings_or_integers(value, found):
+    with pytest.raises(LstmError, match=f"f, line 2: expected a label in 'y'.*{found}"):
+        label_of({"y": value}, "y", "f, line 2")
+
+
+def test_an_integer_label_becomes_its_digits_and_spaces_around_one_go():
+    assert label_of({"y": 3}, "y", "") == "3"
+    assert label_of({"y": " good "}, "y", "") == "good"
+
+
+def test_a_text_may_be_empty_but_not_missing_nor_a_number():
+    assert text_of({"x": ""}, "x", "") == ""
+    with pytest.raises(LstmError, match="f, line 2: there is no 'x', only 'y'"):
+        text_of({"y": ""}, "x", "f, line 2")
+    with pytest.raises(LstmError, match="expected a string in 'x', found 3"):
+        text_of({"x": 3}, "x", "f, line 2")
+
+
+# Memory
+
+
+@pytest.mark.parametrize("fmt", ["csv", "jsonl"])
+def test_reading_keeps_one_record_at_a_time(tmp_path, fmt):
+    line = {"csv": "a" * 1000 + ",1\n", "jsonl": json.dumps({"text": "a" * 1000}) + "\n"}[fmt]
+    path = tmp_path / f"big.{fmt}"
+    with path.open("w") as file:
+        file.write("text,label\n" if fmt == "csv" else "")
+        file.writelines(line for _ in range(5000))
+    tracemalloc.start()
+    assert sum(1 for _ in iter_records(path, fmt)) == 5000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500_000
