@@ -21,6 +21,21 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Settings that belong together; unknown keys are refused."""
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain YAML, in which no key of a mapping may stand twice: the last would win unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping once its keys are known to differ."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' stands here a second time", key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
 class DataSettings(_Section, frozen=True):
     """What to learn from, and how it is split."""
 
@@ -280,7 +295,7 @@ def json_schema() -> dict[str, Any]:
 def _parse_yaml(text: str, where: str) -> dict[str, Any]:
     """Parse YAML whose top level must be a mapping."""
     try:
-        parsed = yaml.safe_load(text)
+        parsed = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
