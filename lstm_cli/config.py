@@ -203,7 +203,7 @@ def read_settings(path: Path) -> dict[str, Any]:
             "See 'lstm config show imdb' for one to start from.",
             ExitCode.USAGE,
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise LstmError(f"Cannot read the settings file {path}: {error}.") from error
     return _parse_yaml(text, str(path))
 
@@ -257,8 +257,9 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
                 ExitCode.USAGE,
             )
         try:
-            overrides[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            overrides[key.strip()] = yaml.load(value, _Loader)
+        # Dates that no calendar has and nesting without end are no YAMLError.
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise LstmError(
                 f"--set {key.strip()}: '{value}' is not a YAML value.",
                 "Quote it, for example: --set 'data.text_column=\"a: b\"'",
