@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -235,7 +236,9 @@ def from_dict(
         config = msgspec.convert(nested, Config, strict=False)
     except msgspec.ValidationError as error:
         raise LstmError(
-            _explain(error, nested, where), _range_hint(error), ExitCode.USAGE
+            _explain(error, nested, where),
+            "See 'lstm config schema' for every setting, its type and its range.",
+            ExitCode.USAGE,
         ) from None
     _check_sections(config, where)
     return config
@@ -298,10 +301,7 @@ def _parse_yaml(text: str, where: str) -> dict[str, Any]:
     try:
         parsed = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not readable as YAML"
-        raise LstmError(f"{where}{line}: {problem}.", "", ExitCode.USAGE) from None
+        raise LstmError(f"{where}{_place(error, text)}.", "", ExitCode.USAGE) from None
     except (RecursionError, ValueError) as error:
         raise LstmError(f"{where} is not readable as YAML: {error}.", "", ExitCode.USAGE) from None
     if parsed is None:
@@ -313,6 +313,19 @@ def _parse_yaml(text: str, where: str) -> dict[str, Any]:
             ExitCode.USAGE,
         )
     return parsed
+
+
+def _place(error: yaml.YAMLError, text: str) -> str:
+    """Say at which line and column YAML gave up, and why."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        problem = getattr(error, "problem", None) or "not readable as YAML"
+        return f", line {mark.line + 1}, column {mark.column + 1}: {problem}"
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        return f", line {line}, column {column}: character {error.character!r} is not allowed"
+    return ": not readable as YAML"
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -368,9 +381,10 @@ def _check_keys(
     known = _fields(struct)
     for key, value in settings.items():
         if key not in known:
+            told = f"{prefix}{key if isinstance(key, str) else _shown(key)}"
             raise LstmError(
-                f"{where}: there is no setting '{prefix}{key}'.",
-                nearest(f"{prefix}{key}", [f"{prefix}{k}" for k in known]),
+                f"{where}: there is no setting '{told}'.",
+                nearest(told, [f"{prefix}{k}" for k in known]),
                 ExitCode.USAGE,
             )
         section = known[key]
@@ -385,12 +399,29 @@ def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], where: s
     found: Any = nested
     for part in filter(None, key.split(".")):
         found = found.get(part) if isinstance(found, Mapping) else None
-    problem = problem[:1].lower() + problem[1:]
-    return f"{where}: {key or 'top level'}: {problem.rstrip('.')}; found {found!r}."
+    problem = problem[:1].lower() + problem[1:].rstrip(".")
+    if options := _options(key):
+        problem = f"expected one of {', '.join(options)}"
+    return f"{where}: {key or 'top level'}: {problem}; found {_shown(found)}."
 
 
-def _range_hint(error: msgspec.ValidationError) -> str:
-    return "See 'lstm config schema' for every setting, its type and its range."
+def _shown(value: Any) -> str:
+    """Name a value in a few words: lists of lists and numbers of any size come in a few bytes."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | set):
+        return "a list"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of over 64 bits"
+    return reprlib.repr(value)
+
+
+def _options(dotted: str) -> tuple[str, ...]:
+    """Return the words a setting is chosen from, or none where it is no choice."""
+    section, _, key = dotted.partition(".")
+    below = _fields(Config).get(section)
+    kind = get_type_hints(below).get(key) if below is not None else None
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _check_sections(config: Config, where: str) -> None:
