@@ -15,6 +15,8 @@ from lstm_cli.errors import ExitCode, LstmError, nearest
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=1)]
+# Far above what fits a machine, so that a slip of the keyboard is named and not allocated.
+Width = Annotated[int, Meta(ge=1, le=16_384)]
 Pooling = Literal["last", "max", "mean", "max_mean"]
 
 
@@ -40,7 +42,9 @@ class _Loader(yaml.SafeLoader):
 class DataSettings(_Section, frozen=True):
     """What to learn from, and how it is split."""
 
-    name: Annotated[str, Meta(description="demo, digits, imdb, mnist, tfds:NAME or a path")]
+    name: Annotated[
+        str, Meta(min_length=1, description="demo, digits, imdb, mnist, tfds:NAME or a path")
+    ]
     text_column: Annotated[
         str | None, Meta(description="column of the text; found if not said")
     ] = None
@@ -53,8 +57,12 @@ class DataSettings(_Section, frozen=True):
         float, Meta(gt=0, lt=0.9, description="share cut off where there is no test split")
     ] = 0.2
     limit: Annotated[Count | None, Meta(description="at most this many examples a split")] = None
-    demo_train: Annotated[int, Meta(ge=20, description="examples to generate (demo)")] = 6000
-    demo_test: Annotated[int, Meta(ge=2, description="examples to generate (demo)")] = 1000
+    demo_train: Annotated[
+        int, Meta(ge=20, le=1_000_000, description="examples to generate (demo)")
+    ] = 6000
+    demo_test: Annotated[
+        int, Meta(ge=2, le=1_000_000, description="examples to generate (demo)")
+    ] = 1000
 
 
 class TextSettings(_Section, frozen=True):
@@ -71,14 +79,14 @@ class TextSettings(_Section, frozen=True):
 class EmbeddingSettings(_Section, frozen=True):
     """How token ids become vectors."""
 
-    dim: Annotated[Count, Meta(description="width of a word vector")] = 128
+    dim: Annotated[Width, Meta(description="width of a word vector")] = 128
     pair_buckets: Annotated[
         int,
         Meta(
             ge=0, le=4_000_000, description="rows for hashed (previous word, word) pairs; 0: none"
         ),
     ] = 0
-    pair_dim: Annotated[Count, Meta(description="width of a pair vector")] = 32
+    pair_dim: Annotated[Width, Meta(description="width of a pair vector")] = 32
     dropout: Annotated[Share, Meta(description="whole channels dropped")] = 0.3
     word_dropout: Annotated[Share, Meta(description="words replaced by [UNK] in training")] = 0.0
 
@@ -94,7 +102,7 @@ class ImageSettings(_Section, frozen=True):
 class ModelSettings(_Section, frozen=True):
     """The recurrent network."""
 
-    units: Annotated[Count, Meta(description="hidden units of each LSTM layer and direction")] = 64
+    units: Annotated[Width, Meta(description="hidden units of each LSTM layer and direction")] = 64
     layers: Annotated[int, Meta(ge=1, le=8, description="stacked LSTM layers")] = 1
     bidirectional: Annotated[bool, Meta(description="read in both directions")] = True
     pooling: Annotated[
@@ -106,8 +114,8 @@ class ModelSettings(_Section, frozen=True):
 class TrainSettings(_Section, frozen=True):
     """How the weights are found."""
 
-    epochs: Count = 5
-    batch_size: Count = 64
+    epochs: Annotated[int, Meta(ge=1, le=100_000)] = 5
+    batch_size: Annotated[int, Meta(ge=1, le=100_000)] = 64
     learning_rate: Annotated[float, Meta(gt=0, le=1, description="peak, after warm-up (Adam)")] = (
         2e-3
     )
@@ -116,7 +124,9 @@ class TrainSettings(_Section, frozen=True):
         Literal["none", "linear", "cosine"], Meta(description="from the peak towards zero")
     ] = "cosine"
     weight_decay: Annotated[float, Meta(ge=0, lt=1, description="decoupled (AdamW); 0: off")] = 0.0
-    clip_norm: Annotated[float, Meta(ge=0, description="global gradient norm; 0: off")] = 1.0
+    clip_norm: Annotated[float, Meta(ge=0, le=1e6, description="global gradient norm; 0: off")] = (
+        1.0
+    )
     label_smoothing: Share = 0.0
     patience: Annotated[
         int, Meta(ge=0, description="epochs without a better validation loss; 0: never stop early")
