@@ -1,0 +1,381 @@
+"""Settings: presets, files and overrides become one validated whole, or a clear error."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+import yaml
+from fixtures_properties import relaxed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstm_cli import config as configs
+from lstm_cli.config import Config
+from lstm_cli.errors import ExitCode, LstmError
+
+TEXT = "data: {name: demo}\ntext: {}\nembedding: {}\n"
+
+
+def refused(call, *args):
+    with pytest.raises(LstmError) as caught:
+        call(*args)
+    assert caught.value.exit_code == ExitCode.USAGE
+    return caught.value
+
+
+def read(text):
+    return configs.from_yaml(text, "mine.yaml")
+
+
+def with_(section, **settings):
+    nested = yaml.safe_load(TEXT)
+    nested[section] = {**(nested.get(section) or {}), **settings}
+    return configs.from_dict(nested, None, "mine.yaml")
+
+
+@pytest.mark.parametrize("name", configs.preset_names())
+def test_every_preset_loads_and_survives_being_written(name):
+    config = configs.load_preset(name)
+    assert read(configs.to_yaml(config)) == config
+    assert configs.from_dict(configs.to_dict(config)) == config
+
+
+def test_the_presets_of_the_readme_are_there():
+    expected = {"demo", "digits", "imdb", "imdb-tutorial", "mnist", "mnist-tutorial", "text"}
+    assert expected <= set(configs.preset_names())
+
+
+def test_the_tutorial_preset_is_the_tutorials_model():
+    config = configs.load_preset("imdb-tutorial")
+    assert (config.text.vocab_size, config.text.max_tokens) == (20_000, 200)
+    assert (config.embedding.dim, config.model.units) == (128, 128)
+    assert (config.model.bidirectional, config.model.pooling) == (False, "last")
+    assert (config.train.epochs, config.train.batch_size, config.train.decay) == (10, 32, "none")
+
+
+def test_text_and_image_settings_say_what_kind_a_run_is():
+    assert configs.load_preset("demo").kind == "text"
+    assert configs.load_preset("digits").kind == "image"
+
+
+def test_a_mistyped_preset_is_answered_with_the_nearest():
+    error = refused(configs.load_preset, "imbd")
+    assert "imbd" in error.message
+    assert "'imdb'" in error.hint
+
+
+@pytest.mark.parametrize("name", ["../pyproject", "/etc/passwd", "", "demo.yaml", "demo\0"])
+def test_a_preset_is_a_name_and_no_path(name):
+    refused(configs.preset_text, name)
+
+
+def test_overrides_win_over_the_file_and_the_file_over_the_preset(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("model: {units: 7, layers: 2}\ntrain: {epochs: 9}\n")
+    base = configs.preset_dict("demo")
+    config = configs.load_file(path, base, {"model.layers": 3, "seed": 5})
+    assert (config.model.units, config.model.layers, config.seed) == (7, 3, 5)
+    assert config.train.epochs == 9
+    assert config.train.learning_rate == base["train"]["learning_rate"]
+    assert base == configs.preset_dict("demo")
+
+
+def test_an_empty_file_changes_nothing(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("# nothing yet\n")
+    assert configs.load_file(path, configs.preset_dict("demo"), {}) == configs.load_preset("demo")
+
+
+def test_a_byte_order_mark_is_no_setting(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xef\xbb\xbfseed: 3\n")
+    assert configs.read_settings(path) == {"seed": 3}
+
+
+def test_a_missing_settings_file_is_named(tmp_path):
+    assert "gone.yaml" in refused(configs.read_settings, tmp_path / "gone.yaml").message
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"data: \xe9"])
+def test_a_settings_file_that_is_no_utf8_is_refused(content, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(LstmError, match=r"mine\.yaml"):
+        configs.read_settings(path)
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_a_settings_path_that_is_no_file_is_refused(name, tmp_path):
+    with pytest.raises(LstmError, match="settings file"):
+        configs.read_settings(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong", "offered"),
+    [
+        (TEXT + "modle: {}", "modle", "'model'"),
+        (TEXT + "model: {unit: 3}", "model.unit", "'model.units'"),
+        (TEXT + "train: {epoch: 3}", "train.epoch", "'train.epochs'"),
+        (TEXT + "5: 3", "5", "Known"),
+        (TEXT + "train: {2020-01-01: 3}", "train.datetime.date(2020, 1, 1)", "train."),
+        (TEXT + "train: {true: 3}", "train.True", "train."),
+        (TEXT + "null: 3", "None", "Known"),
+        (TEXT + "? 0x" + "f" * 5000 + "\n: 1", "over 64 bits", "Known"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest(text, wrong, offered):
+    error = refused(read, text)
+    assert wrong in error.message
+    assert "mine.yaml" in error.message
+    assert offered in error.hint
+
+
+@pytest.mark.parametrize(
+    ("key", "offered"),
+    [("model.unit", "'model.units'"), ("epochs", "'train.epochs'"), ("trian.epochs", "'train.ep")],
+)
+def test_an_unknown_override_is_answered_with_the_nearest(key, offered):
+    assert offered in refused(configs.load_preset, "demo", {key: 1}).hint
+
+
+@pytest.mark.parametrize("key", ["model", "text", "image", "data", "model.units.x", "model.", "."])
+def test_an_override_names_one_setting_and_no_section(key):
+    assert key in refused(configs.load_preset, "demo", {key: {}}).message
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("model", "units", 0),
+        ("model", "units", -1),
+        ("model", "units", 10**30),
+        ("model", "layers", 9),
+        ("model", "dropout", 1.0),
+        ("model", "dropout", float("nan")),
+        ("train", "epochs", 0),
+        ("train", "batch_size", 10**9),
+        ("train", "learning_rate", 0),
+        ("train", "learning_rate", 1.5),
+        ("train", "learning_rate", float("nan")),
+        ("train", "learning_rate", float("inf")),
+        ("train", "clip_norm", float("inf")),
+        ("train", "clip_norm", float("nan")),
+        ("train", "weight_decay", float("-inf")),
+        ("train", "patience", -1),
+        ("data", "validation", 0.5),
+        ("data", "validation", 0),
+        ("data", "name", ""),
+        ("data", "limit", 0),
+        ("text", "vocab_size", 65_537),
+        ("text", "vocab_size", 2),
+        ("text", "max_tokens", 0),
+        ("embedding", "dim", 0),
+        ("embedding", "pair_buckets", -1),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_its_bound(section, key, value):
+    error = refused(lambda: with_(section, **{key: value}))
+    assert f"mine.yaml: {section}.{key}: expected" in error.message
+    assert "=" in error.message or "<" in error.message or ">" in error.message
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "told"),
+    [
+        ("model", "units", "many", "expected `int`, got `str`; found 'many'"),
+        ("model", "units", 2.5, "expected `int`, got `float`; found 2.5"),
+        ("model", "units", None, "expected `int`, got `null`; found None"),
+        ("model", "units", [3], "found a list"),
+        ("model", "units", {"a": 3}, "found a mapping"),
+        ("model", "units", True, "expected `int`, got `bool`"),
+        ("model", "bidirectional", "perhaps", "expected `bool`, got `str`; found 'perhaps'"),
+        ("model", "pooling", "maximum", "expected one of last, max, mean, max_mean; found 'max"),
+        ("train", "decay", "fast", "expected one of none, linear, cosine; found 'fast'"),
+        ("train", "class_weights", None, "expected one of none, balanced; found None"),
+        ("data", "name", 5, "expected `str`, got `int`; found 5"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named_with_what_was_expected(section, key, value, told):
+    message = refused(lambda: with_(section, **{key: value})).message
+    assert f"{section}.{key}: " in message
+    assert told in message
+
+
+def test_a_number_written_as_a_word_is_taken_as_the_number():
+    assert with_("train", learning_rate="1e-3", epochs="4").train.learning_rate == 0.001
+
+
+@pytest.mark.parametrize("value", ["null", "5", "[]", "x"])
+def test_a_section_is_a_mapping(value):
+    assert "train" in refused(read, TEXT + f"train: {value}").message
+
+
+def test_the_place_of_a_syntax_error_is_named():
+    message = refused(read, "data:\n  name: demo\n  test: [a\nmodel: {}\n").message
+    assert "mine.yaml, line 4, column 6" in message
+
+
+def test_the_place_of_a_character_that_yaml_forbids_is_named():
+    assert "mine.yaml, line 2, column 7" in refused(read, "data:\n  name\0: demo\n").message
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [(TEXT + "seed: 1\nmodel: {}\nseed: 2\n", 6), ("data: {name: demo, name: imdb}", 1)],
+)
+def test_a_key_that_stands_twice_is_refused(text, line):
+    message = refused(read, text).message
+    assert f"line {line}" in message
+    assert "second time" in message
+
+
+def test_one_key_may_stand_in_several_sections():
+    assert read("data: {name: demo}\ntext: {}\nembedding: {dropout: 0}\nmodel: {dropout: 0}\n")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b", "demo", "5", "2020-01-01", "!!set {a, b}"])
+def test_a_file_of_anything_but_sections_is_refused(text):
+    assert "expected sections" in refused(read, text).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!python/object/apply:os.system ['true']",
+        "data: !secret {name: demo}",
+        "a: 2020-13-45",
+        "a: 0x_",
+        "seed: " + "9" * 5000,
+        TEXT + "seed: 0x" + "f" * 5000,
+        "[" * 3000,
+        "{a: " * 3000,
+        "a: 1\n---\nb: 2\n",
+        "&a\ndata: *a\n",
+        "data: &a {name: *a}\n",
+        "? [a, b]\n: 3\n",
+        "<<: 3\n",
+        "\ud800",
+    ],
+)
+def test_strange_yaml_is_refused_with_the_file_named(text):
+    message = refused(read, text).message
+    assert message.startswith("mine.yaml")
+    assert len(message) < 400
+
+
+def test_aliases_of_aliases_are_not_written_out():
+    lines = ["x0: &x0 [y, y, y, y, y, y, y, y, y]"]
+    lines += [f"x{i + 1}: &x{i + 1} [{', '.join([f'*x{i}'] * 9)}]" for i in range(12)]
+    nested = yaml.safe_load("\n".join(lines))
+    error = refused(lambda: with_("model", units=nested["x12"]))
+    assert len(error.message) < 200
+
+
+@relaxed
+@given(st.text(st.characters(exclude_categories=()), max_size=200))
+def test_any_text_is_settings_or_a_clear_error(text):
+    _settings_or_refused(text)
+
+
+@relaxed
+@given(
+    st.text(st.sampled_from("dataextmbdingfrupsl:{}[],&*!?<|>-# \n'\"%@`~.0159=\t\\"), max_size=60)
+)
+def test_any_text_of_yamls_own_marks_is_settings_or_a_clear_error(text):
+    _settings_or_refused(text)
+    _settings_or_refused(TEXT + text)
+    _settings_or_refused(f"data: {{name: demo}}\ntrain:\n  {text}")
+
+
+def _settings_or_refused(text):
+    try:
+        assert isinstance(read(text), Config)
+    except LstmError as error:
+        assert error.message.startswith("mine.yaml")
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.dates()
+VALUES = st.recursive(
+    SCALARS, lambda v: st.lists(v, max_size=3) | st.dictionaries(SCALARS, v, max_size=3)
+)
+
+
+@relaxed
+@given(st.sampled_from(configs.all_keys()), VALUES)
+def test_any_value_of_any_setting_is_taken_or_refused_by_name(key, value):
+    try:
+        config = configs.load_preset("demo", {key: value})
+    except LstmError as error:
+        assert key.split(".")[0] in error.message
+    else:
+        assert read(configs.to_yaml(config)) == config
+        json.dumps(configs.to_dict(config), allow_nan=False)
+
+
+@pytest.mark.parametrize("missing", ["text", "embedding"])
+def test_a_text_classifier_needs_its_two_sections(missing):
+    nested = {"data": {"name": "demo"}, "text": {}, "embedding": {}}
+    del nested[missing]
+    assert f"'{missing}:'" in refused(configs.from_dict, nested).message
+
+
+@pytest.mark.parametrize("extra", ["text", "embedding"])
+def test_image_settings_and_text_settings_exclude_each_other(extra):
+    nested = {"data": {"name": "digits"}, "image": {}, extra: {}}
+    assert f"'{extra}:'" in refused(configs.from_dict, nested).message
+
+
+def test_settings_without_data_are_refused():
+    assert "data" in refused(configs.from_dict, {"text": {}, "embedding": {}}).message
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("model.units=64", {"model.units": 64}),
+        ("model.bidirectional=false", {"model.bidirectional": False}),
+        ("data.limit=null", {"data.limit": None}),
+        ("data.test=a=b.csv", {"data.test": "a=b.csv"}),
+        (" seed =3", {"seed": 3}),
+        ("data.text_column='a: b'", {"data.text_column": "a: b"}),
+    ],
+)
+def test_overrides_are_read_as_yaml_values(assignment, expected):
+    assert configs.parse_overrides([assignment]) == expected
+
+
+@pytest.mark.parametrize("assignment", ["", "model.units", "=3", " =3"])
+def test_an_override_without_key_or_value_is_refused(assignment):
+    error = refused(configs.parse_overrides, [assignment])
+    assert "KEY=VALUE" in error.message
+    assert "--set" in error.hint
+
+
+@pytest.mark.parametrize(
+    "value", ["[1", "a: b: c", "2020-13-45", "0x_", "[" * 3000, "\0", "{a: 1, a: 2}"]
+)
+def test_an_override_that_is_no_yaml_value_is_refused(value):
+    assert "seed" in refused(configs.parse_overrides, [f"seed={value}"]).message
+
+
+def test_the_schema_is_json_and_describes_every_setting():
+    schema = json.loads(json.dumps(configs.json_schema(), allow_nan=False))
+    sections = schema["$defs"]["Config"]["properties"]
+    keys = []
+    for name, section in sections.items():
+        target = section.get("$ref") or next(
+            (option["$ref"] for option in section.get("anyOf", []) if "$ref" in option), None
+        )
+        below = schema["$defs"][target.rsplit("/", 1)[1]]["properties"] if target else {}
+        keys += [f"{name}.{key}" for key in below] or [name]
+    assert sorted(keys) == sorted(configs.all_keys())
+    assert schema["$defs"]["Config"]["additionalProperties"] is False
+
+
+def test_settings_cannot_be_changed_once_they_are_read():
+    config = configs.load_preset("demo")
+    with pytest.raises(AttributeError):
+        config.model.units = 3
+    assert isinstance(config, msgspec.Struct)
