@@ -1,9 +1,15 @@
 """`lstm data`: what there is to learn from."""
+
 import typer
+
 app = typer.Typer(help="Data sets.", no_args_is_help=True)
+
+
 @app.command(name="list")
 def list_() -> None:
-    """x."""
+    """X."""
+
+
 @app.command()
 def show() -> None:
-    """x."""
+    """X."""
