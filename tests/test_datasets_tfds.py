@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from lstm_cli.datasets import Source, download, load, prepared
 from lstm_cli.errors import ExitCode, LstmError
@@ -135,6 +136,65 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     with pytest.raises(LstmError, match="Cannot write to the data folder") as caught:
         load(Source("imdb", data_dir=tmp_path / "file"))
     assert caught.value.exit_code == ExitCode.DATA
+
+
+# Preparing
+
+
+def test_who_comes_second_waits_and_finds_it_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "probe", lambda url: "")
+    monkeypatch.setattr(download, "_prepare", lambda *args: pytest.fail("prepared twice"))
+    found = []
+    waiting = threading.Thread(
+        target=lambda: found.append(download.ensure(prepared.Wanted("mnist"), tmp_path)),
+        daemon=True,
+    )
+    with FileLock(tmp_path / ".lstm-mnist.lock"):
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        _lay(tmp_path / "mnist", "3.0.1")
+    waiting.join(5)
+    assert found == [tmp_path / "mnist" / "3.0.1"]
+
+
+def test_a_lock_dies_with_its_process(tmp_path, monkeypatch):
+    code = (
+        "import filelock, os, sys\n"
+        "filelock.FileLock(sys.argv[1]).acquire()\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    lock = tmp_path / ".lstm-mnist.lock"
+    assert subprocess.run([sys.executable, "-c", code, lock], check=False).returncode == -9
+    assert lock.exists()
+    monkeypatch.setattr(download, "probe", lambda url: "")
+    monkeypatch.setattr(download, "_prepare", lambda wanted, folder: folder / "done")
+    assert download.ensure(prepared.Wanted("mnist"), tmp_path) == tmp_path / "done"
+
+
+def test_a_missing_data_set_is_prepared_without_a_word_on_stdout(tmp_path, monkeypatch, capfd):
+    with warnings.catch_warnings(), download.quiet():
+        warnings.simplefilter("ignore")
+        import tensorflow_datasets as tfds
+
+    class TinyReviews(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            text, label = tfds.features.Text(), tfds.features.ClassLabel(names=["bad", "good"])
+            features = tfds.features.FeaturesDict({"text": text, "label": label})
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples(20)}
+
+        def _generate_examples(self, num):
+            yield from ((i, {"text": f"film {i}", "label": i % 2}) for i in range(num))
+
+    monkeypatch.setattr(download, "probe", lambda url: "")
+    data = load(Source("tfds:tiny_reviews", data_dir=tmp_path))
+    assert sum(len(split) for split in data.splits.values()) == 20
+    assert capfd.readouterr().out == ""
 
 
 # Names and places

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from lstm_cli.datasets.base import Dataset, Kind, Split
+from lstm_cli.datasets.describe import Description, SplitSummary, describe, prepare
 from lstm_cli.datasets.loading import load, load_for_labels
 from lstm_cli.datasets.registry import Entry, names, resolve
 from lstm_cli.datasets.source import Source
 
 __all__ = [
     "Dataset",
+    "Description",
     "Entry",
     "Kind",
     "Source",
     "Split",
+    "SplitSummary",
+    "describe",
     "load",
     "load_for_labels",
     "names",
+    "prepare",
     "resolve",
 ]
