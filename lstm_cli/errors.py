@@ -26,9 +26,7 @@ class LstmError(Exception):
         exit_code: The status the command ends with.
     """
 
-    def __init__(
-        self, message: str, hint: str = "", exit_code: ExitCode = ExitCode.ERROR
-    ) -> None:
+    def __init__(self, message: str, hint: str = "", exit_code: ExitCode = ExitCode.ERROR) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
