@@ -1,0 +1,11 @@
+"""Side-by-side measurements, each with one command, each writing a JSON.
+
+    python -m benchmarks                     everything, in this order:
+    python -m benchmarks.presets             the presets through the real command line, from cold
+    python -m benchmarks.baseline            time to accuracy against what a user would take instead
+    python -m benchmarks.prediction --run R  start-up, throughput, memory and latency
+    python -m benchmarks.step                a training step against the matrix products in it
+
+`--quick` tries a script in seconds, on `demo`; its figures mean nothing and are not kept.
+IMDB and MNIST are read from `TFDS_DATA_DIR`. Figures mean something on an idle machine only.
+"""

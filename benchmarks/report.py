@@ -1,0 +1,313 @@
+"""What all benchmarks share: options, the machine, spread, goals, tables and the JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lstm_cli.errors import ExitCode, LstmError
+
+_RESULTS = Path(__file__).parent / "results"
+_PACKAGES = (
+    "lstm-cli", "tensorflow", "keras", "numpy", "onnxruntime", "tokenizers", "scikit-learn",
+    "fasttext", "fasttext-numpy2",
+)  # fmt: skip
+_BUSY = 0.5
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a benchmark.
+
+    Attributes:
+        name: `--name` on the command line.
+        help: What it is.
+        full: Its value where not given; None makes it required.
+        quick: Its value under `--quick` where not given.
+    """
+
+    name: str
+    help: str
+    full: Any = None
+    quick: Any = None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure to reach, and what was."""
+
+    what: str
+    wanted: str
+    reached: str
+    met: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to print: headings, then rows of cells; the first column is set flush left."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a benchmark found.
+
+    Attributes:
+        measurements: Everything, every single value, as plain JSON types.
+        tables: The same for people.
+        goals: Figures to reach.
+        notes: What a reader of the tables has to know.
+    """
+
+    measurements: Mapping[str, Any]
+    tables: Sequence[Table]
+    goals: Sequence[Goal] = ()
+    notes: Sequence[str] = field(default=())
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Return the values with their mean, standard deviation (of a sample), and extremes."""
+    return {
+        "values": list(values),
+        "mean": statistics.fmean(values),
+        "sd": statistics.stdev(values) if len(values) > 1 else None,
+        "min": min(values),
+        "median": statistics.median(values),
+        "max": max(values),
+    }
+
+
+def shown(found: Mapping[str, Any], digits: int = 1) -> str:
+    """Write a spread for people: `62.1 ± 0.8`; the plain value where there is one only."""
+    told = f"{found['mean']:,.{digits}f}"
+    return told if found["sd"] is None else f"{told} ± {found['sd']:,.{digits}f}"
+
+
+def at_least(what: str, reached: float, limit: float, digits: int = 1) -> Goal:
+    """Return the goal that a figure is not below a limit."""
+    return Goal(what, f">= {limit:g}", f"{reached:,.{digits}f}", reached >= limit)
+
+
+def at_most(what: str, reached: float, limit: float, digits: int = 1) -> Goal:
+    """Return the goal that a figure is not above a limit."""
+    return Goal(what, f"<= {limit:g}", f"{reached:,.{digits}f}", reached <= limit)
+
+
+def numbers(text: str) -> list[int]:
+    """Read `0,1,2`.
+
+    Raises:
+        LstmError: It is something else.
+    """
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise usage(
+            f"Expected whole numbers with commas between, such as 0,1,2; found '{text}'."
+        ) from None
+
+
+def usage(message: str) -> LstmError:
+    """Build the error for options that make no sense."""
+    return LstmError(message, "See --help.", ExitCode.USAGE)
+
+
+def say(text: str) -> None:
+    """Tell on stderr how far the measuring is."""
+    print(f"[{datetime.now():%H:%M:%S}] {text}", file=sys.stderr, flush=True)
+
+
+def require_data(*names: str) -> None:
+    """Stop before anything is measured where data is missing.
+
+    Args:
+        names: Data sets; only `imdb` and `mnist` have to be there beforehand.
+
+    Raises:
+        LstmError: One is not prepared (exit code 3).
+    """
+    from lstm_cli.datasets import Source, prepared
+
+    for name in names:
+        if name not in prepared.REGISTERED:
+            continue
+        folder = prepared.data_dir(Source(name))
+        if prepared.find(prepared.parse_name(name), folder) is None:
+            raise LstmError(
+                f"This measurement needs {name}, and it is not prepared under {folder}.",
+                f"Set TFDS_DATA_DIR to where it is, or prepare it: lstm data prepare {name}. "
+                "To try the script without it: --quick.",
+                ExitCode.DATA,
+            )
+
+
+def main(
+    name: str,
+    description: str | None,
+    options: Sequence[Option],
+    measure: Callable[[argparse.Namespace], Outcome],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run a benchmark: read the command line, measure, print, write the JSON.
+
+    Args:
+        name: Of the benchmark and of its JSON.
+        description: For `--help`.
+        options: What can be set.
+        measure: Does the work.
+        arguments: The command line, for tests.
+
+    Returns:
+        The exit code: 0, or that of the error. A goal not met is no error.
+    """
+    settings = _settings(name, description, options, arguments)
+    began, stamp, load = time.monotonic(), datetime.now(UTC), os.getloadavg()[0]
+    if load > _BUSY and not settings.quick:
+        say(f"Warning: the machine is busy (load {load:.1f}); times will be too long.")
+    try:
+        outcome = measure(settings)
+    except LstmError as error:
+        print(f"Error: {error.message}", *filter(None, [error.hint]), sep="\n", file=sys.stderr)
+        return int(error.exit_code)
+    _print(outcome)
+    record = {
+        "benchmark": name,
+        "quick": settings.quick,
+        "started": stamp.isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - began, 1),
+        "load_before": load,
+        "settings": {o.name: getattr(settings, o.name) for o in options},
+        "machine": machine(),
+        "versions": versions(),
+        "commit": _commit(),
+        "measurements": outcome.measurements,
+        "goals": [asdict(goal) for goal in outcome.goals],
+        "notes": list(outcome.notes),
+    }
+    _write(record, settings.json or (None if settings.quick else _RESULTS / f"{name}.json"))
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """Describe what the figures were taken on."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "os": platform.platform(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that matter, those installed."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _settings(
+    name: str,
+    description: str | None,
+    options: Sequence[Option],
+    arguments: Sequence[str] | None,
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="try the script; no real figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes")
+    for option in options:
+        kind = int if isinstance(option.full, int) else str
+        told = option.help + ("" if option.full in (None, "") else f" ({option.full})")
+        flag = f"--{option.name.replace('_', '-')}"
+        parser.add_argument(flag, type=kind, help=told, required=option.full is None)
+    settings = parser.parse_args(arguments)
+    for option in options:
+        if getattr(settings, option.name) is None:
+            setattr(settings, option.name, option.quick if settings.quick else option.full)
+    return settings
+
+
+def _print(outcome: Outcome) -> None:
+    from rich.console import Console
+
+    # A pipe or a log has no width of its own, and 80 columns would break every row.
+    console = Console(width=None if sys.stdout.isatty() else 140, markup=False, highlight=False)
+    goals = [
+        (goal.what, goal.wanted, goal.reached, "met" if goal.met else "NOT met")
+        for goal in outcome.goals
+    ]
+    tables = list(outcome.tables)
+    if goals:
+        tables.append(Table("Goals", ("what", "goal", "reached", ""), goals))
+    for table in tables:
+        console.print(_rich_table(table))
+    for note in outcome.notes:
+        console.print(note)
+
+
+def _rich_table(table: Table) -> Any:
+    from rich import box
+    from rich.table import Table as RichTable
+
+    drawn = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
+    for index, column in enumerate(table.columns):
+        drawn.add_column(column, justify="right" if index else "left")
+    for row in table.rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+def _write(record: Mapping[str, Any], path: Path | None) -> None:
+    if path is None:
+        say("Tried with --quick: nothing written (name a file with --json to keep it).")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    say(f"Written: {path}")
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def _commit() -> str | None:
+    """Return the commit measured, marked where files differ from it."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.strip() or None

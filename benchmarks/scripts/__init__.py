@@ -1,0 +1,1 @@
+"""What the benchmarks time: each runs in a process of its own."""
