@@ -51,10 +51,7 @@ class RunDir:
     @property
     def status(self) -> Status:
         """How the run stands; `finished` only where the manifest, written last, is there."""
-        try:
-            told = json.loads((self.path / RUN).read_text(encoding="utf-8")).get("status")
-        except (OSError, ValueError, AttributeError):
-            return "broken"
+        told = _record(self).get("status")
         if told == "finished":
             return "finished" if (self.path / MANIFEST).is_file() else "broken"
         return told if told in ("running", "failed", "interrupted") else "broken"
@@ -69,7 +66,11 @@ class RunDir:
         Raises:
             LstmError: It is missing, too large or no JSON (exit code 5).
         """
-        return json.loads(self.read_text(name))
+        text = self.read_text(name)
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise self.damaged(f"{name} is no JSON ({error})") from None
 
     def read_text(self, name: str) -> str:
         """Read one of the run's text files.
@@ -90,8 +91,17 @@ class RunDir:
         return from_yaml(self.read_text(CONFIG), str(self.path / CONFIG))
 
     def labels(self) -> tuple[str, ...]:
-        """Read the class names; the index is the class id."""
-        return tuple(self.read_json(LABELS))
+        """Read the class names; the index is the class id.
+
+        Raises:
+            LstmError: They are missing, or no list of different names (exit code 5).
+        """
+        names = self.read_json(LABELS)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise self.damaged(f"{LABELS} is no list of names")
+        if len(set(names)) != len(names) or len(names) < 2:
+            raise self.damaged(f"{LABELS} does not hold two or more different names")
+        return tuple(names)
 
     def write_text(self, name: str, text: str) -> None:
         """Write one of the run's files, whole or not at all."""
@@ -305,11 +315,17 @@ def _has_separator(name: str) -> bool:
     return "/" in name or os.sep in name or "\0" in name or name in (".", "..")
 
 
-def _started(run: RunDir) -> str:
+def _record(run: RunDir) -> dict[str, Any]:
+    """Read `run.json` as far as it goes: empty where it is missing or damaged."""
     try:
-        return str(json.loads((run.path / RUN).read_text(encoding="utf-8")).get("started", ""))
-    except (OSError, ValueError, AttributeError):
-        return ""
+        record = json.loads((run.path / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _started(run: RunDir) -> str:
+    return str(_record(run).get("started", ""))
 
 
 def _newest(root: Path, dataset: str, wants: Mapping[str, str]) -> RunDir:
