@@ -104,8 +104,12 @@ class RunDir:
         return tuple(names)
 
     def write_text(self, name: str, text: str) -> None:
-        """Write one of the run's files, whole or not at all."""
-        write_atomic(self.path / name, text.encode("utf-8"))
+        """Write one of the run's files, whole or not at all.
+
+        A lone surrogate (a byte of a file name, half a pair in a data file) has no UTF-8; it is
+        written as the escape that JSON and YAML read back as the same.
+        """
+        write_atomic(self.path / name, text.encode("utf-8", "backslashreplace"))
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write one of the run's files, whole or not at all."""
