@@ -185,7 +185,7 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
     Raises:
         LstmError: The name is taken or no plain name, or the folder cannot be written.
     """
-    if name is not None and (not name.strip() or name.startswith(".") or _has_separator(name)):
+    if name is not None and not _is_plain(name):
         raise LstmError(
             f"--name expects a plain name, found {name!r}.",
             "For example: --name baseline",
@@ -313,6 +313,12 @@ def _umask() -> int:
     current = os.umask(0o022)
     os.umask(current)
     return current
+
+
+def _is_plain(name: str) -> bool:
+    """Tell whether a name is a visible folder, and prints in a line as it is."""
+    tidy = name == name.strip() and name.isprintable()
+    return bool(name) and tidy and not name.startswith((".", "-")) and not _has_separator(name)
 
 
 def _has_separator(name: str) -> bool:
