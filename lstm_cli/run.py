@@ -209,7 +209,7 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
 
 def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:
     """List runs, the oldest first, in whatever state."""
-    folders = root.glob("*") if dataset in (None, "*") else [root / dataset]
+    folders = root.glob("*") if dataset is None else [root / dataset]
     found = [RunDir(p.parent) for folder in folders for p in folder.glob(f"*/{RUN}")]
     return sorted(found, key=lambda run: (_started(run), run.path.name))
 
@@ -230,9 +230,9 @@ def find(
     """
     if wanted is None:
         wants = {"data": data_name, "kind": kind}
-        return _newest(root, "*", {key: value for key, value in wants.items() if value})
+        return _newest(root, None, {key: value for key, value in wants.items() if value})
     for path in (Path(wanted), root / wanted):
-        if (path / RUN).is_file():
+        if _exists(path / RUN):
             return _finished(RunDir(path))
     named = [run for run in all_runs(root) if run.path.name == wanted]
     if len(named) > 1:
@@ -243,7 +243,7 @@ def find(
         )
     if named:
         return _finished(named[0])
-    if not _has_separator(wanted) and all_runs(root, wanted):
+    if not _has_separator(wanted) and _exists(root / wanted) and all_runs(root, wanted):
         return _newest(root, wanted, {})
     raise _no_such_run(root, wanted)
 
@@ -315,6 +315,14 @@ def _umask() -> int:
     return current
 
 
+def _exists(path: Path) -> bool:
+    """Tell whether a path leads somewhere; a text in its place is longer than any name may be."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _is_plain(name: str) -> bool:
     """Tell whether a name is a visible folder, and prints in a line as it is."""
     tidy = name == name.strip() and name.isprintable()
@@ -338,7 +346,7 @@ def _started(run: RunDir) -> str:
     return str(_record(run).get("started", ""))
 
 
-def _newest(root: Path, dataset: str, wants: Mapping[str, str]) -> RunDir:
+def _newest(root: Path, dataset: str | None, wants: Mapping[str, str]) -> RunDir:
     """Return the newest finished run whose record says what is wanted."""
     runs = all_runs(root, dataset)
     for run in reversed(runs):
@@ -348,7 +356,7 @@ def _newest(root: Path, dataset: str, wants: Mapping[str, str]) -> RunDir:
                 return run
     what = {"data": "on", "kind": "that reads"}
     told = "".join(f" {what[key]} {value}" for key, value in wants.items())
-    of = told or (f" of '{dataset}'" if dataset != "*" else "")
+    of = told or (f" of '{dataset}'" if dataset is not None else "")
     unfinished = sum(run.status != "finished" for run in runs)
     raise LstmError(
         f"There is no finished run{of} under {root}"
@@ -371,7 +379,7 @@ def _finished(run: RunDir) -> RunDir:
 
 def _no_such_run(root: Path, wanted: str) -> LstmError:
     names = sorted({run.name for run in all_runs(root)} | {r.path.name for r in all_runs(root)})
-    if (Path(wanted)).is_dir():
+    if _exists(Path(wanted)):
         return LstmError(
             f"{wanted} is no run directory: it holds no {RUN}.", "See 'lstm runs list'."
         )
