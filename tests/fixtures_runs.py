@@ -1,0 +1,118 @@
+"""Finished runs made by hand from random weights: what prediction needs, and no Keras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from lstm_cli import config as configs
+from lstm_cli import graph
+from lstm_cli import run as runs
+from lstm_cli.config import Config
+from lstm_cli.predictor import Predictor
+from lstm_cli.run import RunDir
+from lstm_cli.text import Tokenizer
+
+TEXTS = (
+    "a fine film , a fine cast and not a dull moment",
+    "a dull film and a dull cast",
+    "not fine , not dull , just a film",
+    "fine fine fine",
+)
+LABELS = ("negative", "positive")
+
+
+def text_config(**overrides) -> Config:
+    """A tiny text classifier; dotted settings as `model__units=3`."""
+    base = {
+        "data": {"name": "demo"},
+        "text": {"min_count": 1, "max_tokens": 12},
+        "embedding": {"dim": 4, "dropout": 0.0},
+        "model": {"units": 3, "dropout": 0.0},
+    }
+    return configs.from_dict(base, {k.replace("__", "."): v for k, v in overrides.items()})
+
+
+def image_config(**overrides) -> Config:
+    """A tiny image classifier."""
+    base = {"data": {"name": "digits"}, "image": {}, "model": {"units": 3, "dropout": 0.0}}
+    return configs.from_dict(base, {k.replace("__", "."): v for k, v in overrides.items()})
+
+
+def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
+    """Draw the arrays of a model, named as `models.get_weights` names them."""
+    rng = np.random.default_rng(seed)
+    weights = {}
+
+    def draw(name, *shape):
+        weights[name] = rng.normal(0, 0.8, shape).astype(np.float32)
+
+    if config.embedding is not None:
+        draw("embedding/embeddings", vocab_size, config.embedding.dim)
+        width = config.embedding.dim
+        if config.embedding.pair_buckets:
+            draw("pairs/embeddings", config.embedding.pair_buckets, config.embedding.pair_dim)
+            width += config.embedding.pair_dim
+    else:
+        width = columns
+    units = config.model.units
+    directions = ("forward", "backward") if config.model.bidirectional else ("forward",)
+    for index in range(config.model.layers):
+        for direction in directions:
+            name = f"lstm_{index}_{direction}"
+            draw(f"{name}/kernel", width, 4 * units)
+            draw(f"{name}/recurrent_kernel", units, 4 * units)
+            draw(f"{name}/bias", 4 * units)
+        width = units * len(directions)
+    width *= 2 if config.model.pooling == "max_mean" else 1
+    draw("head/kernel", width, 1 if num_classes == 2 else num_classes)
+    draw("head/bias", 1 if num_classes == 2 else num_classes)
+    return weights
+
+
+def make_text_run(path: Path, labels=LABELS, config=None, started="2026-01-01T00:00:00+00:00"):
+    """Write a finished text run whose vocabulary is that of `TEXTS`."""
+    config = config or text_config()
+    tokenizer = Tokenizer.fit(TEXTS, config.text)
+    weights = random_weights(config, len(labels), tokenizer.vocab_size)
+    run = _write(path, config, labels, weights, None, started)
+    run.write_text(runs.TOKENIZER, tokenizer.to_json())
+    inputs = ["", *TEXTS]
+    found = Predictor.from_files(run).text_probabilities(inputs)
+    return _finish(run, inputs, found)
+
+
+def make_image_run(path: Path, shape=(8, 8), started="2026-01-01T00:00:00+00:00"):
+    """Write a finished image run of ten classes."""
+    config, labels = image_config(), tuple("0123456789")
+    weights = random_weights(config, len(labels), columns=shape[1])
+    run = _write(path, config, labels, weights, shape, started)
+    images = np.random.default_rng(1).integers(0, 256, (2, *shape), dtype=np.uint8)
+    return _finish(run, images.tolist(), Predictor.from_files(run).probabilities(images))
+
+
+def _write(path, config, labels, weights, shape, started) -> RunDir:
+    path.mkdir(parents=True)
+    run = RunDir(path)
+    record = {
+        "status": "running",
+        "kind": config.kind,
+        "data": config.data.name,
+        "started": started,
+    }
+    run.write_json(runs.RUN, record)
+    run.write_text(runs.CONFIG, configs.to_yaml(config))
+    run.write_json(runs.LABELS, list(labels))
+    run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
+    model = graph.build(config, weights, len(labels), shape)
+    run.write_bytes(runs.MODEL, model.SerializeToString())
+    return run
+
+
+def _finish(run, inputs, probabilities) -> RunDir:
+    run.write_json(runs.GOLDEN, {"inputs": inputs, "probabilities": probabilities.tolist()})
+    run.write_json(runs.RUN, {**run.read_json(runs.RUN), "status": "finished"})
+    run.write_manifest()
+    return run
