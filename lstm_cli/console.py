@@ -92,6 +92,12 @@ def print_heading(text: str) -> None:
     _stdout().print(clean(text), style="bold")
 
 
+def print_text(text: str) -> None:
+    """Print data over as many lines as it takes, wrapped between words."""
+    for line in text.split("\n"):
+        _stdout().print(clean(line))
+
+
 def print_rows(
     rows: Iterable[Sequence[object]],
     columns: Sequence[str],
