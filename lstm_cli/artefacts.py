@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -31,6 +31,7 @@ from lstm_cli.run import RunDir
 
 if TYPE_CHECKING:
     from lstm_cli.fit import Examples, Fitted
+    from lstm_cli.reporting import Epoch
     from lstm_cli.train import Prepared
 
 # Keras and onnxruntime add in different orders; on a GPU Keras multiplies in TF32.
@@ -114,8 +115,26 @@ def write_model(run: RunDir, prepared: Prepared, fitted: Fitted) -> None:
         prepared.config, fitted.weights, len(prepared.dataset.labels), prepared.shape
     )
     run.write_bytes(runs.MODEL, model.SerializeToString())
-    lines = [runs.json_line(asdict(epoch)) for epoch in fitted.history]
-    run.write_text(runs.HISTORY, "".join(lines))
+    write_history(run, fitted.history)
+
+
+def write_history(run: RunDir, history: Sequence[Epoch]) -> None:
+    """Write one line an epoch."""
+    run.write_text(runs.HISTORY, "".join(runs.json_line(asdict(epoch)) for epoch in history))
+
+
+def check_tokenizer(run: RunDir, prepared: Prepared) -> None:
+    """Hold a resumed run to the vocabulary it began with.
+
+    Raises:
+        LstmError: The tokenizer learned now is another one.
+    """
+    fitted = prepared.tokenizer
+    if fitted is not None and run.read_text(runs.TOKENIZER) != fitted.to_json():
+        raise LstmError(
+            f"The tokenizer learned now differs from the one run {run.name} began with.",
+            "Another version of 'tokenizers'? Resume with the one named in run.json.",
+        )
 
 
 def check_parity(

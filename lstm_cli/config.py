@@ -137,6 +137,9 @@ class TrainSettings(_Section, frozen=True):
     averaging: Annotated[
         Share, Meta(description="momentum of the moving average of weights; 0: off")
     ] = 0.0
+    checkpoint_seconds: Annotated[
+        float, Meta(gt=0, description="a checkpoint at least this often, and after each epoch")
+    ] = 60.0
     deterministic: Annotated[bool, Meta(description="the same bits on the same machine")] = True
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
@@ -14,11 +14,13 @@ from keras import ops
 from numpy.typing import NDArray
 
 from lstm_cli import batches, models
+from lstm_cli.checkpoint import Checkpoint, model_state, set_model_state
 from lstm_cli.config import Config, TrainSettings
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
 from lstm_cli.metrics import cheap
 from lstm_cli.reporting import Epoch, Reporter, Step
+from lstm_cli.signals import Interrupted, Signals
 
 _VALIDATION_BATCH = 256
 _REPORT_SECONDS = 0.1
@@ -99,7 +101,7 @@ def class_weights(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.flo
 
 
 def training_batches(
-    train: Examples, config: Config, epoch: int
+    train: Examples, config: Config, epoch: int, first: int = 0
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
     """Yield the batches of an epoch: indices and inputs; a pure function of (seed, epoch).
 
@@ -107,9 +109,10 @@ def training_batches(
         train: The training split.
         config: Seed, size of a batch, shift of images.
         epoch: Counted from 0.
+        first: The step to begin with.
     """
     planned = batches.plan(train.lengths, config.train.batch_size, config.seed, epoch)
-    for step, indices in enumerate(planned):
+    for step, indices in enumerate(planned[first:], first):
         inputs = train.gather(indices)
         if config.image is not None and config.image.shift:
             rng = np.random.default_rng([config.seed, epoch, step])
@@ -131,8 +134,24 @@ def predict(model: Any, examples: Examples) -> NDArray[np.float32]:
     return found
 
 
+class NumbersGoneWrongError(LstmError):
+    """The loss or a weight became infinite or NaN."""
+
+
 class Loop:
-    """Training in progress."""
+    """Training in progress.
+
+    Args:
+        model: Compiled.
+        config: The experiment.
+        num_classes: At least 2.
+        train: The training split.
+        validation: The validation split.
+        reporter: Told of every step and epoch.
+        save: Called with a checkpoint after each epoch, every `train.checkpoint_seconds`, and
+            before the loop gives way to a signal.
+        signals: Looked at after each step.
+    """
 
     def __init__(
         self,
@@ -142,6 +161,8 @@ class Loop:
         train: Examples,
         validation: Examples,
         reporter: Reporter,
+        save: Callable[[Checkpoint], None] | None = None,
+        signals: Signals | None = None,
     ) -> None:
         self.model = model
         self.config = config
@@ -159,9 +180,15 @@ class Loop:
             if config.train.class_weights == "balanced"
             else None
         )
-        self._sums = np.zeros(3)
-        self._started = 0.0
-        self._told = 0.0
+        # The next step to take, and examples seen in this epoch with sums of loss and accuracy
+        # over them: train_on_batch tells a batch's alone.
+        self._epoch = 0
+        self._step = 0
+        self._sums = [0.0, 0.0, 0.0]
+        self._save = save
+        self._signals = signals or Signals()
+        self._saved = self._told = self._began = time.perf_counter()
+        self._pace = _Pace()
 
     def run(self, callbacks: Sequence[Any] = ()) -> Fitted:
         """Train until the last epoch, or until validation has not improved for `patience`.
@@ -170,122 +197,190 @@ class Loop:
             callbacks: Keras callbacks; one may set `model.stop_training`.
 
         Raises:
-            LstmError: The loss is no finite number: the step, the examples and the rate are named.
+            LstmError: The loss or a weight is no finite number: the step, the examples and the rate
+                are named.
+            Interrupted: A signal came; a checkpoint was saved.
         """
-        epochs = self.config.train.epochs
         listeners = keras.callbacks.CallbackList(
-            list(callbacks), model=self.model, epochs=epochs, steps=self.steps_per_epoch
+            list(callbacks),
+            model=self.model,
+            epochs=self.config.train.epochs,
+            steps=self.steps_per_epoch,
         )
         self.model.stop_training = False
-        self._started = time.perf_counter()
-        stopped = f"all {epochs} epochs done"
+        self._pace = _Pace()
         listeners.on_train_begin()
-        for epoch in range(epochs):
-            self._epoch(epoch, listeners)
-            patience = self.config.train.patience
-            if patience and epoch + 1 - self.best_epoch >= patience and epoch + 1 < epochs:
-                stopped = f"validation loss did not improve for {patience} epochs"
-                break
-            if self.model.stop_training:
-                stopped = "a callback asked to stop"
-                break
+        while not (stopped := self._why_stop()):
+            self._run_epoch(listeners)
+            self._checkpoint()
         listeners.on_train_end()
+        return self.fitted(stopped)
+
+    def fitted(self, stopped: str) -> Fitted:
+        """Return what was found so far.
+
+        Args:
+            stopped: Why training ended.
+        """
         return Fitted(tuple(self.history), self.best_weights, self.best_epoch, stopped)
 
-    def _epoch(self, epoch: int, listeners: Any) -> None:
-        """Train one epoch and validate it."""
-        began = time.perf_counter()
-        listeners.on_epoch_begin(epoch)
-        # Examples, and sums of loss and accuracy over them: train_on_batch tells a batch's alone.
-        self._sums = np.zeros(3)
-        logs: dict[str, float] = {}
-        rate = 0.0
-        for step, (indices, inputs) in enumerate(training_batches(self.train, self.config, epoch)):
-            listeners.on_train_batch_begin(step)
-            rate = learning_rate(
-                self.config.train,
-                epoch * self.steps_per_epoch + step,
-                self.config.train.epochs * self.steps_per_epoch,
-            )
-            logs = self._step(indices, inputs, rate, epoch, step)
-            listeners.on_train_batch_end(step, logs)
-            self._tell(epoch, step, logs)
-        val_loss, val_accuracy = self._validate(epoch)
-        line = Epoch(
-            epoch=epoch + 1,
-            steps=self.steps_per_epoch,
-            loss=logs["loss"],
-            accuracy=logs["accuracy"],
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
-            learning_rate=rate,
-            seconds=time.perf_counter() - began,
-            best=self.best_epoch == epoch + 1,
-        )
-        self.history.append(line)
-        self.reporter.epoch(line)
-        listeners.on_epoch_end(epoch, {**logs, "val_loss": val_loss, "val_accuracy": val_accuracy})
+    @property
+    def position(self) -> str:
+        """Where training stands, for people."""
+        return f"epoch {self._epoch + 1}, step {self._step}"
 
-    def _step(
-        self, indices: NDArray[np.int64], inputs: NDArray[Any], rate: float, epoch: int, step: int
-    ) -> dict[str, float]:
-        """Take one step; return the running means of the epoch."""
+    def checkpoint(self) -> Checkpoint:
+        """Return everything the next step depends on."""
+        tensors = model_state(self.model)
+        tensors |= {f"best/{name}": array for name, array in self.best_weights.items()}
+        progress = {
+            "epoch": self._epoch,
+            "step": self._step,
+            "sums": self._sums,
+            "best_loss": self.best_loss if self.best_epoch else None,
+            "best_epoch": self.best_epoch,
+            "history": [asdict(line) for line in self.history],
+        }
+        return Checkpoint(tensors, progress)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to where a checkpoint was taken.
+
+        Raises:
+            LstmError: It was taken of another model.
+        """
+        set_model_state(self.model, checkpoint.tensors)
+        progress = checkpoint.progress
+        self._epoch, self._step = progress["epoch"], progress["step"]
+        self._sums = list(progress["sums"])
+        self.history = [Epoch(**line) for line in progress["history"]]
+        self.best_epoch = progress["best_epoch"]
+        self.best_loss = progress["best_loss"] if self.best_epoch else math.inf
+        self.best_weights = {
+            name.removeprefix("best/"): array
+            for name, array in checkpoint.tensors.items()
+            if name.startswith("best/")
+        }
+
+    def _why_stop(self) -> str:
+        """Say why no further epoch is trained; nothing where one is."""
+        epochs, patience = self.config.train.epochs, self.config.train.patience
+        if self._epoch >= epochs:
+            return f"all {epochs} epochs done"
+        if patience and self._epoch - self.best_epoch >= patience:
+            return f"validation loss did not improve for {patience} epochs"
+        return "a callback asked to stop" if self.model.stop_training else ""
+
+    def _run_epoch(self, listeners: Any) -> None:
+        """Train what is left of an epoch, and validate it."""
+        self._began = time.perf_counter()
+        listeners.on_epoch_begin(self._epoch)
+        for indices, inputs in training_batches(self.train, self.config, self._epoch, self._step):
+            listeners.on_train_batch_begin(self._step)
+            self._take_step(indices, inputs)
+            listeners.on_train_batch_end(self._step, self._means())
+            self._step += 1
+            self._tell()
+            self._give_way()
+        line = self._validate()
+        self.history.append(line)
+        self._epoch, self._step, self._sums = self._epoch + 1, 0, [0.0, 0.0, 0.0]
+        self.reporter.epoch(line)
+        logs = {k: getattr(line, k) for k in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        listeners.on_epoch_end(self._epoch - 1, logs)
+
+    def _take_step(self, indices: NDArray[np.int64], inputs: NDArray[Any]) -> None:
+        """Take one step and add what it told to the sums of the epoch."""
         labels = self.train.labels[indices]
-        self.model.optimizer.learning_rate.assign(rate)
+        self.model.optimizer.learning_rate.assign(self._rate(self._step))
         logs = self.model.train_on_batch(
             inputs,
             models.targets(labels, self.num_classes),
             sample_weight=None if self._weights is None else self._weights[labels],
             return_dict=True,
         )
-        loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
-        if not math.isfinite(loss):
-            raise LstmError(
-                f"The loss became {loss} at epoch {epoch + 1}, step {step + 1} "
-                f"(learning rate {rate:.3g}, training examples {_few(indices)}).",
+        told = (1.0, float(logs["loss"]), float(logs["accuracy"]))
+        if not math.isfinite(told[1]) or not self._weights_are_finite():
+            what = "The loss" if not math.isfinite(told[1]) else "A gradient"
+            raise NumbersGoneWrongError(
+                f"{what} is no finite number at epoch {self._epoch + 1}, step {self._step + 1}: "
+                f"loss {told[1]}, learning rate {self._rate(self._step):.3g}, "
+                f"training examples {_few(indices)}.",
                 "Lower train.learning_rate, or set train.clip_norm.",
             )
-        self._sums += np.array([1.0, loss, accuracy]) * len(indices)
-        return {
-            "loss": float(self._sums[1] / self._sums[0]),
-            "accuracy": float(self._sums[2] / self._sums[0]),
-        }
+        self._sums = [s + t * len(indices) for s, t in zip(self._sums, told, strict=True)]
 
-    def _tell(self, epoch: int, step: int, logs: dict[str, float]) -> None:
+    def _weights_are_finite(self) -> bool:
+        """Look at the arrays that every example passes through; embeddings alone cannot break."""
+        every = (v for v in self.model.trainable_variables if "embeddings" not in v.path)
+        return all(np.isfinite(np.asarray(v).sum()) for v in every)
+
+    def _rate(self, step: int) -> float:
+        done = self._epoch * self.steps_per_epoch + step
+        total = self.config.train.epochs * self.steps_per_epoch
+        return learning_rate(self.config.train, done, total)
+
+    def _means(self) -> dict[str, float]:
+        num, loss, accuracy = self._sums
+        return {"loss": loss / num, "accuracy": accuracy / num}
+
+    def _give_way(self) -> None:
+        """Save if it is time, and stop if a signal came."""
+        signum = self._signals.wanted
+        due = time.perf_counter() - self._saved >= self.config.train.checkpoint_seconds
+        if signum is not None or due:
+            self._checkpoint()
+        if signum is not None:
+            raise Interrupted(signum, f"Saved at {self.position}.")
+
+    def _checkpoint(self) -> None:
+        if self._save is not None:
+            self._save(self.checkpoint())
+        self._saved = time.perf_counter()
+
+    def _tell(self) -> None:
         now = time.perf_counter()
-        last = step + 1 == self.steps_per_epoch
-        if now - self._told < _REPORT_SECONDS and not last:
+        self._pace.steps += 1
+        if now - self._told < _REPORT_SECONDS and self._step < self.steps_per_epoch:
             return
         self._told = now
-        done = epoch * self.steps_per_epoch + step + 1
-        seconds_a_step = (now - self._started) / done
-        rate = self.config.train.batch_size / seconds_a_step
-        epochs = self.config.train.epochs
-        left = (epochs * self.steps_per_epoch - done) * seconds_a_step
+        seconds_a_step = self._pace.seconds_a_step()
+        epochs, means = self.config.train.epochs, self._means()
+        left = (epochs - self._epoch) * self.steps_per_epoch - self._step
         self.reporter.step(
             Step(
-                epoch + 1,
-                epochs,
-                step + 1,
-                self.steps_per_epoch,
-                logs["loss"],
-                logs["accuracy"],
-                rate,
-                left,
+                epoch=self._epoch + 1,
+                epochs=epochs,
+                step=self._step,
+                steps=self.steps_per_epoch,
+                loss=means["loss"],
+                accuracy=means["accuracy"],
+                rate=self.config.train.batch_size / seconds_a_step,
+                seconds_left=left * seconds_a_step,
             )
         )
 
-    def _validate(self, epoch: int) -> tuple[float, float]:
+    def _validate(self) -> Epoch:
         """Score the (averaged) weights on the validation split, and keep them if the best."""
         raw = self._swap_in_average()
         probabilities = predict(self.model, self.validation)
         val_loss, val_accuracy = cheap(self.validation.labels, probabilities)
-        if val_loss < self.best_loss:
-            self.best_loss, self.best_epoch = val_loss, epoch + 1
+        best = val_loss < self.best_loss
+        if best:
+            self.best_loss, self.best_epoch = val_loss, self._epoch + 1
             self.best_weights = models.get_weights(self.model)
         if raw is not None:
             models.set_weights(self.model, raw)
-        return val_loss, val_accuracy
+        return Epoch(
+            epoch=self._epoch + 1,
+            steps=self.steps_per_epoch,
+            **self._means(),
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            learning_rate=self._rate(self.steps_per_epoch - 1),
+            seconds=time.perf_counter() - self._began,
+            best=best,
+        )
 
     def _swap_in_average(self) -> dict[str, NDArray[np.float32]] | None:
         """Put averaged weights in place; return the ones that stood there."""
@@ -294,6 +389,17 @@ class Loop:
         raw = models.get_weights(self.model)
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         return raw
+
+
+class _Pace:
+    """Steps taken since a moment."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._since = time.perf_counter()
+
+    def seconds_a_step(self) -> float:
+        return (time.perf_counter() - self._since) / max(1, self.steps)
 
 
 def num_parameters(model: Any) -> int:

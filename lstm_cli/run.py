@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ PLOTS = "plots"
 REPORTS = "reports"
 CHECKPOINTS = "checkpoints"
 MANIFEST = "manifest.json"
+LOCK = ".lock"
 
 _MAX_JSON_BYTES = 64 << 20
 
@@ -205,6 +206,60 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
             "Name another folder with --runs-dir or LSTM_RUNS_DIR.",
         ) from None
     return RunDir(path)
+
+
+@contextlib.contextmanager
+def locked(run: RunDir) -> Iterator[None]:
+    """Hold a run for one process; the lock goes with the process, however it ends.
+
+    Raises:
+        LstmError: Another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(run.path / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise LstmError(
+            f"Another process is training run {run.name}.",
+            "Wait for it, or start a run of another name.",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(run: RunDir) -> bool:
+    """Tell whether a process is training a run."""
+    try:
+        with locked(run):
+            return False
+    except LstmError:
+        return True
+
+
+def find_unfinished(root: Path, wanted: str | None, data_name: str) -> RunDir:
+    """Find the run that `--resume` means: the one named, or the newest that did not finish.
+
+    Raises:
+        LstmError: There is nothing to resume.
+    """
+    runs = [run for run in all_runs(root) if run.path.name != "." and run.file(CONFIG).is_file()]
+    if wanted is not None:
+        for run in runs:
+            if wanted in (run.name, run.path.name) or Path(wanted) == run.path:
+                return run
+        raise _no_such_run(root, wanted)
+    for run in reversed(runs):
+        if run.status != "finished" and read_run(run).get("data") == data_name:
+            return run
+    raise LstmError(
+        f"There is nothing to resume: every run on {data_name} under {root} is finished, "
+        "or there is none.",
+        "Start one without --resume, or name a finished run and give more --epochs.",
+    )
 
 
 def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:

@@ -12,6 +12,7 @@ import typer
 from lstm_cli import __version__
 from lstm_cli.cli import config, data, evaluate, predict, runs, train
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.signals import Interrupted, caught
 
 app = typer.Typer(
     name="lstm",
@@ -59,11 +60,13 @@ def main() -> None:
 def _run() -> int:
     """Run the command; turn what went wrong into a message and an exit code."""
     try:
-        result = app(standalone_mode=False)
+        with caught():
+            result = app(standalone_mode=False)
+    except Interrupted as interrupted:
+        sys.stderr.write(f"Interrupted. {interrupted.message}\n")
+        return interrupted.exit_code
     except LstmError as error:
         return _tell(error)
-    except typer.Abort:
-        return _interrupted()
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             return _usage(error)
@@ -98,8 +101,3 @@ def _usage(error: Exception) -> int:
     message = error.format_message()  # type: ignore[attr-defined]
     print_error(LstmError(message, f"See '{command} --help'."))
     return int(ExitCode.USAGE)
-
-
-def _interrupted() -> int:
-    sys.stderr.write("Interrupted.\n")
-    return int(ExitCode.INTERRUPTED)

@@ -9,6 +9,7 @@ from lstm_cli import config as configs
 from lstm_cli.config import Config
 from lstm_cli.datasets import resolve as origin
 from lstm_cli.errors import ExitCode, LstmError, nearest
+from lstm_cli.run import RunDir
 
 
 def locate(dataset: str) -> str:
@@ -59,3 +60,40 @@ def settings(dataset: str, file: Path | None, overrides: dict[str, Any]) -> Conf
             ExitCode.USAGE,
         )
     return config
+
+
+def check_unchanged(
+    run: RunDir, dataset: str, file: Path | None, overrides: dict[str, Any]
+) -> None:
+    """Hold the settings typed with `--resume` to those the run was started with.
+
+    What is not typed is the run's own; `train.epochs` may grow.
+
+    Raises:
+        LstmError: A setting differs: the key and both values are named.
+    """
+    began = configs.to_dict(run.config())
+    typed = {"data.name": locate(dataset), **_dotted(configs.read_settings(file) if file else {})}
+    typed |= {key: value for key, value in overrides.items() if key != "train.epochs"}
+    # Through validation, so that "1e-3" and 0.001 are equal.
+    now = configs.to_dict(configs.from_dict(began, typed, "--resume"))
+    before, after = _dotted(began), _dotted(now)
+    changed = [key for key in after if after[key] != before.get(key)]
+    if changed:
+        told = "; ".join(f"{key} was {before.get(key)!r}, now {after[key]!r}" for key in changed)
+        raise LstmError(
+            f"Run {run.name} was started with other settings: {told}.",
+            "Leave them out to go on with the run, or start a new one without --resume.",
+            ExitCode.USAGE,
+        )
+
+
+def _dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings into dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat |= _dotted(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

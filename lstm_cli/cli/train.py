@@ -23,6 +23,17 @@ def command(
             "with a subfolder per class, or tfds:NAME.",
         ),
     ],
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="With --resume: which run to go on with; the newest unfinished one if not given.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a run from its newest good checkpoint."),
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -86,16 +97,28 @@ def command(
     settings = resolve.settings(dataset, config, overrides)
     gates = fail_under or []
     metrics.parse_gates(gates)
+    unfinished = _unfinished(dataset, run, resume, runs_dir, config, overrides)
     load_keras(device)
     with console.training_reporter() as reporter:
         if dry_run:
             from lstm_cli.plan import plan
 
             planned = plan(settings, data_dir=data_dir, use=device, reporter=reporter)
+        elif unfinished is not None:
+            from lstm_cli.train import resume as go_on
+
+            done = go_on(
+                unfinished,
+                epochs=epochs,
+                data_dir=data_dir,
+                use=device,
+                tensorboard=tensorboard,
+                reporter=reporter,
+            )
         else:
             from lstm_cli.train import train
 
-            run = train(
+            done = train(
                 settings,
                 runs_dir=runs_dir,
                 name=name,
@@ -107,8 +130,38 @@ def command(
     if dry_run:
         _print_plan(planned, json)
     else:
-        _print_run(run, json)
-        check_gates(run.read_json("metrics.json")["test"], gates)
+        _print_run(done, json)
+        check_gates(done.read_json("metrics.json")["test"], gates)
+
+
+def _unfinished(
+    dataset: str,
+    wanted: str | None,
+    resume: bool,
+    runs_dir: Path | None,
+    file: Path | None,
+    overrides: dict[str, Any],
+) -> RunDir | None:
+    """Find the run to go on with, and hold what was typed to what it was started with.
+
+    Raises:
+        LstmError: There is nothing to resume, or a setting differs.
+    """
+    from lstm_cli.cli import resolve
+    from lstm_cli.errors import ExitCode, LstmError
+    from lstm_cli.run import find_unfinished, runs_root
+
+    if not resume:
+        if wanted is not None:
+            raise LstmError(
+                f"Unexpected argument '{wanted}'.",
+                f"To name a run: --name {wanted}; to go on with one: --resume {wanted}.",
+                ExitCode.USAGE,
+            )
+        return None
+    run = find_unfinished(runs_root(runs_dir), wanted, resolve.locate(dataset))
+    resolve.check_unchanged(run, dataset, file, overrides)
+    return run
 
 
 def check_gates(report: dict[str, Any], requirements: list[str]) -> None:
