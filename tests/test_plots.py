@@ -212,15 +212,15 @@ def test_a_split_of_one_class_has_no_roc_curve_and_says_so(drawn, png):
 
 
 def test_the_share_of_texts_cut_is_the_orange_part(drawn, png):
-    train = np.asarray([1, 5, 20, 20, 21, 30, 38, 40])
+    train = np.asarray([1, 20, 20, 21, 22, 30, 38, 40])
     plots.lengths({"train": train, "empty": np.asarray([], np.int64)}, 20, png)
-    assert "50% of texts are longer than the 20 tokens kept" in texts(drawn[0])
-    assert "train: 8 texts, median 20 tokens, 50% cut" in texts(drawn[0])
+    assert "62% of texts are longer than the 20 tokens kept" in texts(drawn[0])
+    assert "train: 8 texts, median 22 tokens, 62% cut" in texts(drawn[0])
     (axes,) = drawn[0].axes
     heights = {figure.BLUE: 0.0, figure.ORANGE: 0.0}
     for bar in axes.patches:
         heights[to_hex(bar.get_facecolor()).upper()] += bar.get_height()
-    assert heights == pytest.approx({figure.BLUE: 0.5, figure.ORANGE: 0.5})
+    assert heights == pytest.approx({figure.BLUE: 0.375, figure.ORANGE: 0.625})
 
 
 @pytest.mark.parametrize("max_tokens", [1, 7, 64, 400, 5000])
@@ -234,6 +234,12 @@ def test_length_bins_begin_at_or_below_0_and_one_ends_at_the_limit(max_tokens, l
     assert len(edges) <= 70
     if longest > max_tokens:
         assert max_tokens + 0.5 in edges
+
+
+def test_a_limit_that_only_the_longest_reach_is_on_the_axis():
+    edges = plots._length_edges(np.asarray([10] * 1000 + [500]), 400)
+    assert 400.5 in edges
+    assert edges[-1] > 401
 
 
 def test_texts_that_all_fit_are_said_to(drawn, png):
