@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 from lstm_cli.errors import LstmError
 
+# Pillow's other readers are for formats nobody has pictures in; one runs Ghostscript, some raise
+# what they please.
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+
 
 def read_images(paths: Sequence[Path], shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Read image files in order.
 
     Args:
-        paths: PNG, JPEG or whatever else Pillow reads.
+        paths: PNG, JPEG, GIF, BMP, TIFF, WebP or PNM.
         shape: Rows and columns that the network takes.
 
     Returns:
@@ -43,10 +47,13 @@ def read_image(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
+        with warnings.catch_warnings():
+            # Damaged metadata is no news to someone who wants the picture read.
+            warnings.simplefilter("ignore")
             # Pillow only warns of a decompression bomb of up to twice its limit.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            grey = _on_white(opened)
+            with Image.open(path, formats=_FORMATS) as opened:
+                grey = _on_white(opened)
     except FileNotFoundError:
         raise LstmError(
             f"There is no image {path}.", "A run that reads images takes image files."
@@ -54,7 +61,9 @@ def read_image(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LstmError(f"{path}: {error}", "Scale it down first.") from None
     except UnidentifiedImageError:
-        raise LstmError(f"{path} is no image that can be read.", "Give a PNG or JPEG.") from None
+        raise LstmError(
+            f"{path} is no image that can be read.", f"Give one of {', '.join(_FORMATS)}."
+        ) from None
     except (OSError, SyntaxError, ValueError) as error:
         raise LstmError(f"{path} cannot be read as an image: {error}.", "Save it anew.") from None
     pixels = np.asarray(grey, np.uint8)
