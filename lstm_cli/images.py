@@ -36,7 +36,7 @@ def read_images(paths: Sequence[Path], shape: tuple[int, int]) -> NDArray[np.uin
 
 
 def read_image(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read one image file: grey, padded to the network's proportions, scaled to its size.
+    """Read one image file: grey, scaled to the network's size, proportions kept, on black.
 
     Dark strokes on light paper, told by the brightness of the border, are inverted: MNIST's
     digits are bright on black.
@@ -88,19 +88,17 @@ def _on_white(image: object) -> object:
 
 
 def _fit(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Pad with black to the proportions of `shape`, then scale."""
+    """Scale to fit into `shape`, proportions kept, and centre on black."""
     from PIL import Image
 
     if pixels.shape == shape:
         return pixels
-    rows, columns = pixels.shape
-    scale = max(rows / shape[0], columns / shape[1])
-    padded_rows, padded_columns = (
-        max(rows, round(shape[0] * scale)),
-        max(columns, round(shape[1] * scale)),
-    )
-    canvas = np.zeros((padded_rows, padded_columns), np.uint8)
-    top, left = (padded_rows - rows) // 2, (padded_columns - columns) // 2
-    canvas[top : top + rows, left : left + columns] = pixels
-    scaled = Image.fromarray(canvas).resize((shape[1], shape[0]), Image.Resampling.LANCZOS)
-    return np.asarray(scaled, np.uint8)
+    # Scaled before it is padded: a strip of 1 x 80 million pixels, padded first, is no square
+    # that any memory holds.
+    scale = max(pixels.shape[0] / shape[0], pixels.shape[1] / shape[1])
+    rows, columns = (max(1, round(length / scale)) for length in pixels.shape)
+    small = Image.fromarray(pixels).resize((columns, rows), Image.Resampling.LANCZOS)
+    canvas = np.zeros(shape, np.uint8)
+    top, left = (shape[0] - rows) // 2, (shape[1] - columns) // 2
+    canvas[top : top + rows, left : left + columns] = np.asarray(small, np.uint8)
+    return canvas
