@@ -73,10 +73,12 @@ def read_image(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _on_white(image: object) -> object:
-    """Return the image in grey; what is transparent lies on white paper."""
-    from PIL import Image
+    """Return the image upright and in grey; what is transparent lies on white paper."""
+    from PIL import Image, ImageOps
 
     assert isinstance(image, Image.Image)
+    # A phone writes how it was held beside the pixels.
+    image = ImageOps.exif_transpose(image)
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
