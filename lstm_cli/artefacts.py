@@ -31,8 +31,8 @@ from lstm_cli.run import RunDir
 
 if TYPE_CHECKING:
     from lstm_cli.fit import Examples, Fitted
+    from lstm_cli.prepare import Prepared
     from lstm_cli.reporting import Epoch
-    from lstm_cli.train import Prepared
 
 # Keras and onnxruntime add in different orders; on a GPU Keras multiplies in TF32.
 _PARITY_CPU = 1e-5

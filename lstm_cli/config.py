@@ -87,6 +87,13 @@ class EmbeddingSettings(_Section, frozen=True):
         ),
     ] = 0
     pair_dim: Annotated[Width, Meta(description="width of a pair vector")] = 32
+    vectors: Annotated[
+        Literal["random", "train", "unlabeled"],
+        Meta(
+            description="word vectors to start from: random, or learned from the texts of train, "
+            "or of train and the unlabeled split where there is one"
+        ),
+    ] = "random"
     dropout: Annotated[Share, Meta(description="whole channels dropped")] = 0.3
     word_dropout: Annotated[Share, Meta(description="words replaced by [UNK] in training")] = 0.0
 

@@ -13,8 +13,8 @@ from lstm_cli import batches, device, models
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
 from lstm_cli.fit import Examples, num_parameters, training_batches
+from lstm_cli.prepare import Prepared, load_data, prepare, start
 from lstm_cli.reporting import Reporter, Silent
-from lstm_cli.train import Prepared, load_data, prepare, start
 
 _TIMED_STEPS = 6
 _WARM_UP_STEPS = 3
@@ -93,7 +93,7 @@ def plan(
     reporter = reporter or Silent()
     used = start(config, use, reporter)
     dataset = load_data(config, ("train", "validation"), data_dir)
-    prepared = prepare(config, dataset, used, reporter)
+    prepared = prepare(config, dataset, used, data_dir, reporter)
     lengths, size = prepared.train.lengths, config.train.batch_size
     planned = batches.plan(lengths, size, config.seed, 0)
     parameters = num_parameters(prepared.model)

@@ -4,62 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from msgspec.structs import replace
 
-from lstm_cli import artefacts, checkpoint, datasets, device, encoded, models
+from lstm_cli import artefacts, checkpoint, device, models
 from lstm_cli import run as runs
 from lstm_cli.checkpoint import Checkpoint
 from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset
-from lstm_cli.datasets.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.fit import Examples, Fitted, Loop, NumbersGoneWrongError, predict
+from lstm_cli.fit import Fitted, Loop, NumbersGoneWrongError, predict
 from lstm_cli.predictor import Predictor
+from lstm_cli.prepare import Prepared, encode, load_data, prepare, start, timed
 from lstm_cli.reporting import Reporter, Silent
 from lstm_cli.run import RunDir
 from lstm_cli.signals import Interrupted, Signals, caught
-from lstm_cli.text import Tokenizer
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything training needs, ready.
-
-    Attributes:
-        config: The experiment.
-        dataset: With `train` and `validation`; the test split is not read yet.
-        tokenizer: Fitted on `train`; None for images.
-        train: Encoded.
-        validation: Encoded.
-        model: Compiled, with its initial weights.
-        used: The device and kernel.
-        seconds: What each part took.
-    """
-
-    config: Config
-    dataset: Dataset
-    tokenizer: Tokenizer | None
-    train: Examples
-    validation: Examples
-    model: Any
-    used: device.Used
-    seconds: dict[str, float]
-
-    @property
-    def shape(self) -> tuple[int, int] | None:
-        """Rows and columns of an image; None for texts."""
-        if self.tokenizer is not None:
-            return None
-        images = np.asarray(self.train.inputs)
-        return int(images.shape[1]), int(images.shape[2])
 
 
 def train(
@@ -98,7 +62,7 @@ def train(
         run = runs.create(runs.runs_root(runs_dir), dataset.name, name)
         record = artefacts.first_record(config)
         with runs.locked(run), _recording_failure(run, record):
-            prepared = prepare(config, dataset, used, reporter)
+            prepared = prepare(config, dataset, used, data_dir, reporter)
             record |= artefacts.describe(prepared)
             artefacts.write_inputs(run, prepared, record)
             task = _Task(run, prepared, record, data_dir, reporter, signals)
@@ -138,7 +102,7 @@ def resume(
         dataset = load_data(config, ("train", "validation"), data_dir)
         _check_same_data(run, record, dataset)
         with _recording_failure(run, record):
-            prepared = prepare(config, dataset, used, reporter)
+            prepared = prepare(config, dataset, used, data_dir, reporter)
             task = _Task(run, prepared, record, data_dir, reporter, signals)
             task.restore()
             task.work(callbacks, tensorboard)
@@ -165,90 +129,6 @@ def resumed_config(run: RunDir, epochs: int | None) -> Config:
             f"Train on with --epochs {before + 2}, or start a new run without --resume.",
         )
     return replace(config, train=replace(config.train, epochs=epochs or before))
-
-
-def start(config: Config, use: device.Device, reporter: Reporter) -> device.Used:
-    """Choose the device and seed every generator.
-
-    Raises:
-        LstmError: A GPU was asked for and there is none.
-    """
-    used = device.used(use)
-    keras.utils.set_random_seed(config.seed)
-    if config.train.deterministic:
-        device.make_deterministic()
-    reporter.note(f"Training on {used.device} ({used.why}); LSTM kernel: {used.kernel}.")
-    return used
-
-
-def prepare(config: Config, dataset: Dataset, used: device.Used, reporter: Reporter) -> Prepared:
-    """Fit the tokenizer, encode, and build the model.
-
-    Args:
-        config: The experiment.
-        dataset: With `train` and `validation`.
-        used: The device.
-        reporter: Told what there is.
-
-    Raises:
-        LstmError: The data does not fit the settings.
-    """
-    for note in dataset.notes:
-        reporter.warn(note)
-    sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
-    seconds: dict[str, float] = {}
-    with _timed(seconds, "encode"):
-        tokenizer = fit_tokenizer(config, dataset)
-        train, validation = (encode(dataset, split, tokenizer) for split in ("train", "validation"))
-    with _timed(seconds, "build"):
-        model = _build(config, dataset, tokenizer, train)
-    return Prepared(config, dataset, tokenizer, train, validation, model, used, seconds)
-
-
-def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> Dataset:
-    """Read splits of the data set a config names.
-
-    Raises:
-        LstmError: It is not there, malformed, or of another kind than the config's model.
-    """
-    dataset = datasets.load(from_config(config, data_dir), splits)
-    if dataset.kind != config.kind:
-        sections = "'image:'" if dataset.kind == "image" else "'text:' and 'embedding:'"
-        raise LstmError(
-            f"{dataset.name} holds {dataset.kind}s, but the settings are for {config.kind}s.",
-            f"Use settings with {sections}; see 'lstm config show "
-            f"{'digits' if dataset.kind == 'image' else 'text'}'.",
-            ExitCode.USAGE,
-        )
-    return dataset
-
-
-def fit_tokenizer(config: Config, dataset: Dataset) -> Tokenizer | None:
-    """Learn the vocabulary from the training split; None for images."""
-    if config.text is None:
-        return None
-    texts = dataset.splits["train"].inputs
-    assert not isinstance(texts, np.ndarray)
-    return Tokenizer.fit(texts, config.text)
-
-
-def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
-    """Turn a split into what the network reads; texts through the cache on disk."""
-    inputs, labels = dataset.splits[split].inputs, dataset.splits[split].labels
-    if isinstance(inputs, np.ndarray):
-        return Examples(inputs, labels)
-    assert tokenizer is not None
-    return Examples(encoded.encode_cached(inputs, tokenizer), labels)
-
-
-def _build(config: Config, dataset: Dataset, tokenizer: Tokenizer | None, train: Examples) -> Any:
-    """Build and compile the model for the data."""
-    shape = None if tokenizer is not None else train.inputs.shape[1:]  # type: ignore[union-attr]
-    vocab_size = None if tokenizer is None else tokenizer.vocab_size
-    model = models.build(config, len(dataset.labels), vocab_size, shape)
-    models.compile_model(model, config.train, len(dataset.labels))
-    return model
 
 
 def _check_same_data(run: RunDir, record: dict[str, Any], dataset: Dataset) -> None:
@@ -300,7 +180,7 @@ class _Task:
         if tensorboard:
             logs = str(self.run.file("tensorboard"))
             callbacks = [*callbacks, keras.callbacks.TensorBoard(logs)]
-        with _timed(self.prepared.seconds, "train"), self.signals.deferred():
+        with timed(self.prepared.seconds, "train"), self.signals.deferred():
             fitted = self._fit(callbacks)
         self.reporter.note(
             f"Training ended: {fitted.stopped}; epoch {fitted.best_epoch} has the lowest "
@@ -337,7 +217,7 @@ class _Task:
         predictor = Predictor.from_files(self.run)
         artefacts.check_parity(prepared, predictor, lambda e: predict(prepared.model, e))
         artefacts.write_golden(self.run, prepared, predictor)
-        with _timed(prepared.seconds, "evaluate"):
+        with timed(prepared.seconds, "evaluate"):
             # The first and only look at the test split, with everything chosen.
             test_set = load_data(prepared.config, ("test",), self.data_dir)
             test = encode(test_set, "test", prepared.tokenizer)
@@ -349,13 +229,6 @@ class _Task:
         self.record["dataset"]["sizes"]["test"] = len(test)
         artefacts.write_results(self.run, prepared, fitted, results, self.record)
         self.reporter.note(f"Run {self.run.name} is finished: {self.run.path}")
-
-
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    seconds[part] = round(time.perf_counter() - began, 3)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,8 @@ from lstm_cli import artefacts, graph, models  # noqa: E402
 from lstm_cli.fit import Examples  # noqa: E402
 from lstm_cli.predictor import Predictor, open_session  # noqa: E402
 from lstm_cli.run import RunDir  # noqa: E402
-from lstm_cli.train import encode, load_data, train  # noqa: E402
+from lstm_cli.prepare import encode, load_data  # noqa: E402
+from lstm_cli.train import train  # noqa: E402
 
 
 class Snapshots(keras.callbacks.Callback):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lstm_cli.datasets.base import Dataset, Kind, Split
 from lstm_cli.datasets.describe import Description, SplitSummary, describe, prepare
-from lstm_cli.datasets.loading import load, load_for_labels
+from lstm_cli.datasets.loading import load, load_for_labels, load_unlabeled
 from lstm_cli.datasets.registry import Entry, names, resolve
 from lstm_cli.datasets.source import Source
 
@@ -19,6 +19,7 @@ __all__ = [
     "describe",
     "load",
     "load_for_labels",
+    "load_unlabeled",
     "names",
     "prepare",
     "resolve",

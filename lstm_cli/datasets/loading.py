@@ -45,6 +45,22 @@ def load(source: Source, splits: Sequence[str] = SPLITS) -> Dataset:
     return _dataset(material, source, _make(material, source, splits))
 
 
+def load_unlabeled(source: Source) -> Sequence[str]:
+    """Read the texts without labels that come with a data set, `source.limit` of them at most.
+
+    Args:
+        source: What to read.
+
+    Returns:
+        Texts in the order of the source; none where the data set has no such split.
+
+    Raises:
+        LstmError: The data is not there.
+    """
+    material = open_material(source)
+    return material.unlabeled()[: source.limit] if material.unlabeled else []
+
+
 def load_for_labels(source: Source, labels: Sequence[str], split: str = "test") -> Dataset:
     """Read one split to evaluate a run on whose training data was another.
 

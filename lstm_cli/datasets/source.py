@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,6 +82,7 @@ class Material:
         labels: Class names; the index is the class id.
         read: Reads `train`, and `test` where the data set has one of its own.
         identity: Stands for the content: equal identities mean equal examples in equal order.
+        unlabeled: Reads texts without labels, where the data set has some.
         whole: Whether `train` is all there is when somebody else's run is evaluated on it (a path).
         notes: What was noticed while reading.
     """
@@ -93,6 +94,7 @@ class Material:
     read: Mapping[str, Callable[[], Split]]
     identity: str
     whole: bool = False
+    unlabeled: Callable[[], Sequence[str]] | None = None
     notes: tuple[str, ...] = field(default=())
 
 

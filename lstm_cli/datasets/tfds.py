@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from lstm_cli.datasets.prepared import REGISTERED, data_dir, parse_name
 from lstm_cli.datasets.source import Material, Source
 from lstm_cli.errors import ExitCode, LstmError
 
+UNLABELED = "unsupervised"
 BATCH_SIZE = 1000  # examples at once: as fast as all at once, with a fraction of the memory
 
 
@@ -68,6 +69,7 @@ def open_tfds(source: Source) -> Material:
         read=read,
         identity=_identity(directory, columns),
         notes=tuple(notes),
+        unlabeled=_unlabeled(directory, available, columns),
     )
 
 
@@ -133,6 +135,20 @@ def _has_labels(directory: Path, columns: _Columns) -> bool:
     """Whether the first test example has a label."""
     batch = next(iter(_batches(directory, "test[:1]", columns)), None)
     return batch is not None and int(batch[columns.label][0]) >= 0
+
+
+def _unlabeled(
+    directory: Path, available: Mapping[str, Any], columns: _Columns
+) -> Callable[[], Sequence[str]] | None:
+    """The reader of the split that TFDS calls `unsupervised`, where there is one."""
+    if UNLABELED not in available or columns.kind != "text":
+        return None
+
+    def read() -> Sequence[str]:
+        batches = _batches(directory, UNLABELED, columns)
+        return [text.decode("utf-8", "replace") for b in batches for text in b[columns.input]]
+
+    return read
 
 
 def _read(directory: Path, split: str, columns: _Columns) -> Split:

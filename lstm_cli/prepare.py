@@ -1,0 +1,182 @@
+"""Everything training needs: data read, vocabulary fitted, texts encoded, model built."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from lstm_cli import datasets, device, encoded, models, vectors
+from lstm_cli.config import Config
+from lstm_cli.datasets import Dataset
+from lstm_cli.datasets.source import from_config
+from lstm_cli.encoded import Corpus
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.fit import Examples
+from lstm_cli.reporting import Reporter
+from lstm_cli.text import Tokenizer
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything training needs, ready.
+
+    Attributes:
+        config: The experiment.
+        dataset: With `train` and `validation`; the test split is not read yet.
+        tokenizer: Fitted on `train`; None for images.
+        train: Encoded.
+        validation: Encoded.
+        model: Compiled, with its initial weights.
+        used: The device and kernel.
+        seconds: What each part took.
+    """
+
+    config: Config
+    dataset: Dataset
+    tokenizer: Tokenizer | None
+    train: Examples
+    validation: Examples
+    model: Any
+    used: device.Used
+    seconds: dict[str, float]
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Rows and columns of an image; None for texts."""
+        if self.tokenizer is not None:
+            return None
+        images = np.asarray(self.train.inputs)
+        return int(images.shape[1]), int(images.shape[2])
+
+
+def start(config: Config, use: device.Device, reporter: Reporter) -> device.Used:
+    """Choose the device and seed every generator.
+
+    Raises:
+        LstmError: A GPU was asked for and there is none.
+    """
+    used = device.used(use)
+    keras.utils.set_random_seed(config.seed)
+    if config.train.deterministic:
+        device.make_deterministic()
+    reporter.note(f"Training on {used.device} ({used.why}); LSTM kernel: {used.kernel}.")
+    return used
+
+
+def prepare(
+    config: Config,
+    dataset: Dataset,
+    used: device.Used,
+    data_dir: Path | None,
+    reporter: Reporter,
+) -> Prepared:
+    """Fit the tokenizer, encode, and build the model.
+
+    Args:
+        config: The experiment.
+        dataset: With `train` and `validation`.
+        used: The device.
+        data_dir: Where TFDS data sets lie, for unlabeled texts.
+        reporter: Told what there is.
+
+    Raises:
+        LstmError: The data does not fit the settings.
+    """
+    for note in dataset.notes:
+        reporter.warn(note)
+    sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
+    seconds: dict[str, float] = {}
+    with timed(seconds, "encode"):
+        tokenizer = fit_tokenizer(config, dataset)
+        train, validation = (encode(dataset, split, tokenizer) for split in ("train", "validation"))
+    with timed(seconds, "build"):
+        model = _build(config, dataset, tokenizer, train)
+    if config.embedding is not None and config.embedding.vectors != "random":
+        with timed(seconds, "vectors"):
+            _learn_vectors(config, model, tokenizer, train, data_dir, reporter)
+    return Prepared(config, dataset, tokenizer, train, validation, model, used, seconds)
+
+
+def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> Dataset:
+    """Read splits of the data set a config names.
+
+    Raises:
+        LstmError: It is not there, malformed, or of another kind than the config's model.
+    """
+    dataset = datasets.load(from_config(config, data_dir), splits)
+    if dataset.kind != config.kind:
+        sections = "'image:'" if dataset.kind == "image" else "'text:' and 'embedding:'"
+        raise LstmError(
+            f"{dataset.name} holds {dataset.kind}s, but the settings are for {config.kind}s.",
+            f"Use settings with {sections}; see 'lstm config show "
+            f"{'digits' if dataset.kind == 'image' else 'text'}'.",
+            ExitCode.USAGE,
+        )
+    return dataset
+
+
+def fit_tokenizer(config: Config, dataset: Dataset) -> Tokenizer | None:
+    """Learn the vocabulary from the training split; None for images."""
+    if config.text is None:
+        return None
+    texts = dataset.splits["train"].inputs
+    assert not isinstance(texts, np.ndarray)
+    return Tokenizer.fit(texts, config.text)
+
+
+def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
+    """Turn a split into what the network reads; texts through the cache on disk."""
+    inputs, labels = dataset.splits[split].inputs, dataset.splits[split].labels
+    if isinstance(inputs, np.ndarray):
+        return Examples(inputs, labels)
+    assert tokenizer is not None
+    return Examples(encoded.encode_cached(inputs, tokenizer), labels)
+
+
+def _build(config: Config, dataset: Dataset, tokenizer: Tokenizer | None, train: Examples) -> Any:
+    """Build and compile the model for the data."""
+    shape = None if tokenizer is not None else train.inputs.shape[1:]  # type: ignore[union-attr]
+    vocab_size = None if tokenizer is None else tokenizer.vocab_size
+    model = models.build(config, len(dataset.labels), vocab_size, shape)
+    models.compile_model(model, config.train, len(dataset.labels))
+    return model
+
+
+def _learn_vectors(
+    config: Config,
+    model: Any,
+    tokenizer: Tokenizer | None,
+    train: Examples,
+    data_dir: Path | None,
+    reporter: Reporter,
+) -> None:
+    """Give the embedding vectors learned from texts to start from."""
+    assert config.embedding is not None
+    assert tokenizer is not None
+    assert isinstance(train.inputs, Corpus)
+    corpora, num_texts = [train.inputs], len(train)
+    if config.embedding.vectors == "unlabeled":
+        texts = datasets.load_unlabeled(from_config(config, data_dir))
+        if not texts:
+            reporter.warn(f"{config.data.name} has no unlabeled texts; train alone is used.")
+        corpora.append(encoded.encode_cached(texts, tokenizer))
+        num_texts += len(texts)
+    table = vectors.learn(corpora, tokenizer.vocab_size, config.embedding.dim, config.seed)
+    model.get_layer("embedding").set_weights([table])
+    reporter.note(f"Word vectors: learned from {num_texts:,} texts.")
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    """Record how long a block takes, in seconds by part."""
+    began = time.perf_counter()
+    yield
+    seconds[part] = round(time.perf_counter() - began, 3)
