@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -316,21 +317,32 @@ def test_content_reaches_the_disk_before_the_name_does(tmp_path, monkeypatch):
 
 # The manifest
 
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return make_text_run(tmp_path_factory.mktemp("runs") / "demo" / "one")
+
+
+@pytest.fixture
+def whole(template, tmp_path):
+    """A finished run of this test's own."""
+    return RunDir(Path(shutil.copytree(template.path, tmp_path / "demo" / "one")))
+
+
 FILES = [runs.CONFIG, runs.LABELS, runs.MODEL, runs.GOLDEN, runs.TOKENIZER, runs.RUN, runs.WEIGHTS]
 
 
-def test_a_run_as_it_was_written_passes(tmp_path):
-    make_text_run(tmp_path / "demo" / "one").verify(FILES)
+def test_a_run_as_it_was_written_passes(whole):
+    whole.verify(FILES)
 
 
-def test_the_manifest_leaves_out_what_changes_after_training(tmp_path):
-    run = make_text_run(tmp_path / "demo" / "one")
+def test_the_manifest_leaves_out_what_changes_after_training(whole):
     for name in ("checkpoints/1.npz", "reports/demo-test/report.json", "tensorboard/events"):
-        run.write_bytes(name, b"x")
-    run.write_bytes("plots/curves.png", b"x")
-    run.write_bytes(".hidden", b"x")
-    run.write_manifest()
-    listed = set(run.read_json(runs.MANIFEST)["files"])
+        whole.write_bytes(name, b"x")
+    whole.write_bytes("plots/curves.png", b"x")
+    whole.write_bytes(".hidden", b"x")
+    whole.write_manifest()
+    listed = set(whole.read_json(runs.MANIFEST)["files"])
     assert listed == {*FILES, "plots/curves.png"}
 
 
@@ -363,26 +375,23 @@ def _become_a_folder(path):
 @pytest.mark.parametrize(
     "change", [_remove, _lengthen, _change_one_byte, _link_elsewhere, _become_a_folder]
 )
-def test_a_changed_file_fails_the_integrity_check(change, name, tmp_path):
-    run = make_text_run(tmp_path / "demo" / "one")
-    change(run.file(name))
-    error = refused(run.verify, FILES, code=ExitCode.INTEGRITY)
+def test_a_changed_file_fails_the_integrity_check(change, name, whole):
+    change(whole.file(name))
+    error = refused(whole.verify, FILES, code=ExitCode.INTEGRITY)
     assert name in error.message
 
 
-def test_a_file_the_manifest_does_not_list_fails_the_integrity_check(tmp_path):
-    run = make_text_run(tmp_path / "demo" / "one")
-    run.write_bytes("extra.bin", b"x")
-    assert "extra.bin" in refused(run.verify, ["extra.bin"], code=ExitCode.INTEGRITY).message
+def test_a_file_the_manifest_does_not_list_fails_the_integrity_check(whole):
+    whole.write_bytes("extra.bin", b"x")
+    assert "extra.bin" in refused(whole.verify, ["extra.bin"], code=ExitCode.INTEGRITY).message
 
 
 @pytest.mark.parametrize(
     "manifest", ["", "[]", "{}", '{"files": []}', '{"files": {"config.yaml": 5}}', "[" * 100_000]
 )
-def test_a_damaged_manifest_fails_the_integrity_check(manifest, tmp_path):
-    run = make_text_run(tmp_path / "demo" / "one")
-    run.file(runs.MANIFEST).write_text(manifest)
-    refused(run.verify, FILES, code=ExitCode.INTEGRITY)
+def test_a_damaged_manifest_fails_the_integrity_check(manifest, whole):
+    whole.file(runs.MANIFEST).write_text(manifest)
+    refused(whole.verify, FILES, code=ExitCode.INTEGRITY)
 
 
 def test_a_line_of_json_ends_where_it_should():
