@@ -188,6 +188,7 @@ def test_a_malformed_json_line_is_refused_with_its_number(line, said):
         (["Sentiment", "REVIEW"], ("REVIEW", "Sentiment")),
         (["id", "content", "text", "class", "label"], ("text", "label")),
         (["body", "target", "id"], ("body", "target")),
+        (["Text", "TEXT", "Label", "LABEL"], ("Text", "Label")),
     ],
 )
 def test_columns_of_common_names_are_found(columns, expected):

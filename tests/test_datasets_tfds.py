@@ -85,6 +85,14 @@ def test_a_network_that_swallows_everything_is_given_up_on(monkeypatch):
         assert time.monotonic() - start < 1
 
 
+def test_a_name_that_takes_forever_to_resolve_is_given_up_on(monkeypatch):
+    monkeypatch.setattr(download, "_ask", lambda url: time.sleep(3))
+    monkeypatch.setattr(download, "PROBE_SECONDS", 0.2)
+    start = time.monotonic()
+    assert download.probe("http://example.invalid/") == "does not answer within 0.2 s"
+    assert time.monotonic() - start < 1
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [("200 OK", ""), ("404 Not Found", ""), ("403 Forbidden", "answers 403 Forbidden")],
@@ -288,6 +296,8 @@ def folder(tmp_path_factory):
     store("lone", {"text": text, "label": label}, train=plain)
     hidden = {"text": texts, "label": np.full(30, -1, np.int64)}
     store("hidden", {"text": text, "label": label}, train=plain, test=hidden)
+    partly = {"text": texts, "label": np.where(labels == 2, -1, labels)}
+    store("partly", {"text": text, "label": label}, train=partly)
     titled = {**plain, "title": texts}
     store("titled", {"text": text, "title": text, "label": label}, train=titled)
     store("bare", {"text": text}, train={"text": texts})
@@ -329,6 +339,11 @@ def test_a_data_set_without_a_usable_test_split_gets_one_cut(folder, name):
     assert len({*data.splits["train"].inputs, *data.splits["test"].inputs}) == 21 + 6
     assert all("no labels" in note for note in data.notes)
     assert len(data.notes) == (name == "hidden")
+
+
+def test_examples_without_a_label_are_left_out(folder):
+    data = load(Source("tfds:partly", data_dir=folder))
+    assert sum(np.bincount(split.labels) for split in data.splits.values()).tolist() == [10, 10]
 
 
 def test_with_several_texts_the_column_must_be_named(folder):

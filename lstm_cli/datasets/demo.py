@@ -55,7 +55,6 @@ class _Part(NamedTuple):
     literal: str
     slot: str
     polarity: str  # "+", "-", "?", or empty
-    article: bool  # write "a" or "an" first
     decisive: bool
 
 
@@ -151,7 +150,7 @@ def _write_sentence(template: str, label: int, dice: _Dice) -> tuple[str, tuple[
             while word in used:
                 word = dice.choose(choices)
             used.add(word)
-            if part.article:
+            if part.slot == "noun":
                 text += "an " if word[0] in "aeiou" else "a "
         if part.decisive:
             span = (len(text), len(text) + len(word))
@@ -190,12 +189,8 @@ def _parse(template: str) -> tuple[_Part, ...]:
     for match in _PIECE.finditer(template):
         star, polarity, slot, literal, _ = match.groups()
         before = template[end : match.start()]
-        # Nouns of opinion bring their article; before other slots the sentence says "a".
-        article = slot == "noun"
-        if slot and re.search(r"\b[Aa] $", before):
-            before, article = before[:-2], True
-        parts.append(_Part(before, "", "", False, False))
-        parts.append(_Part(literal or "", slot or "", polarity or "", article, bool(star)))
+        parts.append(_Part(before, "", "", False))
+        parts.append(_Part(literal or "", slot or "", polarity or "", bool(star)))
         end = match.end()
-    parts.append(_Part(template[end:], "", "", False, False))
+    parts.append(_Part(template[end:], "", "", False))
     return tuple(part for part in parts if part.literal or part.slot)

@@ -32,11 +32,11 @@ POLAR: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "noun": (
         (
             "bore", "mess", "slog", "chore", "failure", "misfire", "disaster", "letdown", "muddle",
-            "dud",
+            "ordeal",
         ),
         (
             "triumph", "masterpiece", "joy", "delight", "treasure", "marvel", "gem", "treat",
-            "success", "wonder",
+            "achievement", "wonder",
         ),
     ),
     "verb": (

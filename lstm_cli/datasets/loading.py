@@ -103,7 +103,7 @@ def _relabel(split: Split, material: Material, labels: Sequence[str]) -> Split:
         raise LstmError(
             f"{material.source} has labels the run never saw: {_few(strange)}.",
             f"The run knows {_few([repr(label) for label in labels])}. Rename or drop those rows, "
-            "or name the right column with --set data.label_column=NAME.",
+            "or name the right column with --label-column NAME.",
         )
     ids = np.array([known.get(label, -1) for label in material.labels], np.int32)
     return Split(split.inputs, ids[split.labels])
