@@ -117,7 +117,7 @@ def targets(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
 def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:
     """Return the trained arrays by layer and name: `lstm_0_forward/kernel`."""
     return {
-        _name(variable): np.asarray(ops.convert_to_numpy(variable), np.float32)
+        _name(variable): np.asarray(variable.numpy(), np.float32)
         for variable in model.trainable_variables
     }
 
