@@ -206,7 +206,7 @@ def test_a_column_asked_for_is_taken_and_a_misspelt_one_corrected():
 def test_columns_of_no_common_name_must_be_said():
     with pytest.raises(LstmError, match="no column named label; found 'a', 'b'") as caught:
         find_column(["a", "b"], "label", None, "f")
-    assert "--set data.label_column=NAME" in caught.value.hint
+    assert "--label-column NAME" in caught.value.hint
 
 
 @pytest.mark.parametrize(

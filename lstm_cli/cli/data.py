@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstm_cli.cli.options import DataDir, Json
+from lstm_cli.cli.options import DataDir, Json, LabelColumn, TextColumn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +20,6 @@ _SHADES = " .:-=+*#%@"
 _Name = Annotated[
     str, typer.Argument(metavar="DATASET", help="A name from the list, tfds:NAME, or a path.")
 ]
-_TextColumn = Annotated[str | None, typer.Option("--text-column", help="Of a table.")]
-_LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Of a table.")]
 
 
 @app.command(name="list")
@@ -51,8 +49,8 @@ def list_(json: Json = False) -> None:
 def show(
     dataset: _Name,
     data_dir: DataDir = None,
-    text_column: _TextColumn = None,
-    label_column: _LabelColumn = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     examples: Annotated[int, typer.Option("--examples", min=0, help="To show of each class.")] = 1,
     json: Json = False,
 ) -> None:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstm_cli.cli.options import DataDir, FailUnder, Json, Run, RunsDir
+from lstm_cli.cli.options import (
+    DataDir,
+    FailUnder,
+    Json,
+    LabelColumn,
+    Run,
+    RunsDir,
+    TextColumn,
+)
 
 if TYPE_CHECKING:
     from lstm_cli.evaluate import Evaluation
@@ -30,12 +38,8 @@ def command(
     errors: Annotated[
         int, typer.Option("--errors", min=0, help="List the N most confidently wrong examples.")
     ] = 0,
-    text_column: Annotated[
-        str | None, typer.Option("--text-column", help="Of a table the run was not trained on.")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option("--label-column", help="Of a table the run was not trained on.")
-    ] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, help="At most N examples of other data than the run's own."),

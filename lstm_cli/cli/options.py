@@ -36,6 +36,14 @@ DataDir = Annotated[
         show_default="~/tensorflow_datasets",
     ),
 ]
+TextColumn = Annotated[
+    str | None,
+    typer.Option("--text-column", metavar="NAME", help="Of a table; found if not given."),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option("--label-column", metavar="NAME", help="Of a table; found if not given."),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")
 ]

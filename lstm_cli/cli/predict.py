@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstm_cli.cli.options import Run, RunsDir
+from lstm_cli.cli.options import Run, RunsDir, TextColumn
 
 if TYPE_CHECKING:
     from lstm_cli.predictor import Prediction, Predictor
@@ -33,10 +33,7 @@ def command(
             help="One text a line; or a .csv, .tsv or .jsonl table. '-' reads the pipe.",
         ),
     ] = None,
-    text_column: Annotated[
-        str | None,
-        typer.Option("--text-column", help="Column of a table; found by itself if not given."),
-    ] = None,
+    text_column: TextColumn = None,
     run: Run = None,
     runs_dir: RunsDir = None,
     format_: Annotated[

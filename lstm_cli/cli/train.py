@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lstm_cli.cli.options import DataDir, FailUnder, Json, RunsDir
+from lstm_cli.cli.options import (
+    DataDir,
+    FailUnder,
+    Json,
+    LabelColumn,
+    RunsDir,
+    TextColumn,
+)
 
 if TYPE_CHECKING:
     from lstm_cli.plan import Plan
@@ -62,6 +69,8 @@ def command(
         Literal["auto", "cpu", "gpu"],
         typer.Option("--device", help="'auto' takes a GPU where there is one."),
     ] = "auto",
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     data_dir: DataDir = None,
     runs_dir: RunsDir = None,
     limit: Annotated[
@@ -91,7 +100,13 @@ def command(
     from lstm_cli.cli import resolve
     from lstm_cli.device import load_keras
 
-    short = {"train.epochs": epochs, "seed": seed, "data.limit": limit}
+    short = {
+        "train.epochs": epochs,
+        "seed": seed,
+        "data.limit": limit,
+        "data.text_column": text_column,
+        "data.label_column": label_column,
+    }
     overrides = configs.parse_overrides(set_ or [])
     overrides |= {key: value for key, value in short.items() if value is not None}
     settings = resolve.settings(dataset, config, overrides)

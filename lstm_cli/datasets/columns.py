@@ -43,7 +43,7 @@ def find_column(columns: Sequence[str], role: Role, asked: str | None, name: str
     for common in COMMON_NAMES[role]:
         if common in spelled:
             return spelled[common]
-    option = f"--set data.{role}_column={columns[0] if len(columns) == 1 else 'NAME'}"
+    option = f"--{role}-column {columns[0] if len(columns) == 1 else 'NAME'}"
     raise LstmError(
         f"{name} has no column named {role}; found {listed(columns)}.",
         f"Say which one it is with {option}, or rename it.",

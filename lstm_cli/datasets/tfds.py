@@ -123,7 +123,7 @@ def _only(
     found = f"no {asked!r}" if asked else f"{len(candidates) or 'none'}"
     hint = "Choose another data set, or export this one to CSV."
     if candidates:
-        hint = f"Choose with --set data.{role}_column={candidates[0]}."
+        hint = f"Choose with --{role}-column {candidates[0]}."
     raise LstmError(
         f"{title} should have one {role} feature, and has {found} among: {listed}.",
         hint,

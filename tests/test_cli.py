@@ -1,0 +1,346 @@
+"""The command line: what goes to stdout, what to stderr, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures_runs import make_image_run, make_text_run
+
+from lstm_cli import __version__, cli
+
+
+@pytest.fixture
+def lstm(monkeypatch, capfd):
+    """Run a command line in this process: `code, out, err = lstm("runs", "list")`."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
+        code = cli._run()
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def text_run():
+    return make_text_run(Path(os.environ["LSTM_RUNS_DIR"]) / "demo" / "tiny")
+
+
+@pytest.fixture
+def image_run():
+    return make_image_run(Path(os.environ["LSTM_RUNS_DIR"]) / "digits" / "tiny")
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    path = tmp_path / "reviews.csv"
+    rows = '"a fine, fine film",positive\na dull film,negative\n'
+    path.write_text("text,label\n" + 3 * rows)
+    return path
+
+
+def test_version_is_printed_and_nothing_else(lstm):
+    assert lstm("--version") == (0, f"lstm {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["frobnicate"], "frobnicate"),
+        (["train"], "DATASET"),
+        (["train", "demo", "--frobnicate"], "--frobnicate"),
+        (["train", "imbd"], "'imdb'"),
+        (["train", "demo", "--set", "model.unitz=3"], "'model.units'"),
+        (["train", "demo", "--set", "model.units=0"], "model.units"),
+        (["train", "demo", "--set", "model.units"], "KEY=VALUE"),
+        (["train", "demo", "--epochs", "0"], "train.epochs"),
+        (["train", "demo", "--config", "missing.yaml"], "missing.yaml"),
+        (["train", "demo", "--fail-under", "acuracy=0.9"], "'accuracy'"),
+        (["train", "demo", "--fail-under", "accuracy=2"], "accuracy"),
+        (["train", "demo", "elsewhere"], "--resume elsewhere"),
+        (["train", "notes.txt"], "notes.txt"),
+        (["eval", "demo", "--split", "tests"], "'test'"),
+        (["config", "show", "imbd"], "imdb"),
+        (["predict", "x", "--file", "y"], "--file"),
+        (["predict", "x", "--threshold", "2"], "--threshold"),
+        (["data", "show", "imbd"], "'imdb'"),
+    ],
+)
+def test_what_was_typed_wrong_is_named_with_exit_code_2(lstm, tmp_path, arguments, expected):
+    os.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("a note")
+    code, out, err = lstm(*arguments)
+    assert (code, out) == (2, "")
+    assert expected in err
+    assert "Traceback" not in err
+
+
+def test_an_unknown_settings_key_in_a_file_offers_the_nearest(lstm, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("model:\n  unit: 3\n")
+    code, _, err = lstm("train", "demo", "--config", path)
+    assert code == 2
+    assert str(path) in err
+    assert "model.units" in err
+
+
+def test_a_settings_file_for_other_data_is_refused(lstm, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("data:\n  name: imdb\n")
+    code, _, err = lstm("train", "demo", "--config", path)
+    assert code == 2
+    assert "imdb" in err
+    assert "demo" in err
+
+
+def test_predict_answers_each_argument_in_order_as_tsv(lstm, text_run):
+    code, out, err = lstm("predict", "a fine film", "", "a dull unheard film")
+    assert code == 0
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [len(row) for row in rows] == [7, 7, 7]
+    assert [row[4] for row in rows] == ["3", "0", "4"]
+    assert rows[2][6] == "0.2500"
+    assert float(rows[0][2]) + float(rows[0][3]) == pytest.approx(1, abs=2e-6)
+    assert "demo/tiny" in err
+
+
+def test_predict_names_its_columns_with_header(lstm, text_run):
+    _, out, _ = lstm("predict", "--header", "fine")
+    assert out.splitlines()[0].split("\t") == [
+        "label", "probability", "negative", "positive", "tokens", "truncated", "unknown",
+    ]  # fmt: skip
+
+
+def test_predict_says_when_a_text_was_cut(lstm, text_run):
+    _, out, _ = lstm("predict", "--format", "jsonl", "fine " * 13)
+    record = json.loads(out)
+    assert record["truncated"] is True
+    assert record["num_tokens"] == 13
+
+
+def test_top_k_keeps_the_most_probable_classes_first(lstm, text_run):
+    _, out, _ = lstm("predict", "--format", "csv", "--header", "--top-k", 1, "fine")
+    header, row = (line.split(",") for line in out.splitlines())
+    assert header[:4] == ["label", "probability", "class_1", "probability_1"]
+    assert row[0] == row[2]
+    assert row[1] == row[3]
+
+
+def test_a_threshold_moves_the_choice_to_the_second_class(lstm, text_run):
+    labels = [lstm("predict", "--threshold", t, "fine")[1].split("\t")[0] for t in ("0", "1")]
+    assert labels == ["positive", "negative"]
+
+
+def test_a_file_gives_one_record_a_line_empty_lines_included(lstm, text_run, tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_bytes("\ufeffa fine film\r\n\r\n\xe9\n".encode() + b"dull \xff film\nlast")
+    code, out, err = lstm("predict", "--file", path)
+    assert code == 0
+    assert [line.split("\t")[4] for line in out.splitlines()] == ["3", "0", "1", "3", "1"]
+    assert "UTF-8" in err
+
+
+def test_a_table_needs_no_label_column(lstm, text_run, tmp_path):
+    path = tmp_path / "texts.csv"
+    path.write_text('id,review\n1,"a ""fine""\nfilm, dull"\n2,\n')
+    _, out, _ = lstm("predict", "--file", path, "--format", "jsonl")
+    assert [json.loads(line)["num_tokens"] for line in out.splitlines()] == [7, 0]
+
+
+def test_a_column_that_is_not_there_is_named(lstm, text_run, reviews):
+    code, _, err = lstm("predict", "--file", reviews, "--text-column", "txt")
+    assert code == 1
+    assert "'txt'" in err
+    assert "'text'" in err
+    assert lstm("predict", "--file", "plain.txt", "--text-column", "txt")[0] == 2
+
+
+def test_a_missing_file_is_an_error(lstm, text_run, tmp_path):
+    code, out, err = lstm("predict", "--file", tmp_path / "none.txt")
+    assert (code, out) == (1, "")
+    assert "none.txt" in err
+
+
+def test_image_runs_take_image_files(lstm, image_run, tmp_path):
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 100, (8, 8), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "digit.png")
+    code, out, _ = lstm("predict", "--run", "digits", tmp_path / "digit.png")
+    assert code == 0
+    assert len(out.split("\t")) == 12
+    code, _, err = lstm("predict", "--run", "digits", "some text")
+    assert code == 1
+    assert "some text" in err
+
+
+def test_the_newest_text_run_answers_where_none_is_named(lstm, text_run, image_run):
+    make_text_run(text_run.path.with_name("newer"), started="2027-01-01T00:00:00+00:00")
+    assert "demo/newer" in lstm("predict", "fine")[2]
+
+
+def test_runs_that_are_missing_or_unfinished_are_told_apart(lstm, text_run):
+    code, _, err = lstm("predict", "--run", "tyni", "fine")
+    assert code == 1
+    assert "tiny" in err
+    text_run.file("manifest.json").unlink()
+    code, _, err = lstm("predict", "--run", "tiny", "fine")
+    assert code == 5
+    assert "half-written" in err
+    assert lstm("predict", "fine")[0] == 1
+
+
+def test_a_changed_model_ends_with_5(lstm, text_run):
+    content = bytearray(text_run.file("model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    text_run.file("model.onnx").write_bytes(content)
+    code, out, err = lstm("predict", "fine")
+    assert (code, out) == (5, "")
+    assert "model.onnx" in err
+
+
+def test_eval_scores_a_table_with_the_same_labels(lstm, text_run, reviews):
+    code, out, err = lstm("eval", reviews, "--run", "tiny", "--json")
+    assert code == 0
+    report = json.loads(out)
+    assert report["num_examples"] == 6
+    assert 0 <= report["accuracy_interval"][0] <= report["accuracy"] <= 1
+    assert sum(map(sum, report["confusion"])) == 6
+    folder = Path(report["folder"])
+    assert json.loads((folder / "report.json").read_text())["accuracy"] == report["accuracy"]
+    assert sorted(p.name for p in folder.glob("*.png")) == [
+        "confusion.png", "reliability.png", "roc_pr.png", "scores.png",
+    ]  # fmt: skip
+    assert "Scoring" in err
+
+
+def test_eval_lists_the_most_confident_errors(lstm, text_run, reviews):
+    code, out, _ = lstm("eval", reviews, "--run", "tiny", "--errors", 2)
+    assert code == 0
+    assert "Most confidently wrong" in out
+    assert "film" in out
+
+
+def test_labels_that_training_never_saw_are_refused(lstm, text_run, tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("text,label\nfine,good\ndull,negative\n")
+    code, _, err = lstm("eval", path, "--run", "tiny")
+    assert code == 1
+    assert "'good'" in err
+
+
+def test_eval_of_the_other_kind_is_refused(lstm, text_run):
+    code, _, err = lstm("eval", "digits", "--run", "tiny")
+    assert code in (1, 2)
+    assert "digits" in err
+
+
+def test_a_gate_that_is_not_met_ends_with_4(lstm, text_run, reviews):
+    code, out, err = lstm("eval", reviews, "--run", "tiny", "--fail-under", "accuracy=1")
+    assert code == 4
+    assert "accuracy" in out
+    assert "below 1" in err
+
+
+def test_data_that_is_not_there_ends_with_3_within_5_seconds(lstm, tmp_path):
+    import time
+
+    began = time.monotonic()
+    code, out, err = lstm("data", "prepare", "imdb", "--data-dir", tmp_path)
+    assert time.monotonic() - began < 5
+    assert (code, out) == (3, "")
+    for way_out in ("--data-dir", "aclImdb_v1.tar.gz", "lstm train demo"):
+        assert way_out in err
+
+
+def test_data_is_listed_and_shown(lstm):
+    listed = json.loads(lstm("data", "list", "--json")[1])["datasets"]
+    assert {"demo", "imdb", "digits", "mnist"} == {entry["name"] for entry in listed}
+    assert "imdb" in lstm("data", "list")[1]
+    shown = json.loads(lstm("data", "show", "demo", "--json")[1])
+    assert [split["num"] for split in shown["splits"]] == [5400, 600, 1000]
+    assert "@@" in lstm("data", "show", "digits")[1]
+
+
+def test_runs_are_listed_and_shown(lstm, text_run):
+    found = json.loads(lstm("runs", "list", "--json")[1])["runs"]
+    assert [(row["name"], row["status"]) for row in found] == [("demo/tiny", "finished")]
+    assert "demo/tiny" in lstm("runs", "list")[1]
+
+
+def test_no_runs_are_said_on_stderr(lstm):
+    code, out, err = lstm("runs", "list")
+    assert (code, out) == (0, "")
+    assert "lstm train demo" in err
+
+
+def test_presets_and_schema_are_printed(lstm):
+    import yaml
+
+    assert yaml.safe_load(lstm("config", "show", "imdb", "--full")[1])["data"]["name"] == "imdb"
+    assert yaml.safe_load(lstm("config", "show", "imdb")[1])["data"]["name"] == "imdb"
+    assert "$defs" in json.loads(lstm("config", "schema")[1])
+    assert "mnist-tutorial" in lstm("config", "list")[1]
+
+
+def test_data_is_never_read_as_markup_or_escapes(lstm, text_run, tmp_path):
+    nasty = "[red]fine[/red] \x1b[31mdull\x1b[0m \u202efilm"
+    code, out, _ = lstm("predict", "--format", "table", nasty)
+    assert code == 0
+    assert "[red]" in out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    code, _, err = lstm("predict", "--run", "\x1b[31mred", "fine")
+    assert code == 1
+    assert "\x1b[31m" not in err
+
+
+def test_unexpected_errors_are_a_line_not_a_traceback(lstm, monkeypatch):
+    from lstm_cli import config
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr(config, "preset_names", fail)
+    code, _, err = lstm("config", "list")
+    assert code == 1
+    assert "boom" in err
+    assert "Traceback" not in err
+    monkeypatch.setenv("LSTM_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        lstm("config", "list")
+
+
+def test_pipes_are_read_and_a_closed_one_ends_quietly(text_run):
+    command = f"{sys.executable} -m lstm_cli predict | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command], input=b"fine film\n" * 5000, capture_output=True, timeout=60
+    )
+    assert len(done.stdout.splitlines()) == 1
+    assert b"Broken" not in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_prediction_and_help_need_no_keras(text_run, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.split('.')[0] in ('tensorflow', 'keras', 'onnx', 'sklearn', 'scipy'):\n"
+        "            raise RuntimeError('imported ' + name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for arguments in (["--help"], ["predict", "a fine film"], ["train", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "lstm_cli", *arguments], env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
