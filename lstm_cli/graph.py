@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,28 +15,98 @@ from lstm_cli.text import PAD_ID, PAIR_FACTOR
 if TYPE_CHECKING:
     import onnx
 
-_OPSET = 17
-_IR_VERSION = 8
+OPSET = 17
+IR_VERSION = 8
+# Element types by the numbers ONNX gives them.
+ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7}
 _LOWEST = -1e9
 
 Array = NDArray[Any]
+Attribute = int | str | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation.
+
+    Attributes:
+        op: Its name in ONNX' own domain.
+        inputs: Names of values; an empty one is left out.
+        outputs: Names of values.
+        name: Of the node.
+        attributes: How it is set.
+    """
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    name: str
+    attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True)
+class Value:
+    """What goes in or comes out: its name, a type of `ELEMENT_TYPES`, and its named axes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A constant whose numbers training finds, `<float32>`.
+
+    Attributes:
+        shape: Of the constant.
+        sources: Shapes of the arrays it is made of, as `models.get_weights` names them.
+        make: Makes it from those arrays.
+    """
+
+    shape: tuple[int, ...]
+    sources: Mapping[str, tuple[int, ...]]
+    make: Callable[[Mapping[str, Array]], Array]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole graph of a run, but for what training finds."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    constants: Mapping[str, Array | Trained]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+    @property
+    def trained(self) -> dict[str, Trained]:
+        """The constants that training finds."""
+        return {k: v for k, v in self.constants.items() if isinstance(v, Trained)}
+
+    @property
+    def sources(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all arrays of the model, as `models.get_weights` names them."""
+        return {k: shape for v in self.trained.values() for k, shape in v.sources.items()}
 
 
 class _Graph:
     """Nodes and constants of a graph in the making."""
 
     def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Array] = {}
+        self.nodes: list[Node] = []
+        self.constants: dict[str, Array | Trained] = {}
 
-    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        from onnx import helper
-
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+    def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Attribute) -> str:
+        self.nodes.append(Node(op, tuple(inputs), (output,), output, attributes))
         return output
 
     def constant(self, name: str, value: Array) -> str:
         self.constants[name] = value
+        return name
+
+    def array(self, name: str, source: str, *shape: int) -> str:
+        """Add an array of the model as it is."""
+        self.constants[name] = Trained(shape, {source: shape}, lambda weights: weights[source])
         return name
 
 
@@ -55,54 +126,83 @@ def build(
         num_classes: At least 2.
         shape: Rows and columns of an image; None for texts.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper, numpy_helper
 
-    graph = _Graph()
-    if shape is None:
-        inputs = [
-            helper.make_tensor_value_info("tokens", TensorProto.INT32, ["batch", "time"]),
-            helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"]),
-        ]
-        x = _embed(graph, config, weights)
-    else:
-        inputs = [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *shape])]
-        x = _rows(graph)
-    pooled = _recurrent(graph, config, weights, x, "lengths" if shape is None else "")
-    _head(graph, weights, pooled, num_classes)
-    outputs = [
-        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", num_classes])
+    vocab_size = len(weights["embedding/embeddings"]) if shape is None else None
+    planned = plan(config, num_classes, vocab_size, shape)
+    nodes = [
+        helper.make_node(n.op, n.inputs, n.outputs, name=n.name, **n.attributes)
+        for n in planned.nodes
     ]
-    constants = [numpy_helper.from_array(v, name) for name, v in graph.constants.items()]
-    proto = helper.make_graph(graph.nodes, f"lstm_{config.kind}", inputs, outputs, constants)
+    inputs, outputs = (
+        [helper.make_tensor_value_info(v.name, ELEMENT_TYPES[v.dtype], v.shape) for v in values]
+        for values in (planned.inputs, planned.outputs)
+    )
+    constants = [
+        numpy_helper.from_array(v.make(weights) if isinstance(v, Trained) else v, name)
+        for name, v in planned.constants.items()
+    ]
+    proto = helper.make_graph(nodes, planned.name, inputs, outputs, constants)
     return helper.make_model(
         proto,
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-        ir_version=_IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
         producer_name="lstm",
     )
 
 
-def _embed(graph: _Graph, config: Config, weights: Mapping[str, Array]) -> str:
+def plan(
+    config: Config, num_classes: int, vocab_size: int | None, shape: tuple[int, int] | None
+) -> Plan:
+    """Lay out the graph of a run: `build` writes it, and loading holds a file to it.
+
+    Args:
+        config: Of the run.
+        num_classes: At least 2.
+        vocab_size: Of the tokenizer; None for images.
+        shape: Rows and columns of an image; None for texts.
+    """
+    graph = _Graph()
+    inputs: tuple[Value, ...]
+    if vocab_size is not None:
+        inputs = (
+            Value("tokens", "int32", ("batch", "time")),
+            Value("lengths", "int32", ("batch",)),
+        )
+        x, width = _embed(graph, config, vocab_size)
+    else:
+        assert shape is not None
+        inputs = (Value("images", "uint8", ("batch", *shape)),)
+        x, width = _rows(graph), shape[1]
+    pooled, width = _recurrent(graph, config, x, width, "" if vocab_size is None else "lengths")
+    _head(graph, pooled, width, num_classes)
+    outputs = (Value("probabilities", "float32", ("batch", num_classes)),)
+    return Plan(f"lstm_{config.kind}", tuple(graph.nodes), graph.constants, inputs, outputs)
+
+
+def _embed(graph: _Graph, config: Config, vocab_size: int) -> tuple[str, int]:
     """Look up words and pairs, time first: `[time, batch, dim]`, as the LSTM operator wants."""
-    assert config.embedding is not None
-    graph.add("Transpose", ["tokens"], "steps", perm=[1, 0])
-    table = graph.constant("embedding", weights["embedding/embeddings"])
+    settings = config.embedding
+    assert settings is not None
+    graph.add("Transpose", ["tokens"], "steps", perm=(1, 0))
+    table = graph.array("embedding", "embedding/embeddings", vocab_size, settings.dim)
     words = graph.add("Gather", [table, "steps"], "words")
-    if not config.embedding.pair_buckets:
-        return words
+    if not settings.pair_buckets:
+        return words, settings.dim
     first, last = graph.constant("first", np.array([0])), graph.constant("last", np.array([-1]))
     graph.add("Slice", ["steps", first, last, first], "earlier")
     graph.constant("one_step", np.array([1, 0, 0, 0]))
     graph.constant("none", np.array(0, np.int32))
     graph.add("Pad", ["earlier", "one_step", "none"], "before")
     graph.constant("factor", np.array(PAIR_FACTOR, np.int32))
-    graph.constant("buckets", np.array(config.embedding.pair_buckets, np.int32))
+    graph.constant("buckets", np.array(settings.pair_buckets, np.int32))
     graph.add("Mul", ["before", "factor"], "scaled")
     graph.add("Add", ["scaled", "steps"], "sum")
     graph.add("Mod", ["sum", "buckets"], "pair_ids")
-    graph.constant("pair_table", weights["pairs/embeddings"])
-    pairs = graph.add("Gather", ["pair_table", "pair_ids"], "pairs")
-    return graph.add("Concat", [words, pairs], "embedded", axis=2)
+    table = graph.array("pair_table", "pairs/embeddings", settings.pair_buckets, settings.pair_dim)
+    pairs = graph.add("Gather", [table, "pair_ids"], "pairs")
+    both = graph.add("Concat", [words, pairs], "embedded", axis=2)
+    return both, settings.dim + settings.pair_dim
 
 
 def _rows(graph: _Graph) -> str:
@@ -110,53 +210,74 @@ def _rows(graph: _Graph) -> str:
     graph.add("Cast", ["images"], "pixels", to=1)
     graph.constant("white", np.array(255.0, np.float32))
     graph.add("Div", ["pixels", "white"], "brightness")
-    return graph.add("Transpose", ["brightness"], "embedded", perm=[1, 0, 2])
+    return graph.add("Transpose", ["brightness"], "embedded", perm=(1, 0, 2))
 
 
-def _recurrent(
-    graph: _Graph, config: Config, weights: Mapping[str, Array], x: str, lengths: str
-) -> str:
-    """Add the LSTM layers and the pooling; the result is `[batch, dim]`."""
+def _recurrent(graph: _Graph, config: Config, x: str, width: int, lengths: str) -> tuple[str, int]:
+    """Add the LSTM layers and the pooling; the result is `[batch, width]`."""
     settings = config.model
     directions = ["forward", "backward"] if settings.bidirectional else ["forward"]
     for index in range(settings.layers):
         name = f"lstm_{index}"
-        packed = [_pack(weights, f"{name}_{direction}") for direction in directions]
-        for part, arrays in zip("WRB", zip(*packed, strict=True), strict=True):
-            graph.constant(f"{name}_{part}", np.stack(arrays))
-        from onnx import helper
-
+        layers = [f"{name}_{direction}" for direction in directions]
+        parts = _pack(graph, name, layers, width, settings.units)
         graph.nodes.append(
-            helper.make_node(
+            Node(
                 "LSTM",
-                [x, f"{name}_W", f"{name}_R", f"{name}_B", lengths],
-                [f"{name}_outputs", f"{name}_ends"],
-                name=name,
-                hidden_size=settings.units,
-                direction="bidirectional" if settings.bidirectional else "forward",
+                (x, *parts, lengths),
+                (f"{name}_outputs", f"{name}_ends"),
+                name,
+                {
+                    "hidden_size": settings.units,
+                    "direction": "bidirectional" if settings.bidirectional else "forward",
+                },
             )
         )
         # [time, directions, batch, units] -> [time, batch, directions * units]
-        graph.add("Transpose", [f"{name}_outputs"], f"{name}_sides", perm=[0, 2, 1, 3])
+        graph.add("Transpose", [f"{name}_outputs"], f"{name}_sides", perm=(0, 2, 1, 3))
         graph.constant("flat", np.array([0, 0, -1]))
         x = graph.add("Reshape", [f"{name}_sides", "flat"], f"{name}_flat")
+        width = settings.units * len(directions)
     if settings.pooling == "last":
-        graph.add("Transpose", [f"{name}_ends"], "end_sides", perm=[1, 0, 2])
+        graph.add("Transpose", [f"{name}_ends"], "end_sides", perm=(1, 0, 2))
         graph.constant("flat_ends", np.array([0, -1]))
-        return graph.add("Reshape", ["end_sides", "flat_ends"], "pooled")
-    return _pool(graph, x, settings.pooling, lengths)
+        return graph.add("Reshape", ["end_sides", "flat_ends"], "pooled"), width
+    pooled = _pool(graph, x, settings.pooling, lengths)
+    return pooled, width * (2 if settings.pooling == "max_mean" else 1)
 
 
-def _pack(weights: Mapping[str, Array], layer: str) -> tuple[Array, Array, Array]:
-    """Turn a Keras LSTM's arrays (gates i, f, c, o) into ONNX' W, R and B (gates i, o, f, c)."""
-    kernel = _reorder(weights[f"{layer}/kernel"]).T
-    recurrent = _reorder(weights[f"{layer}/recurrent_kernel"]).T
-    bias = _reorder(weights[f"{layer}/bias"])
-    both = np.concatenate([bias, np.zeros_like(bias)])
-    return np.ascontiguousarray(kernel), np.ascontiguousarray(recurrent), both
+def _pack(graph: _Graph, name: str, layers: list[str], width: int, units: int) -> list[str]:
+    """Add W, R and B of an LSTM operator: the Keras arrays of one layer a direction, stacked."""
+    num, gates = len(layers), 4 * units
+    parts: list[tuple[str, tuple[int, ...], tuple[int, ...], Callable[[Array], Array]]] = [
+        ("kernel", (width, gates), (num, gates, width), _turn),
+        ("recurrent_kernel", (units, gates), (num, gates, units), _turn),
+        ("bias", (gates,), (num, 2 * gates), _both),
+    ]
+    names = [f"{name}_{part}" for part in "WRB"]
+    for constant, (array, source, shape, pack) in zip(names, parts, strict=True):
+        sources = {f"{layer}/{array}": source for layer in layers}
+        graph.constants[constant] = Trained(shape, sources, _stacked(list(sources), pack))
+    return names
+
+
+def _stacked(
+    sources: list[str], pack: Callable[[Array], Array]
+) -> Callable[[Mapping[str, Array]], Array]:
+    return lambda weights: np.stack([pack(weights[source]) for source in sources])
+
+
+def _turn(kernel: Array) -> Array:
+    return np.ascontiguousarray(_reorder(kernel).T)
+
+
+def _both(bias: Array) -> Array:
+    """Give the recurrence a bias of zeros, which Keras has not."""
+    return np.concatenate([_reorder(bias), np.zeros_like(bias)])
 
 
 def _reorder(array: Array) -> Array:
+    """Bring gates i, f, c, o (Keras) into the order i, o, f, c (ONNX)."""
     i, f, c, o = np.split(array, 4, axis=-1)
     return np.concatenate([i, o, f, c], axis=-1)
 
@@ -170,9 +291,9 @@ def _pool(graph: _Graph, x: str, pooling: str, lengths: str) -> str:
     parts = []
     if pooling in ("max", "max_mean"):
         kept = graph.add("Add", [x, _padding(graph, x)], "kept") if lengths else x
-        parts.append(graph.add("ReduceMax", [kept], "highest", axes=[0], keepdims=0))
+        parts.append(graph.add("ReduceMax", [kept], "highest", axes=(0,), keepdims=0))
     if pooling in ("mean", "max_mean") and not lengths:
-        parts.append(graph.add("ReduceMean", [x], "average", axes=[0], keepdims=0))
+        parts.append(graph.add("ReduceMean", [x], "average", axes=(0,), keepdims=0))
     elif pooling in ("mean", "max_mean"):
         graph.constant("time_axis", np.array([0]))
         graph.add("ReduceSum", [x, "time_axis"], "total", keepdims=0)
@@ -194,11 +315,12 @@ def _padding(graph: _Graph, x: str) -> str:
     return graph.add("Unsqueeze", ["penalty", "depth_axis"], "penalty_column")
 
 
-def _head(graph: _Graph, weights: Mapping[str, Array], pooled: str, num_classes: int) -> None:
+def _head(graph: _Graph, pooled: str, width: int, num_classes: int) -> None:
     """Add the dense layer; two classes get both their probabilities."""
-    graph.constant("head_kernel", weights["head/kernel"])
-    graph.constant("head_bias", weights["head/bias"])
-    logits = graph.add("Gemm", [pooled, "head_kernel", "head_bias"], "logits")
+    num_outputs = 1 if num_classes == 2 else num_classes
+    kernel = graph.array("head_kernel", "head/kernel", width, num_outputs)
+    bias = graph.array("head_bias", "head/bias", num_outputs)
+    logits = graph.add("Gemm", [pooled, kernel, bias], "logits")
     if num_classes > 2:
         graph.add("Softmax", [logits], "probabilities", axis=1)
         return
