@@ -124,7 +124,9 @@ class Predictor:
         Raises:
             LstmError: The inputs are of the other kind, or the threshold does not apply.
         """
-        if isinstance(inputs, np.ndarray):
+        # An array of strings, as a column of a table is one, holds texts.
+        if isinstance(inputs, np.ndarray) and inputs.dtype.kind not in "UO":
+            self._check_threshold(threshold)
             probabilities = self.probabilities(inputs)
             return [self._prediction(row, None, threshold) for row in probabilities]
         return list(self.stream([inputs] if isinstance(inputs, str) else inputs, threshold))
@@ -152,10 +154,17 @@ class Predictor:
         """Compute `<float32>[num, classes]` for an encoded corpus or for images, in order."""
         if isinstance(inputs, Corpus):
             return self.run_texts(inputs)
-        if self.kind == "text":
+        if self.shape is None:
             raise LstmError(
                 f"Run {self.run.name} reads texts, not images.",
                 "Name an image run with --run.",
+                ExitCode.USAGE,
+            )
+        if inputs.ndim != 3 or inputs.shape[1:] != self.shape or inputs.dtype != np.uint8:
+            raise LstmError(
+                f"Run {self.run.name} reads images <uint8>[num, {self.shape[0]}, {self.shape[1]}], "
+                f"found <{inputs.dtype}>{list(inputs.shape)}.",
+                "lstm_cli.images.read_images brings files into that form.",
                 ExitCode.USAGE,
             )
         starts = range(0, len(inputs), _BATCH_IMAGES)
