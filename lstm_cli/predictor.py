@@ -109,7 +109,11 @@ class Predictor:
         tokenizer = None
         if settings is not None:
             tokenizer = Tokenizer.from_json(run.read_text(runs.TOKENIZER), settings.max_tokens)
-        return cls(run, open_session(run.file(runs.MODEL)), tokenizer, run.labels())
+        try:
+            session = open_session(run.file(runs.MODEL))
+        except _session_errors() as error:
+            raise run.damaged(f"{runs.MODEL} cannot be opened ({error})") from None
+        return cls(run, session, tokenizer, run.labels())
 
     def predict(
         self, inputs: str | Sequence[str] | NDArray[np.uint8], threshold: float | None = None
@@ -230,6 +234,7 @@ class Predictor:
     def _replay_golden(self) -> None:
         """Hold the network to what it answered when it was saved."""
         golden = self.run.read_json(runs.GOLDEN)
+        misfits = (KeyError, TypeError, ValueError, AttributeError, *_session_errors())
         try:
             inputs, expected = golden["inputs"], np.array(golden["probabilities"], np.float32)
             if self.tokenizer is None:
@@ -237,7 +242,7 @@ class Predictor:
             else:
                 found = self.text_probabilities(inputs)
             worst = float(np.abs(found - expected).max())
-        except (KeyError, TypeError, ValueError) as error:
+        except misfits as error:
             raise self.run.damaged(f"golden.json does not fit the model ({error})") from None
         if not worst <= GOLDEN_TOLERANCE:
             raise self.run.damaged(
@@ -271,9 +276,18 @@ def open_session(model: Path | bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    # What goes wrong is raised; onnxruntime would print it too.
+    options.log_severity_level = 4
     source = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def _session_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of onnxruntime, which share no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+    return tuple(getattr(state, name) for name in (*names, "NoSuchFile", "RuntimeException"))
 
 
 def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
