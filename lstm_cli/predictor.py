@@ -234,7 +234,6 @@ class Predictor:
     def _replay_golden(self) -> None:
         """Hold the network to what it answered when it was saved."""
         golden = self.run.read_json(runs.GOLDEN)
-        misfits = (KeyError, TypeError, ValueError, AttributeError, *_session_errors())
         try:
             inputs, expected = golden["inputs"], np.array(golden["probabilities"], np.float32)
             if self.tokenizer is None:
@@ -242,7 +241,7 @@ class Predictor:
             else:
                 found = self.text_probabilities(inputs)
             worst = float(np.abs(found - expected).max())
-        except misfits as error:
+        except _misfits() as error:
             raise self.run.damaged(f"golden.json does not fit the model ({error})") from None
         if not worst <= GOLDEN_TOLERANCE:
             raise self.run.damaged(
@@ -288,6 +287,11 @@ def _session_errors() -> tuple[type[Exception], ...]:
 
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
     return tuple(getattr(state, name) for name in (*names, "NoSuchFile", "RuntimeException"))
+
+
+def _misfits() -> tuple[type[Exception], ...]:
+    """Return what running inputs of one run through the graph of another may raise."""
+    return (KeyError, TypeError, ValueError, AttributeError, *_session_errors())
 
 
 def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
