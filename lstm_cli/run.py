@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from lstm_cli.atomic import is_scratch, make_folder, remove, sweep
+from lstm_cli.atomic import write_atomic as write_atomic
 from lstm_cli.config import Config, from_yaml
 from lstm_cli.errors import ExitCode, LstmError, nearest
 
@@ -34,6 +35,7 @@ MANIFEST = "manifest.json"
 LOCK = ".lock"
 
 _MAX_JSON_BYTES = 64 << 20
+_LOCK_SECONDS = 1.0
 
 Status = Literal["running", "finished", "failed", "interrupted", "broken"]
 
@@ -51,11 +53,17 @@ class RunDir:
 
     @property
     def status(self) -> Status:
-        """How the run stands; `finished` only where the manifest, written last, is there."""
+        """How the run stands.
+
+        It is `finished` only where the manifest, written last, is there, and `running` only
+        while the process is alive: one that was killed could not say that it was interrupted.
+        """
         told = _record(self).get("status")
         if told == "finished":
             return "finished" if (self.path / MANIFEST).is_file() else "broken"
-        return told if told in ("running", "failed", "interrupted") else "broken"
+        if told == "running":
+            return "running" if is_locked(self) else "interrupted"
+        return told if told in ("failed", "interrupted") else "broken"
 
     def file(self, name: str) -> Path:
         """Return the path of one of the run's files."""
@@ -120,19 +128,31 @@ class RunDir:
         """Write a value as JSON, whole or not at all."""
         self.write_text(name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
+    def remove(self, name: str) -> None:
+        """Remove one of the run's files for good; one that is gone is fine."""
+        remove(self.path / name)
+
+    def sweep(self) -> None:
+        """Remove what a killed process left half-written; only under the run's lock."""
+        for folder in (self.path, self.path / PLOTS, self.path / CHECKPOINTS):
+            sweep(folder)
+
     def write_manifest(self) -> None:
-        """Record size and SHA-256 of every file of the run: from now on it is finished."""
+        """Record size and SHA-256 of every file of the run: from now on it is finished.
+
+        Raises:
+            LstmError: A file cannot be read, or the manifest not written.
+        """
         skipped = {MANIFEST, CHECKPOINTS, REPORTS, "tensorboard"}
-        files = {
-            str(path.relative_to(self.path).as_posix()): {
-                "bytes": path.stat().st_size,
-                "sha256": sha256(path),
-            }
-            for path in sorted(self.path.rglob("*"))
-            if path.is_file()
-            and path.relative_to(self.path).parts[0] not in skipped
-            and not path.name.startswith(".")
-        }
+        files = {}
+        for path in sorted(self.path.rglob("*")):
+            name = path.relative_to(self.path)
+            if name.parts[0] in skipped or path.name.startswith(".") or not path.is_file():
+                continue
+            try:
+                files[name.as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+            except OSError as error:
+                raise LstmError(f"Cannot read {path}: {error.strerror or error}.") from error
         self.write_json(MANIFEST, {"format": 1, "files": files})
 
     def verify(self, names: Iterable[str]) -> None:
@@ -176,7 +196,9 @@ def runs_root(given: Path | None = None) -> Path:
 
 
 def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
-    """Make a new, empty run directory.
+    """Make a new run directory.
+
+    One in which a process was killed before training began is taken over.
 
     Args:
         root: Folder of all runs.
@@ -194,12 +216,12 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
         )
     chosen = name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     path = root / dataset / chosen
-    try:
-        path.mkdir(parents=True)
-    except FileExistsError:
+    if _exists(path) and not _never_began(path):
         raise LstmError(
             f"There is already a run {path}.", "Give another --name, or remove that folder."
-        ) from None
+        )
+    try:
+        make_folder(path)
     except OSError as error:
         raise LstmError(
             f"Cannot write runs under {root}: {error.strerror or error}.",
@@ -213,17 +235,23 @@ def locked(run: RunDir) -> Iterator[None]:
     """Hold a run for one process; the lock goes with the process, however it ends.
 
     Raises:
-        LstmError: Another process holds it.
+        LstmError: Another process holds it, or the folder cannot be written.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(run.path / LOCK, timeout=0)
+    # Not at once: `is_locked` of another process may just be looking.
+    lock = FileLock(run.path / LOCK, timeout=_LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout:
         raise LstmError(
             f"Another process is training run {run.name}.",
             "Wait for it, or start a run of another name.",
+        ) from None
+    except OSError as error:
+        raise LstmError(
+            f"Cannot write {run.path / LOCK}: {error.strerror or error}.",
+            "A run needs a folder that can be written.",
         ) from None
     try:
         yield
@@ -232,29 +260,54 @@ def locked(run: RunDir) -> Iterator[None]:
 
 
 def is_locked(run: RunDir) -> bool:
-    """Tell whether a process is training a run."""
+    """Tell whether a process is training a run; nothing is written."""
+    import fcntl
+
     try:
-        with locked(run):
-            return False
-    except LstmError:
+        handle = os.open(run.path / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        # Shared, so that two who look do not take each other for a writer.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
         return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def find_unfinished(root: Path, wanted: str | None, data_name: str) -> RunDir:
     """Find the run that `--resume` means: the one named, or the newest that did not finish.
 
+    Args:
+        root: Folder of all runs.
+        wanted: A path, `<dataset>/<name>` or a name; None for the newest on `data_name` that no
+            process is training.
+        data_name: The `data.name` asked for.
+
     Raises:
         LstmError: There is nothing to resume.
     """
-    runs = [run for run in all_runs(root) if run.path.name != "." and run.file(CONFIG).is_file()]
+    runs = [run for run in all_runs(root) if run.file(CONFIG).is_file()]
+    on_data = [run for run in runs if _record(run).get("data") == data_name]
     if wanted is not None:
-        for run in runs:
-            if wanted in (run.name, run.path.name) or Path(wanted) == run.path:
+        if _exists(Path(wanted) / RUN):
+            return RunDir(Path(wanted).absolute())
+        # Of two runs of one name, the one on the data that was named.
+        for run in (*on_data, *runs):
+            if wanted in (run.name, run.path.name):
                 return run
         raise _no_such_run(root, wanted)
-    for run in reversed(runs):
-        if run.status != "finished" and read_run(run).get("data") == data_name:
+    unfinished = [run for run in on_data if run.status != "finished"]
+    for run in reversed(unfinished):
+        if not is_locked(run):
             return run
+    if unfinished:
+        raise LstmError(
+            f"There is nothing to resume: another process is training {unfinished[-1].name}.",
+            "Wait for it, or start a run without --resume.",
+        )
     raise LstmError(
         f"There is nothing to resume: every run on {data_name} under {root} is finished, "
         "or there is none.",
@@ -303,39 +356,6 @@ def find(
     raise _no_such_run(root, wanted)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that it holds the old content or the new, whatever happens.
-
-    Args:
-        path: Where; its folder is made if missing.
-        content: All of it.
-
-    Raises:
-        LstmError: The disk is full, or the place cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            # mkstemp's files are private to the user; others may read a run as they may its folder.
-            Path(scratch).chmod(0o666 & ~_umask())
-            Path(scratch).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(scratch).unlink()
-            raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise LstmError(
-            f"Cannot write {path}: {error.strerror or error}.",
-            "Free space or name another --runs-dir; what was saved before is intact.",
-        ) from error
-
-
 def json_line(value: Any) -> str:
     """Return a value as one line of JSON, its end included."""
     return json.dumps(value, ensure_ascii=False) + "\n"
@@ -355,25 +375,19 @@ def read_run(run: RunDir) -> Mapping[str, Any]:
     return record
 
 
-def _sync_folder(path: Path) -> None:
-    """Make a rename last: a folder is a file of names, and it too waits in memory."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
-
-
 def _exists(path: Path) -> bool:
     """Tell whether a path leads somewhere; a text in its place is longer than any name may be."""
     try:
         return path.exists()
+    except OSError:
+        return False
+
+
+def _never_began(path: Path) -> bool:
+    """Tell whether a folder holds nothing but what is written before `run.json`."""
+    before = {LOCK, CONFIG, LABELS, TOKENIZER}
+    try:
+        return all(entry.name in before or is_scratch(entry) for entry in path.iterdir())
     except OSError:
         return False
 
@@ -428,7 +442,8 @@ def _finished(run: RunDir) -> RunDir:
         raise run.damaged("it is half-written or damaged")
     raise LstmError(
         f"Run {run.path} did not finish: its status is '{status}'.",
-        "Train it again, or name another run ('lstm runs list').",
+        f"Go on with it ('lstm train {_record(run).get('data')} --resume {run.path.name}'), or "
+        "name another run ('lstm runs list').",
     )
 
 

@@ -171,8 +171,15 @@ def test_where_nothing_finished_the_unfinished_are_counted(tmp_path):
 @pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
 def test_a_run_that_did_not_finish_is_not_opened(status, tmp_path):
     run = made(tmp_path, "demo/one", status)
-    assert run.status == status
-    assert status in refused(runs.find, tmp_path, "one").message
+    with runs.locked(run):
+        assert run.status == status
+        error = refused(runs.find, tmp_path, "one")
+    assert status in error.message
+    assert "--resume one" in error.hint
+
+
+def test_a_run_whose_process_is_gone_was_interrupted(tmp_path):
+    assert made(tmp_path, "demo/one", "running").status == "interrupted"
 
 
 def test_a_run_without_its_manifest_never_counts_as_finished(tmp_path):
