@@ -30,8 +30,8 @@ import safetensors.numpy  # noqa: E402
 from lstm_cli import artefacts, graph, models  # noqa: E402
 from lstm_cli.fit import Examples  # noqa: E402
 from lstm_cli.predictor import Predictor, open_session  # noqa: E402
-from lstm_cli.run import RunDir  # noqa: E402
 from lstm_cli.prepare import encode, load_data  # noqa: E402
+from lstm_cli.run import RunDir  # noqa: E402
 from lstm_cli.train import train  # noqa: E402
 
 

@@ -1,0 +1,59 @@
+"""What the matrix products of an LSTM cost at least on this machine."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from lstm_cli.config import Config
+
+_SIZE = 2048
+# Backward takes the gradient of the inputs and that of the weights: two products for each one.
+TRAINING_FACTOR = 3
+
+
+def gemm_rate(
+    rows: int = _SIZE, inner: int = _SIZE, columns: int = _SIZE, repeats: int = 15
+) -> float:
+    """Measure how fast NumPy multiplies `<float32>[rows, inner]` by `[inner, columns]`.
+
+    Returns:
+        GFLOP/s of the best repeat: the floor is what the machine can do, not what it did once.
+    """
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((rows, inner), np.float32)
+    b = rng.standard_normal((inner, columns), np.float32)
+    out = np.empty((rows, columns), np.float32)
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        np.matmul(a, b, out=out)
+        seconds.append(time.perf_counter() - began)
+    return 2 * rows * inner * columns / min(seconds) / 1e9
+
+
+def input_dim(config: Config, columns: int = 0) -> int:
+    """Return the width of what the first LSTM layer reads.
+
+    Args:
+        config: The experiment.
+        columns: Of an image; texts have their embedding.
+    """
+    if config.embedding is None:
+        return columns
+    pairs = config.embedding.pair_dim if config.embedding.pair_buckets else 0
+    return config.embedding.dim + pairs
+
+
+def lstm_flops(config: Config, columns: int = 0) -> int:
+    """Count the floating-point operations of the LSTM layers for one time step, forwards.
+
+    Four gates, each of `units` rows over input and state, a multiplication and an addition each.
+    """
+    directions = 2 if config.model.bidirectional else 1
+    units, total, width = config.model.units, 0, input_dim(config, columns)
+    for _ in range(config.model.layers):
+        total += directions * 2 * 4 * units * (width + units)
+        width = directions * units
+    return total

@@ -1,0 +1,93 @@
+"""Keras `model.predict` with the weights of a run, at its default batch size.
+
+Every text is padded to the run's `max_tokens`, as `predict` wants one array. Tokenising is timed
+twice: with the run's own tokenizer, whose ids the answers are computed from, and with Keras'
+TextVectorization of the same vocabulary, as a plain Keras script would have it.
+
+Usage: keras_bulk.py RUN TEXTS.txt SINGLES LABELS.json RESULT.json
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import safetensors.numpy
+
+from benchmarks.scripts import clock
+from lstm_cli import models
+from lstm_cli import run as runs
+from lstm_cli.run import RunDir
+from lstm_cli.text import Tokenizer
+
+
+def load(run: RunDir) -> tuple[Any, Tokenizer, int]:
+    """Rebuild the Keras model of a text run; return it with its tokenizer and width."""
+    config = run.config()
+    assert config.text is not None
+    tokenizer = Tokenizer.from_json(run.read_text(runs.TOKENIZER), config.text.max_tokens)
+    model = models.build(config, len(run.labels()), tokenizer.vocab_size, None)
+    models.set_weights(model, safetensors.numpy.load_file(run.file(runs.WEIGHTS)))
+    return model, tokenizer, config.text.max_tokens
+
+
+def padded(tokenizer: Tokenizer, texts: list[str], width: int) -> Any:
+    """Encode texts into `<int32>[num, width]`, zeros behind."""
+    ids = np.zeros((len(texts), width), np.int32)
+    for row, encoding in zip(ids, tokenizer.encode(texts), strict=True):
+        row[: len(encoding.ids)] = encoding.ids
+    return ids
+
+
+def vectorize_seconds(tokenizer: Tokenizer, texts: list[str], width: int) -> float:
+    """Time TextVectorization with the run's words."""
+    words = [tokenizer.token(i) for i in range(2, tokenizer.vocab_size)]
+    layer = keras.layers.TextVectorization(output_sequence_length=width, vocabulary=words)
+    layer(texts[:1])
+    began = time.perf_counter()
+    layer(texts)
+    return time.perf_counter() - began
+
+
+def main(run_path: str, texts_path: str, singles: int, labels_path: str, out: str) -> None:
+    """Measure."""
+    run = RunDir(Path(run_path))
+    texts = Path(texts_path).read_text(encoding="utf-8").split("\n")[:-1]
+    model, tokenizer, width = load(run)
+    ready = clock.age()
+
+    began = time.perf_counter()
+    ids = padded(tokenizer, texts, width)
+    tokenised = time.perf_counter() - began
+    began = time.perf_counter()
+    found = model.predict(ids, verbose=0)
+    predicted = time.perf_counter() - began
+    peak = clock.peak_mb()
+
+    latencies = []
+    for row in ids[:singles]:
+        began = time.perf_counter()
+        model.predict(row[None], verbose=0)
+        latencies.append(1000 * (time.perf_counter() - began))
+    rows = np.hstack([1 - found, found]) if found.shape[1] == 1 else found
+    labels = run.labels()
+    answers = [[labels[int(row.argmax())], float(row.max())] for row in rows]
+    clock.write(labels_path, answers)
+    result = {
+        "num": len(texts),
+        "ready_seconds": ready,
+        "tokenise_seconds": tokenised,
+        "predict_seconds": predicted,
+        "vectorize_seconds": vectorize_seconds(tokenizer, texts, width),
+        "peak_mb": peak,
+        "latency_ms": latencies,
+    }
+    clock.write(out, result)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5])

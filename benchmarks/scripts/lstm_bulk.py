@@ -1,0 +1,60 @@
+"""Predict in one warm process, in parts: tokenise, compute, stream, and one text at a time.
+
+Usage: lstm_bulk.py RUN TEXTS.txt SINGLES RESULT.json
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import floor
+from benchmarks.scripts import clock
+from lstm_cli.predictor import Predictor
+from lstm_cli.run import RunDir
+
+_WARM_UP = 20
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds something takes, and its result."""
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
+def main(run_path: str, texts_path: str, singles: int, out: str) -> None:
+    """Measure."""
+    run = RunDir(Path(run_path))
+    texts = Path(texts_path).read_text(encoding="utf-8").split("\n")[:-1]
+    predictor = Predictor.load(run)
+    assert predictor.tokenizer is not None
+    tokenizer = predictor.tokenizer
+
+    for text in texts[:_WARM_UP]:
+        predictor.predict(text)
+    latencies = [timed(lambda text=text: predictor.predict(text))[0] for text in texts[:singles]]
+    streamed, _ = timed(lambda: sum(1 for _ in predictor.stream(texts)))
+    peak = clock.peak_mb()
+    tokenised, encodings = timed(lambda: tokenizer.encode(texts))
+    computed, _ = timed(lambda: predictor.run_texts([e.ids for e in encodings]))
+    tokens = sum(len(e.ids) for e in encodings)
+    result = {
+        "num": len(texts),
+        "tokens": tokens,
+        "stream_seconds": streamed,
+        "stream_peak_mb": peak,
+        "tokenise_seconds": tokenised,
+        "compute_seconds": computed,
+        "lstm_gflops": tokens * floor.lstm_flops(run.config()) / computed / 1e9,
+        "gemm_gflops": floor.gemm_rate(),
+        "latency_ms": [1000 * seconds for seconds in latencies],
+    }
+    clock.write(out, result)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
