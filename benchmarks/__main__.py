@@ -1,0 +1,44 @@
+"""Every benchmark in order, each in a process of its own: `python -m benchmarks`."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import report
+
+
+def main() -> int:
+    """Run all; return the exit code of the first that failed, else 0."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="try the scripts; no real figures")
+    parser.add_argument("--run", help="a text run for `prediction`; else the one `presets` trains")
+    settings = parser.parse_args()
+    quick = ["--quick"] if settings.quick else []
+    with tempfile.TemporaryDirectory(prefix="lstm-bench-runs-") as runs_dir:
+        data = "demo" if settings.quick else "imdb"
+        run = settings.run or str(Path(runs_dir, data, f"{data}-0"))
+        commands = {
+            "presets": [*quick, "--runs-dir", runs_dir],
+            "baseline": quick,
+            "prediction": [*quick, "--run", run],
+            "step": quick,
+        }
+        codes = {name: _run(name, options) for name, options in commands.items()}
+    failed = [name for name, code in codes.items() if code]
+    if failed:
+        report.say(f"Failed: {', '.join(failed)}")
+    return next((code for code in codes.values() if code), 0)
+
+
+def _run(name: str, options: list[str]) -> int:
+    report.say(f"== {name}")
+    command = [sys.executable, "-m", f"benchmarks.{name}", *options]
+    return subprocess.run(command, check=False, cwd=Path(__file__).parents[1]).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

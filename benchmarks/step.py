@@ -1,0 +1,171 @@
+"""A training step against the matrix products in it, and the share of padding.
+
+The model of a preset takes training steps on random tokens, by batch size and length, and each is
+compared with its floor: the LSTM's matrix products alone, forwards and backwards, at the best rate
+at which NumPy multiplies matrices in the same run. The share of padding is counted over the
+batches that training would see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks import floor, report
+from benchmarks.report import Goal, Option, Outcome, Table
+from lstm_cli import batches
+from lstm_cli.config import Config, load_preset
+
+OPTIONS = (
+    Option("preset", "whose model and batches", "imdb", "demo"),
+    Option("batch_sizes", "with commas between", "16,32,64,128", "4,8"),
+    Option("lengths", "in tokens, with commas between", "100,200,400", "16"),
+    Option("steps", "timed for each, after two that are not", 10, 2),
+    Option("epochs", "over which padding is counted", 3, 1),
+)
+_WARM_UP = 2
+_PADDING_WANTED = 0.05
+
+
+def measure(settings: argparse.Namespace) -> Outcome:
+    """Measure the floor, the steps, and the padding."""
+    config = load_preset(settings.preset)
+    if config.text is None:
+        raise report.usage(f"'{settings.preset}' reads images, whose batches all have one length.")
+    report.require_data(config.data.name)
+    report.say("matrix products")
+    rates = {"large": floor.gemm_rate()}
+    for size in report.numbers(settings.batch_sizes):
+        # The product of one time step, too small to reach the rate of large ones.
+        inner = floor.input_dim(config) + config.model.units
+        rates[f"batch {size}"] = floor.gemm_rate(size, inner, 4 * config.model.units, 200)
+    steps = _steps(config, max(rates.values()), settings)
+    report.say("padding")
+    padding = _padding(config, settings.epochs)
+    return Outcome(
+        {"gemm_gflops": rates, "steps": steps, "padding": padding},
+        [_rate_table(rates), _step_table(settings.preset, steps), _padding_table(padding)],
+        [] if settings.quick else _goals(padding),
+        [
+            "The floor is the LSTM's matrix products at the best of these rates. A step also looks "
+            "words up, computes gates, and updates every row of the embeddings."
+        ],
+    )
+
+
+def _steps(config: Config, rate: float, settings: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time training steps for every batch size and length."""
+    from lstm_cli import device
+
+    device.load_keras("cpu")
+    from lstm_cli import models
+
+    if config.train.deterministic:
+        device.make_deterministic()
+    assert config.text is not None
+    model = models.build(config, 2, config.text.vocab_size, None)
+    models.compile_model(model, config.train, 2)
+    found = []
+    for batch_size in report.numbers(settings.batch_sizes):
+        for length in report.numbers(settings.lengths):
+            report.say(f"batch {batch_size}, length {length}")
+            times = _time(model, config.text.vocab_size, batch_size, length, settings.steps)
+            flops = floor.TRAINING_FACTOR * floor.lstm_flops(config) * batch_size * length
+            least = flops / rate / 1e6
+            found.append(
+                {
+                    "batch_size": batch_size,
+                    "length": length,
+                    "ms": report.spread(times),
+                    "floor_ms": least,
+                    "tokens_per_second": 1000 * batch_size * length / float(np.median(times)),
+                }
+            )
+    return found
+
+
+def _time(model: Any, vocab_size: int, batch_size: int, length: int, steps: int) -> list[float]:
+    """Return the milliseconds of each step on random texts without padding."""
+    rng = np.random.default_rng(0)
+    times = []
+    for step in range(_WARM_UP + steps):
+        tokens = rng.integers(2, vocab_size, (batch_size, length), np.int32)
+        labels = rng.integers(0, 2, (batch_size, 1)).astype(np.float32)
+        began = time.perf_counter()
+        logs = model.train_on_batch(tokens, labels, return_dict=True)
+        float(logs["loss"])
+        if step >= _WARM_UP:
+            times.append(1000 * (time.perf_counter() - began))
+    return times
+
+
+def _padding(config: Config, epochs: int) -> dict[str, Any]:
+    """Count padding in the batches of training, and what it would be without bucketing."""
+    from lstm_cli.prepare import encode, fit_tokenizer, load_data
+
+    dataset = load_data(config, ("train", "validation"), None)
+    lengths = encode(dataset, "train", fit_tokenizer(config, dataset)).lengths
+    size = config.train.batch_size
+    shares = [
+        batches.padding_share(lengths, batches.plan(lengths, size, config.seed, epoch))
+        for epoch in range(epochs)
+    ]
+    order = np.random.default_rng(config.seed).permutation(len(lengths))
+    shuffled = [order[i : i + size] for i in range(0, len(order), size)]
+    return {
+        "batch_size": size,
+        "examples": len(lengths),
+        "bucketed": report.spread(shares),
+        "shuffled": batches.padding_share(lengths, shuffled),
+        "to_longest": 1 - float(lengths.mean()) / int(lengths.max()),
+    }
+
+
+def _rate_table(rates: dict[str, float]) -> Table:
+    rows = [(name, f"{rate:,.0f}") for name, rate in rates.items()]
+    return Table("Matrix products, NumPy, float32", ("", "GFLOP/s"), rows)
+
+
+def _step_table(preset: str, steps: Sequence[dict[str, Any]]) -> Table:
+    rows = [
+        (
+            str(s["batch_size"]),
+            str(s["length"]),
+            f"{s['ms']['median']:.1f}",
+            f"{s['ms']['min']:.1f} to {s['ms']['max']:.1f}",
+            f"{s['floor_ms']:.1f}",
+            f"{s['floor_ms'] / s['ms']['median']:.0%}",
+            f"{s['tokens_per_second']:,.0f}",
+        )
+        for s in steps
+    ]
+    columns = ("batch", "length", "ms a step, median", "from, to", "floor", "reached", "tokens/s")
+    return Table(f"Training steps, model of preset {preset}", columns, rows)
+
+
+def _padding_table(padding: dict[str, Any]) -> Table:
+    rows = [
+        ("as trained: bucketed by length", f"{padding['bucketed']['mean']:.1%}"),
+        ("shuffled, each batch to its longest", f"{padding['shuffled']:.1%}"),
+        ("all to the longest", f"{padding['to_longest']:.1%}"),
+    ]
+    return Table(f"Padding in batches of {padding['batch_size']}", ("", "share"), rows)
+
+
+def _goals(padding: dict[str, Any]) -> list[Goal]:
+    share = padding["bucketed"]["mean"]
+    return [report.at_most("share of padding in training", share, _PADDING_WANTED, 3)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run this benchmark; return the exit code."""
+    return report.main("step", __doc__, OPTIONS, measure, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
