@@ -125,12 +125,14 @@ def columns(text: str) -> int:
 
 
 def percent(share: float) -> str:
-    """Write a share of 1 for people: `0%`, `<0.1%`, `4.1%`, `97%`; never 100% when it is less."""
+    """Write a share of 1 for people: `0%`, `<0.1%`, `4.1%`, `50%`; never 100% when it is less."""
     if 0 < share < 0.001:
         return "<0.1%"
     if 0.9995 <= share < 1:
         return ">99.9%"
-    return f"{100 * share:.1f}%" if 0 < share < 0.1 or 0.99 < share < 1 else f"{100 * share:.0f}%"
+    # A digit more at both ends, so that `8.8%` and `91.2%` make a whole.
+    digits = 1 if 0 < share < 0.1 or 0.9 < share < 1 else 0
+    return f"{100 * share:.{digits}f}%"
 
 
 def _columns(character: str) -> int:

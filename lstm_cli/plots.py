@@ -299,7 +299,10 @@ def _confusion_title(report: Report) -> tuple[str, str]:
     true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
     share = percent(float(wrong[true, predicted] / supports[true]))
     names = [shown(report.classes[i].name, 14) for i in (true, predicted)]
-    return f"{share} of {names[0]} is taken for {names[1]}", f"The commonest mistake; {accuracy}"
+    return (
+        f"{share} of “{names[0]}” is taken for “{names[1]}”",
+        f"The commonest mistake; {accuracy}",
+    )
 
 
 def _name_cells(axes: Axes, names: Sequence[str]) -> None:

@@ -125,6 +125,7 @@ def test_no_name_is_empty_too_wide_or_holds_control_characters(name, width):
         (1e-6, "<0.1%"),
         (0.041, "4.1%"),
         (0.5, "50%"),
+        (0.959, "95.9%"),
         (0.998, "99.8%"),
         (0.99999, ">99.9%"),
         (1, "100%"),
