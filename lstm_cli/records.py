@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from lstm_cli.datasets.columns import find_column, text_of
 from lstm_cli.datasets.encoding import Replaced, decode_lines
 from lstm_cli.datasets.tables import Format, iter_records
 from lstm_cli.errors import ExitCode, LstmError
 
+# A window: what is classified at once.
+_MOST_TEXTS = 2048
+_MOST_CHARACTERS = 8 << 20
+_BLOCK = 1 << 16
 _TABLES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
 
 
@@ -36,6 +42,7 @@ class Records:
         self._column = text_column
         self._format = None if path is None else _TABLES.get(path.suffix.lower())
         self._replaced = Replaced()
+        self._pipe = _Pipe(sys.stdin.fileno()) if path is None else None
         if text_column is not None and self._format is None:
             raise LstmError(
                 f"--text-column {text_column}: {path or 'the pipe'} is read as plain lines.",
@@ -58,7 +65,7 @@ class Records:
             assert self._path is not None
             yield from self._from_table(self._path, self._format)
         elif self._path is None:
-            yield from _lines(sys.stdin.buffer, "standard input", self._replaced)
+            yield from _lines(cast(BinaryIO, self._pipe), "standard input", self._replaced)
         else:
             try:
                 stream = self._path.open("rb")
@@ -68,6 +75,24 @@ class Records:
                 ) from None
             with stream:
                 yield from _lines(stream, str(self._path), self._replaced)
+
+    def windows(self) -> Iterator[list[str]]:
+        """Yield lists of texts: as many as fit, or as many as have come where a pipe is slow.
+
+        Raises:
+            LstmError: As when iterating.
+        """
+        window: list[str] = []
+        size = 0
+        for text in self:
+            window.append(text)
+            size += len(text)
+            full = len(window) >= _MOST_TEXTS or size >= _MOST_CHARACTERS
+            if full or (self._pipe is not None and not self._pipe.has_more()):
+                yield window
+                window, size = [], 0
+        if window:
+            yield window
 
     def _from_table(self, path: Path, format_: Format) -> Iterator[str]:
         column = self._column
@@ -81,6 +106,53 @@ class Records:
             return find_column(columns, "text", self._column, name)
         except LstmError as error:
             raise LstmError(error.message, "Say which one it is with --text-column NAME.") from None
+
+
+class _Pipe:
+    """Standard input that can tell whether reading on would wait."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._held = b""
+        self._start = 0
+        self._ended = False
+
+    def has_more(self) -> bool:
+        """Tell whether a whole line, or the end, is there without waiting."""
+        while self._held.find(b"\n", self._start) < 0 and not self._ended:
+            if not select.select([self._handle], [], [], 0)[0]:
+                return False
+            self._fill()
+        return True
+
+    def readline(self) -> bytes:
+        """Return a line with its end; what is left at the end of the pipe; then nothing."""
+        while (end := self._held.find(b"\n", self._start)) < 0 and not self._ended:
+            self._fill()
+        return self._take(end + 1 if end >= 0 else len(self._held))
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; nothing at the end."""
+        if self._start == len(self._held) and not self._ended:
+            self._fill()
+        return self._take(min(self._start + size, len(self._held)))
+
+    def _take(self, end: int) -> bytes:
+        taken, self._start = self._held[self._start : end], end
+        return taken
+
+    def _fill(self) -> None:
+        """Add what comes next, waiting for it."""
+        # Pieces of one long line are joined as they come, so that it costs time in proportion.
+        pieces = [self._held[self._start :]]
+        while True:
+            piece = os.read(self._handle, _BLOCK)
+            pieces.append(piece)
+            self._ended = not piece
+            more = bool(piece) and b"\n" not in piece
+            if not more or not select.select([self._handle], [], [], 0)[0]:
+                break
+        self._held, self._start = b"".join(pieces), 0
 
 
 def _lines(stream: BinaryIO, name: str, replaced: Replaced) -> Iterator[str]:

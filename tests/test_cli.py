@@ -344,3 +344,17 @@ def test_prediction_and_help_need_no_keras(text_run, tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout
+
+
+def test_a_slow_pipe_is_answered_as_it_comes(text_run):
+    command = [sys.executable, "-m", "lstm_cli", "predict"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for text in (b"fine film\n", b"\n", b"dull\n"):
+            process.stdin.write(text)
+            process.stdin.flush()
+            # Would wait for ever if the answer came with a full window only.
+            assert len(process.stdout.readline().split(b"\t")) == 7
+        process.stdin.close()
+        assert process.stdout.read() == b""

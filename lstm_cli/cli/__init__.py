@@ -21,6 +21,7 @@ app = typer.Typer(
     "met, 5 a run fails its integrity check, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="train")(train.command)

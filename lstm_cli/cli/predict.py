@@ -13,13 +13,14 @@ from lstm_cli.cli.options import Run, RunsDir, TextColumn
 
 if TYPE_CHECKING:
     from lstm_cli.predictor import Prediction, Predictor
+    from lstm_cli.records import Records
 
 
 def command(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TEXT]...",
+            metavar="TEXT",
             help="Texts, or image files for a run that reads images. Without any, and without "
             "--file, texts are read from the pipe.",
         ),
@@ -84,8 +85,10 @@ def command(
     try:
         if predictor.kind == "image":
             predictions = _images(predictor, inputs or records or [], threshold)
+        elif records is not None:
+            predictions = _stream(predictor, records, threshold)
         else:
-            predictions = predictor.stream(inputs or records or [], threshold)
+            predictions = iter(predictor.predict(inputs or [], threshold))
         _write(predictions, wanted, predictor, header, top_k, inputs)
     finally:
         if records is not None and records.num_replaced:
@@ -104,12 +107,21 @@ def _check_inputs(inputs: list[str] | None, file: Path | None) -> None:
             "Give one of them.",
             ExitCode.USAGE,
         )
-    if not inputs and file is None and sys.stdin.isatty():
+    if not inputs and file is None and (sys.stdin is None or sys.stdin.isatty()):
         raise LstmError(
             "There is nothing to classify.",
             'For example: lstm predict "A triumph."  or  lstm predict --file reviews.txt',
             ExitCode.USAGE,
         )
+
+
+def _stream(
+    predictor: Predictor, records: Records, threshold: float | None
+) -> Iterator[Prediction]:
+    """Classify texts as they come; what is known is written before more is waited for."""
+    for window in records.windows():
+        yield from predictor.predict(window, threshold)
+        sys.stdout.flush()
 
 
 def _images(

@@ -14,7 +14,7 @@ app = typer.Typer(help="What was trained.", no_args_is_help=True)
 @app.command(name="list")
 def list_(
     dataset: Annotated[
-        str | None, typer.Argument(metavar="[DATASET]", help="Only runs of this data set.")
+        str | None, typer.Argument(metavar="DATASET", help="Only runs of this data set.")
     ] = None,
     runs_dir: RunsDir = None,
     json: Json = False,

@@ -33,7 +33,7 @@ def command(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]",
+            metavar="RUN",
             help="With --resume: which run to go on with; the newest unfinished one if not given.",
         ),
     ] = None,
