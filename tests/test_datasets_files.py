@@ -165,6 +165,13 @@ def test_a_class_too_small_to_split_is_named_with_what_to_do(tmp_path):
     assert "data.test" in caught.value.hint
 
 
+def test_texts_taken_for_labels_are_cut_short_in_the_error(tmp_path):
+    rows = [("good", f"{i} " + "a long review " * 500) for i in range(99)]
+    with pytest.raises(LstmError, match=r"too few examples of .* and 91 more") as caught:
+        load(Source(write(tmp_path / "a.csv", rows)))
+    assert len(caught.value.message) < 700
+
+
 def test_two_examples_of_a_class_are_enough_with_a_test_file(tmp_path):
     path = write(tmp_path / "a.csv", [*ROWS, ("x", "mixed"), ("y", "mixed")])
     test = tmp_path / "test.csv"

@@ -101,9 +101,17 @@ def shown(value: object) -> str:
     return _JSON_NAMES.get(type(value), f"{value!r:.40}")
 
 
-def listed(columns: Sequence[str]) -> str:
-    """Column names for a sentence, cut short: a file without a header has a text for a name."""
-    shown = ", ".join(
-        repr(column if len(column) <= 30 else column[:29] + "…") for column in columns[:8]
-    )
-    return shown + (f" and {len(columns) - 8} more" if len(columns) > 8 else "") or "none"
+def quoted(name: str) -> str:
+    """A name for an error, cut short: where the wrong column is read, a text stands for a name."""
+    return repr(name if len(name) <= 30 else name[:29] + "…")
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names for an error; the tail of a long list is counted instead of told."""
+    return few([quoted(name) for name in names], most) or "none"
+
+
+def few(items: Sequence[str], most: int = 8) -> str:
+    """A list for a sentence, with its tail counted instead of told."""
+    rest = len(items) - most
+    return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lstm_cli.datasets.base import Split
-from lstm_cli.datasets.columns import find_column, label_of, text_of
+from lstm_cli.datasets.columns import find_column, label_of, listed, text_of
 from lstm_cli.datasets.encoding import decode_lines
 from lstm_cli.datasets.registry import names
 from lstm_cli.datasets.source import Material, Source
@@ -196,8 +196,7 @@ def _split(examples: Labelled, classes: Sequence[str], path: Path) -> Split:
     strange = sorted(set(examples.labels) - set(known))
     if strange:
         raise LstmError(
-            f"{path} has labels that the training examples have not: "
-            f"{', '.join(map(repr, strange[:8]))}{' and more' if len(strange) > 8 else ''}.",
+            f"{path} has labels that the training examples have not: {listed(strange)}.",
             "Drop those rows, or add examples of them to the training file.",
         )
     return Split(examples.texts, np.array([known[label] for label in examples.labels], np.int32))

@@ -11,6 +11,7 @@ import numpy as np
 
 from lstm_cli.datasets import splits as cuts
 from lstm_cli.datasets.base import Dataset, Split
+from lstm_cli.datasets.columns import few, listed, quoted
 from lstm_cli.datasets.registry import open_material
 from lstm_cli.datasets.source import SPLITS, Material, Source
 from lstm_cli.errors import ExitCode, LstmError
@@ -95,14 +96,14 @@ def _relabel(split: Split, material: Material, labels: Sequence[str]) -> Split:
     counts = np.bincount(split.labels, minlength=len(material.labels))
     known = {label: i for i, label in enumerate(labels)}
     strange = [
-        f"{label!r} ({num} rows)"
+        f"{quoted(label)} ({num} rows)"
         for label, num in zip(material.labels, counts.tolist(), strict=True)
         if num and label not in known
     ]
     if strange:
         raise LstmError(
-            f"{material.source} has labels the run never saw: {_few(strange)}.",
-            f"The run knows {_few([repr(label) for label in labels])}. Rename or drop those rows, "
+            f"{material.source} has labels the run never saw: {few(strange)}.",
+            f"The run knows {listed(labels)}. Rename or drop those rows, "
             "or name the right column with --label-column NAME.",
         )
     ids = np.array([known.get(label, -1) for label in material.labels], np.int32)
@@ -139,18 +140,18 @@ def _require_classes(train: Split, material: Material, num_parts: int) -> None:
     if len(present) < 2:
         raise LstmError(
             f"{material.source} has {len(train)} examples of "
-            + (f"one class only, {present[0]!r}." if present else "no class."),
+            + (f"one class only, {quoted(present[0])}." if present else "no class."),
             "Training needs at least two classes; check the label column.",
         )
     rare = [
-        f"{label!r} ({num})"
+        f"{quoted(label)} ({num})"
         for label, num in zip(material.labels, counts, strict=True)
         if 0 < num < num_parts
     ]
     if rare:
         parts = "train, validation and test" if num_parts == 3 else "train and validation"
         raise LstmError(
-            f"{material.source} has too few examples of {_few(rare)}: to be split into {parts}, "
+            f"{material.source} has too few examples of {few(rare)}: to be split into {parts}, "
             f"a class needs at least {num_parts}.",
             "Add examples of it, merge it with another class, or drop its rows"
             + (
@@ -194,9 +195,3 @@ def _fingerprint(material: Material, source: Source) -> str:
         "cuts": CUTS_VERSION,
     }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-
-
-def _few(items: Sequence[str], most: int = 8) -> str:
-    """A list for a sentence, with its tail counted instead of told."""
-    rest = len(items) - most
-    return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -97,7 +97,8 @@ def _columns(features: Any, title: str, source: Source) -> _Columns:
     """Choose the input and the label among the features of a data set."""
     import tensorflow_datasets as tfds
 
-    typed = dict(features.items()) if hasattr(features, "items") else {}
+    # Sorted: read back from disk, they come in another order in each process.
+    typed = dict(sorted(features.items())) if hasattr(features, "items") else {}
     texts = [key for key, value in typed.items() if isinstance(value, tfds.features.Text)]
     labels = [key for key, value in typed.items() if isinstance(value, tfds.features.ClassLabel)]
     images = [
