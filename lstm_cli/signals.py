@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -54,22 +53,32 @@ class Signals:
             self._deferred = False
 
     def handle(self, signum: int, _frame: FrameType | None) -> None:
-        """Note, raise or exit."""
-        if self.wanted is not None:
-            os._exit(128 + signum)
+        """Note or raise; from now on the system ends the process at once.
+
+        The next signal must not wait for Python, which may be deep inside a long computation.
+        """
         self.wanted = signum
+        for number in _SIGNALS:
+            if signal.getsignal(number) == self.handle:
+                signal.signal(number, signal.SIG_DFL)
         if not self._deferred:
             raise Interrupted(signum)
 
 
 @contextmanager
 def caught() -> Iterator[Signals]:
-    """Catch SIGINT and SIGTERM in a block; outside the main thread nothing is caught."""
+    """Catch SIGINT and SIGTERM in a block; outside the main thread nothing is caught.
+
+    A signal that the process was started to ignore, as by `nohup`, stays ignored.
+    """
     signals = Signals()
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
-    before = {number: signal.signal(number, signals.handle) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, signals.handle)
     try:
         yield signals
     finally:
