@@ -128,8 +128,11 @@ class TrainSettings(_Section, frozen=True):
     )
     warmup: Annotated[Share, Meta(description="share of all steps")] = 0.1
     decay: Annotated[
-        Literal["none", "linear", "cosine"], Meta(description="from the peak towards zero")
+        Literal["none", "linear", "cosine"], Meta(description="from the peak to its share decay_to")
     ] = "cosine"
+    decay_to: Annotated[
+        float, Meta(ge=0, le=1, description="share of the peak that the decay ends at")
+    ] = 0.0
     weight_decay: Annotated[float, Meta(ge=0, lt=1, description="decoupled (AdamW); 0: off")] = 0.0
     clip_norm: Annotated[float, Meta(ge=0, le=1e6, description="global gradient norm; 0: off")] = (
         1.0

@@ -81,12 +81,13 @@ def learning_rate(settings: TrainSettings, step: int, num_steps: int) -> float:
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
     done = (step - warmup) / max(1, num_steps - warmup)
-    if settings.decay == "linear":
-        return settings.learning_rate * (1 - done)
-    if settings.decay == "cosine":
+    left = {
+        "none": 1.0,
+        "linear": 1 - done,
         # Source: Loshchilov & Hutter 2017, "SGDR", eq. 5, without restarts.
-        return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-    return settings.learning_rate
+        "cosine": 0.5 * (1 + math.cos(math.pi * done)),
+    }[settings.decay]
+    return settings.learning_rate * (settings.decay_to + (1 - settings.decay_to) * left)
 
 
 def class_weights(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
