@@ -69,11 +69,14 @@ def test_a_second_signal_ends_the_process_even_deep_in_a_computation(signum, exi
             print("noted", flush=True)
             sum(range(10**15))
     """)
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signum)
-    assert process.stdout.readline() == "noted\n"
-    process.send_signal(signum)
-    process.communicate(timeout=10)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signum)
+        assert process.stdout.readline() == "noted\n"
+        process.send_signal(signum)
+        process.communicate(timeout=10)
+    finally:
+        process.kill()
     # A shell reports a process that a signal ended as 128 + its number.
     assert 128 - process.returncode == exit_code
 
