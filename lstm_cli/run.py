@@ -8,11 +8,15 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
+from lstm_cli import folder as folders
 from lstm_cli.atomic import is_scratch, make_folder, remove, sweep
 from lstm_cli.atomic import write_atomic as write_atomic
 from lstm_cli.config import Config, from_yaml
@@ -35,16 +39,35 @@ MANIFEST = "manifest.json"
 LOCK = ".lock"
 
 _MAX_JSON_BYTES = 64 << 20
+_MAX_BYTES = {CONFIG: 64 << 10, LABELS: 4 << 20, GOLDEN: 16 << 20, MANIFEST: 4 << 20}
+# A value takes up to 72 bytes in memory and as few as two in a file.
+_MAX_JSON_VALUES = 4_000_000
+_UNLISTED = (MANIFEST, CHECKPOINTS, REPORTS, "tensorboard")
+_ANY = 1 << 62
 _LOCK_SECONDS = 1.0
 
 Status = Literal["running", "finished", "failed", "interrupted", "broken"]
 
 
 @dataclass(frozen=True)
+class Listed:
+    """What the manifest says of a file: its size, and the SHA-256 of its content in hex."""
+
+    num_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class RunDir:
-    """A folder `runs/<dataset>/<name>` that `train` writes and every other command reads."""
+    """A folder `runs/<dataset>/<name>` that `train` writes and every other command reads.
+
+    Attributes:
+        path: The folder.
+        manifest: Where given, what every file that is read is held to; see `checked`.
+    """
 
     path: Path
+    manifest: Mapping[str, Listed] | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -76,6 +99,8 @@ class RunDir:
             LstmError: It is missing, too large or no JSON (exit code 5).
         """
         text = self.read_text(name)
+        if sum(text.count(mark) for mark in ",[{") > _MAX_JSON_VALUES:
+            raise self.damaged(f"{name} holds over {_MAX_JSON_VALUES:,} values")
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -87,17 +112,40 @@ class RunDir:
         Raises:
             LstmError: It is missing, too large or no UTF-8 (exit code 5).
         """
-        path = self.path / name
         try:
-            if path.stat().st_size > _MAX_JSON_BYTES:
-                raise self.damaged(f"{name} is larger than {_MAX_JSON_BYTES >> 20} MiB")
-            return path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
+            return str(self.read_bytes(name), "utf-8")
+        except ValueError as error:
             raise self.damaged(f"{name} cannot be read ({error})") from None
 
+    def read_bytes(self, name: str, largest: int | None = None) -> bytes:
+        """Read one of the run's files whole: no link, no device, and not without bound.
+
+        Args:
+            name: Inside the run directory.
+            largest: Bytes it may have; else as much as a file of that name ever has.
+
+        Raises:
+            LstmError: It is missing, too large, or not as the manifest lists it (exit code 5).
+        """
+        with self._opened(name, largest) as file:
+            content = file.read(os.fstat(file.fileno()).st_size)
+        if self.manifest is not None:
+            self._check_sha256(name, hashlib.sha256(content).hexdigest())
+        return content
+
     def config(self) -> Config:
-        """Read the run's settings."""
-        return from_yaml(self.read_text(CONFIG), str(self.path / CONFIG))
+        """Read the run's settings.
+
+        Raises:
+            LstmError: They are missing or not as `train` writes them (exit code 5).
+        """
+        text = self.read_text(CONFIG)
+        if _has_alias(text):
+            raise self.damaged(f"{CONFIG} repeats parts of itself by reference, which no run does")
+        try:
+            return from_yaml(text, CONFIG)
+        except LstmError as error:
+            raise self.damaged(error.message.rstrip(".")) from None
 
     def labels(self) -> tuple[str, ...]:
         """Read the class names; the index is the class id.
@@ -143,14 +191,13 @@ class RunDir:
         Raises:
             LstmError: A file cannot be read, or the manifest not written.
         """
-        skipped = {MANIFEST, CHECKPOINTS, REPORTS, "tensorboard"}
         files = {}
         for path in sorted(self.path.rglob("*")):
-            name = path.relative_to(self.path)
-            if name.parts[0] in skipped or path.name.startswith(".") or not path.is_file():
+            name = path.relative_to(self.path).as_posix()
+            if not is_listed(name) or not path.is_file():
                 continue
             try:
-                files[name.as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+                files[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
             except OSError as error:
                 raise LstmError(f"Cannot read {path}: {error.strerror or error}.") from error
         self.write_json(MANIFEST, {"format": 1, "files": files})
@@ -164,22 +211,37 @@ class RunDir:
         Raises:
             LstmError: A file is missing, not listed, of another size or content (exit code 5).
         """
-        manifest = self.read_json(MANIFEST)
+        run = self if self.manifest is not None else self.checked()
+        for name in names:
+            with run._opened(name, None if name in _MAX_BYTES else _ANY) as file:
+                run._check_sha256(name, hashlib.file_digest(file, "sha256").hexdigest())
+
+    def checked(self) -> RunDir:
+        """Return this run as one whose every file is held to the manifest as it is read.
+
+        Raises:
+            LstmError: The manifest is missing or no list of files inside the run (exit code 5).
+        """
+        manifest = replace(self, manifest=None).read_json(MANIFEST)
         files = manifest.get("files") if isinstance(manifest, dict) else None
         if not isinstance(files, dict):
             raise self.damaged(f"{MANIFEST} has no list of files")
-        for name in names:
-            expected = files.get(name)
-            if not isinstance(expected, dict):
-                raise self.damaged(f"{MANIFEST} does not list {name}")
-            path = self.path / name
-            if path.is_symlink() or not path.is_file():
-                raise self.damaged(f"{name} is missing")
-            size = path.stat().st_size
-            if size != expected.get("bytes"):
-                raise self.damaged(f"{name} has {size} bytes, expected {expected.get('bytes')}")
-            if sha256(path) != expected.get("sha256"):
-                raise self.damaged(f"the content of {name} has changed (SHA-256 differs)")
+        try:
+            listed = {name: _listed(name, entry) for name, entry in files.items()}
+        except ValueError as error:
+            raise self.damaged(f"{MANIFEST}: {error}") from None
+        return replace(self, manifest=listed)
+
+    def names(self) -> list[str]:
+        """List everything in the run, listed or not.
+
+        Raises:
+            LstmError: It holds something that is no plain file: a link, a pipe (exit code 5).
+        """
+        try:
+            return folders.names(self.path)
+        except (OSError, ValueError) as error:
+            raise self.damaged(str(error)) from None
 
     def damaged(self, what: str) -> LstmError:
         """Build the error for a run that cannot be trusted."""
@@ -188,6 +250,41 @@ class RunDir:
             "Train it again, or restore it from a copy.",
             ExitCode.INTEGRITY,
         )
+
+    @contextlib.contextmanager
+    def _opened(self, name: str, largest: int | None) -> Iterator[BufferedReader]:
+        """Open a file whose size is right."""
+        allowed = largest or min(_MAX_BYTES.get(name, _MAX_JSON_BYTES), _MAX_JSON_BYTES)
+        try:
+            with folders.opened(self.path, name) as file:
+                self._check_size(name, os.fstat(file.fileno()).st_size, allowed)
+                yield file
+        except FileNotFoundError:
+            raise self.damaged(f"{name} is missing") from None
+        except OSError as error:
+            raise self.damaged(f"{name} cannot be read ({error.strerror or error})") from None
+        except ValueError as error:
+            raise self.damaged(str(error)) from None
+
+    def _check_size(self, name: str, size: int, allowed: int) -> None:
+        if self.manifest is not None:
+            if name not in self.manifest:
+                raise self.damaged(f"{MANIFEST} does not list {name}")
+            if size != self.manifest[name].num_bytes:
+                expected = self.manifest[name].num_bytes
+                raise self.damaged(f"{name} has {size:,} bytes, expected {expected:,}")
+        if size > allowed:
+            raise self.damaged(f"{name} has {size:,} bytes, larger than the {allowed:,} it may be")
+
+    def _check_sha256(self, name: str, found: str) -> None:
+        if self.manifest is not None and found != self.manifest[name].sha256:
+            raise self.damaged(f"the content of {name} has changed (SHA-256 differs)")
+
+
+def is_listed(name: str) -> bool:
+    """Tell whether a file of a finished run belongs in its manifest."""
+    parts = name.split("/")
+    return parts[0] not in _UNLISTED and not parts[-1].startswith(".")
 
 
 def runs_root(given: Path | None = None) -> Path:
@@ -264,7 +361,8 @@ def is_locked(run: RunDir) -> bool:
     import fcntl
 
     try:
-        handle = os.open(run.path / LOCK, os.O_RDONLY)
+        # Were a named pipe to lie there, opening it must not wait for a writer.
+        handle = os.open(run.path / LOCK, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
@@ -398,6 +496,30 @@ def _is_plain(name: str) -> bool:
     return bool(name) and tidy and not name.startswith((".", "-")) and not _has_separator(name)
 
 
+def _listed(name: str, entry: Any) -> Listed:
+    """Read one entry of a manifest.
+
+    Raises:
+        ValueError: Its name leads out of the run, or it has no size or SHA-256.
+    """
+    folders.check_name(name)
+    size, digest = (
+        (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
+    )
+    if type(size) is not int or size < 0 or not isinstance(digest, str):
+        raise ValueError(f"the entry of {name!r} has no size and SHA-256")
+    return Listed(size, digest)
+
+
+def _has_alias(text: str) -> bool:
+    """Tell whether YAML refers back to a part of itself: some lines could stand for billions."""
+    if "*" not in text or "&" not in text:
+        return False
+    with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):
+        return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
+    return False
+
+
 def _has_separator(name: str) -> bool:
     return "/" in name or os.sep in name or "\0" in name or name in (".", "..")
 
@@ -405,8 +527,8 @@ def _has_separator(name: str) -> bool:
 def _record(run: RunDir) -> dict[str, Any]:
     """Read `run.json` as far as it goes: empty where it is missing or damaged."""
     try:
-        record = json.loads((run.path / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        record = replace(run, manifest=None).read_json(RUN)
+    except LstmError:
         return {}
     return record if isinstance(record, dict) else {}
 
