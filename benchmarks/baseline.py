@@ -27,8 +27,6 @@ TARGET = 0.859
 _QUICK_LIMIT = 200
 _RATIO_WANTED = 5.0
 
-Runs = Mapping[str, Sequence[Mapping[str, Any]]]
-
 
 def measure(settings: argparse.Namespace) -> Outcome:
     """Run every contestant with every seed, one after the other."""
@@ -47,14 +45,21 @@ def measure(settings: argparse.Namespace) -> Outcome:
                 report.say(f"  best {best(found[name][-1]):.4f}")
     ratios = [ratio(k, o) for k, o in zip(found["Keras tutorial"], found["lstm"], strict=True)]
     goals = [] if settings.quick else _goals(ratios)
-    summary = {"target": TARGET, "seeds": seeds, "contestants": found, "ratios": ratios}
+    figures = {name: _figures(runs) for name, runs in found.items()}
+    measurements = {
+        "target": TARGET,
+        "seeds": seeds,
+        "contestants": found,
+        "figures": figures,
+        "ratios": ratios,
+    }
     notes = [
         "Seconds count from the start of the process, imports and reading included. 'own best' is "
         "the best test accuracy the Keras script reached with the same seed.",
     ]
     if "fastText bigrams" not in found:
         notes.append("fastText is not installed, so it was left out.")
-    return Outcome(summary, [_table(found), _ratio_table(ratios)], goals, notes)
+    return Outcome(measurements, [_table(figures), _ratio_table(ratios)], goals, notes)
 
 
 def best(run: Mapping[str, Any]) -> float:
@@ -101,21 +106,34 @@ def _run(name: str, data: str, seed: int, settings: argparse.Namespace) -> Any:
         )
 
 
-def _table(found: Runs) -> Table:
+def _figures(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sum up the runs of a contestant; seconds to the target over those that reached it."""
+    times = [t for run in runs if (t := seconds_to(run, TARGET)) is not None]
+    return {
+        "runs": len(runs),
+        "best_accuracy": report.spread([best(run) for run in runs]),
+        "reached_target": len(times),
+        "seconds_to_target": report.spread(times) if times else None,
+        "total_seconds": report.spread([run["total_seconds"] for run in runs]),
+        "peak_mb": report.spread([run["peak_mb"] for run in runs]),
+    }
+
+
+def _table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = []
-    for name, runs in found.items():
-        times = [t for run in runs if (t := seconds_to(run, TARGET)) is not None]
-        reached = report.shown(report.spread(times)) if times else "never"
-        if times and len(times) < len(runs):
-            reached += f" ({len(times)} of {len(runs)})"
+    for name, found in figures.items():
+        times = found["seconds_to_target"]
+        reached = report.shown(times) if times else "never"
+        if times and found["reached_target"] < found["runs"]:
+            reached += f" ({found['reached_target']} of {found['runs']})"
         rows.append(
             (
                 name,
-                str(len(runs)),
-                report.shown(report.spread([best(run) for run in runs]), 4),
+                str(found["runs"]),
+                report.shown(found["best_accuracy"], 4),
                 reached,
-                report.shown(report.spread([run["total_seconds"] for run in runs])),
-                report.shown(report.spread([run["peak_mb"] for run in runs]), 0),
+                report.shown(found["total_seconds"]),
+                report.shown(found["peak_mb"], 0),
             )
         )
     columns = ("", "runs", "best test accuracy", f"s to {TARGET}", "s in all", "peak MiB")

@@ -103,6 +103,10 @@ def _bulk(run: RunDir, texts: Path, scratch: Path, settings: argparse.Namespace)
         },
         "warm": warm,
         "keras": keras,
+        "latency_ms": {
+            name: {f"p{percent}": percentile(timed["latency_ms"], percent) for percent in (50, 99)}
+            for name, timed in (("lstm", warm), ("Keras predict", keras))
+        },
         **compare(answers.read_text(encoding="utf-8"), json.loads(labels.read_text())),
     }
 
@@ -195,16 +199,10 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 def _latency_table(bulk: dict[str, Any]) -> Table:
+    num = {"lstm": bulk["warm"], "Keras predict": bulk["keras"]}
     rows = [
-        (
-            name,
-            str(len(values)),
-            *(f"{percentile(values, percent):.2f}" for percent in (50, 99)),
-        )
-        for name, values in (
-            ("lstm", bulk["warm"]["latency_ms"]),
-            ("Keras predict", bulk["keras"]["latency_ms"]),
-        )
+        (name, str(len(num[name]["latency_ms"])), *(f"{ms:.2f}" for ms in found.values()))
+        for name, found in bulk["latency_ms"].items()
     ]
     return Table("One text at a time, warm process", ("", "texts", "ms, p50", "p99"), rows)
 
