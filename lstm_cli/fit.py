@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lstm_cli import batches, models
 from lstm_cli.checkpoint import Checkpoint, model_state, set_model_state
-from lstm_cli.config import Config, TrainSettings
+from lstm_cli.config import Config, TrainSettings, to_dict
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
 from lstm_cli.metrics import cheap
@@ -116,7 +116,8 @@ def training_batches(
     for step, indices in enumerate(planned[first:], first):
         inputs = train.gather(indices)
         if config.image is not None and config.image.shift:
-            rng = np.random.default_rng([config.seed, epoch, step])
+            # NumPy takes [seed, epoch, 0] for [seed, epoch], which shuffled the epoch.
+            rng = np.random.default_rng([config.seed, epoch, step + 1])
             inputs = batches.shifted(inputs, config.image.shift, rng)
         yield indices, inputs
 
@@ -136,7 +137,15 @@ def predict(model: Any, examples: Examples) -> NDArray[np.float32]:
 
 
 class NumbersGoneWrongError(LstmError):
-    """The loss or a weight became infinite or NaN."""
+    """The loss or a weight became infinite or NaN.
+
+    Attributes:
+        found: Where, for `run.json`: epoch, step, learning rate, and the ids of the batch's examples.
+    """
+
+    def __init__(self, message: str, hint: str, found: dict[str, Any]) -> None:
+        super().__init__(message, hint)
+        self.found = found
 
 
 class Loop:
@@ -186,9 +195,12 @@ class Loop:
         self._epoch = 0
         self._step = 0
         self._sums = [0.0, 0.0, 0.0]
+        self._asked_to_stop = False
         self._save = save
         self._signals = signals or Signals()
-        self._saved = self._told = self._began = time.perf_counter()
+        # Of this epoch and of all training, in the processes before this one.
+        self._epoch_seconds = self._seconds = 0.0
+        self._saved = self._told = self._began = self._started = time.perf_counter()
         self._pace = _Pace()
 
     def run(self, callbacks: Sequence[Any] = ()) -> Fitted:
@@ -210,10 +222,12 @@ class Loop:
         )
         self.model.stop_training = False
         self._pace = _Pace()
+        self._started = time.perf_counter()
         listeners.on_train_begin()
-        while not (stopped := self._why_stop()):
+        while not (stopped := self.why_stop()):
             self._run_epoch(listeners)
-            self._checkpoint()
+            self._asked_to_stop = bool(self.model.stop_training)
+            self._give_way(save=True)
         listeners.on_train_end()
         return self.fitted(stopped)
 
@@ -228,7 +242,19 @@ class Loop:
     @property
     def position(self) -> str:
         """Where training stands, for people."""
-        return f"epoch {self._epoch + 1}, step {self._step}"
+        if self._step:
+            return f"epoch {self._epoch + 1}, step {self._step} of {self.steps_per_epoch}"
+        return f"the end of epoch {self._epoch}" if self._epoch else "the beginning"
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training, that of earlier processes up to their checkpoint included."""
+        return self._seconds + time.perf_counter() - self._started
+
+    @property
+    def earlier_seconds(self) -> float:
+        """The part of `seconds` that earlier processes spent."""
+        return self._seconds
 
     def checkpoint(self) -> Checkpoint:
         """Return everything the next step depends on."""
@@ -240,7 +266,11 @@ class Loop:
             "sums": self._sums,
             "best_loss": self.best_loss if self.best_epoch else None,
             "best_epoch": self.best_epoch,
+            "asked_to_stop": self._asked_to_stop,
             "history": [asdict(line) for line in self.history],
+            "seconds": self.seconds,
+            "epoch_seconds": self._spent_on_epoch() if self._step else 0.0,
+            "settings": to_dict(self.config),
         }
         return Checkpoint(tensors, progress)
 
@@ -257,20 +287,30 @@ class Loop:
         self.history = [Epoch(**line) for line in progress["history"]]
         self.best_epoch = progress["best_epoch"]
         self.best_loss = progress["best_loss"] if self.best_epoch else math.inf
+        # Who asks for more epochs than there were to be has changed their mind.
+        grown = self.config.train.epochs > progress["settings"]["train"]["epochs"]
+        self._asked_to_stop = progress["asked_to_stop"] and not grown
+        self._seconds, self._epoch_seconds = progress["seconds"], progress["epoch_seconds"]
         self.best_weights = {
             name.removeprefix("best/"): array
             for name, array in checkpoint.tensors.items()
             if name.startswith("best/")
         }
 
-    def _why_stop(self) -> str:
+    def save(self) -> None:
+        """Save a checkpoint now."""
+        if self._save is not None:
+            self._save(self.checkpoint())
+        self._saved = time.perf_counter()
+
+    def why_stop(self) -> str:
         """Say why no further epoch is trained; nothing where one is."""
         epochs, patience = self.config.train.epochs, self.config.train.patience
         if self._epoch >= epochs:
             return f"all {epochs} epochs done"
         if patience and self._epoch - self.best_epoch >= patience:
             return f"validation loss did not improve for {patience} epochs"
-        return "a callback asked to stop" if self.model.stop_training else ""
+        return "a callback asked to stop" if self._asked_to_stop else ""
 
     def _run_epoch(self, listeners: Any) -> None:
         """Train what is left of an epoch, and validate it."""
@@ -286,6 +326,7 @@ class Loop:
         line = self._validate()
         self.history.append(line)
         self._epoch, self._step, self._sums = self._epoch + 1, 0, [0.0, 0.0, 0.0]
+        self._epoch_seconds = 0.0
         self.reporter.epoch(line)
         logs = {k: getattr(line, k) for k in ("loss", "accuracy", "val_loss", "val_accuracy")}
         listeners.on_epoch_end(self._epoch - 1, logs)
@@ -301,15 +342,28 @@ class Loop:
             return_dict=True,
         )
         told = (1.0, float(logs["loss"]), float(logs["accuracy"]))
-        if not math.isfinite(told[1]) or not self._weights_are_finite():
-            what = "The loss" if not math.isfinite(told[1]) else "A gradient"
-            raise NumbersGoneWrongError(
-                f"{what} is no finite number at epoch {self._epoch + 1}, step {self._step + 1}: "
-                f"loss {told[1]}, learning rate {self._rate(self._step):.3g}, "
-                f"training examples {_few(indices)}.",
-                "Lower train.learning_rate, or set train.clip_norm.",
-            )
+        if not math.isfinite(told[1]):
+            raise self._gone_wrong("The loss", told[1], indices)
+        if not self._weights_are_finite():
+            raise self._gone_wrong("A gradient", told[1], indices)
         self._sums = [s + t * len(indices) for s, t in zip(self._sums, told, strict=True)]
+
+    def _gone_wrong(
+        self, what: str, loss: float, indices: NDArray[np.int64]
+    ) -> NumbersGoneWrongError:
+        rate = self._rate(self._step)
+        return NumbersGoneWrongError(
+            f"{what} is no finite number at epoch {self._epoch + 1}, step {self._step + 1}: loss "
+            f"{loss}, learning rate {rate:.3g}, training examples {_few(indices)}.",
+            "Lower train.learning_rate, or set train.clip_norm.",
+            {
+                "epoch": self._epoch + 1,
+                "step": self._step + 1,
+                "loss": str(loss),
+                "learning_rate": rate,
+                "examples": indices.tolist(),
+            },
+        )
 
     def _weights_are_finite(self) -> bool:
         """Look at the arrays that every example passes through; embeddings alone cannot break."""
@@ -325,19 +379,17 @@ class Loop:
         num, loss, accuracy = self._sums
         return {"loss": loss / num, "accuracy": accuracy / num}
 
-    def _give_way(self) -> None:
+    def _give_way(self, save: bool = False) -> None:
         """Save if it is time, and stop if a signal came."""
         signum = self._signals.wanted
         due = time.perf_counter() - self._saved >= self.config.train.checkpoint_seconds
-        if signum is not None or due:
-            self._checkpoint()
+        if save or due or signum is not None:
+            self.save()
         if signum is not None:
             raise Interrupted(signum, f"Saved at {self.position}.")
 
-    def _checkpoint(self) -> None:
-        if self._save is not None:
-            self._save(self.checkpoint())
-        self._saved = time.perf_counter()
+    def _spent_on_epoch(self) -> float:
+        return self._epoch_seconds + time.perf_counter() - self._began
 
     def _tell(self) -> None:
         now = time.perf_counter()
@@ -366,6 +418,12 @@ class Loop:
         raw = self._swap_in_average()
         probabilities = predict(self.model, self.validation)
         val_loss, val_accuracy = cheap(self.validation.labels, probabilities)
+        if not math.isfinite(val_loss):
+            raise NumbersGoneWrongError(
+                f"The validation loss is no finite number after epoch {self._epoch + 1}: {val_loss}.",
+                "Lower train.learning_rate, or set train.clip_norm.",
+                {"epoch": self._epoch + 1, "loss": str(val_loss)},
+            )
         best = val_loss < self.best_loss
         if best:
             self.best_loss, self.best_epoch = val_loss, self._epoch + 1
@@ -379,7 +437,7 @@ class Loop:
             val_loss=val_loss,
             val_accuracy=val_accuracy,
             learning_rate=self._rate(self.steps_per_epoch - 1),
-            seconds=time.perf_counter() - self._began,
+            seconds=self._spent_on_epoch(),
             best=best,
         )
 
