@@ -1,0 +1,478 @@
+"""The training loop: schedule, weights of classes, stopping, the best weights, what is reported.
+
+Everything here imports Keras. One compiled model serves most tests: tracing it is what takes time.
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from fixtures_properties import relaxed
+from fixtures_runs import image_config, random_weights, text_config
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstm_cli import fit, models
+from lstm_cli.batches import pad, shifted
+from lstm_cli.config import TrainSettings
+from lstm_cli.encoded import Corpus
+from lstm_cli.errors import LstmError
+from lstm_cli.fit import Examples, Loop
+from lstm_cli.reporting import Silent
+
+VOCAB = 8
+
+
+def corpus(*texts):
+    lengths = [len(ids) for ids in texts]
+    return Corpus(
+        np.concatenate(texts).astype(np.uint16),
+        np.cumsum([0, *lengths], dtype=np.int64),
+        np.array(lengths, np.int32),
+        np.zeros(len(texts), np.int32),
+    )
+
+
+# Whether 2 comes before 3 decides; every word is in both classes.
+EIGHT = Examples(
+    corpus([2, 3], [3, 2], [2, 4, 3], [3, 4, 2], [5, 2, 3], [5, 3, 2], [2, 3, 6, 6], [3, 2, 6, 6]),
+    np.array([0, 1] * 4, np.int32),
+)
+
+
+def config(**train):
+    """Settings of a small text model; none of those given here is compiled into it."""
+    train = {"batch_size": 8, "epochs": 2, "patience": 0, "warmup": 0.0, "decay": "none", **train}
+    settings = {"embedding__dim": 6, "model__units": 6}
+    return text_config(**settings, **{f"train__{key}": value for key, value in train.items()})
+
+
+def compiled(settings):
+    keras.utils.set_random_seed(0)
+    model = models.build(settings, 2, VOCAB, None)
+    models.compile_model(model, settings.train, 2)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def variables(model):
+    """Every number that training changes."""
+    return {id(v): v for v in [*model.variables, *model.optimizer.variables]}.values()
+
+
+@pytest.fixture(scope="module")
+def shared():
+    model = compiled(config())
+    return model, [v.numpy() for v in variables(model)]
+
+
+@pytest.fixture
+def model(shared):
+    """A small model as it was before any training."""
+    model, first = shared
+    for variable, value in zip(variables(model), first, strict=True):
+        variable.assign(value)
+    return model
+
+
+class Told(Silent):
+    """A reporter that remembers."""
+
+    def __init__(self):
+        self.steps, self.epochs = [], []
+
+    def step(self, step):
+        self.steps.append(step)
+
+    def epoch(self, epoch):
+        self.epochs.append(epoch)
+
+
+class Watch(keras.callbacks.Callback):
+    """A callback that writes down what it is called with, and the weights at each end."""
+
+    def __init__(self):
+        super().__init__()
+        self.events, self.rates, self.after_step, self.after_epoch = [], [], [], []
+        self.logs = []
+
+    def on_train_begin(self, logs=None):
+        self.events.append("begin")
+
+    def on_train_end(self, logs=None):
+        self.events.append("end")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.events.append(f"epoch {epoch}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.events.append(f"done {epoch}")
+        self.after_epoch.append(models.get_weights(self.model))
+        self.logs.append(logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.events.append(f"step {batch}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.rates.append(float(self.model.optimizer.learning_rate.numpy()))
+        self.after_step.append(models.get_weights(self.model))
+
+
+def loop(model, train=EIGHT, validation=EIGHT, reporter=None, **settings):
+    return Loop(model, config(**settings), 2, train, validation, reporter or Silent())
+
+
+def equal(one, other, tolerance=0.0):
+    return one.keys() == other.keys() and all(
+        np.abs(one[name] - other[name]).max() <= tolerance for name in one
+    )
+
+
+# Learning
+
+
+def test_eight_texts_are_learned_by_the_order_of_their_words(model):
+    fitted = loop(model, epochs=40, learning_rate=0.05).run()
+    assert fitted.history[-1].accuracy == 1.0
+    assert fitted.history[-1].loss < 0.1
+    models.set_weights(model, fitted.weights)
+    assert (fit.predict(model, EIGHT).argmax(axis=1) == EIGHT.labels).all()
+
+
+def test_the_same_start_gives_the_same_end(model, shared):
+    ends = []
+    for _ in range(2):
+        for variable, value in zip(variables(model), shared[1], strict=True):
+            variable.assign(value)
+        ends.append(loop(model, batch_size=3, learning_rate=0.01).run().weights)
+    assert equal(ends[0], ends[1], 1e-6)
+
+
+def test_predictions_are_in_order_and_complete_whatever_the_batches(model, monkeypatch):
+    models.set_weights(model, random_weights(config(), 2, VOCAB))
+    monkeypatch.setattr(fit, "_VALIDATION_BATCH", 3)
+    found = fit.predict(model, EIGHT)
+    assert found.shape == (8, 2)
+    for i in range(8):
+        alone = np.asarray(model(pad(EIGHT.inputs, np.array([i])), training=False))
+        assert found[i, 1] == pytest.approx(float(alone[0, 0]), abs=1e-6)
+    assert found.sum(axis=1) == pytest.approx(np.ones(8))
+
+
+# The schedule
+
+
+def rates(num_steps=20, **settings):
+    chosen = TrainSettings(**{"learning_rate": 0.8, **settings})
+    return [fit.learning_rate(chosen, step, num_steps) for step in range(num_steps)]
+
+
+def test_without_warmup_and_decay_the_rate_stays():
+    assert rates(warmup=0.0, decay="none") == [0.8] * 20
+
+
+def test_the_warmup_climbs_in_equal_steps_to_the_peak():
+    found = rates(warmup=0.2, decay="none")
+    assert found[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert found[4:] == [0.8] * 16
+
+
+def test_linear_decay_falls_in_equal_steps_towards_zero():
+    found = rates(warmup=0.2, decay="linear")
+    assert found[4:] == pytest.approx([0.8 * (1 - step / 16) for step in range(16)])
+
+
+def test_cosine_decay_is_at_half_the_peak_half_way():
+    found = rates(warmup=0.2, decay="cosine")
+    assert found[4] == pytest.approx(0.8)
+    assert found[12] == pytest.approx(0.4)
+    assert found[-1] == pytest.approx(0.8 * 0.5 * (1 + math.cos(math.pi * 15 / 16)))
+
+
+@pytest.mark.parametrize("decay", ["linear", "cosine"])
+def test_decay_ends_at_its_share_of_the_peak(decay):
+    found = rates(1000, warmup=0.0, decay=decay, decay_to=0.25)
+    assert found[0] == pytest.approx(0.8)
+    assert found[500] == pytest.approx((0.8 + 0.2) / 2)
+    assert found[-1] == pytest.approx(0.2, abs=0.001)
+
+
+@relaxed
+@given(st.floats(0, 0.99), st.sampled_from(["none", "linear", "cosine"]), st.integers(1, 60))
+def test_every_rate_is_above_zero_and_at_most_the_peak(warmup, decay, num_steps):
+    found = rates(num_steps, warmup=warmup, decay=decay)
+    assert all(0 < rate <= 0.8 * (1 + 1e-12) for rate in found)
+    assert max(found) == pytest.approx(0.8)
+
+
+def test_each_step_is_taken_at_the_rate_of_the_schedule(model):
+    watch = Watch()
+    settings = {"warmup": 0.4, "decay": "cosine", "learning_rate": 0.01, "batch_size": 3}
+    fitted = loop(model, **settings).run([watch])
+    expected = rates(6, warmup=0.4, decay="cosine", learning_rate=0.01)
+    assert watch.rates == pytest.approx(expected)
+    assert [e.learning_rate for e in fitted.history] == pytest.approx([expected[2], expected[5]])
+
+
+# Weights of classes
+
+
+@relaxed
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=50))
+def test_class_weights_have_mean_one_over_the_examples_of_all_classes(labels):
+    labels = np.array([0, 1, 2, 3, *labels], np.int32)
+    weights = fit.class_weights(labels, 4)
+    assert weights[labels].mean() == pytest.approx(1, rel=1e-5)
+    totals = [weights[labels][labels == c].sum() for c in range(4)]
+    assert totals == pytest.approx([len(labels) / 4] * 4, rel=1e-5)
+
+
+def test_a_class_without_examples_has_a_finite_weight():
+    assert np.isfinite(fit.class_weights(np.array([0, 0, 2], np.int32), 3)).all()
+
+
+def test_balanced_weights_raise_the_rare_class(model, shared):
+    labels = np.array([1, 0, 0, 0, 0, 0, 0, 0], np.int32)
+    same_text = Examples(corpus(*[[2, 3]] * 8), labels)
+    said = {}
+    for choice in ("none", "balanced"):
+        for variable, value in zip(variables(model), shared[1], strict=True):
+            variable.assign(value)
+        settings = {"epochs": 60, "learning_rate": 0.05, "class_weights": choice}
+        loop(model, same_text, same_text, **settings).run()
+        said[choice] = fit.predict(model, same_text)[0, 1]
+    assert said["none"] == pytest.approx(1 / 8, abs=0.03)
+    assert said["balanced"] == pytest.approx(1 / 2, abs=0.03)
+
+
+# What is reported
+
+
+def test_loss_and_accuracy_of_an_epoch_are_means_over_its_examples(model):
+    models.set_weights(model, random_weights(config(), 2, VOCAB))
+    # At this rate nothing moves, and every batch is scored by the same weights.
+    fitted = loop(model, batch_size=3, epochs=1, learning_rate=1e-12).run()
+    found = fit.predict(model, EIGHT)
+    chosen = found[np.arange(8), EIGHT.labels]
+    (line,) = fitted.history
+    assert line.loss == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
+    assert line.accuracy == pytest.approx(np.mean(found.argmax(axis=1) == EIGHT.labels))
+    assert (line.val_loss, line.val_accuracy) == pytest.approx((line.loss, line.accuracy), abs=1e-5)
+    assert (line.epoch, line.steps, line.best) == (1, 3, True)
+    assert line.seconds > 0
+
+
+def test_the_reporter_is_told_of_every_epoch_and_of_its_last_step(model, monkeypatch):
+    monkeypatch.setattr(fit, "_REPORT_SECONDS", 1e9)
+    told = Told()
+    fitted = loop(model, reporter=told, batch_size=3).run()
+    assert tuple(told.epochs) == fitted.history
+    assert [(s.epoch, s.step, s.steps, s.epochs) for s in told.steps] == [
+        (1, 3, 3, 2),
+        (2, 3, 3, 2),
+    ]
+    assert [s.loss for s in told.steps] == [e.loss for e in fitted.history]
+    assert told.steps[-1].seconds_left == pytest.approx(0)
+    assert all(step.rate > 0 for step in told.steps)
+
+
+def test_often_enough_every_step_is_told(model, monkeypatch):
+    monkeypatch.setattr(fit, "_REPORT_SECONDS", 0)
+    told = Told()
+    loop(model, reporter=told, batch_size=3).run()
+    assert [s.step for s in told.steps] == [1, 2, 3, 1, 2, 3]
+    left = [s.seconds_left for s in told.steps]
+    assert left[-1] == 0
+    assert min(left) >= 0
+
+
+# Callbacks
+
+
+def test_callbacks_are_called_as_fit_would_call_them(model):
+    watch = Watch()
+    loop(model, batch_size=4).run([watch])
+    assert watch.events == [
+        "begin", "epoch 0", "step 0", "step 1", "done 0", "epoch 1", "step 0", "step 1", "done 1",
+        "end",
+    ]  # fmt: skip
+    assert set(watch.logs[0]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+
+
+def test_a_callback_can_stop_training_and_the_next_run_starts_anew(model):
+    class Stop(Watch):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            self.model.stop_training = True
+
+    stop = Stop()
+    fitted = loop(model, epochs=5).run([stop])
+    assert len(fitted.history) == 1
+    assert "callback" in fitted.stopped
+    assert stop.events[-1] == "end"
+    assert len(loop(model, epochs=2).run().history) == 2
+
+
+# Stopping and the best weights
+
+
+def scripted(monkeypatch, losses):
+    """Have validation find these losses, one an epoch."""
+    found = iter(losses)
+    monkeypatch.setattr(fit, "cheap", lambda *_: (next(found), 0.5))
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "epochs", "best"),
+    [
+        ([1.0, 0.5, 0.6, 0.7, 0.4], 2, 4, 2),
+        ([1.0, 0.5, 0.6, 0.4, 0.7], 2, 5, 4),
+        ([1.0, 1.1, 0.4, 0.4, 0.4], 1, 2, 1),
+        ([0.5, 0.5, 0.5, 0.5, 0.1], 3, 4, 1),
+        ([1.0, 1.1, 1.2, 1.3, 0.4], 0, 5, 5),
+    ],
+)
+def test_training_stops_after_patience_and_keeps_the_best_epochs_weights(
+    losses, patience, epochs, best, model, monkeypatch
+):
+    scripted(monkeypatch, losses)
+    watch = Watch()
+    fitted = loop(model, epochs=5, patience=patience, learning_rate=0.01).run([watch])
+    assert len(fitted.history) == epochs
+    assert fitted.best_epoch == best
+    assert equal(fitted.weights, watch.after_epoch[best - 1])
+    assert not equal(fitted.weights, watch.after_epoch[best - 2])
+    best_so_far = [min(losses[: i + 1]) == x and x not in losses[:i] for i, x in enumerate(losses)]
+    assert [line.best for line in fitted.history] == best_so_far[:epochs]
+    told = "did not improve" if epochs < 5 else "all 5 epochs"
+    assert told in fitted.stopped
+
+
+def test_averaged_weights_are_validated_and_kept_and_training_goes_on_from_the_raw_ones():
+    settings = {"averaging": 0.5, "batch_size": 3, "epochs": 2, "learning_rate": 0.05}
+    model = compiled(config(**settings))
+    watch = Watch()
+    fitted = loop(model, **settings).run([watch])
+    raw = watch.after_step
+    averages = {name: raw[0][name] for name in raw[0]}
+    found = []
+    for step, weights in enumerate(raw):
+        if step:
+            averages = {name: 0.5 * averages[name] + 0.5 * weights[name] for name in weights}
+        if step % 3 == 2:
+            found.append(averages)
+    assert equal(fitted.weights, found[fitted.best_epoch - 1], 1e-6)
+    assert equal(watch.after_epoch[0], raw[2])
+    models.set_weights(model, fitted.weights)
+    expected = fit.cheap(EIGHT.labels, fit.predict(model, EIGHT))
+    best = fitted.history[fitted.best_epoch - 1]
+    assert (best.val_loss, best.val_accuracy) == pytest.approx(expected, abs=1e-6)
+
+
+# What goes wrong
+
+
+def test_a_loss_that_is_no_number_is_reported_with_step_examples_and_rate(model):
+    class Poison(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1:
+                models.set_weights(self.model, {k: v * np.nan for k, v in weights.items()})
+
+    weights = models.get_weights(model)
+    with pytest.raises(LstmError) as caught:
+        loop(model, batch_size=3, learning_rate=0.125).run([Poison()])
+    message = caught.value.message
+    assert "epoch 1, step 3" in message
+    assert "0.125" in message
+    last = list(fit.training_batches(EIGHT, config(batch_size=3), 0))[2][0]
+    assert all(str(i) in message.rsplit("examples", 1)[1] for i in last)
+    assert "learning_rate" in caught.value.hint
+
+
+def test_weights_that_diverge_while_the_loss_does_not_are_reported(model, monkeypatch):
+    train_on_batch = model.train_on_batch
+
+    def diverging(*args, **kwargs):
+        told = train_on_batch(*args, **kwargs)
+        weights = models.get_weights(model)
+        models.set_weights(model, weights | {"head/bias": np.array([np.inf], np.float32)})
+        return told
+
+    monkeypatch.setattr(model, "train_on_batch", diverging)
+    with pytest.raises(
+        LstmError, match="gradient is no finite number at epoch 1, step 1"
+    ) as caught:
+        loop(model).run()
+    assert "learning_rate" in caught.value.hint
+
+
+# Batches
+
+
+def test_images_are_shifted_in_training_and_otherwise_left_alone():
+    images = np.zeros((20, 8, 8), np.uint8)
+    images[:, 4, 4] = np.arange(1, 21)
+    examples = Examples(images, np.zeros(20, np.int32))
+    assert examples.lengths.tolist() == [8] * 20
+    still = image_config(train__batch_size=6)
+    moving = image_config(train__batch_size=6, image__shift=2)
+    for settings, moved in ((still, False), (moving, True)):
+        seen, places = [], set()
+        for indices, inputs in fit.training_batches(examples, settings, 0):
+            assert inputs.reshape(len(indices), -1).max(axis=1).tolist() == (indices + 1).tolist()
+            places |= {tuple(np.argwhere(image)[0]) for image in inputs}
+            seen += indices.tolist()
+        assert sorted(seen) == list(range(20))
+        assert (len(places) > 1) == moved
+    assert images[:, 4, 4].tolist() == list(range(1, 21))
+
+
+def test_an_epochs_batches_are_a_function_of_seed_and_epoch():
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    examples = Examples(images, np.zeros(20, np.int32))
+
+    def drawn(epoch, **settings):
+        chosen = image_config(train__batch_size=6, image__shift=2, **settings)
+        return [inputs for _, inputs in fit.training_batches(examples, chosen, epoch)]
+
+    def same(one, other):
+        return all(map(np.array_equal, one, other))
+
+    assert same(drawn(3), drawn(3))
+    assert not same(drawn(3), drawn(4))
+    assert not same(drawn(3), drawn(3, seed=1))
+
+
+def test_the_draws_that_shuffle_an_epoch_do_not_shift_its_first_batch_too():
+    images = np.zeros((64, 8, 8), np.uint8)
+    images[:, 4, 4] = 1
+    settings = image_config(train__batch_size=64, image__shift=3)
+    ((indices, inputs),) = fit.training_batches(Examples(images, np.zeros(64)), settings, 5)
+    shuffling = np.random.default_rng([settings.seed, 5])
+    assert not np.array_equal(inputs, shifted(images[indices], 3, shuffling))
+
+
+def test_an_epoch_can_begin_at_any_of_its_steps():
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    examples = Examples(images, np.zeros(20, np.int32))
+    settings = image_config(train__batch_size=6, image__shift=2)
+    whole = list(fit.training_batches(examples, settings, 2))
+    for first in range(5):
+        rest = list(fit.training_batches(examples, settings, 2, first))
+        assert len(rest) == 4 - first
+        for one, other in zip(whole[first:], rest, strict=True):
+            assert all(map(np.array_equal, one, other))
+
+
+def test_texts_are_padded_batch_by_batch():
+    for indices, inputs in fit.training_batches(EIGHT, config(batch_size=2), 0):
+        assert np.array_equal(inputs, pad(EIGHT.inputs, indices))
+        assert inputs.shape[1] == EIGHT.lengths[indices].max()
+
+
+def test_the_parameters_of_a_model_are_counted():
+    model = models.build(config(), 2, VOCAB, None)
+    assert fit.num_parameters(model) == model.count_params()
