@@ -19,6 +19,14 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+# What people call weights and models and what must never be opened begins with a mark of its own.
+_MARKS = {
+    b"PK\x03\x04": "a zip archive (.npz, .pt or .keras), which is never unpacked",
+    b"\x1f\x8b": "a gzip archive, which is never unpacked",
+    b"\x80": "a Python pickle, which could run any code and is never read",
+    b"\x93NUMPY": "a NumPy array file, which may hold a pickle and is never read",
+    b"\x89HDF": "an HDF5 file, which is never read",
+}
 
 
 def check_name(name: str) -> tuple[str, ...]:
@@ -88,6 +96,14 @@ def names(folder: Path) -> list[str]:
                 else:
                     _refuse(name, entry)
     return sorted(found)
+
+
+def disguise(content: bytes) -> str | None:
+    """Say what a file is that could not be read as what it should be.
+
+    Only for that: a file that is right may begin with the same bytes.
+    """
+    return next((told for mark, told in _MARKS.items() if content.startswith(mark)), None)
 
 
 def _open(folder: int, name: str, wanted: int, flags: int) -> int:

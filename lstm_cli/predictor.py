@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli import run as runs
+from lstm_cli import trust
 from lstm_cli.batches import in_order, pad
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.run import RunDir
 from lstm_cli.text import Encoding, Tokenizer
+from lstm_cli.trust import Golden
 
 # Sorted by length within a window: enough texts for batches without padding, and no more
 # memory than a window takes, however long the file.
@@ -86,14 +88,13 @@ class Predictor:
         """Verify and open a run, and check that it still says what it said when it was saved.
 
         Raises:
-            LstmError: A file is missing or changed, or the network answers its golden inputs
-                with other probabilities than at the end of training (exit code 5).
+            LstmError: A file is missing, changed or none that `train` writes, or the network
+                answers its golden inputs with other probabilities than at the end of training
+                (exit code 5).
         """
-        needed = [runs.CONFIG, runs.LABELS, runs.MODEL, runs.GOLDEN]
-        is_text = run.file(runs.TOKENIZER).exists()
-        run.verify([*needed, runs.TOKENIZER] if is_text else needed)
-        predictor = cls.from_files(run)
-        predictor._replay_golden()
+        parts = trust.read(run)
+        predictor = cls(run, open_session(parts.model), parts.tokenizer, parts.labels)
+        predictor.replay(parts.golden)
         return predictor
 
     @classmethod
@@ -189,6 +190,25 @@ class Predictor:
 
         return self._map(in_order(lengths, _BATCH_TEXTS, _BATCH_TOKENS), feed, len(ids))
 
+    def replay(self, golden: Golden) -> None:
+        """Hold the network to what it answered when it was saved.
+
+        Raises:
+            LstmError: It answers otherwise now (exit code 5).
+        """
+        try:
+            if isinstance(golden.inputs, np.ndarray):
+                found = self.probabilities(golden.inputs)
+            else:
+                found = self.text_probabilities(golden.inputs)
+            worst = float(np.abs(found - golden.probabilities).max())
+        except _misfits() as error:
+            raise self.run.damaged(f"golden.json does not fit the model ({error})") from None
+        if not worst <= GOLDEN_TOLERANCE:
+            raise self.run.damaged(
+                f"the model answers its golden inputs differently, by up to {worst:.2g}"
+            )
+
     def _map(self, batches: list[NDArray[np.int64]], feed: Any, num: int) -> NDArray[np.float32]:
         """Run batches on all cores, one thread a batch: faster than threads within a batch."""
         result = np.zeros((num, len(self.labels)), np.float32)
@@ -229,23 +249,6 @@ class Predictor:
         if not 0 <= threshold <= 1:
             raise LstmError(
                 f"--threshold expects a number from 0 to 1, found {threshold}.", "", ExitCode.USAGE
-            )
-
-    def _replay_golden(self) -> None:
-        """Hold the network to what it answered when it was saved."""
-        golden = self.run.read_json(runs.GOLDEN)
-        try:
-            inputs, expected = golden["inputs"], np.array(golden["probabilities"], np.float32)
-            if self.tokenizer is None:
-                found = self.probabilities(np.array(inputs, np.uint8))
-            else:
-                found = self.text_probabilities(inputs)
-            worst = float(np.abs(found - expected).max())
-        except _misfits() as error:
-            raise self.run.damaged(f"golden.json does not fit the model ({error})") from None
-        if not worst <= GOLDEN_TOLERANCE:
-            raise self.run.damaged(
-                f"the model answers its golden inputs differently, by up to {worst:.2g}"
             )
 
 

@@ -133,6 +133,23 @@ class RunDir:
             self._check_sha256(name, hashlib.sha256(content).hexdigest())
         return content
 
+    def read_head(self, name: str, num_bytes: int, largest: int) -> tuple[bytes, int]:
+        """Read the beginning of a file, unchecked but for its size.
+
+        Args:
+            name: Inside the run directory.
+            num_bytes: How much of it.
+            largest: Bytes the file may have.
+
+        Returns:
+            The beginning, and the size of the whole.
+
+        Raises:
+            LstmError: As `read_bytes`.
+        """
+        with self._opened(name, largest) as file:
+            return file.read(num_bytes), os.fstat(file.fileno()).st_size
+
     def config(self) -> Config:
         """Read the run's settings.
 
