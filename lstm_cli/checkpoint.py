@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.atomic import write_atomic
 from lstm_cli.errors import LstmError
 from lstm_cli.reporting import Reporter
-from lstm_cli.run import sha256, write_atomic
 
 _KEPT = 2
 _TENSORS = ".safetensors"
@@ -54,10 +54,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     """
     import safetensors.numpy
 
-    number = max((n for n, _ in _records(folder)), default=0) + 1
-    name = f"{number:06d}"
+    number = max(_numbers(folder), default=0) + 1
     content = safetensors.numpy.save(dict(checkpoint.tensors))
-    write_atomic(folder / f"{name}{_TENSORS}", content)
+    write_atomic(_file(folder, number, _TENSORS), content)
     record = {
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -65,14 +64,17 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     }
     body = json.dumps(record, indent=1)
     signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
-    path = folder / f"{name}{_RECORD}"
+    path = _file(folder, number, _RECORD)
     write_atomic(path, json.dumps(signed).encode())
-    _remove_old(folder)
+    keep(folder, _KEPT)
     return path
 
 
 def newest(folder: Path, reporter: Reporter) -> Checkpoint | None:
     """Read the newest good checkpoint; damaged ones are reported and stepped over.
+
+    Once a good one is found, the damaged ones after it are removed: they must not count among
+    those kept. Only whoever holds the run's lock may call this.
 
     Args:
         folder: `checkpoints/` of the run.
@@ -80,16 +82,44 @@ def newest(folder: Path, reporter: Reporter) -> Checkpoint | None:
 
     Returns:
         None where there is no good one.
+
+    Raises:
+        LstmError: The folder cannot be read.
     """
-    for number, path in sorted(_records(folder), reverse=True):
+    from safetensors import SafetensorError
+
+    ways = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+    damaged = []
+    for number in sorted(_numbers(folder), reverse=True):
         try:
-            return _read(path)
-        except (OSError, ValueError, KeyError, TypeError, LstmError) as error:
+            found = _read(folder, number)
+        except (*ways, SafetensorError) as error:
             reporter.warn(f"Checkpoint {number} of {folder.parent} is damaged ({error}); skipped.")
+            damaged.append(number)
+            continue
+        _remove(folder, damaged)
+        return found
     return None
 
 
-def _read(path: Path) -> Checkpoint:
+def keep(folder: Path, num: int) -> None:
+    """Remove all checkpoints but the newest.
+
+    Args:
+        folder: `checkpoints/` of the run.
+        num: How many to keep.
+
+    Raises:
+        LstmError: One cannot be removed.
+    """
+    numbers = sorted(_numbers(folder))
+    _remove(folder, numbers[:-num])
+    # Tensors whose record was never written.
+    strays = set(_numbers(folder, _TENSORS)) - set(numbers)
+    _remove(folder, sorted(strays))
+
+
+def _read(folder: Path, number: int) -> Checkpoint:
     """Read a checkpoint, nothing parsed before its hash is checked.
 
     Raises:
@@ -97,31 +127,55 @@ def _read(path: Path) -> Checkpoint:
     """
     import safetensors.numpy
 
-    signed = json.loads(path.read_text(encoding="utf-8"))
+    signed = json.loads(_file(folder, number, _RECORD).read_bytes())
     if hashlib.sha256(signed["body"].encode()).hexdigest() != signed["sha256"]:
         raise ValueError("its record has changed")
     record = json.loads(signed["body"])
-    tensors = path.with_suffix(_TENSORS)
+    tensors = _file(folder, number, _TENSORS)
     if tensors.stat().st_size != record["bytes"]:
         raise ValueError(f"{tensors.name} has another size than recorded")
-    if sha256(tensors) != record["sha256"]:
+    content = tensors.read_bytes()
+    if hashlib.sha256(content).hexdigest() != record["sha256"]:
         raise ValueError(f"the content of {tensors.name} has changed")
-    return Checkpoint(safetensors.numpy.load_file(tensors), record["progress"])
+    return Checkpoint(safetensors.numpy.load(content), record["progress"])
 
 
-def _records(folder: Path) -> list[tuple[int, Path]]:
-    return [(int(p.stem), p) for p in folder.glob(f"*{_RECORD}") if p.stem.isdigit()]
+def _numbers(folder: Path, suffix: str = _RECORD) -> list[int]:
+    """List the checkpoints of a folder that may not be there yet.
+
+    Raises:
+        LstmError: It cannot be read.
+    """
+    try:
+        paths = list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise LstmError(f"Cannot read {folder}: {error.strerror or error}.") from error
+    return [int(path.stem) for path in paths if path.suffix == suffix and _is_number(path.stem)]
 
 
-def _remove_old(folder: Path) -> None:
-    """Keep the last two; the record goes first, so that none is left without its tensors."""
-    for _, path in sorted(_records(folder))[:-_KEPT]:
-        path.unlink(missing_ok=True)
-        path.with_suffix(_TENSORS).unlink(missing_ok=True)
-    kept = {path.stem for _, path in _records(folder)}
-    for stray in folder.glob(f"*{_TENSORS}"):
-        if stray.stem not in kept:
-            stray.unlink(missing_ok=True)
+def _is_number(stem: str) -> bool:
+    return stem.isascii() and stem.isdigit() and f"{int(stem):06d}" == stem
+
+
+def _file(folder: Path, number: int, suffix: str) -> Path:
+    return folder / f"{number:06d}{suffix}"
+
+
+def _remove(folder: Path, numbers: Sequence[int]) -> None:
+    """Remove checkpoints; the record goes first, so that none is left without its tensors.
+
+    Raises:
+        LstmError: One cannot be removed.
+    """
+    for number in numbers:
+        for suffix in (_RECORD, _TENSORS):
+            path = _file(folder, number, suffix)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise LstmError(f"Cannot remove {path}: {error.strerror or error}.") from error
 
 
 def model_state(model: Any) -> dict[str, Array]:
