@@ -71,9 +71,31 @@ def first_record(config: Config) -> dict[str, Any]:
         "seed": config.seed,
         "process": os.getpid(),
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "versions": _versions(),
+        "versions": versions(),
         "commit": _commit(),
     }
+
+
+def resumed_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `run.json` as it stands when another process goes on with the run."""
+    past = ("finished", "error", "gone_wrong")
+    return {
+        **{key: value for key, value in record.items() if key not in past},
+        "status": "running",
+        "process": os.getpid(),
+        "sessions": record.get("sessions", 1) + 1,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that training depends on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def describe(prepared: Prepared) -> dict[str, Any]:
@@ -187,8 +209,18 @@ def write_results(
     fitted: Fitted,
     results: Mapping[str, Scored],
     record: dict[str, Any],
+    began: float,
 ) -> None:
-    """Write metrics, plots, model card and, last, the record and the manifest."""
+    """Write metrics, plots, model card and, last, the record and the manifest.
+
+    Args:
+        run: Where.
+        prepared: What was trained on.
+        fitted: What training found.
+        results: Scores by split.
+        record: `run.json` so far.
+        began: When the work began, on the clock of `time.perf_counter`.
+    """
     reports = {name: scored.report.to_dict() for name, scored in results.items()}
     run.write_json(runs.METRICS, {"best_epoch": fitted.best_epoch, **reports})
     drawn = _draw(run, prepared, fitted, results["test"])
@@ -198,10 +230,7 @@ def write_results(
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "stopped": fitted.stopped,
-        "seconds": {
-            **prepared.seconds,
-            "total": round(time.time() - _parse(record["started"]), 3),
-        },
+        "seconds": {**prepared.seconds, "total": round(time.perf_counter() - began, 3)},
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     run.write_text(runs.CARD, model_card(_card(run, prepared, record, reports, drawn)))
@@ -251,20 +280,6 @@ def _card(
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _parse(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _commit() -> str | None:

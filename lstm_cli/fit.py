@@ -140,7 +140,7 @@ class NumbersGoneWrongError(LstmError):
     """The loss or a weight became infinite or NaN.
 
     Attributes:
-        found: Where, for `run.json`: epoch, step, learning rate, and the ids of the batch's examples.
+        found: Epoch, step, learning rate and the batch's example ids, for `run.json`.
     """
 
     def __init__(self, message: str, hint: str, found: dict[str, Any]) -> None:
@@ -420,7 +420,7 @@ class Loop:
         val_loss, val_accuracy = cheap(self.validation.labels, probabilities)
         if not math.isfinite(val_loss):
             raise NumbersGoneWrongError(
-                f"The validation loss is no finite number after epoch {self._epoch + 1}: {val_loss}.",
+                f"The validation loss of epoch {self._epoch + 1} is no finite number: {val_loss}.",
                 "Lower train.learning_rate, or set train.clip_norm.",
                 {"epoch": self._epoch + 1, "loss": str(val_loss)},
             )

@@ -76,6 +76,7 @@ def prepare(
     used: device.Used,
     data_dir: Path | None,
     reporter: Reporter,
+    fresh: bool = True,
 ) -> Prepared:
     """Fit the tokenizer, encode, and build the model.
 
@@ -85,6 +86,8 @@ def prepare(
         used: The device.
         data_dir: Where TFDS data sets lie, for unlabeled texts.
         reporter: Told what there is.
+        fresh: Whether the model begins with its initial weights; else a checkpoint will replace
+            them, and no word vectors are learned.
 
     Raises:
         LstmError: The data does not fit the settings.
@@ -99,7 +102,7 @@ def prepare(
         train, validation = (encode(dataset, split, tokenizer) for split in ("train", "validation"))
     with timed(seconds, "build"):
         model = _build(config, dataset, tokenizer, train)
-    if config.embedding is not None and config.embedding.vectors != "random":
+    if fresh and config.embedding is not None and config.embedding.vectors != "random":
         with timed(seconds, "vectors"):
             _learn_vectors(config, model, tokenizer, train, data_dir, reporter)
     return Prepared(config, dataset, tokenizer, train, validation, model, used, seconds)

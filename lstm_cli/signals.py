@@ -45,12 +45,18 @@ class Signals:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Only note the first signal: the block looks at `wanted` where it can stop."""
+        """Only note the first signal: the block looks at `wanted` where it can stop.
+
+        Raises:
+            Interrupted: At the end of a block that did not.
+        """
         self._deferred = True
         try:
             yield
         finally:
             self._deferred = False
+        if self.wanted is not None:
+            raise Interrupted(self.wanted)
 
     def handle(self, signum: int, _frame: FrameType | None) -> None:
         """Note or raise; from now on the system ends the process at once.

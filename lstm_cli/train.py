@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-from msgspec.structs import replace
 
 from lstm_cli import artefacts, checkpoint, device, models
 from lstm_cli import run as runs
 from lstm_cli.checkpoint import Checkpoint
 from lstm_cli.config import Config
-from lstm_cli.datasets import Dataset
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import LstmError
 from lstm_cli.fit import Fitted, Loop, NumbersGoneWrongError, predict
 from lstm_cli.predictor import Predictor
 from lstm_cli.prepare import Prepared, encode, load_data, prepare, start, timed
 from lstm_cli.reporting import Reporter, Silent
+from lstm_cli.resumption import check_data, command, resumed_config, warn_of_changes
 from lstm_cli.run import RunDir
 from lstm_cli.signals import Interrupted, Signals, caught
 
@@ -56,16 +56,18 @@ def train(
         LstmError: The data is not there, a setting does not fit it, or the disk is full.
     """
     reporter = reporter or Silent()
+    began = time.perf_counter()
     with caught() as signals:
         used = start(config, use, reporter)
         dataset = load_data(config, ("train", "validation"), data_dir)
         run = runs.create(runs.runs_root(runs_dir), dataset.name, name)
         record = artefacts.first_record(config)
-        with runs.locked(run), _recording_failure(run, record):
+        with runs.locked(run), _recording_failure(run, record, new=True):
+            run.sweep()
             prepared = prepare(config, dataset, used, data_dir, reporter)
             record |= artefacts.describe(prepared)
             artefacts.write_inputs(run, prepared, record)
-            task = _Task(run, prepared, record, data_dir, reporter, signals)
+            task = _Task(run, prepared, record, data_dir, reporter, signals, began)
             task.work(callbacks, tensorboard)
     return run
 
@@ -95,51 +97,27 @@ def resume(
         LstmError: Nothing is left to train, the data has changed, or another process is at it.
     """
     reporter = reporter or Silent()
+    began = time.perf_counter()
     with caught() as signals, runs.locked(run):
-        record = dict(runs.read_run(run))
-        config = resumed_config(run, epochs)
+        run.sweep()
+        before = runs.read_run(run)
+        found = checkpoint.newest(run.file(runs.CHECKPOINTS), reporter)
+        config = resumed_config(run, found, epochs)
         used = start(config, use, reporter)
         dataset = load_data(config, ("train", "validation"), data_dir)
-        _check_same_data(run, record, dataset)
+        check_data(run, before, dataset)
+        warn_of_changes(before, used, reporter)
+        record = artefacts.resumed_record(before)
         with _recording_failure(run, record):
-            prepared = prepare(config, dataset, used, data_dir, reporter)
-            task = _Task(run, prepared, record, data_dir, reporter, signals)
-            task.restore()
+            # A finished run stays finished until there is something better.
+            if run.status != "finished":
+                run.write_json(runs.RUN, record)
+            prepared = prepare(config, dataset, used, data_dir, reporter, fresh=found is None)
+            artefacts.check_tokenizer(run, prepared)
+            task = _Task(run, prepared, record, data_dir, reporter, signals, began)
+            task.take_up(found)
             task.work(callbacks, tensorboard)
     return run
-
-
-def resumed_config(run: RunDir, epochs: int | None) -> Config:
-    """Return a run's settings with a new last epoch.
-
-    Raises:
-        LstmError: The run is finished and no more epochs are asked for, or fewer than it has.
-    """
-    config = run.config()
-    before = config.train.epochs
-    if epochs is not None and epochs < before:
-        raise LstmError(
-            f"Run {run.name} was started with train.epochs={before}, found --epochs {epochs}.",
-            "A run can be resumed with more epochs, not with fewer.",
-            ExitCode.USAGE,
-        )
-    if run.status == "finished" and epochs in (None, before):
-        raise LstmError(
-            f"Run {run.name} is finished: there is nothing to resume.",
-            f"Train on with --epochs {before + 2}, or start a new run without --resume.",
-        )
-    return replace(config, train=replace(config.train, epochs=epochs or before))
-
-
-def _check_same_data(run: RunDir, record: dict[str, Any], dataset: Dataset) -> None:
-    """Refuse to go on with other data than the run began with."""
-    before = record.get("dataset", {}).get("fingerprint")
-    if before is not None and before != dataset.fingerprint:
-        raise LstmError(
-            f"{dataset.source} has changed since run {run.name} began: its fingerprint was "
-            f"{before[:12]} and is {dataset.fingerprint[:12]}.",
-            "Bring the old data back, or start a new run without --resume.",
-        )
 
 
 @dataclass
@@ -152,8 +130,10 @@ class _Task:
     data_dir: Path | None
     reporter: Reporter
     signals: Signals
+    began: float
 
     def __post_init__(self) -> None:
+        self.finished_before = self.run.status == "finished"
         self.loop = Loop(
             self.prepared.model,
             self.prepared.config,
@@ -165,29 +145,42 @@ class _Task:
             self.signals,
         )
 
-    def restore(self) -> None:
-        """Take up the newest good checkpoint, or begin again where there is none."""
-        artefacts.check_tokenizer(self.run, self.prepared)
-        found = checkpoint.newest(self.run.file(runs.CHECKPOINTS), self.reporter)
+    def take_up(self, found: Checkpoint | None) -> None:
+        """Go back to where a checkpoint was taken, or begin again where there is none.
+
+        Raises:
+            LstmError: Training had stopped by itself, and more epochs would not change that.
+        """
         if found is None:
-            self.reporter.note(f"Run {self.run.name} has no checkpoint yet: it begins again.")
+            self.reporter.note(f"Run {self.run.name} has no checkpoint: it begins again.")
             return
         self.loop.restore(found)
+        grown = self.prepared.config.train.epochs > found.progress["settings"]["train"]["epochs"]
+        stopped = self.loop.why_stop()
+        if grown and stopped and self.finished_before:
+            raise LstmError(
+                f"Run {self.run.name} needs no more epochs: {stopped}.",
+                "To train on all the same, start a new run with --set train.patience=0.",
+            )
         self.reporter.note(f"Going on with run {self.run.name} at {self.loop.position}.")
+        if grown:
+            # From here on every resume knows how many epochs are wanted.
+            self.loop.save()
 
     def work(self, callbacks: Sequence[Any], tensorboard: bool) -> None:
         """Train, export, check, score and write."""
         if tensorboard:
             logs = str(self.run.file("tensorboard"))
             callbacks = [*callbacks, keras.callbacks.TensorBoard(logs)]
-        with timed(self.prepared.seconds, "train"), self.signals.deferred():
+        with self.signals.deferred():
             fitted = self._fit(callbacks)
+        self.prepared.seconds["train"] = round(self.loop.seconds, 3)
         self.reporter.note(
             f"Training ended: {fitted.stopped}; epoch {fitted.best_epoch} has the lowest "
             "validation loss and is kept."
         )
         # From here the old results of a run that was trained on no longer hold.
-        self.run.file(runs.MANIFEST).unlink(missing_ok=True)
+        self.run.remove(runs.MANIFEST)
         artefacts.write_inputs(self.run, self.prepared, self.record)
         artefacts.write_model(self.run, self.prepared, fitted)
         self._finish(fitted)
@@ -197,7 +190,9 @@ class _Task:
         try:
             return self.loop.run(callbacks)
         except NumbersGoneWrongError as error:
-            if self.loop.best_epoch:
+            if self.finished_before:
+                error.hint += " The finished run is left as it was."
+            elif self.loop.best_epoch:
                 fitted = self.loop.fitted(error.message)
                 artefacts.write_model(self.run, self.prepared, fitted)
                 error.hint += (
@@ -208,7 +203,8 @@ class _Task:
 
     def _save(self, state: Checkpoint) -> None:
         checkpoint.save(self.run.file(runs.CHECKPOINTS), state)
-        artefacts.write_history(self.run, self.loop.history)
+        if not self.finished_before:
+            artefacts.write_history(self.run, self.loop.history)
 
     def _finish(self, fitted: Fitted) -> None:
         """Check the exported graph against Keras, score it, and write what people read."""
@@ -227,25 +223,33 @@ class _Task:
                 "test": artefacts.score(predictor, test.inputs, test.labels),
             }
         self.record["dataset"]["sizes"]["test"] = len(test)
-        artefacts.write_results(self.run, prepared, fitted, results, self.record)
+        # What earlier processes trained was work too; what they lost was not.
+        began = self.began - self.loop.earlier_seconds
+        artefacts.write_results(self.run, prepared, fitted, results, self.record, began)
+        # The last state is what more epochs would start from.
+        checkpoint.keep(self.run.file(runs.CHECKPOINTS), 1)
         self.reporter.note(f"Run {self.run.name} is finished: {self.run.path}")
 
 
 @contextlib.contextmanager
-def _recording_failure(run: RunDir, record: dict[str, Any]) -> Iterator[None]:
-    """Mark a run that does not get to its end; one that never began leaves no trace."""
+def _recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) -> Iterator[None]:
+    """Mark a run that does not get to its end; a new one that never began leaves no trace."""
     try:
         yield
     except BaseException as error:
-        if not run.file(runs.CONFIG).exists():
-            shutil.rmtree(run.path, ignore_errors=True)
+        if not run.file(runs.RUN).exists():
+            if new:
+                shutil.rmtree(run.path, ignore_errors=True)
             raise
-        interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
         if run.status != "finished":
-            status = "interrupted" if interrupted else "failed"
+            interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
+            told: dict[str, Any] = {"error": str(error)}
+            told["status"] = "interrupted" if interrupted else "failed"
+            if isinstance(error, NumbersGoneWrongError):
+                told["gone_wrong"] = error.found
+            # On a full disk the error itself is what has to be told.
             with contextlib.suppress(LstmError):
-                run.write_json(runs.RUN, {**record, "status": status, "error": str(error)})
+                run.write_json(runs.RUN, {**record, **told})
         if isinstance(error, Interrupted):
-            data = record["dataset"]["name"]
-            error.message = f"{error.message} Resume: lstm train {data} --resume {run.path.name}"
+            error.message = f"{error.message} Resume: {command(run, record)}".strip()
         raise

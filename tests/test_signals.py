@@ -41,11 +41,14 @@ def test_a_signal_interrupts_what_does_not_look_for_it(signum, exit_code):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_deferred_signal_is_noted_for_the_next_boundary(signum):
-    with caught() as signals, signals.deferred():
+def test_a_deferred_signal_is_noted_and_raised_at_the_end_at_the_latest(signum):
+    ended = False
+    with pytest.raises(Interrupted), caught() as signals, signals.deferred():
         assert signals.wanted is None
         os.kill(os.getpid(), signum)
         assert signals.wanted == signum
+        ended = True
+    assert ended
 
 
 def test_what_handles_errors_does_not_swallow_an_interruption():
