@@ -230,7 +230,7 @@ class RunDir:
         """
         run = self if self.manifest is not None else self.checked()
         for name in names:
-            with run._opened(name, None if name in _MAX_BYTES else _ANY) as file:
+            with run._opened(name, _ANY if name in (MODEL, WEIGHTS) else None) as file:
                 run._check_sha256(name, hashlib.file_digest(file, "sha256").hexdigest())
 
     def checked(self) -> RunDir:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lstm_cli.cli.options import Json, RunsDir
+
+if TYPE_CHECKING:
+    from lstm_cli.run import RunDir
+    from lstm_cli.verify import Verdict
 
 app = typer.Typer(help="What was trained.", no_args_is_help=True)
 
@@ -77,6 +82,89 @@ def show(
         )
     console.print_line(f"\n{config.to_yaml(found.config()).rstrip()}")
     console.print_line(f"\nFolder: {found.path}")
+
+
+@app.command()
+def verify(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Folder, DATASET/NAME, NAME, or a data set. The newest finished run if not given.",
+        ),
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every finished run.")] = False,
+    runs_dir: RunsDir = None,
+    json: Json = False,
+) -> None:
+    """Check that a run is whole, unchanged and harmless; exit with 5 if not.
+
+    Checks the manifest, every file's size and SHA-256, the graph node by node, the weights in both
+    files bit for bit, and that the network still answers as at the end of training.
+    """
+    from lstm_cli import console
+    from lstm_cli.run import runs_root
+    from lstm_cli.verify import verify as verify_run
+
+    found = _chosen(runs_root(runs_dir), run, all_)
+    verdicts = []
+    for one in found:
+        if run is None and not all_:
+            console.print_note(f"Run: {one.name}")
+        verdicts.append(verify_run(one))
+        if not json:
+            _print_verdict(verdicts[-1])
+    if json:
+        told = [verdict.to_dict() for verdict in verdicts]
+        console.print_json({"runs": told} if all_ else told[0])
+    _check_verdicts(verdicts)
+
+
+def _chosen(root: Path, run: str | None, all_: bool) -> list[RunDir]:
+    """Return the runs to verify."""
+    from lstm_cli.errors import ExitCode, LstmError
+    from lstm_cli.run import all_runs, find
+
+    if not all_:
+        return [find(root, run)]
+    if run is not None:
+        raise LstmError(
+            f"--all means every run, but '{run}' is named too.", "Leave one out.", ExitCode.USAGE
+        )
+    found = [one for one in all_runs(root) if one.status in ("finished", "broken")]
+    if not found:
+        raise LstmError(f"There is no finished run under {root}.", "Train one: 'lstm train demo'.")
+    return found
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    from lstm_cli import console
+
+    words = {True: "ok", False: "FAILED", None: "-"}
+    rows = [(check.name, words[check.passed], check.told) for check in verdict.checks]
+    console.print_rows(rows, ("check", "result", "found"), title=verdict.run)
+    for check in verdict.failures:
+        console.print_line(f"{check.name}: {check.meaning}")
+
+
+def _check_verdicts(verdicts: list[Verdict]) -> None:
+    """End with exit code 5 if a run failed.
+
+    Raises:
+        LstmError: One did.
+    """
+    from lstm_cli.errors import ExitCode, LstmError
+
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    if not failed:
+        return
+    names = ", ".join(verdict.run for verdict in failed)
+    what = ", ".join(dict.fromkeys(f"'{c.name}'" for v in failed for c in v.failures))
+    raise LstmError(
+        f"{names} {'fails its' if len(failed) == 1 else 'fail their'} integrity check: {what}.",
+        "Do not use it: restore it from a copy, or train it again; config.yaml has the settings.",
+        ExitCode.INTEGRITY,
+    )
 
 
 def _row(run: Any) -> dict[str, Any]:

@@ -1,0 +1,297 @@
+"""A run, checked in every respect: what `lstm runs verify` says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lstm_cli import run as runs
+from lstm_cli import trust
+from lstm_cli.config import Config
+from lstm_cli.errors import LstmError
+from lstm_cli.graph import Array, Plan
+from lstm_cli.predictor import Predictor, open_session
+from lstm_cli.run import RunDir
+from lstm_cli.text import Tokenizer
+from lstm_cli.trust import Golden
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """One respect in which a run was checked.
+
+    Attributes:
+        name: What was checked.
+        passed: None where it could not be checked because another check failed.
+        told: What was found.
+        meaning: What it means that it failed; empty where it did not.
+    """
+
+    name: str
+    passed: bool | None
+    told: str
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All checks of a run, in the order in which they build on each other."""
+
+    run: str
+    path: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the run can be trusted."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> list[Check]:
+        """The checks that failed."""
+        return [check for check in self.checks if check.passed is False]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON types."""
+        checks = [asdict(check) for check in self.checks]
+        return {"run": self.run, "path": self.path, "passed": self.passed, "checks": checks}
+
+
+def verify(run: RunDir) -> Verdict:
+    """Check a finished run: files, contents, graph, weights, answers and records.
+
+    Nothing is trusted, nothing in the run is run but the network once it is known to be ours, and
+    nothing is written. A check that fails does not stop those that do not need it.
+
+    Args:
+        run: A run that says it is finished.
+    """
+    looked = _Looked(run)
+    checks: dict[str, Check] = {}
+    for name, (look, needs, meaning) in _CHECKS.items():
+        missing = next((other for other in needs if not checks[other].passed), None)
+        if missing is not None:
+            checks[name] = Check(name, None, f"not checked: it needs '{missing}'")
+            continue
+        try:
+            checks[name] = Check(name, True, look(looked))
+        except LstmError as error:
+            checks[name] = Check(name, False, _reason(run, error), meaning)
+    return Verdict(run.name, str(run.path), tuple(checks.values()))
+
+
+@dataclass
+class _Looked:
+    """What the checks so far have read, for those that build on it."""
+
+    run: RunDir
+    names: list[str] = field(default_factory=list)
+    config: Config | None = None
+    labels: tuple[str, ...] = ()
+    tokenizer: Tokenizer | None = None
+    golden: Golden | None = None
+    plan: Plan | None = None
+    model: bytes = b""
+    constants: Mapping[str, Array] = field(default_factory=dict)
+    weights: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Config:
+        assert self.config is not None
+        return self.config
+
+    @property
+    def network(self) -> Plan:
+        assert self.plan is not None
+        return self.plan
+
+
+def _manifest(looked: _Looked) -> str:
+    looked.run = looked.run.checked()
+    assert looked.run.manifest is not None
+    return f"lists {len(looked.run.manifest)} files, none outside the run"
+
+
+def _files(looked: _Looked) -> str:
+    listed = looked.run.manifest or {}
+    looked.names = [name for name in looked.run.names() if runs.is_listed(name)]
+    if missing := sorted(listed.keys() - set(looked.names)):
+        raise looked.run.damaged(f"{_some(missing)} listed and missing")
+    if extra := sorted(set(looked.names) - listed.keys()):
+        raise looked.run.damaged(f"{_some(extra)} not listed in {runs.MANIFEST}")
+    return f"{len(looked.names)} files, each listed, and no links or devices"
+
+
+def _contents(looked: _Looked) -> str:
+    """Hash every listed file; all that differ are told."""
+    listed = looked.run.manifest or {}
+    changed = []
+    for name in listed:
+        try:
+            looked.run.verify([name])
+        except LstmError as error:
+            changed.append(_reason(looked.run, error))
+    if changed:
+        more = f", and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        raise looked.run.damaged(", ".join(changed[:_SHOWN]) + more)
+    size = sum(entry.num_bytes for entry in listed.values())
+    return f"sizes and SHA-256 of {len(listed)} files, {size:,} bytes"
+
+
+def _settings(looked: _Looked) -> str:
+    looked.config = looked.run.config()
+    return f"a {looked.config.kind} classifier, every setting valid"
+
+
+def _labels(looked: _Looked) -> str:
+    looked.labels = looked.run.labels()
+    return f"{len(looked.labels)} classes"
+
+
+def _tokenizer(looked: _Looked) -> str:
+    looked.tokenizer = trust.read_tokenizer(looked.run, looked.settings)
+    if looked.tokenizer is None:
+        return "none, as images need none"
+    return f"{looked.tokenizer.vocab_size:,} words, no patterns but ours"
+
+
+def _golden(looked: _Looked) -> str:
+    golden = trust.read_golden(looked.run, looked.settings, len(looked.labels))
+    looked.golden = golden
+    looked.plan = trust.plan_of(looked.settings, looked.labels, looked.tokenizer, golden)
+    return f"{len(golden.inputs)} inputs with their probabilities"
+
+
+def _graph(looked: _Looked) -> str:
+    looked.model, looked.constants = trust.read_model(looked.run, looked.network)
+    plan = looked.network
+    return f"{len(plan.nodes)} nodes, {len(plan.constants)} constants: the network of the settings"
+
+
+def _weights(looked: _Looked) -> str:
+    looked.weights = trust.read_weights(looked.run, looked.network)
+    total = sum(array.size for array in looked.weights.values())
+    return f"{len(looked.weights)} arrays, {total:,} numbers, all finite"
+
+
+def _same_weights(looked: _Looked) -> str:
+    for name, trained in looked.network.trained.items():
+        made = np.ascontiguousarray(trained.make(looked.weights))
+        if not np.array_equal(made.view(np.uint32), looked.constants[name].view(np.uint32)):
+            raise looked.run.damaged(
+                f"{runs.WEIGHTS} and {runs.MODEL} hold different numbers for {name!r}"
+            )
+    return f"{runs.WEIGHTS} and {runs.MODEL} hold the same bits"
+
+
+def _replay(looked: _Looked) -> str:
+    assert looked.golden is not None
+    session = open_session(looked.model)
+    Predictor(looked.run, session, looked.tokenizer, looked.labels).replay(looked.golden)
+    return f"{len(looked.golden.inputs)} inputs answered as at the end of training"
+
+
+def _record(looked: _Looked) -> str:
+    """Hold `run.json` to the settings and labels."""
+    run, config = looked.run, looked.settings
+    record = runs.read_run(run)
+    dataset = record.get("dataset")
+    labels = dataset.get("labels") if isinstance(dataset, dict) else None
+    expected = {"status": "finished", "kind": config.kind, "data": config.data.name}
+    for key, value in expected.items():
+        if record.get(key) != value:
+            raise run.damaged(f"{runs.RUN} says {key} is {_short(record.get(key))}, not {value!r}")
+    if labels is not None and labels != list(looked.labels):
+        raise run.damaged(f"{runs.RUN} names other labels than {runs.LABELS}")
+    return f"finished, {config.kind}, trained on {config.data.name}"
+
+
+def _results(looked: _Looked) -> str:
+    """Parse metrics and history: what the run claims to have reached."""
+    metrics = looked.run.read_json(runs.METRICS)
+    for split in ("validation", "test"):
+        report = metrics.get(split) if isinstance(metrics, dict) else None
+        accuracy = report.get("accuracy") if isinstance(report, dict) else None
+        if not isinstance(accuracy, int | float) or not 0 <= accuracy <= 1:
+            raise looked.run.damaged(f"{runs.METRICS} has no accuracy of '{split}' from 0 to 1")
+    epochs = _epochs(looked.run)
+    if epochs != list(range(1, len(epochs) + 1)) or metrics.get("best_epoch") not in epochs:
+        raise looked.run.damaged(f"{runs.HISTORY} does not count the epochs up to the best one")
+    return f"{len(epochs)} epochs; test accuracy {metrics['test']['accuracy']:.4f}"
+
+
+def _epochs(run: RunDir) -> list[Any]:
+    epochs = []
+    for number, line in enumerate(run.read_text(runs.HISTORY).rstrip("\n").split("\n"), 1):
+        try:
+            epochs.append(json.loads(line)["epoch"])
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
+            raise run.damaged(f"{runs.HISTORY}, line {number}: no epoch ({error})") from None
+    return epochs
+
+
+# What is checked, what must have passed before, and what it means if it fails.
+_CHECKS: Mapping[str, tuple[Callable[[_Looked], str], tuple[str, ...], str]] = {
+    "manifest": (
+        _manifest,
+        (),
+        "Nothing says what the files were when training ended, so none is trusted.",
+    ),
+    "files": (
+        _files,
+        ("manifest",),
+        "Something was added, removed or replaced after training ended.",
+    ),
+    "contents": (
+        _contents,
+        ("manifest",),
+        "A file is not what training wrote: a damaged disk, a broken copy, or a change by hand.",
+    ),
+    "settings": (_settings, ("manifest",), "The network cannot be told from its settings."),
+    "labels": (_labels, ("manifest",), "An answer would have no or a wrong name."),
+    "tokenizer": (_tokenizer, ("settings",), "Words would reach the network as other words."),
+    "golden inputs": (
+        _golden,
+        ("settings", "labels", "tokenizer"),
+        "There is nothing to hold the network's answers to.",
+    ),
+    "graph": (
+        _graph,
+        ("golden inputs",),
+        "The model is not the network of these settings; it is not run.",
+    ),
+    "weights": (_weights, ("golden inputs",), "The weights cannot be read, and are not."),
+    "same weights": (
+        _same_weights,
+        ("graph", "weights"),
+        "What predicts is not what was trained: one of both files is of another run.",
+    ),
+    "answers": (
+        _replay,
+        ("graph",),
+        "The network does not answer as at the end of training; do not use it.",
+    ),
+    "record": (_record, ("settings", "labels"), f"{runs.RUN} is of another run, or was changed."),
+    "results": (_results, ("manifest",), "The figures of this run cannot be relied on."),
+}
+
+
+def _reason(run: RunDir, error: LstmError) -> str:
+    """Return what is wrong without naming the run again, which the heading does."""
+    return error.message.removeprefix(f"Run {run.path} fails its integrity check: ").rstrip(".")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    told = ", ".join(repr(name[:80]) for name in names[:_SHOWN])
+    return f"{told}{more} {'is' if len(names) == 1 else 'are'}"
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:80] if isinstance(value, str | int | float | None) else "something else"
