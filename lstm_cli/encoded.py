@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from lstm_cli.text import Encoding, Tokenizer
 _FORMAT = "1"
 _CHUNK = 2048
 _KEEP_BYTES = 4 << 30
+_SCRATCH = ".writing-"
+_SUMS = "sha256.json"
+_LOCK_SECONDS = 600.0
+_STALE_SECONDS = 86_400.0
 _ARRAYS = {"ids": np.uint16, "starts": np.int64, "num_tokens": np.int32, "num_unknown": np.int32}
 
 
@@ -88,7 +93,8 @@ def encode(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
 def encode_cached(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
     """Encode texts once; later calls with equal texts and tokenizer map the arrays from disk.
 
-    An unusable cache folder costs the cache, never the result.
+    Processes that need the same corpus at once take turns: the first encodes, the others map what
+    it stored. An unusable cache folder costs the cache, never the result.
 
     Args:
         texts: What to encode.
@@ -102,12 +108,37 @@ def encode_cached(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
     cached = _open(folder)
     if cached is not None:
         return cached
-    corpus = _join(tokenizer, texts)
-    try:
-        _store(corpus, folder)
-    except OSError:
-        return corpus
+    with _taking_turns(folder):
+        cached = _open(folder)
+        if cached is not None:
+            return cached
+        corpus = _join(tokenizer, texts)
+        try:
+            _store(corpus, folder)
+        except OSError:
+            return corpus
     return _open(folder) or corpus
+
+
+@contextlib.contextmanager
+def _taking_turns(folder: Path) -> Iterator[None]:
+    """Let one process at a time encode a corpus; where no lock can be had, nobody waits.
+
+    The system lifts the lock from a process that dies.
+    """
+    from filelock import FileLock
+
+    # One of sixteen files by the key's first digit: a file for each corpus could never be removed.
+    locks = folder.parents[1] / "locks"
+    lock = FileLock(locks / folder.name[0])
+    with contextlib.suppress(OSError):
+        locks.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=_LOCK_SECONDS)
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            lock.release()
 
 
 def _key(texts: Sequence[str], tokenizer: Tokenizer) -> str:
@@ -149,8 +180,10 @@ def _join(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
 
 
 def _open(folder: Path) -> Corpus | None:
-    """Map a stored corpus, or None where there is none that fits together."""
+    """Map a stored corpus, or None where there is none that is as it was stored."""
     try:
+        if json.loads((folder / _SUMS).read_bytes()) != _sums(folder):
+            return None
         corpus = Corpus(*(open_memmap(folder / f"{name}.npy", mode="r") for name in _ARRAYS))
     # NumPy reads a header as Python source: a damaged one fails in many ways.
     except (OSError, ValueError, EOFError, OverflowError, tokenize.TokenError):
@@ -179,10 +212,12 @@ def _store(corpus: Corpus, folder: Path) -> None:
     """Write a corpus beside its place and move it there whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     _prune(folder.parent)
-    scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=folder.parent))
     try:
         for name in _ARRAYS:
             np.save(scratch / f"{name}.npy", getattr(corpus, name))
+        # Instead of waiting for the disk: what a power cut leaves of the arrays is told by these.
+        (scratch / _SUMS).write_text(json.dumps(_sums(scratch)))
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
     except OSError:
@@ -190,11 +225,23 @@ def _store(corpus: Corpus, folder: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _sums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each array: what is trained on must be what was encoded."""
+    sums = {}
+    for name in _ARRAYS:
+        with (folder / f"{name}.npy").open("rb") as file:
+            sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return sums
+
+
 def _prune(folder: Path) -> None:
-    """Remove the corpora used longest ago where all together take over `_KEEP_BYTES`."""
+    """Remove the corpora used longest ago where all together take over `_KEEP_BYTES`.
+
+    What a process left half-written that was killed goes too.
+    """
     entries = [(p, p.stat().st_mtime) for p in folder.iterdir() if p.is_dir()]
-    total = 0
-    for path, _ in sorted(entries, key=lambda entry: -entry[1]):
+    total, stale = 0, time.time() - _STALE_SECONDS
+    for path, used in sorted(entries, key=lambda entry: -entry[1]):
         total += sum(f.stat().st_size for f in path.iterdir())
-        if total > _KEEP_BYTES:
+        if total > _KEEP_BYTES or (path.name.startswith(_SCRATCH) and used < stale):
             shutil.rmtree(path, ignore_errors=True)
