@@ -72,19 +72,21 @@ def in_order(
 
 
 def pad(
-    corpus: Corpus | Sequence[NDArray[np.int32]], indices: NDArray[np.int64]
+    corpus: Corpus | Sequence[NDArray[np.int32]], indices: NDArray[np.int64], multiple: int = 1
 ) -> NDArray[np.int32]:
     """Gather examples into one right-padded array.
 
     Args:
         corpus: Token ids by example.
         indices: Which examples, `<int64>[batch]`.
+        multiple: The width is rounded up to a multiple of this.
 
     Returns:
         `<int32>[batch, longest of these]`, 0 where an example has ended.
     """
     rows = [corpus[int(i)] for i in indices]
-    tokens = np.zeros((len(rows), max(len(row) for row in rows)), np.int32)
+    width = -(-max(len(row) for row in rows) // multiple) * multiple
+    tokens = np.zeros((len(rows), width), np.int32)
     for padded, row in zip(tokens, rows, strict=True):
         padded[: len(row)] = row
     return tokens

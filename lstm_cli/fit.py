@@ -48,7 +48,9 @@ class Examples:
     def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Return the inputs of a batch as the network takes them."""
         if isinstance(self.inputs, Corpus):
-            return batches.pad(self.inputs, indices)
+            # JAX compiles anew for every width: a few seconds each, so there are to be few.
+            widths = 64 if keras.backend.backend() == "jax" else 1
+            return batches.pad(self.inputs, indices, widths)
         return self.inputs[indices]
 
 
