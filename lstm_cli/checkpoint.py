@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -97,7 +98,8 @@ def newest(folder: Path, reporter: Reporter) -> Checkpoint | None:
             reporter.warn(f"Checkpoint {number} of {folder.parent} is damaged ({error}); skipped.")
             damaged.append(number)
             continue
-        _remove(folder, damaged)
+        with contextlib.suppress(LstmError):
+            _remove(folder, damaged)
         return found
     return None
 
