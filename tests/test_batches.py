@@ -59,6 +59,7 @@ def test_batches_do_not_come_in_order_of_length():
     lengths = realistic_lengths()
     longest = [lengths[b].max() for b in batches.plan(lengths, 64, 0, 0)]
     assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.2
+    assert abs(np.corrcoef(longest[:-1], longest[1:])[0, 1]) < 0.2
 
 
 @pytest.mark.parametrize("size", [16, 64, 128])

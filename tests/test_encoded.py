@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -162,17 +165,39 @@ def _archive(folder, name):
         np.savez(file, a=np.arange(3))
 
 
+def _endless(folder, name):
+    header = {"descr": "<u2", "fortran_order": False, "shape": (10**30,)}
+    with (folder / name).open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+
+
+def _flipped_bit(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[-1] ^= 1
+    (folder / name).write_bytes(content)
+
+
 def _other_type(folder, name):
     np.save(folder / name, np.load(folder / name).astype(np.float64))
 
 
-@pytest.mark.parametrize("name", ["ids.npy", "starts.npy", "num_tokens.npy", "num_unknown.npy"])
-@pytest.mark.parametrize(
-    "damage",
-    [_truncate, _empty, _garbage, _pickle, _remove, _broken_header, _archive, _other_type],
-)
-def test_a_damaged_cache_is_encoded_anew(damage, name, tokenizer, stored):
+def accept(folder):
+    """Make the sums those of the damaged files: what they hide, the arrays themselves must tell."""
+    if all((folder / f"{name}.npy").exists() for name in encoded._ARRAYS):
+        (folder / encoded._SUMS).write_text(json.dumps(encoded._sums(folder)))
+
+
+NAMES = ["ids.npy", "starts.npy", "num_tokens.npy", "num_unknown.npy"]
+LENGTHS_OR_FILES = [_truncate, _empty, _garbage, _pickle, _remove, _archive]
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("damage", [*LENGTHS_OR_FILES, _broken_header, _other_type, _endless])
+def test_a_damaged_cache_is_encoded_anew(damage, name, accepted, tokenizer, stored):
     damage(stored, name)
+    if accepted:
+        accept(stored)
     expected = encoded.encode(TEXTS, tokenizer)
     assert_equal(encoded.encode_cached(TEXTS, tokenizer), expected)
     mapped = encoded.encode_cached(TEXTS, tokenizer)
@@ -180,21 +205,40 @@ def test_a_damaged_cache_is_encoded_anew(damage, name, tokenizer, stored):
     assert_equal(mapped, expected)
 
 
-@pytest.mark.parametrize("starts", [[0, 3, 2, 8, 10, 11], [5, 6, 7, 8, 9, 11], [0, 3, 3, 8, 9, 11]])
+@pytest.mark.parametrize("name", NAMES)
+def test_one_flipped_bit_in_a_stored_array_is_found_out(name, tokenizer, stored):
+    _flipped_bit(stored, name)
+    assert_equal(encoded.encode_cached(TEXTS, tokenizer), encoded.encode(TEXTS, tokenizer))
+
+
+@pytest.mark.parametrize("sums", ["", "{}", "[]", "nonsense", "\xff"])
+def test_a_cache_without_its_sums_is_encoded_anew(sums, tokenizer, stored):
+    (stored / encoded._SUMS).write_text(sums, encoding="latin-1")
+    assert_equal(encoded.encode_cached(TEXTS, tokenizer), encoded.encode(TEXTS, tokenizer))
+    assert json.loads((stored / encoded._SUMS).read_text()) == encoded._sums(stored)
+
+
+UNORDERED = [[0, 3, 2, 8, 10, 11], [5, 6, 7, 8, 9, 11], [0, 3, 3, 8, 9, 11]]
+ENDING_ELSEWHERE = [[0, 3, 4, 8, 10, 12], [0, 3, 4, 8, 9, 10]]
+
+
+@pytest.mark.parametrize("starts", UNORDERED + ENDING_ELSEWHERE)
 def test_places_that_make_no_sense_are_encoded_anew(starts, tokenizer, stored):
     np.save(stored / "starts.npy", np.array(starts, np.int64))
+    accept(stored)
     assert_equal(encoded.encode_cached(TEXTS, tokenizer), encoded.encode(TEXTS, tokenizer))
 
 
 def test_no_flipped_byte_in_a_header_gets_out_of_the_cache(tokenizer, stored):
     dice = random.Random(0)
-    whole = {path: path.read_bytes() for path in sorted(stored.iterdir())}
+    whole = {stored / name: (stored / name).read_bytes() for name in NAMES}
     expected = encoded.encode(TEXTS, tokenizer)
     for _ in range(300):
         path = dice.choice(list(whole))
         content = bytearray(whole[path])
         content[dice.randrange(128)] = dice.randrange(256)
         path.write_bytes(content)
+        accept(stored)
         corpus = encoded._open(stored)
         if corpus is not None:
             assert len(corpus) == len(expected)
@@ -238,6 +282,38 @@ def test_the_corpora_used_longest_ago_make_room(tokenizer, monkeypatch):
     monkeypatch.setattr(encoded, "_KEEP_BYTES", 2 * size)
     encoded.encode_cached(texts[3], tokenizer)
     assert folders() == sorted(encoded._key(texts[i], tokenizer) for i in (0, 2, 3))
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(tokenizer):
+    root = encoded.cache_dir() / "corpora"
+    for name, age in ((".writing-old", 90_000), (".writing-now", 60)):
+        (root / name).mkdir(parents=True)
+        os.utime(root / name, (time.time() - age, time.time() - age))
+    encoded.encode_cached(TEXTS, tokenizer)
+    assert folders() == [".writing-now", encoded._key(TEXTS, tokenizer)]
+
+
+def test_who_comes_second_waits_and_maps_what_the_first_stored(tokenizer, monkeypatch):
+    encoding, calls = encoded._join, []
+
+    def slowly(*args):
+        calls.append(1)
+        time.sleep(0.2)
+        return encoding(*args)
+
+    monkeypatch.setattr(encoded, "_join", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: encoded.encode_cached(TEXTS, tokenizer), range(2)))
+    assert len(calls) == 1
+    assert_equal(*found)
+
+
+def test_a_lock_that_is_never_given_costs_the_wait_alone(tokenizer, monkeypatch):
+    monkeypatch.setattr(encoded, "_LOCK_SECONDS", 0.05)
+    folder = encoded.cache_dir() / "corpora" / encoded._key(TEXTS, tokenizer)
+    with encoded._taking_turns(folder):
+        found = encoded.encode_cached(TEXTS, tokenizer)
+    assert_equal(found, encoded.encode(TEXTS, tokenizer))
 
 
 def test_a_vocabulary_too_large_for_the_store_is_refused(tokenizer, monkeypatch):

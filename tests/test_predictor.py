@@ -162,6 +162,11 @@ def test_a_threshold_is_the_probability_from_which_the_second_class_is_chosen(
         assert said.probability == said.probabilities[said.label]
 
 
+def test_a_probability_of_just_the_threshold_chooses_the_second_class(reads_text):
+    exactly = reads_text.predict(TEXTS[0])[0].probabilities["positive"]
+    assert reads_text.predict(TEXTS[0], exactly)[0].label == "positive"
+
+
 def test_without_a_threshold_the_likelier_class_is_chosen(reads_text):
     assert reads_text.predict(TEXTS) == reads_text.predict(TEXTS, 0.5)
 

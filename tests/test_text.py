@@ -108,7 +108,7 @@ def test_unknown_words_are_counted():
 def test_unknown_words_are_counted_in_what_is_cut_out_too():
     encoding = fit("a b", max_tokens=2).encode(["a x y z b"])[0]
     assert encoding.ids.tolist() == fit("a b").encode(["a b"])[0].ids.tolist()
-    assert (encoding.num_tokens, encoding.num_unknown) == (5, 3)
+    assert (encoding.num_tokens, encoding.num_unknown, encoding.unknown) == (5, 3, 0.6)
 
 
 @pytest.mark.parametrize(
