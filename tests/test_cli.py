@@ -358,3 +358,10 @@ def test_a_slow_pipe_is_answered_as_it_comes(text_run):
             assert len(process.stdout.readline().split(b"\t")) == 7
         process.stdin.close()
         assert process.stdout.read() == b""
+
+
+def test_a_missing_tensorboard_is_said_before_training(lstm, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    code, out, err = lstm("train", "demo", "--tensorboard")
+    assert (code, out) == (2, "")
+    assert "lstm-cli[tensorboard]" in err

@@ -112,6 +112,8 @@ def command(
     settings = resolve.settings(dataset, config, overrides)
     gates = fail_under or []
     metrics.parse_gates(gates)
+    if tensorboard:
+        _require_tensorboard()
     unfinished = _unfinished(dataset, run, resume, runs_dir, config, overrides)
     load_keras(device)
     with console.training_reporter() as reporter:
@@ -147,6 +149,24 @@ def command(
     else:
         _print_run(done, json)
         check_gates(done.read_json("metrics.json")["test"], gates)
+
+
+def _require_tensorboard() -> None:
+    """Say before training, not after it, that TensorBoard is missing.
+
+    Raises:
+        LstmError: The package is not installed.
+    """
+    from importlib.util import find_spec
+
+    from lstm_cli.errors import ExitCode, LstmError
+
+    if find_spec("tensorboard") is None:
+        raise LstmError(
+            "--tensorboard needs the package tensorboard, which is not installed.",
+            "pip install 'lstm-cli[tensorboard]'",
+            ExitCode.USAGE,
+        )
 
 
 def _unfinished(
