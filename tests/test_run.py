@@ -388,6 +388,12 @@ def test_a_changed_file_fails_the_integrity_check(change, name, whole):
     assert name in error.message
 
 
+def test_a_file_of_another_size_is_told_by_its_size(whole):
+    _lengthen(whole.file(runs.WEIGHTS))
+    message = refused(whole.verify, FILES, code=ExitCode.INTEGRITY).message
+    assert "bytes, expected" in message
+
+
 def test_a_file_the_manifest_does_not_list_fails_the_integrity_check(whole):
     whole.write_bytes("extra.bin", b"x")
     assert "extra.bin" in refused(whole.verify, ["extra.bin"], code=ExitCode.INTEGRITY).message
