@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from io import BufferedReader
@@ -20,12 +21,13 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 # What people call weights and models and what must never be opened begins with a mark of its own.
+# A pickle's: its version, then an operation; no file of ours is so long that it begins like that.
 _MARKS = {
-    b"PK\x03\x04": "a zip archive (.npz, .pt or .keras), which is never unpacked",
-    b"\x1f\x8b": "a gzip archive, which is never unpacked",
-    b"\x80": "a Python pickle, which could run any code and is never read",
-    b"\x93NUMPY": "a NumPy array file, which may hold a pickle and is never read",
-    b"\x89HDF": "an HDF5 file, which is never read",
+    rb"PK\x03\x04": "a zip archive (.npz, .pt or .keras), which is never unpacked",
+    rb"\x1f\x8b\x08": "a gzip archive, which is never unpacked",
+    rb"\x80[\x02-\x05][\x20-\xff]": "a Python pickle, which could run any code and is never read",
+    rb"\x93NUMPY": "a NumPy array file, which may hold a pickle and is never read",
+    rb"\x89HDF": "an HDF5 file, which is never read",
 }
 
 
@@ -99,11 +101,8 @@ def names(folder: Path) -> list[str]:
 
 
 def disguise(content: bytes) -> str | None:
-    """Say what a file is that could not be read as what it should be.
-
-    Only for that: a file that is right may begin with the same bytes.
-    """
-    return next((told for mark, told in _MARKS.items() if content.startswith(mark)), None)
+    """Say what a file is that could not be read as what it should be, if its begin tells."""
+    return next((told for mark, told in _MARKS.items() if re.match(mark, content)), None)
 
 
 def _open(folder: int, name: str, wanted: int, flags: int) -> int:

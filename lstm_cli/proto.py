@@ -73,7 +73,7 @@ def read_model(content: memoryview, max_nodes: int, max_constants: int) -> Model
         _message(model, 7, "the model"),
         {1: max_nodes, 2: 1, 5: max_constants, 11: _MAX_VALUES, 12: _MAX_VALUES},
         "the graph",
-        {15: "sparse constants", 14: "quantisation"},
+        {1: "nodes", 5: "constants", 14: "quantisation", 15: "sparse constants"},
     )
     constants: dict[str, Tensor] = {}
     for view in _messages(parts, 5):

@@ -39,11 +39,12 @@ MANIFEST = "manifest.json"
 LOCK = ".lock"
 
 _MAX_JSON_BYTES = 64 << 20
+# The settings say how large the network's own files may be; see `trust.largest`.
 _MAX_BYTES = {CONFIG: 64 << 10, LABELS: 4 << 20, GOLDEN: 16 << 20, MANIFEST: 4 << 20}
+_MAX_BYTES |= {MODEL: 1 << 62, WEIGHTS: 1 << 62}
 # A value takes up to 72 bytes in memory and as few as two in a file.
 _MAX_JSON_VALUES = 4_000_000
 _UNLISTED = (MANIFEST, CHECKPOINTS, REPORTS, "tensorboard")
-_ANY = 1 << 62
 _LOCK_SECONDS = 1.0
 
 Status = Literal["running", "finished", "failed", "interrupted", "broken"]
@@ -219,18 +220,19 @@ class RunDir:
                 raise LstmError(f"Cannot read {path}: {error.strerror or error}.") from error
         self.write_json(MANIFEST, {"format": 1, "files": files})
 
-    def verify(self, names: Iterable[str]) -> None:
+    def verify(self, names: Iterable[str], largest: int | None = None) -> None:
         """Check files against the manifest before anything in them is parsed.
 
         Args:
             names: Files relative to the run directory.
+            largest: Bytes each may have; else as much as a file of its name ever has.
 
         Raises:
             LstmError: A file is missing, not listed, of another size or content (exit code 5).
         """
         run = self if self.manifest is not None else self.checked()
         for name in names:
-            with run._opened(name, _ANY if name in (MODEL, WEIGHTS) else None) as file:
+            with run._opened(name, largest) as file:
                 run._check_sha256(name, hashlib.file_digest(file, "sha256").hexdigest())
 
     def checked(self) -> RunDir:
@@ -271,7 +273,7 @@ class RunDir:
     @contextlib.contextmanager
     def _opened(self, name: str, largest: int | None) -> Iterator[BufferedReader]:
         """Open a file whose size is right."""
-        allowed = largest or min(_MAX_BYTES.get(name, _MAX_JSON_BYTES), _MAX_JSON_BYTES)
+        allowed = largest or _MAX_BYTES.get(name, _MAX_JSON_BYTES)
         try:
             with folders.opened(self.path, name) as file:
                 self._check_size(name, os.fstat(file.fileno()).st_size, allowed)

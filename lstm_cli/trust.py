@@ -118,6 +118,13 @@ def plan_of(
     return graph.plan(config, len(labels), vocab_size, golden.shape)
 
 
+def largest(plan: Plan) -> dict[str, int]:
+    """Return how many bytes the files of a graph may have: its numbers, and what frames them."""
+    numbers = sum(4 * math.prod(shape) for shape in plan.sources.values())
+    constants = sum(_num_bytes(value) for value in plan.constants.values())
+    return {runs.MODEL: constants + _FRAME_BYTES, runs.WEIGHTS: numbers + tensors.MAX_HEAD}
+
+
 def read_tokenizer(run: RunDir, config: Config) -> Tokenizer | None:
     """Read the vocabulary of a text run; None for images.
 
@@ -172,8 +179,7 @@ def read_model(run: RunDir, plan: Plan) -> tuple[bytes, dict[str, Array]]:
         LstmError: It is another graph, its numbers do not have the shapes the settings give, or
             some are not finite (exit code 5).
     """
-    expected = sum(_num_bytes(value) for value in plan.constants.values())
-    content = run.read_bytes(runs.MODEL, expected + _FRAME_BYTES)
+    content = run.read_bytes(runs.MODEL, largest(plan)[runs.MODEL])
     try:
         found = proto.read_model(memoryview(content), len(plan.nodes), len(plan.constants))
         _check_structure(found, plan)
@@ -191,7 +197,7 @@ def read_weights(run: RunDir, plan: Plan) -> dict[str, Array]:
     Raises:
         LstmError: The file holds anything else, or numbers that are not finite (exit code 5).
     """
-    content = run.read_bytes(runs.WEIGHTS, _weights_bytes(plan))
+    content = run.read_bytes(runs.WEIGHTS, largest(plan)[runs.WEIGHTS])
     try:
         arrays = tensors.read(memoryview(content), plan.sources)
         check_finite(arrays)
@@ -206,7 +212,8 @@ def check_weights_header(run: RunDir, plan: Plan) -> None:
     Raises:
         LstmError: It is no safetensors file, or describes other arrays (exit code 5).
     """
-    head, num_bytes = run.read_head(runs.WEIGHTS, tensors.MAX_HEAD, _weights_bytes(plan))
+    allowed = largest(plan)[runs.WEIGHTS]
+    head, num_bytes = run.read_head(runs.WEIGHTS, tensors.MAX_HEAD, allowed)
     try:
         tensors.places(memoryview(head), num_bytes, plan.sources)
     except ValueError as error:
@@ -275,10 +282,6 @@ def _array(found: proto.Model, plan: Plan, name: str) -> Array:
 def _num_bytes(value: Array | Trained) -> int:
     item = 4 if isinstance(value, Trained) else value.dtype.itemsize
     return math.prod(value.shape) * item
-
-
-def _weights_bytes(plan: Plan) -> int:
-    return sum(4 * math.prod(shape) for shape in plan.sources.values()) + tensors.MAX_HEAD
 
 
 def _disguised(content: bytes) -> str | None:

@@ -130,18 +130,24 @@ def _files(looked: _Looked) -> str:
 
 def _contents(looked: _Looked) -> str:
     """Hash every listed file; all that differ are told."""
-    listed = looked.run.manifest or {}
+    listed = dict(looked.run.manifest or {})
+    # How large the network's files may be, the settings say: hashing must have an end too.
+    largest = trust.largest(looked.plan) if looked.plan else {}
+    unjudged = [n for n in (runs.MODEL, runs.WEIGHTS) if n in listed and n not in largest]
+    for name in unjudged:
+        del listed[name]
     changed = []
     for name in listed:
         try:
-            looked.run.verify([name])
+            looked.run.verify([name], largest.get(name))
         except LstmError as error:
             changed.append(_reason(looked.run, error))
     if changed:
         more = f", and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise looked.run.damaged(", ".join(changed[:_SHOWN]) + more)
     size = sum(entry.num_bytes for entry in listed.values())
-    return f"sizes and SHA-256 of {len(listed)} files, {size:,} bytes"
+    but = f", but not of {' and '.join(unjudged)}" if unjudged else ""
+    return f"sizes and SHA-256 of {len(listed)} files, {size:,} bytes{but}"
 
 
 def _settings(looked: _Looked) -> str:
@@ -248,11 +254,6 @@ _CHECKS: Mapping[str, tuple[Callable[[_Looked], str], tuple[str, ...], str]] = {
         ("manifest",),
         "Something was added, removed or replaced after training ended.",
     ),
-    "contents": (
-        _contents,
-        ("manifest",),
-        "A file is not what training wrote: a damaged disk, a broken copy, or a change by hand.",
-    ),
     "settings": (_settings, ("manifest",), "The network cannot be told from its settings."),
     "labels": (_labels, ("manifest",), "An answer would have no or a wrong name."),
     "tokenizer": (_tokenizer, ("settings",), "Words would reach the network as other words."),
@@ -260,6 +261,11 @@ _CHECKS: Mapping[str, tuple[Callable[[_Looked], str], tuple[str, ...], str]] = {
         _golden,
         ("settings", "labels", "tokenizer"),
         "There is nothing to hold the network's answers to.",
+    ),
+    "contents": (
+        _contents,
+        ("manifest",),
+        "A file is not what training wrote: a damaged disk, a broken copy, or a change by hand.",
     ),
     "graph": (
         _graph,
