@@ -1,0 +1,124 @@
+"""Reading ONNX files: what is read is what `onnx` reads, and bytes of any kind are survived."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from fixtures_properties import relaxed
+from fixtures_runs import image_config, random_weights, text_config
+from hypothesis import example, given
+from hypothesis import strategies as st
+from onnx import numpy_helper
+
+from lstm_cli import graph, proto
+from lstm_cli.config import load_preset, preset_names
+
+VOCAB = 9
+
+
+def made(config, num_classes=2):
+    shape = None if config.kind == "text" else (6, 5)
+    weights = random_weights(config, num_classes, VOCAB, columns=5)
+    plan = graph.plan(config, num_classes, None if shape else VOCAB, shape)
+    return plan, graph.build(config, weights, num_classes, shape)
+
+
+def read(content, plan):
+    return proto.read_model(memoryview(content), len(plan.nodes), len(plan.constants))
+
+
+PLAN, MODEL = made(text_config(embedding__pair_buckets=11))
+CONTENT = MODEL.SerializeToString()
+
+
+@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_what_is_read_of_a_preset_is_its_plan(name, num_classes):
+    config = load_preset(name, {"model.units": 3})
+    if config.kind == "text":
+        small = {"model.units": 3, "embedding.dim": 4, "embedding.pair_dim": 2}
+        buckets = min(config.embedding.pair_buckets, 11)
+        config = load_preset(name, {**small, "embedding.pair_buckets": buckets})
+    plan, model = made(config, num_classes)
+    found = read(model.SerializeToString(), plan)
+    assert found.nodes == plan.nodes
+    assert (found.name, found.inputs, found.outputs) == (plan.name, plan.inputs, plan.outputs)
+    assert list(found.constants) == list(plan.constants)
+    for tensor in model.graph.initializer:
+        expected, read_ = numpy_helper.to_array(tensor), found.constants[tensor.name]
+        assert (read_.dtype, read_.shape) == (expected.dtype.name, expected.shape)
+        assert bytes(read_.data) == expected.tobytes()
+
+
+def test_constants_are_not_copied():
+    found = read(CONTENT, PLAN)
+    held = np.frombuffer(CONTENT, np.uint8)
+    for tensor in found.constants.values():
+        assert np.shares_memory(held, np.frombuffer(tensor.data, np.uint8))
+
+
+def test_a_plan_names_every_array_of_the_model_with_its_shape():
+    for config in (text_config(embedding__pair_buckets=5, model__layers=2), image_config()):
+        plan, _ = made(config, 3)
+        weights = random_weights(config, 3, VOCAB, columns=5)
+        assert plan.sources == {name: array.shape for name, array in weights.items()}
+        for trained in plan.trained.values():
+            assert trained.make(weights).shape == trained.shape
+
+
+@pytest.mark.parametrize("end", [0, 1, 7, 8, 100, len(CONTENT) // 2, len(CONTENT) - 1])
+def test_a_file_cut_short_is_refused(end):
+    with pytest.raises(ValueError, match=r"cut short|lacks"):
+        read(CONTENT[:end], PLAN)
+
+
+@relaxed
+@given(st.binary(max_size=200))
+@example(b"\x3a\x02\x0a\x00")
+@example(b"\x08" + b"\x80" * 9 + b"\x01")
+@example(b"\x08" + b"\x80" * 10 + b"\x01")
+@example(b"\x0b" * 50)
+def test_any_bytes_are_refused_or_read(content):
+    with pytest.raises(ValueError, match=r"\w"):
+        read(content, PLAN)
+
+
+@st.composite
+def changed(draw):
+    """A model of ours with bytes changed, put in, or left out: mostly where the frame is."""
+    content = bytearray(CONTENT)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(content) - 1))
+        with_ = draw(st.binary(max_size=3))
+        content[at : at + draw(st.integers(0, 3))] = with_
+    return bytes(content)
+
+
+@relaxed
+@given(changed())
+@example(CONTENT)
+def test_what_is_read_of_a_changed_file_is_what_onnx_reads(content):
+    try:
+        found = read(content, PLAN)
+    except ValueError as error:
+        assert "\n" not in str(error)
+        return
+    model = onnx.ModelProto.FromString(content)
+    assert (found.ir_version, found.opset) == (model.ir_version, model.opset_import[0].version)
+    assert [n.op for n in found.nodes] == [n.op_type for n in model.graph.node]
+    assert [n.inputs for n in found.nodes] == [tuple(n.input) for n in model.graph.node]
+    assert [n.outputs for n in found.nodes] == [tuple(n.output) for n in model.graph.node]
+    assert not any(n.domain for n in model.graph.node)
+    assert [v.name for v in found.inputs] == [v.name for v in model.graph.input]
+    for tensor in model.graph.initializer:
+        assert found.constants[tensor.name].shape == tuple(tensor.dims)
+        assert bytes(found.constants[tensor.name].data) == tensor.raw_data
+        assert not tensor.external_data
+
+
+def test_no_more_nodes_are_read_than_there_may_be():
+    with pytest.raises(ValueError, match="nodes in the graph, more than it may"):
+        proto.read_model(memoryview(CONTENT), len(PLAN.nodes) - 1, len(PLAN.constants))
+    with pytest.raises(ValueError, match="constants in the graph, more than it may"):
+        proto.read_model(memoryview(CONTENT), len(PLAN.nodes), len(PLAN.constants) - 1)
