@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lstm_cli.errors import LstmError
 from lstm_cli.reporting import Epoch, Reporter, Step
@@ -301,8 +301,12 @@ def _epoch_line(epoch: Epoch) -> str:
 def _table(columns: Sequence[str], right: Sequence[str]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        # A heading may be a label: data, with whatever is in it.
+        heading = Text(clean(column))
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     return table

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A property may take its time: the machine may be busy.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 # Before anything imports matplotlib: no display, and its font cache where it was before HOME moves.
 os.environ["MPLBACKEND"] = "Agg"

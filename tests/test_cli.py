@@ -365,3 +365,16 @@ def test_a_missing_tensorboard_is_said_before_training(lstm, monkeypatch):
     code, out, err = lstm("train", "demo", "--tensorboard")
     assert (code, out) == (2, "")
     assert "lstm-cli[tensorboard]" in err
+
+
+def test_labels_in_headings_are_data_too(lstm, tmp_path):
+    labels = ("[red]neg", "pos\u202e\x1b[1m")
+    make_text_run(Path(os.environ["LSTM_RUNS_DIR"]) / "demo" / "tiny", labels=labels)
+    path = tmp_path / "reviews.jsonl"
+    rows = [{"text": "fine", "label": label} for label in labels for _ in range(3)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    code, out, _ = lstm("eval", path, "--run", "tiny")
+    assert code == 0
+    assert "[red]neg" in out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
