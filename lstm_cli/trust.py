@@ -255,7 +255,7 @@ def _check_structure(found: proto.Model, plan: Plan) -> None:
             f"{_values(found.inputs)} to {_values(found.outputs)}, expected "
             f"{_values(plan.inputs)} to {_values(plan.outputs)}"
         )
-    for name in found.constants.keys() ^ plan.constants.keys():
+    for name in sorted(found.constants.keys() ^ plan.constants.keys()):
         raise ValueError(f"{'lacks' if name in plan.constants else 'holds a foreign'} {name!r}")
 
 

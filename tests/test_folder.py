@@ -58,9 +58,11 @@ def test_a_pipe_put_in_place_of_a_file_just_then_is_not_waited_for(tmp_path, mon
             os.mkfifo(tmp_path / "file")
         return found
 
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208
     monkeypatch.setattr(os, "stat", exchanging)
     with pytest.raises(ValueError, match="named pipe"):
         read(tmp_path, "file")
+    assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208
 
 
 def test_a_link_put_in_place_of_a_file_just_then_is_not_followed(tmp_path, monkeypatch):
