@@ -42,7 +42,7 @@ def list_(
             _figure(row["accuracy"]),
             f"{row['parameters']:,}" if row["parameters"] else "-",
             console.duration(row["seconds"]) if row["seconds"] else "-",
-            row["started"],
+            row["started"][:16].replace("T", " "),
         )
         for row in found
     ]
