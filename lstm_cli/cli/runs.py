@@ -46,7 +46,7 @@ def list_(
         )
         for row in found
     ]
-    columns = ("run", "status", "test accuracy", "parameters", "time", "started")
+    columns = ("run", "status", "accuracy", "parameters", "time", "started")
     console.print_rows(rows, columns, right=columns[2:5])
 
 
