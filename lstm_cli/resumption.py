@@ -56,7 +56,8 @@ def resumed_config(run: RunDir, found: Checkpoint | None, epochs: int | None) ->
             )
         if found is None:
             raise LstmError(
-                f"Run {run.name} is finished and has no checkpoint to train on from.",
+                f"Run {run.name} is finished, and {run.file(runs.CHECKPOINTS)} holds no checkpoint "
+                "to train on from.",
                 "Start a new run without --resume; the finished one is left as it is.",
             )
     return replace(config, train=replace(config.train, epochs=wanted))

@@ -226,9 +226,15 @@ class _Task:
         # What earlier processes trained was work too; what they lost was not.
         began = self.began - self.loop.earlier_seconds
         artefacts.write_results(self.run, prepared, fitted, results, self.record, began)
-        # The last state is what more epochs would start from.
-        checkpoint.keep(self.run.file(runs.CHECKPOINTS), 1)
+        self._keep_last_state()
         self.reporter.note(f"Run {self.run.name} is finished: {self.run.path}")
+
+    def _keep_last_state(self) -> None:
+        """Leave the one checkpoint that more epochs would start from."""
+        try:
+            checkpoint.keep(self.run.file(runs.CHECKPOINTS), 1)
+        except LstmError as error:
+            self.reporter.warn(error.message)
 
 
 @contextlib.contextmanager
@@ -240,6 +246,8 @@ def _recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) -
         if not run.file(runs.RUN).exists():
             if new:
                 shutil.rmtree(run.path, ignore_errors=True)
+            if isinstance(error, Interrupted):
+                error.message = "Nothing was trained yet, and nothing is kept."
             raise
         if run.status != "finished":
             interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
