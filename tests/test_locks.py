@@ -1,0 +1,255 @@
+"""Two at once: one waits or is refused, by a lock that goes with its process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+import pytest
+from fixtures_processes import holding, running
+from fixtures_runs import TEXTS, text_config
+from test_run import made
+
+from lstm_cli import cli, encoded
+from lstm_cli import config as configs
+from lstm_cli import run as runs
+from lstm_cli.errors import LstmError
+from lstm_cli.run import RunDir
+from lstm_cli.text import Tokenizer
+
+
+def lstm(capsys, monkeypatch, *arguments):
+    """Run the command line here; return exit code and stderr."""
+    monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
+    code = cli._run()
+    return code, capsys.readouterr().err
+
+
+def unfinished(root, name, started="2026-01-01T00:00:00+00:00"):
+    """A run that `--resume` may find."""
+    run = made(root, f"demo/{name}", "running", started, data="demo")
+    run.write_text(runs.CONFIG, configs.to_yaml(text_config()))
+    return run
+
+
+# Runs
+
+
+def test_a_run_that_is_being_trained_is_resumed_by_nobody_else(tmp_path, capsys, monkeypatch):
+    run = unfinished(tmp_path, "x")
+    before = run.file(runs.RUN).read_bytes()
+    with holding(run):
+        code, told = lstm(
+            capsys, monkeypatch, "train", "demo", "--resume", "x", "--runs-dir", tmp_path
+        )
+    assert code == 1
+    assert "Another process is training run demo/x" in told
+    assert "Traceback" not in told
+    assert run.file(runs.RUN).read_bytes() == before
+
+
+def test_a_lock_goes_with_its_process_however_that_ends(tmp_path):
+    run = unfinished(tmp_path, "x")
+    with holding(run) as process:
+        assert runs.is_locked(run)
+        assert run.status == "running"
+        process.kill()
+        process.wait()
+        assert not runs.is_locked(run)
+        assert run.status == "interrupted"
+        with runs.locked(run):
+            pass
+
+
+def test_a_run_that_is_being_started_is_started_by_nobody_else(tmp_path):
+    run = runs.create(tmp_path, "demo", "x")
+    with holding(run):
+        again = runs.create(tmp_path, "demo", "x")
+        with pytest.raises(LstmError, match="Another process"), runs.locked(again):
+            pass
+    run.write_json(runs.RUN, {"status": "running"})
+    with pytest.raises(LstmError, match="already a run"):
+        runs.create(tmp_path, "demo", "x")
+
+
+def test_resume_takes_the_newest_run_that_nobody_is_training(tmp_path):
+    old = unfinished(tmp_path, "old")
+    new = unfinished(tmp_path, "new", "2026-01-02T00:00:00+00:00")
+    assert runs.find_unfinished(tmp_path, None, "demo") == new
+    with holding(new):
+        assert runs.find_unfinished(tmp_path, None, "demo") == old
+        with holding(old), pytest.raises(LstmError, match="another process is training demo/new"):
+            runs.find_unfinished(tmp_path, None, "demo")
+
+
+def test_the_list_of_runs_tells_the_living_from_the_dead(tmp_path, capsys, monkeypatch):
+    alive, _ = unfinished(tmp_path, "alive"), unfinished(tmp_path, "dead")
+    monkeypatch.setattr(sys, "argv", ["lstm", "runs", "list", "--runs-dir", str(tmp_path)])
+    with holding(alive):
+        assert cli._run() == 0
+    lines = capsys.readouterr().out.splitlines()
+    (alive_line,) = [line for line in lines if "demo/alive" in line]
+    (dead_line,) = [line for line in lines if "demo/dead" in line]
+    assert "running" in alive_line
+    assert "interrupted" in dead_line
+
+
+def test_who_looks_whether_a_run_is_trained_disturbs_nobody(tmp_path):
+    run = unfinished(tmp_path, "x")
+    assert not runs.is_locked(run)
+    assert not run.file(runs.LOCK).exists()
+    stop = threading.Event()
+
+    def look():
+        while not stop.is_set():
+            runs.is_locked(run)
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for _ in range(20):
+            with runs.locked(run):
+                pass
+    finally:
+        stop.set()
+        for looker in lookers:
+            looker.join()
+
+
+def test_a_lock_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    run = RunDir(tmp_path / "file" / "x")
+    with pytest.raises(LstmError, match=r"Cannot write .*\.lock"), runs.locked(run):
+        pass
+
+
+# Corpora
+
+ENCODER = """
+    import sys, time
+    from pathlib import Path
+    from lstm_cli import encoded
+    from lstm_cli.text import Tokenizer
+
+    real = Tokenizer.encode
+
+    def encode(self, texts):
+        with open(sys.argv[2], "a") as log:
+            log.write("encoding\\n")
+        time.sleep(float(sys.argv[3]))
+        return real(self, texts)
+
+    Tokenizer.encode = encode
+    tokenizer = Tokenizer.from_json(Path(sys.argv[1]).read_text(), 12)
+    texts = sys.argv[4:]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(encoded.encode_cached(texts, tokenizer).ids.tolist(), flush=True)
+"""
+
+
+@pytest.fixture
+def encoder(tmp_path, monkeypatch):
+    """Arguments of a process that encodes `TEXTS`, slowly, and logs when it does."""
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
+    path = tmp_path / "tokenizer.json"
+    path.write_text(Tokenizer.fit(TEXTS, text_config().text).to_json())
+    return lambda seconds: (ENCODER, path, tmp_path / "log", seconds, *TEXTS)
+
+
+def expected_ids(path):
+    return encoded.encode(TEXTS, Tokenizer.from_json(path.read_text(), 12)).ids.tolist()
+
+
+def go(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def wait_for(path, seconds=20):
+    until = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} did not come"
+        time.sleep(0.02)
+
+
+def test_two_that_need_one_corpus_encode_it_once(encoder, tmp_path):
+    with running(*encoder(0.5)) as first, running(*encoder(0.5)) as second:
+        for process in (first, second):
+            go(process)
+        said = {process.stdout.readline() for process in (first, second)}
+    assert said == {f"{expected_ids(tmp_path / 'tokenizer.json')}\n"}
+    assert (tmp_path / "log").read_text() == "encoding\n"
+
+
+def test_who_waits_for_one_that_is_killed_encodes_itself(encoder, tmp_path):
+    with running(*encoder(60)) as first, running(*encoder(0)) as second:
+        go(first)
+        wait_for(tmp_path / "log")
+        go(second)
+        time.sleep(0.3)
+        assert (tmp_path / "log").read_text() == "encoding\n", "the second did not wait"
+        first.kill()
+        assert second.stdout.readline() == f"{expected_ids(tmp_path / 'tokenizer.json')}\n"
+    assert (tmp_path / "log").read_text() == "encoding\n" * 2
+
+
+def test_a_lock_that_cannot_be_had_keeps_nobody_waiting(tmp_path, monkeypatch):
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "locks").write_text("a file where a folder should be")
+    tokenizer = Tokenizer.fit(TEXTS, text_config().text)
+    expected = encoded.encode(TEXTS, tokenizer).ids
+    assert (encoded.encode_cached(TEXTS, tokenizer).ids == expected).all()
+
+
+def test_what_a_killed_encoder_left_is_removed_after_a_day(tmp_path, monkeypatch):
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path))
+    tokenizer = Tokenizer.fit(TEXTS, text_config().text)
+    left = {age: tmp_path / "corpora" / f".writing-{age}" for age in ("old", "new")}
+    for folder in left.values():
+        folder.mkdir(parents=True)
+    os.utime(left["old"], (time.time() - 100_000,) * 2)
+    encoded.encode_cached(TEXTS, tokenizer)
+    assert not left["old"].exists()
+    assert left["new"].exists()
+
+
+# Data sets
+
+PREPARER = """
+    import sys, time
+    from pathlib import Path
+    from lstm_cli.datasets import download
+    from lstm_cli.datasets.prepared import Wanted
+
+    folder, log = Path(sys.argv[1]), Path(sys.argv[2])
+
+    def find(wanted, folder):
+        return folder / "mnist" if (folder / "mnist").exists() else None
+
+    def prepare(wanted, folder):
+        with log.open("a") as file:
+            file.write("preparing\\n")
+        time.sleep(0.5)
+        (folder / "mnist").mkdir()
+        return folder / "mnist"
+
+    download.find, download._prepare, download.probe = find, prepare, lambda url: ""
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(download.ensure(Wanted("mnist"), folder), flush=True)
+"""
+
+
+def test_two_that_need_one_data_set_prepare_it_once(tmp_path):
+    arguments = (PREPARER, tmp_path / "data", tmp_path / "log")
+    with running(*arguments) as first, running(*arguments) as second:
+        for process in (first, second):
+            go(process)
+        said = {process.stdout.readline() for process in (first, second)}
+    assert said == {f"{tmp_path / 'data' / 'mnist'}\n"}
+    assert (tmp_path / "log").read_text() == "preparing\n"
