@@ -38,7 +38,8 @@ def check_name(name: str) -> tuple[str, ...]:
         ValueError: It is absolute, climbs out with `..`, or is no plain name.
     """
     parts = tuple(name.split("/"))
-    if any(mark in name for mark in ("\\", "\0", ":")):
+    # A drive letter and backslashes lead out where paths are written so.
+    if "\\" in name or "\0" in name or name[1:2] == ":":
         raise ValueError(f"{_shown(name)} is no name inside the folder")
     if any(part in ("", ".", "..") for part in parts) or len(name) > _MAX_NAME:
         raise ValueError(f"{_shown(name)} leads out of the folder or is no plain name")
