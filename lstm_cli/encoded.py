@@ -221,8 +221,8 @@ def _store(corpus: Corpus, folder: Path) -> None:
         (scratch / _SUMS).write_text(json.dumps(_sums(scratch)))
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
-    except OSError:
-        # Another process stored the same corpus first, or the disk is full.
+    finally:
+        # The disk is full, another process was first, or someone interrupts.
         shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -169,7 +169,7 @@ def go(process):
     process.stdin.flush()
 
 
-def wait_for(path, seconds=20):
+def wait_for(path, seconds=60):
     until = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < until, f"{path} did not come"

@@ -1,15 +1,18 @@
-"""Signals: noted or raised, in this process; `test_resume` sends them to a training one."""
+"""Signals: noted where it can be waited, raised elsewhere; nothing is left half-written.
+
+`test_resume` sends them to a process that trains.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 
 import pytest
+from fixtures_processes import python, running
+from fixtures_runs import TEXTS, make_text_run
 
 from lstm_cli.signals import Interrupted, caught
 
@@ -22,14 +25,6 @@ def _heard():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-def in_a_process(code):
-    """Run code that prints `ready`, in a process that a test may end."""
-    code = "import signal\nsignal.signal(2, signal.default_int_handler)\n" + textwrap.dedent(code)
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
 
 
 @pytest.mark.parametrize(("signum", "exit_code"), BOTH)
@@ -62,7 +57,7 @@ def test_what_handles_errors_does_not_swallow_an_interruption():
 @pytest.mark.parametrize(("signum", "exit_code"), BOTH)
 def test_a_second_signal_ends_the_process_even_deep_in_a_computation(signum, exit_code):
     # The sum takes hours inside one call of C, where Python hears nothing.
-    process = in_a_process("""
+    code = """
         import time
         from lstm_cli.signals import caught
         with caught() as signals, signals.deferred():
@@ -71,17 +66,13 @@ def test_a_second_signal_ends_the_process_even_deep_in_a_computation(signum, exi
                 time.sleep(0.01)
             print("noted", flush=True)
             sum(range(10**15))
-    """)
-    try:
-        assert process.stdout.readline() == "ready\n"
+    """
+    with running(code) as process:
         process.send_signal(signum)
         assert process.stdout.readline() == "noted\n"
         process.send_signal(signum)
-        process.communicate(timeout=10)
-    finally:
-        process.kill()
-    # A shell reports a process that a signal ended as 128 + its number.
-    assert 128 - process.returncode == exit_code
+        # A shell reports a process that a signal ended as 128 + its number.
+        assert 128 - process.wait(timeout=60) == exit_code
 
 
 def test_a_signal_that_was_to_be_ignored_stays_ignored():
@@ -111,3 +102,67 @@ def test_outside_the_main_thread_nothing_is_caught_and_nothing_breaks():
     thread.start()
     thread.join()
     assert seen == [(None, before)]
+
+
+# In other commands
+
+
+def lying_in(folder):
+    return {
+        path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(("signum", "exit_code"), BOTH)
+def test_predict_ends_without_a_traceback_and_leaves_its_run_alone(signum, exit_code, tmp_path):
+    run = make_text_run(tmp_path / "demo" / "x")
+    before = lying_in(tmp_path)
+    code = "import sys; from lstm_cli.cli import main; sys.argv[0] = 'lstm'; main()"
+    with python(code, "predict", "--run", run.path) as process:
+        # More than a window of texts; then the pipe stays open, and it waits for more.
+        process.stdin.write("a fine film\n" * 3000)
+        process.stdin.flush()
+        first = process.stdout.readline()
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == exit_code
+    assert "Interrupted" in err
+    assert "Traceback" not in err
+    # All but the last line, which a full pipe may have cut, is whole.
+    assert {len(line.split("\t")) for line in (first + out).splitlines()[:-1]} <= {7}
+    assert lying_in(tmp_path) == before
+
+
+def test_an_interrupted_encoder_leaves_nothing_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path))
+    code = """
+        import sys, time
+        import numpy as np
+        from lstm_cli import encoded
+        from lstm_cli.config import TextSettings
+        from lstm_cli.signals import Interrupted, caught
+        from lstm_cli.text import Tokenizer
+
+        real, saved = np.save, []
+
+        def save(path, array):
+            real(path, array)
+            saved.append(path)
+            if len(saved) == 2:
+                print("ready", flush=True)
+                time.sleep(60)
+
+        np.save = save
+        tokenizer = Tokenizer.fit(sys.argv[1:], TextSettings(min_count=1))
+        try:
+            with caught():
+                encoded.encode_cached(sys.argv[1:], tokenizer)
+        except Interrupted as interrupted:
+            sys.exit(interrupted.exit_code)
+    """
+    with running(code, *TEXTS) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    assert list((tmp_path / "corpora").iterdir()) == []
