@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import shlex
 import subprocess
 import sys
@@ -57,7 +58,9 @@ def main() -> None:
             assert shlex.split(command)
             console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
             console.print(Text.from_ansi(run(command, folder)))
-    TARGET.write_text(console.export_svg(title="lstm"), encoding="utf-8")
+    # The page's own monospace font will do: a picture should load nothing from elsewhere.
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="lstm"), flags=re.S)
+    TARGET.write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":
