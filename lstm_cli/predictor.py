@@ -93,7 +93,9 @@ class Predictor:
                 (exit code 5).
         """
         parts = trust.read(run)
-        predictor = cls(run, open_session(parts.model), parts.tokenizer, parts.labels)
+        session = open_session(run.file(runs.MODEL))
+        trust.check_unchanged(run, runs.MODEL, parts.model)
+        predictor = cls(run, session, parts.tokenizer, parts.labels)
         predictor.replay(parts.golden)
         return predictor
 

@@ -151,6 +151,22 @@ class RunDir:
         with self._opened(name, largest) as file:
             return file.read(num_bytes), os.fstat(file.fileno()).st_size
 
+    @contextlib.contextmanager
+    def held(self, name: str, largest: int | None = None) -> Iterator[BufferedReader]:
+        """Open a file too large to be read whole, once its content is known to be as listed.
+
+        Args:
+            name: Inside the run directory.
+            largest: As for `read_bytes`.
+
+        Raises:
+            LstmError: As `read_bytes`.
+        """
+        with self._opened(name, largest) as file:
+            # Read and not mapped: a bad sector is an error here, and a dead process there.
+            self._check_sha256(name, hashlib.file_digest(file, "sha256").hexdigest())
+            yield file
+
     def config(self) -> Config:
         """Read the run's settings.
 
@@ -232,8 +248,8 @@ class RunDir:
         """
         run = self if self.manifest is not None else self.checked()
         for name in names:
-            with run._opened(name, largest) as file:
-                run._check_sha256(name, hashlib.file_digest(file, "sha256").hexdigest())
+            with run.held(name, largest):
+                pass
 
     def checked(self) -> RunDir:
         """Return this run as one whose every file is held to the manifest as it is read.

@@ -1,8 +1,8 @@
 """A run's files -> what prediction needs, each held to what `train` could have written.
 
 The manifest shows damage; it is no proof of who wrote the run, for whoever changes a file can
-change the manifest too. So nothing here is taken at its word. Every file is read once, to a
-bound; the settings say what the graph must be, node by node and number by number; and the parts
+change the manifest too. So nothing here is taken at its word. Every file is read to a bound; the
+settings say what the graph must be, node by node and number by number; and the parts
 that could carry anything else (a tokenizer's own patterns, other operators) are compared with
 ours and then not used.
 """
@@ -10,7 +10,10 @@ ours and then not used.
 from __future__ import annotations
 
 import math
+import mmap
+import os
 from dataclasses import dataclass
+from io import BufferedReader
 from itertools import zip_longest
 from typing import Annotated, Any
 
@@ -72,6 +75,23 @@ class Golden:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A file as it was when it was checked: which one, of what size, last written when."""
+
+    device: int
+    inode: int
+    num_bytes: int
+    written: int
+    changed: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Seen:
+        """Take down what `stat` says."""
+        where = (status.st_dev, status.st_ino, status.st_size)
+        return cls(*where, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@dataclass(frozen=True)
 class Parts:
     """What prediction needs of a run, checked.
 
@@ -81,7 +101,7 @@ class Parts:
         tokenizer: None for images.
         golden: What to replay.
         plan: What the graph is.
-        model: The ONNX file, which holds that graph and finite numbers.
+        model: The ONNX file that was found to hold that graph and finite numbers.
     """
 
     config: Config
@@ -89,7 +109,7 @@ class Parts:
     tokenizer: Tokenizer | None
     golden: Golden
     plan: Plan
-    model: bytes
+    model: Seen
 
 
 def read(run: RunDir) -> Parts:
@@ -106,8 +126,8 @@ def read(run: RunDir) -> Parts:
     plan = plan_of(config, labels, tokenizer, golden)
     if run.file(runs.WEIGHTS).exists():
         check_weights_header(run, plan)
-    model, _ = read_model(run, plan)
-    return Parts(config, labels, tokenizer, golden, plan, model)
+    seen, _ = read_model(run, plan)
+    return Parts(config, labels, tokenizer, golden, plan, seen)
 
 
 def plan_of(
@@ -169,26 +189,44 @@ def read_golden(run: RunDir, config: Config, num_classes: int) -> Golden:
     return Golden(inputs, probabilities)
 
 
-def read_model(run: RunDir, plan: Plan) -> tuple[bytes, dict[str, Array]]:
-    """Read the ONNX file and hold it to the graph it must be.
+def read_model(run: RunDir, plan: Plan) -> tuple[Seen, dict[str, Array]]:
+    """Hold the ONNX file to the graph it must be.
+
+    It is mapped and not copied: whoever opens it by its name afterwards asks `check_unchanged`.
 
     Returns:
-        The file, and its constants by name as they lie in it.
+        The file as it was, and its constants by name as they lie in it.
 
     Raises:
         LstmError: It is another graph, its numbers do not have the shapes the settings give, or
             some are not finite (exit code 5).
     """
-    content = run.read_bytes(runs.MODEL, largest(plan)[runs.MODEL])
+    with run.held(runs.MODEL, largest(plan)[runs.MODEL]) as file:
+        seen = Seen.of(os.fstat(file.fileno()))
+        content = _mapped(file, seen.num_bytes)
     try:
-        found = proto.read_model(memoryview(content), len(plan.nodes), len(plan.constants))
+        found = proto.read_model(content, len(plan.nodes), len(plan.constants))
         _check_structure(found, plan)
         arrays = {name: _array(found, plan, name) for name in plan.constants}
         check_finite(arrays)
     except ValueError as error:
         told = _disguised(content) or error
         raise run.damaged(f"{runs.MODEL} {told}") from None
-    return content, arrays
+    return seen, arrays
+
+
+def check_unchanged(run: RunDir, name: str, seen: Seen) -> None:
+    """Hold that a file is the one that was checked.
+
+    Raises:
+        LstmError: It was exchanged or written to since (exit code 5).
+    """
+    try:
+        now = Seen.of(run.file(name).lstat())
+    except OSError:
+        now = None
+    if now != seen:
+        raise run.damaged(f"{name} was changed while it was opened")
 
 
 def read_weights(run: RunDir, plan: Plan) -> dict[str, Array]:
@@ -284,9 +322,16 @@ def _num_bytes(value: Array | Trained) -> int:
     return math.prod(value.shape) * item
 
 
-def _disguised(content: bytes) -> str | None:
+def _mapped(file: BufferedReader, num_bytes: int) -> memoryview:
+    """Return a file's content without reading it; it stays for as long as it is used."""
+    if not num_bytes:
+        return memoryview(b"")
+    return memoryview(mmap.mmap(file.fileno(), num_bytes, access=mmap.ACCESS_READ))
+
+
+def _disguised(content: bytes | memoryview) -> str | None:
     """Say what a file that could not be read is, where its first bytes give it away."""
-    told = disguise(content)
+    told = disguise(bytes(content[:16]))
     return f"is {told}" if told else None
 
 

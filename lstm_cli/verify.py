@@ -17,7 +17,7 @@ from lstm_cli.graph import Array, Plan
 from lstm_cli.predictor import Predictor, open_session
 from lstm_cli.run import RunDir
 from lstm_cli.text import Tokenizer
-from lstm_cli.trust import Golden
+from lstm_cli.trust import Golden, Seen
 
 _SHOWN = 5
 
@@ -97,7 +97,7 @@ class _Looked:
     tokenizer: Tokenizer | None = None
     golden: Golden | None = None
     plan: Plan | None = None
-    model: bytes = b""
+    model: Seen | None = None
     constants: Mapping[str, Array] = field(default_factory=dict)
     weights: Mapping[str, Array] = field(default_factory=dict)
 
@@ -198,7 +198,9 @@ def _same_weights(looked: _Looked) -> str:
 
 def _replay(looked: _Looked) -> str:
     assert looked.golden is not None
-    session = open_session(looked.model)
+    assert looked.model is not None
+    session = open_session(looked.run.file(runs.MODEL))
+    trust.check_unchanged(looked.run, runs.MODEL, looked.model)
     Predictor(looked.run, session, looked.tokenizer, looked.labels).replay(looked.golden)
     return f"{len(looked.golden.inputs)} inputs answered as at the end of training"
 

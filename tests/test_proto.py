@@ -122,3 +122,19 @@ def test_no_more_nodes_are_read_than_there_may_be():
         proto.read_model(memoryview(CONTENT), len(PLAN.nodes) - 1, len(PLAN.constants))
     with pytest.raises(ValueError, match="constants in the graph, more than it may"):
         proto.read_model(memoryview(CONTENT), len(PLAN.nodes), len(PLAN.constants) - 1)
+
+
+def test_a_long_name_is_refused():
+    model = onnx.ModelProto.FromString(CONTENT)
+    model.graph.node[0].op_type = "x" * 257
+    with pytest.raises(ValueError, match="a name of 257 bytes"):
+        read(model.SerializeToString(), PLAN)
+
+
+def test_numbers_below_zero_keep_their_sign():
+    model = onnx.ModelProto.FromString(CONTENT)
+    model.graph.node[0].attribute[0].ints[0] = -2
+    model.graph.initializer[0].dims[0] = -3
+    found = read(model.SerializeToString(), PLAN)
+    assert found.nodes[0].attributes["perm"][0] == -2
+    assert found.constants[model.graph.initializer[0].name].shape[0] == -3
