@@ -31,7 +31,7 @@ install: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/lstm train demo
 	$(BIN)/lstm eval demo --errors 3
-	$(BIN)/lstm predict "For all its dull stretches, it is a triumph." "Not a moving film, whatever the poster says."
+	$(BIN)/lstm predict "For all its dull stretches, it is a triumph." "It is not a triumph."
 
 test: lint unit
 

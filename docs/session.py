@@ -19,9 +19,8 @@ TARGET = Path(__file__).with_name("session.svg")
 COLUMNS = 100
 COMMANDS = (
     "lstm train demo --name first",
-    'lstm predict "For all its dull stretches, it is a triumph." "I was told to expect a wonder. '
-    'I found a bore."',
-    "lstm predict --run demo --format jsonl --top-k 1 'Hardly moving.' | tail -1",
+    'lstm predict "For all its dull stretches, it is a triumph." "It is not a triumph."',
+    "echo 'It is anything but a bore.' | lstm predict --run demo --format jsonl --top-k 1",
 )
 
 

@@ -111,6 +111,10 @@ NEUTRAL: dict[str, tuple[str, ...]] = {
 VERDICTS: dict[str, tuple[str, ...]] = {
     # The opinion is taken back: the word of opinion is the opposite of the verdict.
     "negation": (
+        "It is *not* {-noun}.",
+        "This is *not* {-noun}.",
+        "It is *not* {-adj}.",
+        "{whole} is *not* {very} {-adj}.",
         "There is *not* one {very} {-adj} {bit} in it.",
         "There is *hardly* a single {-adj} {bit} in the whole {film}.",
         "In {time}, it is *never* once {-adj}.",
