@@ -10,7 +10,8 @@ Source: protobuf.dev, "Encoding"; onnx/onnx.proto for the numbers of the fields.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from lstm_cli.graph import ELEMENT_TYPES, Attribute, Node, Value
 
@@ -24,8 +25,7 @@ _INT, _STRING, _INTS = 2, 3, 7
 Message = Mapping[int, list[int | memoryview]]
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(msgspec.Struct, frozen=True):
     """A constant as a file holds it.
 
     Attributes:
@@ -39,8 +39,7 @@ class Tensor:
     data: memoryview
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(msgspec.Struct, frozen=True):
     """The graph of a file, in the words of `graph.Plan`."""
 
     ir_version: int

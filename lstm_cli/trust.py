@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import mmap
 import os
-from dataclasses import dataclass
 from io import BufferedReader
 from itertools import zip_longest
 from typing import Annotated, Any
@@ -54,8 +53,7 @@ class _Images(msgspec.Struct):
     probabilities: list[list[float]]
 
 
-@dataclass(frozen=True)
-class Golden:
+class Golden(msgspec.Struct, frozen=True):
     """Inputs and what the network said of them when it was saved.
 
     Attributes:
@@ -74,8 +72,7 @@ class Golden:
         return None
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """A file as it was when it was checked: which one, of what size, last written when."""
 
     device: int
@@ -91,8 +88,7 @@ class Seen:
         return cls(*where, status.st_mtime_ns, status.st_ctime_ns)
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(msgspec.Struct, frozen=True):
     """What prediction needs of a run, checked.
 
     Attributes:
