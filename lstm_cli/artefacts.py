@@ -83,7 +83,6 @@ def resumed_record(record: Mapping[str, Any]) -> dict[str, Any]:
         **{key: value for key, value in record.items() if key not in past},
         "status": "running",
         "process": os.getpid(),
-        "sessions": record.get("sessions", 1) + 1,
     }
 
 

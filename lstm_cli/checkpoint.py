@@ -182,7 +182,8 @@ def _remove(folder: Path, numbers: Sequence[int]) -> None:
 
 def model_state(model: Any) -> dict[str, Array]:
     """Return every variable of a model and its optimizer, random states included, by position."""
-    return {name: np.array(variable) for name, variable in _variables(model).items()}
+    # A copy: the next step may write where this one reads.
+    return {name: np.array(variable.numpy()) for name, variable in _variables(model).items()}
 
 
 def set_model_state(model: Any, tensors: Mapping[str, Array]) -> None:
