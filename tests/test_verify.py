@@ -127,7 +127,7 @@ FAILURES = [
     ({"results"}, lambda run: edit_json(run, runs.METRICS, lambda m: [])),
     ({"results"}, lambda run: edit_json(run, runs.METRICS, lambda m: m.update(best_epoch=7))),
     ({"results"}, lambda run: edit_json(run, runs.METRICS, lambda m: m["test"].update(accuracy=2))),
-    ({"results"}, lambda run: put(run, runs.HISTORY, b'{"epoch": 1}\n{"epoch": 3}\n')),
+    ({"results"}, lambda run: put(run, runs.HISTORY, b'{"epoch": 2}\n{"epoch": 1}\n')),
     ({"results"}, lambda run: put(run, runs.HISTORY, b'{"epoch": 1}\n{"epoch": ')),
     ({"results"}, lambda run: put(run, runs.HISTORY, b'{"epoch": 1}\n' + b"[" * 100_000)),
 ]
