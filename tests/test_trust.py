@@ -19,6 +19,7 @@ import fixtures_attacks as attacks
 import numpy as np
 import pytest
 from fixtures_attacks import edit_json, edit_model, put, put_json, refused, sign, within
+from fixtures_runs import make_image_run
 
 from lstm_cli import predictor, trust
 from lstm_cli import run as runs
@@ -72,6 +73,11 @@ def test_every_kind_of_model_is_told_from_its_settings(pooling, more, tmp_path):
     buckets = 0 if more else 11
     settings = {"model__pooling": pooling, "embedding__pair_buckets": buckets, **more}
     Predictor.load(attacks.text_run(tmp_path / "demo" / "run", **settings))
+
+
+def test_images_may_be_higher_than_wide(tmp_path):
+    run = make_image_run(tmp_path / "digits" / "run", shape=(6, 5))
+    assert Predictor.load(run).shape == (6, 5)
 
 
 # Names that lead out
