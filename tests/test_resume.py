@@ -5,21 +5,25 @@ refused; what is finished stays finished until there is something better.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import shutil
 import signal
 import sys
+import time
 
 import pytest
 import safetensors.numpy
+from fixtures_processes import python
 from fixtures_training import CONFIG, TableLoop, without_keras
 from test_checkpoint import Heard
-from test_faults import results, whole
+from test_faults import RESULTS, results, whole
 
 from lstm_cli import artefacts, checkpoint, cli, resumption, train
 from lstm_cli import config as configs
 from lstm_cli import run as runs
+from lstm_cli.config import load_preset
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.fit import NumbersGoneWrongError
 from lstm_cli.predictor import Predictor
@@ -338,3 +342,79 @@ def test_numbers_gone_wrong_leave_a_finished_run_as_it_was(tabled, monkeypatch):
     assert "left as it was" in refused(train.resume, run, epochs=4).hint
     assert whole(run)
     assert results(run) == before
+
+
+# Real processes
+
+SETTINGS = {
+    "data.demo_train": 400,
+    "data.demo_test": 60,
+    "embedding.dim": 8,
+    "model.units": 6,
+    "model.bidirectional": False,
+    "text.max_tokens": 20,
+    "train.epochs": 8,
+    "train.patience": 0,
+    "train.batch_size": 64,
+    "train.averaging": 0.5,
+    "train.checkpoint_seconds": 0.05,
+}
+
+
+def interrupted_process(run, *arguments):
+    """Run `lstm train demo`, press Ctrl-C once a checkpoint is saved; return code and stderr."""
+    code = "import sys; from lstm_cli.cli import main; sys.argv[0] = 'lstm'; main()"
+    with python(code, "train", "demo", *arguments) as process:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and process.poll() is None:
+            if list(run.file(runs.CHECKPOINTS).glob("*.json")):
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=120)
+    return process.returncode, told
+
+
+def interrupt_after(num, monkeypatch):
+    """Have SIGTERM arrive after some checkpoints."""
+    save, saved = checkpoint.save, []
+
+    def saving(*args):
+        saved.append(save(*args))
+        if len(saved) == num:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(checkpoint, "save", saving)
+
+
+def test_training_interrupted_twice_ends_with_the_same_bits(tmp_path, monkeypatch):
+    """Ctrl-C in one process, SIGTERM in the one that goes on, and a third that ends it."""
+    monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path))
+    run = runs.RunDir(tmp_path / "demo" / "x")
+    options = [f"--set={key}={value}" for key, value in SETTINGS.items()]
+    code, told = interrupted_process(run, "--name", "x", *options)
+    assert code == 130, told
+    assert "Traceback" not in told
+    assert "Interrupted. Saved at " in told
+    assert "Resume: lstm train demo --resume x" in told
+    assert run.status == "interrupted"
+    assert not [path for path in run.path.rglob(".*") if path.name != runs.LOCK]
+
+    monkeypatch.setattr(artefacts, "_draw", lambda *_: [])
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as again:
+        interrupt_after(4, patch)
+        train.resume(run)
+    assert again.value.exit_code == 143
+    assert again.value.message.endswith("Resume: lstm train demo --resume x")
+
+    train.resume(run)
+    assert whole(run)
+    expected = train.train(load_preset("demo", SETTINGS), name="whole")
+    same = set(RESULTS) - {runs.HISTORY}
+    assert {n: results(run)[n] for n in same} == {n: results(expected)[n] for n in same}
+    assert untimed(run) == untimed(expected)
+
+
+def untimed(run):
+    lines = [json.loads(line) for line in run.read_text(runs.HISTORY).splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
