@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 _LENGTH = 8
 _ITEM = 4
-_MAX_HEADER = 1 << 20
+_MAX_HEADER = 1 << 16
 # With what comes before it; so much of a file is enough to judge it.
 MAX_HEAD = _LENGTH + _MAX_HEADER
 

@@ -46,6 +46,18 @@ def test_a_file_cut_short_is_refused(end):
         tensors.read(memoryview(CONTENT[:end]), SHAPES)
 
 
+def test_a_header_longer_than_any_model_needs_is_refused():
+    length = int.from_bytes(CONTENT[:8], "little")
+    for longest, refused in ((1 << 16, False), ((1 << 16) + 1, True)):
+        text = CONTENT[8 : 8 + length].ljust(longest)
+        content = longest.to_bytes(8, "little") + text + CONTENT[8 + length :]
+        if refused:
+            with pytest.raises(ValueError, match="says its header has 65,537 bytes"):
+                tensors.read(memoryview(content), SHAPES)
+        else:
+            assert tensors.read(memoryview(content), SHAPES)
+
+
 @relaxed
 @given(st.binary(max_size=100), st.integers(0, 120))
 def test_any_bytes_are_refused(content, length):
