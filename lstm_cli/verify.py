@@ -152,7 +152,7 @@ def _contents(looked: _Looked) -> str:
 
 def _settings(looked: _Looked) -> str:
     looked.config = looked.run.config()
-    return f"a {looked.config.kind} classifier, every setting valid"
+    return f"those of a classifier of {looked.config.kind}s, each valid"
 
 
 def _labels(looked: _Looked) -> str:

@@ -162,7 +162,7 @@ def _check_verdicts(verdicts: list[Verdict]) -> None:
     what = ", ".join(dict.fromkeys(f"'{c.name}'" for v in failed for c in v.failures))
     raise LstmError(
         f"{names} {'fails its' if len(failed) == 1 else 'fail their'} integrity check: {what}.",
-        "Do not use it: restore it from a copy, or train it again; config.yaml has the settings.",
+        "Restore it from a copy, or train it again with the settings in its config.yaml.",
         ExitCode.INTEGRITY,
     )
 
