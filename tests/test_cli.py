@@ -270,9 +270,40 @@ def test_data_is_listed_and_shown(lstm):
 
 
 def test_runs_are_listed_and_shown(lstm, text_run):
+    text_run.write_json("metrics.json", {"test": {"accuracy": 0.5}})
     found = json.loads(lstm("runs", "list", "--json")[1])["runs"]
     assert [(row["name"], row["status"]) for row in found] == [("demo/tiny", "finished")]
     assert "demo/tiny" in lstm("runs", "list")[1]
+
+
+METRICS = ("[1]", "7", "null", '"x"', "[" * 9000)
+TESTS = ("[1]", "5", '"x"', '{"accuracy": "x"}', '{"accuracy": NaN}', '{"accuracy": {}}')
+RECORDS = (
+    '"seconds": 3',
+    '"seconds": {"total": []}',
+    '"seconds": {"total": Infinity}',
+    '"parameters": "many"',
+    '"parameters": true',
+    '"parameters": 1' + "0" * 4000,
+)
+DAMAGED = {
+    "metrics.json": (*METRICS, *(f'{{"test": {test}}}' for test in TESTS)),
+    "run.json": RECORDS,
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_run_with_damaged_figures_is_listed_as_broken(lstm, text_run, name):
+    text_run.write_json("metrics.json", {"test": {"accuracy": 0.5}})
+    before = {"metrics.json": "", "run.json": text_run.file("run.json").read_text().rstrip("\n}")}
+    for content in DAMAGED[name]:
+        damaged = f"{before[name]}, {content}}}" if before[name] else content
+        text_run.file(name).write_text(damaged)
+        (row,) = json.loads(lstm("runs", "list", "--json")[1])["runs"]
+        assert (row["status"], row["accuracy"], row["parameters"]) == ("broken", None, None)
+        code, out, err = lstm("runs", "list")
+        assert (code, err) == (0, "")
+        assert "demo/tiny" in out
 
 
 def test_no_runs_are_said_on_stderr(lstm):

@@ -177,15 +177,31 @@ def _row(run: Any) -> dict[str, Any]:
         record = read_run(run)
         metrics = run.read_json(METRICS) if row["status"] == "finished" else {}
     except LstmError:
-        record, metrics = {}, {}
-    test = metrics.get("test") or {}
-    return {
-        **row,
-        "accuracy": test.get("accuracy"),
-        "parameters": record.get("parameters"),
-        "seconds": (record.get("seconds") or {}).get("total"),
-        "started": record.get("started", "-"),
+        record, metrics = {}, False
+    figures = {
+        "accuracy": _inside(metrics, "test", "accuracy"),
+        "parameters": _inside(record, "parameters"),
+        "seconds": _inside(record, "seconds", "total"),
     }
+    if not all(value is None or _is_number(value) for value in figures.values()):
+        row |= {"status": "broken"}
+        figures = dict.fromkeys(figures)
+    return {**row, **figures, "started": str(record.get("started", "-"))}
+
+
+def _inside(value: Any, *keys: str) -> Any:
+    """Look up a key within a key, where there is one; False where something else is in its way."""
+    for key in keys:
+        if not isinstance(value, dict):
+            return False
+        if (value := value.get(key)) is None:
+            return None
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value can be shown as a figure: JSON may hold any other, and NaN."""
+    return type(value) in (int, float) and 0 <= value < 1e15
 
 
 def _figure(value: float | None) -> str:
