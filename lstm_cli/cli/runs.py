@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstm_cli.cli.options import Json, RunsDir
+from lstm_cli.cli.options import DataDir, Json, RunsDir
 
 if TYPE_CHECKING:
+    from lstm_cli.replay import Replay
     from lstm_cli.run import RunDir
     from lstm_cli.verify import Verdict
 
@@ -118,6 +119,86 @@ def verify(
         told = [verdict.to_dict() for verdict in verdicts]
         console.print_json({"runs": told} if all_ else told[0])
     _check_verdicts(verdicts)
+
+
+@app.command()
+def replay(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Folder, DATASET/NAME, NAME, or a data set.")
+    ],
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = None,
+    json: Json = False,
+) -> None:
+    """Train a run again from its own settings and compare; exit with 5 if anything differs.
+
+    Compares the history but for seconds, the weights bit for bit, and the metrics; says "identical"
+    or where they first differ, with the versions and devices that are not those recorded. Takes as
+    long as training did; the new run is thrown away.
+    """
+    from lstm_cli import console
+    from lstm_cli.device import load_keras
+    from lstm_cli.run import find, read_run, runs_root
+
+    found = find(runs_root(runs_dir), run)
+    # Known before Keras is imported, or a GPU cannot be hidden any more.
+    on_cpu = read_run(found).get("device") == "cpu"
+    load_keras("cpu" if on_cpu else "auto")
+    from lstm_cli.replay import replay as replay_run
+
+    with console.training_reporter() as reporter:
+        replayed = replay_run(found, data_dir=data_dir, reporter=reporter)
+    if json:
+        console.print_json(replayed.to_dict())
+    else:
+        _print_replay(replayed)
+    _check_replay(replayed)
+
+
+def _print_replay(replayed: Replay) -> None:
+    from lstm_cli import console
+
+    if replayed.identical:
+        console.print_line(f"identical: {replayed.epochs} epochs, weights and metrics")
+    else:
+        rows = [
+            (d.file, d.epoch or "-", d.key, _told(d.recorded), _told(d.replayed))
+            for d in replayed.differences
+        ]
+        columns = ("file", "epoch", "first difference", "recorded", "replayed")
+        console.print_rows(rows, columns, right=columns[1:2], title=replayed.run)
+    # Where it differs, the error names them.
+    for change in replayed.causes if replayed.identical else ():
+        console.print_line(f"Though: {change}")
+
+
+def _told(value: Any) -> str:
+    """Write a value of either run; none is one that only the other has."""
+    return "none" if value is None else str(value)[:64]
+
+
+def _check_replay(replayed: Replay) -> None:
+    """End with exit code 5 if the replay differs.
+
+    Raises:
+        LstmError: It does.
+    """
+    from lstm_cli.errors import ExitCode, LstmError
+
+    if replayed.identical:
+        return
+    first = replayed.differences[0]
+    where = f" at epoch {first.epoch}" if first.epoch else ""
+    hint = "Versions and device are those recorded. "
+    hint += "A run trained on with more epochs, or with callbacks, cannot be repeated; else the "
+    hint += "processor may be another one."
+    if replayed.causes:
+        hint = f"Likely: {' '.join(replayed.causes)}"
+    raise LstmError(
+        f"{replayed.run} was not repeated: {first.file} differs{where}, in {first.key}.",
+        hint,
+        ExitCode.INTEGRITY,
+    )
 
 
 def _chosen(root: Path, run: str | None, all_: bool) -> list[RunDir]:
