@@ -1,0 +1,242 @@
+"""The equations in NumPy: what Keras computes, forward and backward, and what slopes measure."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from lstm_cli import cell
+
+BATCH, TIME, DIM, UNITS = 4, 9, 3, 5
+LENGTHS = np.array([9, 4, 1, 6])
+PADDED = np.arange(TIME) < LENGTHS[:, None]
+WITH_HOLES = np.random.default_rng(3).random((BATCH, TIME)) < 0.7
+MASKS = {"no mask": None, "right-padded": PADDED, "with holes": WITH_HOLES}
+
+
+def draw(*shape, dtype=np.float64, seed=0):
+    return np.random.default_rng([seed, *shape]).normal(0, 0.5, shape).astype(dtype)
+
+
+def weights(dtype=np.float64, peepholes=False):
+    return cell.Weights(
+        draw(DIM, 4 * UNITS, dtype=dtype),
+        draw(UNITS, 4 * UNITS, dtype=dtype),
+        draw(4 * UNITS, dtype=dtype),
+        draw(3, UNITS, dtype=dtype) if peepholes else None,
+    )
+
+
+def keras_layer(given, mask, inputs, d_hidden):
+    """What Keras' own layer gives: the hidden states, and four gradients."""
+    tf = pytest.importorskip("tensorflow", reason="gradients are taken with TensorFlow")
+    layer = layers.LSTM(len(given.recurrent_kernel), return_sequences=True, dtype=inputs.dtype.name)
+    layer.build(inputs.shape)
+    layer.set_weights([given.kernel, given.recurrent_kernel, given.bias])
+    watched = tf.Variable(inputs)
+    with tf.GradientTape() as tape:
+        hidden = layer(watched, mask=mask)
+        loss = tf.reduce_sum(hidden * d_hidden)
+    by = [watched, *(variable.value for variable in layer.trainable_variables)]
+    return np.asarray(hidden), [np.asarray(found) for found in tape.gradient(loss, by)]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes TensorFlow's gradients")
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+def test_keras_layer_computes_the_same_forward_and_backward(dtype, mask):
+    inputs = draw(BATCH, TIME, DIM, dtype=dtype)
+    d_hidden = draw(BATCH, TIME, UNITS, dtype=dtype, seed=1)
+    given = weights(dtype)
+    hidden, expected = keras_layer(given, mask, inputs, d_hidden)
+    trace = cell.forward(given, inputs, mask=mask)
+    found = cell.backward(trace, d_hidden)
+    forward, gradient = (1e-6, 1e-5) if dtype is np.float32 else (1e-12, 1e-12)
+    assert np.abs(trace.hidden - hidden).max() < forward
+    for name, other in zip(("inputs", "kernel", "recurrent_kernel", "bias"), expected, strict=True):
+        assert np.abs(getattr(found, name) - other).max() < gradient, name
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes TensorFlow's gradients")
+def test_keras_layer_computes_the_same_over_two_hundred_steps():
+    inputs = draw(2, 200, DIM, dtype=np.float32)
+    d_hidden = np.zeros((2, 200, UNITS), np.float32)
+    d_hidden[:, -1] = draw(2, UNITS, dtype=np.float32)
+    given = weights(np.float32)
+    hidden, expected = keras_layer(given, None, inputs, d_hidden)
+    trace = cell.forward(given, inputs)
+    found = cell.backward(trace, d_hidden)
+    assert np.abs(trace.hidden - hidden).max() < 1e-6
+    for name, other in zip(("inputs", "kernel", "recurrent_kernel", "bias"), expected, strict=True):
+        assert np.abs(getattr(found, name) - other).max() < 1e-5, name
+
+
+def slope(loss, array, index, step=1e-5):
+    """The loss' derivative by one number, measured: up a little, down a little."""
+    kept = array[index]
+    array[index] = kept + step
+    above = loss()
+    array[index] = kept - step
+    below = loss()
+    array[index] = kept
+    return (above - below) / (2 * step)
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+@pytest.mark.parametrize("peepholes", [False, True], ids=["plain", "peepholes"])
+def test_every_gradient_is_the_slope_that_can_be_measured(peepholes, mask):
+    given = weights(peepholes=peepholes)
+    inputs = draw(BATCH, TIME, DIM)
+    d_hidden = draw(BATCH, TIME, UNITS, seed=1)
+
+    def loss():
+        return float(np.sum(cell.forward(given, inputs, mask=mask).hidden * d_hidden))
+
+    found = cell.backward(cell.forward(given, inputs, mask=mask), d_hidden)
+    names = ["kernel", "recurrent_kernel", "bias", *["peepholes"] * peepholes]
+    arrays = {"inputs": inputs} | {name: getattr(given, name) for name in names}
+    for name, array in arrays.items():
+        gradient = getattr(found, name)
+        assert gradient.shape == array.shape
+        measured = [slope(loss, array, index) for index in np.ndindex(array.shape)]
+        assert np.abs(gradient.ravel() - measured).max() < 1e-7, name
+    assert peepholes or found.peepholes is None
+
+
+@pytest.mark.parametrize("peepholes", [False, True], ids=["plain", "peepholes"])
+def test_the_gradient_of_a_state_is_what_a_push_to_it_would_change(peepholes):
+    given = weights(peepholes=peepholes)
+    inputs, d_hidden = draw(1, TIME, DIM), draw(1, TIME, UNITS, seed=1)
+    trace = cell.forward(given, inputs)
+    found = cell.backward(trace, d_hidden)
+    at = 3
+    h, c = trace.hidden[0, at].copy(), trace.cell[0, at].copy()
+
+    def loss():
+        """Go on by the equations, one unit at a time, from states that may have been pushed."""
+        total, h_now, c_now = h @ d_hidden[0, at], h, c
+        for x, weight in zip(inputs[0, at + 1 :], d_hidden[0, at + 1 :], strict=True):
+            h_now, c_now = by_hand(given, x, h_now, c_now)
+            total += h_now @ weight
+        return total
+
+    measured = [slope(loss, h, (k,)) for k in range(UNITS)]
+    assert np.abs(found.hidden[0, at] - measured).max() < 1e-7
+    # A push to c(t) is also seen in h(t) = o * tanh(c), and with a peephole in o itself.
+    o, tanh_c = trace.output_gate[0, at], np.tanh(c)
+    p_o = given.peepholes[2] if peepholes else 0
+    shown = o * (1 - tanh_c**2) + p_o * o * (1 - o) * tanh_c
+    measured = [slope(loss, c, (k,)) + found.hidden[0, at, k] * shown[k] for k in range(UNITS)]
+    assert np.abs(found.cell[0, at] - measured).max() < 1e-7
+
+
+def by_hand(given, x, h, c):
+    """One step, unit by unit and gate by gate, as the docstring of `cell` has it."""
+
+    def sigma(z):
+        return 1 / (1 + np.exp(-z))
+
+    p = np.zeros((3, UNITS)) if given.peepholes is None else given.peepholes
+    h_new, c_new = np.zeros(UNITS), np.zeros(UNITS)
+    for k in range(UNITS):
+        columns = [gate * UNITS + k for gate in range(4)]
+        i, f, g, o = (
+            x @ given.kernel[:, n] + h @ given.recurrent_kernel[:, n] + given.bias[n]
+            for n in columns
+        )
+        c_new[k] = sigma(f + p[1, k] * c[k]) * c[k] + sigma(i + p[0, k] * c[k]) * np.tanh(g)
+        h_new[k] = sigma(o + p[2, k] * c_new[k]) * np.tanh(c_new[k])
+    return h_new, c_new
+
+
+@pytest.mark.parametrize("peepholes", [False, True], ids=["plain", "peepholes"])
+def test_a_trace_holds_what_the_equations_say_of_each_step(peepholes):
+    given = weights(peepholes=peepholes)
+    inputs = draw(1, TIME, DIM)
+    trace = cell.forward(given, inputs)
+    h, c = np.zeros(UNITS), np.zeros(UNITS)
+    for t in range(TIME):
+        before = c
+        h, c = by_hand(given, inputs[0, t], h, c)
+        assert np.abs(trace.hidden[0, t] - h).max() < 1e-12
+        assert np.abs(trace.cell[0, t] - c).max() < 1e-12
+        kept = trace.forget_gate[0, t] * before
+        written = trace.input_gate[0, t] * trace.candidate[0, t]
+        assert np.abs(kept + written - c).max() < 1e-12
+        assert np.abs(trace.output_gate[0, t] * np.tanh(c) - h).max() < 1e-12
+
+
+def test_peepholes_of_zero_are_none():
+    plain = weights()
+    zero = dataclasses.replace(plain, peepholes=np.zeros((3, UNITS)))
+    inputs = draw(BATCH, TIME, DIM)
+    assert np.array_equal(cell.forward(plain, inputs).hidden, cell.forward(zero, inputs).hidden)
+    open_ = dataclasses.replace(plain, peepholes=np.ones((3, UNITS)))
+    assert not np.allclose(cell.forward(plain, inputs).hidden, cell.forward(open_, inputs).hidden)
+
+
+def test_padding_changes_nothing_and_the_states_stay_as_they_were():
+    inputs = draw(BATCH, TIME, DIM)
+    trace = cell.forward(weights(), inputs, lengths=LENGTHS)
+    assert np.array_equal(trace.mask, PADDED)
+    for row, length in enumerate(LENGTHS):
+        alone = cell.forward(weights(), inputs[row : row + 1, :length])
+        assert np.abs(trace.hidden[row, :length] - alone.hidden[0]).max() < 1e-14
+        assert (trace.hidden[row, length:] == trace.hidden[row, length - 1]).all()
+        assert (trace.cell[row, length:] == trace.cell[row, length - 1]).all()
+        gates = (trace.input_gate, trace.forget_gate, trace.candidate, trace.output_gate)
+        assert not any(gate[row, length:].any() for gate in gates)
+        assert all(gate[row, :length].all() for gate in gates)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+def test_what_comes_out_has_the_type_of_what_goes_in(dtype):
+    trace = cell.forward(weights(dtype, peepholes=True), draw(BATCH, TIME, DIM, dtype=dtype))
+    found = cell.backward(trace, draw(BATCH, TIME, UNITS, dtype=dtype))
+    arrays = [*vars(trace).values(), *vars(found).values()]
+    kinds = {array.dtype for array in arrays if isinstance(array, np.ndarray)}
+    assert kinds == {np.dtype(dtype), np.dtype(bool)}
+    plain = cell.forward(weights(dtype), draw(BATCH, TIME, DIM, dtype=dtype))
+    assert cell.backward(plain, draw(BATCH, TIME, UNITS, dtype=dtype)).inputs.dtype == dtype
+
+
+def test_no_number_is_too_large_for_a_gate():
+    inputs = np.full((1, 2, DIM), 1e30, np.float32)
+    trace = cell.forward(weights(np.float32, peepholes=True), inputs)
+    assert set(np.unique(trace.output_gate)) <= {0.0, 1.0}
+    assert np.isfinite(cell.backward(trace, np.ones_like(trace.hidden)).inputs).all()
+
+
+def test_a_trace_cannot_be_changed_by_accident():
+    trace = cell.forward(weights(), draw(1, 2, DIM))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        trace.cell = trace.hidden
+
+
+def test_shapes_that_do_not_belong_together_are_named():
+    given = weights()
+    for name, wrong in (
+        ("kernel", draw(DIM, 3 * UNITS)),
+        ("recurrent_kernel", draw(UNITS, UNITS)),
+        ("bias", draw(UNITS)),
+        ("peepholes", draw(4, UNITS)),
+    ):
+        with pytest.raises(ValueError, match=rf"^{name}: expected the shape"):
+            dataclasses.replace(given, **{name: wrong})
+    inputs = draw(BATCH, TIME, DIM)
+    for name, calls in {
+        "inputs": lambda: cell.forward(given, draw(BATCH, TIME, DIM + 1)),
+        "inputs:": lambda: cell.forward(given, draw(TIME, DIM)),
+        "mask": lambda: cell.forward(given, inputs, mask=PADDED[:1]),
+        "lengths": lambda: cell.forward(given, inputs, lengths=LENGTHS[:1]),
+        "d_hidden": lambda: cell.backward(cell.forward(given, inputs), draw(BATCH, TIME, 1)),
+        "expected lengths or a mask": lambda: cell.forward(
+            given, inputs, lengths=LENGTHS, mask=PADDED
+        ),
+    }.items():
+        with pytest.raises(ValueError, match=name):
+            calls()
