@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli import folder as folders
+from lstm_cli import tensors
 from lstm_cli.atomic import write_atomic
 from lstm_cli.errors import LstmError
 from lstm_cli.reporting import Reporter
@@ -20,6 +23,10 @@ from lstm_cli.reporting import Reporter
 _KEPT = 2
 _TENSORS = ".safetensors"
 _RECORD = ".json"
+_MAX_DIGITS = 12
+# A line of history for each of 100,000 epochs, and their values in memory.
+_MAX_RECORD_BYTES = 64 << 20
+_MAX_RECORD_VALUES = 4_000_000
 
 Array = NDArray[Any]
 
@@ -71,7 +78,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     return path
 
 
-def newest(folder: Path, reporter: Reporter) -> Checkpoint | None:
+def newest(
+    folder: Path, reporter: Reporter, check: Callable[[Checkpoint], None] | None = None
+) -> Checkpoint | None:
     """Read the newest good checkpoint; damaged ones are reported and stepped over.
 
     Once a good one is found, the damaged ones after it are removed: they must not count among
@@ -80,6 +89,7 @@ def newest(folder: Path, reporter: Reporter) -> Checkpoint | None:
     Args:
         folder: `checkpoints/` of the run.
         reporter: Told of each damaged checkpoint.
+        check: Raises a ValueError for one that cannot be gone on from.
 
     Returns:
         None where there is no good one.
@@ -87,15 +97,16 @@ def newest(folder: Path, reporter: Reporter) -> Checkpoint | None:
     Raises:
         LstmError: The folder cannot be read.
     """
-    from safetensors import SafetensorError
-
-    ways = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+    ways = (OSError, ValueError, LookupError, TypeError, AttributeError)
     damaged = []
     for number in sorted(_numbers(folder), reverse=True):
         try:
             found = _read(folder, number)
-        except (*ways, SafetensorError) as error:
-            reporter.warn(f"Checkpoint {number} of {folder.parent} is damaged ({error}); skipped.")
+            if check is not None:
+                check(found)
+        except (*ways, RecursionError, OverflowError, MemoryError) as error:
+            told = f"{error}"[:300] or type(error).__name__
+            reporter.warn(f"Checkpoint {number} of {folder.parent} is damaged ({told}); skipped.")
             damaged.append(number)
             continue
         with contextlib.suppress(LstmError):
@@ -124,22 +135,57 @@ def keep(folder: Path, num: int) -> None:
 def _read(folder: Path, number: int) -> Checkpoint:
     """Read a checkpoint, nothing parsed before its hash is checked.
 
-    Raises:
-        ValueError: A hash or a size differs.
-    """
-    import safetensors.numpy
+    Its hashes show damage and not who wrote it, so what is parsed is not taken at its word either.
 
-    signed = json.loads(_file(folder, number, _RECORD).read_bytes())
-    if hashlib.sha256(signed["body"].encode()).hexdigest() != signed["sha256"]:
+    Raises:
+        ValueError: It is none that `save` could have written.
+    """
+    signed = _parsed(_content(folder, number, _RECORD, _MAX_RECORD_BYTES).decode())
+    body = signed["body"]
+    if hashlib.sha256(body.encode()).hexdigest() != signed["sha256"]:
         raise ValueError("its record has changed")
-    record = json.loads(signed["body"])
-    tensors = _file(folder, number, _TENSORS)
-    if tensors.stat().st_size != record["bytes"]:
-        raise ValueError(f"{tensors.name} has another size than recorded")
-    content = tensors.read_bytes()
+    record = _parsed(body)
+    if type(record["bytes"]) is not int or not isinstance(record["progress"], dict):
+        raise ValueError("its record is none of ours")
+    # JSON has no word for them, Python has.
+    json.dumps(record["progress"], allow_nan=False)
+    content = _content(folder, number, _TENSORS, record["bytes"])
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
-        raise ValueError(f"the content of {tensors.name} has changed")
-    return Checkpoint(safetensors.numpy.load(content), record["progress"])
+        raise ValueError(f"the content of {number:06d}{_TENSORS} has changed")
+    return Checkpoint(_arrays(content, f"{number:06d}{_TENSORS}"), record["progress"])
+
+
+def _content(folder: Path, number: int, suffix: str, largest: int) -> bytes:
+    """Read one of a checkpoint's files: no link, no device, and not without bound."""
+    name = f"{number:06d}{suffix}"
+    # From the run: the folder of checkpoints must be no link either.
+    with folders.opened(folder.parent, f"{folder.name}/{name}") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest or (suffix == _TENSORS and size != largest):
+            raise ValueError(f"{name} has {size:,} bytes, expected {largest:,}")
+        return file.read(size)
+
+
+def _parsed(text: str) -> Any:
+    if sum(text.count(mark) for mark in ",[{") > _MAX_RECORD_VALUES:
+        raise ValueError(f"its record holds over {_MAX_RECORD_VALUES:,} values")
+    return json.loads(text)
+
+
+def _arrays(content: bytes, name: str) -> dict[str, Array]:
+    """Parse the tensors; those that are weights must be numbers.
+
+    An optimizer's may be infinite: the square of a great gradient is, and trains on.
+    """
+    from lstm_cli.trust import check_finite
+
+    try:
+        arrays = tensors.read_any(memoryview(content))
+        weights = {n: a for n, a in arrays.items() if n.startswith(("model/", "best/"))}
+        check_finite(weights)
+    except ValueError as error:
+        raise ValueError(f"{name} {folders.disguise(content) or error}") from None
+    return arrays
 
 
 def _numbers(folder: Path, suffix: str = _RECORD) -> list[int]:
@@ -148,6 +194,11 @@ def _numbers(folder: Path, suffix: str = _RECORD) -> list[int]:
     Raises:
         LstmError: It cannot be read.
     """
+    if folder.is_symlink():
+        raise LstmError(
+            f"{folder} is a symbolic link; a run keeps its checkpoints in a folder of its own.",
+            "Put a folder in its place.",
+        )
     try:
         paths = list(folder.iterdir())
     except FileNotFoundError:
@@ -158,7 +209,8 @@ def _numbers(folder: Path, suffix: str = _RECORD) -> list[int]:
 
 
 def _is_number(stem: str) -> bool:
-    return stem.isascii() and stem.isdigit() and f"{int(stem):06d}" == stem
+    plain = stem.isascii() and stem.isdigit() and len(stem) <= _MAX_DIGITS
+    return plain and f"{int(stem):06d}" == stem
 
 
 def _file(folder: Path, number: int, suffix: str) -> Path:
@@ -189,20 +241,36 @@ def model_state(model: Any) -> dict[str, Array]:
 def set_model_state(model: Any, tensors: Mapping[str, Array]) -> None:
     """Assign what `model_state` returned to a model built from the same settings.
 
+    The best weights beside it, if any, are held to the same model.
+
     Raises:
-        LstmError: A tensor is missing or has another shape.
+        LstmError: A tensor is missing or has another shape or type; nothing was assigned.
     """
+    from lstm_cli import models
+
     # The optimizer makes its slots at the first step; here they must be there before it.
     model.optimizer.build(model.trainable_variables)
     variables = _variables(model)
-    for name, variable in variables.items():
-        if name not in tensors or tensors[name].shape != tuple(variable.shape):
-            raise LstmError(
-                f"The checkpoint is of another model: {name} ({variable.path}) does not fit.",
-                "Resume with the version and settings the run was started with.",
-            )
+    best = {name for name in tensors if name.startswith("best/")}
+    expected = {name: (variable, variable.path) for name, variable in variables.items()}
+    if best:
+        weights = models.get_weights(model)
+        expected |= {f"best/{name}": (array, name) for name, array in weights.items()}
+    if foreign := sorted(best - set(expected)):
+        raise _of_another_model(foreign[0], "the best weights")
+    for name, (like, path) in expected.items():
+        shape, dtype = tuple(like.shape), np.dtype(like.dtype)
+        if name not in tensors or (tensors[name].shape, tensors[name].dtype) != (shape, dtype):
+            raise _of_another_model(name, path)
     for name, variable in variables.items():
         variable.assign(tensors[name])
+
+
+def _of_another_model(name: str, path: str) -> LstmError:
+    return LstmError(
+        f"The checkpoint is of another model: {name[:80]} ({path}) does not fit.",
+        "Resume with the version and settings the run was started with.",
+    )
 
 
 def _variables(model: Any) -> dict[str, Any]:

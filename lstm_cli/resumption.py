@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Annotated, Any
 
+import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
-from lstm_cli import artefacts
+from lstm_cli import artefacts, checkpoint
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.checkpoint import Checkpoint
@@ -16,11 +19,71 @@ from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset
 from lstm_cli.device import Used
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.reporting import Reporter
+from lstm_cli.reporting import Epoch, Reporter
 from lstm_cli.run import RunDir
 
 # No step depends on how often it is saved; more epochs are what a run may be resumed for.
 _MAY_CHANGE = ("train.epochs", "train.checkpoint_seconds")
+
+
+_Num = Annotated[int, Meta(ge=0, lt=2**31)]
+_Seconds = Annotated[float, Meta(ge=0)]
+
+
+class _Progress(msgspec.Struct):
+    """What `fit.Loop.checkpoint` writes, and `restore` takes as it is."""
+
+    epoch: _Num
+    step: _Num
+    sums: tuple[float, float, float]
+    best_loss: float | None
+    best_epoch: _Num
+    asked_to_stop: bool
+    history: list[Epoch]
+    seconds: _Seconds
+    epoch_seconds: _Seconds
+    settings: dict[str, Any]
+
+
+def newest(run: RunDir, reporter: Reporter) -> Checkpoint | None:
+    """Read a run's newest checkpoint that can be gone on from; others are told and stepped over.
+
+    Args:
+        run: The run, its lock held.
+        reporter: Told of each damaged checkpoint.
+
+    Returns:
+        None where there is no good one.
+
+    Raises:
+        LstmError: The folder cannot be read, or the run holds a link (exit code 5).
+    """
+    run.names()
+    return checkpoint.newest(run.file(runs.CHECKPOINTS), reporter, check_progress)
+
+
+def check_progress(found: Checkpoint) -> None:
+    """Hold what a checkpoint says of its progress to what training could have written.
+
+    Raises:
+        ValueError: It says anything else.
+    """
+    progress = msgspec.convert(found.progress, _Progress)
+    names = {field.name for field in fields(Epoch)}
+    if any(set(line) != names for line in found.progress["history"]):
+        raise ValueError("a line of its history is none")
+    if len(progress.history) != progress.epoch or progress.best_epoch > progress.epoch:
+        raise ValueError("its history is not that of its epoch")
+    has_best = any(name.startswith("best/") for name in found.tensors)
+    if not bool(progress.best_epoch) == (progress.best_loss is not None) == has_best:
+        raise ValueError("its best epoch, loss and weights do not belong together")
+    if (progress.step > 0) != (progress.sums[0] > 0):
+        raise ValueError("its sums are not those of its step")
+    sections = {key.split(".")[0] for key in configs.all_keys() if "." in key}
+    if not all(isinstance(progress.settings.get(name, {}), dict) for name in sections):
+        raise ValueError("its settings are none")
+    if type(progress.settings.get("train", {}).get("epochs")) is not int:
+        raise ValueError("its settings name no last epoch")
 
 
 def resumed_config(run: RunDir, found: Checkpoint | None, epochs: int | None) -> Config:
@@ -67,9 +130,15 @@ def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None
     """Refuse to go on with other data than the run began with.
 
     Raises:
-        LstmError: The data has changed; both fingerprints are named.
+        LstmError: The data has changed; both fingerprints are named. Or the record is none that
+            `train` writes (exit code 5).
     """
-    before = record.get("dataset", {}).get("fingerprint")
+    described = record.get("dataset")
+    if not isinstance(described, dict) or not isinstance(described.get("sizes"), dict):
+        raise run.damaged(f"{runs.RUN} does not describe the data")
+    before = described.get("fingerprint")
+    if not isinstance(before, str | None) or not isinstance(record.get("data"), str):
+        raise run.damaged(f"{runs.RUN} does not describe the data")
     if before is not None and before != dataset.fingerprint:
         raise LstmError(
             f"{dataset.source} has changed since run {run.name} began: its fingerprint was "
@@ -86,7 +155,8 @@ def warn_of_changes(record: Mapping[str, Any], used: Used, reporter: Reporter) -
         used: What it is trained on now.
         reporter: Told of each change.
     """
-    before = {"device": record.get("device"), **record.get("versions", {})}
+    versions = record.get("versions")
+    before = {"device": record.get("device"), **(versions if isinstance(versions, dict) else {})}
     now = {"device": used.device, **artefacts.versions()}
     for name in now:
         if name in before and before[name] != now[name] and name != "lstm-cli":

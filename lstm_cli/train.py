@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from lstm_cli import artefacts, checkpoint, device, models
+from lstm_cli import artefacts, checkpoint, device, models, resumption
 from lstm_cli import run as runs
 from lstm_cli.checkpoint import Checkpoint
 from lstm_cli.config import Config
@@ -101,7 +101,7 @@ def resume(
     with caught() as signals, runs.locked(run):
         run.sweep()
         before = runs.read_run(run)
-        found = checkpoint.newest(run.file(runs.CHECKPOINTS), reporter)
+        found = resumption.newest(run, reporter)
         config = resumed_config(run, found, epochs)
         used = start(config, use, reporter)
         dataset = load_data(config, ("train", "validation"), data_dir)

@@ -1,0 +1,317 @@
+"""Checkpoints as an attacker would hand them over, their hashes made to fit: each is told and
+stepped over, and the one before it is gone on from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import struct
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from fixtures_attacks import Tripwire, within
+from fixtures_training import CONFIG, without_keras
+from test_checkpoint import Heard
+
+from lstm_cli import checkpoint, resumption, train
+from lstm_cli import run as runs
+from lstm_cli.errors import ExitCode, LstmError
+
+TIB = 1 << 40
+
+
+@pytest.fixture
+def halfway(monkeypatch, tmp_path):
+    """A run of two epochs that died after the second was saved: two good checkpoints."""
+    without_keras(monkeypatch)
+    monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
+    with monkeypatch.context() as patch, pytest.raises(LstmError, match="the power went"):
+        patch.setattr(train.artefacts, "write_model", _lose_power)
+        train.train(CONFIG, name="x")
+    (run,) = runs.all_runs(tmp_path / "runs")
+    assert _names(run) == ["000001.json", "000001.safetensors", "000002.json", "000002.safetensors"]
+    return run
+
+
+def _lose_power(*_):
+    raise LstmError("the power went")
+
+
+def _names(run):
+    return sorted(path.name for path in run.file(runs.CHECKPOINTS).iterdir())
+
+
+def _path(run, suffix):
+    return run.file(f"{runs.CHECKPOINTS}/000002.{suffix}")
+
+
+def _record(run):
+    return json.loads(json.loads(_path(run, "json").read_text())["body"])
+
+
+def sign(run, tensors=None, **changes):
+    """Put tensors and a record in place of the newest, with hashes that fit."""
+    record = _record(run)
+    if tensors is not None:
+        _path(run, "safetensors").write_bytes(tensors)
+        record |= {"bytes": len(tensors), "sha256": hashlib.sha256(tensors).hexdigest()}
+    body = json.dumps(record | changes)
+    signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
+    _path(run, "json").write_text(json.dumps(signed))
+
+
+def stepped_over(run, *words):
+    """Hold that the newest is told and the one before it taken; return what was told."""
+    heard = Heard()
+    with within(10):
+        found = resumption.newest(run, heard)
+    assert found is not None
+    assert found.progress["epoch"] == 1
+    (warning,) = heard.warnings
+    assert any(word in warning for word in words), warning
+    assert "Checkpoint 2" in warning
+    assert len(warning) < 600
+    return warning
+
+
+def test_two_good_ones_are_as_they_should_be(halfway):
+    heard = Heard()
+    assert resumption.newest(halfway, heard).progress["epoch"] == 2
+    sign(halfway)
+    assert resumption.newest(halfway, heard).progress["epoch"] == 2
+    assert heard.warnings == []
+
+
+# Files
+
+
+@pytest.mark.parametrize("suffix", ["json", "safetensors"])
+def test_a_link_out_of_the_run_is_refused_with_exit_code_5(suffix, halfway, tmp_path):
+    outside = tmp_path / "outside"
+    _path(halfway, suffix).rename(outside)
+    _path(halfway, suffix).symlink_to(outside)
+    with pytest.raises(LstmError, match="symbolic link") as caught:
+        resumption.newest(halfway, Heard())
+    assert caught.value.exit_code == ExitCode.INTEGRITY
+    # Where one comes to lie there later, it is not followed.
+    heard = Heard()
+    assert checkpoint.newest(halfway.file(runs.CHECKPOINTS), heard).progress["epoch"] == 1
+    assert "a symbolic link, not a plain file" in heard.warnings[0]
+    assert outside.exists()
+
+
+def test_a_folder_of_checkpoints_elsewhere_is_refused(halfway, tmp_path):
+    folder = halfway.file(runs.CHECKPOINTS)
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    for call in (resumption.newest, lambda run, heard: checkpoint.newest(folder, heard)):
+        with pytest.raises(LstmError, match="a symbolic link"):
+            call(halfway, Heard())
+    with pytest.raises(LstmError, match="a symbolic link"):
+        checkpoint.keep(folder, 1)
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 4
+
+
+@pytest.mark.parametrize("suffix", ["json", "safetensors"])
+def test_a_pipe_is_not_waited_for(suffix, halfway):
+    _path(halfway, suffix).unlink()
+    os.mkfifo(_path(halfway, suffix))
+    heard = Heard()
+    with within(10):
+        assert checkpoint.newest(halfway.file(runs.CHECKPOINTS), heard).progress["epoch"] == 1
+    assert "a named pipe" in heard.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["²²²²²².json", "9" * 200 + ".json", "٣٣٣٣٣٣.json", "1e5.json"])
+def test_names_that_are_no_numbers_of_ours_are_left_alone(name, halfway):
+    halfway.file(f"{runs.CHECKPOINTS}/{name}").write_text("{}")
+    assert resumption.newest(halfway, Heard()).progress["epoch"] == 2
+    checkpoint.save(halfway.file(runs.CHECKPOINTS), resumption.newest(halfway, Heard()))
+    assert "000003.json" in _names(halfway)
+
+
+@pytest.mark.parametrize("suffix", ["json", "safetensors"])
+def test_a_file_full_of_holes_is_not_read(suffix, halfway):
+    if suffix == "safetensors":
+        if Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "1":
+            pytest.skip("the system gives more memory than it has")
+        sign(halfway, bytes=8 * TIB, sha256="0" * 64)
+    os.truncate(_path(halfway, suffix), 8 * TIB)
+    tracemalloc.start()
+    stepped_over(halfway, "expected", "MemoryError")
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("said", [10**30, 0, -1, True, 1.5, "many", None, [1]])
+def test_a_size_that_is_not_the_files_is_not_believed(said, halfway):
+    sign(halfway, bytes=said)
+    stepped_over(halfway, "expected", "none of ours")
+
+
+# Tensors
+
+
+GOOD = {"model/0": np.ones(3, np.float32), "best/x": np.ones(3, np.float32)}
+
+
+def framed(header, data=b"", length=None):
+    """A safetensors file put together by hand."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+def entry(dtype="F32", shape=(3,), place=(0, 12), **more):
+    return {"model/0": {"dtype": dtype, "shape": shape, "data_offsets": place, **more}}
+
+
+TENSORS = {
+    "nothing": (b"", "no safetensors"),
+    "no header": (b"\0" * 8, "cannot be read"),
+    "a header behind the end": (framed({}, length=2**63), "ends behind"),
+    "a header of 2 MiB": (framed(b" " * (2 << 20)), "bytes, more than"),
+    "lists in lists": (framed(b"[" * 100_000), "cannot be read"),
+    "mappings in mappings": (framed(b'{"a":' * 100_000), "cannot be read"),
+    "a list": (framed([]), "no mapping"),
+    "a name twice": (framed(b'{"a": 1, "a": 2}'), "twice"),
+    "no description": (framed({"model/0": 3}), "not described"),
+    "notes": (framed(entry(note=1), b"\0" * 12), "not described"),
+    "metadata": (framed({"__metadata__": {"a": "b"}}), "not described"),
+    "a type there is not": (framed(entry("object"), b"\0" * 12), "of a type"),
+    "a type that is a list": (framed(entry(["F32"]), b"\0" * 12), "of a type"),
+    "a shape that is none": (framed(entry(shape=3), b"\0" * 12), "no shape"),
+    "a negative shape": (framed(entry(shape=[-3]), b"\0" * 12), "a shape there is not"),
+    "a shape with a point": (framed(entry(shape=[3.0]), b"\0" * 12), "a shape there is not"),
+    "a shape that is true": (framed(entry(shape=[True, 3]), b"\0" * 12), "a shape there is not"),
+    "dimensions without end": (framed(entry(shape=[1] * 99), b"\0" * 4), "no shape"),
+    "petabytes": (framed(entry(shape=[2**39, 2**20]), b"\0" * 12), "lies at"),
+    "a shape that overflows": (framed(entry(shape=[2**62, 4]), b"\0" * 12), "a shape there is not"),
+    "nothing times all": (framed(entry(shape=[0, 2**70], place=[0, 0])), "a shape there is not"),
+    "a place behind the end": (framed(entry(place=[0, 2**40]), b"\0" * 12), "lies at"),
+    "a place before the begin": (framed(entry(place=[-12, 0]), b"\0" * 12), "lies at"),
+    "a place that is no place": (framed(entry(place="0-12"), b"\0" * 12), "no place"),
+    "bytes of no array": (framed(entry(), b"\0" * 99), "belong to no array"),
+    "a hole": (framed(entry(place=[12, 24]), b"\0" * 24), "must adjoin"),
+    "one place for two": (
+        framed(entry() | {"best/x": entry()["model/0"]}, b"\0" * 12),
+        "must adjoin",
+    ),
+    "a zip": (b"PK\x03\x04" + b"\0" * 60, "zip archive"),
+    "a gzip": (b"\x1f\x8b\x08" + b"\0" * 60, "gzip archive"),
+    "a NumPy file": (b"\x93NUMPY\x01\0" + b"\0" * 60, "NumPy"),
+}
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_tensors_that_are_none_are_stepped_over(name, halfway):
+    content, word = TENSORS[name]
+    sign(halfway, content)
+    stepped_over(halfway, word)
+
+
+def test_a_pickle_is_not_loaded(halfway, tmp_path):
+    sign(halfway, pickle.dumps(Tripwire(tmp_path / "ran")))
+    stepped_over(halfway, "Python pickle")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["model/0", "best/x"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_weights_that_are_no_numbers_are_stepped_over(name, bad, dtype, halfway):
+    sign(halfway, safetensors.numpy.save(GOOD | {name: np.array([0, 1, bad], dtype)}))
+    assert f"'{name}'" in stepped_over(halfway, "infinite or none")
+
+
+def test_a_square_that_overflowed_is_gone_on_from(halfway):
+    slot = {"optimizer/3": np.array([np.inf], np.float32)}
+    sign(halfway, safetensors.numpy.save(GOOD | slot))
+    heard = Heard()
+    assert np.isinf(resumption.newest(halfway, heard).tensors["optimizer/3"][0])
+    assert heard.warnings == []
+
+
+# Progress
+
+FOREIGN = (None, -1, 2**40, "x", [], {}, [{}], 10**400, [[[]]], True, 1.5)
+KEYS = ("epoch", "step", "sums", "best_loss", "best_epoch", "asked_to_stop", "history", "seconds")
+
+
+@pytest.mark.parametrize("key", [*KEYS, "epoch_seconds", "settings"])
+def test_progress_of_another_kind_is_stepped_over_or_gone_on_from(key, halfway):
+    progress = _record(halfway)["progress"]
+    good, kept = _path(halfway, "json").read_bytes(), _path(halfway, "safetensors").read_bytes()
+    num_refused = 0
+    for value in FOREIGN:
+        sign(halfway, progress=progress | {key: value})
+        with within(10):
+            found = resumption.newest(halfway, heard := Heard())
+        assert found.progress["epoch"] == 2 - len(heard.warnings)
+        num_refused += len(heard.warnings)
+        _path(halfway, "json").write_bytes(good)
+        _path(halfway, "safetensors").write_bytes(kept)
+    assert num_refused >= 7
+    sign(halfway, progress={name: progress[name] for name in progress if name != key})
+    stepped_over(halfway, key)
+
+
+CHANGES = {
+    "no mapping": lambda p: [],
+    "a line of history less": lambda p: p | {"history": p["history"][:1]},
+    "a line with more in it": lambda p: p | {"history": [p["history"][0] | {"x": 1}] * 2},
+    "a best epoch to come": lambda p: p | {"best_epoch": 3},
+    "a best epoch without a loss": lambda p: p | {"best_loss": None},
+    "a best loss without an epoch": lambda p: p | {"best_epoch": 0},
+    "a step without sums": lambda p: p | {"step": 3},
+    "a loss that is none": lambda p: p | {"best_loss": float("nan")},
+    "a loss without end": lambda p: p | {"best_loss": float("inf")},
+    "no last epoch": lambda p: p | {"settings": p["settings"] | {"train": {}}},
+    "a last epoch in words": lambda p: p | {"settings": {"train": {"epochs": "two"}}},
+    "a section that is a list": lambda p: p | {"settings": p["settings"] | {"model": []}},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_progress_that_training_could_not_make_is_stepped_over(name, halfway):
+    sign(halfway, progress=CHANGES[name](_record(halfway)["progress"]))
+    stepped_over(halfway, "damaged")
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"a":' * 100_000, "[" + "1," * 5_000_000 + "1]"])
+def test_a_record_that_would_fill_the_memory_is_not_parsed(body, halfway):
+    signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
+    _path(halfway, "json").write_text(json.dumps(signed))
+    stepped_over(halfway, "recursion", "values")
+
+
+def test_training_goes_on_from_the_one_before(halfway):
+    sign(halfway, progress=[])
+    heard = Heard()
+    heard.note = heard.epoch = heard.step = lambda *_: None
+    train.resume(halfway, reporter=heard)
+    assert halfway.status == "finished"
+    assert "Checkpoint 2" in heard.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": []},
+        {"dataset": {}},
+        {"dataset": None},
+        {"dataset": {"sizes": 3}},
+        {"dataset": {"fingerprint": 3, "sizes": {}}},
+        {"data": 3},
+    ],
+)
+def test_a_record_of_the_run_that_describes_no_data_is_refused(change, halfway):
+    halfway.write_json(runs.RUN, {**runs.read_run(halfway), **change})
+    with pytest.raises(LstmError, match="does not describe the data") as caught:
+        train.resume(halfway)
+    assert caught.value.exit_code == ExitCode.INTEGRITY
