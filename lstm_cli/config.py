@@ -17,6 +17,11 @@ Share = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=1)]
 # Far above what fits a machine, so that a slip of the keyboard is named and not allocated.
 Width = Annotated[int, Meta(ge=1, le=16_384)]
+# Of a file of settings, which is read in whole; the longest that any has is a twentieth.
+_MAX_BYTES = 64 << 10
+_MAX_MERGED = 1000
+# What PyYAML raises beside its own: `!!int x`, `!!bool x`, `!!timestamp x`, nesting without end.
+_NO_YAML = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 Pooling = Literal["last", "max", "mean", "max_mean"]
 
 
@@ -27,8 +32,9 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class _Loader(yaml.SafeLoader):
     """Plain YAML, in which no key of a mapping may stand twice: the last would win unseen."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping once its keys are known to differ."""
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Compose a mapping, and see that its keys differ."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
@@ -36,7 +42,15 @@ class _Loader(yaml.SafeLoader):
                     None, None, f"the key '{key.value}' stands here a second time", key.start_mark
                 )
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-        return super().construct_mapping(node, deep)
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge mappings (`<<: *base`), not without end: each may hold the last one twice."""
+        super().flatten_mapping(node)
+        if len(node.value) > _MAX_MERGED:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"over {_MAX_MERGED:,} settings merged by reference", node.start_mark
+            )
 
 
 class DataSettings(_Section, frozen=True):
@@ -220,7 +234,9 @@ def read_settings(path: Path) -> dict[str, Any]:
         LstmError: The file cannot be read, is not YAML, or is no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        text = content.decode("utf-8-sig") if len(content) <= _MAX_BYTES else ""
     except FileNotFoundError:
         raise LstmError(
             f"There is no settings file {path}.",
@@ -229,6 +245,12 @@ def read_settings(path: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise LstmError(f"Cannot read the settings file {path}: {error}.") from error
+    if len(content) > _MAX_BYTES:
+        raise LstmError(
+            f"{path} is larger than the {_MAX_BYTES:,} bytes a file of settings may have.",
+            "See 'lstm config show imdb' for what one looks like.",
+            ExitCode.USAGE,
+        )
     return _parse_yaml(text, str(path))
 
 
@@ -284,8 +306,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
             )
         try:
             overrides[key.strip()] = yaml.load(value, _Loader)
-        # Dates that no calendar has and nesting without end are no YAMLError.
-        except (yaml.YAMLError, ValueError, RecursionError):
+        except (yaml.YAMLError, *_NO_YAML):
             raise LstmError(
                 f"--set {key.strip()}: '{value}' is not a YAML value.",
                 "Quote it, for example: --set 'data.text_column=\"a: b\"'",
@@ -325,8 +346,9 @@ def _parse_yaml(text: str, where: str) -> dict[str, Any]:
         parsed = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise LstmError(f"{where}{_place(error, text)}.", "", ExitCode.USAGE) from None
-    except (RecursionError, ValueError) as error:
-        raise LstmError(f"{where} is not readable as YAML: {error}.", "", ExitCode.USAGE) from None
+    except _NO_YAML as error:
+        told = f"{error}"[:200]
+        raise LstmError(f"{where} is not readable as YAML: {told}.", "", ExitCode.USAGE) from None
     if parsed is None:
         return {}
     if not isinstance(parsed, dict):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
+from fixtures_attacks import within
 from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -271,6 +273,45 @@ def test_aliases_of_aliases_are_not_written_out():
     nested = yaml.safe_load("\n".join(lines))
     error = refused(lambda: with_("model", units=nested["x12"]))
     assert len(error.message) < 200
+
+
+def _bomb(depth, start="{name: demo, limit: 3}"):
+    lines = [f"x0: &x0 {start}"]
+    lines += [f"x{i + 1}: &x{i + 1} {{<<: [*x{i}, *x{i}]}}" for i in range(depth)]
+    return "\n".join([*lines, f"data: {{<<: *x{depth}}}", ""])
+
+
+@pytest.mark.parametrize("depth", [12, 40, 400])
+def test_merges_of_merges_are_not_written_out(depth, tmp_path):
+    path = tmp_path / "bomb.yaml"
+    path.write_text(_bomb(depth))
+    with within(5):
+        error = refused(configs.read_settings, path)
+        assert "bomb.yaml, line 1" in error.message
+        assert "over 1,000 settings merged by reference" in error.message
+        value = ", ".join(line.partition(": ")[2] for line in _bomb(depth).splitlines()[:-1])
+        assert "not a YAML value" in refused(configs.parse_overrides, [f"data=[{value}]"]).message
+
+
+def test_a_mapping_may_be_merged_into_another_and_changed():
+    merged = "base: &base {units: 8, layers: 2}\nmodel: &m {<<: *base, units: 9}\n"
+    parsed = configs._parse_yaml(merged + "more: {below: {<<: *m, units: 3}}\n", "mine.yaml")
+    assert parsed["model"] == {"units": 9, "layers": 2}
+    assert parsed["more"]["below"] == {"units": 3, "layers": 2}
+
+
+def test_a_file_too_large_for_settings_is_not_parsed(tmp_path):
+    (tmp_path / "large.yaml").write_text(TEXT + "#" * (64 << 10))
+    error = refused(configs.read_settings, tmp_path / "large.yaml")
+    assert "large.yaml is larger than the 65,536 bytes" in error.message
+    with within(5):
+        assert "larger" in refused(configs.read_settings, Path("/dev/zero")).message
+
+
+@pytest.mark.parametrize("value", ["!!bool x", "!!timestamp x", "!!int ''", "!!float x", "!!int x"])
+def test_a_value_that_is_not_of_its_tag_is_refused(value):
+    assert "mine.yaml" in refused(read, f"{TEXT}seed: {value}\n").message
+    assert "seed" in refused(configs.parse_overrides, [f"seed={value}"]).message
 
 
 @relaxed
