@@ -73,7 +73,7 @@ class Tokenizer:
         """
         from tokenizers.trainers import WordLevelTrainer
 
-        inner = _untrained()
+        inner = pipeline()
         trainer = WordLevelTrainer(
             vocab_size=settings.vocab_size,
             min_frequency=settings.min_count,
@@ -151,8 +151,11 @@ class Tokenizer:
         return Encoding(ids, num_tokens, num_unknown, truncated)
 
 
-def _untrained() -> Any:
-    """Build the pipeline: line breaks out, lower case, one token a match of `_TOKEN`."""
+def pipeline() -> Any:
+    """Build a `tokenizers.Tokenizer` that knows no word yet, and splits as every run does.
+
+    Line breaks go, letters become small, and each match of `_TOKEN` is a token.
+    """
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     inner = Tokenizer(models.WordLevel(vocab={}, unk_token=SPECIAL_TOKENS[UNKNOWN_ID]))

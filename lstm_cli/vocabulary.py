@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Meta
 
 from lstm_cli.config import TextSettings
-from lstm_cli.text import SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, _untrained
+from lstm_cli.text import SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, pipeline
 
 _MAX_WORDS = 65_536
 # No word holds a comma or a bracket but those that are one: so the marks in a file bound the
@@ -92,7 +92,7 @@ def _check_ids(vocab: dict[str, int], settings: TextSettings) -> None:
 def _pipeline(vocab: dict[str, int]) -> Any:
     from tokenizers import models
 
-    inner = _untrained()
+    inner = pipeline()
     inner.model = models.WordLevel(vocab=vocab, unk_token=SPECIAL_TOKENS[UNKNOWN_ID])
     inner.add_special_tokens(list(SPECIAL_TOKENS))
     return inner
