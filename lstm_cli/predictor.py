@@ -145,14 +145,9 @@ class Predictor:
             LstmError: This is an image run, or the threshold does not apply.
         """
         self._check_threshold(threshold)
-        if self.tokenizer is None:
-            raise LstmError(
-                f"Run {self.run.name} reads images, not texts.",
-                "Give image files, or name a text run with --run.",
-                ExitCode.USAGE,
-            )
+        tokenizer = self._text_tokenizer()
         for window in _windows(texts):
-            encodings = self.tokenizer.encode(window)
+            encodings = tokenizer.encode(window)
             probabilities = self.run_texts([e.ids for e in encodings])
             for row, encoding in zip(probabilities, encodings, strict=True):
                 yield self._prediction(row, encoding, threshold)
@@ -179,9 +174,12 @@ class Predictor:
         return self._map(batches, lambda indices: {"images": inputs[indices]}, len(inputs))
 
     def text_probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Compute `<float32>[num, classes]` for raw texts, in order."""
-        assert self.tokenizer is not None
-        return self.run_texts([e.ids for e in self.tokenizer.encode(texts)])
+        """Compute `<float32>[num, classes]` for raw texts, in order.
+
+        Raises:
+            LstmError: This is an image run.
+        """
+        return self.run_texts([e.ids for e in self._text_tokenizer().encode(texts)])
 
     def run_texts(self, ids: Corpus | Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
         """Compute `<float32>[num, classes]` for token ids, in order, few of them padded."""
@@ -210,6 +208,15 @@ class Predictor:
             raise self.run.damaged(
                 f"the model answers its golden inputs differently, by up to {worst:.2g}"
             )
+
+    def _text_tokenizer(self) -> Tokenizer:
+        if self.tokenizer is None:
+            raise LstmError(
+                f"Run {self.run.name} reads images, not texts.",
+                "Give image files, or name a text run with --run.",
+                ExitCode.USAGE,
+            )
+        return self.tokenizer
 
     def _map(self, batches: list[NDArray[np.int64]], feed: Any, num: int) -> NDArray[np.float32]:
         """Run batches on all cores, one thread a batch: faster than threads within a batch."""

@@ -89,6 +89,14 @@ def test_equal_texts_get_equal_answers(reads_text):
     assert len({said.probability for said in reads_text.predict([TEXTS[1]] * 40)}) == 1
 
 
+def test_texts_for_a_run_that_reads_images_are_refused(reads_images):
+    for call in (reads_images.predict, reads_images.text_probabilities):
+        with pytest.raises(LstmError, match="reads images, not texts") as caught:
+            call(["a fine film"])
+        assert "--run" in caught.value.hint
+        assert caught.value.exit_code == ExitCode.USAGE
+
+
 def test_no_texts_get_no_answers(reads_text, reads_images):
     assert reads_text.predict([]) == []
     assert reads_images.predict(np.zeros((0, 8, 8), np.uint8)) == []
