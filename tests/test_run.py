@@ -15,7 +15,9 @@ from fixtures_runs import make_text_run
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstm_cli import atomic
 from lstm_cli import run as runs
+from lstm_cli.atomic import write_atomic
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.run import RunDir
 
@@ -274,6 +276,36 @@ def test_a_file_is_replaced_whole_and_readable_by_others(tmp_path):
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_sync_folders_will_do(number, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", _sync_of(stat.S_ISDIR, number))
+    write_atomic(tmp_path / "new" / "a", b"whole")
+    assert (tmp_path / "new" / "a").read_bytes() == b"whole"
+    atomic.remove(tmp_path / "new" / "a")
+    assert not (tmp_path / "new" / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [(stat.S_ISREG, errno.EINVAL), (stat.S_ISDIR, errno.EIO)]
+)
+def test_content_that_was_not_synced_is_an_error(kind, number, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", _sync_of(kind, number))
+    with pytest.raises(LstmError, match=os.strerror(number)):
+        write_atomic(tmp_path / "a", b"whole")
+
+
+def _sync_of(kind, number):
+    """An fsync that fails for files of one kind."""
+    real = os.fsync
+
+    def sync(handle):
+        if kind(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(handle)
+
+    return sync
 
 
 @pytest.mark.parametrize("where", ["fsync", "replace", "chmod"])
