@@ -1,0 +1,401 @@
+"""`lstm runs replay`: trained again from its own settings, a run ends with the same bits, or it is
+said where it does not, and why.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+import tempfile
+
+import pytest
+from fixtures_training import CONFIG, TableLoop, without_keras
+from test_verify import snapshot
+
+from lstm_cli import artefacts, cli, replay, train
+from lstm_cli import config as configs
+from lstm_cli import run as runs
+from lstm_cli.config import load_preset
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.fit import NumbersGoneWrongError, learning_rate
+from lstm_cli.reporting import Silent
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path, monkeypatch):
+    """Where temporary folders go: whatever is left there was left behind."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
+    return folder
+
+
+def left(scratch):
+    """What was left behind; onnxruntime keeps a file of its own there."""
+    return [path.name for path in scratch.glob("*") if path.name.startswith("lstm")]
+
+
+@pytest.fixture
+def tabled(monkeypatch):
+    """A finished run whose network is a table, which `replay` trains with too."""
+    without_keras(monkeypatch)
+    monkeypatch.setattr(replay, "load_data", train.load_data)
+    return train.train(CONFIG, name="x")
+
+
+@pytest.fixture
+def lstm(monkeypatch, capfd):
+    def call(*arguments):
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
+        code = cli._run()
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def edit_history(run, epoch, **values):
+    """Change a line of the history by hand."""
+    lines = [json.loads(line) for line in run.read_text(runs.HISTORY).splitlines()]
+    lines[epoch - 1] |= values
+    run.write_text(runs.HISTORY, "".join(map(runs.json_line, lines)))
+
+
+def edit_metrics(run, accuracy):
+    metrics = run.read_json(runs.METRICS)
+    metrics["test"]["accuracy"] = accuracy
+    run.write_json(runs.METRICS, metrics)
+
+
+def edit_weights(run):
+    """Change the lowest bit of one weight."""
+    content = bytearray(run.file(runs.WEIGHTS).read_bytes())
+    content[-4] ^= 1
+    run.write_bytes(runs.WEIGHTS, bytes(content))
+
+
+def edit_record(run, **values):
+    run.write_json(runs.RUN, run.read_json(runs.RUN) | values)
+    run.write_manifest()
+
+
+def refused(run, code=ExitCode.ERROR):
+    with pytest.raises(LstmError) as caught:
+        replay.replay(run)
+    assert caught.value.exit_code == code
+    return caught.value
+
+
+# Real training
+
+SMALL = {
+    "demo": {
+        "data.demo_train": 200,
+        "data.demo_test": 40,
+        "embedding.dim": 8,
+        "embedding.word_dropout": 0.1,
+        "model.units": 6,
+        "text.max_tokens": 20,
+        "train.averaging": 0.5,
+    },
+    "digits": {"data.limit": 100, "model.units": 6, "image.shift": 1},
+}
+
+
+@pytest.mark.parametrize("preset", SMALL)
+def test_a_run_is_repeated_to_the_bit(preset, scratch, monkeypatch):
+    monkeypatch.setattr(artefacts, "_draw", lambda *_: [])
+    settings = {**SMALL[preset], "train.epochs": 2, "train.batch_size": 32}
+    run = train.train(load_preset(preset, settings), name="x")
+    before = snapshot(run)
+    found = replay.replay(run)
+    assert found.identical
+    assert (found.differences, found.changes, found.touched) == ((), (), ())
+    assert found.epochs == 2
+    assert snapshot(run) == before
+    assert left(scratch) == []
+
+
+# What is compared; the network is a table from here on
+
+
+def test_seconds_may_differ(tabled):
+    edit_history(tabled, 1, seconds=1e6)
+    found = replay.replay(tabled)
+    assert found.identical
+    assert found.touched == (runs.HISTORY,)
+
+
+def test_the_first_epoch_that_differs_is_named_with_both_values(tabled):
+    edit_history(tabled, 2, val_loss=0.25)
+    found = replay.replay(tabled)
+    assert found.differences == (replay.Difference(runs.HISTORY, 2, "val_loss", 0.25, 0.5),)
+    assert found.causes == ["history.jsonl was changed after training ended."]
+
+
+def test_an_epoch_too_many_or_too_few_differs(tabled):
+    lines = tabled.read_text(runs.HISTORY).splitlines(keepends=True)
+    tabled.write_text(runs.HISTORY, lines[0])
+    (found,) = replay.replay(tabled).differences
+    assert (found.epoch, found.key, found.recorded, found.replayed) == (2, "epoch", None, 2)
+    tabled.write_text(runs.HISTORY, "".join([*lines, runs.json_line({"epoch": 3})]))
+    (found,) = replay.replay(tabled).differences
+    assert (found.epoch, found.key, found.recorded, found.replayed) == (3, "epoch", 3, None)
+
+
+def test_a_single_bit_of_the_weights_differs(tabled):
+    original = runs.sha256(tabled.file(runs.WEIGHTS))
+    edit_weights(tabled)
+    found = replay.replay(tabled)
+    changed = runs.sha256(tabled.file(runs.WEIGHTS))
+    assert found.differences == (
+        replay.Difference(runs.WEIGHTS, None, "sha256", changed, original),
+    )
+    assert found.touched == (runs.WEIGHTS,)
+
+
+def test_a_metric_that_differs_is_named_by_its_path(tabled):
+    edit_metrics(tabled, 0.123)
+    (found,) = replay.replay(tabled).differences
+    assert (found.file, found.key, found.recorded) == (runs.METRICS, "test.accuracy", 0.123)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "replayed", "expected"),
+    [
+        ({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}, ("a.1.b", 2, 3)),
+        ({"a": 1}, {"a": 1, "b": 2}, ("b", None, 2)),
+        ({"a": 1, "b": {}}, {"a": 1}, ("b", "a mapping", None)),
+        ([1, 2], [1], ("1", 2, None)),
+        (True, 1, ("", True, 1)),
+        (1, 1.0, ("", 1, 1.0)),
+        (0.1 + 0.2, 0.3, ("", 0.1 + 0.2, 0.3)),
+        (math.nan, math.nan, None),
+        ({"a": [1, None]}, {"a": [1, None]}, None),
+        ([], {}, ("", "a list", "a mapping")),
+    ],
+)
+def test_the_first_difference_of_two_values(recorded, replayed, expected):
+    assert replay._first(recorded, replayed) == expected
+
+
+def test_a_replay_that_does_not_get_to_the_end_differs_where_it_stopped(
+    tabled, scratch, monkeypatch
+):
+    def gone_wrong(self, _callbacks=()):
+        raise NumbersGoneWrongError("The loss is infinite.", "", {"epoch": 2, "loss": "inf"})
+
+    monkeypatch.setattr(TableLoop, "run", gone_wrong)
+    found = replay.replay(tabled)
+    assert found.differences == (replay.Difference(runs.HISTORY, 2, "loss", 0.5, "inf"),)
+    assert found.epochs == 1
+    assert left(scratch) == []
+
+
+# Why it may differ
+
+
+def test_versions_and_devices_that_are_not_those_recorded_are_named(tabled, monkeypatch):
+    monkeypatch.setattr(artefacts, "versions", lambda: {"numpy": "2.0", "keras": "3.1"})
+    edit_record(tabled, versions={"numpy": "2.0", "keras": "3.0", "jax": "1"}, device="a GPU")
+    found = replay.replay(tabled)
+    assert found.identical
+    assert found.changes == (
+        replay.Change("keras", "3.0", "3.1"),
+        replay.Change("jax", "1", None),
+        replay.Change("device", "a GPU", "cpu"),
+    )
+    assert "keras was 3.0, and is 3.1." in found.causes
+
+
+@pytest.mark.parametrize(("recorded", "expected"), [("cpu", "cpu"), ("a GPU", "auto")])
+def test_what_was_trained_on_the_cpu_is_trained_on_it_again(
+    tabled, monkeypatch, recorded, expected
+):
+    edit_record(tabled, device=recorded)
+    start, used = train.start, []
+    monkeypatch.setattr(
+        train, "start", lambda config, use, told: used.append(use) or start(config, use, told)
+    )
+    replay.replay(tabled)
+    assert used == [expected]
+
+
+def test_without_determinism_no_equality_is_promised(monkeypatch):
+    without_keras(monkeypatch)
+    monkeypatch.setattr(replay, "load_data", train.load_data)
+    settings = configs.from_dict(configs.to_dict(CONFIG), {"train.deterministic": False})
+    found = replay.replay(train.train(settings, name="x"))
+    assert not found.deterministic
+    assert "train.deterministic is false" in found.causes[0]
+
+
+# What is refused
+
+
+def test_changed_data_is_refused_with_both_fingerprints_before_training(tabled, monkeypatch):
+    edit_record(tabled, dataset={**tabled.read_json(runs.RUN)["dataset"], "fingerprint": "0" * 64})
+    monkeypatch.setattr(TableLoop, "run", lambda *_: pytest.fail("trained"))
+    message = refused(tabled).message
+    assert "000000000000" in message
+    assert "ffffffffffff" in message
+
+
+@pytest.mark.parametrize("name", [runs.CONFIG, runs.RUN])
+def test_settings_and_records_that_were_changed_are_not_replayed(tabled, name):
+    text = tabled.read_text(name)
+    tabled.write_text(name, text.replace("seed: 0", "seed: 1").replace('"seed": 0', '"seed": 1'))
+    assert name in refused(tabled, ExitCode.INTEGRITY).message
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "[" * 100_000])
+def test_a_history_that_cannot_be_read_is_damage(tabled, line):
+    tabled.write_text(runs.HISTORY, f'{{"epoch": 1}}\n{line}\n')
+    assert "history.jsonl, line 2" in refused(tabled, ExitCode.INTEGRITY).message
+
+
+@pytest.mark.parametrize(("decay", "began"), [("none", "1 or 2"), ("linear", "2"), ("cosine", "2")])
+def test_a_run_trained_on_to_more_epochs_is_refused_naming_both(tabled, decay, began):
+    config = configs.from_dict(
+        configs.to_dict(CONFIG), {"train.epochs": 5, "train.decay": decay, "train.warmup": 0.5}
+    )
+    rate = learning_rate(config.train, 9, 2 * 10)
+    edit_history(tabled, 1, steps=10, learning_rate=rate)
+    tabled.write_text(runs.CONFIG, configs.to_yaml(config))
+    tabled.write_manifest()
+    message = refused(tabled).message
+    assert f"begun with train.epochs={began} and trained on to 5" in message
+
+
+def test_a_run_that_was_not_trained_on_is_not_refused(tabled):
+    for epochs in (1, 2, 5):
+        settings = configs.from_dict(configs.to_dict(CONFIG), {"train.epochs": epochs})
+        rate = learning_rate(settings.train, 9, 10 * epochs)
+        replay._check_epochs(tabled, settings, [{"steps": 10, "learning_rate": rate}])
+
+
+# Nothing is left behind
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("where", ["load_data", "save", "write_golden", "rmtree"])
+def test_an_interrupted_replay_leaves_nothing(where, signum, tabled, lstm, scratch, monkeypatch):
+    owner = {"load_data": replay, "save": train.checkpoint, "write_golden": artefacts}
+    owner = owner.get(where, replay.shutil)
+    original, came = getattr(owner, where), []
+
+    def interrupt(*args, **kwargs):
+        if not came:
+            came.append(left(scratch))
+            os.kill(os.getpid(), signum)
+        return original(*args, **kwargs)
+
+    before = snapshot(tabled)
+    monkeypatch.setattr(owner, where, interrupt)
+    code, out, err = lstm("runs", "replay", "x")
+    assert (code, out) == (128 + signum, "")
+    # It came when there was something to leave.
+    assert bool(came[0]) == (where != "load_data")
+    assert "--resume" not in err
+    assert left(scratch) == []
+    assert snapshot(tabled) == before
+
+
+def test_an_error_leaves_nothing(tabled, scratch, monkeypatch):
+    def fail(*_):
+        raise LstmError("No space left.")
+
+    monkeypatch.setattr(train.checkpoint, "save", fail)
+    assert refused(tabled).message == "No space left."
+    assert left(scratch) == []
+
+
+def test_no_place_for_temporary_folders_is_an_error_with_a_hint(tabled, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
+    error = refused(tabled)
+    assert "temporary folder" in error.message
+    assert "TMPDIR" in error.hint
+
+
+def test_where_the_new_run_lies_is_not_told(tabled, scratch):
+    class Heard(Silent):
+        notes = ()
+
+        def note(self, text):
+            self.notes += (text,)
+
+    heard = Heard()
+    replay.replay(tabled, reporter=heard)
+    assert heard.notes == ("Replaying run demo/x: 2 epochs at most.",)
+
+
+# The command
+
+
+def test_identical_is_one_line_and_exit_code_0(tabled, lstm):
+    code, out, _ = lstm("runs", "replay", "demo/x")
+    assert code == 0
+    assert out == "identical: 2 epochs, weights and metrics\n"
+
+
+def test_a_difference_is_told_with_its_cause_and_exit_code_5(tabled, lstm):
+    edit_history(tabled, 2, loss=0.75)
+    edit_weights(tabled)
+    code, out, err = lstm("runs", "replay", "x")
+    assert code == 5
+    assert "identical" not in out
+    rows = [line.split() for line in out.splitlines()]
+    (history,) = [row for row in rows if row[:1] == ["history.jsonl"]]
+    (weights,) = [row for row in rows if row[:1] == ["weights.safetensors"]]
+    assert history == ["history.jsonl", "2", "loss", "0.75", "0.5"]
+    assert weights[:3] == ["weights.safetensors", "-", "sha256"]
+    assert "demo/x was not repeated: history.jsonl differs at epoch 2, in loss." in err
+    assert "history.jsonl was changed after training ended." in err
+
+
+def test_a_difference_without_a_known_cause_says_so(tabled, lstm):
+    edit_history(tabled, 1, loss=0.75)
+    tabled.write_manifest()
+    code, _, err = lstm("runs", "replay", "x")
+    assert code == 5
+    assert "Versions and device are those recorded" in err
+
+
+def test_another_version_is_told_though_the_bits_are_the_same(tabled, lstm):
+    edit_record(tabled, versions={"keras": "3.0"})
+    code, out, _ = lstm("runs", "replay", "x")
+    assert code == 0
+    assert "keras was 3.0, and is None." in out
+
+
+@pytest.mark.parametrize("tampered", [False, True])
+def test_json_is_one_object(tabled, lstm, tampered):
+    if tampered:
+        edit_metrics(tabled, 0.123)
+    code, out, _ = lstm("runs", "replay", "x", "--json")
+    told = json.loads(out)
+    assert code == (5 if tampered else 0)
+    assert told["run"] == "demo/x"
+    assert told["identical"] is not tampered
+    assert [d["key"] for d in told["differences"]] == ["test.accuracy"] * tampered
+
+
+def test_what_did_not_finish_is_not_replayed(tabled, lstm):
+    tabled.write_json(runs.RUN, {**tabled.read_json(runs.RUN), "status": "failed"})
+    code, _, err = lstm("runs", "replay", "x")
+    assert code == 1
+    assert "did not finish" in err
+    assert lstm("runs", "replay", "none")[0] == 1
+
+
+def test_values_from_a_run_are_never_sent_to_the_terminal_as_they_are(tabled, lstm):
+    edit_history(tabled, 1, loss="\x1b[2J" + "x" * 1000)
+    code, out, err = lstm("runs", "replay", "x")
+    assert code == 5
+    assert "\x1b" not in out + err
+    assert "x" * 100 not in out
