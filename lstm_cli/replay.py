@@ -268,11 +268,13 @@ def _check_epochs(run: RunDir, config: Config, history: Sequence[Mapping[str, An
     wanted = config.train.epochs
     if ends_epoch_1_of(wanted):
         return
-    began = next((n for n in range(1, wanted) if ends_epoch_1_of(n)), None)
-    if began is not None:
+    # Without a decay, several numbers end the first epoch at the same rate.
+    began = [str(epochs) for epochs in range(1, wanted) if ends_epoch_1_of(epochs)]
+    if began:
         raise LstmError(
-            f"Run {run.name} cannot be replayed: it was begun with train.epochs={began} and "
-            f"trained on to {wanted}, which changed its learning rate on the way.",
+            f"Run {run.name} cannot be replayed: it was begun with train.epochs="
+            f"{' or '.join(began)} and trained on to {wanted}, which changed its learning rate on "
+            "the way.",
             "Only a run trained with one number of epochs can be repeated to the bit.",
         )
 
