@@ -5,6 +5,7 @@
     python -m benchmarks.baseline            time to accuracy against what a user would take instead
     python -m benchmarks.prediction --run R  start-up, throughput, memory and latency
     python -m benchmarks.step                a training step against the matrix products in it
+    python -m benchmarks.determinism         training steps with and without determinism
 
 `--quick` tries a script in seconds, on `demo`; its figures mean nothing and are not kept. Each has
 `--help`. Everything together takes about an hour and a half on two cores; `--seeds 0` shortens it.

@@ -26,6 +26,7 @@ def main() -> int:
             "baseline": quick,
             "prediction": [*quick, "--run", run],
             "step": quick,
+            "determinism": quick,
         }
         codes = {name: _run(name, options) for name, options in commands.items()}
     failed = [name for name, code in codes.items() if code]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks import baseline, child, floor, prediction, presets, report, step
+from benchmarks import baseline, child, determinism, floor, prediction, presets, report, step
 from lstm_cli.config import load_preset
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -169,7 +169,37 @@ def test_flops_count_both_directions_every_layer_and_the_pairs():
     assert floor.lstm_flops(load_preset("demo", pairs)) == 2 * 4 * 3 * (7 + 3)
 
 
+def test_the_cost_of_determinism_is_the_ratio_of_the_shortest_steps():
+    found = determinism.compare([30.0, 20.0, 40.0], [22.0, 90.0, 45.0])
+    assert found["ratio_of_minima"] == pytest.approx(1.1)
+    assert found["ratio_of_medians"] == 1.5
+    assert found["on_ms"]["values"] == [22.0, 90.0, 45.0]
+
+
+def test_a_stepping_process_that_dies_is_told_with_its_last_words():
+    with (
+        pytest.raises(LstmError, match="There is no preset 'none'"),
+        determinism._stepping("none", "on", "16", "cpu"),
+    ):
+        pass
+
+
+def test_a_mistyped_preset_is_told_before_anything_is_measured(capsys):
+    assert determinism.main(["--presets", "digits,mnits"]) == 2
+    assert "Did you mean 'mnist'" in capsys.readouterr().err
+
+
 # Whole scripts
+
+
+def test_determinism_takes_steps_with_and_without_it(tmp_path):
+    path = tmp_path / "result.json"
+    assert determinism.main(["--quick", "--json", str(path)]) == 0
+    found = json.loads(path.read_text())["measurements"]["presets"]["digits"]
+    for kind in ("off_ms", "on_ms"):
+        # Three turns of two steps.
+        assert len(found[kind]["values"]) == 6
+        assert found[kind]["min"] > 0
 
 
 def test_presets_trains_through_the_command_line(tmp_path):
@@ -190,5 +220,11 @@ def test_everything_runs_quickly(capfd):
     done = subprocess.run([sys.executable, "-m", "benchmarks", "--quick"], check=False)
     assert done.returncode == 0
     told = capfd.readouterr().out
-    for title in ("lstm train PRESET", "Keras tutorial against lstm", "Start to answer", "Padding"):
+    for title in (
+        "lstm train PRESET",
+        "Keras tutorial against lstm",
+        "Start to answer",
+        "Padding",
+        "without and with train.deterministic",
+    ):
         assert title in told
