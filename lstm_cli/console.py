@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from lstm_cli.errors import LstmError
-from lstm_cli.reporting import Epoch, Reporter, Step
+from lstm_cli.reporting import Epoch, Reporter, Step, perplexity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -276,26 +276,35 @@ def _progress_bar(console: Console) -> Progress:
 
 def _short_line(step: Step) -> str:
     return (
-        f"Epoch {step.epoch}/{step.epochs}  loss {step.loss:.3f}  accuracy {step.accuracy:.3f}  "
+        f"Epoch {step.epoch}/{step.epochs}  {_reached(step.loss, step.accuracy, 3, '  ')}  "
         f"{step.rate:,.0f}/s  {duration(step.seconds_left)} left"
     )
 
 
 def _progress_line(step: Step) -> str:
+    unit = "words" if step.accuracy is None else "examples"
     return (
         f"Epoch {step.epoch}/{step.epochs}, step {step.step}/{step.steps}: "
-        f"loss {step.loss:.4f}, accuracy {step.accuracy:.4f}, "
-        f"{step.rate:,.0f} examples/s, {duration(step.seconds_left)} left"
+        f"{_reached(step.loss, step.accuracy)}, "
+        f"{step.rate:,.0f} {unit}/s, {duration(step.seconds_left)} left"
     )
 
 
 def _epoch_line(epoch: Epoch) -> str:
     best = ", the best so far" if epoch.best else ""
+    split = "held-out" if epoch.val_accuracy is None else "validation"
     return (
-        f"Epoch {epoch.epoch}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.4f}; "
-        f"validation loss {epoch.val_loss:.4f}, accuracy {epoch.val_accuracy:.4f}; "
+        f"Epoch {epoch.epoch}: {_reached(epoch.loss, epoch.accuracy)}; "
+        f"{split} {_reached(epoch.val_loss, epoch.val_accuracy)}; "
         f"{duration(epoch.seconds)}{best}"
     )
+
+
+def _reached(loss: float, accuracy: float | None, digits: int = 4, between: str = ", ") -> str:
+    """Write a loss, and beside it the accuracy, or the perplexity of a language model."""
+    if accuracy is not None:
+        return f"loss {loss:.{digits}f}{between}accuracy {accuracy:.{digits}f}"
+    return f"loss {loss:.{digits}f}{between}perplexity {perplexity(loss):,.1f}"
 
 
 def _table(columns: Sequence[str], right: Sequence[str]) -> Table:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -150,15 +150,91 @@ class NumbersGoneWrongError(LstmError):
         self.found = found
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a step tells.
+
+    Attributes:
+        num: Examples it learned from: the weight of the others in a mean.
+        loss: Their mean loss.
+        accuracy: Their mean accuracy; None where there is none.
+    """
+
+    num: int
+    loss: float
+    accuracy: float | None
+
+
+class Work(Protocol):
+    """What a loop trains for: batches, a step, a judgement."""
+
+    @property
+    def num_steps(self) -> int:
+        """Steps in an epoch."""
+
+    @property
+    def rate(self) -> int:
+        """What a step learns from, in the unit a speed is told in: examples, or words."""
+
+    def batches(self, epoch: int, first: int) -> Iterator[tuple[NDArray[np.int64], Any]]:
+        """Yield the indices and the inputs of each batch of an epoch from a step on."""
+
+    def take_step(self, model: Any, indices: NDArray[np.int64], inputs: Any) -> Told:
+        """Train on a batch."""
+
+    def judge(self, model: Any) -> tuple[float, float | None]:
+        """Return loss and, where there is one, accuracy on what is not trained on."""
+
+
+class Classifying:
+    """Learning to tell classes apart.
+
+    Args:
+        config: The experiment.
+        num_classes: At least 2.
+        train: The training split.
+        validation: The validation split.
+    """
+
+    def __init__(
+        self, config: Config, num_classes: int, train: Examples, validation: Examples
+    ) -> None:
+        self.config = config
+        self.num_classes = num_classes
+        self.train = train
+        self.validation = validation
+        self.rate = config.train.batch_size
+        self.num_steps = math.ceil(len(train) / self.rate)
+        balanced = config.train.class_weights == "balanced"
+        self._weights = class_weights(train.labels, num_classes) if balanced else None
+
+    def batches(self, epoch: int, first: int) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """Yield what `training_batches` gives."""
+        return training_batches(self.train, self.config, epoch, first)
+
+    def take_step(self, model: Any, indices: NDArray[np.int64], inputs: NDArray[Any]) -> Told:
+        """Train on a batch."""
+        labels = self.train.labels[indices]
+        logs = model.train_on_batch(
+            inputs,
+            models.targets(labels, self.num_classes),
+            sample_weight=None if self._weights is None else self._weights[labels],
+            return_dict=True,
+        )
+        return Told(len(indices), float(logs["loss"]), float(logs["accuracy"]))
+
+    def judge(self, model: Any) -> tuple[float, float]:
+        """Score the validation split."""
+        return cheap(self.validation.labels, predict(model, self.validation))
+
+
 class Loop:
     """Training in progress.
 
     Args:
         model: Compiled.
         config: The experiment.
-        num_classes: At least 2.
-        train: The training split.
-        validation: The validation split.
+        work: What to train for.
         reporter: Told of every step and epoch.
         save: Called with a checkpoint after each epoch, every `train.checkpoint_seconds`, and
             before the loop gives way to a signal.
@@ -169,34 +245,26 @@ class Loop:
         self,
         model: Any,
         config: Config,
-        num_classes: int,
-        train: Examples,
-        validation: Examples,
+        work: Work,
         reporter: Reporter,
         save: Callable[[Checkpoint], None] | None = None,
         signals: Signals | None = None,
     ) -> None:
         self.model = model
         self.config = config
-        self.num_classes = num_classes
-        self.train = train
-        self.validation = validation
+        self.work = work
         self.reporter = reporter
         self.history: list[Epoch] = []
         self.best_weights: dict[str, NDArray[np.float32]] = {}
         self.best_loss = math.inf
         self.best_epoch = 0
-        self.steps_per_epoch = math.ceil(len(train) / config.train.batch_size)
-        self._weights = (
-            class_weights(train.labels, num_classes)
-            if config.train.class_weights == "balanced"
-            else None
-        )
+        self.steps_per_epoch = work.num_steps
         # The next step to take, and examples seen in this epoch with sums of loss and accuracy
         # over them: train_on_batch tells a batch's alone.
         self._epoch = 0
         self._step = 0
         self._sums = [0.0, 0.0, 0.0]
+        self._has_accuracy = True
         self._asked_to_stop = False
         self._save = save
         self._signals = signals or Signals()
@@ -318,7 +386,7 @@ class Loop:
         """Train what is left of an epoch, and validate it."""
         self._began = time.perf_counter()
         listeners.on_epoch_begin(self._epoch)
-        for indices, inputs in training_batches(self.train, self.config, self._epoch, self._step):
+        for indices, inputs in self.work.batches(self._epoch, self._step):
             listeners.on_train_batch_begin(self._step)
             self._take_step(indices, inputs)
             listeners.on_train_batch_end(self._step, self._means())
@@ -333,22 +401,17 @@ class Loop:
         logs = {k: getattr(line, k) for k in ("loss", "accuracy", "val_loss", "val_accuracy")}
         listeners.on_epoch_end(self._epoch - 1, logs)
 
-    def _take_step(self, indices: NDArray[np.int64], inputs: NDArray[Any]) -> None:
+    def _take_step(self, indices: NDArray[np.int64], inputs: Any) -> None:
         """Take one step and add what it told to the sums of the epoch."""
-        labels = self.train.labels[indices]
         self.model.optimizer.learning_rate.assign(self._rate(self._step))
-        logs = self.model.train_on_batch(
-            inputs,
-            models.targets(labels, self.num_classes),
-            sample_weight=None if self._weights is None else self._weights[labels],
-            return_dict=True,
-        )
-        told = (1.0, float(logs["loss"]), float(logs["accuracy"]))
-        if not math.isfinite(told[1]):
-            raise self._gone_wrong("The loss", told[1], indices)
+        told = self.work.take_step(self.model, indices, inputs)
+        if not math.isfinite(told.loss):
+            raise self._gone_wrong("The loss", told.loss, indices)
         if not self._weights_are_finite():
-            raise self._gone_wrong("A gradient", told[1], indices)
-        self._sums = [s + t * len(indices) for s, t in zip(self._sums, told, strict=True)]
+            raise self._gone_wrong("A gradient", told.loss, indices)
+        self._has_accuracy = told.accuracy is not None
+        values = (1.0, told.loss, told.accuracy or 0.0)
+        self._sums = [s + v * told.num for s, v in zip(self._sums, values, strict=True)]
 
     def _gone_wrong(
         self, what: str, loss: float, indices: NDArray[np.int64]
@@ -377,9 +440,9 @@ class Loop:
         total = self.config.train.epochs * self.steps_per_epoch
         return learning_rate(self.config.train, done, total)
 
-    def _means(self) -> dict[str, float]:
+    def _means(self) -> dict[str, Any]:
         num, loss, accuracy = self._sums
-        return {"loss": loss / num, "accuracy": accuracy / num}
+        return {"loss": loss / num, "accuracy": accuracy / num if self._has_accuracy else None}
 
     def _give_way(self, save: bool = False) -> None:
         """Save if it is time, and stop if a signal came."""
@@ -410,16 +473,15 @@ class Loop:
                 steps=self.steps_per_epoch,
                 loss=means["loss"],
                 accuracy=means["accuracy"],
-                rate=self.config.train.batch_size / seconds_a_step,
+                rate=self.work.rate / seconds_a_step,
                 seconds_left=left * seconds_a_step,
             )
         )
 
     def _validate(self) -> Epoch:
-        """Score the (averaged) weights on the validation split, and keep them if the best."""
+        """Judge the (averaged) weights, and keep them if the best."""
         raw = self._swap_in_average()
-        probabilities = predict(self.model, self.validation)
-        val_loss, val_accuracy = cheap(self.validation.labels, probabilities)
+        val_loss, val_accuracy = self.work.judge(self.model)
         if not math.isfinite(val_loss):
             raise NumbersGoneWrongError(
                 f"The validation loss of epoch {self._epoch + 1} is no finite number: {val_loss}.",

@@ -74,7 +74,7 @@ def build(
     if config.embedding is not None and vocab_size is not None:
         inputs = keras.Input((None,), dtype="int32", name="tokens")
         extent = _Extent(inputs)
-        x = _embed(inputs, config.embedding, vocab_size, config.seed)
+        x = embed(inputs, config.embedding, vocab_size, config.seed)
     else:
         inputs = keras.Input(shape, dtype="uint8", name="images")
         extent = None
@@ -89,22 +89,25 @@ def build(
 
 
 def compile_model(model: Any, settings: TrainSettings, num_classes: int) -> None:
-    """Give a model its optimizer (AdamW, or Adam without decay) and its loss."""
+    """Give a model its optimizer and its loss."""
+    if num_classes == 2:
+        loss = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
+    else:
+        # Smoothing needs labels as one-hot rows; `targets` makes them.
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
+    model.compile(optimizer(settings), loss=loss, metrics=["accuracy"], jit_compile=False)
+
+
+def optimizer(settings: TrainSettings) -> Any:
+    """Make the optimizer: AdamW, or Adam without decay."""
     options: dict[str, Any] = {"learning_rate": settings.learning_rate}
     if settings.clip_norm:
         options["global_clipnorm"] = settings.clip_norm
     if settings.averaging:
         options |= {"use_ema": True, "ema_momentum": settings.averaging}
     if settings.weight_decay:
-        optimizer = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **options)
-    else:
-        optimizer = keras.optimizers.Adam(**options)
-    if num_classes == 2:
-        loss = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
-    else:
-        # Smoothing needs labels as one-hot rows; `targets` makes them.
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
-    model.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+        return keras.optimizers.AdamW(weight_decay=settings.weight_decay, **options)
+    return keras.optimizers.Adam(**options)
 
 
 def targets(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
@@ -137,8 +140,18 @@ def _name(variable: Any) -> str:
     return str(variable.path).replace("/lstm_cell/", "/")
 
 
-def _embed(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed: int) -> Any:
-    """Look words up, and hashed (previous word, word) pairs beside them."""
+def embed(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed: int) -> Any:
+    """Look words up, and hashed (previous word, word) pairs beside them.
+
+    Args:
+        tokens: `<int32>[batch, time]`.
+        settings: Widths and dropout.
+        vocab_size: Of the tokenizer.
+        seed: Of the dropout.
+
+    Returns:
+        `<float32>[batch, time, dim]`, or `dim + pair_dim` wide with pairs, words first.
+    """
     if settings.word_dropout:
         tokens = WordDropout(settings.word_dropout, seed)(tokens)
     x = layers.Embedding(vocab_size, settings.dim, name="embedding")(tokens)
@@ -150,16 +163,20 @@ def _embed(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed: int)
     return layers.SpatialDropout1D(settings.dropout, seed=seed + 1)(x) if settings.dropout else x
 
 
+def lstm(settings: ModelSettings, name: str) -> Any:
+    """Return one LSTM layer in one direction, which gives its output at every step."""
+    return layers.LSTM(settings.units, return_sequences=True, name=name)
+
+
 def _recurrent(x: Any, extent: _Extent | None, settings: ModelSettings, seed: int) -> Any:
     """Stack the LSTM layers and pool the last one's outputs, `[batch, units or 2 * units]`."""
     for index in range(settings.layers):
         name = f"lstm_{index}"
-        forward = layers.LSTM(settings.units, return_sequences=True, name=f"{name}_forward")(x)
+        forward = lstm(settings, f"{name}_forward")(x)
         if not settings.bidirectional:
             x, ends = forward, forward
             continue
-        backward_layer = layers.LSTM(settings.units, return_sequences=True, name=f"{name}_backward")
-        reversed_ = backward_layer(_reverse(x, extent))
+        reversed_ = lstm(settings, f"{name}_backward")(_reverse(x, extent))
         x = ops.concatenate([forward, _reverse(reversed_, extent)], axis=-1)
         # Both directions end at the same position here: after their last word.
         ends = ops.concatenate([forward, reversed_], axis=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +17,8 @@ class Step:
         step: Of this epoch, counted from 1.
         steps: Of this epoch.
         loss: Mean over the epoch so far.
-        accuracy: Mean over the epoch so far, 0 to 1.
-        rate: Examples a second.
+        accuracy: Mean over the epoch so far, 0 to 1; None for a language model.
+        rate: Examples a second; words for a language model.
         seconds_left: Until the last epoch ends, by the rate so far.
     """
 
@@ -26,7 +27,7 @@ class Step:
     step: int
     steps: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     rate: float
     seconds_left: float
 
@@ -39,9 +40,9 @@ class Epoch:
         epoch: Counted from 1.
         steps: Training steps in it.
         loss: Mean training loss.
-        accuracy: Mean training accuracy, 0 to 1.
+        accuracy: Mean training accuracy, 0 to 1; None for a language model.
         val_loss: On the validation split.
-        val_accuracy: On the validation split.
+        val_accuracy: On the validation split; None for a language model.
         learning_rate: At the last step.
         seconds: Wall time, validation included.
         best: Whether no earlier epoch had a lower validation loss.
@@ -50,12 +51,17 @@ class Epoch:
     epoch: int
     steps: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     val_loss: float
-    val_accuracy: float
+    val_accuracy: float | None
     learning_rate: float
     seconds: float
     best: bool
+
+
+def perplexity(loss: float) -> float:
+    """Return among how many equally likely words a language model of this loss is undecided."""
+    return math.exp(min(loss, 700.0))
 
 
 class Reporter(Protocol):

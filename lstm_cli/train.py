@@ -17,7 +17,7 @@ from lstm_cli import run as runs
 from lstm_cli.checkpoint import Checkpoint
 from lstm_cli.config import Config
 from lstm_cli.errors import LstmError
-from lstm_cli.fit import Fitted, Loop, NumbersGoneWrongError, predict
+from lstm_cli.fit import Classifying, Fitted, Loop, NumbersGoneWrongError, predict
 from lstm_cli.predictor import Predictor
 from lstm_cli.prepare import Prepared, encode, load_data, prepare, start, timed
 from lstm_cli.reporting import Reporter, Silent
@@ -137,13 +137,16 @@ class _Task:
         self.loop = Loop(
             self.prepared.model,
             self.prepared.config,
-            len(self.prepared.dataset.labels),
-            self.prepared.train,
-            self.prepared.validation,
+            self._work(),
             self.reporter,
             self._save,
             self.signals,
         )
+
+    def _work(self) -> Classifying:
+        prepared = self.prepared
+        num_classes = len(prepared.dataset.labels)
+        return Classifying(prepared.config, num_classes, prepared.train, prepared.validation)
 
     def take_up(self, found: Checkpoint | None) -> None:
         """Go back to where a checkpoint was taken, or begin again where there is none.

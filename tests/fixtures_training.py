@@ -58,7 +58,7 @@ class TableLoop:
     seconds = 1.0
     earlier_seconds = 0.0
 
-    def __init__(self, model, config, num_classes, train, validation, reporter, save, signals):
+    def __init__(self, model, config, work, reporter, save, signals):
         self.config, self.model, self._save = config, model, save
         self.epoch = 0
 

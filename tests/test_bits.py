@@ -100,7 +100,8 @@ class Undisturbed:
     def loop(self, model, save=None, config=None, signals=None):
         examples = (self.train, self.validation)
         config = config or self.config
-        return Loop(model, config, self.num_classes, *examples, Silent(), save, signals)
+        work = fit.Classifying(config, self.num_classes, *examples)
+        return Loop(model, config, work, Silent(), save, signals)
 
     def from_disk(self, state, folder):
         """What a new process reads."""

@@ -122,7 +122,9 @@ class Watch(keras.callbacks.Callback):
 
 
 def loop(model, train=EIGHT, validation=EIGHT, reporter=None, **settings):
-    return Loop(model, config(**settings), 2, train, validation, reporter or Silent())
+    chosen = config(**settings)
+    work = fit.Classifying(chosen, 2, train, validation)
+    return Loop(model, chosen, work, reporter or Silent())
 
 
 def equal(one, other, tolerance=0.0):
