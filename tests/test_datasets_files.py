@@ -233,6 +233,19 @@ def test_a_folder_without_classes_or_with_an_empty_one_is_refused(tmp_path):
         load(Source(str(tmp_path)))
 
 
+def test_names_of_files_may_be_any_bytes_and_names_of_classes_may_not(tmp_path):
+    path = write_folder(tmp_path)
+    raw = os.fsdecode(b"caf\xe9")
+    before = load(Source(path), ["train"]).fingerprint
+    (tmp_path / "bad" / f"{raw}.txt").write_text("a dull film")
+    assert load(Source(path), ["train"]).fingerprint != before
+    (tmp_path / raw).mkdir()
+    (tmp_path / raw / "1.txt").write_text("a dull film")
+    with pytest.raises(LstmError, match=r"caf\\udce9' has a name that is no UTF-8") as caught:
+        load(Source(path))
+    assert "Rename" in caught.value.hint
+
+
 def test_invalid_utf_8_in_a_folder_names_the_file(tmp_path):
     path = write_folder(tmp_path)
     (tmp_path / "bad" / "999.txt").write_bytes(b"a\nb\xff\n")

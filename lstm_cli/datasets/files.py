@@ -150,6 +150,11 @@ def _class_files(path: Path) -> Iterator[tuple[str, Path]]:
             "Lay it out like folder/positive/1.txt, folder/negative/2.txt, or give a .csv file.",
         )
     for folder in folders:
+        if _has_raw_bytes(folder.name):
+            raise LstmError(
+                f"The class folder {str(folder)!r} has a name that is no UTF-8.",
+                "Rename it: a class is called as its folder is.",
+            )
         files = [
             file
             for file in sorted(folder.iterdir())
@@ -161,6 +166,11 @@ def _class_files(path: Path) -> Iterator[tuple[str, Path]]:
                 "Move it out of the way if it is no class.",
             )
         yield from ((folder.name, file) for file in files)
+
+
+def _has_raw_bytes(name: str) -> bool:
+    """Tell whether a file name holds bytes that are no text, which Python shows as surrogates."""
+    return any("\udc80" <= char <= "\udcff" for char in name)
 
 
 def _subfolders(path: Path) -> list[Path]:
@@ -186,7 +196,8 @@ def _digest(path: Path) -> str:
     digest = hashlib.sha256()
     for label, file in _class_files(path):
         content = hashlib.sha256(_bytes(file)).hexdigest()
-        digest.update(f"{label}/{file.name} {content}\n".encode())
+        # The name of a file may be no text: its bytes are taken as they are.
+        digest.update(f"{label}/{file.name} {content}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
