@@ -20,6 +20,7 @@ Width = Annotated[int, Meta(ge=1, le=16_384)]
 # Of a file of settings, which is read in whole; the longest that any has is a twentieth.
 _MAX_BYTES = 64 << 10
 _MAX_MERGED = 1000
+_MAX_BRACKETS = 1000
 # What PyYAML raises beside its own: `!!int x`, `!!bool x`, `!!timestamp x`, nesting without end.
 _NO_YAML = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 Pooling = Literal["last", "max", "mean", "max_mean"]
@@ -46,8 +47,9 @@ class _Loader(yaml.SafeLoader):
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Merge mappings (`<<: *base`), not without end: each may hold the last one twice."""
+        before = len(node.value)
         super().flatten_mapping(node)
-        if len(node.value) > _MAX_MERGED:
+        if len(node.value) > max(before, _MAX_MERGED):
             raise yaml.constructor.ConstructorError(
                 None, None, f"over {_MAX_MERGED:,} settings merged by reference", node.start_mark
             )
@@ -305,7 +307,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
                 ExitCode.USAGE,
             )
         try:
-            overrides[key.strip()] = yaml.load(value, _Loader)
+            overrides[key.strip()] = _load_yaml(value)
         except (yaml.YAMLError, *_NO_YAML):
             raise LstmError(
                 f"--set {key.strip()}: '{value}' is not a YAML value.",
@@ -340,10 +342,23 @@ def json_schema() -> dict[str, Any]:
     return msgspec.json.schema(Config)
 
 
+def _load_yaml(text: str) -> Any:
+    """Parse YAML.
+
+    Raises:
+        yaml.YAMLError: It is none, or stands for more than it has room for.
+        ValueError: Likewise; see `_NO_YAML` for what else there is.
+    """
+    # Each opened bracket makes the scanner look at all those before it.
+    if text.count("[") + text.count("{") > _MAX_BRACKETS:
+        raise ValueError(f"it holds over {_MAX_BRACKETS:,} lists and mappings in brackets")
+    return yaml.load(text, _Loader)
+
+
 def _parse_yaml(text: str, where: str) -> dict[str, Any]:
     """Parse YAML whose top level must be a mapping."""
     try:
-        parsed = yaml.load(text, _Loader)
+        parsed = _load_yaml(text)
     except yaml.YAMLError as error:
         raise LstmError(f"{where}{_place(error, text)}.", "", ExitCode.USAGE) from None
     except _NO_YAML as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import msgspec
@@ -306,6 +307,19 @@ def test_a_file_too_large_for_settings_is_not_parsed(tmp_path):
     assert "large.yaml is larger than the 65,536 bytes" in error.message
     with within(5):
         assert "larger" in refused(configs.read_settings, Path("/dev/zero")).message
+
+
+def test_many_keys_are_not_called_merged():
+    text = "\n".join(f"k{i}: 1" for i in range(2000))
+    assert "no setting 'k0'" in refused(read, text).message
+
+
+@pytest.mark.parametrize("text", ["[" * 20_000, '{"a":' * 12_000, "[\n" * 20_000, "{" * 60_000])
+def test_nesting_without_end_is_refused_at_once(text):
+    began = time.process_time()
+    assert "over 1,000 lists and mappings" in refused(read, text).message
+    refused(configs.parse_overrides, [f"seed={text}"])
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("value", ["!!bool x", "!!timestamp x", "!!int ''", "!!float x", "!!int x"])
