@@ -73,7 +73,7 @@ def _decode(content: bytes) -> _Saved:
     try:
         return msgspec.json.decode(content, type=_Saved)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"is not the tokenizer of a run: {error}") from None
+        raise ValueError(f"is not the tokenizer of a run: {str(error)[:200]}") from None
 
 
 def _check_ids(vocab: dict[str, int], settings: TextSettings) -> None:

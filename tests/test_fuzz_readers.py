@@ -1,0 +1,272 @@
+"""Readers of data, given thousands of files of every kind: each is read or refused with words.
+
+`pytest -s tests/test_fuzz_readers.py` prints how many; `-m slow` gives each reader 5,000.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sys
+from types import SimpleNamespace
+
+import pytest
+from fixtures_fuzz import FEW, MANY, any_bytes, fuzz
+from hypothesis import strategies as st
+
+from lstm_cli.datasets import load
+from lstm_cli.datasets.encoding import Replaced, decode_lines
+from lstm_cli.datasets.source import Source
+from lstm_cli.datasets.tables import iter_records
+from lstm_cli.records import Records
+
+NUMS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
+    ["a fine film", 'she said ""no""', "one\ntwo", "a, b; c\td", "", "naïve 映画 🎬", "İ"]
+)
+LABELS = st.sampled_from(["good", "bad", "good", "bad", "1", "0", " ", "mixed"])
+
+
+# Tables
+
+
+@st.composite
+def separated(draw, delimiters=",,,;\t|"):
+    """A CSV or TSV file, as programs write them and as people do."""
+    mark = draw(st.sampled_from(delimiters))
+    end = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"]))
+    columns = draw(st.sampled_from([2, 2, 2, 2, 3, 1]))
+    names = ["text", "label", draw(st.sampled_from(["id", "", "label", "Ünïcode"]))][:columns]
+    names = draw(st.permutations(names)) if draw(st.booleans()) else names
+    lines = [mark.join(names)]
+    for _ in range(draw(st.integers(0, 12))):
+        fields = {"text": draw(TEXTS), "label": draw(LABELS)}
+        row = [_field(draw, fields.get(name, "7"), mark) for name in names]
+        lines.append(mark.join(row))
+    return end.join(lines) + draw(st.sampled_from([end, "", end + end]))
+
+
+def _field(draw, text, mark):
+    must = any(char in text for char in ('"', "\n", "\r", mark)) or text.startswith('"')
+    if must or draw(st.integers(0, 5)) == 0:
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def json_lines(draw):
+    """A JSONL file of texts and labels, among other values."""
+    lines = []
+    for _ in range(draw(st.integers(0, 10))):
+        record = {"text": draw(TEXTS), "label": draw(LABELS | st.integers(0, 2))}
+        if draw(st.integers(0, 9)) == 0:
+            record[draw(TEXTS | st.sampled_from(["text", "label"]))] = draw(VALUES)
+        lines.append(json.dumps(record, ensure_ascii=draw(st.booleans())))
+    return "\n".join(lines) + draw(st.sampled_from(["\n", "", "\n\n"]))
+
+
+FILES = {"csv": separated(), "tsv": separated("\t\t\t,"), "jsonl": json_lines()}
+
+
+def _is_text(value):
+    value.encode()
+    return True
+
+
+@pytest.mark.parametrize("num", NUMS)
+@pytest.mark.parametrize("fmt", FILES)
+def test_any_bytes_are_records_or_refused(fmt, num):
+    def read(content, replaced=None):
+        before = 0
+        for line, record in iter_records(io.BytesIO(content), fmt, "file", replaced):
+            assert line > before
+            assert all(_is_text(value) for value in record.values() if isinstance(value, str))
+            before = line
+
+    def both(content):
+        # Nothing that is read strictly may be refused where bytes are replaced.
+        replaced = Replaced()
+        try:
+            read(content)
+        finally:
+            strictly = sys.exc_info()[0] is None
+            if strictly:
+                read(content, replaced)
+                assert replaced.lines == 0
+
+    fuzz(fmt, any_bytes(FILES[fmt]), both, num)
+    if num == FEW:
+        fuzz(f"{fmt}, replacing", any_bytes(FILES[fmt]), lambda c: read(c, Replaced()), num // 3)
+
+
+@pytest.mark.parametrize("num", NUMS)
+def test_any_bytes_are_lines_or_refused(num):
+    def read(content):
+        lines = list(decode_lines(io.BytesIO(content), "file"))
+        assert all(_is_text(line) for line in lines)
+        assert all(line.endswith(("\n", "\r")) for line in lines[:-1])
+        kept = list(decode_lines(io.BytesIO(content), "file", Replaced()))
+        assert kept == lines
+
+    fuzz("lines", any_bytes(separated()), read, num)
+
+
+# Data sets
+
+
+@st.composite
+def tables(draw, fmt):
+    """A table with enough examples of two classes to be split, and now and then not."""
+    rows = [(f"{draw(TEXTS)} {i}", ("good", "bad")[i % 2]) for i in range(20)]
+    if draw(st.integers(0, 3)) == 0:
+        rows += draw(st.lists(st.tuples(TEXTS, LABELS), max_size=2))
+    if fmt == "jsonl":
+        return "\n".join(json.dumps({"text": text, "label": label}) for text, label in rows)
+    mark = "\t" if fmt == "tsv" else ","
+    body = ["".join(['"', text.replace('"', '""'), '"', mark, label]) for text, label in rows]
+    return "\n".join([f"text{mark}label", *body])
+
+
+def _loaded(path, **settings):
+    data = load(Source(str(path), **settings))
+    for split in data.splits.values():
+        assert len(split.inputs) == len(split.labels) > 0
+        assert all(_is_text(text) for text in split.inputs)
+        assert split.labels.min() >= 0
+        assert split.labels.max() < len(data.labels)
+    assert all(_is_text(label) for label in data.labels)
+    assert len(data.fingerprint) == 64
+    assert all(len(note) < 500 for note in data.notes)
+
+
+@pytest.mark.parametrize("num", NUMS)
+@pytest.mark.parametrize("fmt", FILES)
+def test_any_table_is_a_data_set_or_refused(fmt, num, tmp_path):
+    path = tmp_path / f"films.{fmt}"
+
+    def read(content):
+        path.write_bytes(content)
+        _loaded(path)
+
+    fuzz(f"data set from {fmt}", any_bytes(tables(fmt)), read, num)
+
+
+FOLDER_NAMES = st.sampled_from(
+    [
+        b"good",
+        b"bad",
+        b"good",
+        b"bad",
+        b"unsup",
+        b".git",
+        b"a b",
+        b"caf\xe9",
+        "映画".encode(),
+        b"x\ny",
+    ]
+)
+FILE_NAMES = st.sampled_from(
+    [*[b"%d.txt"] * 9, b"%d.TXT", b".%d.txt", b"%d.md", b"\xff%d.txt", b"\n%d.txt"]
+)
+
+
+@st.composite
+def folders(draw):
+    """A folder for each class, with some files each: `{name: {name: content}}`."""
+    found = {b"good": {}, b"bad": {}}
+    if draw(st.integers(0, 4)) == 0:
+        found[draw(FOLDER_NAMES)] = {}
+    for files in found.values():
+        for number in range(draw(st.sampled_from([4, 5, 6, 7, 6, 5, 2, 0]))):
+            content = draw(TEXTS).encode()
+            if draw(st.integers(0, 19)) == 0:
+                content = draw(any_bytes(separated()))
+            files[draw(FILE_NAMES) % number] = content
+    return found
+
+
+@pytest.mark.parametrize("num", NUMS)
+def test_any_folder_is_a_data_set_or_refused(num, tmp_path):
+    def read(content):
+        root = os.fsencode(tmp_path / "films")
+        shutil.rmtree(root, ignore_errors=True)
+        for folder, files in content.items():
+            os.makedirs(os.path.join(root, folder))  # noqa: PTH103, PTH118  (names are bytes)
+            for name, text in files.items():
+                with open(os.path.join(root, folder, name), "wb") as file:  # noqa: PTH118, PTH123
+                    file.write(text)
+        _loaded(tmp_path / "films")
+
+    fuzz("data set from a folder", folders(), read, num)
+
+
+# What is predicted on
+
+
+@pytest.mark.parametrize("num", NUMS)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_any_table_to_predict_on_is_texts_or_refused(suffix, num, tmp_path):
+    path = tmp_path / f"films.{suffix}"
+
+    def read(content):
+        path.write_bytes(content)
+        for window in Records(path, None).windows():
+            assert all(_is_text(text) for text in window)
+
+    fuzz(f"predict --file x.{suffix}", any_bytes(FILES[suffix]), read, num)
+
+
+@pytest.mark.parametrize("num", NUMS)
+def test_any_column_to_predict_on_is_texts_or_refused(num, tmp_path):
+    path = tmp_path / "films.csv"
+    columns = st.sampled_from(["text", "label", "id", "", "nope", "\ud800", "text\n"])
+
+    def read(drawn):
+        content, column = drawn
+        path.write_bytes(content)
+        assert all(_is_text(text) for text in Records(path, column))
+
+    strategy = st.tuples(any_bytes(separated()), columns)
+    fuzz("predict --text-column", strategy, read, num)
+
+
+@pytest.mark.parametrize("num", NUMS)
+@pytest.mark.parametrize("pipe", [False, True])
+def test_any_lines_to_predict_on_are_texts(pipe, num, tmp_path, monkeypatch):
+    """Nothing is refused here: what is no text is replaced."""
+    path = tmp_path / "films.txt"
+
+    def read(content):
+        if not pipe:
+            path.write_bytes(content)
+            return list(Records(path, None))
+        # As much as a pipe takes without a reader.
+        reader, writer = os.pipe()
+        os.write(writer, content[:60_000])
+        os.close(writer)
+        try:
+            monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: reader))
+            return [text for window in Records(None, None).windows() for text in window]
+        finally:
+            os.close(reader)
+
+    def check(content):
+        texts = read(content)
+        assert all(_is_text(text) for text in texts)
+        marks = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+        if not content.startswith(marks):
+            given = content[:60_000] if pipe else content
+            given = given.removeprefix(b"\xef\xbb\xbf")
+            assert len(texts) == given.count(b"\n") + (not given.endswith(b"\n") and bool(given))
+
+    name = "predict < pipe" if pipe else "predict --file x.txt"
+    fuzz(name, any_bytes(separated()), check, num, refuses=False)

@@ -1,0 +1,234 @@
+"""The tokenizer and the settings, given thousands of inputs of every kind: each ends as a value or
+as an error with words.
+
+`pytest -s tests/test_fuzz_words.py` prints how many; `-m slow` gives each 5,000.
+"""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from fixtures_fuzz import CHUNKS, FEW, MANY, any_bytes, fuzz
+from hypothesis import strategies as st
+
+from lstm_cli import config as configs
+from lstm_cli import vocabulary
+from lstm_cli.config import Config, TextSettings
+from lstm_cli.errors import LstmError
+from lstm_cli.text import UNKNOWN_ID, Tokenizer
+
+NUMS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
+# Lone surrogates too: undecodable bytes of a command line arrive so.
+ANYTHING = st.text(st.characters(exclude_categories=()), max_size=40)
+KNOWN = ["a", "fine", "film", "Film", "don't", "don’t", "<br />", "<BR/>", "[PAD]", "[UNK]", "映画"]
+KNOWN += [
+    "İstanbul",
+    "ß",
+    "ﬁne",
+    "e\u0301",
+    "🎬",
+    "👩‍👧",
+    "한국어",
+    "\u202e",
+    "\0",
+    "\ud800",
+    "，",
+    "''",
+]
+WORDS = st.lists(st.sampled_from(KNOWN), max_size=12).map(" ".join)
+TEXTS = ANYTHING | WORDS | WORDS
+
+
+# The tokenizer
+
+
+@pytest.mark.parametrize("num", NUMS)
+def test_any_texts_make_a_tokenizer_that_reads_any_texts(num):
+    strategy = st.tuples(
+        st.lists(st.one_of(st.just(""), TEXTS), max_size=6),
+        st.lists(TEXTS, max_size=5),
+        st.builds(
+            TextSettings,
+            vocab_size=st.sampled_from([3, 5, 65_536]),
+            min_count=st.sampled_from([1, 1, 2, 5]),
+            max_tokens=st.sampled_from([1, 2, 7, 400]),
+        ),
+    )
+
+    def read(drawn):
+        known, texts, settings = drawn
+        tokenizer = Tokenizer.fit(known, settings)
+        assert 2 < tokenizer.vocab_size <= settings.vocab_size
+        encodings = _check_encodings(tokenizer, texts + known)
+        _check_saved(tokenizer, settings, texts + known, encodings)
+
+    fuzz("tokenizer", strategy, read, num)
+
+
+def _check_encodings(tokenizer, texts):
+    """Hold ids, counts and offsets to the texts they are of."""
+    encodings = tokenizer.encode(texts)
+    assert len(encodings) == len(texts)
+    for text, encoding in zip(texts, encodings, strict=True):
+        ids = encoding.ids
+        assert ids.dtype == np.int32
+        assert 1 <= len(ids) <= tokenizer.max_tokens
+        assert 0 < ids.min() <= ids.max() < tokenizer.vocab_size
+        assert encoding.truncated == (encoding.num_tokens > tokenizer.max_tokens)
+        assert len(ids) == max(1, min(encoding.num_tokens, tokenizer.max_tokens))
+        assert 0 <= encoding.num_unknown <= encoding.num_tokens
+        assert 0 <= encoding.unknown <= 1
+        _check_spans(tokenizer, text, encoding)
+        alone = tokenizer.encode([text])[0]
+        assert alone.ids.tolist() == ids.tolist()
+    return encodings
+
+
+def _check_spans(tokenizer, text, encoding):
+    spans = tokenizer.spans(text)
+    assert len(spans) == encoding.num_tokens
+    at = 0
+    for start, end in spans:
+        assert at <= start <= end <= len(text)
+        at = start
+    kept = tokenizer.kept(encoding.num_tokens).tolist()
+    assert kept == sorted(set(kept))
+    assert all(0 <= position < encoding.num_tokens for position in kept)
+    for position, token_id in zip(kept, encoding.ids.tolist(), strict=False):
+        start, end = spans[position]
+        word = text[start:end].encode("utf-8", "replace").decode().lower().replace("’", "'")
+        # A letter may have a small form of two characters.
+        assert token_id == UNKNOWN_ID or tokenizer.token(token_id)[:1] in (word[:1], word[-1:])
+
+
+def _check_saved(tokenizer, settings, texts, encodings):
+    """Hold that what was saved reads as what was fitted, and passes what a run is held to."""
+    saved = tokenizer.to_json()
+    for other in (
+        Tokenizer.from_json(saved, settings.max_tokens),
+        vocabulary.read(saved.encode(), settings),
+    ):
+        for found, expected in zip(other.encode(texts), encodings, strict=True):
+            assert found.ids.tolist() == expected.ids.tolist()
+
+
+TOKENIZER = Tokenizer.fit(["a fine film, a dull film", "don't"], TextSettings(min_count=1))
+SETTINGS = TextSettings(min_count=1)
+
+
+@st.composite
+def vocabularies(draw):
+    """A tokenizer.json, of which one part may be another."""
+    saved = json.loads(TOKENIZER.to_json())
+    if draw(st.booleans()):
+        words = draw(st.lists(TEXTS, max_size=6, unique=True))
+        words = ["[PAD]", "[UNK]", *(word for word in words if word not in ("[PAD]", "[UNK]"))]
+        saved["model"]["vocab"] = {word: number for number, word in enumerate(words)}
+    return json.dumps(saved, ensure_ascii=draw(st.booleans()))
+
+
+@pytest.mark.parametrize("num", NUMS)
+def test_any_saved_tokenizer_is_one_or_refused(num):
+    def read(content):
+        try:
+            found = vocabulary.read(content, SETTINGS)
+        except ValueError as error:
+            raise LstmError(f"tokenizer.json {error}") from None
+        found.encode(["a fine film", "", "映画"])
+
+    fuzz("tokenizer.json", any_bytes(vocabularies()), read, num)
+
+
+# Settings
+
+
+SCALARS = ["3", "0.5", "true", "null", "~", "demo", "2e-3", "1e-3", "'x'", '"\\x41"', "-1", "1e999"]
+SCALARS += [".nan", "-.inf", "0x1f", "0b1", "1_000", "1:30", "2020-01-01", "2020-13-45", "!!bool x"]
+SCALARS += ["!!int x", "!!binary x", "!!timestamp x", "!!set {a}", "!!omap [a]", "*a", "&a 3", "<<"]
+SCALARS += ["[1, 2]", "{a: 1}", "[", "{", "&b {units: 3}", "*b", "cosine", "none", "max", "", "? a"]
+SCALARS += ["9" * 30, "9" * 5000, "\ud800", "\0", "naïve", "!!python/object:os.system x", "!x y"]
+GOOD = {
+    "data.limit": "30", "data.validation": "0.2", "text.vocab_size": "500", "text.min_count": "1",
+    "embedding.dim": "8", "embedding.dropout": "0.1", "model.units": "5", "model.pooling": "mean",
+    "model.bidirectional": "no", "train.epochs": "3", "train.decay": "linear", "seed": "7",
+    "train.learning_rate": "0.001", "train.deterministic": "false", "data.test": "'a b.csv'",
+}  # fmt: skip
+
+
+@st.composite
+def assignments(draw):
+    """A dotted key with a value: most of them right."""
+    if draw(st.integers(0, 14)):
+        key = draw(st.sampled_from(sorted(GOOD)))
+        return key, GOOD[key]
+    key = draw(st.sampled_from([*configs.all_keys(), "model", "", "data", "model.", "a.b.c", "é"]))
+    return key, draw(st.sampled_from(SCALARS) | ANYTHING)
+
+
+@st.composite
+def yamls(draw):
+    """A file of settings, in blocks, in flow style, or with parts merged by reference."""
+    sections = {}
+    for key, value in draw(st.lists(assignments(), max_size=6)):
+        section, _, name = key.rpartition(".")
+        sections.setdefault(section, {})[name] = value
+    lines = []
+    for section, values in sections.items():
+        flow = draw(st.integers(0, 3)) == 0
+        if not section:
+            lines += [f"{name}: {value}" for name, value in values.items()]
+        elif flow:
+            inside = ", ".join(f"{name}: {value}" for name, value in values.items())
+            lines.append(f"{section}: {{{inside}}}")
+        else:
+            lines += [f"{section}:", *(f"  {name}: {value}" for name, value in values.items())]
+    if draw(st.integers(0, 7)) == 0:
+        depth = draw(st.integers(0, 40))
+        lines.insert(0, "x0: &x0 {name: demo}")
+        lines[1:1] = [f"x{i + 1}: &x{i + 1} {{<<: [*x{i}, *x{i}]}}" for i in range(depth)]
+    return "\n".join(lines) + draw(st.sampled_from(["\n", "", "\n...\n", "\r\n"]))
+
+
+def _check(config):
+    assert isinstance(config, Config)
+    text = configs.to_yaml(config)
+    assert configs.from_yaml(text, "again") == config
+    json.dumps(configs.to_dict(config), allow_nan=False)
+    assert msgspec.convert(configs.to_dict(config), Config) == config
+
+
+@pytest.mark.parametrize("num", NUMS)
+def test_any_file_of_settings_is_settings_or_refused(num, tmp_path):
+    demo, digits = configs.preset_dict("demo"), configs.preset_dict("digits")
+    path = tmp_path / "mine.yaml"
+    whole = st.sampled_from([configs.preset_text(name) for name in configs.preset_names()])
+
+    def read(content):
+        path.write_bytes(content)
+        base = digits if b"\nimage:" in content else demo
+        _check(configs.load_file(path, base, {}))
+
+    fuzz("--config FILE", any_bytes(yamls() | yamls() | whole), read, num)
+
+
+@st.composite
+def typed(draw):
+    """What may stand behind `--set`, several times; mostly right."""
+    found = []
+    for key, value in draw(st.lists(assignments(), min_size=1, max_size=3)):
+        mark = draw(st.sampled_from(["=", "=", "=", "=", "=", "=", " = ", "", "=="]))
+        found.append(f"{key}{mark}{value}")
+    if draw(st.integers(0, 9)) == 0:
+        found.append(draw(st.sampled_from(CHUNKS)).decode("utf-8", "surrogateescape"))
+    return found
+
+
+@pytest.mark.parametrize("num", NUMS)
+def test_anything_behind_set_is_settings_or_refused(num):
+    def read(typed_):
+        _check(configs.load_preset("demo", configs.parse_overrides(typed_)))
+
+    fuzz("--set KEY=VALUE", typed(), read, num)
