@@ -272,6 +272,15 @@ def test_a_run_trained_on_to_more_epochs_is_refused_naming_both(tabled, decay, b
     assert f"begun with train.epochs={began} and trained on to 5" in message
 
 
+def test_a_history_changed_by_hand_is_not_taken_for_one_trained_on(tabled):
+    rate = learning_rate(CONFIG.train, 9, 10)
+    edit_history(tabled, 1, steps=10, learning_rate=rate)
+    (found,) = replay.replay(tabled).differences
+    assert (found.epoch, found.key) == (1, "steps")
+    tabled.write_manifest()
+    assert "begun with train.epochs=1" in refused(tabled).message
+
+
 def test_a_run_that_was_not_trained_on_is_not_refused(tabled):
     for epochs in (1, 2, 5):
         settings = configs.from_dict(configs.to_dict(CONFIG), {"train.epochs": epochs})
