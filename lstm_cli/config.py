@@ -40,7 +40,10 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' stands here a second time", key.start_mark
+                    None,
+                    None,
+                    f"the key '{_cut(key.value)}' stands here a second time",
+                    key.start_mark,
                 )
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
         return node
@@ -302,7 +305,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
         key, equals, value = assignment.partition("=")
         if not equals or not key.strip():
             raise LstmError(
-                f"--set expects KEY=VALUE, found '{assignment}'.",
+                f"--set expects KEY=VALUE, found '{_cut(assignment)}'.",
                 "For example: --set model.units=64",
                 ExitCode.USAGE,
             )
@@ -310,7 +313,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
             overrides[key.strip()] = _load_yaml(value)
         except (yaml.YAMLError, *_NO_YAML):
             raise LstmError(
-                f"--set {key.strip()}: '{value}' is not a YAML value.",
+                f"--set {_cut(key.strip())}: '{_cut(value)}' is not a YAML value.",
                 "Quote it, for example: --set 'data.text_column=\"a: b\"'",
                 ExitCode.USAGE,
             ) from None
@@ -430,7 +433,7 @@ def _check_key(dotted: str) -> None:
     """Refuse a `--set` key that does not exist."""
     if dotted not in all_keys():
         raise LstmError(
-            f"There is no setting '{dotted}'.", nearest(dotted, all_keys()), ExitCode.USAGE
+            f"There is no setting '{_cut(dotted)}'.", nearest(dotted, all_keys()), ExitCode.USAGE
         )
 
 
@@ -441,7 +444,7 @@ def _check_keys(
     known = _fields(struct)
     for key, value in settings.items():
         if key not in known:
-            told = f"{prefix}{key if isinstance(key, str) else _shown(key)}"
+            told = f"{prefix}{_cut(key) if isinstance(key, str) else _shown(key)}"
             raise LstmError(
                 f"{where}: there is no setting '{told}'.",
                 nearest(told, [f"{prefix}{k}" for k in known]),
@@ -463,6 +466,11 @@ def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], where: s
     if options := _options(key):
         problem = f"expected one of {', '.join(options)}"
     return f"{where}: {key or 'top level'}: {problem}; found {_shown(found)}."
+
+
+def _cut(text: str) -> str:
+    """Shorten what was typed or read to what fits a line."""
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _shown(value: Any) -> str:

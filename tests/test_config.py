@@ -309,6 +309,20 @@ def test_a_file_too_large_for_settings_is_not_parsed(tmp_path):
         assert "larger" in refused(configs.read_settings, Path("/dev/zero")).message
 
 
+@pytest.mark.parametrize("typed", ["{}", "{}=3", "seed=[{}", "seed={}"])
+def test_what_was_typed_is_told_as_far_as_it_fits_a_line(typed):
+    long = [typed.format("w" * 50_000)]
+    error = refused(lambda: configs.load_preset("demo", configs.parse_overrides(long)))
+    assert len(error.message) < 300
+    assert "www" in error.message
+
+
+def test_a_long_key_is_told_as_far_as_it_fits_a_line():
+    assert len(refused(read, TEXT + "w" * 60_000 + ": 3\n").message) < 300
+    twice = f"? {'w' * 9000}\n: 3\n"
+    assert len(refused(read, twice + twice).message) < 300
+
+
 def test_many_keys_are_not_called_merged():
     text = "\n".join(f"k{i}: 1" for i in range(2000))
     assert "no setting 'k0'" in refused(read, text).message
