@@ -62,6 +62,11 @@ VALUES = st.recursive(
 )
 
 
+# Values that only JSON can write, or that cost more than they say.
+COSTLY = ["[" * 20_000, '{"a":' * 20_000, "9" * 5000, "-" + "9" * 5000, "1e999", "NaN", '"\\ud800"']
+COSTLY += ['"' + "\\u0041" * 9000 + '"', "[" * 300 + "]" * 300, '"\\udc00\\ud800"']
+
+
 @st.composite
 def json_lines(draw):
     """A JSONL file of texts and labels, among other values."""
@@ -71,6 +76,9 @@ def json_lines(draw):
         if draw(st.integers(0, 9)) == 0:
             record[draw(TEXTS | st.sampled_from(["text", "label"]))] = draw(VALUES)
         lines.append(json.dumps(record, ensure_ascii=draw(st.booleans())))
+    if draw(st.integers(0, 3)) == 0:
+        value = draw(st.sampled_from(COSTLY))
+        lines.append(f'{{"text": "a", "label": "b", "{draw(LABELS)}": {value}}}')
     return "\n".join(lines) + draw(st.sampled_from(["\n", "", "\n\n"]))
 
 
