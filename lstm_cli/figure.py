@@ -33,7 +33,10 @@ _FALLBACK_FONTS = (
     "Microsoft YaHei",
     "Malgun Gothic",
 )
+# What would be written beside the drawing, and be another at another time or place.
+_UNSAID = {"png": {"Software": None}, "svg": {"Creator": None, "Date": None}}
 _STYLE = {
+    "svg.hashsalt": "lstm",
     "text.parse_math": False,
     "font.size": 9.5,
     "text.color": INK,
@@ -58,13 +61,13 @@ _STYLE = {
 def picture(
     path: Path, size: tuple[float, float], title: str, subtitle: str = ""
 ) -> Iterator[Figure]:
-    """Give an empty figure to draw on and write it as PNG, whole or not at all, on leaving.
+    """Give an empty figure to draw on and write it, whole or not at all, on leaving.
 
     Neither a display nor pyplot is used; matplotlib's settings are the same before and after,
     and the user's own matplotlibrc does not matter. The same drawing gives the same bytes.
 
     Args:
-        path: Where the PNG goes.
+        path: Where the picture goes; its name ends in .png or .svg.
         size: Width and height in inches.
         title: What is to be seen.
         subtitle: What it was measured on.
@@ -93,7 +96,9 @@ def picture(
             _fit(text, panels[2] * figure.bbox.width)
         yield figure
         content = io.BytesIO()
-        figure.savefig(content, format="png", metadata={"Software": None})
+        _settle(figure)
+        kind = path.suffix[1:].lower()
+        figure.savefig(content, format=kind, metadata=_UNSAID[kind])
     write_atomic(path, content.getvalue())
 
 
@@ -143,6 +148,19 @@ def _head(text: str, width: int) -> str:
     """Return as much of a text's beginning as fits."""
     ends = accumulate(map(_columns, text))
     return "".join(c for c, end in zip(text, ends, strict=True) if end <= width)
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the panels out at round places.
+
+    What the layout finds differs in the last digit from one time to the next, and the names of an
+    SVG's parts are made from it.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(place, 6) for place in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
 
 
 def _fit(text: Text, width: float) -> None:
