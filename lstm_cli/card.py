@@ -133,7 +133,9 @@ def _architecture(run: Mapping[str, Any]) -> str:
         read, step = f"Word vectors of {embedding['dim']} numbers", "word"
         if embedding.get("pair_buckets"):
             read += f", with {embedding['pair_dim']} more for each pair of neighbouring words,"
-    lstm = f"{layers} LSTM layers, each of" if layers > 1 else "an LSTM of"
+    peephole = model.get("cell") == "peephole"
+    name, one = ("peephole LSTM", "a") if peephole else ("LSTM", "an")
+    lstm = f"{layers} {name} layers, each of" if layers > 1 else f"{one} {name} of"
     both = " in each of two directions" if model["bidirectional"] else ""
     head = "a sigmoid unit" if num_classes == 2 else f"a softmax over {num_classes} classes"
     return (

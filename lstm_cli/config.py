@@ -128,6 +128,10 @@ class ImageSettings(_Section, frozen=True):
 class ModelSettings(_Section, frozen=True):
     """The recurrent network."""
 
+    cell: Annotated[
+        Literal["lstm", "peephole"],
+        Meta(description="peephole: the gates of each unit also see its cell state"),
+    ] = "lstm"
     units: Annotated[Width, Meta(description="hidden units of each LSTM layer and direction")] = 64
     layers: Annotated[int, Meta(ge=1, le=8, description="stacked LSTM layers")] = 1
     bidirectional: Annotated[bool, Meta(description="read in both directions")] = True

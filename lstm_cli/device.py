@@ -46,11 +46,12 @@ def load_keras(device: Device) -> None:
         keras.distribution.list_devices()
 
 
-def used(device: Device) -> Used:
+def used(device: Device, cell: str = "lstm") -> Used:
     """Say what Keras found, after it was imported.
 
     Args:
         device: What was asked for.
+        cell: `lstm`, or a cell that is not in cuDNN.
 
     Raises:
         LstmError: A GPU was asked for and there is none.
@@ -64,11 +65,11 @@ def used(device: Device) -> Used:
             f"--device gpu: {backend} sees no GPU.",
             "Install the driver and 'pip install lstm-cli[gpu]', or use --device auto.",
         )
+    loop = "TensorFlow while loop" if backend == "tensorflow" else "XLA scan"
     if gpus:
-        kernel = "cuDNN LSTM" if backend == "tensorflow" else "XLA scan"
+        kernel = "cuDNN LSTM" if backend == "tensorflow" and cell == "lstm" else loop
         asked = "asked for" if device == "gpu" else f"found by {backend}"
         return Used(", ".join(gpus), kernel, f"a GPU was {asked}", backend)
-    loop = "TensorFlow while loop" if backend == "tensorflow" else "XLA scan"
     why = "asked for with --device cpu" if device == "cpu" else f"{backend} sees no GPU"
     return Used("cpu", loop, why, backend)
 

@@ -220,10 +220,14 @@ def _recurrent(graph: _Graph, config: Config, x: str, width: int, lengths: str) 
         name = f"lstm_{index}"
         layers = [f"{name}_{direction}" for direction in directions]
         parts = _pack(graph, name, layers, width, settings.units)
+        seen: tuple[str, ...] = ()
+        if settings.cell == "peephole":
+            # The states before the first step are left out: zeros.
+            seen = ("", "", _peep(graph, name, layers, settings.units))
         graph.nodes.append(
             Node(
                 "LSTM",
-                (x, *parts, lengths),
+                (x, *parts, lengths, *seen),
                 (f"{name}_outputs", f"{name}_ends"),
                 name,
                 {
@@ -258,6 +262,14 @@ def _pack(graph: _Graph, name: str, layers: list[str], width: int, units: int) -
         sources = {f"{layer}/{array}": source for layer in layers}
         graph.constants[constant] = Trained(shape, sources, _stacked(list(sources), pack))
     return names
+
+
+def _peep(graph: _Graph, name: str, layers: list[str], units: int) -> str:
+    """Add P of an LSTM operator, `[directions, 3 * units]`: what its gates see of the cell."""
+    sources = {f"{layer}/peepholes": (3, units) for layer in layers}
+    make = _stacked(list(sources), lambda peepholes: peepholes[[0, 2, 1]].reshape(-1))
+    graph.constants[f"{name}_P"] = Trained((len(layers), 3 * units), sources, make)
+    return f"{name}_P"
 
 
 def _stacked(

@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from lstm_cli import peephole
 from lstm_cli.config import Config, EmbeddingSettings, ModelSettings, TrainSettings
 from lstm_cli.text import PAD_ID, PAIR_FACTOR, UNKNOWN_ID
 
@@ -165,6 +166,8 @@ def embed(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed: int) 
 
 def lstm(settings: ModelSettings, name: str) -> Any:
     """Return one LSTM layer in one direction, which gives its output at every step."""
+    if settings.cell == "peephole":
+        return peephole.layer(settings.units, name)
     return layers.LSTM(settings.units, return_sequences=True, name=name)
 
 

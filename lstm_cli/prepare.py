@@ -62,7 +62,7 @@ def start(config: Config, use: device.Device, reporter: Reporter) -> device.Used
     Raises:
         LstmError: A GPU was asked for and there is none.
     """
-    used = device.used(use)
+    used = device.used(use, config.model.cell)
     keras.utils.set_random_seed(config.seed)
     if config.train.deterministic:
         device.make_deterministic()

@@ -1,7 +1,7 @@
 """The networks once more, in plain NumPy and one text at a time: what the fast ones must equal.
 
-Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; gates in Keras'
-order i, f, c, o.
+Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, and the peepholes of
+Gers & Schmidhuber 2000 where there are some; gates in Keras' order i, f, c, o.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ def sigmoid(x):
     return 1.0 / (1.0 + np.exp(-np.asarray(x, np.float64)))
 
 
-def lstm(steps, kernel, recurrent, bias):
+def lstm(steps, kernel, recurrent, bias, peepholes=None):
     """Return the outputs of one direction, `[time, units]`."""
     units = len(recurrent)
     h, c, outputs = np.zeros(units), np.zeros(units), []
+    p_i, p_f, p_o = np.zeros((3, units)) if peepholes is None else peepholes.astype(np.float64)
     for x in steps:
         z = x @ kernel.astype(np.float64) + h @ recurrent.astype(np.float64) + bias
         i, f, candidate, o = np.split(z, 4)
-        c = sigmoid(f) * c + sigmoid(i) * np.tanh(candidate)
-        h = sigmoid(o) * np.tanh(c)
+        c = sigmoid(f + p_f * c) * c + sigmoid(i + p_i * c) * np.tanh(candidate)
+        h = sigmoid(o + p_o * c) * np.tanh(c)
         outputs.append(h)
     return np.array(outputs)
 
@@ -47,7 +48,8 @@ def probabilities(steps, weights, config):
         sides = []
         for direction in ("forward", "backward") if settings.bidirectional else ("forward",):
             turned = x[::-1] if direction == "backward" else x
-            names = ("kernel", "recurrent_kernel", "bias")
+            names = ["kernel", "recurrent_kernel", "bias"]
+            names += ["peepholes"] * (settings.cell == "peephole")
             arrays = [weights[f"lstm_{index}_{direction}/{name}"] for name in names]
             sides.append(lstm(turned, *arrays))
         ends = np.concatenate([side[-1] for side in sides])

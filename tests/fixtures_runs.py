@@ -65,6 +65,8 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
             draw(f"{name}/kernel", width, 4 * units)
             draw(f"{name}/recurrent_kernel", units, 4 * units)
             draw(f"{name}/bias", 4 * units)
+            if config.model.cell == "peephole":
+                draw(f"{name}/peepholes", 3, units)
         width = units * len(directions)
     width *= 2 if config.model.pooling == "max_mean" else 1
     draw("head/kernel", width, 1 if num_classes == 2 else num_classes)

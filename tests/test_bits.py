@@ -61,6 +61,7 @@ TEXT = text_config(
 IMAGE = image_config(
     **EVERY_STEP,
     image__shift=1,
+    model__cell="peephole",
     model__units=4,
     model__dropout=0.3,
     model__bidirectional=False,

@@ -30,6 +30,26 @@ def run(model, texts, width=0):
     return session.run(None, {"tokens": tokens, "lengths": lengths})[0]
 
 
+@pytest.mark.parametrize(("pooling", "layers", "bidirectional"), KINDS)
+def test_the_graph_computes_the_equations_with_peepholes(pooling, layers, bidirectional):
+    config = text_config(
+        model__cell="peephole",
+        model__pooling=pooling,
+        model__layers=layers,
+        model__bidirectional=bidirectional,
+    )
+    weights = random_weights(config, 2, VOCAB)
+    model = graph.build(config, weights, 2, None)
+    expected = [
+        reference.probabilities(reference.embed(ids, weights, config), weights, config)
+        for ids in TEXTS
+    ]
+    assert np.abs(run(model, TEXTS, width=9) - expected).max() < 1e-6
+    assert np.abs(run(model, TEXTS[:1]) - expected[:1]).max() < 1e-6
+    blind = {k: v * (not k.endswith("peepholes")) for k, v in weights.items()}
+    assert not np.allclose(run(graph.build(config, blind, 2, None), TEXTS), expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("num_classes", [2, 3])
 @pytest.mark.parametrize("pair_buckets", [0, 13])
 @pytest.mark.parametrize(("pooling", "layers", "bidirectional"), KINDS)

@@ -19,7 +19,7 @@ HEAVY = {
     "PIL", "jax", "keras", "matplotlib", "onnx", "onnxruntime", "pandas", "rich", "safetensors",
     "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "tokenizers", "uvicorn",
 }  # fmt: skip
-KERAS_AT_TOP = {"models", "fit", "prepare", "train", "checkpoint", "export"}
+KERAS_AT_TOP = {"models", "peephole", "fit", "prepare", "train", "checkpoint", "export"}
 TENSORFLOW_INSIDE = {"device", "export", "datasets.tfds", "datasets.download"}
 
 # A module imports from its own line and those above it; one that is not listed is not held to it.
@@ -28,6 +28,7 @@ LAYERS = [
     {"atomic", "config", "console"},
     {"run", "text", "datasets", "encoded", "figure", "metrics", "roc", "card", "images"},
     {"records", "device", "cell", "plots", "vectors", "batches", "graph", "proto", "tensors"},
+    {"peephole"},
     {"models", "predictor", "checkpoint"},
     {"fit", "prepare", "artefacts"},
     {"train", "plan", "evaluate", "explain", "export", "serve"},
