@@ -1,0 +1,164 @@
+"""The page on the LSTM: its measurements in small, and its pictures."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from fixtures_runs import TEXTS, make_text_run, text_config
+
+from benchmarks import memory, report
+from lstm_cli import cell
+from lstm_cli.errors import LstmError
+from lstm_cli.predictor import Predictor
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    spec = importlib.util.spec_from_file_location("docs_lstm", DOCS / "lstm.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def test_the_adding_problem_marks_one_number_in_each_half_and_asks_for_their_sum():
+    inputs, sums = next(memory.draw(10, 500, seed=0))
+    assert inputs.shape == (500, 10, 2)
+    assert set(np.unique(inputs[:, :, 1])) == {0.0, 1.0}
+    assert (inputs[:, :5, 1].sum(axis=1) == 1).all()
+    assert (inputs[:, 5:, 1].sum(axis=1) == 1).all()
+    for row, wanted in zip(inputs, sums, strict=True):
+        assert row[row[:, 1] == 1, 0].sum() == pytest.approx(wanted[0], abs=1e-6)
+    assert ((sums - 1) ** 2).mean() == pytest.approx(1 / 6, abs=0.02)
+    assert not np.array_equal(next(memory.draw(10, 500, seed=1))[0], inputs)
+
+
+def test_gradients_of_the_simple_network_are_slopes():
+    rng = np.random.default_rng(0)
+    kernel, recurrent, bias, last = (rng.normal(0, 0.5, s) for s in ((2, 3), (3, 3), 3, 3))
+    inputs = rng.normal(size=(1, 5, 2))
+    found = memory.simple_gradients(kernel, recurrent, bias, inputs, last)
+
+    def answer(h, start):
+        for x in inputs[0, start:]:
+            h = np.tanh(x @ kernel + h @ recurrent + bias)
+        return h @ last
+
+    h = np.zeros(3)
+    for t, x in enumerate(inputs[0]):
+        h = np.tanh(x @ kernel + h @ recurrent + bias)
+        pushes = 1e-6 * np.eye(3)
+        slopes = [(answer(h + p, t + 1) - answer(h - p, t + 1)) / 2e-6 for p in pushes]
+        assert np.abs(found[0, t] - slopes).max() < 1e-7
+
+
+def test_what_is_left_of_a_gradient_is_the_product_of_the_forget_gates():
+    """With nothing coming back from the hidden state, only f stands between two memories."""
+    units, bias = 3, np.zeros(12)
+    bias[3:6] = 2.0
+    arrays = (np.zeros((2, 12)), np.zeros((units, 12)), bias)
+    found = memory.fading("lstm", arrays, np.ones((4, 9, 2)), np.ones(units))
+    forget = 1 / (1 + np.exp(-2.0))
+    assert found == pytest.approx(forget ** np.arange(9), rel=1e-9)
+
+
+def test_the_benchmark_of_memory_measures_both_networks(tmp_path):
+    path = tmp_path / "memory.json"
+    options = ["--quick", "--lengths", "6", "--gradient-length", "6", "--json", str(path)]
+    assert memory.main(options) == 0
+    measured = json.loads(path.read_text())["measurements"]
+    assert [(a["kind"], a["length"]) for a in measured["adding"]] == [("simple", 6), ("lstm", 6)]
+    assert set(measured["fading"]) == {
+        "simple, untrained", "simple, trained",
+        "lstm, forget bias 1", "lstm, forget bias 5", "lstm, trained",
+    }  # fmt: skip
+    for seeds in measured["fading"].values():
+        assert len(seeds[0]) == len(measured["distances"])
+        assert seeds[0][0] == 1
+    low, high = (measured["fading"][f"lstm, forget bias {bias}"][0][-1] for bias in (1, 5))
+    assert low < high
+    with pytest.raises(LstmError, match="gradient-length"):
+        memory.measure(_settings(lengths="6", gradient_length=7))
+
+
+def _settings(**changes):
+    quick = {o.name: o.quick for o in memory.OPTIONS} | {"quick": True}
+    return SimpleNamespace(**(quick | changes))
+
+
+def test_a_network_stops_where_the_problem_is_solved(monkeypatch):
+    monkeypatch.setattr(memory, "_SOLVED", 10.0)
+    trained = memory.train("simple", 5, 0, _settings(gradient_length=8))
+    assert trained.updates == 1
+    assert trained.fading is None
+
+
+@pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
+@pytest.mark.parametrize("pairs", [0, 13])
+def test_what_the_units_add_up_to_is_the_probability_the_run_gives(
+    pictures, tmp_path, pooling, pairs
+):
+    config = text_config(
+        model__bidirectional=False, model__pooling=pooling, embedding__pair_buckets=pairs
+    )
+    found = make_text_run(tmp_path / "run", config=config)
+    for text in TEXTS:
+        reading = pictures.read(found, text)
+        bias = _head_bias(found)
+        said = Predictor.load(found).text_probabilities([text])[0, 1]
+        assert 1 / (1 + np.exp(-reading.effects.sum() - bias)) == pytest.approx(said, abs=1e-5)
+        assert reading.words == text.split()
+
+
+def _head_bias(found):
+    import safetensors.numpy
+
+    return safetensors.numpy.load_file(found.file("weights.safetensors"))["head/bias"][0]
+
+
+def test_pictures_are_drawn_the_same_twice(pictures, tmp_path, monkeypatch):
+    """From a run, a text and figures: gates of the words, gradients, and the adding problem."""
+    make_text_run(tmp_path / "runs" / "demo" / "a")
+    monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
+    drawn = []
+    for name in ("one", "two"):
+        assert pictures.main(["--text", TEXTS[0], "--out", str(tmp_path / name)]) == 0
+        drawn.append({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()})
+    assert drawn[0] == drawn[1]
+    assert set(drawn[0]) == {"lstm-gradient.svg", "lstm-adding.svg", "lstm-gates.svg"}
+    assert pictures.main(["--run", "nothing", "--out", str(tmp_path)]) != 0
+
+
+def test_the_page_shows_pictures_that_are_there_and_figures_that_were_measured():
+    page = (DOCS / "lstm.md").read_text(encoding="utf-8")
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
+    assert len(shown) == 3
+    for name in shown:
+        assert (DOCS / name).read_text(encoding="utf-8").startswith("<?xml")
+        assert (DOCS / name).stat().st_size < 200_000
+    measured = json.loads((DOCS / "lstm.json").read_text(encoding="utf-8"))
+    assert measured["quick"] is False
+    for found in measured["measurements"]["adding"]:
+        row = f"| {found['length']} | {_NAMES[found['kind']]} | {report.shown(found['error'], 4)} |"
+        assert row in page, row
+
+
+_NAMES = {"simple": "simple", "lstm": "LSTM"}
+
+
+def test_the_equations_of_the_page_are_those_of_the_code():
+    page = (DOCS / "lstm.md").read_text(encoding="utf-8")
+    equations = re.findall(r"^    [ifgcoh]\(t\) = .*?(?:  |$)", cell.__doc__, re.M)
+    assert len(equations) == 6
+    for line in equations:
+        assert " ".join(line.split()) in " ".join(page.split())
