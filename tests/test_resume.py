@@ -4,6 +4,7 @@ refused; what is finished stays finished until there is something better.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -418,3 +419,13 @@ def test_training_interrupted_twice_ends_with_the_same_bits(tmp_path, monkeypatc
 def untimed(run):
     lines = [json.loads(line) for line in run.read_text(runs.HISTORY).splitlines()]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+@pytest.mark.slow
+def test_processes_killed_at_random_moments_end_with_the_same_bits():
+    """`python -m benchmarks.crash`, in small."""
+    from benchmarks import crash
+
+    outcome = crash.measure(argparse.Namespace(kills=6, seeds=1))
+    assert sum(found["kills"] for found in outcome.measurements["models"]) == 6
+    assert [found["losses"] for found in outcome.measurements["models"]] == [0, 0]
