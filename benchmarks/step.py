@@ -74,7 +74,7 @@ def _steps(config: Config, rate: float, settings: argparse.Namespace) -> list[di
     for batch_size in report.numbers(settings.batch_sizes):
         for length in report.numbers(settings.lengths):
             report.say(f"batch {batch_size}, length {length}")
-            times = _time(model, config.text.vocab_size, batch_size, length, settings.steps)
+            times = _time(model, config, batch_size, length, settings.steps)
             flops = floor.TRAINING_FACTOR * floor.lstm_flops(config) * batch_size * length
             least = flops / rate / 1e6
             found.append(
@@ -89,15 +89,18 @@ def _steps(config: Config, rate: float, settings: argparse.Namespace) -> list[di
     return found
 
 
-def _time(model: Any, vocab_size: int, batch_size: int, length: int, steps: int) -> list[float]:
+def _time(model: Any, config: Config, batch_size: int, length: int, steps: int) -> list[float]:
     """Return the milliseconds of each step on random texts without padding."""
+    assert config.text is not None
     rng = np.random.default_rng(0)
     times = []
     for step in range(_WARM_UP + steps):
-        tokens = rng.integers(2, vocab_size, (batch_size, length), np.int32)
+        inputs: Any = rng.integers(2, config.text.vocab_size, (batch_size, length), np.int32)
+        if config.evidence is not None:
+            inputs = [inputs, np.zeros((batch_size, 1), np.float32)]
         labels = rng.integers(0, 2, (batch_size, 1)).astype(np.float32)
         began = time.perf_counter()
-        logs = model.train_on_batch(tokens, labels, return_dict=True)
+        logs = model.train_on_batch(inputs, labels, return_dict=True)
         float(logs["loss"])
         if step >= _WARM_UP:
             times.append(1000 * (time.perf_counter() - began))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from lstm_cli import config as configs
 from lstm_cli import graph, metrics, plots
 from lstm_cli import run as runs
+from lstm_cli.calibration import best_scale, logits, with_scaled_logits
 from lstm_cli.card import model_card
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
@@ -131,10 +132,11 @@ def write_model(run: RunDir, prepared: Prepared, fitted: Fitted) -> None:
     """Write the best weights, as tensors and as an ONNX graph, and the history."""
     import safetensors.numpy
 
-    run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(fitted.weights))
-    model = graph.build(
-        prepared.config, fitted.weights, len(prepared.dataset.labels), prepared.shape
-    )
+    weights = dict(fitted.weights)
+    if prepared.evidence is not None:
+        weights[graph.EVIDENCE] = prepared.evidence.table
+    run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
+    model = graph.build(prepared.config, weights, len(prepared.dataset.labels), prepared.shape)
     run.write_bytes(runs.MODEL, model.SerializeToString())
     write_history(run, fitted.history)
 
@@ -171,7 +173,12 @@ def check_parity(
     some = np.linspace(0, len(prepared.validation) - 1, _PARITY_EXAMPLES).astype(np.int64)
     inputs = prepared.validation.inputs
     chosen = inputs.take(some) if isinstance(inputs, Corpus) else inputs[some]
-    expected = keras_says(Examples(chosen, prepared.validation.labels[some]))
+    weighed = prepared.validation.evidence
+    expected = keras_says(
+        Examples(
+            chosen, prepared.validation.labels[some], None if weighed is None else weighed[some]
+        )
+    )
     worst = float(np.abs(expected - predictor.probabilities(chosen)).max())
     tolerance = _PARITY_CPU if prepared.used.device == "cpu" else _PARITY_GPU
     if not worst <= tolerance:
@@ -179,6 +186,21 @@ def check_parity(
             f"The exported graph differs from Keras by {worst:.2g}, more than {tolerance:.0g}.",
             "This is a defect of lstm: please report it with the run's config.yaml.",
         )
+
+
+def calibrated(prepared: Prepared, predictor: Predictor, fitted: Fitted) -> Fitted:
+    """Return weights whose probabilities are as high as validation examples are often right.
+
+    Args:
+        prepared: With the validation split.
+        predictor: Of the weights as training found them.
+        fitted: Those weights.
+    """
+    examples = prepared.validation
+    probabilities = predictor.probabilities(examples.inputs)
+    scale = best_scale(logits(probabilities), examples.labels)
+    weights = with_scaled_logits(fitted.weights, scale)
+    return replace(fitted, weights=weights, temperature=round(1 / scale, 4))
 
 
 def write_golden(run: RunDir, prepared: Prepared, predictor: Predictor) -> None:
@@ -229,6 +251,7 @@ def write_results(
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "stopped": fitted.stopped,
+        "temperature": fitted.temperature,
         "seconds": {**prepared.seconds, "total": round(time.perf_counter() - began, 3)},
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }

@@ -138,10 +138,13 @@ def _architecture(run: Mapping[str, Any]) -> str:
     lstm = f"{layers} {name} layers, each of" if layers > 1 else f"{one} {name} of"
     both = " in each of two directions" if model["bidirectional"] else ""
     head = "a sigmoid unit" if num_classes == 2 else f"a softmax over {num_classes} classes"
+    more = ""
+    if run["config"].get("evidence"):
+        more = " and of what the pairs of words say by themselves (naive Bayes)"
     return (
         f"{read} go through {lstm} {model['units']} units{both}; "
-        f"{_POOLING[model['pooling']].format(step=step)}, and {head} makes probabilities of it. "
-        f"There are {run['parameters']:,} parameters."
+        f"{_POOLING[model['pooling']].format(step=step)}, and {head} makes probabilities of "
+        f"it{more}. There are {run['parameters']:,} parameters."
     )
 
 
@@ -151,10 +154,20 @@ def _training(run: Mapping[str, Any]) -> list[str]:
         f"{run['best_epoch']}, with the lowest validation loss",
         f"{duration(run['seconds'])} for the whole command, on {escape(run['device'])} "
         f"({escape(run['kernel'])}), with seed {run['seed']}",
+        *_temperature(run),
         "all settings are in [config.yaml](config.yaml), all epochs in "
         "[history.jsonl](history.jsonl)",
     ]
     return [_fenced(run["command"], "sh"), _bullets(facts), *_pictures(run, training=True)]
+
+
+def _temperature(run: Mapping[str, Any]) -> list[str]:
+    if run.get("temperature", 1.0) == 1.0:
+        return []
+    return [
+        f"probabilities are calibrated on validation: the logits were divided by "
+        f"{run['temperature']} (temperature scaling)"
+    ]
 
 
 def _results(run: Mapping[str, Any]) -> list[str]:

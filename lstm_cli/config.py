@@ -117,6 +117,18 @@ class EmbeddingSettings(_Section, frozen=True):
     word_dropout: Annotated[Share, Meta(description="words replaced by [UNK] in training")] = 0.0
 
 
+class EvidenceSettings(_Section, frozen=True):
+    """What pairs of words say by themselves, counted by class and added to the network's logits."""
+
+    buckets: Annotated[
+        int, Meta(ge=1, le=4_000_000, description="rows for hashed (previous word, word) pairs")
+    ] = 1_000_000
+    folds: Annotated[
+        int, Meta(ge=2, le=100, description="a training text is judged by the other folds' counts")
+    ] = 10
+    smoothing: Annotated[float, Meta(gt=0, le=1000, description="added to every count")] = 1.0
+
+
 class ImageSettings(_Section, frozen=True):
     """How an image becomes a sequence of rows."""
 
@@ -170,6 +182,9 @@ class TrainSettings(_Section, frozen=True):
     averaging: Annotated[
         Share, Meta(description="momentum of the moving average of weights; 0: off")
     ] = 0.0
+    calibrate: Annotated[
+        bool, Meta(description="scale the logits so that they are as sure as validation is right")
+    ] = True
     checkpoint_seconds: Annotated[
         float, Meta(gt=0, description="a checkpoint at least this often, and after each epoch")
     ] = 60.0
@@ -183,6 +198,7 @@ class Config(_Section, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     text: TextSettings | None = None
     embedding: EmbeddingSettings | None = None
+    evidence: EvidenceSettings | None = None
     image: ImageSettings | None = None
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
@@ -507,7 +523,7 @@ def _check_sections(config: Config, where: str) -> None:
                 ExitCode.USAGE,
             )
         return
-    extra = [n for n in ("text", "embedding") if getattr(config, n) is not None]
+    extra = [n for n in ("text", "embedding", "evidence") if getattr(config, n) is not None]
     if extra:
         raise LstmError(
             f"{where}: the section '{extra[0]}:' has no meaning for images, which have 'image:'.",

@@ -30,10 +30,18 @@ Inputs = Corpus | NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Examples:
-    """Encoded inputs and their class ids, `<int32>[num]`."""
+    """Encoded inputs and their class ids.
+
+    Attributes:
+        inputs: Texts as token ids, or images.
+        labels: `<int32>[num]`.
+        evidence: What the pairs of each text say, `<float32>[num, outputs]`, where the network
+            reads that.
+    """
 
     inputs: Inputs
     labels: NDArray[np.int32]
+    evidence: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,13 +53,14 @@ class Examples:
             return self.inputs.lengths
         return np.full(len(self.labels), self.inputs.shape[1], np.int64)
 
-    def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the inputs of a batch as the network takes them."""
-        if isinstance(self.inputs, Corpus):
-            # JAX compiles anew for every width: a few seconds each, so there are to be few.
-            widths = 64 if keras.backend.backend() == "jax" else 1
-            return batches.pad(self.inputs, indices, widths)
-        return self.inputs[indices]
+    def gather(self, indices: NDArray[np.int64]) -> Any:
+        """Return the inputs of a batch as the network takes them: an array, or a list of them."""
+        if not isinstance(self.inputs, Corpus):
+            return self.inputs[indices]
+        # JAX compiles anew for every width: a few seconds each, so there are to be few.
+        widths = 64 if keras.backend.backend() == "jax" else 1
+        tokens = batches.pad(self.inputs, indices, widths)
+        return tokens if self.evidence is None else [tokens, self.evidence[indices]]
 
 
 @dataclass(frozen=True)
@@ -63,12 +72,14 @@ class Fitted:
         weights: Of the epoch with the lowest validation loss, as `models.get_weights` names them.
         best_epoch: That epoch, counted from 1.
         stopped: Why training ended.
+        temperature: What the logits were divided by after training, in the weights.
     """
 
     history: tuple[Epoch, ...]
     weights: dict[str, NDArray[np.float32]]
     best_epoch: int
     stopped: str
+    temperature: float = 1.0
 
 
 def learning_rate(settings: TrainSettings, step: int, num_steps: int) -> float:
@@ -105,7 +116,7 @@ def class_weights(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.flo
 
 def training_batches(
     train: Examples, config: Config, epoch: int, first: int = 0
-) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+) -> Iterator[tuple[NDArray[np.int64], Any]]:
     """Yield the batches of an epoch: indices and inputs; a pure function of (seed, epoch).
 
     Args:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.config import Config
+from lstm_cli.config import Config, EvidenceSettings
 from lstm_cli.text import PAD_ID, PAIR_FACTOR
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ OPSET = 17
 IR_VERSION = 8
 # Element types by the numbers ONNX gives them.
 ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7}
+# What the table of evidence is called among the arrays of a model.
+EVIDENCE = "evidence/table"
 _LOWEST = -1e9
 
 # msgspec structs, as the settings are: every `lstm predict` begins by making these classes, and a
@@ -99,6 +101,10 @@ class _Graph:
         self.nodes.append(Node(op, tuple(inputs), (output,), output, attributes))
         return output
 
+    def has(self, output: str) -> bool:
+        """Whether an operation gives this value already."""
+        return any(output in node.outputs for node in self.nodes)
+
     def constant(self, name: str, value: Array) -> str:
         self.constants[name] = value
         return name
@@ -174,7 +180,10 @@ def plan(
         inputs = (Value("images", "uint8", ("batch", *shape)),)
         x, width = _rows(graph), shape[1]
     pooled, width = _recurrent(graph, config, x, width, "" if vocab_size is None else "lengths")
-    _head(graph, pooled, width, num_classes)
+    weighed = ""
+    if config.evidence is not None:
+        weighed = _evidence(graph, config.evidence, num_classes)
+    _head(graph, pooled, width, num_classes, weighed)
     outputs = (Value("probabilities", "float32", ("batch", num_classes)),)
     return Plan(f"lstm_{config.kind}", tuple(graph.nodes), graph.constants, inputs, outputs)
 
@@ -188,20 +197,45 @@ def _embed(graph: _Graph, config: Config, vocab_size: int) -> tuple[str, int]:
     words = graph.add("Gather", [table, "steps"], "words")
     if not settings.pair_buckets:
         return words, settings.dim
+    graph.constant("buckets", np.array(settings.pair_buckets, np.int32))
+    graph.add("Mod", [_pairs(graph), "buckets"], "pair_ids")
+    table = graph.array("pair_table", "pairs/embeddings", settings.pair_buckets, settings.pair_dim)
+    pairs = graph.add("Gather", [table, "pair_ids"], "pairs")
+    both = graph.add("Concat", [words, pairs], "embedded", axis=2)
+    return both, settings.dim + settings.pair_dim
+
+
+def _pairs(graph: _Graph) -> str:
+    """Return a number for each word with the one before it, `<int32>[time, batch]`."""
+    if graph.has("pair_numbers"):
+        return "pair_numbers"
     first, last = graph.constant("first", np.array([0])), graph.constant("last", np.array([-1]))
     graph.add("Slice", ["steps", first, last, first], "earlier")
     graph.constant("one_step", np.array([1, 0, 0, 0]))
     graph.constant("none", np.array(0, np.int32))
     graph.add("Pad", ["earlier", "one_step", "none"], "before")
     graph.constant("factor", np.array(PAIR_FACTOR, np.int32))
-    graph.constant("buckets", np.array(settings.pair_buckets, np.int32))
     graph.add("Mul", ["before", "factor"], "scaled")
-    graph.add("Add", ["scaled", "steps"], "sum")
-    graph.add("Mod", ["sum", "buckets"], "pair_ids")
-    table = graph.array("pair_table", "pairs/embeddings", settings.pair_buckets, settings.pair_dim)
-    pairs = graph.add("Gather", [table, "pair_ids"], "pairs")
-    both = graph.add("Concat", [words, pairs], "embedded", axis=2)
-    return both, settings.dim + settings.pair_dim
+    return graph.add("Add", ["scaled", "steps"], "pair_numbers")
+
+
+def _evidence(graph: _Graph, settings: EvidenceSettings, num_classes: int) -> str:
+    """Sum what the pairs of a text say over the square root of its length, `[batch, outputs]`."""
+    num_outputs = _num_outputs(num_classes)
+    graph.constant("evidence_buckets", np.array(settings.buckets, np.int32))
+    graph.add("Mod", [_pairs(graph), "evidence_buckets"], "evidence_ids")
+    table = graph.array("evidence_table", EVIDENCE, settings.buckets, num_outputs)
+    graph.add("Gather", [table, "evidence_ids"], "evidence_steps")
+    # The network has words where a text goes on, and pairs of padding behind its end.
+    graph.add("Cast", [graph.add("Not", [_ended(graph)], "going_on")], "going_on_number", to=1)
+    graph.add("Unsqueeze", ["going_on_number", _depth_axis(graph)], "going_on_column")
+    graph.add("Mul", ["evidence_steps", "going_on_column"], "evidence_kept")
+    graph.constant("time_axis", np.array([0]))
+    graph.add("ReduceSum", ["evidence_kept", "time_axis"], "evidence_total", keepdims=0)
+    graph.add("Sqrt", [_num_steps(graph)], "root_steps")
+    graph.add("Div", ["evidence_total", "root_steps"], "evidence")
+    scale = graph.array("evidence_scale", "evidence/scale", 1)
+    return graph.add("Mul", ["evidence", scale], "evidence_weighed")
 
 
 def _rows(graph: _Graph) -> str:
@@ -308,30 +342,51 @@ def _pool(graph: _Graph, x: str, pooling: str, lengths: str) -> str:
     elif pooling in ("mean", "max_mean"):
         graph.constant("time_axis", np.array([0]))
         graph.add("ReduceSum", [x, "time_axis"], "total", keepdims=0)
-        graph.add("Cast", ["lengths"], "num_steps", to=1)
-        graph.constant("column", np.array([-1, 1]))
-        graph.add("Reshape", ["num_steps", "column"], "num_steps_column")
-        parts.append(graph.add("Div", ["total", "num_steps_column"], "average"))
+        parts.append(graph.add("Div", ["total", _num_steps(graph)], "average"))
     return parts[0] if len(parts) == 1 else graph.add("Concat", parts, "pooled", axis=1)
 
 
 def _padding(graph: _Graph, x: str) -> str:
     """Return 0 where a text goes on and a very low number behind its end, `[time, batch, 1]`."""
-    graph.constant("pad_id", np.array(PAD_ID, np.int32))
-    graph.add("Equal", ["steps", "pad_id"], "ended")
-    graph.add("Cast", ["ended"], "ended_number", to=1)
+    graph.add("Cast", [_ended(graph)], "ended_number", to=1)
     graph.constant("lowest", np.array(_LOWEST, np.float32))
     graph.add("Mul", ["ended_number", "lowest"], "penalty")
-    graph.constant("depth_axis", np.array([2]))
-    return graph.add("Unsqueeze", ["penalty", "depth_axis"], "penalty_column")
+    return graph.add("Unsqueeze", ["penalty", _depth_axis(graph)], "penalty_column")
 
 
-def _head(graph: _Graph, pooled: str, width: int, num_classes: int) -> None:
-    """Add the dense layer; two classes get both their probabilities."""
-    num_outputs = 1 if num_classes == 2 else num_classes
+def _ended(graph: _Graph) -> str:
+    """Return where texts have ended, `<bool>[time, batch]`."""
+    if graph.has("ended"):
+        return "ended"
+    graph.constant("pad_id", np.array(PAD_ID, np.int32))
+    return graph.add("Equal", ["steps", "pad_id"], "ended")
+
+
+def _num_steps(graph: _Graph) -> str:
+    """Return the lengths of texts, `<float32>[batch, 1]`."""
+    if graph.has("num_steps_column"):
+        return "num_steps_column"
+    graph.add("Cast", ["lengths"], "num_steps", to=1)
+    graph.constant("column", np.array([-1, 1]))
+    return graph.add("Reshape", ["num_steps", "column"], "num_steps_column")
+
+
+def _depth_axis(graph: _Graph) -> str:
+    return graph.constant("depth_axis", np.array([2]))
+
+
+def _num_outputs(num_classes: int) -> int:
+    return 1 if num_classes == 2 else num_classes
+
+
+def _head(graph: _Graph, pooled: str, width: int, num_classes: int, evidence: str) -> None:
+    """Add the dense layer and the evidence; two classes get both their probabilities."""
+    num_outputs = _num_outputs(num_classes)
     kernel = graph.array("head_kernel", "head/kernel", width, num_outputs)
     bias = graph.array("head_bias", "head/bias", num_outputs)
     logits = graph.add("Gemm", [pooled, kernel, bias], "logits")
+    if evidence:
+        logits = graph.add("Add", [logits, evidence], "weighed_logits")
     if num_classes > 2:
         graph.add("Softmax", [logits], "probabilities", axis=1)
         return

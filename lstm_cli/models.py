@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lstm_cli import peephole
 from lstm_cli.config import Config, EmbeddingSettings, ModelSettings, TrainSettings
+from lstm_cli.evidence import Evidence
 from lstm_cli.text import PAD_ID, PAIR_FACTOR, UNKNOWN_ID
 
 _LOWEST = -1e9
@@ -36,6 +37,21 @@ class WordDropout(layers.Layer):  # type: ignore[misc]
         return ops.where(dropped, ops.full_like(tokens, UNKNOWN_ID), tokens)
 
 
+class Weighed(layers.Layer):  # type: ignore[misc]
+    """Add the evidence of word pairs to logits, with a weight that is trained."""
+
+    def __init__(self) -> None:
+        super().__init__(name="evidence")
+
+    def build(self, *shapes: Any) -> None:
+        """Make the weight."""
+        self.scale = self.add_weight(shape=(1,), initializer="ones", name="scale")
+
+    def call(self, logits: Any, evidence: Any) -> Any:
+        """Map two `<float32>[batch, outputs]` to one."""
+        return logits + self.scale * evidence
+
+
 class _Extent:
     """Where each text of a padded batch ends.
 
@@ -57,6 +73,9 @@ def build(
     config: Config, num_classes: int, vocab_size: int | None, shape: tuple[int, int] | None
 ) -> Any:
     """Build an uncompiled model.
+
+    Where the config has evidence, there is a second input: that of each text, as `evidence.of`
+    computes it, `<float32>[batch, outputs]`. `set_evidence` tells where to start from.
 
     A text model maps token ids `<int32>[batch, time]`, right-padded with 0, to probabilities;
     an image model maps `<uint8>[batch, rows, columns]`. The output is `<float32>[batch, 1]`
@@ -82,11 +101,21 @@ def build(
         x = ops.cast(inputs, "float32") / 255.0
     pooled = _recurrent(x, extent, config.model, config.seed)
     pooled = layers.Dropout(config.model.dropout, seed=config.seed + 2)(pooled)
-    two = num_classes == 2
-    head = layers.Dense(
-        1 if two else num_classes, activation="sigmoid" if two else "softmax", name="head"
-    )
-    return keras.Model(inputs, head(pooled), name=f"lstm_{config.kind}")
+    num_outputs = 1 if num_classes == 2 else num_classes
+    logits = layers.Dense(num_outputs, name="head")(pooled)
+    if config.evidence is not None:
+        inputs = [inputs, keras.Input((num_outputs,), dtype="float32", name="pair_evidence")]
+        logits = Weighed()(logits, inputs[1])
+    kind = "sigmoid" if num_classes == 2 else "softmax"
+    probabilities = layers.Activation(kind, name="probabilities")(logits)
+    return keras.Model(inputs, probabilities, name=f"lstm_{config.kind}")
+
+
+def set_evidence(model: Any, found: Evidence) -> None:
+    """Let a new model begin with what the evidence alone says: the LSTM has yet to learn."""
+    head = model.get_layer("head")
+    head.set_weights([np.zeros(head.kernel.shape, np.float32), found.biases])
+    model.get_layer("evidence").set_weights([np.array([found.scale], np.float32)])
 
 
 def compile_model(model: Any, settings: TrainSettings, num_classes: int) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from lstm_cli import datasets, device, encoded, models, vectors
+from lstm_cli import datasets, device, encoded, evidence, models, vectors
 from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset
 from lstm_cli.datasets.source import from_config
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evidence import Evidence
 from lstm_cli.fit import Examples
 from lstm_cli.reporting import Reporter
 from lstm_cli.text import Tokenizer
@@ -36,6 +37,7 @@ class Prepared:
         model: Compiled, with its initial weights.
         used: The device and kernel.
         seconds: What each part took.
+        evidence: What word pairs say by themselves, where the config wants it.
     """
 
     config: Config
@@ -46,6 +48,7 @@ class Prepared:
     model: Any
     used: device.Used
     seconds: dict[str, float]
+    evidence: Evidence | None = None
 
     @property
     def shape(self) -> tuple[int, int] | None:
@@ -100,12 +103,18 @@ def prepare(
     with timed(seconds, "encode"):
         tokenizer = fit_tokenizer(config, dataset)
         train, validation = (encode(dataset, split, tokenizer) for split in ("train", "validation"))
+    found = None
+    if config.evidence is not None:
+        with timed(seconds, "evidence"):
+            found, train, validation = _add_evidence(config, len(dataset.labels), train, validation)
     with timed(seconds, "build"):
         model = _build(config, dataset, tokenizer, train)
     if fresh and config.embedding is not None and config.embedding.vectors != "random":
         with timed(seconds, "vectors"):
             _learn_vectors(config, model, tokenizer, train, data_dir, reporter)
-    return Prepared(config, dataset, tokenizer, train, validation, model, used, seconds)
+    if found is not None:
+        models.set_evidence(model, found)
+    return Prepared(config, dataset, tokenizer, train, validation, model, used, seconds, found)
 
 
 def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> Dataset:
@@ -151,6 +160,21 @@ def _build(config: Config, dataset: Dataset, tokenizer: Tokenizer | None, train:
     model = models.build(config, len(dataset.labels), vocab_size, shape)
     models.compile_model(model, config.train, len(dataset.labels))
     return model
+
+
+def _add_evidence(
+    config: Config, num_classes: int, train: Examples, validation: Examples
+) -> tuple[Evidence, Examples, Examples]:
+    """Learn the evidence of word pairs from train, and add it to both splits."""
+    assert config.evidence is not None
+    assert isinstance(train.inputs, Corpus)
+    assert isinstance(validation.inputs, Corpus)
+    found = evidence.learn(train.inputs, train.labels, num_classes, config.evidence, config.seed)
+    return (
+        found,
+        replace(train, evidence=found.train),
+        replace(validation, evidence=evidence.of(validation.inputs, found.table)),
+    )
 
 
 def _learn_vectors(

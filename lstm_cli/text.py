@@ -28,6 +28,13 @@ _TOKEN = rf"[{_APART}]|{_WORD}(?:'{_WORD})*|[^\s\w\p{{C}}]"
 _LINE_BREAK = r"(?i)<br\s*/?>"
 
 
+def pair_ids(
+    before: NDArray[np.int32], words: NDArray[np.int32], buckets: int
+) -> NDArray[np.int32]:
+    """Hash pairs of a word and the one before it, as the network does, into `[0, buckets)`."""
+    return (before * np.int32(PAIR_FACTOR) + words) % np.int32(buckets)
+
+
 @dataclass(frozen=True)
 class Encoding:
     """One text as the network sees it.

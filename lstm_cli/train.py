@@ -214,6 +214,11 @@ class _Task:
         prepared = self.prepared
         models.set_weights(prepared.model, fitted.weights)
         predictor = Predictor.from_files(self.run)
+        if prepared.config.train.calibrate:
+            fitted = artefacts.calibrated(prepared, predictor, fitted)
+            artefacts.write_model(self.run, prepared, fitted)
+            models.set_weights(prepared.model, fitted.weights)
+            predictor = Predictor.from_files(self.run)
         artefacts.check_parity(prepared, predictor, lambda e: predict(prepared.model, e))
         artefacts.write_golden(self.run, prepared, predictor)
         with timed(prepared.seconds, "evaluate"):

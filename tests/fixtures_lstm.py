@@ -40,8 +40,19 @@ def embed(ids, weights, config):
     return np.concatenate([words, pairs], axis=1)
 
 
-def probabilities(steps, weights, config):
-    """Return what a network says of one sequence of vectors, `[classes]`."""
+def evidence(ids, weights):
+    """Return what the pairs of a text say for each output, weighed."""
+    table, total = weights["evidence/table"].astype(np.float64), 0.0
+    for before, word in zip([0, *ids[:-1]], ids, strict=True):
+        total = total + table[(int(before) * PAIR_FACTOR + int(word)) % len(table)]
+    return weights["evidence/scale"] * total / np.sqrt(len(ids))
+
+
+def probabilities(steps, weights, config, weighed=0.0):
+    """Return what a network says of one sequence of vectors, `[classes]`.
+
+    Evidence, where the network has it, is added to the logits.
+    """
     settings = config.model
     x = np.asarray(steps, np.float64)
     for index in range(settings.layers):
@@ -64,6 +75,7 @@ def probabilities(steps, weights, config):
     }
     pooled = np.concatenate(pools[settings.pooling])
     logits = pooled @ weights["head/kernel"].astype(np.float64) + weights["head/bias"]
+    logits = logits + weighed
     if len(logits) == 1:
         return np.array([1 - sigmoid(logits[0]), sigmoid(logits[0])])
     powers = np.exp(logits - logits.max())

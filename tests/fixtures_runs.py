@@ -71,6 +71,9 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
     width *= 2 if config.model.pooling == "max_mean" else 1
     draw("head/kernel", width, 1 if num_classes == 2 else num_classes)
     draw("head/bias", 1 if num_classes == 2 else num_classes)
+    if config.evidence is not None:
+        draw("evidence/scale", 1)
+        draw("evidence/table", config.evidence.buckets, 1 if num_classes == 2 else num_classes)
     return weights
 
 

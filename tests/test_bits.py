@@ -31,7 +31,8 @@ def texts(num, seed):
     starts = np.cumsum([0, *lengths], dtype=np.int64)
     counts = lengths.astype(np.int32)
     corpus = Corpus(ids, starts, counts, np.zeros(num, np.int32))
-    return Examples(corpus, (np.arange(num) % 4 == 0).astype(np.int32))
+    weighed = rng.normal(size=(num, 1)).astype(np.float32)
+    return Examples(corpus, (np.arange(num) % 4 == 0).astype(np.int32), weighed)
 
 
 def images(num, seed):
@@ -49,6 +50,7 @@ TEXT = text_config(
     embedding__pair_dim=3,
     embedding__dropout=0.3,
     embedding__word_dropout=0.2,
+    evidence__buckets=13,
     model__units=5,
     model__dropout=0.3,
     train__batch_size=8,

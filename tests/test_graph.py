@@ -76,6 +76,29 @@ def test_the_graph_computes_the_equations(
     assert np.abs(run(model, TEXTS[:1]) - expected[:1]).max() < 1e-6
 
 
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("pair_buckets", [0, 13])
+@pytest.mark.parametrize("pooling", ["last", "max_mean"])
+def test_the_graph_adds_the_evidence_of_pairs(pooling, pair_buckets, num_classes):
+    config = text_config(
+        model__pooling=pooling,
+        embedding__pair_buckets=pair_buckets,
+        embedding__pair_dim=3,
+        evidence__buckets=7,
+    )
+    weights = random_weights(config, num_classes, VOCAB)
+    model = graph.build(config, weights, num_classes, None)
+    expected = [
+        reference.probabilities(
+            reference.embed(ids, weights, config), weights, config, reference.evidence(ids, weights)
+        )
+        for ids in TEXTS
+    ]
+    assert np.abs(run(model, TEXTS) - expected).max() < 1e-6
+    assert np.abs(run(model, TEXTS, width=9) - expected).max() < 1e-6
+    assert np.abs(run(model, TEXTS[:1]) - expected[:1]).max() < 1e-6
+
+
 @pytest.mark.parametrize(("pooling", "layers", "bidirectional"), KINDS)
 def test_the_graph_reads_the_rows_of_images(pooling, layers, bidirectional):
     config = image_config(

@@ -13,9 +13,10 @@ import pytest
 from fixtures_runs import image_config, random_weights, text_config
 from keras import layers
 
+from lstm_cli import calibration, evidence, graph, models
 from lstm_cli import config as configs
-from lstm_cli import graph, models
 from lstm_cli.batches import pad
+from lstm_cli.encoded import Corpus
 from lstm_cli.predictor import open_session
 from lstm_cli.text import UNKNOWN_ID
 
@@ -67,6 +68,46 @@ def test_keras_and_onnx_agree(pooling, num_layers, bidirectional, pair_buckets, 
     # One text of one token, with no padding at all.
     alone = session.run(None, {"tokens": wide[:1, :1], "lengths": LENGTHS[:1]})[0]
     assert np.abs(says(model, wide[:1, :1]) - alone).max() < 1e-5
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_keras_and_onnx_agree_on_evidence(num_classes):
+    config = text_config(evidence__buckets=7)
+    model, weights = built(config, num_classes)
+    session = open_session(graph.build(config, weights, num_classes, None).SerializeToString())
+    expected = session.run(None, {"tokens": tokens(), "lengths": LENGTHS})[0]
+    corpus = Corpus(np.concatenate(TEXTS), np.cumsum([0, *LENGTHS]), LENGTHS, 0 * LENGTHS)
+    weighed = evidence.of(corpus, weights["evidence/table"])
+    assert np.abs(says(model, [tokens(6), weighed]) - expected).max() < 1e-5
+
+
+def test_a_new_model_says_what_its_evidence_says():
+    config = text_config(evidence__buckets=7)
+    model = models.build(config, 3, VOCAB, None)
+    found = evidence.Evidence(
+        np.zeros((7, 3)), np.zeros((4, 3)), 2.0, np.array([0.5, 0, 0], np.float32)
+    )
+    models.set_evidence(model, found)
+    weighed = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    logits = 2 * weighed + [0.5, 0, 0]
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert np.abs(says(model, [tokens(), weighed]) - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_scaling_the_logits_scales_them(num_classes):
+    config = text_config(evidence__buckets=7)
+    model, weights = built(config, num_classes)
+    weighed = np.ones((len(TEXTS), 1 if num_classes == 2 else 3), np.float32)
+    before = calibration.logits(says(model, [tokens(), weighed]))
+    models.set_weights(model, calibration.with_scaled_logits(weights, 0.5))
+    after = calibration.logits(says(model, [tokens(), weighed]))
+    # Softmax forgets what is added to all logits alike.
+    before, after = (
+        before - before[:, :1] * (num_classes > 2),
+        after - after[:, :1] * (num_classes > 2),
+    )
+    assert np.allclose(after, before / 2, atol=1e-4)
 
 
 @pytest.mark.parametrize(("pooling", "num_layers", "bidirectional"), KINDS)

@@ -351,6 +351,7 @@ SETTINGS = {
     "data.demo_train": 400,
     "data.demo_test": 60,
     "embedding.dim": 8,
+    "evidence.buckets": 300,
     "model.units": 6,
     "model.bidirectional": False,
     "text.max_tokens": 20,

@@ -17,22 +17,25 @@ from typing import Any
 import keras
 import numpy as np
 import safetensors.numpy
+from numpy.typing import NDArray
 
 from benchmarks.scripts import clock
-from lstm_cli import models
+from lstm_cli import evidence, graph, models
 from lstm_cli import run as runs
+from lstm_cli.encoded import Corpus
 from lstm_cli.run import RunDir
-from lstm_cli.text import Tokenizer
+from lstm_cli.text import PAD_ID, Tokenizer
 
 
-def load(run: RunDir) -> tuple[Any, Tokenizer, int]:
-    """Rebuild the Keras model of a text run; return it with its tokenizer and width."""
+def load(run: RunDir) -> tuple[Any, Tokenizer, int, NDArray[np.float32] | None]:
+    """Rebuild the Keras model of a text run; return it with tokenizer, width and evidence."""
     config = run.config()
     assert config.text is not None
     tokenizer = Tokenizer.from_json(run.read_text(runs.TOKENIZER), config.text.max_tokens)
     model = models.build(config, len(run.labels()), tokenizer.vocab_size, None)
-    models.set_weights(model, safetensors.numpy.load_file(run.file(runs.WEIGHTS)))
-    return model, tokenizer, config.text.max_tokens
+    weights = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
+    models.set_weights(model, weights)
+    return model, tokenizer, config.text.max_tokens, weights.get(graph.EVIDENCE)
 
 
 def padded(tokenizer: Tokenizer, texts: list[str], width: int) -> Any:
@@ -41,6 +44,17 @@ def padded(tokenizer: Tokenizer, texts: list[str], width: int) -> Any:
     for row, encoding in zip(ids, tokenizer.encode(texts), strict=True):
         row[: len(encoding.ids)] = encoding.ids
     return ids
+
+
+def inputs(ids: NDArray[np.int32], table: NDArray[np.float32] | None) -> Any:
+    """Return what the model reads: the ids, and the evidence of their pairs where it wants that."""
+    if table is None:
+        return ids
+    lengths = (ids != PAD_ID).sum(axis=1)
+    starts = np.cumsum([0, *lengths], dtype=np.int64)
+    counts = lengths.astype(np.int32)
+    corpus = Corpus(ids[ids != PAD_ID].astype(np.uint16), starts, counts, np.zeros_like(counts))
+    return [ids, evidence.of(corpus, table)]
 
 
 def vectorize_seconds(tokenizer: Tokenizer, texts: list[str], width: int) -> float:
@@ -57,21 +71,21 @@ def main(run_path: str, texts_path: str, singles: int, labels_path: str, out: st
     """Measure."""
     run = RunDir(Path(run_path))
     texts = Path(texts_path).read_text(encoding="utf-8").split("\n")[:-1]
-    model, tokenizer, width = load(run)
+    model, tokenizer, width, table = load(run)
     ready = clock.age()
 
     began = time.perf_counter()
     ids = padded(tokenizer, texts, width)
     tokenised = time.perf_counter() - began
     began = time.perf_counter()
-    found = model.predict(ids, verbose=0)
+    found = model.predict(inputs(ids, table), verbose=0)
     predicted = time.perf_counter() - began
     peak = clock.peak_mb()
 
     latencies = []
     for row in ids[:singles]:
         began = time.perf_counter()
-        model.predict(row[None], verbose=0)
+        model.predict(inputs(row[None], table), verbose=0)
         latencies.append(1000 * (time.perf_counter() - began))
     rows = np.hstack([1 - found, found]) if found.shape[1] == 1 else found
     labels = run.labels()

@@ -1,6 +1,6 @@
 """`lstm` on a preset: the same training as `lstm train`, with the weights kept on the way.
 
-About every quarter of an epoch the weights go to disk with the time they were ready; the last
+After the first step and about every sixteenth of an epoch the weights go to disk with the time they were ready; the last
 entry is the finished run, exported and scored, as the command leaves it. Scoring the others waits
 until all is over, so that it costs the clock nothing.
 
@@ -20,7 +20,7 @@ from benchmarks.scripts import clock
 from lstm_cli.config import Config, load_preset
 from lstm_cli.device import load_keras
 
-_PER_EPOCH = 4
+_PER_EPOCH = 16
 
 load_keras("auto")
 
@@ -28,6 +28,7 @@ import keras  # noqa: E402 -- after load_keras, as the command line does
 import safetensors.numpy  # noqa: E402
 
 from lstm_cli import artefacts, graph, models  # noqa: E402
+from lstm_cli import run as runs  # noqa: E402
 from lstm_cli.fit import Examples  # noqa: E402
 from lstm_cli.predictor import Predictor, open_session  # noqa: E402
 from lstm_cli.prepare import encode, load_data  # noqa: E402
@@ -50,9 +51,10 @@ class Snapshots(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Keep the weights at each quarter and at the end of an epoch."""
+        """Keep the weights after the first step, on the way, and at the end of an epoch."""
         steps = self.params["steps"]
-        if (batch + 1) % -(-steps // _PER_EPOCH) and batch + 1 != steps:
+        on_the_way = (batch + 1) % -(-steps // _PER_EPOCH) == 0
+        if not on_the_way and batch + 1 != steps and self.taken:
             return
         path = self.folder / f"{len(self.taken)}.safetensors"
         safetensors.numpy.save_file(self._weights(), path)
@@ -75,8 +77,11 @@ def score(run: RunDir, config: Config, snapshots: Snapshots) -> None:
     predictor = Predictor.load(run)
     dataset = load_data(config, ("test",), None)
     test: Examples = encode(dataset, "test", predictor.tokenizer)
+    # The evidence is counted before the first step and stays.
+    final = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
+    counted = {name: final[name] for name in final if name == graph.EVIDENCE}
     for index, snapshot in enumerate(snapshots.taken):
-        weights = safetensors.numpy.load_file(snapshots.folder / f"{index}.safetensors")
+        weights = safetensors.numpy.load_file(snapshots.folder / f"{index}.safetensors") | counted
         built = graph.build(config, weights, len(predictor.labels), predictor.shape)
         session = open_session(built.SerializeToString())
         then = Predictor(run, session, predictor.tokenizer, predictor.labels)

@@ -298,6 +298,7 @@ def _pairs(record: dict[str, Any]) -> dict[str, object]:
         "command": record["command"],
         "parameters": f"{record['parameters']:,}",
         "epochs": f"{record['epochs']}, the best is {record['best_epoch']} ({record['stopped']})",
+        "temperature": record.get("temperature", 1.0),
         "time": duration(record["seconds"]["total"]),
         "peak memory": f"{record['peak_memory_mb']:,} MB",
         "device": f"{record['device']} ({record['why']}), {record['kernel']}",

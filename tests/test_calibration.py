@@ -1,0 +1,43 @@
+"""Temperature scaling: found again where it is known, and never beyond bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lstm_cli import calibration
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
+def test_the_scale_that_labels_were_drawn_with_is_found_again(num_classes, scale):
+    logits = RNG.normal(size=(20_000, 1 if num_classes == 2 else num_classes))
+    chances = np.exp(calibration.log_probabilities(scale * logits))
+    labels = (RNG.random((len(chances), 1)) > chances.cumsum(axis=1)).sum(axis=1)
+    assert calibration.best_scale(logits, labels) == pytest.approx(scale, rel=0.05)
+
+
+def test_biases_are_added_after_scaling():
+    logits, bias = RNG.normal(size=(20_000, 1)), np.array([1.5])
+    chances = np.exp(calibration.log_probabilities(2 * logits + bias))[:, 1]
+    labels = (RNG.random(len(chances)) < chances).astype(np.int32)
+    assert calibration.best_scale(logits, labels, bias) == pytest.approx(2, rel=0.05)
+    assert calibration.best_scale(logits, labels) < 1.9
+
+
+def test_logits_that_are_never_wrong_stay_finite():
+    labels = np.array([0, 1] * 50)
+    scale = calibration.best_scale(np.where(labels, 3.0, -3.0)[:, None], labels)
+    # As sure as one mistake in 102 allows: log(101), by section 2.2 of Platt.
+    assert 3 * scale == pytest.approx(np.log(101), rel=1e-3)
+
+
+@pytest.mark.parametrize("num_classes", [2, 4])
+def test_logits_give_back_their_probabilities(num_classes):
+    probabilities = RNG.dirichlet(np.ones(num_classes), 50).astype(np.float32)
+    probabilities[0] = np.eye(num_classes)[0]
+    logits = calibration.logits(probabilities)
+    assert np.isfinite(logits).all()
+    assert np.abs(np.exp(calibration.log_probabilities(logits)) - probabilities).max() < 1e-6

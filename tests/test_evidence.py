@@ -1,0 +1,102 @@
+"""The evidence of word pairs: counted right, and never from the text itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fixtures_runs import text_config
+
+from lstm_cli import encoded, evidence
+from lstm_cli.config import EvidenceSettings
+from lstm_cli.errors import LstmError
+from lstm_cli.text import PAIR_FACTOR, Tokenizer
+
+SETTINGS = EvidenceSettings(buckets=5000, folds=4)
+RNG = np.random.default_rng(0)
+
+
+def corpus_of(texts):
+    config = text_config(text__max_tokens=200)
+    return encoded.encode(texts, Tokenizer.fit(texts, config.text))
+
+
+def noise(num, words=200, length=8):
+    """Texts that say nothing of their labels."""
+    return [" ".join(f"w{i}" for i in RNG.integers(0, words, length)) for _ in range(num)]
+
+
+def test_ratios_are_those_of_the_counts():
+    texts = ["good film", "good film", "bad film", "good cast"]
+    labels, corpus = np.array([1, 1, 0, 1], np.int32), corpus_of(texts)
+    found = evidence.learn(corpus, labels, 2, SETTINGS, 0)
+    one, two = (int(i) for i in corpus[0])
+    bucket = (one * PAIR_FACTOR + two) % 5000
+    # 2 of 6 pairs in positive texts, none of 2 in the negative one; one more in each bucket.
+    ratio = np.log(3 / (6 + 5000)) - np.log(1 / (2 + 5000))
+    first = np.log(4 / (6 + 5000)) - np.log(1 / (2 + 5000))
+    begins = one % 5000
+    assert found.table[bucket, 0] / found.table[begins, 0] == pytest.approx(ratio / first, rel=1e-5)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_text_is_the_sum_of_its_pairs(num_classes):
+    texts = noise(40)
+    labels = (np.arange(40) % num_classes).astype(np.int32)
+    corpus = corpus_of(texts)
+    found = evidence.learn(corpus, labels, num_classes, SETTINGS, 0)
+    sums = evidence.of(corpus, found.table)
+    assert sums.shape == (40, 1 if num_classes == 2 else 3)
+    for i in (0, 7, 39):
+        ids = corpus[i].astype(int)
+        rows = [(a * PAIR_FACTOR + b) % 5000 for a, b in zip([0, *ids[:-1]], ids, strict=True)]
+        expected = found.table[rows].sum(axis=0) / np.sqrt(len(ids))
+        assert np.abs(sums[i] - expected).max() < 1e-5
+
+
+def test_no_text_finds_its_own_label_in_the_counts():
+    texts, labels = noise(600), RNG.integers(0, 2, 600).astype(np.int32)
+    found = evidence.learn(corpus_of(texts), labels, 2, SETTINGS, 0)
+    own = np.mean((evidence.of(corpus_of(texts), found.table)[:, 0] > 0) == labels)
+    others = np.mean((found.train[:, 0] > 0) == labels)
+    assert own > 0.9
+    assert abs(others - 0.5) < 0.07
+
+
+def test_evidence_that_says_nothing_gets_no_weight():
+    labels = RNG.integers(0, 2, 2000).astype(np.int32)
+    telling = [
+        f"{text} {'fine' if y else 'dull'} film"
+        for text, y in zip(noise(2000), labels, strict=True)
+    ]
+    silent = evidence.learn(corpus_of(noise(2000)), labels, 2, SETTINGS, 0)
+    heard = evidence.learn(corpus_of(telling), labels, 2, SETTINGS, 0)
+    assert silent.scale < 0.2
+    assert heard.scale > 2
+
+
+def test_biases_are_the_log_odds_of_the_classes():
+    texts, labels = noise(98), np.array([1] * 74 + [0] * 24, np.int32)
+    assert evidence.learn(corpus_of(texts), labels, 2, SETTINGS, 0).biases == pytest.approx(
+        np.log(3)
+    )
+
+
+def test_the_same_seed_gives_the_same_bits():
+    texts, labels = noise(100), RNG.integers(0, 2, 100).astype(np.int32)
+    one, same, other = (evidence.learn(corpus_of(texts), labels, 2, SETTINGS, s) for s in (0, 0, 1))
+    assert one.train.tobytes() == same.train.tobytes()
+    assert one.train.tobytes() != other.train.tobytes()
+    assert one.scale == same.scale
+
+
+def test_fewer_texts_than_folds_are_no_trouble():
+    found = evidence.learn(corpus_of(["good", "bad"]), np.array([1, 0], np.int32), 2, SETTINGS, 0)
+    assert np.isfinite(found.train).all()
+    assert np.isfinite(found.table).all()
+
+
+def test_a_table_beyond_all_sense_is_refused():
+    with pytest.raises(LstmError, match="at most 32,000 with 1,000 classes"):
+        evidence.learn(
+            corpus_of(["good"]), np.zeros(1, np.int32), 1000, EvidenceSettings(buckets=10**6), 0
+        )
