@@ -62,10 +62,11 @@ def learn(
         there as weights of a linear model). Cross-fitting: Chernozhukov et al. 2018, "Double
         Machine Learning", section 3.
     """
-    if settings.buckets * num_classes > _MAX_NUMBERS:
+    most = _MAX_NUMBERS // num_classes
+    if settings.buckets > most:
         raise LstmError(
-            f"evidence.buckets expects at most {_MAX_NUMBERS // num_classes:,} with {num_classes:,} "
-            f"classes, found {settings.buckets:,}.",
+            f"evidence.buckets expects at most {most:,} with {num_classes:,} classes, found "
+            f"{settings.buckets:,}.",
             "Lower evidence.buckets.",
         )
     pairs = _pairs(corpus, settings.buckets)

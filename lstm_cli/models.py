@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lstm_cli import peephole
 from lstm_cli.config import Config, EmbeddingSettings, ModelSettings, TrainSettings
 from lstm_cli.evidence import Evidence
+from lstm_cli.network import Network
 from lstm_cli.text import PAD_ID, PAIR_FACTOR, UNKNOWN_ID
 
 _LOWEST = -1e9
@@ -108,7 +109,7 @@ def build(
         logits = Weighed()(logits, inputs[1])
     kind = "sigmoid" if num_classes == 2 else "softmax"
     probabilities = layers.Activation(kind, name="probabilities")(logits)
-    return keras.Model(inputs, probabilities, name=f"lstm_{config.kind}")
+    return Network(inputs, probabilities, name=f"lstm_{config.kind}")
 
 
 def set_evidence(model: Any, found: Evidence) -> None:

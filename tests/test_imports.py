@@ -19,8 +19,8 @@ HEAVY = {
     "PIL", "jax", "keras", "matplotlib", "onnx", "onnxruntime", "pandas", "rich", "safetensors",
     "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "tokenizers", "uvicorn",
 }  # fmt: skip
-KERAS_AT_TOP = {"models", "peephole", "fit", "prepare", "train", "checkpoint", "export"}
-TENSORFLOW_INSIDE = {"device", "export", "datasets.tfds", "datasets.download"}
+KERAS_AT_TOP = {"models", "network", "peephole", "fit", "prepare", "train", "checkpoint", "export"}
+TENSORFLOW_INSIDE = {"device", "network", "export", "datasets.tfds", "datasets.download"}
 
 # A module imports from its own line and those above it; one that is not listed is not held to it.
 LAYERS = [
@@ -28,10 +28,11 @@ LAYERS = [
     {"atomic", "config", "console"},
     {"run", "text", "datasets", "encoded", "figure", "metrics", "roc", "card", "images"},
     {"records", "device", "cell", "plots", "vectors", "batches", "graph", "proto", "tensors"},
-    {"peephole"},
+    {"calibration", "evidence", "network", "peephole"},
     {"models", "predictor", "checkpoint"},
     {"fit", "prepare", "artefacts"},
     {"train", "plan", "evaluate", "explain", "export", "serve"},
+    {"replay"},
     {"cli", "__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

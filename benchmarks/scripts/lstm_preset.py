@@ -1,8 +1,8 @@
 """`lstm` on a preset: the same training as `lstm train`, with the weights kept on the way.
 
-After the first step and about every sixteenth of an epoch the weights go to disk with the time they were ready; the last
-entry is the finished run, exported and scored, as the command leaves it. Scoring the others waits
-until all is over, so that it costs the clock nothing.
+After the first step and about every sixteenth of an epoch the weights go to disk with the time they
+were ready; the last entry is the finished run, exported and scored, as the command leaves it.
+Scoring the others waits until all is over, so that it costs the clock nothing.
 
 Usage: lstm_preset.py PRESET SEED LIMIT RESULT.json   (a limit of 0 is none)
 """
