@@ -40,6 +40,12 @@ def test_the_same_drawing_gives_the_same_bytes(tmp_path):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 
+def test_panels_stand_at_round_places_from_which_an_svg_names_its_parts(tmp_path):
+    for axes in draw(tmp_path / "a.svg").axes:
+        for place in axes.get_position().bounds:
+            assert abs(place - round(place, 6)) < 1e-12
+
+
 def test_a_drawing_that_fails_leaves_the_old_picture(tmp_path):
     draw(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()

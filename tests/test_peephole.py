@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fixtures_runs import image_config, random_weights, text_config
 
-from lstm_cli import cell, graph, models, peephole
+from lstm_cli import cell, device, graph, models, peephole
 from lstm_cli.batches import pad
 from lstm_cli.predictor import open_session
 
@@ -119,3 +119,10 @@ def test_training_opens_the_peepholes():
         model.train_on_batch(tokens, labels)
     assert model.test_on_batch(tokens, labels, return_dict=True)["accuracy"] == 1
     assert (models.get_weights(model)["lstm_0_forward/peepholes"] != 0).all()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="cuDNN is TensorFlow's")
+def test_a_gpu_is_not_said_to_use_a_kernel_that_has_no_peepholes(monkeypatch):
+    monkeypatch.setattr(device, "_gpus", lambda backend: ["a GPU"])
+    assert device.used("auto").kernel == "cuDNN LSTM"
+    assert device.used("auto", "peephole").kernel == "TensorFlow while loop"
