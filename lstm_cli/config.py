@@ -137,6 +137,24 @@ class ImageSettings(_Section, frozen=True):
     ] = 0
 
 
+class LanguageSettings(_Section, frozen=True):
+    """How a language model is pretrained; only the settings of its runs have this section."""
+
+    window: Annotated[
+        int, Meta(ge=1, le=100_000, description="words to predict, each way, in one window of text")
+    ] = 128
+    negatives: Annotated[
+        int, Meta(ge=1, le=65_536, description="words drawn for a batch to tell the right one from")
+    ] = 512
+    tied: Annotated[bool, Meta(description="predict words with the vectors they are read with")] = (
+        True
+    )
+    dropout: Annotated[Share, Meta(description="whole channels of the word vectors dropped")] = 0.0
+    held_out: Annotated[
+        float, Meta(gt=0, lt=0.5, description="share of the texts that perplexity is measured on")
+    ] = 0.005
+
+
 class ModelSettings(_Section, frozen=True):
     """The recurrent network."""
 
@@ -185,6 +203,16 @@ class TrainSettings(_Section, frozen=True):
     calibrate: Annotated[
         bool, Meta(description="scale the logits so that they are as sure as validation is right")
     ] = True
+    init_from: Annotated[
+        str | None, Meta(description="run whose tokenizer and weights training begins with")
+    ] = None
+    lower_rate: Annotated[
+        float, Meta(ge=0, le=1, description="of the learning rate, for what comes from init_from")
+    ] = 1.0
+    frozen_steps: Annotated[
+        int,
+        Meta(ge=0, description="first steps, which leave what comes from init_from alone"),
+    ] = 0
     checkpoint_seconds: Annotated[
         float, Meta(gt=0, description="a checkpoint at least this often, and after each epoch")
     ] = 60.0
@@ -200,6 +228,7 @@ class Config(_Section, frozen=True):
     embedding: EmbeddingSettings | None = None
     evidence: EvidenceSettings | None = None
     image: ImageSettings | None = None
+    language: LanguageSettings | None = None
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
 
@@ -207,6 +236,11 @@ class Config(_Section, frozen=True):
     def kind(self) -> Literal["text", "image"]:
         """What the network reads."""
         return "image" if self.image is not None else "text"
+
+    @property
+    def task(self) -> Literal["text", "image", "language"]:
+        """What `run.json` calls the run: what a classifier reads, or that it is none."""
+        return self.kind if self.language is None else "language"
 
 
 def presets_dir() -> Path:
@@ -523,7 +557,8 @@ def _check_sections(config: Config, where: str) -> None:
                 ExitCode.USAGE,
             )
         return
-    extra = [n for n in ("text", "embedding", "evidence") if getattr(config, n) is not None]
+    apart = ("text", "embedding", "evidence", "language")
+    extra = [name for name in apart if getattr(config, name) is not None]
     if extra:
         raise LstmError(
             f"{where}: the section '{extra[0]}:' has no meaning for images, which have 'image:'.",

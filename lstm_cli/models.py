@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -119,23 +120,75 @@ def set_evidence(model: Any, found: Evidence) -> None:
     model.get_layer("evidence").set_weights([np.array([found.scale], np.float32)])
 
 
-def compile_model(model: Any, settings: TrainSettings, num_classes: int) -> None:
-    """Give a model its optimizer and its loss."""
+class LayeredAdam(keras.optimizers.Adam):  # type: ignore[misc]
+    """Adam, or AdamW, that changes some arrays more slowly than others, or not at all.
+
+    Source: Howard & Ruder 2018, "Universal Language Model Fine-tuning", sections 3.2 and 3.3:
+        discriminative rates and gradual unfreezing, here of two groups.
+
+    Args:
+        lowered: The arrays, as `get_weights` names them.
+        decay: Decoupled weight decay.
+        options: Of `keras.optimizers.Adam`.
+
+    Attributes:
+        share: Of the learning rate that these arrays learn with, `<float32>[]`.
+    """
+
+    def __init__(self, lowered: Collection[str], decay: float, **options: Any) -> None:
+        super().__init__(name="layered_adam", **options)
+        self.lowered = frozenset(lowered)
+        self.decay = decay
+        # A variable of the optimizer: on JAX nothing else may change between two steps.
+        self.share = self.add_variable((), initializer="ones", name="share")
+
+    def build(self, variables: Any) -> None:
+        """Make the slots."""
+        super().build(variables)
+        self._is_lowered = [_name(variable) in self.lowered for variable in variables]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Change one array."""
+        if self._is_lowered[self._get_variable_index(variable)]:
+            learning_rate = learning_rate * ops.cast(self.share, "float32")
+        if self.decay:
+            self.assign_sub(variable, ops.multiply(variable, learning_rate * self.decay))
+        super().update_step(gradient, variable, learning_rate)
+
+
+def compile_model(
+    model: Any, settings: TrainSettings, num_classes: int, lowered: Collection[str] = ()
+) -> None:
+    """Give a model its optimizer and its loss.
+
+    Args:
+        model: As `build` returns it.
+        settings: Of training.
+        num_classes: At least 2.
+        lowered: As for `optimizer`.
+    """
     if num_classes == 2:
         loss = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
     else:
         # Smoothing needs labels as one-hot rows; `targets` makes them.
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
-    model.compile(optimizer(settings), loss=loss, metrics=["accuracy"], jit_compile=False)
+    model.compile(optimizer(settings, lowered), loss=loss, metrics=["accuracy"], jit_compile=False)
 
 
-def optimizer(settings: TrainSettings) -> Any:
-    """Make the optimizer: AdamW, or Adam without decay."""
+def optimizer(settings: TrainSettings, lowered: Collection[str] = ()) -> Any:
+    """Make the optimizer: AdamW, or Adam without decay.
+
+    Args:
+        settings: Of training.
+        lowered: Arrays that `train.lower_rate` and `train.frozen_steps` are for.
+    """
     options: dict[str, Any] = {"learning_rate": settings.learning_rate}
     if settings.clip_norm:
         options["global_clipnorm"] = settings.clip_norm
     if settings.averaging:
         options |= {"use_ema": True, "ema_momentum": settings.averaging}
+    if lowered and (settings.lower_rate < 1 or settings.frozen_steps):
+        return LayeredAdam(lowered, settings.weight_decay, **options)
     if settings.weight_decay:
         return keras.optimizers.AdamW(weight_decay=settings.weight_decay, **options)
     return keras.optimizers.Adam(**options)

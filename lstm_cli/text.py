@@ -25,6 +25,7 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]")
 _APART = r"\p{Han}\p{Hiragana}\p{Katakana}"
 _WORD = rf"[\w&&[^{_APART}]]+"
 _TOKEN = rf"[{_APART}]|{_WORD}(?:'{_WORD})*|[^\s\w\p{{C}}]"
+_ANY_LENGTH = 2**31 - 1
 _LINE_BREAK = r"(?i)<br\s*/?>"
 
 
@@ -117,6 +118,14 @@ class Tokenizer:
     def to_json(self) -> str:
         """Return everything needed to load it again, as JSON."""
         return str(self._inner.to_str())
+
+    def cut_to(self, max_tokens: int) -> Tokenizer:
+        """Return the tokenizer of the same words with another greatest length."""
+        return Tokenizer(self._inner, max_tokens)
+
+    def uncut(self) -> Tokenizer:
+        """Return the tokenizer of the same words that keeps texts of any length whole."""
+        return self.cut_to(_ANY_LENGTH)
 
     @property
     def vocab_size(self) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
+from collections.abc import Mapping
 from io import BufferedReader
 from itertools import zip_longest
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from lstm_cli import graph, proto, tensors, vocabulary
 from lstm_cli import run as runs
 from lstm_cli.config import Config
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.folder import disguise
 from lstm_cli.graph import Node, Plan, Trained
 from lstm_cli.run import RunDir
@@ -116,7 +118,10 @@ def read(run: RunDir) -> Parts:
     """
     run.names()
     run = run.checked()
-    config, labels = run.config(), run.labels()
+    config = run.config()
+    if config.language is not None:
+        raise is_no_classifier(run, config)
+    labels = run.labels()
     tokenizer = read_tokenizer(run, config)
     golden = read_golden(run, config, len(labels))
     plan = plan_of(config, labels, tokenizer, golden)
@@ -124,6 +129,16 @@ def read(run: RunDir) -> Parts:
         check_weights_header(run, plan)
     seen, _ = read_model(run, plan)
     return Parts(config, labels, tokenizer, golden, plan, seen)
+
+
+def is_no_classifier(run: RunDir, config: Config) -> LstmError:
+    """Build the error for a language model where a classifier is wanted."""
+    return LstmError(
+        f"Run {run.name} is a language model: it has no classes to choose from.",
+        f"Train a classifier that begins with it: lstm train {config.data.name} --init-from "
+        f"{run.name}",
+        ExitCode.USAGE,
+    )
 
 
 def plan_of(
@@ -136,9 +151,8 @@ def plan_of(
 
 def largest(plan: Plan) -> dict[str, int]:
     """Return how many bytes the files of a graph may have: its numbers, and what frames them."""
-    numbers = sum(4 * math.prod(shape) for shape in plan.sources.values())
     constants = sum(_num_bytes(value) for value in plan.constants.values())
-    return {runs.MODEL: constants + _FRAME_BYTES, runs.WEIGHTS: numbers + tensors.MAX_HEAD}
+    return {runs.MODEL: constants + _FRAME_BYTES, runs.WEIGHTS: largest_weights(plan.sources)}
 
 
 def read_tokenizer(run: RunDir, config: Config) -> Tokenizer | None:
@@ -231,13 +245,66 @@ def read_weights(run: RunDir, plan: Plan) -> dict[str, Array]:
     Raises:
         LstmError: The file holds anything else, or numbers that are not finite (exit code 5).
     """
-    content = run.read_bytes(runs.WEIGHTS, largest(plan)[runs.WEIGHTS])
+    return _read_arrays(run, plan.sources)
+
+
+def _read_arrays(run: RunDir, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    content = run.read_bytes(runs.WEIGHTS, largest_weights(shapes))
     try:
-        arrays = tensors.read(memoryview(content), plan.sources)
+        arrays = tensors.read(memoryview(content), shapes)
         check_finite(arrays)
     except ValueError as error:
         raise run.damaged(f"{runs.WEIGHTS} {_disguised(content) or error}") from None
     return arrays
+
+
+def language_shapes(config: Config, vocab_size: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all arrays of a language model, as `models.get_weights` names them.
+
+    Args:
+        config: With a `language` section.
+        vocab_size: Of its tokenizer.
+    """
+    assert config.language is not None
+    assert config.embedding is not None
+    dim, units = config.embedding.dim, config.model.units
+    width = dim
+    shapes: dict[str, tuple[int, ...]] = {"embedding/embeddings": (vocab_size, dim)}
+    if config.embedding.pair_buckets:
+        shapes["pairs/embeddings"] = (config.embedding.pair_buckets, config.embedding.pair_dim)
+        width += config.embedding.pair_dim
+    if config.model.bidirectional:
+        lstms = {"lstm_0_forward": width, "lstm_0_backward": width}
+    else:
+        lstms = {f"lstm_{i}_forward": units if i else width for i in range(config.model.layers)}
+    for name, read in lstms.items():
+        shapes[f"{name}/kernel"] = (read, 4 * units)
+        shapes[f"{name}/recurrent_kernel"] = (units, 4 * units)
+        shapes[f"{name}/bias"] = (4 * units,)
+    for direction in ("forward", "backward") if config.model.bidirectional else ("forward",):
+        shapes |= {f"next_{direction}/kernel": (units, dim), f"next_{direction}/bias": (dim,)}
+    if not config.language.tied:
+        shapes["next_words/embeddings"] = (vocab_size, dim)
+    return shapes | {"next_bias/embeddings": (vocab_size, 1)}
+
+
+def read_language_weights(run: RunDir, config: Config, vocab_size: int) -> dict[str, Array]:
+    """Read the arrays of a language model, `<float32>`.
+
+    Args:
+        run: Where.
+        config: Its settings.
+        vocab_size: Of its tokenizer.
+
+    Raises:
+        LstmError: The file holds anything else, or numbers that are not finite (exit code 5).
+    """
+    return _read_arrays(run, language_shapes(config, vocab_size))
+
+
+def largest_weights(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Return how many bytes a file of arrays may have."""
+    return sum(4 * math.prod(shape) for shape in shapes.values()) + tensors.MAX_HEAD
 
 
 def check_weights_header(run: RunDir, plan: Plan) -> None:

@@ -19,7 +19,8 @@ HEAVY = {
     "PIL", "jax", "keras", "matplotlib", "onnx", "onnxruntime", "pandas", "rich", "safetensors",
     "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "tokenizers", "uvicorn",
 }  # fmt: skip
-KERAS_AT_TOP = {"models", "network", "peephole", "fit", "prepare", "train", "checkpoint", "export"}
+KERAS_AT_TOP = {"models", "network", "peephole", "language", "fit", "prepare", "train"}
+KERAS_AT_TOP |= {"pretrain", "checkpoint", "export"}
 TENSORFLOW_INSIDE = {"device", "network", "export", "datasets.tfds", "datasets.download"}
 
 # A module imports from its own line and those above it; one that is not listed is not held to it.
@@ -27,11 +28,12 @@ LAYERS = [
     {"errors", "reporting", "signals", "folder"},
     {"atomic", "config", "console"},
     {"run", "text", "datasets", "encoded", "figure", "metrics", "roc", "card", "images"},
-    {"records", "device", "cell", "plots", "vectors", "batches", "graph", "proto", "tensors"},
+    {"records", "device", "cell", "plots", "vectors", "batches", "stream"},
+    {"graph", "proto", "tensors"},
     {"calibration", "evidence", "network", "peephole"},
     {"models", "predictor", "checkpoint"},
-    {"fit", "prepare", "artefacts"},
-    {"train", "plan", "evaluate", "explain", "export", "serve"},
+    {"fit", "language", "transfer", "prepare", "artefacts"},
+    {"train", "pretrain", "plan", "evaluate", "explain", "export", "serve"},
     {"replay"},
     {"cli", "__main__"},
 ]  # fmt: skip

@@ -1,0 +1,200 @@
+"""The language model: what it may not see, what its loss is worth, and that it learns.
+
+Everything here imports Keras.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from fixtures_runs import text_config
+from keras import ops
+
+from lstm_cli import language, models, stream, trust
+from lstm_cli.encoded import Corpus
+from lstm_cli.stream import Windows
+
+VOCAB = 30
+DRAWN = np.arange(4, dtype=np.int32)
+
+
+def config(**settings):
+    chosen = {"language__window": 6, "language__negatives": 8, "embedding__pair_buckets": 50}
+    return text_config(**{**chosen, "embedding__pair_dim": 3, **settings})
+
+
+def built(settings, seed=0):
+    keras.utils.set_random_seed(seed)
+    return language.build(settings, VOCAB)
+
+
+def states_of(model, tokens):
+    """What each direction predicts from, `[batch, length, dim]`."""
+    names = [n for n in ("forward", "backward") if f"next_{n}/kernel" in models.get_weights(model)]
+    layers = [model.get_layer(f"next_{name}").output for name in names]
+    found = keras.Model(model.get_layer("tokens").output, layers).predict_on_batch(tokens)
+    return dict(zip(names, found, strict=True))
+
+
+@pytest.mark.parametrize("at", range(7))
+def test_no_direction_sees_a_word_that_it_has_yet_to_predict(at):
+    model = built(config())
+    tokens = np.random.default_rng(0).integers(2, VOCAB, (1, 7)).astype(np.int32)
+    changed = tokens.copy()
+    changed[0, at] = 2 + (tokens[0, at] - 1) % (VOCAB - 2)
+    before, after = states_of(model, tokens), states_of(model, changed)
+    moved = {k: (before[k] != after[k]).any(axis=-1)[0] for k in before}
+    # Forward, position t has read words 0 to t and predicts t + 1.
+    assert not moved["forward"][:at].any()
+    assert at > 5 or moved["forward"][at]
+    # Backward, position t has read words 6 to t + 1 and predicts t.
+    assert not moved["backward"][at:].any()
+    assert at == 0 or moved["backward"][at - 1]
+
+
+def test_the_backward_direction_reads_pairs_too():
+    model = built(config())
+    tokens = np.arange(2, 9, dtype=np.int32)[None]
+    before = states_of(model, tokens)["backward"]
+    pairs = model.get_layer("pairs")
+    pairs.set_weights([pairs.get_weights()[0] + 1.0])
+    after = states_of(model, tokens)["backward"]
+    # The last word read has no word behind it, so no pair either.
+    assert (before[0, -1] == after[0, -1]).all()
+    assert (before[0, -2] != after[0, -2]).any()
+
+
+def test_the_arrays_are_those_a_classifier_has_under_the_same_names():
+    settings = config()
+    mine = models.get_weights(built(settings))
+    keras.utils.set_random_seed(0)
+    theirs = models.get_weights(models.build(settings, 2, VOCAB, None))
+    shared = {name: array.shape for name, array in mine.items() if name in theirs}
+    assert shared == {n: a.shape for n, a in theirs.items() if not n.startswith("head")}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"language__tied": False},
+        {"embedding__pair_buckets": 0},
+        {"model__bidirectional": False, "model__layers": 2},
+        {"model__layers": 2},
+    ],
+)
+def test_a_reader_expects_the_arrays_that_are_built(settings):
+    chosen = config(**settings)
+    built_ = {name: array.shape for name, array in models.get_weights(built(chosen)).items()}
+    assert trust.language_shapes(chosen, VOCAB) == built_
+
+
+def softmax_losses(states, vectors, biases, targets):
+    logits = states @ vectors.T + biases
+    return np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(targets)), targets]
+
+
+def test_the_estimated_sum_over_all_words_is_right_on_average():
+    rng = np.random.default_rng(0)
+    states, vectors = rng.normal(0, 1, (3, 2)), rng.normal(0, 1, (4, 2))
+    biases, targets = rng.normal(0, 1, 4), np.array([0, 3, 1])
+    drawn_by = np.array([0.4, 0.3, 0.2, 0.1])
+    sums = np.zeros(3)
+    # Every pair of words that can be drawn, by how probable it is.
+    for pair in itertools.product(range(4), repeat=2):
+        ids = np.array(pair)
+        losses = language.sampled_losses(
+            states.astype(np.float32),
+            (vectors[targets].astype(np.float32), biases[targets].astype(np.float32)),
+            (vectors[ids].astype(np.float32), biases[ids].astype(np.float32)),
+            (targets, ids),
+            np.log(2 * drawn_by[ids]).astype(np.float32),
+        )
+        right = (states * vectors[targets]).sum(axis=1) + biases[targets]
+        sums += drawn_by[ids].prod() * np.exp(np.asarray(losses) + right)
+    logits = states @ vectors.T + biases
+    assert np.allclose(sums, np.exp(logits).sum(axis=1), rtol=1e-5)
+
+
+def test_with_many_words_drawn_the_loss_is_that_of_the_full_softmax():
+    rng = np.random.default_rng(1)
+    states, vectors = rng.normal(0, 1, (5, 3)), rng.normal(0, 1, (4, 3))
+    biases, targets = rng.normal(0, 1, 4), np.array([0, 1, 2, 3, 0])
+    frequencies = np.array([0.4, 0.3, 0.2, 0.1])
+    ids, expected = stream.negatives(frequencies, 100_000, 0, 0, 0)
+    losses = language.sampled_losses(
+        states.astype(np.float32),
+        (vectors[targets].astype(np.float32), biases[targets].astype(np.float32)),
+        (vectors[ids].astype(np.float32), biases[ids].astype(np.float32)),
+        (targets, ids),
+        expected,
+    )
+    assert np.allclose(losses, softmax_losses(states, vectors, biases, targets), atol=0.02)
+
+
+def test_a_word_drawn_that_is_the_target_does_not_count():
+    ones = np.ones((1, 1), np.float32)
+    zero = np.zeros(1, np.float32)
+    loss = language.sampled_losses(
+        ones, (ones, zero), (ones, zero), (np.array([3]), np.array([3])), zero
+    )
+    assert float(np.asarray(ops.sum(loss))) == pytest.approx(0.0)
+
+
+def test_the_score_is_that_of_the_softmax_over_all_words(monkeypatch):
+    monkeypatch.setattr(language, "_SCORED_ROWS", 5)
+    monkeypatch.setattr(language, "_SCORED_WINDOWS", 2)
+    model = built(config())
+    ids = np.random.default_rng(0).integers(0, VOCAB, 22).astype(np.uint16)
+    windows = Windows(ids, 6)
+    tokens = windows.gather(np.arange(3))
+    weights = models.get_weights(model)
+    words, biases = weights["embedding/embeddings"], weights["next_bias/embeddings"][:, 0]
+    found = language.score(model, windows)
+    targets = {"forward": tokens[:, 1:], "backward": tokens[:, :-1]}
+    for name, states in states_of(model, tokens).items():
+        losses = softmax_losses(states.reshape(-1, 4), words, biases, targets[name].reshape(-1))
+        assert found.losses[name] == pytest.approx(losses.mean(), abs=1e-5)
+    assert found.num == 18
+
+
+def test_an_untrained_model_predicts_by_frequency():
+    model = built(config())
+    frequencies = np.arange(1, VOCAB + 1) / np.arange(1, VOCAB + 1).sum()
+    language.set_frequencies(model, frequencies)
+    for name in ("next_forward", "next_backward"):
+        layer = model.get_layer(name)
+        layer.set_weights([np.zeros_like(array) for array in layer.get_weights()])
+    windows = Windows(np.arange(13, dtype=np.uint16), 6)
+    expected = -np.log(frequencies[1:13]).mean()
+    assert language.score(model, windows).losses["forward"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_it_learns_what_frequencies_do_not_tell():
+    rng = np.random.default_rng(0)
+    # Each word is followed by one other: known neighbours leave nothing to guess.
+    texts = [np.roll(np.arange(2, 10), -int(k)) for k in rng.integers(0, 8, 120)]
+    corpus = Corpus(
+        np.concatenate(texts).astype(np.uint16),
+        np.arange(0, 961, 8, dtype=np.int64),
+        np.full(120, 8, np.int32),
+        np.zeros(120, np.int32),
+    )
+    train, held_out = stream.hold_out([corpus], 0.1, 0)
+    settings = config(train__batch_size=8, train__learning_rate=0.03, language__negatives=16)
+    reading = language.Reading(settings, train, held_out, VOCAB)
+    model = built(settings)
+    language.set_frequencies(model, reading.frequencies)
+    language.compile_model(model, settings.train)
+    losses = []
+    for epoch in range(6):
+        told = [reading.take_step(model, *batch) for batch in reading.batches(epoch, 0)]
+        losses.append(np.mean([one.loss for one in told]))
+    assert losses[-1] < losses[0] / 2
+    score = language.score(model, reading.held_out)
+    assert score.to_dict()["perplexity"] < reading.unigram_perplexity / 2
+    assert score.losses["forward"] < np.log(reading.unigram_perplexity)
+    assert score.losses["backward"] < np.log(reading.unigram_perplexity)
