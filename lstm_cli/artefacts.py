@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lstm_cli.fit import Examples, Fitted
     from lstm_cli.prepare import Prepared
     from lstm_cli.reporting import Epoch
+    from lstm_cli.text import Tokenizer
 
 # Keras and onnxruntime add in different orders; on a GPU Keras multiplies in TF32.
 _PARITY_CPU = 1e-5
@@ -65,9 +66,9 @@ def first_record(config: Config) -> dict[str, Any]:
     return {
         "format": 1,
         "status": "running",
-        "kind": config.kind,
+        "kind": config.task,
         "data": config.data.name,
-        "started": _now(),
+        "started": now(),
         "command": shlex.join(["lstm", *sys.argv[1:]]),
         "seed": config.seed,
         "process": os.getpid(),
@@ -146,13 +147,12 @@ def write_history(run: RunDir, history: Sequence[Epoch]) -> None:
     run.write_text(runs.HISTORY, "".join(runs.json_line(asdict(epoch)) for epoch in history))
 
 
-def check_tokenizer(run: RunDir, prepared: Prepared) -> None:
+def check_tokenizer(run: RunDir, fitted: Tokenizer | None) -> None:
     """Hold a resumed run to the vocabulary it began with.
 
     Raises:
         LstmError: The tokenizer learned now is another one.
     """
-    fitted = prepared.tokenizer
     if fitted is not None and run.read_text(runs.TOKENIZER) != fitted.to_json():
         raise LstmError(
             f"The tokenizer learned now differs from the one run {run.name} began with.",
@@ -247,7 +247,7 @@ def write_results(
     drawn = _draw(run, prepared, fitted, results["test"])
     record |= {
         "status": "finished",
-        "finished": _now(),
+        "finished": now(),
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "stopped": fitted.stopped,
@@ -300,7 +300,8 @@ def _card(
     }
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time as runs record it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -62,6 +63,58 @@ def model_card(run: Mapping[str, Any]) -> str:
     blocks = [f"# {escape(run['name'])}", _summary(run)]
     for heading, body in sections.items():
         blocks += [f"## {heading}", *(block for block in body if block)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def language_card(run: Mapping[str, Any]) -> str:
+    """Write the card of a finished language model.
+
+    Args:
+        run: As for `model_card`, with `held_out` (loss and perplexity) in place of `metrics`.
+
+    Returns:
+        Markdown; names and sources show as they are.
+    """
+    held, dataset, config = run["held_out"], run["dataset"], run["config"]
+    both = " and, from the end, the previous word" if "backward" in held else ""
+    rows = [
+        [name, f"{held[name]['loss']:.4f}", f"{held[name]['perplexity']:,.1f}"]
+        for name in ("forward", "backward")
+        if name in held
+    ]
+    rows.append(["both", f"{held['loss']:.4f}", f"{held['perplexity']:,.1f}"])
+    unigram = held["unigram_perplexity"]
+    rows.append(["frequencies alone", f"{math.log(unigram):.4f}", f"{unigram:,.1f}"])
+    name = " ".join(clean(run["name"]).split())
+    used = shlex.join(["lstm", "train", str(config["data"]["name"]), "--init-from", name])
+    blocks = [
+        f"# {escape(run['name'])}",
+        f"A language model: an LSTM of {config['model']['units']} units that predicts the next "
+        f"word{both}, learned from the texts of {escape(dataset['name'])}. It chooses among "
+        f"{run['vocab_size']:,} words and has {run['parameters']:,} parameters. It is what a "
+        "classifier can begin with, and none itself.",
+        _fenced(used, "sh"),
+        "## Data",
+        f"Source: {escape(dataset['source'])}: {dataset['sizes']['train']:,} texts of "
+        f"{dataset['words']['train']:,} words, {dataset['unlabeled']:,} of all texts without "
+        "labels. No label was looked at, and no text of the validation or test split.",
+        "## Results",
+        f"On {dataset['sizes']['held_out']:,} texts held out, {held['num_words']:,} words; the "
+        "softmax is over all words.",
+        _table(["direction", "loss (nats)", "perplexity"], rows),
+        "## Training",
+        _fenced(run["command"], "sh"),
+        _bullets(
+            [
+                f"{run['epochs']} epoch{'s' * (run['epochs'] != 1)}; the weights are those of "
+                f"epoch {run['best_epoch']}, with the lowest held-out perplexity",
+                f"{duration(run['seconds']['total'])} for the whole command, on "
+                f"{escape(run['device'])} ({escape(run['kernel'])}), with seed {run['seed']}",
+            ]
+        ),
+        "## Versions",
+        escape(", ".join(f"{k} {v}" for k, v in run["versions"].items())),
+    ]
     return "\n\n".join(blocks) + "\n"
 
 

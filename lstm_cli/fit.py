@@ -384,6 +384,11 @@ class Loop:
             self._save(self.checkpoint())
         self._saved = time.perf_counter()
 
+    def save_start(self) -> None:
+        """Save a checkpoint before the first step, which is what makes an optimizer's slots."""
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.save()
+
     def why_stop(self) -> str:
         """Say why no further epoch is trained; nothing where one is."""
         epochs, patience = self.config.train.epochs, self.config.train.patience
@@ -414,7 +419,7 @@ class Loop:
 
     def _take_step(self, indices: NDArray[np.int64], inputs: Any) -> None:
         """Take one step and add what it told to the sums of the epoch."""
-        self.model.optimizer.learning_rate.assign(self._rate(self._step))
+        self._set_rates()
         told = self.work.take_step(self.model, indices, inputs)
         if not math.isfinite(told.loss):
             raise self._gone_wrong("The loss", told.loss, indices)
@@ -445,6 +450,13 @@ class Loop:
         """Look at the arrays that every example passes through; embeddings alone cannot break."""
         every = (v for v in self.model.trainable_variables if "embeddings" not in v.path)
         return all(np.isfinite(np.asarray(v).sum()) for v in every)
+
+    def _set_rates(self) -> None:
+        optimizer, settings = self.model.optimizer, self.config.train
+        optimizer.learning_rate.assign(self._rate(self._step))
+        if isinstance(optimizer, models.LayeredAdam):
+            done = self._epoch * self.steps_per_epoch + self._step
+            optimizer.share.assign(0.0 if done < settings.frozen_steps else settings.lower_rate)
 
     def _rate(self, step: int) -> float:
         done = self._epoch * self.steps_per_epoch + step

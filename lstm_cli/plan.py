@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from lstm_cli import batches, device, models
+from lstm_cli import batches, device, models, transfer
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
 from lstm_cli.fit import Examples, num_parameters, training_batches
 from lstm_cli.prepare import Prepared, load_data, prepare, start
 from lstm_cli.reporting import Reporter, Silent
+from lstm_cli.run import runs_root
 
 _TIMED_STEPS = 6
 _WARM_UP_STEPS = 3
@@ -82,6 +83,7 @@ def plan(
     config: Config,
     *,
     data_dir: Path | None = None,
+    runs_dir: Path | None = None,
     use: device.Device = "auto",
     reporter: Reporter | None = None,
 ) -> Plan:
@@ -91,9 +93,11 @@ def plan(
         LstmError: As `train`.
     """
     reporter = reporter or Silent()
+    config = transfer.resolved(config, runs_root(runs_dir))
+    begun = transfer.read(config)
     used = start(config, use, reporter)
     dataset = load_data(config, ("train", "validation"), data_dir)
-    prepared = prepare(config, dataset, used, data_dir, reporter)
+    prepared = prepare(config, dataset, used, data_dir, reporter, begun=begun)
     lengths, size = prepared.train.lengths, config.train.batch_size
     planned = batches.plan(lengths, size, config.seed, 0)
     parameters = num_parameters(prepared.model)

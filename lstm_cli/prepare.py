@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lstm_cli import datasets, device, encoded, evidence, models, vectors
+from lstm_cli import datasets, device, encoded, evidence, models, transfer, vectors
 from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset
 from lstm_cli.datasets.source import from_config
@@ -22,6 +22,7 @@ from lstm_cli.evidence import Evidence
 from lstm_cli.fit import Examples
 from lstm_cli.reporting import Reporter
 from lstm_cli.text import Tokenizer
+from lstm_cli.transfer import Start
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def prepare(
     data_dir: Path | None,
     reporter: Reporter,
     fresh: bool = True,
+    begun: Start | None = None,
 ) -> Prepared:
     """Fit the tokenizer, encode, and build the model.
 
@@ -91,6 +93,7 @@ def prepare(
         reporter: Told what there is.
         fresh: Whether the model begins with its initial weights; else a checkpoint will replace
             them, and no word vectors are learned.
+        begun: What training begins with; else it begins by chance, or with word vectors.
 
     Raises:
         LstmError: The data does not fit the settings.
@@ -101,18 +104,23 @@ def prepare(
     reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
     seconds: dict[str, float] = {}
     with timed(seconds, "encode"):
-        tokenizer = fit_tokenizer(config, dataset)
+        tokenizer = begun.tokenizer if begun is not None else fit_tokenizer(config, dataset)
         train, validation = (encode(dataset, split, tokenizer) for split in ("train", "validation"))
     found = None
     if config.evidence is not None:
         with timed(seconds, "evidence"):
             found, train, validation = _add_evidence(config, len(dataset.labels), train, validation)
     with timed(seconds, "build"):
-        model = _build(config, dataset, tokenizer, train)
-    if fresh and config.embedding is not None and config.embedding.vectors != "random":
+        model = _build(config, dataset, tokenizer, train, begun)
+    if begun is not None and fresh:
+        reporter.note(
+            f"Begun with {len(begun.record['arrays'])} arrays and the words of run "
+            f"{begun.record['run']}."
+        )
+    elif fresh and config.embedding is not None and config.embedding.vectors != "random":
         with timed(seconds, "vectors"):
             _learn_vectors(config, model, tokenizer, train, data_dir, reporter)
-    if found is not None:
+    if found is not None and (begun is None or "head/kernel" not in begun.record["arrays"]):
         models.set_evidence(model, found)
     return Prepared(config, dataset, tokenizer, train, validation, model, used, seconds, found)
 
@@ -153,12 +161,19 @@ def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Example
     return Examples(encoded.encode_cached(inputs, tokenizer), labels)
 
 
-def _build(config: Config, dataset: Dataset, tokenizer: Tokenizer | None, train: Examples) -> Any:
+def _build(
+    config: Config,
+    dataset: Dataset,
+    tokenizer: Tokenizer | None,
+    train: Examples,
+    begun: Start | None,
+) -> Any:
     """Build and compile the model for the data."""
     shape = None if tokenizer is not None else train.inputs.shape[1:]  # type: ignore[union-attr]
     vocab_size = None if tokenizer is None else tokenizer.vocab_size
     model = models.build(config, len(dataset.labels), vocab_size, shape)
-    models.compile_model(model, config.train, len(dataset.labels))
+    lowered = transfer.give(model, begun) if begun is not None else []
+    models.compile_model(model, config.train, len(dataset.labels), lowered)
     return model
 
 
@@ -189,15 +204,35 @@ def _learn_vectors(
     assert config.embedding is not None
     assert tokenizer is not None
     assert isinstance(train.inputs, Corpus)
-    corpora, num_texts = [train.inputs], len(train)
+    corpora = [train.inputs]
     if config.embedding.vectors == "unlabeled":
-        texts = datasets.load_unlabeled(from_config(config, data_dir))
-        if not texts:
-            reporter.warn(f"{config.data.name} has no unlabeled texts; train alone is used.")
-        corpora.append(encoded.encode_cached(texts, tokenizer))
-        num_texts += len(texts)
+        corpora += encode_unlabeled(config, tokenizer, data_dir, reporter)
+    set_vectors(config, model, tokenizer, corpora, reporter)
+
+
+def encode_unlabeled(
+    config: Config, tokenizer: Tokenizer, data_dir: Path | None, reporter: Reporter
+) -> list[Corpus]:
+    """Encode the texts without labels of a data set, as one corpus or, without such, none.
+
+    Raises:
+        LstmError: The data is not there.
+    """
+    texts = datasets.load_unlabeled(from_config(config, data_dir))
+    if not texts:
+        reporter.warn(f"{config.data.name} has no unlabeled texts; train alone is used.")
+        return []
+    return [encoded.encode_cached(texts, tokenizer)]
+
+
+def set_vectors(
+    config: Config, model: Any, tokenizer: Tokenizer, corpora: Sequence[Corpus], reporter: Reporter
+) -> None:
+    """Learn word vectors from texts and have a model's embedding start from them."""
+    assert config.embedding is not None
     table = vectors.learn(corpora, tokenizer.vocab_size, config.embedding.dim, config.seed)
     model.get_layer("embedding").set_weights([table])
+    num_texts = sum(len(corpus) for corpus in corpora)
     reporter.note(f"Word vectors: learned from {num_texts:,} texts.")
 
 

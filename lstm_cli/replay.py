@@ -19,6 +19,7 @@ from lstm_cli.device import Device
 from lstm_cli.errors import LstmError
 from lstm_cli.fit import NumbersGoneWrongError, learning_rate
 from lstm_cli.prepare import load_data
+from lstm_cli.pretrain import pretrain
 from lstm_cli.reporting import Epoch, Reporter, Silent, Step
 from lstm_cli.run import RunDir
 from lstm_cli.signals import Interrupted, caught
@@ -142,7 +143,7 @@ def replay(
     use = use or ("cpu" if record.get("device") == "cpu" else "auto")
     with _scratch() as folder:
         try:
-            again = train(
+            again = (train if config.language is None else pretrain)(
                 config,
                 runs_dir=folder,
                 name="replay",

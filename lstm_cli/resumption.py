@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Annotated, Any
 
@@ -19,8 +21,10 @@ from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset
 from lstm_cli.device import Used
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.fit import NumbersGoneWrongError
 from lstm_cli.reporting import Epoch, Reporter
 from lstm_cli.run import RunDir
+from lstm_cli.signals import Interrupted
 
 # No step depends on how often it is saved; more epochs are what a run may be resumed for.
 _MAY_CHANGE = ("train.epochs", "train.checkpoint_seconds")
@@ -170,7 +174,34 @@ def command(run: RunDir, record: Mapping[str, Any]) -> str:
     """Return the command line that goes on with a run."""
     here = run.path.parent.parent == runs.runs_root()
     name = run.path.name if here else str(run.path)
-    return shlex.join(["lstm", "train", str(record["data"]), "--resume", name])
+    verb = "pretrain" if record.get("kind") == "language" else "train"
+    return shlex.join(["lstm", verb, str(record["data"]), "--resume", name])
+
+
+@contextlib.contextmanager
+def recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) -> Iterator[None]:
+    """Mark a run that does not get to its end; a new one that never began leaves no trace."""
+    try:
+        yield
+    except BaseException as error:
+        if not run.file(runs.RUN).exists():
+            if new:
+                shutil.rmtree(run.path, ignore_errors=True)
+            if isinstance(error, Interrupted):
+                error.message = "Nothing was trained yet, and nothing is kept."
+            raise
+        if run.status != "finished":
+            interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
+            told: dict[str, Any] = {"error": str(error)}
+            told["status"] = "interrupted" if interrupted else "failed"
+            if isinstance(error, NumbersGoneWrongError):
+                told["gone_wrong"] = error.found
+            # On a full disk the error itself is what has to be told.
+            with contextlib.suppress(LstmError):
+                run.write_json(runs.RUN, {**record, **told})
+        if isinstance(error, Interrupted):
+            error.message = f"{error.message} Resume: {command(run, record)}".strip()
+        raise
 
 
 def _check_settings(run: RunDir, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -410,7 +410,15 @@ def is_locked(run: RunDir) -> bool:
     return False
 
 
-def find_unfinished(root: Path, wanted: str | None, data_name: str) -> RunDir:
+def command_to_resume(run: RunDir) -> str:
+    """Say how a run is gone on with."""
+    verb = "pretrain" if is_language(run) else "train"
+    return f"lstm {verb} {_record(run).get('data')} --resume {run.path.name}"
+
+
+def find_unfinished(
+    root: Path, wanted: str | None, data_name: str, language: bool = False
+) -> RunDir:
     """Find the run that `--resume` means: the one named, or the newest that did not finish.
 
     Args:
@@ -418,10 +426,23 @@ def find_unfinished(root: Path, wanted: str | None, data_name: str) -> RunDir:
         wanted: A path, `<dataset>/<name>` or a name; None for the newest on `data_name` that no
             process is training.
         data_name: The `data.name` asked for.
+        language: Whether it is to be a language model; else it is a classifier.
 
     Raises:
-        LstmError: There is nothing to resume.
+        LstmError: There is nothing to resume, or the run named is not of that sort.
     """
+    found = _find_unfinished(root, wanted, data_name, language)
+    if is_language(found) != language:
+        what = "a language model" if not language else "a classifier"
+        raise LstmError(
+            f"Run {found.name} is {what}.",
+            f"Go on with it by '{command_to_resume(found)}'.",
+            ExitCode.USAGE,
+        )
+    return found
+
+
+def _find_unfinished(root: Path, wanted: str | None, data_name: str, language: bool) -> RunDir:
     runs = [run for run in all_runs(root) if run.file(CONFIG).is_file()]
     on_data = [run for run in runs if _record(run).get("data") == data_name]
     if wanted is not None:
@@ -432,6 +453,7 @@ def find_unfinished(root: Path, wanted: str | None, data_name: str) -> RunDir:
             if wanted in (run.name, run.path.name):
                 return run
         raise _no_such_run(root, wanted)
+    on_data = [run for run in on_data if is_language(run) == language]
     unfinished = [run for run in on_data if run.status != "finished"]
     for run in reversed(unfinished):
         if not is_locked(run):
@@ -456,7 +478,12 @@ def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:
 
 
 def find(
-    root: Path, wanted: str | None, *, data_name: str | None = None, kind: str | None = None
+    root: Path,
+    wanted: str | None,
+    *,
+    data_name: str | None = None,
+    kind: str | None = None,
+    language: bool = False,
 ) -> RunDir:
     """Find the run that `--run` means, or the newest finished one.
 
@@ -465,13 +492,16 @@ def find(
         wanted: A path, `<dataset>/<name>`, a name, a data set (its newest), or None.
         data_name: Where `wanted` is None: only runs trained on this `data.name`.
         kind: Where `wanted` is None: only runs of this kind, `text` or `image`.
+        language: Whether the newest is to be a language model; else it is a classifier. A run
+            that is named may be either.
 
     Raises:
         LstmError: There is none, more than one, or it did not finish.
     """
     if wanted is None:
         wants = {"data": data_name, "kind": kind}
-        return _newest(root, None, {key: value for key, value in wants.items() if value})
+        given = {key: value for key, value in wants.items() if value}
+        return _newest(root, None, given, language)
     for path in (Path(wanted), root / wanted):
         if _exists(path / RUN):
             return _finished(RunDir(path))
@@ -485,7 +515,7 @@ def find(
     if named:
         return _finished(named[0])
     if not _has_separator(wanted) and _exists(root / wanted) and all_runs(root, wanted):
-        return _newest(root, wanted, {})
+        return _newest(root, wanted, {}, language)
     raise _no_such_run(root, wanted)
 
 
@@ -572,9 +602,16 @@ def _started(run: RunDir) -> str:
     return str(_record(run).get("started", ""))
 
 
-def _newest(root: Path, dataset: str | None, wants: Mapping[str, str]) -> RunDir:
+def is_language(run: RunDir) -> bool:
+    """Tell whether a run says that it is a language model."""
+    return _record(run).get("kind") == "language"
+
+
+def _newest(
+    root: Path, dataset: str | None, wants: Mapping[str, str], language: bool = False
+) -> RunDir:
     """Return the newest finished run whose record says what is wanted."""
-    runs = all_runs(root, dataset)
+    runs = [run for run in all_runs(root, dataset) if is_language(run) == language]
     for run in reversed(runs):
         if run.status == "finished":
             record = read_run(run)
@@ -585,9 +622,10 @@ def _newest(root: Path, dataset: str | None, wants: Mapping[str, str]) -> RunDir
     of = told or (f" of '{dataset}'" if dataset is not None else "")
     unfinished = sum(run.status != "finished" for run in runs)
     raise LstmError(
-        f"There is no finished run{of} under {root}"
+        f"There is no finished {'language model' if language else 'run'}{of} under {root}"
         + (f" ({unfinished} did not finish)." if unfinished else "."),
-        "Train one, for example 'lstm train demo', or name the folder of runs with --runs-dir.",
+        f"Train one, for example 'lstm {'pretrain' if language else 'train'} demo', or name the "
+        "folder of runs with --runs-dir.",
     )
 
 
@@ -599,8 +637,7 @@ def _finished(run: RunDir) -> RunDir:
         raise run.damaged("it is half-written or damaged")
     raise LstmError(
         f"Run {run.path} did not finish: its status is '{status}'.",
-        f"Go on with it ('lstm train {_record(run).get('data')} --resume {run.path.name}'), or "
-        "name another run ('lstm runs list').",
+        f"Go on with it ('{command_to_resume(run)}'), or name another run ('lstm runs list').",
     )
 
 

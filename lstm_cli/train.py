@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from lstm_cli import artefacts, checkpoint, device, models, resumption
+from lstm_cli import artefacts, checkpoint, device, models, resumption, transfer
 from lstm_cli import run as runs
 from lstm_cli.checkpoint import Checkpoint
 from lstm_cli.config import Config
-from lstm_cli.errors import LstmError
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.fit import Classifying, Fitted, Loop, NumbersGoneWrongError, predict
 from lstm_cli.predictor import Predictor
 from lstm_cli.prepare import Prepared, encode, load_data, prepare, start, timed
 from lstm_cli.reporting import Reporter, Silent
-from lstm_cli.resumption import check_data, command, resumed_config, warn_of_changes
+from lstm_cli.resumption import check_data, resumed_config, warn_of_changes
+from lstm_cli.resumption import recording_failure as _recording_failure
 from lstm_cli.run import RunDir
-from lstm_cli.signals import Interrupted, Signals, caught
+from lstm_cli.signals import Signals, caught
 
 
 def train(
@@ -57,6 +56,9 @@ def train(
     """
     reporter = reporter or Silent()
     began = time.perf_counter()
+    _check_task(config)
+    config = transfer.resolved(config, runs.runs_root(runs_dir))
+    begun = transfer.read(config)
     with caught() as signals:
         used = start(config, use, reporter)
         dataset = load_data(config, ("train", "validation"), data_dir)
@@ -64,10 +66,13 @@ def train(
         record = artefacts.first_record(config)
         with runs.locked(run), _recording_failure(run, record, new=True):
             run.sweep()
-            prepared = prepare(config, dataset, used, data_dir, reporter)
-            record |= artefacts.describe(prepared)
+            prepared = prepare(config, dataset, used, data_dir, reporter, begun=begun)
+            record |= artefacts.describe(prepared) | transfer.told(begun)
             artefacts.write_inputs(run, prepared, record)
             task = _Task(run, prepared, record, data_dir, reporter, signals, began)
+            if begun is not None:
+                # From here on the run it began with is not needed any more.
+                task.loop.save_start()
             task.work(callbacks, tensorboard)
     return run
 
@@ -112,12 +117,29 @@ def resume(
             # A finished run stays finished until there is something better.
             if run.status != "finished":
                 run.write_json(runs.RUN, record)
-            prepared = prepare(config, dataset, used, data_dir, reporter, fresh=found is None)
-            artefacts.check_tokenizer(run, prepared)
+            begun = transfer.of_resumed(run, config, before) if found else transfer.read(config)
+            fresh = found is None
+            prepared = prepare(config, dataset, used, data_dir, reporter, fresh, begun)
+            record |= transfer.told(begun)
+            artefacts.check_tokenizer(run, prepared.tokenizer)
             task = _Task(run, prepared, record, data_dir, reporter, signals, began)
             task.take_up(found)
             task.work(callbacks, tensorboard)
     return run
+
+
+def _check_task(config: Config) -> None:
+    """Refuse the settings of a language model.
+
+    Raises:
+        LstmError: They are (exit code 2).
+    """
+    if config.language is not None:
+        raise LstmError(
+            "The section 'language:' is for a language model, not for a classifier.",
+            f"Leave it out, or run 'lstm pretrain {config.data.name}'.",
+            ExitCode.USAGE,
+        )
 
 
 @dataclass
@@ -243,29 +265,3 @@ class _Task:
             checkpoint.keep(self.run.file(runs.CHECKPOINTS), 1)
         except LstmError as error:
             self.reporter.warn(error.message)
-
-
-@contextlib.contextmanager
-def _recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) -> Iterator[None]:
-    """Mark a run that does not get to its end; a new one that never began leaves no trace."""
-    try:
-        yield
-    except BaseException as error:
-        if not run.file(runs.RUN).exists():
-            if new:
-                shutil.rmtree(run.path, ignore_errors=True)
-            if isinstance(error, Interrupted):
-                error.message = "Nothing was trained yet, and nothing is kept."
-            raise
-        if run.status != "finished":
-            interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
-            told: dict[str, Any] = {"error": str(error)}
-            told["status"] = "interrupted" if interrupted else "failed"
-            if isinstance(error, NumbersGoneWrongError):
-                told["gone_wrong"] = error.found
-            # On a full disk the error itself is what has to be told.
-            with contextlib.suppress(LstmError):
-                run.write_json(runs.RUN, {**record, **told})
-        if isinstance(error, Interrupted):
-            error.message = f"{error.message} Resume: {command(run, record)}".strip()
-        raise

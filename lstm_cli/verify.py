@@ -74,7 +74,7 @@ def verify(run: RunDir) -> Verdict:
     """
     looked = _Looked(run)
     checks: dict[str, Check] = {}
-    for name, (look, needs, meaning) in _CHECKS.items():
+    for name, (look, needs, meaning) in _checks(run).items():
         missing = next((other for other in needs if not checks[other].passed), None)
         if missing is not None:
             checks[name] = Check(name, None, f"not checked: it needs '{missing}'")
@@ -84,6 +84,15 @@ def verify(run: RunDir) -> Verdict:
         except LstmError as error:
             checks[name] = Check(name, False, _reason(run, error), meaning)
     return Verdict(run.name, str(run.path), tuple(checks.values()))
+
+
+def _checks(run: RunDir) -> Mapping[str, _How]:
+    """Choose the checks of a classifier or of a language model, which has no graph to run."""
+    try:
+        is_language = run.checked().config().language is not None
+    except LstmError:
+        is_language = runs.is_language(run)
+    return _LANGUAGE_CHECKS if is_language else _CHECKS
 
 
 @dataclass
@@ -100,6 +109,7 @@ class _Looked:
     model: Seen | None = None
     constants: Mapping[str, Array] = field(default_factory=dict)
     weights: Mapping[str, Array] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] | None = None
 
     @property
     def settings(self) -> Config:
@@ -133,6 +143,8 @@ def _contents(looked: _Looked) -> str:
     listed = dict(looked.run.manifest or {})
     # How large the network's files may be, the settings say: hashing must have an end too.
     largest = trust.largest(looked.plan) if looked.plan else {}
+    if looked.shapes is not None:
+        largest = {runs.WEIGHTS: trust.largest_weights(looked.shapes)}
     unjudged = [n for n in (runs.MODEL, runs.WEIGHTS) if n in listed and n not in largest]
     for name in unjudged:
         del listed[name]
@@ -152,6 +164,8 @@ def _contents(looked: _Looked) -> str:
 
 def _settings(looked: _Looked) -> str:
     looked.config = looked.run.config()
+    if looked.config.language is not None:
+        return "those of a language model, each valid"
     return f"those of a classifier of {looked.config.kind}s, each valid"
 
 
@@ -164,6 +178,8 @@ def _tokenizer(looked: _Looked) -> str:
     looked.tokenizer = trust.read_tokenizer(looked.run, looked.settings)
     if looked.tokenizer is None:
         return "none, as images need none"
+    if looked.settings.language is not None:
+        looked.shapes = trust.language_shapes(looked.settings, looked.tokenizer.vocab_size)
     return f"{looked.tokenizer.vocab_size:,} words, no patterns but ours"
 
 
@@ -181,7 +197,12 @@ def _graph(looked: _Looked) -> str:
 
 
 def _weights(looked: _Looked) -> str:
-    looked.weights = trust.read_weights(looked.run, looked.network)
+    if looked.settings.language is not None:
+        assert looked.tokenizer is not None
+        num_words = looked.tokenizer.vocab_size
+        looked.weights = trust.read_language_weights(looked.run, looked.settings, num_words)
+    else:
+        looked.weights = trust.read_weights(looked.run, looked.network)
     total = sum(array.size for array in looked.weights.values())
     return f"{len(looked.weights)} arrays, {total:,} numbers, all finite"
 
@@ -211,13 +232,13 @@ def _record(looked: _Looked) -> str:
     record = runs.read_run(run)
     dataset = record.get("dataset")
     labels = dataset.get("labels") if isinstance(dataset, dict) else None
-    expected = {"status": "finished", "kind": config.kind, "data": config.data.name}
+    expected = {"status": "finished", "kind": config.task, "data": config.data.name}
     for key, value in expected.items():
         if record.get(key) != value:
             raise run.damaged(f"{runs.RUN} says {key} is {_short(record.get(key))}, not {value!r}")
     if labels is not None and labels != list(looked.labels):
         raise run.damaged(f"{runs.RUN} names other labels than {runs.LABELS}")
-    return f"finished, {config.kind}, trained on {config.data.name}"
+    return f"finished, {config.task}, trained on {config.data.name}"
 
 
 def _results(looked: _Looked) -> str:
@@ -234,6 +255,19 @@ def _results(looked: _Looked) -> str:
     return f"{len(epochs)} epochs; test accuracy {metrics['test']['accuracy']:.4f}"
 
 
+def _perplexity(looked: _Looked) -> str:
+    """Parse metrics and history of a language model."""
+    metrics = looked.run.read_json(runs.METRICS)
+    held_out = metrics.get("held_out") if isinstance(metrics, dict) else None
+    reached = held_out.get("perplexity") if isinstance(held_out, dict) else None
+    if not isinstance(reached, int | float) or not 1 <= reached < 1e300:
+        raise looked.run.damaged(f"{runs.METRICS} has no perplexity of 1 or more")
+    epochs = _epochs(looked.run)
+    if epochs != list(range(1, len(epochs) + 1)) or metrics.get("best_epoch") not in epochs:
+        raise looked.run.damaged(f"{runs.HISTORY} does not count the epochs up to the best one")
+    return f"{len(epochs)} epochs; perplexity {reached:,.1f}"
+
+
 def _epochs(run: RunDir) -> list[Any]:
     epochs = []
     for number, line in enumerate(run.read_text(runs.HISTORY).rstrip("\n").split("\n"), 1):
@@ -245,7 +279,8 @@ def _epochs(run: RunDir) -> list[Any]:
 
 
 # What is checked, what must have passed before, and what it means if it fails.
-_CHECKS: Mapping[str, tuple[Callable[[_Looked], str], tuple[str, ...], str]] = {
+_How = tuple[Callable[[_Looked], str], tuple[str, ...], str]
+_CHECKS: Mapping[str, _How] = {
     "manifest": (
         _manifest,
         (),
@@ -287,6 +322,13 @@ _CHECKS: Mapping[str, tuple[Callable[[_Looked], str], tuple[str, ...], str]] = {
     ),
     "record": (_record, ("settings", "labels"), f"{runs.RUN} is of another run, or was changed."),
     "results": (_results, ("manifest",), "The figures of this run cannot be relied on."),
+}
+
+_LANGUAGE_CHECKS: Mapping[str, _How] = {
+    **{name: _CHECKS[name] for name in ("manifest", "files", "settings", "tokenizer", "contents")},
+    "weights": (_weights, ("tokenizer",), "The weights cannot be read, and are not."),
+    "record": (_record, ("settings",), f"{runs.RUN} is of another run, or was changed."),
+    "results": (_perplexity, ("manifest",), "The figures of this run cannot be relied on."),
 }
 
 

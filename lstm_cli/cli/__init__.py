@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lstm_cli import __version__
-from lstm_cli.cli import config, data, evaluate, predict, runs, train
+from lstm_cli.cli import config, data, evaluate, predict, pretrain, runs, train
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.signals import Interrupted, caught
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="train")(train.command)
+app.command(name="pretrain")(pretrain.command)
 app.command(name="eval")(evaluate.command)
 app.command(name="predict")(predict.command)
 app.add_typer(data.app, name="data")

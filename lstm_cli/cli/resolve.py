@@ -9,7 +9,7 @@ from lstm_cli import config as configs
 from lstm_cli.config import Config
 from lstm_cli.datasets import resolve as origin
 from lstm_cli.errors import ExitCode, LstmError, nearest
-from lstm_cli.run import RunDir
+from lstm_cli.run import RunDir, find, runs_root
 
 
 def locate(dataset: str) -> str:
@@ -60,6 +60,17 @@ def settings(dataset: str, file: Path | None, overrides: dict[str, Any]) -> Conf
             ExitCode.USAGE,
         )
     return config
+
+
+def init_from(wanted: str | None, runs_dir: Path | None) -> str | None:
+    """Return the path of the run that `--init-from` names, so that it means one run for ever.
+
+    Raises:
+        LstmError: There is no such run, or it did not finish.
+    """
+    if wanted is None:
+        return None
+    return str(find(runs_root(runs_dir), wanted, language=True).path.absolute())
 
 
 def check_unchanged(

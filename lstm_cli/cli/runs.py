@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lstm_cli.cli.options import DataDir, Json, RunsDir
+from lstm_cli.cli.pretrain import perplexities
 
 if TYPE_CHECKING:
     from lstm_cli.replay import Replay
@@ -40,7 +41,7 @@ def list_(
         (
             row["name"],
             row["status"],
-            _figure(row["accuracy"]),
+            _reached(row),
             f"{row['parameters']:,}" if row["parameters"] else "-",
             console.duration(row["seconds"]) if row["seconds"] else "-",
             row["started"][:16].replace("T", " "),
@@ -73,7 +74,9 @@ def show(
         return
     console.print_pairs(_pairs(record), found.name)
     console.print_line("")
-    for split in ("validation", "test"):
+    if "held_out" in metrics:
+        console.print_pairs(perplexities(metrics["held_out"]))
+    for split in ("validation", "test") if "test" in metrics else ():
         report = metrics[split]
         low, high = report["accuracy_interval"]
         console.print_line(
@@ -261,6 +264,7 @@ def _row(run: Any) -> dict[str, Any]:
         record, metrics = {}, False
     figures = {
         "accuracy": _inside(metrics, "test", "accuracy"),
+        "perplexity": _inside(metrics, "held_out", "perplexity"),
         "parameters": _inside(record, "parameters"),
         "seconds": _inside(record, "seconds", "total"),
     }
@@ -285,8 +289,11 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value < 1e15
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _reached(row: dict[str, Any]) -> str:
+    """Write the accuracy of a classifier, or the perplexity of a language model."""
+    if row["perplexity"] is not None:
+        return f"perplexity {row['perplexity']:,.1f}"
+    return "-" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
 
 
 def _pairs(record: dict[str, Any]) -> dict[str, object]:

@@ -65,6 +65,15 @@ def command(
         str | None,
         typer.Option("--name", help="Name of the run.", show_default="start time and a hash"),
     ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            "--init-from",
+            metavar="RUN",
+            help="Begin with the words and weights of a run, such as one of 'lstm pretrain': its "
+            "folder, DATASET/NAME, NAME, or a data set, whose newest language model is taken.",
+        ),
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "gpu"],
         typer.Option("--device", help="'auto' takes a GPU where there is one."),
@@ -103,6 +112,7 @@ def command(
     short = {
         "train.epochs": epochs,
         "seed": seed,
+        "train.init_from": resolve.init_from(init_from, runs_dir),
         "data.limit": limit,
         "data.text_column": text_column,
         "data.label_column": label_column,
@@ -113,19 +123,21 @@ def command(
     gates = fail_under or []
     metrics.parse_gates(gates)
     if tensorboard:
-        _require_tensorboard()
-    unfinished = _unfinished(dataset, run, resume, runs_dir, config, overrides)
+        require_tensorboard()
+    begun = unfinished(dataset, run, resume, runs_dir, config, overrides)
     load_keras(device)
     with console.training_reporter() as reporter:
         if dry_run:
             from lstm_cli.plan import plan
 
-            planned = plan(settings, data_dir=data_dir, use=device, reporter=reporter)
-        elif unfinished is not None:
+            planned = plan(
+                settings, data_dir=data_dir, runs_dir=runs_dir, use=device, reporter=reporter
+            )
+        elif begun is not None:
             from lstm_cli.train import resume as go_on
 
             done = go_on(
-                unfinished,
+                begun,
                 epochs=epochs,
                 data_dir=data_dir,
                 use=device,
@@ -151,7 +163,7 @@ def command(
         check_gates(done.read_json("metrics.json")["test"], gates)
 
 
-def _require_tensorboard() -> None:
+def require_tensorboard() -> None:
     """Say before training, not after it, that TensorBoard is missing.
 
     Raises:
@@ -169,15 +181,25 @@ def _require_tensorboard() -> None:
         )
 
 
-def _unfinished(
+def unfinished(
     dataset: str,
     wanted: str | None,
     resume: bool,
     runs_dir: Path | None,
     file: Path | None,
     overrides: dict[str, Any],
+    language: bool = False,
 ) -> RunDir | None:
     """Find the run to go on with, and hold what was typed to what it was started with.
+
+    Args:
+        dataset: As typed.
+        wanted: Which run; None for the newest.
+        resume: Whether `--resume` was given.
+        runs_dir: Folder of all runs.
+        file: Of settings.
+        overrides: Dotted settings.
+        language: Whether a language model is meant; else a classifier.
 
     Raises:
         LstmError: There is nothing to resume, or a setting differs.
@@ -194,7 +216,7 @@ def _unfinished(
                 ExitCode.USAGE,
             )
         return None
-    run = find_unfinished(runs_root(runs_dir), wanted, resolve.locate(dataset))
+    run = find_unfinished(runs_root(runs_dir), wanted, resolve.locate(dataset), language)
     resolve.check_unchanged(run, dataset, file, overrides)
     return run
 

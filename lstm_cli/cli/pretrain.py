@@ -1,0 +1,188 @@
+"""`lstm pretrain`: texts in, out a language model that a classifier can begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lstm_cli.cli.options import DataDir, Json, LabelColumn, RunsDir, TextColumn
+
+if TYPE_CHECKING:
+    from lstm_cli.pretrain import Plan
+    from lstm_cli.run import RunDir
+
+
+def command(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="A preset of texts (demo, imdb, ...), a .csv, .tsv or .jsonl file, a folder with "
+            "a subfolder per class, or tfds:NAME.",
+        ),
+    ],
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            help="With --resume: which run to go on with; the newest unfinished one if not given.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a run from its newest good checkpoint."),
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="YAML settings laid over the preset's."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting, for example language.window=256. Repeatable; wins over --config.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="Short for --set train.epochs=N.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Short for --set seed=N.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Name of the run.", show_default="start time and a hash"),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        typer.Option("--device", help="'auto' takes a GPU where there is one."),
+    ] = "auto",
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", help="At most N texts of each split, for a quick try."),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard logs into the run.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Load, encode and build, say what would be trained, stop."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train a language model for a classifier to begin with: 'lstm train ... --init-from RUN'.
+
+    It learns from the texts of train and those without labels, if the data set has any; labels,
+    validation and test are not looked at. It has the embeddings and the first LSTM layer of the
+    classifier with the same settings, and predicts the next word, and the previous one where the
+    classifier reads in both directions. Perplexity is measured on texts held out.
+
+    Examples: 'lstm pretrain imdb --name words', then 'lstm train imdb --init-from words'.
+    """
+    from lstm_cli import config as configs
+    from lstm_cli import console
+    from lstm_cli.cli import resolve
+    from lstm_cli.cli.train import require_tensorboard, unfinished
+    from lstm_cli.device import load_keras
+
+    short = {
+        "train.epochs": epochs,
+        "seed": seed,
+        "data.limit": limit,
+        "data.text_column": text_column,
+        "data.label_column": label_column,
+    }
+    overrides = configs.parse_overrides(set_ or [])
+    overrides |= {key: value for key, value in short.items() if value is not None}
+    settings = resolve.settings(dataset, config, overrides)
+    if tensorboard:
+        require_tensorboard()
+    begun = unfinished(dataset, run, resume, runs_dir, config, overrides, language=True)
+    load_keras(device)
+    from lstm_cli import pretrain
+
+    with console.training_reporter() as reporter:
+        if dry_run:
+            planned = pretrain.plan(
+                settings, data_dir=data_dir, runs_dir=runs_dir, use=device, reporter=reporter
+            )
+        elif begun is not None:
+            done = pretrain.resume(
+                begun,
+                epochs=epochs,
+                data_dir=data_dir,
+                use=device,
+                tensorboard=tensorboard,
+                reporter=reporter,
+            )
+        else:
+            done = pretrain.pretrain(
+                settings,
+                runs_dir=runs_dir,
+                name=name,
+                data_dir=data_dir,
+                use=device,
+                tensorboard=tensorboard,
+                reporter=reporter,
+            )
+    if dry_run:
+        _print_plan(planned, json)
+    else:
+        _print_run(done, json)
+
+
+def _print_run(run: RunDir, as_json: bool) -> None:
+    """Print what pretraining reached."""
+    from lstm_cli import console
+    from lstm_cli.run import read_run
+
+    record, metrics = read_run(run), run.read_json("metrics.json")
+    if as_json:
+        console.print_json({"run": str(run.path), **record, "metrics": metrics})
+        return
+    console.print_pairs(perplexities(metrics["held_out"]))
+    total = console.duration(record["seconds"]["total"])
+    console.print_line(f"\nRun {run.name} in {total}: {run.path}")
+    console.print_line(f"Next: lstm train {record['data']} --init-from {run.name}")
+
+
+def perplexities(held_out: dict[str, object]) -> dict[str, object]:
+    """Return what `metrics.json` says of held-out text, by name, for people."""
+    told: dict[str, object] = {
+        "perplexity": f"{held_out['perplexity']:,.1f} on {held_out['num_words']:,} words held out "
+        f"(by frequency alone {held_out['unigram_perplexity']:,.1f})"
+    }
+    for name, what in (("forward", "next word"), ("backward", "previous word")):
+        scores = held_out.get(name)
+        if isinstance(scores, dict):
+            told[what] = f"{scores['perplexity']:,.1f}"
+    return told
+
+
+def _print_plan(plan: Plan, as_json: bool) -> None:
+    """Print what would be trained."""
+    from dataclasses import asdict
+
+    from lstm_cli import console
+
+    if as_json:
+        console.print_json(asdict(plan))
+        return
+    pairs: dict[str, object] = {
+        name: f"{plan.texts[name]:,} texts, {plan.words[name]:,} words" for name in plan.texts
+    }
+    pairs |= {
+        "vocabulary": f"{plan.vocab_size:,} tokens",
+        "parameters": f"{plan.parameters:,}",
+        "batches": f"{plan.steps_per_epoch:,} an epoch",
+        "device": plan.device,
+        "time": f"about {console.duration(plan.seconds)} for {plan.epochs} epochs "
+        f"({plan.words_per_second:,.0f} words/s, measured now)",
+    }
+    console.print_pairs(pairs, plan.source)
+    console.print_line("Nothing was trained.")

@@ -1,0 +1,368 @@
+"""`lstm pretrain`: a run that learns, stops, goes on to the same bits, and can be trusted; and
+`--init-from`, which takes over what it learned.
+
+Everything here imports Keras; the runs are of a few steps.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from test_resume import refused
+
+from lstm_cli import cli, encoded, language, models, pretrain, transfer
+from lstm_cli import config as configs
+from lstm_cli import run as runs
+from lstm_cli.datasets import loading
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluate import evaluate
+from lstm_cli.predictor import Predictor
+from lstm_cli.reporting import Silent
+from lstm_cli.signals import Interrupted
+from lstm_cli.train import resume as resume_classifier
+from lstm_cli.train import train
+from lstm_cli.verify import verify
+
+SMALL = {
+    "data.demo_train": 160,
+    "data.demo_test": 20,
+    "embedding.dim": 8,
+    "embedding.pair_buckets": 64,
+    "embedding.pair_dim": 4,
+    "model.units": 8,
+    "train.epochs": 2,
+    "train.batch_size": 16,
+    "train.learning_rate": 0.03,
+}
+LANGUAGE = {"language.window": 24, "language.negatives": 64, "language.held_out": 0.1}
+
+
+def settings(**changes):
+    chosen = {**SMALL, **{key.replace("__", "."): value for key, value in changes.items()}}
+    return configs.load_preset("demo", chosen)
+
+
+def language_settings(**changes):
+    return configs.from_dict(configs.to_dict(settings(**changes)), LANGUAGE)
+
+
+def weights_of(run):
+    return safetensors.numpy.load(run.file(runs.WEIGHTS).read_bytes())
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def pretrained(root):
+    """A finished language model."""
+    return pretrain.pretrain(language_settings(), runs_dir=root, name="words")
+
+
+@pytest.fixture
+def copied(pretrained, tmp_path):
+    """The same, to be changed."""
+    shutil.copytree(pretrained.path, tmp_path / "demo" / "words")
+    return runs.RunDir(tmp_path / "demo" / "words")
+
+
+def test_it_predicts_better_than_frequencies_and_says_so(pretrained):
+    told = pretrained.read_json(runs.METRICS)["held_out"]
+    assert told["perplexity"] < told["unigram_perplexity"]
+    assert told["perplexity"] == pytest.approx(np.exp(told["loss"]))
+    lines = [json.loads(line) for line in pretrained.read_text(runs.HISTORY).splitlines()]
+    assert lines[1]["loss"] < lines[0]["loss"]
+    assert lines[1]["val_perplexity"] == pytest.approx(told["perplexity"])
+    assert "perplexity" in pretrained.read_text(runs.CARD)
+
+
+def test_its_record_says_what_it_read(pretrained):
+    record = runs.read_run(pretrained)
+    sizes = record["dataset"]["sizes"]
+    assert record["kind"] == "language"
+    # 160 texts, of which a tenth is the classifier's validation split.
+    assert sizes["train"] + sizes["held_out"] == 144
+    assert pretrained.config().language.window == 24
+
+
+def test_every_check_of_it_passes(pretrained):
+    assert verify(pretrained).passed
+
+
+@pytest.mark.parametrize(
+    ("name", "failed"),
+    [
+        (runs.WEIGHTS, {"contents", "weights"}),
+        (runs.TOKENIZER, {"tokenizer", "contents"}),
+        (runs.METRICS, {"contents", "results"}),
+        (runs.CONFIG, {"settings", "contents"}),
+    ],
+)
+def test_a_changed_file_is_found(copied, name, failed):
+    path = copied.file(name)
+    path.write_bytes(path.read_bytes()[:-2] + b"x\n")
+    assert {check.name for check in verify(copied).failures} == failed
+
+
+def test_weights_of_another_shape_are_found_though_the_manifest_lists_them(copied):
+    arrays = weights_of(copied)
+    arrays["next_bias/embeddings"] = arrays["next_bias/embeddings"][:-1]
+    copied.write_bytes(runs.WEIGHTS, safetensors.numpy.save(arrays))
+    copied.write_manifest()
+    (failure,) = verify(copied).failures
+    assert "next_bias/embeddings" in failure.told
+
+
+def test_labels_are_not_looked_at(pretrained, monkeypatch, tmp_path):
+    read = loading.load
+
+    def scrambled(source, splits):
+        dataset = read(source, splits)
+        for split in dataset.splits.values():
+            split.labels[:] = 0
+        return dataset
+
+    monkeypatch.setattr("lstm_cli.datasets.load", scrambled)
+    again = pretrain.pretrain(language_settings(), runs_dir=tmp_path)
+    assert again.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
+
+
+def test_unlabeled_texts_are_read_too(monkeypatch, tmp_path):
+    texts = ["an unlabeled film is a film"] * 40
+    monkeypatch.setattr("lstm_cli.datasets.load_unlabeled", lambda _: texts)
+    planned = pretrain.plan(language_settings(), runs_dir=tmp_path)
+    assert planned.texts["train"] + planned.texts["held_out"] == 144 + 40
+
+
+class StopError(Exception):
+    """Ends a training."""
+
+
+@pytest.mark.parametrize("after", [1, 9])
+def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch, tmp_path):
+    take_step, taken = language.Reading.take_step, []
+
+    def interrupting(*args):
+        taken.append(1)
+        if len(taken) == after:
+            os.kill(os.getpid(), signal.SIGINT)
+        return take_step(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
+        patch.setattr(language.Reading, "take_step", interrupting)
+        pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
+    assert "lstm pretrain demo --resume" in interrupted.value.message
+    run = runs.find_unfinished(tmp_path, None, "demo", language=True)
+    assert run.status == "interrupted"
+    pretrain.resume(run)
+    assert run.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
+    assert run.read_json(runs.METRICS) == pretrained.read_json(runs.METRICS)
+    assert verify(run).passed
+
+
+def test_it_can_be_trained_on_with_more_epochs(copied):
+    before = copied.read_json(runs.METRICS)["held_out"]["perplexity"]
+    pretrain.resume(copied, epochs=3)
+    assert copied.read_json(runs.METRICS)["held_out"]["perplexity"] < before
+    assert len(copied.read_text(runs.HISTORY).splitlines()) == 3
+
+
+def test_images_have_no_text():
+    error = refused(pretrain.pretrain, configs.load_preset("digits"), code=ExitCode.USAGE)
+    assert "digits has no text" in error.message
+
+
+def test_a_classifier_has_no_language_section():
+    error = refused(train, language_settings(), code=ExitCode.USAGE)
+    assert "lstm pretrain demo" in error.hint
+
+
+def test_a_language_model_predicts_no_classes_and_says_what_to_do(pretrained):
+    for use in (Predictor.load, evaluate):
+        error = refused(use, pretrained, code=ExitCode.USAGE)
+        assert "is a language model" in error.message
+        assert "lstm train demo --init-from demo/words" in error.hint
+
+
+def test_the_newest_run_is_a_classifier_unless_a_language_model_is_wanted(pretrained, root):
+    assert runs.find(root, "demo", language=True) == pretrained
+    assert runs.find(root, "words") == pretrained
+    with pytest.raises(LstmError, match="no finished run of 'demo'"):
+        runs.find(root, "demo")
+
+
+def test_a_run_is_gone_on_with_by_the_command_that_made_it(pretrained, root):
+    error = refused(runs.find_unfinished, root, "words", "demo", code=ExitCode.USAGE)
+    assert "lstm pretrain demo --resume words" in error.hint
+
+
+# Training that begins with a run
+
+
+def begun(pretrained, **changes):
+    return settings(train__init_from=str(pretrained.path), **changes)
+
+
+def test_a_classifier_begins_with_the_words_and_weights_of_the_run(pretrained, root):
+    chosen = begun(pretrained, train__frozen_steps=1000)
+    run = train(chosen, runs_dir=root, name="begun")
+    theirs, own = weights_of(pretrained), weights_of(run)
+    shared = [name for name in own if not name.startswith("head")]
+    assert len(shared) == 8
+    # All steps are frozen, so what was taken is still there; the head has learned.
+    assert all(np.array_equal(own[name], theirs[name]) for name in shared)
+    assert np.abs(own["head/bias"]).max() > 0
+    assert run.read_bytes(runs.TOKENIZER) == pretrained.read_bytes(runs.TOKENIZER)
+    told = runs.read_run(run)["init_from"]
+    assert told["run"] == "demo/words"
+    assert sorted(told["arrays"]) == sorted(shared)
+    assert told["weights_sha256"] == runs.sha256(pretrained.file(runs.WEIGHTS))
+    assert run.config().train.init_from == str(pretrained.path)
+    assert verify(run).passed
+
+
+def test_it_resumes_to_the_same_bits_when_that_run_is_gone(copied, monkeypatch, tmp_path):
+    chosen = begun(copied, train__lower_rate=0.5, train__frozen_steps=3)
+    whole = train(chosen, runs_dir=tmp_path, name="whole")
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        # Killed before the first step.
+        patch.setattr("lstm_cli.fit.Classifying.take_step", _stop)
+        train(chosen, runs_dir=tmp_path, name="x")
+    shutil.rmtree(copied.path)
+    run = runs.RunDir(tmp_path / "demo" / "x")
+    resume_classifier(run)
+    assert run.read_bytes(runs.WEIGHTS) == whole.read_bytes(runs.WEIGHTS)
+
+
+def _stop(*_):
+    raise StopError
+
+
+def test_a_classifier_can_begin_with_a_classifier(root, pretrained, tmp_path):
+    first = train(settings(train__epochs=1), runs_dir=tmp_path, name="first")
+    start = transfer.read(begun(first))
+    assert start.record["task"] == "text"
+    assert "head/kernel" in start.weights
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model.units", 9),
+        ("embedding.dim", 9),
+        ("embedding.pair_buckets", 65),
+        ("embedding.pair_dim", 5),
+        ("text.vocab_size", 400),
+        ("text.min_count", 2),
+    ],
+)
+def test_other_widths_and_words_are_refused_by_key_and_both_values(pretrained, key, value):
+    chosen = begun(pretrained, **{key.replace(".", "__"): value})
+    was = configs.to_dict(pretrained.config())
+    section, name = key.split(".")
+    error = refused(transfer.read, chosen, code=ExitCode.USAGE)
+    assert f"{key} is {was[section][name]} there, {value} here" in error.message
+    assert f"--set {key}={was[section][name]}" in error.hint
+
+
+def test_a_run_that_cannot_be_trusted_is_not_begun_with(copied):
+    path = copied.file(runs.WEIGHTS)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    refused(transfer.read, begun(copied), code=ExitCode.INTEGRITY)
+
+
+def test_images_cannot_begin_with_words(pretrained):
+    chosen = configs.load_preset("digits", {"train.init_from": str(pretrained.path)})
+    assert "images" in refused(transfer.read, chosen, code=ExitCode.USAGE).message
+
+
+def test_word_vectors_are_not_learned_anew(pretrained, monkeypatch, tmp_path):
+    monkeypatch.setattr("lstm_cli.vectors.learn", lambda *_: pytest.fail("learned"))
+    chosen = begun(pretrained, embedding__vectors="train", train__epochs=1)
+    assert train(chosen, runs_dir=tmp_path).status == "finished"
+
+
+def test_what_comes_from_the_run_learns_at_the_lower_rate():
+    settings_ = settings(train__lower_rate=0.25, train__clip_norm=0.0).train
+    changed = {}
+    for share in (0.25, 1.0):
+        model = models.build(settings(), 2, 30, None)
+        models.compile_model(model, settings_, 2, ["embedding/embeddings"])
+        ones = {name: np.ones_like(array) for name, array in models.get_weights(model).items()}
+        models.set_weights(model, ones)
+        model.optimizer.learning_rate.assign(0.01)
+        model.optimizer.share.assign(share)
+        tokens = np.full((2, 3), 5, np.int32)
+        model.train_on_batch(tokens, np.array([[0.0], [1.0]], np.float32))
+        changed[share] = {n: a - ones[n] for n, a in models.get_weights(model).items()}
+    lower, full = changed[0.25], changed[1.0]
+    assert np.allclose(lower["embedding/embeddings"], full["embedding/embeddings"] / 4, atol=1e-6)
+    assert np.abs(full["embedding/embeddings"]).max() > 1e-4
+    assert np.allclose(lower["head/kernel"], full["head/kernel"])
+
+
+# The command line
+
+
+def lstm(capsys, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
+    code = cli._run()
+    return code, capsys.readouterr()
+
+
+def as_options(chosen):
+    return [f"--set={key}={value}" for key, value in chosen.items()]
+
+
+def test_both_commands_in_a_row(capsys, monkeypatch):
+    code, told = lstm(
+        capsys, monkeypatch, "pretrain", "demo", "--name=w", *as_options({**SMALL, **LANGUAGE})
+    )
+    assert code == 0
+    assert "perplexity" in told.out
+    assert "lstm train demo --init-from demo/w" in told.out
+    options = as_options({**SMALL, "train.epochs": 1})
+    code, told = lstm(capsys, monkeypatch, "train", "demo", "--init-from", "w", *options)
+    assert code == 0
+    assert "Begun with 8 arrays and the words of run demo/w." in told.err
+    code, told = lstm(capsys, monkeypatch, "runs", "list")
+    assert "perplexity" in told.out
+    code, told = lstm(capsys, monkeypatch, "runs", "show", "w")
+    assert code == 0
+    assert "by frequency alone" in told.out
+    code, told = lstm(capsys, monkeypatch, "eval", "demo", "--run", "w")
+    assert code == 2
+    assert "is a language model" in told.err
+
+
+def test_a_dry_run_says_how_much_there_is_and_keeps_nothing(capsys, monkeypatch):
+    options = as_options({**SMALL, **LANGUAGE})
+    code, told = lstm(capsys, monkeypatch, "pretrain", "demo", "--dry-run", "--json", *options)
+    assert code == 0
+    plan = json.loads(told.out)
+    assert plan["words"]["train"] > 1000
+    assert plan["steps_per_epoch"] == (plan["words"]["train"] + plan["texts"]["train"]) // 24 // 16
+    assert not runs.runs_root().exists()
+
+
+def test_texts_are_read_whole(tmp_path):
+    chosen = language_settings(text__max_tokens=5)
+    dataset = pretrain.load_data(chosen, ("train",), None)
+    used = pretrain.start(chosen, "cpu", Silent())
+    prepared = pretrain.prepare(chosen, dataset, used, None, Silent())
+    longest = max(len(encoded.encode([text], prepared.tokenizer.uncut())[0])
+                  for text in dataset.splits["train"].inputs)  # fmt: skip
+    assert longest > 5
+    (corpus,) = prepared.train.corpora
+    assert corpus.lengths.max() == longest
