@@ -23,6 +23,8 @@ from lstm_cli.text import Tokenizer
 _KEYS: tuple[str, ...] = ("text.vocab_size", "text.min_count", "embedding.dim")
 _KEYS += ("embedding.pair_buckets", "model.units")
 _PAIR_KEY = "embedding.pair_dim"
+# Peepholes begin at 0, so that they may be added, but not left out.
+_CELL_KEY = "model.cell"
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,10 @@ def _check(run: RunDir, theirs: Config, config: Config) -> None:
         )
     before, now = configs.to_dict(theirs), configs.to_dict(config)
     different = []
-    paired = now["embedding"]["pair_buckets"] > 0
-    for key in (*_KEYS, _PAIR_KEY) if paired else _KEYS:
+    keys = [*_KEYS]
+    keys += [_PAIR_KEY] if now["embedding"]["pair_buckets"] else []
+    keys += [_CELL_KEY] if before["model"]["cell"] == "peephole" else []
+    for key in keys:
         section, _, name = key.partition(".")
         if before[section][name] != now[section][name]:
             different.append((key, before[section][name], now[section][name]))

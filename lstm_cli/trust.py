@@ -281,6 +281,8 @@ def language_shapes(config: Config, vocab_size: int) -> dict[str, tuple[int, ...
         shapes[f"{name}/kernel"] = (read, 4 * units)
         shapes[f"{name}/recurrent_kernel"] = (units, 4 * units)
         shapes[f"{name}/bias"] = (4 * units,)
+        if config.model.cell == "peephole":
+            shapes[f"{name}/peepholes"] = (3, units)
     for direction in ("forward", "backward") if config.model.bidirectional else ("forward",):
         shapes |= {f"next_{direction}/kernel": (units, dim), f"next_{direction}/bias": (dim,)}
     if not config.language.tied:

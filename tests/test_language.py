@@ -84,6 +84,7 @@ def test_the_arrays_are_those_a_classifier_has_under_the_same_names():
         {"embedding__pair_buckets": 0},
         {"model__bidirectional": False, "model__layers": 2},
         {"model__layers": 2},
+        {"model__cell": "peephole"},
     ],
 )
 def test_a_reader_expects_the_arrays_that_are_built(settings):
