@@ -182,7 +182,7 @@ def settled(config: Config) -> Config:
             "Pretrain on a data set of texts, for example 'lstm pretrain demo'.",
             ExitCode.USAGE,
         )
-    return replace(config, language=config.language or LanguageSettings())
+    return replace(config, evidence=None, language=config.language or LanguageSettings())
 
 
 def prepare(
