@@ -1,0 +1,141 @@
+"""What clients send and get: the types of requests and answers, and the error that refuses one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+Pixel = Annotated[int, Meta(ge=0, le=255, description="0 is black, 255 bright.")]
+Rows = Annotated[
+    list[Annotated[list[Pixel], Meta(min_length=1)]],
+    Meta(min_length=1, description="Rows of pixels, bright strokes on black."),
+]
+_TopK = Annotated[int, Meta(ge=1, description="Only the K most probable classes, best first.")]
+_Threshold = Annotated[
+    float,
+    Meta(ge=0, le=1, description="For two classes: choose the second from this probability on."),
+]
+_Asked = TypeVar("_Asked")
+
+
+class TextRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """One text or several to classify: give `text` or `texts`."""
+
+    text: str | None = None
+    texts: Annotated[list[str], Meta(min_length=1)] | None = None
+    top_k: _TopK | None = None
+    threshold: _Threshold | None = None
+
+
+class ImageRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """One image or several to classify, of the run's size: give `image` or `images`."""
+
+    image: Rows | None = None
+    images: Annotated[list[Rows], Meta(min_length=1)] | None = None
+    top_k: _TopK | None = None
+    threshold: _Threshold | None = None
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
+    """What the network says of one input.
+
+    `num_tokens`, `truncated` (the middle of the text was left out) and `unknown` (share of tokens
+    that training never saw) are there for texts.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+    num_tokens: int | None = None
+    truncated: bool | None = None
+    unknown: float | None = None
+
+
+class PredictAnswer(msgspec.Struct):
+    """One prediction for each input, in order."""
+
+    run: str
+    predictions: list[Answer]
+
+
+class Fault(msgspec.Struct):
+    """What was wrong, and what to do."""
+
+    message: str
+    hint: str
+
+
+class ErrorAnswer(msgspec.Struct):
+    """The body of every answer that is no success."""
+
+    error: Fault
+
+
+class RefusedError(Exception):
+    """A request that gets no answer but a status and a reason.
+
+    Args:
+        status: Of HTTP.
+        message: What was expected and what was found.
+        hint: What the client may do.
+        headers: Added to the answer.
+    """
+
+    def __init__(
+        self, status: int, message: str, hint: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.hint = hint
+        self.headers = dict(headers or {})
+
+    def body(self) -> bytes:
+        """Return the JSON of `ErrorAnswer`."""
+        return msgspec.json.encode(ErrorAnswer(Fault(self.message, self.hint)))
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[_Asked]) -> _Asked:
+    """Read a request's body.
+
+    Raises:
+        RefusedError: It is no JSON (400), or JSON of another form (422).
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise RefusedError(422, f"The request has another form: {error}.", "See /docs.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError(
+            400, f"The body is no JSON: {error}.", 'Send an object such as {"text": "..."}.'
+        ) from None
+
+
+def one_or_many(one: Any, many: list[Any] | None, names: tuple[str, str], most: int) -> list[Any]:
+    """Return a request's inputs as a list.
+
+    Args:
+        one: Of the first name, or None.
+        many: Of the second name, or None.
+        names: What the fields are called.
+        most: Inputs allowed.
+
+    Raises:
+        RefusedError: There is neither or both of them, or too many (422).
+    """
+    if (one is None) == (many is None):
+        found = "neither" if one is None else "both"
+        raise RefusedError(
+            422, f"Expected '{names[0]}' or '{names[1]}', found {found}.", "See /docs."
+        )
+    inputs = [one] if many is None else many
+    if len(inputs) > most:
+        raise RefusedError(
+            422,
+            f"Expected at most {most:,} {names[1]} in a request, found {len(inputs):,}.",
+            "Send them in several requests.",
+        )
+    return inputs
