@@ -508,7 +508,7 @@ def test_a_signal_lets_what_is_in_flight_be_answered_and_ends_with_0(text_run, n
             while True:
                 try:
                     socket.create_connection(address, 5).close()
-                except ConnectionRefusedError:
+                except (ConnectionRefusedError, ConnectionResetError):
                     break
                 assert time.monotonic() < deadline
             sock.sendall(body)
