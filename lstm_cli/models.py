@@ -172,7 +172,17 @@ def compile_model(
     else:
         # Smoothing needs labels as one-hot rows; `targets` makes them.
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
-    model.compile(optimizer(settings, lowered), loss=loss, metrics=["accuracy"], jit_compile=False)
+    model.compile(
+        optimizer(settings, lowered), loss=loss, metrics=["accuracy"], jit_compile=by_xla()
+    )
+
+
+def by_xla() -> bool:
+    """Tell whether a step is compiled: JAX runs each operation by itself otherwise.
+
+    TensorFlow makes a graph of a step in any case, and its own kernels run that as fast.
+    """
+    return bool(keras.backend.backend() == "jax")
 
 
 def optimizer(settings: TrainSettings, lowered: Collection[str] = ()) -> Any:
