@@ -77,7 +77,8 @@ def describe(kind: str, run: str, has_key: bool) -> dict[str, Any]:
 def page(document: dict[str, Any]) -> str:
     """Return the document as one HTML page without script."""
     parts = [f"<h1>{_text(document['info']['title'])}</h1>"]
-    parts.append('<p>As JSON: <a href="/openapi.json">/openapi.json</a>.</p>')
+    parts.append('<p>As JSON: <a href="/openapi.json">/openapi.json</a>. To try it: ')
+    parts.append('<a href="/">the page</a>.</p>')
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             parts.append(f"<h2><code>{method.upper()} {_text(path)}</code></h2>")

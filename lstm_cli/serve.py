@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ from lstm_cli.wire import (
     one_or_many,
 )
 
+_PAGE = Path(__file__).with_name("page.html")
 # Longer texts are tokenised in a thread: others are answered meanwhile.
 _SHORT_CHARACTERS = 16_384
 _TEXT_BATCH, _IMAGE_BATCH = 16, 128
@@ -152,6 +154,7 @@ class Service:
             Route("/metrics", self._get_metrics),
             Route("/openapi.json", self._get_api),
             Route("/docs", _fixed_page(openapi.page(self._api))),
+            Route("/", _fixed_page(_PAGE.read_text(encoding="utf-8"))),
         ]
         self._counts.paths = {route.path for route in routes}
         router = Router(routes, redirect_slashes=False)

@@ -69,10 +69,10 @@ def reply(response):
 
 
 @contextlib.contextmanager
-def serving_run(predictor, key=None, examples=True, **limits):
+def serving_run(predictor, key=None, examples=True, port=0, **limits):
     """Serve a run in a thread during a block."""
     ready, stops = threading.Event(), []
-    sock = listener.bind("127.0.0.1", 0)
+    sock = listener.bind("127.0.0.1", port)
     host, port = sock.getsockname()
     settings = Settings(Limits(**limits), key, examples)
 

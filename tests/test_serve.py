@@ -287,7 +287,7 @@ def test_with_a_key_only_those_who_bring_it_are_answered(predictor):
         assert server.predict({"text": "a"}, Authorization="Bearer open sesame").status == 200
         closed = {path: server.get(path).status for path in ("/v1/model", "/metrics", "/nope")}
         assert set(closed.values()) == {401}, closed
-        for path in ("/docs", "/openapi.json", "/healthz", "/readyz"):
+        for path in ("/", "/docs", "/openapi.json", "/healthz", "/readyz"):
             assert server.get(path).status == 200
 
 
@@ -453,7 +453,7 @@ def test_openapi_describes_every_route_and_its_page_needs_nothing_else(server):
         assert server.get(path).status in (200, 405)
 
 
-@pytest.mark.parametrize("path", ["/docs", "/v1/model", "/nope"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/v1/model", "/nope"])
 def test_every_answer_has_the_headers_that_keep_a_browser_safe(server, path):
     headers = server.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"

@@ -1,0 +1,311 @@
+"""The page of `lstm serve` in a real browser: typed into, clicked, drawn on."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from fixtures_runs import make_image_run, make_text_run
+from fixtures_serve import serving_run
+
+import lstm_cli
+from lstm_cli.predictor import Predictor
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+PAGE = Path(lstm_cli.__file__).with_name("page.html").read_text(encoding="utf-8")
+SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Chromium without a window; skips where it, its driver or selenium is missing."""
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("no chromium and chromedriver here (Debian: chromium, chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def text_server(tmp_path_factory):
+    predictor = Predictor.load(make_text_run(tmp_path_factory.mktemp("runs") / "demo" / "a"))
+    with serving_run(predictor) as server:
+        yield server, predictor
+
+
+@pytest.fixture(scope="module")
+def image_server(tmp_path_factory):
+    run = make_image_run(tmp_path_factory.mktemp("runs") / "mnist" / "a", (28, 28))
+    with serving_run(Predictor.load(run)) as server:
+        yield server
+
+
+class Browser:
+    """A page as a person meets it."""
+
+    def __init__(self, driver, server, width=1000, dark=False):
+        self.driver, self.root = driver, f"http://{server.host}:{server.port}/"
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        driver.get_log("browser"), driver.get_log("performance")
+        driver.get(self.root)
+        self.until(lambda: self.find("#try").is_displayed() or self.find("#keys").is_displayed())
+
+    def find(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    def all(self, selector):
+        return self.driver.find_elements("css selector", selector)
+
+    def text(self, selector):
+        return self.find(selector).text
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def until(self, holds):
+        """Wait until something holds; a page replaces its parts, so one may be gone meanwhile."""
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                if found := holds():
+                    return found
+            except StaleElementReferenceException:
+                pass
+            assert time.monotonic() < deadline, self.text("body")
+            time.sleep(0.05)
+
+    def shares(self):
+        return [float(e.text[:-1]) for e in self.all("#classes .share") if e.text]
+
+    def complaints(self):
+        """What the console says, and requests to anything but the server."""
+        said = [entry["message"] for entry in self.driver.get_log("browser")]
+        messages = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
+        urls = [
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        ]
+        assert any(url.startswith(self.root) for url in urls)
+        return said + [url for url in urls if not url.startswith((self.root, "data:"))]
+
+
+def test_label_and_probability_move_as_one_types(chromium, text_server):
+    server, predictor = text_server
+    page = Browser(chromium, server)
+    assert page.text("#label") == "–"
+    for text in ("a fine film", "a fine film and a dull"):
+        area = page.find("#text")
+        area.clear()
+        area.send_keys(text)
+        (expected,) = predictor.predict(text)
+        told = [round(100 * p, 1) for p in expected.probabilities.values()]
+        page.until(lambda told=told: page.shares() == pytest.approx(told, abs=0.11))
+        assert page.text("#label") == expected.label
+    assert "6 tokens" in page.text("#counts")
+    page.find("#text").clear()
+    page.find("#text").send_keys(" ")
+    page.until(lambda: page.text("#label") == "–")
+    assert page.complaints() == []
+
+
+def test_an_example_that_is_clicked_is_answered(chromium, text_server):
+    server, predictor = text_server
+    page = Browser(chromium, server)
+    button = page.all("#examples button")[2]
+    text = button.text
+    button.click()
+    page.until(lambda: page.text("#label") == predictor.predict(text)[0].label)
+    assert page.find("#text").get_attribute("value") == text
+    assert page.complaints() == []
+
+
+def test_data_is_text_and_never_markup(chromium, tmp_path):
+    labels = ("<img src=x onerror=alert(1)>", "<b>bold</b>")
+    run = make_text_run(tmp_path / "demo" / "<i>run", labels)
+    with serving_run(Predictor.load(run)) as server:
+        page = Browser(chromium, server)
+        page.find("#text").send_keys("<script>alert(1)</script> a fine film")
+        page.until(page.shares)
+        assert page.text("#label") in labels
+        assert page.all("#classes img, #classes b, #about i") == []
+        assert "<i>run" in page.text("#about")
+        assert page.complaints() == []
+
+
+def test_answers_to_older_questions_are_dropped(chromium, text_server):
+    """The first answer comes after the second one; the page keeps the second."""
+    server, predictor = text_server
+    page = Browser(chromium, server)
+    page.run(
+        """
+        const ask = window.fetch;
+        let number = 0;
+        window.fetch = async (path, options) => {
+          const late = path === "/v1/predict" && !number++;
+          const { signal, ...others } = options;
+          const answer = await ask(path, others);
+          if (late) await new Promise((done) => setTimeout(done, 1500));
+          if (late) window.lateCame = true;
+          return answer;
+        };
+        """
+    )
+    area = page.find("#text")
+    area.send_keys("fine")
+    time.sleep(0.5)
+    area.send_keys(" dull dull dull")
+    (expected,) = predictor.predict("fine dull dull dull")
+    told = [round(100 * p, 1) for p in expected.probabilities.values()]
+    page.until(lambda: page.run("return window.lateCame"))
+    time.sleep(0.3)
+    assert page.shares() == pytest.approx(told, abs=0.11)
+
+
+def test_a_digit_that_is_drawn_is_answered_and_centred(chromium, image_server):
+    from selenium.webdriver import ActionChains
+
+    page = Browser(chromium, image_server)
+    pad = page.find("#pad")
+    strokes = ActionChains(chromium, duration=20).move_to_element_with_offset(pad, -120, -120)
+    strokes.click_and_hold().move_by_offset(0, 60).move_by_offset(0, 60).release().perform()
+    page.until(page.shares)
+    assert page.text("#label") in set("0123456789")
+    rows = page.run("return pad.rows()")
+    mass = sum(map(sum, rows))
+    middle = [
+        sum(value * (place + 0.5) for place, value in enumerate(map(sum, lines))) / mass
+        for lines in (rows, zip(*rows, strict=True))
+    ]
+    assert middle == pytest.approx([14, 14], abs=0.5)
+    used = [place for place, row in enumerate(rows) if max(row) > 32]
+    assert 18 <= len(used) <= 22
+    page.find("#clear").click()
+    page.until(lambda: page.text("#label") == "–")
+    assert page.complaints() == []
+
+
+def test_an_example_image_is_answered_as_it_is(chromium, image_server):
+    page = Browser(chromium, image_server)
+    (first, *_) = image_server.get("/v1/model").json()["examples"]
+    page.all("#examples button")[0].click()
+    page.until(page.shares)
+    assert page.run("return pad.rows()") == first
+    (found,) = image_server.predict({"image": first}).json()["predictions"]
+    assert page.text("#label") == found["label"]
+
+
+def test_a_digit_can_be_drawn_with_the_keyboard(chromium, image_server):
+    from selenium.webdriver.common.keys import Keys
+
+    page = Browser(chromium, image_server)
+    pad = page.find("#pad")
+    pad.send_keys(Keys.ARROW_UP * 3 + " " + Keys.ARROW_DOWN * 6 + " ")
+    page.until(page.shares)
+    assert "pen up" in pad.get_attribute("aria-label")
+    assert max(map(max, page.run("return pad.rows()"))) > 200
+    pad.send_keys(Keys.DELETE)
+    page.until(lambda: page.text("#label") == "–")
+
+
+def test_the_page_says_when_the_server_is_gone_and_when_it_is_back(chromium, text_server):
+    _, predictor = text_server
+    with serving_run(predictor) as server:
+        page = Browser(chromium, server)
+        page.find("#text").send_keys("a fine film")
+        page.until(page.shares)
+    page.find("#text").send_keys(" indeed")
+    page.until(lambda: "does not answer" in page.text("#notice"))
+    assert page.text("#label") == "–"
+    with serving_run(predictor, port=server.port):
+        page.until(lambda: not page.find("#notice").is_displayed())
+        page.until(lambda: page.text("#label") != "–")
+
+
+def test_what_the_server_refuses_is_told(chromium, text_server):
+    _, predictor = text_server
+    with serving_run(predictor, max_tokens=3) as server:
+        page = Browser(chromium, server)
+        page.find("#text").send_keys("one two three four")
+        page.until(lambda: "has 4 tokens" in page.text("#notice"))
+        page.find("#text").send_keys("\b" * 5)
+        page.until(lambda: not page.find("#notice").is_displayed())
+
+
+def test_a_key_is_asked_for_and_used(chromium, text_server):
+    _, predictor = text_server
+    with serving_run(predictor, key="sesame") as server:
+        page = Browser(chromium, server)
+        assert not page.find("#try").is_displayed()
+        page.find("#key").send_keys("open\n")
+        page.until(lambda: "not the API key" in page.text("#notice"))
+        page.find("#key").send_keys("sesame\n")
+        page.until(lambda: page.find("#try").is_displayed())
+        page.find("#text").send_keys("a fine film")
+        page.until(page.shares)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_it_fits_360_pixels_and_its_colours_can_be_read(
+    chromium, text_server, image_server, kind, dark
+):
+    page = Browser(chromium, text_server[0] if kind == "text" else image_server, 360, dark)
+    page.all("#examples button")[-1].click()
+    page.until(page.shares)
+    assert page.run("return document.documentElement.scrollWidth") <= 360
+    for selector in ("#label", "#about", "#classes .share", "button", "a"):
+        ink, paper = page.run(_COLOURS, page.find(selector))
+        assert contrast(ink, paper) >= 4.5, (selector, ink, paper)
+
+
+_COLOURS = """
+const own = getComputedStyle(arguments[0]);
+let paper = arguments[0];
+while (getComputedStyle(paper).backgroundColor === "rgba(0, 0, 0, 0)") paper = paper.parentElement;
+return [own.color, getComputedStyle(paper).backgroundColor];
+"""
+
+
+def contrast(one, other):
+    """Source: WCAG 2.2, contrast ratio."""
+
+    def luminance(colour):
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_every_control_has_a_name(chromium, text_server, image_server):
+    for server in (text_server[0], image_server):
+        Browser(chromium, server)
+        tree = chromium.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        roles = {"button", "textbox", "image", "link", "img", "group"}
+        controls = [node for node in tree if not node["ignored"] and node["role"]["value"] in roles]
+        assert len(controls) > 3
+        assert [node for node in controls if not node.get("name", {}).get("value")] == []
+
+
+def test_the_page_asks_nobody_else_and_makes_no_markup_of_data():
+    assert not re.search(r"""(src|href|action)\s*=\s*["']?(https?:)?//""", PAGE)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", PAGE)
+    assert not re.search(r"<[^>]+\s(on\w+|style)\s*=", PAGE)
+    assert re.findall(r"https?://\S+", PAGE) == ['http://www.w3.org/2000/svg";']
