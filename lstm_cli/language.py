@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from lstm_cli import models, stream
 from lstm_cli.config import Config, LanguageSettings, TrainSettings
 from lstm_cli.fit import Told
+from lstm_cli.network import Network
 from lstm_cli.reporting import perplexity
 from lstm_cli.stream import Texts, Windows
 
@@ -184,6 +185,8 @@ class Reading:
         size = config.train.batch_size
         self.num_steps = stream.num_batches(train, self.settings.window, size)
         self.rate = size * self.settings.window
+        # Compiled once for all epochs.
+        self._states_of: Any = None
 
     @property
     def settings(self) -> LanguageSettings:
@@ -221,20 +224,38 @@ class Reading:
 
     def judge(self, model: Any) -> tuple[float, None]:
         """Measure the loss on held-out texts, exactly."""
-        return score(model, self.held_out).loss, None
+        return self.score(model).loss, None
+
+    def score(self, model: Any) -> Score:
+        """Measure a model on held-out texts; it is always the same model that is given."""
+        self._states_of = self._states_of or states_of(model)
+        return score(model, self.held_out, self._states_of)
 
 
-def score(model: Any, windows: Windows) -> Score:
+def states_of(model: Any) -> Any:
+    """Return a model of the same layers from tokens to what each direction predicts from.
+
+    Args:
+        model: As `build` returns it.
+    """
+    outputs = [model.get_layer(f"next_{name}").output for name in _directions(model)]
+    return Network(model.get_layer("tokens").output, outputs)
+
+
+def _directions(model: Any) -> list[str]:
+    layers_ = {layer.name for layer in model.layers}
+    return [name for name in _DIRECTIONS if f"next_{name}" in layers_]
+
+
+def score(model: Any, windows: Windows, states: Any = None) -> Score:
     """Measure how well a language model predicts the words of some windows.
 
     Args:
         model: As `build` returns it.
         windows: Each read by itself.
+        states: `states_of(model)`, where it is at hand.
     """
-    layers_ = [layer.name for layer in model.layers]
-    names = [name for name in _DIRECTIONS if f"next_{name}" in layers_]
-    tokens = model.get_layer("tokens").output
-    states_of = keras.Model(tokens, [model.get_layer(f"next_{name}").output for name in names])
+    states, names = states or states_of(model), _directions(model)
     vectors = models.get_weights(model)
     table = vectors.get("next_words/embeddings", vectors["embedding/embeddings"])
     words = ops.convert_to_tensor(np.ascontiguousarray(table.T))
@@ -243,8 +264,8 @@ def score(model: Any, windows: Windows) -> Score:
     for start in range(0, len(windows), _SCORED_WINDOWS):
         indices = np.arange(start, min(start + _SCORED_WINDOWS, len(windows)))
         ids = windows.gather(indices)
-        states = states_of.predict_on_batch(ids)
-        for name, given in zip(names, states if len(names) > 1 else [states], strict=True):
+        found = states.predict_on_batch(ids)
+        for name, given in zip(names, found if len(names) > 1 else [found], strict=True):
             targets = ids[:, 1:] if name == "forward" else ids[:, :-1]
             flat = np.asarray(given).reshape(-1, given.shape[-1])
             sums[name] += _total_loss(flat, targets.reshape(-1), words, biases)

@@ -326,7 +326,7 @@ class _Task:
         prepared = self.prepared
         models.set_weights(prepared.model, fitted.weights)
         with timed(prepared.seconds, "evaluate"):
-            score = language.score(prepared.model, self.reading.held_out)
+            score = self.reading.score(prepared.model)
         held_out = score.to_dict() | {"unigram_perplexity": self.reading.unigram_perplexity}
         self.run.write_json(runs.METRICS, {"best_epoch": fitted.best_epoch, "held_out": held_out})
         # What earlier processes trained was work too; what they lost was not.

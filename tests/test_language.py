@@ -35,8 +35,9 @@ def states_of(model, tokens):
     """What each direction predicts from, `[batch, length, dim]`."""
     names = [n for n in ("forward", "backward") if f"next_{n}/kernel" in models.get_weights(model)]
     layers = [model.get_layer(f"next_{name}").output for name in names]
-    found = keras.Model(model.get_layer("tokens").output, layers).predict_on_batch(tokens)
-    return dict(zip(names, found, strict=True))
+    found = keras.Model(model.get_layer("tokens").output, layers)(tokens)
+    found = found if len(names) > 1 else [found]
+    return {name: np.asarray(states) for name, states in zip(names, found, strict=True)}
 
 
 @pytest.mark.parametrize("at", range(7))
@@ -145,16 +146,18 @@ def test_a_word_drawn_that_is_the_target_does_not_count():
     assert float(np.asarray(ops.sum(loss))) == pytest.approx(0.0)
 
 
-def test_the_score_is_that_of_the_softmax_over_all_words(monkeypatch):
+@pytest.mark.parametrize("both", [True, False])
+def test_the_score_is_that_of_the_softmax_over_all_words(both, monkeypatch):
     monkeypatch.setattr(language, "_SCORED_ROWS", 5)
     monkeypatch.setattr(language, "_SCORED_WINDOWS", 2)
-    model = built(config())
+    model = built(config(model__bidirectional=both))
     ids = np.random.default_rng(0).integers(0, VOCAB, 22).astype(np.uint16)
     windows = Windows(ids, 6)
     tokens = windows.gather(np.arange(3))
     weights = models.get_weights(model)
     words, biases = weights["embedding/embeddings"], weights["next_bias/embeddings"][:, 0]
     found = language.score(model, windows)
+    assert list(found.losses) == ["forward", "backward"][: 1 + both]
     targets = {"forward": tokens[:, 1:], "backward": tokens[:, :-1]}
     for name, states in states_of(model, tokens).items():
         losses = softmax_losses(states.reshape(-1, 4), words, biases, targets[name].reshape(-1))
