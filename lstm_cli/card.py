@@ -20,7 +20,7 @@ _POOLING = {
     "mean": "the mean output of each unit over all {step}s is kept",
     "max_mean": "the largest and the mean output of each unit over all {step}s are kept",
 }
-_PLOTS = {
+CAPTIONS = {
     "curves.png": "Loss and accuracy by epoch",
     "learning_curves.png": "Loss and accuracy by epoch",
     "confusion.png": "Which classes are taken for which",
@@ -273,7 +273,7 @@ def _pictures(run: Mapping[str, Any], training: bool) -> list[str]:
     """Embed the plots of training (curves, lengths), or the others."""
     early = ("curves.png", "learning_curves.png", "lengths.png")
     return [
-        f"![{_PLOTS.get(name) or escape(name)}](plots/{quote(name)})"
+        f"![{CAPTIONS.get(name) or escape(name)}](plots/{quote(name)})"
         for name in run["plots"]
         if (name in early) == training
     ]

@@ -380,6 +380,17 @@ def to_dict(config: Config) -> dict[str, Any]:
     return {key: value for key, value in nested.items() if value is not None}
 
 
+def dotted(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested settings into dotted keys: `{"model": {"units": 3}}` -> `model.units`."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= dotted(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
 def to_yaml(config: Config) -> str:
     """Return every setting as YAML; `from_yaml` reads it back to an equal Config."""
     return str(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))

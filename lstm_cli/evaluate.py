@@ -100,31 +100,65 @@ def evaluate(
     """
     reporter = reporter or Silent()
     predictor = Predictor.load(run)
-    dataset = _read(run, predictor, source, split, data_dir, reporter)
-    if dataset.kind != predictor.kind:
-        raise LstmError(
-            f"{dataset.name} holds {dataset.kind}s; run {run.name} reads {predictor.kind}s.",
-            f"Name {'an image' if dataset.kind == 'image' else 'a text'} run with --run.",
-            ExitCode.USAGE,
-        )
+    if source is None:
+        dataset = own_data(run, split, data_dir)
+    else:
+        given = replace(source, data_dir=data_dir)
+        dataset = datasets.load_for_labels(given, predictor.labels, split)
     for note in dataset.notes:
         reporter.warn(note)
-    examples = dataset.splits[split]
-    reporter.note(f"Scoring {len(examples):,} examples of {dataset.source} ({split}).")
-    scored = artefacts.score(predictor, inputs(predictor, examples.inputs), examples.labels)
+    scored = score(predictor, dataset, split, reporter)
     folder = run.file(runs.REPORTS) / f"{dataset.name}-{split}"
     evaluation = Evaluation(
         run=run.name,
         dataset=dataset.name,
         split=split,
         report=scored.report,
-        mistakes=_mistakes(scored, examples.inputs, predictor.labels, num_mistakes),
+        mistakes=mistakes(scored, dataset.splits[split].inputs, predictor.labels, num_mistakes),
         folder=folder,
     )
     relative = folder.relative_to(run.path)
     run.write_json(str(relative / "report.json"), evaluation.to_dict())
     artefacts.draw_results(folder, scored, predictor.labels)
     return evaluation
+
+
+def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:
+    """Read a split of the data a run was trained on; a note says so where it has changed since.
+
+    Raises:
+        LstmError: The data is not there (exit code 3), or malformed.
+    """
+    dataset = datasets.load(from_config(run.config(), data_dir), (split,))
+    told = runs.read_run(run).get("dataset")
+    if dataset.fingerprint == (told.get("fingerprint") if isinstance(told, dict) else None):
+        return dataset
+    changed = f"{dataset.source} has changed since run {run.name} was trained on it."
+    return replace(dataset, notes=(changed, *dataset.notes))
+
+
+def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter) -> Scored:
+    """Run a split through a network and compare with the truth; nothing is written.
+
+    Args:
+        predictor: With the labels of the data set, in their order.
+        dataset: With this split.
+        split: Which one.
+        reporter: Told what is scored.
+
+    Raises:
+        LstmError: The data is of the other kind than the network reads, or images of another size.
+    """
+    if dataset.kind != predictor.kind:
+        raise LstmError(
+            f"{dataset.name} holds {dataset.kind}s; run {predictor.run.name} reads "
+            f"{predictor.kind}s.",
+            f"Name {'an image' if dataset.kind == 'image' else 'a text'} run with --run.",
+            ExitCode.USAGE,
+        )
+    examples = dataset.splits[split]
+    reporter.note(f"Scoring {len(examples):,} examples of {dataset.source} ({split}).")
+    return artefacts.score(predictor, inputs(predictor, examples.inputs), examples.labels)
 
 
 def inputs(
@@ -147,28 +181,17 @@ def inputs(
     return encoded.encode_cached(examples, predictor.tokenizer)
 
 
-def _read(
-    run: RunDir,
-    predictor: Predictor,
-    source: Source | None,
-    split: str,
-    data_dir: Path | None,
-    reporter: Reporter,
-) -> Dataset:
-    """Read the split, with class ids as the run has them."""
-    if source is not None:
-        return datasets.load_for_labels(replace(source, data_dir=data_dir), predictor.labels, split)
-    dataset = datasets.load(from_config(run.config(), data_dir), (split,))
-    recorded = runs.read_run(run).get("dataset", {}).get("fingerprint")
-    if dataset.fingerprint != recorded:
-        reporter.warn(f"{dataset.source} has changed since run {run.name} was trained on it.")
-    return dataset
-
-
-def _mistakes(
+def mistakes(
     scored: Scored, examples: Sequence[str] | NDArray[np.uint8], labels: tuple[str, ...], num: int
 ) -> tuple[Mistake, ...]:
-    """Pick the examples with the most confident wrong answers."""
+    """Pick the examples with the most confident wrong answers.
+
+    Args:
+        scored: The split's labels and probabilities.
+        examples: Its texts or images.
+        labels: Class names.
+        num: How many at most.
+    """
     if not num:
         return ()
     return tuple(

@@ -55,7 +55,9 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
         raise ValueError("expected at least one epoch to draw, found none")
     kept = max((i for i, line in enumerate(history) if line.get("best")), default=None)
     with picture(path, (7.6, 3.6), *_curves_title(history, kept)) as figure:
-        for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        # The names at the ends of the lines keep off the next panel's numbers.
+        panels = figure.subplots(1, 2, gridspec_kw={"wspace": 0.1})
+        for axes, measure in zip(panels, ("loss", "accuracy"), strict=True):
             _curves_panel(axes, history, measure)
             if kept is not None:
                 axes.axvline(history[kept]["epoch"], color=INK, linewidth=0.8, linestyle=":")
@@ -74,7 +76,11 @@ def confusion(report: Report, path: Path) -> None:
     names = [shown(c.name) for c in report.classes]
     side = min(12.0, max(2.7, 0.4 * len(names) + 0.8))
     beside = 0.8 + 0.08 * max(map(columns, names)) + (len(names) > _MAX_CELLS)
-    with picture(path, (max(4.6, side + beside), side + 1.9), *_confusion_title(report)) as figure:
+    # Slanted names take room below; all others one line.
+    below = 1.5 if _stand_upright(names) else 1.6 + 0.055 * max(map(columns, names))
+    with picture(
+        path, (max(4.6, side + beside), side + below), *_confusion_title(report)
+    ) as figure:
         axes = figure.subplots()
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         # The root of the share: mistakes are rare, and are what one looks for.
@@ -148,7 +154,7 @@ def roc_pr(
         for rank, curve in enumerate(curves):  # the hardest in colour, and above the rest
             colour = (BLUE, ORANGE, GREEN)[rank] if rank < 3 else PALE
             line = {"color": colour, "linewidth": 1.8 if rank < 3 else 1.0, "zorder": 20 - rank}
-            label = f"{curve.area:.4f}  {shown(curve.name)}"
+            label = f"{_area(curve.area)}  {shown(curve.name)}"
             roc.plot(curve.false_positives, curve.true_positives, **line)
             pr.plot(curve.recalls, curve.precisions, **line, label=label)
         roc.set(xlabel="False positive rate", ylabel="True positive rate")
@@ -309,7 +315,7 @@ def _name_cells(axes: Axes, names: Sequence[str]) -> None:
     num = len(names)
     at = range(0, num, -(-num // _MAX_NAMES))
     texts, size = [names[i] for i in at], 9 if num <= _MAX_CELLS else 7
-    if num == 2 or max(map(columns, names)) <= 4:
+    if _stand_upright(names):
         axes.set_xticks(at, texts, fontsize=size)
     else:
         axes.set_xticks(at, texts, fontsize=size, rotation=45, ha="right", rotation_mode="anchor")
@@ -317,6 +323,11 @@ def _name_cells(axes: Axes, names: Sequence[str]) -> None:
     axes.set(xlabel="Predicted class", ylabel="True class", anchor="NW")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def _stand_upright(names: Sequence[str]) -> bool:
+    """Tell whether names fit below their columns side by side."""
+    return len(names) == 2 or max(map(columns, names)) <= 4
 
 
 def _write_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
@@ -364,7 +375,12 @@ def _roc_title(
 
 def _score(value: float) -> str:
     """Write an area with the digits that tell good models apart."""
-    return f"{value:.3f}" if value < 0.995 else f"{value:.4f}"
+    return f"{value:.3f}" if value < 0.995 else _area(value)
+
+
+def _area(value: float) -> str:
+    """Write an area so that it is 1 only where it is."""
+    return ">0.9999" if 0.99995 <= value < 1 else f"{value:.4f}"
 
 
 def _show_corner(axes: Axes, name: str, side: str, values: Sequence[float]) -> None:

@@ -27,14 +27,14 @@ TENSORFLOW_INSIDE = {"device", "network", "export", "datasets.tfds", "datasets.d
 LAYERS = [
     {"errors", "reporting", "signals", "folder"},
     {"atomic", "config", "console"},
-    {"run", "text", "datasets", "encoded", "figure", "metrics", "roc", "card", "images"},
-    {"records", "device", "cell", "plots", "vectors", "batches", "stream"},
+    {"run", "text", "datasets", "encoded", "figure", "metrics", "roc", "card", "images", "markup"},
+    {"records", "account", "device", "cell", "plots", "vectors", "batches", "stream"},
     {"graph", "proto", "tensors"},
     {"calibration", "evidence", "network", "peephole"},
     {"models", "predictor", "checkpoint"},
     {"fit", "language", "transfer", "prepare", "artefacts"},
     {"train", "pretrain", "plan", "evaluate", "explain", "export", "serve"},
-    {"replay"},
+    {"replay", "chapters", "report", "compare"},
     {"cli", "__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

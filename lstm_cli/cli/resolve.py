@@ -84,11 +84,12 @@ def check_unchanged(
         LstmError: A setting differs: the key and both values are named.
     """
     began = configs.to_dict(run.config())
-    typed = {"data.name": locate(dataset), **_dotted(configs.read_settings(file) if file else {})}
+    read = configs.read_settings(file) if file else {}
+    typed = {"data.name": locate(dataset), **configs.dotted(read)}
     typed |= {key: value for key, value in overrides.items() if key != "train.epochs"}
     # Through validation, so that "1e-3" and 0.001 are equal.
     now = configs.to_dict(configs.from_dict(began, typed, "--resume"))
-    before, after = _dotted(began), _dotted(now)
+    before, after = configs.dotted(began), configs.dotted(now)
     changed = [key for key in after if after[key] != before.get(key)]
     if changed:
         told = "; ".join(f"{key} was {before.get(key)!r}, now {after[key]!r}" for key in changed)
@@ -97,14 +98,3 @@ def check_unchanged(
             "Leave them out to go on with the run, or start a new one without --resume.",
             ExitCode.USAGE,
         )
-
-
-def _dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested mappings into dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            flat |= _dotted(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

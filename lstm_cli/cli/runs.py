@@ -158,6 +158,46 @@ def replay(
     _check_replay(replayed)
 
 
+@app.command()
+def report(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Folder, DATASET/NAME, NAME, or a data set.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Where the page goes; a page that lstm wrote is replaced.",
+            show_default="reports/report.html in the run",
+        ),
+    ] = None,
+    errors: Annotated[
+        int, typer.Option("--errors", min=0, help="Show the N most confidently wrong examples.")
+    ] = 12,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = None,
+    json: Json = False,
+) -> None:
+    """Write all there is to know of a run on one page of HTML, readable without network.
+
+    Results with intervals, pictures, calibration, the test examples that it got most confidently
+    wrong, settings, versions, model card. Where the test data is not there, the page says so.
+    """
+    from lstm_cli import console
+    from lstm_cli.report import report as report_run
+    from lstm_cli.run import find, runs_root
+
+    found = find(runs_root(runs_dir), run)
+    written = report_run(
+        found, out, data_dir=data_dir, num_errors=errors, reporter=console.reporter()
+    )
+    if json:
+        console.print_json(written.to_dict())
+    else:
+        console.print_line(f"Report: {written.path}")
+
+
 def _print_replay(replayed: Replay) -> None:
     from lstm_cli import console
 

@@ -1,0 +1,317 @@
+"""The chapters of a run's page, as markup."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli import config as configs
+from lstm_cli import markup
+from lstm_cli import run as runs
+from lstm_cli.account import Account
+from lstm_cli.console import duration
+from lstm_cli.evaluate import Mistake
+from lstm_cli.markup import Html, element
+from lstm_cli.metrics import Report, wilson
+
+_MAX_CLASSES = 40  # shown one by one
+_MAX_CHARACTERS = 2000  # of a text
+_NONE = "-"
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What a network got most confidently wrong.
+
+    Attributes:
+        mistakes: The examples, the surest first.
+        images: Of each, `<uint8>[rows, columns]`; none for texts.
+        num_wrong: How many are wrong in all.
+        num_examples: Of how many.
+        notes: What was noticed while the data was read.
+        missing: Why there are none to show; empty where there are.
+    """
+
+    mistakes: tuple[Mistake, ...] = ()
+    images: tuple[NDArray[np.uint8], ...] = ()
+    num_wrong: int = 0
+    num_examples: int = 0
+    notes: tuple[str, ...] = field(default=())
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A preset and where a run differs from it: key -> (of the run, of the preset)."""
+
+    preset: str
+    changed: Mapping[str, tuple[Any, Any]]
+
+
+def opening(told: Account) -> Html:
+    """Say what the run is and what it reached, in a sentence and six figures."""
+    test, kind = told.test, told.config.kind
+    low, high = test.accuracy_interval
+    labels = told.labels
+    classes = f"{labels[0]} and {labels[1]}" if len(labels) == 2 else f"{len(labels)} classes"
+    tiles = {
+        f"accuracy on test, {low:.2%} to {high:.2%}": f"{test.accuracy:.2%}",
+        f"loss on test, in nats; {told.validation.loss:.3f} on validation": f"{test.loss:.3f}",
+        "F1, mean of classes": f"{test.f1:.3f}",
+        "calibration error": f"{test.calibration_error:.3f}",
+        "parameters": f"{told.record.parameters:,}",
+        f"for all, on {told.record.device}": duration(told.record.seconds.get("total", 0.0)),
+    }
+    links = {
+        "results": "Results",
+        "training": "Training",
+        "calibration": "Calibration",
+        "errors": "Errors",
+        "settings": "Settings",
+        "again": "Check and repeat",
+        "card": "Model card",
+    }
+    return markup.join(
+        [
+            element("h1", told.run.name),
+            element(
+                "p",
+                f"An LSTM that sorts {kind}s into {classes}, trained on "
+                f"{told.record.dataset.source}. Of {test.num_examples:,} test examples it got "
+                f"{test.accuracy:.2%} right (95% interval {low:.2%} to {high:.2%}); always "
+                f"answering the commonest class would get {test.baseline_accuracy:.2%}.",
+                class_="lead",
+            ),
+            element("nav", *(element("a", name, href=f"#{at}") for at, name in links.items())),
+            element(
+                "div",
+                *(element("div", element("b", v), element("span", k)) for k, v in tiles.items()),
+                class_="tiles",
+            ),
+        ]
+    )
+
+
+def results(told: Account, pictures: Mapping[str, bytes]) -> Html:
+    """Show the figures of both splits and of each class, with what they were measured on."""
+    columns = [_column(report) for report in (told.validation, told.test)]
+    rows = [(name, column, columns[1][name]) for name, column in columns[0].items()]
+    return _chapter(
+        "results",
+        "Results",
+        markup.table(("", "validation", "test"), rows),
+        element(
+            "p",
+            "Intervals are at 95% (Wilson). They cover which examples were drawn, not which seed. "
+            "The epoch and the temperature were chosen on validation; test was scored once.",
+            class_="quiet",
+        ),
+        *_classes(told.test),
+        _figures(pictures),
+    )
+
+
+def training(told: Account, pictures: Mapping[str, bytes]) -> Html:
+    """Show what was trained on, how it went, and how long it took."""
+    record = told.record
+    sizes = ", ".join(f"{num:,} {split}" for split, num in record.dataset.sizes.items())
+    facts = {
+        "data": f"{record.dataset.source} ({sizes})",
+        "epochs": f"{record.epochs}; the weights are those of epoch {record.best_epoch}, with the "
+        f"lowest validation loss ({record.stopped})",
+        "time": ", ".join(f"{part} {duration(s)}" for part, s in record.seconds.items()),
+        "device": f"{record.device} ({record.why}), {record.kernel}",
+    }
+    if record.dataset.notes:
+        facts["noticed"] = "; ".join(record.dataset.notes)
+    return _chapter("training", "Training", markup.pairs(facts), _figures(pictures))
+
+
+def calibration(told: Account, pictures: Mapping[str, bytes]) -> Html:
+    """Say whether probabilities can be taken at their word."""
+    rows = []
+    for name, report in (("validation", told.validation), ("test", told.test)):
+        sure = sum(b.count * (b.confidence or 0.0) for b in report.bins) / report.num_examples
+        cells = (sure, report.accuracy, report.calibration_error)
+        rows.append((name, *(f"{cell:.4f}" for cell in cells)))
+    temperature = told.record.temperature
+    how = "Probabilities are as training left them (temperature 1)."
+    if temperature != 1.0:
+        lean = "surer" if temperature > 1 else "less sure"
+        how = (
+            f"The logits were divided by {temperature:g} (temperature scaling), because the "
+            f"network was {lean} on validation than it was right."
+        )
+    return _chapter(
+        "calibration",
+        "Calibration",
+        element("p", how),
+        markup.table(("", "mean confidence", "accuracy", "calibration error"), rows),
+        _figures(pictures),
+    )
+
+
+def errors(told: Account, found: Errors) -> Html:
+    """Show the errors made with most confidence."""
+    if found.missing:
+        said = element(
+            "p", f"None are shown, because the test data could not be read. {found.missing}"
+        )
+        return _chapter("errors", "Most confident errors", said)
+    if not found.mistakes:
+        told_ = (
+            "Every test example was classified right." if found.num_examples else "Not asked for."
+        )
+        return _chapter("errors", "Most confident errors", element("p", told_))
+    lead = f"{found.num_wrong:,} of {found.num_examples:,} test examples are wrong; "
+    lead += f"these {len(found.mistakes)} with most confidence."
+    notes = [element("p", note, class_="quiet") for note in found.notes]
+    shown = [_text_error(mistake) for mistake in found.mistakes if mistake.text is not None]
+    if found.images:
+        both = zip(found.mistakes, found.images, strict=True)
+        shown = [element("div", *(_image_error(m, image) for m, image in both), class_="images")]
+    return _chapter("errors", "Most confident errors", element("p", lead), *notes, *shown)
+
+
+def settings(told: Account, nearest: Nearest | None) -> Html:
+    """Show how the run differs from its preset, and below that every setting."""
+    parts = []
+    if nearest is not None and nearest.changed:
+        rows = [
+            (key, _value(ours), _value(theirs)) for key, (ours, theirs) in nearest.changed.items()
+        ]
+        parts.append(
+            markup.table(("setting", "this run", f"preset {nearest.preset}"), rows, words=True)
+        )
+    elif nearest is not None:
+        parts.append(element("p", f"All settings are those of the preset {nearest.preset}."))
+    every = markup.code(configs.to_yaml(told.config).rstrip())
+    parts.append(element("details", element("summary", "Every setting"), every))
+    return _chapter("settings", "Settings", *parts)
+
+
+def again(told: Account) -> Html:
+    """Say what was typed and with which versions, and how to check and repeat it."""
+    record, name = told.record, shlex.quote(told.run.name)
+    listed = told.run.manifest or {}
+    facts = {
+        "started": record.started,
+        "seed": str(record.seed),
+        "platform": record.platform,
+        "versions": ", ".join(f"{package} {v}" for package, v in record.versions.items()),
+        "commit": record.commit or _NONE,
+        "data fingerprint": record.dataset.fingerprint,
+        **{f"SHA-256 of {file}": listed[file].sha256 for file in (runs.WEIGHTS, runs.MODEL)},
+    }
+    return _chapter(
+        "again",
+        "Check and repeat",
+        element("p", "Trained by:"),
+        markup.code(record.command),
+        markup.pairs(facts),
+        element("p", "Check that every file is unchanged and the network answers as it did then; "
+                "train it again from its settings and compare bit for bit:"),
+        markup.code(f"lstm runs verify {name}\nlstm runs replay {name}"),
+    )  # fmt: skip
+
+
+def card(source: str) -> Html:
+    """Show the model card."""
+    inside = element("details", element("summary", "Show the card"), markup.markdown(source))
+    return _chapter("card", "Model card", inside)
+
+
+def _chapter(at: str, heading: str, *parts: str) -> Html:
+    return element("section", element("h2", heading), *parts, id=at)
+
+
+def _figures(pictures: Mapping[str, bytes]) -> Html:
+    drawn = (markup.figure(content, caption) for caption, content in pictures.items())
+    return element("div", *drawn, class_="figures")
+
+
+def _column(report: Report) -> dict[str, str]:
+    low, high = report.accuracy_interval
+    area = report.roc_auc
+    return {
+        "examples": f"{report.num_examples:,}",
+        "accuracy": f"{report.accuracy:.4f}",
+        "95% interval": f"{low:.4f} to {high:.4f}",
+        "always the commonest class": f"{report.baseline_accuracy:.4f}",
+        "loss (nats)": f"{report.loss:.4f}",
+        "precision, mean of classes": f"{report.precision:.4f}",
+        "recall, mean of classes": f"{report.recall:.4f}",
+        "F1, mean of classes": f"{report.f1:.4f}",
+        "area under the ROC curve": f"none: {report.roc_auc_reason}"
+        if area is None
+        else f"{area:.4f}",
+        "calibration error": f"{report.calibration_error:.4f}",
+    }
+
+
+def _classes(report: Report) -> Sequence[Html]:
+    """Show precision and recall of each class, where they can still be read."""
+    if len(report.classes) > _MAX_CLASSES:
+        return ()
+    counts = np.asarray(report.confusion)
+    right, predicted = counts.diagonal(), counts.sum(axis=0)
+    rows = [
+        (
+            scores.name,
+            _share(int(right[i]), int(predicted[i])),
+            _share(int(right[i]), scores.support),
+            f"{scores.f1:.3f}",
+            f"{scores.support:,}",
+        )
+        for i, scores in enumerate(report.classes)
+    ]
+    header = ("class, on test", "precision (95%)", "recall (95%)", "F1", "examples")
+    return (markup.table(header, rows),)
+
+
+def _share(num_right: int, num: int) -> str:
+    if not num:
+        return _NONE
+    low, high = wilson(num_right, num)
+    return f"{num_right / num:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _text_error(mistake: Mistake) -> Html:
+    whole = mistake.text or ""
+    more = len(whole) - _MAX_CHARACTERS
+    shown = [whole[:_MAX_CHARACTERS]]
+    if more > 0:
+        shown.append(element("i", f" … and {more:,} characters more"))
+    return element("article", _verdict(mistake), element("p", *shown, class_="text", dir="auto"))
+
+
+def _image_error(mistake: Mistake, pixels: NDArray[np.uint8]) -> Html:
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "png")
+    alt = f"example {mistake.index}: {mistake.label}, taken for {mistake.predicted}"
+    return element(
+        "article", markup.image(content.getvalue(), alt, class_="pixels"), _verdict(mistake)
+    )
+
+
+def _verdict(mistake: Mistake) -> Html:
+    return element(
+        "p",
+        element("b", mistake.label),
+        " taken for ",
+        element("b", mistake.predicted),
+        f" with {mistake.probability:.1%} ",
+        element("span", f"example {mistake.index}", class_="quiet"),
+    )
+
+
+def _value(value: Any) -> str:
+    return "not set" if value is None else str(value)

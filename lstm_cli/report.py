@@ -1,0 +1,162 @@
+"""A run -> one page that says all there is to know of it, readable without network or script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli import account, chapters, evaluate, markup
+from lstm_cli import config as configs
+from lstm_cli import run as runs
+from lstm_cli.account import Account
+from lstm_cli.card import CAPTIONS
+from lstm_cli.chapters import Errors, Nearest
+from lstm_cli.config import Config
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.predictor import Predictor
+from lstm_cli.reporting import Reporter, Silent
+from lstm_cli.run import RunDir
+
+FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A page that was written.
+
+    Attributes:
+        run: Its name.
+        path: Where the page is.
+        num_bytes: Its size.
+        num_errors: How many errors it shows.
+        missing: Why it shows none, where the data could not be read; else empty.
+    """
+
+    run: str
+    path: Path
+    num_bytes: int
+    num_errors: int
+    missing: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON types."""
+        return {
+            "run": self.run,
+            "path": str(self.path),
+            "bytes": self.num_bytes,
+            "errors": self.num_errors,
+            "missing": self.missing or None,
+        }
+
+
+def report(
+    run: RunDir,
+    out: Path | None = None,
+    *,
+    data_dir: Path | None = None,
+    num_errors: int = 12,
+    reporter: Reporter | None = None,
+) -> Written:
+    """Write a run's page: results, curves, errors, calibration, settings, model card.
+
+    Args:
+        run: A finished classifier.
+        out: Where the page goes; `reports/report.html` in the run where None.
+        data_dir: Where TFDS data sets lie.
+        num_errors: How many of the most confidently wrong test examples to show.
+        reporter: Told how it goes.
+
+    Raises:
+        LstmError: The run is none to report on or cannot be trusted, or the page not be written.
+            That the data is not there is said on the page.
+    """
+    reporter = reporter or Silent()
+    out = out or run.file(runs.REPORTS) / FILE
+    markup.check_place(out)
+    told = account.read(run)
+    predictor = Predictor.load(run)
+    errors = find_errors(told, predictor, data_dir, num_errors, reporter)
+    body = (
+        chapters.opening(told),
+        chapters.results(told, pictures(told, "confusion.png", "roc_pr.png", "scores.png")),
+        chapters.training(told, pictures(told, "curves.png", "lengths.png")),
+        chapters.calibration(told, pictures(told, "reliability.png")),
+        chapters.errors(told, errors),
+        chapters.settings(told, nearest_preset(told.config)),
+        chapters.again(told),
+        chapters.card(told.run.read_text(runs.CARD)),
+    )
+    num_bytes = markup.write(out, markup.page(f"{run.name}: report", *body))
+    return Written(run.name, out, num_bytes, len(errors.mistakes), errors.missing)
+
+
+def pictures(told: Account, *names: str) -> dict[str, bytes]:
+    """Read those of a run's pictures that it has, with what they show."""
+    listed = told.run.manifest or {}
+    files = {name: f"{runs.PLOTS}/{name}" for name in names}
+    return {
+        CAPTIONS[name]: told.run.read_bytes(file) for name, file in files.items() if file in listed
+    }
+
+
+def find_errors(
+    told: Account, predictor: Predictor, data_dir: Path | None, num: int, reporter: Reporter
+) -> Errors:
+    """Look for the test examples that a network got most confidently wrong.
+
+    Args:
+        told: The run.
+        predictor: Its network.
+        data_dir: Where TFDS data sets lie.
+        num: How many at most.
+        reporter: Told how it goes.
+    """
+    if not num:
+        return Errors()
+    try:
+        dataset = evaluate.own_data(told.run, "test", data_dir)
+        if dataset.labels != predictor.labels:
+            raise LstmError(f"{dataset.source} has other classes now.", "", ExitCode.DATA)
+        scored = evaluate.score(predictor, dataset, "test", reporter)
+    except LstmError as error:
+        if error.exit_code == ExitCode.INTEGRITY:
+            raise
+        reporter.warn(f"No errors are shown: {error.message}")
+        return Errors(missing=error.message)
+    for note in dataset.notes:
+        reporter.warn(note)
+    examples = dataset.splits["test"].inputs
+    found = evaluate.mistakes(scored, examples, predictor.labels, num)
+    images: tuple[NDArray[np.uint8], ...] = ()
+    if isinstance(examples, np.ndarray):
+        images = tuple(examples[mistake.index] for mistake in found)
+    wrong = int((scored.probabilities.argmax(axis=1) != scored.labels).sum())
+    return Errors(found, images, wrong, len(scored.labels), dataset.notes)
+
+
+def nearest_preset(config: Config) -> Nearest | None:
+    """Find the preset for a run's data that it differs least from.
+
+    Args:
+        config: The run's settings.
+
+    Returns:
+        The preset and the settings that differ; None for images no preset is for.
+    """
+    presets = {name: configs.load_preset(name) for name in configs.preset_names()}
+    fitting = {name: p for name, p in presets.items() if p.data.name == config.data.name}
+    if not fitting and config.text is not None:
+        # What `train` starts from where it is given a file or a folder.
+        fitting = {"text": configs.load_preset("text", {"data.name": config.data.name})}
+    found = []
+    for name, preset in fitting.items():
+        theirs = configs.dotted(configs.to_dict(preset))
+        ours = configs.dotted(configs.to_dict(config))
+        keys = [*ours, *(key for key in theirs if key not in ours)]
+        changed = {k: (ours.get(k), theirs.get(k)) for k in keys if ours.get(k) != theirs.get(k)}
+        found.append(Nearest(name, changed))
+    return min(found, key=lambda near: (len(near.changed), near.preset), default=None)

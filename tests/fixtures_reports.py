@@ -1,0 +1,98 @@
+"""Finished runs with everything `train` leaves behind, made by hand and without Keras."""
+
+from __future__ import annotations
+
+import numpy as np
+from fixtures_runs import make_image_run, make_text_run
+
+from lstm_cli import artefacts, evaluate, plots
+from lstm_cli import run as runs
+from lstm_cli.predictor import Predictor
+from lstm_cli.reporting import Silent
+
+EPOCHS = (
+    {"epoch": 1, "steps": 3, "loss": 0.7, "accuracy": 0.5, "val_loss": 0.68, "val_accuracy": 0.55,
+     "learning_rate": 0.01, "seconds": 1.5, "best": True},
+    {"epoch": 2, "steps": 3, "loss": 0.5, "accuracy": 0.8, "val_loss": 0.6, "val_accuracy": 0.7,
+     "learning_rate": 0.01, "seconds": 1.5, "best": True},
+)  # fmt: skip
+
+
+def complete(run, *, card="# card\n", record=None, drawn=False):
+    """Score a run by hand on its own data, and write what `train` writes beside the network.
+
+    The manifest is left as `train` leaves it: it lists everything there is.
+    """
+    predictor = Predictor.from_files(run)
+    dataset = evaluate.own_data(run, "test")
+    scored = evaluate.score(predictor, dataset, "test", Silent())
+    told = scored.report.to_dict()
+    run.write_json(runs.METRICS, {"best_epoch": 2, "validation": told, "test": told})
+    run.write_text(runs.HISTORY, "".join(runs.json_line(epoch) for epoch in EPOCHS))
+    run.write_text(runs.CARD, card)
+    if drawn:
+        plots.learning_curves(EPOCHS, run.file(runs.PLOTS) / "curves.png")
+        artefacts.draw_results(run.file(runs.PLOTS), scored, predictor.labels)
+    data = {
+        "name": dataset.name,
+        "source": dataset.source,
+        "kind": dataset.kind,
+        "fingerprint": dataset.fingerprint,
+        "labels": list(dataset.labels),
+        "sizes": {"train": 10, "validation": 2, "test": len(scored.labels)},
+        "notes": [],
+    }
+    told = {
+        **run.read_json(runs.RUN),
+        "command": "lstm train it",
+        "seed": 0,
+        "dataset": data,
+        "parameters": 123,
+        "epochs": 2,
+        "best_epoch": 2,
+        "stopped": "all 2 epochs done",
+        "device": "cpu",
+        "why": "no GPU",
+        "kernel": "loop",
+        "versions": {"keras": "3.15"},
+        "seconds": {"train": 3.0, "total": 4.0},
+        "temperature": 1.25,
+        **(record or {}),
+    }
+    run.write_json(runs.RUN, told)
+    run.write_manifest()
+    return run
+
+
+def text_run(path, **told):
+    """A run of random weights on a file of reviews beside it, and what else `complete` takes."""
+    from fixtures_runs import text_config
+
+    labels = tuple(sorted(told.pop("labels", ("negative", "positive"))))
+    texts = told.pop("texts", ("a dull film", "a fine film", "not a moment fine", "just a cast"))
+    reviews = path.parent / f"{path.name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = "".join(f'"{text} {i}","{labels[i % 2]}"\n' for i, text in enumerate(30 * texts))
+    reviews.write_text(f"text,label\n{rows}", encoding="utf-8")
+    config = text_config(data__name=str(reviews), seed=told.pop("seed", 0))
+    return complete(make_text_run(path, labels, config), **told)
+
+
+def image_run(path, **told):
+    """A run of random weights on scikit-learn's digits."""
+    return complete(make_image_run(path), **told)
+
+
+def rewrite(run, name, change):
+    """Change one of a run's JSON files, and list it anew: what a careful forger would do."""
+    value = run.read_json(name)
+    change(value)
+    run.write_json(name, value)
+    run.write_manifest()
+
+
+def wrong_of(run):
+    """Positions of the test examples a run gets wrong."""
+    dataset = evaluate.own_data(run, "test")
+    scored = evaluate.score(Predictor.load(run), dataset, "test", Silent())
+    return np.flatnonzero(scored.probabilities.argmax(axis=1) != scored.labels)

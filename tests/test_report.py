@@ -1,0 +1,240 @@
+"""A run's page: all of it in one file, loading nothing, with data shown as it is."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from fixtures_reports import image_run, rewrite, text_run, wrong_of
+from fixtures_runs import make_text_run
+from PIL import Image
+from typer.testing import CliRunner
+
+from lstm_cli import cli, markup
+from lstm_cli import run as runs
+from lstm_cli.chapters import Nearest
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.report import nearest_preset, report
+
+EVIL = "<script>alert(1)</script>"
+
+
+class Seen(HTMLParser):
+    """What is in a page."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.tags, self.loads, self.styles, self.words, self._in = [], [], [], [], []
+        self.feed(content)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        told = dict(attributes)
+        loading = ("src", "href", "srcset", "data", "action", "poster", "xlink:href")
+        self.loads += [told[name] for name in loading if name in told]
+        assert not [name for name in told if name.startswith("on")]
+        if tag not in ("meta", "img"):
+            self._in.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._in.pop() == tag, "elements are closed in order"
+
+    def handle_data(self, data):
+        (self.styles if self._in and self._in[-1] == "style" else self.words).append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    @property
+    def pictures(self):
+        data = [load for load in self.loads if load.startswith("data:image/png;base64,")]
+        return [Image.open(io.BytesIO(base64.b64decode(d.split(",")[1]))) for d in data]
+
+
+def read(path):
+    """Parse a page, and hold it to loading and running nothing."""
+    seen = Seen(Path(path).read_text(encoding="utf-8"))
+    assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & set(seen.tags)
+    assert all(load.startswith(("#", "data:image/png;base64,")) for load in seen.loads)
+    style = "".join(seen.styles)
+    assert "url(" not in style
+    assert "@import" not in style
+    assert not seen._in
+    return seen
+
+
+@pytest.fixture
+def root():
+    return Path(os.environ["LSTM_RUNS_DIR"])
+
+
+@pytest.fixture
+def run(root):
+    return text_run(root / "reviews" / "tiny")
+
+
+def lstm(*arguments):
+    """Run a command line, with its exit code as a shell would see it."""
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+
+
+def test_a_text_run_is_told_on_one_page_that_loads_nothing(root):
+    run = text_run(root / "reviews" / "drawn", drawn=True)
+    written = report(run, num_errors=3)
+    assert written.path == run.file("reports") / "report.html"
+    assert written.num_bytes == written.path.stat().st_size
+    seen = read(written.path)
+    assert len(seen.pictures) == 5
+    test = run.read_json(runs.METRICS)["test"]
+    low, high = test["accuracy_interval"]
+    for told in (
+        f"{test['accuracy']:.4f}",
+        f"{low:.4f} to {high:.4f}",
+        "divided by 1.25",
+        "lstm train it",
+        "lstm runs verify reviews/drawn",
+        "lstm runs replay reviews/drawn",
+        "keras 3.15",
+        "embedding.dim 4 64",
+        run.checked().manifest[runs.MODEL].sha256,
+    ):
+        assert told in seen.text
+
+
+def test_an_image_run_shows_the_images_it_got_wrong(root):
+    run = image_run(root / "digits" / "tiny", drawn=True)
+    seen = read(report(run, num_errors=7).path)
+    assert [p.size for p in seen.pictures].count((8, 8)) == 7
+    assert "7 with most confidence" in seen.text
+
+
+def test_the_errors_are_those_of_the_test_split_the_surest_first(run):
+    written = report(run, num_errors=4)
+    text = read(written.path).text
+    wrong = wrong_of(run)
+    assert f"{len(wrong)} of 24 test examples are wrong" in text
+    shares = [float(part.split()[-1]) for part in text.split("% example")[:-1]]
+    assert shares == sorted(shares, reverse=True)
+    assert len(shares) == written.num_errors == min(4, len(wrong))
+
+
+def test_what_comes_from_data_is_shown_and_never_markup(root):
+    labels = (f"{EVIL}&amp;", '"><img src=x onerror=alert(2)>')
+    run = text_run(
+        root / "reviews" / "<b>tiny",
+        labels=tuple(label.replace('"', "''") for label in labels),
+        texts=(f"a dull film {EVIL} <img src=http://x.test/y>",),
+        card=f"# {EVIL}\n\n![x](http://x.test/a.png) [y](javascript:alert(3))\n\n- <b>z</b>\n",
+        record={"command": f"lstm train {EVIL}", "stopped": EVIL, "commit": EVIL},
+    )
+    seen = read(report(run).path)
+    for place in ("onerror=alert(2)> and", "lstm train", "commit", "a dull film"):
+        assert f"{place} {EVIL}" in seen.text
+    assert f"{EVIL}&amp;" in seen.text
+    assert "<img src=http://x.test/y>" in seen.text
+    assert "<b>z</b>" in seen.text
+
+
+def test_controls_and_marks_of_direction_do_not_reach_the_page(root):
+    run = text_run(root / "r" / "t", texts=("a dull \x1b[31m\nfilm\u202e",))
+    content = report(run).path.read_text(encoding="utf-8")
+    assert "\x1b" not in content
+    assert "\u202e" not in content
+    assert "a dull  [31m\nfilm  " in content
+
+
+def test_a_page_is_written_though_the_data_is_gone(run, root):
+    (root / "reviews" / "tiny.csv").unlink()
+    written = report(run)
+    assert written.num_errors == 0
+    assert "tiny.csv" in written.missing
+    assert "the test data could not be read" in read(written.path).text
+
+
+def test_a_page_says_that_the_data_has_changed(run, root):
+    with (root / "reviews" / "tiny.csv").open("a") as file:
+        file.write("a fine cast,positive\n")
+    assert "has changed since" in read(report(run).path).text
+
+
+def test_a_run_that_was_changed_is_refused(run):
+    run.write_text(runs.HISTORY, "")
+    with pytest.raises(LstmError, match=r"history\.jsonl") as caught:
+        report(run)
+    assert caught.value.exit_code == ExitCode.INTEGRITY
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        (runs.METRICS, lambda told: told.pop("test")),
+        (runs.METRICS, lambda told: told["test"].update(accuracy="high")),
+        (runs.METRICS, lambda told: told["test"].update(confusion=[[1]])),
+        (runs.METRICS, lambda told: told["test"].update(num_examples=0)),
+        (runs.RUN, lambda told: told.update(versions=3)),
+        (runs.RUN, lambda told: told.pop("dataset")),
+    ],
+)
+def test_a_run_whose_account_has_another_form_is_refused(run, name, change):
+    rewrite(run, name, change)
+    with pytest.raises(LstmError, match=name) as caught:
+        report(run)
+    assert caught.value.exit_code == ExitCode.INTEGRITY
+    assert not run.file("reports").exists()
+
+
+def test_what_is_no_page_of_ours_is_not_replaced(run, tmp_path):
+    mine = tmp_path / "mine.html"
+    mine.write_text("<p>mine</p>")
+    with pytest.raises(LstmError, match="no page that lstm wrote"):
+        report(run, mine)
+    assert mine.read_text() == "<p>mine</p>"
+    ours = tmp_path / "ours.html"
+    report(run, ours)
+    before = ours.stat().st_mtime_ns
+    report(run, ours, num_errors=0)
+    assert ours.stat().st_mtime_ns > before
+    with pytest.raises(LstmError, match=r"ends in \.html") as caught:
+        report(run, tmp_path / "report.png")
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_the_preset_that_differs_least_is_the_one_compared_with(run):
+    from lstm_cli.config import load_preset
+
+    assert nearest_preset(load_preset("imdb-tutorial")) == Nearest("imdb-tutorial", {})
+    changed = load_preset("imdb", {"model.units": 7})
+    assert nearest_preset(changed) == Nearest("imdb", {"model.units": (7, 64)})
+    assert nearest_preset(load_preset("mnist", {"data.name": "tfds:other"})) is None
+    assert nearest_preset(load_preset("text", {"data.name": "/some/x.csv"})) == Nearest("text", {})
+
+
+def test_markup_is_what_was_made_here_and_all_else_is_data():
+    made = markup.element("p", "<b>", markup.element("i", "&"), title='"<')
+    assert made == '<p title="&quot;&lt;">&lt;b&gt;<i>&amp;</i></p>'
+
+
+def test_the_command_writes_the_page_and_says_where(run, tmp_path):
+    out = tmp_path / "deep" / "page.html"
+    done = lstm("runs", "report", "reviews", "--out", out)
+    assert (done.exit_code, done.stdout) == (0, f"Report: {out}\n")
+    read(out)
+    done = lstm("runs", "report", run.path, "--errors", 1, "--json")
+    told = json.loads(done.stdout)
+    assert told["path"] == str(run.file("reports") / "report.html")
+    assert (told["errors"], told["missing"]) == (1, None)
+
+
+def test_a_run_without_results_is_refused_by_the_command(root):
+    make_text_run(root / "demo" / "bare")
+    done = lstm("runs", "report", "bare")
+    assert done.exit_code == 1
+    assert done.exception.exit_code == ExitCode.INTEGRITY
+    assert lstm("runs", "report", "nothing").exception.exit_code == ExitCode.ERROR
