@@ -25,6 +25,7 @@ def main() -> int:
             "presets": [*quick, "--runs-dir", runs_dir],
             "baseline": quick,
             "prediction": [*quick, "--run", run],
+            "serve": [*quick, "--run", run],
             "step": quick,
             "determinism": quick,
         }

@@ -16,6 +16,7 @@ import pytest
 from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
 from fixtures_serve import JSON, received, reply, serving_run
 
+from benchmarks import serve as benchmark
 from lstm_cli import listener
 from lstm_cli import serve as serving
 from lstm_cli.errors import LstmError
@@ -611,3 +612,19 @@ def test_long_texts_are_tokenised_beside_the_others(tmp_path):
         (found,) = server.predict({"text": "fine " * 50_000}).json()["predictions"]
     assert found["num_tokens"] == 50_000
     assert found["truncated"]
+
+
+def test_the_benchmark_counts_answers_failures_and_trouble(text_run, tmp_path, capsys):
+    path = tmp_path / "result.json"
+    arguments = ["--quick", "--seconds", "1", "--clients", "2", "--tokens", "5"]
+    assert benchmark.main([*arguments, "--run", str(text_run.path), "--json", str(path)]) == 0
+    found = json.loads(path.read_text())["measurements"]
+    for load in found["loads"].values():
+        assert load["answers"] > 0
+        assert load["compared"] > 0
+        assert load["failures"] == []
+        assert load["memory_mb"]["peak"] > 20
+    ended = found["loads"]["with trouble"]["trouble"]["ended"]
+    assert {"malformed: 400", "malformed: 422"} <= ended.keys()
+    assert ended["64 MiB: 413"] >= 1
+    assert "predictions/s" in capsys.readouterr().out
