@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,10 @@ def request_of(text: str) -> bytes:
     )
 
 
+def _same(client: Client) -> Client:
+    return client
+
+
 async def load(
     requests: list[bytes], expected: list[float], host: str, port: int, clients: int, seconds: float
 ) -> tuple[Tally, float]:
@@ -133,10 +138,8 @@ async def load(
     connected = []
     for place in range(clients):
         first = place * len(requests) // clients
-        _, client = await loop.create_connection(
-            lambda first=first: Client(requests, expected, first, tally, began + seconds),
-            host, port,
-        )  # fmt: skip
+        client = Client(requests, expected, first, tally, began + seconds)
+        await loop.create_connection(partial(_same, client), host, port)
         connected.append(client)
     await asyncio.sleep(max(0.0, began - time.perf_counter()))
     cpu = time.process_time()
@@ -169,4 +172,5 @@ def main(
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6]), float(sys.argv[6]), sys.argv[7])
+    port_, clients_, tokens_ = map(int, sys.argv[3:6])
+    main(sys.argv[1], sys.argv[2], port_, clients_, tokens_, float(sys.argv[6]), sys.argv[7])
