@@ -44,7 +44,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { text-align: right; padding: .28rem 1.4rem .28rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; overflow-wrap: break-word; }
 th:first-child, td:first-child, .words th, .words td { text-align: left; }
-th { color: var(--grey); font-weight: 500; } tbody th { font-weight: 400; }
+th { color: var(--grey); font-weight: 500; } tbody th { font-weight: 400; min-width: 7rem; }
 pre { background: var(--soft); border-radius: .5rem; padding: .7rem .9rem; margin: .6rem 0;
   white-space: pre-wrap; font-size: .88rem; }
 code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, monospace; font-size: .92em; }

@@ -1,15 +1,23 @@
-"""Finished runs with everything `train` leaves behind, made by hand and without Keras."""
+"""Finished runs with everything `train` leaves behind, made by hand, and pages to be parsed."""
 
 from __future__ import annotations
 
-import numpy as np
-from fixtures_runs import make_image_run, make_text_run
+import base64
+import io
+from html.parser import HTMLParser
+from pathlib import Path
 
-from lstm_cli import artefacts, evaluate, plots
+import numpy as np
+from fixtures_runs import make_image_run, make_text_run, text_config
+from PIL import Image
+from typer.testing import CliRunner
+
+from lstm_cli import artefacts, cli, evaluate, plots
 from lstm_cli import run as runs
 from lstm_cli.predictor import Predictor
 from lstm_cli.reporting import Silent
 
+EVIL = "<script>alert(1)</script>"
 EPOCHS = (
     {"epoch": 1, "steps": 3, "loss": 0.7, "accuracy": 0.5, "val_loss": 0.68, "val_accuracy": 0.55,
      "learning_rate": 0.01, "seconds": 1.5, "best": True},
@@ -66,8 +74,6 @@ def complete(run, *, card="# card\n", record=None, drawn=False):
 
 def text_run(path, **told):
     """A run of random weights on a file of reviews beside it, and what else `complete` takes."""
-    from fixtures_runs import text_config
-
     labels = tuple(sorted(told.pop("labels", ("negative", "positive"))))
     texts = told.pop("texts", ("a dull film", "a fine film", "not a moment fine", "just a cast"))
     reviews = path.parent / f"{path.name}.csv"
@@ -96,3 +102,54 @@ def wrong_of(run):
     dataset = evaluate.own_data(run, "test")
     scored = evaluate.score(Predictor.load(run), dataset, "test", Silent())
     return np.flatnonzero(scored.probabilities.argmax(axis=1) != scored.labels)
+
+
+class Seen(HTMLParser):
+    """What is in a page."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.tags, self.loads, self.styles, self.words, self._in = [], [], [], [], []
+        self.feed(content)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        told = dict(attributes)
+        loading = ("src", "href", "srcset", "data", "action", "poster", "xlink:href")
+        self.loads += [told[name] for name in loading if name in told]
+        assert not [name for name in told if name.startswith("on")]
+        if tag not in ("meta", "img"):
+            self._in.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._in.pop() == tag, "elements are closed in order"
+
+    def handle_data(self, data):
+        (self.styles if self._in and self._in[-1] == "style" else self.words).append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    @property
+    def pictures(self):
+        data = [load for load in self.loads if load.startswith("data:image/png;base64,")]
+        return [Image.open(io.BytesIO(base64.b64decode(d.split(",")[1]))) for d in data]
+
+
+def read(path):
+    """Parse a page, and hold it to loading and running nothing."""
+    seen = Seen(Path(path).read_text(encoding="utf-8"))
+    assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & set(seen.tags)
+    assert all(load.startswith(("#", "data:image/png;base64,")) for load in seen.loads)
+    style = "".join(seen.styles)
+    assert "url(" not in style
+    assert "@import" not in style
+    assert not seen._in
+    return seen
+
+
+def lstm(*arguments):
+    """Run a command line, with its exit code as a shell would see it."""
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments])

@@ -2,72 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import os
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fixtures_reports import image_run, rewrite, text_run, wrong_of
+from fixtures_reports import EVIL, image_run, lstm, read, rewrite, text_run, wrong_of
 from fixtures_runs import make_text_run
-from PIL import Image
-from typer.testing import CliRunner
 
-from lstm_cli import cli, markup
+from lstm_cli import markup
 from lstm_cli import run as runs
 from lstm_cli.chapters import Nearest
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.report import nearest_preset, report
-
-EVIL = "<script>alert(1)</script>"
-
-
-class Seen(HTMLParser):
-    """What is in a page."""
-
-    def __init__(self, content):
-        super().__init__()
-        self.tags, self.loads, self.styles, self.words, self._in = [], [], [], [], []
-        self.feed(content)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        told = dict(attributes)
-        loading = ("src", "href", "srcset", "data", "action", "poster", "xlink:href")
-        self.loads += [told[name] for name in loading if name in told]
-        assert not [name for name in told if name.startswith("on")]
-        if tag not in ("meta", "img"):
-            self._in.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self._in.pop() == tag, "elements are closed in order"
-
-    def handle_data(self, data):
-        (self.styles if self._in and self._in[-1] == "style" else self.words).append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
-
-    @property
-    def pictures(self):
-        data = [load for load in self.loads if load.startswith("data:image/png;base64,")]
-        return [Image.open(io.BytesIO(base64.b64decode(d.split(",")[1]))) for d in data]
-
-
-def read(path):
-    """Parse a page, and hold it to loading and running nothing."""
-    seen = Seen(Path(path).read_text(encoding="utf-8"))
-    assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & set(seen.tags)
-    assert all(load.startswith(("#", "data:image/png;base64,")) for load in seen.loads)
-    style = "".join(seen.styles)
-    assert "url(" not in style
-    assert "@import" not in style
-    assert not seen._in
-    return seen
 
 
 @pytest.fixture
@@ -78,11 +25,6 @@ def root():
 @pytest.fixture
 def run(root):
     return text_run(root / "reviews" / "tiny")
-
-
-def lstm(*arguments):
-    """Run a command line, with its exit code as a shell would see it."""
-    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
 
 
 def test_a_text_run_is_told_on_one_page_that_loads_nothing(root):

@@ -11,6 +11,7 @@ from lstm_cli.cli.options import DataDir, Json, RunsDir
 from lstm_cli.cli.pretrain import perplexities
 
 if TYPE_CHECKING:
+    from lstm_cli.compare import Comparison
     from lstm_cli.replay import Replay
     from lstm_cli.run import RunDir
     from lstm_cli.verify import Verdict
@@ -196,6 +197,78 @@ def report(
         console.print_json(written.to_dict())
     else:
         console.print_line(f"Report: {written.path}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Folders, DATASET/NAME, NAME, or data sets."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Also write the learning curves (.png, .svg), or everything as a page (.html).",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = None,
+    json: Json = False,
+) -> None:
+    """Put runs side by side: figures, settings that differ, and a paired test.
+
+    Each pair is tested (McNemar, exact) on the examples that are in the test splits of both, where
+    they have the same classes and their data is there.
+    """
+    from lstm_cli import console, sheet
+    from lstm_cli.compare import compare as compare_runs
+    from lstm_cli.run import find, runs_root
+
+    if out is not None:
+        sheet.check_place(out)
+    found = [find(runs_root(runs_dir), run) for run in runs]
+    compared = compare_runs(found, data_dir=data_dir, reporter=console.reporter())
+    if out is not None:
+        sheet.write(compared, out)
+    if json:
+        console.print_json(compared.to_dict() | {"out": str(out) if out else None})
+        return
+    _print_comparison(compared)
+    if out is not None:
+        console.print_line(f"\nWritten: {out}")
+
+
+def _print_comparison(compared: Comparison) -> None:
+    from lstm_cli import console, sheet
+
+    names = compared.names
+    data = sheet.shared_data(compared)
+    title = "Results" if data is None else f"Results on {data}"
+    console.print_rows(sheet.figures(compared), ("", *names), right=names, title=title)
+    console.print_line("")
+    if compared.settings:
+        rows = [(key, *map(sheet.setting, values)) for key, values in compared.settings.items()]
+        console.print_rows(rows, ("setting", *names), title="Settings that differ")
+    else:
+        console.print_line("All settings are the same.")
+    if compared.paired:
+        console.print_line("")
+        tests = [sheet.test_columns(paired) for paired in compared.paired]
+        # Of one pair both are the same; of several the corrected one counts.
+        left_out = "p" if len(tests) > 1 else "p (Holm)"
+        columns = tuple(column for column in tests[0] if column != left_out)
+        console.print_rows(
+            [tuple(test[column] for column in columns) for test in tests],
+            columns,
+            right=columns[2:],
+            title="The same examples",
+        )
+        console.print_text(sheet.HOW)
+    for pair in compared.untested:
+        console.print_line("")
+        console.print_text(f"{pair.first} and {pair.second}: no test; {pair.why}.")
 
 
 def _print_replay(replayed: Replay) -> None:
