@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 
 from lstm_cli import evaluate
 from lstm_cli import run as runs
-from lstm_cli.compare import compare, difference_interval, differing, holm, mcnemar
+from lstm_cli.compare import _shared, compare, difference_interval, differing, holm, mcnemar
 from lstm_cli.config import load_preset
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.predictor import Predictor
