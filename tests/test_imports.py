@@ -34,7 +34,7 @@ LAYERS = [
     {"models", "predictor", "checkpoint"},
     {"fit", "language", "transfer", "prepare", "artefacts"},
     {"train", "pretrain", "plan", "evaluate", "explain", "export", "serve"},
-    {"replay", "chapters", "report", "compare", "sheet"},
+    {"replay", "chapters", "report", "compare", "contrast"},
     {"cli", "__main__"},
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

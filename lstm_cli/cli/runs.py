@@ -222,16 +222,16 @@ def compare(
     Each pair is tested (McNemar, exact) on the examples that are in the test splits of both, where
     they have the same classes and their data is there.
     """
-    from lstm_cli import console, sheet
+    from lstm_cli import console, contrast
     from lstm_cli.compare import compare as compare_runs
     from lstm_cli.run import find, runs_root
 
     if out is not None:
-        sheet.check_place(out)
+        contrast.check_place(out)
     found = [find(runs_root(runs_dir), run) for run in runs]
     compared = compare_runs(found, data_dir=data_dir, reporter=console.reporter())
     if out is not None:
-        sheet.write(compared, out)
+        contrast.write(compared, out)
     if json:
         console.print_json(compared.to_dict() | {"out": str(out) if out else None})
         return
@@ -241,21 +241,24 @@ def compare(
 
 
 def _print_comparison(compared: Comparison) -> None:
-    from lstm_cli import console, sheet
+    from lstm_cli import console, contrast
 
     names = compared.names
-    data = sheet.shared_data(compared)
+    data = contrast.shared_data(compared)
     title = "Results" if data is None else f"Results on {data}"
-    console.print_rows(sheet.figures(compared), ("", *names), right=names, title=title)
+    rows = contrast.figures(compared)
+    if data is None:
+        rows.insert(0, ("data", *(entry.dataset for entry in compared.entries)))
+    console.print_rows(rows, ("", *names), right=names, title=title)
     console.print_line("")
     if compared.settings:
-        rows = [(key, *map(sheet.setting, values)) for key, values in compared.settings.items()]
+        rows = [(key, *map(contrast.setting, values)) for key, values in compared.settings.items()]
         console.print_rows(rows, ("setting", *names), title="Settings that differ")
     else:
         console.print_line("All settings are the same.")
     if compared.paired:
         console.print_line("")
-        tests = [sheet.test_columns(paired) for paired in compared.paired]
+        tests = [contrast.test_columns(paired) for paired in compared.paired]
         # Of one pair both are the same; of several the corrected one counts.
         left_out = "p" if len(tests) > 1 else "p (Holm)"
         columns = tuple(column for column in tests[0] if column != left_out)
@@ -265,7 +268,7 @@ def _print_comparison(compared: Comparison) -> None:
             right=columns[2:],
             title="The same examples",
         )
-        console.print_text(sheet.HOW)
+        console.print_text(contrast.HOW)
     for pair in compared.untested:
         console.print_line("")
         console.print_text(f"{pair.first} and {pair.second}: no test; {pair.why}.")

@@ -106,10 +106,7 @@ def shared_data(compared: Comparison) -> str | None:
 def figures(compared: Comparison) -> list[tuple[str, ...]]:
     """Write the runs' figures for people: rows of a measure, and its value in each run."""
     told = [_measures(entry) for entry in compared.entries]
-    rows = [(name, *(one[name] for one in told)) for name in told[0]]
-    if shared_data(compared) is not None:
-        return rows
-    return [("data", *(entry.dataset for entry in compared.entries)), *rows]
+    return [(name, *(one[name] for one in told)) for name in told[0]]
 
 
 def _measures(entry: Entry) -> dict[str, str]:
@@ -150,10 +147,12 @@ def setting(value: Any) -> str:
 
 def _results(compared: Comparison) -> markup.Html:
     data = shared_data(compared)
-    parts = [_heading("Results"), markup.table(("", *compared.names), figures(compared))]
-    if data is not None:
-        parts.insert(1, markup.element("p", f"All were trained on {data}."))
-    return markup.join(parts)
+    said = markup.element("p", f"All were trained on {data}.")
+    if data is None:
+        said = markup.pairs({entry.name: entry.dataset for entry in compared.entries})
+    return markup.join(
+        [_heading("Results"), said, markup.table(("", *compared.names), figures(compared))]
+    )
 
 
 def _tests(compared: Comparison) -> markup.Html:
