@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 # what stands beside it.
 _BIDI = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 _PLAIN_SECONDS = 10.0
+# Shades of blue and orange, told apart with every kind of colour vision; black on them is legible
+# whatever the colours of the terminal are.
+_SHADES = {
+    "for": ("#dcebf5", "#b5d5ea", "#86bbdd", "#56a3d0"),
+    "against": ("#fbe5d6", "#f6c8a8", "#efa675", "#e88747"),
+}
+_STYLES = {
+    f"{side}{level}": f"#000000 on {colour}"
+    for side, colours in _SHADES.items()
+    for level, colour in enumerate(colours, 1)
+}
 
 
 @cache
@@ -96,6 +107,34 @@ def print_text(text: str) -> None:
     """Print data over as many lines as it takes, wrapped between words."""
     for line in text.split("\n"):
         _stdout().print(clean(line))
+
+
+def print_pieces(lines: Iterable[Sequence[tuple[str, str]]]) -> None:
+    """Print lines made of pieces, wrapped between words.
+
+    Args:
+        lines: For each its pieces, text and style: a name of `_STYLES`, or any style of rich. Text
+            is data; a line break in it is kept.
+    """
+    from rich.text import Text
+
+    for pieces in lines:
+        line = Text(overflow="fold")
+        for text, style in pieces:
+            kept = "\n".join(clean(part) for part in text.split("\n"))
+            line.append(kept, _STYLES.get(style, style))
+        _stdout().print(line)
+
+
+def has_colour() -> bool:
+    """Tell whether colours on stdout will be seen."""
+    console = _stdout()
+    return console.color_system is not None and not console.no_color
+
+
+def width() -> int:
+    """Return how many columns stdout has."""
+    return _stdout().width
 
 
 def print_rows(

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lstm_cli import __version__
-from lstm_cli.cli import config, data, evaluate, predict, pretrain, runs, serve, train
+from lstm_cli.cli import config, data, evaluate, explain, predict, pretrain, runs, serve, train
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.signals import Interrupted, caught
 
@@ -28,6 +28,7 @@ app.command(name="train")(train.command)
 app.command(name="pretrain")(pretrain.command)
 app.command(name="eval")(evaluate.command)
 app.command(name="predict")(predict.command)
+app.command(name="explain")(explain.command)
 app.command(name="serve")(serve.command)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
