@@ -4,6 +4,7 @@
     python -m benchmarks.presets             the presets through the real command line, from cold
     python -m benchmarks.baseline            time to accuracy against what a user would take instead
     python -m benchmarks.prediction --run R  start-up, throughput, memory and latency
+    python -m benchmarks.explain --run R     whether explanations name the words that matter
     python -m benchmarks.step                a training step against the matrix products in it
     python -m benchmarks.determinism         training steps with and without determinism
 

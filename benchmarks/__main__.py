@@ -26,6 +26,7 @@ def main() -> int:
             "baseline": quick,
             "prediction": [*quick, "--run", run],
             "serve": [*quick, "--run", run],
+            "explain": [*quick, "--run", run, "--demo-run", str(Path(runs_dir, "demo", "demo-0"))],
             "step": quick,
             "determinism": quick,
         }
