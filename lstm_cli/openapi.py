@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import json
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
+import numpy as np
 
 from lstm_cli import __version__, wire
+from lstm_cli.explanation import ImageExplanation, TextExplanation
 
 _STATUSES = {
     400: "The body is no JSON.",
@@ -27,11 +29,21 @@ _FIXED = {
                 "application/json"),
     "/metrics": ("Counts for Prometheus.", "text/plain"),
 }  # fmt: skip
-_POSTED: dict[str, tuple[str, dict[str, Any], Any]] = {
+# For a text run, and for an image run: what is asked, and what is answered.
+_POSTED: dict[str, tuple[str, dict[str, tuple[Any, Any]]]] = {
     "/v1/predict": (
         "Classify inputs.",
-        {"text": wire.TextRequest, "image": wire.ImageRequest},
-        wire.PredictAnswer,
+        {
+            "text": (wire.TextRequest, wire.PredictAnswer),
+            "image": (wire.ImageRequest, wire.PredictAnswer),
+        },
+    ),
+    "/v1/explain": (
+        "Say which words decided, how the belief moved, and what the gates did.",
+        {
+            "text": (wire.ExplainText, TextExplanation),
+            "image": (wire.ExplainImage, ImageExplanation),
+        },
     ),
 }
 
@@ -44,15 +56,15 @@ def describe(kind: str, run: str, has_key: bool) -> dict[str, Any]:
         run: Its name.
         has_key: Whether clients must bring a key.
     """
-    types = [wire.ErrorAnswer]
-    for _, requests, answer in _POSTED.values():
-        types += [requests[kind], answer]
+    types: list[Any] = [wire.ErrorAnswer]
+    for _, kinds in _POSTED.values():
+        types += kinds[kind]
     schemas, components = msgspec.json.schema_components(
-        types, ref_template="#/components/schemas/{name}"
+        types, schema_hook=_array, ref_template="#/components/schemas/{name}"
     )
     error, rest = schemas[0], schemas[1:]
     paths: dict[str, Any] = {}
-    for place, (path, (told, _, _)) in enumerate(_POSTED.items()):
+    for place, (path, (told, _)) in enumerate(_POSTED.items()):
         asked, answer = rest[2 * place : 2 * place + 2]
         responses = {"200": _content("The answer.", answer)}
         responses |= {str(code): _content(why, error) for code, why in _STATUSES.items()}
@@ -108,6 +120,13 @@ _STYLE = (
     "main{max-width:46rem;margin:auto;padding:1rem}pre{overflow-x:auto;padding:.8rem;"
     "border:1px solid #8888;border-radius:.4rem}td,th{text-align:left;padding:.1rem 1rem .1rem 0}"
 )
+
+
+def _array(kind: Any) -> dict[str, Any]:
+    """Describe what JSON Schema has no name for: arrays of numbers, in one dimension or two."""
+    if kind is np.ndarray or get_origin(kind) is np.ndarray:
+        return {"type": "array"}
+    raise NotImplementedError(kind)
 
 
 def _content(description: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli import __version__, openapi, trust
+from lstm_cli import __version__, openapi, pages, trust
 from lstm_cli.batcher import Batcher, QueueFullError, Sizes
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.gate import Gate, Limits, busy
-from lstm_cli.predictor import Predictor
+from lstm_cli.explain import Explainer
+from lstm_cli.explanation import Explanation
+from lstm_cli.gate import Gate, Limits, Receive, busy
 from lstm_cli.text import Encoding
 from lstm_cli.wire import (
     Answer,
+    ExplainImage,
+    ExplainText,
     ImageRequest,
     PredictAnswer,
     RefusedError,
@@ -38,7 +40,10 @@ _PAGE = Path(__file__).with_name("page.html")
 _SHORT_CHARACTERS = 16_384
 _TEXT_BATCH, _IMAGE_BATCH = 16, 128
 _NUM_EXAMPLES = 8
+_MOST_EXPLAINING = 8
 _EXTRA = ("starlette", "uvicorn", "httptools", "prometheus_client")
+Work = Callable[[], Explanation]
+_Answered = TypeVar("_Answered")
 _OPEN = {"/", "/docs", "/openapi.json", "/healthz", "/readyz"}
 
 
@@ -73,7 +78,7 @@ def require_extra() -> None:
 
 
 def serve(
-    predictor: Predictor,
+    explainer: Explainer,
     sock: socket.socket,
     settings: Settings,
     on_ready: Callable[[Callable[[], None]], None],
@@ -81,7 +86,7 @@ def serve(
     """Answer requests until the process is asked to end, then finish what is in flight.
 
     Args:
-        predictor: The run.
+        explainer: The run, and its predictor.
         sock: Bound by `listener.bind`.
         settings: Limits, key, examples.
         on_ready: Called once connections are accepted, with what ends the server.
@@ -89,7 +94,7 @@ def serve(
     from lstm_cli import listener
 
     async def run() -> None:
-        service = Service(predictor, settings)
+        service = Service(explainer, settings)
         try:
             await listener.serve(service.app, sock, settings.limits, on_ready, service.drain)
         finally:
@@ -115,16 +120,21 @@ class Service:
         app: The ASGI application.
     """
 
-    def __init__(self, predictor: Predictor, settings: Settings) -> None:
+    def __init__(self, explainer: Explainer, settings: Settings) -> None:
         """Build the application; threads start with the first request."""
         from lstm_cli.counts import Counts
 
-        self._predictor = predictor
+        self._explainer = explainer
+        self._predictor = predictor = explainer.predictor
         self._settings = settings
         self._limits = settings.limits
         self._ready = True
         is_text = predictor.kind == "text"
         self._decoder: Any = msgspec.json.Decoder(TextRequest if is_text else ImageRequest)
+        self._explain_decoder: Any = msgspec.json.Decoder(ExplainText if is_text else ExplainImage)
+        # One at a time: an explanation is hundreds of predictions, and takes all cores.
+        self._explaining = ThreadPoolExecutor(1, "lstm-explain")
+        self._num_explaining = 0
         self._counts = Counts(lambda: self._batcher.num_waiting)
         self._batcher = Batcher(
             predictor.run_texts if is_text else self._compute_images,
@@ -142,19 +152,21 @@ class Service:
     def close(self) -> None:
         """End the threads."""
         self._batcher.close()
+        self._explaining.shutdown(wait=True, cancel_futures=True)
 
     def _build(self) -> Gate:
         from starlette.routing import Route, Router
 
         routes = [
             Route("/v1/predict", self._predict, methods=["POST"]),
+            Route("/v1/explain", self._explain, methods=["POST"]),
             Route("/v1/model", self._get_model),
             Route("/healthz", self._get_health),
             Route("/readyz", self._get_readiness),
             Route("/metrics", self._get_metrics),
             Route("/openapi.json", self._get_api),
-            Route("/docs", _fixed_page(openapi.page(self._api))),
-            Route("/", _fixed_page(_PAGE.read_text(encoding="utf-8"))),
+            Route("/docs", pages.fixed(openapi.page(self._api))),
+            Route("/", pages.fixed(_PAGE.read_text(encoding="utf-8"))),
         ]
         self._counts.paths = {route.path for route in routes}
         router = Router(routes, redirect_slashes=False)
@@ -171,9 +183,54 @@ class Service:
             await request.scope["gate"].read(request.headers, request.receive), self._decoder
         )
         self._check(asked)
+        answers = await self._in_time(self._answers(asked))
+        return _json(msgspec.json.encode(PredictAnswer(self._predictor.run.name, answers)))
+
+    async def _explain(self, request: Any) -> Any:
+        asked = decode(
+            await request.scope["gate"].read(request.headers, request.receive),
+            self._explain_decoder,
+        )
+        if isinstance(asked, ExplainText):
+            (encoding,) = await self._in_time(self._encode([asked.text]))
+            if not encoding.num_tokens:
+                raise RefusedError(422, "There is no word in this text.", "Send one that has some.")
+            work: Work = partial(self._explainer.text, asked.text)
+        else:
+            work = partial(self._explainer.image, self._pixels(asked.image, 0))
+        content = await self._in_time(self._explained(work, request.receive))
+        return _json(content)
+
+    async def _explained(self, work: Work, receive: Receive) -> bytes:
+        """Explain once the others are done; not at all where the client is gone by then."""
+        if self._num_explaining >= _MOST_EXPLAINING:
+            raise busy(f"{_MOST_EXPLAINING} explanations wait to be computed.")
+        loop = asyncio.get_running_loop()
+        wanted = loop.run_in_executor(
+            self._explaining, lambda: msgspec.json.encode(work().to_dict())
+        )
+        gone = asyncio.ensure_future(_until_gone(receive))
+        self._num_explaining += 1
+        try:
+            both: set[asyncio.Future[Any]] = {wanted, gone}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not wanted.done():
+                raise ConnectionResetError
+            return await wanted
+        finally:
+            self._num_explaining -= 1
+            wanted.cancel()
+            gone.cancel()
+
+    async def _in_time(self, answering: Awaitable[_Answered]) -> _Answered:
+        """Wait for an answer as long as is allowed.
+
+        Raises:
+            RefusedError: It takes longer (504), or too many wait (429).
+        """
         try:
             async with asyncio.timeout(self._limits.timeout):
-                answers = await self._answers(asked)
+                return await answering
         except TimeoutError:
             raise RefusedError(
                 504,
@@ -182,7 +239,6 @@ class Service:
             ) from None
         except QueueFullError:
             raise busy(f"{self._limits.max_queue:,} inputs wait to be computed.") from None
-        return _json(msgspec.json.encode(PredictAnswer(self._predictor.run.name, answers)))
 
     def _check(self, asked: TextRequest | ImageRequest) -> None:
         if asked.threshold is not None and len(self._predictor.labels) != 2:
@@ -309,41 +365,16 @@ class Service:
         return _json(msgspec.json.encode(self._api))
 
 
+async def _until_gone(receive: Receive) -> None:
+    """Wait until the client has closed its connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def _json(content: bytes) -> Any:
     from starlette.responses import Response
 
     return Response(content, media_type="application/json")
-
-
-def _fixed_page(html: str) -> Callable[[Any], Any]:
-    """Build the route of a page that may run its own script and style, and nothing else."""
-    from starlette.responses import HTMLResponse
-
-    policy = content_policy(html)
-
-    async def page(_request: Any) -> Any:
-        return HTMLResponse(html, headers={"content-security-policy": policy})
-
-    return page
-
-
-def content_policy(html: str) -> str:
-    """Return the Content-Security-Policy of a page: its own inline parts by hash, its own server.
-
-    Source: Content Security Policy Level 3, 6.7.3.3 (hashes of inline parts).
-    """
-
-    def hashes(tag: str) -> str:
-        parts = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
-        digests = [hashlib.sha256(part.encode()).digest() for part in parts]
-        told = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
-        return " ".join(told) or "'none'"
-
-    return (
-        f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; "
-        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    )
 
 
 def check_limits(limits: Limits) -> None:

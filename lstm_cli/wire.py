@@ -39,6 +39,18 @@ class ImageRequest(msgspec.Struct, forbid_unknown_fields=True):
     threshold: _Threshold | None = None
 
 
+class ExplainText(msgspec.Struct, forbid_unknown_fields=True):
+    """A text to explain."""
+
+    text: str
+
+
+class ExplainImage(msgspec.Struct, forbid_unknown_fields=True):
+    """An image of the run's size to explain."""
+
+    image: Rows
+
+
 class Answer(msgspec.Struct, omit_defaults=True):
     """What the network says of one input.
 

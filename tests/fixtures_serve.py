@@ -9,8 +9,12 @@ import socket
 import threading
 from dataclasses import dataclass
 
+import safetensors.numpy
+
 from lstm_cli import listener
+from lstm_cli import run as runs
 from lstm_cli import serve as serving
+from lstm_cli.explain import Explainer
 from lstm_cli.gate import Limits
 from lstm_cli.serve import Settings
 
@@ -68,6 +72,13 @@ def reply(response):
     return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 
 
+def explainer_of(predictor):
+    """Put an explainer around any predictor of a run, a slow or broken one too."""
+    run = predictor.run
+    weights = safetensors.numpy.load(run.file(runs.WEIGHTS).read_bytes())
+    return Explainer(predictor, run.config(), weights)
+
+
 @contextlib.contextmanager
 def serving_run(predictor, key=None, examples=True, port=0, **limits):
     """Serve a run in a thread during a block."""
@@ -80,7 +91,9 @@ def serving_run(predictor, key=None, examples=True, port=0, **limits):
         stops.append(stop)
         ready.set()
 
-    thread = threading.Thread(target=serving.serve, args=(predictor, sock, settings, on_ready))
+    thread = threading.Thread(
+        target=serving.serve, args=(explainer_of(predictor), sock, settings, on_ready)
+    )
     thread.start()
     try:
         assert ready.wait(20)

@@ -135,6 +135,64 @@ def test_an_example_that_is_clicked_is_answered(chromium, text_server):
     assert page.complaints() == []
 
 
+def test_words_belief_and_gates_follow_the_word_one_points_at(chromium, text_server):
+    from selenium.webdriver import ActionChains
+
+    server, _ = text_server
+    page = Browser(chromium, server)
+    text = "Fine \U0001f600 zzz, a  dull\nfilm"
+    # Keys come one UTF-16 unit at a time; a paste does not.
+    page.find("#text").click()
+    chromium.execute_cdp_cmd("Input.insertText", {"text": text})
+    page.until(lambda: page.all("#words [data-place]"))
+    told = server.post("/v1/explain", {"text": text}).json()
+    words = page.all("#words [data-place]")
+    assert [word.text for word in words] == [token["text"] for token in told["tokens"]]
+    assert page.run("return words.textContent") == told["text"]
+    unknown = [word.text for word in words if "unknown" in word.get_attribute("class")]
+    assert unknown == ["\U0001f600", "zzz"]
+    for place in (5, 0):
+        ActionChains(chromium).move_to_element(words[place]).perform()
+        page.until(lambda place=place: f"“{words[place].text}”" in page.text("#step"))
+        effect = told["words"]["effects"][place]
+        assert f"{abs(effect):.2f} log-odds" in page.text("#step")
+        rows = page.all("#gates tr")
+        assert len(rows) == 1 + len(told["gates"]["units"])
+        for row, unit in zip(rows[1:], told["gates"]["units"], strict=True):
+            shown = [float(number) for number in re.findall(r"\d\.\d\d", row.text)]
+            gates = [unit[f"{name}_gate"][place] for name in ("input", "forget", "output")]
+            assert shown[1:4] == pytest.approx(gates, abs=0.0051)
+    svg = page.find("#belief svg")
+    ActionChains(chromium).move_to_element_with_offset(
+        svg, svg.size["width"] // 2 - 12, 0
+    ).perform()
+    page.until(lambda: f"“{words[-1].text}”" in page.text("#step"))
+    assert page.complaints() == []
+
+
+def test_arrow_keys_move_from_word_to_word(chromium, text_server):
+    from selenium.webdriver.common.keys import Keys
+
+    page = Browser(chromium, text_server[0])
+    page.find("#text").send_keys("fine film and a dull cast")
+    page.until(lambda: page.all("#words [data-place]"))
+    for selector in ("#words", "#belief"):
+        page.find(selector).send_keys(Keys.HOME)
+        page.until(lambda: "“fine”" in page.text("#step"))
+        page.find(selector).send_keys(Keys.ARROW_RIGHT * 2)
+        page.until(lambda: "“and”" in page.text("#step"))
+        page.find(selector).send_keys(Keys.END)
+        page.until(lambda: "“cast”" in page.text("#step"))
+
+
+def test_a_text_of_which_the_middle_is_left_out_says_so(chromium, text_server):
+    page = Browser(chromium, text_server[0])
+    page.find("#text").send_keys("fine film " * 10)
+    page.until(lambda: page.all("#words .cut"))
+    assert "the middle is left out" in page.text("#counts")
+    assert len(page.all("#words [data-place]")) == 12
+
+
 def test_data_is_text_and_never_markup(chromium, tmp_path):
     labels = ("<img src=x onerror=alert(1)>", "<b>bold</b>")
     run = make_text_run(tmp_path / "demo" / "<i>run", labels)
@@ -195,6 +253,10 @@ def test_a_digit_that_is_drawn_is_answered_and_centred(chromium, image_server):
     assert middle == pytest.approx([14, 14], abs=0.5)
     used = [place for place, row in enumerate(rows) if max(row) > 32]
     assert 18 <= len(used) <= 22
+    page.until(lambda: page.all("#belief .cell"))
+    assert len(page.all("#belief .cell")) == 28 * 10
+    page.find("#belief").send_keys("\ue011")  # Home
+    page.until(lambda: "After row 1:" in page.text("#step"))
     page.find("#clear").click()
     page.until(lambda: page.text("#label") == "–")
     assert page.complaints() == []
@@ -267,8 +329,12 @@ def test_it_fits_360_pixels_and_its_colours_can_be_read(
 ):
     page = Browser(chromium, text_server[0] if kind == "text" else image_server, 360, dark)
     page.all("#examples button")[-1].click()
-    page.until(page.shares)
+    page.until(lambda: page.all("#belief svg"))
     assert page.run("return document.documentElement.scrollWidth") <= 360
+    for word in page.all("#words [data-place]"):
+        ink, paint = page.run(_COLOURS, word)
+        card = page.run(_COLOURS, page.find("#counts"))[1]
+        assert contrast(ink, over(paint, card)) >= 4.5, (word.text, ink, paint)
     for selector in ("#label", "#about", "#classes .share", "button", "a"):
         ink, paper = page.run(_COLOURS, page.find(selector))
         assert contrast(ink, paper) >= 4.5, (selector, ink, paper)
@@ -280,6 +346,15 @@ let paper = arguments[0];
 while (getComputedStyle(paper).backgroundColor === "rgba(0, 0, 0, 0)") paper = paper.parentElement;
 return [own.color, getComputedStyle(paper).backgroundColor];
 """
+
+
+def over(paint, card):
+    """The colour of a translucent paint on a card."""
+    parts = [float(part) for part in re.findall(r"[\d.]+", paint)]
+    colour, share = parts[:3], parts[3] if len(parts) > 3 else 1
+    below = [int(part) for part in re.findall(r"\d+", card)[:3]]
+    mixed = (share * c + (1 - share) * b for c, b in zip(colour, below, strict=True))
+    return "rgb({:.0f}, {:.0f}, {:.0f})".format(*mixed)
 
 
 def contrast(one, other):

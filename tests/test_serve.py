@@ -14,10 +14,10 @@ import time
 
 import pytest
 from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
-from fixtures_serve import JSON, received, reply, serving_run
+from fixtures_serve import JSON, explainer_of, received, reply, serving_run
 
 from benchmarks import serve as benchmark
-from lstm_cli import listener
+from lstm_cli import listener, pages
 from lstm_cli import serve as serving
 from lstm_cli.errors import LstmError
 from lstm_cli.gate import Limits
@@ -33,11 +33,13 @@ class Held:
         self.entered = threading.Event()
         self.may_go_on = threading.Event()
         self.fails = False
+        self.num_calls = 0
 
     def __getattr__(self, name):
         return getattr(self._predictor, name)
 
     def run_texts(self, ids):
+        self.num_calls += 1
         self.entered.set()
         assert self.may_go_on.wait(20)
         if self.fails:
@@ -153,6 +155,82 @@ def test_requests_at_the_same_time_share_batches(held, predictor):
     inputs = float(re.search(r"lstm_batch_inputs_sum (\S+)", shown)[1])
     assert inputs == 9 + cores
     assert batches < inputs
+
+
+# Explanations
+
+
+def test_a_text_is_explained_as_by_the_explainer(server, predictor):
+    told = server.post("/v1/explain", {"text": TEXTS[0]})
+    assert told.status == 200
+    expected = explainer_of(predictor).text(TEXTS[0]).to_dict()
+    found = told.json()
+    assert found.keys() == expected.keys()
+    assert found["tokens"] == expected["tokens"]
+    assert found["words"]["effects"] == pytest.approx(expected["words"]["effects"], abs=1e-5)
+    assert len(found["belief"]["steps"]) == len(found["tokens"])
+
+
+def test_an_image_is_explained_row_by_row(images):
+    server, predictor = images
+    rows = [[(16 * r + c) % 256 for c in range(8)] for r in range(8)]
+    found = server.post("/v1/explain", {"image": rows}).json()
+    assert len(found["belief"]["steps"]) == 8
+    assert found["prediction"]["label"] in predictor.labels
+    assert server.post("/v1/explain", {"image": rows[1:]}).status == 422
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "told"),
+    [
+        ({"text": " \n"}, 422, "no word"),
+        ({"text": "b " * 51}, 422, "51 tokens"),
+        ({}, 422, "text"),
+        ({"text": "a", "top_k": 1}, 422, "top_k"),
+        ({"text": "a" * 5000}, 413, "4,096"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused(server, value, status, told):
+    found = server.post("/v1/explain", value)
+    assert (found.status, told in found.error) == (status, True), found.body
+
+
+def test_explanations_wait_for_each_other_to_a_bound_and_predictions_do_not(held):
+    with serving_run(held) as server:
+        asked = [in_thread(server.post, "/v1/explain", {"text": TEXTS[0]}) for _ in range(12)]
+        assert held.entered.wait(20)
+        deadline = time.monotonic() + 20
+        while sum(len(found) for _, found in asked) < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert {found[0].status for _, found in asked if found} == {429}
+        held.may_go_on.set()
+        for thread, _ in asked:
+            thread.join()
+        assert sorted(found[0].status for _, found in asked) == [200] * 8 + [429] * 4
+
+
+def test_an_explanation_nobody_waits_for_any_more_is_not_computed(held):
+    with serving_run(held) as server:
+        first = in_thread(server.post, "/v1/explain", {"text": TEXTS[0]})
+        assert held.entered.wait(20)
+        for _ in range(20):
+            with server.connect() as sock:
+                body = b'{"text": "fine"}'
+                sock.sendall(
+                    b"POST /v1/explain HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                    b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+                )
+                time.sleep(0.02)
+        time.sleep(0.2)
+        last = in_thread(server.post, "/v1/explain", {"text": TEXTS[1]})
+        held.may_go_on.set()
+        for thread, found in (first, last):
+            thread.join()
+            assert found[0].status == 200
+        both = held.num_calls
+        assert server.post("/v1/explain", {"text": TEXTS[1]}).status == 200
+        assert both == 2 * (held.num_calls - both)
 
 
 # Refusals
@@ -415,7 +493,7 @@ def test_health_and_readiness_and_their_end(predictor):
     with serving_run(predictor) as server:
         assert server.get("/healthz").json() == {"status": "ok"}
         assert server.get("/readyz").json() == {"status": "ready"}
-    service = serving.Service(predictor, serving.Settings(Limits()))
+    service = serving.Service(explainer_of(predictor), serving.Settings(Limits()))
     service.drain()
     with pytest.raises(RefusedError) as refused:
         import asyncio
@@ -443,9 +521,11 @@ def test_metrics_count_requests_by_route_and_status_and_no_other_names(predictor
 def test_openapi_describes_every_route_and_its_page_needs_nothing_else(server):
     told = server.get("/openapi.json").json()
     assert told["openapi"] == "3.1.0"
-    assert {"/v1/predict", "/v1/model", "/healthz", "/readyz", "/metrics"} <= told["paths"].keys()
+    assert {"/v1/predict", "/v1/explain", "/v1/model", "/healthz", "/readyz", "/metrics"} <= told[
+        "paths"
+    ].keys()
     references = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(told))
-    assert {"TextRequest", "PredictAnswer", "ErrorAnswer"} <= set(references)
+    assert {"TextRequest", "PredictAnswer", "TextExplanation", "ErrorAnswer"} <= set(references)
     assert set(references) <= told["components"]["schemas"].keys()
     page = server.get("/docs").body.decode()
     assert not re.search(r'(src|href)="(https?:)?//', page)
@@ -467,7 +547,7 @@ def test_every_answer_has_the_headers_that_keep_a_browser_safe(server, path):
 
 
 def test_the_policy_of_a_page_allows_its_own_script_alone():
-    policy = serving.content_policy("<style>a{}</style><script>1</script>")
+    policy = pages.content_policy("<style>a{}</style><script>1</script>")
     # printf 1 | openssl dgst -sha256 -binary | base64
     assert "script-src 'sha256-a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s='" in policy
     assert policy.count("sha256-") == 2

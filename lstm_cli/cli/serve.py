@@ -67,8 +67,9 @@ def command(
 ) -> None:
     """Answer requests over HTTP, and show a page in the browser.
 
-    POST /v1/predict classifies; GET /docs describes the rest. SIGINT and SIGTERM end it: what is in
-    flight is answered first, and the exit code is 0. A second signal ends it at once.
+    POST /v1/predict classifies, POST /v1/explain says why; GET /docs describes the rest. SIGINT and
+    SIGTERM end it: what is in flight is answered first, and the exit code is 0. A second signal
+    ends it at once.
 
     Needs: pip install 'lstm-cli[serve]'.
 
@@ -79,8 +80,8 @@ def command(
 
     require_extra()
     from lstm_cli import console, listener
+    from lstm_cli.explain import Explainer
     from lstm_cli.gate import Limits
-    from lstm_cli.predictor import Predictor
     from lstm_cli.run import find, runs_root
     from lstm_cli.serve import Settings, serve
 
@@ -100,7 +101,7 @@ def command(
         where = listener.url(sock)
         settings = Settings(limits, key, alone if examples is None else examples)
         serve(
-            Predictor.load(found),
+            Explainer.load(found),
             sock,
             settings,
             lambda _: console.print_note(f"Serving on {where}  (Ctrl-C ends it)"),
