@@ -34,6 +34,10 @@ _STYLES = {
     for side, colours in _SHADES.items()
     for level, colour in enumerate(colours, 1)
 }
+_HEAT = (
+    "#f7fbff", "#deebf7", "#c6dbef", "#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#084594",
+)  # fmt: skip
+_STYLES |= {f"heat{level}": f"on {colour}" for level, colour in enumerate(_HEAT)}
 
 
 @cache

@@ -32,8 +32,8 @@ class Piece(NamedTuple):
 
     Attributes:
         text: As it stands in the data; whoever shows it makes it safe.
-        style: `for1` to `for4` or `against1` to `against4` (the higher, the stronger), `bold`,
-            `dim`, or empty.
+        style: `for1` to `for4` or `against1` to `against4` (the higher, the stronger), `heat0` to
+            `heat7`, `bold`, `dim`, or empty.
     """
 
     text: str
@@ -73,7 +73,7 @@ def lines(explanation: Explanation, width: int, colour: bool) -> Iterator[Line]:
         yield [Piece("")]
         yield from _rows(explanation, width)
     yield [Piece("")]
-    yield from _gates(explanation, width)
+    yield from _gates(explanation, width, colour)
 
 
 def _answer(explanation: Explanation) -> Iterator[Line]:
@@ -213,7 +213,7 @@ def _legible(image: Array, columns: int) -> NDArray[np.float64]:
     return np.asarray(np.stack(parts, axis=1) / 255.0)
 
 
-def _gates(explanation: Explanation, width: int) -> Iterator[Line]:
+def _gates(explanation: Explanation, width: int, colour: bool) -> Iterator[Line]:
     gates = explanation.gates
     what = "row" if isinstance(explanation, ImageExplanation) else "token"
     yield [
@@ -225,16 +225,18 @@ def _gates(explanation: Explanation, width: int) -> Iterator[Line]:
             Piece(f"{unit.direction} {unit.index}", "bold"),
             Piece(f"  {unit.contribution:+.2f}, keeps for {unit.memory:.1f} {what}s", "dim"),
         ]
-        yield from _strips(unit, width)
+        yield from _strips(unit, width, colour)
 
 
-def _strips(unit: Unit, width: int) -> Iterator[Line]:
-    """Draw a unit's gates as filled blocks and its cell state as bars round a middle."""
+def _strips(unit: Unit, width: int, colour: bool) -> Iterator[Line]:
+    """Draw a unit's gates as a map of heat, or as bars, and its cell state round a middle."""
     room = max(8, width - _NAME_WIDTH - 8)
     rows = {"input": unit.input_gate, "forget": unit.forget_gate, "output": unit.output_gate}
     for name, values in rows.items():
-        blocks = "".join(_FILLS[round(4 * float(v))] for v in squeezed(values, room))
-        yield [Piece(f"  {name:<{_NAME_WIDTH - 2}}", "dim"), Piece(f"{blocks}|")]
+        strip = [Piece(bars(values, room))]
+        if colour:
+            strip = [Piece(" ", f"heat{_level(v)}") for v in squeezed(values, room)]
+        yield [Piece(f"  {name:<{_NAME_WIDTH - 2}}", "dim"), *strip]
     most = float(np.abs(unit.cell).max()) or 1.0
     line = bars((unit.cell / most + 1) / 2, room)
     yield [
@@ -246,7 +248,12 @@ def _strips(unit: Unit, width: int) -> Iterator[Line]:
 
 def bars(values: Array, room: int) -> str:
     """Draw values of 0 to 1 as a line of bars, at most so many columns wide."""
-    return "".join(_BARS[min(7, int(8 * float(v)))] for v in squeezed(values, room))
+    return "".join(_BARS[_level(v)] for v in squeezed(values, room))
+
+
+def _level(value: float) -> int:
+    """Return a step from 0 to 7 for a value of 0 to 1."""
+    return min(7, int(8 * float(value)))
 
 
 def squeezed(values: Array, room: int) -> NDArray[np.float64]:
