@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 9.0  # inches
 _LINE = 0.26  # inches a line of text takes
-_COLUMNS = 104  # characters a line of text has room for, at most
+_COLUMNS = 114  # characters a line of text has room for, at most
 _NUM_UNITS = 3
 _MAX_NAMED = 60  # tokens whose names fit below the gates
 _MAX_WORDS = 800  # tokens beyond which a picture is no place for a text
@@ -159,8 +159,8 @@ def _draw_gates(axes: Axes, unit: Unit) -> None:
     axes.set_yticks(range(3), ["input", "forget", "output"], fontsize=8)
     axes.invert_yaxis()
     axes.tick_params(length=0)
-    told = f"{unit.direction} {unit.index}: {unit.contribution:+.2f}, keeps for {unit.memory:.1f}"
-    axes.set_title(told, pad=3)
+    told = f"{unit.direction} {unit.index}: {unit.contribution:+.2f}"
+    axes.set_title(f"{told}, keeps for {unit.memory:.1f} tokens", pad=3)
 
 
 def _draw_state(axes: Axes, unit: Unit) -> None:
