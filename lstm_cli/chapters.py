@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +17,52 @@ from lstm_cli import run as runs
 from lstm_cli.account import Account
 from lstm_cli.console import duration
 from lstm_cli.evaluate import Mistake
+from lstm_cli.figure import percent
 from lstm_cli.markup import Html, element
 from lstm_cli.metrics import Report, wilson
 
 _MAX_CLASSES = 40  # shown one by one
 _MAX_CHARACTERS = 2000  # of a text
+_NUM_NAMED = 5
+_FAINTEST, _DEEPEST = 0.08, 0.6  # share of the strongest effect that is coloured; its opacity
 _NONE = "-"
+_LEGEND = element(
+    "p",
+    "Words are coloured by what they did: ",
+    element("span", "for", class_="for", style="--w:.5"),
+    " the class that was chosen, or ",
+    element("span", "against", class_="against", style="--w:.5"),
+    " it. The numbers are the log-odds of that class that are lost without the word.",
+    class_="quiet text",
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A token of a text, and what it does.
+
+    Attributes:
+        start: Where it begins, in characters.
+        end: Where it ends.
+        effect: Log-odds of the predicted class that are lost without it.
+    """
+
+    start: int
+    end: int
+    effect: float
+
+
+@dataclass(frozen=True)
+class Read:
+    """How a network read a text.
+
+    Attributes:
+        marks: Its tokens, from first to last; none where the text has no word.
+        cut: Where the part that it never saw begins and ends; None where it saw everything.
+    """
+
+    marks: tuple[Mark, ...] = ()
+    cut: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +72,7 @@ class Errors:
     Attributes:
         mistakes: The examples, the surest first.
         images: Of each, `<uint8>[rows, columns]`; none for texts.
+        texts: How each was read; none for images.
         num_wrong: How many are wrong in all.
         num_examples: Of how many.
         notes: What was noticed while the data was read.
@@ -40,6 +81,7 @@ class Errors:
 
     mistakes: tuple[Mistake, ...] = ()
     images: tuple[NDArray[np.uint8], ...] = ()
+    texts: tuple[Read, ...] = ()
     num_wrong: int = 0
     num_examples: int = 0
     notes: tuple[str, ...] = field(default=())
@@ -161,7 +203,9 @@ def errors(told: Account, found: Errors) -> Html:
     """Show the errors made with most confidence."""
     if found.missing:
         said = element(
-            "p", f"None are shown, because the test data could not be read. {found.missing}"
+            "p",
+            "None are shown, because the test data could not be read where this page was written. "
+            f"{found.missing}",
         )
         return _chapter("errors", "Most confident errors", said)
     if not found.mistakes:
@@ -172,7 +216,10 @@ def errors(told: Account, found: Errors) -> Html:
     lead = f"{found.num_wrong:,} of {found.num_examples:,} test examples are wrong; "
     lead += f"these {len(found.mistakes)} with most confidence."
     notes = [element("p", note, class_="quiet") for note in found.notes]
-    shown = [_text_error(mistake) for mistake in found.mistakes if mistake.text is not None]
+    texts = zip(found.mistakes, found.texts, strict=False)
+    shown = [_text_error(mistake, reading) for mistake, reading in texts]
+    if shown:
+        shown.insert(0, _LEGEND)
     if found.images:
         both = zip(found.mistakes, found.images, strict=True)
         shown = [element("div", *(_image_error(m, image) for m, image in both), class_="images")]
@@ -282,13 +329,51 @@ def _share(num_right: int, num: int) -> str:
     return f"{num_right / num:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _text_error(mistake: Mistake) -> Html:
+def _text_error(mistake: Mistake, reading: Read) -> Html:
+    return element(
+        "article",
+        _verdict(mistake),
+        element("p", *_coloured(mistake.text or "", reading), class_="text", dir="auto"),
+        element("p", _strongest(mistake, reading), class_="quiet"),
+    )
+
+
+def _coloured(whole: str, reading: Read) -> Iterator[str]:
+    """Yield a text, its tokens coloured by what they do; what was not read is left out."""
+    strongest = max((abs(mark.effect) for mark in reading.marks), default=0.0)
+    end, limit = 0, _MAX_CHARACTERS
+    for mark in reading.marks:
+        if reading.cut is not None and end <= reading.cut[0] < mark.start:
+            yield whole[end : reading.cut[0]]
+            yield _left_out(reading.cut[1] - reading.cut[0], "that it did not read")
+            limit += reading.cut[1] - reading.cut[0]
+            end = reading.cut[1]
+        if mark.end > limit:
+            limit = end
+            break
+        yield whole[end : mark.start]
+        share = abs(mark.effect) / strongest if strongest else 0.0
+        word = whole[mark.start : mark.end]
+        kind = "for" if mark.effect > 0 else "against"
+        style, told = f"--w:{_DEEPEST * share:.2f}", f"{mark.effect:+.2f}"
+        yield word if share < _FAINTEST else element(
+            "span", word, class_=kind, style=style, title=told
+        )  # fmt: skip
+        end = mark.end
+    yield whole[end:limit]
+    if len(whole) > limit:
+        yield _left_out(len(whole) - limit, "more")
+
+
+def _left_out(num: int, what: str) -> Html:
+    return element("i", f" [{num:,} characters {what}] ", class_="quiet")
+
+
+def _strongest(mistake: Mistake, reading: Read) -> str:
+    """Name the words that did most, in numbers: colours alone are not for everyone."""
+    ranked = sorted(reading.marks, key=lambda mark: -abs(mark.effect))[:_NUM_NAMED]
     whole = mistake.text or ""
-    more = len(whole) - _MAX_CHARACTERS
-    shown = [whole[:_MAX_CHARACTERS]]
-    if more > 0:
-        shown.append(element("i", f" … and {more:,} characters more"))
-    return element("article", _verdict(mistake), element("p", *shown, class_="text", dir="auto"))
+    return ", ".join(f"“{whole[mark.start : mark.end]}” {mark.effect:+.2f}" for mark in ranked)
 
 
 def _image_error(mistake: Mistake, pixels: NDArray[np.uint8]) -> Html:
@@ -308,7 +393,7 @@ def _verdict(mistake: Mistake) -> Html:
         element("b", mistake.label),
         " taken for ",
         element("b", mistake.predicted),
-        f" with {mistake.probability:.1%} ",
+        f" with {percent(mistake.probability)} ",
         element("span", f"example {mistake.index}", class_="quiet"),
     )
 

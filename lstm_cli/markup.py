@@ -59,6 +59,9 @@ article { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .9
   margin: .8rem 0; }
 article p { margin: .15rem 0; } .text { white-space: pre-wrap; overflow-wrap: anywhere; }
 .text span { border-radius: .2rem; }
+.for, .against { color: var(--ink); }
+.for { background: rgb(var(--for) / var(--w)); }
+.against { background: rgb(var(--against) / var(--w)); }
 .pixels { image-rendering: pixelated; background: #000; width: 7rem; height: auto; display: block; }
 .images { display: grid; gap: .8rem;
   grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }

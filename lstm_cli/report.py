@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.account import Account
 from lstm_cli.card import CAPTIONS
-from lstm_cli.chapters import Errors, Nearest
+from lstm_cli.chapters import Errors, Mark, Nearest, Read
 from lstm_cli.config import Config
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.explain import Explainer
 from lstm_cli.predictor import Predictor
 from lstm_cli.reporting import Reporter, Silent
 from lstm_cli.run import RunDir
@@ -135,7 +137,34 @@ def find_errors(
     if isinstance(examples, np.ndarray):
         images = tuple(examples[mistake.index] for mistake in found)
     wrong = int((scored.probabilities.argmax(axis=1) != scored.labels).sum())
-    return Errors(found, images, wrong, len(scored.labels), dataset.notes)
+    if found and not images:
+        reporter.note(f"Looking for the words behind {len(found)} errors.")
+    texts = () if images else read_texts(told.run, [mistake.text or "" for mistake in found])
+    return Errors(found, images, texts, wrong, len(scored.labels), dataset.notes)
+
+
+def read_texts(run: RunDir, texts: Sequence[str]) -> tuple[Read, ...]:
+    """Find what each word of some texts does for the class that a run chooses.
+
+    Args:
+        run: It reads texts.
+        texts: As people wrote them; one without a word has no marks.
+    """
+    explainer = Explainer.load(run) if texts else None
+    readings = []
+    for text in texts:
+        assert explainer is not None
+        try:
+            explained = explainer.text(text)
+        except LstmError as error:
+            if error.exit_code != ExitCode.USAGE:
+                raise
+            readings.append(Read())
+            continue
+        both = zip(explained.tokens, explained.words.effects.tolist(), strict=True)
+        marks = tuple(Mark(token.start, token.end, effect) for token, effect in both)
+        readings.append(Read(marks, explained.cut))
+    return tuple(readings)
 
 
 def nearest_preset(config: Config) -> Nearest | None:

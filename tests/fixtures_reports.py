@@ -80,7 +80,11 @@ def text_run(path, **told):
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = "".join(f'"{text} {i}","{labels[i % 2]}"\n' for i, text in enumerate(30 * texts))
     reviews.write_text(f"text,label\n{rows}", encoding="utf-8")
-    config = text_config(data__name=str(reviews), seed=told.pop("seed", 0))
+    config = text_config(
+        data__name=str(reviews),
+        seed=told.pop("seed", 0),
+        text__max_tokens=told.pop("max_tokens", 12),
+    )
     return complete(make_text_run(path, labels, config), **told)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from fixtures_reports import EVIL, image_run, lstm, read, rewrite, text_run, wrong_of
+from fixtures_reports import EVIL, Seen, image_run, lstm, read, rewrite, text_run, wrong_of
 from fixtures_runs import make_text_run
 
-from lstm_cli import markup
+from lstm_cli import chapters, markup
 from lstm_cli import run as runs
-from lstm_cli.chapters import Nearest
+from lstm_cli.chapters import Mark, Nearest, Read
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.report import nearest_preset, report
+from lstm_cli.evaluate import Mistake
+from lstm_cli.predictor import Predictor
+from lstm_cli.report import nearest_preset, read_texts, report
 
 
 @pytest.fixture
@@ -62,7 +67,7 @@ def test_the_errors_are_those_of_the_test_split_the_surest_first(run):
     text = read(written.path).text
     wrong = wrong_of(run)
     assert f"{len(wrong)} of 24 test examples are wrong" in text
-    shares = [float(part.split()[-1]) for part in text.split("% example")[:-1]]
+    shares = [float(part.split()[-1].strip(">")) for part in text.split("% example")[:-1]]
     assert shares == sorted(shares, reverse=True)
     assert len(shares) == written.num_errors == min(4, len(wrong))
 
@@ -73,23 +78,80 @@ def test_what_comes_from_data_is_shown_and_never_markup(root):
         root / "reviews" / "<b>tiny",
         labels=tuple(label.replace('"', "''") for label in labels),
         texts=(f"a dull film {EVIL} <img src=http://x.test/y>",),
+        max_tokens=50,
         card=f"# {EVIL}\n\n![x](http://x.test/a.png) [y](javascript:alert(3))\n\n- <b>z</b>\n",
         record={"command": f"lstm train {EVIL}", "stopped": EVIL, "commit": EVIL},
     )
     seen = read(report(run).path)
-    for place in ("onerror=alert(2)> and", "lstm train", "commit", "a dull film"):
-        assert f"{place} {EVIL}" in seen.text
+    told = "".join(seen.words)  # as it stands, without what parts one element from the next
+    for place in ("onerror=alert(2)> and", "lstm train", "a dull film"):
+        assert f"{place} {EVIL}" in told
     assert f"{EVIL}&amp;" in seen.text
-    assert "<img src=http://x.test/y>" in seen.text
+    assert "<img src=http://x.test/y>" in told
     assert "<b>z</b>" in seen.text
 
 
 def test_controls_and_marks_of_direction_do_not_reach_the_page(root):
     run = text_run(root / "r" / "t", texts=("a dull \x1b[31m\nfilm\u202e",))
-    content = report(run).path.read_text(encoding="utf-8")
+    seen = read(report(run).path)
+    content = run.file("reports/report.html").read_text(encoding="utf-8")
     assert "\x1b" not in content
     assert "\u202e" not in content
-    assert "a dull  [31m\nfilm  " in content
+    assert "a dull  [31m\nfilm  " in "".join(seen.words)
+
+
+def test_words_are_coloured_by_what_they_do_and_named_in_numbers(run):
+    seen = read(report(run, num_errors=2).path)
+    assert "log-odds of that class that are lost without the word" in seen.text
+    content = run.file("reports/report.html").read_text(encoding="utf-8")
+    strongest = re.findall(r'<span class="(for|against)" style="--w:0.60" title="([+-])', content)
+    assert len(strongest) >= 2
+    assert {("for", "+"), ("against", "-")} >= set(strongest)
+    first, empty = read_texts(run, ["a dull film", "  "])
+    assert [(mark.start, mark.end) for mark in first.marks] == [(0, 1), (2, 6), (7, 11)]
+    network = Predictor.load(run)
+    whole, without = network.text_probabilities(["a dull film", "a zzz film"])
+    chosen = int(whole.argmax())
+    lost = np.log(whole / (1 - whole))[chosen] - np.log(without / (1 - without))[chosen]
+    assert first.marks[1].effect == pytest.approx(lost, abs=1e-3)
+    assert empty == Read()
+
+
+TOLD = Mistake(3, "x", "y", 0.9, "one <two> three four")
+
+
+def shown(reading, mistake=TOLD):
+    """The text of an article, as a reader sees it."""
+    seen = Seen(chapters._text_error(mistake, reading))
+    return "".join(seen.words)
+
+
+def test_a_text_is_shown_as_it_is_between_and_in_its_coloured_words():
+    marks = (Mark(0, 3, 0.5), Mark(5, 8, -2.0), Mark(10, 15, 0.01))
+    article = chapters._text_error(TOLD, Read(marks))
+    assert '<span class="for" style="--w:0.15" title="+0.50">one</span> &lt;' in article
+    assert (
+        '<span class="against" style="--w:0.60" title="-2.00">two</span>&gt; three four' in article
+    )
+    assert "“two” -2.00, “one” +0.50, “three” +0.01" in article
+    assert TOLD.text in shown(Read(marks))
+    assert TOLD.text in shown(Read())
+    assert TOLD.text in shown(Read((Mark(0, 3, 0.0),)))
+
+
+def test_what_was_not_read_of_a_text_is_left_out_and_counted():
+    marks = (Mark(0, 3, 1.0), Mark(16, 20, 1.0))
+    told = shown(Read(marks, (4, 15)))
+    assert "one  [11 characters that it did not read]  four" in told
+    assert "three" not in told
+
+
+def test_a_text_without_end_is_shown_as_far_as_it_can_be_read():
+    words = "word " * 2000
+    marks = tuple(Mark(5 * i, 5 * i + 4, 1.0) for i in range(2000))
+    told = shown(Read(marks), replace(TOLD, text=words))
+    assert told.count("word ") == 400  # and five in numbers below
+    assert "[8,001 characters more]" in told
 
 
 def test_a_page_is_written_though_the_data_is_gone(run, root):
