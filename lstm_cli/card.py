@@ -193,7 +193,7 @@ def _architecture(run: Mapping[str, Any]) -> str:
     head = "a sigmoid unit" if num_classes == 2 else f"a softmax over {num_classes} classes"
     more = ""
     if run["config"].get("evidence"):
-        more = " and of what the pairs of words say by themselves (naive Bayes)"
+        more = " and of what words and pairs of words say by themselves (logistic regression)"
     return (
         f"{read} go through {lstm} {model['units']} units{both}; "
         f"{_POOLING[model['pooling']].format(step=step)}, and {head} makes probabilities of "

@@ -118,15 +118,17 @@ class EmbeddingSettings(_Section, frozen=True):
 
 
 class EvidenceSettings(_Section, frozen=True):
-    """What pairs of words say by themselves, counted by class and added to the network's logits."""
+    """A linear classifier of words and pairs, whose verdict the network gets as one more input."""
 
     buckets: Annotated[
-        int, Meta(ge=1, le=4_000_000, description="rows for hashed (previous word, word) pairs")
-    ] = 1_000_000
+        int, Meta(ge=1, le=4_000_000, description="rows for hashed words and pairs")
+    ] = 300_000
     folds: Annotated[
-        int, Meta(ge=2, le=100, description="a training text is judged by the other folds' counts")
-    ] = 10
-    smoothing: Annotated[float, Meta(gt=0, le=1000, description="added to every count")] = 1.0
+        int, Meta(ge=2, le=100, description="a training text is judged by the other folds")
+    ] = 3
+    penalty: Annotated[
+        float, Meta(gt=0, le=1e6, description="on the square of weights; more is simpler")
+    ] = 0.3
 
 
 class ImageSettings(_Section, frozen=True):

@@ -220,20 +220,24 @@ def _pairs(graph: _Graph) -> str:
 
 
 def _evidence(graph: _Graph, settings: EvidenceSettings, num_classes: int) -> str:
-    """Sum what the pairs of a text say over the square root of its length, `[batch, outputs]`."""
+    """Sum what words and pairs say over the square root of the length, `[batch, outputs]`."""
     num_outputs = _num_outputs(num_classes)
-    graph.constant("evidence_buckets", np.array(settings.buckets, np.int32))
-    graph.add("Mod", [_pairs(graph), "evidence_buckets"], "evidence_ids")
     table = graph.array("evidence_table", EVIDENCE, settings.buckets, num_outputs)
-    graph.add("Gather", [table, "evidence_ids"], "evidence_steps")
+    graph.constant("evidence_buckets", np.array(settings.buckets, np.int32))
+    graph.add("Mod", [_pairs(graph), "evidence_buckets"], "evidence_pairs")
+    graph.add("Mod", ["steps", "evidence_buckets"], "evidence_words")
+    said = [
+        graph.add("Gather", [table, f"evidence_{of}"], f"said_by_{of}") for of in ("pairs", "words")
+    ]
+    graph.add("Add", said, "said")
     # The network has words where a text goes on, and pairs of padding behind its end.
     graph.add("Cast", [graph.add("Not", [_ended(graph)], "going_on")], "going_on_number", to=1)
     graph.add("Unsqueeze", ["going_on_number", _depth_axis(graph)], "going_on_column")
-    graph.add("Mul", ["evidence_steps", "going_on_column"], "evidence_kept")
+    graph.add("Mul", ["said", "going_on_column"], "said_in_text")
     graph.constant("time_axis", np.array([0]))
-    graph.add("ReduceSum", ["evidence_kept", "time_axis"], "evidence_total", keepdims=0)
+    graph.add("ReduceSum", ["said_in_text", "time_axis"], "said_in_all", keepdims=0)
     graph.add("Sqrt", [_num_steps(graph)], "root_steps")
-    graph.add("Div", ["evidence_total", "root_steps"], "evidence")
+    graph.add("Div", ["said_in_all", "root_steps"], "evidence")
     scale = graph.array("evidence_scale", "evidence/scale", 1)
     return graph.add("Mul", ["evidence", scale], "evidence_weighed")
 

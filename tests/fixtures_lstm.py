@@ -41,10 +41,11 @@ def embed(ids, weights, config):
 
 
 def evidence(ids, weights):
-    """Return what the pairs of a text say for each output, weighed."""
+    """Return what the words and pairs of a text say for each output, weighed."""
     table, total = weights["evidence/table"].astype(np.float64), 0.0
     for before, word in zip([0, *ids[:-1]], ids, strict=True):
         total = total + table[(int(before) * PAIR_FACTOR + int(word)) % len(table)]
+        total = total + table[int(word) % len(table)]
     return weights["evidence/scale"] * total / np.sqrt(len(ids))
 
 

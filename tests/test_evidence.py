@@ -1,4 +1,4 @@
-"""The evidence of word pairs: counted right, and never from the text itself."""
+"""The evidence of words and pairs: fitted right, and never to the text itself."""
 
 from __future__ import annotations
 
@@ -25,17 +25,30 @@ def noise(num, words=200, length=8):
     return [" ".join(f"w{i}" for i in RNG.integers(0, words, length)) for _ in range(num)]
 
 
-def test_ratios_are_those_of_the_counts():
-    texts = ["good film", "good film", "bad film", "good cast"]
-    labels, corpus = np.array([1, 1, 0, 1], np.int32), corpus_of(texts)
-    found = evidence.learn(corpus, labels, 2, SETTINGS, 0)
-    one, two = (int(i) for i in corpus[0])
-    bucket = (one * PAIR_FACTOR + two) % 5000
-    # 2 of 6 pairs in positive texts, none of 2 in the negative one; one more in each bucket.
-    ratio = np.log(3 / (6 + 5000)) - np.log(1 / (2 + 5000))
-    first = np.log(4 / (6 + 5000)) - np.log(1 / (2 + 5000))
-    begins = one % 5000
-    assert found.table[bucket, 0] / found.table[begins, 0] == pytest.approx(ratio / first, rel=1e-5)
+def test_weights_are_those_of_a_linear_classifier():
+    """Two words alone: the penalised optimum has a closed equation for the one weight there is."""
+    labels = np.array([0, 1] * 20, np.int32)
+    corpus = corpus_of(["dull" if y == 0 else "fine" for y in labels])
+    found = evidence.learn(corpus, labels, 2, EvidenceSettings(buckets=5000, penalty=2.0), 0)
+    of_word = {"dull": found.table[int(corpus[0][0]), 0], "fine": found.table[int(corpus[1][0]), 0]}
+    assert of_word["fine"] == pytest.approx(-of_word["dull"], rel=1e-3)
+    # A first word stands there twice, as a word and as the first of a text. By the idf of 20 of 40
+    # texts its feature is x; the weight w solves w = 20 x sigma(-w x) / penalty.
+    x = 2 / 3 * (np.log(41 / 21) + 1)
+    w = 1.0
+    for _ in range(200):
+        w = 0.5 * w + 0.5 * 20 * x / (1 + np.exp(w * x)) / 2.0
+    spread = found.scale  # units of the table are those of the spread over training texts
+    assert spread > 0
+    ratio = evidence.of(corpus, found.table)[1, 0] / (2 * of_word["fine"])
+    assert ratio == pytest.approx(1.0, rel=1e-5)
+    raw = evidence._fit(*_raw(corpus, labels), 2, 2.0)
+    assert raw[int(corpus[1][0]), 0] == pytest.approx(w, rel=0.02)
+
+
+def _raw(corpus, labels):
+    features, _ = evidence._features(corpus, 5000)
+    return features, labels
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -49,11 +62,12 @@ def test_a_text_is_the_sum_of_its_pairs(num_classes):
     for i in (0, 7, 39):
         ids = corpus[i].astype(int)
         rows = [(a * PAIR_FACTOR + b) % 5000 for a, b in zip([0, *ids[:-1]], ids, strict=True)]
+        rows += [b % 5000 for b in ids]
         expected = found.table[rows].sum(axis=0) / np.sqrt(len(ids))
         assert np.abs(sums[i] - expected).max() < 1e-5
 
 
-def test_no_text_finds_its_own_label_in_the_counts():
+def test_no_text_is_judged_by_weights_fitted_to_it():
     texts, labels = noise(600), RNG.integers(0, 2, 600).astype(np.int32)
     found = evidence.learn(corpus_of(texts), labels, 2, SETTINGS, 0)
     own = np.mean((evidence.of(corpus_of(texts), found.table)[:, 0] > 0) == labels)
@@ -100,3 +114,11 @@ def test_a_table_beyond_all_sense_is_refused():
         evidence.learn(
             corpus_of(["good"]), np.zeros(1, np.int32), 1000, EvidenceSettings(buckets=10**6), 0
         )
+
+
+def test_a_class_that_a_fold_lacks_is_no_trouble():
+    texts, labels = noise(12), np.array([0, 1] * 5 + [0, 2], np.int32)
+    found = evidence.learn(corpus_of(texts), labels, 3, SETTINGS, 0)
+    assert np.isfinite(found.train).all()
+    alone = evidence.learn(corpus_of(texts), 0 * labels, 2, SETTINGS, 0)
+    assert not alone.table.any()
