@@ -108,9 +108,9 @@ class Gates:
         against: The next likely class.
         score: At least 0, but for a threshold.
         lstm: The last layer's units, all together.
-        evidence: Word pairs by themselves; None in a run without.
+        evidence: Words and pairs by themselves; None in a run without.
         bias: What the head adds whatever the input.
-        evidence_steps: What the pair of each token with the one before it adds, `<float64>[steps]`;
+        evidence_steps: What each token and its pair with the one before it add, `<float64>[steps]`;
             None in a run without.
         memory: Median memory of all units of the last layer, in steps.
         units: Those whose contributions are largest, either way, the largest first.

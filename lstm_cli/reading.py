@@ -50,15 +50,16 @@ def embed(config: Config, weights: Mapping[str, Array], ids: Array) -> Array:
 
 
 def evidence(config: Config, weights: Mapping[str, Array], ids: Array) -> Array:
-    """Return what each pair of a text adds to the logits, `<float>[time, outputs]`.
+    """Return what each token of a text adds to the logits, `<float>[time, outputs]`.
 
-    The pair of a token is that with the one before it. The sum over the text is its evidence; all 0
+    By itself, and by its pair with the one before it. The sum over the text is its evidence; all 0
     in a run without.
     """
     num_outputs = weights["head/bias"].shape[0]
     if config.evidence is None:
         return np.zeros((len(ids), num_outputs), np.float32)
-    said = weights["evidence/table"][_pairs(ids, config.evidence.buckets)]
+    table, buckets = weights["evidence/table"], config.evidence.buckets
+    said = table[_pairs(ids, buckets)] + table[ids % buckets]
     return np.asarray(weights["evidence/scale"] * said / np.sqrt(np.float32(len(ids))))
 
 

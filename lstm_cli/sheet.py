@@ -94,7 +94,7 @@ def _score(explanation: Explanation) -> Iterator[str]:
     gates = explanation.gates
     parts = [f"LSTM {gates.lstm:+.2f}"]
     if gates.evidence is not None:
-        parts.append(f"word pairs {gates.evidence:+.2f}")
+        parts.append(f"words and pairs {gates.evidence:+.2f}")
     parts.append(f"bias {gates.bias:+.2f}")
     yield (
         f'<p class="pale">Run {text(explanation.run)}. Score over {text(gates.against)}: '
@@ -152,7 +152,7 @@ def _told(explanation: TextExplanation, index: int) -> str:
         f"{belief.steps[index, chosen]:.1%} after it",
     ]
     if explanation.gates.evidence_steps is not None:
-        parts.append(f"pair with the word before {explanation.gates.evidence_steps[index]:+.2f}")
+        parts.append(f"by itself and with the word before {explanation.gates.evidence_steps[index]:+.2f}")
     return ", ".join(parts)
 
 

@@ -81,7 +81,7 @@ def _answer(explanation: Explanation) -> Iterator[Line]:
     yield [Piece(f"{said.label}", "bold"), Piece(f"  {said.probability:.1%}", "bold")]
     parts = [f"LSTM {gates.lstm:+.2f}"]
     if gates.evidence is not None:
-        parts.append(f"word pairs {gates.evidence:+.2f}")
+        parts.append(f"words and pairs {gates.evidence:+.2f}")
     parts.append(f"bias {gates.bias:+.2f}")
     told = f"{gates.score:+.2f} over '{gates.against}': {', '.join(parts)}"
     yield [Piece(told, "dim")]
