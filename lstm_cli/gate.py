@@ -149,6 +149,13 @@ class Gate:
             more = message.get("more_body", False)
 
     def _check_type(self, headers: Mapping[str, str]) -> None:
+        if "upgrade" in headers:
+            # The parser takes what follows such a head for another protocol's: the body is lost.
+            raise RefusedError(
+                400,
+                "This speaks HTTP/1.1 and upgrades to nothing else.",
+                "Leave out the header 'Upgrade'; curl does with --http1.1.",
+            )
         given = headers.get("content-type", "").partition(";")[0].strip().lower()
         # A page of another site can send anything but this without being asked.
         if given != "application/json":

@@ -87,6 +87,8 @@ async def serve(
         ws="none",
         lifespan="off",
         log_config=None,
+        # What clients do wrong they are told, and nobody else: it would fill a log.
+        log_level="error",
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -15,6 +15,8 @@ import time
 import pytest
 from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
 from fixtures_serve import JSON, explainer_of, received, reply, serving_run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from benchmarks import serve as benchmark
 from lstm_cli import listener, pages
@@ -23,6 +25,8 @@ from lstm_cli.errors import LstmError
 from lstm_cli.gate import Limits
 from lstm_cli.predictor import Predictor
 from lstm_cli.wire import RefusedError
+
+_HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
 class Held:
@@ -439,6 +443,44 @@ def test_neighbours_of_bad_clients_are_answered_as_ever(predictor):
         assert sorted(found[0].status for _, found in bad) == [400, 413, 413, 422]
         for sock in idle:
             sock.close()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.binary(max_size=300), st.sampled_from([b"", _HEAD, _HEAD + b"Content-Length: 20\r\n\r\n"])
+)
+def test_whatever_bytes_come_the_next_client_is_answered(server, junk, before):
+    with server.connect() as sock:
+        sock.sendall(before + junk)
+        sock.shutdown(socket.SHUT_WR)
+        received(sock)
+    assert server.predict({"text": "fine"}).status == 200
+
+
+def test_a_client_that_would_rather_speak_another_protocol_is_told(server):
+    body = b'{"text": "fine"}'
+    with server.connect() as sock:
+        sock.sendall(
+            _HEAD + b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n"
+            b"HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        told = received(sock)
+    assert told.startswith(b"HTTP/1.1 400")
+    assert b"--http1.1" in told
+    headers = {"Connection": "Upgrade", "Upgrade": "h2c"}
+    assert server.get("/healthz", **headers).status == 200
+
+
+def test_what_bad_clients_send_is_not_logged(predictor, capfd):
+    with serving_run(predictor) as server:
+        for sent in (b"\x16\x03\x01", b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"):
+            with server.connect() as sock:
+                sock.sendall(sent)
+                sock.shutdown(socket.SHUT_WR)
+                received(sock)
+        assert server.get("/healthz").status == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_more_connections_than_allowed_are_turned_away(predictor):
