@@ -94,6 +94,8 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(values):
 def test_the_interval_of_a_difference_gives_known_figures():
     # Newcombe 1998, table III, method 10.
     assert difference_interval(36, 12, 2, 0) == pytest.approx((0.0569, 0.3404), abs=1e-4)
+    # Here both are often right and wrong together, and the correction for continuity counts.
+    assert difference_interval(20, 12, 2, 16) == pytest.approx((0.0562, 0.3292), abs=1e-4)
 
 
 def test_the_interval_of_a_difference_holds_the_truth_19_times_in_20():

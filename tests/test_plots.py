@@ -206,6 +206,24 @@ def test_curves_that_crowd_into_a_corner_are_shown_there_and_said_to_be(drawn, p
     assert far.get_title("left") == "ROC"
 
 
+def test_an_area_is_1_only_where_it_is(drawn, png):
+    labels = np.arange(1000, dtype=np.int32) % 2
+    scores = np.where(labels, 0.6, 0.4).astype(np.float32)
+    plots.roc_pr(labels, np.stack([1 - scores, scores], axis=1), names(2), png)
+    assert any("ROC area 1.0000" in text for text in texts(drawn[0]))
+    scores[1] = 0.402  # one of the second class, above all of the first but three
+    scores[[0, 2, 4]] = 0.405
+    plots.roc_pr(labels, np.stack([1 - scores, scores], axis=1), names(2), png)
+    assert any("ROC area >0.9999" in text for text in texts(drawn[1]))
+
+
+def test_the_confusion_matrix_fills_its_picture(drawn, png):
+    for num in (2, 10, 20):
+        plots.confusion(metrics.compute(*batch(400, num), tuple(map(str, range(num)))), png)
+        page = drawn[-1]
+        assert page.get_tightbbox().y0 < 0.35  # inches left free below
+
+
 def test_a_split_of_one_class_has_no_roc_curve_and_says_so(drawn, png):
     _, probabilities = batch(20, 2)
     plots.roc_pr(np.zeros(20, np.int32), probabilities, names(2), png)

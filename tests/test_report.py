@@ -182,6 +182,7 @@ def test_a_run_that_was_changed_is_refused(run):
         (runs.METRICS, lambda told: told["test"].update(accuracy="high")),
         (runs.METRICS, lambda told: told["test"].update(confusion=[[1]])),
         (runs.METRICS, lambda told: told["test"].update(num_examples=0)),
+        (runs.METRICS, lambda told: told["test"]["classes"][0].update(name="another")),
         (runs.RUN, lambda told: told.update(versions=3)),
         (runs.RUN, lambda told: told.pop("dataset")),
     ],
