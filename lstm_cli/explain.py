@@ -31,7 +31,7 @@ Occlusion = Literal["leave out", "unknown"]
 NUM_UNITS = 6
 # Each token costs a pass over the text. Beyond this many steps in all, neighbours go together.
 _MAX_STEPS = 1_000_000
-# As close to certain as float32 probabilities can say: log-odds of about 16.6.
+# As close to certain as 1 less a float32 can be: log-odds of about 16.6.
 _LEAST = 2.0**-24
 _ROWS_AT_ONCE = 32
 
@@ -204,9 +204,15 @@ def follow(predictor: Predictor, ids: NDArray[np.int32], chosen: int) -> Belief:
 
 
 def log_odds(probabilities: Array, chosen: int) -> NDArray[np.float64]:
-    """Return the log-odds of a class against all others, `[num, classes]` to `<float64>[num]`."""
-    share = np.clip(probabilities[:, chosen].astype(np.float64), _LEAST, 1 - _LEAST)
-    return np.asarray(np.log(share) - np.log1p(-share))
+    """Return the log-odds of a class against all others, `[num, classes]` to `<float64>[num]`.
+
+    Of two classes the network gives the first as what the second leaves of 1: where that is
+    nothing, it counts as 2**-24.
+    """
+    shares = probabilities.astype(np.float64)
+    others = np.delete(shares, chosen, axis=1).sum(axis=1)
+    least = _LEAST if shares.shape[1] == 2 else float(np.finfo(np.float32).tiny)
+    return np.asarray(np.log(np.maximum(shares[:, chosen], least) / np.maximum(others, least)))
 
 
 def _tokens(

@@ -37,8 +37,8 @@ class Words:
 
     Attributes:
         effects: Log-odds of the predicted class with the whole text, less those without the token,
-            `<float64>[tokens]`: positive where it speaks for the class. Probabilities nearer to
-            0 or 1 than 2**-24 count as that far off.
+            `<float64>[tokens]`: positive where it speaks for the class. Of two classes, both
+            count as no surer than 2**-24: a text of which the network is surer has effects of 0.
         without: Probability of the predicted class without the token, `<float64>[tokens]`.
         window: How many neighbours were left out together, and share what they do; 1 but for texts
             of many hundred tokens.

@@ -92,13 +92,14 @@ def _words(explanation: TextExplanation, colour: bool) -> Iterator[Piece]:
     text, end = explanation.text, 0
     effects = explanation.words.effects
     strongest = float(np.abs(effects).max())
+    digits = 1 if strongest >= 1 else 2
     for token, effect in zip(explanation.tokens, effects, strict=True):
         # Where the text was cut, what was never read lies between two tokens.
         yield from _between(explanation, end, token.start)
         style = shade(float(effect), strongest)
         yield Piece(token.text, style)
         if style and not colour:
-            yield Piece(f"[{effect:+.1f}]")
+            yield Piece(f"[{effect:+.{digits}f}]")
         end = token.end
     yield from _between(explanation, end, len(text))
 
@@ -130,6 +131,8 @@ def _legend(explanation: TextExplanation, colour: bool) -> Iterator[Line]:
 def _top(explanation: TextExplanation) -> Iterator[Line]:
     """Name the words that do most, either way."""
     effects = explanation.words.effects
+    if not effects.any():
+        yield [Piece("No word alone makes a difference.")]
     for heading, sign in (("for", 1), ("against", -1)):
         order = np.argsort(-sign * effects, kind="stable")[:_NUM_TOP]
         found = [i for i in order if sign * effects[i] > 0]

@@ -131,6 +131,15 @@ def test_a_text_of_one_word_is_compared_with_the_empty_text(explainer):
 def test_log_odds_of_certainty_are_finite():
     found = log_odds(np.array([[0.0, 1.0], [1.0, 0.0], [0.25, 0.75]]), 1)
     assert found == pytest.approx([16.6, -16.6, np.log(3)], abs=0.1)
+    # Softmax says all of three however small they are.
+    found = log_odds(np.array([[1.0, 1e-30, 1e-30], [1e-30, 0.5, 0.5]], np.float32), 0)
+    assert found == pytest.approx([-np.log(2e-30), np.log(1e-30)], abs=0.01)
+
+
+def test_a_text_that_no_word_changes_says_so(explainer):
+    told = explainer.text("zebra zebra")
+    assert not told.words.effects.any()
+    assert "No word alone makes a difference." in shown(told)
 
 
 def test_words_of_very_long_texts_go_together(explainer, monkeypatch):
@@ -395,7 +404,8 @@ def test_words_that_speak_for_and_against_are_told_apart(explainer):
 def test_without_colour_signed_numbers_stand_in_the_text(explainer):
     told = explainer.text(TEXT)
     place = int(np.abs(told.words.effects).argmax())
-    expected = f"{told.tokens[place].text}[{told.words.effects[place]:+.1f}]"
+    effect = told.words.effects[place]
+    expected = f"{told.tokens[place].text}[{effect:+.{1 if abs(effect) >= 1 else 2}f}]"
     assert expected in shown(told)
     assert "[+" not in "".join(piece.text for piece in marked(told))
 

@@ -47,9 +47,9 @@ def command(
 ) -> None:
     """Show which words decided, how the belief moved as the text was read, and what gates did.
 
-    Words: the log-odds of the predicted class that are lost when a word is left out. Belief: what
-    the network would have answered had the text ended there. Gates: those of the units that add
-    most to the score or take most from it. Of an image: the belief after each row.
+    Words: the log-odds of the predicted class that are lost when [UNK] stands in a word's place.
+    Belief: what the network would have answered had the text ended there. Gates: those of the units
+    that add most to the score or take most from it. Of an image: the belief after each row.
 
     Examples: 'lstm explain "Hardly a dull moment."', 'lstm explain - < review.txt',
     'lstm explain "Hardly a dull moment." --out page.html', 'lstm explain --run mnist digit.png'.
