@@ -152,7 +152,8 @@ def _told(explanation: TextExplanation, index: int) -> str:
         f"{belief.steps[index, chosen]:.1%} after it",
     ]
     if explanation.gates.evidence_steps is not None:
-        parts.append(f"by itself and with the word before {explanation.gates.evidence_steps[index]:+.2f}")
+        evidence = explanation.gates.evidence_steps[index]
+        parts.append(f"{evidence:+.2f} by itself and with the word before it")
     return ", ".join(parts)
 
 
