@@ -195,6 +195,14 @@ def test_a_run_whose_account_has_another_form_is_refused(run, name, change):
     assert not run.file("reports").exists()
 
 
+def test_a_language_model_is_no_run_to_report_on(run):
+    run.write_text(runs.CONFIG, run.read_text(runs.CONFIG) + "language: {}\n")
+    run.write_manifest()
+    with pytest.raises(LstmError, match="is a language model") as caught:
+        report(run)
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
 def test_what_is_no_page_of_ours_is_not_replaced(run, tmp_path):
     mine = tmp_path / "mine.html"
     mine.write_text("<p>mine</p>")
