@@ -1,6 +1,6 @@
 """`lstm` on a preset: the same training as `lstm train`, with the weights kept on the way.
 
-After the first step and about every sixteenth of an epoch the weights go to disk with the time they
+After the first step and about every quarter of an epoch the weights go to disk with the time they
 were ready; the last entry is the finished run, exported and scored, as the command leaves it.
 Scoring the others waits until all is over, so that it costs the clock nothing.
 
@@ -20,7 +20,7 @@ from benchmarks.scripts import clock
 from lstm_cli.config import Config, load_preset
 from lstm_cli.device import load_keras
 
-_PER_EPOCH = 16
+_PER_EPOCH = 4
 
 load_keras("auto")
 
