@@ -129,6 +129,9 @@ class EvidenceSettings(_Section, frozen=True):
     penalty: Annotated[
         float, Meta(gt=0, le=1e6, description="on the square of weights; more is simpler")
     ] = 0.3
+    dropout: Annotated[
+        Share, Meta(description="texts the network has to judge without it in training")
+    ] = 0.5
 
 
 class ImageSettings(_Section, frozen=True):

@@ -40,17 +40,29 @@ class WordDropout(layers.Layer):  # type: ignore[misc]
 
 
 class Weighed(layers.Layer):  # type: ignore[misc]
-    """Add the evidence of word pairs to logits, with a weight that is trained."""
+    """Add the evidence of words and pairs to logits, with a weight that is trained.
 
-    def __init__(self) -> None:
+    In training some texts are judged without it: the network must learn to do so, or it would
+    leave to the evidence what both can tell.
+
+    Source: Srivastava et al. 2014, "Dropout", of a whole input; no scaling, as the weight is
+        trained and the logits are calibrated afterwards.
+    """
+
+    def __init__(self, rate: float, seed: int) -> None:
         super().__init__(name="evidence")
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, *shapes: Any) -> None:
         """Make the weight."""
         self.scale = self.add_weight(shape=(1,), initializer="ones", name="scale")
 
-    def call(self, logits: Any, evidence: Any) -> Any:
+    def call(self, logits: Any, evidence: Any, training: bool = False) -> Any:
         """Map two `<float32>[batch, outputs]` to one."""
+        if training and self.rate:
+            draw = keras.random.uniform((ops.shape(logits)[0], 1), seed=self.seed_generator)
+            evidence = ops.where(draw < self.rate, ops.zeros_like(evidence), evidence)
         return logits + self.scale * evidence
 
 
@@ -107,7 +119,7 @@ def build(
     logits = layers.Dense(num_outputs, name="head")(pooled)
     if config.evidence is not None:
         inputs = [inputs, keras.Input((num_outputs,), dtype="float32", name="pair_evidence")]
-        logits = Weighed()(logits, inputs[1])
+        logits = Weighed(config.evidence.dropout, config.seed + 3)(logits, inputs[1])
     kind = "sigmoid" if num_classes == 2 else "softmax"
     probabilities = layers.Activation(kind, name="probabilities")(logits)
     return Network(inputs, probabilities, name=f"lstm_{config.kind}")
