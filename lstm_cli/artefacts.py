@@ -101,8 +101,6 @@ def versions() -> dict[str, str]:
 
 def describe(prepared: Prepared) -> dict[str, Any]:
     """Return the part of `run.json` that is known before training."""
-    from lstm_cli.fit import num_parameters
-
     dataset = prepared.dataset
     return {
         "dataset": {
@@ -114,7 +112,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
             "sizes": {name: len(split) for name, split in dataset.splits.items()},
             "notes": list(dataset.notes),
         },
-        "parameters": num_parameters(prepared.model),
+        "parameters": prepared.num_parameters,
         "vocab_size": prepared.tokenizer.vocab_size if prepared.tokenizer else None,
         **asdict(prepared.used),
     }

@@ -12,7 +12,7 @@ import numpy as np
 from lstm_cli import batches, device, models, transfer
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
-from lstm_cli.fit import Examples, num_parameters, training_batches
+from lstm_cli.fit import Examples, training_batches
 from lstm_cli.prepare import Prepared, load_data, prepare, start
 from lstm_cli.reporting import Reporter, Silent
 from lstm_cli.run import runs_root
@@ -100,8 +100,10 @@ def plan(
     prepared = prepare(config, dataset, used, data_dir, reporter, begun=begun)
     lengths, size = prepared.train.lengths, config.train.batch_size
     planned = batches.plan(lengths, size, config.seed, 0)
-    parameters = num_parameters(prepared.model)
+    parameters = prepared.num_parameters
     layers = _layers(prepared.model)
+    if prepared.evidence is not None:
+        layers["evidence"] += prepared.evidence.table.size
     seconds = _time_step(prepared)
     steps = len(planned) + _VALIDATION_COST * len(prepared.validation) / size
     return Plan(

@@ -19,7 +19,7 @@ from lstm_cli.datasets.source import from_config
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evidence import Evidence
-from lstm_cli.fit import Examples
+from lstm_cli.fit import Examples, num_parameters
 from lstm_cli.reporting import Reporter
 from lstm_cli.text import Tokenizer
 from lstm_cli.transfer import Start
@@ -50,6 +50,12 @@ class Prepared:
     used: device.Used
     seconds: dict[str, float]
     evidence: Evidence | None = None
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers that were learned: those of the network, and the table of its evidence."""
+        table = 0 if self.evidence is None else self.evidence.table.size
+        return num_parameters(self.model) + table
 
     @property
     def shape(self) -> tuple[int, int] | None:
