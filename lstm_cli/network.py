@@ -55,7 +55,7 @@ def _compiled(step: Any, specs: list[Any]) -> Any:
     compiled: dict[int, Any] = {}
 
     def run(inputs: Any, *others: Any) -> Any:
-        arrays = [*(inputs if isinstance(inputs, list) else [inputs])]
+        arrays = [*(inputs if isinstance(inputs, list | tuple) else [inputs])]
         num_inputs = len(arrays)
         arrays += [other for other in others if other is not None]
 

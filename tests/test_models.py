@@ -81,6 +81,17 @@ def test_keras_and_onnx_agree_on_evidence(num_classes):
     assert np.abs(says(model, [tokens(6), weighed]) - expected).max() < 1e-5
 
 
+@pytest.mark.parametrize("buckets", [None, 7])
+def test_predicting_many_batches_at_once_is_predicting_each(buckets):
+    config = text_config(**({} if buckets is None else {"evidence__buckets": buckets}))
+    model, _ = built(config, 2)
+    weighed = np.random.default_rng(0).normal(size=(len(TEXTS), 1)).astype(np.float32)
+    inputs = tokens() if buckets is None else [tokens(), weighed]
+    expected = model.predict_on_batch(inputs)
+    assert np.array_equal(model.predict(inputs, batch_size=len(TEXTS), verbose=0), expected)
+    assert np.allclose(model.predict(inputs, batch_size=2, verbose=0), expected, atol=1e-6)
+
+
 def test_a_new_model_says_what_its_evidence_says():
     config = text_config(evidence__buckets=7)
     model = models.build(config, 3, VOCAB, None)
