@@ -33,7 +33,12 @@ class Network(keras.Model):  # type: ignore[misc]
             super().make_predict_function(force)
         elif self.predict_function is None or force:
             step = _compiled(self.predict_step, _specs(self.inputs))
-            self.predict_function = lambda batches: step(*batches[0])
+
+            def first(batches: Any) -> Any:
+                # `predict` hands over inputs alone where there is one, `predict_on_batch` never.
+                return step(keras.utils.unpack_x_y_sample_weight(batches[0])[0])
+
+            self.predict_function = first
 
 
 def _specs(tensors: list[Any]) -> list[Any]:
