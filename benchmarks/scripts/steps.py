@@ -56,7 +56,10 @@ def main(preset: str, deterministic: bool, length: int, use: device.Device) -> N
     models.compile_model(model, config.train, num_classes)
 
     def step() -> float:
-        inputs, labels = next(endless)
+        arrays, labels = next(endless)
+        inputs: Any = arrays
+        if config.evidence is not None:
+            inputs = [arrays, np.zeros((len(arrays), 1), np.float32)]
         wanted = models.targets(labels, num_classes)
         began = time.perf_counter()
         logs = model.train_on_batch(inputs, wanted, return_dict=True)
