@@ -35,8 +35,8 @@ class Examples:
     Attributes:
         inputs: Texts as token ids, or images.
         labels: `<int32>[num]`.
-        evidence: What the pairs of each text say, `<float32>[num, outputs]`, where the network
-            reads that.
+        evidence: What words and pairs of each text say, `<float32>[num, outputs]`, where the
+            network reads that.
     """
 
     inputs: Inputs

@@ -118,7 +118,7 @@ def build(
     num_outputs = 1 if num_classes == 2 else num_classes
     logits = layers.Dense(num_outputs, name="head")(pooled)
     if config.evidence is not None:
-        inputs = [inputs, keras.Input((num_outputs,), dtype="float32", name="pair_evidence")]
+        inputs = [inputs, keras.Input((num_outputs,), dtype="float32", name="said")]
         logits = Weighed(config.evidence.dropout, config.seed + 3)(logits, inputs[1])
     kind = "sigmoid" if num_classes == 2 else "softmax"
     probabilities = layers.Activation(kind, name="probabilities")(logits)

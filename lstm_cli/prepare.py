@@ -38,7 +38,7 @@ class Prepared:
         model: Compiled, with its initial weights.
         used: The device and kernel.
         seconds: What each part took.
-        evidence: What word pairs say by themselves, where the config wants it.
+        evidence: What words and pairs say by themselves, where the config wants it.
     """
 
     config: Config
@@ -186,7 +186,7 @@ def _build(
 def _add_evidence(
     config: Config, num_classes: int, train: Examples, validation: Examples
 ) -> tuple[Evidence, Examples, Examples]:
-    """Learn the evidence of word pairs from train, and add it to both splits."""
+    """Learn the evidence of words and pairs from train, and add it to both splits."""
     assert config.evidence is not None
     assert isinstance(train.inputs, Corpus)
     assert isinstance(validation.inputs, Corpus)

@@ -19,8 +19,6 @@ from lstm_cli.fit import Classifying, Fitted, Loop, NumbersGoneWrongError, predi
 from lstm_cli.predictor import Predictor
 from lstm_cli.prepare import Prepared, encode, load_data, prepare, start, timed
 from lstm_cli.reporting import Reporter, Silent
-from lstm_cli.resumption import check_data, resumed_config, warn_of_changes
-from lstm_cli.resumption import recording_failure as _recording_failure
 from lstm_cli.run import RunDir
 from lstm_cli.signals import Signals, caught
 
@@ -64,7 +62,7 @@ def train(
         dataset = load_data(config, ("train", "validation"), data_dir)
         run = runs.create(runs.runs_root(runs_dir), dataset.name, name)
         record = artefacts.first_record(config)
-        with runs.locked(run), _recording_failure(run, record, new=True):
+        with runs.locked(run), resumption.recording_failure(run, record, new=True):
             run.sweep()
             prepared = prepare(config, dataset, used, data_dir, reporter, begun=begun)
             record |= artefacts.describe(prepared) | transfer.told(begun)
@@ -107,13 +105,13 @@ def resume(
         run.sweep()
         before = runs.read_run(run)
         found = resumption.newest(run, reporter)
-        config = resumed_config(run, found, epochs)
+        config = resumption.resumed_config(run, found, epochs)
         used = start(config, use, reporter)
         dataset = load_data(config, ("train", "validation"), data_dir)
-        check_data(run, before, dataset)
-        warn_of_changes(before, used, reporter)
+        resumption.check_data(run, before, dataset)
+        resumption.warn_of_changes(before, used, reporter)
         record = artefacts.resumed_record(before)
-        with _recording_failure(run, record):
+        with resumption.recording_failure(run, record):
             # A finished run stays finished until there is something better.
             if run.status != "finished":
                 run.write_json(runs.RUN, record)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from lstm_cli import calibration
+from lstm_cli import artefacts, calibration
+from lstm_cli.fit import Fitted
 
 RNG = np.random.default_rng(0)
 
@@ -41,3 +44,16 @@ def test_logits_give_back_their_probabilities(num_classes):
     logits = calibration.logits(probabilities)
     assert np.isfinite(logits).all()
     assert np.abs(np.exp(calibration.log_probabilities(logits)) - probabilities).max() < 1e-6
+
+
+def test_weights_that_are_twice_as_sure_as_they_are_right_are_halved():
+    truth = RNG.normal(size=(20_000, 1))
+    labels = (RNG.random(len(truth)) < 1 / (1 + np.exp(-truth[:, 0]))).astype(np.int32)
+    sure = np.exp(calibration.log_probabilities(2 * truth))
+    prepared = SimpleNamespace(validation=SimpleNamespace(inputs=None, labels=labels))
+    predictor = SimpleNamespace(probabilities=lambda inputs: sure)
+    weights = {"head/kernel": np.ones((3, 1), np.float32), "lstm_0_forward/bias": np.ones(4)}
+    found = artefacts.calibrated(prepared, predictor, Fitted((), weights, 1, "done"))
+    assert found.temperature == pytest.approx(2, rel=0.05)
+    assert found.weights["head/kernel"] == pytest.approx(0.5, rel=0.05)
+    assert np.array_equal(found.weights["lstm_0_forward/bias"], np.ones(4))

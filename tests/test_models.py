@@ -105,6 +105,17 @@ def test_a_new_model_says_what_its_evidence_says():
     assert np.abs(says(model, [tokens(), weighed]) - expected).max() < 1e-6
 
 
+def test_in_training_some_texts_are_judged_without_evidence_and_after_it_none():
+    said = np.full((400, 3), 5.0, np.float32)
+    layer = models.Weighed(0.5, seed=0)
+    trained = np.asarray(layer(0 * said, said, training=True))
+    # A text has all of its evidence or none.
+    assert set(trained.sum(axis=1)) == {0.0, 15.0}
+    assert 150 < np.count_nonzero(trained[:, 0]) < 250
+    assert np.array_equal(layer(0 * said, said, training=False), said)
+    assert np.array_equal(models.Weighed(0.0, seed=0)(0 * said, said, training=True), said)
+
+
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_scaling_the_logits_scales_them(num_classes):
     config = text_config(evidence__buckets=7)

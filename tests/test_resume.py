@@ -54,7 +54,7 @@ def killed(call, monkeypatch, where, name):
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(where, name, die)
-        patch.setattr(train, "_recording_failure", lambda *_, **__: contextlib.nullcontext())
+        patch.setattr(resumption, "recording_failure", lambda *_, **__: contextlib.nullcontext())
         call()
 
 
