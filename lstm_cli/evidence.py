@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,8 @@ from lstm_cli.errors import LstmError
 from lstm_cli.text import pair_ids
 
 _MAX_NUMBERS = 32_000_000
-# Logistic regression wants features of about this size for its penalty to mean what it says.
-_FEATURE_SCALE = 1 / 3
+# Added to every count: what was seen once or twice has shown little.
+_SMOOTHING = 3.0
 _TOLERANCE, _ITERATIONS = 1e-3, 100
 
 
@@ -63,9 +64,8 @@ def learn(
     Raises:
         LstmError: The table would have more numbers than is sensible.
 
-    Source: Wang & Manning 2012, "Baselines and Bigrams": linear models of words and pairs are hard
-        to beat on reviews. Salton & Buckley 1988 for the inverse document frequency. Wolpert
-        1992, "Stacked Generalization", for the folds.
+    Source: Wang & Manning 2012, "Baselines and Bigrams", section 2: features weighed by the
+        log-count ratios of naive Bayes. Wolpert 1992, "Stacked Generalization", for the folds.
     """
     most = _MAX_NUMBERS // num_classes
     if settings.buckets > most:
@@ -74,17 +74,22 @@ def learn(
             f"{settings.buckets:,}.",
             "Lower evidence.buckets.",
         )
-    features, rarity = _features(corpus, settings.buckets)
-    weights = _fit(features, labels, num_classes, settings.penalty)
+    counts = _counts(corpus, settings.buckets)
     num_folds = min(settings.folds, len(corpus))
-    folds = np.random.default_rng(seed).permutation(len(corpus)) % num_folds
+    fold_of = np.random.default_rng(seed).permutation(len(corpus)) % num_folds
+
+    def without(fold: int) -> NDArray[np.float64]:
+        others = fold_of != fold
+        return _fit(counts[others], labels[others], num_classes, settings.penalty)
+
+    # Of no fold: the fit to all. Two at a time, as each works on one core.
+    with ThreadPoolExecutor(2) as pool:
+        table, *tables = pool.map(without, range(-1, num_folds))
     train = np.zeros((len(corpus), _num_outputs(num_classes)))
-    for fold in range(num_folds):
-        inside = folds == fold
-        others = _fit(features[~inside], labels[~inside], num_classes, settings.penalty)
-        train[inside] = features[inside] @ others
+    for fold, weights in enumerate(tables):
+        train[fold_of == fold] = counts[fold_of == fold] @ weights
     spread = float(train.std()) or 1.0
-    table = weights * (rarity * (_FEATURE_SCALE / spread))[:, None]
+    table /= spread
     train /= spread
     biases = _biases(labels, num_classes)
     scale = best_scale(train, labels, biases)
@@ -125,45 +130,77 @@ def _ids(corpus: Corpus, buckets: int) -> tuple[NDArray[np.int32], NDArray[np.in
     return pair_ids(np.zeros_like(ids), ids, buckets), pair_ids(before, ids, buckets)
 
 
-def _features(corpus: Corpus, buckets: int) -> tuple[Any, NDArray[np.float32]]:
-    """Count words and pairs by text: a sparse `<float32>[num, buckets]`.
+def _counts(corpus: Corpus, buckets: int) -> Any:
+    """Count words and pairs by text, over the square root of its length.
 
-    Each count is over the square root of the text's length and times how rare its bucket is,
-    which is returned too, `<float32>[buckets]`.
+    Returns:
+        A sparse `<float32>[num, buckets]`.
     """
     from scipy import sparse
 
     columns = np.concatenate(_ids(corpus, buckets))
     rows = np.repeat(np.arange(len(corpus), dtype=np.int32), corpus.lengths)
-    values = np.repeat(1 / np.sqrt(corpus.lengths), corpus.lengths) * _FEATURE_SCALE
+    values = np.repeat(1 / np.sqrt(corpus.lengths), corpus.lengths).astype(np.float32)
     counts = sparse.csr_matrix(
-        (np.tile(values.astype(np.float32), 2), (np.tile(rows, 2), columns)),
-        shape=(len(corpus), buckets),
+        (np.tile(values, 2), (np.tile(rows, 2), columns)), shape=(len(corpus), buckets)
     )
     counts.sum_duplicates()
-    texts = np.bincount(counts.indices, minlength=buckets)
-    rarity = (np.log((1 + len(corpus)) / (1 + texts)) + 1).astype(np.float32)
-    counts.data *= rarity[counts.indices]
-    return counts, rarity
+    return counts
 
 
 def _fit(
-    features: Any, labels: NDArray[np.int32], num_classes: int, penalty: float
+    counts: Any, labels: NDArray[np.int32], num_classes: int, penalty: float
 ) -> NDArray[np.float64]:
-    """Fit logistic regression; return its weights, `<float64>[buckets, outputs]`."""
+    """Fit logistic regression to counts weighed by what they tell.
+
+    Returns:
+        Its weights on the counts themselves, `<float64>[buckets, outputs]`.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    weights = np.zeros((features.shape[1], _num_outputs(num_classes)))
+    weights = np.zeros((counts.shape[1], _num_outputs(num_classes)))
     present = np.unique(labels)
     if len(present) < 2:
         return weights
+    tells = _telling(counts, labels, num_classes)
+    features = counts.copy()
+    features.data *= tells[counts.indices]
+    # The penalty is to mean the same for all data: features of a text have a norm of about 1.
+    norm = np.sqrt(np.square(features.data, dtype=np.float64).sum() / len(labels)) or 1.0
+    features.data /= np.float32(norm)
     model = LogisticRegression(C=1 / penalty, tol=_TOLERANCE, max_iter=_ITERATIONS)
-    found = model.fit(features, labels).coef_.T
+    found = model.fit(features, labels).coef_.T * (tells / norm)[:, None]
     if found.shape == weights.shape:
         return np.asarray(found, np.float64)
     # A fold may lack a class; of two classes left, there is one column, for the second.
     weights[:, present] = found if found.shape[1] > 1 else np.hstack([-found, found]) / 2
     return weights
+
+
+def _telling(counts: Any, labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
+    """Say how much each bucket tells of the class, `<float32>[buckets]`.
+
+    That is the size of its log-count ratio: how much larger its share is in the texts of a class
+    than in the others. A fit is free to choose the sign.
+    """
+    buckets = counts.shape[1]
+    class_of = np.repeat(labels, np.diff(counts.indptr))
+    inside = np.stack(
+        [
+            np.bincount(counts.indices[class_of == label], minlength=buckets)
+            for label in range(num_classes)
+        ]
+    )
+    outside = inside.sum(axis=0) - inside
+    ratios = _log_shares(inside) - _log_shares(outside)
+    tells: NDArray[np.float64] = np.sqrt(np.mean(ratios**2, axis=0))
+    return tells.astype(np.float32)
+
+
+def _log_shares(texts: NDArray[np.int64]) -> NDArray[np.float64]:
+    smoothed = texts + _SMOOTHING
+    logs: NDArray[np.float64] = np.log(smoothed / smoothed.sum(axis=1, keepdims=True))
+    return logs
 
 
 def _biases(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float64]:

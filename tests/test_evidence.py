@@ -32,21 +32,36 @@ def test_weights_are_those_of_a_linear_classifier():
     found = evidence.learn(corpus, labels, 2, EvidenceSettings(buckets=5000, penalty=2.0), 0)
     of_word = {"dull": found.table[int(corpus[0][0]), 0], "fine": found.table[int(corpus[1][0]), 0]}
     assert of_word["fine"] == pytest.approx(-of_word["dull"], rel=1e-3)
-    # A first word stands there twice, as a word and as the first of a text. By the idf of 20 of 40
-    # texts its feature is x; the weight w solves w = 20 x sigma(-w x) / penalty.
-    x = 2 / 3 * (np.log(41 / 21) + 1)
+    # The one feature of a text has norm 1; its weight w solves w = 20 sigma(-w) / penalty.
     w = 1.0
     for _ in range(200):
-        w = 0.5 * w + 0.5 * 20 * x / (1 + np.exp(w * x)) / 2.0
+        w = 0.5 * w + 0.5 * 20 / (1 + np.exp(w)) / 2.0
+    raw = evidence._fit(evidence._counts(corpus, 5000), labels, 2, 2.0)
+    # A first word stands there twice, as a word and as the first of a text.
+    assert 2 * raw[int(corpus[1][0]), 0] == pytest.approx(w, rel=0.02)
     ratio = evidence.of(corpus, found.table)[1, 0] / (2 * of_word["fine"])
     assert ratio == pytest.approx(1.0, rel=1e-5)
-    raw = evidence._fit(*_raw(corpus, labels), 2, 2.0)
-    assert raw[int(corpus[1][0]), 0] == pytest.approx(w, rel=0.02)
 
 
-def _raw(corpus, labels):
-    features, _ = evidence._features(corpus, 5000)
-    return features, labels
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_word_tells_as_much_as_its_shares_in_the_classes_differ(num_classes):
+    labels = np.repeat(np.arange(num_classes, dtype=np.int32), 10)
+    texts = [f"film {'fine' if y == 1 else 'dull'}" for y in labels]
+    corpus = corpus_of(texts)
+    tells = evidence._telling(evidence._counts(corpus, 5000), labels, num_classes)
+    film, fine = int(corpus[10][0]), int(corpus[10][1])
+
+    # Three are added to the count of each bucket. A text has three: two words and a pair, as the
+    # pair of its first word is that word's own.
+    def share(texts, of):
+        return np.log((texts + 3) / (15_000 + 3 * of))
+
+    of_each = [
+        share(10 * (k == 1), 10) - share(10 * (k != 1), 10 * (num_classes - 1))
+        for k in range(num_classes)
+    ]
+    assert tells[fine] == pytest.approx(np.sqrt(np.mean(np.square(of_each))), rel=1e-5)
+    assert tells[film] < tells[fine] / 2
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
