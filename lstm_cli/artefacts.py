@@ -102,6 +102,9 @@ def versions() -> dict[str, str]:
 def describe(prepared: Prepared) -> dict[str, Any]:
     """Return the part of `run.json` that is known before training."""
     dataset = prepared.dataset
+    sizes = {name: len(split) for name, split in dataset.splits.items()}
+    if prepared.unlabeled is not None:
+        sizes["unlabeled"] = len(prepared.unlabeled)
     return {
         "dataset": {
             "name": dataset.name,
@@ -109,7 +112,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
             "kind": dataset.kind,
             "fingerprint": dataset.fingerprint,
             "labels": list(dataset.labels),
-            "sizes": {name: len(split) for name, split in dataset.splits.items()},
+            "sizes": sizes,
             "notes": list(dataset.notes),
         },
         "parameters": prepared.num_parameters,

@@ -68,6 +68,17 @@ def logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     return odds
 
 
+def as_targets(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Turn logits `[num, outputs]` into probabilities to learn from.
+
+    Returns:
+        Those of class 1 alone where there are two classes, `<float32>[num, 1]`, else those of all,
+        `<float32>[num, classes]`.
+    """
+    probabilities = np.exp(log_probabilities(logits)).astype(np.float32)
+    return probabilities[:, 1:] if logits.shape[1] == 1 else probabilities
+
+
 def with_scaled_logits(
     weights: dict[str, NDArray[np.float32]], scale: float
 ) -> dict[str, NDArray[np.float32]]:

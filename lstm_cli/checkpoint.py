@@ -181,7 +181,7 @@ def _arrays(content: bytes, name: str) -> dict[str, Array]:
 
     try:
         arrays = tensors.read_any(memoryview(content))
-        weights = {n: a for n, a in arrays.items() if n.startswith(("model/", "best/"))}
+        weights = {n: a for n, a in arrays.items() if n.startswith(("model/", "best/", "work/"))}
         check_finite(weights)
     except ValueError as error:
         raise ValueError(f"{name} {folders.disguise(content) or error}") from None

@@ -205,6 +205,13 @@ class TrainSettings(_Section, frozen=True):
     averaging: Annotated[
         Share, Meta(description="momentum of the moving average of weights; 0: off")
     ] = 0.0
+    self_training: Annotated[
+        bool,
+        Meta(
+            description="learn from the unlabeled split too: by what the evidence says of its "
+            "texts in the first epoch, then by what the network said after the last one"
+        ),
+    ] = False
     calibrate: Annotated[
         bool, Meta(description="scale the logits so that they are as sure as validation is right")
     ] = True
@@ -564,6 +571,13 @@ def _options(dotted: str) -> tuple[str, ...]:
 
 def _check_sections(config: Config, where: str) -> None:
     """Hold that a text run has text settings and an image run has image settings, not both."""
+    if config.train.self_training and config.evidence is None:
+        raise LstmError(
+            f"{where}: train.self_training needs the section 'evidence:', whose verdicts on texts "
+            "without labels are what it begins with.",
+            "Add 'evidence: {}', or leave out train.self_training.",
+            ExitCode.USAGE,
+        )
     if config.image is None:
         missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
         if missing:

@@ -61,6 +61,15 @@ class Corpus:
         totals, unknown = self.num_tokens[indices], self.num_unknown[indices]
         return Corpus(np.concatenate(rows), starts, totals, unknown)
 
+    def with_texts_of(self, other: Corpus) -> Corpus:
+        """Return these texts and those of another corpus, in this order, in memory."""
+        return Corpus(
+            np.concatenate([self.ids, other.ids]),
+            np.concatenate([self.starts, self.starts[-1] + other.starts[1:]]),
+            np.concatenate([self.num_tokens, other.num_tokens]),
+            np.concatenate([self.num_unknown, other.num_unknown]),
+        )
+
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each text as the network sees it, at least 1, `<int64>[num]`."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.calibration import best_scale
+from lstm_cli.calibration import as_targets, best_scale
 from lstm_cli.config import EvidenceSettings
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
@@ -112,6 +112,19 @@ def of(corpus: Corpus, table: NDArray[np.float32]) -> NDArray[np.float32]:
     said = table[words].astype(np.float64) + table[pairs]
     sums = np.add.reduceat(said, corpus.starts[:-1], axis=0)
     return (sums / np.sqrt(corpus.lengths)[:, None]).astype(np.float32)
+
+
+def verdicts(found: Evidence, said: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Say how likely the classes are by the evidence alone.
+
+    Args:
+        found: As `learn` returns it.
+        said: The evidence of texts, as `of` returns it.
+
+    Returns:
+        As `calibration.as_targets`: `<float32>[num, 1]` or `[num, classes]`.
+    """
+    return as_targets(found.scale * said + found.biases)
 
 
 def _num_outputs(num_classes: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -196,6 +196,19 @@ class Work(Protocol):
     def judge(self, model: Any) -> tuple[float, float | None]:
         """Return loss and, where there is one, accuracy on what is not trained on."""
 
+    def learn_between(self, model: Any) -> None:
+        """Do what is to be done with the weights just judged, before the next epoch."""
+
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """Return what later steps depend on beside the model, by name."""
+
+    def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """Go back to what `state` returned.
+
+        Raises:
+            LstmError: It is of other work.
+        """
+
 
 class Classifying:
     """Learning to tell classes apart.
@@ -205,6 +218,10 @@ class Classifying:
         num_classes: At least 2.
         train: The training split.
         validation: The validation split.
+
+    Attributes:
+        examples: What is trained on.
+        targets: What the network is to say of them, as `models.targets` returns it.
     """
 
     def __init__(
@@ -212,31 +229,76 @@ class Classifying:
     ) -> None:
         self.config = config
         self.num_classes = num_classes
-        self.train = train
+        self.examples = train
+        self.targets = models.targets(train.labels, num_classes)
         self.validation = validation
         self.rate = config.train.batch_size
-        self.num_steps = math.ceil(len(train) / self.rate)
+        self.num_steps = math.ceil(len(self.examples) / self.rate)
         balanced = config.train.class_weights == "balanced"
-        self._weights = class_weights(train.labels, num_classes) if balanced else None
+        self._class_weights = class_weights(train.labels, num_classes) if balanced else None
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
         """Yield what `training_batches` gives."""
-        return training_batches(self.train, self.config, epoch, first)
+        return training_batches(self.examples, self.config, epoch, first)
 
     def take_step(self, model: Any, indices: NDArray[np.int64], inputs: NDArray[Any]) -> Told:
         """Train on a batch."""
-        labels = self.train.labels[indices]
-        logs = model.train_on_batch(
-            inputs,
-            models.targets(labels, self.num_classes),
-            sample_weight=None if self._weights is None else self._weights[labels],
-            return_dict=True,
-        )
+        targets = self.targets[indices]
+        weights = self._weights_of(targets)
+        logs = model.train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)
         return Told(len(indices), float(logs["loss"]), float(logs["accuracy"]))
+
+    def _weights_of(self, targets: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Weigh examples by their classes, `<float32>[batch]`; what is half of each, by halves."""
+        if self._class_weights is None:
+            return None
+        shares = np.hstack([1 - targets, targets]) if targets.shape[1] == 1 else targets
+        weights: NDArray[np.float32] = shares @ self._class_weights
+        return weights
 
     def judge(self, model: Any) -> tuple[float, float]:
         """Score the validation split."""
         return cheap(self.validation.labels, predict(model, self.validation))
+
+    def learn_between(self, model: Any) -> None:
+        """Do nothing: every epoch is of the same examples."""
+
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """Return nothing: a batch is a function of seed and epoch."""
+        return {}
+
+    def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """Refuse any.
+
+        Raises:
+            LstmError: There is some.
+        """
+        check_state(state, self.state())
+
+
+def check_state(
+    state: Mapping[str, NDArray[np.float32]], own: Mapping[str, NDArray[np.float32]]
+) -> None:
+    """Hold the state of some work, read from a checkpoint, to the work's own names and shapes.
+
+    Raises:
+        LstmError: A name, a shape or a type differs.
+    """
+    for name in sorted(state.keys() | own.keys()):
+        found, expected = state.get(name), own.get(name)
+        if (
+            found is None
+            or expected is None
+            or (found.shape, found.dtype)
+            != (
+                expected.shape,
+                expected.dtype,
+            )
+        ):
+            raise LstmError(
+                f"The checkpoint is of other work: '{name[:80]}' does not fit.",
+                "Resume with the data, version and settings the run was started with.",
+            )
 
 
 class Loop:
@@ -341,6 +403,7 @@ class Loop:
         """Return everything the next step depends on."""
         tensors = model_state(self.model)
         tensors |= {f"best/{name}": array for name, array in self.best_weights.items()}
+        tensors |= {f"work/{name}": array for name, array in self.work.state().items()}
         progress = {
             "epoch": self._epoch,
             "step": self._step,
@@ -362,6 +425,7 @@ class Loop:
             LstmError: It was taken of another model.
         """
         set_model_state(self.model, checkpoint.tensors)
+        self.work.set_state(_under("work/", checkpoint.tensors))
         progress = checkpoint.progress
         self._epoch, self._step = progress["epoch"], progress["step"]
         self._sums = list(progress["sums"])
@@ -372,11 +436,7 @@ class Loop:
         grown = self.config.train.epochs > progress["settings"]["train"]["epochs"]
         self._asked_to_stop = progress["asked_to_stop"] and not grown
         self._seconds, self._epoch_seconds = progress["seconds"], progress["epoch_seconds"]
-        self.best_weights = {
-            name.removeprefix("best/"): array
-            for name, array in checkpoint.tensors.items()
-            if name.startswith("best/")
-        }
+        self.best_weights = _under("best/", checkpoint.tensors)
 
     def save(self) -> None:
         """Save a checkpoint now."""
@@ -515,6 +575,8 @@ class Loop:
         if best:
             self.best_loss, self.best_epoch = val_loss, self._epoch + 1
             self.best_weights = models.get_weights(self.model)
+        if self._epoch + 1 < self.config.train.epochs:
+            self.work.learn_between(self.model)
         if raw is not None:
             models.set_weights(self.model, raw)
         return Epoch(
@@ -551,6 +613,11 @@ class _Pace:
 def num_parameters(model: Any) -> int:
     """Count the trainable numbers of a model."""
     return int(sum(np.prod(ops.shape(v)) for v in model.trainable_variables))
+
+
+def _under(prefix: str, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the tensors whose names begin so, without that."""
+    return {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
 
 
 def _few(indices: NDArray[np.int64]) -> str:

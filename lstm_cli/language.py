@@ -6,7 +6,7 @@ it reads in the classifier, but for what would give its answer away.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lstm_cli import models, stream
 from lstm_cli.config import Config, LanguageSettings, TrainSettings
-from lstm_cli.fit import Told
+from lstm_cli.fit import Told, check_state
 from lstm_cli.network import Network
 from lstm_cli.reporting import perplexity
 from lstm_cli.stream import Texts, Windows
@@ -225,6 +225,21 @@ class Reading:
     def judge(self, model: Any) -> tuple[float, None]:
         """Measure the loss on held-out texts, exactly."""
         return self.score(model).loss, None
+
+    def learn_between(self, model: Any) -> None:
+        """Do nothing: every epoch is of the same texts."""
+
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """Return nothing: a batch is a function of seed and epoch."""
+        return {}
+
+    def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """Refuse any.
+
+        Raises:
+            LstmError: There is some.
+        """
+        check_state(state, self.state())
 
     def score(self, model: Any) -> Score:
         """Measure a model on held-out texts; it is always the same model that is given."""

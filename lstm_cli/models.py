@@ -179,14 +179,20 @@ def compile_model(
         num_classes: At least 2.
         lowered: As for `optimizer`.
     """
+    metric: Any = "accuracy"
     if num_classes == 2:
+        # Keras' own compares a target of 0.9 with a probability that is rounded to 1.
+        metric = keras.metrics.MeanMetricWrapper(_same_side, name="accuracy")
         loss = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
     else:
         # Smoothing needs labels as one-hot rows; `targets` makes them.
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
-    model.compile(
-        optimizer(settings, lowered), loss=loss, metrics=["accuracy"], jit_compile=by_xla()
-    )
+    model.compile(optimizer(settings, lowered), loss=loss, metrics=[metric], jit_compile=by_xla())
+
+
+def _same_side(wanted: Any, found: Any) -> Any:
+    """Tell for each row whether both make class 1 the more likely one, `<float32>[batch]`."""
+    return ops.mean(ops.cast(ops.equal(wanted > 0.5, found > 0.5), "float32"), axis=-1)
 
 
 def by_xla() -> bool:

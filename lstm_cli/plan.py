@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from lstm_cli import batches, device, models, transfer
+from lstm_cli import batches, device, transfer
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
-from lstm_cli.fit import Examples, training_batches
-from lstm_cli.prepare import Prepared, load_data, prepare, start
+from lstm_cli.fit import Classifying, Examples
+from lstm_cli.prepare import load_data, prepare, start, work_of
 from lstm_cli.reporting import Reporter, Silent
 from lstm_cli.run import runs_root
 
@@ -98,13 +98,14 @@ def plan(
     used = start(config, use, reporter)
     dataset = load_data(config, ("train", "validation"), data_dir)
     prepared = prepare(config, dataset, used, data_dir, reporter, begun=begun)
-    lengths, size = prepared.train.lengths, config.train.batch_size
+    work = work_of(prepared, reporter)
+    lengths, size = work.examples.lengths, config.train.batch_size
     planned = batches.plan(lengths, size, config.seed, 0)
     parameters = prepared.num_parameters
     layers = _layers(prepared.model)
     if prepared.evidence is not None:
         layers["evidence"] += prepared.evidence.table.size
-    seconds = _time_step(prepared)
+    seconds = _time_step(work, prepared.model)
     steps = len(planned) + _VALIDATION_COST * len(prepared.validation) / size
     return Plan(
         source=dataset.source,
@@ -144,16 +145,13 @@ def _layers(model: Any) -> dict[str, int]:
     }
 
 
-def _time_step(prepared: Prepared) -> float:
+def _time_step(work: Classifying, model: Any) -> float:
     """Measure a training step; the model has learned a little after it and is thrown away."""
-    every = list(training_batches(prepared.train, prepared.config, 0))
+    every = list(work.batches(0, 0))
     spread = np.linspace(0, len(every) - 1, _WARM_UP_STEPS + _TIMED_STEPS).astype(int)
-    num_classes = len(prepared.dataset.labels)
     began = 0.0
     for number, chosen in enumerate(spread):
         if number == _WARM_UP_STEPS:
             began = time.perf_counter()
-        indices, inputs = every[chosen]
-        labels = prepared.train.labels[indices]
-        prepared.model.train_on_batch(inputs, models.targets(labels, num_classes))
+        work.take_step(model, *every[chosen])
     return (time.perf_counter() - began) / _TIMED_STEPS

@@ -19,8 +19,9 @@ from lstm_cli.datasets.source import from_config
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evidence import Evidence
-from lstm_cli.fit import Examples, num_parameters
+from lstm_cli.fit import Classifying, Examples, num_parameters
 from lstm_cli.reporting import Reporter
+from lstm_cli.teaching import SelfTraining
 from lstm_cli.text import Tokenizer
 from lstm_cli.transfer import Start
 
@@ -39,6 +40,7 @@ class Prepared:
         used: The device and kernel.
         seconds: What each part took.
         evidence: What words and pairs say by themselves, where the config wants it.
+        unlabeled: Texts for self-training, with evidence, where the config wants it.
     """
 
     config: Config
@@ -50,6 +52,7 @@ class Prepared:
     used: device.Used
     seconds: dict[str, float]
     evidence: Evidence | None = None
+    unlabeled: Examples | None = None
 
     @property
     def num_parameters(self) -> int:
@@ -112,10 +115,13 @@ def prepare(
     with timed(seconds, "encode"):
         tokenizer = begun.tokenizer if begun is not None else fit_tokenizer(config, dataset)
         train, validation = (encode(dataset, split, tokenizer) for split in ("train", "validation"))
-    found = None
+        others = _unlabeled(config, tokenizer, data_dir, reporter, fresh, begun)
+    found, unlabeled = None, None
     if config.evidence is not None:
         with timed(seconds, "evidence"):
             found, train, validation = _add_evidence(config, len(dataset.labels), train, validation)
+            if config.train.self_training:
+                unlabeled = _to_be_taught(others, found)
     with timed(seconds, "build"):
         model = _build(config, dataset, tokenizer, train, begun)
     if begun is not None and fresh:
@@ -125,10 +131,29 @@ def prepare(
         )
     elif fresh and config.embedding is not None and config.embedding.vectors != "random":
         with timed(seconds, "vectors"):
-            _learn_vectors(config, model, tokenizer, train, data_dir, reporter)
+            assert tokenizer is not None
+            assert isinstance(train.inputs, Corpus)
+            wanted = others if config.embedding.vectors == "unlabeled" else []
+            set_vectors(config, model, tokenizer, [train.inputs, *wanted], reporter)
     if found is not None and (begun is None or "head/kernel" not in begun.record["arrays"]):
         models.set_evidence(model, found)
-    return Prepared(config, dataset, tokenizer, train, validation, model, used, seconds, found)
+    return Prepared(
+        config, dataset, tokenizer, train, validation, model, used, seconds, found, unlabeled
+    )
+
+
+def work_of(prepared: Prepared, reporter: Reporter) -> Classifying:
+    """Return what a loop is to do with what was prepared."""
+    num_classes = len(prepared.dataset.labels)
+    splits = prepared.train, prepared.validation
+    if prepared.unlabeled is None:
+        return Classifying(prepared.config, num_classes, *splits)
+    assert prepared.evidence is not None
+    assert prepared.unlabeled.evidence is not None
+    verdicts = evidence.verdicts(prepared.evidence, prepared.unlabeled.evidence)
+    return SelfTraining(
+        prepared.config, num_classes, *splits, prepared.unlabeled, verdicts, reporter
+    )
 
 
 def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> Dataset:
@@ -198,22 +223,28 @@ def _add_evidence(
     )
 
 
-def _learn_vectors(
+def _unlabeled(
     config: Config,
-    model: Any,
     tokenizer: Tokenizer | None,
-    train: Examples,
     data_dir: Path | None,
     reporter: Reporter,
-) -> None:
-    """Give the embedding vectors learned from texts to start from."""
-    assert config.embedding is not None
+    fresh: bool,
+    begun: Start | None,
+) -> list[Corpus]:
+    """Encode the texts without labels where something is to be learned from them."""
+    vectors_too = config.embedding is not None and config.embedding.vectors == "unlabeled"
+    if not config.train.self_training and not (vectors_too and fresh and begun is None):
+        return []
     assert tokenizer is not None
-    assert isinstance(train.inputs, Corpus)
-    corpora = [train.inputs]
-    if config.embedding.vectors == "unlabeled":
-        corpora += encode_unlabeled(config, tokenizer, data_dir, reporter)
-    set_vectors(config, model, tokenizer, corpora, reporter)
+    return encode_unlabeled(config, tokenizer, data_dir, reporter)
+
+
+def _to_be_taught(corpora: Sequence[Corpus], found: Evidence) -> Examples | None:
+    """Return unlabeled texts with their evidence; None where there are none."""
+    if not corpora:
+        return None
+    (corpus,) = corpora
+    return Examples(corpus, np.zeros(len(corpus), np.int32), evidence.of(corpus, found.table))
 
 
 def encode_unlabeled(

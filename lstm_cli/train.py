@@ -15,9 +15,9 @@ from lstm_cli import run as runs
 from lstm_cli.checkpoint import Checkpoint
 from lstm_cli.config import Config
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.fit import Classifying, Fitted, Loop, NumbersGoneWrongError, predict
+from lstm_cli.fit import Fitted, Loop, NumbersGoneWrongError, predict
 from lstm_cli.predictor import Predictor
-from lstm_cli.prepare import Prepared, encode, load_data, prepare, start, timed
+from lstm_cli.prepare import Prepared, encode, load_data, prepare, start, timed, work_of
 from lstm_cli.reporting import Reporter, Silent
 from lstm_cli.run import RunDir
 from lstm_cli.signals import Signals, caught
@@ -157,16 +157,11 @@ class _Task:
         self.loop = Loop(
             self.prepared.model,
             self.prepared.config,
-            self._work(),
+            work_of(self.prepared, self.reporter),
             self.reporter,
             self._save,
             self.signals,
         )
-
-    def _work(self) -> Classifying:
-        prepared = self.prepared
-        num_classes = len(prepared.dataset.labels)
-        return Classifying(prepared.config, num_classes, prepared.train, prepared.validation)
 
     def take_up(self, found: Checkpoint | None) -> None:
         """Go back to where a checkpoint was taken, or begin again where there is none.

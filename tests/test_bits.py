@@ -21,6 +21,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.fit import Examples, Loop, NumbersGoneWrongError
 from lstm_cli.reporting import Silent
 from lstm_cli.signals import Interrupted, Signals
+from lstm_cli.teaching import SelfTraining
 
 
 def texts(num, seed):
@@ -73,8 +74,14 @@ IMAGE = image_config(
     train__decay="linear",
     train__patience=0,
 )
+TAUGHT = configs.from_dict(
+    configs.to_dict(TEXT), {"train.self_training": True, "train.averaging": 0.5}
+)
+UNLABELED = texts(14, 3)
+VERDICTS = np.random.default_rng(4).uniform(size=(14, 1)).astype(np.float32)
 KINDS = {
     "text": (TEXT, 2, 12, None, texts(22, 1), texts(9, 2)),
+    "taught": (TAUGHT, 2, 12, None, texts(22, 1), texts(9, 2)),
     "image": (IMAGE, 3, None, (8, 8), images(17, 1), images(9, 2)),
 }
 
@@ -101,9 +108,11 @@ class Undisturbed:
         return model
 
     def loop(self, model, save=None, config=None, signals=None):
-        examples = (self.train, self.validation)
         config = config or self.config
-        work = fit.Classifying(config, self.num_classes, *examples)
+        given = (config, self.num_classes, self.train, self.validation)
+        work = fit.Classifying(*given)
+        if config.train.self_training:
+            work = SelfTraining(*given, UNLABELED, VERDICTS, Silent())
         return Loop(model, config, work, Silent(), save, signals)
 
     def from_disk(self, state, folder):
@@ -133,7 +142,7 @@ def untimed(history):
     return [replace(line, seconds=0.0) for line in history]
 
 
-@pytest.fixture(scope="module", params=["text", "image"])
+@pytest.fixture(scope="module", params=["text", "taught", "image"])
 def undisturbed(request):
     return Undisturbed(request.param)
 

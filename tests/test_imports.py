@@ -32,7 +32,7 @@ LAYERS = [
     {"graph", "proto", "tensors", "vocabulary", "reading", "listener"},
     {"calibration", "evidence", "network", "peephole", "trust"},
     {"models", "predictor", "checkpoint"},
-    {"fit", "language", "transfer", "prepare", "artefacts", "resumption", "verify"},
+    {"fit", "teaching", "language", "transfer", "prepare", "artefacts", "resumption", "verify"},
     {"explanation", "sketch", "sheet", "portrait", "openapi"},
     {"train", "pretrain", "plan", "evaluate", "explain", "serve"},
     {"replay", "chapters", "report", "compare", "contrast"},

@@ -1,0 +1,104 @@
+"""Train a preset with some settings changed, and judge it on reviews of films it does not know.
+
+Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json
+
+The reviews are those of the train split; the test split is not read.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import films
+from lstm_cli import device
+from lstm_cli.calibration import best_scale, log_probabilities, logits
+from lstm_cli.config import Config, load_preset, parse_overrides
+from lstm_cli.datasets import Dataset, Split
+from lstm_cli.reporting import Silent
+
+_NUM_VALIDATION = 4000
+
+
+def main() -> None:
+    """Train, judge, and write what was found."""
+    _, preset, *changes, path = sys.argv
+    config = load_preset(preset, parse_overrides(changes))
+    Path(path).write_text(json.dumps(measure(config)))
+
+
+def measure(config: Config) -> dict[str, Any]:
+    """Train on one part of the films and judge on the other.
+
+    Returns:
+        Accuracy and loss (calibrated), the same of the LSTM without its evidence, that of each
+        epoch, seconds and peak memory.
+    """
+    device.load_keras("cpu")
+    from lstm_cli import models, transfer
+    from lstm_cli.fit import Loop, predict
+    from lstm_cli.prepare import prepare, start, work_of
+
+    began, reporter = time.perf_counter(), Silent()
+    used = start(config, "cpu", reporter)
+    dataset = parted(config)
+    read = time.perf_counter()
+    prepared = prepare(config, dataset, used, None, reporter, begun=transfer.read(config))
+    fitted = Loop(prepared.model, config, work_of(prepared, reporter), reporter).run()
+    ended = time.perf_counter()
+    models.set_weights(prepared.model, fitted.weights)
+    examples = prepared.validation
+    found = _judged(predict(prepared.model, examples), examples.labels)
+    if examples.evidence is not None:
+        alone = replace(examples, evidence=np.zeros_like(examples.evidence))
+        found["without_evidence"] = _judged(predict(prepared.model, alone), examples.labels)
+    return {
+        **found,
+        "num_train": len(prepared.train),
+        "num_validation": len(examples),
+        "epochs": [asdict(epoch) for epoch in fitted.history],
+        "prepare_seconds": sum(prepared.seconds.values()),
+        "seconds": ended - read,
+        "parting_seconds": read - began,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def parted(config: Config) -> Dataset:
+    """Return the data set with its train split parted by films."""
+    from lstm_cli.prepare import load_data
+
+    dataset = load_data(config, ("train", "validation"), None)
+    splits = dataset.splits.values()
+    texts = [text for split in splits for text in split.inputs]
+    labels = np.concatenate([split.labels for split in splits])
+    parts = films.part(texts, min(_NUM_VALIDATION, len(texts) // 5))
+    return replace(
+        dataset,
+        splits={
+            name: Split([texts[i] for i in indices], labels[indices])
+            for name, indices in (("train", parts.train), ("validation", parts.validation))
+        },
+    )
+
+
+def _judged(probabilities: Any, labels: Any) -> dict[str, Any]:
+    """Return accuracy, and the loss with the best temperature."""
+    found = logits(probabilities)
+    scale = best_scale(found, labels)
+    logs = log_probabilities(scale * found)
+    return {
+        "accuracy": float(np.mean(logs.argmax(axis=1) == labels)),
+        "loss": float(-logs[np.arange(len(labels)), labels].mean()),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""Texts without labels: what is learned of them, from whom, and when."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from fixtures_runs import text_config
+
+from lstm_cli import calibration, fit, teaching
+from lstm_cli import config as configs
+from lstm_cli.checkpoint import Checkpoint
+from lstm_cli.encoded import Corpus
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.fit import Examples
+from lstm_cli.reporting import Silent
+from lstm_cli.run import RUN
+from lstm_cli.teaching import SelfTraining
+from lstm_cli.train import train
+
+CONFIG = text_config(evidence__buckets=50, train__self_training=True, train__batch_size=4)
+SMALL = {
+    "data.demo_train": 160,
+    "data.demo_test": 20,
+    "embedding.dim": 8,
+    "evidence.buckets": 500,
+    "model.units": 8,
+    "train.self_training": True,
+    "train.epochs": 2,
+    "train.batch_size": 16,
+}
+
+
+def examples(num, outputs=1, seed=0):
+    """Texts of one to six words, each with another evidence."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 7, num)
+    starts = np.cumsum([0, *lengths], dtype=np.int64)
+    ids = rng.integers(2, 12, lengths.sum()).astype(np.uint16)
+    counts = lengths.astype(np.int32)
+    corpus = Corpus(ids, starts, counts, np.zeros(num, np.int32))
+    labels = rng.integers(0, max(2, outputs), num).astype(np.int32)
+    return Examples(corpus, labels, rng.normal(size=(num, outputs)).astype(np.float32))
+
+
+class Told(Silent):
+    """Keeps what is noted."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        """Keep it."""
+        self.notes.append(text)
+
+
+def self_training(classes=2, reporter=None, config=CONFIG):
+    outputs = 1 if classes == 2 else classes
+    rng = np.random.default_rng(9)
+    verdicts = rng.dirichlet(np.ones(classes), 10).astype(np.float32)
+    splits = [examples(n, outputs, seed) for seed, n in enumerate((7, 6, 10))]
+    given = verdicts[:, 1:] if classes == 2 else verdicts
+    return SelfTraining(config, classes, *splits, given, reporter or Silent()), given
+
+
+class Says:
+    """Stands for a network that says of each text what its evidence says, and keeps its batches."""
+
+    def __init__(self):
+        self.seen = []
+
+    def predict_on_batch(self, inputs):
+        """Turn the evidence into probabilities."""
+        return calibration.as_targets(inputs[1])
+
+    def train_on_batch(self, inputs, targets, **_):
+        """Keep the batch."""
+        self.seen.append((inputs, targets))
+        return {"loss": 0.5, "accuracy": 0.5}
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_every_text_is_learned_from_once_an_epoch_by_its_label_or_its_verdict(classes):
+    work, verdicts = self_training(classes)
+    model, wanted = Says(), []
+    for indices, inputs in work.batches(0, 0):
+        work.take_step(model, indices, inputs)
+        wanted += indices.tolist()
+    assert sorted(wanted) == list(range(17))
+    assert work.num_steps == len(model.seen) == 5
+    learned = np.concatenate([targets for _, targets in model.seen])[np.argsort(wanted)]
+    labels = work.examples.labels[:7]
+    hard = np.eye(classes, dtype=np.float32)[labels]
+    assert (learned[:7] == (hard[:, 1:] if classes == 2 else hard)).all()
+    assert (learned[7:] == verdicts).all()
+
+
+def test_the_evidence_of_an_unlabeled_text_is_not_shown_in_training():
+    work, _ = self_training()
+    model = Says()
+    shown = np.full(17, np.nan)
+    for indices, inputs in work.batches(0, 0):
+        work.take_step(model, indices, inputs)
+        shown[indices] = model.seen[-1][0][1][:, 0]
+    assert (shown[7:] == 0).all()
+    assert (shown[:7] != 0).all()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_between_epochs_the_network_judges_anew_with_the_evidence_and_calibrated(classes):
+    told = Told()
+    work, before = self_training(classes, told)
+    model = Says()
+    work.judge(model)
+    work.learn_between(model)
+    said = work.validation.evidence
+    scale = calibration.best_scale(said, work.validation.labels)
+    expected = calibration.as_targets(scale * work.unlabeled.evidence)
+    assert work.verdicts == pytest.approx(expected, rel=1e-3)
+    assert abs(scale - 1) > 0.1
+    changed = np.mean(teaching._sides(before) != teaching._sides(expected))
+    assert told.notes == [f"10 unlabeled texts judged anew: {changed:.1%} changed sides."]
+    assert (work.targets[:7] == self_training(classes)[0].targets[:7]).all()
+
+
+def test_a_state_of_other_texts_is_refused():
+    work, _ = self_training()
+    for state in ({}, {"verdicts": np.zeros((9, 1), np.float32)}, {**work.state(), "more": 1}):
+        with pytest.raises(LstmError, match="other work"):
+            work.set_state(state)
+    plain = fit.Classifying(CONFIG, 2, examples(7), examples(6))
+    plain.set_state({})
+    with pytest.raises(LstmError, match="'verdicts' does not fit"):
+        plain.set_state(work.state())
+
+
+def test_a_checkpoint_holds_the_verdicts():
+    work, _ = self_training()
+    kept = work.state()
+    work.learn_between(_judged(work))
+    assert (work.verdicts != kept["verdicts"]).all()
+    work.set_state(kept)
+    assert (work.verdicts == kept["verdicts"]).all()
+
+
+def _judged(work):
+    model = Says()
+    work.judge(model)
+    return model
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_after_the_last_epoch_nobody_is_judged(epochs, monkeypatch):
+    config = configs.from_dict(configs.to_dict(CONFIG), {"train.epochs": epochs})
+    work, _ = self_training(config=config)
+    judged = []
+    monkeypatch.setattr(work, "learn_between", judged.append)
+    model = SimpleNamespace(
+        stop_training=False,
+        trainable_variables=[],
+        variables=[],
+        optimizer=SimpleNamespace(variables=[], learning_rate=SimpleNamespace(assign=float)),
+        train_on_batch=Says().train_on_batch,
+        predict_on_batch=Says().predict_on_batch,
+    )
+    loop = fit.Loop(model, work.config, work, Silent())
+    loop.run()
+    assert judged == [model] * (epochs - 1)
+    assert "work/verdicts" in loop.checkpoint().tensors
+    assert isinstance(loop.checkpoint(), Checkpoint)
+
+
+def test_it_needs_evidence_to_begin_with():
+    with pytest.raises(LstmError, match="needs the section 'evidence:'") as refused:
+        text_config(train__self_training=True)
+    assert refused.value.exit_code == ExitCode.USAGE
+
+
+def test_unlabeled_texts_change_what_is_learned(monkeypatch, tmp_path):
+    texts = ["not a triumph , a dull film", "a triumph , not dull"] * 30
+    runs, told = {}, Told()
+    for name, found in (("with", texts), ("without", [])):
+        monkeypatch.setattr("lstm_cli.datasets.load_unlabeled", lambda _, found=found: found)
+        config = configs.load_preset("demo", SMALL)
+        runs[name] = train(config, runs_dir=tmp_path, name=name, reporter=told)
+    assert sum("unlabeled texts judged anew" in note for note in told.notes) == 1
+    records = {name: run.read_json(RUN) for name, run in runs.items()}
+    assert records["with"]["dataset"]["sizes"]["unlabeled"] == 60
+    assert "unlabeled" not in records["without"]["dataset"]["sizes"]
+    weights = {name: run.read_bytes("weights.safetensors") for name, run in runs.items()}
+    assert weights["with"] != weights["without"]
