@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli import fit
 from lstm_cli.calibration import as_targets, best_scale, logits
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
-from lstm_cli.fit import Classifying, Examples, check_state, predict
+from lstm_cli.fit import Classifying, Examples, check_state
 from lstm_cli.metrics import cheap
 from lstm_cli.reporting import Reporter
 
@@ -65,13 +66,13 @@ class SelfTraining(Classifying):
 
     def judge(self, model: Any) -> tuple[float, float]:
         """Score the validation split."""
-        self._said = predict(model, self.validation)
+        self._said = fit.predict(model, self.validation)
         return cheap(self.validation.labels, self._said)
 
     def learn_between(self, model: Any) -> None:
         """Judge the unlabeled texts anew."""
         scale = best_scale(logits(self._said), self.validation.labels)
-        verdicts = as_targets(scale * logits(predict(model, self.unlabeled)))
+        verdicts = as_targets(scale * logits(fit.predict(model, self.unlabeled)))
         changed = np.mean(_sides(verdicts) != _sides(self.verdicts))
         self.targets[self._num_labelled :] = verdicts
         self.reporter.note(
