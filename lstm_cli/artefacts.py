@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lstm_cli import config as configs
 from lstm_cli import graph, metrics, plots
 from lstm_cli import run as runs
-from lstm_cli.calibration import best_scale, logits, with_scaled_logits
+from lstm_cli.calibration import best_scale, best_scales, logits, with_scaled_logits
 from lstm_cli.card import model_card
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
@@ -192,15 +192,21 @@ def check_parity(
 def calibrated(prepared: Prepared, predictor: Predictor, fitted: Fitted) -> Fitted:
     """Return weights whose probabilities are as high as validation examples are often right.
 
+    The evidence is weighed anew: in training the network learned in part what it says.
+
     Args:
         prepared: With the validation split.
         predictor: Of the weights as training found them.
         fitted: Those weights.
     """
     examples = prepared.validation
-    probabilities = predictor.probabilities(examples.inputs)
-    scale = best_scale(logits(probabilities), examples.labels)
-    weights = with_scaled_logits(fitted.weights, scale)
+    found, weight = logits(predictor.probabilities(examples.inputs)), None
+    if examples.evidence is None:
+        scale = best_scale(found, examples.labels)
+    else:
+        own = found - fitted.weights[graph.EVIDENCE_SCALE] * examples.evidence
+        scale, weight = best_scales(own, examples.evidence, examples.labels)
+    weights = with_scaled_logits(fitted.weights, scale, weight)
     return replace(fitted, weights=weights, temperature=round(1 / scale, 4))
 
 

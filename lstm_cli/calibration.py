@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LEAST, _MOST = 0.02, 50.0
+_SMALLEST = 1e-8
 
 
 def best_scale(
@@ -32,16 +33,47 @@ def best_scale(
     """
     from scipy.optimize import minimize_scalar
 
-    rows, wrong = np.arange(len(labels)), 1 / (len(labels) + 2)
-
     def loss(power: float) -> float:
-        logs = log_probabilities(np.exp(power) * logits + biases)
-        right = logs[rows, labels]
-        others = (logs.sum(axis=1) - right) / (logs.shape[1] - 1)
-        return float(-np.mean((1 - wrong) * right + wrong * others))
+        return _loss(np.exp(power) * logits + biases, labels)
 
     found = minimize_scalar(loss, bounds=(np.log(_LEAST), np.log(_MOST)), method="bounded")
     return float(np.exp(found.x))
+
+
+def best_scales(
+    own: NDArray[np.floating], said: NDArray[np.floating], labels: NDArray[np.int32]
+) -> tuple[float, float]:
+    """Find the factors on two parts of the logits with which the labels are most likely.
+
+    Args:
+        own: What a network finds by itself, `[num, outputs]`.
+        said: The evidence beside it, likewise.
+        labels: True class ids, `<int32>[num]`.
+
+    Returns:
+        The factor on `own` and that on `said`, each from 0.02 to 50.
+
+    Source: Platt 1999, section 2.2, with two scores in place of one.
+    """
+    from scipy.optimize import minimize
+
+    def loss(powers: NDArray[np.float64]) -> float:
+        scale, weight = np.exp(powers)
+        return _loss(scale * own + weight * said, labels)
+
+    bounds = [(np.log(_LEAST), np.log(_MOST))] * 2
+    found = minimize(loss, np.zeros(2), bounds=bounds, method="L-BFGS-B")
+    scale, weight = np.exp(found.x)
+    return float(scale), float(weight)
+
+
+def _loss(logits: NDArray[np.floating], labels: NDArray[np.int32]) -> float:
+    """Return the mean negative log likelihood, as if one more example were wrong."""
+    rows, wrong = np.arange(len(labels)), 1 / (len(labels) + 2)
+    logs = log_probabilities(logits)
+    right = logs[rows, labels]
+    others = (logs.sum(axis=1) - right) / (logs.shape[1] - 1)
+    return float(-np.mean((1 - wrong) * right + wrong * others))
 
 
 def log_probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -58,10 +90,10 @@ def logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return logits that give these probabilities, `<float64>[num, outputs]`.
 
     Args:
-        probabilities: `<float32>[num, classes]`; those of 0 count as the smallest number.
+        probabilities: `<float32>[num, classes]`; those below 1e-8, which is less than what
+            tells 1 from the number before it, count as that.
     """
-    smallest = np.finfo(np.float32).tiny
-    logs: NDArray[np.float64] = np.log(np.maximum(probabilities.astype(np.float64), smallest))
+    logs: NDArray[np.float64] = np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST))
     if logs.shape[1] > 2:
         return logs
     odds: NDArray[np.float64] = logs[:, 1:] - logs[:, :1]
@@ -80,13 +112,17 @@ def as_targets(logits: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def with_scaled_logits(
-    weights: dict[str, NDArray[np.float32]], scale: float
+    weights: dict[str, NDArray[np.float32]], scale: float, evidence: float | None = None
 ) -> dict[str, NDArray[np.float32]]:
     """Return the weights of the same network with logits `scale` times as large.
 
     Args:
         weights: As `models.get_weights` names them.
-        scale: A factor on the last layer and on the weight of the evidence.
+        scale: A factor on the last layer.
+        evidence: The new weight of the evidence, where there is any.
     """
-    last = [name for name in weights if name.startswith("head/") or name == "evidence/scale"]
-    return weights | {name: weights[name] * np.float32(scale) for name in last}
+    last = [name for name in weights if name.startswith("head/")]
+    scaled = weights | {name: weights[name] * np.float32(scale) for name in last}
+    if evidence is not None:
+        scaled["evidence/scale"] = np.array([evidence], np.float32)
+    return scaled

@@ -72,7 +72,7 @@ class Fitted:
         weights: Of the epoch with the lowest validation loss, as `models.get_weights` names them.
         best_epoch: That epoch, counted from 1.
         stopped: Why training ended.
-        temperature: What the logits were divided by after training, in the weights.
+        temperature: What the network's own logits were divided by after training, in the weights.
     """
 
     history: tuple[Epoch, ...]

@@ -21,6 +21,8 @@ IR_VERSION = 8
 ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7}
 # What the table of evidence is called among the arrays of a model.
 EVIDENCE = "evidence/table"
+# And its weight.
+EVIDENCE_SCALE = "evidence/scale"
 _LOWEST = -1e9
 
 # msgspec structs, as the settings are: every `lstm predict` begins by making these classes, and a
@@ -238,7 +240,7 @@ def _evidence(graph: _Graph, settings: EvidenceSettings, num_classes: int) -> st
     graph.add("ReduceSum", ["said_in_text", "time_axis"], "said_in_all", keepdims=0)
     graph.add("Sqrt", [_num_steps(graph)], "root_steps")
     graph.add("Div", ["said_in_all", "root_steps"], "evidence")
-    scale = graph.array("evidence_scale", "evidence/scale", 1)
+    scale = graph.array("evidence_scale", EVIDENCE_SCALE, 1)
     return graph.add("Mul", ["evidence", scale], "evidence_weighed")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli import fit
-from lstm_cli.calibration import as_targets, best_scale, logits
+from lstm_cli.calibration import as_targets, best_scales, logits
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
 from lstm_cli.fit import Classifying, Examples, check_state
@@ -23,8 +23,9 @@ class SelfTraining(Classifying):
     Each epoch goes over the labelled texts and the others alike. What the network is to say of
     the others are verdicts: probabilities, not classes, so that doubt is learned as doubt. Those
     of the first epoch are the evidence's; after each epoch the network, with the evidence, judges
-    the texts anew, as sure as it is right on the validation split. While it learns from such a
-    text it does not see the evidence, which would give away what it is to find in the words.
+    the texts anew, with the weights of both that are the best on the validation split. While it
+    learns from such a text it does not see the evidence, which would give away what it is to find
+    in the words.
 
     Args:
         config: The experiment.
@@ -71,8 +72,11 @@ class SelfTraining(Classifying):
 
     def learn_between(self, model: Any) -> None:
         """Judge the unlabeled texts anew."""
-        scale = best_scale(logits(self._said), self.validation.labels)
-        verdicts = as_targets(scale * logits(fit.predict(model, self.unlabeled)))
+        weight = np.asarray(model.get_layer("evidence").scale)
+        own, said = _apart(self._said, self.validation, weight)
+        scale, weight_found = best_scales(own, said, self.validation.labels)
+        own, said = _apart(fit.predict(model, self.unlabeled), self.unlabeled, weight)
+        verdicts = as_targets(scale * own + weight_found * said)
         changed = np.mean(_sides(verdicts) != _sides(self.verdicts))
         self.targets[self._num_labelled :] = verdicts
         self.reporter.note(
@@ -104,6 +108,14 @@ def _together(train: Examples, unlabeled: Examples) -> Examples:
         np.concatenate([train.labels, unlabeled.labels]),
         np.concatenate([train.evidence, hidden]),
     )
+
+
+def _apart(
+    probabilities: NDArray[np.float32], examples: Examples, weight: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return the logits that the network finds by itself, and the evidence."""
+    assert examples.evidence is not None
+    return logits(probabilities) - weight * examples.evidence, examples.evidence
 
 
 def _sides(verdicts: NDArray[np.float32]) -> NDArray[Any]:

@@ -30,6 +30,14 @@ def test_biases_are_added_after_scaling():
     assert calibration.best_scale(logits, labels) < 1.9
 
 
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_two_scales_that_labels_were_drawn_with_are_found_again(num_classes):
+    own, said = RNG.normal(size=(2, 20_000, 1 if num_classes == 2 else num_classes))
+    chances = np.exp(calibration.log_probabilities(2.5 * own + 0.4 * said))
+    labels = (RNG.random((len(chances), 1)) > chances.cumsum(axis=1)).sum(axis=1)
+    assert calibration.best_scales(own, said, labels) == pytest.approx((2.5, 0.4), rel=0.08)
+
+
 def test_logits_that_are_never_wrong_stay_finite():
     labels = np.array([0, 1] * 50)
     scale = calibration.best_scale(np.where(labels, 3.0, -3.0)[:, None], labels)
@@ -46,11 +54,33 @@ def test_logits_give_back_their_probabilities(num_classes):
     assert np.abs(np.exp(calibration.log_probabilities(logits)) - probabilities).max() < 1e-6
 
 
+def prepared_with(labels, evidence=None):
+    validation = SimpleNamespace(inputs=None, labels=labels, evidence=evidence)
+    return SimpleNamespace(validation=validation)
+
+
+def test_evidence_that_the_network_repeats_weighs_less_afterwards():
+    own, said = RNG.normal(size=(2, 20_000, 1))
+    chances = np.exp(calibration.log_probabilities(2 * own + 0.5 * said))
+    labels = (RNG.random(len(own)) < chances[:, 1]).astype(np.int32)
+    found = np.exp(calibration.log_probabilities(4 * own + 3 * said))
+    predictor = SimpleNamespace(probabilities=lambda inputs: found)
+    weights = {
+        "head/kernel": np.ones((3, 1), np.float32),
+        "evidence/scale": np.array([3], np.float32),
+    }
+    fitted = Fitted((), weights, 1, "done")
+    weighed = artefacts.calibrated(prepared_with(labels, said), predictor, fitted)
+    assert weighed.temperature == pytest.approx(2, rel=0.08)
+    assert weighed.weights["head/kernel"] == pytest.approx(0.5, rel=0.08)
+    assert weighed.weights["evidence/scale"] == pytest.approx(0.5, rel=0.08)
+
+
 def test_weights_that_are_twice_as_sure_as_they_are_right_are_halved():
     truth = RNG.normal(size=(20_000, 1))
     labels = (RNG.random(len(truth)) < 1 / (1 + np.exp(-truth[:, 0]))).astype(np.int32)
     sure = np.exp(calibration.log_probabilities(2 * truth))
-    prepared = SimpleNamespace(validation=SimpleNamespace(inputs=None, labels=labels))
+    prepared = prepared_with(labels)
     predictor = SimpleNamespace(probabilities=lambda inputs: sure)
     weights = {"head/kernel": np.ones((3, 1), np.float32), "lstm_0_forward/bias": np.ones(4)}
     found = artefacts.calibrated(prepared, predictor, Fitted((), weights, 1, "done"))

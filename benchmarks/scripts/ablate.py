@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import films
 from lstm_cli import device
-from lstm_cli.calibration import best_scale, log_probabilities, logits
+from lstm_cli.calibration import best_scale, best_scales, log_probabilities, logits
 from lstm_cli.config import Config, load_preset, parse_overrides
 from lstm_cli.datasets import Dataset, Split
 from lstm_cli.reporting import Silent
@@ -38,8 +39,8 @@ def measure(config: Config) -> dict[str, Any]:
     """Train on one part of the films and judge on the other.
 
     Returns:
-        Accuracy and loss (calibrated), the same of the LSTM without its evidence, that of each
-        epoch, seconds and peak memory.
+        Accuracy and loss (calibrated), the same of the network without its evidence, what each
+        epoch told, seconds and peak memory.
     """
     device.load_keras("cpu")
     from lstm_cli import models, transfer
@@ -55,10 +56,14 @@ def measure(config: Config) -> dict[str, Any]:
     ended = time.perf_counter()
     models.set_weights(prepared.model, fitted.weights)
     examples = prepared.validation
-    found = _judged(predict(prepared.model, examples), examples.labels)
-    if examples.evidence is not None:
-        alone = replace(examples, evidence=np.zeros_like(examples.evidence))
-        found["without_evidence"] = _judged(predict(prepared.model, alone), examples.labels)
+    said = logits(predict(prepared.model, examples))
+    if examples.evidence is None:
+        found = _judged(best_scale(said, examples.labels) * said, examples.labels)
+    else:
+        own = said - fitted.weights["evidence/scale"] * examples.evidence
+        scale, weight = best_scales(own, examples.evidence, examples.labels)
+        found = _judged(scale * own + weight * examples.evidence, examples.labels)
+        found["network"] = _judged(best_scale(own, examples.labels) * own, examples.labels)
     return {
         **found,
         "num_train": len(prepared.train),
@@ -89,11 +94,9 @@ def parted(config: Config) -> Dataset:
     )
 
 
-def _judged(probabilities: Any, labels: Any) -> dict[str, Any]:
-    """Return accuracy, and the loss with the best temperature."""
-    found = logits(probabilities)
-    scale = best_scale(found, labels)
-    logs = log_probabilities(scale * found)
+def _judged(found: NDArray[np.floating], labels: NDArray[np.int32]) -> dict[str, float]:
+    """Return accuracy and loss of logits."""
+    logs = log_probabilities(found)
     return {
         "accuracy": float(np.mean(logs.argmax(axis=1) == labels)),
         "loss": float(-logs[np.arange(len(labels)), labels].mean()),
