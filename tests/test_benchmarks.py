@@ -5,10 +5,22 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from benchmarks import baseline, child, determinism, floor, prediction, presets, report, step
-from lstm_cli.config import load_preset
+from benchmarks import (
+    ablation,
+    baseline,
+    child,
+    determinism,
+    films,
+    floor,
+    prediction,
+    presets,
+    report,
+    step,
+)
+from lstm_cli.config import load_preset, parse_overrides
 from lstm_cli.errors import ExitCode, LstmError
 
 _HOLD = "import sys; held = bytearray(int(sys.argv[1]) << 20); print(len(held))"
@@ -228,3 +240,55 @@ def test_everything_runs_quickly(capfd):
         "without and with train.deterministic",
     ):
         assert title in told
+
+
+def test_reviews_of_films_that_are_judged_are_not_learned_from():
+    """Each film has three names of its own, and so do its reviews."""
+    common = [
+        "a",
+        "film",
+        "with",
+        "a",
+        "cast",
+        "and",
+        "a",
+        "story",
+        "that",
+        "some",
+        "will",
+        "like",
+        "and",
+        "some",
+        "will",
+        "not",
+    ]
+    rng = np.random.default_rng(0)
+    film_of = rng.integers(0, 60, 300)
+    texts = [
+        " ".join([*rng.permutation(common), *(f"name{film}x{i}" for i in range(3))])
+        for film in film_of
+    ]
+    parts = films.part(texts, 30)
+    assert len(parts.validation) == 30
+    judged = set(film_of[parts.validation])
+    assert set(film_of[parts.train]) == set(film_of) - judged
+    assert len(parts.train) == sum(film not in judged for film in film_of)
+
+
+def test_a_line_of_the_ablation_that_does_not_exist_is_named(capsys):
+    assert ablation.main(["--quick", "--lines", "wrods"]) == 2
+    assert "no line 'wrods'" in capsys.readouterr().err
+
+
+def test_every_line_of_the_ablation_is_a_preset_with_settings_that_exist():
+    for preset, *changes in ablation.LINES.values():
+        load_preset(preset, parse_overrides([c for c in changes if c != "evidence=null"]))
+
+
+def test_the_ablation_trains_and_judges(tmp_path):
+    path = tmp_path / "ablation.json"
+    assert ablation.main(["--quick", "--json", str(path), "--lines", "words,imdb"]) == 0
+    found = json.loads(path.read_text())["measurements"]
+    assert "network" not in found["words"][0]
+    assert 0.5 < found["imdb"][0]["network"]["accuracy"] <= 1
+    assert found["imdb"][0]["num_train"] + found["imdb"][0]["num_validation"] <= 6000

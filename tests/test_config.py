@@ -46,7 +46,16 @@ def test_every_preset_loads_and_survives_being_written(name):
 
 
 def test_the_presets_of_the_readme_are_there():
-    expected = {"demo", "digits", "imdb", "imdb-tutorial", "mnist", "mnist-tutorial", "text"}
+    expected = {
+        "demo",
+        "digits",
+        "imdb",
+        "imdb-best",
+        "imdb-tutorial",
+        "mnist",
+        "mnist-tutorial",
+        "text",
+    }
     assert expected <= set(configs.preset_names())
 
 

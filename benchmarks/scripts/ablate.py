@@ -1,6 +1,6 @@
 """Train a preset with some settings changed, and judge it on reviews of films it does not know.
 
-Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json
+Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json   (evidence=null: without that section)
 
 The reviews are those of the train split; the test split is not read.
 """
@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,7 +32,11 @@ _NUM_VALIDATION = 4000
 def main() -> None:
     """Train, judge, and write what was found."""
     _, preset, *changes, path = sys.argv
-    config = load_preset(preset, parse_overrides(changes))
+    bare = "evidence=null" in changes
+    chosen = parse_overrides([change for change in changes if change != "evidence=null"])
+    config = load_preset(preset, chosen)
+    if bare:
+        config = msgspec.structs.replace(config, evidence=None)
     Path(path).write_text(json.dumps(measure(config)))
 
 
