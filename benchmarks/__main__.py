@@ -1,4 +1,7 @@
-"""Every benchmark in order, each in a process of its own: `python -m benchmarks`."""
+"""Every benchmark in order, each in a process of its own: `python -m benchmarks`.
+
+It takes some hours; each can be run alone: `python -m benchmarks.step`.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,10 @@ def main() -> int:
             "explain": [*quick, "--run", run, "--demo-run", str(Path(runs_dir, "demo", "demo-0"))],
             "step": quick,
             "determinism": quick,
+            "memory": quick,
+            "scale": quick,
+            "ablation": quick,
+            "crash": quick,
         }
         codes = {name: _run(name, options) for name, options in commands.items()}
     failed = [name for name, code in codes.items() if code]

@@ -571,13 +571,6 @@ def _options(dotted: str) -> tuple[str, ...]:
 
 def _check_sections(config: Config, where: str) -> None:
     """Hold that a text run has text settings and an image run has image settings, not both."""
-    if config.train.self_training and config.evidence is None:
-        raise LstmError(
-            f"{where}: train.self_training needs the section 'evidence:', whose verdicts on texts "
-            "without labels are what it begins with.",
-            "Add 'evidence: {}', or leave out train.self_training.",
-            ExitCode.USAGE,
-        )
     if config.image is None:
         missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
         if missing:
@@ -586,7 +579,21 @@ def _check_sections(config: Config, where: str) -> None:
                 "Start from 'lstm config show text'; for images give 'image:' instead.",
                 ExitCode.USAGE,
             )
+        if config.train.self_training and config.evidence is None:
+            raise LstmError(
+                f"{where}: train.self_training needs the section 'evidence:', whose verdicts on "
+                "texts without labels are what it begins with.",
+                "Add 'evidence: {}', or leave out train.self_training.",
+                ExitCode.USAGE,
+            )
         return
+    if config.train.self_training:
+        raise LstmError(
+            f"{where}: train.self_training has no meaning for images: it learns from texts without "
+            "labels.",
+            "Leave out train.self_training.",
+            ExitCode.USAGE,
+        )
     apart = ("text", "embedding", "evidence", "language")
     extra = [name for name in apart if getattr(config, name) is not None]
     if extra:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fixtures_runs import text_config
+from fixtures_runs import image_config, text_config
 
 from lstm_cli import calibration, fit, teaching
 from lstm_cli import config as configs
@@ -193,6 +193,8 @@ def test_it_needs_evidence_to_begin_with():
     with pytest.raises(LstmError, match="needs the section 'evidence:'") as refused:
         text_config(train__self_training=True)
     assert refused.value.exit_code == ExitCode.USAGE
+    with pytest.raises(LstmError, match="no meaning for images"):
+        image_config(train__self_training=True)
 
 
 def test_unlabeled_texts_change_what_is_learned(monkeypatch, tmp_path):
