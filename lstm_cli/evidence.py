@@ -74,6 +74,8 @@ def learn(
             f"{settings.buckets:,}.",
             "Lower evidence.buckets.",
         )
+    from threadpoolctl import threadpool_limits
+
     counts = _counts(corpus, settings.buckets)
     num_folds = min(settings.folds, len(corpus))
     fold_of = np.random.default_rng(seed).permutation(len(corpus)) % num_folds
@@ -82,8 +84,9 @@ def learn(
         others = fold_of != fold
         return _fit(counts[others], labels[others], num_classes, settings.penalty)
 
-    # Of no fold: the fit to all. Two at a time, as each works on one core.
-    with ThreadPoolExecutor(2) as pool:
+    # Of no fold: the fit to all. Two at a time, each on one core: how sums are shared out between
+    # threads would otherwise depend on what else runs, and with it the last bits.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(2) as pool:
         table, *tables = pool.map(without, range(-1, num_folds))
     train = np.zeros((len(corpus), _num_outputs(num_classes)))
     for fold, weights in enumerate(tables):
