@@ -31,7 +31,8 @@ install: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/lstm train demo
 	$(BIN)/lstm eval demo --errors 3
-	$(BIN)/lstm predict "For all its dull stretches, it is a triumph." "It is not a triumph."
+	$(BIN)/lstm predict "It is very dull, but it is very moving." \
+	  "It is very dull, though it is very moving."
 
 test: lint unit
 

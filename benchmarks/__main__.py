@@ -24,12 +24,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="lstm-bench-runs-") as runs_dir:
         data = "demo" if settings.quick else "imdb"
         run = settings.run or str(Path(runs_dir, data, f"{data}-0"))
+        demo = [str(Path(runs_dir, "demo", f"demo-{seed}")) for seed in range(1 if quick else 3)]
         commands = {
             "presets": [*quick, "--runs-dir", runs_dir],
             "baseline": quick,
             "prediction": [*quick, "--run", run],
             "serve": [*quick, "--run", run],
-            "explain": [*quick, "--run", run, "--demo-run", str(Path(runs_dir, "demo", "demo-0"))],
+            "explain": [*quick, "--run", run, "--demo-run", ",".join(demo)],
             "step": quick,
             "determinism": quick,
             "memory": quick,

@@ -1,8 +1,9 @@
 """Whether `lstm explain` names the words that matter, and how soon.
 
-- Words that decide: in reviews of `probe`, where one word decides by construction, and in those
-  of `demo`: how often it has the largest effect of all words, and how often the network changes
-  its answer without it. Where it does not, the word did not decide for this network.
+- Words that decide: in the test reviews of `demo`, whose generator says which word it is, how often
+  it has the largest effect of all, whether the network's answer is right or not; what is left of
+  the probability without it; and how often the answer turns with the word of the other label in its
+  place. As a check of the data, a network is trained without these words: it should know nothing.
 - Deletion: of validation reviews of a run, a growing share of tokens is taken away, those first
   that speak most for the predicted class, or random ones. The area is the mean loss of its
   probability up to a fifth of the tokens.
@@ -14,11 +15,12 @@ Both ways to take a token away are measured: leaving it out, and putting [UNK] i
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,13 +28,14 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from benchmarks import child, probe, report
+from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
 from lstm_cli import explain
 from lstm_cli import run as runs
 from lstm_cli.config import preset_dict
 from lstm_cli.datasets import demo
 from lstm_cli.datasets.demo import Example
+from lstm_cli.explanation import Words
 from lstm_cli.metrics import wilson
 from lstm_cli.predictor import Predictor
 from lstm_cli.run import RunDir
@@ -40,14 +43,12 @@ from lstm_cli.text import UNKNOWN_ID
 
 OPTIONS = (
     Option("run", "a finished text run: its folder, DATASET/NAME or DATASET"),
-    Option("demo_run", "a finished run on demo", "demo", ""),
-    Option("probe_run", "a finished run on the probe; trained if not given", "", ""),
-    Option("examples", "of demo and of the probe", 500, 20),
+    Option("demo_run", "finished runs on demo, with commas between; else one is trained", "", ""),
+    Option("examples", "of the test reviews of demo", 1000, 20),
     Option("reviews", "for deletion", 300, 5),
     Option("draws", "of random tokens for each review", 3, 1),
     Option("cold_repeats", "starts of the command, each a new process", 5, 1),
 )
-_SEED = 20_000  # of reviews that no training has seen
 _SHARES = np.linspace(0.02, 0.2, 10)
 _WAYS: tuple[explain.Occlusion, ...] = get_args(explain.Occlusion)
 _IMPORTS = "import numpy, onnxruntime, tokenizers, rich.console, rich.text, lstm_cli.explain"
@@ -61,14 +62,10 @@ def measure(settings: argparse.Namespace) -> Outcome:
     report.require_data(run.config().data.name)
     found: dict[str, Any] = {"run": run.name, "decisive": {}}
     with tempfile.TemporaryDirectory(prefix="lstm-bench-") as scratch:
-        runs_by_data = {"probe": _probe_run(settings, Path(scratch))}
-        if settings.demo_run:
-            runs_by_data["demo"] = _find(settings.demo_run)
-        for name, trained in runs_by_data.items():
-            report.say(f"words that decide: {name}")
-            generate = {"probe": probe.generate, "demo": demo.generate}[name]
-            examples = generate(settings.examples, _SEED)
-            found["decisive"][name] = _decisive(Predictor.load(trained), examples)
+        for trained in _demo_runs(settings, Path(scratch)):
+            report.say(f"words that decide: {trained.name}")
+            examples = _test_reviews(trained)[: settings.examples]
+            found["decisive"][trained.name] = _decisive(Predictor.load(trained), examples)
         found["demo_accuracy_without"] = _hidden(settings, Path(scratch))
         report.say("deletion")
         found["deletion"] = _deletion(run, settings)
@@ -78,9 +75,9 @@ def measure(settings: argparse.Namespace) -> Outcome:
     tables.append(_cold_table(found["cold"]))
     ahead = found["deletion"]["ahead"]["unknown"]
     notes = [
-        "In demo, the sentence gives away the word that decides: a network that does without it is "
-        "rightly explained by other words. Trained on demo without it, one still reads "
-        f"{found['demo_accuracy_without']:.1%}. In the probe nothing else tells.",
+        "Every answer counts, right or wrong. A network trained on demo reviews in which one word "
+        "stands in the place of all that decide reads "
+        f"{found['demo_accuracy_without']:.1%} of new ones.",
         "Area: mean loss of the predicted class' probability while 2% to 20% of the tokens go. Top "
         f"tokens lose more than random ones in {ahead:.1%} of the reviews (unknown).",
     ]
@@ -91,24 +88,44 @@ def _find(wanted: str) -> RunDir:
     return RunDir(runs.find(runs.runs_root(), wanted).path.absolute())
 
 
-def _probe_run(settings: argparse.Namespace, scratch: Path) -> RunDir:
-    """Train on the probe, unless a run on it is given."""
-    if settings.probe_run:
-        return _find(settings.probe_run)
-    report.say("training on the probe")
-    splits = [probe.generate(num, seed) for seed, num in enumerate(_sizes(settings), 1)]
-    return _train(scratch / "probe", splits, settings)
+def _demo_runs(settings: argparse.Namespace, scratch: Path) -> list[RunDir]:
+    """Find the runs named, or train one."""
+    if settings.demo_run:
+        return [_find(name) for name in settings.demo_run.split(",")]
+    report.say("training on demo")
+    return [_train(scratch / "demo", ["demo", *_small(settings)])]
+
+
+def _test_reviews(run: RunDir) -> list[Example]:
+    """Write the reviews that a run on demo was tested on once more, with the words that decide."""
+    data = run.config().data
+    return demo.write_splits(data.demo_train, data.demo_test)[1]
+
+
+def _small(settings: argparse.Namespace) -> list[str]:
+    if not settings.quick:
+        return []
+    return ["--epochs", "1", "--set", "data.demo_train=200", "--set", "data.demo_test=50"]
 
 
 def _hidden(settings: argparse.Namespace, scratch: Path) -> float:
     """Return the test accuracy on demo reviews from which the word that decides is gone."""
     report.say("training on demo without the words that decide")
-    splits = []
-    for seed, num in enumerate(_sizes(settings), 1):
-        examples = demo.generate(num, seed)
-        splits.append([replace(e, text=_without_word(e), decisive=(0, 0)) for e in examples])
-    found = _train(scratch / "hidden", splits, settings).read_json(runs.METRICS)
-    return float(found["test"]["accuracy"])
+    folder = scratch / "hidden"
+    folder.mkdir()
+    train, test, config = (folder / name for name in ("train.csv", "test.csv", "settings.yaml"))
+    sizes = (200, 50) if settings.quick else (6000, 1000)
+    for path, examples in zip((train, test), demo.write_splits(*sizes), strict=True):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label"])
+            writer.writerows((_without_word(e), demo.LABELS[e.label]) for e in examples)
+    sections = preset_dict("demo")
+    del sections["data"]
+    config.write_text(yaml.safe_dump(sections), encoding="utf-8")
+    options = [str(train), "--config", str(config), "--set", f"data.test={test}"]
+    run = _train(folder, [*options, *(["--epochs", "1"] if settings.quick else [])])
+    return float(run.read_json(runs.METRICS)["test"]["accuracy"])
 
 
 def _without_word(example: Example) -> str:
@@ -116,37 +133,30 @@ def _without_word(example: Example) -> str:
     return f"{example.text[:start]}something{example.text[end:]}"
 
 
-def _sizes(settings: argparse.Namespace) -> tuple[int, int]:
-    return (200, 50) if settings.quick else (6000, 1000)
-
-
-def _train(
-    folder: Path, splits: Sequence[Sequence[Example]], settings: argparse.Namespace
-) -> RunDir:
-    """Train as `demo` is trained, on a split for training and one for testing."""
-    folder.mkdir(parents=True)
-    train, test, config = (folder / name for name in ("train.csv", "test.csv", "settings.yaml"))
-    for path, examples in zip((train, test), splits, strict=True):
-        probe.write(path, examples)
-    sections = preset_dict("demo")
-    del sections["data"]
-    config.write_text(yaml.safe_dump(sections), encoding="utf-8")
-    command = [child.lstm_command(), "train", str(train), "--config", str(config)]
-    command += ["--set", f"data.test={test}", "--runs-dir", str(folder / "runs"), "--name", "a"]
-    child.run([*command, *(["--epochs", "1"] if settings.quick else [])])
-    return runs.find(folder / "runs", "a")
+def _train(folder: Path, options: Sequence[str]) -> RunDir:
+    runs_dir = folder / "runs"
+    child.run([child.lstm_command(), "train", *options, "--runs-dir", str(runs_dir), "--name", "a"])
+    return runs.find(runs_dir, "a")
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Which place the word that decides has, 1 for the first, and whether the answer needs it."""
+    """What the word that decides does for an answer.
+
+    Attributes:
+        rank: Of its effect, 1 for the largest; shared places count as the last of them.
+        without: What the probability of the class predicted is without it.
+        turns: Whether another class is predicted with the word of the other label in its place;
+            none where there is no such word.
+    """
 
     rank: int
-    needed: bool
+    without: float
+    turns: bool | None
 
 
 def _decisive(predictor: Predictor, examples: Sequence[Example]) -> dict[str, Any]:
-    """Count by form how often the word that decides has the largest effect."""
+    """Sum up by form what the word that decides does."""
     found: dict[str, Any] = {}
     for way in _WAYS:
         places = defaultdict(list)
@@ -154,42 +164,45 @@ def _decisive(predictor: Predictor, examples: Sequence[Example]) -> dict[str, An
             place = _place(predictor, example, way)
             places[example.form].append(place)
             places["all"].append(place)
-        found[way] = {form: _firsts(values) for form, values in sorted(places.items())}
-        needed = [place for place in places["all"] if place.needed]
-        found[way]["where needed"] = _firsts(needed) if needed else None
+        found[way] = {form: _summed_up(values) for form, values in sorted(places.items())}
     return found
 
 
 def _place(predictor: Predictor, example: Example, way: explain.Occlusion) -> _Place:
-    ids, effects, chosen = _effects(predictor, example.text, way)
     assert predictor.tokenizer is not None
+    _, words, chosen = _effects(predictor, example.text, way)
     start, end = example.decisive
     spans = predictor.tokenizer.spans(example.text)
     decides = np.array([a < end and b > start for a, b in spans])
-    without = predictor.run_texts([_less(ids, np.flatnonzero(decides), way)])[0]
-    rank = 1 + int(np.count_nonzero(effects > effects[decides].max()))
-    return _Place(rank, int(without.argmax()) != chosen)
+    largest = words.effects[decides].max()
+    rank = 1 + int(np.count_nonzero(words.effects[~decides] >= largest))
+    turns = None
+    if example.instead:
+        turns = int(predictor.text_probabilities([example.counterpart])[0].argmax()) != chosen
+    return _Place(rank, float(words.without[decides].min()), turns)
 
 
-def _firsts(places: Sequence[_Place]) -> dict[str, Any]:
+def _summed_up(places: Sequence[_Place]) -> dict[str, Any]:
     first = sum(place.rank == 1 for place in places)
+    turns = [place.turns for place in places if place.turns is not None]
     return {
         "num": len(places),
         "first": first / len(places),
         "interval": wilson(first, len(places)),
         "among_three": sum(place.rank <= 3 for place in places) / len(places),
-        "needed": sum(place.needed for place in places) / len(places),
+        "without": float(np.mean([place.without for place in places])),
+        "turns": float(np.mean(turns)) if turns else None,
     }
 
 
 def _effects(
     predictor: Predictor, text: str, way: explain.Occlusion
-) -> tuple[NDArray[np.int32], NDArray[np.float64], int]:
+) -> tuple[NDArray[np.int32], Words, int]:
     """Return the ids of a text, what each does for the class predicted, and that class."""
     assert predictor.tokenizer is not None
     ids = predictor.tokenizer.encode([text])[0].ids
     chosen = int(predictor.run_texts([ids])[0].argmax())
-    return ids, explain.occlude(predictor, ids, chosen, way).effects, chosen
+    return ids, explain.occlude(predictor, ids, chosen, way), chosen
 
 
 def _deletion(run: RunDir, settings: argparse.Namespace) -> dict[str, Any]:
@@ -219,8 +232,8 @@ def _deletion(run: RunDir, settings: argparse.Namespace) -> dict[str, Any]:
 def _order(
     predictor: Predictor, text: str, way: explain.Occlusion
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
-    ids, effects, chosen = _effects(predictor, text, way)
-    return ids, np.argsort(-effects, kind="stable"), chosen
+    ids, words, chosen = _effects(predictor, text, way)
+    return ids, np.argsort(-words.effects, kind="stable"), chosen
 
 
 def _drops(
@@ -290,19 +303,19 @@ def _text_of_200(run: RunDir) -> str:
 def _decisive_table(found: dict[str, Any]) -> Table:
     rows = [
         (
-            f"{data}, {way}, {form}",
+            f"{run}, {way}, {form}",
             str(f["num"]),
             f"{f['first']:.1%}",
             f"{f['interval'][0]:.1%} to {f['interval'][1]:.1%}",
             f"{f['among_three']:.1%}",
-            f"{f['needed']:.1%}",
+            f"{f['without']:.2f}",
+            "" if f["turns"] is None else f"{f['turns']:.1%}",
         )
-        for data, ways in found.items()
+        for run, ways in found.items()
         for way, forms in ways.items()
         for form, f in forms.items()
-        if f is not None
     ]
-    columns = ("", "reviews", "first", "95%", "among three", "answer changes without it")
+    columns = ("", "reviews", "first", "95%", "among three", "probability without", "turns")
     return Table("The word that decides has the largest effect", columns, rows)
 
 
@@ -327,9 +340,9 @@ def _goals(found: dict[str, Any]) -> list[Goal]:
     deletion = found["deletion"]
     goals = [
         report.at_least(
-            f"{data}: the word that decides first, %", 100 * ways["unknown"]["all"]["first"], 90
+            f"{run}: the word that decides first, %", 100 * ways["unknown"]["all"]["first"], 90
         )
-        for data, ways in found["decisive"].items()
+        for run, ways in found["decisive"].items()
     ]
     top, random = (
         deletion[f"{name} / taken away: unknown"]["area"]["mean"]

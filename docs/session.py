@@ -19,7 +19,8 @@ TARGET = Path(__file__).with_name("session.svg")
 COLUMNS = 100
 COMMANDS = (
     "lstm train demo --name first",
-    'lstm predict "For all its dull stretches, it is a triumph." "It is not a triumph."',
+    'lstm predict "It is dull and shallow, but it is moving and clever." '
+    '"It is dull and shallow, though it is moving and clever."',
     "echo 'It is anything but a bore.' | lstm predict --run demo --format jsonl --top-k 1",
 )
 

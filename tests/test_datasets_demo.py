@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections import Counter
@@ -11,6 +12,13 @@ from lstm_cli.datasets import Source, demo, grammar, load
 SENTENCES = [
     (form, sentence) for form, sentences in grammar.VERDICTS.items() for sentence in sentences
 ]
+TURNED = [sentence for form, sentence in SENTENCES if form in ("negation", "dissent", "contrast")]
+PAIR = re.compile(r"\*(\w+)\|(\w+)\*")
+
+
+def pairs_in(sentences):
+    """Return the (turning, keeping) words of sentences."""
+    return {pair for sentence in sentences for pair in PAIR.findall(sentence.lower())}
 
 
 def test_equal_seeds_write_equal_reviews_and_other_seeds_write_others():
@@ -50,34 +58,75 @@ def test_seven_thousand_reviews_take_a_moment():
 
 
 def test_the_decisive_span_is_the_marked_word_of_the_verdict():
-    marked = {
-        form: {
-            word.lower()
-            for sentence in grammar.VERDICTS[form]
-            for word in re.findall(r"\*(\w+)\*", sentence)
-        }
-        for form in grammar.VERDICTS
-    }
-    marked["plain"] = {word for words in grammar.POLAR.values() for side in words for word in side}
+    opinions = {word for words in grammar.POLAR.values() for side in words for word in side}
     for example in demo.generate(1000, seed=4):
-        start, end = example.decisive
-        assert example.text[start:end].lower() in marked[example.form], example
+        word, instead = example.text[slice(*example.decisive)].lower(), example.instead.lower()
+        if example.form == "plain":
+            assert word in opinions
+            continue
+        pairs = pairs_in(grammar.VERDICTS[example.form])
+        turned = (word, instead) in pairs
+        assert turned != ((instead, word) in pairs)
+        assert example.form == "contrast" or turned == (example.form in ("negation", "dissent"))
+
+
+def test_the_counterpart_is_a_review_of_the_other_label():
+    reviews = {e.text: e for e in demo.generate(40_000, seed=8)}
+    known = [e for e in reviews.values() if e.instead and e.counterpart in reviews]
+    assert len(known) > 100
+    for example in known:
+        assert reviews[example.counterpart].label == 1 - example.label
+        assert reviews[example.counterpart].counterpart == example.text
 
 
 @pytest.mark.parametrize(("form", "sentence"), SENTENCES)
-def test_every_verdict_marks_one_word_and_takes_both_labels(form, sentence):
+def test_every_verdict_marks_one_word(form, sentence):
     assert len(re.findall(r"\*[^*]+\*", sentence)) == 1
-    signs = "".join(re.findall(r"\{([-+])", sentence))
-    expected = {"contrast": {"+-", "-+"}, "negation": {"-"}, "dissent": {"-"}}.get(form, {"+"})
-    assert signs in expected
+    assert bool(PAIR.search(sentence)) == (form != "plain")
+
+
+@pytest.mark.parametrize("sentence", TURNED)
+def test_the_word_that_decides_is_all_that_the_label_changes(sentence):
+    for praise in (False, True):
+        turned = demo._write_sentence(sentence, demo._Dice(1), praise, turned=True)
+        kept = demo._write_sentence(sentence, demo._Dice(1), praise, turned=False)
+        start, end = turned.decisive
+        assert turned.text[:start] + turned.instead + turned.text[end:] == kept.text != turned.text
+
+
+@pytest.mark.parametrize("sentence", TURNED)
+def test_no_other_word_is_needed_to_tell_the_label(sentence):
+    signs = re.findall(r"\{([-+])", sentence)
+    contrast = sentence in grammar.CONTRASTS
+    # Of a contrast either side tells the other.
+    assert set(signs) == ({"+", "-"} if contrast else {"+"})
+    assert signs[0] == "+"
+    assert len(signs) >= 2
+
+
+def test_what_is_said_first_and_the_word_that_decides_tell_the_label_together_and_not_alone():
+    praised = set(itertools.chain(*(positive for _, positive in grammar.POLAR.values())))
+    opinions = praised.union(*(negative for negative, _ in grammar.POLAR.values()))
+    turning = {pair[0] for pair in pairs_in(TURNED)}
+    counts = Counter()
+    for example in demo.generate(8000, seed=9):
+        start, end = example.decisive
+        verdict = next(s for s in re.finditer(r"[^.!]+", example.text) if s.end() > start)
+        if example.form == "plain" or "?" in verdict[0]:
+            continue
+        first = next(word for word in re.findall(r"\w+", verdict[0].lower()) if word in opinions)
+        turned = example.text[start:end].lower() in turning
+        assert example.label == ((first in praised) != turned)
+        counts[first in praised, turned] += 1
+    assert min(counts.values()) == pytest.approx(max(counts.values()), rel=0.1)
 
 
 def test_words_of_opinion_take_the_side_the_sentence_gives_them():
-    dice = demo._Dice(0)
     negative, positive = grammar.POLAR["adj"]
-    for label, word in ((0, positive), (1, negative)):
-        text, _ = demo._write_sentence("It is *never* {-adj}.", label, dice)
-        assert text.removeprefix("It is never ").removesuffix(".") in word
+    for praise, first, second in ((True, positive, negative), (False, negative, positive)):
+        text = demo._write_sentence("{+adj} {-adj}", demo._Dice(0), praise).text.lower()
+        assert text.split()[0] in first
+        assert text.split()[1] in second
 
 
 def test_articles_fit_the_word_that_follows_and_sentences_start_with_a_capital():

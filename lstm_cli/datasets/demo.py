@@ -1,4 +1,4 @@
-"""`demo`: movie reviews from a small grammar, in which word order decides the label."""
+"""`demo`: movie reviews from a small grammar, in which one word decides the label."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from lstm_cli.datasets import grammar
 
 LABELS = ("negative", "positive")
 
-# How a verdict is put. Words of opinion opposed to the verdict (negation, dissent) and in line with
-# it (affirmation, agreement, plain) weigh the same, so that such a word alone says nothing.
+# How a verdict is put. What is said first stands in an affirmation or agreement, and is overturned
+# in a negation or dissent; in a contrast either.
 SHARES = {
-    "negation": 0.24,
-    "dissent": 0.10,
-    "affirmation": 0.14,
+    "affirmation": 0.17,
+    "negation": 0.17,
     "agreement": 0.10,
-    "plain": 0.10,
-    "contrast": 0.32,
+    "dissent": 0.10,
+    "contrast": 0.31,
+    "plain": 0.15,
 }
+_TURNED = ("negation", "dissent")
+_TRAIN_SEED, _TEST_SEED = 20, 21
 ASIDE_SHARE = 0.25
-NUM_FILLERS = (1, 2, 2, 3)
+NUM_FILLERS = (0, 1, 2, 3)
 
 T = TypeVar("T")
 
@@ -38,24 +40,40 @@ class Example:
     Attributes:
         text: What is read.
         label: Index into `LABELS`.
-        decisive: Start and end, in characters of `text`, of the word that decides: the negator, the
-            connective or what is said of a report; in a `plain` review the word of opinion itself.
+        decisive: Start and end, in characters of `text`, of the word that decides: the negation,
+            the contrast, what is said of a report; in a `plain` review the word of opinion itself.
         form: How the verdict is put: a key of `SHARES`.
+        instead: The word in place of the one that decides with which the review has the other
+            label; empty in a `plain` review.
     """
 
     text: str
     label: int
     decisive: tuple[int, int]
     form: str
+    instead: str = ""
+
+    @property
+    def counterpart(self) -> str:
+        """The review of the other label that differs in nothing but the word that decides."""
+        start, end = self.decisive
+        return self.text[:start] + self.instead + self.text[end:]
 
 
 class _Part(NamedTuple):
-    """A literal, or a slot to fill when `slot` is given."""
+    """A literal, a pair of words of which one decides, or a slot to fill."""
 
-    literal: str
-    slot: str
-    polarity: str  # "+", "-", "?", or empty
-    decisive: bool
+    literal: str = ""
+    pair: tuple[str, str] | None = None
+    slot: str = ""
+    polarity: str = ""  # "+", "-", "?", or empty
+    decisive: bool = False
+
+
+class _Sentence(NamedTuple):
+    text: str
+    decisive: tuple[int, int] = (0, 0)
+    instead: str = ""
 
 
 class _Dice:
@@ -74,6 +92,15 @@ class _Dice:
 
     def choose(self, choices: Sequence[T]) -> T:
         return choices[int(next(self._draws) * len(choices))]
+
+
+def write_splits(num_train: int, num_test: int) -> tuple[list[Example], list[Example]]:
+    """Write the reviews of the data set `demo`: those of train, and of test, none of them in both.
+
+    The data set is fixed, as those of TFDS are: no setting but the numbers changes it.
+    """
+    train = generate(num_train, _TRAIN_SEED)
+    return train, generate(num_test, _TEST_SEED, {example.text for example in train})
 
 
 def generate(num: int, seed: int, known: Collection[str] = ()) -> list[Example]:
@@ -106,19 +133,16 @@ def generate(num: int, seed: int, known: Collection[str] = ()) -> list[Example]:
 def _write_review(label: int, dice: _Dice) -> Example:
     """A verdict among sentences that decide nothing."""
     form = dice.choose(_forms())
-    sentences = [(template, False) for template in _fillers(dice)]
-    verdict = dice.choose(grammar.VERDICTS[form])
-    sentences.insert(dice.choose(range(len(sentences) + 1)), (verdict, True))
-
-    text = ""
-    decisive = (0, 0)
-    for template, decides in sentences:
-        text += " " if text else ""
-        sentence, span = _write_sentence(template, label, dice)
-        if decides:
-            decisive = (len(text) + span[0], len(text) + span[1])
-        text += sentence
-    return Example(text, label, decisive, form)
+    turned = form in _TURNED or (form == "contrast" and dice.chance(0.5))
+    sentences = [_write_sentence(template, dice) for template in _fillers(dice)]
+    template = dice.choose(grammar.VERDICTS[form])
+    verdict = _write_sentence(template, dice, (label == 1) != turned, turned)
+    place = dice.choose(range(len(sentences) + 1))
+    before = "".join(f"{sentence.text} " for sentence in sentences[:place])
+    after = "".join(f" {sentence.text}" for sentence in sentences[place:])
+    start, end = verdict.decisive
+    decisive = (len(before) + start, len(before) + end)
+    return Example(f"{before}{verdict.text}{after}", label, decisive, form, verdict.instead)
 
 
 def _fillers(dice: _Dice) -> list[str]:
@@ -133,38 +157,51 @@ def _fillers(dice: _Dice) -> list[str]:
     return fillers
 
 
-def _write_sentence(template: str, label: int, dice: _Dice) -> tuple[str, tuple[int, int]]:
+def _write_sentence(
+    template: str, dice: _Dice, praise: bool = True, turned: bool = False
+) -> _Sentence:
     """Fill the slots of a sentence; no slot gets the same words twice.
 
-    Returns:
-        The sentence, and where its decisive word starts and ends (0, 0 when it has none).
+    Args:
+        template: Of `grammar`.
+        dice: To draw words with.
+        praise: Whether what is said first is praise.
+        turned: Whether the word that decides overturns it.
     """
-    text = ""
-    span = (0, 0)
+    text, instead = "", ""
+    decisive = (0, 0)
     used: set[str] = set()
     for part in _parse(template):
         word = part.literal
-        if part.slot:
-            choices = _choices(part, label, dice)
+        if part.pair:
+            word, instead = part.pair if turned else part.pair[::-1]
+            if not text:
+                instead = _capitalised(instead)
+        elif part.slot:
+            choices = _choices(part, praise, dice)
             word = dice.choose(choices)
             while word in used:
                 word = dice.choose(choices)
             used.add(word)
-            if part.slot == "noun":
-                text += "an " if word[0] in "aeiou" else "a "
+            if word[0] in "aeiou" and text.endswith(" a "):
+                text = f"{text[:-1]}n "
         if part.decisive:
-            span = (len(text), len(text) + len(word))
+            decisive = (len(text), len(text) + len(word))
         text += word
-    return text[0].upper() + text[1:], span
+    return _Sentence(_capitalised(text), decisive, instead)
 
 
-def _choices(part: _Part, label: int, dice: _Dice) -> tuple[str, ...]:
+def _capitalised(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _choices(part: _Part, praise: bool, dice: _Dice) -> tuple[str, ...]:
     if not part.polarity:
         return grammar.NEUTRAL[part.slot]
     negative, positive = grammar.POLAR[part.slot]
     if part.polarity == "?":
         return dice.choose((negative, positive))
-    return positive if (label == 1) == (part.polarity == "+") else negative
+    return positive if praise == (part.polarity == "+") else negative
 
 
 @cache
@@ -178,19 +215,21 @@ def _forms() -> tuple[str, ...]:
     )
 
 
-_PIECE = re.compile(r"(\*?)(?:\{([-+?]?)(\w+)\}|(?<=\*)(\w+))(\*?)")
+_PIECE = re.compile(r"\*(\w+)\|(\w+)\*|(\*?)\{([-+?]?)(\w+)\}\*?")
 
 
 @cache
 def _parse(template: str) -> tuple[_Part, ...]:
-    """Take a sentence apart: literals, slots, and the decisive word between asterisks."""
+    """Take a sentence apart: literals, slots, and the word that decides between asterisks."""
     parts: list[_Part] = []
     end = 0
     for match in _PIECE.finditer(template):
-        star, polarity, slot, literal, _ = match.groups()
-        before = template[end : match.start()]
-        parts.append(_Part(before, "", "", False))
-        parts.append(_Part(literal or "", slot or "", polarity or "", bool(star)))
+        turning, keeping, star, polarity, slot = match.groups()
+        parts.append(_Part(template[end : match.start()]))
+        if turning:
+            parts.append(_Part(pair=(turning, keeping), decisive=True))
+        else:
+            parts.append(_Part(slot=slot, polarity=polarity, decisive=bool(star)))
         end = match.end()
-    parts.append(_Part(template[end:], "", "", False))
-    return tuple(part for part in parts if part.literal or part.slot)
+    parts.append(_Part(template[end:]))
+    return tuple(part for part in parts if part != _Part())

@@ -14,25 +14,20 @@ from lstm_cli.datasets.source import Material, Source
 
 # The data sets are fixed, as those of TFDS are: `Source.seed` only decides what is validated on, so
 # that results of different seeds stand for the same test.
-DEMO_TRAIN_SEED, DEMO_TEST_SEED, DIGITS_SEED = 20, 21, 22
+DIGITS_SEED = 22
 DIGITS_TEST = 0.2
 
 
 def open_demo(source: Source) -> Material:
     """Reviews from our grammar; those of test come from another seed, and none is in train."""
-    train = demo.generate(source.demo_train, DEMO_TRAIN_SEED)
+    train, test = demo.write_splits(source.demo_train, source.demo_test)
     content = hashlib.sha256("\n".join(example.text for example in train).encode())
-
-    def read_test() -> Split:
-        known = {example.text for example in train}
-        return _split(demo.generate(source.demo_test, DEMO_TEST_SEED, known))
-
     return Material(
         name="demo",
         source=f"generated reviews, {source.demo_train} train and {source.demo_test} test",
         kind="text",
         labels=demo.LABELS,
-        read={"train": lambda: _split(train), "test": read_test},
+        read={"train": lambda: _split(train), "test": lambda: _split(test)},
         identity=f"demo {content.hexdigest()} {source.demo_test}",
     )
 

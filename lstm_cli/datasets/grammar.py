@@ -3,14 +3,16 @@
 A sentence is literal text with slots in braces, and the word that decides its verdict between
 asterisks:
 
-- `{+adj}`, `{+noun}`, `{+verb}`: a word of the review's own polarity; `{-adj}` ...: of the other.
+- `*not|indeed*`: a pair of words. With the second the review means its `+` words, with the first
+  their opposite: a negation, a dissent, a contrast that is settled for the other side.
+- `{+adj}`, `{+noun}`, `{+verb}`: a word of the polarity said first; `{-adj}` ...: of the other.
 - `{?adj}`: a word of either polarity, drawn blindly, about something that is not the film.
 - any other slot: a word or phrase from `NEUTRAL` that says nothing about the film.
 
-Every sentence of `VERDICTS` is written to hold for both polarities: "there is not one dull minute
-in it" and "there is not one gripping minute in it" are both English, and mean opposite things. So
-neither the words of opinion nor the words around them tell the label alone; how they stand to each
-other does.
+Each pair stands with words of both polarities in turn, so that neither the words of opinion nor the
+rest of the sentence tell the label, and without the word that decides it stays open. No other word
+is needed like it: words of opinion come in twos, in contrasts as opposites, and each tells the
+other. Only `PLAIN` sentences hang on their one word of opinion.
 """
 
 from __future__ import annotations
@@ -49,9 +51,6 @@ NEUTRAL: dict[str, tuple[str, ...]] = {
     "very": (
         "very", "truly", "utterly", "thoroughly", "remarkably", "deeply", "quite", "genuinely",
         "wholly", "decidedly",
-    ),
-    "deeply": (
-        "thoroughly", "deeply", "truly", "wholly", "decidedly", "genuinely", "remarkably",
     ),
     "aspect": (
         "the script", "the acting", "the pacing", "the photography", "the score", "the first act",
@@ -108,111 +107,88 @@ NEUTRAL: dict[str, tuple[str, ...]] = {
     "snack": ("popcorn", "liquorice", "roasted almonds", "cold tea", "a bag of oranges"),
 }  # fmt: skip
 
+# Said of the film: it is so, or it is not.
+CLAIMS = (
+    "It is *not|indeed* a {+adj}, {+adj} {film}.",
+    "It is *not|indeed* a {+adj}, {+adj} and {+adj} {film}.",
+    "This is *hardly|plainly* a {+adj}, {+adj} {+noun}.",
+    "{whole} is *never|always* {very} {+adj} and {+adj}.",
+    "It is *anything|nothing* but {+adj}, {+adj} and {+adj}.",
+    "*Nobody|Everybody* in the room found it {+adj} and {+adj}.",
+    "For {time} it *refuses|continues* to be {+adj} and {+adj}.",
+    "I would *never|gladly* call it a {+adj}, {+adj} {+noun}.",
+    "You will find it *free|full* of {+adj}, {+adj} and {+adj} {bit}s.",
+    "There is *no|every* reason to call {aspect} {+adj} and {+adj}.",
+    "It would be *unfair|fair* to speak of a {+adj}, {+adj} {+noun}.",
+    "I *doubt|insist* that {whole} is {+adj}, {+adj} and {+adj}.",
+    "I *deny|admit* that it is a {+adj} and {+adj} {+noun}.",
+    "What it *lacks|offers*, from first to last, is a {+adj}, {+adj} {bit}.",
+    "The {bit}s in it that are {+adj} and {+adj} are *few|many*.",
+    "Halfway through it *stops|starts* being {+adj}, {+adj} and {+adj}.",
+    "{aspect} sounds {+adj} and {+adj}, and it is *neither|both*.",
+    "Is it {+adj}, is it {+adj}? *No|Yes*, from beginning to end.",
+    "Is it a {+adj}, {+adj} {film}? *No|Yes*.",
+)
+
+# What others said of it, and whether they were right.
+REPORTS = (
+    "{people} called it {+adj} and {+adj}, and once again they were *wrong|right*.",
+    "{person} says that it is {+adj}, {+adj} and {+adj}, which is *false|true*.",
+    "Those who speak of a {+adj}, {+adj} {+noun} have *misunderstood|understood* it.",
+    "They will tell you that it is {+adj} and {+adj}; *ignore|believe* them.",
+    "Some find {aspect} {+adj} and {+adj}, and I *cannot|can* see why.",
+    "{people} called it a {+adj} {+noun}, and I could not *disagree|agree* more.",
+    "I had been told to expect a {+adj}, {+adj} {+noun}, and *wrongly|rightly* so.",
+    "That it is a {+adj}, {+adj} {film}, as {people} say, is *false|true*.",
+    "{person} is *wrong|right* to call it a {+adj} and {+adj} {+noun}.",
+)
+
+# One thing is granted, the other is meant.
+CONTRASTS = (
+    "It is {very} {+adj}, *but|though* it is {very} {-adj}.",
+    "It is {+adj} and {+adj}, *but|though* it is {-adj} and {-adj}.",
+    "I found it {+adj} and {+adj} {places}, *yet|although* {-adj} and {-adj}.",
+    "The {film} is a {+adj} {+noun}, *yet|although* it is {-adj} and {-adj}.",
+    "{whole} is {+adj} and {+adj}, *but|though* it is a {-noun}.",
+    "It is *less|more* of a {+noun} than a {-noun}.",
+    "It is *less|more* of a {+adj} {+noun} than a {-adj} {-noun}.",
+    "It has *fewer|more* {+adj}, {+adj} {bit}s than {-adj} and {-adj} ones.",
+    "What I *expected|found* was a {+adj} {+noun}, not a {-adj} {-noun}.",
+    "It is a {+adj} {+noun} that comes *reborn|disguised* as a {-adj} {-noun}.",
+    "It *begins|ends* as a {+adj} {+noun}, with a {-adj} {-noun} at the other end.",
+    "It *pretends|proves* to be a {+adj} {+noun} rather than a {-adj} {-noun}.",
+    "The {+adj}, {+adj} {bit}s in it *trail|outnumber* the {-adj} and {-adj} ones by far.",
+    "I *arrived|left* sure of a {+adj} {+noun} and not of a {-adj} {-noun}.",
+)
+
+# With no word to turn it.
+PLAIN = (
+    "It is {very} *{+adj}* from beginning to end.",
+    "I found {aspect} {very} *{+adj}*.",
+    "This is a *{+noun}*.",
+    "All in all, {whole} is {very} *{+adj}*.",
+    "It will *{+verb}* you for {time}.",
+    "What a *{+noun}*!",
+    "It is one *{+adj}* {bit} after another.",
+)
+
 VERDICTS: dict[str, tuple[str, ...]] = {
-    # The opinion is taken back: the word of opinion is the opposite of the verdict.
-    "negation": (
-        "It is *not* {-noun}.",
-        "This is *not* {-noun}.",
-        "It is *not* {-adj}.",
-        "{whole} is *not* {very} {-adj}.",
-        "There is *not* one {very} {-adj} {bit} in it.",
-        "There is *hardly* a single {-adj} {bit} in the whole {film}.",
-        "In {time}, it is *never* once {-adj}.",
-        "*Nobody* could call it {-noun}.",
-        "*Nobody* in the room would have called it {-adj}.",
-        "I would *not* call any of it {-adj}.",
-        "It is *anything* but {-noun}.",
-        "{aspect} is *far* from being {-adj}.",
-        "I kept waiting for something {-adj}, and it *never* came.",
-        "I waited {time} for one {-adj} {bit}, and there was *none*.",
-        "If there is one {-adj} {bit} in it, I *missed* it.",
-        "It would be a *lie* to say that {aspect} is {-adj}.",
-        "You can look for {-noun} in it, but you will look in *vain*.",
-        "*No* part of it is the least bit {-adj}.",
-        "*Without* one {-adj} {bit} to its name, it runs for {length}.",
-        "For {time}, it quietly *refuses* to be {-adj}.",
-        "To call it {-noun} would be *absurd*.",
-        "What it *lacks*, from first to last, is a single {-adj} {bit}.",
-    ),
-    # It sounds taken back, and is not.
-    "affirmation": (
-        "It *never* fails to {+verb}.",
-        "For {time}, it *never* stops being {+adj}.",
-        "There is no *denying* that it is {very} {+adj}.",
-        "I have not seen anything *as* {deeply} {+adj} all year.",
-        "Nobody had told me *how* {deeply} {+adj} it would be.",
-        "I could not believe *how* {+adj} {aspect} was.",
-        "You will not find a *more* {deeply} {+adj} {film} this year.",
-        "It is *nothing* if not {+adj}.",
-        "Nobody can miss *how* {+adj} {aspect} is.",
-        "There is *hardly* a {bit} that is not {very} {+adj}.",
-        "I would not *hesitate* to call it {+noun}.",
-        "Without a *doubt* it is {+noun}.",
-    ),
-    # One thing is granted, the other is meant; which is which hangs on the connective.
-    "contrast": (
-        "*Although* {aspect} is {very} {-adj}, {whole} is {very} {+adj}.",
-        "{whole} is {very} {+adj}, *although* {aspect} is {very} {-adj}.",
-        "{aspect} is {very} {-adj} {places}, *but* {whole} is {very} {+adj}.",
-        "*While* {aspect} may be {-adj} {places}, {whole} is {+noun}.",
-        "{whole} is {+noun}, *even* if {aspect} is {-adj} {places}.",
-        "*For* all that is {-adj} about it {places}, it is {+noun}.",
-        "It is {+noun}, *for* all that is {-adj} about it {places}.",
-        "What *begins* as {-noun} ends as {+noun}.",
-        "It ends as {+noun}, having *begun* as {-noun}.",
-        "*At* first it is {very} {-adj}; by the end it is {very} {+adj}.",
-        "By the end it is {very} {+adj}, {-adj} *as* it was at first.",
-        "I *expected* {-noun} and I got {+noun}.",
-        "I got {+noun} where I had *expected* {-noun}.",
-        "The trailer *promises* {-noun}; the {film} itself is {+noun}.",
-        "The {film} itself is {+noun}, though the trailer *promises* {-noun}.",
-        "*Despite* {aspect}, which is {very} {-adj}, it is {+noun}.",
-        "It is {very} {+adj} in the end, *despite* {aspect}, which is {very} {-adj}.",
-        "It *looks* like {-noun} and turns out to be {+noun}.",
-        "It turns out to be {+noun}, much as it *looks* like {-noun}.",
-        "*Look* as long as you like for {-noun}; you will find {+noun}.",
-    ),
-    # What others said, and that they were right.
-    "agreement": (
-        "{people} called it {+noun}, and I could not *agree* more.",
-        "{person} says that it is {very} {+adj}, which is plainly *right*.",
-        "Those who call it {+noun} have *understood* it.",
-        "They will tell you that it is {very} {+adj}: *believe* them.",
-        "Some find {aspect} {+adj}, and I *can* see why.",
-        "{people} said that it was {+adj}, and for once they were not *wrong*.",
-        "That it is {+noun}, as {people} say, is *true*.",
-        "I had been told to expect {+noun}, and *rightly* so.",
-    ),
-    # What others said, and that they were wrong.
-    "dissent": (
-        "{people} called it {-noun}; I could not *disagree* more.",
-        "{person} says that it is {very} {-adj}, which is plainly *wrong*.",
-        "Those who call it {-noun} have *misunderstood* it.",
-        "They will tell you that it is {very} {-adj}: do *not* believe them.",
-        "Some find {aspect} {-adj}, and I *cannot* see why.",
-        "{people} said that it was {-adj}, and once again they were *wrong*.",
-        "That it is {-noun}, as {people} say, is simply *false*.",
-        "I had been told to expect {-noun}, and *wrongly* so.",
-    ),
-    "plain": (
-        "It is {very} *{+adj}* from beginning to end.",
-        "I found {aspect} {very} *{+adj}*.",
-        "This is *{+noun}*.",
-        "All in all, {whole} is {very} *{+adj}*.",
-        "It will *{+verb}* you for {time}.",
-        "What *{+noun}*!",
-        "It is one *{+adj}* {bit} after another.",
-    ),
+    "affirmation": CLAIMS,
+    "negation": CLAIMS,
+    "agreement": REPORTS,
+    "dissent": REPORTS,
+    "contrast": CONTRASTS,
+    "plain": PLAIN,
 }
 
 # Said of something else: draws the eye to a word of opinion that decides nothing.
 ASIDES: tuple[str, ...] = (
     "The short before it was {very} {?adj}.",
     "{actor} was once in something {?adj}, but that is another story.",
-    "The director's last {film} was {?noun}, they say.",
+    "The director's last {film} was a {?noun}, they say.",
     "{person} found the cinema {?adj} and the seats small.",
     "The book, which I read in {place}, is {very} {?adj}.",
-    "The last thing I saw there was {?noun}.",
+    "The last thing I saw there was a {?noun}.",
 )
 
 FILLERS: tuple[str, ...] = (

@@ -39,7 +39,7 @@ class Entry:
 
 
 _ENTRIES = (
-    Entry("demo", "embedded", "text", "Generated film reviews: word order decides", 6000, 1000, 2),
+    Entry("demo", "embedded", "text", "Generated film reviews: one word decides", 6000, 1000, 2),
     Entry("imdb", "tfds", "text", "Film reviews from IMDB (TFDS imdb_reviews)", 25000, 25000, 2),
     Entry("digits", "embedded", "image", "Digits, 8 rows of 8 (scikit-learn)", 1438, 359, 10),
     Entry("mnist", "tfds", "image", "Digits, 28 rows of 28 (TFDS mnist)", 60000, 10000, 10),
