@@ -39,7 +39,7 @@ LINES: dict[str, tuple[str, ...]] = {
 
 OPTIONS = (
     Option("lines", f"of {', '.join(LINES)}", ",".join(LINES), "words"),
-    Option("seeds", "with commas between", "0"),
+    Option("seeds", "with commas between", "0", "0"),
     Option("data", "whose reviews", "imdb", "demo"),
 )
 
