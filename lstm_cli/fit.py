@@ -222,6 +222,7 @@ class Classifying:
     Attributes:
         examples: What is trained on.
         targets: What the network is to say of them, as `models.targets` returns it.
+        said: What it last said of the validation split, `<float32>[num, classes]`.
     """
 
     def __init__(
@@ -232,6 +233,7 @@ class Classifying:
         self.examples = train
         self.targets = models.targets(train.labels, num_classes)
         self.validation = validation
+        self.said = np.zeros((0, num_classes), np.float32)
         self.rate = config.train.batch_size
         self.num_steps = math.ceil(len(self.examples) / self.rate)
         balanced = config.train.class_weights == "balanced"
@@ -258,7 +260,8 @@ class Classifying:
 
     def judge(self, model: Any) -> tuple[float, float]:
         """Score the validation split."""
-        return cheap(self.validation.labels, predict(model, self.validation))
+        self.said = predict(model, self.validation)
+        return cheap(self.validation.labels, self.said)
 
     def learn_between(self, model: Any) -> None:
         """Do nothing: every epoch is of the same examples."""

@@ -13,7 +13,6 @@ from lstm_cli.calibration import as_targets, best_scales, logits
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
 from lstm_cli.fit import Classifying, Examples, check_state
-from lstm_cli.metrics import cheap
 from lstm_cli.reporting import Reporter
 
 
@@ -58,22 +57,16 @@ class SelfTraining(Classifying):
         self.num_steps = -(-len(self.examples) // config.train.batch_size)
         self.targets = np.concatenate([self.targets, verdicts])
         self._num_labelled = len(train)
-        self._said = np.zeros((0, 2), np.float32)
 
     @property
     def verdicts(self) -> NDArray[np.float32]:
         """What is learned of the unlabeled texts now, `<float32>[num, 1 or classes]`."""
         return self.targets[self._num_labelled :]
 
-    def judge(self, model: Any) -> tuple[float, float]:
-        """Score the validation split."""
-        self._said = fit.predict(model, self.validation)
-        return cheap(self.validation.labels, self._said)
-
     def learn_between(self, model: Any) -> None:
         """Judge the unlabeled texts anew."""
         weight = np.asarray(model.get_layer("evidence").scale)
-        own, said = _apart(self._said, self.validation, weight)
+        own, said = _apart(self.said, self.validation, weight)
         scale, weight_found = best_scales(own, said, self.validation.labels)
         own, said = _apart(fit.predict(model, self.unlabeled), self.unlabeled, weight)
         verdicts = as_targets(scale * own + weight_found * said)

@@ -279,7 +279,7 @@ def restored(undisturbed):
 
 
 def batch(undisturbed, epoch, step):
-    planned = fit.training_batches(undisturbed.train, undisturbed.config, epoch, step)
+    planned = undisturbed.loop(undisturbed.other).work.batches(epoch, step)
     return next(iter(planned))[0].tolist()
 
 

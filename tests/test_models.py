@@ -122,7 +122,8 @@ def test_scaling_the_logits_scales_them(num_classes):
     model, weights = built(config, num_classes)
     weighed = np.ones((len(TEXTS), 1 if num_classes == 2 else 3), np.float32)
     before = calibration.logits(says(model, [tokens(), weighed]))
-    models.set_weights(model, calibration.with_scaled_logits(weights, 0.5))
+    scaled = calibration.with_scaled_logits(weights, 0.5, float(weights["evidence/scale"][0]) / 2)
+    models.set_weights(model, scaled)
     after = calibration.logits(says(model, [tokens(), weighed]))
     # Softmax forgets what is added to all logits alike.
     before, after = (
