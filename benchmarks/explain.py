@@ -40,6 +40,7 @@ from lstm_cli.metrics import wilson
 from lstm_cli.predictor import Predictor
 from lstm_cli.run import RunDir
 from lstm_cli.text import UNKNOWN_ID
+from lstm_cli.text import spans as text_spans
 
 OPTIONS = (
     Option("run", "a finished text run: its folder, DATASET/NAME or DATASET"),
@@ -51,7 +52,7 @@ OPTIONS = (
 )
 _SHARES = np.linspace(0.02, 0.2, 10)
 _WAYS: tuple[explain.Occlusion, ...] = get_args(explain.Occlusion)
-_IMPORTS = "import numpy, onnxruntime, tokenizers, rich.console, rich.text, lstm_cli.explain"
+_IMPORTS = "import numpy, onnxruntime, rich.console, rich.text, lstm_cli.explain"
 
 
 def measure(settings: argparse.Namespace) -> Outcome:
@@ -172,7 +173,7 @@ def _place(predictor: Predictor, example: Example, way: explain.Occlusion) -> _P
     assert predictor.tokenizer is not None
     _, words, chosen = _effects(predictor, example.text, way)
     start, end = example.decisive
-    spans = predictor.tokenizer.spans(example.text)
+    spans = text_spans(example.text)
     decides = np.array([a < end and b > start for a, b in spans])
     largest = words.effects[decides].max()
     rank = 1 + int(np.count_nonzero(words.effects[~decides] >= largest))

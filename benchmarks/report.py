@@ -21,7 +21,7 @@ from lstm_cli.errors import ExitCode, LstmError
 
 _RESULTS = Path(__file__).parent / "results"
 _PACKAGES = (
-    "lstm-cli", "tensorflow", "keras", "numpy", "onnxruntime", "tokenizers", "scikit-learn",
+    "lstm-cli", "tensorflow", "keras", "numpy", "onnxruntime", "regex", "scikit-learn",
     "fasttext", "fasttext-numpy2",
 )  # fmt: skip
 _BUSY = 0.5

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli import config as configs
-from lstm_cli import graph, metrics, plots
+from lstm_cli import graph, metrics, plots, vocabulary
 from lstm_cli import run as runs
 from lstm_cli.calibration import best_scale, best_scales, logits, with_scaled_logits
 from lstm_cli.card import model_card
@@ -43,7 +43,7 @@ _PARITY_EXAMPLES = 64
 _GOLDEN_TEXTS = ("", "good", "This was not what I expected, and I loved every minute of it.")
 _GOLDEN_EXAMPLES = 4
 _GOLDEN_CHARACTERS = 400
-_PACKAGES = ("lstm-cli", "keras", "tensorflow", "jax", "numpy", "onnxruntime", "tokenizers")
+_PACKAGES = ("lstm-cli", "keras", "tensorflow", "jax", "numpy", "onnxruntime", "regex")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def write_inputs(run: RunDir, prepared: Prepared, record: Mapping[str, Any]) -> 
     run.write_text(runs.CONFIG, configs.to_yaml(prepared.config))
     run.write_json(runs.LABELS, list(prepared.dataset.labels))
     if prepared.tokenizer is not None:
-        run.write_text(runs.TOKENIZER, prepared.tokenizer.to_json())
+        run.write_text(runs.TOKENIZER, vocabulary.write(prepared.tokenizer))
     run.write_json(runs.RUN, record)
 
 
@@ -154,10 +154,10 @@ def check_tokenizer(run: RunDir, fitted: Tokenizer | None) -> None:
     Raises:
         LstmError: The tokenizer learned now is another one.
     """
-    if fitted is not None and run.read_text(runs.TOKENIZER) != fitted.to_json():
+    if fitted is not None and run.read_text(runs.TOKENIZER) != vocabulary.write(fitted):
         raise LstmError(
             f"The tokenizer learned now differs from the one run {run.name} began with.",
-            "Another version of 'tokenizers'? Resume with the one named in run.json.",
+            "Another version of 'regex'? Resume with the one named in run.json.",
         )
 
 

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from lstm_cli.config import TextSettings
 from lstm_cli.errors import LstmError
-from lstm_cli.text import Encoding, Tokenizer
+from lstm_cli.text import UNKNOWN_ID, Tokenizer, halves, learn, number
 
-_FORMAT = "1"
+_FORMAT = "2"
 _CHUNK = 2048
 _KEEP_BYTES = 4 << 30
 _SCRATCH = ".writing-"
@@ -94,9 +95,34 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm"
 
 
+def fit_and_encode(texts: Sequence[str], settings: TextSettings) -> tuple[Tokenizer, Corpus]:
+    """Learn a vocabulary and encode the texts it was learned from, taking them apart only once.
+
+    Raises:
+        LstmError: No word occurs often enough to be learned.
+    """
+    tokenizer, ids, lengths = learn(texts, settings)
+    return tokenizer, _cut(ids, lengths, settings.max_tokens)
+
+
 def encode(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
     """Encode texts in memory."""
-    return _join(tokenizer, texts)
+    if tokenizer.vocab_size > 1 << 16:
+        raise LstmError(
+            f"The vocabulary has {tokenizer.vocab_size} tokens; at most 65536 can be stored.",
+            "Lower text.vocab_size.",
+        )
+    parts = []
+    # In parts: the ids of all at once would take twice the memory.
+    for start in range(0, max(1, len(texts)), _CHUNK):
+        ids, lengths = number(texts[start : start + _CHUNK], tokenizer.id_of)
+        parts.append(_cut(ids.astype(np.uint16), lengths, tokenizer.max_tokens))
+    return Corpus(
+        np.concatenate([part.ids for part in parts]),
+        np.cumsum([0, *np.concatenate([part.lengths for part in parts])], dtype=np.int64),
+        np.concatenate([part.num_tokens for part in parts]),
+        np.concatenate([part.num_unknown for part in parts]),
+    )
 
 
 def encode_cached(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
@@ -113,7 +139,7 @@ def encode_cached(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
         folder = cache_dir() / "corpora" / _key(texts, tokenizer)
     except RuntimeError:
         # The user has no home folder, as in some containers.
-        return _join(tokenizer, texts)
+        return encode(texts, tokenizer)
     cached = _open(folder)
     if cached is not None:
         return cached
@@ -121,7 +147,7 @@ def encode_cached(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
         cached = _open(folder)
         if cached is not None:
             return cached
-        corpus = _join(tokenizer, texts)
+        corpus = encode(texts, tokenizer)
         try:
             _store(corpus, folder)
         except OSError:
@@ -154,7 +180,7 @@ def _taking_turns(folder: Path) -> Iterator[None]:
 def _key(texts: Sequence[str], tokenizer: Tokenizer) -> str:
     """Return the SHA-256 of everything the ids depend on."""
     digest = hashlib.sha256()
-    settings = [_FORMAT, tokenizer.max_tokens, tokenizer.to_json(), len(texts)]
+    settings = [_FORMAT, tokenizer.max_tokens, tokenizer.words, len(texts)]
     digest.update(json.dumps(settings).encode())
     for text in texts:
         raw = text.encode("utf-8", "surrogatepass")
@@ -164,29 +190,29 @@ def _key(texts: Sequence[str], tokenizer: Tokenizer) -> str:
     return digest.hexdigest()
 
 
-def _chunks(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[Encoding]]:
-    for start in range(0, len(texts), _CHUNK):
-        yield tokenizer.encode(texts[start : start + _CHUNK])
+def _cut(ids: NDArray[np.uint16], lengths: NDArray[np.int64], max_tokens: int) -> Corpus:
+    """Leave out the middles of long texts, and give a text without tokens an unknown one.
 
-
-def _join(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
-    if tokenizer.vocab_size > 1 << 16:
-        raise LstmError(
-            f"The vocabulary has {tokenizer.vocab_size} tokens; at most 65536 can be stored.",
-            "Lower text.vocab_size.",
-        )
-    ids, lengths, totals, unknown = [np.zeros(0, np.uint16)], [0], [], []
-    for chunk in _chunks(tokenizer, texts):
-        ids.append(np.concatenate([e.ids for e in chunk]).astype(np.uint16))
-        lengths += [len(e.ids) for e in chunk]
-        totals += [e.num_tokens for e in chunk]
-        unknown += [e.num_unknown for e in chunk]
-    return Corpus(
-        np.concatenate(ids),
-        np.cumsum(lengths, dtype=np.int64),
-        np.array(totals, np.int32),
-        np.array(unknown, np.int32),
-    )
+    Args:
+        ids: Of all tokens, one text after the other, `<uint16>[sum of lengths]`.
+        lengths: How many each text has, `<int64>[num]`.
+        max_tokens: The greatest length; `Tokenizer.kept` is the same for one text.
+    """
+    ends = np.cumsum(lengths)
+    unknown = np.cumsum(np.concatenate([[0], ids == UNKNOWN_ID]))
+    num_unknown = unknown[ends] - unknown[ends - lengths]
+    head, tail = halves(max_tokens)
+    middles = [
+        np.arange(end - length + head, end - tail)
+        for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)
+        if length > max_tokens
+    ]
+    if middles:
+        ids = np.delete(ids, np.concatenate(middles))
+    kept = np.minimum(lengths, max_tokens)
+    ids = np.insert(ids, (np.cumsum(kept) - kept)[lengths == 0], UNKNOWN_ID)
+    starts = np.cumsum([0, *np.maximum(kept, 1)], dtype=np.int64)
+    return Corpus(ids, starts, lengths.astype(np.int32), num_unknown.astype(np.int32))
 
 
 def _open(folder: Path) -> Corpus | None:

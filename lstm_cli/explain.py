@@ -24,6 +24,7 @@ from lstm_cli.explanation import (
 from lstm_cli.predictor import GOLDEN_TOLERANCE, Predictor
 from lstm_cli.run import RunDir
 from lstm_cli.text import UNKNOWN_ID, Tokenizer
+from lstm_cli.text import spans as spans_of
 
 Array = NDArray[Any]
 Occlusion = Literal["leave out", "unknown"]
@@ -220,7 +221,7 @@ def _tokens(
 ) -> tuple[tuple[Token, ...], NDArray[np.int32], tuple[int, int] | None]:
     """Return what is read of a text, its ids, and where the part left out begins and ends."""
     (encoding,) = tokenizer.encode([text])
-    spans = tokenizer.spans(text)
+    spans = spans_of(text)
     if not spans:
         raise LstmError(
             "There is no word in this text.",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,15 @@ from lstm_cli.trust import Golden
 # memory than a window takes, however long the file.
 _WINDOW_TEXTS = 2048
 _WINDOW_CHARACTERS = 8 << 20
+# Taken apart while those before them run.
+_PART_TEXTS = 512
 _BATCH_TEXTS = 16
 _BATCH_TOKENS = 8192
 _BATCH_IMAGES = 128
 GOLDEN_TOLERANCE = 1e-4
+
+# Which inputs a batch is of, and what makes what the network gets of them, by name.
+_Feed = tuple[NDArray[np.int64], Callable[[], dict[str, NDArray[Any]]]]
 
 
 @dataclass(frozen=True)
@@ -106,12 +112,7 @@ class Predictor:
         Raises:
             LstmError: A file cannot be read, or they do not belong together (exit code 5).
         """
-        settings = run.config().text
-        if (settings is not None) != run.file(runs.TOKENIZER).exists():
-            raise run.damaged("config.yaml and tokenizer.json do not belong together")
-        tokenizer = None
-        if settings is not None:
-            tokenizer = Tokenizer.from_json(run.read_text(runs.TOKENIZER), settings.max_tokens)
+        tokenizer = trust.read_tokenizer(run, run.config())
         try:
             session = open_session(run.file(runs.MODEL))
         except _session_errors() as error:
@@ -147,8 +148,9 @@ class Predictor:
         self._check_threshold(threshold)
         tokenizer = self._text_tokenizer()
         for window in _windows(texts):
-            encodings = tokenizer.encode(window)
-            probabilities = self.run_texts([e.ids for e in encodings])
+            encodings: list[Encoding] = []
+            feeds = _read_and_feed(window, tokenizer, encodings)
+            probabilities = self._map(feeds, len(window))
             for row, encoding in zip(probabilities, encodings, strict=True):
                 yield self._prediction(row, encoding, threshold)
 
@@ -170,8 +172,12 @@ class Predictor:
                 ExitCode.USAGE,
             )
         starts = range(0, len(inputs), _BATCH_IMAGES)
-        batches = [np.arange(i, min(i + _BATCH_IMAGES, len(inputs))) for i in starts]
-        return self._map(batches, lambda indices: {"images": inputs[indices]}, len(inputs))
+        batches = (np.arange(i, min(i + _BATCH_IMAGES, len(inputs))) for i in starts)
+
+        def feed(indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+            return {"images": inputs[indices]}
+
+        return self._map(((i, partial(feed, i)) for i in batches), len(inputs))
 
     def text_probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Compute `<float32>[num, classes]` for raw texts, in order.
@@ -183,12 +189,7 @@ class Predictor:
 
     def run_texts(self, ids: Corpus | Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
         """Compute `<float32>[num, classes]` for token ids, in order, few of them padded."""
-        lengths = np.array([len(ids[i]) for i in range(len(ids))], np.int64)
-
-        def feed(indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-            return {"tokens": pad(ids, indices), "lengths": lengths[indices].astype(np.int32)}
-
-        return self._map(in_order(lengths, _BATCH_TEXTS, _BATCH_TOKENS), feed, len(ids))
+        return self._map(_feeds(ids), len(ids))
 
     def replay(self, golden: Golden) -> None:
         """Hold the network to what it answered when it was saved.
@@ -218,19 +219,24 @@ class Predictor:
             )
         return self.tokenizer
 
-    def _map(self, batches: list[NDArray[np.int64]], feed: Any, num: int) -> NDArray[np.float32]:
-        """Run batches on all cores, one thread a batch: faster than threads within a batch."""
+    def _map(self, feeds: Iterable[_Feed], num: int) -> NDArray[np.float32]:
+        """Run batches on all cores, one thread a batch: faster than threads within a batch.
+
+        Args:
+            feeds: The batches. The next are asked for while the first run.
+            num: Of all inputs.
+        """
         result = np.zeros((num, len(self.labels)), np.float32)
 
-        def one(indices: NDArray[np.int64]) -> None:
-            result[indices] = self._session.run(None, feed(indices))[0]
+        def one(batch: _Feed) -> None:
+            indices, feed = batch
+            result[indices] = self._session.run(None, feed())[0]
 
-        if len(batches) == 1:
-            one(batches[0])
+        if num == 1:
+            one(*feeds)
         else:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                # The longest first, so that no core is left with one at the end.
-                list(pool.map(one, reversed(batches)))
+                list(pool.map(one, feeds))
         return result
 
     def _prediction(
@@ -304,6 +310,37 @@ def _session_errors() -> tuple[type[Exception], ...]:
 def _misfits() -> tuple[type[Exception], ...]:
     """Return what running inputs of one run through the graph of another may raise."""
     return (KeyError, TypeError, ValueError, AttributeError, *_session_errors())
+
+
+def _read_and_feed(
+    texts: Sequence[str], tokenizer: Tokenizer, encodings: list[Encoding]
+) -> Iterator[_Feed]:
+    """Yield the batches of texts, which are taken apart on the way.
+
+    Args:
+        texts: What to classify.
+        tokenizer: Of the run.
+        encodings: Where what became of each text is put.
+    """
+    for start in range(0, len(texts), _PART_TEXTS):
+        part = tokenizer.encode(texts[start : start + _PART_TEXTS])
+        encodings += part
+        for indices, feed in _feeds([e.ids for e in part]):
+            yield start + indices, feed
+
+
+def _feeds(ids: Corpus | Sequence[NDArray[np.int32]]) -> Iterator[_Feed]:
+    """Yield the batches of encoded texts, few of them padded.
+
+    The longest come first, so that no core is left with one at the end.
+    """
+    lengths = np.array([len(ids[i]) for i in range(len(ids))], np.int64)
+
+    def feed(indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        return {"tokens": pad(ids, indices), "lengths": lengths[indices].astype(np.int32)}
+
+    for indices in reversed(in_order(lengths, _BATCH_TEXTS, _BATCH_TOKENS)):
+        yield indices, partial(feed, indices)
 
 
 def _windows(texts: Iterable[str]) -> Iterator[list[str]]:

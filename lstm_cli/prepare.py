@@ -113,8 +113,8 @@ def prepare(
     reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
     seconds: dict[str, float] = {}
     with timed(seconds, "encode"):
-        tokenizer = begun.tokenizer if begun is not None else fit_tokenizer(config, dataset)
-        train, validation = (encode(dataset, split, tokenizer) for split in ("train", "validation"))
+        tokenizer, train = _encode_train(config, dataset, begun)
+        validation = encode(dataset, "validation", tokenizer)
         others = _unlabeled(config, tokenizer, data_dir, reporter, fresh, begun)
     found, unlabeled = None, None
     if config.evidence is not None:
@@ -172,6 +172,20 @@ def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> D
             ExitCode.USAGE,
         )
     return dataset
+
+
+def _encode_train(
+    config: Config, dataset: Dataset, begun: Start | None
+) -> tuple[Tokenizer | None, Examples]:
+    """Encode the training split, with a vocabulary learned from it where none is given."""
+    if begun is not None:
+        return begun.tokenizer, encode(dataset, "train", begun.tokenizer)
+    split = dataset.splits["train"]
+    if config.text is None:
+        return None, encode(dataset, "train", None)
+    assert not isinstance(split.inputs, np.ndarray)
+    tokenizer, corpus = encoded.fit_and_encode(split.inputs, config.text)
+    return tokenizer, Examples(corpus, split.labels)
 
 
 def fit_tokenizer(config: Config, dataset: Dataset) -> Tokenizer | None:

@@ -13,7 +13,16 @@ import keras
 import numpy as np
 from msgspec.structs import replace
 
-from lstm_cli import artefacts, checkpoint, device, language, models, resumption, transfer
+from lstm_cli import (
+    artefacts,
+    checkpoint,
+    device,
+    language,
+    models,
+    resumption,
+    transfer,
+    vocabulary,
+)
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.card import language_card
@@ -377,7 +386,7 @@ def _describe(prepared: Prepared) -> dict[str, Any]:
 
 def _write_inputs(run: RunDir, prepared: Prepared, record: Mapping[str, Any]) -> None:
     run.write_text(runs.CONFIG, configs.to_yaml(prepared.config))
-    run.write_text(runs.TOKENIZER, prepared.tokenizer.to_json())
+    run.write_text(runs.TOKENIZER, vocabulary.write(prepared.tokenizer))
     run.write_json(runs.RUN, record)
 
 

@@ -1,16 +1,21 @@
-"""The tokenizer: fit, encode with offsets, save, load."""
+"""The tokenizer: what a token is, which id it has, where it stands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import re
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config import TextSettings
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import LstmError
 
 PAD_ID = 0
 UNKNOWN_ID = 1
@@ -19,14 +24,38 @@ UNKNOWN_ID = 1
 PAIR_FACTOR = 32_749
 SPECIAL_TOKENS = ("[PAD]", "[UNK]")
 
-# One Chinese or Japanese character (Korean has spaces between words), or a word with its
-# apostrophes, or one mark of punctuation or emoji; white space and control characters
-# separate and are dropped.
 _APART = r"\p{Han}\p{Hiragana}\p{Katakana}"
-_WORD = rf"[\w&&[^{_APART}]]+"
-_TOKEN = rf"[{_APART}]|{_WORD}(?:'{_WORD})*|[^\s\w\p{{C}}]"
+LINE_BREAK = r"<br\s*/?>"
 _ANY_LENGTH = 2**31 - 1
-_LINE_BREAK = r"(?i)<br\s*/?>"
+
+
+def token_pattern(letters: str) -> str:
+    r"""Return the regular expression of a token, for engines that know Unicode.
+
+    One Chinese or Japanese character (Korean has spaces between words), or a word with its
+    apostrophes, or one mark of punctuation or emoji; white space and control characters separate
+    and are dropped.
+
+    Args:
+        letters: A class of what words are made of; Chinese and Japanese are taken out of it.
+    """
+    word = rf"[{letters}&&[^{_APART}]]+"
+    return rf"[{_APART}]|{word}(?:'{word})*|[^\s\w\p{{C}}]"
+
+
+# The same for texts of ASCII alone, as most are: Python's own engine takes half the time.
+_ASCII_TOKEN = re.compile(r"\w+(?:'\w+)*|[^\s\w\x00-\x1f\x7f]", re.ASCII)
+_ASCII_LINE_BREAK = re.compile(LINE_BREAK, re.ASCII)
+
+
+@functools.cache
+def _patterns() -> tuple[Any, Any]:
+    """Return the patterns of a token and of a line break, for texts that are not ASCII alone."""
+    import regex
+
+    # To this engine the two joiners of width zero are letters; they are control characters.
+    letters = r"[\w--\p{C}]"
+    return regex.compile(token_pattern(letters), regex.V1), regex.compile(LINE_BREAK, regex.V1)
 
 
 def pair_ids(
@@ -34,6 +63,56 @@ def pair_ids(
 ) -> NDArray[np.int32]:
     """Hash pairs of a word and the one before it, as the network does, into `[0, buckets)`."""
     return (before * np.int32(PAIR_FACTOR) + words) % np.int32(buckets)
+
+
+def split(text: str) -> list[str]:
+    """Take a text apart into its tokens.
+
+    Line breaks of HTML go, letters become small, the curly apostrophe becomes the straight one.
+    Lone surrogates, which no UTF-8 text has, are one question mark each.
+    """
+    if text.isascii():
+        return _ASCII_TOKEN.findall(_ASCII_LINE_BREAK.sub(" ", text.lower()))
+    token, line_break = _patterns()
+    found: list[str] = token.findall(line_break.sub(" ", "".join(_small(text))))
+    return found
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Return where each token of `split` stands in the text, as `[start, end)` in characters."""
+    token, line_break = _patterns()
+    small = _small(text)
+    blank = line_break.sub(lambda found: " " * len(found[0]), "".join(small))
+    # Some letters have a small form of two characters.
+    places = [place for place, letters in enumerate(small) for _ in letters]
+    return [(places[m.start()], places[m.end() - 1] + 1) for m in token.finditer(blank)]
+
+
+def _small(text: str) -> list[str]:
+    """Return what stands for each character of a text: mostly one character, in small."""
+    plain = text.encode("utf-8", "replace").decode("utf-8").replace("\u2019", "'")
+    return [letter.lower() for letter in plain]
+
+
+def number(
+    texts: Iterable[str], id_of: Callable[[str], int]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Take texts apart and number their tokens.
+
+    Args:
+        texts: Any.
+        id_of: Gives the number of a token.
+
+    Returns:
+        The numbers of all tokens, one text after the other, `<int32>[sum of lengths]`, and how
+        many each text has, `<int64>[num]`.
+    """
+    ids, lengths = array("i"), array("q")
+    for text in texts:
+        tokens = split(text)
+        ids.extend(map(id_of, tokens))
+        lengths.append(len(tokens))
+    return np.frombuffer(ids, np.int32), np.frombuffer(lengths, np.int64)
 
 
 @dataclass(frozen=True)
@@ -58,70 +137,39 @@ class Encoding:
         return self.num_unknown / self.num_tokens if self.num_tokens else 0.0
 
 
-class Tokenizer:
-    """Words to ids and back, with the cut to `max_tokens`."""
+class _Ids(dict[str, int]):
+    """Ids by word; what is no word of the vocabulary has that of `[UNK]`."""
 
-    def __init__(self, inner: Any, max_tokens: int) -> None:
-        """Wrap a `tokenizers.Tokenizer`."""
-        # A text that says "[PAD]" means the word, not the mark.
-        inner.encode_special_tokens = True
-        self._inner = inner
+    def __missing__(self, word: str) -> int:
+        return UNKNOWN_ID
+
+
+class Tokenizer:
+    """Words to ids and back, with the cut to `max_tokens`.
+
+    Args:
+        words: The word of each id; the first are `SPECIAL_TOKENS`. No text has those: it is
+            taken apart at their brackets.
+        max_tokens: Longer texts keep head and tail.
+
+    Attributes:
+        words: As given.
+        max_tokens: As given.
+    """
+
+    def __init__(self, words: Iterable[str], max_tokens: int) -> None:
+        self.words = tuple(words)
         self.max_tokens = max_tokens
+        self._ids = _Ids(zip(self.words, range(len(self.words)), strict=True))
 
     @classmethod
     def fit(cls, texts: Iterable[str], settings: TextSettings) -> Tokenizer:
-        """Learn the vocabulary: the most frequent words, ties in alphabetical order.
-
-        Args:
-            texts: The training split, and nothing else.
-            settings: Size of the vocabulary, least count, greatest length.
-
-        Raises:
-            LstmError: No word occurs often enough to be learned.
-        """
-        from tokenizers.trainers import WordLevelTrainer
-
-        inner = pipeline()
-        trainer = WordLevelTrainer(
-            vocab_size=settings.vocab_size,
-            min_frequency=settings.min_count,
-            special_tokens=list(SPECIAL_TOKENS),
-            show_progress=False,
-        )
-        inner.train_from_iterator((_encodable(text) for text in texts), trainer)
-        if inner.get_vocab_size() <= len(SPECIAL_TOKENS):
-            raise LstmError(
-                f"No word occurs {settings.min_count} times in the training texts.",
-                "Lower text.min_count, or check that the text column holds texts.",
-            )
-        return cls(inner, settings.max_tokens)
-
-    @classmethod
-    def from_json(cls, text: str, max_tokens: int) -> Tokenizer:
-        """Load what `to_json` wrote.
-
-        Raises:
-            LstmError: The text is not a tokenizer (exit code 5).
-        """
-        import tokenizers
-
-        try:
-            inner = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # the library raises bare Exception
-            raise LstmError(
-                f"tokenizer.json cannot be read: {error}.",
-                "The run is damaged; train it again.",
-                ExitCode.INTEGRITY,
-            ) from None
-        return cls(inner, max_tokens)
-
-    def to_json(self) -> str:
-        """Return everything needed to load it again, as JSON."""
-        return str(self._inner.to_str())
+        """Learn the vocabulary, as `learn`, and keep nothing else."""
+        return learn(texts, settings)[0]
 
     def cut_to(self, max_tokens: int) -> Tokenizer:
         """Return the tokenizer of the same words with another greatest length."""
-        return Tokenizer(self._inner, max_tokens)
+        return Tokenizer(self.words, max_tokens)
 
     def uncut(self) -> Tokenizer:
         """Return the tokenizer of the same words that keeps texts of any length whole."""
@@ -130,30 +178,26 @@ class Tokenizer:
     @property
     def vocab_size(self) -> int:
         """Number of ids, `[PAD]` and `[UNK]` included."""
-        return int(self._inner.get_vocab_size())
+        return len(self.words)
+
+    @property
+    def id_of(self) -> Callable[[str], int]:
+        """What gives the id of a word."""
+        return self._ids.__getitem__
 
     def token(self, token_id: int) -> str:
         """Return the word of an id."""
-        return str(self._inner.id_to_token(token_id))
+        return self.words[token_id]
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
-        """Turn texts into ids, in order, on all cores.
-
-        Lone surrogates, which no UTF-8 text has, count as one unknown mark each.
-        """
-        batch = self._inner.encode_batch_fast([_encodable(text) for text in texts])
-        return [self._encoding(np.array(e.ids, dtype=np.int32)) for e in batch]
-
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return where each token stands in the text, as `[start, end)` in characters."""
-        return [(int(a), int(b)) for a, b in self._inner.encode(_encodable(text)).offsets]
+        """Turn texts into ids, in order."""
+        return [self._encoding(np.array([*map(self.id_of, split(t))], np.int32)) for t in texts]
 
     def kept(self, num_tokens: int) -> NDArray[np.int64]:
         """Return which token positions of a text survive the cut: its head and its tail."""
         if num_tokens <= self.max_tokens:
             return np.arange(num_tokens)
-        head = (self.max_tokens + 1) // 2
-        tail = self.max_tokens - head
+        head, tail = halves(self.max_tokens)
         return np.concatenate([np.arange(head), np.arange(num_tokens - tail, num_tokens)])
 
     def _encoding(self, ids: NDArray[np.int32]) -> Encoding:
@@ -167,27 +211,39 @@ class Tokenizer:
         return Encoding(ids, num_tokens, num_unknown, truncated)
 
 
-def pipeline() -> Any:
-    """Build a `tokenizers.Tokenizer` that knows no word yet, and splits as every run does.
+def halves(max_tokens: int) -> tuple[int, int]:
+    """Return how many tokens of a longer text's beginning and end are kept."""
+    return (max_tokens + 1) // 2, max_tokens // 2
 
-    Line breaks go, letters become small, and each match of `_TOKEN` is a token.
+
+def learn(
+    texts: Iterable[str], settings: TextSettings
+) -> tuple[Tokenizer, NDArray[np.uint16], NDArray[np.int64]]:
+    """Learn a vocabulary from texts: the most frequent words, ties in alphabetical order.
+
+    Args:
+        texts: The training split, and nothing else.
+        settings: Size of the vocabulary, least count, greatest length.
+
+    Returns:
+        The tokenizer, and what it makes of the texts, uncut: the ids of all tokens, one text
+        after the other, `<uint16>[sum of lengths]`, and how many each text has, `<int64>[num]`.
+
+    Raises:
+        LstmError: No word occurs often enough to be learned.
     """
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
-
-    inner = Tokenizer(models.WordLevel(vocab={}, unk_token=SPECIAL_TOKENS[UNKNOWN_ID]))
-    inner.normalizer = normalizers.Sequence(
-        [
-            normalizers.Replace(Regex(_LINE_BREAK), " "),
-            normalizers.Replace("\u2019", "'"),
-            normalizers.Lowercase(),
-        ]
-    )
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex(_TOKEN), "removed", invert=True)
-    return inner
-
-
-def _encodable(text: str) -> str:
-    """Replace what UTF-8 cannot hold: undecodable bytes of a command line arrive so."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "replace").decode("utf-8")
+    numbers: defaultdict[str, int] = defaultdict(count().__next__)
+    found, lengths = number(texts, numbers.__getitem__)
+    words, counts = [*numbers], np.bincount(found, minlength=len(numbers)).tolist()
+    often = [i for i, num in enumerate(counts) if num >= settings.min_count]
+    often.sort(key=lambda i: (-counts[i], words[i]))
+    chosen = often[: settings.vocab_size - len(SPECIAL_TOKENS)]
+    if not chosen:
+        raise LstmError(
+            f"No word occurs {settings.min_count} times in the training texts.",
+            "Lower text.min_count, or check that the text column holds texts.",
+        )
+    tokenizer = Tokenizer((*SPECIAL_TOKENS, *(words[i] for i in chosen)), settings.max_tokens)
+    ids = np.full(len(words), UNKNOWN_ID, np.uint16)
+    ids[chosen] = np.arange(len(SPECIAL_TOKENS), tokenizer.vocab_size)
+    return tokenizer, ids[found], lengths

@@ -1,7 +1,8 @@
-"""A saved tokenizer -> the tokenizer, of which nothing but the vocabulary is taken."""
+"""The tokenizer of a run as a file: one that the library `tokenizers` reads, in any language."""
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import msgspec
@@ -9,7 +10,7 @@ import numpy as np
 from msgspec import Meta
 
 from lstm_cli.config import TextSettings
-from lstm_cli.text import SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, pipeline
+from lstm_cli.text import LINE_BREAK, SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, token_pattern
 
 _MAX_WORDS = 65_536
 # No word holds a comma or a bracket but those that are one: so the marks in a file bound the
@@ -40,11 +41,16 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True):
     model: _Model
 
 
+def write(tokenizer: Tokenizer) -> str:
+    """Return a tokenizer as the JSON that `tokenizers` reads; the greatest length is not in it."""
+    saved = _file({word: number for number, word in enumerate(tokenizer.words)})
+    return json.dumps(saved, ensure_ascii=False, separators=(",", ":"))
+
+
 def read(content: bytes, settings: TextSettings) -> Tokenizer:
     """Build the tokenizer of a run from the vocabulary in its file.
 
-    The file also holds patterns for splitting and replacing, and could name any other model or
-    pattern, one that takes for ever among them. They must be ours, and ours are used.
+    The file also says how texts are taken apart, and could name any other way. It must be ours.
 
     Args:
         content: `tokenizer.json`.
@@ -54,15 +60,15 @@ def read(content: bytes, settings: TextSettings) -> Tokenizer:
         ValueError: The file is none of ours; the words go on after its name.
     """
     saved = _decode(content)
-    ours = _pipeline({})
-    expected = _decode(ours.to_str().encode())
+    expected = msgspec.convert(_file({}), _Saved)
     for part in _Saved.__struct_fields__[:-1]:
         if getattr(saved, part) != getattr(expected, part):
             raise ValueError(f"is not the tokenizer of a run: its '{part}' is another one")
-    if (saved.model.type, saved.model.unk_token) != ("WordLevel", SPECIAL_TOKENS[UNKNOWN_ID]):
+    if (saved.model.type, saved.model.unk_token) != (expected.model.type, expected.model.unk_token):
         raise ValueError("is not the tokenizer of a run: its model is no WordLevel of ours")
-    _check_ids(saved.model.vocab, settings)
-    return Tokenizer(_pipeline(saved.model.vocab), settings.max_tokens)
+    vocab = saved.model.vocab
+    _check_ids(vocab, settings)
+    return Tokenizer(sorted(vocab, key=vocab.__getitem__), settings.max_tokens)
 
 
 def _decode(content: bytes) -> _Saved:
@@ -89,10 +95,31 @@ def _check_ids(vocab: dict[str, int], settings: TextSettings) -> None:
         raise ValueError(f"does not begin with {' and '.join(SPECIAL_TOKENS)}")
 
 
-def _pipeline(vocab: dict[str, int]) -> Any:
-    from tokenizers import models
-
-    inner = pipeline()
-    inner.model = models.WordLevel(vocab=vocab, unk_token=SPECIAL_TOKENS[UNKNOWN_ID])
-    inner.add_special_tokens(list(SPECIAL_TOKENS))
-    return inner
+def _file(vocab: dict[str, int]) -> dict[str, Any]:
+    """Return the file of a vocabulary: `text.split` in the terms of `tokenizers`."""
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    added = [
+        {"id": number, "content": token, **flags, "special": True}
+        for number, token in enumerate(SPECIAL_TOKENS)
+    ]
+    steps = [
+        {"type": "Replace", "pattern": {"Regex": f"(?i){LINE_BREAK}"}, "content": " "},
+        {"type": "Replace", "pattern": {"String": "\u2019"}, "content": "'"},
+        {"type": "Lowercase"},
+    ]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": {"type": "Sequence", "normalizers": steps},
+        "pre_tokenizer": {
+            "type": "Split",
+            "pattern": {"Regex": token_pattern(r"\w")},
+            "behavior": "Removed",
+            "invert": True,
+        },
+        "post_processor": None,
+        "decoder": None,
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": SPECIAL_TOKENS[UNKNOWN_ID]},
+    }

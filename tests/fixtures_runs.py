@@ -8,7 +8,7 @@ import numpy as np
 import safetensors.numpy
 
 from lstm_cli import config as configs
-from lstm_cli import graph
+from lstm_cli import graph, vocabulary
 from lstm_cli import run as runs
 from lstm_cli.config import Config
 from lstm_cli.predictor import Predictor
@@ -83,7 +83,7 @@ def make_text_run(path: Path, labels=LABELS, config=None, started="2026-01-01T00
     tokenizer = Tokenizer.fit(TEXTS, config.text)
     weights = random_weights(config, len(labels), tokenizer.vocab_size)
     run = _write(path, config, labels, weights, None, started)
-    run.write_text(runs.TOKENIZER, tokenizer.to_json())
+    run.write_text(runs.TOKENIZER, vocabulary.write(tokenizer))
     inputs = ["", *TEXTS]
     found = Predictor.from_files(run).text_probabilities(inputs)
     return _finish(run, inputs, found)

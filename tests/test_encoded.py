@@ -90,7 +90,7 @@ def test_what_is_read_from_the_cache_is_what_was_encoded(tokenizer):
 
 def test_a_second_call_maps_the_arrays_from_disk_and_encodes_nothing(tokenizer, monkeypatch):
     encoded.encode_cached(TEXTS, tokenizer)
-    monkeypatch.setattr(Tokenizer, "encode", None)
+    monkeypatch.setattr(encoded, "number", None)
     corpus = encoded.encode_cached(list(TEXTS), tokenizer)
     assert isinstance(corpus.ids, np.memmap)
     assert corpus.ids.filename.is_relative_to(encoded.cache_dir())
@@ -294,14 +294,14 @@ def test_what_a_killed_process_left_is_removed_after_a_day(tokenizer):
 
 
 def test_who_comes_second_waits_and_maps_what_the_first_stored(tokenizer, monkeypatch):
-    encoding, calls = encoded._join, []
+    encoding, calls = encoded.encode, []
 
     def slowly(*args):
         calls.append(1)
         time.sleep(0.2)
         return encoding(*args)
 
-    monkeypatch.setattr(encoded, "_join", slowly)
+    monkeypatch.setattr(encoded, "encode", slowly)
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda _: encoded.encode_cached(TEXTS, tokenizer), range(2)))
     assert len(calls) == 1
@@ -329,3 +329,13 @@ def test_any_texts_come_back_from_disk_as_they_were_encoded(texts):
     expected = encoded.encode(texts, fitted)
     assert_equal(encoded.encode_cached(texts, fitted), expected)
     assert_equal(encoded.encode_cached(texts, fitted), expected)
+
+
+@relaxed
+@given(st.lists(st.text("ab .", max_size=12), max_size=6), st.integers(1, 4))
+def test_fitting_and_encoding_at_once_is_both_one_after_the_other(texts, max_tokens):
+    settings = TextSettings(min_count=2, max_tokens=max_tokens)
+    texts = ["a a", *texts]
+    tokenizer, corpus = encoded.fit_and_encode(texts, settings)
+    assert tokenizer.words == Tokenizer.fit(texts, settings).words
+    assert_equal(corpus, encoded.encode(texts, tokenizer))

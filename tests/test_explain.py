@@ -32,7 +32,19 @@ from PIL import Image
 from rich.console import Console
 
 from benchmarks import explain as measured
-from lstm_cli import artefacts, cell, cli, console, explain, portrait, reading, sheet, sketch, train
+from lstm_cli import (
+    artefacts,
+    cell,
+    cli,
+    console,
+    explain,
+    portrait,
+    reading,
+    sheet,
+    sketch,
+    train,
+    vocabulary,
+)
 from lstm_cli import run as runs
 from lstm_cli.config import load_preset
 from lstm_cli.datasets import demo, grammar
@@ -41,6 +53,7 @@ from lstm_cli.explain import Explainer, log_odds
 from lstm_cli.explanation import Belief
 from lstm_cli.predictor import Predictor
 from lstm_cli.text import Tokenizer
+from lstm_cli.text import spans as spans_of
 
 TEXT = "Not a fine film, and  NOT fine acting."
 # Characters whose small letter is longer, that join the one before, or that have no letters at all.
@@ -289,7 +302,7 @@ def test_a_network_of_one_constant_unit_is_explained_as_by_hand(tmp_path):
     weights["head/kernel"] = np.array([[2.0]], np.float32)
     weights["head/bias"] = np.array([0.5], np.float32)
     run = _write(tmp_path / "runs" / "demo" / "one", config, LABELS, weights, None, "2026")
-    run.write_text(runs.TOKENIZER, tokenizer.to_json())
+    run.write_text(runs.TOKENIZER, vocabulary.write(tokenizer))
     _finish(run, ["fine"], Predictor.from_files(run).text_probabilities(["fine"]))
     told = Explainer.load(run).text("fine film")
     (unit,) = told.gates.units
@@ -696,7 +709,7 @@ FEW = {
 def test_a_word_that_decides_for_the_network_is_found(explainer):
     ids = ids_of(explainer, TEXTS[0])
     effects = measured._effects(explainer.predictor, TEXTS[0], "unknown")[1].effects
-    spans = explainer.predictor.tokenizer.spans(TEXTS[0])
+    spans = spans_of(TEXTS[0])
     order = np.argsort(-effects, kind="stable")
     for rank, place in ((1, order[0]), (len(ids), order[-1])):
         review = demo.Example(TEXTS[0], 0, spans[place], "plain")

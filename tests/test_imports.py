@@ -17,7 +17,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # Seconds of start-up, or hundreds of megabytes: imported where they are used.
 HEAVY = {
     "PIL", "jax", "keras", "matplotlib", "onnx", "onnxruntime", "pandas", "rich", "safetensors",
-    "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "tokenizers", "uvicorn",
+    "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "uvicorn", "regex",
 }  # fmt: skip
 KERAS_AT_TOP = {"models", "network", "peephole", "language", "fit", "prepare", "train"}
 KERAS_AT_TOP |= {"pretrain", "checkpoint"}

@@ -12,7 +12,7 @@ from fixtures_processes import holding, running
 from fixtures_runs import TEXTS, text_config
 from test_run import made
 
-from lstm_cli import cli, encoded
+from lstm_cli import cli, encoded, vocabulary
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.errors import LstmError
@@ -131,19 +131,19 @@ def test_a_lock_that_cannot_be_made_is_told(tmp_path):
 ENCODER = """
     import sys, time
     from pathlib import Path
-    from lstm_cli import encoded
-    from lstm_cli.text import Tokenizer
+    from lstm_cli import encoded, vocabulary
+    from lstm_cli.config import TextSettings
 
-    real = Tokenizer.encode
+    real = encoded.number
 
-    def encode(self, texts):
+    def number(texts, id_of):
         with open(sys.argv[2], "a") as log:
             log.write("encoding\\n")
         time.sleep(float(sys.argv[3]))
-        return real(self, texts)
+        return real(texts, id_of)
 
-    Tokenizer.encode = encode
-    tokenizer = Tokenizer.from_json(Path(sys.argv[1]).read_text(), 12)
+    encoded.number = number
+    tokenizer = vocabulary.read(Path(sys.argv[1]).read_bytes(), TextSettings(max_tokens=12))
     texts = sys.argv[4:]
     print("ready", flush=True)
     sys.stdin.readline()
@@ -156,12 +156,14 @@ def encoder(tmp_path, monkeypatch):
     """Arguments of a process that encodes `TEXTS`, slowly, and logs when it does."""
     monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
     path = tmp_path / "tokenizer.json"
-    path.write_text(Tokenizer.fit(TEXTS, text_config().text).to_json())
+    path.write_text(vocabulary.write(Tokenizer.fit(TEXTS, text_config().text)))
     return lambda seconds: (ENCODER, path, tmp_path / "log", seconds, *TEXTS)
 
 
 def expected_ids(path):
-    return encoded.encode(TEXTS, Tokenizer.from_json(path.read_text(), 12)).ids.tolist()
+    return encoded.encode(
+        TEXTS, vocabulary.read(path.read_bytes(), text_config().text)
+    ).ids.tolist()
 
 
 def go(process):

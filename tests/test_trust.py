@@ -21,7 +21,7 @@ import pytest
 from fixtures_attacks import edit_json, edit_model, put, put_json, refused, sign, within
 from fixtures_runs import make_image_run
 
-from lstm_cli import predictor, trust
+from lstm_cli import predictor, trust, vocabulary
 from lstm_cli import run as runs
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.predictor import Predictor
@@ -446,7 +446,7 @@ def test_a_second_tokenizer_hidden_under_the_first_is_never_used(run):
     ):
         put(run, runs.TOKENIZER, doubled.encode())
         found = trust.read_tokenizer(run.checked(), run.config())
-        assert found.to_json() == text
+        assert vocabulary.write(found) == text
 
 
 def test_a_text_run_without_tokenizer_and_an_image_run_with_one_are_refused(run, pictures):

@@ -20,7 +20,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from benchmarks.scripts import clock
-from lstm_cli import evidence, graph, models
+from lstm_cli import evidence, graph, models, vocabulary
 from lstm_cli import run as runs
 from lstm_cli.encoded import Corpus
 from lstm_cli.run import RunDir
@@ -31,7 +31,7 @@ def load(run: RunDir) -> tuple[Any, Tokenizer, int, NDArray[np.float32] | None]:
     """Rebuild the Keras model of a text run; return it with tokenizer, width and evidence."""
     config = run.config()
     assert config.text is not None
-    tokenizer = Tokenizer.from_json(run.read_text(runs.TOKENIZER), config.text.max_tokens)
+    tokenizer = vocabulary.read(run.read_bytes(runs.TOKENIZER), config.text)
     model = models.build(config, len(run.labels()), tokenizer.vocab_size, None)
     weights = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
     models.set_weights(model, weights)

@@ -14,13 +14,16 @@ import keras
 
 from benchmarks.scripts import clock
 from lstm_cli import run as runs
+from lstm_cli import vocabulary
 from lstm_cli.run import RunDir
-from lstm_cli.text import Tokenizer
 
 
 def main(run_path: str, model_path: str, out: str) -> None:
     """Build and save."""
-    tokenizer = Tokenizer.from_json(RunDir(Path(run_path)).read_text(runs.TOKENIZER), 1)
+    run = RunDir(Path(run_path))
+    settings = run.config().text
+    assert settings is not None
+    tokenizer = vocabulary.read(run.read_bytes(runs.TOKENIZER), settings)
     words = [tokenizer.token(i) for i in range(2, min(20_000, tokenizer.vocab_size))]
     model = keras.Sequential(
         [
