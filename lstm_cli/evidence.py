@@ -18,6 +18,7 @@ from lstm_cli.text import pair_ids
 _MAX_NUMBERS = 32_000_000
 # Added to every count: what was seen once or twice has shown little.
 _SMOOTHING = 3.0
+_LEAST_TEXTS = 3
 _TOLERANCE, _ITERATIONS = 1e-3, 100
 
 
@@ -67,6 +68,8 @@ def learn(
     Source: Wang & Manning 2012, "Baselines and Bigrams", section 2: features weighed by the
         log-count ratios of naive Bayes. Wolpert 1992, "Stacked Generalization", for the folds.
     """
+    from threadpoolctl import threadpool_limits
+
     most = _MAX_NUMBERS // num_classes
     if settings.buckets > most:
         raise LstmError(
@@ -74,8 +77,6 @@ def learn(
             f"{settings.buckets:,}.",
             "Lower evidence.buckets.",
         )
-    from threadpoolctl import threadpool_limits
-
     counts = _counts(corpus, settings.buckets)
     num_folds = min(settings.folds, len(corpus))
     fold_of = np.random.default_rng(seed).permutation(len(corpus)) % num_folds
@@ -175,21 +176,26 @@ def _fit(
     from sklearn.linear_model import LogisticRegression
 
     weights = np.zeros((counts.shape[1], _num_outputs(num_classes)))
+    seen = np.bincount(counts.indices, minlength=counts.shape[1])
+    # What hardly any text has says nothing of the next one, and is most of what there is.
+    kept = np.flatnonzero(seen >= min(_LEAST_TEXTS, seen.max(initial=0)))
     present = np.unique(labels)
-    if len(present) < 2:
+    if len(present) < 2 or not len(kept):
         return weights
-    tells = _telling(counts, labels, num_classes)
-    features = counts.copy()
-    features.data *= tells[counts.indices]
+    features = counts[:, kept]
+    tells = _telling(features, labels, num_classes)
+    features.data *= tells[features.indices]
     # The penalty is to mean the same for all data: features of a text have a norm of about 1.
     norm = np.sqrt(np.square(features.data, dtype=np.float64).sum() / len(labels)) or 1.0
     features.data /= np.float32(norm)
     model = LogisticRegression(C=1 / penalty, tol=_TOLERANCE, max_iter=_ITERATIONS)
     found = model.fit(features, labels).coef_.T * (tells / norm)[:, None]
-    if found.shape == weights.shape:
-        return np.asarray(found, np.float64)
-    # A fold may lack a class; of two classes left, there is one column, for the second.
-    weights[:, present] = found if found.shape[1] > 1 else np.hstack([-found, found]) / 2
+    if found.shape[1] == weights.shape[1]:
+        weights[kept] = found
+    else:
+        # A fold may lack a class; of two classes left, there is one column, for the second.
+        both = found if found.shape[1] > 1 else np.hstack([-found, found]) / 2
+        weights[np.ix_(kept, present)] = both
     return weights
 
 

