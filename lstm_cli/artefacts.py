@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lstm_cli import config as configs
 from lstm_cli import graph, metrics, plots, vocabulary
 from lstm_cli import run as runs
-from lstm_cli.calibration import best_scale, best_scales, logits, with_scaled_logits
+from lstm_cli.calibration import Scores, with_scaled_logits
 from lstm_cli.card import model_card
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
@@ -31,7 +31,8 @@ from lstm_cli.predictor import Predictor
 from lstm_cli.run import RunDir
 
 if TYPE_CHECKING:
-    from lstm_cli.fit import Examples, Fitted
+    from lstm_cli.classifying import Examples
+    from lstm_cli.fit import Fitted
     from lstm_cli.prepare import Prepared
     from lstm_cli.reporting import Epoch
     from lstm_cli.text import Tokenizer
@@ -169,7 +170,7 @@ def check_parity(
     Raises:
         LstmError: They differ: the run must not be used.
     """
-    from lstm_cli.fit import Examples
+    from lstm_cli.classifying import Examples
 
     some = np.linspace(0, len(prepared.validation) - 1, _PARITY_EXAMPLES).astype(np.int64)
     inputs = prepared.validation.inputs
@@ -200,14 +201,11 @@ def calibrated(prepared: Prepared, predictor: Predictor, fitted: Fitted) -> Fitt
         fitted: Those weights.
     """
     examples = prepared.validation
-    found, weight = logits(predictor.probabilities(examples.inputs)), None
-    if examples.evidence is None:
-        scale = best_scale(found, examples.labels)
-    else:
-        own = found - fitted.weights[graph.EVIDENCE_SCALE] * examples.evidence
-        scale, weight = best_scales(own, examples.evidence, examples.labels)
-    weights = with_scaled_logits(fitted.weights, scale, weight)
-    return replace(fitted, weights=weights, temperature=round(1 / scale, 4))
+    weight = fitted.weights.get(graph.EVIDENCE_SCALE, np.zeros(1, np.float32))
+    said = Scores.of(predictor.probabilities(examples.inputs), examples.evidence, weight)
+    own, evidence = said.best(examples.labels)
+    weights = with_scaled_logits(fitted.weights, own, evidence)
+    return replace(fitted, weights=weights, temperature=round(1 / own, 4))
 
 
 def write_golden(run: RunDir, prepared: Prepared, predictor: Predictor) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,6 +69,52 @@ def best_scales(
     return float(scale), float(weight)
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Logits, and the part of them that is evidence.
+
+    Attributes:
+        own: What a network finds by itself, `<float64>[num, outputs]`.
+        evidence: What is said beside it, `<float32>[num, outputs]`; None where nothing is.
+    """
+
+    own: NDArray[np.float64]
+    evidence: NDArray[np.float32] | None
+
+    @classmethod
+    def of(
+        cls,
+        probabilities: NDArray[np.float32],
+        evidence: NDArray[np.float32] | None,
+        weight: NDArray[np.float32] | float,
+    ) -> Scores:
+        """Take what a network answers apart.
+
+        Args:
+            probabilities: Its answers, `<float32>[num, classes]`.
+            evidence: As the attribute.
+            weight: With which the network adds the evidence.
+        """
+        found = logits(probabilities)
+        return cls(found if evidence is None else found - weight * evidence, evidence)
+
+    def best(self, labels: NDArray[np.int32]) -> tuple[float, float]:
+        """Find the factors on both parts with which the labels are most likely; 0 on what is not.
+
+        Args:
+            labels: True class ids, `<int32>[num]`.
+        """
+        if self.evidence is None:
+            return best_scale(self.own, labels), 0.0
+        return best_scales(self.own, self.evidence, labels)
+
+    def scaled(self, own: float, evidence: float) -> NDArray[np.float64]:
+        """Return logits with factors on their parts, `<float64>[num, outputs]`."""
+        if self.evidence is None:
+            return own * self.own
+        return own * self.own + evidence * self.evidence
+
+
 def _loss(logits: NDArray[np.floating], labels: NDArray[np.int32]) -> float:
     """Return the mean negative log likelihood, as if one more example were wrong."""
     rows, wrong = np.arange(len(labels)), 1 / (len(labels) + 2)
@@ -112,17 +160,17 @@ def as_targets(logits: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def with_scaled_logits(
-    weights: dict[str, NDArray[np.float32]], scale: float, evidence: float | None = None
+    weights: dict[str, NDArray[np.float32]], scale: float, evidence: float = 0.0
 ) -> dict[str, NDArray[np.float32]]:
     """Return the weights of the same network with logits `scale` times as large.
 
     Args:
         weights: As `models.get_weights` names them.
         scale: A factor on the last layer.
-        evidence: The new weight of the evidence, where there is any.
+        evidence: The new weight of the evidence, where the network has any.
     """
     last = [name for name in weights if name.startswith("head/")]
     scaled = weights | {name: weights[name] * np.float32(scale) for name in last}
-    if evidence is not None:
+    if "evidence/scale" in weights:
         scaled["evidence/scale"] = np.array([evidence], np.float32)
     return scaled

@@ -4,63 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from lstm_cli import batches, models
+from lstm_cli import models
 from lstm_cli.checkpoint import Checkpoint, model_state, set_model_state
 from lstm_cli.config import Config, TrainSettings, to_dict
-from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
-from lstm_cli.metrics import cheap
 from lstm_cli.reporting import Epoch, Reporter, Step
 from lstm_cli.signals import Interrupted, Signals
+from lstm_cli.work import Work
 
-_VALIDATION_BATCH = 256
 _REPORT_SECONDS = 0.1
-
-Inputs = Corpus | NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Encoded inputs and their class ids.
-
-    Attributes:
-        inputs: Texts as token ids, or images.
-        labels: `<int32>[num]`.
-        evidence: What words and pairs of each text say, `<float32>[num, outputs]`, where the
-            network reads that.
-    """
-
-    inputs: Inputs
-    labels: NDArray[np.int32]
-    evidence: NDArray[np.float32] | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Time steps of each example, `<int64>[num]`."""
-        if isinstance(self.inputs, Corpus):
-            return self.inputs.lengths
-        return np.full(len(self.labels), self.inputs.shape[1], np.int64)
-
-    def gather(self, indices: NDArray[np.int64]) -> Any:
-        """Return the inputs of a batch as the network takes them: an array, or a list of them."""
-        if not isinstance(self.inputs, Corpus):
-            return self.inputs[indices]
-        # JAX compiles anew for every width: a few seconds each, so there are to be few.
-        widths = 64 if keras.backend.backend() == "jax" else 1
-        tokens = batches.pad(self.inputs, indices, widths)
-        return tokens if self.evidence is None else [tokens, self.evidence[indices]]
 
 
 @dataclass(frozen=True)
@@ -103,52 +64,6 @@ def learning_rate(settings: TrainSettings, step: int, num_steps: int) -> float:
     return settings.learning_rate * (settings.decay_to + (1 - settings.decay_to) * left)
 
 
-def class_weights(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
-    """Return weights by inverse frequency, of mean 1 over the examples, `<float32>[classes]`.
-
-    Source: King & Zeng 2001, "Logistic Regression in Rare Events Data", as scikit-learn's
-    "balanced".
-    """
-    counts = np.bincount(labels, minlength=num_classes)
-    weights = len(labels) / (num_classes * np.maximum(counts, 1))
-    return weights.astype(np.float32)
-
-
-def training_batches(
-    train: Examples, config: Config, epoch: int, first: int = 0
-) -> Iterator[tuple[NDArray[np.int64], Any]]:
-    """Yield the batches of an epoch: indices and inputs; a pure function of (seed, epoch).
-
-    Args:
-        train: The training split.
-        config: Seed, size of a batch, shift of images.
-        epoch: Counted from 0.
-        first: The step to begin with.
-    """
-    planned = batches.plan(train.lengths, config.train.batch_size, config.seed, epoch)
-    for step, indices in enumerate(planned[first:], first):
-        inputs = train.gather(indices)
-        if config.image is not None and config.image.shift:
-            # NumPy takes [seed, epoch, 0] for [seed, epoch], which shuffled the epoch.
-            rng = np.random.default_rng([config.seed, epoch, step + 1])
-            inputs = batches.shifted(inputs, config.image.shift, rng)
-        yield indices, inputs
-
-
-def predict(model: Any, examples: Examples) -> NDArray[np.float32]:
-    """Compute probabilities with Keras, `<float32>[num, classes]`, none dropped."""
-    found: NDArray[np.float32] | None = None
-    for indices in batches.in_order(examples.lengths, _VALIDATION_BATCH):
-        rows = np.asarray(model.predict_on_batch(examples.gather(indices)), np.float32)
-        if rows.shape[1] == 1:
-            rows = np.hstack([1 - rows, rows])
-        if found is None:
-            found = np.zeros((len(examples), rows.shape[1]), np.float32)
-        found[indices] = rows
-    assert found is not None
-    return found
-
-
 class NumbersGoneWrongError(LstmError):
     """The loss or a weight became infinite or NaN.
 
@@ -159,149 +74,6 @@ class NumbersGoneWrongError(LstmError):
     def __init__(self, message: str, hint: str, found: dict[str, Any]) -> None:
         super().__init__(message, hint)
         self.found = found
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a step tells.
-
-    Attributes:
-        num: Examples it learned from: the weight of the others in a mean.
-        loss: Their mean loss.
-        accuracy: Their mean accuracy; None where there is none.
-    """
-
-    num: int
-    loss: float
-    accuracy: float | None
-
-
-class Work(Protocol):
-    """What a loop trains for: batches, a step, a judgement."""
-
-    @property
-    def num_steps(self) -> int:
-        """Steps in an epoch."""
-
-    @property
-    def rate(self) -> int:
-        """What a step learns from, in the unit a speed is told in: examples, or words."""
-
-    def batches(self, epoch: int, first: int) -> Iterator[tuple[NDArray[np.int64], Any]]:
-        """Yield the indices and the inputs of each batch of an epoch from a step on."""
-
-    def take_step(self, model: Any, indices: NDArray[np.int64], inputs: Any) -> Told:
-        """Train on a batch."""
-
-    def judge(self, model: Any) -> tuple[float, float | None]:
-        """Return loss and, where there is one, accuracy on what is not trained on."""
-
-    def learn_between(self, model: Any) -> None:
-        """Do what is to be done with the weights just judged, before the next epoch."""
-
-    def state(self) -> dict[str, NDArray[np.float32]]:
-        """Return what later steps depend on beside the model, by name."""
-
-    def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Go back to what `state` returned.
-
-        Raises:
-            LstmError: It is of other work.
-        """
-
-
-class Classifying:
-    """Learning to tell classes apart.
-
-    Args:
-        config: The experiment.
-        num_classes: At least 2.
-        train: The training split.
-        validation: The validation split.
-
-    Attributes:
-        examples: What is trained on.
-        targets: What the network is to say of them, as `models.targets` returns it.
-        said: What it last said of the validation split, `<float32>[num, classes]`.
-    """
-
-    def __init__(
-        self, config: Config, num_classes: int, train: Examples, validation: Examples
-    ) -> None:
-        self.config = config
-        self.num_classes = num_classes
-        self.examples = train
-        self.targets = models.targets(train.labels, num_classes)
-        self.validation = validation
-        self.said = np.zeros((0, num_classes), np.float32)
-        self.rate = config.train.batch_size
-        self.num_steps = math.ceil(len(self.examples) / self.rate)
-        balanced = config.train.class_weights == "balanced"
-        self._class_weights = class_weights(train.labels, num_classes) if balanced else None
-
-    def batches(self, epoch: int, first: int) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-        """Yield what `training_batches` gives."""
-        return training_batches(self.examples, self.config, epoch, first)
-
-    def take_step(self, model: Any, indices: NDArray[np.int64], inputs: NDArray[Any]) -> Told:
-        """Train on a batch."""
-        targets = self.targets[indices]
-        weights = self._weights_of(targets)
-        logs = model.train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)
-        return Told(len(indices), float(logs["loss"]), float(logs["accuracy"]))
-
-    def _weights_of(self, targets: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Weigh examples by their classes, `<float32>[batch]`; what is half of each, by halves."""
-        if self._class_weights is None:
-            return None
-        shares = np.hstack([1 - targets, targets]) if targets.shape[1] == 1 else targets
-        weights: NDArray[np.float32] = shares @ self._class_weights
-        return weights
-
-    def judge(self, model: Any) -> tuple[float, float]:
-        """Score the validation split."""
-        self.said = predict(model, self.validation)
-        return cheap(self.validation.labels, self.said)
-
-    def learn_between(self, model: Any) -> None:
-        """Do nothing: every epoch is of the same examples."""
-
-    def state(self) -> dict[str, NDArray[np.float32]]:
-        """Return nothing: a batch is a function of seed and epoch."""
-        return {}
-
-    def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Refuse any.
-
-        Raises:
-            LstmError: There is some.
-        """
-        check_state(state, self.state())
-
-
-def check_state(
-    state: Mapping[str, NDArray[np.float32]], own: Mapping[str, NDArray[np.float32]]
-) -> None:
-    """Hold the state of some work, read from a checkpoint, to the work's own names and shapes.
-
-    Raises:
-        LstmError: A name, a shape or a type differs.
-    """
-    for name in sorted(state.keys() | own.keys()):
-        found, expected = state.get(name), own.get(name)
-        if (
-            found is None
-            or expected is None
-            or (found.shape, found.dtype)
-            != (
-                expected.shape,
-                expected.dtype,
-            )
-        ):
-            raise LstmError(
-                f"The checkpoint is of other work: '{name[:80]}' does not fit.",
-                "Resume with the data, version and settings the run was started with.",
-            )
 
 
 class Loop:

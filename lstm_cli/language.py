@@ -6,7 +6,7 @@ it reads in the classifier, but for what would give its answer away.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from lstm_cli import models, stream
 from lstm_cli.config import Config, LanguageSettings, TrainSettings
-from lstm_cli.fit import Told, check_state
 from lstm_cli.network import Network
 from lstm_cli.reporting import perplexity
 from lstm_cli.stream import Texts, Windows
+from lstm_cli.work import Stateless, Told
 
 _FORBIDDEN = -1e9
 # Rows of the full softmax at once: 20,000 words make 160 MB of them.
@@ -167,7 +167,7 @@ class Score:
         return both
 
 
-class Reading:
+class Reading(Stateless):
     """Learning to predict words.
 
     Args:
@@ -225,21 +225,6 @@ class Reading:
     def judge(self, model: Any) -> tuple[float, None]:
         """Measure the loss on held-out texts, exactly."""
         return self.score(model).loss, None
-
-    def learn_between(self, model: Any) -> None:
-        """Do nothing: every epoch is of the same texts."""
-
-    def state(self) -> dict[str, NDArray[np.float32]]:
-        """Return nothing: a batch is a function of seed and epoch."""
-        return {}
-
-    def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Refuse any.
-
-        Raises:
-            LstmError: There is some.
-        """
-        check_state(state, self.state())
 
     def score(self, model: Any) -> Score:
         """Measure a model on held-out texts; it is always the same model that is given."""

@@ -13,13 +13,14 @@ import keras
 import numpy as np
 
 from lstm_cli import datasets, device, encoded, evidence, models, transfer, vectors
+from lstm_cli.classifying import Classifying, Examples
 from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset
 from lstm_cli.datasets.source import from_config
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evidence import Evidence
-from lstm_cli.fit import Classifying, Examples, num_parameters
+from lstm_cli.fit import num_parameters
 from lstm_cli.reporting import Reporter
 from lstm_cli.teaching import SelfTraining
 from lstm_cli.text import Tokenizer
@@ -107,10 +108,7 @@ def prepare(
     Raises:
         LstmError: The data does not fit the settings.
     """
-    for note in dataset.notes:
-        reporter.warn(note)
-    sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
+    _tell_of_data(dataset, reporter)
     seconds: dict[str, float] = {}
     with timed(seconds, "encode"):
         tokenizer, train = _encode_train(config, dataset, begun)
@@ -125,21 +123,26 @@ def prepare(
     with timed(seconds, "build"):
         model = _build(config, dataset, tokenizer, train, begun)
     if begun is not None and fresh:
-        reporter.note(
-            f"Begun with {len(begun.record['arrays'])} arrays and the words of run "
-            f"{begun.record['run']}."
-        )
+        arrays, run = begun.record["arrays"], begun.record["run"]
+        reporter.note(f"Begun with {len(arrays)} arrays and the words of run {run}.")
     elif fresh and config.embedding is not None and config.embedding.vectors != "random":
+        assert tokenizer is not None
+        assert isinstance(train.inputs, Corpus)
+        wanted = others if config.embedding.vectors == "unlabeled" else []
         with timed(seconds, "vectors"):
-            assert tokenizer is not None
-            assert isinstance(train.inputs, Corpus)
-            wanted = others if config.embedding.vectors == "unlabeled" else []
             set_vectors(config, model, tokenizer, [train.inputs, *wanted], reporter)
     if found is not None and (begun is None or "head/kernel" not in begun.record["arrays"]):
         models.set_evidence(model, found)
     return Prepared(
         config, dataset, tokenizer, train, validation, model, used, seconds, found, unlabeled
     )
+
+
+def _tell_of_data(dataset: Dataset, reporter: Reporter) -> None:
+    for note in dataset.notes:
+        reporter.warn(note)
+    sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
 
 
 def work_of(prepared: Prepared, reporter: Reporter) -> Classifying:

@@ -191,7 +191,10 @@ def settled(config: Config) -> Config:
             "Pretrain on a data set of texts, for example 'lstm pretrain demo'.",
             ExitCode.USAGE,
         )
-    return replace(config, evidence=None, language=config.language or LanguageSettings())
+    # A language model has no verdict, of itself or of others, to learn from.
+    train = replace(config.train, self_training=False)
+    language_settings = config.language or LanguageSettings()
+    return replace(config, evidence=None, train=train, language=language_settings)
 
 
 def prepare(

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli import fit
-from lstm_cli.calibration import as_targets, best_scales, logits
+from lstm_cli.calibration import as_targets
+from lstm_cli.classifying import Classifying, Examples, predict, scores
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
-from lstm_cli.fit import Classifying, Examples, check_state
 from lstm_cli.reporting import Reporter
+from lstm_cli.work import check_state
 
 
 class SelfTraining(Classifying):
@@ -54,7 +54,6 @@ class SelfTraining(Classifying):
         self.unlabeled = unlabeled
         self.reporter = reporter
         self.examples = _together(train, unlabeled)
-        self.num_steps = -(-len(self.examples) // config.train.batch_size)
         self.targets = np.concatenate([self.targets, verdicts])
         self._num_labelled = len(train)
 
@@ -65,11 +64,9 @@ class SelfTraining(Classifying):
 
     def learn_between(self, model: Any) -> None:
         """Judge the unlabeled texts anew."""
-        weight = np.asarray(model.get_layer("evidence").scale)
-        own, said = _apart(self.said, self.validation, weight)
-        scale, weight_found = best_scales(own, said, self.validation.labels)
-        own, said = _apart(fit.predict(model, self.unlabeled), self.unlabeled, weight)
-        verdicts = as_targets(scale * own + weight_found * said)
+        factors = scores(model, self.validation, self.said).best(self.validation.labels)
+        found = scores(model, self.unlabeled, predict(model, self.unlabeled))
+        verdicts = as_targets(found.scaled(*factors))
         changed = np.mean(_sides(verdicts) != _sides(self.verdicts))
         self.targets[self._num_labelled :] = verdicts
         self.reporter.note(
@@ -101,14 +98,6 @@ def _together(train: Examples, unlabeled: Examples) -> Examples:
         np.concatenate([train.labels, unlabeled.labels]),
         np.concatenate([train.evidence, hidden]),
     )
-
-
-def _apart(
-    probabilities: NDArray[np.float32], examples: Examples, weight: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Return the logits that the network finds by itself, and the evidence."""
-    assert examples.evidence is not None
-    return logits(probabilities) - weight * examples.evidence, examples.evidence
 
 
 def _sides(verdicts: NDArray[np.float32]) -> NDArray[Any]:

@@ -13,9 +13,10 @@ import keras
 from lstm_cli import artefacts, checkpoint, device, models, resumption, transfer
 from lstm_cli import run as runs
 from lstm_cli.checkpoint import Checkpoint
+from lstm_cli.classifying import predict
 from lstm_cli.config import Config
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.fit import Fitted, Loop, NumbersGoneWrongError, predict
+from lstm_cli.fit import Fitted, Loop, NumbersGoneWrongError
 from lstm_cli.predictor import Predictor
 from lstm_cli.prepare import Prepared, encode, load_data, prepare, start, timed, work_of
 from lstm_cli.reporting import Reporter, Silent

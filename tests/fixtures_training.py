@@ -18,11 +18,12 @@ from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.artefacts import Scored
 from lstm_cli.checkpoint import Checkpoint
+from lstm_cli.classifying import Examples
 from lstm_cli.config import to_dict
 from lstm_cli.datasets import Dataset
 from lstm_cli.datasets.base import Split
 from lstm_cli.device import Used
-from lstm_cli.fit import Examples, Fitted
+from lstm_cli.fit import Fitted
 from lstm_cli.prepare import Prepared
 from lstm_cli.reporting import Epoch
 from lstm_cli.text import Tokenizer

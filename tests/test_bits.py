@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from fixtures_runs import image_config, text_config
 
-from lstm_cli import checkpoint, fit, models, prepare
+from lstm_cli import checkpoint, classifying, fit, models, prepare
 from lstm_cli import config as configs
+from lstm_cli.classifying import Examples
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
-from lstm_cli.fit import Examples, Loop, NumbersGoneWrongError
+from lstm_cli.fit import Loop, NumbersGoneWrongError
 from lstm_cli.reporting import Silent
 from lstm_cli.signals import Interrupted, Signals
 from lstm_cli.teaching import SelfTraining
@@ -110,7 +111,7 @@ class Undisturbed:
     def loop(self, model, save=None, config=None, signals=None):
         config = config or self.config
         given = (config, self.num_classes, self.train, self.validation)
-        work = fit.Classifying(*given)
+        work = classifying.Classifying(*given)
         if config.train.self_training:
             work = SelfTraining(*given, UNLABELED, VERDICTS, Silent())
         return Loop(model, config, work, Silent(), save, signals)
@@ -204,13 +205,13 @@ def test_a_signal_while_the_last_epoch_is_validated_is_not_lost(undisturbed, tmp
     signals, saved = Signals(), []
     loop = undisturbed.loop(undisturbed.other, saved.append, signals=signals)
     loop.restore(before)
-    predict = fit.predict
+    predict = classifying.predict
 
     def interrupted(*args):
         signals.wanted = signal.SIGTERM
         return predict(*args)
 
-    monkeypatch.setattr(fit, "predict", interrupted)
+    monkeypatch.setattr(classifying, "predict", interrupted)
     with pytest.raises(Interrupted, match="Saved at the end of epoch"):
         loop.run()
     undisturbed.resumed(saved[-1], tmp_path)
@@ -328,6 +329,6 @@ def test_a_gradient_that_is_no_number_stops_training_before_it_is_saved(undistur
 
 def test_a_validation_loss_that_is_no_number_stops_training(undisturbed, monkeypatch):
     loop = restored(undisturbed)
-    monkeypatch.setattr(fit, "cheap", lambda *_: (math.nan, 0.5))
+    monkeypatch.setattr(classifying, "cheap", lambda *_: (math.nan, 0.5))
     with pytest.raises(NumbersGoneWrongError, match="validation loss of epoch 2"):
         loop.run()

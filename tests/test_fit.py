@@ -15,12 +15,13 @@ from fixtures_runs import image_config, random_weights, text_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import fit, models
+from lstm_cli import classifying, fit, models
 from lstm_cli.batches import pad, shifted
+from lstm_cli.classifying import Examples
 from lstm_cli.config import TrainSettings
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
-from lstm_cli.fit import Examples, Loop
+from lstm_cli.fit import Loop
 from lstm_cli.reporting import Silent
 
 VOCAB = 8
@@ -123,7 +124,7 @@ class Watch(keras.callbacks.Callback):
 
 def loop(model, train=EIGHT, validation=EIGHT, reporter=None, **settings):
     chosen = config(**settings)
-    work = fit.Classifying(chosen, 2, train, validation)
+    work = classifying.Classifying(chosen, 2, train, validation)
     return Loop(model, chosen, work, reporter or Silent())
 
 
@@ -141,7 +142,7 @@ def test_eight_texts_are_learned_by_the_order_of_their_words(model):
     assert fitted.history[-1].accuracy == 1.0
     assert fitted.history[-1].loss < 0.1
     models.set_weights(model, fitted.weights)
-    assert (fit.predict(model, EIGHT).argmax(axis=1) == EIGHT.labels).all()
+    assert (classifying.predict(model, EIGHT).argmax(axis=1) == EIGHT.labels).all()
 
 
 def test_the_same_start_gives_the_same_end(model, shared):
@@ -155,9 +156,9 @@ def test_the_same_start_gives_the_same_end(model, shared):
 
 def test_predictions_are_in_order_and_complete_whatever_the_batches(model, monkeypatch):
     models.set_weights(model, random_weights(config(), 2, VOCAB))
-    monkeypatch.setattr(fit, "_VALIDATION_BATCH", 3)
+    monkeypatch.setattr(classifying, "_VALIDATION_BATCH", 3)
     mixed = Examples(EIGHT.inputs.take(np.array([6, 0, 3, 7, 1, 5, 2, 4])), EIGHT.labels)
-    found = fit.predict(model, mixed)
+    found = classifying.predict(model, mixed)
     assert found.shape == (8, 2)
     for i in range(8):
         alone = np.asarray(model(pad(mixed.inputs, np.array([i])), training=False))
@@ -227,14 +228,14 @@ def test_each_step_is_taken_at_the_rate_of_the_schedule(model):
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=50))
 def test_class_weights_have_mean_one_over_the_examples_of_all_classes(labels):
     labels = np.array([0, 1, 2, 3, *labels], np.int32)
-    weights = fit.class_weights(labels, 4)
+    weights = classifying.class_weights(labels, 4)
     assert weights[labels].mean() == pytest.approx(1, rel=1e-5)
     totals = [weights[labels][labels == c].sum() for c in range(4)]
     assert totals == pytest.approx([len(labels) / 4] * 4, rel=1e-5)
 
 
 def test_a_class_without_examples_has_a_finite_weight():
-    assert np.isfinite(fit.class_weights(np.array([0, 0, 2], np.int32), 3)).all()
+    assert np.isfinite(classifying.class_weights(np.array([0, 0, 2], np.int32), 3)).all()
 
 
 def test_balanced_weights_raise_the_rare_class(model, shared):
@@ -246,7 +247,7 @@ def test_balanced_weights_raise_the_rare_class(model, shared):
             variable.assign(value)
         settings = {"epochs": 60, "learning_rate": 0.05, "class_weights": choice}
         loop(model, same_text, same_text, **settings).run()
-        said[choice] = fit.predict(model, same_text)[0, 1]
+        said[choice] = classifying.predict(model, same_text)[0, 1]
     assert said["none"] == pytest.approx(1 / 8, abs=0.03)
     assert said["balanced"] == pytest.approx(1 / 2, abs=0.03)
 
@@ -258,7 +259,7 @@ def test_loss_and_accuracy_of_an_epoch_are_means_over_its_examples(model):
     models.set_weights(model, random_weights(config(), 2, VOCAB))
     # At this rate nothing moves, and every batch is scored by the same weights.
     fitted = loop(model, batch_size=3, epochs=1, learning_rate=1e-12).run()
-    found = fit.predict(model, EIGHT)
+    found = classifying.predict(model, EIGHT)
     chosen = found[np.arange(8), EIGHT.labels]
     (line,) = fitted.history
     assert line.loss == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
@@ -325,7 +326,7 @@ def test_a_callback_can_stop_training_and_the_next_run_starts_anew(model):
 def scripted(monkeypatch, losses):
     """Have validation find these losses, one an epoch."""
     found = iter(losses)
-    monkeypatch.setattr(fit, "cheap", lambda *_: (next(found), 0.5))
+    monkeypatch.setattr(classifying, "cheap", lambda *_: (next(found), 0.5))
 
 
 @pytest.mark.parametrize(
@@ -370,7 +371,7 @@ def test_averaged_weights_are_validated_and_kept_and_training_goes_on_from_the_r
     assert equal(fitted.weights, found[fitted.best_epoch - 1], 1e-6)
     assert equal(watch.after_epoch[0], raw[2])
     models.set_weights(model, fitted.weights)
-    expected = fit.cheap(EIGHT.labels, fit.predict(model, EIGHT))
+    expected = classifying.cheap(EIGHT.labels, classifying.predict(model, EIGHT))
     best = fitted.history[fitted.best_epoch - 1]
     assert (best.val_loss, best.val_accuracy) == pytest.approx(expected, abs=1e-6)
 
@@ -390,7 +391,7 @@ def test_a_loss_that_is_no_number_is_reported_with_step_examples_and_rate(model)
     message = caught.value.message
     assert message.startswith("The loss is no finite number at epoch 1, step 3")
     assert "0.125" in message
-    last = list(fit.training_batches(EIGHT, config(batch_size=3), 0))[2][0]
+    last = list(classifying.training_batches(EIGHT, config(batch_size=3), 0))[2][0]
     assert all(str(i) in message.rsplit("examples", 1)[1] for i in last)
     assert "learning_rate" in caught.value.hint
 
@@ -424,7 +425,7 @@ def test_images_are_shifted_in_training_and_otherwise_left_alone():
     moving = image_config(train__batch_size=6, image__shift=2)
     for settings, moved in ((still, False), (moving, True)):
         seen, places = [], set()
-        for indices, inputs in fit.training_batches(examples, settings, 0):
+        for indices, inputs in classifying.training_batches(examples, settings, 0):
             assert inputs.reshape(len(indices), -1).max(axis=1).tolist() == (indices + 1).tolist()
             places |= {tuple(np.argwhere(image)[0]) for image in inputs}
             seen += indices.tolist()
@@ -439,7 +440,7 @@ def test_an_epochs_batches_are_a_function_of_seed_and_epoch():
 
     def drawn(epoch, **settings):
         chosen = image_config(train__batch_size=6, image__shift=2, **settings)
-        return [inputs for _, inputs in fit.training_batches(examples, chosen, epoch)]
+        return [inputs for _, inputs in classifying.training_batches(examples, chosen, epoch)]
 
     def same(one, other):
         return all(map(np.array_equal, one, other))
@@ -453,7 +454,7 @@ def test_the_draws_that_shuffle_an_epoch_do_not_shift_its_first_batch_too():
     images = np.zeros((64, 8, 8), np.uint8)
     images[:, 4, 4] = 1
     settings = image_config(train__batch_size=64, image__shift=3)
-    ((indices, inputs),) = fit.training_batches(Examples(images, np.zeros(64)), settings, 5)
+    ((indices, inputs),) = classifying.training_batches(Examples(images, np.zeros(64)), settings, 5)
     shuffling = np.random.default_rng([settings.seed, 5])
     assert not np.array_equal(inputs, shifted(images[indices], 3, shuffling))
 
@@ -462,16 +463,16 @@ def test_an_epoch_can_begin_at_any_of_its_steps():
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
     examples = Examples(images, np.zeros(20, np.int32))
     settings = image_config(train__batch_size=6, image__shift=2)
-    whole = list(fit.training_batches(examples, settings, 2))
+    whole = list(classifying.training_batches(examples, settings, 2))
     for first in range(5):
-        rest = list(fit.training_batches(examples, settings, 2, first))
+        rest = list(classifying.training_batches(examples, settings, 2, first))
         assert len(rest) == 4 - first
         for one, other in zip(whole[first:], rest, strict=True):
             assert all(map(np.array_equal, one, other))
 
 
 def test_texts_are_padded_batch_by_batch():
-    for indices, inputs in fit.training_batches(EIGHT, config(batch_size=2), 0):
+    for indices, inputs in classifying.training_batches(EIGHT, config(batch_size=2), 0):
         assert np.array_equal(inputs, pad(EIGHT.inputs, indices))
         assert inputs.shape[1] == EIGHT.lengths[indices].max()
 

@@ -20,7 +20,7 @@ HEAVY = {
     "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "uvicorn", "regex",
 }  # fmt: skip
 KERAS_AT_TOP = {"models", "network", "peephole", "language", "fit", "prepare", "train"}
-KERAS_AT_TOP |= {"pretrain", "checkpoint"}
+KERAS_AT_TOP |= {"pretrain", "checkpoint", "classifying"}
 TENSORFLOW_INSIDE = {"device", "network", "datasets.tfds", "datasets.download"}
 
 # A module imports from its own line and those above it; one that is not listed is not held to it.
@@ -32,7 +32,8 @@ LAYERS = [
     {"graph", "proto", "tensors", "vocabulary", "reading", "listener"},
     {"calibration", "evidence", "network", "peephole", "trust"},
     {"models", "predictor", "checkpoint"},
-    {"fit", "teaching", "language", "transfer", "prepare", "artefacts", "resumption", "verify"},
+    {"work", "classifying", "fit", "teaching", "language", "transfer", "prepare", "artefacts"},
+    {"resumption", "verify"},
     {"explanation", "sketch", "sheet", "portrait", "openapi"},
     {"train", "pretrain", "plan", "evaluate", "explain", "serve"},
     {"replay", "chapters", "report", "compare", "contrast"},

@@ -235,7 +235,7 @@ def test_it_resumes_to_the_same_bits_when_that_run_is_gone(copied, monkeypatch, 
     whole = train(chosen, runs_dir=tmp_path, name="whole")
     with monkeypatch.context() as patch, pytest.raises(StopError):
         # Killed before the first step.
-        patch.setattr("lstm_cli.fit.Classifying.take_step", _stop)
+        patch.setattr("lstm_cli.classifying.Classifying.take_step", _stop)
         train(chosen, runs_dir=tmp_path, name="x")
     shutil.rmtree(copied.path)
     run = runs.RunDir(tmp_path / "demo" / "x")

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from fixtures_runs import image_config, text_config
 
-from lstm_cli import calibration, fit, teaching
+from lstm_cli import calibration, classifying, teaching
 from lstm_cli import config as configs
 from lstm_cli.checkpoint import Checkpoint
+from lstm_cli.classifying import Examples
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.fit import Examples
+from lstm_cli.fit import Loop
 from lstm_cli.reporting import Silent
 from lstm_cli.run import RUN
 from lstm_cli.teaching import SelfTraining
@@ -144,10 +145,14 @@ def test_between_epochs_the_network_judges_anew_with_the_evidence_and_calibrated
 
 def test_a_state_of_other_texts_is_refused():
     work, _ = self_training()
-    for state in ({}, {"verdicts": np.zeros((9, 1), np.float32)}, {**work.state(), "more": 1}):
+    for state in (
+        {},
+        {"verdicts": np.zeros((9, 1), np.float32)},
+        {**work.state(), "more": np.ones(1)},
+    ):
         with pytest.raises(LstmError, match="other work"):
             work.set_state(state)
-    plain = fit.Classifying(CONFIG, 2, examples(7), examples(6))
+    plain = classifying.Classifying(CONFIG, 2, examples(7), examples(6))
     plain.set_state({})
     with pytest.raises(LstmError, match="'verdicts' does not fit"):
         plain.set_state(work.state())
@@ -182,7 +187,7 @@ def test_after_the_last_epoch_nobody_is_judged(epochs, monkeypatch):
         train_on_batch=Says().train_on_batch,
         predict_on_batch=Says().predict_on_batch,
     )
-    loop = fit.Loop(model, work.config, work, Silent())
+    loop = Loop(model, work.config, work, Silent())
     loop.run()
     assert judged == [model] * (epochs - 1)
     assert "work/verdicts" in loop.checkpoint().tensors

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks import films
 from lstm_cli import device
-from lstm_cli.calibration import best_scale, best_scales, log_probabilities, logits
+from lstm_cli.calibration import Scores, log_probabilities
 from lstm_cli.config import Config, load_preset, parse_overrides
 from lstm_cli.datasets import Dataset, Split
 from lstm_cli.reporting import Silent
@@ -49,7 +49,8 @@ def measure(config: Config) -> dict[str, Any]:
     """
     device.load_keras("cpu")
     from lstm_cli import models, transfer
-    from lstm_cli.fit import Loop, predict
+    from lstm_cli.classifying import predict, scores
+    from lstm_cli.fit import Loop
     from lstm_cli.prepare import prepare, start, work_of
 
     began, reporter = time.perf_counter(), Silent()
@@ -61,16 +62,11 @@ def measure(config: Config) -> dict[str, Any]:
     ended = time.perf_counter()
     models.set_weights(prepared.model, fitted.weights)
     examples = prepared.validation
-    said = logits(predict(prepared.model, examples))
-    if examples.evidence is None:
-        found = _judged(best_scale(said, examples.labels) * said, examples.labels)
-    else:
-        own = said - fitted.weights["evidence/scale"] * examples.evidence
-        scale, weight = best_scales(own, examples.evidence, examples.labels)
-        found = _judged(scale * own + weight * examples.evidence, examples.labels)
-        found["network"] = _judged(best_scale(own, examples.labels) * own, examples.labels)
+    said = scores(prepared.model, examples, predict(prepared.model, examples))
+    alone = Scores(said.own, None)
     return {
-        **found,
+        **_judged(said, examples.labels),
+        **({} if examples.evidence is None else {"network": _judged(alone, examples.labels)}),
         "num_train": len(prepared.train),
         "num_validation": len(examples),
         "epochs": [asdict(epoch) for epoch in fitted.history],
@@ -99,9 +95,9 @@ def parted(config: Config) -> Dataset:
     )
 
 
-def _judged(found: NDArray[np.floating], labels: NDArray[np.int32]) -> dict[str, float]:
-    """Return accuracy and loss of logits."""
-    logs = log_probabilities(found)
+def _judged(said: Scores, labels: NDArray[np.int32]) -> dict[str, float]:
+    """Return accuracy and loss with the best factors."""
+    logs = log_probabilities(said.scaled(*said.best(labels)))
     return {
         "accuracy": float(np.mean(logs.argmax(axis=1) == labels)),
         "loss": float(-logs[np.arange(len(labels)), labels].mean()),

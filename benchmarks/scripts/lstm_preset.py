@@ -29,7 +29,7 @@ import safetensors.numpy  # noqa: E402
 
 from lstm_cli import artefacts, graph, models  # noqa: E402
 from lstm_cli import run as runs  # noqa: E402
-from lstm_cli.fit import Examples  # noqa: E402
+from lstm_cli.classifying import Examples  # noqa: E402
 from lstm_cli.predictor import Predictor, open_session  # noqa: E402
 from lstm_cli.prepare import encode, load_data  # noqa: E402
 from lstm_cli.run import RunDir  # noqa: E402
