@@ -176,6 +176,12 @@ def test_it_can_be_trained_on_with_more_epochs(copied):
     assert len(copied.read_text(runs.HISTORY).splitlines()) == 3
 
 
+@pytest.mark.parametrize("preset", ["demo", "imdb", "imdb-best", "text"])
+def test_the_settings_of_every_preset_of_texts_make_a_language_model(preset):
+    settled = pretrain.settled(configs.load_preset(preset))
+    assert configs.from_dict(configs.to_dict(settled)) == settled
+
+
 def test_images_have_no_text():
     error = refused(pretrain.pretrain, configs.load_preset("digits"), code=ExitCode.USAGE)
     assert "digits has no text" in error.message
