@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli import batches, models
-from lstm_cli.calibration import Scores
+from lstm_cli.calibration import Scores, log_probabilities
 from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
 from lstm_cli.metrics import cheap
@@ -169,6 +169,15 @@ class Classifying(Stateless):
         return weights
 
     def judge(self, model: Any) -> tuple[float, float]:
-        """Score the validation split."""
+        """Score the validation split, calibrated as the run will be.
+
+        How sure a network is has no part in which epoch is the best where that is set afterwards.
+        """
         self.said = predict(model, self.validation)
-        return cheap(self.validation.labels, self.said)
+        labels = self.validation.labels
+        loss, accuracy = cheap(labels, self.said)
+        if not self.config.train.calibrate or not math.isfinite(loss):
+            return loss, accuracy
+        said = scores(model, self.validation, self.said)
+        calibrated = np.exp(log_probabilities(said.scaled(*said.best(labels))))
+        return cheap(labels, calibrated.astype(np.float32))

@@ -213,7 +213,11 @@ class TrainSettings(_Section, frozen=True):
         ),
     ] = False
     calibrate: Annotated[
-        bool, Meta(description="scale the logits so that they are as sure as validation is right")
+        bool,
+        Meta(
+            description="scale the logits so that they are as sure as validation is right: for the "
+            "validation loss of an epoch, and at the end"
+        ),
     ] = True
     init_from: Annotated[
         str | None, Meta(description="run whose tokenizer and weights training begins with")

@@ -46,7 +46,8 @@ EIGHT = Examples(
 
 def config(**train):
     """Settings of a small text model; none of those given here is compiled into it."""
-    train = {"batch_size": 8, "epochs": 2, "patience": 0, "warmup": 0.0, "decay": "none", **train}
+    plain = {"patience": 0, "warmup": 0.0, "decay": "none", "calibrate": False}
+    train = {"batch_size": 8, "epochs": 2, **plain, **train}
     settings = {"embedding__dim": 6, "model__units": 6}
     return text_config(**settings, **{f"train__{key}": value for key, value in train.items()})
 
@@ -374,6 +375,26 @@ def test_averaged_weights_are_validated_and_kept_and_training_goes_on_from_the_r
     expected = classifying.cheap(EIGHT.labels, classifying.predict(model, EIGHT))
     best = fitted.history[fitted.best_epoch - 1]
     assert (best.val_loss, best.val_accuracy) == pytest.approx(expected, abs=1e-6)
+
+
+def test_epochs_are_compared_by_how_they_are_calibrated(monkeypatch):
+    """Two epochs tell the classes apart alike; that one is surer than right has no part in it."""
+    right = np.array([2.0, 1.0, 3.0, -2.0, 1.0, 3.0, -1.0, 1.5])
+    odds = np.where(EIGHT.labels == 1, right, -right)
+    answers = [1 / (1 + np.exp(-factor * odds)) for factor in (1, 6)]
+    said = iter(np.stack([1 - p, p], axis=1).astype(np.float32) for p in answers)
+    monkeypatch.setattr(classifying, "predict", lambda *_: next(said))
+    work = classifying.Classifying(config(calibrate=True), 2, EIGHT, EIGHT)
+    one, other = work.judge(None), work.judge(None)
+    assert one == pytest.approx(other, abs=1e-4)
+    assert one[0] < classifying.cheap(EIGHT.labels, work.said)[0]
+
+
+def test_an_epoch_of_no_number_stays_one_when_calibrated(monkeypatch):
+    said = np.full((8, 2), np.nan, np.float32)
+    monkeypatch.setattr(classifying, "predict", lambda *_: said)
+    work = classifying.Classifying(config(calibrate=True), 2, EIGHT, EIGHT)
+    assert math.isnan(work.judge(None)[0])
 
 
 # What goes wrong

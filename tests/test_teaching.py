@@ -143,6 +143,17 @@ def test_between_epochs_the_network_judges_anew_with_the_evidence_and_calibrated
     assert (work.targets[:7] == self_training(classes)[0].targets[:7]).all()
 
 
+def test_an_epoch_is_judged_as_network_and_evidence_will_be_weighed():
+    work, _ = self_training()
+    loss, accuracy = work.judge(Says())
+    said = classifying.scores(Says(), work.validation, work.said)
+    labels = work.validation.labels
+    best = np.exp(calibration.log_probabilities(said.scaled(*said.best(labels))))
+    assert loss == pytest.approx(-np.log(best[np.arange(6), labels]).mean(), rel=1e-4)
+    assert accuracy == np.mean(best.argmax(axis=1) == labels)
+    assert loss < classifying.cheap(labels, work.said)[0]
+
+
 def test_a_state_of_other_texts_is_refused():
     work, _ = self_training()
     for state in (
@@ -186,6 +197,7 @@ def test_after_the_last_epoch_nobody_is_judged(epochs, monkeypatch):
         optimizer=SimpleNamespace(variables=[], learning_rate=SimpleNamespace(assign=float)),
         train_on_batch=Says().train_on_batch,
         predict_on_batch=Says().predict_on_batch,
+        get_layer=Says().get_layer,
     )
     loop = Loop(model, work.config, work, Silent())
     loop.run()
