@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks import child, report
@@ -35,10 +36,22 @@ LINES: dict[str, tuple[str, ...]] = {
     "taught-2-epochs": ("imdb", *_TAUGHT, "train.epochs=2"),
     "imdb-best": ("imdb-best",),
     "imdb-best-128-units": ("imdb-best", "model.units=128"),
+    "begun-1-epoch": ("imdb-best", "train.epochs=1"),
+    "begun-3-epochs": ("imdb-best", "train.epochs=3"),
+    "begun": ("imdb-best",),
+    "begun-128-units": ("imdb-best", "model.units=128"),
 }
+# These begin with a run of `lstm pretrain` of the same settings.
+_BEGUN = "begun"
 
 OPTIONS = (
-    Option("lines", f"of {', '.join(LINES)}", ",".join(LINES), "words"),
+    Option(
+        "lines",
+        f"of {', '.join(LINES)}",
+        ",".join(name for name in LINES if not name.startswith(_BEGUN)),
+        "words",
+    ),
+    Option("init_from", f"run of a language model, for the lines called {_BEGUN}...", "", ""),
     Option("seeds", "with commas between", "0", "0"),
     Option("data", "whose reviews", "imdb", "demo"),
 )
@@ -49,12 +62,17 @@ def measure(settings: argparse.Namespace) -> Outcome:
     lines = settings.lines.split(",")
     if unknown := [name for name in lines if name not in LINES]:
         raise report.usage(f"There is no line '{unknown[0]}'; there are {', '.join(LINES)}.")
+    begun = [name for name in lines if name.startswith(_BEGUN)]
+    if begun and not settings.init_from:
+        raise report.usage(f"The line '{begun[0]}' needs --init-from RUN, of 'lstm pretrain'.")
     report.require_data(settings.data)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in lines}
     for name in lines:
         for seed in report.numbers(settings.seeds):
             report.say(f"{name}, seed {seed}")
             changes = [*LINES[name][1:], f"seed={seed}", f"data.name={settings.data}"]
+            if name in begun:
+                changes.append(f"train.init_from={Path(settings.init_from).absolute()}")
             found[name].append(child.script("ablate", LINES[name][0], *changes))
     return Outcome(found, [_table(found)])
 
