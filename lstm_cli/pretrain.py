@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from msgspec.structs import replace
 
-from lstm_cli import (
-    artefacts,
-    checkpoint,
-    device,
-    language,
-    models,
-    resumption,
-    transfer,
-    vocabulary,
-)
+from lstm_cli import artefacts, device, language, transfer, vocabulary
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.card import language_card
-from lstm_cli.checkpoint import Checkpoint
 from lstm_cli.config import Config, LanguageSettings
 from lstm_cli.datasets import Dataset
 from lstm_cli.encoded import Corpus, encode_cached
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.fit import Fitted, Loop, num_parameters
+from lstm_cli.fit import Fitted, num_parameters
 from lstm_cli.language import Reading
 from lstm_cli.prepare import (
     encode_unlabeled,
@@ -43,7 +32,7 @@ from lstm_cli.prepare import (
 )
 from lstm_cli.reporting import Epoch, Reporter, Silent, perplexity
 from lstm_cli.run import RunDir
-from lstm_cli.signals import Signals, caught
+from lstm_cli.spine import Task, Way, begin, go_on
 from lstm_cli.stream import Texts, hold_out, unigram
 from lstm_cli.text import Tokenizer
 from lstm_cli.transfer import Start
@@ -108,25 +97,14 @@ def pretrain(
     Raises:
         LstmError: The data has no text or is not there, a setting does not fit, the disk is full.
     """
-    reporter = reporter or Silent()
-    began = time.perf_counter()
-    config = transfer.resolved(settled(config), runs.runs_root(runs_dir))
-    begun = transfer.read(config)
-    with caught() as signals:
-        used = start(config, use, reporter)
-        dataset = load_data(config, ("train",), data_dir)
-        run = runs.create(runs.runs_root(runs_dir), dataset.name, name)
-        record = artefacts.first_record(config)
-        with runs.locked(run), resumption.recording_failure(run, record, new=True):
-            run.sweep()
-            prepared = prepare(config, dataset, used, data_dir, reporter, begun=begun)
-            record |= _describe(prepared) | transfer.told(begun)
-            _write_inputs(run, prepared, record)
-            task = _Task(run, prepared, record, reporter, signals, began)
-            if begun is not None:
-                task.loop.save_start()
-            task.work(callbacks, tensorboard)
-    return run
+    way = Way(
+        data_dir=data_dir,
+        use=use,
+        callbacks=callbacks,
+        tensorboard=tensorboard,
+        reporter=reporter or Silent(),
+    )
+    return begin(_LanguageModel, settled(config), runs_dir, name, way)
 
 
 def resume(
@@ -153,30 +131,14 @@ def resume(
     Raises:
         LstmError: Nothing is left to train, the data has changed, or another process is at it.
     """
-    reporter = reporter or Silent()
-    began = time.perf_counter()
-    with caught() as signals, runs.locked(run):
-        run.sweep()
-        before = runs.read_run(run)
-        found = resumption.newest(run, reporter)
-        config = resumption.resumed_config(run, found, epochs)
-        used = start(config, use, reporter)
-        dataset = load_data(config, ("train",), data_dir)
-        resumption.check_data(run, before, dataset)
-        resumption.warn_of_changes(before, used, reporter)
-        record = artefacts.resumed_record(before)
-        with resumption.recording_failure(run, record):
-            if run.status != "finished":
-                run.write_json(runs.RUN, record)
-            begun = transfer.of_resumed(run, config, before) if found else transfer.read(config)
-            fresh = found is None
-            prepared = prepare(config, dataset, used, data_dir, reporter, fresh, begun)
-            record |= transfer.told(begun)
-            artefacts.check_tokenizer(run, prepared.tokenizer)
-            task = _Task(run, prepared, record, reporter, signals, began)
-            task.take_up(found)
-            task.work(callbacks, tensorboard)
-    return run
+    way = Way(
+        data_dir=data_dir,
+        use=use,
+        callbacks=callbacks,
+        tensorboard=tensorboard,
+        reporter=reporter or Silent(),
+    )
+    return go_on(_LanguageModel, run, epochs, way)
 
 
 def settled(config: Config) -> Config:
@@ -267,82 +229,52 @@ def _build(config: Config, tokenizer: Tokenizer, train: Texts, begun: Start | No
     return model
 
 
-class _Task:
+class _LanguageModel(Task[Prepared]):
     """A language model being trained."""
 
-    def __init__(
-        self,
-        run: RunDir,
-        prepared: Prepared,
-        record: dict[str, Any],
-        reporter: Reporter,
-        signals: Signals,
-        began: float,
-    ) -> None:
-        self.run = run
-        self.prepared = prepared
-        self.record = record
-        self.reporter = reporter
-        self.signals = signals
-        self.began = began
-        self.finished_before = run.status == "finished"
-        self.reading = Reading(
-            prepared.config, prepared.train, prepared.held_out, prepared.tokenizer.vocab_size
-        )
-        self.loop = Loop(
-            prepared.model, prepared.config, self.reading, reporter, self._save, signals
-        )
+    splits = ("train",)
+    judged_by = "held-out perplexity"
 
-    def take_up(self, found: Checkpoint | None) -> None:
-        """Go back to where a checkpoint was taken, or begin again where there is none."""
-        if found is None:
-            self.reporter.note(f"Run {self.run.name} has no checkpoint: it begins again.")
-            return
-        self.loop.restore(found)
-        self.reporter.note(f"Going on with run {self.run.name} at {self.loop.position}.")
-        if self.prepared.config.train.epochs > found.progress["settings"]["train"]["epochs"]:
-            # From here on every resume knows how many epochs are wanted.
-            self.loop.save()
+    @staticmethod
+    def prepare(*args: Any, **options: Any) -> Prepared:
+        """Encode the texts and build the model."""
+        return prepare(*args, **options)
 
-    def work(self, callbacks: Sequence[Any], tensorboard: bool) -> None:
-        """Train, measure and write."""
-        if tensorboard:
-            logs = str(self.run.file("tensorboard"))
-            callbacks = [*callbacks, keras.callbacks.TensorBoard(logs)]
-        with self.signals.deferred():
-            fitted = self.loop.run(callbacks)
-        self.prepared.seconds["train"] = round(self.loop.seconds, 3)
-        self.reporter.note(
-            f"Training ended: {fitted.stopped}; epoch {fitted.best_epoch} has the lowest "
-            "held-out perplexity and is kept."
-        )
-        # From here the old results of a run that was trained on no longer hold.
-        self.run.remove(runs.MANIFEST)
-        _write_inputs(self.run, self.prepared, self.record)
-        self._write_model(fitted)
-        self._finish(fitted)
+    @staticmethod
+    def describe(prepared: Prepared) -> dict[str, Any]:
+        """Return the part of `run.json` that is known before training."""
+        return _describe(prepared)
 
-    def _save(self, state: Checkpoint) -> None:
-        checkpoint.save(self.run.file(runs.CHECKPOINTS), state)
-        if not self.finished_before:
-            _write_history(self.run, self.loop.history)
+    def make_work(self) -> Reading:
+        """Return what to train for."""
+        return _reading(self.prepared)
 
-    def _write_model(self, fitted: Fitted) -> None:
+    def write_inputs(self) -> None:
+        """Write settings, tokenizer, and how the run stands."""
+        self.run.write_text(runs.CONFIG, configs.to_yaml(self.prepared.config))
+        self.run.write_text(runs.TOKENIZER, vocabulary.write(self.prepared.tokenizer))
+        self.run.write_json(runs.RUN, self.record)
+
+    def write_history(self) -> None:
+        """Write one line an epoch."""
+        _write_history(self.run, self.loop.history)
+
+    def write_model(self, fitted: Fitted) -> None:
+        """Write weights and history."""
         import safetensors.numpy
 
         self.run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(fitted.weights))
         _write_history(self.run, fitted.history)
 
-    def _finish(self, fitted: Fitted) -> None:
+    def finish(self, fitted: Fitted) -> None:
         """Measure the kept weights on what was held out, and write what people read."""
-        prepared = self.prepared
-        models.set_weights(prepared.model, fitted.weights)
+        prepared, reading = self.prepared, self.loop.work
+        assert isinstance(reading, Reading)
         with timed(prepared.seconds, "evaluate"):
-            score = self.reading.score(prepared.model)
-        held_out = score.to_dict() | {"unigram_perplexity": self.reading.unigram_perplexity}
+            score = reading.score(prepared.model)
+        held_out = score.to_dict() | {"unigram_perplexity": reading.unigram_perplexity}
         self.run.write_json(runs.METRICS, {"best_epoch": fitted.best_epoch, "held_out": held_out})
-        # What earlier processes trained was work too; what they lost was not.
-        total = time.perf_counter() - self.began + self.loop.earlier_seconds
+        total = time.perf_counter() - self.work_began
         self.record |= {
             "status": "finished",
             "finished": artefacts.now(),
@@ -357,11 +289,12 @@ class _Task:
         self.run.write_text(runs.CARD, language_card(card))
         self.run.write_json(runs.RUN, self.record)
         self.run.write_manifest()
-        try:
-            checkpoint.keep(self.run.file(runs.CHECKPOINTS), 1)
-        except LstmError as error:
-            self.reporter.warn(error.message)
-        self.reporter.note(f"Run {self.run.name} is finished: {self.run.path}")
+
+
+def _reading(prepared: Prepared) -> Reading:
+    return Reading(
+        prepared.config, prepared.train, prepared.held_out, prepared.tokenizer.vocab_size
+    )
 
 
 def _describe(prepared: Prepared) -> dict[str, Any]:
@@ -385,12 +318,6 @@ def _describe(prepared: Prepared) -> dict[str, Any]:
         "vocab_size": prepared.tokenizer.vocab_size,
         **asdict(prepared.used),
     }
-
-
-def _write_inputs(run: RunDir, prepared: Prepared, record: Mapping[str, Any]) -> None:
-    run.write_text(runs.CONFIG, configs.to_yaml(prepared.config))
-    run.write_text(runs.TOKENIZER, vocabulary.write(prepared.tokenizer))
-    run.write_json(runs.RUN, record)
 
 
 def _write_history(run: RunDir, history: Sequence[Epoch]) -> None:
@@ -453,7 +380,7 @@ def plan(
     begun = transfer.read(config)
     # Word vectors would change nothing of what is told here.
     prepared = prepare(config, dataset, used, data_dir, reporter, begun is not None, begun)
-    reading = Reading(config, prepared.train, prepared.held_out, prepared.tokenizer.vocab_size)
+    reading = _reading(prepared)
     seconds, words = _time_step(prepared.model, reading)
     facts = _describe(prepared)
     return Plan(

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 from fixtures_runs import LABELS, TEXTS, random_weights, text_config
 
-from lstm_cli import artefacts, encoded, metrics, predictor, train
+from lstm_cli import artefacts, encoded, metrics, predictor, spine, train
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.artefacts import Scored
@@ -148,11 +148,12 @@ def without_keras(monkeypatch):
         run.write_bytes("plots/curves.png", b"a picture")
         return ["curves.png"]
 
-    monkeypatch.setattr(train, "start", lambda *_: USED)
-    monkeypatch.setattr(train, "load_data", lambda *_: dataset)
+    monkeypatch.setattr(spine, "start", lambda *_: USED)
+    for module in (spine, train):
+        monkeypatch.setattr(module, "load_data", lambda *_: dataset)
     monkeypatch.setattr(train, "prepare", prepare)
     monkeypatch.setattr(train, "encode", lambda *_: examples)
-    monkeypatch.setattr(train, "Loop", TableLoop)
+    monkeypatch.setattr(spine, "Loop", TableLoop)
     monkeypatch.setattr(train.models, "set_weights", lambda *_: None)
     monkeypatch.setattr(artefacts, "check_parity", lambda *_: None)
     # What is computed anew for each of a thousand runs, though nothing of it has changed.

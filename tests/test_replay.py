@@ -15,7 +15,7 @@ import pytest
 from fixtures_training import CONFIG, TableLoop, without_keras
 from test_verify import snapshot
 
-from lstm_cli import artefacts, cli, replay, train
+from lstm_cli import artefacts, cli, replay, spine, train
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.config import load_preset
@@ -218,9 +218,9 @@ def test_what_was_trained_on_the_cpu_is_trained_on_it_again(
     tabled, monkeypatch, recorded, expected
 ):
     edit_record(tabled, device=recorded)
-    start, used = train.start, []
+    start, used = spine.start, []
     monkeypatch.setattr(
-        train, "start", lambda config, use, told: used.append(use) or start(config, use, told)
+        spine, "start", lambda config, use, told: used.append(use) or start(config, use, told)
     )
     replay.replay(tabled)
     assert used == [expected]
@@ -294,7 +294,7 @@ def test_a_run_that_was_not_trained_on_is_not_refused(tabled):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("where", ["load_data", "save", "write_golden", "rmtree"])
 def test_an_interrupted_replay_leaves_nothing(where, signum, tabled, lstm, scratch, monkeypatch):
-    owner = {"load_data": replay, "save": train.checkpoint, "write_golden": artefacts}
+    owner = {"load_data": replay, "save": spine.checkpoint, "write_golden": artefacts}
     owner = owner.get(where, replay.shutil)
     original, came = getattr(owner, where), []
 
@@ -319,7 +319,7 @@ def test_an_error_leaves_nothing(tabled, scratch, monkeypatch):
     def fail(*_):
         raise LstmError("No space left.")
 
-    monkeypatch.setattr(train.checkpoint, "save", fail)
+    monkeypatch.setattr(spine.checkpoint, "save", fail)
     assert refused(tabled).message == "No space left."
     assert left(scratch) == []
 
