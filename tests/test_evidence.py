@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fixtures_runs import text_config
+from scipy import sparse
 
 from lstm_cli import encoded, evidence
 from lstm_cli.config import EvidenceSettings
@@ -87,6 +88,26 @@ def test_no_text_is_judged_by_weights_fitted_to_it():
     others = np.mean((found.train[:, 0] > 0) == labels)
     assert own > 0.75
     assert abs(others - 0.5) < 0.07
+
+
+@pytest.mark.parametrize("share", [0.3, 0.45])
+def test_the_fit_goes_to_its_end(monkeypatch, share):
+    """Many words and few texts of each: no slope is steep, and a fit may take that for its end."""
+    num, length = 4000, 200
+    rng = np.random.default_rng(5)
+    labels = (rng.random(num) < share).astype(np.int32)
+    words = rng.geometric(0.0003, (num, length)) + 10 * labels[:, None]
+    texts = np.repeat(np.arange(num), length)
+    values = np.full(num * length, length**-0.5, np.float32)
+    counts = sparse.csr_matrix((values, (texts, words.ravel() % 100_000)), shape=(num, 100_000))
+    counts.sum_duplicates()
+    found = evidence._fit(counts, labels, 2, 0.1)
+    monkeypatch.setattr(evidence, "_TOLERANCE", 1e-8)
+    monkeypatch.setattr(evidence, "_ITERATIONS", 1000)
+    exact = evidence._fit(counts, labels, 2, 0.1)
+    said = [(counts @ weights)[:, 0] for weights in (found, exact)]
+    assert np.corrcoef(said)[0, 1] > 0.99
+    assert said[0].std() == pytest.approx(said[1].std(), rel=0.1)
 
 
 def test_evidence_that_says_nothing_gets_no_weight():
