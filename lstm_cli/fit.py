@@ -219,11 +219,6 @@ class Loop:
             self._save(self.checkpoint())
         self._saved = time.perf_counter()
 
-    def save_start(self) -> None:
-        """Save a checkpoint before the first step, which is what makes an optimizer's slots."""
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.save()
-
     def why_stop(self) -> str:
         """Say why no further epoch is trained; nothing where one is."""
         epochs, patience = self.config.train.epochs, self.config.train.patience

@@ -129,6 +129,7 @@ def build(config: Config, vocab_size: int) -> Any:
 def compile_model(model: Any, settings: TrainSettings, lowered: Collection[str] = ()) -> None:
     """Give a language model its optimizer, as `models.compile_model`; its loss it has."""
     model.compile(models.optimizer(settings, lowered), jit_compile=models.by_xla())
+    models.build_optimizer(model)
 
 
 def set_frequencies(model: Any, probabilities: NDArray[np.float64]) -> None:

@@ -188,6 +188,12 @@ def compile_model(
         # Smoothing needs labels as one-hot rows; `targets` makes them.
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
     model.compile(optimizer(settings, lowered), loss=loss, metrics=[metric], jit_compile=by_xla())
+    build_optimizer(model)
+
+
+def build_optimizer(model: Any) -> None:
+    """Make the optimizer's slots now: a step that makes them is compiled twice."""
+    model.optimizer.build(model.trainable_variables)
 
 
 def _same_side(wanted: Any, found: Any) -> Any:

@@ -249,7 +249,7 @@ def begin(
             task.write_inputs()
             if begun is not None:
                 # From here on the run it began with is not needed any more.
-                task.loop.save_start()
+                task.loop.save()
             task.work()
     return run
 
