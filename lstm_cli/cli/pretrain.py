@@ -133,11 +133,11 @@ def command(
     if dry_run:
         _print_plan(planned, json)
     else:
-        _print_run(done, json)
+        _print_run(done, dataset, json)
 
 
-def _print_run(run: RunDir, as_json: bool) -> None:
-    """Print what pretraining reached."""
+def _print_run(run: RunDir, dataset: str, as_json: bool) -> None:
+    """Print what pretraining reached, and how to use it."""
     from lstm_cli import console
     from lstm_cli.run import read_run
 
@@ -148,7 +148,7 @@ def _print_run(run: RunDir, as_json: bool) -> None:
     console.print_pairs(perplexities(metrics["held_out"]))
     total = console.duration(record["seconds"]["total"])
     console.print_line(f"\nRun {run.name} in {total}: {run.path}")
-    console.print_line(f"Next: lstm train {record['data']} --init-from {run.name}")
+    console.print_line(f"Next: lstm train {dataset} --init-from {run.name}")
 
 
 def perplexities(held_out: dict[str, object]) -> dict[str, object]:
