@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -232,11 +233,15 @@ class Predictor:
             indices, feed = batch
             result[indices] = self._session.run(None, feed())[0]
 
-        if num == 1:
-            one(*feeds)
-        else:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                list(pool.map(one, feeds))
+        waiting = iter(feeds)
+        first = [*islice(waiting, 2)]
+        if len(first) < 2:
+            # Threads would take longer to start than a single batch takes.
+            for batch in first:
+                one(batch)
+            return result
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(one, chain(first, waiting)))
         return result
 
     def _prediction(
