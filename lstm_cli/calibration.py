@@ -160,7 +160,7 @@ def as_targets(logits: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def with_scaled_logits(
-    weights: dict[str, NDArray[np.float32]], scale: float, evidence: float = 0.0
+    weights: dict[str, NDArray[np.float32]], scale: float, evidence: float
 ) -> dict[str, NDArray[np.float32]]:
     """Return the weights of the same network with logits `scale` times as large.
 

@@ -97,13 +97,7 @@ def pretrain(
     Raises:
         LstmError: The data has no text or is not there, a setting does not fit, the disk is full.
     """
-    way = Way(
-        data_dir=data_dir,
-        use=use,
-        callbacks=callbacks,
-        tensorboard=tensorboard,
-        reporter=reporter or Silent(),
-    )
+    way = Way(data_dir, use, callbacks, tensorboard, reporter or Silent())
     return begin(_LanguageModel, settled(config), runs_dir, name, way)
 
 
@@ -131,13 +125,7 @@ def resume(
     Raises:
         LstmError: Nothing is left to train, the data has changed, or another process is at it.
     """
-    way = Way(
-        data_dir=data_dir,
-        use=use,
-        callbacks=callbacks,
-        tensorboard=tensorboard,
-        reporter=reporter or Silent(),
-    )
+    way = Way(data_dir, use, callbacks, tensorboard, reporter or Silent())
     return go_on(_LanguageModel, run, epochs, way)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -19,14 +19,14 @@ from lstm_cli.datasets import Dataset
 from lstm_cli.errors import LstmError
 from lstm_cli.fit import Fitted, Loop, NumbersGoneWrongError
 from lstm_cli.prepare import load_data, start
-from lstm_cli.reporting import Reporter, Silent
+from lstm_cli.reporting import Reporter
 from lstm_cli.run import RunDir
 from lstm_cli.signals import Signals, caught
 from lstm_cli.transfer import Start
 from lstm_cli.work import Work
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Way:
     """How to train, beside the settings; nothing of it changes what is learned.
 
@@ -38,11 +38,11 @@ class Way:
         reporter: Told how it goes.
     """
 
-    data_dir: Path | None = None
-    use: device.Device = "auto"
-    callbacks: Sequence[Any] = ()
-    tensorboard: bool = False
-    reporter: Reporter = field(default_factory=Silent)
+    data_dir: Path | None
+    use: device.Device
+    callbacks: Sequence[Any]
+    tensorboard: bool
+    reporter: Reporter
 
 
 class _Ready(Protocol):

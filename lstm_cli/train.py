@@ -48,13 +48,7 @@ def train(
         LstmError: The data is not there, a setting does not fit it, or the disk is full.
     """
     _check_task(config)
-    way = Way(
-        data_dir=data_dir,
-        use=use,
-        callbacks=callbacks,
-        tensorboard=tensorboard,
-        reporter=reporter or Silent(),
-    )
+    way = Way(data_dir, use, callbacks, tensorboard, reporter or Silent())
     return begin(_Classifier, config, runs_dir, name, way)
 
 
@@ -82,13 +76,7 @@ def resume(
     Raises:
         LstmError: Nothing is left to train, the data has changed, or another process is at it.
     """
-    way = Way(
-        data_dir=data_dir,
-        use=use,
-        callbacks=callbacks,
-        tensorboard=tensorboard,
-        reporter=reporter or Silent(),
-    )
+    way = Way(data_dir, use, callbacks, tensorboard, reporter or Silent())
     return go_on(_Classifier, run, epochs, way)
 
 

@@ -56,7 +56,6 @@ def compiled(settings):
     keras.utils.set_random_seed(0)
     model = models.build(settings, 2, VOCAB, None)
     models.compile_model(model, settings.train, 2)
-    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -395,6 +394,17 @@ def test_an_epoch_of_no_number_stays_one_when_calibrated(monkeypatch):
     monkeypatch.setattr(classifying, "predict", lambda *_: said)
     work = classifying.Classifying(config(calibrate=True), 2, EIGHT, EIGHT)
     assert math.isnan(work.judge(None)[0])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX builds beforehand")
+def test_a_step_is_compiled_once(monkeypatch):
+    model, traced = compiled(config()), []
+    step = model.train_step
+    monkeypatch.setattr(model, "train_step", lambda batch: traced.append(1) or step(batch))
+    for num in (8, 5):
+        inputs, targets = EIGHT.gather(np.arange(num)), EIGHT.labels[:num, None]
+        model.train_on_batch(inputs, targets.astype(np.float32), return_dict=True)
+    assert len(traced) == 1
 
 
 # What goes wrong
