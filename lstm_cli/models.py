@@ -87,8 +87,7 @@ class Turned(layers.Layer):  # type: ignore[misc]
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            # Turned once more, gradients are in place. Those of a gather are added up row by row
-            # on one core, which took a quarter of a training step.
+            # Its gradient is itself; that of a gather adds up row by row, on one core.
             return tf.reverse_sequence(x, lengths[:, 0], seq_axis=1)
         steps = ops.arange(ops.shape(x)[1])[None]
         order = ops.where(steps < lengths, lengths - 1 - steps, steps)

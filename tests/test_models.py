@@ -187,6 +187,28 @@ def test_reading_each_text_reversed_is_what_masked_bidirectional_layers_do(num_l
         assert np.abs(says(model, tokens(6))[:, 1:] - expected).max() < 1e-6, pooling
 
 
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_text_and_its_gradients_are_turned_round_within_its_length(monkeypatch, backend):
+    import tensorflow as tf
+
+    # Which operations are used, not which backend computes them.
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    x, upstream = np.random.default_rng(3).normal(size=(2, 3, 5, 2)).astype(np.float32)
+    lengths = np.array([[5], [3], [1]], np.int32)
+
+    def turned(rows):
+        pairs = zip(rows, lengths[:, 0], strict=True)
+        return np.stack([np.concatenate([row[:n][::-1], row[n:]]) for row, n in pairs])
+
+    with tf.GradientTape() as tape:
+        given = tf.constant(x)
+        tape.watch(given)
+        found = models.Turned()(given, lengths)
+        total = tf.reduce_sum(found * upstream)
+    assert np.array_equal(found, turned(x))
+    assert np.array_equal(tape.gradient(total, given), turned(upstream))
+
+
 def test_the_output_is_one_probability_for_two_classes_and_one_each_for_more():
     assert models.build(text_config(), 2, VOCAB, None).output_shape == (None, 1)
     assert models.build(text_config(), 3, VOCAB, None).output_shape == (None, 3)
