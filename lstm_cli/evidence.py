@@ -78,21 +78,23 @@ def learn(
             f"{settings.buckets:,}.",
             "Lower evidence.buckets.",
         )
-    counts = _counts(corpus, settings.buckets)
+    kept, features = _features(corpus, settings.buckets)
     num_folds = min(settings.folds, len(corpus))
     fold_of = np.random.default_rng(seed).permutation(len(corpus)) % num_folds
 
     def without(fold: int) -> NDArray[np.float64]:
         others = fold_of != fold
-        return _fit(counts[others], labels[others], num_classes, settings.penalty)
+        return _fit(features[others], labels[others], num_classes, settings.penalty)
 
     # Of no fold: the fit to all. Two at a time, each on one core: how sums are shared out between
     # threads would otherwise depend on what else runs, and with it the last bits.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(2) as pool:
-        table, *tables = pool.map(without, range(-1, num_folds))
+        weights, *of_folds = pool.map(without, range(-1, num_folds))
+    table = np.zeros((settings.buckets, _num_outputs(num_classes)))
+    table[kept] = weights
     train = np.zeros((len(corpus), _num_outputs(num_classes)))
-    for fold, weights in enumerate(tables):
-        train[fold_of == fold] = counts[fold_of == fold] @ weights
+    for fold, weights in enumerate(of_folds):
+        train[fold_of == fold] = features[fold_of == fold] @ weights
     spread = float(train.std()) or 1.0
     table /= spread
     train /= spread
@@ -166,37 +168,47 @@ def _counts(corpus: Corpus, buckets: int) -> Any:
     return counts
 
 
+def _features(corpus: Corpus, buckets: int) -> tuple[NDArray[np.int64], Any]:
+    """Count words and pairs by text, and leave out what hardly any text has.
+
+    That says nothing of the next one, and is most of what there is.
+
+    Returns:
+        The buckets kept, `<int64>[kept]`, and their counts, a sparse `<float32>[num, kept]`.
+    """
+    counts = _counts(corpus, buckets)
+    seen = np.bincount(counts.indices, minlength=buckets)
+    kept = np.flatnonzero(seen >= max(1, min(_LEAST_TEXTS, seen.max())))
+    return kept, counts[:, kept]
+
+
 def _fit(
-    counts: Any, labels: NDArray[np.int32], num_classes: int, penalty: float
+    features: Any, labels: NDArray[np.int32], num_classes: int, penalty: float
 ) -> NDArray[np.float64]:
     """Fit logistic regression to counts weighed by what they tell.
 
     Returns:
-        Its weights on the counts themselves, `<float64>[buckets, outputs]`.
+        Its weights on the counts themselves, `<float64>[features, outputs]`.
     """
     from sklearn.linear_model import LogisticRegression
 
-    weights = np.zeros((counts.shape[1], _num_outputs(num_classes)))
-    seen = np.bincount(counts.indices, minlength=counts.shape[1])
-    # What hardly any text has says nothing of the next one, and is most of what there is.
-    kept = np.flatnonzero(seen >= min(_LEAST_TEXTS, seen.max(initial=0)))
+    weights = np.zeros((features.shape[1], _num_outputs(num_classes)))
     present = np.unique(labels)
-    if len(present) < 2 or not len(kept):
+    if len(present) < 2 or not features.nnz:
         return weights
-    features = counts[:, kept]
     tells = _telling(features, labels, num_classes)
+    features = features.copy()
     features.data *= tells[features.indices]
     # The penalty is to mean the same for all data: features of a text have a norm of about 1.
     norm = np.sqrt(np.square(features.data, dtype=np.float64).sum() / len(labels)) or 1.0
     features.data /= np.float32(norm)
     model = LogisticRegression(C=1 / penalty, tol=_TOLERANCE, max_iter=_ITERATIONS)
-    found = model.fit(features, labels).coef_.T * (tells / norm)[:, None]
+    model.fit(features, labels)
+    found: NDArray[np.float64] = model.coef_.T * (tells / norm)[:, None]
     if found.shape[1] == weights.shape[1]:
-        weights[kept] = found
-    else:
-        # A fold may lack a class; of two classes left, there is one column, for the second.
-        both = found if found.shape[1] > 1 else np.hstack([-found, found]) / 2
-        weights[np.ix_(kept, present)] = both
+        return found
+    # A fold may lack a class; of two classes left, there is one column, for the second.
+    weights[:, present] = found if found.shape[1] > 1 else np.hstack([-found, found]) / 2
     return weights
 
 
