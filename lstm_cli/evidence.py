@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +18,8 @@ _MAX_NUMBERS = 32_000_000
 # Added to every count: what was seen once or twice has shown little.
 _SMOOTHING = 3.0
 _LEAST_TEXTS = 3
-# On the steepest slope, and with 100,000 features none is steep: at 1e-3 a fit may end half done.
-_TOLERANCE, _ITERATIONS = 1e-4, 100
+# Of the dual problem, where 0.1 is usual and takes three times as long for the same weights.
+_TOLERANCE, _ITERATIONS = 1.0, 1000
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,6 @@ def learn(
     Source: Wang & Manning 2012, "Baselines and Bigrams", section 2: features weighed by the
         log-count ratios of naive Bayes. Wolpert 1992, "Stacked Generalization", for the folds.
     """
-    from threadpoolctl import threadpool_limits
-
     most = _MAX_NUMBERS // num_classes
     if settings.buckets > most:
         raise LstmError(
@@ -81,20 +78,13 @@ def learn(
     kept, features = _features(corpus, settings.buckets)
     num_folds = min(settings.folds, len(corpus))
     fold_of = np.random.default_rng(seed).permutation(len(corpus)) % num_folds
-
-    def without(fold: int) -> NDArray[np.float64]:
-        others = fold_of != fold
-        return _fit(features[others], labels[others], num_classes, settings.penalty)
-
-    # Of no fold: the fit to all. Two at a time, each on one core: how sums are shared out between
-    # threads would otherwise depend on what else runs, and with it the last bits.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(2) as pool:
-        weights, *of_folds = pool.map(without, range(-1, num_folds))
     table = np.zeros((settings.buckets, _num_outputs(num_classes)))
-    table[kept] = weights
+    table[kept] = _fit(features, labels, num_classes, settings.penalty)
     train = np.zeros((len(corpus), _num_outputs(num_classes)))
-    for fold, weights in enumerate(of_folds):
-        train[fold_of == fold] = features[fold_of == fold] @ weights
+    for fold in range(num_folds):
+        inside, others = fold_of == fold, fold_of != fold
+        weights = _fit(features[others], labels[others], num_classes, settings.penalty)
+        train[inside] = features[inside] @ weights
     spread = float(train.std()) or 1.0
     table /= spread
     train /= spread
@@ -185,56 +175,66 @@ def _features(corpus: Corpus, buckets: int) -> tuple[NDArray[np.int64], Any]:
 def _fit(
     features: Any, labels: NDArray[np.int32], num_classes: int, penalty: float
 ) -> NDArray[np.float64]:
-    """Fit logistic regression to counts weighed by what they tell.
+    """Fit logistic regression for class 1, or for each of more classes against all others.
 
     Returns:
         Its weights on the counts themselves, `<float64>[features, outputs]`.
     """
+    classes = range(1, 2) if num_classes == 2 else range(num_classes)
+    columns = [_fit_one(features, labels == label, penalty) for label in classes]
+    return np.stack(columns, axis=1)
+
+
+def _fit_one(features: Any, is_class: NDArray[np.bool_], penalty: float) -> NDArray[np.float64]:
+    """Fit logistic regression to counts weighed by what they tell of a class.
+
+    Source: Yu, Huang & Lin 2011, "Dual coordinate descent methods for logistic regression and
+        maximum entropy models", algorithm 5: on texts it is at the optimum after a tenth of the
+        time that steps along the gradient take.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    weights = np.zeros((features.shape[1], _num_outputs(num_classes)))
-    present = np.unique(labels)
-    if len(present) < 2 or not features.nnz:
-        return weights
-    tells = _telling(features, labels, num_classes)
+    if is_class.all() or not is_class.any() or not features.nnz:
+        # A fold may lack a class.
+        return np.zeros(features.shape[1])
+    tells = _telling(features, is_class)
     features = features.copy()
     features.data *= tells[features.indices]
     # The penalty is to mean the same for all data: features of a text have a norm of about 1.
-    norm = np.sqrt(np.square(features.data, dtype=np.float64).sum() / len(labels)) or 1.0
+    norm = np.sqrt(np.square(features.data, dtype=np.float64).sum() / len(is_class)) or 1.0
     features.data /= np.float32(norm)
-    model = LogisticRegression(C=1 / penalty, tol=_TOLERANCE, max_iter=_ITERATIONS)
-    model.fit(features, labels)
-    found: NDArray[np.float64] = model.coef_.T * (tells / norm)[:, None]
-    if found.shape[1] == weights.shape[1]:
-        return found
-    # A fold may lack a class; of two classes left, there is one column, for the second.
-    weights[:, present] = found if found.shape[1] > 1 else np.hstack([-found, found]) / 2
+    # Its generator is one for the whole process: no two fits at once, or bits would differ.
+    model = LogisticRegression(
+        C=1 / penalty,
+        solver="liblinear",
+        dual=True,
+        tol=_TOLERANCE,
+        max_iter=_ITERATIONS,
+        random_state=0,
+    )
+    model.fit(features, is_class)
+    weights: NDArray[np.float64] = model.coef_[0] * (tells / norm)
     return weights
 
 
-def _telling(counts: Any, labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
-    """Say how much each bucket tells of the class, `<float32>[buckets]`.
+def _telling(features: Any, is_class: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Say how much each feature tells of a class, `<float32>[features]`.
 
-    That is the size of its log-count ratio: how much larger its share is in the texts of a class
+    That is the size of its log-count ratio: how much larger its share is in the texts of the class
     than in the others. A fit is free to choose the sign.
     """
-    buckets = counts.shape[1]
-    class_of = np.repeat(labels, np.diff(counts.indptr))
-    inside = np.stack(
-        [
-            np.bincount(counts.indices[class_of == label], minlength=buckets)
-            for label in range(num_classes)
-        ]
-    )
-    outside = inside.sum(axis=0) - inside
-    ratios = _log_shares(inside) - _log_shares(outside)
-    tells: NDArray[np.float64] = np.sqrt(np.mean(ratios**2, axis=0))
+    inside = np.repeat(is_class, np.diff(features.indptr))
+    ratios = [
+        _log_shares(np.bincount(features.indices[chosen], minlength=features.shape[1]))
+        for chosen in (inside, ~inside)
+    ]
+    tells: NDArray[np.float64] = np.abs(ratios[0] - ratios[1])
     return tells.astype(np.float32)
 
 
 def _log_shares(texts: NDArray[np.int64]) -> NDArray[np.float64]:
     smoothed = texts + _SMOOTHING
-    logs: NDArray[np.float64] = np.log(smoothed / smoothed.sum(axis=1, keepdims=True))
+    logs: NDArray[np.float64] = np.log(smoothed / smoothed.sum())
     return logs
 
 

@@ -49,7 +49,7 @@ def test_a_word_tells_as_much_as_its_shares_in_the_classes_differ(num_classes):
     labels = np.repeat(np.arange(num_classes, dtype=np.int32), 10)
     texts = [f"film {'fine' if y == 1 else 'dull'}" for y in labels]
     corpus = corpus_of(texts)
-    tells = evidence._telling(evidence._counts(corpus, 5000), labels, num_classes)
+    tells = evidence._telling(evidence._counts(corpus, 5000), labels == 1)
     film, fine = int(corpus[10][0]), int(corpus[10][1])
 
     # Three are added to the count of each bucket. A text has three: two words and a pair, as the
@@ -57,11 +57,9 @@ def test_a_word_tells_as_much_as_its_shares_in_the_classes_differ(num_classes):
     def share(texts, of):
         return np.log((texts + 3) / (15_000 + 3 * of))
 
-    of_each = [
-        share(10 * (k == 1), 10) - share(10 * (k != 1), 10 * (num_classes - 1))
-        for k in range(num_classes)
-    ]
-    assert tells[fine] == pytest.approx(np.sqrt(np.mean(np.square(of_each))), rel=1e-5)
+    others = 10 * (num_classes - 1)
+    assert tells[fine] == pytest.approx(share(10, 10) - share(0, others), rel=1e-5)
+    assert tells[film] == pytest.approx(abs(share(10, 10) - share(others, others)), abs=1e-5)
     assert tells[film] < tells[fine] / 2
 
 
