@@ -128,7 +128,7 @@ class EvidenceSettings(_Section, frozen=True):
     ] = 3
     penalty: Annotated[
         float, Meta(gt=0, le=1e6, description="on the square of weights; more is simpler")
-    ] = 0.1
+    ] = 0.05
     dropout: Annotated[
         Share, Meta(description="texts the network has to judge without it in training")
     ] = 0.5
