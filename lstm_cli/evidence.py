@@ -189,8 +189,8 @@ def _fit_one(features: Any, is_class: NDArray[np.bool_], penalty: float) -> NDAr
     """Fit logistic regression to counts weighed by what they tell of a class.
 
     Source: Yu, Huang & Lin 2011, "Dual coordinate descent methods for logistic regression and
-        maximum entropy models", algorithm 5: on texts it is at the optimum after a tenth of the
-        time that steps along the gradient take.
+        maximum entropy models", algorithm 5: on texts it is at the optimum in a quarter of the
+        time that lbfgs takes.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lstm_cli import peephole
 from lstm_cli.config import Config, EmbeddingSettings, ModelSettings, TrainSettings
 from lstm_cli.evidence import Evidence
-from lstm_cli.network import Network
+from lstm_cli.network import Network, Turned
 from lstm_cli.text import PAD_ID, PAIR_FACTOR, UNKNOWN_ID
 
 _LOWEST = -1e9
@@ -77,21 +77,6 @@ class _Extent:
     def __init__(self, tokens: Any) -> None:
         self.valid = tokens != PAD_ID
         self.lengths = ops.sum(ops.cast(self.valid, "int32"), axis=1, keepdims=True)
-
-
-class Turned(layers.Layer):  # type: ignore[misc]
-    """Turn each row of a batch round within its length; padding stays behind it."""
-
-    def call(self, x: Any, lengths: Any) -> Any:
-        """Map `<float32>[batch, time, dim]`, given `<int32>[batch, 1]`, to the same shape."""
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            # Its gradient is itself; that of a gather adds up row by row, on one core.
-            return tf.reverse_sequence(x, lengths[:, 0], seq_axis=1)
-        steps = ops.arange(ops.shape(x)[1])[None]
-        order = ops.where(steps < lengths, lengths - 1 - steps, steps)
-        return ops.take_along_axis(x, order[:, :, None], axis=1)
 
 
 def build(

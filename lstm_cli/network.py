@@ -1,10 +1,11 @@
-"""A Keras model whose steps are compiled once, for batches of every size."""
+"""What Keras leaves to the backend: steps compiled once, and texts turned round within a batch."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+from keras import layers, ops
 
 
 class Network(keras.Model):  # type: ignore[misc]
@@ -39,6 +40,21 @@ class Network(keras.Model):  # type: ignore[misc]
                 return step(keras.utils.unpack_x_y_sample_weight(batches[0])[0])
 
             self.predict_function = first
+
+
+class Turned(layers.Layer):  # type: ignore[misc]
+    """Turn each row of a batch round within its length; padding stays behind it."""
+
+    def call(self, x: Any, lengths: Any) -> Any:
+        """Map `<float32>[batch, time, dim]`, given `<int32>[batch, 1]`, to the same shape."""
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # Its gradient is itself; that of a gather adds up row by row, on one core.
+            return tf.reverse_sequence(x, lengths[:, 0], seq_axis=1)
+        steps = ops.arange(ops.shape(x)[1])[None]
+        order = ops.where(steps < lengths, lengths - 1 - steps, steps)
+        return ops.take_along_axis(x, order[:, :, None], axis=1)
 
 
 def _specs(tensors: list[Any]) -> list[Any]:

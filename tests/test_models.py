@@ -13,7 +13,7 @@ import pytest
 from fixtures_runs import image_config, random_weights, text_config
 from keras import layers
 
-from lstm_cli import calibration, evidence, graph, models
+from lstm_cli import calibration, evidence, graph, models, network
 from lstm_cli import config as configs
 from lstm_cli.batches import pad
 from lstm_cli.encoded import Corpus
@@ -203,7 +203,7 @@ def test_a_text_and_its_gradients_are_turned_round_within_its_length(monkeypatch
     with tf.GradientTape() as tape:
         given = tf.constant(x)
         tape.watch(given)
-        found = models.Turned()(given, lengths)
+        found = network.Turned()(given, lengths)
         total = tf.reduce_sum(found * upstream)
     assert np.array_equal(found, turned(x))
     assert np.array_equal(tape.gradient(total, given), turned(upstream))
