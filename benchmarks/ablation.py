@@ -35,11 +35,11 @@ LINES: dict[str, tuple[str, ...]] = {
     "taught-1-epoch-no-averaging": ("imdb", *_TAUGHT, "train.averaging=0"),
     "taught-2-epochs": ("imdb", *_TAUGHT, "train.epochs=2"),
     "imdb-best": ("imdb-best",),
-    "imdb-best-128-units": ("imdb-best", "model.units=128"),
+    "imdb-best-64-units": ("imdb-best", "model.units=64"),
     "begun-1-epoch": ("imdb-best", "train.epochs=1"),
     "begun-3-epochs": ("imdb-best", "train.epochs=3"),
     "begun": ("imdb-best",),
-    "begun-128-units": ("imdb-best", "model.units=128"),
+    "begun-64-units": ("imdb-best", "model.units=64"),
 }
 # These begin with a run of `lstm pretrain` of the same settings.
 _BEGUN = "begun"
