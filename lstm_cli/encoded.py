@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config import TextSettings
 from lstm_cli.errors import LstmError
+from lstm_cli.partner import Partner
 from lstm_cli.text import UNKNOWN_ID, Tokenizer, halves, learn, number
 
 _FORMAT = "2"
@@ -95,13 +96,20 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm"
 
 
-def fit_and_encode(texts: Sequence[str], settings: TextSettings) -> tuple[Tokenizer, Corpus]:
+def fit_and_encode(
+    texts: Sequence[str], settings: TextSettings, partner: Partner | None = None
+) -> tuple[Tokenizer, Corpus]:
     """Learn a vocabulary and encode the texts it was learned from, taking them apart only once.
+
+    Args:
+        texts: The training split.
+        settings: Of the vocabulary and the greatest length.
+        partner: Takes its share of the texts apart.
 
     Raises:
         LstmError: No word occurs often enough to be learned.
     """
-    tokenizer, ids, lengths = learn(texts, settings)
+    tokenizer, ids, lengths = learn(texts, settings, partner)
     return tokenizer, _cut(ids, lengths, settings.max_tokens)
 
 

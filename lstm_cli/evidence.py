@@ -14,6 +14,8 @@ from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
 from lstm_cli.text import pair_ids
 
+# Imported when evidence is learned, in a second.
+NEEDED = ("scipy.sparse", "sklearn.linear_model")
 _MAX_NUMBERS = 32_000_000
 # Added to every count: what was seen once or twice has shown little.
 _SMOOTHING = 3.0

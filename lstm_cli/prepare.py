@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from lstm_cli import datasets, device, encoded, evidence, models, transfer, vectors
+from lstm_cli import partner as partners
 from lstm_cli.classifying import Classifying, Examples
 from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset
@@ -21,10 +22,14 @@ from lstm_cli.encoded import Corpus
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evidence import Evidence
 from lstm_cli.fit import num_parameters
+from lstm_cli.partner import Partner
 from lstm_cli.reporting import Reporter
 from lstm_cli.teaching import SelfTraining
 from lstm_cli.text import Tokenizer
 from lstm_cli.transfer import Start
+
+# For fewer, a second process takes longer to start than it saves.
+_MANY_TEXTS = 5000
 
 
 @dataclass(frozen=True)
@@ -110,32 +115,35 @@ def prepare(
     """
     _tell_of_data(dataset, reporter)
     seconds: dict[str, float] = {}
-    with timed(seconds, "encode"):
-        tokenizer, train = _encode_train(config, dataset, begun)
-        validation = encode(dataset, "validation", tokenizer)
-        others = _unlabeled(config, tokenizer, data_dir, reporter, fresh, begun)
-    found, unlabeled = None, None
-    if config.evidence is not None:
+    with partners.found(_has_many_texts(dataset)) as partner:
+        if config.evidence is not None:
+            partner.ask(partners.load, *evidence.NEEDED)
+        with timed(seconds, "encode"):
+            tokenizer, train = _encode_train(config, dataset, begun, partner)
+            learned = _learn_evidence(config, len(dataset.labels), train, partner)
+            validation = encode(dataset, "validation", tokenizer)
+            others = _unlabeled(config, tokenizer, data_dir, reporter, fresh, begun)
+        with timed(seconds, "build"):
+            model = _build(config, dataset, tokenizer, train, begun)
+        if fresh:
+            _begin(model, config, tokenizer, train, others, begun, seconds, reporter)
+        if learned is None:
+            return Prepared(config, dataset, tokenizer, train, validation, model, used, seconds)
+        # What the partner has not done by now is waited for.
         with timed(seconds, "evidence"):
-            found, train, validation = _add_evidence(config, len(dataset.labels), train, validation)
-            if config.train.self_training:
-                unlabeled = _to_be_taught(others, found)
-    with timed(seconds, "build"):
-        model = _build(config, dataset, tokenizer, train, begun)
-    if begun is not None and fresh:
-        arrays, run = begun.record["arrays"], begun.record["run"]
-        reporter.note(f"Begun with {len(arrays)} arrays and the words of run {run}.")
-    elif fresh and config.embedding is not None and config.embedding.vectors != "random":
-        assert tokenizer is not None
-        assert isinstance(train.inputs, Corpus)
-        wanted = others if config.embedding.vectors == "unlabeled" else []
-        with timed(seconds, "vectors"):
-            set_vectors(config, model, tokenizer, [train.inputs, *wanted], reporter)
-    if found is not None and (begun is None or "head/kernel" not in begun.record["arrays"]):
+            found = learned()
+    train, validation = replace(train, evidence=found.train), _with_evidence(validation, found)
+    unlabeled = _to_be_taught(others, found) if config.train.self_training else None
+    if begun is None or "head/kernel" not in begun.record["arrays"]:
         models.set_evidence(model, found)
     return Prepared(
         config, dataset, tokenizer, train, validation, model, used, seconds, found, unlabeled
     )
+
+
+def _has_many_texts(dataset: Dataset) -> bool:
+    train = dataset.splits["train"]
+    return dataset.kind == "text" and len(train) >= _MANY_TEXTS
 
 
 def _tell_of_data(dataset: Dataset, reporter: Reporter) -> None:
@@ -178,7 +186,7 @@ def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> D
 
 
 def _encode_train(
-    config: Config, dataset: Dataset, begun: Start | None
+    config: Config, dataset: Dataset, begun: Start | None, partner: Partner
 ) -> tuple[Tokenizer | None, Examples]:
     """Encode the training split, with a vocabulary learned from it where none is given."""
     if begun is not None:
@@ -187,7 +195,7 @@ def _encode_train(
     if config.text is None:
         return None, encode(dataset, "train", None)
     assert not isinstance(split.inputs, np.ndarray)
-    tokenizer, corpus = encoded.fit_and_encode(split.inputs, config.text)
+    tokenizer, corpus = encoded.fit_and_encode(split.inputs, config.text, partner)
     return tokenizer, Examples(corpus, split.labels)
 
 
@@ -225,19 +233,43 @@ def _build(
     return model
 
 
-def _add_evidence(
-    config: Config, num_classes: int, train: Examples, validation: Examples
-) -> tuple[Evidence, Examples, Examples]:
-    """Learn the evidence of words and pairs from train, and add it to both splits."""
-    assert config.evidence is not None
+def _begin(
+    model: Any,
+    config: Config,
+    tokenizer: Tokenizer | None,
+    train: Examples,
+    others: Sequence[Corpus],
+    begun: Start | None,
+    seconds: dict[str, float],
+    reporter: Reporter,
+) -> None:
+    """Tell what the model begins with, and have it begin with word vectors where it should."""
+    if begun is not None:
+        arrays, run = begun.record["arrays"], begun.record["run"]
+        reporter.note(f"Begun with {len(arrays)} arrays and the words of run {run}.")
+    elif config.embedding is not None and config.embedding.vectors != "random":
+        assert tokenizer is not None
+        assert isinstance(train.inputs, Corpus)
+        wanted = others if config.embedding.vectors == "unlabeled" else []
+        with timed(seconds, "vectors"):
+            set_vectors(config, model, tokenizer, [train.inputs, *wanted], reporter)
+
+
+def _learn_evidence(
+    config: Config, num_classes: int, train: Examples, partner: Partner
+) -> Callable[[], Evidence] | None:
+    """Have a partner learn the evidence of words and pairs from train, where it is wanted."""
+    if config.evidence is None:
+        return None
     assert isinstance(train.inputs, Corpus)
-    assert isinstance(validation.inputs, Corpus)
-    found = evidence.learn(train.inputs, train.labels, num_classes, config.evidence, config.seed)
-    return (
-        found,
-        replace(train, evidence=found.train),
-        replace(validation, evidence=evidence.of(validation.inputs, found.table)),
+    return partner.ask(
+        evidence.learn, train.inputs, train.labels, num_classes, config.evidence, config.seed
     )
+
+
+def _with_evidence(examples: Examples, found: Evidence) -> Examples:
+    assert isinstance(examples.inputs, Corpus)
+    return replace(examples, evidence=evidence.of(examples.inputs, found.table))
 
 
 def _unlabeled(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config import TextSettings
 from lstm_cli.errors import LstmError
+from lstm_cli.partner import Partner
 
 PAD_ID = 0
 UNKNOWN_ID = 1
@@ -27,6 +28,8 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]")
 _APART = r"\p{Han}\p{Hiragana}\p{Katakana}"
 LINE_BREAK = r"<br\s*/?>"
 _ANY_LENGTH = 2**31 - 1
+# Of the texts; a partner that is still starting begins later.
+_OWN_SHARE = 0.65
 
 
 def token_pattern(letters: str) -> str:
@@ -163,7 +166,7 @@ class Tokenizer:
         self._ids = _Ids(zip(self.words, range(len(self.words)), strict=True))
 
     @classmethod
-    def fit(cls, texts: Iterable[str], settings: TextSettings) -> Tokenizer:
+    def fit(cls, texts: Sequence[str], settings: TextSettings) -> Tokenizer:
         """Learn the vocabulary, as `learn`, and keep nothing else."""
         return learn(texts, settings)[0]
 
@@ -217,13 +220,14 @@ def halves(max_tokens: int) -> tuple[int, int]:
 
 
 def learn(
-    texts: Iterable[str], settings: TextSettings
+    texts: Sequence[str], settings: TextSettings, partner: Partner | None = None
 ) -> tuple[Tokenizer, NDArray[np.uint16], NDArray[np.int64]]:
     """Learn a vocabulary from texts: the most frequent words, ties in alphabetical order.
 
     Args:
         texts: The training split, and nothing else.
         settings: Size of the vocabulary, least count, greatest length.
+        partner: Takes its share of the texts apart.
 
     Returns:
         The tokenizer, and what it makes of the texts, uncut: the ids of all tokens, one text
@@ -232,9 +236,11 @@ def learn(
     Raises:
         LstmError: No word occurs often enough to be learned.
     """
-    numbers: defaultdict[str, int] = defaultdict(count().__next__)
-    found, lengths = number(texts, numbers.__getitem__)
-    words, counts = [*numbers], np.bincount(found, minlength=len(numbers)).tolist()
+    if partner is not None and partner.is_there:
+        words, found, lengths = _by_two(texts, partner)
+    else:
+        words, found, lengths = _distinct(texts)
+    counts = np.bincount(found, minlength=len(words)).tolist()
     often = [i for i, num in enumerate(counts) if num >= settings.min_count]
     often.sort(key=lambda i: (-counts[i], words[i]))
     chosen = often[: settings.vocab_size - len(SPECIAL_TOKENS)]
@@ -247,3 +253,29 @@ def learn(
     ids = np.full(len(words), UNKNOWN_ID, np.uint16)
     ids[chosen] = np.arange(len(SPECIAL_TOKENS), tokenizer.vocab_size)
     return tokenizer, ids[found], lengths
+
+
+_Distinct = tuple[list[str], NDArray[np.int32], NDArray[np.int64]]
+
+
+def _distinct(texts: Sequence[str]) -> _Distinct:
+    """Take texts apart and number their words as they come.
+
+    Returns:
+        The word of each number, and what `number` returns.
+    """
+    numbers: defaultdict[str, int] = defaultdict(count().__next__)
+    ids, lengths = number(texts, numbers.__getitem__)
+    return [*numbers], ids, lengths
+
+
+def _by_two(texts: Sequence[str], partner: Partner) -> _Distinct:
+    """Do what `_distinct` does beside a partner that does the later texts."""
+    own = round(_OWN_SHARE * len(texts))
+    asked = partner.ask(_distinct, texts[own:])
+    words, ids, lengths = _distinct(texts[:own])
+    later_words, later_ids, later_lengths = asked()
+    numbers = dict(zip(words, count()))
+    renumbered = [numbers.setdefault(word, len(numbers)) for word in later_words]
+    later_ids = np.array(renumbered, np.int32)[later_ids]
+    return [*numbers], np.concatenate([ids, later_ids]), np.concatenate([lengths, later_lengths])
