@@ -56,7 +56,7 @@ def run(
         with out.open("wb") as out_file, errors.open("wb") as error_file:
             subprocess.run(
                 [sys.executable, "-I", "-S", str(_LAUNCHER), str(result_path), *command],
-                env={**os.environ, **(environment or {})},
+                env={**_inherited(), **(environment or {})},
                 cwd=_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=out_file,
@@ -71,6 +71,14 @@ def run(
             raise _failed(command, result["exit_code"], told)
         text = "" if stdout else out.read_text(encoding="utf-8", errors="replace")
     return Child(result["seconds"], result["peak_mb"], text)
+
+
+def _inherited() -> dict[str, str]:
+    """Return our environment, but that modules are compiled once, as pip does for a user.
+
+    Where a developer keeps Python from it, every start measured would compile `lstm_cli` anew.
+    """
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def script(name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:

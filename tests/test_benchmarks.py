@@ -53,6 +53,12 @@ def test_a_child_knows_its_own_age():
     assert 0 < float(ended.stdout) <= ended.seconds
 
 
+def test_a_child_keeps_what_it_compiled_as_a_users_python_does(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    code = "import sys; print(sys.dont_write_bytecode)"
+    assert child.run([sys.executable, "-c", code]).stdout == "False\n"
+
+
 def test_a_child_that_fails_is_told_with_its_last_words():
     with pytest.raises(LstmError, match=r"exit code 7.*\n.*no such thing") as caught:
         _run("-c", "import sys; sys.stderr.write('no such thing'); sys.exit(7)")
