@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.config import TextSettings
 from lstm_cli.encoded import encode
+from lstm_cli.settings import TextSettings
 from lstm_cli.text import Tokenizer
 
 _WORDS = 30_000

@@ -19,7 +19,8 @@ import numpy as np
 from benchmarks import floor, report
 from benchmarks.report import Goal, Option, Outcome, Table
 from lstm_cli import batches
-from lstm_cli.config import Config, load_preset
+from lstm_cli.config import load_preset
+from lstm_cli.settings import Config
 
 OPTIONS = (
     Option("preset", "whose model and batches", "imdb", "demo"),

@@ -18,7 +18,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lstm_cli.config import Config as Config
     from lstm_cli.config import load_preset as load_preset
     from lstm_cli.datasets import load as load_dataset
     from lstm_cli.errors import LstmError as LstmError
@@ -26,11 +25,12 @@ if TYPE_CHECKING:
     from lstm_cli.predictor import load as load
     from lstm_cli.run import RunDir as RunDir
     from lstm_cli.run import find as find_run
+    from lstm_cli.settings import Config as Config
 
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Config": ("config", "Config"),
+    "Config": ("settings", "Config"),
     "LstmError": ("errors", "LstmError"),
     "Prediction": ("predictor", "Prediction"),
     "RunDir": ("run", "RunDir"),

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from lstm_cli import run as runs
-from lstm_cli.config import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.metrics import Report
 from lstm_cli.reporting import Epoch
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 
 T = TypeVar("T")
 

@@ -23,12 +23,12 @@ from lstm_cli import graph, metrics, plots, vocabulary
 from lstm_cli import run as runs
 from lstm_cli.calibration import Scores, with_scaled_logits
 from lstm_cli.card import model_card
-from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
 from lstm_cli.metrics import Report
 from lstm_cli.predictor import Predictor
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 
 if TYPE_CHECKING:
     from lstm_cli.classifying import Examples

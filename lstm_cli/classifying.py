@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from lstm_cli import batches, models
 from lstm_cli.calibration import Scores, log_probabilities
-from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
 from lstm_cli.metrics import cheap
+from lstm_cli.settings import Config
 from lstm_cli.work import Stateless, Told
 
 _VALIDATION_BATCH = 256

@@ -18,7 +18,6 @@ from lstm_cli import account, datasets, evaluate
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.account import Account
-from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset, Source
 from lstm_cli.datasets.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
@@ -26,6 +25,7 @@ from lstm_cli.metrics import wilson
 from lstm_cli.predictor import Predictor
 from lstm_cli.reporting import Epoch, Reporter, Silent
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 
 
 @dataclass(frozen=True)

@@ -1,262 +1,22 @@
-"""The experiment, as validated data: presets, files, `--set` overrides."""
+"""Settings from presets, files and `--set`: laid over each other, validated."""
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
-from msgspec import Meta
 
+from lstm_cli import parsing
 from lstm_cli.errors import ExitCode, LstmError, nearest
+from lstm_cli.parsing import shortened
+from lstm_cli.settings import Config
 
-Share = Annotated[float, Meta(ge=0, lt=1)]
-Count = Annotated[int, Meta(ge=1)]
-# Far above what fits a machine, so that a slip of the keyboard is named and not allocated.
-Width = Annotated[int, Meta(ge=1, le=16_384)]
 # Of a file of settings, which is read in whole; the longest that any has is a twentieth.
 _MAX_BYTES = 64 << 10
-_MAX_MERGED = 1000
-_MAX_BRACKETS = 1000
-# What PyYAML raises beside its own: `!!int x`, `!!bool x`, `!!timestamp x`, nesting without end.
-_NO_YAML = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
-Pooling = Literal["last", "max", "mean", "max_mean"]
-
-
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Settings that belong together; unknown keys are refused."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain YAML, in which no key of a mapping may stand twice: the last would win unseen."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Compose a mapping, and see that its keys differ."""
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    f"the key '{_cut(key.value)}' stands here a second time",
-                    key.start_mark,
-                )
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-        return node
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge mappings (`<<: *base`), not without end: each may hold the last one twice."""
-        before = len(node.value)
-        super().flatten_mapping(node)
-        if len(node.value) > max(before, _MAX_MERGED):
-            raise yaml.constructor.ConstructorError(
-                None, None, f"over {_MAX_MERGED:,} settings merged by reference", node.start_mark
-            )
-
-
-class DataSettings(_Section, frozen=True):
-    """What to learn from, and how it is split."""
-
-    name: Annotated[
-        str, Meta(min_length=1, description="demo, digits, imdb, mnist, tfds:NAME or a path")
-    ]
-    text_column: Annotated[
-        str | None, Meta(description="column of the text; found if not said")
-    ] = None
-    label_column: Annotated[
-        str | None, Meta(description="column of the label; found if not said")
-    ] = None
-    test: Annotated[str | None, Meta(description="file or folder with the test split")] = None
-    validation: Annotated[float, Meta(gt=0, lt=0.5, description="share cut from train")] = 0.1
-    test_fraction: Annotated[
-        float, Meta(gt=0, lt=0.9, description="share cut off where there is no test split")
-    ] = 0.2
-    limit: Annotated[Count | None, Meta(description="at most this many examples a split")] = None
-    demo_train: Annotated[
-        int, Meta(ge=20, le=1_000_000, description="examples to generate (demo)")
-    ] = 6000
-    demo_test: Annotated[
-        int, Meta(ge=2, le=1_000_000, description="examples to generate (demo)")
-    ] = 1000
-
-
-class TextSettings(_Section, frozen=True):
-    """How a text becomes token ids."""
-
-    # Pair ids are computed in int32 inside the network, and corpora stored as uint16.
-    vocab_size: Annotated[int, Meta(ge=3, le=65_536, description="distinct tokens kept")] = 20_000
-    min_count: Annotated[Count, Meta(description="rarer tokens become [UNK]")] = 2
-    max_tokens: Annotated[
-        int, Meta(ge=1, le=100_000, description="longer texts keep head and tail")
-    ] = 400
-
-
-class EmbeddingSettings(_Section, frozen=True):
-    """How token ids become vectors."""
-
-    dim: Annotated[Width, Meta(description="width of a word vector")] = 128
-    pair_buckets: Annotated[
-        int,
-        Meta(
-            ge=0, le=4_000_000, description="rows for hashed (previous word, word) pairs; 0: none"
-        ),
-    ] = 0
-    pair_dim: Annotated[Width, Meta(description="width of a pair vector")] = 32
-    vectors: Annotated[
-        Literal["random", "train", "unlabeled"],
-        Meta(
-            description="word vectors to start from: random, or learned from the texts of train, "
-            "or of train and the unlabeled split where there is one"
-        ),
-    ] = "random"
-    dropout: Annotated[Share, Meta(description="whole channels dropped")] = 0.3
-    word_dropout: Annotated[Share, Meta(description="words replaced by [UNK] in training")] = 0.0
-
-
-class EvidenceSettings(_Section, frozen=True):
-    """A linear classifier of words and pairs, whose verdict the network gets as one more input."""
-
-    buckets: Annotated[
-        int, Meta(ge=1, le=4_000_000, description="rows for hashed words and pairs")
-    ] = 300_000
-    folds: Annotated[
-        int, Meta(ge=2, le=100, description="a training text is judged by the other folds")
-    ] = 3
-    penalty: Annotated[
-        float, Meta(gt=0, le=1e6, description="on the square of weights; more is simpler")
-    ] = 0.05
-    dropout: Annotated[
-        Share, Meta(description="texts the network has to judge without it in training")
-    ] = 0.5
-
-
-class ImageSettings(_Section, frozen=True):
-    """How an image becomes a sequence of rows."""
-
-    shift: Annotated[
-        int, Meta(ge=0, le=8, description="random shift in training, pixels each way")
-    ] = 0
-
-
-class LanguageSettings(_Section, frozen=True):
-    """How a language model is pretrained; only the settings of its runs have this section."""
-
-    window: Annotated[
-        int, Meta(ge=1, le=100_000, description="words to predict, each way, in one window of text")
-    ] = 128
-    negatives: Annotated[
-        int, Meta(ge=1, le=65_536, description="words drawn for a batch to tell the right one from")
-    ] = 512
-    tied: Annotated[bool, Meta(description="predict words with the vectors they are read with")] = (
-        True
-    )
-    dropout: Annotated[Share, Meta(description="whole channels of the word vectors dropped")] = 0.0
-    held_out: Annotated[
-        float, Meta(gt=0, lt=0.5, description="share of the texts that perplexity is measured on")
-    ] = 0.005
-
-
-class ModelSettings(_Section, frozen=True):
-    """The recurrent network."""
-
-    cell: Annotated[
-        Literal["lstm", "peephole"],
-        Meta(description="peephole: the gates of each unit also see its cell state"),
-    ] = "lstm"
-    units: Annotated[Width, Meta(description="hidden units of each LSTM layer and direction")] = 64
-    layers: Annotated[int, Meta(ge=1, le=8, description="stacked LSTM layers")] = 1
-    bidirectional: Annotated[bool, Meta(description="read in both directions")] = True
-    pooling: Annotated[
-        Pooling, Meta(description="how the outputs of all steps become one vector")
-    ] = "max_mean"
-    dropout: Annotated[Share, Meta(description="on the pooled vector")] = 0.3
-
-
-class TrainSettings(_Section, frozen=True):
-    """How the weights are found."""
-
-    epochs: Annotated[int, Meta(ge=1, le=100_000)] = 5
-    batch_size: Annotated[int, Meta(ge=1, le=100_000)] = 64
-    learning_rate: Annotated[float, Meta(gt=0, le=1, description="peak, after warm-up (Adam)")] = (
-        2e-3
-    )
-    warmup: Annotated[Share, Meta(description="share of all steps")] = 0.1
-    decay: Annotated[
-        Literal["none", "linear", "cosine"], Meta(description="from the peak to its share decay_to")
-    ] = "cosine"
-    decay_to: Annotated[
-        float, Meta(ge=0, le=1, description="share of the peak that the decay ends at")
-    ] = 0.0
-    weight_decay: Annotated[float, Meta(ge=0, lt=1, description="decoupled (AdamW); 0: off")] = 0.0
-    clip_norm: Annotated[float, Meta(ge=0, le=1e6, description="global gradient norm; 0: off")] = (
-        1.0
-    )
-    label_smoothing: Share = 0.0
-    patience: Annotated[
-        int, Meta(ge=0, description="epochs without a better validation loss; 0: never stop early")
-    ] = 2
-    class_weights: Annotated[
-        Literal["none", "balanced"], Meta(description="weigh classes by inverse frequency")
-    ] = "none"
-    averaging: Annotated[
-        Share, Meta(description="momentum of the moving average of weights; 0: off")
-    ] = 0.0
-    self_training: Annotated[
-        bool,
-        Meta(
-            description="learn from the unlabeled split too: by what the evidence says of its "
-            "texts in the first epoch, then by what the network said after the last one"
-        ),
-    ] = False
-    calibrate: Annotated[
-        bool,
-        Meta(
-            description="scale the logits so that they are as sure as validation is right: for the "
-            "validation loss of an epoch, and at the end"
-        ),
-    ] = True
-    init_from: Annotated[
-        str | None, Meta(description="run whose tokenizer and weights training begins with")
-    ] = None
-    lower_rate: Annotated[
-        float, Meta(ge=0, le=1, description="of the learning rate, for what comes from init_from")
-    ] = 1.0
-    frozen_steps: Annotated[
-        int,
-        Meta(ge=0, description="first steps, which leave what comes from init_from alone"),
-    ] = 0
-    checkpoint_seconds: Annotated[
-        float, Meta(gt=0, description="a checkpoint at least this often, and after each epoch")
-    ] = 60.0
-    deterministic: Annotated[bool, Meta(description="the same bits on the same machine")] = True
-
-
-class Config(_Section, frozen=True):
-    """One experiment, complete: enough to run it again."""
-
-    data: DataSettings
-    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
-    text: TextSettings | None = None
-    embedding: EmbeddingSettings | None = None
-    evidence: EvidenceSettings | None = None
-    image: ImageSettings | None = None
-    language: LanguageSettings | None = None
-    model: ModelSettings = ModelSettings()
-    train: TrainSettings = TrainSettings()
-
-    @property
-    def kind(self) -> Literal["text", "image"]:
-        """What the network reads."""
-        return "image" if self.image is not None else "text"
-
-    @property
-    def task(self) -> Literal["text", "image", "language"]:
-        """What `run.json` calls the run: what a classifier reads, or that it is none."""
-        return self.kind if self.language is None else "language"
 
 
 def presets_dir() -> Path:
@@ -285,7 +45,9 @@ def preset_text(name: str) -> str:
 
 def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read a preset, with settings changed by dotted key."""
-    return from_dict(_parse_yaml(preset_text(name), f"preset {name}"), overrides, f"preset {name}")
+    return from_dict(
+        parsing.mapping(preset_text(name), f"preset {name}"), overrides, f"preset {name}"
+    )
 
 
 def load_file(path: Path, base: Mapping[str, Any], overrides: Mapping[str, Any]) -> Config:
@@ -326,12 +88,12 @@ def read_settings(path: Path) -> dict[str, Any]:
             "See 'lstm config show imdb' for what one looks like.",
             ExitCode.USAGE,
         )
-    return _parse_yaml(text, str(path))
+    return parsing.mapping(text, str(path))
 
 
 def preset_dict(name: str) -> dict[str, Any]:
     """Return a preset as nested mappings."""
-    return _parse_yaml(preset_text(name), f"preset {name}")
+    return parsing.mapping(preset_text(name), f"preset {name}")
 
 
 def from_dict(
@@ -375,15 +137,15 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
         key, equals, value = assignment.partition("=")
         if not equals or not key.strip():
             raise LstmError(
-                f"--set expects KEY=VALUE, found '{_cut(assignment)}'.",
+                f"--set expects KEY=VALUE, found '{shortened(assignment)}'.",
                 "For example: --set model.units=64",
                 ExitCode.USAGE,
             )
         try:
-            overrides[key.strip()] = _load_yaml(value)
-        except (yaml.YAMLError, *_NO_YAML):
+            overrides[key.strip()] = parsing.value(value)
+        except parsing.NO_YAML:
             raise LstmError(
-                f"--set {_cut(key.strip())}: '{_cut(value)}' is not a YAML value.",
+                f"--set {shortened(key.strip())}: '{shortened(value)}' is not a YAML value.",
                 "Quote it, for example: --set 'data.text_column=\"a: b\"'",
                 ExitCode.USAGE,
             ) from None
@@ -418,58 +180,12 @@ def from_yaml(text: str, where: str) -> Config:
     Raises:
         LstmError: The text is no valid configuration.
     """
-    return from_dict(_parse_yaml(text, where), None, where)
+    return from_dict(parsing.mapping(text, where), None, where)
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a settings file, for editors."""
     return msgspec.json.schema(Config)
-
-
-def _load_yaml(text: str) -> Any:
-    """Parse YAML.
-
-    Raises:
-        yaml.YAMLError: It is none, or stands for more than it has room for.
-        ValueError: Likewise; see `_NO_YAML` for what else there is.
-    """
-    # Each opened bracket makes the scanner look at all those before it.
-    if text.count("[") + text.count("{") > _MAX_BRACKETS:
-        raise ValueError(f"it holds over {_MAX_BRACKETS:,} lists and mappings in brackets")
-    return yaml.load(text, _Loader)
-
-
-def _parse_yaml(text: str, where: str) -> dict[str, Any]:
-    """Parse YAML whose top level must be a mapping."""
-    try:
-        parsed = _load_yaml(text)
-    except yaml.YAMLError as error:
-        raise LstmError(f"{where}{_place(error, text)}.", "", ExitCode.USAGE) from None
-    except _NO_YAML as error:
-        told = f"{error}"[:200]
-        raise LstmError(f"{where} is not readable as YAML: {told}.", "", ExitCode.USAGE) from None
-    if parsed is None:
-        return {}
-    if not isinstance(parsed, dict):
-        raise LstmError(
-            f"{where}: expected sections such as 'model:', found {type(parsed).__name__}.",
-            "See 'lstm config show imdb'.",
-            ExitCode.USAGE,
-        )
-    return parsed
-
-
-def _place(error: yaml.YAMLError, text: str) -> str:
-    """Say at which line and column YAML gave up, and why."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        problem = getattr(error, "problem", None) or "not readable as YAML"
-        return f", line {mark.line + 1}, column {mark.column + 1}: {problem}"
-    if isinstance(error, yaml.reader.ReaderError):
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        return f", line {line}, column {column}: character {error.character!r} is not allowed"
-    return ": not readable as YAML"
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -514,7 +230,9 @@ def _check_key(dotted: str) -> None:
     """Refuse a `--set` key that does not exist."""
     if dotted not in all_keys():
         raise LstmError(
-            f"There is no setting '{_cut(dotted)}'.", nearest(dotted, all_keys()), ExitCode.USAGE
+            f"There is no setting '{shortened(dotted)}'.",
+            nearest(dotted, all_keys()),
+            ExitCode.USAGE,
         )
 
 
@@ -525,7 +243,7 @@ def _check_keys(
     known = _fields(struct)
     for key, value in settings.items():
         if key not in known:
-            told = f"{prefix}{_cut(key) if isinstance(key, str) else _shown(key)}"
+            told = f"{prefix}{shortened(key) if isinstance(key, str) else _shown(key)}"
             raise LstmError(
                 f"{where}: there is no setting '{told}'.",
                 nearest(told, [f"{prefix}{k}" for k in known]),
@@ -547,11 +265,6 @@ def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], where: s
     if options := _options(key):
         problem = f"expected one of {', '.join(options)}"
     return f"{where}: {key or 'top level'}: {problem}; found {_shown(found)}."
-
-
-def _cut(text: str) -> str:
-    """Shorten what was typed or read to what fits a line."""
-    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _shown(value: Any) -> str:

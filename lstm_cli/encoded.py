@@ -18,9 +18,9 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from lstm_cli.config import TextSettings
 from lstm_cli.errors import LstmError
 from lstm_cli.partner import Partner
+from lstm_cli.settings import TextSettings
 from lstm_cli.text import UNKNOWN_ID, Tokenizer, halves, learn, number
 
 _FORMAT = "2"

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.calibration import as_targets, best_scale
-from lstm_cli.config import EvidenceSettings
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
+from lstm_cli.settings import EvidenceSettings
 from lstm_cli.text import pair_ids
 
 # Imported when evidence is learned, in a second.

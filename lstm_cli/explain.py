@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli import graph, reading, trust
-from lstm_cli.config import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.explanation import (
     Belief,
@@ -23,6 +22,7 @@ from lstm_cli.explanation import (
 )
 from lstm_cli.predictor import GOLDEN_TOLERANCE, Predictor
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 from lstm_cli.text import UNKNOWN_ID, Tokenizer
 from lstm_cli.text import spans as spans_of
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from lstm_cli import models
 from lstm_cli.checkpoint import Checkpoint, model_state, set_model_state
-from lstm_cli.config import Config, TrainSettings, to_dict
+from lstm_cli.config import to_dict
 from lstm_cli.errors import LstmError
 from lstm_cli.reporting import Epoch, Reporter, Step
+from lstm_cli.settings import Config, TrainSettings
 from lstm_cli.signals import Interrupted, Signals
 from lstm_cli.work import Work
 

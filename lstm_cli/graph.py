@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.config import Config, EvidenceSettings
+from lstm_cli.settings import Config, EvidenceSettings
 from lstm_cli.text import PAD_ID, PAIR_FACTOR
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from lstm_cli import models, stream
-from lstm_cli.config import Config, LanguageSettings, TrainSettings
 from lstm_cli.network import Network
 from lstm_cli.reporting import perplexity
+from lstm_cli.settings import Config, LanguageSettings, TrainSettings
 from lstm_cli.stream import Texts, Windows
 from lstm_cli.work import Stateless, Told
 

@@ -11,9 +11,9 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from lstm_cli import peephole
-from lstm_cli.config import Config, EmbeddingSettings, ModelSettings, TrainSettings
 from lstm_cli.evidence import Evidence
 from lstm_cli.network import Network, Turned
+from lstm_cli.settings import Config, EmbeddingSettings, ModelSettings, TrainSettings
 from lstm_cli.text import PAD_ID, PAIR_FACTOR, UNKNOWN_ID
 
 _LOWEST = -1e9

@@ -11,11 +11,11 @@ import numpy as np
 
 from lstm_cli import batches, device, transfer
 from lstm_cli.classifying import Classifying, Examples
-from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
 from lstm_cli.prepare import load_data, prepare, start, work_of
 from lstm_cli.reporting import Reporter, Silent
 from lstm_cli.run import runs_root
+from lstm_cli.settings import Config
 
 _TIMED_STEPS = 6
 _WARM_UP_STEPS = 3

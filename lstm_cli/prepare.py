@@ -15,7 +15,6 @@ import numpy as np
 from lstm_cli import datasets, device, encoded, evidence, models, transfer, vectors
 from lstm_cli import partner as partners
 from lstm_cli.classifying import Classifying, Examples
-from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset
 from lstm_cli.datasets.source import from_config
 from lstm_cli.encoded import Corpus
@@ -24,6 +23,7 @@ from lstm_cli.evidence import Evidence
 from lstm_cli.fit import num_parameters
 from lstm_cli.partner import Partner
 from lstm_cli.reporting import Reporter
+from lstm_cli.settings import Config
 from lstm_cli.teaching import SelfTraining
 from lstm_cli.text import Tokenizer
 from lstm_cli.transfer import Start

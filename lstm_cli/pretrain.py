@@ -16,7 +16,6 @@ from lstm_cli import artefacts, device, language, transfer, vocabulary
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.card import language_card
-from lstm_cli.config import Config, LanguageSettings
 from lstm_cli.datasets import Dataset
 from lstm_cli.encoded import Corpus, encode_cached
 from lstm_cli.errors import ExitCode, LstmError
@@ -32,6 +31,7 @@ from lstm_cli.prepare import (
 )
 from lstm_cli.reporting import Epoch, Reporter, Silent, perplexity
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config, LanguageSettings
 from lstm_cli.spine import Task, Way, begin, go_on
 from lstm_cli.stream import Texts, hold_out, unigram
 from lstm_cli.text import Tokenizer

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli import cell
-from lstm_cli.config import Config, ModelSettings
+from lstm_cli.settings import Config, ModelSettings
 from lstm_cli.text import pair_ids
 
 Array = NDArray[Any]

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from lstm_cli import run as runs
-from lstm_cli.config import Config
 from lstm_cli.device import Device
 from lstm_cli.errors import LstmError
 from lstm_cli.fit import NumbersGoneWrongError, learning_rate
@@ -22,6 +21,7 @@ from lstm_cli.prepare import load_data
 from lstm_cli.pretrain import pretrain
 from lstm_cli.reporting import Epoch, Reporter, Silent, Step
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 from lstm_cli.signals import Interrupted, caught
 from lstm_cli.train import train
 

@@ -16,12 +16,12 @@ from lstm_cli import run as runs
 from lstm_cli.account import Account
 from lstm_cli.card import CAPTIONS
 from lstm_cli.chapters import Errors, Mark, Nearest, Read
-from lstm_cli.config import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.explain import Explainer
 from lstm_cli.predictor import Predictor
 from lstm_cli.reporting import Reporter, Silent
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 
 FILE = "report.html"
 

@@ -17,13 +17,13 @@ from lstm_cli import artefacts, checkpoint
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.checkpoint import Checkpoint
-from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset
 from lstm_cli.device import Used
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.fit import NumbersGoneWrongError
 from lstm_cli.reporting import Epoch, Reporter
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 from lstm_cli.signals import Interrupted
 
 # No step depends on how often it is saved; more epochs are what a run may be resumed for.

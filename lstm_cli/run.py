@@ -19,8 +19,9 @@ import yaml
 from lstm_cli import folder as folders
 from lstm_cli.atomic import is_scratch, make_folder, remove, sweep
 from lstm_cli.atomic import write_atomic as write_atomic
-from lstm_cli.config import Config, from_yaml
+from lstm_cli.config import from_yaml
 from lstm_cli.errors import ExitCode, LstmError, nearest
+from lstm_cli.settings import Config
 
 CONFIG = "config.yaml"
 RUN = "run.json"

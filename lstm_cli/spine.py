@@ -14,13 +14,13 @@ import keras
 from lstm_cli import artefacts, checkpoint, device, models, resumption, transfer
 from lstm_cli import run as runs
 from lstm_cli.checkpoint import Checkpoint
-from lstm_cli.config import Config
 from lstm_cli.datasets import Dataset
 from lstm_cli.errors import LstmError
 from lstm_cli.fit import Fitted, Loop, NumbersGoneWrongError
 from lstm_cli.prepare import load_data, start
 from lstm_cli.reporting import Reporter
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 from lstm_cli.signals import Signals, caught
 from lstm_cli.transfer import Start
 from lstm_cli.work import Work

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from lstm_cli.calibration import as_targets
 from lstm_cli.classifying import Classifying, Examples, predict, scores
-from lstm_cli.config import Config
 from lstm_cli.encoded import Corpus
 from lstm_cli.reporting import Reporter
+from lstm_cli.settings import Config
 from lstm_cli.work import check_state
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.config import TextSettings
 from lstm_cli.errors import LstmError
 from lstm_cli.partner import Partner
+from lstm_cli.settings import TextSettings
 
 PAD_ID = 0
 UNKNOWN_ID = 1

@@ -8,13 +8,13 @@ from typing import Any
 
 from lstm_cli import artefacts, device, models
 from lstm_cli.classifying import Classifying, predict
-from lstm_cli.config import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.fit import Fitted
 from lstm_cli.predictor import Predictor
 from lstm_cli.prepare import Prepared, encode, load_data, prepare, timed, work_of
 from lstm_cli.reporting import Reporter, Silent
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 from lstm_cli.spine import Task, Way, begin, go_on
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from lstm_cli import config as configs
 from lstm_cli import models, trust
 from lstm_cli import run as runs
-from lstm_cli.config import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 from lstm_cli.text import Tokenizer
 
 # Settings that decide what a word is, and the shapes of what is taken.

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from lstm_cli import graph, proto, tensors, vocabulary
 from lstm_cli import run as runs
-from lstm_cli.config import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.folder import disguise
 from lstm_cli.graph import Node, Plan, Trained
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 from lstm_cli.text import Tokenizer
 
 # What a model takes beside its numbers: names, nodes, shapes.

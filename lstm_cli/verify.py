@@ -11,11 +11,11 @@ import numpy as np
 
 from lstm_cli import run as runs
 from lstm_cli import trust
-from lstm_cli.config import Config
 from lstm_cli.errors import LstmError
 from lstm_cli.graph import Array, Plan
 from lstm_cli.predictor import Predictor, open_session
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 from lstm_cli.text import Tokenizer
 from lstm_cli.trust import Golden, Seen
 

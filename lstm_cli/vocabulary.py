@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from lstm_cli.config import TextSettings
+from lstm_cli.settings import TextSettings
 from lstm_cli.text import LINE_BREAK, SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, token_pattern
 
 _MAX_WORDS = 65_536

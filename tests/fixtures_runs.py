@@ -10,9 +10,9 @@ import safetensors.numpy
 from lstm_cli import config as configs
 from lstm_cli import graph, vocabulary
 from lstm_cli import run as runs
-from lstm_cli.config import Config
 from lstm_cli.predictor import Predictor
 from lstm_cli.run import RunDir
+from lstm_cli.settings import Config
 from lstm_cli.text import Tokenizer
 
 TEXTS = (

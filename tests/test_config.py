@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli import config as configs
-from lstm_cli.config import Config
+from lstm_cli import parsing
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.settings import Config
 
 TEXT = "data: {name: demo}\ntext: {}\nembedding: {}\n"
 
@@ -305,7 +306,7 @@ def test_merges_of_merges_are_not_written_out(depth, tmp_path):
 
 def test_a_mapping_may_be_merged_into_another_and_changed():
     merged = "base: &base {units: 8, layers: 2}\nmodel: &m {<<: *base, units: 9}\n"
-    parsed = configs._parse_yaml(merged + "more: {below: {<<: *m, units: 3}}\n", "mine.yaml")
+    parsed = parsing.mapping(merged + "more: {below: {<<: *m, units: 3}}\n", "mine.yaml")
     assert parsed["model"] == {"units": 9, "layers": 2}
     assert parsed["more"]["below"] == {"units": 3, "layers": 2}
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli import encoded
-from lstm_cli.config import TextSettings
+from lstm_cli.settings import TextSettings
 from lstm_cli.text import Tokenizer
 
 TEXTS = ["a fine film", "", "dull dull dull dull dull", "unknownword film", "a"]

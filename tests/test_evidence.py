@@ -8,8 +8,8 @@ from fixtures_runs import text_config
 from scipy import sparse
 
 from lstm_cli import encoded, evidence
-from lstm_cli.config import EvidenceSettings
 from lstm_cli.errors import LstmError
+from lstm_cli.settings import EvidenceSettings
 from lstm_cli.text import PAIR_FACTOR, Tokenizer
 
 SETTINGS = EvidenceSettings(buckets=5000, folds=4)

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from lstm_cli import classifying, fit, models
 from lstm_cli.batches import pad, shifted
 from lstm_cli.classifying import Examples
-from lstm_cli.config import TrainSettings
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
 from lstm_cli.fit import Loop
 from lstm_cli.reporting import Silent
+from lstm_cli.settings import TrainSettings
 
 VOCAB = 8
 

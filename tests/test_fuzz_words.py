@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from lstm_cli import config as configs
 from lstm_cli import vocabulary
-from lstm_cli.config import Config, TextSettings
 from lstm_cli.errors import LstmError
+from lstm_cli.settings import Config, TextSettings
 from lstm_cli.text import UNKNOWN_ID, Tokenizer
 from lstm_cli.text import spans as spans_of
 

@@ -132,7 +132,7 @@ ENCODER = """
     import sys, time
     from pathlib import Path
     from lstm_cli import encoded, vocabulary
-    from lstm_cli.config import TextSettings
+    from lstm_cli.settings import TextSettings
 
     real = encoded.number
 

@@ -16,9 +16,10 @@ import pytest
 from fixtures_processes import python
 
 from lstm_cli import datasets, partner, text
-from lstm_cli.config import TextSettings, load_preset
+from lstm_cli.config import load_preset
 from lstm_cli.datasets.source import from_config
 from lstm_cli.reporting import Silent
+from lstm_cli.settings import TextSettings
 
 
 @pytest.fixture(autouse=True)

@@ -141,7 +141,7 @@ def test_an_interrupted_encoder_leaves_nothing_in_the_cache(tmp_path, monkeypatc
         import sys, time
         import numpy as np
         from lstm_cli import encoded
-        from lstm_cli.config import TextSettings
+        from lstm_cli.settings import TextSettings
         from lstm_cli.signals import Interrupted, caught
         from lstm_cli.text import Tokenizer
 

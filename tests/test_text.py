@@ -11,8 +11,8 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.config import TextSettings
 from lstm_cli.errors import LstmError
+from lstm_cli.settings import TextSettings
 from lstm_cli.text import PAD_ID, UNKNOWN_ID, Tokenizer, learn, spans, split
 
 # Lone surrogates, NUL, control characters and everything else a shell or a JSON file lets through.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli import vocabulary
-from lstm_cli.config import TextSettings
+from lstm_cli.settings import TextSettings
 from lstm_cli.text import Tokenizer, spans, split
 
 SETTINGS = TextSettings(min_count=1, max_tokens=3)

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from benchmarks import films
 from lstm_cli import device
 from lstm_cli.calibration import Scores, log_probabilities
-from lstm_cli.config import Config, load_preset, parse_overrides
+from lstm_cli.config import load_preset, parse_overrides
 from lstm_cli.datasets import Dataset, Split
 from lstm_cli.reporting import Silent
+from lstm_cli.settings import Config
 
 _NUM_VALIDATION = 4000
 

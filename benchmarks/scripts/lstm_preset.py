@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.scripts import clock
-from lstm_cli.config import Config, load_preset
+from lstm_cli.config import load_preset
 from lstm_cli.device import load_keras
+from lstm_cli.settings import Config
 
 _PER_EPOCH = 4
 

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli import device
-from lstm_cli.config import Config, load_preset
+from lstm_cli.config import load_preset
+from lstm_cli.settings import Config
 
 _WARM_UP = 3
 _IMAGE_SIDES = {"digits": 8, "mnist": 28}

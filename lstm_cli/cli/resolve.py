@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from lstm_cli import config as configs
-from lstm_cli.config import Config
 from lstm_cli.datasets import resolve as origin
 from lstm_cli.errors import ExitCode, LstmError, nearest
 from lstm_cli.run import RunDir, find, runs_root
+from lstm_cli.settings import Config
 
 
 def locate(dataset: str) -> str:

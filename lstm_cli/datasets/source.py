@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lstm_cli.config import Config
 from lstm_cli.datasets.base import Kind, Split
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.settings import Config
 
 SPLITS = ("train", "validation", "test")
 
