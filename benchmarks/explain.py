@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli import explain
+from lstm_cli import explain, search
 from lstm_cli import run as runs
 from lstm_cli.config import preset_dict
 from lstm_cli.datasets import demo
@@ -86,7 +86,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
 
 
 def _find(wanted: str) -> RunDir:
-    return RunDir(runs.find(runs.runs_root(), wanted).path.absolute())
+    return RunDir(search.find(runs.runs_root(), wanted).path.absolute())
 
 
 def _demo_runs(settings: argparse.Namespace, scratch: Path) -> list[RunDir]:
@@ -137,7 +137,7 @@ def _without_word(example: Example) -> str:
 def _train(folder: Path, options: Sequence[str]) -> RunDir:
     runs_dir = folder / "runs"
     child.run([child.lstm_command(), "train", *options, "--runs-dir", str(runs_dir), "--name", "a"])
-    return runs.find(runs_dir, "a")
+    return search.find(runs_dir, "a")
 
 
 @dataclass(frozen=True)

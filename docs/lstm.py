@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli import cell, run, trust
+from lstm_cli import cell, run, search, trust
 from lstm_cli.errors import LstmError
 from lstm_cli.figure import BLUE, GREEN, GREY, INK, ORANGE, PALE, picture, shown
 from lstm_cli.text import PAIR_FACTOR
@@ -212,13 +212,13 @@ def draw_adding(measured: Mapping[str, Any], path: Path) -> None:
 def find_run(wanted: str | None, folder: str) -> run.RunDir:
     """Find the run named, or the newest text run, or train the demo in a folder."""
     try:
-        return run.find(run.runs_root(), wanted, kind="text")
+        return search.find(run.runs_root(), wanted, kind="text")
     except LstmError:
         if wanted is not None:
             raise
     command = [sys.executable, "-m", "lstm_cli", "train", "demo", "--runs-dir", folder]
     subprocess.run(command, check=True)
-    return run.find(Path(folder), None, kind="text")
+    return search.find(Path(folder), None, kind="text")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

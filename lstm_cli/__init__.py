@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lstm_cli.predictor import Prediction as Prediction
     from lstm_cli.predictor import load as load
     from lstm_cli.run import RunDir as RunDir
-    from lstm_cli.run import find as find_run
+    from lstm_cli.search import find as find_run
     from lstm_cli.settings import Config as Config
 
 __version__ = "0.1.0"
@@ -34,7 +34,7 @@ _WHERE = {
     "LstmError": ("errors", "LstmError"),
     "Prediction": ("predictor", "Prediction"),
     "RunDir": ("run", "RunDir"),
-    "find_run": ("run", "find"),
+    "find_run": ("search", "find"),
     "load": ("predictor", "load"),
     "load_dataset": ("datasets", "load"),
     "load_preset": ("config", "load_preset"),

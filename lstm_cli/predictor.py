@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli import run as runs
-from lstm_cli import trust
+from lstm_cli import search, trust
 from lstm_cli.batches import in_order, pad
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import ExitCode, LstmError
@@ -287,7 +287,7 @@ def load(run: str | Path | RunDir, runs_dir: Path | None = None) -> Predictor:
         'pos'
     """
     if not isinstance(run, RunDir):
-        run = runs.find(runs.runs_root(runs_dir), str(run))
+        run = search.find(runs.runs_root(runs_dir), str(run))
     return Predictor.load(run)
 
 

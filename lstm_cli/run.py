@@ -20,7 +20,7 @@ from lstm_cli import folder as folders
 from lstm_cli.atomic import is_scratch, make_folder, remove, sweep
 from lstm_cli.atomic import write_atomic as write_atomic
 from lstm_cli.config import from_yaml
-from lstm_cli.errors import ExitCode, LstmError, nearest
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.settings import Config
 
 CONFIG = "config.yaml"
@@ -83,7 +83,7 @@ class RunDir:
         It is `finished` only where the manifest, written last, is there, and `running` only
         while the process is alive: one that was killed could not say that it was interrupted.
         """
-        told = _record(self).get("status")
+        told = record_of(self).get("status")
         if told == "finished":
             return "finished" if (self.path / MANIFEST).is_file() else "broken"
         if told == "running":
@@ -349,7 +349,7 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
         )
     chosen = name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     path = root / dataset / chosen
-    if _exists(path) and not _never_began(path):
+    if exists(path) and not _never_began(path):
         raise LstmError(
             f"There is already a run {path}.", "Give another --name, or remove that folder."
         )
@@ -411,115 +411,6 @@ def is_locked(run: RunDir) -> bool:
     return False
 
 
-def command_to_resume(run: RunDir) -> str:
-    """Say how a run is gone on with."""
-    verb = "pretrain" if is_language(run) else "train"
-    return f"lstm {verb} {_record(run).get('data')} --resume {run.path.name}"
-
-
-def find_unfinished(
-    root: Path, wanted: str | None, data_name: str, language: bool = False
-) -> RunDir:
-    """Find the run that `--resume` means: the one named, or the newest that did not finish.
-
-    Args:
-        root: Folder of all runs.
-        wanted: A path, `<dataset>/<name>` or a name; None for the newest on `data_name` that no
-            process is training.
-        data_name: The `data.name` asked for.
-        language: Whether it is to be a language model; else it is a classifier.
-
-    Raises:
-        LstmError: There is nothing to resume, or the run named is not of that sort.
-    """
-    found = _find_unfinished(root, wanted, data_name, language)
-    if is_language(found) != language:
-        what = "a language model" if not language else "a classifier"
-        raise LstmError(
-            f"Run {found.name} is {what}.",
-            f"Go on with it by '{command_to_resume(found)}'.",
-            ExitCode.USAGE,
-        )
-    return found
-
-
-def _find_unfinished(root: Path, wanted: str | None, data_name: str, language: bool) -> RunDir:
-    runs = [run for run in all_runs(root) if run.file(CONFIG).is_file()]
-    on_data = [run for run in runs if _record(run).get("data") == data_name]
-    if wanted is not None:
-        if _exists(Path(wanted) / RUN):
-            return RunDir(Path(wanted).absolute())
-        # Of two runs of one name, the one on the data that was named.
-        for run in (*on_data, *runs):
-            if wanted in (run.name, run.path.name):
-                return run
-        raise _no_such_run(root, wanted)
-    on_data = [run for run in on_data if is_language(run) == language]
-    unfinished = [run for run in on_data if run.status != "finished"]
-    for run in reversed(unfinished):
-        if not is_locked(run):
-            return run
-    if unfinished:
-        raise LstmError(
-            f"There is nothing to resume: another process is training {unfinished[-1].name}.",
-            "Wait for it, or start a run without --resume.",
-        )
-    raise LstmError(
-        f"There is nothing to resume: every run on {data_name} under {root} is finished, "
-        "or there is none.",
-        "Start one without --resume, or name a finished run and give more --epochs.",
-    )
-
-
-def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:
-    """List runs, the oldest first, in whatever state."""
-    folders = root.glob("*") if dataset is None else [root / dataset]
-    found = [RunDir(p.parent) for folder in folders for p in folder.glob(f"*/{RUN}")]
-    return sorted(found, key=lambda run: (_started(run), run.path.name))
-
-
-def find(
-    root: Path,
-    wanted: str | None,
-    *,
-    data_name: str | None = None,
-    kind: str | None = None,
-    language: bool = False,
-) -> RunDir:
-    """Find the run that `--run` means, or the newest finished one.
-
-    Args:
-        root: Folder of all runs.
-        wanted: A path, `<dataset>/<name>`, a name, a data set (its newest), or None.
-        data_name: Where `wanted` is None: only runs trained on this `data.name`.
-        kind: Where `wanted` is None: only runs of this kind, `text` or `image`.
-        language: Whether the newest is to be a language model; else it is a classifier. A run
-            that is named may be either.
-
-    Raises:
-        LstmError: There is none, more than one, or it did not finish.
-    """
-    if wanted is None:
-        wants = {"data": data_name, "kind": kind}
-        given = {key: value for key, value in wants.items() if value}
-        return _newest(root, None, given, language)
-    for path in (Path(wanted), root / wanted):
-        if _exists(path / RUN):
-            return _finished(RunDir(path))
-    named = [run for run in all_runs(root) if run.path.name == wanted]
-    if len(named) > 1:
-        raise LstmError(
-            f"{len(named)} runs are named '{wanted}': {', '.join(r.name for r in named)}.",
-            "Name the data set too.",
-            ExitCode.USAGE,
-        )
-    if named:
-        return _finished(named[0])
-    if not _has_separator(wanted) and _exists(root / wanted) and all_runs(root, wanted):
-        return _newest(root, wanted, {}, language)
-    raise _no_such_run(root, wanted)
-
-
 def json_line(value: Any) -> str:
     """Return a value as one line of JSON, its end included."""
     return json.dumps(value, ensure_ascii=False) + "\n"
@@ -539,7 +430,7 @@ def read_run(run: RunDir) -> Mapping[str, Any]:
     return record
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """Tell whether a path leads somewhere; a text in its place is longer than any name may be."""
     try:
         return path.exists()
@@ -559,7 +450,7 @@ def _never_began(path: Path) -> bool:
 def _is_plain(name: str) -> bool:
     """Tell whether a name is a visible folder, and prints in a line as it is."""
     tidy = name == name.strip() and name.isprintable()
-    return bool(name) and tidy and not name.startswith((".", "-")) and not _has_separator(name)
+    return bool(name) and tidy and not name.startswith((".", "-")) and not has_separator(name)
 
 
 def _listed(name: str, entry: Any) -> Listed:
@@ -586,11 +477,12 @@ def _has_alias(text: str) -> bool:
     return False
 
 
-def _has_separator(name: str) -> bool:
+def has_separator(name: str) -> bool:
+    """Tell whether a text names more than one folder, or none."""
     return "/" in name or os.sep in name or "\0" in name or name in (".", "..")
 
 
-def _record(run: RunDir) -> dict[str, Any]:
+def record_of(run: RunDir) -> dict[str, Any]:
     """Read `run.json` as far as it goes: empty where it is missing or damaged."""
     try:
         record = replace(run, manifest=None).read_json(RUN)
@@ -599,54 +491,6 @@ def _record(run: RunDir) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _started(run: RunDir) -> str:
-    return str(_record(run).get("started", ""))
-
-
 def is_language(run: RunDir) -> bool:
     """Tell whether a run says that it is a language model."""
-    return _record(run).get("kind") == "language"
-
-
-def _newest(
-    root: Path, dataset: str | None, wants: Mapping[str, str], language: bool = False
-) -> RunDir:
-    """Return the newest finished run whose record says what is wanted."""
-    runs = [run for run in all_runs(root, dataset) if is_language(run) == language]
-    for run in reversed(runs):
-        if run.status == "finished":
-            record = read_run(run)
-            if all(record.get(key) == value for key, value in wants.items()):
-                return run
-    what = {"data": "on", "kind": "that reads"}
-    told = "".join(f" {what[key]} {value}" for key, value in wants.items())
-    of = told or (f" of '{dataset}'" if dataset is not None else "")
-    unfinished = sum(run.status != "finished" for run in runs)
-    raise LstmError(
-        f"There is no finished {'language model' if language else 'run'}{of} under {root}"
-        + (f" ({unfinished} did not finish)." if unfinished else "."),
-        f"Train one, for example 'lstm {'pretrain' if language else 'train'} demo', or name the "
-        "folder of runs with --runs-dir.",
-    )
-
-
-def _finished(run: RunDir) -> RunDir:
-    status = run.status
-    if status == "finished":
-        return run
-    if status == "broken":
-        raise run.damaged("it is half-written or damaged")
-    raise LstmError(
-        f"Run {run.path} did not finish: its status is '{status}'.",
-        f"Go on with it ('{command_to_resume(run)}'), or name another run ('lstm runs list').",
-    )
-
-
-def _no_such_run(root: Path, wanted: str) -> LstmError:
-    names = sorted({run.name for run in all_runs(root)} | {r.path.name for r in all_runs(root)})
-    if _exists(Path(wanted)):
-        return LstmError(
-            f"{wanted} is no run directory: it holds no {RUN}.", "See 'lstm runs list'."
-        )
-    hint = nearest(wanted, names) if names else "Train one: 'lstm train demo'."
-    return LstmError(f"There is no run '{wanted}' under {root}.", hint)
+    return record_of(run).get("kind") == "language"

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from lstm_cli import config as configs
-from lstm_cli import models, trust
+from lstm_cli import models, search, trust
 from lstm_cli import run as runs
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.run import RunDir
@@ -60,7 +60,7 @@ def resolved(config: Config, root: Path) -> Config:
         raise LstmError(
             "train.init_from expects a run, found ''.", "See 'lstm runs list'.", ExitCode.USAGE
         )
-    path = str(runs.find(root, wanted, language=True).path.absolute())
+    path = str(search.find(root, wanted, language=True).path.absolute())
     return replace(config, train=replace(config.train, init_from=path))
 
 
@@ -77,7 +77,7 @@ def read(config: Config) -> Start | None:
     if config.train.init_from is None:
         return None
     path = Path(config.train.init_from)
-    run = runs.find(path.parent.parent, str(path)).checked()
+    run = search.find(path.parent.parent, str(path)).checked()
     run.names()
     theirs = run.config()
     _check(run, theirs, config)

@@ -29,7 +29,7 @@ LAYERS = [
     {"parsing"},
     {"atomic", "config", "console", "gate", "partner"},
     {"run", "text", "datasets", "encoded", "figure", "metrics", "roc", "card", "images", "markup"},
-    {"records", "account", "device", "cell", "plots", "vectors", "batches", "stream"},
+    {"records", "account", "search", "device", "cell", "plots", "vectors", "batches", "stream"},
     {"graph", "proto", "tensors", "vocabulary", "reading", "listener"},
     {"calibration", "evidence", "network", "peephole", "trust"},
     {"models", "predictor", "checkpoint"},

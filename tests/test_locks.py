@@ -12,7 +12,7 @@ from fixtures_processes import holding, running
 from fixtures_runs import TEXTS, text_config
 from test_run import made
 
-from lstm_cli import cli, encoded, vocabulary
+from lstm_cli import cli, encoded, search, vocabulary
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.errors import LstmError
@@ -77,11 +77,11 @@ def test_a_run_that_is_being_started_is_started_by_nobody_else(tmp_path):
 def test_resume_takes_the_newest_run_that_nobody_is_training(tmp_path):
     old = unfinished(tmp_path, "old")
     new = unfinished(tmp_path, "new", "2026-01-02T00:00:00+00:00")
-    assert runs.find_unfinished(tmp_path, None, "demo") == new
+    assert search.find_unfinished(tmp_path, None, "demo") == new
     with holding(new):
-        assert runs.find_unfinished(tmp_path, None, "demo") == old
+        assert search.find_unfinished(tmp_path, None, "demo") == old
         with holding(old), pytest.raises(LstmError, match="another process is training demo/new"):
-            runs.find_unfinished(tmp_path, None, "demo")
+            search.find_unfinished(tmp_path, None, "demo")
 
 
 def test_the_list_of_runs_tells_the_living_from_the_dead(tmp_path, capsys, monkeypatch):

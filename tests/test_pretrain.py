@@ -17,7 +17,7 @@ import pytest
 import safetensors.numpy
 from test_resume import refused
 
-from lstm_cli import cli, encoded, language, models, pretrain, transfer
+from lstm_cli import cli, encoded, language, models, pretrain, search, transfer
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.datasets import loading
@@ -161,7 +161,7 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
         patch.setattr(language.Reading, "take_step", interrupting)
         pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
     assert "lstm pretrain demo --resume" in interrupted.value.message
-    run = runs.find_unfinished(tmp_path, None, "demo", language=True)
+    run = search.find_unfinished(tmp_path, None, "demo", language=True)
     assert run.status == "interrupted"
     pretrain.resume(run)
     assert run.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
@@ -200,14 +200,14 @@ def test_a_language_model_predicts_no_classes_and_says_what_to_do(pretrained):
 
 
 def test_the_newest_run_is_a_classifier_unless_a_language_model_is_wanted(pretrained, root):
-    assert runs.find(root, "demo", language=True) == pretrained
-    assert runs.find(root, "words") == pretrained
+    assert search.find(root, "demo", language=True) == pretrained
+    assert search.find(root, "words") == pretrained
     with pytest.raises(LstmError, match="no finished run of 'demo'"):
-        runs.find(root, "demo")
+        search.find(root, "demo")
 
 
 def test_a_run_is_gone_on_with_by_the_command_that_made_it(pretrained, root):
-    error = refused(runs.find_unfinished, root, "words", "demo", code=ExitCode.USAGE)
+    error = refused(search.find_unfinished, root, "words", "demo", code=ExitCode.USAGE)
     assert "lstm pretrain demo --resume words" in error.hint
 
 

@@ -21,7 +21,7 @@ from fixtures_training import CONFIG, TableLoop, without_keras
 from test_checkpoint import Heard
 from test_faults import RESULTS, results, whole
 
-from lstm_cli import artefacts, checkpoint, cli, resumption, train
+from lstm_cli import artefacts, checkpoint, cli, resumption, search, train
 from lstm_cli import config as configs
 from lstm_cli import run as runs
 from lstm_cli.config import load_preset
@@ -84,7 +84,7 @@ FINISHING = [
 def test_a_run_killed_while_finishing_is_finished_and_not_trained(where, name, tabled, monkeypatch):
     expected = results(tabled("whole"))
     killed(tabled, monkeypatch, where, name)
-    run = runs.find_unfinished(runs.runs_root(), None, "demo")
+    run = search.find_unfinished(runs.runs_root(), None, "demo")
     with monkeypatch.context() as patch:
         patch.setattr(TableLoop, "save", lambda self: pytest.fail("trained again"))
         train.resume(run)
@@ -95,14 +95,14 @@ def test_a_run_killed_while_finishing_is_finished_and_not_trained(where, name, t
 def test_a_run_killed_before_its_first_checkpoint_begins_again(tabled, monkeypatch):
     expected = results(tabled("whole"))
     killed(tabled, monkeypatch, checkpoint, "save")
-    run = runs.find_unfinished(runs.runs_root(), None, "demo")
+    run = search.find_unfinished(runs.runs_root(), None, "demo")
     assert results(train.resume(run)) == expected
 
 
 def test_a_run_killed_before_training_began_is_no_obstacle(tabled, monkeypatch):
     expected = results(tabled("whole"))
     killed(tabled, monkeypatch, artefacts, "write_inputs")
-    assert [run.name for run in runs.all_runs(runs.runs_root())] == ["demo/whole"]
+    assert [run.name for run in search.all_runs(runs.runs_root())] == ["demo/whole"]
     assert results(tabled()) == expected
 
 
@@ -164,7 +164,7 @@ def test_where_there_is_nothing_to_resume_it_is_said(tabled, capsys, monkeypatch
 def halfway(tabled, monkeypatch):
     """A run that was killed after its first epoch of two."""
     killed(tabled, monkeypatch, artefacts, "write_history")
-    return runs.find_unfinished(runs.runs_root(), None, "demo")
+    return search.find_unfinished(runs.runs_root(), None, "demo")
 
 
 CHANGES = {"model.units": 7, "train.learning_rate": 0.5, "seed": 3, "text.max_tokens": 5}
@@ -283,7 +283,7 @@ def test_one_damaged_run_does_not_hide_the_others(halfway):
     broken = runs.RunDir(halfway.path.parent / "zzz")
     shutil.copytree(halfway.path, broken.path)
     broken.file(runs.RUN).write_text("{")
-    assert runs.find_unfinished(runs.runs_root(), None, "demo") == halfway
+    assert search.find_unfinished(runs.runs_root(), None, "demo") == halfway
 
 
 def test_of_two_runs_of_one_name_the_one_on_the_data_is_meant(halfway, tmp_path):
@@ -291,8 +291,8 @@ def test_of_two_runs_of_one_name_the_one_on_the_data_is_meant(halfway, tmp_path)
     shutil.copytree(halfway.path, other.path)
     other.write_json(runs.RUN, {**other.read_json(runs.RUN), "data": "another"})
     for data, run in (("demo", halfway), ("another", other)):
-        assert runs.find_unfinished(tmp_path, "x", data).path == run.path
-    assert runs.find_unfinished(tmp_path, str(other.path), "demo").path == other.path
+        assert search.find_unfinished(tmp_path, "x", data).path == run.path
+    assert search.find_unfinished(tmp_path, str(other.path), "demo").path == other.path
 
 
 def test_time_adds_up_over_processes(halfway, monkeypatch):

@@ -19,7 +19,7 @@ from fixtures_attacks import Tripwire, within
 from fixtures_training import CONFIG, without_keras
 from test_checkpoint import Heard
 
-from lstm_cli import checkpoint, resumption, train
+from lstm_cli import checkpoint, resumption, search, train
 from lstm_cli import run as runs
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -34,7 +34,7 @@ def halfway(monkeypatch, tmp_path):
     with monkeypatch.context() as patch, pytest.raises(LstmError, match="the power went"):
         patch.setattr(train.artefacts, "write_model", _lose_power)
         train.train(CONFIG, name="x")
-    (run,) = runs.all_runs(tmp_path / "runs")
+    (run,) = search.all_runs(tmp_path / "runs")
     assert _names(run) == ["000001.json", "000001.safetensors", "000002.json", "000002.safetensors"]
     return run
 

@@ -21,7 +21,7 @@ import pytest
 from fixtures_attacks import edit_json, edit_model, put, put_json, refused, sign, within
 from fixtures_runs import make_image_run
 
-from lstm_cli import predictor, trust, vocabulary
+from lstm_cli import predictor, search, trust, vocabulary
 from lstm_cli import run as runs
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.predictor import Predictor
@@ -199,7 +199,7 @@ def test_listing_runs_waits_for_no_pipe(run):
     run.file(runs.RUN).unlink()
     os.mkfifo(run.file(runs.RUN))
     with within(5):
-        assert [(found.name, found.status) for found in runs.all_runs(root)] == [
+        assert [(found.name, found.status) for found in search.all_runs(root)] == [
             ("text/one", "broken")
         ]
     run.file(runs.RUN).unlink()

@@ -59,7 +59,8 @@ def command(
     from lstm_cli.cli.train import check_gates
     from lstm_cli.datasets import Source
     from lstm_cli.evaluate import evaluate
-    from lstm_cli.run import find, runs_root
+    from lstm_cli.run import runs_root
+    from lstm_cli.search import find
 
     gates = fail_under or []
     metrics.parse_gates(gates)

@@ -56,7 +56,8 @@ def command(
     """
     from lstm_cli import console
     from lstm_cli.explain import Explainer
-    from lstm_cli.run import find, runs_root
+    from lstm_cli.run import runs_root
+    from lstm_cli.search import find
 
     wanted = _format(format_, out)
     found = find(runs_root(runs_dir), run, kind=None if run else "text")

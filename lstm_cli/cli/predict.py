@@ -71,7 +71,8 @@ def command(
     from lstm_cli import console
     from lstm_cli.predictor import Predictor
     from lstm_cli.records import Records
-    from lstm_cli.run import find, runs_root
+    from lstm_cli.run import runs_root
+    from lstm_cli.search import find
 
     _check_inputs(inputs, file)
     found = find(runs_root(runs_dir), run, kind=None if run else "text")

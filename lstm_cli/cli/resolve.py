@@ -8,7 +8,8 @@ from typing import Any
 from lstm_cli import config as configs
 from lstm_cli.datasets import resolve as origin
 from lstm_cli.errors import ExitCode, LstmError, nearest
-from lstm_cli.run import RunDir, find, runs_root
+from lstm_cli.run import RunDir, runs_root
+from lstm_cli.search import find
 from lstm_cli.settings import Config
 
 

@@ -29,7 +29,8 @@ def list_(
 ) -> None:
     """List runs, the oldest first."""
     from lstm_cli import console
-    from lstm_cli.run import all_runs, runs_root
+    from lstm_cli.run import runs_root
+    from lstm_cli.search import all_runs
 
     found = [_row(run) for run in all_runs(runs_root(runs_dir), dataset)]
     if json:
@@ -63,7 +64,8 @@ def show(
 ) -> None:
     """Show what a run was trained on, how, and what it reached."""
     from lstm_cli import config, console
-    from lstm_cli.run import find, read_run, runs_root
+    from lstm_cli.run import read_run, runs_root
+    from lstm_cli.search import find
 
     found = find(runs_root(runs_dir), run)
     record, metrics = dict(read_run(found)), found.read_json("metrics.json")
@@ -142,7 +144,8 @@ def replay(
     """
     from lstm_cli import console
     from lstm_cli.device import load_keras
-    from lstm_cli.run import find, read_run, runs_root
+    from lstm_cli.run import read_run, runs_root
+    from lstm_cli.search import find
 
     found = find(runs_root(runs_dir), run)
     # Known before Keras is imported, or a GPU cannot be hidden any more.
@@ -187,7 +190,8 @@ def report(
     """
     from lstm_cli import console
     from lstm_cli.report import report as report_run
-    from lstm_cli.run import find, runs_root
+    from lstm_cli.run import runs_root
+    from lstm_cli.search import find
 
     found = find(runs_root(runs_dir), run)
     written = report_run(
@@ -224,7 +228,8 @@ def compare(
     """
     from lstm_cli import console, contrast
     from lstm_cli.compare import compare as compare_runs
-    from lstm_cli.run import find, runs_root
+    from lstm_cli.run import runs_root
+    from lstm_cli.search import find
 
     if out is not None:
         contrast.check_place(out)
@@ -323,7 +328,7 @@ def _check_replay(replayed: Replay) -> None:
 def _chosen(root: Path, run: str | None, all_: bool) -> list[RunDir]:
     """Return the runs to verify."""
     from lstm_cli.errors import ExitCode, LstmError
-    from lstm_cli.run import all_runs, find
+    from lstm_cli.search import all_runs, find
 
     if not all_:
         return [find(root, run)]

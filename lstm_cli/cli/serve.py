@@ -82,7 +82,8 @@ def command(
     from lstm_cli import console, listener
     from lstm_cli.explain import Explainer
     from lstm_cli.gate import Limits
-    from lstm_cli.run import find, runs_root
+    from lstm_cli.run import runs_root
+    from lstm_cli.search import find
     from lstm_cli.serve import Settings, serve
 
     limits = Limits(

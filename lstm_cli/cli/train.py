@@ -206,7 +206,8 @@ def unfinished(
     """
     from lstm_cli.cli import resolve
     from lstm_cli.errors import ExitCode, LstmError
-    from lstm_cli.run import find_unfinished, runs_root
+    from lstm_cli.run import runs_root
+    from lstm_cli.search import find_unfinished
 
     if not resume:
         if wanted is not None:
