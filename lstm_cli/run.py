@@ -347,8 +347,7 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
             "For example: --name baseline",
             ExitCode.USAGE,
         )
-    chosen = name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    path = root / dataset / chosen
+    path = root / dataset / (name or _free_name(root / dataset))
     if exists(path) and not _never_began(path):
         raise LstmError(
             f"There is already a run {path}.", "Give another --name, or remove that folder."
@@ -428,6 +427,14 @@ def read_run(run: RunDir) -> Mapping[str, Any]:
     if not isinstance(record, dict):
         raise run.damaged(f"{RUN} is no mapping")
     return record
+
+
+def _free_name(folder: Path) -> str:
+    """Return a name by which no run of this second is called."""
+    while True:
+        name = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        if not exists(folder / name):
+            return name
 
 
 def exists(path: Path) -> bool:

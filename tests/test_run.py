@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import stat
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fixtures_properties import relaxed
@@ -49,8 +51,12 @@ def test_a_new_run_is_an_empty_folder_under_its_data_set(tmp_path):
     assert list(run.path.iterdir()) == []
 
 
-def test_runs_without_a_name_never_share_a_folder(tmp_path):
-    assert len({runs.create(tmp_path, "demo").path for _ in range(20)}) == 20
+def test_runs_without_a_name_never_share_a_folder(tmp_path, monkeypatch):
+    drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb"])
+    monkeypatch.setattr(runs.secrets, "token_hex", lambda _: next(drawn))
+    monkeypatch.setattr(runs, "datetime", SimpleNamespace(now=lambda: datetime(2026, 1, 1)))
+    names = [runs.create(tmp_path, "demo").path.name for _ in range(2)]
+    assert names == ["20260101-000000-aaaa", "20260101-000000-bbbb"]
 
 
 HIDDEN_OR_ELSEWHERE = ["", " ", ".", "..", ".hidden", "a/b", "../up", "/abs", "a\0b"]
