@@ -112,9 +112,13 @@ def serve() -> None:
 
 
 def _start() -> subprocess.Popen[bytes] | None:
+    if not sys.executable:
+        # Python is part of another program.
+        return None
     try:
         return subprocess.Popen(
-            [sys.executable, "-c", _SERVE],
+            # A `pickle.py` of the folder we happen to be in is not meant.
+            [sys.executable, "-P", "-c", _SERVE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

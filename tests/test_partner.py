@@ -36,15 +36,24 @@ def test_a_partner_is_another_process_and_gone_after_its_block():
         os.kill(pid, 0)
 
 
-@pytest.mark.parametrize("reason", ["not wanted", "one core", "cannot be started"])
+@pytest.mark.parametrize("reason", ["not wanted", "one core", "cannot be started", "embedded"])
 def test_without_a_partner_this_process_does_all(monkeypatch, reason):
     if reason == "one core":
         monkeypatch.setattr(partner, "_num_cores", lambda: 1)
     if reason == "cannot be started":
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    if reason == "embedded":
+        monkeypatch.setattr(sys, "executable", None)
     with partner.found(wanted=reason != "not wanted") as other:
         assert not other.is_there
         assert other.ask(os.getpid)() == os.getpid()
+
+
+def test_modules_of_the_folder_it_is_started_in_are_not_taken(tmp_path, monkeypatch):
+    (tmp_path / "pickle.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    with partner.found(wanted=True) as other:
+        assert other.ask(os.getpid)() != os.getpid()
 
 
 def test_results_may_be_asked_for_in_any_order_and_be_larger_than_a_pipe():
