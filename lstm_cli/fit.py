@@ -17,7 +17,7 @@ from lstm_cli import models
 from lstm_cli.checkpoint import Checkpoint, model_state, set_model_state
 from lstm_cli.config import to_dict
 from lstm_cli.errors import LstmError
-from lstm_cli.reporting import Epoch, Reporter, Step
+from lstm_cli.reporting import Epoch, Reporter, Step, counted
 from lstm_cli.settings import Config, TrainSettings
 from lstm_cli.signals import Interrupted, Signals
 from lstm_cli.work import Work
@@ -224,9 +224,9 @@ class Loop:
         """Say why no further epoch is trained; nothing where one is."""
         epochs, patience = self.config.train.epochs, self.config.train.patience
         if self._epoch >= epochs:
-            return f"all {epochs} epochs done"
+            return f"epoch {epochs} of {epochs} is done"
         if patience and self._epoch - self.best_epoch >= patience:
-            return f"validation loss did not improve for {patience} epochs"
+            return f"validation loss did not improve for {counted(patience, 'epoch')}"
         return "a callback asked to stop" if self._asked_to_stop else ""
 
     def _run_epoch(self, listeners: Any) -> None:

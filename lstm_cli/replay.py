@@ -19,7 +19,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.fit import NumbersGoneWrongError, learning_rate
 from lstm_cli.prepare import load_data
 from lstm_cli.pretrain import pretrain
-from lstm_cli.reporting import Epoch, Reporter, Silent, Step
+from lstm_cli.reporting import Epoch, Reporter, Silent, Step, counted
 from lstm_cli.run import RunDir
 from lstm_cli.settings import Config
 from lstm_cli.signals import Interrupted, caught
@@ -139,7 +139,7 @@ def replay(
     if runs.HISTORY not in touched:
         _check_epochs(run, config, before.history)
     _check_data(run, config, record, data_dir)
-    reporter.note(f"Replaying run {run.name}: {config.train.epochs} epochs at most.")
+    reporter.note(f"Replaying run {run.name}: {counted(config.train.epochs, 'epoch')} at most.")
     use = use or ("cpu" if record.get("device") == "cpu" else "auto")
     with _scratch() as folder:
         try:

@@ -94,3 +94,8 @@ class Silent:
 
     def epoch(self, epoch: Epoch) -> None:
         """Say nothing."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 epoch`, `1,200 epochs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -14,6 +14,7 @@ from lstm_cli import trust
 from lstm_cli.errors import LstmError
 from lstm_cli.graph import Array, Plan
 from lstm_cli.predictor import Predictor, open_session
+from lstm_cli.reporting import counted
 from lstm_cli.run import RunDir
 from lstm_cli.settings import Config
 from lstm_cli.text import Tokenizer
@@ -252,7 +253,7 @@ def _results(looked: _Looked) -> str:
     epochs = _epochs(looked.run)
     if epochs != list(range(1, len(epochs) + 1)) or metrics.get("best_epoch") not in epochs:
         raise looked.run.damaged(f"{runs.HISTORY} does not count the epochs up to the best one")
-    return f"{len(epochs)} epochs; test accuracy {metrics['test']['accuracy']:.4f}"
+    return f"{counted(len(epochs), 'epoch')}; test accuracy {metrics['test']['accuracy']:.4f}"
 
 
 def _perplexity(looked: _Looked) -> str:
@@ -265,7 +266,7 @@ def _perplexity(looked: _Looked) -> str:
     epochs = _epochs(looked.run)
     if epochs != list(range(1, len(epochs) + 1)) or metrics.get("best_epoch") not in epochs:
         raise looked.run.damaged(f"{runs.HISTORY} does not count the epochs up to the best one")
-    return f"{len(epochs)} epochs; perplexity {reached:,.1f}"
+    return f"{counted(len(epochs), 'epoch')}; perplexity {reached:,.1f}"
 
 
 def _epochs(run: RunDir) -> list[Any]:

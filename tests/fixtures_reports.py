@@ -58,7 +58,7 @@ def complete(run, *, card="# card\n", record=None, drawn=False):
         "parameters": 123,
         "epochs": 2,
         "best_epoch": 2,
-        "stopped": "all 2 epochs done",
+        "stopped": "epoch 2 of 2 is done",
         "device": "cpu",
         "why": "no GPU",
         "kernel": "loop",

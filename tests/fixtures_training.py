@@ -83,7 +83,7 @@ class TableLoop:
 
     def why_stop(self):
         """Say why no further epoch is trained."""
-        return "all epochs done" if self.epoch >= self.config.train.epochs else ""
+        return "the last epoch is done" if self.epoch >= self.config.train.epochs else ""
 
     def run(self, _callbacks=()):
         """Go on to the last epoch, saving after each."""

@@ -21,7 +21,7 @@ from lstm_cli.classifying import Examples
 from lstm_cli.encoded import Corpus
 from lstm_cli.errors import LstmError
 from lstm_cli.fit import Loop
-from lstm_cli.reporting import Silent
+from lstm_cli.reporting import Silent, counted
 from lstm_cli.settings import TrainSettings
 
 VOCAB = 8
@@ -351,8 +351,12 @@ def test_training_stops_after_patience_and_keeps_the_best_epochs_weights(
     assert not equal(fitted.weights, watch.after_epoch[best - 2])
     best_so_far = [min(losses[: i + 1]) == x and x not in losses[:i] for i, x in enumerate(losses)]
     assert [line.best for line in fitted.history] == best_so_far[:epochs]
-    told = "did not improve" if epochs < 5 else "all 5 epochs"
+    told = "did not improve for" if epochs < 5 else "epoch 5 of 5 is done"
     assert told in fitted.stopped
+
+
+def test_numbers_agree_with_their_nouns():
+    assert [counted(n, "epoch") for n in (1, 2, 1200)] == ["1 epoch", "2 epochs", "1,200 epochs"]
 
 
 def test_averaged_weights_are_validated_and_kept_and_training_goes_on_from_the_raw_ones():

@@ -169,6 +169,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     from dataclasses import asdict
 
     from lstm_cli import console
+    from lstm_cli.reporting import counted
 
     if as_json:
         console.print_json(asdict(plan))
@@ -181,7 +182,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
         "parameters": f"{plan.parameters:,}",
         "batches": f"{plan.steps_per_epoch:,} an epoch",
         "device": plan.device,
-        "time": f"about {console.duration(plan.seconds)} for {plan.epochs} epochs "
+        "time": f"about {console.duration(plan.seconds)} for {counted(plan.epochs, 'epoch')} "
         f"({plan.words_per_second:,.0f} words/s, measured now)",
     }
     console.print_pairs(pairs, plan.source)

@@ -281,9 +281,10 @@ def _print_comparison(compared: Comparison) -> None:
 
 def _print_replay(replayed: Replay) -> None:
     from lstm_cli import console
+    from lstm_cli.reporting import counted
 
     if replayed.identical:
-        console.print_line(f"identical: {replayed.epochs} epochs, weights and metrics")
+        console.print_line(f"identical: {counted(replayed.epochs, 'epoch')}, weights and metrics")
     else:
         rows = [
             (d.file, d.epoch or "-", d.key, _told(d.recorded), _told(d.replayed))

@@ -269,6 +269,7 @@ def _print_run(run: RunDir, as_json: bool) -> None:
 def _print_plan(plan: Plan, as_json: bool) -> None:
     """Print what would be trained."""
     from lstm_cli import console
+    from lstm_cli.reporting import counted
 
     if as_json:
         console.print_json(plan.to_dict())
@@ -300,7 +301,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
             "batches": f"{plan.steps_per_epoch:,} an epoch, "
             f"{console.percent(plan.padding)} padding",
             "device": plan.device,
-            "time": f"about {console.duration(plan.seconds)} for {plan.epochs} epochs "
+            "time": f"about {console.duration(plan.seconds)} for {counted(plan.epochs, 'epoch')} "
             f"({1000 * plan.seconds_per_step:.0f} ms a step, measured now)",
         }
     )
