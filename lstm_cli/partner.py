@@ -8,7 +8,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -18,10 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # `multiprocessing` would run the user's own script once more.
-_SERVE = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from lstm_cli.partner import serve; serve()"
-)
+_SERVE = "import sys; sys.path[:] = sys.argv[1:]; from lstm_cli.partner import serve; serve()"
 
 
 class Partner:
@@ -37,9 +33,7 @@ class Partner:
     def __init__(self, process: subprocess.Popen[bytes] | None = None) -> None:
         self._process = process
         # A pipe blocks who writes until someone reads, as a process does not that is starting.
-        self._thread = ThreadPoolExecutor(1)
-        if process is not None:
-            self._thread.submit(_send, process, sys.path)
+        self._thread = ThreadPoolExecutor(1, initializer=_let_pipes_break)
 
     @property
     def is_there(self) -> bool:
@@ -72,10 +66,9 @@ class Partner:
         if self._process is None:
             return
         self._process.kill()
+        # There, as a pipe that is closed tries once more to write what it could not.
+        self._thread.submit(_close, self._process)
         self._thread.shutdown()
-        # A pipe that is closed tries once more to write what it could not.
-        with contextlib.suppress(OSError), self._process:
-            pass
 
 
 @contextlib.contextmanager
@@ -86,11 +79,10 @@ def found(wanted: bool) -> Iterator[Partner]:
         wanted: Whether it is worth a process. With a single core it is not in any case.
     """
     partner = Partner(_start() if wanted and _num_cores() > 1 else None)
-    with _pipes_that_break():
-        try:
-            yield partner
-        finally:
-            partner.end()
+    try:
+        yield partner
+    finally:
+        partner.end()
 
 
 def load(*modules: str) -> None:
@@ -112,13 +104,13 @@ def serve() -> None:
 
 
 def _start() -> subprocess.Popen[bytes] | None:
-    if not sys.executable:
-        # Python is part of another program.
+    if not sys.executable or getattr(sys, "frozen", False):
+        # Python is part of another program, which would start once more.
         return None
     try:
         return subprocess.Popen(
             # A `pickle.py` of the folder we happen to be in is not meant.
-            [sys.executable, "-P", "-c", _SERVE],
+            [sys.executable, "-P", "-c", _SERVE, *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -134,33 +126,27 @@ def _num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _send(process: subprocess.Popen[bytes], message: Any) -> None:
-    assert process.stdin is not None
-    pickle.dump(message, process.stdin, pickle.HIGHEST_PROTOCOL)
-    process.stdin.flush()
-
-
 def _call(process: subprocess.Popen[bytes], *request: Any) -> tuple[Any] | None:
     """Send a request and wait for the answer; None where none comes."""
+    assert process.stdin is not None
     assert process.stdout is not None
     try:
-        _send(process, request)
+        pickle.dump(request, process.stdin, pickle.HIGHEST_PROTOCOL)
+        process.stdin.flush()
         answer: tuple[Any] = pickle.load(process.stdout)
-    # What is cut short raises most of these.
-    except (OSError, EOFError, ValueError, pickle.PickleError, MemoryError):
+    except Exception:
+        # Halfway through a message, the rest of it would be taken for the next one.
+        process.kill()
         return None
     return answer
 
 
-@contextlib.contextmanager
-def _pipes_that_break() -> Iterator[None]:
+def _close(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError), process:
+        pass
+
+
+def _let_pipes_break() -> None:
     """Have a write to a process that has ended fail; the command line has it end this one."""
-    if not hasattr(signal, "SIGPIPE") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGPIPE, before)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})

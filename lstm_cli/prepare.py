@@ -44,7 +44,7 @@ class Prepared:
         validation: Encoded.
         model: Compiled, with its initial weights.
         used: The device and kernel.
-        seconds: What each part took.
+        seconds: What each part took; of `evidence`, how long it was waited for.
         evidence: What words and pairs say by themselves, where the config wants it.
         unlabeled: Texts for self-training, with evidence, where the config wants it.
     """
@@ -115,7 +115,7 @@ def prepare(
     """
     _tell_of_data(dataset, reporter)
     seconds: dict[str, float] = {}
-    with partners.found(_has_many_texts(dataset)) as partner:
+    with partners.found(_is_for_two(config, dataset, begun)) as partner:
         if config.evidence is not None:
             partner.ask(partners.load, *evidence.NEEDED)
         with timed(seconds, "encode"):
@@ -141,9 +141,10 @@ def prepare(
     )
 
 
-def _has_many_texts(dataset: Dataset) -> bool:
-    train = dataset.splits["train"]
-    return dataset.kind == "text" and len(train) >= _MANY_TEXTS
+def _is_for_two(config: Config, dataset: Dataset, begun: Start | None) -> bool:
+    """Tell whether there is something that a partner does, and enough of it."""
+    many = dataset.kind == "text" and len(dataset.splits["train"]) >= _MANY_TEXTS
+    return many and (begun is None or config.evidence is not None)
 
 
 def _tell_of_data(dataset: Dataset, reporter: Reporter) -> None:

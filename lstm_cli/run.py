@@ -1,4 +1,4 @@
-"""RunDir: layout, atomic writes, manifest, finding the latest."""
+"""RunDir: layout, atomic writes, manifest, locks."""
 
 from __future__ import annotations
 

@@ -140,6 +140,18 @@ def run(code, *args):
     return done
 
 
+CHECKOUT = Path(__file__).parents[1]
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_what_the_documents_import_is_there(page):
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        if line.startswith(("from lstm_cli", "import lstm_cli")):
+            exec(line, {})
+
+
 def test_importing_the_package_imports_nothing_heavy():
     code = f"import sys, lstm_cli; print(sorted(set(sys.modules) & {HEAVY | {'numpy', 'typer'}}))"
     assert run(code).stdout.strip() == "[]"

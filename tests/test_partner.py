@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -88,19 +89,28 @@ def test_a_result_that_cannot_be_copied_is_made_here():
         assert other.ask(threading.Lock)().acquire()
 
 
-@pytest.mark.parametrize("moment", ["before", "while"])
+@pytest.mark.parametrize("moment", ["at once", "while it is waited for"])
 def test_a_partner_that_dies_costs_no_result(moment):
     with partner.found(wanted=True) as other:
         pid = other.ask(os.getpid)()
-        if moment == "while":
-            waits = other.ask(time.sleep, 600)
-        os.kill(pid, signal.SIGKILL)
-        if moment == "while":
-            with pytest.raises(TimeoutError), _impatience():
-                # This process sleeps now.
-                waits()
+        there = f"__import__('os').getpid() == {pid}"
+        waits = other.ask(eval, f"__import__('time').sleep(600) if {there} else 'here'")
+        if moment == "at once":
+            os.kill(pid, signal.SIGKILL)
+        else:
+            threading.Timer(0.5, os.kill, [pid, signal.SIGKILL]).start()
+        assert waits() == "here"
         assert other.ask(os.getpid)() == os.getpid()
         assert other.ask(len, "x" * 1_000_000)() == 1_000_000
+
+
+def test_what_is_half_said_is_not_taken_for_the_next_request():
+    with partner.found(wanted=True) as other:
+        words = [f"w{i}" for i in range(200_000)]
+        assert other.ask(len, [*words, threading.Lock()])() == 200_001
+        # Pickled, the second is a reference to the first.
+        word = "".join(["o", "ne"])
+        assert other.ask(list, [word, word])() == ["one", "one"]
 
 
 def test_a_broken_pipe_ends_no_process_that_lets_pipes_end_it():
@@ -147,6 +157,7 @@ WORKING = """
 def test_a_partner_is_gone_soon_after_the_process_it_belongs_to_was_killed(state):
     process = python(WORKING, state)
     pid = int(process.stdout.readline())
+    assert pid != process.pid
     process.kill()
     process.communicate()
     # One at work ends with what it does; this one adds up, for a few seconds.
@@ -157,6 +168,7 @@ def test_an_interrupt_from_the_terminal_ends_both_and_the_partner_says_nothing()
     code = textwrap.dedent(WORKING).replace("time.sleep(600)", "sys.stdin.read()")
     process = python(code, "at work", start_new_session=True)
     pid = int(process.stdout.readline())
+    assert pid != process.pid
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert errors.count("Traceback") == 1
@@ -176,6 +188,8 @@ def test_two_number_words_as_one_does():
         with partner.found(wanted=True) as other:
             two = text.learn(texts, settings, other)
             assert text._distinct(texts)[0] == text._by_two(texts, other)[0]
+            # One that had failed would be there no more.
+            assert other.ask(os.getpid)() != os.getpid()
         one = text.learn(texts, settings)
         assert two[0].words == one[0].words
         np.testing.assert_array_equal(two[1], one[1])
@@ -187,18 +201,19 @@ def test_data_prepared_by_two_has_the_bits_of_that_prepared_by_one(monkeypatch):
 
     changes = {"data.limit": 60, "evidence.buckets": 5000, "embedding.vectors": "train"}
     config = load_preset("imdb", {"data.name": "demo", "model.units": 3, **changes})
-    asked = []
-    ask = partner.Partner.ask
+    answered = []
+    call = partner._call
 
-    def noting(self, function, *args, **options):
-        asked.append((self.is_there, function.__name__))
-        return ask(self, function, *args, **options)
+    def noting(process, function, *rest):
+        answer = call(process, function, *rest)
+        answered.append((function.__name__, answer is not None))
+        return answer
 
-    monkeypatch.setattr(partner.Partner, "ask", noting)
+    monkeypatch.setattr(partner, "_call", noting)
 
     def prepared(many):
         monkeypatch.setattr(prepare, "_MANY_TEXTS", many)
-        asked.clear()
+        answered.clear()
         used = prepare.start(config, "cpu", Silent())
         dataset = datasets.load(from_config(config, None), ("train", "validation"))
         found = prepare.prepare(config, dataset, used, None, Silent())
@@ -209,40 +224,23 @@ def test_data_prepared_by_two_has_the_bits_of_that_prepared_by_one(monkeypatch):
         return words, {name: np.asarray(array).tobytes() for name, array in arrays.items()}
 
     alone = prepared(many=10**9)
-    assert not any(there for there, _ in asked)
+    assert not answered
     together = prepared(many=1)
-    assert asked == [(True, "load"), (True, "_distinct"), (True, "learn")]
+    assert answered == [("load", True), ("_distinct", True), ("learn", True)]
     assert together[0] == alone[0]
     assert [name for name in alone[1] if together[1][name] != alone[1][name]] == []
-
-
-def _impatience():
-    """Raise TimeoutError in a moment."""
-
-    class Impatient:
-        def __enter__(self):
-            def out(*_):
-                raise TimeoutError
-
-            self.before = signal.signal(signal.SIGALRM, out)
-            signal.alarm(1)
-
-        def __exit__(self, *_):
-            signal.alarm(0)
-            signal.signal(signal.SIGALRM, self.before)
-
-    return Impatient()
 
 
 def _gone(pid, seconds):
     """Wait for a process to end; in a container its remains may stay for want of a parent."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
+        with contextlib.suppress(FileNotFoundError):
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
                 return True
-        except (ProcessLookupError, FileNotFoundError):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
             return True
         time.sleep(0.05)
     return False
