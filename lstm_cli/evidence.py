@@ -78,15 +78,9 @@ def learn(
             "Lower evidence.buckets.",
         )
     kept, features = _features(corpus, settings.buckets)
-    num_folds = min(settings.folds, len(corpus))
-    fold_of = np.random.default_rng(seed).permutation(len(corpus)) % num_folds
     table = np.zeros((settings.buckets, _num_outputs(num_classes)))
     table[kept] = _fit(features, labels, num_classes, settings.penalty)
-    train = np.zeros((len(corpus), _num_outputs(num_classes)))
-    for fold in range(num_folds):
-        inside, others = fold_of == fold, fold_of != fold
-        weights = _fit(features[others], labels[others], num_classes, settings.penalty)
-        train[inside] = features[inside] @ weights
+    train = _by_others(features, labels, num_classes, settings, seed)
     spread = float(train.std()) or 1.0
     table /= spread
     train /= spread
@@ -172,6 +166,24 @@ def _features(corpus: Corpus, buckets: int) -> tuple[NDArray[np.int64], Any]:
     seen = np.bincount(counts.indices, minlength=buckets)
     kept = np.flatnonzero(seen >= max(1, min(_LEAST_TEXTS, seen.max())))
     return kept, counts[:, kept]
+
+
+def _by_others(
+    features: Any,
+    labels: NDArray[np.int32],
+    num_classes: int,
+    settings: EvidenceSettings,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Judge each text by weights fitted to the other folds, `<float64>[num, outputs]`."""
+    num_folds = min(settings.folds, len(labels))
+    fold_of = np.random.default_rng(seed).permutation(len(labels)) % num_folds
+    judged = np.zeros((len(labels), _num_outputs(num_classes)))
+    for fold in range(num_folds):
+        inside, others = fold_of == fold, fold_of != fold
+        weights = _fit(features[others], labels[others], num_classes, settings.penalty)
+        judged[inside] = features[inside] @ weights
+    return judged
 
 
 def _fit(
