@@ -1,6 +1,6 @@
 # make demo   install, train on the embedded data, evaluate, predict
 # make test   install with the dev extras, lint, types, tests
-# make bench  the measurements of README and docs/results.md
+# make bench  the measurements of README and docs/results.md, but for imdb-best
 
 PYTHON ?= python3
 VENV ?= .venv

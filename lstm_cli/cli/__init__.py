@@ -18,7 +18,7 @@ app = typer.Typer(
     name="lstm",
     help="Train, evaluate, look inside and ship small LSTM classifiers.",
     epilog="Exit codes: 0 done, 1 error, 2 usage, 3 data not available, 4 a --fail-under not "
-    "met, 5 a run fails its integrity check, 130 interrupted.",
+    "met, 5 a run fails its integrity check, 130 or 143 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
