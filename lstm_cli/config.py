@@ -45,9 +45,7 @@ def preset_text(name: str) -> str:
 
 def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read a preset, with settings changed by dotted key."""
-    return from_dict(
-        parsing.mapping(preset_text(name), f"preset {name}"), overrides, f"preset {name}"
-    )
+    return from_dict(preset_dict(name), overrides, f"preset {name}")
 
 
 def load_file(path: Path, base: Mapping[str, Any], overrides: Mapping[str, Any]) -> Config:

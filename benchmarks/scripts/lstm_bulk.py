@@ -5,6 +5,7 @@ Usage: lstm_bulk.py RUN TEXTS.txt SINGLES RESULT.json
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks import floor
 from benchmarks.scripts import clock
 from lstm_cli.predictor import Predictor
-from lstm_cli.run import RunDir
+from lstm_cli.run import MODEL, RunDir
 
 _WARM_UP = 20
 
@@ -43,14 +44,12 @@ def lstm_seconds(predictor: Predictor, ids: Sequence[NDArray[np.int32]]) -> floa
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder, "profile"))
-        model = str(predictor.run.file("model.onnx"))
-        plain, predictor._session = (
-            predictor._session,
-            onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]),
+        profiled = copy.copy(predictor)
+        profiled._session = onnxruntime.InferenceSession(
+            str(predictor.run.file(MODEL)), options, providers=["CPUExecutionProvider"]
         )
-        predictor.run_texts(ids)
-        events = json.loads(Path(predictor._session.end_profiling()).read_text())
-        predictor._session = plain
+        profiled.run_texts(ids)
+        events = json.loads(Path(profiled._session.end_profiling()).read_text())
     spent = [
         event["dur"]
         for event in events
