@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.explain import Explainer
 from lstm_cli.explanation import Explanation
 from lstm_cli.gate import Gate, Limits, Receive, busy
+from lstm_cli.hosts import Hosts
 from lstm_cli.text import Encoding
 from lstm_cli.wire import (
     Answer,
@@ -55,11 +56,13 @@ class Settings:
         limits: What a request may cost.
         key: What clients must bring; None lets everyone in.
         examples: Whether the page shows inputs of the run's data.
+        hosts: The names that are answered.
     """
 
     limits: Limits
     key: str | None = None
     examples: bool = True
+    hosts: Hosts = field(default_factory=Hosts)
 
 
 def require_extra() -> None:
@@ -173,6 +176,7 @@ class Service:
         return Gate(
             router,
             self._limits,
+            self._settings.hosts,
             self._settings.key,
             lambda path: path not in _OPEN,
             self._counts.request,

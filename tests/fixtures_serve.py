@@ -24,10 +24,13 @@ from lstm_cli import run as runs
 from lstm_cli import serve as serving
 from lstm_cli.explain import Explainer
 from lstm_cli.gate import Limits
+from lstm_cli.hosts import Hosts
 from lstm_cli.serve import Settings
 
 JSON = {"Content-Type": "application/json"}
 _ROOT = Path(__file__).parents[1]
+# What requests written byte by byte call the server, beside localhost.
+_NAME = "x"
 
 
 @dataclass
@@ -117,7 +120,7 @@ def serving_run(predictor, key=None, examples=True, port=0, **limits):
     ready, stops = threading.Event(), []
     sock = listener.bind("127.0.0.1", port)
     host, port = sock.getsockname()
-    settings = Settings(Limits(**limits), key, examples)
+    settings = Settings(Limits(**limits), key, examples, Hosts(frozenset({_NAME})))
 
     def on_ready(stop):
         stops.append(stop)
@@ -154,10 +157,10 @@ def served_process(run, *options, expected_exit=0, **environment):
     Yields:
         A `Served`, once it listens: `connect`, `get`, `post`, `predict` are its clients.
     """
-    command = [sys.executable, "-m", "lstm_cli", "serve", "--port", "0", "--run"]
+    command = [sys.executable, "-m", "lstm_cli", "serve", "--port", "0", "--allowed-host", _NAME]
     own = {name: value for name, value in os.environ.items() if name != "LSTM_API_KEY"}
     process = subprocess.Popen(
-        [*command, str(getattr(run, "path", run)), *map(str, options)],
+        [*command, "--run", str(getattr(run, "path", run)), *map(str, options)],
         cwd=_ROOT,
         env={**own, **environment},
         stdin=subprocess.DEVNULL,
