@@ -45,7 +45,6 @@ _MOST_EXPLAINING = 8
 _EXTRA = ("starlette", "uvicorn", "httptools", "prometheus_client")
 Work = Callable[[], Explanation]
 _Answered = TypeVar("_Answered")
-_OPEN = {"/", "/docs", "/openapi.json", "/healthz", "/readyz"}
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,16 @@ class Service:
             self._counts.batch,
         )
         self._model = msgspec.json.encode(self._describe())
-        self._api = openapi.describe(predictor.kind, predictor.run.name, settings.key is not None)
+        self._api = openapi.describe(
+            openapi.Subject(
+                predictor.run.name,
+                predictor.kind,
+                len(predictor.labels),
+                predictor.shape,
+                settings.limits,
+                settings.key is not None,
+            )
+        )
         self.app = self._build()
 
     def drain(self) -> None:
@@ -178,7 +186,7 @@ class Service:
             self._limits,
             self._settings.hosts,
             self._settings.key,
-            lambda path: path not in _OPEN,
+            lambda path: path not in openapi.OPEN_PATHS,
             self._counts.request,
         )
 
