@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report
+from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
 from lstm_cli import run as runs
 from lstm_cli import search
@@ -29,8 +29,8 @@ from lstm_cli.errors import LstmError
 from lstm_cli.run import RunDir
 
 OPTIONS = (
-    Option("run", "a finished text run: its folder, DATASET/NAME or DATASET"),
-    Option("image_run", "the same of a run on images"),
+    Option("run", "a finished text run; else one is trained on demo", "", ""),
+    Option("image_run", "a finished run on images; else one is trained on digits", "", ""),
     Option("cases", "at most, for each path, of each server", 1000, 10),
     Option("seed", "of the cases", 1),
 )
@@ -68,14 +68,15 @@ class Found:
 def measure(settings: argparse.Namespace) -> Outcome:
     """Test a server of each kind, with a key and without."""
     found = {}
-    for name in (settings.run, settings.image_run):
-        run = RunDir(search.find(runs.runs_root(), name).path.absolute())
-        kind = "image" if run.config().text is None else "text"
-        for key in (None, _KEY):
-            told = f"{kind}, {'with a key' if key else 'no key'}"
-            report.say(told)
-            with serving(run, key) as url:
-                found[told] = hold(url, key, settings.cases, settings.seed)
+    with tempfile.TemporaryDirectory(prefix="lstm-bench-runs-") as scratch:
+        wanted = (settings.run, "demo"), (settings.image_run, "digits")
+        for run in [_find(name, preset, Path(scratch)) for name, preset in wanted]:
+            kind = "image" if run.config().text is None else "text"
+            for key in (None, _KEY):
+                told = f"{kind}, {'with a key' if key else 'no key'}"
+                report.say(told)
+                with serving(run, key) as url:
+                    found[told] = hold(url, key, settings.cases, settings.seed)
     rows = [
         [name, f"{one.num_cases:,}", f"{sum(one.num_valid.values()):,}", str(len(one.failures))]
         for name, one in found.items()
@@ -85,6 +86,16 @@ def measure(settings: argparse.Namespace) -> Outcome:
     notes = [f"{name}: {line}" for name, one in found.items() for line in one.failures]
     notes += [one.details for one in found.values() if one.details]
     return Outcome(measurements, [table], _goals(found), notes)
+
+
+def _find(name: str, preset: str, scratch: Path) -> RunDir:
+    """Find the run named, or train one for an epoch."""
+    if name:
+        return RunDir(search.find(runs.runs_root(), name).path.absolute())
+    report.say(f"training on {preset}")
+    options = ("--epochs", "1", "--runs-dir", str(scratch), "--name", "a")
+    child.run([sys.executable, "-m", "lstm_cli", "train", preset, *options])
+    return search.find(scratch, f"{preset}/a")
 
 
 def _goals(found: Mapping[str, Found]) -> list[Goal]:

@@ -42,6 +42,12 @@ def read_secret(name: str) -> str | None:
         LstmError: The variable is blank, or holds bytes that are not text, or control characters:
             no client could send it.
     """
+    if not name.strip():
+        raise LstmError(
+            "The name of the environment variable with the key is empty.",
+            "Name one, such as LSTM_API_KEY.",
+            ExitCode.USAGE,
+        )
     value = os.environ.get(name)
     if value is None:
         return None

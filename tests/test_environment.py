@@ -67,6 +67,13 @@ def test_a_secret_that_nobody_could_send_is_refused_and_not_shown(monkeypatch, v
     assert environment.read_secret("NO_SUCH_KEY") is None
 
 
+def test_a_variable_without_a_name_does_not_open_the_server():
+    """As `--api-key-env "$UNSET"` would."""
+    with pytest.raises(LstmError, match="is empty") as caught:
+        environment.read_secret("")
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
 @pytest.mark.parametrize("value", ["torch", "numpy", "Jax", _NO_TEXT, "x" * 100_000])
 def test_a_backend_that_is_not_one_of_ours_is_refused_in_a_line(value):
     done = lstm("train", "demo", "--dry-run", KERAS_BACKEND=value)
