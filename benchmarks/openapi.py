@@ -32,7 +32,7 @@ OPTIONS = (
     Option("run", "a finished text run; else one is trained on demo", "", ""),
     Option("image_run", "a finished run on images; else one is trained on digits", "", ""),
     Option("cases", "at most, for each path, of each server", 1000, 10),
-    Option("seed", "of the cases", 1),
+    Option("seed", "of the cases", 1, 1),
 )
 _ROOT = Path(__file__).parents[1]
 _KEY = "key of a benchmark"

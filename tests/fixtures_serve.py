@@ -141,7 +141,7 @@ def serving_run(predictor, key=None, examples=True, port=0, **limits):
 
 
 @contextlib.contextmanager
-def served_process(run, *options, expected_exit=0, **environment):
+def served_process(run, *options, expected_exit=0, names=(_NAME,), **environment):
     """Serve a run by `python -m lstm_cli serve --run DIR --port 0` during a block.
 
     Signals, stderr, memory and the exit code are those of the real command, which a thread of
@@ -152,12 +152,14 @@ def served_process(run, *options, expected_exit=0, **environment):
         run: A `RunDir`, or its folder.
         options: Further ones of the command, such as "--client-timeout", 1.
         expected_exit: As `Popen.returncode` has it; None takes any.
+        names: Values of --allowed-host.
         environment: Added to this process's own, from which LSTM_API_KEY is taken.
 
     Yields:
         A `Served`, once it listens: `connect`, `get`, `post`, `predict` are its clients.
     """
-    command = [sys.executable, "-m", "lstm_cli", "serve", "--port", "0", "--allowed-host", _NAME]
+    command = [sys.executable, "-m", "lstm_cli", "serve", "--port", "0"]
+    command += [f"--allowed-host={name}" for name in names]
     own = {name: value for name, value in os.environ.items() if name != "LSTM_API_KEY"}
     process = subprocess.Popen(
         [*command, "--run", str(getattr(run, "path", run)), *map(str, options)],

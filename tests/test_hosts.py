@@ -127,8 +127,23 @@ def test_any_name_is_answered_with_a_key_or_elsewhere_but_not_beside_allowed_one
     chosen.check({**_SCOPE, "headers": [(b"host", b"a" if allowed else b"localhost")]})
 
 
-def test_with_a_key_any_name_is_answered_but_one_it_must_be(run):
-    """Not by `served_process`, which allows a host; see `any_host`."""
+@pytest.mark.parametrize(
+    ("options", "key", "expected"),
+    [((), None, 421), ((), "k", 200), (("--host", "0.0.0.0"), None, 200)],
+    ids=["loopback", "key", "elsewhere"],
+)
+def test_the_command_chooses_by_key_and_address(run, options, key, expected):
+    environment = {"LSTM_API_KEY": key} if key else {}
+    with served_process(run, *options, names=(), **environment) as server:
+        lines = (b"Host: other.example", b"Authorization: Bearer k")
+        assert status(server, *lines) == expected
+        assert status(server, *lines, b"Origin: http://other.example:80") == expected
+        assert status(server, b"Host: localhost", *lines[1:]) == 200
+        assert status(server, *lines, b"Origin: http://a") == (421 if expected == 421 else 403)
+        assert status(server) == 400
+
+
+def test_with_any_name_allowed_there_must_still_be_one():
     open_to_all = Hosts(any_host=True)
     open_to_all.check({**_SCOPE, "http_version": "1.0", "headers": []})
     for headers in ([], [(b"host", b"a"), (b"host", b"a")], [(b"host", b"a b")]):

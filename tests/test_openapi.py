@@ -58,15 +58,7 @@ def address(server):
 # schemathesis
 
 
-@pytest.mark.parametrize(
-    ("kind", "key"),
-    [
-        ("text", _KEY),
-        ("image", None),
-        pytest.param("text", None, marks=pytest.mark.slow),
-        pytest.param("image", _KEY, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("kind", "key"), [("text", _KEY), ("image", None)])
 def test_schemathesis_finds_no_difference(text_run, image_run, kind, key):
     """A few hundred cases of all its checks; `benchmarks.openapi` sends thousands."""
     pytest.importorskip("schemathesis")
@@ -90,6 +82,18 @@ def test_schemathesis_finds_a_document_that_says_too_much(text_server):
     found = benchmark.hold(address(text_server), None, cases=5, seed=1, document=document)
     assert any("POST /v1/explain" in line for line in found.failures)
     assert "[422]" in found.details
+
+
+@pytest.mark.slow
+def test_the_benchmark_sums_up_four_servers(text_run, image_run, tmp_path, capsys):
+    path = tmp_path / "result.json"
+    named = ("--run", str(text_run.path), "--image-run", str(image_run.path))
+    assert benchmark.main(["--quick", "--cases", "5", *named, "--json", str(path)]) == 0
+    record = json.loads(path.read_text())
+    assert len(record["measurements"]) == 4
+    assert all(one["num_cases"] > 100 for one in record["measurements"].values())
+    assert [goal["met"] for goal in record["goals"]] == [True]
+    assert "valid ones" in capsys.readouterr().out
 
 
 # Bodies: valid by the document, or refused
