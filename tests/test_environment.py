@@ -7,9 +7,11 @@ import subprocess
 import sys
 
 import pytest
+from fixtures_runs import TEXTS, make_text_run
 
 from lstm_cli import environment
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.predictor import Predictor
 
 _NO_TEXT = os.fsdecode(b"\xff\xfe")
 
@@ -48,6 +50,16 @@ def test_a_folder_whose_name_is_not_text_is_used(tmp_path, name):
     for arguments in (("runs", "list"), ("data", "list")):
         done = lstm(*arguments, **{name: str(tmp_path / _NO_TEXT)})
         assert (done.returncode, "defect" in done.stderr) == (0, False), done.stderr
+
+
+def test_a_run_in_a_folder_whose_name_is_not_text_is_used(tmp_path):
+    """onnxruntime takes paths in UTF-8 only; a training there ended as a defect."""
+    run = make_text_run(tmp_path / _NO_TEXT / "demo" / "a")
+    (there,) = Predictor.load(run).predict(TEXTS[0])
+    (here,) = Predictor.load(make_text_run(tmp_path / "demo" / "a")).predict(TEXTS[0])
+    assert there == here
+    done = lstm("predict", "--run", "a", "fine", LSTM_RUNS_DIR=str(tmp_path / _NO_TEXT))
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("value", ["\n secret\t", "secret ", "secret"])

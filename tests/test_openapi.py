@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from fixtures_runs import TEXTS, make_image_run, make_text_run
@@ -10,6 +12,7 @@ from fixtures_serve import JSON, received, served_process, text_server
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import lstm_cli
 from benchmarks import openapi as benchmark
 from lstm_cli import openapi, text
 from lstm_cli.explanation import ImageExplanation, TextExplanation
@@ -250,3 +253,13 @@ def test_every_path_names_the_refusals_of_any_request(text_server):
             assert operation["responses"].keys() == (posted if method == "post" else always)
     assert "404" in document["info"]["description"]
     assert "405" in document["info"]["description"]
+
+
+def test_every_status_that_the_code_refuses_with_is_described():
+    """404 and 405 are starlette's, and are described in the document's text."""
+    modules = Path(lstm_cli.__file__).parent.glob("*.py")
+    code = "".join(path.read_text(encoding="utf-8") for path in modules)
+    refused = {int(number) for number in re.findall(r"RefusedError\(\s*(\d{3})\b", code)}
+    described = openapi._STATUSES.keys() | openapi._POST_STATUSES.keys() | {401}
+    assert len(refused) > 10
+    assert refused <= described
