@@ -37,6 +37,7 @@ def main() -> int:
             "scale": quick,
             "ablation": quick,
             "crash": quick,
+            "openapi": quick,
         }
         codes = {name: _run(name, options) for name, options in commands.items()}
     failed = [name for name, code in codes.items() if code]

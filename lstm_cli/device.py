@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from lstm_cli import environment
 from lstm_cli.datasets.download import quiet
 from lstm_cli.errors import LstmError
 
@@ -35,7 +36,11 @@ def load_keras(device: Device) -> None:
 
     Args:
         device: `cpu` hides every GPU; that takes effect in the first import only.
+
+    Raises:
+        LstmError: `KERAS_BACKEND` names a backend that `lstm` does not run on.
     """
+    environment.check_backend()
     if device == "cpu" and "tensorflow" not in sys.modules and "jax" not in sys.modules:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"

@@ -1,4 +1,4 @@
-"""What stands before every route: the key, the size and time of bodies, headers, errors, counts."""
+"""What stands before every route: hosts, key, size and time of bodies, headers, errors, counts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import asyncio
 import hashlib
 import hmac
 import os
+import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
+from lstm_cli.hosts import Hosts
 from lstm_cli.wire import RefusedError
 
 Message = MutableMapping[str, Any]
@@ -67,6 +70,7 @@ class Gate:
         self,
         app: App,
         limits: Limits,
+        hosts: Hosts,
         key: str | None,
         is_protected: Callable[[str], bool],
         count: Callable[[str, int, float], None],
@@ -76,12 +80,14 @@ class Gate:
         Args:
             app: Raises `RefusedError` for what it does not answer.
             limits: What a request may cost.
+            hosts: The names that are answered.
             key: What clients must bring; None lets everyone in.
             is_protected: Whether a path asks for the key.
             count: Told path, status and seconds of each request.
         """
         self._app = app
         self._limits = limits
+        self._hosts = hosts
         self._key = _digest(key.encode()) if key else None
         self._is_protected = is_protected
         self._count = count
@@ -98,6 +104,7 @@ class Gate:
         scope["app"] = self
         scope["gate"] = self
         try:
+            self._hosts.check(scope)
             self._check_key(scope)
             await self._app(scope, exchange.receive, exchange.send)
         except RefusedError as refused:
@@ -112,12 +119,12 @@ class Gate:
         finally:
             self._count(scope["path"], exchange.status, time.perf_counter() - began)
 
-    async def read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+    async def read(self, headers: Headers, receive: Receive) -> bytes:
         """Read a JSON body, counted as it comes.
 
         Raises:
-            RefusedError: It is of another type (415), too large (413), too slow (408), or there are
-                too many others (429).
+            RefusedError: It is of another type or encoded (415, 501), too large (413), too slow
+                (408), or there are too many others (429).
             ConnectionError: The client went away.
         """
         self._check_type(headers)
@@ -148,7 +155,7 @@ class Gate:
                 raise busy("Too many bodies are on their way.")
             more = message.get("more_body", False)
 
-    def _check_type(self, headers: Mapping[str, str]) -> None:
+    def _check_type(self, headers: Headers) -> None:
         if "upgrade" in headers:
             # The parser takes what follows such a head for another protocol's: the body is lost.
             raise RefusedError(
@@ -156,17 +163,41 @@ class Gate:
                 "This speaks HTTP/1.1 and upgrades to nothing else.",
                 "Leave out the header 'Upgrade'; curl does with --http1.1.",
             )
-        given = headers.get("content-type", "").partition(";")[0].strip().lower()
+        given = headers.getlist("content-type")
+        media, _, parameters = (given[0] if len(given) == 1 else "").partition(";")
         # A page of another site can send anything but this without being asked.
-        if given != "application/json":
+        if media.strip().lower() != "application/json":
+            found = f"'{given[0][:80]}'" if len(given) == 1 else f"{len(given) or 'no'} types"
             raise RefusedError(
                 415,
-                f"Expected a body of type application/json, found '{given[:80]}'.",
+                f"Expected a body of type application/json, found {found}.",
                 "Send the header 'Content-Type: application/json'.",
             )
+        charset = re.search(r"charset\s*=\s*\"?([^\s\";]*)", parameters, re.IGNORECASE)
+        if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+            raise RefusedError(
+                415, f"JSON is UTF-8, found the charset '{charset[1][:80]}'.", "Send it as UTF-8."
+            )
+        self._check_codings(headers)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > self._limits.max_body:
             raise self._too_large()
+
+    def _check_codings(self, headers: Headers) -> None:
+        """Refuse a body that is compressed: nothing here unpacks one."""
+        codings = _tokens(headers.getlist("content-encoding"))
+        if codings - {"identity"}:
+            raise RefusedError(
+                415,
+                "Expected a body that is not compressed, found the header 'Content-Encoding: "
+                f"{', '.join(sorted(codings))[:80]}'.",
+                "Send the JSON as it is.",
+                {"Accept-Encoding": "identity"},
+            )
+        if _tokens(headers.getlist("transfer-encoding")) - {"chunked"}:
+            raise RefusedError(
+                501, "The only transfer coding here is 'chunked'.", "Send the JSON as it is."
+            )
 
     def _too_large(self) -> RefusedError:
         return RefusedError(
@@ -289,6 +320,12 @@ def _unexpected(error: Exception) -> RefusedError:
         "The server failed on this request.",
         "This is a defect of lstm; the server's LSTM_DEBUG=1 shows on its stderr where.",
     )
+
+
+def _tokens(values: list[str]) -> set[str]:
+    """Return the entries of a header that is a list, in lower case."""
+    found = (part.strip().lower() for value in values for part in value.split(","))
+    return {part for part in found if part}
 
 
 def _digest(key: bytes) -> bytes:

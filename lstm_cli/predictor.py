@@ -300,8 +300,17 @@ def open_session(model: Path | bytes) -> Any:
     options.inter_op_num_threads = 1
     # What goes wrong is raised; onnxruntime would print it too.
     options.log_severity_level = 4
-    source = model if isinstance(model, bytes) else str(model)
+    source = model if isinstance(model, bytes) else _path_or_content(model)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def _path_or_content(model: Path) -> str | bytes:
+    """Return a graph's path, or its bytes where the path is not UTF-8, as onnxruntime expects."""
+    try:
+        str(model).encode()
+    except UnicodeEncodeError:
+        return model.read_bytes()
+    return str(model)
 
 
 def _session_errors() -> tuple[type[Exception], ...]:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.explain import Explainer
 from lstm_cli.explanation import Explanation
 from lstm_cli.gate import Gate, Limits, Receive, busy
+from lstm_cli.hosts import Hosts
 from lstm_cli.text import Encoding
 from lstm_cli.wire import (
     Answer,
@@ -44,7 +45,6 @@ _MOST_EXPLAINING = 8
 _EXTRA = ("starlette", "uvicorn", "httptools", "prometheus_client")
 Work = Callable[[], Explanation]
 _Answered = TypeVar("_Answered")
-_OPEN = {"/", "/docs", "/openapi.json", "/healthz", "/readyz"}
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,13 @@ class Settings:
         limits: What a request may cost.
         key: What clients must bring; None lets everyone in.
         examples: Whether the page shows inputs of the run's data.
+        hosts: The names that are answered.
     """
 
     limits: Limits
     key: str | None = None
     examples: bool = True
+    hosts: Hosts = field(default_factory=Hosts)
 
 
 def require_extra() -> None:
@@ -142,7 +144,16 @@ class Service:
             self._counts.batch,
         )
         self._model = msgspec.json.encode(self._describe())
-        self._api = openapi.describe(predictor.kind, predictor.run.name, settings.key is not None)
+        self._api = openapi.describe(
+            openapi.Subject(
+                predictor.run.name,
+                predictor.kind,
+                len(predictor.labels),
+                predictor.shape,
+                settings.limits,
+                settings.key is not None,
+            )
+        )
         self.app = self._build()
 
     def drain(self) -> None:
@@ -173,8 +184,9 @@ class Service:
         return Gate(
             router,
             self._limits,
+            self._settings.hosts,
             self._settings.key,
-            lambda path: path not in _OPEN,
+            lambda path: path not in openapi.OPEN_PATHS,
             self._counts.request,
         )
 

@@ -117,13 +117,32 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[_Asked]) -> _Asked:
         RefusedError: It is no JSON (400), or JSON of another form (422).
     """
     try:
-        return decoder.decode(body)
+        return _decode(body, decoder)
     except msgspec.ValidationError as error:
         raise RefusedError(422, f"The request has another form: {error}.", "See /docs.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError(
             400, f"The body is no JSON: {error}.", 'Send an object such as {"text": "..."}.'
         ) from None
+
+
+def _decode(body: bytes, decoder: msgspec.json.Decoder[_Asked]) -> _Asked:
+    """Read a body; 1.0 is an integer to JSON Schema, and some clients write integers so."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+        return msgspec.convert(_with_integers(msgspec.json.decode(body)), decoder.type)
+
+
+def _with_integers(value: Any) -> Any:
+    """Turn each float without a fraction into an integer."""
+    if isinstance(value, list):
+        return [_with_integers(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _with_integers(part) for name, part in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def one_or_many(one: Any, many: list[Any] | None, names: tuple[str, str], most: int) -> list[Any]:

@@ -25,7 +25,8 @@ TENSORFLOW_INSIDE = {"device", "network", "datasets.tfds", "datasets.download"}
 
 # A module imports from its own line and those above it; one that is not listed is not held to it.
 LAYERS = [
-    {"errors", "reporting", "signals", "folder", "wire", "batcher", "counts", "pages", "settings"},
+    {"errors", "reporting", "signals", "folder", "wire", "batcher", "counts", "pages", "settings",
+     "environment", "hosts"},
     {"parsing"},
     {"atomic", "config", "console", "gate", "partner"},
     {"run", "text", "datasets", "encoded", "figure", "metrics", "roc", "card", "images", "markup"},

@@ -622,8 +622,8 @@ def test_a_signal_lets_what_is_in_flight_be_answered_and_ends_with_0(text_run, n
         with socket.create_connection(address, 20) as sock, socket.create_connection(address) as _:
             body = b'{"text": "fine"}'
             sock.sendall(
-                b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                b"Content-Length: %d\r\n\r\n" % len(body)
+                b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
             )
             time.sleep(0.3)
             process.send_signal(number)
@@ -647,7 +647,7 @@ def test_a_second_signal_ends_at_once(text_run):
     process, address, _ = start("--run", text_run.path)
     try:
         with socket.create_connection(address, 20) as sock:
-            sock.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n")
+            sock.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n")
             sock.sendall(b"Content-Type: application/json\r\n\r\n")
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)

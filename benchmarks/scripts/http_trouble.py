@@ -16,7 +16,7 @@ from benchmarks.scripts import clock
 _HUGE_BYTES = 64 << 20
 _HUGE_EVERY = 2.0
 _SLOW, _HALF_OPEN = 16, 64
-_HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+_HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 _MALFORMED = (
     b"{", b'{"text": 1}', b"\xff\xfe", b'{"text": "a", "texts": []}', b"[" * 10_000, b"null",
     b'{"texts": ["a", 2]}',

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli import __version__
+from lstm_cli import __version__, environment
 from lstm_cli.cli import config, data, evaluate, explain, predict, pretrain, runs, serve, train
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.signals import Interrupted, caught
@@ -63,6 +63,7 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command; turn what went wrong into a message and an exit code."""
+    environment.strip()
     try:
         with caught():
             result = app(standalone_mode=False)

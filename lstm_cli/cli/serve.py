@@ -27,6 +27,17 @@ def command(
             "there is none.",
         ),
     ] = "LSTM_API_KEY",
+    allowed_hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            metavar="NAME",
+            help="A name or address, without a port, that the header Host may have beside "
+            "localhost, 127.0.0.1, ::1 and the server's own address; pages of it are answered too. "
+            "Others get 421. Repeatable.",
+            show_default="any with an API key or where others can connect, else none",
+        ),
+    ] = None,
     examples: Annotated[
         bool | None,
         typer.Option(
@@ -79,7 +90,7 @@ def command(
     from lstm_cli.serve import check_limits, require_extra
 
     require_extra()
-    from lstm_cli import console, listener
+    from lstm_cli import console, environment, hosts, listener
     from lstm_cli.explain import Explainer
     from lstm_cli.gate import Limits
     from lstm_cli.run import runs_root
@@ -90,7 +101,8 @@ def command(
         max_body, max_texts, max_tokens, max_queue, timeout, client_timeout, max_connections
     )
     check_limits(limits)
-    key = _key(key_env)
+    key = environment.read_secret(key_env)
+    names = [hosts.parse(name) for name in allowed_hosts or ()]
     found = find(runs_root(runs_dir), run)
     console.print_note(f"Run: {found.name}")
     with listener.bind(host, port) as sock:
@@ -100,23 +112,15 @@ def command(
                 f"Warning: whoever reaches {host} can use this; set {key_env} to ask for a key."
             )
         where = listener.url(sock)
-        settings = Settings(limits, key, alone if examples is None else examples)
+        settings = Settings(
+            limits,
+            key,
+            alone if examples is None else examples,
+            hosts.choose(names, alone, key is not None),
+        )
         serve(
             Explainer.load(found),
             sock,
             settings,
             lambda _: console.print_note(f"Serving on {where}  (Ctrl-C ends it)"),
         )
-
-
-def _key(name: str) -> str | None:
-    import os
-
-    from lstm_cli.errors import ExitCode, LstmError
-
-    key = os.environ.get(name)
-    if key is not None and not key.strip():
-        raise LstmError(
-            f"{name} is set, and empty.", "Set it to a key, or unset it.", ExitCode.USAGE
-        )
-    return key
