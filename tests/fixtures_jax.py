@@ -53,7 +53,7 @@ INTERRUPTED_AFTER = {"text": 3, "image": 3, "language": 9}
 
 
 def write_texts(folder):
-    """Write 80 labelled texts to train on, of which 8 are for validation, and a dozen to test on."""
+    """Write 80 labelled texts, of which 8 are for validation, and a dozen to test on."""
     for split, num in (("train", 40), ("test", 6)):
         for label, (first, second) in WORDS.items():
             place = folder / split / label
