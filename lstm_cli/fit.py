@@ -366,7 +366,7 @@ class Loop:
         if not self.config.train.averaging:
             return None
         raw = models.get_weights(self.model)
-        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        models.set_averaged_weights(self.model)
         return raw
 
 

@@ -250,6 +250,17 @@ def set_weights(model: Any, weights: dict[str, NDArray[np.float32]]) -> None:
         variable.assign(weights[_name(variable)])
 
 
+def set_averaged_weights(model: Any) -> None:
+    """Assign the moving averages of `train.averaging` to the trained arrays.
+
+    On JAX, Keras would let both share one buffer. The next step, of training or prediction, is
+    given the buffers of the model for its results, and the average would be lost with them.
+    """
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:
+        variable.assign(ops.copy(variable))
+
+
 def _name(variable: Any) -> str:
     return str(variable.path).replace("/lstm_cell/", "/")
 

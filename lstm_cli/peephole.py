@@ -38,7 +38,8 @@ class PeepholeCell(layers.Layer):  # type: ignore[misc]
         h, c = states
         sums = ops.matmul(inputs, self.kernel) + ops.matmul(h, self.recurrent_kernel) + self.bias
         sum_i, sum_f, sum_g, sum_o = ops.split(sums, 4, axis=1)
-        p_i, p_f, p_o = ops.unstack(self.peepholes, axis=0)
+        # Of a tensor: JAX does not unstack a variable of Keras.
+        p_i, p_f, p_o = ops.unstack(ops.convert_to_tensor(self.peepholes), axis=0)
         i = ops.sigmoid(sum_i + p_i * c)
         f = ops.sigmoid(sum_f + p_f * c)
         c = f * c + i * ops.tanh(sum_g)

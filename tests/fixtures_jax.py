@@ -1,0 +1,162 @@
+"""Trainings on JAX, a few in each process: `python fixtures_jax.py STAGE FOLDER`, for `test_jax`.
+
+Compiling is what takes the time, so every training has one size of batch and one width.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+UNLABELED = ["not fine , so it is dull", "a triumph , so it is fine"] * 4
+WORDS = {"pos": ("fine", "a triumph"), "neg": ("dull", "a bore")}
+MOMENTUM = 0.6
+
+TEXT = {
+    "text": {"min_count": 1, "max_tokens": 12},
+    "embedding": {"dim": 4, "dropout": 0.1, "word_dropout": 0.1},
+    "evidence": {"buckets": 31, "folds": 2},
+    "model": {"units": 3, "dropout": 0.1},
+    "train": {
+        "epochs": 3, "batch_size": 40, "learning_rate": 0.05, "patience": 0, "weight_decay": 0.01,
+        "averaging": MOMENTUM, "self_training": True,
+    },
+}  # fmt: skip
+IMAGE = {
+    "data": {"name": "digits", "limit": 60},
+    "image": {"shift": 1},
+    "model": {"cell": "peephole", "units": 4, "bidirectional": False},
+    "train": {"epochs": 2, "batch_size": 30, "learning_rate": 0.05, "averaging": MOMENTUM},
+}
+LANGUAGE = {
+    **TEXT,
+    "evidence": None,
+    "language": {"window": 12, "negatives": 16, "held_out": 0.2},
+    "train": {"epochs": 20, "batch_size": 8, "learning_rate": 0.05, "patience": 0},
+}
+# Begins with the language model; what it takes from there is to stay as it is.
+LOWERED = {
+    **TEXT,
+    "evidence": None,
+    "train": {
+        "epochs": 1, "batch_size": 36, "learning_rate": 0.05, "weight_decay": 0.01,
+        "init_from": "texts/language", "lower_rate": 0.0,
+    },
+}  # fmt: skip
+SETTINGS = {"text": TEXT, "image": IMAGE, "language": LANGUAGE, "lowered": LOWERED}
+# The first step of the second epoch; there are more in that epoch.
+INTERRUPTED_AFTER = {"text": 3, "image": 3, "language": 9}
+
+
+def write_texts(folder):
+    """Write 80 labelled texts, of which 8 are for validation, and a dozen to test on."""
+    for split, num in (("train", 40), ("test", 6)):
+        for label, (first, second) in WORDS.items():
+            place = folder / split / label
+            place.mkdir(parents=True)
+            for number in range(num):
+                text = f"film {number} is {first} , so it is {second} for me"
+                (place / f"{number}.txt").write_text(text)
+
+
+def stage(name, folder):
+    """Do one stage; return what each training of it told, or how it failed."""
+    from lstm_cli import config as configs
+    from lstm_cli import datasets, device
+
+    device.load_keras("cpu")
+    # A folder has none.
+    datasets.load_unlabeled = lambda _: UNLABELED
+    found = {}
+    for kind, settings in SETTINGS.items():
+        if name != "whole" and kind not in INTERRUPTED_AFTER:
+            continue
+        if "data" not in settings:
+            settings = {**settings, "data": {"name": str(folder / "texts")}}
+        try:
+            found[kind] = _trained(name, kind, configs.from_dict(settings), folder)
+        except Exception:
+            found[kind] = {"failed": traceback.format_exc()}
+    return found
+
+
+def _trained(name, kind, config, folder):
+    """Train, or go on."""
+    from lstm_cli import pretrain, train
+    from lstm_cli import run as runs
+    from lstm_cli.signals import Interrupted
+
+    module = train if config.language is None else pretrain
+    begin = module.train if config.language is None else module.pretrain
+    root, notes = folder / ("whole" if name == "whole" else "parts"), Notes()
+    watch = _watch(INTERRUPTED_AFTER[kind] if name == "begun" else 0)
+    told = {"callbacks": [watch], "use": "cpu", "reporter": notes}
+    try:
+        if name == "resumed":
+            (record,) = root.glob(f"*/{kind}/{runs.RUN}")
+            run = module.resume(runs.RunDir(record.parent), **told)
+        else:
+            run = begin(config, runs_dir=root, name=kind, **told)
+    except Interrupted as interrupted:
+        return {"interrupted": interrupted.message, "steps": watch.steps}
+    return {"path": str(run.path), "notes": notes.told, "averages": watch.averages}
+
+
+class Notes:
+    """A reporter that remembers."""
+
+    def __init__(self):
+        self.told = []
+
+    def note(self, text):
+        self.told.append(text)
+
+    warn = note
+
+    def step(self, step):
+        pass
+
+    def epoch(self, epoch):
+        pass
+
+
+def _watch(interrupted_after):
+    """Return a callback that averages one array itself, and ends the process' training."""
+    import keras
+    import numpy as np
+
+    class Watch(keras.callbacks.Callback):
+        """Hears of each step."""
+
+        def __init__(self):
+            super().__init__()
+            self.steps = 0
+            self.average = None
+            self.averages = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            (array,) = (
+                np.array(v.value)
+                for v in self.model.trainable_variables
+                if v.path.endswith("_forward/lstm_cell/kernel")
+            )
+            last = array if self.average is None else self.average
+            self.average = MOMENTUM * last + (1 - MOMENTUM) * array
+            self.steps += 1
+            if self.steps == interrupted_after:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.averages.append(self.average.tolist())
+
+    return Watch()
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[2])
+    result = stage(sys.argv[1], where)
+    (where / f"{sys.argv[1]}.json").write_text(json.dumps(result))
