@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 # what stands beside it.
 _BIDI = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 _PLAIN_SECONDS = 10.0
+# What JSON does not escape by itself.
+_UNSAFE = re.compile(
+    "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+# Of an error or a note: an argument may have 128 KiB, a list of names any length.
+_MOST_CHARACTERS, _MOST_AT_END = 1500, 500
 # Shades of blue and orange, told apart with every kind of colour vision; black on them is legible
 # whatever the colours of the terminal are.
 _SHADES = {
@@ -77,13 +84,40 @@ def is_terminal() -> bool:
 
 
 def print_line(text: str) -> None:
-    """Print a line of results as it is, for pipes."""
-    sys.stdout.write(text + "\n")
+    """Print lines of results for people."""
+    sys.stdout.write("\n".join(map(clean, text.split("\n"))) + "\n")
 
 
-def print_json(value: Any) -> None:
+def write_data(text: str) -> None:
+    """Write results for programs: as they are, but for what a terminal would act on."""
+    if is_terminal():
+        text = "\n".join(
+            "\t".join(map(clean, line.split("\t"))) for line in text.split("\n")
+        )
+    sys.stdout.write(text)
+
+
+def print_json(value: Any, indent: int | None = 2) -> None:
     """Print one JSON object, indented, and nothing else."""
-    print_line(json.dumps(value, indent=2, ensure_ascii=False))
+    sys.stdout.write(json_text(value, indent) + "\n")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return JSON for stdout, in which nothing but text stands that is safe on a terminal.
+
+    Controls, marks of direction and halves of surrogate pairs are escaped, and all that is not
+    ASCII where stdout has another encoding than UTF-8.
+    """
+    is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    text = json.dumps(value, indent=indent, ensure_ascii=not is_utf8)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def excerpt(text: str) -> str:
+    """Shorten a message in its middle: what it is about stands at its ends."""
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    return f"{text[: _MOST_CHARACTERS - _MOST_AT_END]} […] {text[-_MOST_AT_END:]}"
 
 
 def print_error(error: LstmError) -> None:
@@ -91,14 +125,14 @@ def print_error(error: LstmError) -> None:
     from rich.text import Text
 
     console = _stderr()
-    console.print(Text.assemble(("Error: ", "bold red"), clean(error.message)), soft_wrap=True)
+    console.print(Text.assemble(("Error: ", "bold red"), clean(excerpt(error.message))), soft_wrap=True)
     if error.hint:
-        console.print(Text.assemble(("Try: ", "bold"), clean(error.hint)), soft_wrap=True)
+        console.print(Text.assemble(("Try: ", "bold"), clean(excerpt(error.hint))), soft_wrap=True)
 
 
 def print_note(text: str) -> None:
     """Say on stderr what is going on."""
-    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.write(clean(excerpt(text)) + "\n")
     sys.stderr.flush()
 
 
@@ -259,11 +293,11 @@ class _Bar(_Reporter):
 
     def note(self, text: str) -> None:
         """Say it above the bar."""
-        _stderr().print(clean(text), style="dim")
+        _stderr().print(clean(excerpt(text)), style="dim")
 
     def warn(self, text: str) -> None:
         """Say it above the bar, in colour."""
-        _stderr().print(f"Warning: {clean(text)}", style="yellow")
+        _stderr().print(f"Warning: {clean(excerpt(text))}", style="yellow")
 
     def step(self, step: Step) -> None:
         """Move the bar."""
