@@ -93,14 +93,7 @@ def cache_dir() -> Path:
     """Return the folder of encoded corpora: `LSTM_CACHE_DIR`, else the user's cache."""
     if given := os.environ.get("LSTM_CACHE_DIR"):
         return Path(given)
-    if not (folder := os.environ.get("XDG_CACHE_HOME")):
-        folder = os.path.expanduser("~/.cache")
-        if folder.startswith("~"):
-            raise LstmError(
-                "There is no home directory to keep encoded texts in.",
-                "Name a folder for them: LSTM_CACHE_DIR=/tmp/lstm",
-            )
-    return Path(folder) / "lstm"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm"
 
 
 def fit_and_encode(

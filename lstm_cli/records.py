@@ -71,9 +71,7 @@ class Records:
                 stream = self._path.open("rb")
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or error
-                raise LstmError(
-                    f"Cannot read {self._path}: {reason}.", "Check the path."
-                ) from None
+                raise LstmError(f"Cannot read {self._path}: {reason}.", "Check the path.") from None
             with stream:
                 yield from _lines(stream, str(self._path), self._replaced)
 

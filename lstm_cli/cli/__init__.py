@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from lstm_cli import __version__
-from lstm_cli.cli import config, data, evaluate, explain, predict, pretrain, runs, serve, streams, train
+from lstm_cli.cli import (
+    config,
+    data,
+    evaluate,
+    explain,
+    predict,
+    pretrain,
+    runs,
+    serve,
+    streams,
+    train,
+)
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.signals import Interrupted, caught
 

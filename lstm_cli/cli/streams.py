@@ -14,8 +14,6 @@ from lstm_cli.errors import LstmError
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_CLOSED = os.strerror(errno.EBADF)
-
 
 def guard() -> None:
     """Replace the standard streams by ones whose failures end in the right exit code.
@@ -67,7 +65,7 @@ class Results(io.FileIO):
             return memoryview(data).nbytes
         try:
             if self._was_closed:
-                raise OSError(errno.EBADF, _CLOSED)
+                raise OSError(errno.EBADF, "it is closed")
             while (num := super().write(data)) is None:
                 select.select([], [self], [])
         except OSError as error:
