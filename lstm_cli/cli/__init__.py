@@ -106,12 +106,12 @@ def _run() -> int:
 
 
 def _finish(code: int) -> int:
-    """Write what still waits for stdout; a command that did its work fails if that fails."""
+    """Write what still waits for stdout; whatever a command came to, it fails if that fails."""
     try:
         streams.finish()
     except LstmError as error:
-        # After exit code 1 this is most likely what was just told.
-        return code if code == ExitCode.ERROR else code or _tell(error)
+        # After exit code 1 this is what was just told; an interruption stays one.
+        return code if code == ExitCode.ERROR or code > 128 else _tell(error)
     return code
 
 
