@@ -216,11 +216,8 @@ def test_a_gate_on_a_metric_without_a_value_says_why(one_class):
 
 @pytest.mark.parametrize("missing", [None, math.nan])
 def test_tables_take_a_report_without_numbers(one_class, missing):
-    fields = {
-        name: missing
-        for name in ("accuracy", "loss", "f1", "precision", "recall", "calibration_error",
-                     "baseline_accuracy", "roc_auc")
-    }  # fmt: skip
+    names = ("accuracy", "loss", "f1", "precision", "recall", "roc_auc")
+    fields = dict.fromkeys((*names, "calibration_error", "baseline_accuracy"), missing)
     report = dataclasses.replace(one_class, **fields, accuracy_interval=(missing, missing))
     assert _summary(report)["loss"] == "- nats"
     assert _column({**dataclasses.asdict(report), "roc_auc_reason": "none"})[1] == "-"
