@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 import tempfile
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         LstmError: The disk is full, or the place cannot be written.
     """
+    check_replaceable(path)
     try:
         make_folder(path.parent)
         handle, name = tempfile.mkstemp(_SUFFIX, f".{path.name}.", path.parent)
@@ -45,11 +47,35 @@ def write_atomic(path: Path, content: bytes) -> None:
                 scratch.unlink()
             raise
         _sync_folder(path.parent)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise LstmError(
-            f"Cannot write {path}: {error.strerror or error}.",
+            f"Cannot write {path}: {reason}.",
             "Free space or name another --runs-dir; what was saved before is intact.",
         ) from error
+
+
+def check_replaceable(path: Path) -> None:
+    """See that no pipe, socket or device would be replaced by a file, nor a name of a stream.
+
+    Opening a pipe would wait for a reader; root may replace `/dev/null`, or `/dev/stdout`, which is
+    a link.
+
+    Raises:
+        LstmError: One lies there.
+    """
+    try:
+        mode = path.stat().st_mode
+        folder = path.parent.resolve()
+    except (OSError, ValueError, RuntimeError):
+        # Nothing is there; what is in the way of writing is found when it is written.
+        return
+    is_stream = folder == Path("/dev") or folder.is_relative_to("/proc")
+    if is_stream or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise LstmError(
+            f"Cannot write {path}: it is a pipe, a socket or a device, not a plain file.",
+            "Name a file.",
+        )
 
 
 def make_folder(path: Path) -> None:
@@ -61,7 +87,10 @@ def make_folder(path: Path) -> None:
     if path.is_dir():
         return
     make_folder(path.parent)
-    path.mkdir(exist_ok=True)
+    try:
+        path.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
     _sync_folder(path.parent)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lstm_cli.console import clean, duration
+from lstm_cli.reporting import interval, number
 
 _MAX_CLASSES = 30  # named and scored one by one
 _FEW = 30  # examples of a class below which its scores say little
@@ -78,13 +79,13 @@ def language_card(run: Mapping[str, Any]) -> str:
     held, dataset, config = run["held_out"], run["dataset"], run["config"]
     both = " and, from the end, the previous word" if "backward" in held else ""
     rows = [
-        [name, f"{held[name]['loss']:.4f}", f"{held[name]['perplexity']:,.1f}"]
+        [name, number(held[name]["loss"]), number(held[name]["perplexity"], ",.1f")]
         for name in ("forward", "backward")
         if name in held
     ]
-    rows.append(["both", f"{held['loss']:.4f}", f"{held['perplexity']:,.1f}"])
+    rows.append(["both", number(held["loss"]), number(held["perplexity"], ",.1f")])
     unigram = held["unigram_perplexity"]
-    rows.append(["frequencies alone", f"{math.log(unigram):.4f}", f"{unigram:,.1f}"])
+    rows.append(["frequencies alone", number(math.log(unigram)), number(unigram, ",.1f")])
     name = " ".join(clean(run["name"]).split())
     used = shlex.join(["lstm", "train", str(config["data"]["name"]), "--init-from", name])
     blocks = [
@@ -138,13 +139,13 @@ def escape(text: str) -> str:
 
 def _summary(run: Mapping[str, Any]) -> str:
     split, report = _judged(run)
-    low, high = report["accuracy_interval"]
     inputs = "images" if run["dataset"]["kind"] == "image" else "texts"
     return (
         f"An LSTM that sorts {inputs} into {_classes(run['dataset']['labels'])}, trained on "
-        f"{escape(run['dataset']['name'])}. It is right on **{report['accuracy']:.1%}** of "
-        f"{report['num_examples']:,} {split} examples (95% interval {low:.1%} to {high:.1%}); "
-        f"always answering their commonest class would be on {report['baseline_accuracy']:.1%}."
+        f"{escape(run['dataset']['name'])}. It is right on "
+        f"**{number(report['accuracy'], '.1%')}** of {report['num_examples']:,} {split} examples "
+        f"(95% interval {interval(report['accuracy_interval'], '.1%')}); always answering their "
+        f"commonest class would be on {number(report['baseline_accuracy'], '.1%')}."
     )
 
 
@@ -248,24 +249,23 @@ def _results(run: Mapping[str, Any]) -> list[str]:
 
 
 def _column(report: Mapping[str, Any]) -> list[str]:
-    low, high = report["accuracy_interval"]
     area = report["roc_auc"]
     return [
         f"{report['num_examples']:,}",
-        f"{report['accuracy']:.4f}",
-        f"{low:.4f} to {high:.4f}",
-        f"{report['baseline_accuracy']:.4f}",
-        f"{report['loss']:.4f}",
-        f"{report['precision']:.4f}",
-        f"{report['recall']:.4f}",
-        f"{report['f1']:.4f}",
-        f"none: {escape(report['roc_auc_reason'])}" if area is None else f"{area:.4f}",
-        f"{report['calibration_error']:.4f}",
+        number(report["accuracy"]),
+        interval(report["accuracy_interval"]),
+        number(report["baseline_accuracy"]),
+        number(report["loss"]),
+        number(report["precision"]),
+        number(report["recall"]),
+        number(report["f1"]),
+        f"none: {escape(report['roc_auc_reason'])}" if area is None else number(area),
+        number(report["calibration_error"]),
     ]
 
 
 def _class_row(scores: Mapping[str, Any]) -> list[str]:
-    shares = [f"{scores[measure]:.3f}" for measure in ("precision", "recall", "f1")]
+    shares = [number(scores[measure], ".3f") for measure in ("precision", "recall", "f1")]
     return [escape(scores["name"]), *shares, f"{scores['support']:,}"]
 
 
@@ -338,9 +338,10 @@ def _calibration(split: str, report: Mapping[str, Any]) -> str:
     if abs(gap) >= 0.01:
         lean = "too sure of itself" if gap > 0 else "less sure than it could be"
     return (
-        f"Its probabilities are off by {report['calibration_error']:.3f} on average on {split}: "
-        f"it is {lean} (mean confidence {sure / report['num_examples']:.3f}, accuracy "
-        f"{report['accuracy']:.3f})."
+        f"Its probabilities are off by {number(report['calibration_error'], '.3f')} on average "
+        f"on {split}: "
+        f"it is {lean} (mean confidence {number(sure / report['num_examples'], '.3f')}, accuracy "
+        f"{number(report['accuracy'], '.3f')})."
     )
 
 

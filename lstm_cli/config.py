@@ -79,7 +79,10 @@ def read_settings(path: Path) -> dict[str, Any]:
             ExitCode.USAGE,
         ) from None
     except (OSError, ValueError) as error:
-        raise LstmError(f"Cannot read the settings file {path}: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise LstmError(
+            f"Cannot read the settings file {path}: {reason}.", "Check the path."
+        ) from error
     if len(content) > _MAX_BYTES:
         raise LstmError(
             f"{path} is larger than the {_MAX_BYTES:,} bytes a file of settings may have.",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from lstm_cli.errors import LstmError
-from lstm_cli.reporting import Epoch, Reporter, Step, perplexity
+from lstm_cli.reporting import Epoch, Reporter, Step, number, perplexity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 # what stands beside it.
 _BIDI = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 _PLAIN_SECONDS = 10.0
+# What JSON does not escape by itself.
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Of an error or a note, and of one word in it: an argument may have 128 KiB, a list of names any
+# length.
+_MAX_MESSAGE = 3000
+_LONG_WORD = re.compile(r"(\S{200})\S{300,}(\S{100})")
 # Shades of blue and orange, told apart with every kind of colour vision; black on them is legible
 # whatever the colours of the terminal are.
 _SHADES = {
@@ -77,13 +85,57 @@ def is_terminal() -> bool:
 
 
 def print_line(text: str) -> None:
-    """Print a line of results as it is, for pipes."""
-    sys.stdout.write(text + "\n")
+    """Print lines of results for people."""
+    sys.stdout.write("\n".join(map(clean, text.split("\n"))) + "\n")
 
 
-def print_json(value: Any) -> None:
+def write_data(text: str) -> None:
+    """Write results for programs: as they are, but for what a terminal would act on."""
+    if is_terminal():
+        text = "\n".join("\t".join(map(clean, line.split("\t"))) for line in text.split("\n"))
+    sys.stdout.write(text)
+
+
+def print_json(value: Any, indent: int | None = 2) -> None:
     """Print one JSON object, indented, and nothing else."""
-    print_line(json.dumps(value, indent=2, ensure_ascii=False))
+    sys.stdout.write(json_text(value, indent) + "\n")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return JSON for stdout, in which nothing but text stands that is safe on a terminal.
+
+    A number that is NaN or infinite, for which JSON has no word, is null. Controls, marks of
+    direction and halves of surrogate pairs are escaped, and all that is not ASCII where stdout has
+    another encoding than UTF-8.
+    """
+    is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    options: Any = {"indent": indent, "ensure_ascii": not is_utf8, "allow_nan": False}
+    try:
+        text = json.dumps(value, **options)
+    except ValueError:
+        text = json.dumps(_finite(value), **options)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _finite(value: Any) -> Any:
+    """Replace the numbers that JSON cannot hold by None."""
+    if isinstance(value, Mapping):
+        return {key: _finite(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def excerpt(text: str) -> str:
+    """Shorten what a message echoes: words of over 600 characters, then the message itself.
+
+    The middle is left out: a message says what it is about, and why, at its ends.
+    """
+    text = _LONG_WORD.sub(r"\1[…]\2", text)
+    if len(text) <= _MAX_MESSAGE:
+        return text
+    half = _MAX_MESSAGE // 2
+    return f"{text[:half]} […] {text[-half:]}"
 
 
 def print_error(error: LstmError) -> None:
@@ -91,14 +143,16 @@ def print_error(error: LstmError) -> None:
     from rich.text import Text
 
     console = _stderr()
-    console.print(Text.assemble(("Error: ", "bold red"), clean(error.message)), soft_wrap=True)
+    console.print(
+        Text.assemble(("Error: ", "bold red"), clean(excerpt(error.message))), soft_wrap=True
+    )
     if error.hint:
-        console.print(Text.assemble(("Try: ", "bold"), clean(error.hint)), soft_wrap=True)
+        console.print(Text.assemble(("Try: ", "bold"), clean(excerpt(error.hint))), soft_wrap=True)
 
 
 def print_note(text: str) -> None:
     """Say on stderr what is going on."""
-    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.write(clean(excerpt(text)) + "\n")
     sys.stderr.flush()
 
 
@@ -191,11 +245,13 @@ def reporter(quiet: bool = False) -> _Reporter:
 
 def percent(share: float | None, digits: int = 1) -> str:
     """Write a share for people: 0.8765 -> `87.7%`; a dash where there is none."""
-    return "-" if share is None else f"{100 * share:.{digits}f}%"
+    return number(share, f".{digits}%")
 
 
-def duration(seconds: float) -> str:
-    """Write a time for people: `42 s`, `3 min 05 s`, `1 h 12 min`."""
+def duration(seconds: float | None) -> str:
+    """Write a time for people: `42 s`, `3 min 05 s`, `1 h 12 min`; a dash where there is none."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s" if seconds >= 1 else f"{seconds:.1f} s"
@@ -259,11 +315,11 @@ class _Bar(_Reporter):
 
     def note(self, text: str) -> None:
         """Say it above the bar."""
-        _stderr().print(clean(text), style="dim")
+        _stderr().print(clean(excerpt(text)), style="dim")
 
     def warn(self, text: str) -> None:
         """Say it above the bar, in colour."""
-        _stderr().print(f"Warning: {clean(text)}", style="yellow")
+        _stderr().print(f"Warning: {clean(excerpt(text))}", style="yellow")
 
     def step(self, step: Step) -> None:
         """Move the bar."""
@@ -345,9 +401,10 @@ def _epoch_line(epoch: Epoch) -> str:
 
 def _reached(loss: float, accuracy: float | None, digits: int = 4, between: str = ", ") -> str:
     """Write a loss, and beside it the accuracy, or the perplexity of a language model."""
+    spec = f".{digits}f"
     if accuracy is not None:
-        return f"loss {loss:.{digits}f}{between}accuracy {accuracy:.{digits}f}"
-    return f"loss {loss:.{digits}f}{between}perplexity {perplexity(loss):,.1f}"
+        return f"loss {number(loss, spec)}{between}accuracy {number(accuracy, spec)}"
+    return f"loss {number(loss, spec)}{between}perplexity {number(perplexity(loss), ',.1f')}"
 
 
 def _table(columns: Sequence[str], right: Sequence[str]) -> Table:

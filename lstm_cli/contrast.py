@@ -14,7 +14,7 @@ from lstm_cli.compare import Comparison, Entry, Paired
 from lstm_cli.console import duration
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.figure import BLUE, GREEN, GREY, INK, ORANGE, percent, picture, shown
-from lstm_cli.reporting import Epoch
+from lstm_cli.reporting import Epoch, interval, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +77,7 @@ def draw(compared: Comparison, path: Path) -> None:
     """
     kept = [_kept(history) for history in compared.histories]
     best = max(range(len(kept)), key=lambda i: kept[i].val_accuracy or 0.0)
-    right = percent(kept[best].val_accuracy or 0.0)
+    right = percent(kept[best].val_accuracy)
     title = (
         f"Best on validation: {shown(compared.names[best], 40)}, {right} right"
         if shared_data(compared) is not None
@@ -91,7 +91,8 @@ def draw(compared: Comparison, path: Path) -> None:
             _panel(axes, compared, measure)
         lines = panels[0].get_lines()[::2]
         labels = [
-            f"{shown(name, 40)}  loss {one.val_loss:.3f}, accuracy {one.val_accuracy or 0.0:.3f}"
+            f"{shown(name, 40)}  loss {number(one.val_loss, '.3f')}, "
+            f"accuracy {number(one.val_accuracy, '.3f')}"
             for name, one in zip(compared.names, kept, strict=True)
         ]
         figure.legend(lines, labels, loc="outside lower left")
@@ -110,14 +111,13 @@ def figures(compared: Comparison) -> list[tuple[str, ...]]:
 
 
 def _measures(entry: Entry) -> dict[str, str]:
-    low, high = entry.accuracy_interval
     return {
         "test examples": f"{entry.num_examples:,}",
-        "accuracy": f"{entry.accuracy:.4f}",
-        "95% interval": f"{low:.4f} to {high:.4f}",
-        "loss (nats)": f"{entry.loss:.4f}",
-        "F1, mean of classes": f"{entry.f1:.4f}",
-        "calibration error": f"{entry.calibration_error:.4f}",
+        "accuracy": number(entry.accuracy),
+        "95% interval": interval(entry.accuracy_interval),
+        "loss (nats)": number(entry.loss),
+        "F1, mean of classes": number(entry.f1),
+        "calibration error": number(entry.calibration_error),
         "parameters": f"{entry.parameters:,}",
         "model.onnx": _size(entry.model_bytes),
         "run on disk": _size(entry.num_bytes),
@@ -206,4 +206,4 @@ def _size(num_bytes: int) -> str:
 
 
 def _p(value: float) -> str:
-    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+    return "<0.0001" if value < 0.0001 else number(value)

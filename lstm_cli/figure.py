@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -129,8 +130,10 @@ def columns(text: str) -> int:
     return sum(_columns(c) for c in text)
 
 
-def percent(share: float) -> str:
+def percent(share: float | None) -> str:
     """Write a share of 1 for people: `0%`, `<0.1%`, `4.1%`, `50%`; never 100% when it is less."""
+    if share is None or math.isnan(share):
+        return "-"
     if 0 < share < 0.001:
         return "<0.1%"
     if 0.9995 <= share < 1:

@@ -65,6 +65,8 @@ def read_image(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
             f"{path} is no image that can be read.", f"Give one of {', '.join(_FORMATS)}."
         ) from None
     except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise LstmError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from None
         raise LstmError(f"{path} cannot be read as an image: {error}.", "Save it anew.") from None
     pixels = np.asarray(grey, np.uint8)
     if np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])) > 127:

@@ -7,6 +7,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lstm_cli.atomic import check_replaceable
 from lstm_cli.console import clean
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.run import write_atomic
@@ -207,6 +208,7 @@ def check_place(path: Path) -> None:
             "For example: --out report.html",
             ExitCode.USAGE,
         )
+    check_replaceable(path)
     try:
         with path.open("rb") as file:
             ours = _MARK.encode() in file.read(_HEAD_BYTES)

@@ -247,6 +247,14 @@ class Unmet:
     required: float
     reached: float | None
 
+    def describe(self, metrics: Mapping[str, Any]) -> str:
+        """Say what was reached, or why there is nothing: `Report.to_dict()` may know."""
+        if self.reached is not None and not math.isnan(self.reached):
+            return f"{self.metric} is {self.reached:.4f}, below {self.required}"
+        why = metrics.get(f"{self.metric}_reason")
+        told = f" ({why})" if why else ""
+        return f"{self.metric} has no value{told}, {self.required} is required"
+
 
 def parse_gates(requirements: Sequence[str]) -> list[Gate]:
     """Read `METRIC=VALUE` requirements, so that a typing mistake shows before training.

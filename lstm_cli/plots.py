@@ -26,6 +26,7 @@ from lstm_cli.figure import (
     shown,
 )
 from lstm_cli.metrics import Report, wilson
+from lstm_cli.reporting import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -245,7 +246,7 @@ def _curves_title(history: Sequence[Mapping[str, Any]], kept: int | None) -> tup
     who, accuracy = "Validation", line.get("val_accuracy")
     if accuracy is None:
         who, accuracy = "Training", line.get("accuracy")
-    value = "unknown" if accuracy is None else f"{accuracy:.3f}"
+    value = "unknown" if accuracy is None else number(accuracy, ".3f")
     subtitle = f"{len(history)} epoch{'s' * (len(history) > 1)}"
     seconds = [line["seconds"] for line in history if line.get("seconds") is not None]
     if seconds:
@@ -299,7 +300,7 @@ def _confusion_title(report: Report) -> tuple[str, str]:
     wrong = np.array(report.confusion)
     supports = wrong.sum(axis=1)
     np.fill_diagonal(wrong, 0)
-    accuracy = f"accuracy {report.accuracy:.3f} on {report.num_examples:,} examples"
+    accuracy = f"accuracy {number(report.accuracy, '.3f')} on {report.num_examples:,} examples"
     if not wrong.any():
         return "Every example is classified right", accuracy.capitalize()
     true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
@@ -351,8 +352,8 @@ def _reliability_title(report: Report) -> tuple[str, str]:
     if abs(gap) >= 0.01:
         verdict = "too sure of itself" if gap > 0 else "not sure enough of itself"
     return (
-        f"Calibration error {report.calibration_error:.3f}: {verdict}",
-        f"Mean confidence {sure:.3f}, accuracy {report.accuracy:.3f} "
+        f"Calibration error {number(report.calibration_error, '.3f')}: {verdict}",
+        f"Mean confidence {number(sure, '.3f')}, accuracy {number(report.accuracy, '.3f')} "
         f"on {report.num_examples:,} examples",
     )
 

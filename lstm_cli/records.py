@@ -42,7 +42,7 @@ class Records:
         self._column = text_column
         self._format = None if path is None else _TABLES.get(path.suffix.lower())
         self._replaced = Replaced()
-        self._pipe = _Pipe(sys.stdin.fileno()) if path is None else None
+        self._pipe = _Pipe(_standard_input()) if path is None else None
         if text_column is not None and self._format is None:
             raise LstmError(
                 f"--text-column {text_column}: {path or 'the pipe'} is read as plain lines.",
@@ -69,10 +69,9 @@ class Records:
         else:
             try:
                 stream = self._path.open("rb")
-            except OSError as error:
-                raise LstmError(
-                    f"Cannot read {self._path}: {error.strerror}.", "Check the path."
-                ) from None
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise LstmError(f"Cannot read {self._path}: {reason}.", "Check the path.") from None
             with stream:
                 yield from _lines(stream, str(self._path), self._replaced)
 
@@ -146,13 +145,34 @@ class _Pipe:
         # Pieces of one long line are joined as they come, so that it costs time in proportion.
         pieces = [self._held[self._start :]]
         while True:
-            piece = os.read(self._handle, _BLOCK)
+            try:
+                piece = os.read(self._handle, _BLOCK)
+            except OSError as error:
+                raise unreadable_input(error.strerror or str(error)) from None
             pieces.append(piece)
             self._ended = not piece
             more = bool(piece) and b"\n" not in piece
             if not more or not select.select([self._handle], [], [], 0)[0]:
                 break
         self._held, self._start = b"".join(pieces), 0
+
+
+def unreadable_input(reason: str) -> LstmError:
+    """Return the error of a standard input that is closed or cannot be read."""
+    return LstmError(
+        f"Cannot read standard input: {reason}.", "Pipe texts into it, or name a file."
+    )
+
+
+def _standard_input() -> int:
+    """Return the descriptor of standard input.
+
+    Raises:
+        LstmError: It was closed (`<&-`).
+    """
+    if sys.stdin is None:
+        raise unreadable_input("it is closed")
+    return sys.stdin.fileno()
 
 
 def _lines(stream: BinaryIO, name: str, replaced: Replaced) -> Iterator[str]:

@@ -27,6 +27,7 @@ TENSORFLOW_INSIDE = {"device", "network", "datasets.tfds", "datasets.download"}
 LAYERS = [
     {"errors", "reporting", "signals", "folder", "wire", "batcher", "counts", "pages", "settings",
      "environment", "hosts"},
+    {"paths"},
     {"parsing"},
     {"atomic", "config", "console", "gate", "partner"},
     {"run", "text", "datasets", "encoded", "figure", "metrics", "roc", "card", "images", "markup"},

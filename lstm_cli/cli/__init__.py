@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from lstm_cli import __version__, environment
-from lstm_cli.cli import config, data, evaluate, explain, predict, pretrain, runs, serve, train
+from lstm_cli.cli import (
+    config,
+    data,
+    evaluate,
+    explain,
+    predict,
+    pretrain,
+    runs,
+    serve,
+    streams,
+    train,
+)
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.signals import Interrupted, caught
 
@@ -58,7 +69,8 @@ def main() -> None:
     if hasattr(signal, "SIGPIPE"):
         # `lstm predict ... | head` ends quietly, as other filters do.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.exit(_run())
+    streams.guard()
+    sys.exit(_finish(_run()))
 
 
 def _run() -> int:
@@ -67,9 +79,15 @@ def _run() -> int:
     try:
         with caught():
             result = app(standalone_mode=False)
+            streams.finish()
     except Interrupted as interrupted:
-        sys.stderr.write(f"Interrupted. {interrupted.message}\n")
+        from lstm_cli.console import print_note
+
+        print_note(f"Interrupted. {interrupted.message}")
         return interrupted.exit_code
+    except SystemExit as ending:
+        # Shell completion ends so.
+        return ending.code if isinstance(ending.code, int) else 0
     except LstmError as error:
         return _tell(error)
     except Exception as error:
@@ -77,6 +95,8 @@ def _run() -> int:
             return _usage(error)
         if os.environ.get("LSTM_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno is not None:
+            return _tell(_from_system(error))
         return _tell(
             LstmError(
                 f"Unexpected {type(error).__name__}: {error}",
@@ -84,6 +104,29 @@ def _run() -> int:
             )
         )
     return result if isinstance(result, int) else 0
+
+
+def _finish(code: int) -> int:
+    """Write what still waits for stdout; whatever a command came to, it fails if that fails."""
+    try:
+        streams.finish()
+    except LstmError as error:
+        # After exit code 1 this is what was just told; an interruption stays one.
+        return code if code == ExitCode.ERROR or code > 128 else _tell(error)
+    return code
+
+
+def _from_system(error: OSError) -> LstmError:
+    """Say what the system refused, where no command has said it better."""
+    where = error.filename if isinstance(error.filename, str) else ""
+    if isinstance(error.filename, bytes):
+        where = os.fsdecode(error.filename)
+    reason = error.strerror or str(error)
+    return LstmError(
+        f"{where}: {reason}." if where else f"The system refused: {reason}.",
+        "Check the path, its rights and the free space there; LSTM_DEBUG=1 shows where it "
+        "happened.",
+    )
 
 
 def _tell(error: LstmError) -> int:

@@ -23,7 +23,7 @@ def show(
     from lstm_cli import config, console
 
     text = config.to_yaml(config.load_preset(preset)) if full else config.preset_text(preset)
-    console.print_line(text.rstrip("\n"))
+    console.write_data(text.rstrip("\n") + "\n")
 
 
 @app.command(name="list")

@@ -85,6 +85,7 @@ def command(
 
 def _print(evaluation: Evaluation) -> None:
     from lstm_cli import console
+    from lstm_cli.reporting import number
 
     report = evaluation.report
     title = f"{evaluation.run} on {evaluation.dataset} ({evaluation.split})"
@@ -96,7 +97,7 @@ def _print(evaluation: Evaluation) -> None:
         console.print_line("")
         console.print_rows(
             [
-                (m.index, m.label, m.predicted, f"{m.probability:.4f}",
+                (m.index, m.label, m.predicted, number(m.probability),
                  "(image)" if m.text is None else console.shorten(m.text, 160))
                 for m in evaluation.mistakes
             ],
@@ -108,27 +109,32 @@ def _print(evaluation: Evaluation) -> None:
 
 
 def _summary(report: Report) -> dict[str, object]:
-    low, high = report.accuracy_interval
-    auc = f"{report.roc_auc:.4f}" if report.roc_auc is not None else f"- ({report.roc_auc_reason})"
+    from lstm_cli.reporting import interval, number
+
+    why = f" ({report.roc_auc_reason})" if report.roc_auc is None else ""
     return {
         "examples": f"{report.num_examples:,}",
-        "accuracy": f"{report.accuracy:.4f}  (95% interval {low:.4f} to {high:.4f}; "
-        f"the commonest class alone {report.baseline_accuracy:.4f})",
-        "loss": f"{report.loss:.4f} nats",
-        "precision, recall, F1": f"{report.precision:.4f}, {report.recall:.4f}, {report.f1:.4f} "
-        "(macro)",
-        "ROC-AUC": auc,
-        "calibration error": f"{report.calibration_error:.4f}",
+        "accuracy": f"{number(report.accuracy)}  "
+        f"(95% interval {interval(report.accuracy_interval)}; "
+        f"the commonest class alone {number(report.baseline_accuracy)})",
+        "loss": f"{number(report.loss)} nats",
+        "precision, recall, F1": ", ".join(
+            map(number, (report.precision, report.recall, report.f1))
+        )
+        + " (macro)",
+        "ROC-AUC": number(report.roc_auc) + why,
+        "calibration error": number(report.calibration_error),
     }
 
 
 def _print_classes(report: Report) -> None:
     from lstm_cli import console
+    from lstm_cli.reporting import number
 
     columns = ("class", "precision", "recall", "F1", "examples")
     console.print_rows(
         [
-            (c.name, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", f"{c.support:,}")
+            (c.name, *map(number, (c.precision, c.recall, c.f1)), f"{c.support:,}")
             for c in report.classes
         ],
         columns,

@@ -130,9 +130,15 @@ def _is_file(name: str) -> bool:
 def _piped() -> str:
     """Read one text from the pipe; bytes that are no UTF-8 are replaced, as `predict` does."""
     from lstm_cli.errors import ExitCode, LstmError
+    from lstm_cli.records import unreadable_input
 
     stream = getattr(sys.stdin, "buffer", None)
-    content = stream.read(_MAX_BYTES + 1) if stream is not None else b""
+    try:
+        if stream is None:
+            raise OSError(0, "it is closed")
+        content = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise unreadable_input(error.strerror or str(error)) from None
     if len(content) > _MAX_BYTES:
         raise LstmError(
             f"The text in the pipe has over {_MAX_BYTES >> 20} MiB.",
@@ -156,7 +162,10 @@ def _write(explanation: Explanation, wanted: str, out: Path | None) -> None:
     else:
         text = _text(explanation, wanted)
         if out is None:
-            console.print_line(text.removesuffix("\n"))
+            if wanted == "json":
+                console.print_json(explanation.to_dict(), None)
+            else:
+                console.write_data(text)
             return
         from lstm_cli.atomic import write_atomic
 

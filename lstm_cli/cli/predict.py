@@ -173,15 +173,27 @@ def _write_columns(
 ) -> None:
     import csv
 
+    from lstm_cli import console
+
     # csv quotes a label that holds the separator; TSV has no quotes, so there tabs are replaced.
     tsv = separator == "\t"
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(_Stdout(), lineterminator="\n")
     extra = ["tokens", "truncated", "unknown"] if predictor.kind == "text" else []
     for row in _column_rows(predictions, predictor.labels, header, top_k, extra):
         if tsv:
-            sys.stdout.write("\t".join(_without_tabs(cell) for cell in row) + "\n")
+            console.write_data("\t".join(_without_tabs(cell) for cell in row) + "\n")
         else:
             writer.writerow(row)
+
+
+class _Stdout:
+    """Where the library csv writes."""
+
+    def write(self, text: str) -> None:
+        """Write a row."""
+        from lstm_cli import console
+
+        console.write_data(text)
 
 
 def _column_rows(
@@ -208,12 +220,12 @@ def _without_tabs(cell: str) -> str:
 
 
 def _write_jsonl(predictions: Iterator[Prediction], top_k: int | None) -> None:
-    import json
+    from lstm_cli import console
 
     for prediction in predictions:
         record = prediction.to_dict()
         record["probabilities"] = dict(_classes(prediction, top_k))
-        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+        console.print_json(record, None)
 
 
 def _write_table(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_cli import config as configs
+from lstm_cli import paths
 from lstm_cli.datasets import resolve as origin
 from lstm_cli.errors import ExitCode, LstmError, nearest
 from lstm_cli.run import RunDir, runs_root
@@ -24,8 +25,8 @@ def locate(dataset: str) -> str:
         return configs.load_preset(dataset).data.name
     if dataset.startswith("tfds:"):
         return dataset
-    path = Path(dataset).expanduser()
-    if not path.exists() and "/" not in dataset and not path.suffix:
+    path = paths.expand(dataset)
+    if not paths.exists(path) and "/" not in dataset and not path.suffix:
         raise LstmError(
             f"There is no data set '{dataset}'.",
             f"{nearest(dataset, presets)} Or give a .csv, .tsv or .jsonl file, a folder with a "

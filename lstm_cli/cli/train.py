@@ -233,13 +233,14 @@ def check_gates(report: dict[str, Any], requirements: list[str]) -> None:
 
     unmet = metrics.gate(report, requirements)
     if unmet:
-        told = ", ".join(f"{u.metric} is {u.reached:.4f}, below {u.required}" for u in unmet)
+        told = ", ".join(one.describe(report) for one in unmet)
         raise LstmError(f"Gate not met: {told}.", "The run is kept.", ExitCode.GATE)
 
 
 def _print_run(run: RunDir, as_json: bool) -> None:
     """Print what training reached."""
     from lstm_cli import console
+    from lstm_cli.reporting import interval, number
     from lstm_cli.run import read_run
 
     record, metrics = read_run(run), run.read_json("metrics.json")
@@ -250,10 +251,10 @@ def _print_run(run: RunDir, as_json: bool) -> None:
         (
             split,
             f"{report['num_examples']:,}",
-            f"{report['accuracy']:.4f}",
-            "{:.4f} to {:.4f}".format(*report["accuracy_interval"]),
-            f"{report['loss']:.4f}",
-            f"{report['f1']:.4f}",
+            number(report["accuracy"]),
+            interval(report["accuracy_interval"]),
+            number(report["loss"]),
+            number(report["f1"]),
         )
         for split, report in metrics.items()
         if isinstance(report, dict)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lstm_cli import paths
 from lstm_cli.datasets.prepared import Wanted, find
 from lstm_cli.errors import ExitCode, LstmError, nearest
 
@@ -74,7 +75,7 @@ def ensure(wanted: Wanted, folder: Path) -> Path:
         return found
     manual = folder / "downloads" / "manual"
     archives = _archives(wanted)
-    missing = [archive for archive in archives if not (manual / archive.name).exists()]
+    missing = [archive for archive in archives if not paths.exists(manual / archive.name)]
     for archive in archives:
         if archive not in missing:
             _check_size(manual / archive.name, archive)
@@ -200,7 +201,7 @@ def _prepare(wanted: Wanted, folder: Path) -> Path | None:
 
 
 def _unavailable(wanted: Wanted, folder: Path, reason: str, missing: list[Archive]) -> LstmError:
-    place = folder if folder.is_dir() else f"{folder} (there is no such folder)"
+    place = folder if paths.is_folder(folder) else f"{folder} (there is no such folder)"
     files = ", ".join(
         archive.name + (f" ({archive.size:,} bytes)" if archive.size else "") for archive in missing
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lstm_cli import paths
 from lstm_cli.datasets.base import Split
 from lstm_cli.datasets.columns import find_column, label_of, listed, text_of
 from lstm_cli.datasets.encoding import decode_lines
@@ -47,7 +48,7 @@ def open_path(source: Source) -> Material:
     Raises:
         LstmError: A file is malformed, with its line; or holds nothing.
     """
-    path = Path(source.name).expanduser()
+    path = paths.expand(source.name)
     train_path, test_path = _parts(path, source.test)
     train = _read(train_path, source)
     classes = sort_labels(train.labels)
@@ -70,7 +71,7 @@ def open_path(source: Source) -> Material:
 def run_name(path: Path) -> str:
     """What runs are filed under: a path's name, without signs that mean something to a shell."""
     path = path.resolve()
-    stem = path.name if path.is_dir() else path.stem
+    stem = path.name if paths.is_folder(path) else path.stem
     name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "data"
     if name in {entry.name for entry in names()} or name.startswith("tfds-"):
         name = f"{name}-{path.suffix[1:].lower() or 'folder'}"  # imdb.csv is not imdb
@@ -88,22 +89,22 @@ def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
 def _parts(path: Path, test: Path | None) -> tuple[Path, Path | None]:
     """Where the training and, if any, the test examples lie."""
     if test is not None:
-        test = test.expanduser()
-        if not test.exists():
+        test = paths.expand(test)
+        if not paths.exists(test):
             raise LstmError(
                 f"There is no file or folder {str(test)!r} to test on.",
                 "Check data.test, or leave it out to set a share of the examples aside.",
                 ExitCode.DATA,
             )
     inner = path / "train"
-    if not (inner.is_dir() and _subfolders(inner)):
+    if not (paths.is_folder(inner) and _subfolders(inner)):
         return path, test
     own = path / "test"
-    return inner, test or (own if own.is_dir() else None)
+    return inner, test or (own if paths.is_folder(own) else None)
 
 
 def _read(path: Path, source: Source) -> Labelled:
-    if path.is_dir():
+    if paths.is_folder(path):
         return _read_folder(path)
     return _read_table(path, source.text_column, source.label_column)
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lstm_cli import paths
 from lstm_cli.datasets.source import Source
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -49,7 +50,7 @@ def data_dir(source: Source) -> Path:
     """The folder TFDS data sets lie in: as asked for, else `TFDS_DATA_DIR`, else TFDS' default."""
     # TFDS reads the variable once, at import; so we always pass the folder on.
     folder = source.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(folder).expanduser()
+    return paths.expand(folder)
 
 
 def find(wanted: Wanted, folder: Path) -> Path | None:
@@ -59,7 +60,7 @@ def find(wanted: Wanted, folder: Path) -> Path | None:
         found = _versions(root / wanted.config)
     else:
         found = _versions(root)
-        if not found and root.is_dir():
+        if not found and paths.is_folder(root):
             configs = [path for path in sorted(root.iterdir()) if _versions(path)]
             found = _versions(_default_config(root, configs)) if configs else []
     fitting = [path for path in found if wanted.version in (None, path.name)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lstm_cli import paths
 from lstm_cli.datasets.base import Kind
 from lstm_cli.datasets.source import Material, Source
 from lstm_cli.errors import ExitCode, LstmError, nearest
@@ -65,17 +66,17 @@ def resolve(name: str) -> Origin:
             return entry.origin
     if name.startswith("tfds:"):
         return "tfds"
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = paths.expand(name)
+    if paths.is_folder(path):
         return "folder"
-    if path.suffix.lower() in TABLE_SUFFIXES and path.exists():
+    if path.suffix.lower() in TABLE_SUFFIXES and paths.exists(path):
         return "table"
     raise _no_such(name, path)
 
 
 def _no_such(name: str, path: Path) -> LstmError:
     """Tell an unknown name from a path that leads nowhere and from a file we cannot read."""
-    if path.exists():
+    if paths.exists(path):
         return LstmError(
             f"{name!r} is a file, but not one of {', '.join(TABLE_SUFFIXES)}.",
             "Give a table with a text and a label column, or a folder with a subfolder per class.",
