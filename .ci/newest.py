@@ -65,7 +65,7 @@ def _try_newest(folder: Path, deadline: float) -> str:
         return "those of constraints.txt, nothing to try"
     pins = folder / "newest.txt"
     pins.write_text("".join(f"{name}=={version}\n" for name, version in newest.items()), "utf-8")
-    if failure := install("--no-deps", "--requirement", pins, "--editable", "."):
+    if failure := install("--no-deps", "--no-compile", "--requirement", pins, "--editable", "."):
         return failure
     log = folder / "tests.log"
     ended = _run_tests(python, log, env, deadline)
