@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 import venv
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,14 +126,16 @@ def outcome(log: str, ended: bool) -> str:
     broken = [test for test, how in found if how != "PASSED"]
     where = "" if ended else " in the time there was"
     if broken:
-        return f"{len(broken)} of {len(found)} tests fail{where}: {shortened(broken)}"
+        names = Counter(test.partition("[")[0] for test in broken)
+        each = [f"{name} ({times} times)" if times > 1 else name for name, times in names.items()]
+        return f"{len(broken)} of {len(found)} tests fail{where}: {shortened(each)}"
     if ended and not re.search(r"^=+ .*\d+ passed", log, re.MULTILINE):
         last = [line for line in log.splitlines() if line.strip()][-1:]
         return f"the tests do not start: {' '.join(last)[:300]}"
     return f"all of {len(found)} tests pass{where}"
 
 
-def shortened(items: list[str], most: int = 8) -> str:
+def shortened(items: list[str], most: int = 6) -> str:
     """Join items, the first ones in full and the others as a number."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more

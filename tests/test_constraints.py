@@ -85,7 +85,12 @@ BAD = "tests/test_a.py::test_y FAILED   [100%]\n"
         (GOOD + "==== 1 passed in 1 s ====\n", True, "all of 1 tests pass"),
         (GOOD, False, "all of 1 tests pass in the time there was"),
         (GOOD + BAD, True, "1 of 2 tests fail: tests/test_a.py::test_y"),
-        (GOOD + BAD * 10, False, "10 of 11 tests fail in the time there was: .* and 2 more"),
+        (GOOD + BAD * 2, True, r"2 of 3 tests fail: tests/test_a.py::test_y \(2 times\)"),
+        (
+            GOOD + "".join(BAD.replace("_y", f"_{i}") for i in range(9)),
+            False,
+            "9 of 10 tests fail in the time there was: .*, tests/test_a.py::test_5 and 3 more",
+        ),
         ("No module named pytest\n", True, "the tests do not start: No module named pytest"),
         ("", True, "the tests do not start: "),
     ],
