@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -20,6 +21,11 @@ NO_YAML = (
 class _Loader(yaml.SafeLoader):
     """Plain YAML, in which no key of a mapping may stand twice: the last would win unseen."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._merging: set[yaml.MappingNode] = set()
+        self._num_merged = 0
+
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose a mapping, and see that its keys differ."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
@@ -36,13 +42,35 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge mappings (`<<: *base`), not without end: each may hold the last one twice."""
-        before = len(node.value)
-        super().flatten_mapping(node)
-        if len(node.value) > max(before, _MAX_MERGED):
+        """Merge mappings (`<<: *base`) while they are few in the whole text.
+
+        They are counted before they are copied: references may name a large mapping many times.
+        """
+        if node in self._merging:
             raise yaml.constructor.ConstructorError(
-                None, None, f"over {_MAX_MERGED:,} settings merged by reference", node.start_mark
+                None, None, "the mapping is merged into itself", node.start_mark
             )
+        self._merging.add(node)
+        for source in _merged_into(node):
+            self.flatten_mapping(source)
+            self._num_merged += max(1, len(source.value))
+            if self._num_merged > _MAX_MERGED:
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    f"over {_MAX_MERGED:,} settings merged by reference",
+                    node.start_mark,
+                )
+        super().flatten_mapping(node)
+        self._merging.discard(node)
+
+
+def _merged_into(node: yaml.MappingNode) -> Iterator[yaml.MappingNode]:
+    """Yield the mappings that a mapping takes settings from."""
+    for key, merged in node.value:
+        if key.tag == "tag:yaml.org,2002:merge":
+            sources = merged.value if isinstance(merged, yaml.SequenceNode) else [merged]
+            yield from (source for source in sources if isinstance(source, yaml.MappingNode))
 
 
 def value(text: str) -> Any:

@@ -1,0 +1,145 @@
+"""Say in one line what the newest versions of everything break. The exit code is 0 all the same.
+
+The tests of CI install the versions of `constraints.txt`. Others install `lstm` without it, so CI
+should see new versions before they do. Where pip would choose the locked versions, nothing is
+installed: the tests of CI are to come. Otherwise the newest ones get an environment of their own
+and these tests: files in which `lstm` meets its libraries, cheap ones first, as many as the time
+allows. All tests would double the time of CI, for news that fail nothing.
+
+Usage: python3 .ci/newest.py FOLDER  (for the environment and its log)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import venv
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EXTRAS = ".[dev,jax]"
+SECONDS = 240
+FILES = """
+config cli text vocabulary tensors proto images graph metrics calibration locks cell models evidence
+predictor serve plots figure datasets_tfds encoded fit card compare explain peephole language
+"""
+
+
+def main(folder: Path) -> None:
+    """Try the newest versions and print the line."""
+    try:
+        line = _try_newest(folder, time.monotonic() + SECONDS)
+    except subprocess.TimeoutExpired:
+        line = f"not installed after {SECONDS} s"
+    except (OSError, ValueError, KeyError) as error:
+        line = f"not tried: {error!r:.200}"
+    print(f"newest versions: {line}", flush=True)
+
+
+def _try_newest(folder: Path, deadline: float) -> str:
+    venv.create(folder, with_pip=True)
+    python, report = folder / "bin" / "python", folder / "report.json"
+    # What holds CI to the locked versions does not hold here.
+    env = {name: os.environ[name] for name in os.environ if not name.endswith("_CONSTRAINT")}
+    pip = [python, "-m", "pip", "install", "--quiet"]
+
+    def install(*options: str | Path) -> str:
+        """Install; return why pip cannot, or nothing."""
+        done = subprocess.run(
+            [*pip, *options],
+            cwd=ROOT, env=env, capture_output=True, text=True, timeout=deadline - time.monotonic(),
+        )  # fmt: skip
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        return f"pip cannot install them: {' '.join(errors[:1])[:300]}" if done.returncode else ""
+
+    if failure := install("--dry-run", "--report", report, EXTRAS):
+        return failure
+    newest = versions(json.loads(report.read_text("utf-8")))
+    moves = moved(newest, (ROOT / "constraints.txt").read_text("utf-8"))
+    if not moves:
+        return "those of constraints.txt, nothing to try"
+    pins = folder / "newest.txt"
+    pins.write_text("".join(f"{name}=={version}\n" for name, version in newest.items()), "utf-8")
+    if failure := install("--no-deps", "--no-compile", "--requirement", pins, "--editable", "."):
+        return failure
+    log = folder / "tests.log"
+    ended = _run_tests(python, log, env, deadline)
+    return f"{shortened(moves)}: {outcome(log.read_text('utf-8', 'replace'), ended)}"
+
+
+def versions(report: dict) -> dict[str, str]:
+    """Take the versions of all packages but this one from a report of pip."""
+    found = {item["metadata"]["name"]: item["metadata"]["version"] for item in report["install"]}
+    return {name: found[name] for name in found if _canonical(name) != "lstm-cli"}
+
+
+def moved(newest: dict[str, str], constraints: str) -> list[str]:
+    """List the packages whose version is not the locked one: `PyYAML 6.0.3 -> 6.0.4`."""
+    locked: dict[str, list[str]] = {}
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)", constraints, re.MULTILINE):
+        locked.setdefault(_canonical(name), []).append(version)
+    return [
+        f"{name} {' or '.join(locked.get(_canonical(name), ['none']))} -> {newest[name]}"
+        for name in sorted(newest, key=str.lower)
+        if newest[name] not in locked.get(_canonical(name), [])
+    ]
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _run_tests(python: Path, log: Path, env: dict[str, str], deadline: float) -> bool:
+    """Run the tests into a log, up to the deadline; return whether they came to their end."""
+    files = [f"tests/test_{name}.py" for name in FILES.split()]
+    command = [python, "-m", "pytest", "-v", "--tb=no", "-r", "N", "-p", "no:cacheprovider"]
+    with log.open("wb") as out:
+        tests = subprocess.Popen(
+            [*command, *(name for name in files if (ROOT / name).exists())],
+            cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # A job in the background of a shell ignores it, and so would pytest.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        try:
+            tests.wait(max(1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            tests.send_signal(signal.SIGINT)
+            try:
+                tests.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(tests.pid, signal.SIGKILL)
+                tests.wait()
+            return False
+    return True
+
+
+def outcome(log: str, ended: bool) -> str:
+    """Say how the tests of a log of `pytest -v` went."""
+    found = re.findall(r"^(tests/.+?) (PASSED|FAILED|ERROR)\b", log, re.MULTILINE)
+    broken = [test for test, how in found if how != "PASSED"]
+    where = "" if ended else " in the time there was"
+    if broken:
+        names = Counter(test.partition("[")[0] for test in broken)
+        each = [f"{name} ({times} times)" if times > 1 else name for name, times in names.items()]
+        return f"{len(broken)} of {len(found)} tests fail{where}: {shortened(each)}"
+    if ended and not re.search(r"^=+ .*\d+ passed", log, re.MULTILINE):
+        last = [line for line in log.splitlines() if line.strip()][-1:]
+        return f"the tests do not start: {' '.join(last)[:300]}"
+    return f"all of {len(found)} tests pass{where}"
+
+
+def shortened(items: list[str], most: int = 6) -> str:
+    """Join items, the first ones in full and the others as a number."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
