@@ -133,17 +133,16 @@ def resumed_config(run: RunDir, found: Checkpoint | None, epochs: int | None) ->
 def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None:
     """Refuse to go on with other data than the run began with.
 
+    Args:
+        run: The run.
+        record: Its `run.json`, known to be a `BegunRunInfo`.
+        dataset: What is there now.
+
     Raises:
-        LstmError: The data has changed; both fingerprints are named. Or the record is none that
-            `train` writes (exit code 5).
+        LstmError: The data has changed; both fingerprints are named.
     """
-    described = record.get("dataset")
-    if not isinstance(described, dict) or not isinstance(described.get("sizes"), dict):
-        raise run.damaged(f"{runs.RUN} does not describe the data")
-    before = described.get("fingerprint")
-    if not isinstance(before, str | None) or not isinstance(record.get("data"), str):
-        raise run.damaged(f"{runs.RUN} does not describe the data")
-    if before is not None and before != dataset.fingerprint:
+    before = record["dataset"]["fingerprint"]
+    if before != dataset.fingerprint:
         raise LstmError(
             f"{dataset.source} has changed since run {run.name} began: its fingerprint was "
             f"{before[:12]} and is {dataset.fingerprint[:12]}.",

@@ -399,7 +399,9 @@ def check_report(report: Report, labels: Sequence[str] | None = None) -> None:
 
 def _reason(error: msgspec.ValidationError) -> str:
     """Write what a decoder found: `, dataset.sizes: expected ...`."""
-    told, _, place = str(error)[-2000:].rpartition(" - at `$")
-    key = place.removesuffix("`").lstrip(".")
-    told = (told or str(error))[:_MAX_REASON]
-    return f", {key[:_MAX_REASON]}: {told}" if key else f": {told}"
+    # The text may quote what it found, of any length.
+    told, place = str(error), ""
+    if " - at `$" in told:
+        told, _, place = told.rpartition(" - at `$")
+    key = place.removesuffix("`").lstrip(".")[:_MAX_REASON]
+    return f", {key}: {told[:_MAX_REASON]}" if key else f": {told[:_MAX_REASON]}"
