@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 _LARGEST = 2**53  # whole numbers that a float still holds exactly
 _MAX_REASON = 300
+MAX_EPOCHS = 100_000
 
 Count = Annotated[int, Meta(ge=0, le=_LARGEST)]
 Number = Annotated[float, Meta(ge=-1e300, le=1e300)]
@@ -30,7 +31,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Mean = Annotated[float, Meta(ge=0, le=1.001)]
 Loss = Annotated[float, Meta(ge=0, le=1e6)]
 Perplexity = Annotated[float, Meta(ge=1, le=1e305)]
-EpochNumber = Annotated[int, Meta(ge=1, le=100_000)]
+EpochNumber = Annotated[int, Meta(ge=1, le=MAX_EPOCHS)]
 Word = Annotated[str, Meta(max_length=200)]
 Text = Annotated[str, Meta(max_length=65_536)]
 
@@ -354,21 +355,34 @@ def decode_lines(content: bytes) -> tuple[EpochLine, ...]:
             not follow from the validation losses; as `decode`.
     """
     lines = []
-    least = math.inf
     for number, text in enumerate(content.splitlines(), 1):
         try:
             line = decode(text, EpochLine)
         except ValueError as error:
             raise ValueError(f", line {number}{error}") from None
-        if line.epoch != number:
-            raise ValueError(f", line {number}, epoch: expected {number}, found {line.epoch}")
-        if line.best != (line.val_loss < least):
-            raise ValueError(f", line {number}, best: does not follow from val_loss")
-        least = min(least, line.val_loss)
         lines.append(line)
     if not lines:
         raise ValueError(" has no epoch")
+    check_history(lines)
     return tuple(lines)
+
+
+def check_history(lines: Sequence[EpochLine]) -> None:
+    """Hold the lines of a history to each other.
+
+    Raises:
+        ValueError: They contradict each other; the text continues after a file's name.
+    """
+    least = math.inf
+    for number, line in enumerate(lines, 1):
+        if line.epoch != number:
+            raise ValueError(f", line {number}, epoch: expected {number}, found {line.epoch}")
+        if line.steps != lines[0].steps:
+            told = f"expected {lines[0].steps} as in line 1, found {line.steps}"
+            raise ValueError(f", line {number}, steps: {told}")
+        if line.best != (line.val_loss < least):
+            raise ValueError(f", line {number}, best: does not follow from val_loss")
+        least = min(least, line.val_loss)
 
 
 def check_report(report: Report, labels: Sequence[str] | None = None) -> None:

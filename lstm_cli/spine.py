@@ -291,6 +291,8 @@ def go_on(kind: type[Task[Any]], run: RunDir, epochs: int | None, way: Way) -> R
             record |= transfer.told(begun)
             artefacts.check_tokenizer(run, prepared.tokenizer)
             task = kind(run, prepared, record, way, signals, began)
+            work = task.loop.work
+            found = resumption.fitting(run, found, work.num_steps, work.rate, reporter)
             task.take_up(found)
             task.work()
     return run
