@@ -24,6 +24,7 @@ from lstm_cli.run_record import RunRecord
 _MAX_CLASSES = 40  # shown one by one
 _MAX_CHARACTERS = 2000  # of a text
 _NUM_NAMED = 5
+_MAX_MARKDOWN = 50_000  # characters
 _FAINTEST, _DEEPEST = 0.08, 0.6  # share of the strongest effect that is coloured; its opacity
 _NONE = "-"
 _LEGEND = element(
@@ -270,7 +271,9 @@ def again(told: RunRecord) -> Html:
 
 def card(source: str) -> Html:
     """Show the model card."""
-    inside = element("details", element("summary", "Show the card"), markup.markdown(source))
+    # A parser may take a time that grows with the square of a text's length.
+    shown = markup.markdown(source) if len(source) <= _MAX_MARKDOWN else markup.code(source)
+    inside = element("details", element("summary", "Show the card"), shown)
     return _chapter("card", "Model card", inside)
 
 

@@ -193,7 +193,7 @@ class EpochLine(msgspec.Struct, frozen=True):
 # run.json
 
 
-class DatasetInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+class DatasetInfo(msgspec.Struct, frozen=True):
     """What a run was trained on.
 
     Attributes:
@@ -219,7 +219,7 @@ class DatasetInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     notes: Annotated[list[Text], Meta(max_length=1000)] = []
 
 
-class FullDatasetInfo(DatasetInfo, frozen=True, omit_defaults=True, kw_only=True):
+class FullDatasetInfo(DatasetInfo, frozen=True, kw_only=True):
     """What a run was trained on, with all that training writes."""
 
     name: Text
@@ -228,7 +228,7 @@ class FullDatasetInfo(DatasetInfo, frozen=True, omit_defaults=True, kw_only=True
     sizes: Annotated[dict[Word, Count], Meta(max_length=16)]
 
 
-class InitInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+class InitInfo(msgspec.Struct, frozen=True):
     """The run whose weights training began with."""
 
     run: Text
@@ -238,7 +238,7 @@ class InitInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     arrays: list[Word] | None = None
 
 
-class NonFiniteInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+class NonFiniteInfo(msgspec.Struct, frozen=True):
     """Where the loss or a gradient became infinite or NaN."""
 
     epoch: EpochNumber
@@ -282,8 +282,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known as plain JSON types."""
-        known: dict[str, Any] = msgspec.to_builtins(self)
-        return {key: value for key, value in known.items() if value is not None}
+        known: dict[str, Any] = _without_none(msgspec.to_builtins(self))
+        return known
 
 
 class BegunRunInfo(RunInfo, frozen=True, kw_only=True):
@@ -409,6 +409,13 @@ def check_report(report: Report, labels: Sequence[str] | None = None) -> None:
     low, high = report.accuracy_interval
     if abs(report.accuracy - right / num) > 1e-6 or not low <= report.accuracy <= high:
         raise ValueError(f"accuracy: {report.accuracy} does not match confusion and interval")
+
+
+def _without_none(value: Any) -> Any:
+    """Leave out what is not known from a mapping and the mappings in it."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
 
 
 def _reason(error: msgspec.ValidationError) -> str:

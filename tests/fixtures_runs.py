@@ -8,7 +8,7 @@ import numpy as np
 import safetensors.numpy
 
 from lstm_cli import config as configs
-from lstm_cli import graph, metrics, vocabulary
+from lstm_cli import graph, metrics, trust, vocabulary
 from lstm_cli import run as runs
 from lstm_cli.predictor import Predictor
 from lstm_cli.run import RunDir
@@ -96,6 +96,32 @@ def make_image_run(path: Path, shape=(8, 8), started="2026-01-01T00:00:00+00:00"
     run = _write(path, config, labels, weights, shape, started)
     images = np.random.default_rng(1).integers(0, 256, (2, *shape), dtype=np.uint8)
     return _finish(run, images.tolist(), Predictor.from_files(run).probabilities(images))
+
+
+def make_language_run(path: Path, started="2026-01-01T00:00:00+00:00"):
+    """Write a finished language model of random weights."""
+    config = text_config(language__window=8)
+    tokenizer = Tokenizer.fit(TEXTS, config.text)
+    rng = np.random.default_rng(0)
+    shapes = trust.language_shapes(config, tokenizer.vocab_size)
+    weights = {name: rng.normal(0, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    path.mkdir(parents=True)
+    run = RunDir(path)
+    run.write_text(runs.CONFIG, configs.to_yaml(config))
+    run.write_text(runs.TOKENIZER, vocabulary.write(tokenizer))
+    run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
+    held_out = {"loss": 1.0, "perplexity": 2.7, "num_words": 9, "unigram_perplexity": 3.0}
+    held_out["forward"] = {"loss": 1.0, "perplexity": 2.7}
+    run.write_json(runs.METRICS, {"best_epoch": 2, "held_out": held_out})
+    line = {"steps": 3, "learning_rate": 0.1, "seconds": 1.0, "best": True, "perplexity": 2.7}
+    lines = [{"epoch": n, **line, "loss": 1 / n, "val_loss": 1 / n} for n in (1, 2)]
+    run.write_text(runs.HISTORY, "".join(map(runs.json_line, lines)))
+    run.write_text(runs.CARD, "# card\n")
+    info = info_of(config, (), started, "finished")
+    del info["dataset"]["labels"]
+    run.write_json(runs.RUN, info)
+    run.write_manifest()
+    return run
 
 
 def info_of(config, labels, started, status="running"):
