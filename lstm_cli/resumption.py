@@ -287,7 +287,7 @@ def recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) ->
             raise
         if run.status != "finished":
             interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
-            told: dict[str, Any] = {"error": str(error)}
+            told: dict[str, Any] = {"error": artefacts.shortened(str(error))}
             told["status"] = "interrupted" if interrupted else "failed"
             if isinstance(error, NumbersGoneWrongError):
                 told["gone_wrong"] = error.found

@@ -46,7 +46,7 @@ _MAX_JSON_BYTES = 64 << 20
 # The settings say how large the network's own files may be; see `trust.largest`.
 _MAX_BYTES = {CONFIG: 64 << 10, LABELS: 4 << 20, GOLDEN: 16 << 20, MANIFEST: 4 << 20}
 _MAX_BYTES |= {MODEL: 1 << 62, WEIGHTS: 1 << 62}
-_MAX_BYTES |= {RUN: 8 << 20, HISTORY: 32 << 20, CARD: 1 << 20}
+_MAX_BYTES |= {RUN: 8 << 20, CARD: 1 << 20}
 # Ours have a hundred kilobytes.
 _MAX_PLOT_BYTES = 8 << 20
 # A value takes up to 72 bytes in memory and as few as two in a file.

@@ -1,7 +1,7 @@
 """The files in which a run describes itself, as types: run.json, metrics.json, history.jsonl.
 
 Every number has a least and a greatest value, which also excludes NaN and infinities, and every
-text a greatest length: whatever is decoded can be shown, compared and computed with.
+text but the names of classes a greatest length: what is decoded can be shown and computed with.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ClassScores:
         support: Number of examples whose true class this is.
     """
 
-    name: Text
+    name: str
     precision: Mean
     recall: Mean
     f1: Mean
@@ -108,7 +108,7 @@ class Report:
     recall: Mean
     f1: Mean
     roc_auc: Mean | None
-    roc_auc_reason: Text
+    roc_auc_reason: str
     calibration_error: Mean
     baseline_accuracy: Share
     classes: tuple[ClassScores, ...]
@@ -212,7 +212,7 @@ class DatasetInfo(msgspec.Struct, frozen=True):
     source: Text | None = None
     kind: Literal["text", "image"] | None = None
     fingerprint: Word | None = None
-    labels: list[Text] | None = None
+    labels: list[str] | None = None
     sizes: Annotated[dict[Word, Count], Meta(max_length=16)] | None = None
     unlabeled: Count | None = None
     words: Annotated[dict[Word, Count], Meta(max_length=16)] | None = None

@@ -30,9 +30,9 @@ def list_(
 ) -> None:
     """List runs, the oldest first.
 
-    Of a finished run, run.json, metrics.json and config.yaml are checked. A run that fails is
-    listed as broken, with the reason; the exit code is 0 all the same. 'lstm runs verify --all'
-    ends with 5.
+    Of a finished run, run.json, metrics.json and config.yaml are checked. A run that fails this is
+    listed as broken, with the reason below the table, and the exit code is still 0; 'lstm runs
+    verify --all' ends with 5.
     """
     from lstm_cli import console
     from lstm_cli.run import runs_root
@@ -46,9 +46,6 @@ def list_(
     if not found:
         console.print_note(f"No runs under {runs_root(runs_dir)}. Train one: 'lstm train demo'.")
         return
-    columns = ["run", "status", "accuracy", "parameters", "time", "started"]
-    if any(row["problem"] for row in found):
-        columns.append("problem")
     rows = [
         (
             row["name"],
@@ -57,11 +54,14 @@ def list_(
             "-" if row["parameters"] is None else f"{row['parameters']:,}",
             "-" if row["seconds"] is None else console.duration(row["seconds"]),
             row["started"][:16].replace("T", " "),
-            row["problem"] or "",
-        )[: len(columns)]
+        )
         for row in found
     ]
+    columns = ("run", "status", "accuracy", "parameters", "time", "started")
     console.print_rows(rows, columns, right=columns[2:5])
+    for row in found:
+        if row["problem"]:
+            console.print_text(f"{row['name']} is broken: {row['problem']}.")
 
 
 @app.command()
