@@ -18,7 +18,7 @@ from fixtures_runs import make_language_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_cli import cli, console, run_record, run_schema, search
+from lstm_cli import cli, console, figure, run_record, run_schema, search
 from lstm_cli import run as runs
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.report import report
@@ -346,6 +346,12 @@ def test_what_a_decoder_finds_is_told_in_a_bounded_text():
     with pytest.raises(ValueError, match=r"^, status: ") as caught:
         run_schema.decode(b'{"status": "%s"}' % (b"x" * 1_000_000), run_schema.RunInfo)
     assert len(str(caught.value)) < 1000
+
+
+def test_names_of_megabytes_are_cleaned_in_time():
+    with within(3):
+        assert console.clean("abc \x1b" * 2_000_000).endswith("abc  ")
+        assert len(figure.shown("a name " * 1_000_000)) <= 18
 
 
 def test_text_is_cleaned_as_it_was_character_by_character():
