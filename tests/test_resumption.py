@@ -17,7 +17,9 @@ import pytest
 import safetensors.numpy
 from fixtures_attacks import Tripwire, within
 from fixtures_training import CONFIG, without_keras
+from hypothesis import given, settings
 from test_checkpoint import Heard
+from test_run_record import mutated
 
 from lstm_cli import checkpoint, resumption, search, train
 from lstm_cli import run as runs
@@ -382,6 +384,32 @@ def test_a_record_that_would_fill_the_memory_is_not_parsed(body, halfway):
     signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
     _path(halfway, "json").write_text(json.dumps(signed))
     stepped_over(halfway, "recursion", "values")
+
+
+def test_progress_of_any_content_is_gone_on_from_or_stepped_over(halfway):
+    folder = halfway.file(runs.CHECKPOINTS)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    progress = halfway_through(_record(halfway)["progress"])
+
+    @settings(max_examples=40, deadline=None)
+    @given(mutated(progress))
+    def hold(value):
+        sign(halfway, progress=value)
+        heard = Heard()
+        try:
+            with within(10):
+                found = resumption.newest(halfway, heard)
+                found = resumption.fitting(halfway, found, 1, 4, heard)
+            stepped = len(heard.warnings)
+            assert stepped <= 1
+            assert found.progress["epoch"] == 1
+            assert found.progress["step"] == (0 if stepped else 1)
+            assert found.progress["best_epoch"] == 1
+        finally:
+            for path, content in before.items():
+                path.write_bytes(content)
+
+    hold()
 
 
 def test_training_goes_on_from_the_one_before(halfway):
