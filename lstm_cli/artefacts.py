@@ -44,6 +44,7 @@ _PARITY_EXAMPLES = 64
 _GOLDEN_TEXTS = ("", "good", "This was not what I expected, and I loved every minute of it.")
 _GOLDEN_EXAMPLES = 4
 _GOLDEN_CHARACTERS = 400
+_MAX_TEXT = 10_000  # less than `run_schema.Text` takes
 _PACKAGES = ("lstm-cli", "keras", "tensorflow", "jax", "numpy", "onnxruntime", "regex")
 
 
@@ -70,13 +71,18 @@ def first_record(config: Config) -> dict[str, Any]:
         "kind": config.task,
         "data": config.data.name,
         "started": now(),
-        "command": shlex.join(["lstm", *sys.argv[1:]]),
+        "command": shortened(shlex.join(["lstm", *sys.argv[1:]])),
         "seed": config.seed,
         "process": os.getpid(),
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "versions": versions(),
         "commit": _commit(),
     }
+
+
+def shortened(text: str) -> str:
+    """Return a text for `run.json`, cut where it is longer than a reader takes."""
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ..."
 
 
 def resumed_record(record: Mapping[str, Any]) -> dict[str, Any]:

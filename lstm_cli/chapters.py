@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from lstm_cli import config as configs
 from lstm_cli import markup
 from lstm_cli import run as runs
-from lstm_cli.account import Account
 from lstm_cli.console import duration
 from lstm_cli.evaluate import Mistake
 from lstm_cli.figure import percent
 from lstm_cli.markup import Html, element
 from lstm_cli.metrics import Report, wilson
+from lstm_cli.run_record import RunRecord
 
 _MAX_CLASSES = 40  # shown one by one
 _MAX_CHARACTERS = 2000  # of a text
 _NUM_NAMED = 5
+_MAX_MARKDOWN = 50_000  # characters
 _FAINTEST, _DEEPEST = 0.08, 0.6  # share of the strongest effect that is coloured; its opacity
 _NONE = "-"
 _LEGEND = element(
@@ -96,7 +97,7 @@ class Nearest:
     changed: Mapping[str, tuple[Any, Any]]
 
 
-def opening(told: Account) -> Html:
+def opening(told: RunRecord) -> Html:
     """Say what the run is and what it reached, in a sentence and six figures."""
     test, kind = told.test, told.config.kind
     low, high = test.accuracy_interval
@@ -107,8 +108,8 @@ def opening(told: Account) -> Html:
         f"loss on test, in nats; {told.validation.loss:.3f} on validation": f"{test.loss:.3f}",
         "F1, mean of classes": f"{test.f1:.3f}",
         "calibration error": f"{test.calibration_error:.3f}",
-        "parameters": f"{told.record.parameters:,}",
-        f"for all, on {told.record.device}": duration(told.record.seconds.get("total", 0.0)),
+        "parameters": f"{told.info.parameters:,}",
+        f"for all, on {told.info.device}": duration(told.info.seconds["total"]),
     }
     links = {
         "results": "Results",
@@ -125,7 +126,7 @@ def opening(told: Account) -> Html:
             element(
                 "p",
                 f"An LSTM that sorts {kind}s into {classes}, trained on "
-                f"{told.record.dataset.source}. Of {test.num_examples:,} test examples it got "
+                f"{told.info.dataset.source}. Of {test.num_examples:,} test examples it got "
                 f"{test.accuracy:.2%} right (95% interval {low:.2%} to {high:.2%}); always "
                 f"answering the commonest class would get {test.baseline_accuracy:.2%}.",
                 class_="lead",
@@ -140,7 +141,7 @@ def opening(told: Account) -> Html:
     )
 
 
-def results(told: Account, pictures: Mapping[str, bytes]) -> Html:
+def results(told: RunRecord, pictures: Mapping[str, bytes]) -> Html:
     """Show the figures of both splits and of each class, with what they were measured on."""
     columns = [_column(report) for report in (told.validation, told.test)]
     rows = [(name, column, columns[1][name]) for name, column in columns[0].items()]
@@ -159,30 +160,30 @@ def results(told: Account, pictures: Mapping[str, bytes]) -> Html:
     )
 
 
-def training(told: Account, pictures: Mapping[str, bytes]) -> Html:
+def training(told: RunRecord, pictures: Mapping[str, bytes]) -> Html:
     """Show what was trained on, how it went, and how long it took."""
-    record = told.record
-    sizes = ", ".join(f"{num:,} {split}" for split, num in record.dataset.sizes.items())
+    info = told.info
+    sizes = ", ".join(f"{num:,} {split}" for split, num in info.dataset.sizes.items())
     facts = {
-        "data": f"{record.dataset.source} ({sizes})",
-        "epochs": f"{record.epochs}; the weights are those of epoch {record.best_epoch}, with the "
-        f"lowest validation loss ({record.stopped})",
-        "time": ", ".join(f"{part} {duration(s)}" for part, s in record.seconds.items()),
-        "device": f"{record.device} ({record.why}), {record.kernel}",
+        "data": f"{info.dataset.source} ({sizes})",
+        "epochs": f"{info.epochs}; the weights are those of epoch {info.best_epoch}, with the "
+        f"lowest validation loss ({info.stopped})",
+        "time": ", ".join(f"{part} {duration(s)}" for part, s in info.seconds.items()),
+        "device": f"{info.device} ({info.why}), {info.kernel}",
     }
-    if record.dataset.notes:
-        facts["noticed"] = "; ".join(record.dataset.notes)
+    if info.dataset.notes:
+        facts["noticed"] = "; ".join(info.dataset.notes)
     return _chapter("training", "Training", markup.pairs(facts), _figures(pictures))
 
 
-def calibration(told: Account, pictures: Mapping[str, bytes]) -> Html:
+def calibration(told: RunRecord, pictures: Mapping[str, bytes]) -> Html:
     """Say whether probabilities can be taken at their word."""
     rows = []
     for name, report in (("validation", told.validation), ("test", told.test)):
         sure = sum(b.count * (b.confidence or 0.0) for b in report.bins) / report.num_examples
         cells = (sure, report.accuracy, report.calibration_error)
         rows.append((name, *(f"{cell:.4f}" for cell in cells)))
-    temperature = told.record.temperature
+    temperature = told.info.temperature
     how = "Probabilities are as training left them (temperature 1)."
     if temperature != 1.0:
         lean = "surer" if temperature > 1 else "less sure"
@@ -199,7 +200,7 @@ def calibration(told: Account, pictures: Mapping[str, bytes]) -> Html:
     )
 
 
-def errors(told: Account, found: Errors) -> Html:
+def errors(told: RunRecord, found: Errors) -> Html:
     """Show the errors made with most confidence."""
     if found.missing:
         said = element(
@@ -226,7 +227,7 @@ def errors(told: Account, found: Errors) -> Html:
     return _chapter("errors", "Most confident errors", element("p", lead), *notes, *shown)
 
 
-def settings(told: Account, nearest: Nearest | None) -> Html:
+def settings(told: RunRecord, nearest: Nearest | None) -> Html:
     """Show how the run differs from its preset, and below that every setting."""
     parts = []
     if nearest is not None and nearest.changed:
@@ -243,24 +244,24 @@ def settings(told: Account, nearest: Nearest | None) -> Html:
     return _chapter("settings", "Settings", *parts)
 
 
-def again(told: Account) -> Html:
+def again(told: RunRecord) -> Html:
     """Say what was typed and with which versions, and how to check and repeat it."""
-    record, name = told.record, shlex.quote(told.run.name)
+    info, name = told.info, shlex.quote(told.run.name)
     listed = told.run.manifest or {}
     facts = {
-        "started": record.started,
-        "seed": str(record.seed),
-        "platform": record.platform,
-        "versions": ", ".join(f"{package} {v}" for package, v in record.versions.items()),
-        "commit": record.commit or _NONE,
-        "data fingerprint": record.dataset.fingerprint,
+        "started": info.started,
+        "seed": str(info.seed),
+        "platform": info.platform,
+        "versions": ", ".join(f"{package} {v}" for package, v in info.versions.items()),
+        "commit": info.commit or _NONE,
+        "data fingerprint": info.dataset.fingerprint,
         **{f"SHA-256 of {file}": listed[file].sha256 for file in (runs.WEIGHTS, runs.MODEL)},
     }
     return _chapter(
         "again",
         "Check and repeat",
         element("p", "Trained by:"),
-        markup.code(record.command),
+        markup.code(info.command),
         markup.pairs(facts),
         element("p", "Check that every file is unchanged and the network answers as it did then; "
                 "train it again from its settings and compare bit for bit:"),
@@ -270,7 +271,9 @@ def again(told: Account) -> Html:
 
 def card(source: str) -> Html:
     """Show the model card."""
-    inside = element("details", element("summary", "Show the card"), markup.markdown(source))
+    # A parser may take a time that grows with the square of a text's length.
+    shown = markup.markdown(source) if len(source) <= _MAX_MARKDOWN else markup.code(source)
+    inside = element("details", element("summary", "Show the card"), shown)
     return _chapter("card", "Model card", inside)
 
 

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli import account, datasets, evaluate
 from lstm_cli import config as configs
+from lstm_cli import datasets, evaluate, run_record
 from lstm_cli import run as runs
-from lstm_cli.account import Account
 from lstm_cli.datasets import Dataset, Source
 from lstm_cli.datasets.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
@@ -25,6 +24,7 @@ from lstm_cli.metrics import wilson
 from lstm_cli.predictor import Predictor
 from lstm_cli.reporting import Epoch, Reporter, Silent
 from lstm_cli.run import RunDir
+from lstm_cli.run_record import RunRecord
 from lstm_cli.settings import Config
 
 
@@ -167,7 +167,7 @@ def compare(
     """
     reporter = reporter or Silent()
     _check_different(given)
-    told = [account.read(run) for run in given]
+    told = [run_record.read_classifier(run) for run in given]
     predictors = [Predictor.load(run) for run in given]
     names = _names(given)
     answers: list[_Answers | str] = []
@@ -290,26 +290,26 @@ def _names(given: Sequence[RunDir]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(run.path) for run in given]
 
 
-def _entry(name: str, told: Account) -> Entry:
+def _entry(name: str, told: RunRecord) -> Entry:
     listed = told.run.manifest or {}
     return Entry(
         name=name,
-        dataset=told.record.dataset.source,
+        dataset=told.info.dataset.source,
         num_examples=told.test.num_examples,
         accuracy=told.test.accuracy,
         accuracy_interval=told.test.accuracy_interval,
         loss=told.test.loss,
         f1=told.test.f1,
         calibration_error=told.test.calibration_error,
-        parameters=told.record.parameters,
+        parameters=told.info.parameters,
         model_bytes=listed[runs.MODEL].num_bytes,
         num_bytes=told.num_bytes,
-        seconds=told.record.seconds.get("total", 0.0),
+        seconds=told.info.seconds["total"],
     )
 
 
 def _answers(
-    told: Account,
+    told: RunRecord,
     predictor: Predictor,
     data_dir: Path | None,
     read: dict[Source, Dataset],
@@ -330,7 +330,7 @@ def _answers(
         read[source] = dataset
     except LstmError as error:
         return f"its test data could not be read. {error.message}"
-    if dataset.fingerprint != told.record.dataset.fingerprint or dataset.labels != told.labels:
+    if dataset.fingerprint != told.info.dataset.fingerprint or dataset.labels != told.labels:
         return "its data has changed since, and may now test on what it was trained on"
     scored = evaluate.score(predictor, dataset, "test", reporter)
     right = scored.probabilities.argmax(axis=1) == scored.labels
@@ -353,7 +353,7 @@ def _keys(dataset: Dataset) -> list[bytes]:
 
 
 def _pairs(
-    names: Sequence[str], told: Sequence[Account], answers: Sequence[_Answers | str]
+    names: Sequence[str], told: Sequence[RunRecord], answers: Sequence[_Answers | str]
 ) -> tuple[tuple[Paired, ...], tuple[Untested, ...]]:
     """Test each pair of runs that can be."""
     tested: list[dict[str, Any]] = []
@@ -371,7 +371,7 @@ def _pairs(
 
 
 def _counts(
-    one: Account, other: Account, ours: _Answers | str, theirs: _Answers | str
+    one: RunRecord, other: RunRecord, ours: _Answers | str, theirs: _Answers | str
 ) -> Mapping[str, Any] | str:
     """Count who is right where on the examples that two runs share, or say why there are none."""
     if one.config.kind != other.config.kind:

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -21,9 +20,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
-# Line separators and the marks that turn the direction of a line: they would let data rewrite
-# what stands beside it.
-_BIDI = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+# Controls, halves of surrogate pairs, line separators, and the marks that turn the direction of a
+# line: they would let data rewrite what stands beside it.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _PLAIN_SECONDS = 10.0
 # What JSON does not escape by itself.
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -67,10 +68,7 @@ def clean(text: str) -> str:
 
     Terminals act on ESC and C1 bytes; a review must not be able to move the cursor.
     """
-    return "".join(
-        " " if char in _BIDI or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") else char
-        for char in text
-    )
+    return _UNSAFE.sub(" ", text)
 
 
 def shorten(text: str, width: int) -> str:

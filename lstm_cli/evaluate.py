@@ -20,6 +20,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.predictor import Predictor
 from lstm_cli.reporting import Reporter, Silent
 from lstm_cli.run import RunDir
+from lstm_cli.run_schema import RunInfo
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,12 @@ def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:
     """Read a split of the data a run was trained on; a note says so where it has changed since.
 
     Raises:
-        LstmError: The data is not there (exit code 3), or malformed.
+        LstmError: The data is not there (exit code 3), or malformed; or the run has changed (exit
+            code 5).
     """
     dataset = datasets.load(from_config(run.config(), data_dir), (split,))
-    told = runs.read_run(run).get("dataset")
-    if dataset.fingerprint == (told.get("fingerprint") if isinstance(told, dict) else None):
+    trained_on = run.checked().decode(runs.RUN, RunInfo).dataset
+    if trained_on is not None and trained_on.fingerprint == dataset.fingerprint:
         return dataset
     changed = f"{dataset.source} has changed since run {run.name} was trained on it."
     return replace(dataset, notes=(changed, *dataset.notes))

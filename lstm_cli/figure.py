@@ -56,6 +56,7 @@ _STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 9,
 }
+_MAX_END = 2000  # characters of a name, at each end, that are looked at
 
 
 @contextmanager
@@ -114,6 +115,8 @@ def shown(name: str, width: int = 18) -> str:
         The name on one line, without control, formatting and unassigned characters, its middle
         left out where it is too long: head and tail are what tells long names apart.
     """
+    if len(name) > 2 * _MAX_END:
+        name = name[:_MAX_END] + name[-_MAX_END:]
     spaced = " ".join(name.split())
     kept = "".join(c for c in spaced if not unicodedata.category(c).startswith("C"))
     if columns(kept) > width:

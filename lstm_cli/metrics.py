@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.errors import ExitCode, LstmError, nearest
+from lstm_cli.run_schema import Bin as Bin
+from lstm_cli.run_schema import ClassScores as ClassScores
+from lstm_cli.run_schema import Report as Report
 
 GATED = ("accuracy", "f1", "precision", "recall", "roc_auc")
 LOWER_IS_BETTER = ("loss", "calibration_error")
@@ -19,86 +20,6 @@ LOWER_IS_BETTER = ("loss", "calibration_error")
 _NUM_BINS = 15
 _SMALLEST_PROBABILITY = 1e-7
 _Z_95 = 1.959963984540054  # the normal distribution's 97.5th percentile
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """How one class fared; what is undefined (nothing predicted, no example) counts as 0.
-
-    Attributes:
-        name: The class.
-        precision: Share of the predictions of this class that are right.
-        recall: Share of this class's examples that were found.
-        f1: Harmonic mean of the two.
-        support: Number of examples whose true class this is.
-    """
-
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The predictions whose confidence lies in (low, high].
-
-    Attributes:
-        low: Lower edge; the first bin includes it.
-        high: Upper edge.
-        count: Number of predictions.
-        confidence: Their mean top-class probability; None when there is none.
-        accuracy: Share of them that is right; None when there is none.
-    """
-
-    low: float
-    high: float
-    count: int
-    confidence: float | None
-    accuracy: float | None
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything said about one split.
-
-    Attributes:
-        num_examples: Number of examples.
-        accuracy: Share predicted right.
-        accuracy_interval: Its 95% Wilson interval.
-        loss: Mean negative log-likelihood, in nats.
-        precision: Mean over classes (macro), of those that occur or were predicted.
-        recall: The same for recall.
-        f1: The same for F1.
-        roc_auc: Area under the ROC curve; with more than two classes, mean of one-vs-rest.
-        roc_auc_reason: Why `roc_auc` is None; empty when it is a number.
-        calibration_error: Expected calibration error, 15 bins.
-        baseline_accuracy: What always answering the split's commonest class would reach.
-        classes: One entry a class, in the order of class ids.
-        bins: The 15 reliability bins, from 0 to 1.
-        confusion: Number of examples by true class (rows) and predicted class (columns).
-    """
-
-    num_examples: int
-    accuracy: float
-    accuracy_interval: tuple[float, float]
-    loss: float
-    precision: float
-    recall: float
-    f1: float
-    roc_auc: float | None
-    roc_auc_reason: str
-    calibration_error: float
-    baseline_accuracy: float
-    classes: tuple[ClassScores, ...]
-    bins: tuple[Bin, ...]
-    confusion: tuple[tuple[int, ...], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report in types JSON knows: dicts, lists, numbers, strings, None."""
-        builtins: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return builtins
 
 
 def compute(

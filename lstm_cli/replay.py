@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 import shutil
 import tempfile
@@ -12,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from lstm_cli import run as runs
 from lstm_cli.device import Device
@@ -21,6 +22,7 @@ from lstm_cli.prepare import load_data
 from lstm_cli.pretrain import pretrain
 from lstm_cli.reporting import Epoch, Reporter, Silent, Step, counted
 from lstm_cli.run import RunDir
+from lstm_cli.run_schema import FinishedRunInfo, LanguageResults, Results
 from lstm_cli.settings import Config
 from lstm_cli.signals import Interrupted, caught
 from lstm_cli.train import train
@@ -133,9 +135,10 @@ def replay(
     """
     reporter = reporter or Silent()
     listed = run.checked()
-    config, record = listed.config(), runs.read_run(listed)
+    config = listed.config()
+    record = runs.read_run(listed, FinishedRunInfo)
     # All is read now: the run may be trained on while it is replayed.
-    before, touched = _results(run), _touched(listed)
+    before, touched = _results(run, config), _touched(listed)
     if runs.HISTORY not in touched:
         _check_epochs(run, config, before.history)
     _check_data(run, config, record, data_dir)
@@ -156,7 +159,7 @@ def replay(
             (path,) = folder.glob(f"*/replay/{runs.RUN}")
             again_record = runs.read_run(RunDir(path.parent))
         else:
-            after, again_record = _results(again), runs.read_run(again)
+            after, again_record = _results(again, config), runs.read_run(again)
             differences, epochs = _compare(before, after), len(after.history)
     return Replay(
         run.name,
@@ -212,29 +215,18 @@ def _scratch() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _results(run: RunDir) -> _Results:
+def _results(run: RunDir, config: Config) -> _Results:
     """Read what is compared, as it is: that it was changed is what the comparison shows.
 
     Raises:
-        LstmError: A file is missing or cannot be read (exit code 5).
+        LstmError: A file is missing, or not what training writes (exit code 5).
     """
     with run.held(runs.WEIGHTS) as file:
         file.seek(0)
         weights = hashlib.file_digest(file, "sha256").hexdigest()
-    return _Results(_history(run), weights, run.read_json(runs.METRICS))
-
-
-def _history(run: RunDir) -> list[dict[str, Any]]:
-    lines = []
-    for number, text in enumerate(run.read_text(runs.HISTORY).splitlines(), 1):
-        try:
-            line = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise run.damaged(f"{runs.HISTORY}, line {number} is no JSON ({error})") from None
-        if not isinstance(line, dict):
-            raise run.damaged(f"{runs.HISTORY}, line {number} is no mapping")
-        lines.append(line)
-    return lines
+    run.decode(runs.METRICS, Results if config.language is None else LanguageResults)
+    lines = [msgspec.to_builtins(line) for line in run.history()]
+    return _Results(lines, weights, run.read_json(runs.METRICS))
 
 
 def _touched(listed: RunDir) -> tuple[str, ...]:

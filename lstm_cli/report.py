@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli import account, chapters, evaluate, markup
+from lstm_cli import chapters, evaluate, markup, run_record
 from lstm_cli import config as configs
 from lstm_cli import run as runs
-from lstm_cli.account import Account
 from lstm_cli.card import CAPTIONS
 from lstm_cli.chapters import Errors, Mark, Nearest, Read
 from lstm_cli.errors import ExitCode, LstmError
@@ -21,6 +20,7 @@ from lstm_cli.explain import Explainer
 from lstm_cli.predictor import Predictor
 from lstm_cli.reporting import Reporter, Silent
 from lstm_cli.run import RunDir
+from lstm_cli.run_record import RunRecord
 from lstm_cli.settings import Config
 
 FILE = "report.html"
@@ -79,7 +79,7 @@ def report(
     reporter = reporter or Silent()
     out = out or run.file(runs.REPORTS) / FILE
     markup.check_place(out)
-    told = account.read(run)
+    told = run_record.read_classifier(run)
     predictor = Predictor.load(run)
     errors = find_errors(told, predictor, data_dir, num_errors, reporter)
     body = (
@@ -90,13 +90,13 @@ def report(
         chapters.errors(told, errors),
         chapters.settings(told, nearest_preset(told.config)),
         chapters.again(told),
-        chapters.card(told.run.read_text(runs.CARD)),
+        chapters.card(told.run.read_bytes(runs.CARD).decode("utf-8", "replace")),
     )
     num_bytes = markup.write(out, markup.page(f"{run.name}: report", *body))
     return Written(run.name, out, num_bytes, len(errors.mistakes), errors.missing)
 
 
-def pictures(told: Account, *names: str) -> dict[str, bytes]:
+def pictures(told: RunRecord, *names: str) -> dict[str, bytes]:
     """Read those of a run's pictures that it has, with what they show."""
     listed = told.run.manifest or {}
     files = {name: f"{runs.PLOTS}/{name}" for name in names}
@@ -106,7 +106,7 @@ def pictures(told: Account, *names: str) -> dict[str, bytes]:
 
 
 def find_errors(
-    told: Account, predictor: Predictor, data_dir: Path | None, num: int, reporter: Reporter
+    told: RunRecord, predictor: Predictor, data_dir: Path | None, num: int, reporter: Reporter
 ) -> Errors:
     """Look for the test examples that a network got most confidently wrong.
 

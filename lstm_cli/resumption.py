@@ -23,6 +23,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.fit import NumbersGoneWrongError
 from lstm_cli.reporting import Epoch, Reporter
 from lstm_cli.run import RunDir
+from lstm_cli.run_schema import MAX_EPOCHS, EpochLine, Number, Seconds, check_history
 from lstm_cli.settings import Config
 from lstm_cli.signals import Interrupted
 
@@ -30,22 +31,18 @@ from lstm_cli.signals import Interrupted
 _MAY_CHANGE = ("train.epochs", "train.checkpoint_seconds")
 
 
-_Num = Annotated[int, Meta(ge=0, lt=2**31)]
-_Seconds = Annotated[float, Meta(ge=0)]
-
-
 class _Progress(msgspec.Struct):
     """What `fit.Loop.checkpoint` writes, and `restore` takes as it is."""
 
-    epoch: _Num
-    step: _Num
-    sums: tuple[float, float, float]
-    best_loss: float | None
-    best_epoch: _Num
+    epoch: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)]
+    step: Annotated[int, Meta(ge=0, lt=2**31)]
+    sums: tuple[Annotated[float, Meta(ge=0, le=2**53)], Number, Number]
+    best_loss: Number | None
+    best_epoch: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)]
     asked_to_stop: bool
-    history: list[Epoch]
-    seconds: _Seconds
-    epoch_seconds: _Seconds
+    history: list[EpochLine]
+    seconds: Seconds
+    epoch_seconds: Seconds
     settings: dict[str, Any]
 
 
@@ -76,18 +73,117 @@ def check_progress(found: Checkpoint) -> None:
     names = {field.name for field in fields(Epoch)}
     if any(set(line) != names for line in found.progress["history"]):
         raise ValueError("a line of its history is none")
-    if len(progress.history) != progress.epoch or progress.best_epoch > progress.epoch:
-        raise ValueError("its history is not that of its epoch")
-    has_best = any(name.startswith("best/") for name in found.tensors)
-    if not bool(progress.best_epoch) == (progress.best_loss is not None) == has_best:
-        raise ValueError("its best epoch, loss and weights do not belong together")
-    if (progress.step > 0) != (progress.sums[0] > 0):
-        raise ValueError("its sums are not those of its step")
     sections = {key.split(".")[0] for key in configs.all_keys() if "." in key}
     if not all(isinstance(progress.settings.get(name, {}), dict) for name in sections):
         raise ValueError("its settings are none")
-    if type(progress.settings.get("train", {}).get("epochs")) is not int:
+    epochs = progress.settings.get("train", {}).get("epochs")
+    if type(epochs) is not int or not 1 <= epochs <= MAX_EPOCHS:
         raise ValueError("its settings name no last epoch")
+    if progress.epoch > epochs or (progress.epoch == epochs and progress.step):
+        raise ValueError(f"it is past the last epoch, {epochs}")
+    _check_best(progress, any(name.startswith("best/") for name in found.tensors))
+    _check_sums(progress)
+    verdicts = found.tensors.get("work/verdicts")
+    if verdicts is not None and not ((verdicts >= 0) & (verdicts <= 1)).all():
+        raise ValueError("its pseudo-labels are not probabilities")
+
+
+def _check_best(progress: _Progress, has_best: bool) -> None:
+    """Hold history, best epoch, best loss and best weights to each other.
+
+    Raises:
+        ValueError: They contradict each other.
+    """
+    if len(progress.history) != progress.epoch:
+        raise ValueError("its history is not that of its epoch")
+    try:
+        check_history(progress.history)
+    except ValueError as error:
+        raise ValueError(f"its history{error}") from None
+    best = max((line.epoch for line in progress.history if line.best), default=0)
+    if progress.best_epoch != best:
+        raise ValueError(f"its best epoch is {progress.best_epoch}, {best} by its history")
+    loss = progress.history[best - 1].val_loss if best else None
+    if progress.best_loss != loss or has_best != bool(best):
+        raise ValueError("its best epoch, loss and weights do not belong together")
+
+
+def _check_sums(progress: _Progress) -> None:
+    """Hold the sums over an epoch so far to its step, and accuracies to what is trained.
+
+    Raises:
+        ValueError: They contradict each other.
+    """
+    num, _, right = progress.sums
+    if (progress.step > 0) != (num > 0) or (not progress.step and any(progress.sums)):
+        raise ValueError("its sums are not those of its step")
+    if num != int(num) or not 0 <= right <= num * 1.001:
+        raise ValueError("its sums are none")
+    is_language = progress.settings.get("language") is not None
+    for line in progress.history:
+        if is_language != (line.accuracy is None) or is_language != (line.val_accuracy is None):
+            raise ValueError("a line of its history is of another kind of run")
+
+
+def check_position(found: Checkpoint, num_steps: int, rate: int) -> None:
+    """Hold a checkpoint's position to the plan of the training that it is to go on with.
+
+    Args:
+        found: Its progress is known to be right in itself.
+        num_steps: Steps of an epoch.
+        rate: Examples or words that a step learns from at most.
+
+    Raises:
+        ValueError: It is of another plan.
+    """
+    progress = msgspec.convert(found.progress, _Progress)
+    if progress.step > num_steps:
+        raise ValueError(f"it is at step {progress.step} of {num_steps} in an epoch")
+    for line in progress.history[:1]:
+        if line.steps != num_steps:
+            raise ValueError(f"its history has {line.steps} steps an epoch, expected {num_steps}")
+    if progress.sums[0] > progress.step * rate:
+        raise ValueError(f"its sums are of more than {progress.step} steps")
+    # Keras' optimizers count their steps in their first variable.
+    taken, expected = found.tensors.get("optimizer/0"), progress.epoch * num_steps + progress.step
+    if taken is not None and (taken.ndim or int(taken) != expected):
+        raise ValueError(f"its optimizer has not taken {expected} steps")
+
+
+def fitting(
+    run: RunDir, found: Checkpoint | None, num_steps: int, rate: int, reporter: Reporter
+) -> Checkpoint | None:
+    """Return a checkpoint whose position is one of the plan, or the newest before it that is.
+
+    Args:
+        run: The run, its lock held.
+        found: What `newest` returned.
+        num_steps: As for `check_position`, as is `rate`.
+        rate: See there.
+        reporter: Told of each checkpoint that is stepped over.
+
+    Raises:
+        LstmError: There is none (exit code 5).
+    """
+    if found is None:
+        return None
+
+    def check(one: Checkpoint) -> None:
+        check_progress(one)
+        check_position(one, num_steps, rate)
+
+    with contextlib.suppress(ValueError):
+        check(found)
+        return found
+    found = checkpoint.newest(run.file(runs.CHECKPOINTS), reporter, check)
+    if found is None:
+        raise LstmError(
+            f"Run {run.name} has no checkpoint whose position is within its plan of {num_steps:,} "
+            "steps an epoch.",
+            f"To begin it again, remove {run.file(runs.CHECKPOINTS)} and resume it.",
+            ExitCode.INTEGRITY,
+        )
+    return found
 
 
 def resumed_config(run: RunDir, found: Checkpoint | None, epochs: int | None) -> Config:
@@ -133,17 +229,16 @@ def resumed_config(run: RunDir, found: Checkpoint | None, epochs: int | None) ->
 def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None:
     """Refuse to go on with other data than the run began with.
 
+    Args:
+        run: The run.
+        record: Its `run.json`, known to be a `BegunRunInfo`.
+        dataset: What is there now.
+
     Raises:
-        LstmError: The data has changed; both fingerprints are named. Or the record is none that
-            `train` writes (exit code 5).
+        LstmError: The data has changed; both fingerprints are named.
     """
-    described = record.get("dataset")
-    if not isinstance(described, dict) or not isinstance(described.get("sizes"), dict):
-        raise run.damaged(f"{runs.RUN} does not describe the data")
-    before = described.get("fingerprint")
-    if not isinstance(before, str | None) or not isinstance(record.get("data"), str):
-        raise run.damaged(f"{runs.RUN} does not describe the data")
-    if before is not None and before != dataset.fingerprint:
+    before = record["dataset"]["fingerprint"]
+    if before != dataset.fingerprint:
         raise LstmError(
             f"{dataset.source} has changed since run {run.name} began: its fingerprint was "
             f"{before[:12]} and is {dataset.fingerprint[:12]}.",
@@ -192,7 +287,7 @@ def recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) ->
             raise
         if run.status != "finished":
             interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
-            told: dict[str, Any] = {"error": str(error)}
+            told: dict[str, Any] = {"error": artefacts.shortened(str(error))}
             told["status"] = "interrupted" if interrupted else "failed"
             if isinstance(error, NumbersGoneWrongError):
                 told["gone_wrong"] = error.found

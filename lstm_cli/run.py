@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -21,6 +21,7 @@ from lstm_cli.atomic import is_scratch, make_folder, remove, sweep
 from lstm_cli.atomic import write_atomic as write_atomic
 from lstm_cli.config import from_yaml
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.run_schema import EpochLine, RunInfo, decode, decode_lines
 from lstm_cli.settings import Config
 
 CONFIG = "config.yaml"
@@ -39,10 +40,15 @@ CHECKPOINTS = "checkpoints"
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 
+T = TypeVar("T")
+
 _MAX_JSON_BYTES = 64 << 20
 # The settings say how large the network's own files may be; see `trust.largest`.
 _MAX_BYTES = {CONFIG: 64 << 10, LABELS: 4 << 20, GOLDEN: 16 << 20, MANIFEST: 4 << 20}
 _MAX_BYTES |= {MODEL: 1 << 62, WEIGHTS: 1 << 62}
+_MAX_BYTES |= {RUN: 8 << 20, CARD: 1 << 20}
+# Ours have a hundred kilobytes.
+_MAX_PLOT_BYTES = 8 << 20
 # A value takes up to 72 bytes in memory and as few as two in a file.
 _MAX_JSON_VALUES = 4_000_000
 _UNLISTED = (MANIFEST, CHECKPOINTS, REPORTS, "tensorboard")
@@ -83,12 +89,14 @@ class RunDir:
         It is `finished` only where the manifest, written last, is there, and `running` only
         while the process is alive: one that was killed could not say that it was interrupted.
         """
-        told = record_of(self).get("status")
-        if told == "finished":
+        info = peek(self)
+        if info is None:
+            return "broken"
+        if info.status == "finished":
             return "finished" if (self.path / MANIFEST).is_file() else "broken"
-        if told == "running":
+        if info.status == "running":
             return "running" if is_locked(self) else "interrupted"
-        return told if told in ("failed", "interrupted") else "broken"
+        return info.status
 
     def file(self, name: str) -> Path:
         """Return the path of one of the run's files."""
@@ -100,13 +108,51 @@ class RunDir:
         Raises:
             LstmError: It is missing, too large or no JSON (exit code 5).
         """
-        text = self.read_text(name)
-        if sum(text.count(mark) for mark in ",[{") > _MAX_JSON_VALUES:
-            raise self.damaged(f"{name} holds over {_MAX_JSON_VALUES:,} values")
+        content = self._read_values(name)
         try:
-            return json.loads(text)
+            return json.loads(str(content, "utf-8"))
         except (ValueError, RecursionError) as error:
             raise self.damaged(f"{name} is no JSON ({error})") from None
+
+    def decode(self, name: str, kind: type[T]) -> T:
+        """Decode one of the run's JSON files into a type of `run_schema`.
+
+        Args:
+            name: Inside the run directory.
+            kind: What the file must hold.
+
+        Raises:
+            LstmError: It is missing, too large or not of that type; the key is named (exit code 5).
+        """
+        content = self._read_values(name)
+        try:
+            return decode(content, kind)
+        except ValueError as error:
+            raise self.damaged(f"{name}{error}") from None
+
+    def history(self) -> tuple[EpochLine, ...]:
+        """Decode the history: one line an epoch, at least one.
+
+        Raises:
+            LstmError: It is missing, too large, or a line is not an epoch; line and key are named
+                (exit code 5).
+        """
+        content = self._read_values(HISTORY)
+        try:
+            return decode_lines(content)
+        except ValueError as error:
+            raise self.damaged(f"{HISTORY}{error}") from None
+
+    def _read_values(self, name: str) -> bytes:
+        """Read a JSON file that does not take much more memory than its size.
+
+        Raises:
+            LstmError: As `read_bytes`, or it holds too many values (exit code 5).
+        """
+        content = self.read_bytes(name)
+        if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _MAX_JSON_VALUES:
+            raise self.damaged(f"{name} holds over {_MAX_JSON_VALUES:,} values")
+        return content
 
     def read_text(self, name: str) -> str:
         """Read one of the run's text files.
@@ -290,7 +336,7 @@ class RunDir:
     @contextlib.contextmanager
     def _opened(self, name: str, largest: int | None) -> Iterator[BufferedReader]:
         """Open a file whose size is right."""
-        allowed = largest or _MAX_BYTES.get(name, _MAX_JSON_BYTES)
+        allowed = largest or _largest(name)
         try:
             with folders.opened(self.path, name) as file:
                 self._check_size(name, os.fstat(file.fileno()).st_size, allowed)
@@ -421,12 +467,32 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_run(run: RunDir) -> Mapping[str, Any]:
-    """Read `run.json`."""
-    record = run.read_json(RUN)
-    if not isinstance(record, dict):
-        raise run.damaged(f"{RUN} is no mapping")
+def read_run(run: RunDir, kind: type[RunInfo] = RunInfo) -> dict[str, Any]:
+    """Read `run.json` as it is, once its types are known to be right.
+
+    Args:
+        run: The run.
+        kind: What it must hold.
+
+    Raises:
+        LstmError: It is missing or damaged; the key is named (exit code 5).
+    """
+    run.decode(RUN, kind)
+    record: dict[str, Any] = run.read_json(RUN)
     return record
+
+
+def reason(run: RunDir, error: LstmError) -> str:
+    """Return what is wrong with a run without naming the run again."""
+    return error.message.removeprefix(f"Run {run.path} fails its integrity check: ").rstrip(".")
+
+
+def peek(run: RunDir) -> RunInfo | None:
+    """Read `run.json` of a run in any state, not held to a manifest; None where it is damaged."""
+    try:
+        return replace(run, manifest=None).decode(RUN, RunInfo)
+    except LstmError:
+        return None
 
 
 def _free_name(folder: Path) -> str:
@@ -489,15 +555,14 @@ def has_separator(name: str) -> bool:
     return "/" in name or os.sep in name or "\0" in name or name in (".", "..")
 
 
-def record_of(run: RunDir) -> dict[str, Any]:
-    """Read `run.json` as far as it goes: empty where it is missing or damaged."""
-    try:
-        record = replace(run, manifest=None).read_json(RUN)
-    except LstmError:
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
 def is_language(run: RunDir) -> bool:
     """Tell whether a run says that it is a language model."""
-    return record_of(run).get("kind") == "language"
+    info = peek(run)
+    return info is not None and info.kind == "language"
+
+
+def _largest(name: str) -> int:
+    """Return how many bytes a file of a run may have."""
+    if name.startswith(f"{PLOTS}/"):
+        return _MAX_PLOT_BYTES
+    return _MAX_BYTES.get(name, _MAX_JSON_BYTES)

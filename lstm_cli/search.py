@@ -8,21 +8,23 @@ from pathlib import Path
 from lstm_cli.errors import ExitCode, LstmError, nearest
 from lstm_cli.run import (
     CONFIG,
+    MANIFEST,
     RUN,
     RunDir,
     exists,
     has_separator,
     is_language,
     is_locked,
-    read_run,
-    record_of,
+    peek,
 )
+from lstm_cli.run_schema import RunInfo
 
 
 def command_to_resume(run: RunDir) -> str:
     """Say how a run is gone on with."""
     verb = "pretrain" if is_language(run) else "train"
-    return f"lstm {verb} {record_of(run).get('data')} --resume {run.path.name}"
+    info = peek(run)
+    return f"lstm {verb} {info.data if info else None} --resume {run.path.name}"
 
 
 def find_unfinished(
@@ -53,7 +55,7 @@ def find_unfinished(
 
 def _find_unfinished(root: Path, wanted: str | None, data_name: str, language: bool) -> RunDir:
     runs = [run for run in all_runs(root) if run.file(CONFIG).is_file()]
-    on_data = [run for run in runs if record_of(run).get("data") == data_name]
+    on_data = [run for run in runs if (info := peek(run)) and info.data == data_name]
     if wanted is not None:
         if exists(Path(wanted) / RUN):
             return RunDir(Path(wanted).absolute())
@@ -129,18 +131,23 @@ def find(
 
 
 def _started(run: RunDir) -> str:
-    return str(record_of(run).get("started", ""))
+    info = peek(run)
+    return info.started or "" if info else ""
 
 
 def _newest(
     root: Path, dataset: str | None, wants: Mapping[str, str], language: bool = False
 ) -> RunDir:
-    """Return the newest finished run whose record says what is wanted."""
+    """Return the newest finished run whose record says what is wanted.
+
+    Raises:
+        LstmError: There is none, or the record of the newest has changed (exit code 5).
+    """
     runs = [run for run in all_runs(root, dataset) if is_language(run) == language]
     for run in reversed(runs):
         if run.status == "finished":
-            record = read_run(run)
-            if all(record.get(key) == value for key, value in wants.items()):
+            info = run.checked().decode(RUN, RunInfo)
+            if all(getattr(info, key) == value for key, value in wants.items()):
                 return run
     what = {"data": "on", "kind": "that reads"}
     told = "".join(f" {what[key]} {value}" for key, value in wants.items())
@@ -157,9 +164,11 @@ def _newest(
 def _finished(run: RunDir) -> RunDir:
     status = run.status
     if status == "finished":
+        run.checked().decode(RUN, RunInfo)
         return run
     if status == "broken":
-        raise run.damaged("it is half-written or damaged")
+        run.decode(RUN, RunInfo)
+        raise run.damaged(f"{MANIFEST} is missing")
     raise LstmError(
         f"Run {run.path} did not finish: its status is '{status}'.",
         f"Go on with it ('{command_to_resume(run)}'), or name another run ('lstm runs list').",

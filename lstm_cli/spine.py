@@ -20,6 +20,7 @@ from lstm_cli.fit import Fitted, Loop, NumbersGoneWrongError
 from lstm_cli.prepare import load_data, start
 from lstm_cli.reporting import Reporter
 from lstm_cli.run import RunDir
+from lstm_cli.run_schema import BegunRunInfo
 from lstm_cli.settings import Config
 from lstm_cli.signals import Signals, caught
 from lstm_cli.transfer import Start
@@ -270,7 +271,9 @@ def go_on(kind: type[Task[Any]], run: RunDir, epochs: int | None, way: Way) -> R
     reporter = way.reporter
     with caught() as signals, runs.locked(run):
         run.sweep()
-        before = runs.read_run(run)
+        # A finished run has a manifest to be held to.
+        held = run.checked() if run.status == "finished" else run
+        before = runs.read_run(held, BegunRunInfo)
         found = resumption.newest(run, reporter)
         config = resumption.resumed_config(run, found, epochs)
         used = start(config, way.use, reporter)
@@ -288,6 +291,8 @@ def go_on(kind: type[Task[Any]], run: RunDir, epochs: int | None, way: Way) -> R
             record |= transfer.told(begun)
             artefacts.check_tokenizer(run, prepared.tokenizer)
             task = kind(run, prepared, record, way, signals, began)
+            work = task.loop.work
+            found = resumption.fitting(run, found, work.num_steps, work.rate, reporter)
             task.take_up(found)
             task.work()
     return run

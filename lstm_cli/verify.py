@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from lstm_cli import run as runs
-from lstm_cli import trust
+from lstm_cli import run_record, trust
 from lstm_cli.errors import LstmError
 from lstm_cli.graph import Array, Plan
 from lstm_cli.predictor import Predictor, open_session
 from lstm_cli.reporting import counted
 from lstm_cli.run import RunDir
+from lstm_cli.run_schema import FinishedRunInfo
 from lstm_cli.settings import Config
 from lstm_cli.text import Tokenizer
 from lstm_cli.trust import Golden, Seen
@@ -83,7 +83,7 @@ def verify(run: RunDir) -> Verdict:
         try:
             checks[name] = Check(name, True, look(looked))
         except LstmError as error:
-            checks[name] = Check(name, False, _reason(run, error), meaning)
+            checks[name] = Check(name, False, runs.reason(run, error), meaning)
     return Verdict(run.name, str(run.path), tuple(checks.values()))
 
 
@@ -108,6 +108,7 @@ class _Looked:
     golden: Golden | None = None
     plan: Plan | None = None
     model: Seen | None = None
+    info: FinishedRunInfo | None = None
     constants: Mapping[str, Array] = field(default_factory=dict)
     weights: Mapping[str, Array] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] | None = None
@@ -134,6 +135,8 @@ def _files(looked: _Looked) -> str:
     looked.names = [name for name in looked.run.names() if runs.is_listed(name)]
     if missing := sorted(listed.keys() - set(looked.names)):
         raise looked.run.damaged(f"{_some(missing)} listed and missing")
+    if runs.CARD not in listed:
+        raise looked.run.damaged(f"{runs.CARD} not listed in {runs.MANIFEST}")
     if extra := sorted(set(looked.names) - listed.keys()):
         raise looked.run.damaged(f"{_some(extra)} not listed in {runs.MANIFEST}")
     return f"{len(looked.names)} files, each listed, and no links or devices"
@@ -154,7 +157,7 @@ def _contents(looked: _Looked) -> str:
         try:
             looked.run.verify([name], largest.get(name))
         except LstmError as error:
-            changed.append(_reason(looked.run, error))
+            changed.append(runs.reason(looked.run, error))
     if changed:
         more = f", and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise looked.run.damaged(", ".join(changed[:_SHOWN]) + more)
@@ -228,55 +231,27 @@ def _replay(looked: _Looked) -> str:
 
 
 def _record(looked: _Looked) -> str:
-    """Hold `run.json` to the settings and labels."""
-    run, config = looked.run, looked.settings
-    record = runs.read_run(run)
-    dataset = record.get("dataset")
-    labels = dataset.get("labels") if isinstance(dataset, dict) else None
-    expected = {"status": "finished", "kind": config.task, "data": config.data.name}
-    for key, value in expected.items():
-        if record.get(key) != value:
-            raise run.damaged(f"{runs.RUN} says {key} is {_short(record.get(key))}, not {value!r}")
-    if labels is not None and labels != list(looked.labels):
-        raise run.damaged(f"{runs.RUN} names other labels than {runs.LABELS}")
+    """Hold `run.json` to its types, the settings and the labels."""
+    config = looked.settings
+    labels = looked.labels if config.language is None else None
+    looked.info = run_record.read_info(looked.run, config, labels)
     return f"finished, {config.task}, trained on {config.data.name}"
 
 
 def _results(looked: _Looked) -> str:
-    """Parse metrics and history: what the run claims to have reached."""
-    metrics = looked.run.read_json(runs.METRICS)
-    for split in ("validation", "test"):
-        report = metrics.get(split) if isinstance(metrics, dict) else None
-        accuracy = report.get("accuracy") if isinstance(report, dict) else None
-        if not isinstance(accuracy, int | float) or not 0 <= accuracy <= 1:
-            raise looked.run.damaged(f"{runs.METRICS} has no accuracy of '{split}' from 0 to 1")
-    epochs = _epochs(looked.run)
-    if epochs != list(range(1, len(epochs) + 1)) or metrics.get("best_epoch") not in epochs:
-        raise looked.run.damaged(f"{runs.HISTORY} does not count the epochs up to the best one")
-    return f"{counted(len(epochs), 'epoch')}; test accuracy {metrics['test']['accuracy']:.4f}"
+    """Hold metrics and history to their types and to each other."""
+    assert looked.info is not None
+    results = run_record.read_results(looked.run, looked.info, looked.labels)
+    history = run_record.read_history(looked.run, looked.settings, looked.info)
+    return f"{counted(len(history), 'epoch')}; test accuracy {results.test.accuracy:.4f}"
 
 
 def _perplexity(looked: _Looked) -> str:
-    """Parse metrics and history of a language model."""
-    metrics = looked.run.read_json(runs.METRICS)
-    held_out = metrics.get("held_out") if isinstance(metrics, dict) else None
-    reached = held_out.get("perplexity") if isinstance(held_out, dict) else None
-    if not isinstance(reached, int | float) or not 1 <= reached < 1e300:
-        raise looked.run.damaged(f"{runs.METRICS} has no perplexity of 1 or more")
-    epochs = _epochs(looked.run)
-    if epochs != list(range(1, len(epochs) + 1)) or metrics.get("best_epoch") not in epochs:
-        raise looked.run.damaged(f"{runs.HISTORY} does not count the epochs up to the best one")
-    return f"{counted(len(epochs), 'epoch')}; perplexity {reached:,.1f}"
-
-
-def _epochs(run: RunDir) -> list[Any]:
-    epochs = []
-    for number, line in enumerate(run.read_text(runs.HISTORY).rstrip("\n").split("\n"), 1):
-        try:
-            epochs.append(json.loads(line)["epoch"])
-        except (ValueError, RecursionError, KeyError, TypeError) as error:
-            raise run.damaged(f"{runs.HISTORY}, line {number}: no epoch ({error})") from None
-    return epochs
+    """Hold metrics and history of a language model to their types and to each other."""
+    assert looked.info is not None
+    held_out = run_record.read_language_results(looked.run, looked.info)
+    history = run_record.read_history(looked.run, looked.settings, looked.info)
+    return f"{counted(len(history), 'epoch')}; perplexity {held_out.perplexity:,.1f}"
 
 
 # What is checked, what must have passed before, and what it means if it fails.
@@ -322,27 +297,18 @@ _CHECKS: Mapping[str, _How] = {
         "The network does not answer as at the end of training; do not use it.",
     ),
     "record": (_record, ("settings", "labels"), f"{runs.RUN} is of another run, or was changed."),
-    "results": (_results, ("manifest",), "The figures of this run cannot be relied on."),
+    "results": (_results, ("record",), "The figures of this run cannot be relied on."),
 }
 
 _LANGUAGE_CHECKS: Mapping[str, _How] = {
     **{name: _CHECKS[name] for name in ("manifest", "files", "settings", "tokenizer", "contents")},
     "weights": (_weights, ("tokenizer",), "The weights cannot be read, and are not."),
     "record": (_record, ("settings",), f"{runs.RUN} is of another run, or was changed."),
-    "results": (_perplexity, ("manifest",), "The figures of this run cannot be relied on."),
+    "results": (_perplexity, ("record",), "The figures of this run cannot be relied on."),
 }
-
-
-def _reason(run: RunDir, error: LstmError) -> str:
-    """Return what is wrong without naming the run again, which the heading does."""
-    return error.message.removeprefix(f"Run {run.path} fails its integrity check: ").rstrip(".")
 
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     told = ", ".join(repr(name[:80]) for name in names[:_SHOWN])
     return f"{told}{more} {'is' if len(names) == 1 else 'are'}"
-
-
-def _short(value: Any) -> str:
-    return repr(value)[:80] if isinstance(value, str | int | float | None) else "something else"

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import safetensors.numpy
-from fixtures_runs import image_config, make_image_run, make_text_run, text_config
+from fixtures_runs import image_config, make_image_run, make_text_run, text_config, write_results
 from onnx import TensorProto, helper, numpy_helper
 
 from lstm_cli import predictor
@@ -20,29 +20,17 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.predictor import Predictor
 from lstm_cli.verify import verify
 
-RESULTS = {"accuracy": 0.5, "loss": 0.7, "f1": 0.5, "accuracy_interval": [0.4, 0.6]}
-
 
 def text_run(path, **overrides):
     """A finished text run with word pairs, and with figures, as `train` leaves them."""
     settings = {"embedding__pair_buckets": 11, "embedding__pair_dim": 2, **overrides}
-    return _with_results(make_text_run(path, config=text_config(**settings)))
+    return write_results(make_text_run(path, config=text_config(**settings)))
 
 
 def image_run(path):
     """A finished image run of ten classes, 8 rows of 8."""
     assert image_config().kind == "image"
-    return _with_results(make_image_run(path))
-
-
-def _with_results(run):
-    record = run.read_json(runs.RUN)
-    dataset = {"labels": list(run.labels())}
-    run.write_json(runs.RUN, {**record, "dataset": dataset})
-    run.write_json(runs.METRICS, {"best_epoch": 2, "validation": RESULTS, "test": RESULTS})
-    run.write_text(runs.HISTORY, '{"epoch": 1}\n{"epoch": 2}\n')
-    run.write_manifest()
-    return run
+    return write_results(make_image_run(path))
 
 
 def sign(run):

@@ -8,7 +8,7 @@ import numpy as np
 import safetensors.numpy
 
 from lstm_cli import config as configs
-from lstm_cli import graph, vocabulary
+from lstm_cli import graph, metrics, trust, vocabulary
 from lstm_cli import run as runs
 from lstm_cli.predictor import Predictor
 from lstm_cli.run import RunDir
@@ -98,16 +98,70 @@ def make_image_run(path: Path, shape=(8, 8), started="2026-01-01T00:00:00+00:00"
     return _finish(run, images.tolist(), Predictor.from_files(run).probabilities(images))
 
 
+def make_language_run(path: Path, started="2026-01-01T00:00:00+00:00"):
+    """Write a finished language model of random weights."""
+    config = text_config(language__window=8)
+    tokenizer = Tokenizer.fit(TEXTS, config.text)
+    rng = np.random.default_rng(0)
+    shapes = trust.language_shapes(config, tokenizer.vocab_size)
+    weights = {name: rng.normal(0, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    path.mkdir(parents=True)
+    run = RunDir(path)
+    run.write_text(runs.CONFIG, configs.to_yaml(config))
+    run.write_text(runs.TOKENIZER, vocabulary.write(tokenizer))
+    run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
+    held_out = {"loss": 1.0, "perplexity": 2.7, "num_words": 9, "unigram_perplexity": 3.0}
+    held_out["forward"] = {"loss": 1.0, "perplexity": 2.7}
+    run.write_json(runs.METRICS, {"best_epoch": 2, "held_out": held_out})
+    line = {"steps": 3, "learning_rate": 0.1, "seconds": 1.0, "best": True, "perplexity": 2.7}
+    lines = [{"epoch": n, **line, "loss": 1 / n, "val_loss": 1 / n} for n in (1, 2)]
+    run.write_text(runs.HISTORY, "".join(map(runs.json_line, lines)))
+    run.write_text(runs.CARD, "# card\n")
+    info = info_of(config, (), started, "finished")
+    del info["dataset"]["labels"]
+    run.write_json(runs.RUN, info)
+    run.write_manifest()
+    return run
+
+
+def info_of(config, labels, started, status="running"):
+    """What `run.json` says once training began, and at its end."""
+    dataset = {"name": config.data.name, "source": "texts", "kind": config.kind}
+    dataset |= {"fingerprint": "f" * 64, "labels": list(labels), "sizes": {"train": 4}}
+    begun = {"status": status, "kind": config.task, "data": config.data.name, "started": started}
+    begun |= {"command": "lstm train it", "seed": config.seed, "versions": {"keras": "3.15"}}
+    begun |= {"dataset": dataset, "parameters": 123, "device": "cpu", "kernel": "loop", "why": "so"}
+    if status != "finished":
+        return begun
+    finished = {"epochs": 2, "best_epoch": 2, "stopped": "epoch 2 of 2 is done"}
+    return begun | finished | {"seconds": {"train": 3.0, "total": 4.0}, "peak_memory_mb": 9}
+
+
+def write_results(run, epochs=2):
+    """Write record, metrics, history and card of a finished classifier, and list them."""
+    config, labels = run.config(), run.labels()
+    ids = np.arange(3 * len(labels), dtype=np.int32) % len(labels)
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(len(labels)), len(ids)).astype(np.float32)
+    report = metrics.compute(ids, probabilities, labels).to_dict()
+    run.write_json(runs.METRICS, {"best_epoch": 2, "validation": report, "test": report})
+    line = {"steps": 3, "accuracy": 0.5, "val_accuracy": 0.5, "learning_rate": 0.1, "seconds": 1.0}
+    lines = [
+        {"epoch": n, **line, "loss": 1 / n, "val_loss": 1 / n, "best": True}
+        for n in range(1, epochs + 1)
+    ]
+    run.write_text(runs.HISTORY, "".join(map(runs.json_line, lines)))
+    run.write_text(runs.CARD, "# card\n")
+    started = run.read_json(runs.RUN)["started"]
+    run.write_json(runs.RUN, info_of(config, labels, started, "finished"))
+    run.write_manifest()
+    return run
+
+
 def _write(path, config, labels, weights, shape, started) -> RunDir:
     path.mkdir(parents=True)
     run = RunDir(path)
-    record = {
-        "status": "running",
-        "kind": config.kind,
-        "data": config.data.name,
-        "started": started,
-    }
-    run.write_json(runs.RUN, record)
+    run.write_json(runs.RUN, info_of(config, labels, started))
     run.write_text(runs.CONFIG, configs.to_yaml(config))
     run.write_json(runs.LABELS, list(labels))
     run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))

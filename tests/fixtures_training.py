@@ -61,6 +61,7 @@ class TableLoop:
 
     def __init__(self, model, config, work, reporter, save, signals):
         self.config, self.model, self._save = config, model, save
+        self.work = SimpleNamespace(num_steps=1, rate=4)
         self.epoch = 0
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures_runs import make_image_run, make_text_run
+from fixtures_runs import make_image_run, make_text_run, write_results
 
 from lstm_cli import __version__, cli
 
@@ -193,7 +193,7 @@ def test_runs_that_are_missing_or_unfinished_are_told_apart(lstm, text_run):
     text_run.file("manifest.json").unlink()
     code, _, err = lstm("predict", "--run", "tiny", "fine")
     assert code == 5
-    assert "half-written" in err
+    assert "manifest.json is missing" in err
     assert lstm("predict", "fine")[0] == 1
 
 
@@ -270,14 +270,14 @@ def test_data_is_listed_and_shown(lstm):
 
 
 def test_runs_are_listed_and_shown(lstm, text_run):
-    text_run.write_json("metrics.json", {"test": {"accuracy": 0.5}})
+    write_results(text_run)
     found = json.loads(lstm("runs", "list", "--json")[1])["runs"]
     assert [(row["name"], row["status"]) for row in found] == [("demo/tiny", "finished")]
     assert "demo/tiny" in lstm("runs", "list")[1]
 
 
-METRICS = ("[1]", "7", "null", '"x"', "[" * 9000)
-TESTS = ("[1]", "5", '"x"', '{"accuracy": "x"}', '{"accuracy": NaN}', '{"accuracy": {}}')
+METRICS = ("[1]", "7", "null", '"x"', "[" * 9000, "{}")
+TESTS = ("[1]", "5", '"x"', '{"accuracy": "x"}', '{"accuracy": NaN}', '{"accuracy": {}}', "{}")
 RECORDS = (
     '"seconds": 3',
     '"seconds": {"total": []}',
@@ -294,13 +294,15 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_run_with_damaged_figures_is_listed_as_broken(lstm, text_run, name):
-    text_run.write_json("metrics.json", {"test": {"accuracy": 0.5}})
+    write_results(text_run)
     before = {"metrics.json": "", "run.json": text_run.file("run.json").read_text().rstrip("\n}")}
     for content in DAMAGED[name]:
         damaged = f"{before[name]}, {content}}}" if before[name] else content
         text_run.file(name).write_text(damaged)
+        text_run.write_manifest()
         (row,) = json.loads(lstm("runs", "list", "--json")[1])["runs"]
         assert (row["status"], row["accuracy"], row["parameters"]) == ("broken", None, None)
+        assert name in row["problem"]
         code, out, err = lstm("runs", "list")
         assert (code, err) == (0, "")
         assert "demo/tiny" in out

@@ -6,6 +6,7 @@ Everything here imports Keras; the runs are of a few steps.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -167,6 +168,31 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
     assert run.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
     assert run.read_json(runs.METRICS) == pretrained.read_json(runs.METRICS)
     assert verify(run).passed
+
+
+def test_a_checkpoint_beyond_the_plan_is_not_gone_on_from(pretrained, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        take_step = language.Reading.take_step
+        patch.setattr(
+            language.Reading,
+            "take_step",
+            lambda *args: os.kill(os.getpid(), signal.SIGINT) or take_step(*args),
+        )
+        pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
+    run = search.find_unfinished(tmp_path, None, "demo", language=True)
+    path = run.file(f"{runs.CHECKPOINTS}/000001.json")
+    good = path.read_text()
+    for step in (10**8, 2, 0):
+        record = json.loads(json.loads(good)["body"])
+        record["progress"]["step"] = step
+        body = json.dumps(record)
+        signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
+        path.write_text(json.dumps(signed))
+        if step:
+            refused(pretrain.resume, run, code=ExitCode.INTEGRITY)
+    path.write_text(good)
+    pretrain.resume(run)
+    assert run.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
 
 
 def test_it_can_be_trained_on_with_more_epochs(copied):

@@ -140,10 +140,11 @@ def test_the_first_epoch_that_differs_is_named_with_both_values(tabled):
 
 def test_an_epoch_too_many_or_too_few_differs(tabled):
     lines = tabled.read_text(runs.HISTORY).splitlines(keepends=True)
+    third = json.loads(lines[1]) | {"epoch": 3, "val_loss": 0.1}
     tabled.write_text(runs.HISTORY, lines[0])
     (found,) = replay.replay(tabled).differences
     assert (found.epoch, found.key, found.recorded, found.replayed) == (2, "epoch", None, 2)
-    tabled.write_text(runs.HISTORY, "".join([*lines, runs.json_line({"epoch": 3})]))
+    tabled.write_text(runs.HISTORY, "".join([*lines, runs.json_line(third)]))
     (found,) = replay.replay(tabled).differences
     assert (found.epoch, found.key, found.recorded, found.replayed) == (3, "epoch", 3, None)
 
@@ -255,7 +256,8 @@ def test_settings_and_records_that_were_changed_are_not_replayed(tabled, name):
 
 @pytest.mark.parametrize("line", ["{", "[1]", "[" * 100_000])
 def test_a_history_that_cannot_be_read_is_damage(tabled, line):
-    tabled.write_text(runs.HISTORY, f'{{"epoch": 1}}\n{line}\n')
+    first = tabled.read_text(runs.HISTORY).splitlines()[0]
+    tabled.write_text(runs.HISTORY, f"{first}\n{line}\n")
     assert "history.jsonl, line 2" in refused(tabled, ExitCode.INTEGRITY).message
 
 

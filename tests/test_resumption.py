@@ -17,7 +17,9 @@ import pytest
 import safetensors.numpy
 from fixtures_attacks import Tripwire, within
 from fixtures_training import CONFIG, without_keras
+from hypothesis import given, settings
 from test_checkpoint import Heard
+from test_run_record import mutated
 
 from lstm_cli import checkpoint, resumption, search, train
 from lstm_cli import run as runs
@@ -261,6 +263,29 @@ def test_progress_of_another_kind_is_stepped_over_or_gone_on_from(key, halfway):
     stepped_over(halfway, key)
 
 
+def edited(progress, **values):
+    """The history, its last line changed."""
+    *others, last = progress["history"]
+    return [*others, last | values]
+
+
+def lines(progress, values):
+    """The history with a line more."""
+    last = progress["history"][-1]
+    return [*progress["history"], last | {"epoch": last["epoch"] + 1, "best": False} | values]
+
+
+def halfway_through(progress, **values):
+    """The position of a first step in the second epoch."""
+    first = {"epoch": 1, "history": progress["history"][:1], "best_epoch": 1, "best_loss": 1.0}
+    return progress | first | {"step": 1, "sums": [4.0, 1.0, 2.0]} | values
+
+
+def settings_of(progress, **values):
+    settings = progress["settings"]
+    return settings | {"train": settings["train"] | values}
+
+
 CHANGES = {
     "no mapping": lambda p: [],
     "a line of history less": lambda p: p | {"history": p["history"][:1]},
@@ -273,6 +298,21 @@ CHANGES = {
     "a loss without end": lambda p: p | {"best_loss": float("inf")},
     "no last epoch": lambda p: p | {"settings": p["settings"] | {"train": {}}},
     "a last epoch in words": lambda p: p | {"settings": {"train": {"epochs": "two"}}},
+    "an epoch past the last": lambda p: p | {"epoch": 3, "history": lines(p, {})},
+    "a step after the last epoch": lambda p: p | {"step": 1, "sums": [4.0, 1.0, 1.0]},
+    "epochs counted twice": lambda p: p | {"history": [p["history"][0]] * 2},
+    "epochs of other lengths": lambda p: p | {"history": edited(p, steps=2)},
+    "a best line that is not": lambda p: p | {"history": edited(p, best=False)},
+    "a best epoch before the best": lambda p: p | {"best_epoch": 1, "best_loss": 1.0},
+    "another best loss": lambda p: p | {"best_loss": 0.25},
+    "a line of a language model": lambda p: p | {"history": edited(p, accuracy=None)},
+    "a line that takes for ever": lambda p: p | {"history": edited(p, seconds=1e300)},
+    "a rate below zero": lambda p: p | {"history": edited(p, learning_rate=-1.0)},
+    "sums of a part": lambda p: p | {"epoch": 0, "step": 1, "sums": [0.5, 1.0, 0.5]},
+    "sums below zero": lambda p: p | {"step": 1, "sums": [-4.0, 1.0, 0.0]},
+    "more right than seen": lambda p: halfway_through(p, sums=[4.0, 1.0, 5.0]),
+    "a last epoch without end": lambda p: p | {"settings": settings_of(p, epochs=10**12)},
+    "a last epoch of none": lambda p: p | {"settings": settings_of(p, epochs=0)},
     "a section that is a list": lambda p: p | {"settings": p["settings"] | {"model": []}},
 }
 
@@ -283,11 +323,93 @@ def test_progress_that_training_could_not_make_is_stepped_over(name, halfway):
     stepped_over(halfway, "damaged")
 
 
+def test_a_position_within_the_plan_is_gone_on_from(halfway):
+    sign(halfway, progress=halfway_through(_record(halfway)["progress"]))
+    heard = Heard()
+    found = resumption.newest(halfway, heard)
+    assert resumption.fitting(halfway, found, 1, 4, heard) is found
+    assert heard.warnings == []
+
+
+BEYOND = {
+    "a step far past the end": {"step": 10**8},
+    "a step past the end": {"step": 2},
+    "sums of more than was seen": {"sums": [5.0, 1.0, 2.0]},
+    "epochs of more steps": {"history": 3},
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_a_position_beyond_the_plan_is_stepped_over(name, halfway):
+    progress = halfway_through(_record(halfway)["progress"], **BEYOND[name])
+    if progress["history"] == 3:
+        progress["history"] = [_record(halfway)["progress"]["history"][0] | {"steps": 3}]
+    sign(halfway, progress=progress)
+    heard = Heard()
+    heard.note = heard.epoch = heard.step = lambda *_: None
+    train.resume(halfway, reporter=heard)
+    (warning,) = heard.warnings
+    assert "Checkpoint 2" in warning
+    assert halfway.status == "finished"
+
+
+def test_an_optimizer_that_took_other_steps_is_stepped_over(halfway):
+    taken = {"optimizer/0": np.array(7, np.int64)}
+    sign(halfway, safetensors.numpy.save(GOOD | taken))
+    heard = Heard()
+    found = resumption.fitting(halfway, resumption.newest(halfway, heard), 1, 4, heard)
+    assert found.progress["epoch"] == 1
+    assert "has not taken 2 steps" in heard.warnings[0]
+
+
+def test_where_no_position_is_within_the_plan_nothing_is_trained(halfway):
+    for number in ("json", "safetensors"):
+        halfway.file(f"{runs.CHECKPOINTS}/000001.{number}").unlink()
+    sign(halfway, progress=halfway_through(_record(halfway)["progress"], step=10**8))
+    with pytest.raises(LstmError, match="within its plan of 1 steps") as caught:
+        train.resume(halfway)
+    assert caught.value.exit_code == ExitCode.INTEGRITY
+    assert _path(halfway, "json").exists()
+    assert halfway.status == "failed"
+
+
+@pytest.mark.parametrize("value", [-0.5, 1.5])
+def test_pseudo_labels_that_are_no_probabilities_are_stepped_over(value, halfway):
+    sign(halfway, safetensors.numpy.save(GOOD | {"work/verdicts": np.full((3, 1), value)}))
+    stepped_over(halfway, "pseudo-labels")
+
+
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"a":' * 100_000, "[" + "1," * 5_000_000 + "1]"])
 def test_a_record_that_would_fill_the_memory_is_not_parsed(body, halfway):
     signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
     _path(halfway, "json").write_text(json.dumps(signed))
     stepped_over(halfway, "recursion", "values")
+
+
+def test_progress_of_any_content_is_gone_on_from_or_stepped_over(halfway):
+    folder = halfway.file(runs.CHECKPOINTS)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    progress = halfway_through(_record(halfway)["progress"])
+
+    @settings(max_examples=40, deadline=None)
+    @given(mutated(progress))
+    def hold(value):
+        sign(halfway, progress=value)
+        heard = Heard()
+        try:
+            with within(10):
+                found = resumption.newest(halfway, heard)
+                found = resumption.fitting(halfway, found, 1, 4, heard)
+            stepped = len(heard.warnings)
+            assert stepped <= 1
+            assert found.progress["epoch"] == 1
+            assert found.progress["step"] == (0 if stepped else 1)
+            assert found.progress["best_epoch"] == 1
+        finally:
+            for path, content in before.items():
+                path.write_bytes(content)
+
+    hold()
 
 
 def test_training_goes_on_from_the_one_before(halfway):
@@ -312,6 +434,6 @@ def test_training_goes_on_from_the_one_before(halfway):
 )
 def test_a_record_of_the_run_that_describes_no_data_is_refused(change, halfway):
     halfway.write_json(runs.RUN, {**runs.read_run(halfway), **change})
-    with pytest.raises(LstmError, match="does not describe the data") as caught:
+    with pytest.raises(LstmError, match=rf"run\.json, .*{next(iter(change))}") as caught:
         train.resume(halfway)
     assert caught.value.exit_code == ExitCode.INTEGRITY

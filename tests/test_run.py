@@ -245,7 +245,7 @@ def test_json_that_is_none_is_a_damaged_run(content, tmp_path):
 def test_a_missing_or_monstrous_file_is_a_damaged_run(tmp_path, monkeypatch):
     run = made(tmp_path, "demo/one")
     refused(run.read_text, "gone.json", code=ExitCode.INTEGRITY)
-    monkeypatch.setattr(runs, "_MAX_JSON_BYTES", 10)
+    monkeypatch.setitem(runs._MAX_BYTES, runs.RUN, 10)
     assert "larger" in refused(run.read_text, runs.RUN, code=ExitCode.INTEGRITY).message
 
 

@@ -12,6 +12,7 @@ from lstm_cli.cli.options import DataDir, Json, LabelColumn, RunsDir, TextColumn
 if TYPE_CHECKING:
     from lstm_cli.pretrain import Plan
     from lstm_cli.run import RunDir
+    from lstm_cli.run_schema import HeldOutScores
 
 
 def command(
@@ -140,27 +141,28 @@ def _print_run(run: RunDir, dataset: str, as_json: bool) -> None:
     """Print what pretraining reached, and how to use it."""
     from lstm_cli import console
     from lstm_cli.run import read_run
+    from lstm_cli.run_schema import LanguageResults
 
     record, metrics = read_run(run), run.read_json("metrics.json")
     if as_json:
         console.print_json({"run": str(run.path), **record, "metrics": metrics})
         return
-    console.print_pairs(perplexities(metrics["held_out"]))
+    console.print_pairs(perplexities(run.decode("metrics.json", LanguageResults).held_out))
     total = console.duration(record["seconds"]["total"])
     console.print_line(f"\nRun {run.name} in {total}: {run.path}")
     console.print_line(f"Next: lstm train {dataset} --init-from {run.name}")
 
 
-def perplexities(held_out: dict[str, object]) -> dict[str, object]:
+def perplexities(held_out: HeldOutScores) -> dict[str, object]:
     """Return what `metrics.json` says of held-out text, by name, for people."""
     told: dict[str, object] = {
-        "perplexity": f"{held_out['perplexity']:,.1f} on {held_out['num_words']:,} words held out "
-        f"(by frequency alone {held_out['unigram_perplexity']:,.1f})"
+        "perplexity": f"{held_out.perplexity:,.1f} on {held_out.num_words:,} words held out "
+        f"(by frequency alone {held_out.unigram_perplexity:,.1f})"
     }
-    for name, what in (("forward", "next word"), ("backward", "previous word")):
-        scores = held_out.get(name)
-        if isinstance(scores, dict):
-            told[what] = f"{scores['perplexity']:,.1f}"
+    if held_out.forward is not None:
+        told["next word"] = f"{held_out.forward.perplexity:,.1f}"
+    if held_out.backward is not None:
+        told["previous word"] = f"{held_out.backward.perplexity:,.1f}"
     return told
 
 

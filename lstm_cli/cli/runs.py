@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lstm_cli.compare import Comparison
     from lstm_cli.replay import Replay
     from lstm_cli.run import RunDir
+    from lstm_cli.run_record import LanguageRunRecord, RunRecord, Summary
     from lstm_cli.verify import Verdict
 
 app = typer.Typer(help="What was trained.", no_args_is_help=True)
@@ -27,12 +28,18 @@ def list_(
     runs_dir: RunsDir = None,
     json: Json = False,
 ) -> None:
-    """List runs, the oldest first."""
+    """List runs, the oldest first.
+
+    Of a finished run, run.json, metrics.json and config.yaml are checked. A run that fails this is
+    listed as broken, with the reason below the table, and the exit code is still 0; 'lstm runs
+    verify --all' ends with 5.
+    """
     from lstm_cli import console
     from lstm_cli.run import runs_root
+    from lstm_cli.run_record import summarize
     from lstm_cli.search import all_runs
 
-    found = [_row(run) for run in all_runs(runs_root(runs_dir), dataset)]
+    found = [_row(summarize(run)) for run in all_runs(runs_root(runs_dir), dataset)]
     if json:
         console.print_json({"runs": found})
         return
@@ -44,14 +51,17 @@ def list_(
             row["name"],
             row["status"],
             _reached(row),
-            f"{row['parameters']:,}" if row["parameters"] else "-",
-            console.duration(row["seconds"]) if row["seconds"] else "-",
+            "-" if row["parameters"] is None else f"{row['parameters']:,}",
+            "-" if row["seconds"] is None else console.duration(row["seconds"]),
             row["started"][:16].replace("T", " "),
         )
         for row in found
     ]
     columns = ("run", "status", "accuracy", "parameters", "time", "started")
     console.print_rows(rows, columns, right=columns[2:5])
+    for row in found:
+        if row["problem"]:
+            console.print_text(f"{row['name']} is broken: {row['problem']}.")
 
 
 @app.command()
@@ -64,31 +74,28 @@ def show(
 ) -> None:
     """Show what a run was trained on, how, and what it reached."""
     from lstm_cli import config, console
-    from lstm_cli.run import read_run, runs_root
+    from lstm_cli.run import runs_root
+    from lstm_cli.run_record import RunRecord, read
     from lstm_cli.search import find
 
-    found = find(runs_root(runs_dir), run)
-    record, metrics = dict(read_run(found)), found.read_json("metrics.json")
-    settings = config.to_dict(found.config())
+    record = read(find(runs_root(runs_dir), run))
     if json:
-        console.print_json(
-            {"path": str(found.path), **record, "config": settings, "metrics": metrics}
-        )
+        console.print_json(_record_to_dict(record))
         return
-    console.print_pairs(_pairs(record), found.name)
+    console.print_pairs(_pairs(record), record.run.name)
     console.print_line("")
-    if "held_out" in metrics:
-        console.print_pairs(perplexities(metrics["held_out"]))
-    for split in ("validation", "test") if "test" in metrics else ():
-        report = metrics[split]
-        low, high = report["accuracy_interval"]
-        console.print_line(
-            f"{split}: accuracy {report['accuracy']:.4f} ({low:.4f} to {high:.4f}), "
-            f"loss {report['loss']:.4f}, F1 {report['f1']:.4f}, "
-            f"{report['num_examples']:,} examples"
-        )
-    console.print_line(f"\n{config.to_yaml(found.config()).rstrip()}")
-    console.print_line(f"\nFolder: {found.path}")
+    if isinstance(record, RunRecord):
+        for split, report in (("validation", record.validation), ("test", record.test)):
+            low, high = report.accuracy_interval
+            console.print_line(
+                f"{split}: accuracy {report.accuracy:.4f} ({low:.4f} to {high:.4f}), "
+                f"loss {report.loss:.4f}, F1 {report.f1:.4f}, "
+                f"{report.num_examples:,} examples"
+            )
+    else:
+        console.print_pairs(perplexities(record.held_out))
+    console.print_line(f"\n{config.to_yaml(record.config).rstrip()}")
+    console.print_line(f"\nFolder: {record.run.path}")
 
 
 @app.command()
@@ -144,12 +151,13 @@ def replay(
     """
     from lstm_cli import console
     from lstm_cli.device import load_keras
-    from lstm_cli.run import read_run, runs_root
+    from lstm_cli.run import RUN, runs_root
+    from lstm_cli.run_schema import FinishedRunInfo
     from lstm_cli.search import find
 
     found = find(runs_root(runs_dir), run)
     # Known before Keras is imported, or a GPU cannot be hidden any more.
-    on_cpu = read_run(found).get("device") == "cpu"
+    on_cpu = found.checked().decode(RUN, FinishedRunInfo).device == "cpu"
     load_keras("cpu" if on_cpu else "auto")
     from lstm_cli.replay import replay as replay_run
 
@@ -373,42 +381,20 @@ def _check_verdicts(verdicts: list[Verdict]) -> None:
     )
 
 
-def _row(run: Any) -> dict[str, Any]:
-    """Gather what the list shows; a damaged run is listed as such."""
-    from lstm_cli.errors import LstmError
-    from lstm_cli.run import METRICS, read_run
-
-    row: dict[str, Any] = {"name": run.name, "status": run.status, "path": str(run.path)}
-    try:
-        record = read_run(run)
-        metrics = run.read_json(METRICS) if row["status"] == "finished" else {}
-    except LstmError:
-        record, metrics = {}, False
-    figures = {
-        "accuracy": _inside(metrics, "test", "accuracy"),
-        "perplexity": _inside(metrics, "held_out", "perplexity"),
-        "parameters": _inside(record, "parameters"),
-        "seconds": _inside(record, "seconds", "total"),
+def _row(summary: Summary) -> dict[str, Any]:
+    """Return what the list shows of a run."""
+    run, info = summary.run, summary.info
+    return {
+        "name": run.name,
+        "status": summary.status,
+        "path": str(run.path),
+        "accuracy": summary.accuracy,
+        "perplexity": summary.perplexity,
+        "parameters": info.parameters if info else None,
+        "seconds": (info.seconds or {}).get("total") if info else None,
+        "started": (info.started if info else None) or "-",
+        "problem": summary.problem or None,
     }
-    if not all(value is None or _is_number(value) for value in figures.values()):
-        row |= {"status": "broken"}
-        figures = dict.fromkeys(figures)
-    return {**row, **figures, "started": str(record.get("started", "-"))}
-
-
-def _inside(value: Any, *keys: str) -> Any:
-    """Look up a key within a key, where there is one; False where something else is in its way."""
-    for key in keys:
-        if not isinstance(value, dict):
-            return False
-        if (value := value.get(key)) is None:
-            return None
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    """Tell whether a value can be shown as a figure: JSON may hold any other, and NaN."""
-    return type(value) in (int, float) and 0 <= value < 1e15
 
 
 def _reached(row: dict[str, Any]) -> str:
@@ -418,20 +404,42 @@ def _reached(row: dict[str, Any]) -> str:
     return "-" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
 
 
-def _pairs(record: dict[str, Any]) -> dict[str, object]:
+def _pairs(record: RunRecord | LanguageRunRecord) -> dict[str, object]:
     from lstm_cli.console import duration
 
-    sizes = ", ".join(f"{n:,} {split}" for split, n in record["dataset"]["sizes"].items())
+    info = record.info
+    sizes = ", ".join(f"{n:,} {split}" for split, n in info.dataset.sizes.items())
+    memory = info.peak_memory_mb
     return {
-        "data": f"{record['dataset']['source']} ({sizes})",
-        "command": record["command"],
-        "parameters": f"{record['parameters']:,}",
-        "epochs": f"{record['epochs']}, the best is {record['best_epoch']} ({record['stopped']})",
-        "temperature": record.get("temperature", 1.0),
-        "time": duration(record["seconds"]["total"]),
-        "peak memory": f"{record['peak_memory_mb']:,} MB",
-        "device": f"{record['device']} ({record['why']}), {record['kernel']}",
-        "seed": record["seed"],
-        "started": record["started"],
-        "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
+        "data": f"{info.dataset.source} ({sizes})",
+        "command": info.command,
+        "parameters": f"{info.parameters:,}",
+        "epochs": f"{info.epochs}, the best is {info.best_epoch} ({info.stopped})",
+        "temperature": info.temperature,
+        "time": duration(info.seconds["total"]),
+        "peak memory": "-" if memory is None else f"{memory:,} MB",
+        "device": f"{info.device} ({info.why}), {info.kernel}",
+        "seed": info.seed,
+        "started": info.started,
+        "versions": ", ".join(f"{k} {v}" for k, v in info.versions.items()),
+    }
+
+
+def _record_to_dict(record: RunRecord | LanguageRunRecord) -> dict[str, Any]:
+    """Return what `show --json` prints."""
+    from msgspec import to_builtins
+
+    from lstm_cli import config
+    from lstm_cli.run_record import RunRecord
+
+    metrics: dict[str, Any] = {"best_epoch": record.info.best_epoch}
+    if isinstance(record, RunRecord):
+        metrics |= {"validation": record.validation.to_dict(), "test": record.test.to_dict()}
+    else:
+        metrics["held_out"] = to_builtins(record.held_out)
+    return {
+        "path": str(record.run.path),
+        **record.info.to_dict(),
+        "config": config.to_dict(record.config),
+        "metrics": metrics,
     }

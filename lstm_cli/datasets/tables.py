@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,7 @@ from lstm_cli.errors import ExitCode, LstmError
 
 Format = Literal["csv", "tsv", "jsonl"]
 
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _MOST_FIELD = 2**31 - 1  # characters; csv refuses fields over 131,072 otherwise
 
 
@@ -193,20 +195,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> Record:
 def _mended(record: Record, place: str, number: int, replaced: Replaced | None) -> Record:
     r"""Treat halves of surrogate pairs, which `\u` escapes can write, as what is no text."""
     halves = [
-        key
-        for key, value in record.items()
-        if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value)
+        key for key, value in record.items() if isinstance(value, str) and _HALF_PAIR.search(value)
     ]
     if not halves:
         return record
     if replaced is None:
         raise LstmError(f"{place}: {halves[0]!r} holds half of a surrogate pair, which is no text.")
     replaced.count(number)
-    whole = {
-        key: "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in record[key])
-        for key in halves
-    }
-    return record | whole
+    return record | {key: _HALF_PAIR.sub("\ufffd", record[key]) for key in halves}
 
 
 _READERS: dict[

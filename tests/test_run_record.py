@@ -1,0 +1,369 @@
+"""The record of a run: one reader, whatever its files hold, for every command."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import sys
+import time
+import unicodedata
+from pathlib import Path
+
+import pytest
+from fixtures_attacks import within
+from fixtures_reports import complete, rewrite, text_run
+from fixtures_runs import make_language_run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lstm_cli import cli, console, figure, run_record, run_schema, search
+from lstm_cli import run as runs
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.report import report
+from lstm_cli.run import RunDir
+from lstm_cli.verify import verify
+
+FILES = (runs.RUN, runs.METRICS, runs.HISTORY)
+BAD = (None, True, -1, 0, 1.5, 2**40, 10**40, 1e300, "x", "", [], {}, [[]], float("nan"))
+BAD += (float("inf"), "x" * 100_000, "\ud800", "\x1b[2J", 10**400)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A folder of three finished runs: two classifiers and a language model."""
+    root = tmp_path_factory.mktemp("runs")
+    text_run(root / "reviews" / "tiny")
+    other = RunDir(root / "reviews" / "other")
+    shutil.copytree(root / "reviews" / "tiny", other.path)
+    make_language_run(root / "demo" / "words", started="2026-01-02T00:00:00+00:00")
+    return root
+
+
+@pytest.fixture
+def root(template):
+    path = Path(os.environ["LSTM_RUNS_DIR"])
+    shutil.copytree(template, path)
+    return path
+
+
+@pytest.fixture
+def run(root):
+    return RunDir(root / "reviews" / "tiny")
+
+
+@pytest.fixture
+def lstm(monkeypatch, capfd):
+    def call(*arguments, seconds=10):
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
+        with within(seconds):
+            code = cli._run()
+        captured = capfd.readouterr()
+        assert "defect" not in captured.err, captured.err
+        return code, captured.out, captured.err
+
+    return call
+
+
+def parsed(run, name):
+    """What a file holds: a list of lines for the history."""
+    text = run.file(name).read_text()
+    if name == runs.HISTORY:
+        return [json.loads(line) for line in text.splitlines()]
+    return json.loads(text)
+
+
+def put(run, name, value):
+    """Write a value, and list it anew: what a careful forger would do."""
+    if name == runs.HISTORY and isinstance(value, list):
+        run.write_text(name, "".join(map(runs.json_line, value)))
+    else:
+        run.write_json(name, value)
+    run.write_manifest()
+
+
+def places(value, path=()):
+    """Every place in a value of JSON."""
+    yield path
+    children = value.items() if isinstance(value, dict) else ()
+    for key, child in enumerate(value) if isinstance(value, list) else children:
+        yield from places(child, (*path, key))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@st.composite
+def mutated(draw, value):
+    """A value of JSON in which one place is replaced, removed or added to."""
+    value = copy.deepcopy(value)
+    path = draw(st.sampled_from(sorted(places(value), key=str)))
+    new = draw(st.sampled_from(BAD) | JSON)
+    if not path:
+        return new
+    *above, key = path
+    parent = value
+    for step in above:
+        parent = parent[step]
+    how = draw(st.sampled_from(("replace", "remove", "add")))
+    if how == "replace":
+        parent[key] = new
+    elif how == "remove":
+        del parent[key]
+    elif isinstance(parent, dict):
+        parent["more"] = new
+    else:
+        parent.append(new)
+    return value
+
+
+COMMANDS = {
+    "tiny": (("show", "tiny"), ("show", "tiny", "--json"), ("compare", "tiny", "other")),
+    "words": (("show", "words"), ("show", "words", "--json")),
+}
+
+
+@pytest.mark.parametrize(
+    ("which", "num"),
+    [
+        ("tiny", 12),
+        ("words", 12),
+        pytest.param("tiny", 300, marks=pytest.mark.slow),
+        pytest.param("words", 300, marks=pytest.mark.slow),
+    ],
+)
+def test_every_command_ends_with_0_or_5_whatever_a_file_holds(which, num, root, lstm):
+    (run,) = (one for one in search.all_runs(root) if one.path.name == which)
+    before = {file: run.file(file).read_bytes() for file in (*FILES, runs.MANIFEST)}
+
+    @settings(max_examples=num, deadline=None)
+    @given(st.data())
+    def hold(data):
+        name = data.draw(st.sampled_from(FILES))
+        try:
+            put(run, name, data.draw(mutated(parsed(run, name))))
+            hold_commands(run, which, name, lstm)
+        finally:
+            for file, content in before.items():
+                run.file(file).write_bytes(content)
+
+    hold()
+
+
+def hold_commands(run, which, name, lstm):
+    """Hold that the commands agree on a run of which a file was changed."""
+    codes = set()
+    for command in COMMANDS[which]:
+        code, _, err = lstm("runs", *command)
+        assert code in (0, 5)
+        assert code == 0 or any(file in err for file in FILES)
+        codes.add(code)
+    codes.add(lstm("runs", "verify", run.path)[0])
+    if which == "tiny":
+        codes.add(lstm("runs", "report", run.path, "--errors", 0)[0])
+    assert len(codes) == 1
+    code, out, _ = lstm("runs", "list", "--json")
+    assert code == 0
+    statuses = {row["name"]: row["status"] for row in json.loads(out)["runs"]}
+    assert len(statuses) == 3
+    assert list(statuses.values()).count("finished") >= 2
+    if codes == {0}:
+        assert statuses[run.name] == "finished"
+    assert lstm("runs", "list")[0] == 0
+
+
+def refused(run, *words):
+    """Hold that a run is refused by everything that reads its record, for the reason given."""
+    for call in (run_record.read, report):
+        with pytest.raises(LstmError) as caught:
+            call(run)
+        assert caught.value.exit_code == ExitCode.INTEGRITY
+        assert all(word in caught.value.message for word in words), caught.value.message
+        assert len(caught.value.message) < 2000
+    assert not verify(run).passed
+
+
+WRONG = {
+    "a number": (runs.METRICS, lambda m: 5, ["metrics.json"]),
+    "an empty test": (runs.METRICS, lambda m: m | {"test": {}}, ["test", "num_examples"]),
+    "a text for a number": (
+        runs.METRICS,
+        lambda m: m | {"test": m["test"] | {"loss": "low"}},
+        ["test.loss"],
+    ),
+    "NaN": (
+        runs.METRICS,
+        lambda m: m | {"test": m["test"] | {"loss": float("nan")}},
+        ["test.loss"],
+    ),
+    "an accuracy of its own": (
+        runs.METRICS,
+        lambda m: m | {"test": m["test"] | {"accuracy": 0.99}},
+        ["test.accuracy"],
+    ),
+    "examples of its own": (
+        runs.METRICS,
+        lambda m: m | {"validation": m["validation"] | {"num_examples": 10**6}},
+        ["validation.num_examples"],
+    ),
+    "another best epoch": (runs.METRICS, lambda m: m | {"best_epoch": 1}, ["best_epoch"]),
+    "a data set of 5": (runs.RUN, lambda r: r | {"dataset": 5}, ["run.json", "dataset"]),
+    "sizes in words": (
+        runs.RUN,
+        lambda r: r | {"dataset": r["dataset"] | {"sizes": {"train": "many"}}},
+        ["run.json", "dataset.sizes"],
+    ),
+    "a time without total": (runs.RUN, lambda r: r | {"seconds": {}}, ["seconds"]),
+    "a best epoch to come": (runs.RUN, lambda r: r | {"best_epoch": 3}, ["best_epoch"]),
+    "no command": (runs.RUN, lambda r: {k: v for k, v in r.items() if k != "command"}, ["command"]),
+    "a date without end": (runs.RUN, lambda r: r | {"started": "2" * 5_000_000}, ["started"]),
+    "a line without fields": (runs.HISTORY, lambda h: [h[0], {"epoch": 2}], ["line 2"]),
+    "a line too few": (runs.HISTORY, lambda h: h[:1], ["history.jsonl", "1 epoch"]),
+    "a line without accuracy": (
+        runs.HISTORY,
+        lambda h: [h[0], h[1] | {"accuracy": None}],
+        ["line 2, accuracy"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_contradicts_itself_is_refused_with_file_and_key(case, run, lstm):
+    name, change, words = WRONG[case]
+    put(run, name, change(parsed(run, name)))
+    refused_by_path = [word for word in words if word != runs.RUN]
+    with within(5):
+        refused(run, *refused_by_path)
+    for command in (("show", run.path), ("compare", "other", run.path), ("verify", run.path)):
+        code, out, err = lstm("runs", *command, seconds=5)
+        assert code == 5
+        assert any(word in out + err for word in words)
+
+
+@pytest.mark.parametrize("name", [runs.RUN, runs.METRICS, runs.CONFIG])
+def test_a_file_that_was_altered_is_shown_by_no_command(name, run, lstm):
+    text = run.read_text(name)
+    changed = text.replace("0", "1", 1)
+    assert changed != text
+    run.write_text(name, changed)
+    assert lstm("runs", "show", run.path)[0] == 5
+    code, out, _ = lstm("runs", "list", "--json")
+    (row,) = (row for row in json.loads(out)["runs"] if row["name"] == run.name)
+    assert code == 0
+    assert (row["status"], row["accuracy"]) == ("broken", None)
+    assert name in row["problem"]
+    out = lstm("runs", "list")[1]
+    assert f"{run.name} is broken:" in out
+    assert name in out
+
+
+def test_a_run_that_predicts_is_held_to_its_record(run, lstm):
+    rewrite(run, runs.RUN, lambda told: told.update(seed=1))
+    assert lstm("predict", "fine", "--run", run.path)[0] == 0
+    run.write_text(runs.RUN, run.read_text(runs.RUN).replace('"seed": 1', '"seed": 2'))
+    # The newest classifier is the same run.
+    for wanted in (("--run", run.path), ()):
+        code, _, err = lstm("predict", "fine", *wanted)
+        assert code == 5
+        assert "run.json" in err
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
+def test_an_unfinished_run_is_listed_and_its_types_are_checked(status, run, lstm):
+    run.file(runs.MANIFEST).unlink()
+    known = parsed(run, runs.RUN) | {"status": status}
+    run.write_json(runs.RUN, known)
+    (row,) = (r for r in listed(lstm) if r["name"] == run.name)
+    assert row["status"] == ("interrupted" if status == "running" else status)
+    assert row["parameters"] == 123
+    run.write_json(runs.RUN, known | {"parameters": "many"})
+    (row,) = (r for r in listed(lstm) if r["name"] == run.name)
+    assert row["status"] == "broken"
+    assert "run.json, parameters" in row["problem"]
+    assert lstm("runs", "show", run.path)[0] == 5
+
+
+def listed(lstm):
+    return json.loads(lstm("runs", "list", "--json")[1])["runs"]
+
+
+def test_a_picture_without_end_is_not_put_on_a_page(run, lstm):
+    run.write_bytes("plots/curves.png", bytes(60 << 20))
+    run.write_manifest()
+    code, _, err = lstm("runs", "report", run.path, seconds=15)
+    assert code == 5
+    assert "plots/curves.png" in err
+    assert "contents" in {check.name for check in verify(run).failures}
+
+
+def test_a_large_picture_is_put_on_a_page_in_time(run, lstm):
+    run.write_bytes("plots/curves.png", bytes(7 << 20))
+    run.write_manifest()
+    assert lstm("runs", "report", run.path, "--errors", 0, seconds=15)[0] == 0
+
+
+@pytest.mark.parametrize("piece", ["[", "*a ", "`", "> ", "- ", "|a", "<a ", "![", "\\"])
+def test_a_card_of_any_markdown_is_shown_in_time(piece, run, lstm):
+    run.write_text(runs.CARD, piece * (900_000 // len(piece)))
+    run.write_manifest()
+    assert lstm("runs", "report", run.path, "--errors", 0, seconds=15)[0] == 0
+
+
+def test_a_card_that_is_not_listed_is_not_left_to_one_command(run, lstm):
+    run.file(runs.CARD).unlink()
+    run.write_manifest()
+    refused(run, runs.CARD)
+
+
+def test_a_list_of_many_runs_takes_milliseconds_a_run(root, run, lstm):
+    for number in range(100):
+        shutil.copytree(run.path, root / "reviews" / f"n{number}")
+    began = time.monotonic()
+    assert len(listed(lstm)) == 103
+    assert time.monotonic() - began < 10
+
+
+def test_what_training_wrote_is_read_as_it_was_written(run):
+    record = run_record.read(run)
+    assert record.test.to_dict() == parsed(run, runs.METRICS)["test"]
+    assert [vars(epoch) for epoch in record.history] == parsed(run, runs.HISTORY)
+    known = parsed(run, runs.RUN)
+    assert {key: record.info.to_dict()[key] for key in known} == known
+
+
+def test_half_a_surrogate_pair_in_a_name_is_no_damage(run):
+    put(run, runs.RUN, parsed(run, runs.RUN) | {"command": "lstm train \udcff"})
+    assert run_record.read(run).info.command == "lstm train \udcff"
+
+
+def test_what_a_decoder_finds_is_told_in_a_bounded_text():
+    with pytest.raises(ValueError, match=r"^, status: ") as caught:
+        run_schema.decode(b'{"status": "%s"}' % (b"x" * 1_000_000), run_schema.RunInfo)
+    assert len(str(caught.value)) < 1000
+
+
+def test_names_of_megabytes_are_cleaned_in_time():
+    with within(3):
+        assert console.clean("abc \x1b" * 2_000_000).endswith("abc  ")
+        assert len(figure.shown("a name " * 1_000_000)) <= 18
+
+
+def test_text_is_cleaned_as_it_was_character_by_character():
+    turns = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    unsafe = ("Cc", "Cs", "Zl", "Zp")
+    expected = "".join(
+        " " if char in turns or unicodedata.category(char) in unsafe else char for char in every
+    )
+    assert console.clean(every) == expected
+
+
+def test_completing_a_run_leaves_it_whole(run):
+    assert run_record.read(complete(run))
+    assert verify(run).passed
