@@ -27,7 +27,7 @@ _UNSAFE = re.compile(
 )
 _PLAIN_SECONDS = 10.0
 # What JSON does not escape by itself.
-_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Of an error or a note, and of one word in it: an argument may have 128 KiB, a list of names any
 # length.
 _MAX_MESSAGE = 3000
@@ -112,7 +112,7 @@ def json_text(value: Any, indent: int | None = None) -> str:
         text = json.dumps(value, **options)
     except ValueError:
         text = json.dumps(_finite(value), **options)
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return _NOT_ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def _finite(value: Any) -> Any:
