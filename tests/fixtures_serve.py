@@ -1,15 +1,23 @@
-"""A server in a thread, and clients that behave or do not."""
+"""A server in a process or in a thread, and clients that behave or do not."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import json
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import pytest
 import safetensors.numpy
+from fixtures_runs import make_text_run
 
 from lstm_cli import listener
 from lstm_cli import run as runs
@@ -19,6 +27,7 @@ from lstm_cli.gate import Limits
 from lstm_cli.serve import Settings
 
 JSON = {"Content-Type": "application/json"}
+_ROOT = Path(__file__).parents[1]
 
 
 @dataclass
@@ -68,6 +77,29 @@ class Running:
         return self.post("/v1/predict", value, **headers)
 
 
+@dataclass
+class Served(Running):
+    """A server in a process of its own.
+
+    Attributes:
+        process: Of `lstm serve`.
+        said: Lines of its stderr so far; a thread reads them, so that the pipe never fills.
+    """
+
+    process: subprocess.Popen
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def stderr(self):
+        return "".join(self.said)
+
+    @property
+    def resident_mb(self):
+        """Resident memory of the process, in MiB."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def reply(response):
     return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 
@@ -103,6 +135,81 @@ def serving_run(predictor, key=None, examples=True, port=0, **limits):
         thread.join(30)
         sock.close()
         assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def served_process(run, *options, expected_exit=0, **environment):
+    """Serve a run by `python -m lstm_cli serve --run DIR --port 0` during a block.
+
+    Signals, stderr, memory and the exit code are those of the real command, which a thread of
+    pytest cannot show. Ended by SIGTERM, unless the block has ended it; an exit code other than
+    `expected_exit` fails the test.
+
+    Args:
+        run: A `RunDir`, or its folder.
+        options: Further ones of the command, such as "--client-timeout", 1.
+        expected_exit: As `Popen.returncode` has it; None takes any.
+        environment: Added to this process's own, from which LSTM_API_KEY is taken.
+
+    Yields:
+        A `Served`, once it listens: `connect`, `get`, `post`, `predict` are its clients.
+    """
+    command = [sys.executable, "-m", "lstm_cli", "serve", "--port", "0", "--run"]
+    own = {name: value for name, value in os.environ.items() if name != "LSTM_API_KEY"}
+    process = subprocess.Popen(
+        [*command, str(getattr(run, "path", run)), *map(str, options)],
+        cwd=_ROOT,
+        env={**own, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    said, listens = [], threading.Event()
+    reader = threading.Thread(target=_read, args=(process.stderr, said, listens), daemon=True)
+    reader.start()
+    try:
+        assert listens.wait(60), "".join(said)
+        found = re.search(r"Serving on http://(.*):(\d+)", "".join(said))
+        assert found, "".join(said)
+
+        def stop():
+            process.send_signal(signal.SIGTERM)
+
+        yield Served(found[1].strip("[]"), int(found[2]), stop, process, said)
+        if process.poll() is None:
+            stop()
+        code = process.wait(60)
+        reader.join(20)
+        assert expected_exit in (None, code), (code, "".join(said))
+    finally:
+        process.kill()
+        process.wait()
+        reader.join(20)
+        process.stderr.close()
+
+
+def _read(lines, said, listens):
+    """Keep what a server says; `listens` is set where it says so, and where it ends."""
+    for line in lines:
+        said.append(line)
+        if "Serving on" in line:
+            listens.set()
+    listens.set()
+
+
+@pytest.fixture(scope="session")
+def text_server(tmp_path_factory):
+    """A `Served` text run with small limits, for all tests of a module that import this.
+
+    4,096 bytes, 4 texts, 50 tokens. For tests that leave the server as it was:
+    one that counts, stops it or reads its memory starts its own by `served_process`.
+    """
+    run = make_text_run(tmp_path_factory.mktemp("runs") / "demo" / "a")
+    limits = ("--max-body", 4096, "--max-texts", 4, "--max-tokens", 50)
+    with served_process(run, *limits) as served:
+        yield served
 
 
 def received(sock):
