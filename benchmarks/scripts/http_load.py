@@ -120,7 +120,7 @@ def request_of(text: str) -> bytes:
     """Write a whole request."""
     body = json.dumps({"text": text}).encode()
     return (
-        b"POST /v1/predict HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+        b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
     )
 
