@@ -1,4 +1,4 @@
-"""The socket, and a server that ends when it is told to; its connections are `connection`'s."""
+"""The socket of `lstm serve`, the server on it, and its end when a signal asks for that."""
 
 from __future__ import annotations
 
