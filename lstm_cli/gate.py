@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import os
@@ -24,7 +25,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-_LINGER_SECONDS = 5.0
+# Beyond `max_connections`; they get an answer from `_PROBES`, and 503 from everything else.
+SPARE_CONNECTIONS = 64
+_PROBES = {"/healthz", "/readyz"}
+# What is read and thrown away of a body that is refused, before the answer.
+_DISCARD_SECONDS, _MAX_DISCARDED = 5.0, 256 << 20
 # All bodies being received, together, in bodies of the greatest size.
 _BODIES_AT_ONCE = 64
 _RETRY_SECONDS = 1
@@ -49,9 +54,9 @@ class Limits:
         max_tokens: Tokens in a text, before the run's own cut; 422.
         max_queue: Inputs that wait to be computed; 429.
         timeout: Seconds from the whole request to its answer; 504.
-        client_timeout: Seconds a client may take to send a head, then a body, and to take an
-            answer; 408 or the end of the connection.
-        max_connections: Open at once; 503.
+        client_timeout: Seconds a client may take to send a head, then a body; 408. And seconds it
+            may go without taking anything of an answer; then the connection is aborted.
+        max_connections: Open at once; 503, but for `/healthz` and `/readyz`.
     """
 
     max_body: int = 1 << 20
@@ -99,11 +104,13 @@ class Gate:
             return
         began = time.perf_counter()
         expects = any(name == b"expect" for name, _ in scope["headers"])
-        exchange = _Exchange(receive, send, self._limits.client_timeout, expects)
+        exchange = _Exchange(receive, send, expects)
         # Starlette raises, instead of answering by itself, where there is an application.
         scope["app"] = self
         scope["gate"] = self
         try:
+            if scope.get("is_surplus") and scope["path"] not in _PROBES:
+                raise too_many_connections()
             self._hosts.check(scope)
             self._check_key(scope)
             await self._app(scope, exchange.receive, exchange.send)
@@ -111,9 +118,11 @@ class Gate:
             await exchange.refuse(refused)
         except HTTPException as error:
             await exchange.refuse(_unknown(scope, error))
-        except ConnectionError:
-            # The client is gone, or does not take its answer.
+        except (ConnectionError, asyncio.CancelledError) as error:
+            # The client is gone.
             exchange.status = exchange.status or 499
+            if isinstance(error, asyncio.CancelledError):
+                raise
         except Exception as error:  # one request must not end the server
             await exchange.refuse(_unexpected(error))
         finally:
@@ -225,12 +234,11 @@ class Gate:
 class _Exchange:
     """One request and its answer: what was read of it, and what was sent."""
 
-    def __init__(self, receive: Receive, send: Send, seconds: float, expects: bool) -> None:
+    def __init__(self, receive: Receive, send: Send, expects: bool) -> None:
         self.status = 0
         self._expects = expects
         self._receive = receive
         self._send = send
-        self._seconds = seconds
         self._all_read = False
 
     async def receive(self) -> Message:
@@ -240,61 +248,50 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send on, with the headers every answer has.
-
-        Raises:
-            ConnectionError: The client does not take it.
-        """
+        """Send on, with the headers every answer has."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [*message.get("headers", ()), *_HEADERS]
             if all(name != b"content-security-policy" for name, _ in headers):
                 headers.append((b"content-security-policy", _NO_CONTENT_POLICY))
             message = {**message, "headers": headers}
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._send(message)
-        except TimeoutError:
-            raise ConnectionAbortedError from None
+        await self._send(message)
 
     async def refuse(self, refused: RefusedError) -> None:
-        """Answer with an error; what is still coming is read and forgotten.
+        """Answer with an error, after what is still coming is read and forgotten.
 
         A client that is still sending would otherwise find its connection reset, and never see
-        the answer.
+        the answer. Where too much comes, or too slowly, the connection ends with this answer.
         """
         if self.status:
             return
+        # A client that asked whether to send its body will not send it now, and a slow one has
+        # had its time.
+        if not (self._expects or refused.status == 408):
+            await self._discard()
         body = refused.body()
         headers = {
             "Content-Type": "application/json",
             "Content-Length": str(len(body)),
             **refused.headers,
         }
-        # A client that asked whether to send its body will not send it now, and a slow one has
-        # had its time.
-        waits = (self._expects or refused.status == 408) and not self._all_read
-        if waits:
+        if not self._all_read:
             headers["Connection"] = "close"
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        try:
-            await self.send(
-                {"type": "http.response.start", "status": refused.status, "headers": raw}
-            )
-            await self.send({"type": "http.response.body", "body": body, "more_body": True})
-            if not waits:
-                await self._linger()
-            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
-        except ConnectionError:
-            return
+        await self.send({"type": "http.response.start", "status": refused.status, "headers": raw})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def _linger(self) -> None:
-        try:
-            async with asyncio.timeout(_LINGER_SECONDS):
-                while not self._all_read:
-                    await self.receive()
-        except TimeoutError:
-            return
+    async def _discard(self) -> None:
+        num_bytes = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while not self._all_read and num_bytes <= _MAX_DISCARDED:
+                    num_bytes += len((await self.receive()).get("body", b""))
+
+
+def too_many_connections() -> RefusedError:
+    """Refuse a connection beyond `Limits.max_connections`."""
+    return RefusedError(503, "Too many connections are open.", "Try again in 1 s.")
 
 
 def busy(message: str) -> RefusedError:

@@ -1,8 +1,4 @@
-"""The socket, and connections that end: slow and half-open clients, and a server told to stop.
-
-uvicorn ends connections that are idle between requests. It waits for ever for the first one, and
-for the rest of a head; here both have a time and a size.
-"""
+"""The socket of `lstm serve`, the server on it, and its end when a signal asks for that."""
 
 from __future__ import annotations
 
@@ -12,17 +8,13 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.gate import Limits
-from lstm_cli.wire import RefusedError
 
-_MAX_HEAD = 64 << 10
-# What one request may send in all, a body that is refused and thrown away included.
-_MAX_REQUEST = 256 << 20
 _BACKLOG = 2048
-_REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -81,9 +73,11 @@ async def serve(
     """
     import uvicorn
 
+    from lstm_cli.connection import Connection, Shared
+
     config = uvicorn.Config(
         app,
-        http=_protocol(limits),
+        http=cast(Any, partial(Connection, Shared(limits))),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -154,114 +148,6 @@ def _server(config: Any, on_ready: Callable[[], None]) -> Any:
             on_ready()
 
     return Server(config)
-
-
-def _protocol(limits: Limits) -> type[Any]:
-    """Build uvicorn's HTTP protocol with a time and a size for heads."""
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    class Protocol(HttpToolsProtocol):
-        """One connection.
-
-        Between `connection_made`, or the first byte after an answer, and the end of a head a
-        timer runs.
-        """
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self._timer: asyncio.TimerHandle | None = None
-            self._in_head = True
-            self._whole = True
-            self._num_bytes = 0
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            if len(self.connections) > limits.max_connections:
-                self._refuse(
-                    RefusedError(503, "Too many connections are open.", "Try again in 1 s.")
-                )
-                return
-            self._arm()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._disarm()
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            if self.transport.is_closing():
-                return
-            self._in_head = self._in_head or self._whole
-            if self._in_head and self._timer is None:
-                self._arm()
-            self._num_bytes += len(data)
-            super().data_received(data)
-            if self._num_bytes > (_MAX_HEAD if self._in_head else _MAX_REQUEST):
-                self._refuse(RefusedError(431, f"The head has more than {_MAX_HEAD:,} bytes.", ""))
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._in_head, self._whole = True, False
-
-        def on_headers_complete(self) -> None:
-            self._in_head = False
-            self._num_bytes = 0
-            self._disarm()
-            super().on_headers_complete()
-
-        def on_message_complete(self) -> None:
-            self._whole = True
-            self._num_bytes = 0
-            super().on_message_complete()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if not self._whole:
-                # The rest of a body that nobody reads; what comes after it cannot be told apart.
-                self.transport.close()
-
-        def send_400_response(self, msg: str) -> None:
-            self._refuse(RefusedError(400, "This is no HTTP request.", ""))
-
-        def timeout_keep_alive_handler(self) -> None:
-            self._end()
-
-        def _arm(self) -> None:
-            self._timer = self.loop.call_later(limits.client_timeout, self._late)
-
-        def _disarm(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
-        def _late(self) -> None:
-            told = f"The head took longer than {limits.client_timeout:g} s."
-            if self.cycle is None or self.cycle.response_complete:
-                self._refuse(RefusedError(408, told, ""))
-            else:
-                self._end()
-
-        def _refuse(self, refused: RefusedError) -> None:
-            if self.transport.is_closing():
-                return
-            body = refused.body()
-            reason = _REASONS.get(refused.status, b"Service Unavailable")
-            self.transport.write(
-                b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-                b"connection: close\r\n\r\n%s" % (refused.status, reason, len(body), body)
-            )
-            self._end()
-
-        def _end(self) -> None:
-            self._disarm()
-            if self.transport.is_closing():
-                return
-            if self.transport.get_write_buffer_size():
-                # Whoever takes no answer would hold it for ever.
-                self.transport.abort()
-            else:
-                self.transport.close()
-
-    return Protocol
 
 
 def _cannot_bind(host: str, port: int, error: Exception) -> LstmError:

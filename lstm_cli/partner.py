@@ -147,6 +147,6 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 
 def _let_pipes_break() -> None:
-    """Have a write to a process that has ended fail; the command line has it end this one."""
+    """Have a write to a process that has ended fail; without this, it ends a filter."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})

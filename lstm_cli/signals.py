@@ -1,12 +1,19 @@
-"""SIGINT and SIGTERM: the first ends training at a step boundary, the second ends it at once."""
+"""SIGINT and SIGTERM: the first ends training at a step boundary, the second ends it at once.
+
+And SIGPIPE, which a process gets that writes to a pipe or a socket that nobody reads any more.
+"""
 
 from __future__ import annotations
 
+import io
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, TextIO
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -69,6 +76,50 @@ class Signals:
                 signal.signal(number, signal.SIG_DFL)
         if not self._deferred:
             raise Interrupted(signum)
+
+
+def end_with_reader() -> None:
+    """Let the system end the process where nobody reads its output any more, as other filters."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+def outlive_reader() -> None:
+    """Go on where nobody reads the output any more, and drop what is still written there.
+
+    For what is worth more than its output: a training, and a server, whose clients are readers too.
+    """
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    sys.stdout = _outlived(sys.stdout)
+    sys.stderr = _outlived(sys.stderr)
+
+
+class _OutlivedFile(io.FileIO):
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            # The descriptor itself: libraries write there without Python.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+            return len(data)
+
+
+def _outlived(stream: TextIO) -> TextIO:
+    """Put a stream of Python over the same descriptor that drops what nobody reads."""
+    if not isinstance(stream, io.TextIOWrapper):
+        # Closed by the caller, or replaced by a program that this is a part of.
+        return stream
+    stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(_OutlivedFile(stream.fileno(), "w", closefd=False)),
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 @contextmanager

@@ -21,18 +21,20 @@ HEAVY = {
 }  # fmt: skip
 KERAS_AT_TOP = {"models", "network", "peephole", "language", "fit", "prepare"}
 KERAS_AT_TOP |= {"spine", "checkpoint", "classifying"}
+# `listener` imports it where it serves.
+UVICORN_AT_TOP = {"connection"}
 TENSORFLOW_INSIDE = {"device", "network", "datasets.tfds", "datasets.download"}
 
 # A module imports from its own line and those above it; one that is not listed is not held to it.
 LAYERS = [
     {"errors", "reporting", "signals", "folder", "wire", "batcher", "counts", "pages", "settings",
-     "environment", "hosts"},
+     "environment", "hosts", "framing", "transport"},
     {"paths"},
     {"parsing", "run_schema"},
     {"atomic", "config", "console", "gate", "partner"},
     {"run", "text", "datasets", "encoded", "figure", "metrics", "roc", "card", "images", "markup"},
     {"records", "run_record", "search", "device", "cell", "plots", "vectors", "batches", "stream"},
-    {"graph", "proto", "tensors", "vocabulary", "reading", "listener"},
+    {"graph", "proto", "tensors", "vocabulary", "reading", "listener", "connection"},
     {"calibration", "evidence", "network", "peephole", "trust"},
     {"models", "predictor", "checkpoint"},
     {"work", "classifying", "fit", "teaching", "language", "transfer", "prepare", "artefacts"},
@@ -100,6 +102,7 @@ def test_the_scan_sees_what_it_should(tmp_path):
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_heavy_packages_are_imported_where_they_are_used(path):
     allowed = {"keras"} if name_of(path) in KERAS_AT_TOP else set()
+    allowed |= {"uvicorn"} if name_of(path) in UVICORN_AT_TOP else set()
     assert not packages(at_top(path)) & (HEAVY - allowed)
 
 

@@ -14,7 +14,7 @@ import time
 
 import pytest
 from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
-from fixtures_serve import JSON, explainer_of, received, reply, serving_run
+from fixtures_serve import JSON, explainer_of, received, reply, served_process, serving_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +26,7 @@ from lstm_cli.gate import Limits
 from lstm_cli.predictor import Predictor
 from lstm_cli.wire import RefusedError
 
-_HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+_HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 class Held:
@@ -62,15 +62,23 @@ def predictor(text_run):
 
 
 @pytest.fixture(scope="module")
-def server(predictor):
-    with serving_run(predictor, max_body=4096, max_texts=4, max_tokens=50) as running:
+def server(text_run):
+    limits = ("--max-body", 4096, "--max-texts", 4, "--max-tokens", 50)
+    with served_process(text_run, *limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hasty(text_run):
+    """A server that gives clients little time."""
+    with served_process(text_run, "--client-timeout", 0.5) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     predictor = Predictor.load(make_image_run(tmp_path_factory.mktemp("runs") / "digits" / "a"))
-    with serving_run(predictor) as running:
+    with served_process(predictor.run) as running:
         yield running, predictor
 
 
@@ -222,8 +230,9 @@ def test_an_explanation_nobody_waits_for_any_more_is_not_computed(held):
             with server.connect() as sock:
                 body = b'{"text": "fine"}'
                 sock.sendall(
-                    b"POST /v1/explain HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                    b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+                    b"POST /v1/explain HTTP/1.1\r\nHost: localhost\r\n"
+                    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                    % (len(body), body)
                 )
                 time.sleep(0.02)
         time.sleep(0.2)
@@ -298,7 +307,7 @@ def test_a_huge_body_gets_its_answer_and_the_connection_goes_on(server):
 def test_a_client_that_asks_before_it_sends_is_told_at_once(server):
     with server.connect() as sock:
         sock.sendall(
-            b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 99999999\r\nExpect: 100-continue\r\n\r\n"
         )
         began = time.monotonic()
@@ -355,8 +364,8 @@ def test_limits_that_no_request_can_meet_are_refused():
 # The key
 
 
-def test_with_a_key_only_those_who_bring_it_are_answered(predictor):
-    with serving_run(predictor, key="open sesame") as server:
+def test_with_a_key_only_those_who_bring_it_are_answered(text_run):
+    with served_process(text_run, LSTM_API_KEY="open sesame") as server:
         for headers in (
             {},
             {"Authorization": "open sesame"},
@@ -381,9 +390,9 @@ def test_with_a_key_only_those_who_bring_it_are_answered(predictor):
     ("sent", "status"),
     [
         (b"", b"408"),
-        (b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"408"),
+        (b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", b"408"),
         (
-            b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 100\r\n\r\n{",
             b"408",
         ),
@@ -393,8 +402,8 @@ def test_with_a_key_only_those_who_bring_it_are_answered(predictor):
     ],
     ids=["silent", "half a head", "half a body", "no HTTP", "long target", "long head"],
 )
-def test_a_client_that_never_finishes_is_told_and_left(predictor, sent, status):
-    with serving_run(predictor, client_timeout=0.5) as server, server.connect() as sock:
+def test_a_client_that_never_finishes_is_told_and_left(hasty, sent, status):
+    with hasty.connect() as sock:
         sock.sendall(sent)
         began = time.monotonic()
         told = received(sock)
@@ -403,8 +412,8 @@ def test_a_client_that_never_finishes_is_told_and_left(predictor, sent, status):
         assert time.monotonic() - began < 8
 
 
-def test_a_head_that_drips_ends_in_time_and_so_does_an_idle_connection(predictor):
-    with serving_run(predictor, client_timeout=1) as server:
+def test_a_head_that_drips_ends_in_time_and_so_does_an_idle_connection(text_run):
+    with served_process(text_run, "--client-timeout", 1) as server:
         with server.connect() as sock:
             began = time.monotonic()
             for byte in b"GET /healthz HTTP/1.1\r\nX-Slow: " + b"y" * 1000:
@@ -416,20 +425,22 @@ def test_a_head_that_drips_ends_in_time_and_so_does_an_idle_connection(predictor
                     break
             assert time.monotonic() - began < 8
         with server.connect() as sock:
-            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert received(sock).startswith(b"HTTP/1.1 200")
         with server.connect() as sock:
-            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert sock.recv(65536).startswith(b"HTTP/1.1 200")
             sock.sendall(b"G")
             assert b"408" in received(sock)
 
 
 def test_neighbours_of_bad_clients_are_answered_as_ever(predictor):
-    with serving_run(predictor, max_body=65536, client_timeout=2) as server:
+    with served_process(predictor.run, "--max-body", 65536, "--client-timeout", 2) as server:
         idle = [server.connect() for _ in range(20)]
         for place, sock in enumerate(idle):
-            sock.sendall((b"", b"GET / HT", b"POST /v1/predict HTTP/1.1\r\nHost: x\r\n")[place % 3])
+            sock.sendall(
+                (b"", b"GET / HT", b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n")[place % 3]
+            )
         bad = [
             in_thread(server.ask, "POST", "/v1/predict", body, JSON)
             for body in (b"x" * (4 << 20), b"{", b'{"text": 1}', b"x" * (4 << 20))
@@ -472,29 +483,29 @@ def test_a_client_that_would_rather_speak_another_protocol_is_told(server):
     assert server.get("/healthz", **headers).status == 200
 
 
-def test_what_bad_clients_send_is_not_logged(predictor, capfd):
-    with serving_run(predictor) as server:
+def test_what_bad_clients_send_is_not_logged(text_run):
+    with served_process(text_run) as server:
         for sent in (b"\x16\x03\x01", b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"):
             with server.connect() as sock:
                 sock.sendall(sent)
                 sock.shutdown(socket.SHUT_WR)
                 received(sock)
         assert server.get("/healthz").status == 200
-    assert capfd.readouterr().err == ""
+    assert len(server.said) == 2, server.stderr
 
 
-def test_more_connections_than_allowed_are_turned_away(predictor):
-    with serving_run(predictor, max_connections=2) as server:
+def test_more_connections_than_allowed_are_turned_away(text_run):
+    with served_process(text_run, "--max-connections", 2) as server:
         kept = [server.connect() for _ in range(2)]
         for sock in kept:
-            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert sock.recv(65536).startswith(b"HTTP/1.1 200")
         with server.connect() as sock:
             assert received(sock).startswith(b"HTTP/1.1 503")
         for sock in kept:
             sock.close()
         deadline = time.monotonic() + 20
-        while server.get("/healthz").status != 200:
+        while server.get("/v1/model").status != 200:
             assert time.monotonic() < deadline
 
 
@@ -503,8 +514,9 @@ def test_a_client_that_goes_away_disturbs_nobody(held):
         with server.connect() as sock:
             body = b'{"text": "fine"}'
             sock.sendall(
-                b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+                b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                % (len(body), body)
             )
             assert held.entered.wait(20)
         held.may_go_on.set()
@@ -526,13 +538,13 @@ def test_the_model_tells_of_the_run_its_limits_and_examples(server, images, pred
     assert len(told["examples"]) == 2
 
 
-def test_inputs_of_the_data_are_not_shown_where_they_are_not_wanted(predictor):
-    with serving_run(predictor, examples=False) as server:
+def test_inputs_of_the_data_are_not_shown_where_they_are_not_wanted(text_run):
+    with served_process(text_run, "--no-examples") as server:
         assert "examples" not in server.get("/v1/model").json()
 
 
 def test_health_and_readiness_and_their_end(predictor):
-    with serving_run(predictor) as server:
+    with served_process(predictor.run) as server:
         assert server.get("/healthz").json() == {"status": "ok"}
         assert server.get("/readyz").json() == {"status": "ready"}
     service = serving.Service(explainer_of(predictor), serving.Settings(Limits()))
@@ -545,8 +557,8 @@ def test_health_and_readiness_and_their_end(predictor):
     service.close()
 
 
-def test_metrics_count_requests_by_route_and_status_and_no_other_names(predictor):
-    with serving_run(predictor) as server:
+def test_metrics_count_requests_by_route_and_status_and_no_other_names(text_run):
+    with served_process(text_run) as server:
         server.predict({"text": "a"})
         server.predict({"text": 1})
         server.get("/some/where")
@@ -729,8 +741,8 @@ def test_a_key_that_is_set_and_empty_is_a_mistake(text_run):
 
 def test_long_texts_are_tokenised_beside_the_others(tmp_path):
     config = text_config(text__max_tokens=12)
-    predictor = Predictor.load(make_text_run(tmp_path / "demo" / "b", config=config))
-    with serving_run(predictor, max_tokens=100_000) as server:
+    run = make_text_run(tmp_path / "demo" / "b", config=config)
+    with served_process(run, "--max-tokens", 100_000) as server:
         (found,) = server.predict({"text": "fine " * 50_000}).json()["predictions"]
     assert found["num_tokens"] == 50_000
     assert found["truncated"]
@@ -749,4 +761,7 @@ def test_the_benchmark_counts_answers_failures_and_trouble(text_run, tmp_path, c
     ended = found["loads"]["with trouble"]["trouble"]["ended"]
     assert {"malformed: 400", "malformed: 422"} <= ended.keys()
     assert ended["64 MiB: 413"] >= 1
+    ended = found["loads"]["with abuse"]["trouble"]["ended"]
+    assert {"pipelined: 200", "1.5 MB: 413", "hang-up: done"} <= ended.keys()
+    assert not {"pipelined: reset", "1.5 MB: reset", "connect: refused"} & ended.keys()
     assert "predictions/s" in capsys.readouterr().out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import Annotated
 
@@ -23,7 +22,10 @@ from lstm_cli.cli import (
     train,
 )
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.signals import Interrupted, caught
+from lstm_cli.signals import Interrupted, caught, end_with_reader, outlive_reader
+
+# Commands that are worth more than their output; all others are filters.
+_OUTLIVING = (["train"], ["pretrain"], ["serve"], ["runs", "replay"], ["data", "prepare"])
 
 app = typer.Typer(
     name="lstm",
@@ -66,9 +68,11 @@ def _options(
 
 def main() -> None:
     """Run the command line and end the process with the exit code of the shell contract."""
-    if hasattr(signal, "SIGPIPE"):
-        # `lstm predict ... | head` ends quietly, as other filters do.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if sys.argv[1:2] in _OUTLIVING or sys.argv[1:3] in _OUTLIVING:
+        outlive_reader()
+    else:
+        # `lstm predict ... | head` ends quietly.
+        end_with_reader()
     streams.guard()
     sys.exit(_finish(_run()))
 

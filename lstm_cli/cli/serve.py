@@ -59,7 +59,12 @@ def command(
         int, typer.Option("--max-queue", min=1, help="Inputs that wait; else 429.")
     ] = 1024,
     max_connections: Annotated[
-        int, typer.Option("--max-connections", min=1, help="Open at once; else 503.")
+        int,
+        typer.Option(
+            "--max-connections",
+            min=1,
+            help="Open at once; else 503, but for /healthz and /readyz.",
+        ),
     ] = 512,
     timeout: Annotated[
         float,
@@ -71,8 +76,8 @@ def command(
             "--client-timeout",
             metavar="SECONDS",
             min=0.1,
-            help="A client may take to send a request or to take its answer; else 408, or the end "
-            "of the connection.",
+            help="A client may take to send a request, else 408; or go without taking anything of "
+            "its answer, else the connection ends.",
         ),
     ] = 10.0,
 ) -> None:
