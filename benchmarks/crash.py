@@ -26,10 +26,10 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.report import Option, Outcome, Table
-from lstm_cli import run as runs
+from lstm_cli.runs import directory as runs
 from lstm_cli.errors import LstmError
-from lstm_cli.predictor import Predictor
-from lstm_cli.run import RunDir
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import RunDir
 
 OPTIONS = (
     Option("kills", "processes to kill, over all models and seeds", 100, 4),

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from benchmarks import report
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli.config import load_preset
+from lstm_cli.config.load import load_preset
 from lstm_cli.errors import LstmError
 
 OPTIONS = (

@@ -30,17 +30,18 @@ from numpy.typing import NDArray
 
 from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli import explain, search
-from lstm_cli import run as runs
-from lstm_cli.config import preset_dict
-from lstm_cli.datasets import demo
-from lstm_cli.datasets.demo import Example
-from lstm_cli.explanation import Words
-from lstm_cli.metrics import wilson
-from lstm_cli.predictor import Predictor
-from lstm_cli.run import RunDir
-from lstm_cli.text import UNKNOWN_ID
-from lstm_cli.text import spans as text_spans
+from lstm_cli.explain import explainer
+from lstm_cli.runs import find
+from lstm_cli.runs import directory as runs
+from lstm_cli.config.load import preset_dict
+from lstm_cli.data.readers import demo
+from lstm_cli.data.readers.demo import Example
+from lstm_cli.explain.result import Words
+from lstm_cli.evaluation.metrics import wilson
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.text.tokenizer import UNKNOWN_ID
+from lstm_cli.text.tokenizer import spans as text_spans
 
 OPTIONS = (
     Option("run", "a finished text run: its folder, DATASET/NAME or DATASET"),
@@ -51,8 +52,8 @@ OPTIONS = (
     Option("cold_repeats", "starts of the command, each a new process", 5, 1),
 )
 _SHARES = np.linspace(0.02, 0.2, 10)
-_WAYS: tuple[explain.Occlusion, ...] = get_args(explain.Occlusion)
-_IMPORTS = "import numpy, onnxruntime, rich.console, rich.text, lstm_cli.explain"
+_WAYS: tuple[explainer.Occlusion, ...] = get_args(explainer.Occlusion)
+_IMPORTS = "import numpy, onnxruntime, rich.console, rich.text, lstm_cli.explain.explainer"
 
 
 def measure(settings: argparse.Namespace) -> Outcome:
@@ -86,7 +87,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
 
 
 def _find(wanted: str) -> RunDir:
-    return RunDir(search.find(runs.runs_root(), wanted).path.absolute())
+    return RunDir(find.find(runs.runs_root(), wanted).path.absolute())
 
 
 def _demo_runs(settings: argparse.Namespace, scratch: Path) -> list[RunDir]:
@@ -137,7 +138,7 @@ def _without_word(example: Example) -> str:
 def _train(folder: Path, options: Sequence[str]) -> RunDir:
     runs_dir = folder / "runs"
     child.run([child.lstm_command(), "train", *options, "--runs-dir", str(runs_dir), "--name", "a"])
-    return search.find(runs_dir, "a")
+    return find.find(runs_dir, "a")
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _decisive(predictor: Predictor, examples: Sequence[Example]) -> dict[str, An
     return found
 
 
-def _place(predictor: Predictor, example: Example, way: explain.Occlusion) -> _Place:
+def _place(predictor: Predictor, example: Example, way: explainer.Occlusion) -> _Place:
     assert predictor.tokenizer is not None
     _, words, chosen = _effects(predictor, example.text, way)
     start, end = example.decisive
@@ -197,18 +198,18 @@ def _summed_up(places: Sequence[_Place]) -> dict[str, Any]:
 
 
 def _effects(
-    predictor: Predictor, text: str, way: explain.Occlusion
+    predictor: Predictor, text: str, way: explainer.Occlusion
 ) -> tuple[NDArray[np.int32], Words, int]:
     """Return the ids of a text, what each does for the class predicted, and that class."""
     assert predictor.tokenizer is not None
     ids = predictor.tokenizer.encode([text])[0].ids
     chosen = int(predictor.run_texts([ids])[0].argmax())
-    return ids, explain.occlude(predictor, ids, chosen, way), chosen
+    return ids, explainer.occlude(predictor, ids, chosen, way), chosen
 
 
 def _deletion(run: RunDir, settings: argparse.Namespace) -> dict[str, Any]:
     """Take tokens away, most effective or random first; return areas for both ways of both."""
-    from lstm_cli.prepare import load_data
+    from lstm_cli.training.prepare import load_data
 
     texts = load_data(run.config(), ("validation",), None).splits["validation"].inputs
     rng = np.random.default_rng(0)
@@ -231,7 +232,7 @@ def _deletion(run: RunDir, settings: argparse.Namespace) -> dict[str, Any]:
 
 
 def _order(
-    predictor: Predictor, text: str, way: explain.Occlusion
+    predictor: Predictor, text: str, way: explainer.Occlusion
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
     ids, words, chosen = _effects(predictor, text, way)
     return ids, np.argsort(-words.effects, kind="stable"), chosen
@@ -242,7 +243,7 @@ def _drops(
     ids: NDArray[np.int32],
     chosen: int,
     tasks: Sequence[tuple[str, NDArray[np.int64]]],
-    way: explain.Occlusion,
+    way: explainer.Occlusion,
 ) -> dict[str, NDArray[np.float64]]:
     """Return by task the loss of probability at each share, mean over tasks of one name."""
     counts = np.maximum(1, np.round(_SHARES * len(ids)).astype(int))
@@ -254,7 +255,7 @@ def _drops(
 
 
 def _less(
-    ids: NDArray[np.int32], places: NDArray[np.int64], way: explain.Occlusion
+    ids: NDArray[np.int32], places: NDArray[np.int64], way: explainer.Occlusion
 ) -> NDArray[np.int32]:
     if way == "leave out" and len(places) < len(ids):
         return np.delete(ids, places)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.encoded import encode
-from lstm_cli.settings import TextSettings
-from lstm_cli.text import Tokenizer
+from lstm_cli.text.corpus import encode
+from lstm_cli.config.schema import TextSettings
+from lstm_cli.text.tokenizer import Tokenizer
 
 _WORDS = 30_000
 _RAREST, _MOST = 2, 40

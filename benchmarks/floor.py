@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from lstm_cli.settings import Config
+from lstm_cli.config.schema import Config
 
 _SIZE = 2048
 # Backward takes the gradient of the inputs and that of the weights: two products for each one.

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Option, Outcome, Table
-from lstm_cli import cell
+from lstm_cli.models import lstm_equations
 
 OPTIONS = (
     Option("lengths", "of the sequences, with commas between", "50,100,200,400", "5,8"),
@@ -73,7 +73,7 @@ class Trained:
 
 def measure(settings: argparse.Namespace) -> Outcome:
     """Train every network at every length with every seed."""
-    from lstm_cli.device import load_keras
+    from lstm_cli.training.device import load_keras
 
     lengths, seeds = report.numbers(settings.lengths), report.numbers(settings.seeds)
     if settings.gradient_length not in lengths:
@@ -161,10 +161,10 @@ def fading(kind: str, arrays: Sequence[Array], inputs: Array, d_last: Array) -> 
     if kind == "simple":
         by_state = simple_gradients(kernel, recurrent, bias, inputs, d_last)
     else:
-        trace = cell.forward(cell.Weights(kernel, recurrent, bias), inputs)
+        trace = lstm_equations.forward(lstm_equations.Weights(kernel, recurrent, bias), inputs)
         d_hidden = np.zeros_like(trace.hidden)
         d_hidden[:, -1] = d_last
-        by_state = cell.backward(trace, d_hidden).cell
+        by_state = lstm_equations.backward(trace, d_hidden).cell
     norms = np.linalg.norm(by_state, axis=2).mean(axis=0)[::-1]
     return np.asarray(norms / norms[0])
 

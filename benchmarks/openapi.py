@@ -23,10 +23,10 @@ from typing import Any
 
 from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli import run as runs
-from lstm_cli import search
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
 from lstm_cli.errors import LstmError
-from lstm_cli.run import RunDir
+from lstm_cli.runs.directory import RunDir
 
 OPTIONS = (
     Option("run", "a finished text run; else one is trained on demo", "", ""),
@@ -91,11 +91,11 @@ def measure(settings: argparse.Namespace) -> Outcome:
 def _find(name: str, preset: str, scratch: Path) -> RunDir:
     """Find the run named, or train one for an epoch."""
     if name:
-        return RunDir(search.find(runs.runs_root(), name).path.absolute())
+        return RunDir(find.find(runs.runs_root(), name).path.absolute())
     report.say(f"training on {preset}")
     options = ("--epochs", "1", "--runs-dir", str(scratch), "--name", "a")
     child.run([sys.executable, "-m", "lstm_cli", "train", preset, *options])
-    return search.find(scratch, f"{preset}/a")
+    return find.find(scratch, f"{preset}/a")
 
 
 def _goals(found: Mapping[str, Found]) -> list[Goal]:

@@ -19,9 +19,9 @@ from typing import Any
 
 from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli import run as runs
-from lstm_cli import search
-from lstm_cli.run import RunDir
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
+from lstm_cli.runs.directory import RunDir
 
 OPTIONS = (
     Option("run", "a finished text run: its folder, DATASET/NAME or DATASET"),
@@ -40,7 +40,7 @@ _FLAT = 1.1
 
 def measure(settings: argparse.Namespace) -> Outcome:
     """Measure cold starts, bulk, memory, and latency, one after the other."""
-    run = RunDir(search.find(runs.runs_root(), settings.run).path.absolute())
+    run = RunDir(find.find(runs.runs_root(), settings.run).path.absolute())
     config = run.config()
     if config.text is None:
         raise report.usage(f"Run {run.name} reads images; this measures texts.")

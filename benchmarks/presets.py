@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli.config import load_preset
+from lstm_cli.config.load import load_preset
 
 OPTIONS = (
     Option("presets", "presets, with commas between", "imdb,mnist,demo,digits", "demo"),

@@ -18,8 +18,8 @@ from typing import Any
 
 from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli.datasets import demo
-from lstm_cli.run import RunDir
+from lstm_cli.data.readers import demo
+from lstm_cli.runs.directory import RunDir
 
 OPTIONS = (
     Option("sizes", "numbers of reviews, with commas between", "1000,10000,100000,1000000", "300"),

@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks import floor, report
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli import batches
-from lstm_cli.config import load_preset
-from lstm_cli.settings import Config
+from lstm_cli.text import batching
+from lstm_cli.config.load import load_preset
+from lstm_cli.config.schema import Config
 
 OPTIONS = (
     Option("preset", "whose model and batches", "imdb", "demo"),
@@ -61,16 +61,16 @@ def measure(settings: argparse.Namespace) -> Outcome:
 
 def _steps(config: Config, rate: float, settings: argparse.Namespace) -> list[dict[str, Any]]:
     """Time training steps for every batch size and length."""
-    from lstm_cli import device
+    from lstm_cli.training import device
 
     device.load_keras("cpu")
-    from lstm_cli import models
+    from lstm_cli.models import classifier
 
     if config.train.deterministic:
         device.make_deterministic()
     assert config.text is not None
-    model = models.build(config, 2, config.text.vocab_size, None)
-    models.compile_model(model, config.train, 2)
+    model = classifier.build(config, 2, config.text.vocab_size, None)
+    classifier.compile_model(model, config.train, 2)
     found = []
     for batch_size in report.numbers(settings.batch_sizes):
         for length in report.numbers(settings.lengths):
@@ -110,13 +110,13 @@ def _time(model: Any, config: Config, batch_size: int, length: int, steps: int) 
 
 def _padding(config: Config, epochs: int) -> dict[str, Any]:
     """Count padding in the batches of training, and what it would be without bucketing."""
-    from lstm_cli.prepare import encode, fit_tokenizer, load_data
+    from lstm_cli.training.prepare import encode, fit_tokenizer, load_data
 
     dataset = load_data(config, ("train", "validation"), None)
     lengths = encode(dataset, "train", fit_tokenizer(config, dataset)).lengths
     size = config.train.batch_size
     shares = [
-        batches.padding_share(lengths, batches.plan(lengths, size, config.seed, epoch))
+        batching.padding_share(lengths, batching.plan(lengths, size, config.seed, epoch))
         for epoch in range(epochs)
     ]
     order = np.random.default_rng(config.seed).permutation(len(lengths))
@@ -125,7 +125,7 @@ def _padding(config: Config, epochs: int) -> dict[str, Any]:
         "batch_size": size,
         "examples": len(lengths),
         "bucketed": report.spread(shares),
-        "shuffled": batches.padding_share(lengths, shuffled),
+        "shuffled": batching.padding_share(lengths, shuffled),
         "to_longest": 1 - float(lengths.mean()) / int(lengths.max()),
     }
 

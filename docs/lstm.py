@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli import cell, run, search, trust
+from lstm_cli.models import lstm_equations
+from lstm_cli.runs import directory, find, validate
 from lstm_cli.errors import LstmError
-from lstm_cli.figure import BLUE, GREEN, GREY, INK, ORANGE, PALE, picture, shown
-from lstm_cli.text import PAIR_FACTOR
+from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, PALE, picture, shown
+from lstm_cli.text.tokenizer import PAIR_FACTOR
 
 FOLDER = Path(__file__).parent
 MEASURED = FOLDER / "lstm.json"
@@ -53,25 +54,25 @@ class Reading:
     """
 
     words: list[str]
-    trace: cell.Trace
+    trace: lstm_equations.Trace
     effects: Array
     label: str
 
 
-def read(found: run.RunDir, text: str) -> Reading:
+def read(found: directory.RunDir, text: str) -> Reading:
     """Compute the gates of a text run while it reads a text.
 
     Raises:
         LstmError: The run is damaged, or reads images.
     """
-    parts = trust.read(found)
+    parts = validate.read(found)
     if parts.tokenizer is None:
         raise LstmError("This run reads images.", "Name a text run with --run.")
-    weights = trust.read_weights(found, parts.plan)
+    weights = validate.read_weights(found, parts.plan)
     ids = parts.tokenizer.encode([text])[0].ids
     names = ("kernel", "recurrent_kernel", "bias")
     arrays = [weights[f"lstm_0_forward/{name}"] for name in names]
-    trace = cell.forward(cell.Weights(*arrays), vectors(ids, weights)[None])
+    trace = lstm_equations.forward(lstm_equations.Weights(*arrays), vectors(ids, weights)[None])
     effects = np.zeros(trace.weights.units)
     if parts.config.model.layers == 1:
         directions = 2 if parts.config.model.bidirectional else 1
@@ -209,16 +210,16 @@ def draw_adding(measured: Mapping[str, Any], path: Path) -> None:
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
-def find_run(wanted: str | None, folder: str) -> run.RunDir:
+def find_run(wanted: str | None, folder: str) -> directory.RunDir:
     """Find the run named, or the newest text run, or train the demo in a folder."""
     try:
-        return search.find(run.runs_root(), wanted, kind="text")
+        return find.find(directory.runs_root(), wanted, kind="text")
     except LstmError:
         if wanted is not None:
             raise
     command = [sys.executable, "-m", "lstm_cli", "train", "demo", "--runs-dir", folder]
     subprocess.run(command, check=True)
-    return search.find(Path(folder), None, kind="text")
+    return find.find(Path(folder), None, kind="text")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,8 +3,8 @@
 Everything the command line does, without a shell. Nothing heavy is imported until it is used:
 
     >>> import lstm_cli
-    >>> from lstm_cli.train import train
-    >>> from lstm_cli.evaluate import evaluate
+    >>> from lstm_cli.training.train import train
+    >>> from lstm_cli.evaluation.evaluate import evaluate
     >>> run = train(lstm_cli.load_preset("demo"))
     >>> lstm_cli.load(run).predict(["Not a dull moment."])[0].label
     'positive'
@@ -18,14 +18,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lstm_cli.config import load_preset as load_preset
-    from lstm_cli.datasets import load as load_dataset
+    from lstm_cli.config.load import load_preset as load_preset
+    from lstm_cli.data import load as load_dataset
     from lstm_cli.errors import LstmError as LstmError
-    from lstm_cli.predictor import Prediction as Prediction
-    from lstm_cli.predictor import load as load
-    from lstm_cli.run import RunDir as RunDir
-    from lstm_cli.search import find as find_run
-    from lstm_cli.settings import Config as Config
+    from lstm_cli.prediction.predictor import Prediction as Prediction
+    from lstm_cli.prediction.predictor import load as load
+    from lstm_cli.runs.directory import RunDir as RunDir
+    from lstm_cli.runs.find import find as find_run
+    from lstm_cli.config.schema import Config as Config
 
 __version__ = "0.1.0"
 

@@ -14,11 +14,11 @@ import safetensors.numpy
 from fixtures_runs import image_config, make_image_run, make_text_run, text_config, write_results
 from onnx import TensorProto, helper, numpy_helper
 
-from lstm_cli import predictor
-from lstm_cli import run as runs
+from lstm_cli.prediction import predictor
+from lstm_cli.runs import directory as runs
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.predictor import Predictor
-from lstm_cli.verify import verify
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.prediction.verify import verify
 
 
 def text_run(path, **overrides):

@@ -65,12 +65,13 @@ def write_texts(folder):
 
 def stage(name, folder):
     """Do one stage; return what each training of it told, or how it failed."""
-    from lstm_cli import config as configs
-    from lstm_cli import datasets, device
+    from lstm_cli.config import load as configs
+    from lstm_cli import data
+    from lstm_cli.training import device
 
     device.load_keras("cpu")
     # A folder has none.
-    datasets.load_unlabeled = lambda _: UNLABELED
+    data.load_unlabeled = lambda _: UNLABELED
     found = {}
     for kind, settings in SETTINGS.items():
         if name != "whole" and kind not in INTERRUPTED_AFTER:
@@ -86,9 +87,9 @@ def stage(name, folder):
 
 def _trained(name, kind, config, folder):
     """Train, or go on."""
-    from lstm_cli import pretrain, train
-    from lstm_cli import run as runs
-    from lstm_cli.signals import Interrupted
+    from lstm_cli.training import pretrain, train
+    from lstm_cli.runs import directory as runs
+    from lstm_cli.io.signals import Interrupted
 
     module = train if config.language is None else pretrain
     begin = module.train if config.language is None else module.pretrain

@@ -12,10 +12,12 @@ from fixtures_runs import make_image_run, make_text_run, text_config
 from PIL import Image
 from typer.testing import CliRunner
 
-from lstm_cli import artefacts, cli, evaluate, plots
-from lstm_cli import run as runs
-from lstm_cli.predictor import Predictor
-from lstm_cli.reporting import Silent
+from lstm_cli.training import artifacts
+from lstm_cli.evaluation import evaluate, plots
+from lstm_cli import cli
+from lstm_cli.runs import directory as runs
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.io.progress import Silent
 
 EVIL = "<script>alert(1)</script>"
 EPOCHS = (
@@ -40,7 +42,7 @@ def complete(run, *, card="# card\n", record=None, drawn=False):
     run.write_text(runs.CARD, card)
     if drawn:
         plots.learning_curves(EPOCHS, run.file(runs.PLOTS) / "curves.png")
-        artefacts.draw_results(run.file(runs.PLOTS), scored, predictor.labels)
+        artifacts.draw_results(run.file(runs.PLOTS), scored, predictor.labels)
     data = {
         "name": dataset.name,
         "source": dataset.source,

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from lstm_cli import config as configs
-from lstm_cli import graph, metrics, trust, vocabulary
-from lstm_cli import run as runs
-from lstm_cli.predictor import Predictor
-from lstm_cli.run import RunDir
-from lstm_cli.settings import Config
-from lstm_cli.text import Tokenizer
+from lstm_cli.config import load as configs
+from lstm_cli.runs import onnx_graph, validate
+from lstm_cli.evaluation import metrics
+from lstm_cli.text import tokenizer_json
+from lstm_cli.runs import directory as runs
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.config.schema import Config
+from lstm_cli.text.tokenizer import Tokenizer
 
 TEXTS = (
     "a fine film , a fine cast and not a dull moment",
@@ -83,7 +85,7 @@ def make_text_run(path: Path, labels=LABELS, config=None, started="2026-01-01T00
     tokenizer = Tokenizer.fit(TEXTS, config.text)
     weights = random_weights(config, len(labels), tokenizer.vocab_size)
     run = _write(path, config, labels, weights, None, started)
-    run.write_text(runs.TOKENIZER, vocabulary.write(tokenizer))
+    run.write_text(runs.TOKENIZER, tokenizer_json.write(tokenizer))
     inputs = ["", *TEXTS]
     found = Predictor.from_files(run).text_probabilities(inputs)
     return _finish(run, inputs, found)
@@ -103,12 +105,12 @@ def make_language_run(path: Path, started="2026-01-01T00:00:00+00:00"):
     config = text_config(language__window=8)
     tokenizer = Tokenizer.fit(TEXTS, config.text)
     rng = np.random.default_rng(0)
-    shapes = trust.language_shapes(config, tokenizer.vocab_size)
+    shapes = validate.language_shapes(config, tokenizer.vocab_size)
     weights = {name: rng.normal(0, 1, shape).astype(np.float32) for name, shape in shapes.items()}
     path.mkdir(parents=True)
     run = RunDir(path)
     run.write_text(runs.CONFIG, configs.to_yaml(config))
-    run.write_text(runs.TOKENIZER, vocabulary.write(tokenizer))
+    run.write_text(runs.TOKENIZER, tokenizer_json.write(tokenizer))
     run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
     held_out = {"loss": 1.0, "perplexity": 2.7, "num_words": 9, "unigram_perplexity": 3.0}
     held_out["forward"] = {"loss": 1.0, "perplexity": 2.7}
@@ -165,7 +167,7 @@ def _write(path, config, labels, weights, shape, started) -> RunDir:
     run.write_text(runs.CONFIG, configs.to_yaml(config))
     run.write_json(runs.LABELS, list(labels))
     run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
-    model = graph.build(config, weights, len(labels), shape)
+    model = onnx_graph.build(config, weights, len(labels), shape)
     run.write_bytes(runs.MODEL, model.SerializeToString())
     return run
 

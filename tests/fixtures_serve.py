@@ -19,13 +19,13 @@ import pytest
 import safetensors.numpy
 from fixtures_runs import make_text_run
 
-from lstm_cli import listener
-from lstm_cli import run as runs
-from lstm_cli import serve as serving
-from lstm_cli.explain import Explainer
-from lstm_cli.gate import Limits
-from lstm_cli.hosts import Hosts
-from lstm_cli.serve import Settings
+from lstm_cli.serve import server
+from lstm_cli.runs import directory as runs
+from lstm_cli.serve import app as serving
+from lstm_cli.explain.explainer import Explainer
+from lstm_cli.serve.middleware import Limits
+from lstm_cli.serve.hosts import Hosts
+from lstm_cli.serve.app import Settings
 
 JSON = {"Content-Type": "application/json"}
 _ROOT = Path(__file__).parents[1]
@@ -118,7 +118,7 @@ def explainer_of(predictor):
 def serving_run(predictor, key=None, examples=True, port=0, **limits):
     """Serve a run in a thread during a block."""
     ready, stops = threading.Event(), []
-    sock = listener.bind("127.0.0.1", port)
+    sock = server.bind("127.0.0.1", port)
     host, port = sock.getsockname()
     settings = Settings(Limits(**limits), key, examples, Hosts(frozenset({_NAME})))
 

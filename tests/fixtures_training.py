@@ -1,4 +1,4 @@
-"""Training without Keras: everything of `lstm_cli.train` but the network itself.
+"""Training without Keras: everything of `lstm_cli.training.train` but the network itself.
 
 What a step does to the weights is a table, so that a whole run takes milliseconds and thousands of
 them can be killed.
@@ -13,20 +13,23 @@ from types import SimpleNamespace
 import numpy as np
 from fixtures_runs import LABELS, TEXTS, random_weights, text_config
 
-from lstm_cli import artefacts, encoded, metrics, predictor, spine, train
-from lstm_cli import config as configs
-from lstm_cli import run as runs
-from lstm_cli.artefacts import Scored
-from lstm_cli.checkpoint import Checkpoint
-from lstm_cli.classifying import Examples
-from lstm_cli.config import to_dict
-from lstm_cli.datasets import Dataset
-from lstm_cli.datasets.base import Split
-from lstm_cli.device import Used
-from lstm_cli.fit import Fitted
-from lstm_cli.prepare import Prepared
-from lstm_cli.reporting import Epoch
-from lstm_cli.text import Tokenizer
+from lstm_cli.training import artifacts, pipeline, train
+from lstm_cli.text import corpus
+from lstm_cli.evaluation import metrics
+from lstm_cli.prediction import predictor
+from lstm_cli.config import load as configs
+from lstm_cli.runs import directory as runs
+from lstm_cli.training.artifacts import Scored
+from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.config.load import to_dict
+from lstm_cli.data import Dataset
+from lstm_cli.data.dataset import Split
+from lstm_cli.training.device import Used
+from lstm_cli.training.loop import Fitted
+from lstm_cli.training.prepare import Prepared
+from lstm_cli.io.progress import Epoch
+from lstm_cli.text.tokenizer import Tokenizer
 
 CONFIG = text_config(train__epochs=2)
 USED = Used("cpu", "none", "nothing is computed", "none")
@@ -130,7 +133,7 @@ def without_keras(monkeypatch):
     split = Split(TEXTS, labels)
     splits = {"train": split, "validation": split}
     dataset = Dataset("demo", "four texts", "text", LABELS, splits, "f" * 64)
-    examples = Examples(encoded.encode(TEXTS, tokenizer), labels)
+    examples = Examples(corpus.encode(TEXTS, tokenizer), labels)
     model = SimpleNamespace(trainable_variables=[], vocab_size=tokenizer.vocab_size)
 
     def prepare(config, *_, **__):
@@ -149,19 +152,19 @@ def without_keras(monkeypatch):
         run.write_bytes("plots/curves.png", b"a picture")
         return ["curves.png"]
 
-    monkeypatch.setattr(spine, "start", lambda *_: USED)
-    for module in (spine, train):
+    monkeypatch.setattr(pipeline, "start", lambda *_: USED)
+    for module in (pipeline, train):
         monkeypatch.setattr(module, "load_data", lambda *_: dataset)
     monkeypatch.setattr(train, "prepare", prepare)
     monkeypatch.setattr(train, "encode", lambda *_: examples)
-    monkeypatch.setattr(spine, "Loop", TableLoop)
+    monkeypatch.setattr(pipeline, "Loop", TableLoop)
     monkeypatch.setattr(train.models, "set_weights", lambda *_: None)
-    monkeypatch.setattr(artefacts, "check_parity", lambda *_: None)
+    monkeypatch.setattr(artifacts, "check_parity", lambda *_: None)
     # What is computed anew for each of a thousand runs, though nothing of it has changed.
-    monkeypatch.setattr(artefacts, "score", score)
+    monkeypatch.setattr(artifacts, "score", score)
     monkeypatch.setattr(runs, "from_yaml", functools.cache(runs.from_yaml))
     monkeypatch.setattr(configs, "to_yaml", functools.cache(configs.to_yaml))
     monkeypatch.setattr(predictor, "open_session", _by_content(predictor.open_session))
-    monkeypatch.setattr(artefacts, "_draw", draw)
-    monkeypatch.setattr(artefacts, "_commit", lambda: None)
-    monkeypatch.setattr(artefacts, "versions", dict)
+    monkeypatch.setattr(artifacts, "_draw", draw)
+    monkeypatch.setattr(artifacts, "_commit", lambda: None)
+    monkeypatch.setattr(artifacts, "versions", dict)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.batcher import Batcher, QueueFullError, Sizes
+from lstm_cli.serve.batcher import Batcher, QueueFullError, Sizes
 
 
 class Doubler:

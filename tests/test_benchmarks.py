@@ -20,7 +20,7 @@ from benchmarks import (
     report,
     step,
 )
-from lstm_cli.config import load_preset, parse_overrides
+from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.errors import ExitCode, LstmError
 
 _HOLD = "import sys; held = bytearray(int(sys.argv[1]) << 20); print(len(held))"

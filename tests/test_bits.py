@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 from fixtures_runs import image_config, text_config
 
-from lstm_cli import checkpoint, classifying, fit, models, prepare
-from lstm_cli import config as configs
-from lstm_cli.classifying import Examples
-from lstm_cli.encoded import Corpus
+from lstm_cli.training import checkpoint, loop as fit, prepare
+from lstm_cli.training.objectives import classification
+from lstm_cli.models import classifier
+from lstm_cli.config import load as configs
+from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.text.corpus import Corpus
 from lstm_cli.errors import LstmError
-from lstm_cli.fit import Loop, NumbersGoneWrongError
-from lstm_cli.reporting import Silent
-from lstm_cli.signals import Interrupted, Signals
-from lstm_cli.teaching import SelfTraining
+from lstm_cli.training.loop import Loop, NumbersGoneWrongError
+from lstm_cli.io.progress import Silent
+from lstm_cli.io.signals import Interrupted, Signals
+from lstm_cli.training.objectives.self_training import SelfTraining
 
 
 def texts(num, seed):
@@ -103,15 +105,15 @@ class Undisturbed:
 
     def compiled(self):
         prepare.start(self.config, "cpu", Silent())
-        model = models.build(self.config, self.num_classes, self.vocab_size, self.shape)
-        models.compile_model(model, self.config.train, self.num_classes)
+        model = classifier.build(self.config, self.num_classes, self.vocab_size, self.shape)
+        classifier.compile_model(model, self.config.train, self.num_classes)
         model.optimizer.build(model.trainable_variables)
         return model
 
     def loop(self, model, save=None, config=None, signals=None):
         config = config or self.config
         given = (config, self.num_classes, self.train, self.validation)
-        work = classifying.Classifying(*given)
+        work = classification.Classifying(*given)
         if config.train.self_training:
             work = SelfTraining(*given, UNLABELED, VERDICTS, Silent())
         return Loop(model, config, work, Silent(), save, signals)
@@ -205,13 +207,13 @@ def test_a_signal_while_the_last_epoch_is_validated_is_not_lost(undisturbed, tmp
     signals, saved = Signals(), []
     loop = undisturbed.loop(undisturbed.other, saved.append, signals=signals)
     loop.restore(before)
-    predict = classifying.predict
+    predict = classification.predict
 
     def interrupted(*args):
         signals.wanted = signal.SIGTERM
         return predict(*args)
 
-    monkeypatch.setattr(classifying, "predict", interrupted)
+    monkeypatch.setattr(classification, "predict", interrupted)
     with pytest.raises(Interrupted, match="Saved at the end of epoch"):
         loop.run()
     undisturbed.resumed(saved[-1], tmp_path)
@@ -329,6 +331,6 @@ def test_a_gradient_that_is_no_number_stops_training_before_it_is_saved(undistur
 
 def test_a_validation_loss_that_is_no_number_stops_training(undisturbed, monkeypatch):
     loop = restored(undisturbed)
-    monkeypatch.setattr(classifying, "cheap", lambda *_: (math.nan, 0.5))
+    monkeypatch.setattr(classification, "cheap", lambda *_: (math.nan, 0.5))
     with pytest.raises(NumbersGoneWrongError, match="validation loss of epoch 2"):
         loop.run()

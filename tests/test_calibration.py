@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lstm_cli import artefacts, calibration
-from lstm_cli.fit import Fitted
+from lstm_cli.training import artifacts
+from lstm_cli.models import calibration
+from lstm_cli.training.loop import Fitted
 
 RNG = np.random.default_rng(0)
 
@@ -70,7 +71,7 @@ def test_evidence_that_the_network_repeats_weighs_less_afterwards():
         "evidence/scale": np.array([3], np.float32),
     }
     fitted = Fitted((), weights, 1, "done")
-    weighed = artefacts.calibrated(prepared_with(labels, said), predictor, fitted)
+    weighed = artifacts.calibrated(prepared_with(labels, said), predictor, fitted)
     assert weighed.temperature == pytest.approx(2, rel=0.08)
     assert weighed.weights["head/kernel"] == pytest.approx(0.5, rel=0.08)
     assert weighed.weights["evidence/scale"] == pytest.approx(0.5, rel=0.08)
@@ -83,7 +84,7 @@ def test_weights_that_are_twice_as_sure_as_they_are_right_are_halved():
     prepared = prepared_with(labels)
     predictor = SimpleNamespace(probabilities=lambda inputs: sure)
     weights = {"head/kernel": np.ones((3, 1), np.float32), "lstm_0_forward/bias": np.ones(4)}
-    found = artefacts.calibrated(prepared, predictor, Fitted((), weights, 1, "done"))
+    found = artifacts.calibrated(prepared, predictor, Fitted((), weights, 1, "done"))
     assert found.temperature == pytest.approx(2, rel=0.05)
     assert found.weights["head/kernel"] == pytest.approx(0.5, rel=0.05)
     assert np.array_equal(found.weights["lstm_0_forward/bias"], np.ones(4))

@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from lstm_cli import metrics
-from lstm_cli.card import escape, model_card
-from lstm_cli.console import clean
+from lstm_cli.evaluation import metrics
+from lstm_cli.report.model_card import escape, model_card
+from lstm_cli.cli.output import clean
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from lstm_cli import cell
+from lstm_cli.models import lstm_equations
 
 BATCH, TIME, DIM, UNITS = 4, 9, 3, 5
 LENGTHS = np.array([9, 4, 1, 6])
@@ -23,7 +23,7 @@ def draw(*shape, dtype=np.float64, seed=0):
 
 
 def weights(dtype=np.float64, peepholes=False):
-    return cell.Weights(
+    return lstm_equations.Weights(
         draw(DIM, 4 * UNITS, dtype=dtype),
         draw(UNITS, 4 * UNITS, dtype=dtype),
         draw(4 * UNITS, dtype=dtype),
@@ -53,8 +53,8 @@ def test_keras_layer_computes_the_same_forward_and_backward(dtype, mask):
     d_hidden = draw(BATCH, TIME, UNITS, dtype=dtype, seed=1)
     given = weights(dtype)
     hidden, expected = keras_layer(given, mask, inputs, d_hidden)
-    trace = cell.forward(given, inputs, mask=mask)
-    found = cell.backward(trace, d_hidden)
+    trace = lstm_equations.forward(given, inputs, mask=mask)
+    found = lstm_equations.backward(trace, d_hidden)
     forward, gradient = (1e-6, 1e-5) if dtype is np.float32 else (1e-12, 1e-12)
     assert np.abs(trace.hidden - hidden).max() < forward
     for name, other in zip(("inputs", "kernel", "recurrent_kernel", "bias"), expected, strict=True):
@@ -68,8 +68,8 @@ def test_keras_layer_computes_the_same_over_two_hundred_steps():
     d_hidden[:, -1] = draw(2, UNITS, dtype=np.float32)
     given = weights(np.float32)
     hidden, expected = keras_layer(given, None, inputs, d_hidden)
-    trace = cell.forward(given, inputs)
-    found = cell.backward(trace, d_hidden)
+    trace = lstm_equations.forward(given, inputs)
+    found = lstm_equations.backward(trace, d_hidden)
     assert np.abs(trace.hidden - hidden).max() < 1e-6
     for name, other in zip(("inputs", "kernel", "recurrent_kernel", "bias"), expected, strict=True):
         assert np.abs(getattr(found, name) - other).max() < 1e-5, name
@@ -94,9 +94,9 @@ def test_every_gradient_is_the_slope_that_can_be_measured(peepholes, mask):
     d_hidden = draw(BATCH, TIME, UNITS, seed=1)
 
     def loss():
-        return float(np.sum(cell.forward(given, inputs, mask=mask).hidden * d_hidden))
+        return float(np.sum(lstm_equations.forward(given, inputs, mask=mask).hidden * d_hidden))
 
-    found = cell.backward(cell.forward(given, inputs, mask=mask), d_hidden)
+    found = lstm_equations.backward(lstm_equations.forward(given, inputs, mask=mask), d_hidden)
     names = ["kernel", "recurrent_kernel", "bias", *["peepholes"] * peepholes]
     arrays = {"inputs": inputs} | {name: getattr(given, name) for name in names}
     for name, array in arrays.items():
@@ -111,8 +111,8 @@ def test_every_gradient_is_the_slope_that_can_be_measured(peepholes, mask):
 def test_the_gradient_of_a_state_is_what_a_push_to_it_would_change(peepholes):
     given = weights(peepholes=peepholes)
     inputs, d_hidden = draw(1, TIME, DIM), draw(1, TIME, UNITS, seed=1)
-    trace = cell.forward(given, inputs)
-    found = cell.backward(trace, d_hidden)
+    trace = lstm_equations.forward(given, inputs)
+    found = lstm_equations.backward(trace, d_hidden)
     at = 3
     h, c = trace.hidden[0, at].copy(), trace.cell[0, at].copy()
 
@@ -157,7 +157,7 @@ def by_hand(given, x, h, c):
 def test_a_trace_holds_what_the_equations_say_of_each_step(peepholes):
     given = weights(peepholes=peepholes)
     inputs = draw(1, TIME, DIM)
-    trace = cell.forward(given, inputs)
+    trace = lstm_equations.forward(given, inputs)
     h, c = np.zeros(UNITS), np.zeros(UNITS)
     for t in range(TIME):
         before = c
@@ -174,17 +174,17 @@ def test_peepholes_of_zero_are_none():
     plain = weights()
     zero = dataclasses.replace(plain, peepholes=np.zeros((3, UNITS)))
     inputs = draw(BATCH, TIME, DIM)
-    assert np.array_equal(cell.forward(plain, inputs).hidden, cell.forward(zero, inputs).hidden)
+    assert np.array_equal(lstm_equations.forward(plain, inputs).hidden, lstm_equations.forward(zero, inputs).hidden)
     open_ = dataclasses.replace(plain, peepholes=np.ones((3, UNITS)))
-    assert not np.allclose(cell.forward(plain, inputs).hidden, cell.forward(open_, inputs).hidden)
+    assert not np.allclose(lstm_equations.forward(plain, inputs).hidden, lstm_equations.forward(open_, inputs).hidden)
 
 
 def test_padding_changes_nothing_and_the_states_stay_as_they_were():
     inputs = draw(BATCH, TIME, DIM)
-    trace = cell.forward(weights(), inputs, lengths=LENGTHS)
+    trace = lstm_equations.forward(weights(), inputs, lengths=LENGTHS)
     assert np.array_equal(trace.mask, PADDED)
     for row, length in enumerate(LENGTHS):
-        alone = cell.forward(weights(), inputs[row : row + 1, :length])
+        alone = lstm_equations.forward(weights(), inputs[row : row + 1, :length])
         assert np.abs(trace.hidden[row, :length] - alone.hidden[0]).max() < 1e-14
         assert (trace.hidden[row, length:] == trace.hidden[row, length - 1]).all()
         assert (trace.cell[row, length:] == trace.cell[row, length - 1]).all()
@@ -195,24 +195,24 @@ def test_padding_changes_nothing_and_the_states_stay_as_they_were():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 def test_what_comes_out_has_the_type_of_what_goes_in(dtype):
-    trace = cell.forward(weights(dtype, peepholes=True), draw(BATCH, TIME, DIM, dtype=dtype))
-    found = cell.backward(trace, draw(BATCH, TIME, UNITS, dtype=dtype))
+    trace = lstm_equations.forward(weights(dtype, peepholes=True), draw(BATCH, TIME, DIM, dtype=dtype))
+    found = lstm_equations.backward(trace, draw(BATCH, TIME, UNITS, dtype=dtype))
     arrays = [*vars(trace).values(), *vars(found).values()]
     kinds = {array.dtype for array in arrays if isinstance(array, np.ndarray)}
     assert kinds == {np.dtype(dtype), np.dtype(bool)}
-    plain = cell.forward(weights(dtype), draw(BATCH, TIME, DIM, dtype=dtype))
-    assert cell.backward(plain, draw(BATCH, TIME, UNITS, dtype=dtype)).inputs.dtype == dtype
+    plain = lstm_equations.forward(weights(dtype), draw(BATCH, TIME, DIM, dtype=dtype))
+    assert lstm_equations.backward(plain, draw(BATCH, TIME, UNITS, dtype=dtype)).inputs.dtype == dtype
 
 
 def test_no_number_is_too_large_for_a_gate():
     inputs = np.full((1, 2, DIM), 1e30, np.float32)
-    trace = cell.forward(weights(np.float32, peepholes=True), inputs)
+    trace = lstm_equations.forward(weights(np.float32, peepholes=True), inputs)
     assert set(np.unique(trace.output_gate)) <= {0.0, 1.0}
-    assert np.isfinite(cell.backward(trace, np.ones_like(trace.hidden)).inputs).all()
+    assert np.isfinite(lstm_equations.backward(trace, np.ones_like(trace.hidden)).inputs).all()
 
 
 def test_a_trace_cannot_be_changed_by_accident():
-    trace = cell.forward(weights(), draw(1, 2, DIM))
+    trace = lstm_equations.forward(weights(), draw(1, 2, DIM))
     with pytest.raises(dataclasses.FrozenInstanceError):
         trace.cell = trace.hidden
 
@@ -229,12 +229,12 @@ def test_shapes_that_do_not_belong_together_are_named():
             dataclasses.replace(given, **{name: wrong})
     inputs = draw(BATCH, TIME, DIM)
     for name, calls in {
-        "inputs": lambda: cell.forward(given, draw(BATCH, TIME, DIM + 1)),
-        "inputs:": lambda: cell.forward(given, draw(TIME, DIM)),
-        "mask": lambda: cell.forward(given, inputs, mask=PADDED[:1]),
-        "lengths": lambda: cell.forward(given, inputs, lengths=LENGTHS[:1]),
-        "d_hidden": lambda: cell.backward(cell.forward(given, inputs), draw(BATCH, TIME, 1)),
-        "expected lengths or a mask": lambda: cell.forward(
+        "inputs": lambda: lstm_equations.forward(given, draw(BATCH, TIME, DIM + 1)),
+        "inputs:": lambda: lstm_equations.forward(given, draw(TIME, DIM)),
+        "mask": lambda: lstm_equations.forward(given, inputs, mask=PADDED[:1]),
+        "lengths": lambda: lstm_equations.forward(given, inputs, lengths=LENGTHS[:1]),
+        "d_hidden": lambda: lstm_equations.backward(lstm_equations.forward(given, inputs), draw(BATCH, TIME, 1)),
+        "expected lengths or a mask": lambda: lstm_equations.forward(
             given, inputs, lengths=LENGTHS, mask=PADDED
         ),
     }.items():

@@ -9,8 +9,8 @@ import os
 import numpy as np
 import pytest
 
-from lstm_cli import checkpoint
-from lstm_cli.checkpoint import Checkpoint
+from lstm_cli.training import checkpoint
+from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.errors import LstmError
 
 

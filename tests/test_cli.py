@@ -336,12 +336,12 @@ def test_data_is_never_read_as_markup_or_escapes(lstm, text_run, tmp_path):
 
 
 def test_unexpected_errors_are_a_line_not_a_traceback(lstm, monkeypatch):
-    from lstm_cli import config
+    from lstm_cli.config import load
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError("boom")
 
-    monkeypatch.setattr(config, "preset_names", fail)
+    monkeypatch.setattr(load, "preset_names", fail)
     code, _, err = lstm("config", "list")
     assert code == 1
     assert "boom" in err

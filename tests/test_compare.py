@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import binomtest
 
-from lstm_cli import evaluate
-from lstm_cli import run as runs
-from lstm_cli.compare import _shared, compare, difference_interval, differing, holm, mcnemar
-from lstm_cli.config import load_preset
+from lstm_cli.evaluation import evaluate
+from lstm_cli.runs import directory as runs
+from lstm_cli.evaluation.compare import _shared, compare, difference_interval, differing, holm, mcnemar
+from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.predictor import Predictor
-from lstm_cli.reporting import Silent
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.io.progress import Silent
 
 OTHER = ("a fine dull film", "just a cast", "not a moment", "fine , not dull")
 

@@ -17,10 +17,10 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import config as configs
-from lstm_cli import parsing
+from lstm_cli.config import load as configs
+from lstm_cli.config import yaml as parsing
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.settings import Config
+from lstm_cli.config.schema import Config
 
 TEXT = "data: {name: demo}\ntext: {}\nembedding: {}\n"
 

@@ -20,7 +20,7 @@ from fixtures_serve import received, served_process, text_server  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.framing import Framer
+from lstm_cli.serve.framing import Framer
 
 ROOT = Path(__file__).parents[1]
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"

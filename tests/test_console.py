@@ -14,12 +14,16 @@ import numpy as np
 import pytest
 from fixtures_reports import text_run
 
-from lstm_cli import cli, console, contrast, figure, metrics
-from lstm_cli.card import _column
+from lstm_cli.cli import output
+from lstm_cli.report import comparison
+from lstm_cli.render import plot_style
+from lstm_cli.evaluation import metrics
+from lstm_cli import cli
+from lstm_cli.report.model_card import _column
 from lstm_cli.cli.evaluate import _summary
 from lstm_cli.cli.train import check_gates
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.reporting import interval, number
+from lstm_cli.io.progress import interval, number
 
 EVIL = "evil\x1b[2J\x9b1m\u202eedoc\u2066"
 LONG = 120_000 * "x"
@@ -93,7 +97,7 @@ def test_results_for_programs_are_cleaned_on_a_terminal_alone(monkeypatch):
     line = f"a\t{EVIL}\n"
     for stream, expected in ((io.StringIO(), line), (Terminal(), None)):
         monkeypatch.setattr(sys, "stdout", stream)
-        console.write_data(line)
+        output.write_data(line)
         shown = stream.getvalue()
         assert shown == expected or is_harmless(shown)
         assert (shown[:2], shown[-1], len(shown)) == ("a\t", "\n", len(line))
@@ -180,13 +184,13 @@ def test_a_page_is_not_read_from_a_pipe_before_it_is_written(lstm, tmp_path):
 
 
 def test_a_message_keeps_its_ends():
-    shown = console.excerpt(f"Cannot read {LONG}.csv: too long.")
+    shown = output.excerpt(f"Cannot read {LONG}.csv: too long.")
     assert shown.startswith("Cannot read xxx")
     assert shown.endswith("xxx.csv: too long.")
     assert len(shown) < 400
-    assert len(console.excerpt(30_000 * "a b ")) < 3100
+    assert len(output.excerpt(30_000 * "a b ")) < 3100
     path = "/" + 500 * "d"
-    assert console.excerpt(path) == path
+    assert output.excerpt(path) == path
 
 
 @pytest.mark.parametrize("missing", [None, math.nan])
@@ -194,8 +198,8 @@ def test_a_missing_number_is_a_dash(missing):
     assert number(missing) == number(missing, ",.1f") == number(missing, "+.1%") == "-"
     assert interval((missing, 0.5)) == "- to 0.5000"
     assert interval(None) == "-"
-    assert console.percent(missing) == figure.percent(missing) == "-"
-    assert console.duration(missing) == "-"
+    assert output.percent(missing) == plot_style.percent(missing) == "-"
+    assert output.duration(missing) == "-"
     assert number(0.5) == "0.5000"
 
 
@@ -221,13 +225,13 @@ def test_tables_take_a_report_without_numbers(one_class, missing):
     report = dataclasses.replace(one_class, **fields, accuracy_interval=(missing, missing))
     assert _summary(report)["loss"] == "- nats"
     assert _column({**dataclasses.asdict(report), "roc_auc_reason": "none"})[1] == "-"
-    entry = contrast.Entry(
+    entry = comparison.Entry(
         "a", "b", 2, missing, (missing, missing), missing, missing, missing, 3, 4, 5, missing
     )
-    told = contrast._measures(entry)
+    told = comparison._measures(entry)
     assert told["accuracy"] == told["loss (nats)"] == told["training"] == "-"
 
 
 def test_json_has_no_word_for_nan():
-    told = json.loads(console.json_text({"a": [math.nan, {"b": (math.inf, 1.5)}], "c": None}))
+    told = json.loads(output.json_text({"a": [math.nan, {"b": (math.inf, 1.5)}], "c": None}))
     assert told == {"a": [None, {"b": [None, 1.5]}], "c": None}

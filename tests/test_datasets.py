@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.datasets import Source, Split, load, load_for_labels, names, resolve, splits
+from lstm_cli.data import Source, Split, load, load_for_labels, names, resolve, splits
 from lstm_cli.errors import ExitCode, LstmError
 
 
 def test_importing_the_package_imports_nothing_heavy():
     code = (
-        "import sys, lstm_cli.datasets; heavy = {'tensorflow', 'tensorflow_datasets', 'sklearn', "
+        "import sys, lstm_cli.data; heavy = {'tensorflow', 'tensorflow_datasets', 'sklearn', "
         "'keras', 'requests', 'csv'}; print(heavy & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,10 +7,11 @@ from collections import Counter
 
 import pytest
 
-from lstm_cli.datasets import Source, demo, grammar, load
+from lstm_cli.data.readers import demo, demo_grammar
+from lstm_cli.data import Source, load
 
 SENTENCES = [
-    (form, sentence) for form, sentences in grammar.VERDICTS.items() for sentence in sentences
+    (form, sentence) for form, sentences in demo_grammar.VERDICTS.items() for sentence in sentences
 ]
 TURNED = [sentence for form, sentence in SENTENCES if form in ("negation", "dissent", "contrast")]
 PAIR = re.compile(r"\*(\w+)\|(\w+)\*")
@@ -58,13 +59,13 @@ def test_seven_thousand_reviews_take_a_moment():
 
 
 def test_the_decisive_span_is_the_marked_word_of_the_verdict():
-    opinions = {word for words in grammar.POLAR.values() for side in words for word in side}
+    opinions = {word for words in demo_grammar.POLAR.values() for side in words for word in side}
     for example in demo.generate(1000, seed=4):
         word, instead = example.text[slice(*example.decisive)].lower(), example.instead.lower()
         if example.form == "plain":
             assert word in opinions
             continue
-        pairs = pairs_in(grammar.VERDICTS[example.form])
+        pairs = pairs_in(demo_grammar.VERDICTS[example.form])
         turned = (word, instead) in pairs
         assert turned != ((instead, word) in pairs)
         assert example.form == "contrast" or turned == (example.form in ("negation", "dissent"))
@@ -97,7 +98,7 @@ def test_the_word_that_decides_is_all_that_the_label_changes(sentence):
 @pytest.mark.parametrize("sentence", TURNED)
 def test_no_other_word_is_needed_to_tell_the_label(sentence):
     signs = re.findall(r"\{([-+])", sentence)
-    contrast = sentence in grammar.CONTRASTS
+    contrast = sentence in demo_grammar.CONTRASTS
     # Of a contrast either side tells the other.
     assert set(signs) == ({"+", "-"} if contrast else {"+"})
     assert signs[0] == "+"
@@ -105,8 +106,8 @@ def test_no_other_word_is_needed_to_tell_the_label(sentence):
 
 
 def test_what_is_said_first_and_the_word_that_decides_tell_the_label_together_and_not_alone():
-    praised = set(itertools.chain(*(positive for _, positive in grammar.POLAR.values())))
-    opinions = praised.union(*(negative for negative, _ in grammar.POLAR.values()))
+    praised = set(itertools.chain(*(positive for _, positive in demo_grammar.POLAR.values())))
+    opinions = praised.union(*(negative for negative, _ in demo_grammar.POLAR.values()))
     turning = {pair[0] for pair in pairs_in(TURNED)}
     counts = Counter()
     for example in demo.generate(8000, seed=9):
@@ -122,7 +123,7 @@ def test_what_is_said_first_and_the_word_that_decides_tell_the_label_together_an
 
 
 def test_words_of_opinion_take_the_side_the_sentence_gives_them():
-    negative, positive = grammar.POLAR["adj"]
+    negative, positive = demo_grammar.POLAR["adj"]
     for praise, first, second in ((True, positive, negative), (False, negative, positive)):
         text = demo._write_sentence("{+adj} {-adj}", demo._Dice(0), praise).text.lower()
         assert text.split()[0] in first

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from lstm_cli.datasets import Source, load, load_for_labels
+from lstm_cli.data import Source, load, load_for_labels
 from lstm_cli.errors import ExitCode, LstmError
 
 ROWS = [(f"film number {i}", ("bad", "good")[i % 2]) for i in range(40)]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.datasets.columns import find_column, label_of, text_of
-from lstm_cli.datasets.encoding import Replaced, decode_lines
-from lstm_cli.datasets.tables import iter_records
+from lstm_cli.data.readers.columns import find_column, label_of, text_of
+from lstm_cli.data.readers.decode import Replaced, decode_lines
+from lstm_cli.data.readers.table import iter_records
 from lstm_cli.errors import LstmError
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from lstm_cli.datasets import Source, download, load, prepared
+from lstm_cli.data.readers import tfds_download, tfds_prepared
+from lstm_cli.data import Source, load
 from lstm_cli.errors import ExitCode, LstmError
 
 ARCHIVES = {
@@ -38,7 +39,7 @@ def _real(*parts: str) -> Path:
 def _load_offline(name: str, folder: Path, proxy: str = "http://127.0.0.1:9") -> tuple[str, float]:
     code = (
         "import sys\n"
-        "from lstm_cli.datasets import Source, load\n"
+        "from lstm_cli.data import Source, load\n"
         "from lstm_cli.errors import LstmError\n"
         "try: load(Source(sys.argv[1]))\n"
         "except LstmError as error: print(int(error.exit_code), error.message, error.hint)\n"
@@ -79,17 +80,17 @@ def test_offline_a_data_set_that_needs_tfds_to_know_it_fails_as_fast(tmp_path):
 def test_a_network_that_swallows_everything_is_given_up_on(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
-        monkeypatch.setattr(download, "PROBE_SECONDS", 0.3)
+        monkeypatch.setattr(tfds_download, "PROBE_SECONDS", 0.3)
         start = time.monotonic()
-        assert re.search(r"0\.3 s|timed out", download.probe("http://example.invalid/"))
+        assert re.search(r"0\.3 s|timed out", tfds_download.probe("http://example.invalid/"))
         assert time.monotonic() - start < 1
 
 
 def test_a_name_that_takes_forever_to_resolve_is_given_up_on(monkeypatch):
-    monkeypatch.setattr(download, "_ask", lambda url: time.sleep(3))
-    monkeypatch.setattr(download, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(tfds_download, "_ask", lambda url: time.sleep(3))
+    monkeypatch.setattr(tfds_download, "PROBE_SECONDS", 0.2)
     start = time.monotonic()
-    assert download.probe("http://example.invalid/") == "does not answer within 0.2 s"
+    assert tfds_download.probe("http://example.invalid/") == "does not answer within 0.2 s"
     assert time.monotonic() - start < 1
 
 
@@ -111,7 +112,7 @@ def test_a_probe_tells_an_answer_from_a_block(monkeypatch, answer, said):
         replying.start()
         for name in ("http_proxy", "HTTP_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        assert download.probe(f"http://127.0.0.1:{server.getsockname()[1]}/") == said
+        assert tfds_download.probe(f"http://127.0.0.1:{server.getsockname()[1]}/") == said
         replying.join()
 
 
@@ -131,7 +132,7 @@ def test_an_archive_of_the_right_size_and_wrong_content_is_told_apart(tmp_path, 
     for name, size in ARCHIVES.items():
         with (manual / name).open("wb") as file:
             file.truncate(size)
-    monkeypatch.setattr(download, "probe", lambda url: pytest.fail("no need for a network"))
+    monkeypatch.setattr(tfds_download, "probe", lambda url: pytest.fail("no need for a network"))
     with pytest.raises(LstmError, match="not what TFDS expects") as caught:
         load(Source("mnist", data_dir=tmp_path))
     assert caught.value.exit_code == ExitCode.DATA
@@ -140,7 +141,7 @@ def test_an_archive_of_the_right_size_and_wrong_content_is_told_apart(tmp_path, 
 
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(download, "probe", lambda url: "")
+    monkeypatch.setattr(tfds_download, "probe", lambda url: "")
     with pytest.raises(LstmError, match="Cannot write to the data folder") as caught:
         load(Source("imdb", data_dir=tmp_path / "file"))
     assert caught.value.exit_code == ExitCode.DATA
@@ -150,11 +151,11 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 
 def test_who_comes_second_waits_and_finds_it_done(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "probe", lambda url: "")
-    monkeypatch.setattr(download, "_prepare", lambda *args: pytest.fail("prepared twice"))
+    monkeypatch.setattr(tfds_download, "probe", lambda url: "")
+    monkeypatch.setattr(tfds_download, "_prepare", lambda *args: pytest.fail("prepared twice"))
     found = []
     waiting = threading.Thread(
-        target=lambda: found.append(download.ensure(prepared.Wanted("mnist"), tmp_path)),
+        target=lambda: found.append(tfds_download.ensure(tfds_prepared.Wanted("mnist"), tmp_path)),
         daemon=True,
     )
     with FileLock(tmp_path / ".lstm-mnist.lock"):
@@ -175,13 +176,13 @@ def test_a_lock_dies_with_its_process(tmp_path, monkeypatch):
     lock = tmp_path / ".lstm-mnist.lock"
     assert subprocess.run([sys.executable, "-c", code, lock], check=False).returncode == -9
     assert lock.exists()
-    monkeypatch.setattr(download, "probe", lambda url: "")
-    monkeypatch.setattr(download, "_prepare", lambda wanted, folder: folder / "done")
-    assert download.ensure(prepared.Wanted("mnist"), tmp_path) == tmp_path / "done"
+    monkeypatch.setattr(tfds_download, "probe", lambda url: "")
+    monkeypatch.setattr(tfds_download, "_prepare", lambda wanted, folder: folder / "done")
+    assert tfds_download.ensure(tfds_prepared.Wanted("mnist"), tmp_path) == tmp_path / "done"
 
 
 def test_a_missing_data_set_is_prepared_without_a_word_on_stdout(tmp_path, monkeypatch, capfd):
-    with warnings.catch_warnings(), download.quiet():
+    with warnings.catch_warnings(), tfds_download.quiet():
         warnings.simplefilter("ignore")
         import tensorflow_datasets as tfds
 
@@ -199,7 +200,7 @@ def test_a_missing_data_set_is_prepared_without_a_word_on_stdout(tmp_path, monke
         def _generate_examples(self, num):
             yield from ((i, {"text": f"film {i}", "label": i % 2}) for i in range(num))
 
-    monkeypatch.setattr(download, "probe", lambda url: "")
+    monkeypatch.setattr(tfds_download, "probe", lambda url: "")
     data = load(Source("tfds:tiny_reviews", data_dir=tmp_path))
     assert sum(len(split) for split in data.splits.values()) == 20
     assert capfd.readouterr().out == ""
@@ -211,12 +212,12 @@ def test_a_missing_data_set_is_prepared_without_a_word_on_stdout(tmp_path, monke
 @pytest.mark.parametrize("name", ["tfds:", "tfds:a b", "tfds:../x", "tfds:a/b/c", "tfds:a:1"])
 def test_malformed_names_are_refused(name):
     with pytest.raises(LstmError, match="is not of the form"):
-        prepared.parse_name(name)
+        tfds_prepared.parse_name(name)
 
 
 def test_names_come_apart():
-    assert prepared.parse_name("tfds:glue/sst2:2.0.0") == prepared.Wanted("glue", "sst2", "2.0.0")
-    assert prepared.parse_name("imdb") == prepared.Wanted("imdb_reviews", "plain_text")
+    assert tfds_prepared.parse_name("tfds:glue/sst2:2.0.0") == tfds_prepared.Wanted("glue", "sst2", "2.0.0")
+    assert tfds_prepared.parse_name("imdb") == tfds_prepared.Wanted("imdb_reviews", "plain_text")
 
 
 def test_an_unknown_tfds_name_offers_the_nearest(tmp_path):
@@ -228,10 +229,10 @@ def test_an_unknown_tfds_name_offers_the_nearest(tmp_path):
 
 def test_the_data_folder_is_the_one_asked_for_else_the_variable_else_the_default(monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", "/variable")
-    assert prepared.data_dir(Source("imdb", data_dir=Path("/asked"))) == Path("/asked")
-    assert prepared.data_dir(Source("imdb")) == Path("/variable")
+    assert tfds_prepared.data_dir(Source("imdb", data_dir=Path("/asked"))) == Path("/asked")
+    assert tfds_prepared.data_dir(Source("imdb")) == Path("/variable")
     monkeypatch.delenv("TFDS_DATA_DIR")
-    assert prepared.data_dir(Source("imdb")) == Path("~/tensorflow_datasets").expanduser()
+    assert tfds_prepared.data_dir(Source("imdb")) == Path("~/tensorflow_datasets").expanduser()
 
 
 def _lay(folder: Path, *versions: str) -> None:
@@ -243,24 +244,24 @@ def _lay(folder: Path, *versions: str) -> None:
 def test_the_newest_version_is_found_and_an_unfinished_one_is_not(tmp_path):
     _lay(tmp_path / "set", "2.0.0", "10.0.0")
     (tmp_path / "set" / "11.0.0.incompleteXYZ").mkdir()
-    found = prepared.find(prepared.Wanted("set"), tmp_path)
+    found = tfds_prepared.find(tfds_prepared.Wanted("set"), tmp_path)
     assert found == tmp_path / "set" / "10.0.0"
-    found = prepared.find(prepared.Wanted("set", version="2.0.0"), tmp_path)
+    found = tfds_prepared.find(tfds_prepared.Wanted("set", version="2.0.0"), tmp_path)
     assert found == tmp_path / "set" / "2.0.0"
-    assert prepared.find(prepared.Wanted("set", version="3.0.0"), tmp_path) is None
-    assert prepared.find(prepared.Wanted("other"), tmp_path) is None
+    assert tfds_prepared.find(tfds_prepared.Wanted("set", version="3.0.0"), tmp_path) is None
+    assert tfds_prepared.find(tfds_prepared.Wanted("other"), tmp_path) is None
 
 
 def test_the_default_configuration_is_taken_and_a_choice_is_left_to_the_user(tmp_path):
     _lay(tmp_path / "set" / "plain", "1.0.0")
-    assert prepared.find(prepared.Wanted("set"), tmp_path).parts[-2] == "plain"
+    assert tfds_prepared.find(tfds_prepared.Wanted("set"), tmp_path).parts[-2] == "plain"
     _lay(tmp_path / "set" / "rich", "1.0.0")
     with pytest.raises(LstmError, match="plain, rich"):
-        prepared.find(prepared.Wanted("set"), tmp_path)
+        tfds_prepared.find(tfds_prepared.Wanted("set"), tmp_path)
     (tmp_path / "set" / ".config").mkdir()
     metadata = tmp_path / "set" / ".config" / "metadata.json"
     metadata.write_text('{"default_config_name": "rich"}')
-    assert prepared.find(prepared.Wanted("set"), tmp_path).parts[-2] == "rich"
+    assert tfds_prepared.find(tfds_prepared.Wanted("set"), tmp_path).parts[-2] == "rich"
 
 
 # Reading, from small data sets written by TFDS itself
@@ -268,7 +269,7 @@ def test_the_default_configuration_is_taken_and_a_choice_is_left_to_the_user(tmp
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    with warnings.catch_warnings(), download.quiet():
+    with warnings.catch_warnings(), tfds_download.quiet():
         warnings.simplefilter("ignore")
         import tensorflow as tf
         import tensorflow_datasets as tfds
@@ -322,7 +323,7 @@ def test_texts_labels_and_order_are_those_of_tfds(folder):
 
 
 def test_the_test_split_is_read_only_when_asked_for(folder, monkeypatch):
-    from lstm_cli.datasets import tfds
+    from lstm_cli.data.readers import tfds
 
     read, splits = tfds._read, []
     monkeypatch.setattr(tfds, "_read", lambda *args: splits.append(args[1]) or read(*args))

@@ -15,9 +15,9 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import encoded
-from lstm_cli.settings import TextSettings
-from lstm_cli.text import Tokenizer
+from lstm_cli.text import corpus as encoded
+from lstm_cli.config.schema import TextSettings
+from lstm_cli.text.tokenizer import Tokenizer
 
 TEXTS = ["a fine film", "", "dull dull dull dull dull", "unknownword film", "a"]
 

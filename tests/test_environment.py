@@ -9,9 +9,9 @@ import sys
 import pytest
 from fixtures_runs import TEXTS, make_text_run
 
-from lstm_cli import environment
+from lstm_cli.io import environment
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.predictor import Predictor
+from lstm_cli.prediction.predictor import Predictor
 
 _NO_TEXT = os.fsdecode(b"\xff\xfe")
 

@@ -32,28 +32,21 @@ from PIL import Image
 from rich.console import Console
 
 from benchmarks import explain as measured
-from lstm_cli import (
-    artefacts,
-    cell,
-    cli,
-    console,
-    explain,
-    portrait,
-    reading,
-    sheet,
-    sketch,
-    train,
-    vocabulary,
-)
-from lstm_cli import run as runs
-from lstm_cli.config import load_preset
-from lstm_cli.datasets import demo, grammar
+from lstm_cli.training import artifacts, train
+from lstm_cli.models import lstm_equations
+from lstm_cli.cli import output
+from lstm_cli.explain import explainer as explain, forward_pass, render_html, render_image, render_terminal
+from lstm_cli.text import tokenizer_json
+from lstm_cli import cli
+from lstm_cli.runs import directory as runs
+from lstm_cli.config.load import load_preset
+from lstm_cli.data.readers import demo, demo_grammar
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.explain import Explainer, log_odds
-from lstm_cli.explanation import Belief
-from lstm_cli.predictor import Predictor
-from lstm_cli.text import Tokenizer
-from lstm_cli.text import spans as spans_of
+from lstm_cli.explain.explainer import Explainer, log_odds
+from lstm_cli.explain.result import Belief
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.text.tokenizer import spans as spans_of
 
 TEXT = "Not a fine film, and  NOT fine acting."
 # Characters whose small letter is longer, that join the one before, or that have no letters at all.
@@ -197,7 +190,7 @@ def test_a_cut_text_says_what_was_never_read(explainer):
     assert [token.text for token in told.tokens] == ["fine"] * 6 + ["film"] * 6
     assert "3 tokens that were not read" in shown(told)
     assert "dull" not in shown(told)
-    assert text in text_of(sheet.page(told))
+    assert text in text_of(render_html.page(told))
     assert explainer.text("fine").cut is None
 
 
@@ -285,7 +278,7 @@ def test_gates_are_those_of_the_equations(kind, tmp_path, monkeypatch):
         names = ("kernel", "recurrent_kernel", "bias", "peepholes")
         arrays = [weights.get(f"lstm_0_{unit.direction}/{name}") for name in names]
         way = -1 if unit.direction == "backward" else 1
-        trace = cell.forward(cell.Weights(*arrays), vectors[None, ::way])
+        trace = lstm_equations.forward(lstm_equations.Weights(*arrays), vectors[None, ::way])
         for name in ("input_gate", "forget_gate", "output_gate", "cell", "hidden"):
             expected = getattr(trace, name)[0, ::way, unit.index]
             assert getattr(unit, name) == pytest.approx(expected, abs=1e-6)
@@ -302,7 +295,7 @@ def test_a_network_of_one_constant_unit_is_explained_as_by_hand(tmp_path):
     weights["head/kernel"] = np.array([[2.0]], np.float32)
     weights["head/bias"] = np.array([0.5], np.float32)
     run = _write(tmp_path / "runs" / "demo" / "one", config, LABELS, weights, None, "2026")
-    run.write_text(runs.TOKENIZER, vocabulary.write(tokenizer))
+    run.write_text(runs.TOKENIZER, tokenizer_json.write(tokenizer))
     _finish(run, ["fine"], Predictor.from_files(run).text_probabilities(["fine"]))
     told = Explainer.load(run).text("fine film")
     (unit,) = told.gates.units
@@ -337,9 +330,9 @@ def test_a_batch_is_read_as_each_sequence_by_itself(any_text):
     width = len(weights["lstm_0_forward/kernel"])
     steps = np.random.default_rng(0).normal(size=(3, 5, width)).astype(np.float32)
     lengths = np.array([5, 1, 3])
-    together = reading.read(settings, weights, steps, lengths)
+    together = forward_pass.read(settings, weights, steps, lengths)
     for row, length in enumerate(lengths):
-        alone = reading.read(settings, weights, steps[row : row + 1, :length], np.array([length]))
+        alone = forward_pass.read(settings, weights, steps[row : row + 1, :length], np.array([length]))
         assert together.logits[row] == pytest.approx(alone.logits[0], abs=1e-5)
 
 
@@ -376,13 +369,13 @@ def test_a_run_of_the_other_kind_is_refused(explainer, of_images, digit):
 
 def shown(told, width=80, colour=False):
     """What the lines say, one under the other."""
-    lines = sketch.lines(told, width, colour)
+    lines = render_terminal.lines(told, width, colour)
     return "\n".join("".join(piece.text for piece in line) for line in lines)
 
 
 def marked(told):
     """The text with its marks, without what stands around it."""
-    return list(sketch.lines(told, 80, True))[3]
+    return list(render_terminal.lines(told, 80, True))[3]
 
 
 @pytest.mark.parametrize("text", [TEXT, *ODD])
@@ -402,7 +395,7 @@ def test_any_text_keeps_its_spelling(explainer, text):
         return
     if told.cut is None:
         assert "".join(piece.text for piece in marked(told)) == text
-    sheet.page(told).encode("utf-8")
+    render_html.page(told).encode("utf-8")
     json.dumps(told.to_dict())
 
 
@@ -413,9 +406,9 @@ def test_words_that_speak_for_and_against_are_told_apart(explainer):
     for token, effect in zip(told.tokens, told.words.effects, strict=True):
         if abs(effect) == strongest:
             assert styles[token.text] == f"{'for' if effect > 0 else 'against'}4"
-    assert sketch.shade(0.01, 1.0) == ""
-    assert sketch.shade(0.0, 0.0) == ""
-    assert sketch.shade(-0.3, 1.0) == "against2"
+    assert render_terminal.shade(0.01, 1.0) == ""
+    assert render_terminal.shade(0.0, 0.0) == ""
+    assert render_terminal.shade(-0.3, 1.0) == "against2"
 
 
 def test_without_colour_signed_numbers_stand_in_the_text(explainer):
@@ -430,12 +423,12 @@ def test_without_colour_signed_numbers_stand_in_the_text(explainer):
 def printed(told, width, **settings):
     out = io.StringIO()
     made = Console(file=out, width=width, markup=False, highlight=False, emoji=False, **settings)
-    console._stdout.cache_clear()
-    original, console._stdout = console._stdout, lambda: made
+    output._stdout.cache_clear()
+    original, output._stdout = output._stdout, lambda: made
     try:
-        console.print_pieces(sketch.lines(told, console.width(), console.has_colour()))
+        output.print_pieces(render_terminal.lines(told, output.width(), output.has_colour()))
     finally:
-        console._stdout = original
+        output._stdout = original
     return out.getvalue()
 
 
@@ -466,25 +459,25 @@ def test_the_sentence_says_where_belief_turned(explainer):
     steps[3, chosen], steps[:3, 1 - chosen] = 0.9, 0.6
     turned = replace(told, belief=Belief(steps[0], steps, 3))
     expected = f"It turned to {told.prediction.label} at 'film' (token 4): 40% before, 90% after."
-    assert sketch.turning(turned) == expected
+    assert render_terminal.turning(turned) == expected
     assert expected in shown(turned)
     led = replace(told, belief=Belief(steps[3], steps[::-1][:1], None))
-    assert "led from the beginning; its lowest was 90%, after 'not'" in sketch.turning(led)
+    assert "led from the beginning; its lowest was 90%, after 'not'" in render_terminal.turning(led)
 
 
 def test_gates_are_a_map_of_heat_where_there_are_colours(explainer):
     told = explainer.text(TEXT)
     gate = told.gates.units[0].forget_gate
-    line = next(x for x in sketch.lines(told, 80, True) if x[0].text.strip() == "forget")
+    line = next(x for x in render_terminal.lines(told, 80, True) if x[0].text.strip() == "forget")
     assert [piece.style for piece in line[1:]] == [f"heat{min(7, int(8 * v))}" for v in gate]
-    line = next(x for x in sketch.lines(told, 80, False) if x[0].text.strip() == "forget")
-    assert line[1].text == sketch.bars(gate, 80)
+    line = next(x for x in render_terminal.lines(told, 80, False) if x[0].text.strip() == "forget")
+    assert line[1].text == render_terminal.bars(gate, 80)
 
 
 def test_bars_are_as_many_as_there_is_room_for():
-    assert sketch.bars(np.array([0.0, 0.5, 1.0]), 10) == "▁▅█"
-    assert sketch.bars(np.repeat([0.0, 1.0], 50), 4) == "▁▁██"
-    assert len(sketch.bars(np.linspace(0, 1, 33), 10)) == 10
+    assert render_terminal.bars(np.array([0.0, 0.5, 1.0]), 10) == "▁▅█"
+    assert render_terminal.bars(np.repeat([0.0, 1.0], 50), 4) == "▁▁██"
+    assert len(render_terminal.bars(np.linspace(0, 1, 33), 10)) == 10
 
 
 # As a page, a picture, and JSON
@@ -517,7 +510,7 @@ def text_of(html):
     "text", [TEXT, "<script>alert(1)</script> fine", "a <b>&amp; \"fine' film"]
 )
 def test_a_page_shows_the_text_and_runs_none_of_it(text, explainer):
-    html = sheet.page(explainer.text(text))
+    html = render_html.page(explainer.text(text))
     assert text_of(html) == text
     parser = _Words()
     parser.feed(html)
@@ -529,21 +522,21 @@ def test_a_page_shows_the_text_and_runs_none_of_it(text, explainer):
 def test_labels_and_names_are_data_on_a_page_too(tmp_path, digit):
     folder = tmp_path / "runs" / "demo" / "<i>x"
     run = make_text_run(folder, labels=("<i>bad", "<i>good"))
-    assert "<i>" not in sheet.page(Explainer.load(run).text("fine"))
+    assert "<i>" not in render_html.page(Explainer.load(run).text("fine"))
     images = Explainer.load(make_image_run(tmp_path / "runs" / "digits" / "one"))
-    assert "<i>" not in sheet.page(images.image(digit, "<i>.png"))
+    assert "<i>" not in render_html.page(images.image(digit, "<i>.png"))
 
 
 def test_a_page_asks_for_nothing_from_elsewhere(explainer, of_images, digit):
     for told in (explainer.text(TEXT), of_images.image(digit)):
-        html = sheet.page(told)
+        html = render_html.page(told)
         assert "default-src 'none'" in html
         for way in ("http:", "https:", "src=", "href=", "url(", "@import", "fetch("):
             assert way not in html
 
 
 def test_a_page_shows_no_controls(explainer):
-    html = sheet.page(explainer.text("fine\udc80\x1b film\u202e"))
+    html = render_html.page(explainer.text("fine\udc80\x1b film\u202e"))
     assert text_of(html) == "fine   film "
 
 
@@ -551,7 +544,7 @@ def test_a_page_shows_no_controls(explainer):
 def test_a_picture_is_drawn_of_texts_and_images(name, tmp_path, explainer, of_images, digit):
     texts = ["好电影 $fine$ film\n\n\x1b " + "fine " * 20] + ["fine"] * name.endswith("png")
     for told in (*map(explainer.text, texts), of_images.image(digit)):
-        portrait.draw(told, tmp_path / name)
+        render_image.draw(told, tmp_path / name)
         content = (tmp_path / name).read_bytes()
         assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
         if name.endswith("png"):
@@ -589,7 +582,7 @@ def lstm(monkeypatch, capfd, tmp_path):
     make_image_run(tmp_path / "runs" / "digits" / "tiny")
 
     def run(*arguments):
-        console._stdout.cache_clear()
+        output._stdout.cache_clear()
         runs_dir = ("--runs-dir", str(tmp_path / "runs"))
         monkeypatch.setattr(sys, "argv", ["lstm", "explain", *map(str, arguments), *runs_dir])
         code = cli._run()
@@ -722,16 +715,16 @@ def test_words_of_the_same_effect_share_the_last_of_their_places(explainer):
 
 
 def test_the_word_that_decides_comes_first_where_sentences_are_few(monkeypatch):
-    monkeypatch.setattr(artefacts, "_draw", lambda *_: [])
+    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     some = {
-        "affirmation": grammar.CLAIMS[:1],
-        "negation": grammar.CLAIMS[:1],
-        "agreement": grammar.REPORTS[-1:],
-        "dissent": grammar.REPORTS[-1:],
-        "contrast": grammar.CONTRASTS[1:2],
-        "plain": grammar.PLAIN[:1],
+        "affirmation": demo_grammar.CLAIMS[:1],
+        "negation": demo_grammar.CLAIMS[:1],
+        "agreement": demo_grammar.REPORTS[-1:],
+        "dissent": demo_grammar.REPORTS[-1:],
+        "contrast": demo_grammar.CONTRASTS[1:2],
+        "plain": demo_grammar.PLAIN[:1],
     }
-    monkeypatch.setattr(grammar, "VERDICTS", some)
+    monkeypatch.setattr(demo_grammar, "VERDICTS", some)
     monkeypatch.setattr(demo, "NUM_FILLERS", (0,))
     monkeypatch.setattr(demo, "ASIDE_SHARE", 0)
     run = train.train(load_preset("demo", FEW))

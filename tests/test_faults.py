@@ -20,11 +20,12 @@ import pytest
 from fixtures_faults import DEATHS, FAULTS, LIES, Disk, points
 from test_checkpoint import newest, state
 
-from lstm_cli import atomic, checkpoint
-from lstm_cli import run as runs
+from lstm_cli.io import atomic_write
+from lstm_cli.training import checkpoint
+from lstm_cli.runs import directory as runs
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.predictor import Predictor
-from lstm_cli.run import RunDir
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import RunDir
 
 
 def tried(what, num):
@@ -96,7 +97,7 @@ def _as_lstm_error(write, path):
 
 
 def test_a_file_holds_the_old_content_or_the_new(tmp_path):
-    assert broken_promises(atomic.write_atomic, tmp_path) == set()
+    assert broken_promises(atomic_write.write_atomic, tmp_path) == set()
 
 
 def test_writers_with_less_care_are_found_out(tmp_path):
@@ -111,7 +112,7 @@ def test_writers_with_less_care_are_found_out(tmp_path):
 
 def test_a_file_that_was_written_lasts(tmp_path):
     for write, lasts in (
-        (atomic.write_atomic, True),
+        (atomic_write.write_atomic, True),
         (functools.partial(renamed, sync_file=True, sync_folder=False), False),
     ):
         path = tmp_path / "below" / "file"
@@ -149,7 +150,7 @@ def again(root, original):
 
 def go_on(folder):
     """What the next process does."""
-    atomic.sweep(folder)
+    atomic_write.sweep(folder)
     checkpoint.save(folder, state((newest(folder) or 0) + 1))
 
 
@@ -198,10 +199,10 @@ RESULTS = (runs.WEIGHTS, runs.MODEL, runs.METRICS, runs.HISTORY, runs.GOLDEN, ru
 
 @pytest.fixture
 def training(monkeypatch):
-    """`lstm_cli.train` with a table in place of the network: its reading and writing are real."""
+    """`lstm_cli.training.train` with a table in place of the network: its reading and writing are real."""
     from fixtures_training import CONFIG, without_keras
 
-    from lstm_cli import train
+    from lstm_cli.training import train
 
     without_keras(monkeypatch)
 

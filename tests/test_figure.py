@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lstm_cli import figure
+from lstm_cli.render import plot_style
 from lstm_cli.errors import LstmError
 
 
 def draw(path, title="Title", label="label"):
-    with figure.picture(path, (3, 2), title, "subtitle") as page:
+    with plot_style.picture(path, (3, 2), title, "subtitle") as page:
         axes = page.subplots()
         axes.plot([0, 1], [0, 1])
         axes.set_xlabel(label)
@@ -51,7 +51,7 @@ def test_a_drawing_that_fails_leaves_the_old_picture(tmp_path):
     before = (tmp_path / "a.png").read_bytes()
     with (
         pytest.raises(ZeroDivisionError),
-        figure.picture(tmp_path / "a.png", (3, 2), "new") as page,
+        plot_style.picture(tmp_path / "a.png", (3, 2), "new") as page,
     ):
         page.text(1 / 0, 0, "")
     assert (tmp_path / "a.png").read_bytes() == before
@@ -87,7 +87,7 @@ sys.exit("matplotlib.pyplot" in sys.modules)
 
 @pytest.mark.parametrize("text", [r"$\frac{x$", "积极的评价", "😀👩‍🚀", "سلبي", "_private", "{x}"])
 def test_any_script_is_drawn_without_a_warning_and_never_as_a_formula(tmp_path, text):
-    draw(tmp_path / "a.png", title=text, label=figure.shown(text))
+    draw(tmp_path / "a.png", title=text, label=plot_style.shown(text))
     assert (tmp_path / "a.png").is_file()
 
 
@@ -115,15 +115,15 @@ def test_a_long_title_is_made_to_fit(tmp_path):
     ],
 )
 def test_names_are_cleaned_and_shortened_in_the_middle(name, expected):
-    assert figure.shown(name) == expected
+    assert plot_style.shown(name) == expected
 
 
 @given(st.text(), st.integers(4, 40))
 def test_no_name_is_empty_too_wide_or_holds_control_characters(name, width):
-    text = figure.shown(name, width)
+    text = plot_style.shown(name, width)
     assert text
     marks = 2 * (text[0] == "\u200e")
-    assert figure.columns(text) - marks <= max(width, len("(no name)"))
+    assert plot_style.columns(text) - marks <= max(width, len("(no name)"))
     assert all(c == "\u200e" or unicodedata.category(c)[0] != "C" for c in text)
 
 
@@ -141,9 +141,9 @@ def test_no_name_is_empty_too_wide_or_holds_control_characters(name, width):
     ],
 )
 def test_shares_are_written_as_people_do(share, expected):
-    assert figure.percent(share) == expected
+    assert plot_style.percent(share) == expected
 
 
 @given(st.floats(0, 1, exclude_min=True, exclude_max=True))
 def test_only_nothing_is_0_percent_and_only_all_is_100(share):
-    assert figure.percent(share) not in ("0%", "0.0%", "100%", "100.0%")
+    assert plot_style.percent(share) not in ("0%", "0.0%", "100%", "100.0%")

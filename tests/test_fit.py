@@ -15,14 +15,16 @@ from fixtures_runs import image_config, random_weights, text_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import classifying, fit, models
-from lstm_cli.batches import pad, shifted
-from lstm_cli.classifying import Examples
-from lstm_cli.encoded import Corpus
+from lstm_cli.training.objectives import classification
+from lstm_cli.training import loop as fit
+from lstm_cli.models import classifier
+from lstm_cli.text.batching import pad, shifted
+from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.text.corpus import Corpus
 from lstm_cli.errors import LstmError
-from lstm_cli.fit import Loop
-from lstm_cli.reporting import Silent, counted
-from lstm_cli.settings import TrainSettings
+from lstm_cli.training.loop import Loop
+from lstm_cli.io.progress import Silent, counted
+from lstm_cli.config.schema import TrainSettings
 
 VOCAB = 8
 
@@ -54,8 +56,8 @@ def config(**train):
 
 def compiled(settings):
     keras.utils.set_random_seed(0)
-    model = models.build(settings, 2, VOCAB, None)
-    models.compile_model(model, settings.train, 2)
+    model = classifier.build(settings, 2, VOCAB, None)
+    classifier.compile_model(model, settings.train, 2)
     return model
 
 
@@ -111,7 +113,7 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.events.append(f"done {epoch}")
-        self.after_epoch.append(models.get_weights(self.model))
+        self.after_epoch.append(classifier.get_weights(self.model))
         self.logs.append(logs)
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -119,12 +121,12 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.rates.append(float(self.model.optimizer.learning_rate.numpy()))
-        self.after_step.append(models.get_weights(self.model))
+        self.after_step.append(classifier.get_weights(self.model))
 
 
 def loop(model, train=EIGHT, validation=EIGHT, reporter=None, **settings):
     chosen = config(**settings)
-    work = classifying.Classifying(chosen, 2, train, validation)
+    work = classification.Classifying(chosen, 2, train, validation)
     return Loop(model, chosen, work, reporter or Silent())
 
 
@@ -141,8 +143,8 @@ def test_eight_texts_are_learned_by_the_order_of_their_words(model):
     fitted = loop(model, epochs=40, learning_rate=0.05).run()
     assert fitted.history[-1].accuracy == 1.0
     assert fitted.history[-1].loss < 0.1
-    models.set_weights(model, fitted.weights)
-    assert (classifying.predict(model, EIGHT).argmax(axis=1) == EIGHT.labels).all()
+    classifier.set_weights(model, fitted.weights)
+    assert (classification.predict(model, EIGHT).argmax(axis=1) == EIGHT.labels).all()
 
 
 def test_the_same_start_gives_the_same_end(model, shared):
@@ -155,10 +157,10 @@ def test_the_same_start_gives_the_same_end(model, shared):
 
 
 def test_predictions_are_in_order_and_complete_whatever_the_batches(model, monkeypatch):
-    models.set_weights(model, random_weights(config(), 2, VOCAB))
-    monkeypatch.setattr(classifying, "_VALIDATION_BATCH", 3)
+    classifier.set_weights(model, random_weights(config(), 2, VOCAB))
+    monkeypatch.setattr(classification, "_VALIDATION_BATCH", 3)
     mixed = Examples(EIGHT.inputs.take(np.array([6, 0, 3, 7, 1, 5, 2, 4])), EIGHT.labels)
-    found = classifying.predict(model, mixed)
+    found = classification.predict(model, mixed)
     assert found.shape == (8, 2)
     for i in range(8):
         alone = np.asarray(model(pad(mixed.inputs, np.array([i])), training=False))
@@ -228,14 +230,14 @@ def test_each_step_is_taken_at_the_rate_of_the_schedule(model):
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=50))
 def test_class_weights_have_mean_one_over_the_examples_of_all_classes(labels):
     labels = np.array([0, 1, 2, 3, *labels], np.int32)
-    weights = classifying.class_weights(labels, 4)
+    weights = classification.class_weights(labels, 4)
     assert weights[labels].mean() == pytest.approx(1, rel=1e-5)
     totals = [weights[labels][labels == c].sum() for c in range(4)]
     assert totals == pytest.approx([len(labels) / 4] * 4, rel=1e-5)
 
 
 def test_a_class_without_examples_has_a_finite_weight():
-    assert np.isfinite(classifying.class_weights(np.array([0, 0, 2], np.int32), 3)).all()
+    assert np.isfinite(classification.class_weights(np.array([0, 0, 2], np.int32), 3)).all()
 
 
 def test_balanced_weights_raise_the_rare_class(model, shared):
@@ -247,7 +249,7 @@ def test_balanced_weights_raise_the_rare_class(model, shared):
             variable.assign(value)
         settings = {"epochs": 60, "learning_rate": 0.05, "class_weights": choice}
         loop(model, same_text, same_text, **settings).run()
-        said[choice] = classifying.predict(model, same_text)[0, 1]
+        said[choice] = classification.predict(model, same_text)[0, 1]
     assert said["none"] == pytest.approx(1 / 8, abs=0.03)
     assert said["balanced"] == pytest.approx(1 / 2, abs=0.03)
 
@@ -256,10 +258,10 @@ def test_balanced_weights_raise_the_rare_class(model, shared):
 
 
 def test_loss_and_accuracy_of_an_epoch_are_means_over_its_examples(model):
-    models.set_weights(model, random_weights(config(), 2, VOCAB))
+    classifier.set_weights(model, random_weights(config(), 2, VOCAB))
     # At this rate nothing moves, and every batch is scored by the same weights.
     fitted = loop(model, batch_size=3, epochs=1, learning_rate=1e-12).run()
-    found = classifying.predict(model, EIGHT)
+    found = classification.predict(model, EIGHT)
     chosen = found[np.arange(8), EIGHT.labels]
     (line,) = fitted.history
     assert line.loss == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
@@ -326,7 +328,7 @@ def test_a_callback_can_stop_training_and_the_next_run_starts_anew(model):
 def scripted(monkeypatch, losses):
     """Have validation find these losses, one an epoch."""
     found = iter(losses)
-    monkeypatch.setattr(classifying, "cheap", lambda *_: (next(found), 0.5))
+    monkeypatch.setattr(classification, "cheap", lambda *_: (next(found), 0.5))
 
 
 @pytest.mark.parametrize(
@@ -374,8 +376,8 @@ def test_averaged_weights_are_validated_and_kept_and_training_goes_on_from_the_r
             found.append(averages)
     assert equal(fitted.weights, found[fitted.best_epoch - 1], 1e-6)
     assert equal(watch.after_epoch[0], raw[2])
-    models.set_weights(model, fitted.weights)
-    expected = classifying.cheap(EIGHT.labels, classifying.predict(model, EIGHT))
+    classifier.set_weights(model, fitted.weights)
+    expected = classification.cheap(EIGHT.labels, classification.predict(model, EIGHT))
     best = fitted.history[fitted.best_epoch - 1]
     assert (best.val_loss, best.val_accuracy) == pytest.approx(expected, abs=1e-6)
 
@@ -386,17 +388,17 @@ def test_epochs_are_compared_by_how_they_are_calibrated(monkeypatch):
     odds = np.where(EIGHT.labels == 1, right, -right)
     answers = [1 / (1 + np.exp(-factor * odds)) for factor in (1, 6)]
     said = iter(np.stack([1 - p, p], axis=1).astype(np.float32) for p in answers)
-    monkeypatch.setattr(classifying, "predict", lambda *_: next(said))
-    work = classifying.Classifying(config(calibrate=True), 2, EIGHT, EIGHT)
+    monkeypatch.setattr(classification, "predict", lambda *_: next(said))
+    work = classification.Classifying(config(calibrate=True), 2, EIGHT, EIGHT)
     one, other = work.judge(None), work.judge(None)
     assert one == pytest.approx(other, abs=1e-4)
-    assert one[0] < classifying.cheap(EIGHT.labels, work.said)[0]
+    assert one[0] < classification.cheap(EIGHT.labels, work.said)[0]
 
 
 def test_an_epoch_of_no_number_stays_one_when_calibrated(monkeypatch):
     said = np.full((8, 2), np.nan, np.float32)
-    monkeypatch.setattr(classifying, "predict", lambda *_: said)
-    work = classifying.Classifying(config(calibrate=True), 2, EIGHT, EIGHT)
+    monkeypatch.setattr(classification, "predict", lambda *_: said)
+    work = classification.Classifying(config(calibrate=True), 2, EIGHT, EIGHT)
     assert math.isnan(work.judge(None)[0])
 
 
@@ -419,15 +421,15 @@ def test_a_loss_that_is_no_number_is_reported_with_step_examples_and_rate(model)
     class Poison(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if batch == 1:
-                models.set_weights(self.model, {k: v * np.nan for k, v in weights.items()})
+                classifier.set_weights(self.model, {k: v * np.nan for k, v in weights.items()})
 
-    weights = models.get_weights(model)
+    weights = classifier.get_weights(model)
     with pytest.raises(LstmError) as caught:
         loop(model, batch_size=3, learning_rate=0.125).run([Poison()])
     message = caught.value.message
     assert message.startswith("The loss is no finite number at epoch 1, step 3")
     assert "0.125" in message
-    last = list(classifying.training_batches(EIGHT, config(batch_size=3), 0))[2][0]
+    last = list(classification.training_batches(EIGHT, config(batch_size=3), 0))[2][0]
     assert all(str(i) in message.rsplit("examples", 1)[1] for i in last)
     assert "learning_rate" in caught.value.hint
 
@@ -437,8 +439,8 @@ def test_weights_that_diverge_while_the_loss_does_not_are_reported(model, monkey
 
     def diverging(*args, **kwargs):
         told = train_on_batch(*args, **kwargs)
-        weights = models.get_weights(model)
-        models.set_weights(model, weights | {"head/bias": np.array([np.inf], np.float32)})
+        weights = classifier.get_weights(model)
+        classifier.set_weights(model, weights | {"head/bias": np.array([np.inf], np.float32)})
         return told
 
     monkeypatch.setattr(model, "train_on_batch", diverging)
@@ -461,7 +463,7 @@ def test_images_are_shifted_in_training_and_otherwise_left_alone():
     moving = image_config(train__batch_size=6, image__shift=2)
     for settings, moved in ((still, False), (moving, True)):
         seen, places = [], set()
-        for indices, inputs in classifying.training_batches(examples, settings, 0):
+        for indices, inputs in classification.training_batches(examples, settings, 0):
             assert inputs.reshape(len(indices), -1).max(axis=1).tolist() == (indices + 1).tolist()
             places |= {tuple(np.argwhere(image)[0]) for image in inputs}
             seen += indices.tolist()
@@ -476,7 +478,7 @@ def test_an_epochs_batches_are_a_function_of_seed_and_epoch():
 
     def drawn(epoch, **settings):
         chosen = image_config(train__batch_size=6, image__shift=2, **settings)
-        return [inputs for _, inputs in classifying.training_batches(examples, chosen, epoch)]
+        return [inputs for _, inputs in classification.training_batches(examples, chosen, epoch)]
 
     def same(one, other):
         return all(map(np.array_equal, one, other))
@@ -490,7 +492,7 @@ def test_the_draws_that_shuffle_an_epoch_do_not_shift_its_first_batch_too():
     images = np.zeros((64, 8, 8), np.uint8)
     images[:, 4, 4] = 1
     settings = image_config(train__batch_size=64, image__shift=3)
-    ((indices, inputs),) = classifying.training_batches(Examples(images, np.zeros(64)), settings, 5)
+    ((indices, inputs),) = classification.training_batches(Examples(images, np.zeros(64)), settings, 5)
     shuffling = np.random.default_rng([settings.seed, 5])
     assert not np.array_equal(inputs, shifted(images[indices], 3, shuffling))
 
@@ -499,20 +501,20 @@ def test_an_epoch_can_begin_at_any_of_its_steps():
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
     examples = Examples(images, np.zeros(20, np.int32))
     settings = image_config(train__batch_size=6, image__shift=2)
-    whole = list(classifying.training_batches(examples, settings, 2))
+    whole = list(classification.training_batches(examples, settings, 2))
     for first in range(5):
-        rest = list(classifying.training_batches(examples, settings, 2, first))
+        rest = list(classification.training_batches(examples, settings, 2, first))
         assert len(rest) == 4 - first
         for one, other in zip(whole[first:], rest, strict=True):
             assert all(map(np.array_equal, one, other))
 
 
 def test_texts_are_padded_batch_by_batch():
-    for indices, inputs in classifying.training_batches(EIGHT, config(batch_size=2), 0):
+    for indices, inputs in classification.training_batches(EIGHT, config(batch_size=2), 0):
         assert np.array_equal(inputs, pad(EIGHT.inputs, indices))
         assert inputs.shape[1] == EIGHT.lengths[indices].max()
 
 
 def test_the_parameters_of_a_model_are_counted():
-    model = models.build(config(), 2, VOCAB, None)
+    model = classifier.build(config(), 2, VOCAB, None)
     assert fit.num_parameters(model) == model.count_params()

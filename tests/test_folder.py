@@ -10,11 +10,11 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import folder
+from lstm_cli.io import safe_open
 
 
 def read(path, name):
-    with within(5), folder.opened(path, name) as file:
+    with within(5), safe_open.opened(path, name) as file:
         return file.read()
 
 
@@ -22,14 +22,14 @@ def test_a_file_is_read_at_whatever_depth(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c").write_bytes(b"deep")
     assert read(tmp_path, "a/b/c") == b"deep"
-    assert folder.names(tmp_path) == ["a/b/c"]
+    assert safe_open.names(tmp_path) == ["a/b/c"]
 
 
 @relaxed
 @given(st.text(st.sampled_from("./\\:ab\0"), max_size=8) | st.text(max_size=8))
 def test_no_name_leads_out_of_the_folder(name):
     try:
-        parts = folder.check_name(name)
+        parts = safe_open.check_name(name)
     except ValueError:
         return
     assert "/".join(parts) == name
@@ -97,10 +97,10 @@ def test_handles_are_closed_whatever_happens(tmp_path):
 
 
 def test_a_folder_of_very_many_files_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "_MAX_ENTRIES", 10)
+    monkeypatch.setattr(safe_open, "_MAX_ENTRIES", 10)
     for number in range(10):
         (tmp_path / str(number)).touch()
-    assert len(folder.names(tmp_path)) == 10
+    assert len(safe_open.names(tmp_path)) == 10
     (tmp_path / "one more").touch()
     with pytest.raises(ValueError, match="over 10 files"):
-        folder.names(tmp_path)
+        safe_open.names(tmp_path)

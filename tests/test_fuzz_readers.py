@@ -16,11 +16,11 @@ import pytest
 from fixtures_fuzz import FEW, MANY, any_bytes, fuzz
 from hypothesis import strategies as st
 
-from lstm_cli.datasets import load
-from lstm_cli.datasets.encoding import Replaced, decode_lines
-from lstm_cli.datasets.source import Source
-from lstm_cli.datasets.tables import iter_records
-from lstm_cli.records import Records
+from lstm_cli.data import load
+from lstm_cli.data.readers.decode import Replaced, decode_lines
+from lstm_cli.data.source import Source
+from lstm_cli.data.readers.table import iter_records
+from lstm_cli.data.records import Records
 
 NUMS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(

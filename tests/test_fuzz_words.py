@@ -14,12 +14,12 @@ import pytest
 from fixtures_fuzz import CHUNKS, FEW, MANY, any_bytes, fuzz
 from hypothesis import strategies as st
 
-from lstm_cli import config as configs
-from lstm_cli import vocabulary
+from lstm_cli.config import load as configs
+from lstm_cli.text import tokenizer_json
 from lstm_cli.errors import LstmError
-from lstm_cli.settings import Config, TextSettings
-from lstm_cli.text import UNKNOWN_ID, Tokenizer
-from lstm_cli.text import spans as spans_of
+from lstm_cli.config.schema import Config, TextSettings
+from lstm_cli.text.tokenizer import Tokenizer, UNKNOWN_ID
+from lstm_cli.text.tokenizer import spans as spans_of
 
 NUMS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
 # Lone surrogates too: undecodable bytes of a command line arrive so.
@@ -107,7 +107,7 @@ def _check_spans(tokenizer, text, encoding):
 
 def _check_saved(tokenizer, settings, texts, encodings):
     """Hold that what was saved reads as what was fitted, and passes what a run is held to."""
-    other = vocabulary.read(vocabulary.write(tokenizer).encode(), settings)
+    other = tokenizer_json.read(tokenizer_json.write(tokenizer).encode(), settings)
     for found, expected in zip(other.encode(texts), encodings, strict=True):
         assert found.ids.tolist() == expected.ids.tolist()
 
@@ -119,7 +119,7 @@ SETTINGS = TextSettings(min_count=1)
 @st.composite
 def vocabularies(draw):
     """A tokenizer.json, of which one part may be another."""
-    saved = json.loads(vocabulary.write(TOKENIZER))
+    saved = json.loads(tokenizer_json.write(TOKENIZER))
     if draw(st.booleans()):
         words = draw(st.lists(TEXTS, max_size=6, unique=True))
         words = ["[PAD]", "[UNK]", *(word for word in words if word not in ("[PAD]", "[UNK]"))]
@@ -131,7 +131,7 @@ def vocabularies(draw):
 def test_any_saved_tokenizer_is_one_or_refused(num):
     def read(content):
         try:
-            found = vocabulary.read(content, SETTINGS)
+            found = tokenizer_json.read(content, SETTINGS)
         except ValueError as error:
             raise LstmError(f"tokenizer.json {error}") from None
         found.encode(["a fine film", "", "映画"])

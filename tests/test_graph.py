@@ -11,10 +11,10 @@ import onnx
 import pytest
 from fixtures_runs import image_config, random_weights, text_config
 
-from lstm_cli import graph
-from lstm_cli.batches import pad
-from lstm_cli.config import load_preset, preset_names
-from lstm_cli.predictor import open_session
+from lstm_cli.runs import onnx_graph
+from lstm_cli.text.batching import pad
+from lstm_cli.config.load import load_preset, preset_names
+from lstm_cli.prediction.predictor import open_session
 
 VOCAB = 12
 TEXTS = [np.array(ids, np.int32) for ids in ([5], [2, 9, 11, 1, 7], [3, 3], [1, 2, 3, 4])]
@@ -39,7 +39,7 @@ def test_the_graph_computes_the_equations_with_peepholes(pooling, layers, bidire
         model__bidirectional=bidirectional,
     )
     weights = random_weights(config, 2, VOCAB)
-    model = graph.build(config, weights, 2, None)
+    model = onnx_graph.build(config, weights, 2, None)
     expected = [
         reference.probabilities(reference.embed(ids, weights, config), weights, config)
         for ids in TEXTS
@@ -47,7 +47,7 @@ def test_the_graph_computes_the_equations_with_peepholes(pooling, layers, bidire
     assert np.abs(run(model, TEXTS, width=9) - expected).max() < 1e-6
     assert np.abs(run(model, TEXTS[:1]) - expected[:1]).max() < 1e-6
     blind = {k: v * (not k.endswith("peepholes")) for k, v in weights.items()}
-    assert not np.allclose(run(graph.build(config, blind, 2, None), TEXTS), expected, atol=1e-4)
+    assert not np.allclose(run(onnx_graph.build(config, blind, 2, None), TEXTS), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -64,7 +64,7 @@ def test_the_graph_computes_the_equations(
         embedding__pair_dim=3,
     )
     weights = random_weights(config, num_classes, VOCAB)
-    model = graph.build(config, weights, num_classes, None)
+    model = onnx_graph.build(config, weights, num_classes, None)
     expected = [
         reference.probabilities(reference.embed(ids, weights, config), weights, config)
         for ids in TEXTS
@@ -87,7 +87,7 @@ def test_the_graph_adds_the_evidence_of_pairs(pooling, pair_buckets, num_classes
         evidence__buckets=7,
     )
     weights = random_weights(config, num_classes, VOCAB)
-    model = graph.build(config, weights, num_classes, None)
+    model = onnx_graph.build(config, weights, num_classes, None)
     expected = [
         reference.probabilities(
             reference.embed(ids, weights, config), weights, config, reference.evidence(ids, weights)
@@ -106,7 +106,7 @@ def test_the_graph_reads_the_rows_of_images(pooling, layers, bidirectional):
     )
     weights = random_weights(config, 10, columns=5)
     images = np.random.default_rng(1).integers(0, 256, (3, 7, 5), dtype=np.uint8)
-    session = open_session(graph.build(config, weights, 10, (7, 5)).SerializeToString())
+    session = open_session(onnx_graph.build(config, weights, 10, (7, 5)).SerializeToString())
     found = session.run(None, {"images": images})[0]
     expected = [reference.probabilities(image / 255, weights, config) for image in images]
     assert np.abs(found - expected).max() < 1e-6
@@ -141,7 +141,7 @@ def test_one_unit_gives_the_numbers_worked_out_by_hand():
     assert expected == pytest.approx(GOLDEN, abs=1e-9)
     config, weights = one_unit()
     texts = [np.array([2], np.int32), np.array([2, 3], np.int32)]
-    found = run(graph.build(config, weights, 2, None), texts)
+    found = run(onnx_graph.build(config, weights, 2, None), texts)
     assert found[:, 1] == pytest.approx(GOLDEN, abs=1e-6)
     assert found.sum(axis=1) == pytest.approx([1, 1])
 
@@ -153,20 +153,20 @@ GOLDEN = [0.668738856, 0.599597115]
 def test_the_pair_of_the_first_word_is_that_with_nothing_before():
     config = text_config(embedding__pair_buckets=7, embedding__pair_dim=2)
     weights = random_weights(config, 2, VOCAB)
-    model = graph.build(config, weights, 2, None)
+    model = onnx_graph.build(config, weights, 2, None)
     before = run(model, [np.array([4], np.int32)])
-    weights["pairs/embeddings"][(0 * graph.PAIR_FACTOR + 4) % 7] += 1.0
-    changed = run(graph.build(config, weights, 2, None), [np.array([4], np.int32)])
+    weights["pairs/embeddings"][(0 * onnx_graph.PAIR_FACTOR + 4) % 7] += 1.0
+    changed = run(onnx_graph.build(config, weights, 2, None), [np.array([4], np.int32)])
     assert np.abs(before - changed).max() > 1e-3
 
 
 def test_the_largest_pair_fits_the_integers_of_the_graph():
-    assert 65_535 * graph.PAIR_FACTOR + 65_535 < 2**31
+    assert 65_535 * onnx_graph.PAIR_FACTOR + 65_535 < 2**31
     config = text_config(embedding__pair_buckets=1009, embedding__pair_dim=2, embedding__dim=1)
     weights = random_weights(config, 2, 65_536)
     ids = np.array([65_535, 65_535, 65_534], np.int32)
     expected = reference.probabilities(reference.embed(ids, weights, config), weights, config)
-    assert run(graph.build(config, weights, 2, None), [ids])[0] == pytest.approx(expected, abs=1e-6)
+    assert run(onnx_graph.build(config, weights, 2, None), [ids])[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_outputs_far_below_zero_are_no_match_for_padding():
@@ -174,7 +174,7 @@ def test_outputs_far_below_zero_are_no_match_for_padding():
     weights = random_weights(config, 2, VOCAB)
     # Output gate open, candidate low: every output is near -1, and padding must not be its maximum.
     weights["lstm_0_forward/bias"][:] = [20] * 3 + [20] * 3 + [-20] * 3 + [20] * 3
-    model = graph.build(config, weights, 2, None)
+    model = onnx_graph.build(config, weights, 2, None)
     assert run(model, TEXTS, width=30) == pytest.approx(run(model, TEXTS), abs=1e-6)
 
 
@@ -188,12 +188,12 @@ def test_the_graph_of_every_preset_is_valid_onnx(name):
     config = load_preset(name, small)
     shape = None if config.kind == "text" else (6, 5)
     weights = random_weights(config, 3, VOCAB, columns=5)
-    onnx.checker.check_model(graph.build(config, weights, 3, shape), full_check=True)
+    onnx.checker.check_model(onnx_graph.build(config, weights, 3, shape), full_check=True)
 
 
 def test_the_graph_names_what_goes_in_and_what_comes_out():
     config = text_config()
-    model = graph.build(config, random_weights(config, 3, VOCAB), 3, None)
+    model = onnx_graph.build(config, random_weights(config, 3, VOCAB), 3, None)
     session = open_session(model.SerializeToString())
     assert [i.name for i in session.get_inputs()] == ["tokens", "lengths"]
     assert [(o.name, o.shape) for o in session.get_outputs()] == [("probabilities", ["batch", 3])]
@@ -203,7 +203,7 @@ def test_the_graph_names_what_goes_in_and_what_comes_out():
 def test_the_same_weights_give_the_same_bytes():
     config = text_config(embedding__pair_buckets=5)
     weights = random_weights(config, 2, VOCAB)
-    one, other = (graph.build(config, weights, 2, None).SerializeToString() for _ in range(2))
+    one, other = (onnx_graph.build(config, weights, 2, None).SerializeToString() for _ in range(2))
     assert one == other
 
 
@@ -212,4 +212,4 @@ def test_a_missing_array_is_named():
     weights = random_weights(config, 2, VOCAB)
     del weights["lstm_0_backward/bias"]
     with pytest.raises(KeyError, match="lstm_0_backward/bias"):
-        graph.build(config, weights, 2, None)
+        onnx_graph.build(config, weights, 2, None)

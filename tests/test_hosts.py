@@ -12,10 +12,10 @@ from fixtures_serve import JSON, received, served_process, text_server
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import hosts
+from lstm_cli.serve import hosts
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.hosts import Hosts
-from lstm_cli.wire import RefusedError
+from lstm_cli.serve.hosts import Hosts
+from lstm_cli.serve.schemas import RefusedError
 
 __all__ = ["text_server"]
 _SCOPE = {"http_version": "1.1", "server": ("127.0.0.1", 8000)}

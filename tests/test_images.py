@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lstm_cli.errors import LstmError
-from lstm_cli.images import read_image, read_images
+from lstm_cli.data.images import read_image, read_images
 
 STROKE = np.zeros((8, 8), np.uint8)
 STROKE[2:6, 3:5] = 200

@@ -13,9 +13,11 @@ import pytest
 from fixtures_runs import text_config
 from keras import ops
 
-from lstm_cli import language, models, stream, trust
-from lstm_cli.encoded import Corpus
-from lstm_cli.stream import Windows
+from lstm_cli.models import classifier, language_model
+from lstm_cli.text import lm_windows
+from lstm_cli.runs import validate
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.lm_windows import Windows
 
 VOCAB = 30
 DRAWN = np.arange(4, dtype=np.int32)
@@ -28,12 +30,12 @@ def config(**settings):
 
 def built(settings, seed=0):
     keras.utils.set_random_seed(seed)
-    return language.build(settings, VOCAB)
+    return language_model.build(settings, VOCAB)
 
 
 def states_of(model, tokens):
     """What each direction predicts from, `[batch, length, dim]`."""
-    names = [n for n in ("forward", "backward") if f"next_{n}/kernel" in models.get_weights(model)]
+    names = [n for n in ("forward", "backward") if f"next_{n}/kernel" in classifier.get_weights(model)]
     layers = [model.get_layer(f"next_{name}").output for name in names]
     found = keras.Model(model.get_layer("tokens").output, layers)(tokens)
     found = found if len(names) > 1 else [found]
@@ -70,9 +72,9 @@ def test_the_backward_direction_reads_pairs_too():
 
 def test_the_arrays_are_those_a_classifier_has_under_the_same_names():
     settings = config()
-    mine = models.get_weights(built(settings))
+    mine = classifier.get_weights(built(settings))
     keras.utils.set_random_seed(0)
-    theirs = models.get_weights(models.build(settings, 2, VOCAB, None))
+    theirs = classifier.get_weights(classifier.build(settings, 2, VOCAB, None))
     shared = {name: array.shape for name, array in mine.items() if name in theirs}
     assert shared == {n: a.shape for n, a in theirs.items() if not n.startswith("head")}
 
@@ -90,8 +92,8 @@ def test_the_arrays_are_those_a_classifier_has_under_the_same_names():
 )
 def test_a_reader_expects_the_arrays_that_are_built(settings):
     chosen = config(**settings)
-    built_ = {name: array.shape for name, array in models.get_weights(built(chosen)).items()}
-    assert trust.language_shapes(chosen, VOCAB) == built_
+    built_ = {name: array.shape for name, array in classifier.get_weights(built(chosen)).items()}
+    assert validate.language_shapes(chosen, VOCAB) == built_
 
 
 def softmax_losses(states, vectors, biases, targets):
@@ -108,7 +110,7 @@ def test_the_estimated_sum_over_all_words_is_right_on_average():
     # Every pair of words that can be drawn, by how probable it is.
     for pair in itertools.product(range(4), repeat=2):
         ids = np.array(pair)
-        losses = language.sampled_losses(
+        losses = language_model.sampled_losses(
             states.astype(np.float32),
             (vectors[targets].astype(np.float32), biases[targets].astype(np.float32)),
             (vectors[ids].astype(np.float32), biases[ids].astype(np.float32)),
@@ -126,8 +128,8 @@ def test_with_many_words_drawn_the_loss_is_that_of_the_full_softmax():
     states, vectors = rng.normal(0, 1, (5, 3)), rng.normal(0, 1, (4, 3))
     biases, targets = rng.normal(0, 1, 4), np.array([0, 1, 2, 3, 0])
     frequencies = np.array([0.4, 0.3, 0.2, 0.1])
-    ids, expected = stream.negatives(frequencies, 100_000, 0, 0, 0)
-    losses = language.sampled_losses(
+    ids, expected = lm_windows.negatives(frequencies, 100_000, 0, 0, 0)
+    losses = language_model.sampled_losses(
         states.astype(np.float32),
         (vectors[targets].astype(np.float32), biases[targets].astype(np.float32)),
         (vectors[ids].astype(np.float32), biases[ids].astype(np.float32)),
@@ -140,7 +142,7 @@ def test_with_many_words_drawn_the_loss_is_that_of_the_full_softmax():
 def test_a_word_drawn_that_is_the_target_does_not_count():
     ones = np.ones((1, 1), np.float32)
     zero = np.zeros(1, np.float32)
-    loss = language.sampled_losses(
+    loss = language_model.sampled_losses(
         ones, (ones, zero), (ones, zero), (np.array([3]), np.array([3])), zero
     )
     assert float(np.asarray(ops.sum(loss))) == pytest.approx(0.0)
@@ -148,15 +150,15 @@ def test_a_word_drawn_that_is_the_target_does_not_count():
 
 @pytest.mark.parametrize("both", [True, False])
 def test_the_score_is_that_of_the_softmax_over_all_words(both, monkeypatch):
-    monkeypatch.setattr(language, "_SCORED_ROWS", 5)
-    monkeypatch.setattr(language, "_SCORED_WINDOWS", 2)
+    monkeypatch.setattr(language_model, "_SCORED_ROWS", 5)
+    monkeypatch.setattr(language_model, "_SCORED_WINDOWS", 2)
     model = built(config(model__bidirectional=both))
     ids = np.random.default_rng(0).integers(0, VOCAB, 22).astype(np.uint16)
     windows = Windows(ids, 6)
     tokens = windows.gather(np.arange(3))
-    weights = models.get_weights(model)
+    weights = classifier.get_weights(model)
     words, biases = weights["embedding/embeddings"], weights["next_bias/embeddings"][:, 0]
-    found = language.score(model, windows)
+    found = language_model.score(model, windows)
     assert list(found.losses) == ["forward", "backward"][: 1 + both]
     targets = {"forward": tokens[:, 1:], "backward": tokens[:, :-1]}
     for name, states in states_of(model, tokens).items():
@@ -168,13 +170,13 @@ def test_the_score_is_that_of_the_softmax_over_all_words(both, monkeypatch):
 def test_an_untrained_model_predicts_by_frequency():
     model = built(config())
     frequencies = np.arange(1, VOCAB + 1) / np.arange(1, VOCAB + 1).sum()
-    language.set_frequencies(model, frequencies)
+    language_model.set_frequencies(model, frequencies)
     for name in ("next_forward", "next_backward"):
         layer = model.get_layer(name)
         layer.set_weights([np.zeros_like(array) for array in layer.get_weights()])
     windows = Windows(np.arange(13, dtype=np.uint16), 6)
     expected = -np.log(frequencies[1:13]).mean()
-    assert language.score(model, windows).losses["forward"] == pytest.approx(expected, abs=1e-5)
+    assert language_model.score(model, windows).losses["forward"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_it_learns_what_frequencies_do_not_tell():
@@ -187,18 +189,18 @@ def test_it_learns_what_frequencies_do_not_tell():
         np.full(120, 8, np.int32),
         np.zeros(120, np.int32),
     )
-    train, held_out = stream.hold_out([corpus], 0.1, 0)
+    train, held_out = lm_windows.hold_out([corpus], 0.1, 0)
     settings = config(train__batch_size=8, train__learning_rate=0.03, language__negatives=16)
-    reading = language.Reading(settings, train, held_out, VOCAB)
+    reading = language_model.Reading(settings, train, held_out, VOCAB)
     model = built(settings)
-    language.set_frequencies(model, reading.frequencies)
-    language.compile_model(model, settings.train)
+    language_model.set_frequencies(model, reading.frequencies)
+    language_model.compile_model(model, settings.train)
     losses = []
     for epoch in range(6):
         told = [reading.take_step(model, *batch) for batch in reading.batches(epoch, 0)]
         losses.append(np.mean([one.loss for one in told]))
     assert losses[-1] < losses[0] / 2
-    score = language.score(model, reading.held_out)
+    score = language_model.score(model, reading.held_out)
     assert score.to_dict()["perplexity"] < reading.unigram_perplexity / 2
     assert score.losses["forward"] < np.log(reading.unigram_perplexity)
     assert score.losses["backward"] < np.log(reading.unigram_perplexity)

@@ -12,12 +12,14 @@ from fixtures_processes import holding, running
 from fixtures_runs import TEXTS, text_config
 from test_run import made
 
-from lstm_cli import cli, encoded, search, vocabulary
-from lstm_cli import config as configs
-from lstm_cli import run as runs
+from lstm_cli.text import corpus, tokenizer_json
+from lstm_cli.runs import find
+from lstm_cli import cli
+from lstm_cli.config import load as configs
+from lstm_cli.runs import directory as runs
 from lstm_cli.errors import LstmError
-from lstm_cli.run import RunDir
-from lstm_cli.text import Tokenizer
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.text.tokenizer import Tokenizer
 
 
 def lstm(capsys, monkeypatch, *arguments):
@@ -77,11 +79,11 @@ def test_a_run_that_is_being_started_is_started_by_nobody_else(tmp_path):
 def test_resume_takes_the_newest_run_that_nobody_is_training(tmp_path):
     old = unfinished(tmp_path, "old")
     new = unfinished(tmp_path, "new", "2026-01-02T00:00:00+00:00")
-    assert search.find_unfinished(tmp_path, None, "demo") == new
+    assert find.find_unfinished(tmp_path, None, "demo") == new
     with holding(new):
-        assert search.find_unfinished(tmp_path, None, "demo") == old
+        assert find.find_unfinished(tmp_path, None, "demo") == old
         with holding(old), pytest.raises(LstmError, match="another process is training demo/new"):
-            search.find_unfinished(tmp_path, None, "demo")
+            find.find_unfinished(tmp_path, None, "demo")
 
 
 def test_the_list_of_runs_tells_the_living_from_the_dead(tmp_path, capsys, monkeypatch):
@@ -156,13 +158,13 @@ def encoder(tmp_path, monkeypatch):
     """Arguments of a process that encodes `TEXTS`, slowly, and logs when it does."""
     monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
     path = tmp_path / "tokenizer.json"
-    path.write_text(vocabulary.write(Tokenizer.fit(TEXTS, text_config().text)))
+    path.write_text(tokenizer_json.write(Tokenizer.fit(TEXTS, text_config().text)))
     return lambda seconds: (ENCODER, path, tmp_path / "log", seconds, *TEXTS)
 
 
 def expected_ids(path):
-    return encoded.encode(
-        TEXTS, vocabulary.read(path.read_bytes(), text_config().text)
+    return corpus.encode(
+        TEXTS, tokenizer_json.read(path.read_bytes(), text_config().text)
     ).ids.tolist()
 
 
@@ -204,8 +206,8 @@ def test_a_lock_that_cannot_be_had_keeps_nobody_waiting(tmp_path, monkeypatch):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "locks").write_text("a file where a folder should be")
     tokenizer = Tokenizer.fit(TEXTS, text_config().text)
-    expected = encoded.encode(TEXTS, tokenizer).ids
-    assert (encoded.encode_cached(TEXTS, tokenizer).ids == expected).all()
+    expected = corpus.encode(TEXTS, tokenizer).ids
+    assert (corpus.encode_cached(TEXTS, tokenizer).ids == expected).all()
 
 
 def test_what_a_killed_encoder_left_is_removed_after_a_day(tmp_path, monkeypatch):
@@ -215,7 +217,7 @@ def test_what_a_killed_encoder_left_is_removed_after_a_day(tmp_path, monkeypatch
     for folder in left.values():
         folder.mkdir(parents=True)
     os.utime(left["old"], (time.time() - 100_000,) * 2)
-    encoded.encode_cached(TEXTS, tokenizer)
+    corpus.encode_cached(TEXTS, tokenizer)
     assert not left["old"].exists()
     assert left["new"].exists()
 

@@ -14,9 +14,9 @@ import pytest
 from fixtures_runs import TEXTS, make_text_run, text_config
 
 from benchmarks import memory, report
-from lstm_cli import cell
+from lstm_cli.models import lstm_equations
 from lstm_cli.errors import LstmError
-from lstm_cli.predictor import Predictor
+from lstm_cli.prediction.predictor import Predictor
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -158,7 +158,7 @@ _NAMES = {"simple": "simple", "lstm": "LSTM"}
 
 def test_the_equations_of_the_page_are_those_of_the_code():
     page = (DOCS / "lstm.md").read_text(encoding="utf-8")
-    equations = re.findall(r"^    [ifgcoh]\(t\) = .*?(?:  |$)", cell.__doc__, re.M)
+    equations = re.findall(r"^    [ifgcoh]\(t\) = .*?(?:  |$)", lstm_equations.__doc__, re.M)
     assert len(equations) == 6
     for line in equations:
         assert " ".join(line.split()) in " ".join(page.split())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import metrics
+from lstm_cli.evaluation import metrics
 from lstm_cli.errors import ExitCode, LstmError
 
 NAMES = ("neg", "pos")

@@ -13,12 +13,13 @@ import pytest
 from fixtures_runs import image_config, random_weights, text_config
 from keras import layers
 
-from lstm_cli import calibration, evidence, graph, models, network
-from lstm_cli import config as configs
-from lstm_cli.batches import pad
-from lstm_cli.encoded import Corpus
-from lstm_cli.predictor import open_session
-from lstm_cli.text import UNKNOWN_ID
+from lstm_cli.models import calibration, classifier, compiled as network, linear
+from lstm_cli.runs import onnx_graph
+from lstm_cli.config import load as configs
+from lstm_cli.text.batching import pad
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.prediction.predictor import open_session
+from lstm_cli.text.tokenizer import UNKNOWN_ID
 
 VOCAB = 12
 TEXTS = [np.array(ids, np.int32) for ids in ([5], [2, 9, 11, 7], [3, 3], [1, 2, 3])]
@@ -34,9 +35,9 @@ def tokens(width=4):
 def built(config, num_classes, shape=None):
     """A model with random weights, and those weights."""
     vocab_size = VOCAB if shape is None else None
-    model = models.build(config, num_classes, vocab_size, shape)
+    model = classifier.build(config, num_classes, vocab_size, shape)
     weights = random_weights(config, num_classes, VOCAB, shape and shape[1])
-    models.set_weights(model, weights)
+    classifier.set_weights(model, weights)
     return model, weights
 
 
@@ -61,7 +62,7 @@ def test_keras_and_onnx_agree(pooling, num_layers, bidirectional, pair_buckets, 
         model__dropout=0.5,
     )
     model, weights = built(config, num_classes)
-    session = open_session(graph.build(config, weights, num_classes, None).SerializeToString())
+    session = open_session(onnx_graph.build(config, weights, num_classes, None).SerializeToString())
     wide = tokens(6)
     expected = session.run(None, {"tokens": tokens(), "lengths": LENGTHS})[0]
     assert np.abs(says(model, wide) - expected).max() < 1e-5
@@ -74,10 +75,10 @@ def test_keras_and_onnx_agree(pooling, num_layers, bidirectional, pair_buckets, 
 def test_keras_and_onnx_agree_on_evidence(num_classes):
     config = text_config(evidence__buckets=7)
     model, weights = built(config, num_classes)
-    session = open_session(graph.build(config, weights, num_classes, None).SerializeToString())
+    session = open_session(onnx_graph.build(config, weights, num_classes, None).SerializeToString())
     expected = session.run(None, {"tokens": tokens(), "lengths": LENGTHS})[0]
     corpus = Corpus(np.concatenate(TEXTS), np.cumsum([0, *LENGTHS]), LENGTHS, 0 * LENGTHS)
-    weighed = evidence.of(corpus, weights["evidence/table"])
+    weighed = linear.of(corpus, weights["evidence/table"])
     assert np.abs(says(model, [tokens(6), weighed]) - expected).max() < 1e-5
 
 
@@ -94,11 +95,11 @@ def test_predicting_many_batches_at_once_is_predicting_each(buckets):
 
 def test_a_new_model_says_what_its_evidence_says():
     config = text_config(evidence__buckets=7)
-    model = models.build(config, 3, VOCAB, None)
-    found = evidence.Evidence(
+    model = classifier.build(config, 3, VOCAB, None)
+    found = linear.Evidence(
         np.zeros((7, 3)), np.zeros((4, 3)), 2.0, np.array([0.5, 0, 0], np.float32)
     )
-    models.set_evidence(model, found)
+    classifier.set_evidence(model, found)
     weighed = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     logits = 2 * weighed + [0.5, 0, 0]
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -107,13 +108,13 @@ def test_a_new_model_says_what_its_evidence_says():
 
 def test_in_training_some_texts_are_judged_without_evidence_and_after_it_none():
     said = np.full((400, 3), 5.0, np.float32)
-    layer = models.Weighed(0.5, seed=0)
+    layer = classifier.Weighed(0.5, seed=0)
     trained = np.asarray(layer(0 * said, said, training=True))
     # A text has all of its evidence or none.
     assert set(trained.sum(axis=1)) == {0.0, 15.0}
     assert 150 < np.count_nonzero(trained[:, 0]) < 250
     assert np.array_equal(layer(0 * said, said, training=False), said)
-    assert np.array_equal(models.Weighed(0.0, seed=0)(0 * said, said, training=True), said)
+    assert np.array_equal(classifier.Weighed(0.0, seed=0)(0 * said, said, training=True), said)
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -123,7 +124,7 @@ def test_scaling_the_logits_scales_them(num_classes):
     weighed = np.ones((len(TEXTS), 1 if num_classes == 2 else 3), np.float32)
     before = calibration.logits(says(model, [tokens(), weighed]))
     scaled = calibration.with_scaled_logits(weights, 0.5, float(weights["evidence/scale"][0]) / 2)
-    models.set_weights(model, scaled)
+    classifier.set_weights(model, scaled)
     after = calibration.logits(says(model, [tokens(), weighed]))
     # Softmax forgets what is added to all logits alike.
     before, after = (
@@ -140,7 +141,7 @@ def test_keras_and_onnx_agree_on_images(pooling, num_layers, bidirectional):
     )
     model, weights = built(config, 10, (4, 5))
     images = np.random.default_rng(1).integers(0, 256, (3, 4, 5), dtype=np.uint8)
-    session = open_session(graph.build(config, weights, 10, (4, 5)).SerializeToString())
+    session = open_session(onnx_graph.build(config, weights, 10, (4, 5)).SerializeToString())
     expected = session.run(None, {"images": images})[0]
     assert np.abs(says(model, images) - expected).max() < 1e-5
 
@@ -180,8 +181,8 @@ def test_reading_each_text_reversed_is_what_masked_bidirectional_layers_do(num_l
     for pooling in POOLINGS:
         config = text_config(model__layers=num_layers, model__pooling=pooling)
         weights |= {k: v for k, v in random_weights(config, 2, VOCAB).items() if "head" in k}
-        model = models.build(config, 2, VOCAB, None)
-        models.set_weights(model, weights)
+        model = classifier.build(config, 2, VOCAB, None)
+        classifier.set_weights(model, weights)
         logits = pooled[pooling] @ weights["head/kernel"] + weights["head/bias"]
         expected = 1 / (1 + np.exp(-logits))
         assert np.abs(says(model, tokens(6))[:, 1:] - expected).max() < 1e-6, pooling
@@ -210,13 +211,13 @@ def test_a_text_and_its_gradients_are_turned_round_within_its_length(monkeypatch
 
 
 def test_the_output_is_one_probability_for_two_classes_and_one_each_for_more():
-    assert models.build(text_config(), 2, VOCAB, None).output_shape == (None, 1)
-    assert models.build(text_config(), 3, VOCAB, None).output_shape == (None, 3)
+    assert classifier.build(text_config(), 2, VOCAB, None).output_shape == (None, 1)
+    assert classifier.build(text_config(), 3, VOCAB, None).output_shape == (None, 3)
 
 
 def test_weights_are_named_by_layer_and_come_back_as_they_were_set():
     model, weights = built(text_config(embedding__pair_buckets=5), 2)
-    found = models.get_weights(model)
+    found = classifier.get_weights(model)
     assert found.keys() == weights.keys()
     assert all(np.array_equal(found[name], weights[name]) for name in weights)
 
@@ -224,16 +225,16 @@ def test_weights_are_named_by_layer_and_come_back_as_they_were_set():
 def test_weights_that_do_not_fit_are_refused():
     model, weights = built(text_config(), 2)
     with pytest.raises(KeyError, match="bias"):
-        models.set_weights(model, {k: v for k, v in weights.items() if k != "head/bias"})
+        classifier.set_weights(model, {k: v for k, v in weights.items() if k != "head/bias"})
     with pytest.raises(ValueError, match="shape"):
-        models.set_weights(model, weights | {"head/bias": np.zeros(2, np.float32)})
+        classifier.set_weights(model, weights | {"head/bias": np.zeros(2, np.float32)})
 
 
 def test_the_same_seed_gives_the_same_first_weights():
     found = []
     for seed in (1, 1, 2):
         keras.utils.set_random_seed(seed)
-        found.append(models.get_weights(models.build(text_config(), 2, VOCAB, None)))
+        found.append(classifier.get_weights(classifier.build(text_config(), 2, VOCAB, None)))
     assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
     assert not np.array_equal(found[0]["head/kernel"], found[2]["head/kernel"])
 
@@ -253,7 +254,7 @@ def test_without_dropout_training_computes_what_prediction_does():
 
 
 def test_word_dropout_puts_unknown_for_words_and_leaves_padding():
-    layer = models.WordDropout(0.3, seed=0)
+    layer = classifier.WordDropout(0.3, seed=0)
     given = np.full((40, 50), 7, np.int32)
     given[:, 30:] = 0
     dropped = np.asarray(layer(given, training=True))
@@ -264,7 +265,7 @@ def test_word_dropout_puts_unknown_for_words_and_leaves_padding():
 
 
 def test_word_dropout_changes_nothing_outside_training():
-    layer = models.WordDropout(0.9, seed=0)
+    layer = classifier.WordDropout(0.9, seed=0)
     given = tokens()
     assert np.array_equal(layer(given), given)
     assert np.array_equal(layer(given, training=False), given)
@@ -282,15 +283,15 @@ def test_a_dropped_word_is_dropped_from_its_pairs_too():
 
 def test_targets_are_a_column_for_two_classes_and_one_hot_for_more():
     labels = np.array([0, 1, 1], np.int32)
-    assert models.targets(labels, 2).tolist() == [[0], [1], [1]]
-    assert models.targets(labels, 3).tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
-    assert models.targets(labels, 3).dtype == np.float32
+    assert classifier.targets(labels, 2).tolist() == [[0], [1], [1]]
+    assert classifier.targets(labels, 3).tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+    assert classifier.targets(labels, 3).dtype == np.float32
 
 
 def compiled(num_classes=2, **settings):
     config = text_config(**{f"train__{key}": value for key, value in settings.items()})
     model, _ = built(config, num_classes)
-    models.compile_model(model, config.train, num_classes)
+    classifier.compile_model(model, config.train, num_classes)
     return model
 
 
@@ -311,22 +312,22 @@ def test_the_optimizer_is_what_the_settings_say():
 def test_the_loss_is_the_cross_entropy_in_nats(num_classes):
     model = compiled(num_classes)
     labels = np.array([0, 1, 1, num_classes - 1], np.int32)
-    found = model.test_on_batch(tokens(), models.targets(labels, num_classes), return_dict=True)
+    found = model.test_on_batch(tokens(), classifier.targets(labels, num_classes), return_dict=True)
     chosen = says(model, tokens())[np.arange(4), labels]
     assert found["loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
     assert found["accuracy"] == np.mean(says(model, tokens()).argmax(axis=1) == labels)
 
 
 def test_label_smoothing_raises_the_loss_of_certain_answers():
-    labels = models.targets(np.array([1, 1, 1, 1], np.int32), 2)
+    labels = classifier.targets(np.array([1, 1, 1, 1], np.int32), 2)
     plain, smooth = compiled(), compiled(label_smoothing=0.2)
     for model in (plain, smooth):
-        weights = models.get_weights(model)
-        models.set_weights(model, weights | {"head/bias": np.array([9.0], np.float32)})
+        weights = classifier.get_weights(model)
+        classifier.set_weights(model, weights | {"head/bias": np.array([9.0], np.float32)})
     assert smooth.test_on_batch(tokens(), labels)[0] > 2 * plain.test_on_batch(tokens(), labels)[0]
 
 
 def test_the_tutorials_network_has_the_number_of_weights_keras_would_give_it():
     config = configs.load_preset("imdb-tutorial")
-    model = models.build(config, 2, 20_000, None)
+    model = classifier.build(config, 2, 20_000, None)
     assert model.count_params() == 20_000 * 128 + 4 * 128 * (128 + 128 + 1) + 128 + 1

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import lstm_cli
 from benchmarks import openapi as benchmark
-from lstm_cli import openapi, text
-from lstm_cli.explanation import ImageExplanation, TextExplanation
+from lstm_cli.serve import openapi
+from lstm_cli.text import tokenizer
+from lstm_cli.explain.result import ImageExplanation, TextExplanation
 
 __all__ = ["text_server"]
 _ROWS = [[(16 * r + c) % 256 for c in range(8)] for r in range(8)]
@@ -171,7 +172,7 @@ def test_a_body_for_images_is_valid_exactly_where_it_is_answered(image_server, p
 def test_the_pattern_of_a_text_with_a_token_is_that_of_the_tokenizer(value):
     rust = pytest.importorskip("jsonschema_rs")
     schema = rust.Draft202012Validator(openapi._TOKENS)
-    assert schema.is_valid(value) == bool(text.split(value))
+    assert schema.is_valid(value) == bool(tokenizer.split(value))
 
 
 def test_answers_are_of_the_form_described(text_server, image_server):

@@ -13,7 +13,7 @@ from fixtures_runs import make_image_run, make_text_run
 from fixtures_serve import serving_run
 
 import lstm_cli
-from lstm_cli.predictor import Predictor
+from lstm_cli.prediction.predictor import Predictor
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PAGE = Path(lstm_cli.__file__).with_name("page.html").read_text(encoding="utf-8")

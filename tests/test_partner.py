@@ -16,20 +16,22 @@ import numpy as np
 import pytest
 from fixtures_processes import python
 
-from lstm_cli import datasets, partner, text
-from lstm_cli.config import load_preset
-from lstm_cli.datasets.source import from_config
-from lstm_cli.reporting import Silent
-from lstm_cli.settings import TextSettings
+from lstm_cli import data
+from lstm_cli.io import worker
+from lstm_cli.text import tokenizer
+from lstm_cli.config.load import load_preset
+from lstm_cli.data.source import from_config
+from lstm_cli.io.progress import Silent
+from lstm_cli.config.schema import TextSettings
 
 
 @pytest.fixture(autouse=True)
 def _two_cores(monkeypatch):
-    monkeypatch.setattr(partner, "_num_cores", lambda: 2)
+    monkeypatch.setattr(worker, "_num_cores", lambda: 2)
 
 
 def test_a_partner_is_another_process_and_gone_after_its_block():
-    with partner.found(wanted=True) as other:
+    with worker.found(wanted=True) as other:
         assert other.is_there
         pid = other.ask(os.getpid)()
         assert pid != os.getpid()
@@ -40,12 +42,12 @@ def test_a_partner_is_another_process_and_gone_after_its_block():
 @pytest.mark.parametrize("reason", ["not wanted", "one core", "cannot be started", "embedded"])
 def test_without_a_partner_this_process_does_all(monkeypatch, reason):
     if reason == "one core":
-        monkeypatch.setattr(partner, "_num_cores", lambda: 1)
+        monkeypatch.setattr(worker, "_num_cores", lambda: 1)
     if reason == "cannot be started":
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
     if reason == "embedded":
         monkeypatch.setattr(sys, "executable", None)
-    with partner.found(wanted=reason != "not wanted") as other:
+    with worker.found(wanted=reason != "not wanted") as other:
         assert not other.is_there
         assert other.ask(os.getpid)() == os.getpid()
 
@@ -53,45 +55,45 @@ def test_without_a_partner_this_process_does_all(monkeypatch, reason):
 def test_modules_of_the_folder_it_is_started_in_are_not_taken(tmp_path, monkeypatch):
     (tmp_path / "pickle.py").write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
-    with partner.found(wanted=True) as other:
+    with worker.found(wanted=True) as other:
         assert other.ask(os.getpid)() != os.getpid()
 
 
 def test_results_may_be_asked_for_in_any_order_and_be_larger_than_a_pipe():
     arrays = [np.full(1_000_000, i) for i in range(3)]
-    with partner.found(wanted=True) as other:
+    with worker.found(wanted=True) as other:
         asked = [other.ask(np.flip, array, axis=0) for array in arrays]
         for waits, array in [*zip(asked, arrays, strict=True)][::-1]:
             np.testing.assert_array_equal(waits(), array)
 
 
 def test_modules_are_imported_there():
-    with partner.found(wanted=True) as other:
-        other.ask(partner.load, "lstm_cli.evidence")
-        assert "lstm_cli.evidence" in other.ask(eval, "[*__import__('sys').modules]")()
+    with worker.found(wanted=True) as other:
+        other.ask(worker.load, "lstm_cli.models.linear")
+        assert "lstm_cli.models.linear" in other.ask(eval, "[*__import__('sys').modules]")()
 
 
 def test_what_a_library_prints_is_no_answer():
-    with partner.found(wanted=True) as other:
+    with worker.found(wanted=True) as other:
         assert other.ask(os.write, 1, b"some words")() == 10
         assert other.ask(len, "abc")() == 3
 
 
 def test_a_function_that_raises_there_raises_here():
-    with partner.found(wanted=True) as other:
-        waits = other.ask(text.learn, ["a b c"], TextSettings(min_count=2))
-        with pytest.raises(text.LstmError, match="No word occurs 2 times"):
+    with worker.found(wanted=True) as other:
+        waits = other.ask(tokenizer.learn, ["a b c"], TextSettings(min_count=2))
+        with pytest.raises(tokenizer.LstmError, match="No word occurs 2 times"):
             waits()
 
 
 def test_a_result_that_cannot_be_copied_is_made_here():
-    with partner.found(wanted=True) as other:
+    with worker.found(wanted=True) as other:
         assert other.ask(threading.Lock)().acquire()
 
 
 @pytest.mark.parametrize("moment", ["at once", "while it is waited for"])
 def test_a_partner_that_dies_costs_no_result(moment):
-    with partner.found(wanted=True) as other:
+    with worker.found(wanted=True) as other:
         pid = other.ask(os.getpid)()
         there = f"__import__('os').getpid() == {pid}"
         waits = other.ask(eval, f"__import__('time').sleep(600) if {there} else 'here'")
@@ -105,7 +107,7 @@ def test_a_partner_that_dies_costs_no_result(moment):
 
 
 def test_what_is_half_said_is_not_taken_for_the_next_request():
-    with partner.found(wanted=True) as other:
+    with worker.found(wanted=True) as other:
         words = [f"w{i}" for i in range(200_000)]
         assert other.ask(len, [*words, threading.Lock()])() == 200_001
         # Pickled, the second is a reference to the first.
@@ -185,39 +187,40 @@ def test_two_number_words_as_one_does():
         ["", "a", "", "", "b b", ""],
         [f"w{i % 7} w{i % 11} don't" for i in range(50)],
     ):
-        with partner.found(wanted=True) as other:
-            two = text.learn(texts, settings, other)
-            assert text._distinct(texts)[0] == text._by_two(texts, other)[0]
+        with worker.found(wanted=True) as other:
+            two = tokenizer.learn(texts, settings, other)
+            assert tokenizer._distinct(texts)[0] == tokenizer._by_two(texts, other)[0]
             # One that had failed would be there no more.
             assert other.ask(os.getpid)() != os.getpid()
-        one = text.learn(texts, settings)
+        one = tokenizer.learn(texts, settings)
         assert two[0].words == one[0].words
         np.testing.assert_array_equal(two[1], one[1])
         np.testing.assert_array_equal(two[2], one[2])
 
 
 def test_data_prepared_by_two_has_the_bits_of_that_prepared_by_one(monkeypatch):
-    from lstm_cli import models, prepare
+    from lstm_cli.models import classifier
+    from lstm_cli.training import prepare
 
     changes = {"data.limit": 60, "evidence.buckets": 5000, "embedding.vectors": "train"}
     config = load_preset("imdb", {"data.name": "demo", "model.units": 3, **changes})
     answered = []
-    call = partner._call
+    call = worker._call
 
     def noting(process, function, *rest):
         answer = call(process, function, *rest)
         answered.append((function.__name__, answer is not None))
         return answer
 
-    monkeypatch.setattr(partner, "_call", noting)
+    monkeypatch.setattr(worker, "_call", noting)
 
     def prepared(many):
         monkeypatch.setattr(prepare, "_MANY_TEXTS", many)
         answered.clear()
         used = prepare.start(config, "cpu", Silent())
-        dataset = datasets.load(from_config(config, None), ("train", "validation"))
+        dataset = data.load(from_config(config, None), ("train", "validation"))
         found = prepare.prepare(config, dataset, used, None, Silent())
-        arrays = models.get_weights(found.model)
+        arrays = classifier.get_weights(found.model)
         arrays |= {"table": found.evidence.table, "train": found.train.evidence}
         arrays |= {"validation": found.validation.evidence, "ids": found.train.inputs.ids}
         words = found.tokenizer.words

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from fixtures_runs import image_config, random_weights, text_config
 
-from lstm_cli import cell, device, graph, models, peephole
-from lstm_cli.batches import pad
-from lstm_cli.predictor import open_session
+from lstm_cli.models import classifier, lstm_equations, peephole
+from lstm_cli.training import device
+from lstm_cli.runs import onnx_graph
+from lstm_cli.text.batching import pad
+from lstm_cli.prediction.predictor import open_session
 
 BATCH, TIME, DIM, UNITS, VOCAB = 3, 7, 4, 5, 12
 TEXTS = [np.array(ids, np.int32) for ids in ([5], [2, 9, 11, 7], [3, 3], [1, 2, 3])]
@@ -31,7 +33,7 @@ def layer():
 
 def test_the_hidden_states_are_those_of_the_equations(layer):
     inputs = draw(BATCH, TIME, DIM)
-    trace = cell.forward(cell.Weights(*layer.get_weights()), inputs)
+    trace = lstm_equations.forward(lstm_equations.Weights(*layer.get_weights()), inputs)
     assert np.abs(np.asarray(layer(inputs)) - trace.hidden).max() < 1e-6
 
 
@@ -44,8 +46,8 @@ def test_the_gradients_are_those_of_the_equations(layer):
         loss = tf.reduce_sum(layer(inputs) * d_hidden)
     by = [inputs, *(variable.value for variable in layer.trainable_variables)]
     found = tape.gradient(loss, by)
-    trace = cell.forward(cell.Weights(*layer.get_weights()), inputs.numpy())
-    expected = cell.backward(trace, d_hidden)
+    trace = lstm_equations.forward(lstm_equations.Weights(*layer.get_weights()), inputs.numpy())
+    expected = lstm_equations.backward(trace, d_hidden)
     names = ("inputs", "kernel", "recurrent_kernel", "bias", "peepholes")
     for name, gradient in zip(names, found, strict=True):
         assert np.abs(getattr(expected, name) - np.asarray(gradient)).max() < 1e-5, name
@@ -67,9 +69,9 @@ def test_at_first_it_is_keras_own_lstm():
 
 
 def built(config, num_classes, shape=None):
-    model = models.build(config, num_classes, None if shape else VOCAB, shape)
+    model = classifier.build(config, num_classes, None if shape else VOCAB, shape)
     weights = random_weights(config, num_classes, VOCAB, shape and shape[1])
-    models.set_weights(model, weights)
+    classifier.set_weights(model, weights)
     return model, weights
 
 
@@ -86,7 +88,7 @@ def test_keras_and_onnx_agree(pooling, num_layers, bidirectional):
     )
     model, weights = built(config, 3)
     tokens = pad(TEXTS, np.arange(len(TEXTS)))
-    session = open_session(graph.build(config, weights, 3, None).SerializeToString())
+    session = open_session(onnx_graph.build(config, weights, 3, None).SerializeToString())
     expected = session.run(None, {"tokens": tokens, "lengths": LENGTHS})[0]
     assert np.abs(np.asarray(model(tokens)) - expected).max() < 1e-5
 
@@ -95,7 +97,7 @@ def test_keras_and_onnx_agree_on_images():
     config = image_config(model__cell="peephole")
     model, weights = built(config, 10, (4, 5))
     images = np.random.default_rng(1).integers(0, 256, (3, 4, 5), dtype=np.uint8)
-    session = open_session(graph.build(config, weights, 10, (4, 5)).SerializeToString())
+    session = open_session(onnx_graph.build(config, weights, 10, (4, 5)).SerializeToString())
     expected = session.run(None, {"images": images})[0]
     assert np.abs(np.asarray(model(images)) - expected).max() < 1e-5
 
@@ -103,22 +105,22 @@ def test_keras_and_onnx_agree_on_images():
 def test_the_graph_plans_exactly_the_arrays_that_the_model_has():
     config = text_config(model__cell="peephole", model__layers=2)
     model, _ = built(config, 2)
-    found = {name: array.shape for name, array in models.get_weights(model).items()}
-    assert found == graph.plan(config, 2, VOCAB, None).sources
+    found = {name: array.shape for name, array in classifier.get_weights(model).items()}
+    assert found == onnx_graph.plan(config, 2, VOCAB, None).sources
     assert found["lstm_1_backward/peepholes"] == (3, 3)
 
 
 def test_training_opens_the_peepholes():
     config = text_config(model__cell="peephole", train__learning_rate=0.01)
     keras.utils.set_random_seed(0)
-    model = models.build(config, 2, VOCAB, None)
-    models.compile_model(model, config.train, 2)
+    model = classifier.build(config, 2, VOCAB, None)
+    classifier.compile_model(model, config.train, 2)
     tokens = pad(TEXTS, np.arange(len(TEXTS)))
-    labels = models.targets(np.array([0, 1, 1, 0], np.int32), 2)
+    labels = classifier.targets(np.array([0, 1, 1, 0], np.int32), 2)
     for _ in range(30):
         model.train_on_batch(tokens, labels)
     assert model.test_on_batch(tokens, labels, return_dict=True)["accuracy"] == 1
-    assert (models.get_weights(model)["lstm_0_forward/peepholes"] != 0).all()
+    assert (classifier.get_weights(model)["lstm_0_forward/peepholes"] != 0).all()
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="cuDNN is TensorFlow's")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from lstm_cli import figure, metrics, plots
+from lstm_cli.render import plot_style
+from lstm_cli.evaluation import metrics, plots
 
 EVIL = (r"$\frac{x$", "_积极的评价" * 9, "\x1b[31m\n", "", "سلبي")
 
@@ -19,7 +20,7 @@ def drawn(monkeypatch):
 
     @contextmanager
     def keeping(path, size, title, subtitle=""):
-        with figure.picture(path, size, title, subtitle) as page:
+        with plot_style.picture(path, size, title, subtitle) as page:
             yield page
         with warnings.catch_warnings(action="ignore"):  # letters no font has, measured again
             box = page.get_tightbbox().extents
@@ -147,12 +148,12 @@ def test_the_reliability_diagram_pales_bins_with_few_examples(drawn, png):
         if len(line.get_xdata()) == 1
     }
     expected = {
-        round(b.confidence, 6): (figure.BLUE if b.count >= 10 else figure.PALE)
+        round(b.confidence, 6): (plot_style.BLUE if b.count >= 10 else plot_style.PALE)
         for b in scored.bins
         if b.count
     }
     assert points == expected
-    assert set(expected.values()) == {figure.BLUE, figure.PALE}
+    assert set(expected.values()) == {plot_style.BLUE, plot_style.PALE}
     assert [p.get_height() for p in bottom.patches] == [b.count for b in scored.bins if b.count]
     assert [p.get_x() for p in bottom.patches] == [b.low for b in scored.bins if b.count]
 
@@ -192,7 +193,7 @@ def test_the_hardest_class_is_named_and_drawn_in_colour(drawn, png):
     assert any("hardest: class 3 (" in text for text in texts(drawn[0]))
     first = drawn[0].axes[1].lines[0]
     assert first.get_label().endswith("class 3")
-    assert first.get_color() == figure.BLUE
+    assert first.get_color() == plot_style.BLUE
 
 
 def test_curves_that_crowd_into_a_corner_are_shown_there_and_said_to_be(drawn, png):
@@ -236,10 +237,10 @@ def test_the_share_of_texts_cut_is_the_orange_part(drawn, png):
     assert "62% of texts are longer than the 20 tokens kept" in texts(drawn[0])
     assert "train: 8 texts, median 22 tokens, 62% cut" in texts(drawn[0])
     (axes,) = drawn[0].axes
-    heights = {figure.BLUE: 0.0, figure.ORANGE: 0.0}
+    heights = {plot_style.BLUE: 0.0, plot_style.ORANGE: 0.0}
     for bar in axes.patches:
         heights[to_hex(bar.get_facecolor()).upper()] += bar.get_height()
-    assert heights == pytest.approx({figure.BLUE: 0.375, figure.ORANGE: 0.625})
+    assert heights == pytest.approx({plot_style.BLUE: 0.375, plot_style.ORANGE: 0.625})
 
 
 @pytest.mark.parametrize("max_tokens", [1, 7, 64, 400, 5000])
@@ -284,9 +285,9 @@ def test_scores_show_right_and_wrong_apart_in_each_true_class(drawn, png, num_cl
                 for bar in axes.patches
                 if to_hex(bar.get_facecolor()).upper() == colour
             )
-            for colour in (figure.BLUE, figure.ORANGE)
+            for colour in (plot_style.BLUE, plot_style.ORANGE)
         }
-        assert shares == pytest.approx({figure.BLUE: recall, figure.ORANGE: 1 - recall})
+        assert shares == pytest.approx({plot_style.BLUE: recall, plot_style.ORANGE: 1 - recall})
 
 
 def test_scores_of_two_classes_are_the_probability_of_the_second(drawn, png):

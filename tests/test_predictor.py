@@ -16,12 +16,13 @@ from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import graph, predictor
-from lstm_cli import run as runs
-from lstm_cli.encoded import encode
+from lstm_cli.runs import onnx_graph
+from lstm_cli.prediction import predictor
+from lstm_cli.runs import directory as runs
+from lstm_cli.text.corpus import encode
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.predictor import Predictor
-from lstm_cli.run import RunDir
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import RunDir
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=40)
 
@@ -371,8 +372,8 @@ def test_prediction_imports_neither_tensorflow_nor_keras(template):
 
 
 def test_building_the_graph_imports_neither_tensorflow_nor_keras():
-    assert graph.__name__ == "lstm_cli.graph"
+    assert onnx_graph.__name__ == "lstm_cli.runs.onnx_graph"
     code = (
-        "import sys, lstm_cli.graph; assert not {'tensorflow', 'keras', 'jax'} & set(sys.modules)"
+        "import sys, lstm_cli.runs.onnx_graph; assert not {'tensorflow', 'keras', 'jax'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -18,18 +18,22 @@ import pytest
 import safetensors.numpy
 from test_resume import refused
 
-from lstm_cli import cli, encoded, language, models, pretrain, search, transfer
-from lstm_cli import config as configs
-from lstm_cli import run as runs
-from lstm_cli.datasets import loading
+from lstm_cli.text import corpus as encoded
+from lstm_cli.models import classifier, language_model
+from lstm_cli.training import init_weights, pretrain
+from lstm_cli.runs import find
+from lstm_cli import cli
+from lstm_cli.config import load as configs
+from lstm_cli.runs import directory as runs
+from lstm_cli.data import loading
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluate import evaluate
-from lstm_cli.predictor import Predictor
-from lstm_cli.reporting import Silent
-from lstm_cli.signals import Interrupted
-from lstm_cli.train import resume as resume_classifier
-from lstm_cli.train import train
-from lstm_cli.verify import verify
+from lstm_cli.evaluation.evaluate import evaluate
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.io.progress import Silent
+from lstm_cli.io.signals import Interrupted
+from lstm_cli.training.train import resume as resume_classifier
+from lstm_cli.training.train import train
+from lstm_cli.prediction.verify import verify
 
 SMALL = {
     "data.demo_train": 160,
@@ -132,14 +136,14 @@ def test_labels_are_not_looked_at(pretrained, monkeypatch, tmp_path):
             split.labels[:] = 0
         return dataset
 
-    monkeypatch.setattr("lstm_cli.datasets.load", scrambled)
+    monkeypatch.setattr("lstm_cli.data.load", scrambled)
     again = pretrain.pretrain(language_settings(), runs_dir=tmp_path)
     assert again.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
 
 
 def test_unlabeled_texts_are_read_too(monkeypatch, tmp_path):
     texts = ["an unlabeled film is a film"] * 40
-    monkeypatch.setattr("lstm_cli.datasets.load_unlabeled", lambda _: texts)
+    monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _: texts)
     planned = pretrain.plan(language_settings(), runs_dir=tmp_path)
     assert planned.texts["train"] + planned.texts["held_out"] == 144 + 40
 
@@ -150,7 +154,7 @@ class StopError(Exception):
 
 @pytest.mark.parametrize("after", [1, 9])
 def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch, tmp_path):
-    take_step, taken = language.Reading.take_step, []
+    take_step, taken = language_model.Reading.take_step, []
 
     def interrupting(*args):
         taken.append(1)
@@ -159,10 +163,10 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
         return take_step(*args)
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
-        patch.setattr(language.Reading, "take_step", interrupting)
+        patch.setattr(language_model.Reading, "take_step", interrupting)
         pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
     assert "lstm pretrain demo --resume" in interrupted.value.message
-    run = search.find_unfinished(tmp_path, None, "demo", language=True)
+    run = find.find_unfinished(tmp_path, None, "demo", language=True)
     assert run.status == "interrupted"
     pretrain.resume(run)
     assert run.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
@@ -172,14 +176,14 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
 
 def test_a_checkpoint_beyond_the_plan_is_not_gone_on_from(pretrained, monkeypatch, tmp_path):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        take_step = language.Reading.take_step
+        take_step = language_model.Reading.take_step
         patch.setattr(
-            language.Reading,
+            language_model.Reading,
             "take_step",
             lambda *args: os.kill(os.getpid(), signal.SIGINT) or take_step(*args),
         )
         pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
-    run = search.find_unfinished(tmp_path, None, "demo", language=True)
+    run = find.find_unfinished(tmp_path, None, "demo", language=True)
     path = run.file(f"{runs.CHECKPOINTS}/000001.json")
     good = path.read_text()
     for step in (10**8, 2, 0):
@@ -226,14 +230,14 @@ def test_a_language_model_predicts_no_classes_and_says_what_to_do(pretrained):
 
 
 def test_the_newest_run_is_a_classifier_unless_a_language_model_is_wanted(pretrained, root):
-    assert search.find(root, "demo", language=True) == pretrained
-    assert search.find(root, "words") == pretrained
+    assert find.find(root, "demo", language=True) == pretrained
+    assert find.find(root, "words") == pretrained
     with pytest.raises(LstmError, match="no finished run of 'demo'"):
-        search.find(root, "demo")
+        find.find(root, "demo")
 
 
 def test_a_run_is_gone_on_with_by_the_command_that_made_it(pretrained, root):
-    error = refused(search.find_unfinished, root, "words", "demo", code=ExitCode.USAGE)
+    error = refused(find.find_unfinished, root, "words", "demo", code=ExitCode.USAGE)
     assert "lstm pretrain demo --resume words" in error.hint
 
 
@@ -267,7 +271,7 @@ def test_it_resumes_to_the_same_bits_when_that_run_is_gone(copied, monkeypatch, 
     whole = train(chosen, runs_dir=tmp_path, name="whole")
     with monkeypatch.context() as patch, pytest.raises(StopError):
         # Killed before the first step.
-        patch.setattr("lstm_cli.classifying.Classifying.take_step", _stop)
+        patch.setattr("lstm_cli.training.objectives.classification.Classifying.take_step", _stop)
         train(chosen, runs_dir=tmp_path, name="x")
     shutil.rmtree(copied.path)
     run = runs.RunDir(tmp_path / "demo" / "x")
@@ -281,7 +285,7 @@ def _stop(*_):
 
 def test_a_classifier_can_begin_with_a_classifier(root, pretrained, tmp_path):
     first = train(settings(train__epochs=1), runs_dir=tmp_path, name="first")
-    start = transfer.read(begun(first))
+    start = init_weights.read(begun(first))
     assert start.record["task"] == "text"
     assert "head/kernel" in start.weights
 
@@ -301,7 +305,7 @@ def test_other_widths_and_words_are_refused_by_key_and_both_values(pretrained, k
     chosen = begun(pretrained, **{key.replace(".", "__"): value})
     was = configs.to_dict(pretrained.config())
     section, name = key.split(".")
-    error = refused(transfer.read, chosen, code=ExitCode.USAGE)
+    error = refused(init_weights.read, chosen, code=ExitCode.USAGE)
     assert f"{key} is {was[section][name]} there, {value} here" in error.message
     assert f"--set {key}={was[section][name]}" in error.hint
 
@@ -311,16 +315,16 @@ def test_a_run_that_cannot_be_trusted_is_not_begun_with(copied):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
-    refused(transfer.read, begun(copied), code=ExitCode.INTEGRITY)
+    refused(init_weights.read, begun(copied), code=ExitCode.INTEGRITY)
 
 
 def test_images_cannot_begin_with_words(pretrained):
     chosen = configs.load_preset("digits", {"train.init_from": str(pretrained.path)})
-    assert "images" in refused(transfer.read, chosen, code=ExitCode.USAGE).message
+    assert "images" in refused(init_weights.read, chosen, code=ExitCode.USAGE).message
 
 
 def test_word_vectors_are_not_learned_anew(pretrained, monkeypatch, tmp_path):
-    monkeypatch.setattr("lstm_cli.vectors.learn", lambda *_: pytest.fail("learned"))
+    monkeypatch.setattr("lstm_cli.models.word_vectors.learn", lambda *_: pytest.fail("learned"))
     chosen = begun(pretrained, embedding__vectors="train", train__epochs=1)
     assert train(chosen, runs_dir=tmp_path).status == "finished"
 
@@ -329,15 +333,15 @@ def test_what_comes_from_the_run_learns_at_the_lower_rate():
     settings_ = settings(train__lower_rate=0.25, train__clip_norm=0.0).train
     changed = {}
     for share in (0.25, 1.0):
-        model = models.build(settings(), 2, 30, None)
-        models.compile_model(model, settings_, 2, ["embedding/embeddings"])
-        ones = {name: np.ones_like(array) for name, array in models.get_weights(model).items()}
-        models.set_weights(model, ones)
+        model = classifier.build(settings(), 2, 30, None)
+        classifier.compile_model(model, settings_, 2, ["embedding/embeddings"])
+        ones = {name: np.ones_like(array) for name, array in classifier.get_weights(model).items()}
+        classifier.set_weights(model, ones)
         model.optimizer.learning_rate.assign(0.01)
         model.optimizer.share.assign(share)
         tokens = np.full((2, 3), 5, np.int32)
         model.train_on_batch(tokens, np.array([[0.0], [1.0]], np.float32))
-        changed[share] = {n: a - ones[n] for n, a in models.get_weights(model).items()}
+        changed[share] = {n: a - ones[n] for n, a in classifier.get_weights(model).items()}
     lower, full = changed[0.25], changed[1.0]
     assert np.allclose(lower["embedding/embeddings"], full["embedding/embeddings"] / 4, atol=1e-6)
     assert np.abs(full["embedding/embeddings"]).max() > 1e-4

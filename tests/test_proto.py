@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from lstm_cli import graph, proto
-from lstm_cli.config import load_preset, preset_names
+from lstm_cli.runs import onnx_graph, onnx_reader
+from lstm_cli.config.load import load_preset, preset_names
 
 VOCAB = 9
 
@@ -20,12 +20,12 @@ VOCAB = 9
 def made(config, num_classes=2):
     shape = None if config.kind == "text" else (6, 5)
     weights = random_weights(config, num_classes, VOCAB, columns=5)
-    plan = graph.plan(config, num_classes, None if shape else VOCAB, shape)
-    return plan, graph.build(config, weights, num_classes, shape)
+    plan = onnx_graph.plan(config, num_classes, None if shape else VOCAB, shape)
+    return plan, onnx_graph.build(config, weights, num_classes, shape)
 
 
 def read(content, plan):
-    return proto.read_model(memoryview(content), len(plan.nodes), len(plan.constants))
+    return onnx_reader.read_model(memoryview(content), len(plan.nodes), len(plan.constants))
 
 
 PLAN, MODEL = made(text_config(embedding__pair_buckets=11))
@@ -119,9 +119,9 @@ def test_what_is_read_of_a_changed_file_is_what_onnx_reads(content):
 
 def test_no_more_nodes_are_read_than_there_may_be():
     with pytest.raises(ValueError, match="nodes in the graph, more than it may"):
-        proto.read_model(memoryview(CONTENT), len(PLAN.nodes) - 1, len(PLAN.constants))
+        onnx_reader.read_model(memoryview(CONTENT), len(PLAN.nodes) - 1, len(PLAN.constants))
     with pytest.raises(ValueError, match="constants in the graph, more than it may"):
-        proto.read_model(memoryview(CONTENT), len(PLAN.nodes), len(PLAN.constants) - 1)
+        onnx_reader.read_model(memoryview(CONTENT), len(PLAN.nodes), len(PLAN.constants) - 1)
 
 
 def test_a_long_name_is_refused():

@@ -15,13 +15,14 @@ import pytest
 from fixtures_training import CONFIG, TableLoop, without_keras
 from test_verify import snapshot
 
-from lstm_cli import artefacts, cli, replay, spine, train
-from lstm_cli import config as configs
-from lstm_cli import run as runs
-from lstm_cli.config import load_preset
+from lstm_cli.training import artifacts, pipeline, replay, train
+from lstm_cli import cli
+from lstm_cli.config import load as configs
+from lstm_cli.runs import directory as runs
+from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.fit import NumbersGoneWrongError, learning_rate
-from lstm_cli.reporting import Silent
+from lstm_cli.training.loop import NumbersGoneWrongError, learning_rate
+from lstm_cli.io.progress import Silent
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +110,7 @@ SMALL = {
 
 @pytest.mark.parametrize("preset", SMALL)
 def test_a_run_is_repeated_to_the_bit(preset, scratch, monkeypatch):
-    monkeypatch.setattr(artefacts, "_draw", lambda *_: [])
+    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     settings = {**SMALL[preset], "train.epochs": 2, "train.batch_size": 32}
     run = train.train(load_preset(preset, settings), name="x")
     before = snapshot(run)
@@ -202,7 +203,7 @@ def test_a_replay_that_does_not_get_to_the_end_differs_where_it_stopped(
 
 
 def test_versions_and_devices_that_are_not_those_recorded_are_named(tabled, monkeypatch):
-    monkeypatch.setattr(artefacts, "versions", lambda: {"numpy": "2.0", "keras": "3.1"})
+    monkeypatch.setattr(artifacts, "versions", lambda: {"numpy": "2.0", "keras": "3.1"})
     edit_record(tabled, versions={"numpy": "2.0", "keras": "3.0", "jax": "1"}, device="a GPU")
     found = replay.replay(tabled)
     assert found.identical
@@ -219,9 +220,9 @@ def test_what_was_trained_on_the_cpu_is_trained_on_it_again(
     tabled, monkeypatch, recorded, expected
 ):
     edit_record(tabled, device=recorded)
-    start, used = spine.start, []
+    start, used = pipeline.start, []
     monkeypatch.setattr(
-        spine, "start", lambda config, use, told: used.append(use) or start(config, use, told)
+        pipeline, "start", lambda config, use, told: used.append(use) or start(config, use, told)
     )
     replay.replay(tabled)
     assert used == [expected]
@@ -296,7 +297,7 @@ def test_a_run_that_was_not_trained_on_is_not_refused(tabled):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("where", ["load_data", "save", "write_golden", "rmtree"])
 def test_an_interrupted_replay_leaves_nothing(where, signum, tabled, lstm, scratch, monkeypatch):
-    owner = {"load_data": replay, "save": spine.checkpoint, "write_golden": artefacts}
+    owner = {"load_data": replay, "save": pipeline.checkpoint, "write_golden": artifacts}
     owner = owner.get(where, replay.shutil)
     original, came = getattr(owner, where), []
 
@@ -321,7 +322,7 @@ def test_an_error_leaves_nothing(tabled, scratch, monkeypatch):
     def fail(*_):
         raise LstmError("No space left.")
 
-    monkeypatch.setattr(spine.checkpoint, "save", fail)
+    monkeypatch.setattr(pipeline.checkpoint, "save", fail)
     assert refused(tabled).message == "No space left."
     assert left(scratch) == []
 

@@ -13,13 +13,14 @@ import pytest
 from fixtures_reports import EVIL, Seen, image_run, lstm, read, rewrite, text_run, wrong_of
 from fixtures_runs import make_text_run
 
-from lstm_cli import chapters, markup
-from lstm_cli import run as runs
-from lstm_cli.chapters import Mark, Nearest, Read
+from lstm_cli.report import sections
+from lstm_cli.render import html
+from lstm_cli.runs import directory as runs
+from lstm_cli.report.sections import Mark, Nearest, Read
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluate import Mistake
-from lstm_cli.predictor import Predictor
-from lstm_cli.report import nearest_preset, read_texts, report
+from lstm_cli.evaluation.evaluate import Mistake
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.report.run_report import nearest_preset, read_texts, report
 
 
 @pytest.fixture
@@ -122,13 +123,13 @@ TOLD = Mistake(3, "x", "y", 0.9, "one <two> three four")
 
 def shown(reading, mistake=TOLD):
     """The text of an article, as a reader sees it."""
-    seen = Seen(chapters._text_error(mistake, reading))
+    seen = Seen(sections._text_error(mistake, reading))
     return "".join(seen.words)
 
 
 def test_a_text_is_shown_as_it_is_between_and_in_its_coloured_words():
     marks = (Mark(0, 3, 0.5), Mark(5, 8, -2.0), Mark(10, 15, 0.01))
-    article = chapters._text_error(TOLD, Read(marks))
+    article = sections._text_error(TOLD, Read(marks))
     assert '<span class="for" style="--w:0.15" title="+0.50">one</span> &lt;' in article
     assert (
         '<span class="against" style="--w:0.60" title="-2.00">two</span>&gt; three four' in article
@@ -220,7 +221,7 @@ def test_what_is_no_page_of_ours_is_not_replaced(run, tmp_path):
 
 
 def test_the_preset_that_differs_least_is_the_one_compared_with(run):
-    from lstm_cli.config import load_preset
+    from lstm_cli.config.load import load_preset
 
     assert nearest_preset(load_preset("imdb-tutorial")) == Nearest("imdb-tutorial", {})
     changed = load_preset("imdb", {"model.units": 7})
@@ -230,7 +231,7 @@ def test_the_preset_that_differs_least_is_the_one_compared_with(run):
 
 
 def test_markup_is_what_was_made_here_and_all_else_is_data():
-    made = markup.element("p", "<b>", markup.element("i", "&"), title='"<')
+    made = html.element("p", "<b>", html.element("i", "&"), title='"<')
     assert made == '<p title="&quot;&lt;">&lt;b&gt;<i>&amp;</i></p>'
 
 

@@ -21,15 +21,17 @@ from fixtures_training import CONFIG, TableLoop, without_keras
 from test_checkpoint import Heard
 from test_faults import RESULTS, results, whole
 
-from lstm_cli import artefacts, checkpoint, cli, resumption, search, train
-from lstm_cli import config as configs
-from lstm_cli import run as runs
-from lstm_cli.config import load_preset
+from lstm_cli.training import artifacts, checkpoint, resume_checks, train
+from lstm_cli.runs import find
+from lstm_cli import cli
+from lstm_cli.config import load as configs
+from lstm_cli.runs import directory as runs
+from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.fit import NumbersGoneWrongError
-from lstm_cli.predictor import Predictor
-from lstm_cli.reporting import Silent
-from lstm_cli.signals import Interrupted
+from lstm_cli.training.loop import NumbersGoneWrongError
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.io.progress import Silent
+from lstm_cli.io.signals import Interrupted
 
 # What is told and refused; the network is a table here
 
@@ -54,7 +56,7 @@ def killed(call, monkeypatch, where, name):
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(where, name, die)
-        patch.setattr(resumption, "recording_failure", lambda *_, **__: contextlib.nullcontext())
+        patch.setattr(resume_checks, "recording_failure", lambda *_, **__: contextlib.nullcontext())
         call()
 
 
@@ -73,9 +75,9 @@ def lstm(capsys, monkeypatch, *arguments):
 
 
 FINISHING = [
-    (artefacts, "write_model"),
-    (artefacts, "write_golden"),
-    (artefacts, "write_results"),
+    (artifacts, "write_model"),
+    (artifacts, "write_golden"),
+    (artifacts, "write_results"),
     (runs.RunDir, "write_manifest"),
 ]
 
@@ -84,7 +86,7 @@ FINISHING = [
 def test_a_run_killed_while_finishing_is_finished_and_not_trained(where, name, tabled, monkeypatch):
     expected = results(tabled("whole"))
     killed(tabled, monkeypatch, where, name)
-    run = search.find_unfinished(runs.runs_root(), None, "demo")
+    run = find.find_unfinished(runs.runs_root(), None, "demo")
     with monkeypatch.context() as patch:
         patch.setattr(TableLoop, "save", lambda self: pytest.fail("trained again"))
         train.resume(run)
@@ -95,14 +97,14 @@ def test_a_run_killed_while_finishing_is_finished_and_not_trained(where, name, t
 def test_a_run_killed_before_its_first_checkpoint_begins_again(tabled, monkeypatch):
     expected = results(tabled("whole"))
     killed(tabled, monkeypatch, checkpoint, "save")
-    run = search.find_unfinished(runs.runs_root(), None, "demo")
+    run = find.find_unfinished(runs.runs_root(), None, "demo")
     assert results(train.resume(run)) == expected
 
 
 def test_a_run_killed_before_training_began_is_no_obstacle(tabled, monkeypatch):
     expected = results(tabled("whole"))
-    killed(tabled, monkeypatch, artefacts, "write_inputs")
-    assert [run.name for run in search.all_runs(runs.runs_root())] == ["demo/whole"]
+    killed(tabled, monkeypatch, artifacts, "write_inputs")
+    assert [run.name for run in find.all_runs(runs.runs_root())] == ["demo/whole"]
     assert results(tabled()) == expected
 
 
@@ -126,7 +128,7 @@ def test_an_interruption_before_training_began_leaves_no_trace_and_says_so(table
 def test_an_interruption_while_finishing_says_how_to_resume(tabled, monkeypatch):
     expected = results(tabled("whole"))
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
-        patch.setattr(artefacts, "write_golden", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        patch.setattr(artifacts, "write_golden", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         tabled()
     assert interrupted.value.message == "Resume: lstm train demo --resume x"
     run = runs.RunDir(runs.runs_root() / "demo" / "x")
@@ -137,7 +139,7 @@ def test_an_interruption_while_finishing_says_how_to_resume(tabled, monkeypatch)
 
 def test_the_way_to_resume_names_a_run_elsewhere_by_its_path(tabled, tmp_path):
     run = runs.RunDir(tmp_path / "other place" / "demo" / "x")
-    told = shlex.split(resumption.command(run, {"data": "/data/my reviews.csv"}))
+    told = shlex.split(resume_checks.command(run, {"data": "/data/my reviews.csv"}))
     assert told == ["lstm", "train", "/data/my reviews.csv", "--resume", str(run.path)]
 
 
@@ -163,8 +165,8 @@ def test_where_there_is_nothing_to_resume_it_is_said(tabled, capsys, monkeypatch
 @pytest.fixture
 def halfway(tabled, monkeypatch):
     """A run that was killed after its first epoch of two."""
-    killed(tabled, monkeypatch, artefacts, "write_history")
-    return search.find_unfinished(runs.runs_root(), None, "demo")
+    killed(tabled, monkeypatch, artifacts, "write_history")
+    return find.find_unfinished(runs.runs_root(), None, "demo")
 
 
 CHANGES = {"model.units": 7, "train.learning_rate": 0.5, "seed": 3, "text.max_tokens": 5}
@@ -217,7 +219,7 @@ def test_another_tokenizer_is_refused(halfway):
 def test_another_version_or_device_is_told(halfway, monkeypatch):
     record = halfway.read_json(runs.RUN)
     halfway.write_json(runs.RUN, {**record, "versions": {"keras": "3.0"}, "device": "a GPU"})
-    monkeypatch.setattr(artefacts, "versions", lambda: {"keras": "3.1", "jax": "1"})
+    monkeypatch.setattr(artifacts, "versions", lambda: {"keras": "3.1", "jax": "1"})
     heard = HeardAll()
     train.resume(halfway, reporter=heard)
     assert [w for w in heard.warnings if "keras 3.0 and goes on with 3.1" in w]
@@ -283,7 +285,7 @@ def test_one_damaged_run_does_not_hide_the_others(halfway):
     broken = runs.RunDir(halfway.path.parent / "zzz")
     shutil.copytree(halfway.path, broken.path)
     broken.file(runs.RUN).write_text("{")
-    assert search.find_unfinished(runs.runs_root(), None, "demo") == halfway
+    assert find.find_unfinished(runs.runs_root(), None, "demo") == halfway
 
 
 def test_of_two_runs_of_one_name_the_one_on_the_data_is_meant(halfway, tmp_path):
@@ -291,8 +293,8 @@ def test_of_two_runs_of_one_name_the_one_on_the_data_is_meant(halfway, tmp_path)
     shutil.copytree(halfway.path, other.path)
     other.write_json(runs.RUN, {**other.read_json(runs.RUN), "data": "another"})
     for data, run in (("demo", halfway), ("another", other)):
-        assert search.find_unfinished(tmp_path, "x", data).path == run.path
-    assert search.find_unfinished(tmp_path, str(other.path), "demo").path == other.path
+        assert find.find_unfinished(tmp_path, "x", data).path == run.path
+    assert find.find_unfinished(tmp_path, str(other.path), "demo").path == other.path
 
 
 def test_time_adds_up_over_processes(halfway, monkeypatch):
@@ -402,7 +404,7 @@ def test_training_interrupted_twice_ends_with_the_same_bits(tmp_path, monkeypatc
     assert run.status == "interrupted"
     assert not [path for path in run.path.rglob(".*") if path.name != runs.LOCK]
 
-    monkeypatch.setattr(artefacts, "_draw", lambda *_: [])
+    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as again:
         interrupt_after(4, patch)
         train.resume(run)

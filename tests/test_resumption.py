@@ -21,8 +21,9 @@ from hypothesis import given, settings
 from test_checkpoint import Heard
 from test_run_record import mutated
 
-from lstm_cli import checkpoint, resumption, search, train
-from lstm_cli import run as runs
+from lstm_cli.training import checkpoint, resume_checks, train
+from lstm_cli.runs import find
+from lstm_cli.runs import directory as runs
 from lstm_cli.errors import ExitCode, LstmError
 
 TIB = 1 << 40
@@ -36,7 +37,7 @@ def halfway(monkeypatch, tmp_path):
     with monkeypatch.context() as patch, pytest.raises(LstmError, match="the power went"):
         patch.setattr(train.artefacts, "write_model", _lose_power)
         train.train(CONFIG, name="x")
-    (run,) = search.all_runs(tmp_path / "runs")
+    (run,) = find.all_runs(tmp_path / "runs")
     assert _names(run) == ["000001.json", "000001.safetensors", "000002.json", "000002.safetensors"]
     return run
 
@@ -72,7 +73,7 @@ def stepped_over(run, *words):
     """Hold that the newest is told and the one before it taken; return what was told."""
     heard = Heard()
     with within(10):
-        found = resumption.newest(run, heard)
+        found = resume_checks.newest(run, heard)
     assert found is not None
     assert found.progress["epoch"] == 1
     (warning,) = heard.warnings
@@ -84,9 +85,9 @@ def stepped_over(run, *words):
 
 def test_two_good_ones_are_as_they_should_be(halfway):
     heard = Heard()
-    assert resumption.newest(halfway, heard).progress["epoch"] == 2
+    assert resume_checks.newest(halfway, heard).progress["epoch"] == 2
     sign(halfway)
-    assert resumption.newest(halfway, heard).progress["epoch"] == 2
+    assert resume_checks.newest(halfway, heard).progress["epoch"] == 2
     assert heard.warnings == []
 
 
@@ -99,7 +100,7 @@ def test_a_link_out_of_the_run_is_refused_with_exit_code_5(suffix, halfway, tmp_
     _path(halfway, suffix).rename(outside)
     _path(halfway, suffix).symlink_to(outside)
     with pytest.raises(LstmError, match="symbolic link") as caught:
-        resumption.newest(halfway, Heard())
+        resume_checks.newest(halfway, Heard())
     assert caught.value.exit_code == ExitCode.INTEGRITY
     # Where one comes to lie there later, it is not followed.
     heard = Heard()
@@ -112,7 +113,7 @@ def test_a_folder_of_checkpoints_elsewhere_is_refused(halfway, tmp_path):
     folder = halfway.file(runs.CHECKPOINTS)
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
-    for call in (resumption.newest, lambda run, heard: checkpoint.newest(folder, heard)):
+    for call in (resume_checks.newest, lambda run, heard: checkpoint.newest(folder, heard)):
         with pytest.raises(LstmError, match="a symbolic link"):
             call(halfway, Heard())
     with pytest.raises(LstmError, match="a symbolic link"):
@@ -133,8 +134,8 @@ def test_a_pipe_is_not_waited_for(suffix, halfway):
 @pytest.mark.parametrize("name", ["²²²²²².json", "9" * 200 + ".json", "٣٣٣٣٣٣.json", "1e5.json"])
 def test_names_that_are_no_numbers_of_ours_are_left_alone(name, halfway):
     halfway.file(f"{runs.CHECKPOINTS}/{name}").write_text("{}")
-    assert resumption.newest(halfway, Heard()).progress["epoch"] == 2
-    checkpoint.save(halfway.file(runs.CHECKPOINTS), resumption.newest(halfway, Heard()))
+    assert resume_checks.newest(halfway, Heard()).progress["epoch"] == 2
+    checkpoint.save(halfway.file(runs.CHECKPOINTS), resume_checks.newest(halfway, Heard()))
     assert "000003.json" in _names(halfway)
 
 
@@ -235,7 +236,7 @@ def test_a_square_that_overflowed_is_gone_on_from(halfway):
     slot = {"optimizer/3": np.array([np.inf], np.float32)}
     sign(halfway, safetensors.numpy.save(GOOD | slot))
     heard = Heard()
-    assert np.isinf(resumption.newest(halfway, heard).tensors["optimizer/3"][0])
+    assert np.isinf(resume_checks.newest(halfway, heard).tensors["optimizer/3"][0])
     assert heard.warnings == []
 
 
@@ -253,7 +254,7 @@ def test_progress_of_another_kind_is_stepped_over_or_gone_on_from(key, halfway):
     for value in FOREIGN:
         sign(halfway, progress=progress | {key: value})
         with within(10):
-            found = resumption.newest(halfway, heard := Heard())
+            found = resume_checks.newest(halfway, heard := Heard())
         assert found.progress["epoch"] == 2 - len(heard.warnings)
         num_refused += len(heard.warnings)
         _path(halfway, "json").write_bytes(good)
@@ -326,8 +327,8 @@ def test_progress_that_training_could_not_make_is_stepped_over(name, halfway):
 def test_a_position_within_the_plan_is_gone_on_from(halfway):
     sign(halfway, progress=halfway_through(_record(halfway)["progress"]))
     heard = Heard()
-    found = resumption.newest(halfway, heard)
-    assert resumption.fitting(halfway, found, 1, 4, heard) is found
+    found = resume_checks.newest(halfway, heard)
+    assert resume_checks.fitting(halfway, found, 1, 4, heard) is found
     assert heard.warnings == []
 
 
@@ -357,7 +358,7 @@ def test_an_optimizer_that_took_other_steps_is_stepped_over(halfway):
     taken = {"optimizer/0": np.array(7, np.int64)}
     sign(halfway, safetensors.numpy.save(GOOD | taken))
     heard = Heard()
-    found = resumption.fitting(halfway, resumption.newest(halfway, heard), 1, 4, heard)
+    found = resume_checks.fitting(halfway, resume_checks.newest(halfway, heard), 1, 4, heard)
     assert found.progress["epoch"] == 1
     assert "has not taken 2 steps" in heard.warnings[0]
 
@@ -398,8 +399,8 @@ def test_progress_of_any_content_is_gone_on_from_or_stepped_over(halfway):
         heard = Heard()
         try:
             with within(10):
-                found = resumption.newest(halfway, heard)
-                found = resumption.fitting(halfway, found, 1, 4, heard)
+                found = resume_checks.newest(halfway, heard)
+                found = resume_checks.fitting(halfway, found, 1, 4, heard)
             stepped = len(heard.warnings)
             assert stepped <= 1
             assert found.progress["epoch"] == 1

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm_cli.roc import class_curves, mean_curve
+from lstm_cli.evaluation.roc import class_curves, mean_curve
 
 
 def noisy(num, num_classes, seed=0):

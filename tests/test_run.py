@@ -17,11 +17,12 @@ from fixtures_runs import make_text_run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import atomic, search
-from lstm_cli import run as runs
-from lstm_cli.atomic import write_atomic
+from lstm_cli.io import atomic_write
+from lstm_cli.runs import find
+from lstm_cli.runs import directory as runs
+from lstm_cli.io.atomic_write import write_atomic
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.run import RunDir
+from lstm_cli.runs.directory import RunDir
 
 
 def made(root, name, status="finished", started="2026-01-01T00:00:00+00:00", **record):
@@ -113,7 +114,7 @@ def test_a_run_is_found_by_path_by_both_names_by_its_own_and_by_its_data_set(wan
     run = made(tmp_path, "demo/one")
     made(tmp_path, "imdb/other")
     wanted = str(run.path) if wanted == "path" else wanted
-    assert search.find(tmp_path, wanted) == run
+    assert find.find(tmp_path, wanted) == run
 
 
 def test_the_newest_finished_run_is_taken_by_when_it_started_and_not_by_name(tmp_path):
@@ -121,59 +122,59 @@ def test_the_newest_finished_run_is_taken_by_when_it_started_and_not_by_name(tmp
     newest = made(tmp_path, "demo/a", started="2026-01-02T00:00:00+00:00")
     made(tmp_path, "demo/b", "running", started="2026-01-03T00:00:00+00:00")
     made(tmp_path, "imdb/c", "failed", started="2026-01-04T00:00:00+00:00")
-    assert search.find(tmp_path, None) == newest
-    assert search.find(tmp_path, "demo") == newest
+    assert find.find(tmp_path, None) == newest
+    assert find.find(tmp_path, "demo") == newest
 
 
 def test_the_newest_run_of_some_data_or_kind_is_taken(tmp_path):
     old = made(tmp_path, "demo/old", data="demo", kind="text")
     later = "2026-01-02T00:00:00+00:00"
     made(tmp_path, "digits/new", data="digits", kind="image", started=later)
-    assert search.find(tmp_path, None, kind="text") == old
-    assert search.find(tmp_path, None, data_name="demo") == old
-    message = refused(search.find, tmp_path, None, data_name="imdb").message
+    assert find.find(tmp_path, None, kind="text") == old
+    assert find.find(tmp_path, None, data_name="demo") == old
+    message = refused(find.find, tmp_path, None, data_name="imdb").message
     assert "no finished run on imdb" in message
 
 
 def test_a_name_in_two_data_sets_needs_the_data_set(tmp_path):
     made(tmp_path, "demo/one")
     made(tmp_path, "imdb/one")
-    error = refused(search.find, tmp_path, "one", code=ExitCode.USAGE)
+    error = refused(find.find, tmp_path, "one", code=ExitCode.USAGE)
     assert "demo/one" in error.message
     assert "imdb/one" in error.message
-    assert search.find(tmp_path, "imdb/one").name == "imdb/one"
+    assert find.find(tmp_path, "imdb/one").name == "imdb/one"
 
 
 def test_a_run_named_like_a_data_set_is_itself(tmp_path):
     made(tmp_path, "demo/new", started="2026-01-02T00:00:00+00:00")
     named = made(tmp_path, "imdb/demo")
-    assert search.find(tmp_path, "demo") == named
+    assert find.find(tmp_path, "demo") == named
 
 
 def test_a_missing_run_is_answered_with_the_nearest(tmp_path):
     made(tmp_path, "demo/baseline")
-    error = refused(search.find, tmp_path, "basline")
+    error = refused(find.find, tmp_path, "basline")
     assert "'baseline'" in error.hint
-    assert "train" in refused(search.find, tmp_path / "none", "basline").hint
+    assert "train" in refused(find.find, tmp_path / "none", "basline").hint
 
 
 @pytest.mark.parametrize("wanted", ["", "\0", "..", "*", "a/b/c", "demo\nx", "a text " * 900])
 def test_a_strange_name_finds_no_run(wanted, tmp_path):
     made(tmp_path / "runs", "demo/one")
-    refused(search.find, tmp_path / "runs", wanted)
+    refused(find.find, tmp_path / "runs", wanted)
 
 
 def test_a_folder_without_a_record_is_no_run(tmp_path):
     (tmp_path / "folder").mkdir()
-    message = refused(search.find, tmp_path, str(tmp_path / "folder")).message
+    message = refused(find.find, tmp_path, str(tmp_path / "folder")).message
     assert "no run directory" in message
 
 
 def test_where_nothing_finished_the_unfinished_are_counted(tmp_path):
     made(tmp_path, "demo/a", "failed")
     made(tmp_path, "demo/b", "running")
-    assert "2 did not finish" in refused(search.find, tmp_path, None).message
-    assert "no finished run" in refused(search.find, tmp_path / "empty", None).message
+    assert "2 did not finish" in refused(find.find, tmp_path, None).message
+    assert "no finished run" in refused(find.find, tmp_path / "empty", None).message
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
@@ -181,7 +182,7 @@ def test_a_run_that_did_not_finish_is_not_opened(status, tmp_path):
     run = made(tmp_path, "demo/one", status)
     with runs.locked(run):
         assert run.status == status
-        error = refused(search.find, tmp_path, "one")
+        error = refused(find.find, tmp_path, "one")
     assert status in error.message
     assert "--resume one" in error.hint
 
@@ -194,8 +195,8 @@ def test_a_run_without_its_manifest_never_counts_as_finished(tmp_path):
     run = made(tmp_path, "demo/one")
     run.file(runs.MANIFEST).unlink()
     assert run.status == "broken"
-    refused(search.find, tmp_path, "one", code=ExitCode.INTEGRITY)
-    refused(search.find, tmp_path, None)
+    refused(find.find, tmp_path, "one", code=ExitCode.INTEGRITY)
+    refused(find.find, tmp_path, None)
 
 
 DAMAGED_RECORDS = [
@@ -217,8 +218,8 @@ def test_a_run_whose_record_is_damaged_is_broken_and_hides_no_other(record, tmp_
     broken = made(tmp_path, "demo/broken")
     broken.file(runs.RUN).write_text(record)
     assert broken.status == "broken"
-    assert search.find(tmp_path, "demo") == whole
-    refused(search.find, tmp_path, "broken", code=ExitCode.INTEGRITY)
+    assert find.find(tmp_path, "demo") == whole
+    refused(find.find, tmp_path, "broken", code=ExitCode.INTEGRITY)
 
 
 def test_all_runs_are_listed_the_oldest_first(tmp_path):
@@ -226,9 +227,9 @@ def test_all_runs_are_listed_the_oldest_first(tmp_path):
     made(tmp_path, "demo/c", "failed", started="2026-01-03T00:00:00+00:00")
     made(tmp_path, "demo/a", started="2026-01-01T00:00:00+00:00")
     (tmp_path / "stray").write_text("")
-    assert [run.name for run in search.all_runs(tmp_path)] == ["demo/a", "imdb/b", "demo/c"]
-    assert [run.name for run in search.all_runs(tmp_path, "demo")] == ["demo/a", "demo/c"]
-    assert search.all_runs(tmp_path / "none") == []
+    assert [run.name for run in find.all_runs(tmp_path)] == ["demo/a", "imdb/b", "demo/c"]
+    assert [run.name for run in find.all_runs(tmp_path, "demo")] == ["demo/a", "demo/c"]
+    assert find.all_runs(tmp_path / "none") == []
 
 
 # Reading
@@ -289,7 +290,7 @@ def test_a_file_system_that_cannot_sync_folders_will_do(number, tmp_path, monkey
     monkeypatch.setattr(os, "fsync", _sync_of(stat.S_ISDIR, number))
     write_atomic(tmp_path / "new" / "a", b"whole")
     assert (tmp_path / "new" / "a").read_bytes() == b"whole"
-    atomic.remove(tmp_path / "new" / "a")
+    atomic_write.remove(tmp_path / "new" / "a")
     assert not (tmp_path / "new" / "a").exists()
 
 

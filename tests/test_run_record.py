@@ -18,12 +18,15 @@ from fixtures_runs import make_language_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_cli import cli, console, figure, run_record, run_schema, search
-from lstm_cli import run as runs
+from lstm_cli.cli import output
+from lstm_cli.render import plot_style
+from lstm_cli.runs import find, record as run_record, schema
+from lstm_cli import cli
+from lstm_cli.runs import directory as runs
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.report import report
-from lstm_cli.run import RunDir
-from lstm_cli.verify import verify
+from lstm_cli.report.run_report import report
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.prediction.verify import verify
 
 FILES = (runs.RUN, runs.METRICS, runs.HISTORY)
 BAD = (None, True, -1, 0, 1.5, 2**40, 10**40, 1e300, "x", "", [], {}, [[]], float("nan"))
@@ -139,7 +142,7 @@ COMMANDS = {
     ],
 )
 def test_every_command_ends_with_0_or_5_whatever_a_file_holds(which, num, root, lstm):
-    (run,) = (one for one in search.all_runs(root) if one.path.name == which)
+    (run,) = (one for one in find.all_runs(root) if one.path.name == which)
     before = {file: run.file(file).read_bytes() for file in (*FILES, runs.MANIFEST)}
 
     @settings(max_examples=num, deadline=None)
@@ -344,14 +347,14 @@ def test_half_a_surrogate_pair_in_a_name_is_no_damage(run):
 
 def test_what_a_decoder_finds_is_told_in_a_bounded_text():
     with pytest.raises(ValueError, match=r"^, status: ") as caught:
-        run_schema.decode(b'{"status": "%s"}' % (b"x" * 1_000_000), run_schema.RunInfo)
+        schema.decode(b'{"status": "%s"}' % (b"x" * 1_000_000), schema.RunInfo)
     assert len(str(caught.value)) < 1000
 
 
 def test_names_of_megabytes_are_cleaned_in_time():
     with within(3):
-        assert console.clean("abc \x1b" * 2_000_000).endswith("abc  ")
-        assert len(figure.shown("a name " * 1_000_000)) <= 18
+        assert output.clean("abc \x1b" * 2_000_000).endswith("abc  ")
+        assert len(plot_style.shown("a name " * 1_000_000)) <= 18
 
 
 def test_text_is_cleaned_as_it_was_character_by_character():
@@ -361,7 +364,7 @@ def test_text_is_cleaned_as_it_was_character_by_character():
     expected = "".join(
         " " if char in turns or unicodedata.category(char) in unsafe else char for char in every
     )
-    assert console.clean(every) == expected
+    assert output.clean(every) == expected
 
 
 def test_completing_a_run_leaves_it_whole(run):

@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import serve as benchmark
-from lstm_cli import listener, pages
-from lstm_cli import serve as serving
+from lstm_cli.serve import security_headers, server as listener
+from lstm_cli.serve import app as serving
 from lstm_cli.errors import LstmError
-from lstm_cli.gate import Limits
-from lstm_cli.predictor import Predictor
-from lstm_cli.wire import RefusedError
+from lstm_cli.serve.middleware import Limits
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.serve.schemas import RefusedError
 
 _HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -601,7 +601,7 @@ def test_every_answer_has_the_headers_that_keep_a_browser_safe(server, path):
 
 
 def test_the_policy_of_a_page_allows_its_own_script_alone():
-    policy = pages.content_policy("<style>a{}</style><script>1</script>")
+    policy = security_headers.content_policy("<style>a{}</style><script>1</script>")
     # printf 1 | openssl dgst -sha256 -binary | base64
     assert "script-src 'sha256-a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s='" in policy
     assert policy.count("sha256-") == 2

@@ -14,7 +14,7 @@ import pytest
 from fixtures_processes import python, running
 from fixtures_runs import TEXTS, make_text_run
 
-from lstm_cli.signals import Interrupted, caught
+from lstm_cli.io.signals import Interrupted, caught
 
 BOTH = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 

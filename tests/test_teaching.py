@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from fixtures_runs import image_config, text_config
 
-from lstm_cli import calibration, classifying, teaching
-from lstm_cli import config as configs
-from lstm_cli.checkpoint import Checkpoint
-from lstm_cli.classifying import Examples
-from lstm_cli.encoded import Corpus
+from lstm_cli.models import calibration
+from lstm_cli.training.objectives import classification, self_training as teaching
+from lstm_cli.config import load as configs
+from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.text.corpus import Corpus
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.fit import Loop
-from lstm_cli.reporting import Silent
-from lstm_cli.run import RUN
-from lstm_cli.teaching import SelfTraining
-from lstm_cli.train import train
+from lstm_cli.training.loop import Loop
+from lstm_cli.io.progress import Silent
+from lstm_cli.runs.directory import RUN
+from lstm_cli.training.objectives.self_training import SelfTraining
+from lstm_cli.training.train import train
 
 CONFIG = text_config(evidence__buckets=50, train__self_training=True, train__batch_size=4)
 SMALL = {
@@ -146,12 +147,12 @@ def test_between_epochs_the_network_judges_anew_with_the_evidence_and_calibrated
 def test_an_epoch_is_judged_as_network_and_evidence_will_be_weighed():
     work, _ = self_training()
     loss, accuracy = work.judge(Says())
-    said = classifying.scores(Says(), work.validation, work.said)
+    said = classification.scores(Says(), work.validation, work.said)
     labels = work.validation.labels
     best = np.exp(calibration.log_probabilities(said.scaled(*said.best(labels))))
     assert loss == pytest.approx(-np.log(best[np.arange(6), labels]).mean(), rel=1e-4)
     assert accuracy == np.mean(best.argmax(axis=1) == labels)
-    assert loss < classifying.cheap(labels, work.said)[0]
+    assert loss < classification.cheap(labels, work.said)[0]
 
 
 def test_a_state_of_other_texts_is_refused():
@@ -163,7 +164,7 @@ def test_a_state_of_other_texts_is_refused():
     ):
         with pytest.raises(LstmError, match="other work"):
             work.set_state(state)
-    plain = classifying.Classifying(CONFIG, 2, examples(7), examples(6))
+    plain = classification.Classifying(CONFIG, 2, examples(7), examples(6))
     plain.set_state({})
     with pytest.raises(LstmError, match="'verdicts' does not fit"):
         plain.set_state(work.state())
@@ -218,7 +219,7 @@ def test_unlabeled_texts_change_what_is_learned(monkeypatch, tmp_path):
     texts = ["not a triumph , a dull film", "a triumph , not dull"] * 30
     runs, told = {}, Told()
     for name, found in (("with", texts), ("without", [])):
-        monkeypatch.setattr("lstm_cli.datasets.load_unlabeled", lambda _, found=found: found)
+        monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _, found=found: found)
         config = configs.load_preset("demo", SMALL)
         runs[name] = train(config, runs_dir=tmp_path, name=name, reporter=told)
     assert sum("unlabeled texts judged anew" in note for note in told.notes) == 1

@@ -12,7 +12,7 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import tensors
+from lstm_cli.runs import safetensors_reader
 
 ARRAYS = {
     "b": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -24,7 +24,7 @@ CONTENT = safetensors.numpy.save(ARRAYS)
 
 
 def test_what_was_saved_is_read_without_copies():
-    found = tensors.read(memoryview(CONTENT), SHAPES)
+    found = safetensors_reader.read(memoryview(CONTENT), SHAPES)
     assert found.keys() == ARRAYS.keys()
     for name, array in found.items():
         assert np.array_equal(array, ARRAYS[name])
@@ -37,13 +37,13 @@ def test_a_header_of_any_length_is_no_pickle():
     for extra in range(256):
         arrays = {"x" * (extra + 1): np.zeros(1, np.float32)}
         content = safetensors.numpy.save(arrays)
-        assert tensors.read(memoryview(content), dict.fromkeys(arrays, (1,)))
+        assert safetensors_reader.read(memoryview(content), dict.fromkeys(arrays, (1,)))
 
 
 @pytest.mark.parametrize("end", [*range(0, len(CONTENT) - 1, 7), len(CONTENT) - 1])
 def test_a_file_cut_short_is_refused(end):
     with pytest.raises(ValueError, match=r"cut short|lies at"):
-        tensors.read(memoryview(CONTENT[:end]), SHAPES)
+        safetensors_reader.read(memoryview(CONTENT[:end]), SHAPES)
 
 
 def test_a_header_longer_than_any_model_needs_is_refused():
@@ -53,9 +53,9 @@ def test_a_header_longer_than_any_model_needs_is_refused():
         content = longest.to_bytes(8, "little") + text + CONTENT[8 + length :]
         if refused:
             with pytest.raises(ValueError, match="says its header has 65,537 bytes"):
-                tensors.read(memoryview(content), SHAPES)
+                safetensors_reader.read(memoryview(content), SHAPES)
         else:
-            assert tensors.read(memoryview(content), SHAPES)
+            assert safetensors_reader.read(memoryview(content), SHAPES)
 
 
 @relaxed
@@ -63,7 +63,7 @@ def test_a_header_longer_than_any_model_needs_is_refused():
 def test_any_bytes_are_refused(content, length):
     for begin in (b"", length.to_bytes(8, "little")):
         with pytest.raises(ValueError, match=r"\w"):
-            tensors.read(memoryview(begin + content), SHAPES)
+            safetensors_reader.read(memoryview(begin + content), SHAPES)
 
 
 json_values = st.recursive(
@@ -83,10 +83,10 @@ def test_any_description_is_refused_or_the_right_one(field, value):
     text = json.dumps(header).encode()
     content = len(text).to_bytes(8, "little") + text + CONTENT[8 + length :]
     if value == right:
-        assert np.array_equal(tensors.read(memoryview(content), SHAPES)["b"], ARRAYS["b"])
+        assert np.array_equal(safetensors_reader.read(memoryview(content), SHAPES)["b"], ARRAYS["b"])
         return
     with pytest.raises(ValueError, match="'b'"):
-        tensors.read(memoryview(content), SHAPES)
+        safetensors_reader.read(memoryview(content), SHAPES)
 
 
 @relaxed
@@ -95,7 +95,7 @@ def test_what_is_read_of_a_changed_file_is_what_safetensors_reads(at, bits):
     content = bytearray(CONTENT)
     content[at] ^= bits
     try:
-        found = tensors.read(memoryview(content), SHAPES)
+        found = safetensors_reader.read(memoryview(content), SHAPES)
     except ValueError:
         return
     expected = safetensors.numpy.load(bytes(content))

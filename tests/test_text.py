@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.errors import LstmError
-from lstm_cli.settings import TextSettings
-from lstm_cli.text import PAD_ID, UNKNOWN_ID, Tokenizer, learn, spans, split
+from lstm_cli.config.schema import TextSettings
+from lstm_cli.text.tokenizer import PAD_ID, Tokenizer, UNKNOWN_ID, learn, spans, split
 
 # Lone surrogates, NUL, control characters and everything else a shell or a JSON file lets through.
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)

@@ -21,12 +21,14 @@ import pytest
 from fixtures_attacks import edit_json, edit_model, put, put_json, refused, sign, within
 from fixtures_runs import make_image_run
 
-from lstm_cli import predictor, search, trust, vocabulary
-from lstm_cli import run as runs
+from lstm_cli.prediction import predictor
+from lstm_cli.runs import find, validate
+from lstm_cli.text import tokenizer_json
+from lstm_cli.runs import directory as runs
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.predictor import Predictor
-from lstm_cli.run import RunDir
-from lstm_cli.verify import verify
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.prediction.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +201,7 @@ def test_listing_runs_waits_for_no_pipe(run):
     run.file(runs.RUN).unlink()
     os.mkfifo(run.file(runs.RUN))
     with within(5):
-        assert [(found.name, found.status) for found in search.all_runs(root)] == [
+        assert [(found.name, found.status) for found in find.all_runs(root)] == [
             ("text/one", "broken")
         ]
     run.file(runs.RUN).unlink()
@@ -308,13 +310,13 @@ def test_numbers_that_are_none_or_infinite_are_refused(change, run):
 
 
 def test_a_number_that_is_none_is_found_in_the_middle_of_many():
-    numbers = np.zeros(3 * trust._CHUNK + 7, np.float32)
-    trust.check_finite({"table": numbers})
-    for index in (0, trust._CHUNK - 1, trust._CHUNK, 2 * trust._CHUNK + 5, len(numbers) - 1):
+    numbers = np.zeros(3 * validate._CHUNK + 7, np.float32)
+    validate.check_finite({"table": numbers})
+    for index in (0, validate._CHUNK - 1, validate._CHUNK, 2 * validate._CHUNK + 5, len(numbers) - 1):
         changed = numbers.copy()
         changed[index] = np.nan
         with pytest.raises(ValueError, match="table"):
-            trust.check_finite({"table": changed})
+            validate.check_finite({"table": changed})
 
 
 def test_the_graph_of_a_run_of_another_kind_is_refused(run, pictures):
@@ -445,8 +447,8 @@ def test_a_second_tokenizer_hidden_under_the_first_is_never_used(run):
         text.replace('"model":{', '"model":{"type":"BPE",'),
     ):
         put(run, runs.TOKENIZER, doubled.encode())
-        found = trust.read_tokenizer(run.checked(), run.config())
-        assert vocabulary.write(found) == text
+        found = validate.read_tokenizer(run.checked(), run.config())
+        assert tokenizer_json.write(found) == text
 
 
 def test_a_text_run_without_tokenizer_and_an_image_run_with_one_are_refused(run, pictures):
@@ -594,11 +596,11 @@ def test_weights_that_are_no_numbers_are_read_by_nobody(value, run):
     attacks.edit_weights(run, lambda weights: weights["head/bias"].fill(value))
     checked = run.checked()
     config, labels = checked.config(), checked.labels()
-    tokenizer = trust.read_tokenizer(checked, config)
-    golden = trust.read_golden(checked, config, len(labels))
-    plan = trust.plan_of(config, labels, tokenizer, golden)
+    tokenizer = validate.read_tokenizer(checked, config)
+    golden = validate.read_golden(checked, config, len(labels))
+    plan = validate.plan_of(config, labels, tokenizer, golden)
     with pytest.raises(LstmError, match="NaN") as caught:
-        trust.read_weights(checked, plan)
+        validate.read_weights(checked, plan)
     assert caught.value.exit_code == ExitCode.INTEGRITY
     assert [check.name for check in verify(run).failures] == ["weights"]
 

@@ -10,9 +10,9 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli import vocabulary
-from lstm_cli.settings import TextSettings
-from lstm_cli.text import Tokenizer, spans, split
+from lstm_cli.text import tokenizer_json
+from lstm_cli.config.schema import TextSettings
+from lstm_cli.text.tokenizer import Tokenizer, spans, split
 
 SETTINGS = TextSettings(min_count=1, max_tokens=3)
 TOKENIZER = Tokenizer.fit(["Good don't 映画 pad 😀 é \"\\ ½"], SETTINGS)
@@ -21,14 +21,14 @@ TRICKY = "aÉ'’<br />\n[]UİΣßﬁ\u200d\u0301映ひカ한😀½²_٣\u0085\u
 
 def saved():
     """What other programs make of a run's file."""
-    found = tokenizers.Tokenizer.from_str(vocabulary.write(TOKENIZER))
+    found = tokenizers.Tokenizer.from_str(tokenizer_json.write(TOKENIZER))
     # A text that says "[PAD]" means the word, not the mark.
     found.encode_special_tokens = True
     return found
 
 
 def test_what_is_saved_encodes_the_same():
-    again = vocabulary.read(vocabulary.write(TOKENIZER).encode(), SETTINGS)
+    again = tokenizer_json.read(tokenizer_json.write(TOKENIZER).encode(), SETTINGS)
     assert again.words == TOKENIZER.words
     texts = ["good don’t 映 [pad] 😀", "", "[PAD]", "new words \ud800"]
     for one, other in zip(TOKENIZER.encode(texts), again.encode(texts), strict=True):
@@ -37,7 +37,7 @@ def test_what_is_saved_encodes_the_same():
 
 
 def test_the_file_is_the_one_that_tokenizers_writes():
-    assert saved().to_str() == vocabulary.write(TOKENIZER)
+    assert saved().to_str() == tokenizer_json.write(TOKENIZER)
 
 
 def check(theirs, text):

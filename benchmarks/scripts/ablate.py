@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import films
-from lstm_cli import device
-from lstm_cli.calibration import Scores, log_probabilities
-from lstm_cli.config import load_preset, parse_overrides
-from lstm_cli.datasets import Dataset, Split
-from lstm_cli.reporting import Silent
-from lstm_cli.settings import Config
+from lstm_cli.training import device
+from lstm_cli.models.calibration import Scores, log_probabilities
+from lstm_cli.config.load import load_preset, parse_overrides
+from lstm_cli.data import Dataset, Split
+from lstm_cli.io.progress import Silent
+from lstm_cli.config.schema import Config
 
 _NUM_VALIDATION = 4000
 
@@ -49,19 +49,20 @@ def measure(config: Config) -> dict[str, Any]:
         epoch told, seconds and peak memory.
     """
     device.load_keras("cpu")
-    from lstm_cli import models, transfer
-    from lstm_cli.classifying import predict, scores
-    from lstm_cli.fit import Loop
-    from lstm_cli.prepare import prepare, start, work_of
+    from lstm_cli.models import classifier
+    from lstm_cli.training import init_weights
+    from lstm_cli.training.objectives.classification import predict, scores
+    from lstm_cli.training.loop import Loop
+    from lstm_cli.training.prepare import prepare, start, work_of
 
     began, reporter = time.perf_counter(), Silent()
     used = start(config, "cpu", reporter)
     dataset = parted(config)
     read = time.perf_counter()
-    prepared = prepare(config, dataset, used, None, reporter, begun=transfer.read(config))
+    prepared = prepare(config, dataset, used, None, reporter, begun=init_weights.read(config))
     fitted = Loop(prepared.model, config, work_of(prepared, reporter), reporter).run()
     ended = time.perf_counter()
-    models.set_weights(prepared.model, fitted.weights)
+    classifier.set_weights(prepared.model, fitted.weights)
     examples = prepared.validation
     said = scores(prepared.model, examples, predict(prepared.model, examples))
     alone = Scores(said.own, None)
@@ -80,7 +81,7 @@ def measure(config: Config) -> dict[str, Any]:
 
 def parted(config: Config) -> Dataset:
     """Return the data set with its train split parted by films."""
-    from lstm_cli.prepare import load_data
+    from lstm_cli.training.prepare import load_data
 
     dataset = load_data(config, ("train", "validation"), None)
     splits = dataset.splits.values()

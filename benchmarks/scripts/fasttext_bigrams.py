@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.scripts import clock, keras_free
-from lstm_cli.datasets import Split
+from lstm_cli.data import Split
 
 _MARK = "__label__"
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.scripts import clock
-from lstm_cli.predictor import Predictor
-from lstm_cli.run import RunDir
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import RunDir
 
 _NUM_TEXTS = 256
 _WARM_UP_SECONDS = 1.0

@@ -20,22 +20,24 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from benchmarks.scripts import clock
-from lstm_cli import evidence, graph, models, vocabulary
-from lstm_cli import run as runs
-from lstm_cli.encoded import Corpus
-from lstm_cli.run import RunDir
-from lstm_cli.text import PAD_ID, Tokenizer
+from lstm_cli.models import classifier, linear
+from lstm_cli.runs import onnx_graph
+from lstm_cli.text import tokenizer_json
+from lstm_cli.runs import directory as runs
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.text.tokenizer import PAD_ID, Tokenizer
 
 
 def load(run: RunDir) -> tuple[Any, Tokenizer, int, NDArray[np.float32] | None]:
     """Rebuild the Keras model of a text run; return it with tokenizer, width and evidence."""
     config = run.config()
     assert config.text is not None
-    tokenizer = vocabulary.read(run.read_bytes(runs.TOKENIZER), config.text)
-    model = models.build(config, len(run.labels()), tokenizer.vocab_size, None)
+    tokenizer = tokenizer_json.read(run.read_bytes(runs.TOKENIZER), config.text)
+    model = classifier.build(config, len(run.labels()), tokenizer.vocab_size, None)
     weights = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
-    models.set_weights(model, weights)
-    return model, tokenizer, config.text.max_tokens, weights.get(graph.EVIDENCE)
+    classifier.set_weights(model, weights)
+    return model, tokenizer, config.text.max_tokens, weights.get(onnx_graph.EVIDENCE)
 
 
 def padded(tokenizer: Tokenizer, texts: list[str], width: int) -> Any:
@@ -54,7 +56,7 @@ def inputs(ids: NDArray[np.int32], table: NDArray[np.float32] | None) -> Any:
     starts = np.cumsum([0, *lengths], dtype=np.int64)
     counts = lengths.astype(np.int32)
     corpus = Corpus(ids[ids != PAD_ID].astype(np.uint16), starts, counts, np.zeros_like(counts))
-    return [ids, evidence.of(corpus, table)]
+    return [ids, linear.of(corpus, table)]
 
 
 def vectorize_seconds(tokenizer: Tokenizer, texts: list[str], width: int) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.scripts import clock
-from lstm_cli import datasets
-from lstm_cli.datasets import Split
+from lstm_cli import data
+from lstm_cli.data import Split
 
 _QUICK_LIMIT = 200
 

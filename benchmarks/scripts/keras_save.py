@@ -13,9 +13,9 @@ from pathlib import Path
 import keras
 
 from benchmarks.scripts import clock
-from lstm_cli import run as runs
-from lstm_cli import vocabulary
-from lstm_cli.run import RunDir
+from lstm_cli.runs import directory as runs
+from lstm_cli.text import tokenizer_json
+from lstm_cli.runs.directory import RunDir
 
 
 def main(run_path: str, model_path: str, out: str) -> None:
@@ -23,7 +23,7 @@ def main(run_path: str, model_path: str, out: str) -> None:
     run = RunDir(Path(run_path))
     settings = run.config().text
     assert settings is not None
-    tokenizer = vocabulary.read(run.read_bytes(runs.TOKENIZER), settings)
+    tokenizer = tokenizer_json.read(run.read_bytes(runs.TOKENIZER), settings)
     words = [tokenizer.token(i) for i in range(2, min(20_000, tokenizer.vocab_size))]
     model = keras.Sequential(
         [

@@ -28,7 +28,7 @@ TOKENS = 200
 def load(data: str) -> tuple[Any, Any, Any, Any]:
     """Return texts and labels of train and test."""
     if data == "demo":
-        from lstm_cli import datasets
+        from lstm_cli import data
 
         splits = datasets.load(datasets.Source(data, limit=200), ("train", "test")).splits
         return *_pair(splits["train"]), *_pair(splits["test"])

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from benchmarks import floor
 from benchmarks.scripts import clock
-from lstm_cli.predictor import Predictor
-from lstm_cli.run import MODEL, RunDir
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import MODEL, RunDir
 
 _WARM_UP = 20
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.scripts import clock
-from lstm_cli.config import load_preset
-from lstm_cli.device import load_keras
-from lstm_cli.settings import Config
+from lstm_cli.config.load import load_preset
+from lstm_cli.training.device import load_keras
+from lstm_cli.config.schema import Config
 
 _PER_EPOCH = 4
 
@@ -28,13 +28,15 @@ load_keras("auto")
 import keras  # noqa: E402 -- after load_keras, as the command line does
 import safetensors.numpy  # noqa: E402
 
-from lstm_cli import artefacts, graph, models  # noqa: E402
-from lstm_cli import run as runs  # noqa: E402
-from lstm_cli.classifying import Examples  # noqa: E402
-from lstm_cli.predictor import Predictor, open_session  # noqa: E402
-from lstm_cli.prepare import encode, load_data  # noqa: E402
-from lstm_cli.run import RunDir  # noqa: E402
-from lstm_cli.train import train  # noqa: E402
+from lstm_cli.training import artifacts
+from lstm_cli.runs import onnx_graph
+from lstm_cli.models import classifier
+from lstm_cli.runs import directory as runs
+from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.prediction.predictor import Predictor, open_session
+from lstm_cli.training.prepare import encode, load_data
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.training.train import train
 
 
 class Snapshots(keras.callbacks.Callback):
@@ -63,13 +65,13 @@ class Snapshots(keras.callbacks.Callback):
         self.taken.append({"seconds": clock.age(), "epoch": round(done, 3)})
 
     def _weights(self) -> dict[str, Any]:
-        raw = models.get_weights(self.model)
+        raw = classifier.get_weights(self.model)
         if not self.averaging:
             return raw
         # The average is what training keeps; it goes on from the raw weights.
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-        averaged = models.get_weights(self.model)
-        models.set_weights(self.model, raw)
+        averaged = classifier.get_weights(self.model)
+        classifier.set_weights(self.model, raw)
         return averaged
 
 
@@ -80,13 +82,13 @@ def score(run: RunDir, config: Config, snapshots: Snapshots) -> None:
     test: Examples = encode(dataset, "test", predictor.tokenizer)
     # The evidence is counted before the first step and stays.
     final = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
-    counted = {name: final[name] for name in final if name == graph.EVIDENCE}
+    counted = {name: final[name] for name in final if name == onnx_graph.EVIDENCE}
     for index, snapshot in enumerate(snapshots.taken):
         weights = safetensors.numpy.load_file(snapshots.folder / f"{index}.safetensors") | counted
-        built = graph.build(config, weights, len(predictor.labels), predictor.shape)
+        built = onnx_graph.build(config, weights, len(predictor.labels), predictor.shape)
         session = open_session(built.SerializeToString())
         then = Predictor(run, session, predictor.tokenizer, predictor.labels)
-        scored = artefacts.score(then, test.inputs, test.labels)
+        scored = artifacts.score(then, test.inputs, test.labels)
         snapshot["accuracy"] = float(np.mean(scored.probabilities.argmax(1) == test.labels))
 
 

@@ -17,9 +17,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli import device
-from lstm_cli.config import load_preset
-from lstm_cli.settings import Config
+from lstm_cli.training import device
+from lstm_cli.config.load import load_preset
+from lstm_cli.config.schema import Config
 
 _WARM_UP = 3
 _IMAGE_SIDES = {"digits": 8, "mnist": 28}
@@ -45,7 +45,7 @@ def main(preset: str, deterministic: bool, length: int, use: device.Device) -> N
     """Answer until stdin ends."""
     config = load_preset(preset)
     device.load_keras(use)
-    from lstm_cli import models
+    from lstm_cli.models import classifier
 
     if deterministic:
         device.make_deterministic()
@@ -53,15 +53,15 @@ def main(preset: str, deterministic: bool, length: int, use: device.Device) -> N
     vocab_size = None if config.text is None else config.text.vocab_size
     endless = batches(config, length)
     shape = None if config.text else next(endless)[0].shape[1:]
-    model = models.build(config, num_classes, vocab_size, shape)
-    models.compile_model(model, config.train, num_classes)
+    model = classifier.build(config, num_classes, vocab_size, shape)
+    classifier.compile_model(model, config.train, num_classes)
 
     def step() -> float:
         arrays, labels = next(endless)
         inputs: Any = arrays
         if config.evidence is not None:
             inputs = [arrays, np.zeros((len(arrays), 1), np.float32)]
-        wanted = models.targets(labels, num_classes)
+        wanted = classifier.targets(labels, num_classes)
         began = time.perf_counter()
         logs = model.train_on_batch(inputs, wanted, return_dict=True)
         # Until the number is there, the step is not done.

@@ -8,21 +8,11 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli import __version__, environment
-from lstm_cli.cli import (
-    config,
-    data,
-    evaluate,
-    explain,
-    predict,
-    pretrain,
-    runs,
-    serve,
-    streams,
-    train,
-)
+from lstm_cli.io import environment
+from lstm_cli import __version__
+from lstm_cli.cli import config, data, evaluate, explain, predict, pretrain, runs, serve, streams, train
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.signals import Interrupted, caught, end_with_reader, outlive_reader
+from lstm_cli.io.signals import Interrupted, caught, end_with_reader, outlive_reader
 
 # Commands that are worth more than their output; all others are filters.
 _OUTLIVING = (["train"], ["pretrain"], ["serve"], ["runs", "replay"], ["data", "prepare"])
@@ -85,7 +75,7 @@ def _run() -> int:
             result = app(standalone_mode=False)
             streams.finish()
     except Interrupted as interrupted:
-        from lstm_cli.console import print_note
+        from lstm_cli.cli.output import print_note
 
         print_note(f"Interrupted. {interrupted.message}")
         return interrupted.exit_code
@@ -134,7 +124,7 @@ def _from_system(error: OSError) -> LstmError:
 
 
 def _tell(error: LstmError) -> int:
-    from lstm_cli.console import print_error
+    from lstm_cli.cli.output import print_error
 
     if os.environ.get("LSTM_DEBUG"):
         import traceback
@@ -146,7 +136,7 @@ def _tell(error: LstmError) -> int:
 
 def _usage(error: Exception) -> int:
     """Say what is wrong with the command line; typer's own exceptions carry the words."""
-    from lstm_cli.console import print_error
+    from lstm_cli.cli.output import print_error
 
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "lstm"

@@ -20,29 +20,32 @@ def show(
 
     Example: 'lstm config show imdb > mine.yaml', then 'lstm train imdb --config mine.yaml'.
     """
-    from lstm_cli import config, console
+    from lstm_cli.config import load
+    from lstm_cli.cli import output
 
-    text = config.to_yaml(config.load_preset(preset)) if full else config.preset_text(preset)
-    console.write_data(text.rstrip("\n") + "\n")
+    text = load.to_yaml(load.load_preset(preset)) if full else load.preset_text(preset)
+    output.write_data(text.rstrip("\n") + "\n")
 
 
 @app.command(name="list")
 def list_() -> None:
     """List the presets."""
-    from lstm_cli import config, console
+    from lstm_cli.config import load
+    from lstm_cli.cli import output
 
     rows = []
-    for name in config.preset_names():
-        settings = config.load_preset(name)
+    for name in load.preset_names():
+        settings = load.load_preset(name)
         directions = "bi-LSTM" if settings.model.bidirectional else "LSTM"
         model = f"{settings.model.layers} x {directions}({settings.model.units})"
         rows.append((name, settings.data.name, model, settings.train.epochs))
-    console.print_rows(rows, ("preset", "data", "model", "epochs"), right=("epochs",))
+    output.print_rows(rows, ("preset", "data", "model", "epochs"), right=("epochs",))
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a settings file, for editors."""
-    from lstm_cli import config, console
+    from lstm_cli.config import load
+    from lstm_cli.cli import output
 
-    console.print_json(config.json_schema())
+    output.print_json(load.json_schema())

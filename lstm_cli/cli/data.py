@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lstm_cli.datasets import Description
+    from lstm_cli.data import Description
 
 app = typer.Typer(help="What there is to learn from.", no_args_is_help=True)
 
@@ -27,19 +27,19 @@ def list_(json: Json = False) -> None:
     """List the data sets known by name."""
     from dataclasses import asdict
 
-    from lstm_cli import console
-    from lstm_cli.datasets import names
+    from lstm_cli.cli import output
+    from lstm_cli.data import names
 
     if json:
-        console.print_json({"datasets": [asdict(entry) for entry in names()]})
+        output.print_json({"datasets": [asdict(entry) for entry in names()]})
         return
     rows = [
         (e.name, e.kind, f"{e.train:,}", f"{e.test:,}", e.num_classes, e.description)
         for e in names()
     ]
     columns = ("name", "kind", "train", "test", "classes", "what it is")
-    console.print_rows(rows, columns, right=("train", "test", "classes"))
-    console.print_line(
+    output.print_rows(rows, columns, right=("train", "test", "classes"))
+    output.print_line(
         "\nOr tfds:NAME for any TFDS data set with one text and one label, a .csv, .tsv or .jsonl "
         "file,\nor a folder with a subfolder of .txt files per class."
     )
@@ -55,44 +55,44 @@ def show(
     json: Json = False,
 ) -> None:
     """Show sizes, class balance, lengths and example rows."""
-    from lstm_cli import console
-    from lstm_cli.cli.resolve import locate
-    from lstm_cli.datasets import Source, describe
+    from lstm_cli.cli import output
+    from lstm_cli.cli.dataset_argument import locate
+    from lstm_cli.data import Source, summary
 
     source = Source(locate(dataset), data_dir, text_column, label_column)
-    found = describe(source, examples)
+    found = summary(source, examples)
     if json:
-        console.print_json(_plain(found))
+        output.print_json(_plain(found))
         return
     kind = (
         "texts" if found.shape is None else "images of {} rows and {} columns".format(*found.shape)
     )
-    console.print_heading(f"{found.name}: {kind} from {found.source}")
+    output.print_heading(f"{found.name}: {kind} from {found.source}")
     for note in found.notes:
-        console.print_note(f"Note: {note}")
+        output.print_note(f"Note: {note}")
     _print_splits(found)
     _print_balance(found)
     for label, inputs in found.examples.items():
         for example in inputs:
-            console.print_line("")
-            console.print_heading(label)
-            shown = console.shorten(example, 500) if isinstance(example, str) else _draw(example)
-            console.print_text(shown)
+            output.print_line("")
+            output.print_heading(label)
+            shown = output.shorten(example, 500) if isinstance(example, str) else _draw(example)
+            output.print_text(shown)
 
 
 @app.command()
 def prepare(dataset: _Name, data_dir: DataDir = None) -> None:
     """Download and prepare a data set ahead of time."""
-    from lstm_cli import console
-    from lstm_cli.cli.resolve import locate
-    from lstm_cli.datasets import Source
-    from lstm_cli.datasets import prepare as make_ready
+    from lstm_cli.cli import output
+    from lstm_cli.cli.dataset_argument import locate
+    from lstm_cli.data import Source
+    from lstm_cli.data import prepare as make_ready
 
-    console.print_line(make_ready(Source(locate(dataset), data_dir)))
+    output.print_line(make_ready(Source(locate(dataset), data_dir)))
 
 
 def _print_splits(found: Description) -> None:
-    from lstm_cli import console
+    from lstm_cli.cli import output
 
     columns = ["split", "examples"]
     if found.shape is None:
@@ -103,21 +103,21 @@ def _print_splits(found: Description) -> None:
         if found.shape is None:
             row += [*(f"{words:,}" for words in split.words), f"{split.num_empty:,}"]
         rows.append(row)
-    console.print_rows(rows, columns, right=columns[1:])
+    output.print_rows(rows, columns, right=columns[1:])
 
 
 def _print_balance(found: Description) -> None:
     """Print how many examples each class has in train, and its share."""
-    from lstm_cli import console
+    from lstm_cli.cli import output
 
-    console.print_line("")
+    output.print_line("")
     train = found.splits[0]
     most = max(train.class_counts)
     rows = [
-        (label, f"{count:,}", console.percent(count / train.num), "█" * round(24 * count / most))
+        (label, f"{count:,}", output.percent(count / train.num), "█" * round(24 * count / most))
         for label, count in zip(found.labels, train.class_counts, strict=True)
     ]
-    console.print_rows(rows, ("class", "train", "share", ""), right=("train", "share"))
+    output.print_rows(rows, ("class", "train", "share", ""), right=("train", "share"))
 
 
 def _draw(image: NDArray[np.uint8]) -> str:

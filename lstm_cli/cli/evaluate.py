@@ -6,19 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstm_cli.cli.options import (
-    DataDir,
-    FailUnder,
-    Json,
-    LabelColumn,
-    Run,
-    RunsDir,
-    TextColumn,
-)
+from lstm_cli.cli.options import DataDir, FailUnder, Json, LabelColumn, Run, RunsDir, TextColumn
 
 if TYPE_CHECKING:
-    from lstm_cli.evaluate import Evaluation
-    from lstm_cli.metrics import Report
+    from lstm_cli.evaluation.evaluate import Evaluation
+    from lstm_cli.evaluation.metrics import Report
 
 
 def command(
@@ -54,62 +46,63 @@ def command(
     Examples: 'lstm eval imdb --errors 5', 'lstm eval reviews.csv --run imdb',
     'lstm eval imdb --fail-under accuracy=0.88 --fail-under f1=0.88'.
     """
-    from lstm_cli import console, metrics
-    from lstm_cli.cli.resolve import locate
+    from lstm_cli.cli import output
+    from lstm_cli.evaluation import metrics
+    from lstm_cli.cli.dataset_argument import locate
     from lstm_cli.cli.train import check_gates
-    from lstm_cli.datasets import Source
-    from lstm_cli.evaluate import evaluate
-    from lstm_cli.run import runs_root
-    from lstm_cli.search import find
+    from lstm_cli.data import Source
+    from lstm_cli.evaluation.evaluate import evaluate
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find
 
     gates = fail_under or []
     metrics.parse_gates(gates)
     name = locate(dataset)
     found = find(runs_root(runs_dir), run, data_name=None if run else name)
     own = found.config().data.name == name
-    console.print_note(f"Run: {found.name}")
+    output.print_note(f"Run: {found.name}")
     evaluation = evaluate(
         found,
         None if own else Source(name, None, text_column, label_column, limit=limit),
         split=split,
         data_dir=data_dir,
         num_mistakes=errors,
-        reporter=console.reporter(),
+        reporter=output.reporter(),
     )
     if json:
-        console.print_json(evaluation.to_dict())
+        output.print_json(evaluation.to_dict())
     else:
         _print(evaluation)
     check_gates(evaluation.report.to_dict(), gates)
 
 
 def _print(evaluation: Evaluation) -> None:
-    from lstm_cli import console
-    from lstm_cli.reporting import number
+    from lstm_cli.cli import output
+    from lstm_cli.io.progress import number
 
     report = evaluation.report
     title = f"{evaluation.run} on {evaluation.dataset} ({evaluation.split})"
-    console.print_pairs(_summary(report), title)
-    console.print_line("")
+    output.print_pairs(_summary(report), title)
+    output.print_line("")
     _print_classes(report)
     _print_confusion(report)
     if evaluation.mistakes:
-        console.print_line("")
-        console.print_rows(
+        output.print_line("")
+        output.print_rows(
             [
                 (m.index, m.label, m.predicted, number(m.probability),
-                 "(image)" if m.text is None else console.shorten(m.text, 160))
+                 "(image)" if m.text is None else output.shorten(m.text, 160))
                 for m in evaluation.mistakes
             ],
             ("example", "true", "predicted", "probability", "text"),
             right=("example", "probability"),
             title="Most confidently wrong",
         )  # fmt: skip
-    console.print_line(f"\nReport and plots: {evaluation.folder}")
+    output.print_line(f"\nReport and plots: {evaluation.folder}")
 
 
 def _summary(report: Report) -> dict[str, object]:
-    from lstm_cli.reporting import interval, number
+    from lstm_cli.io.progress import interval, number
 
     why = f" ({report.roc_auc_reason})" if report.roc_auc is None else ""
     return {
@@ -128,11 +121,11 @@ def _summary(report: Report) -> dict[str, object]:
 
 
 def _print_classes(report: Report) -> None:
-    from lstm_cli import console
-    from lstm_cli.reporting import number
+    from lstm_cli.cli import output
+    from lstm_cli.io.progress import number
 
     columns = ("class", "precision", "recall", "F1", "examples")
-    console.print_rows(
+    output.print_rows(
         [
             (c.name, *map(number, (c.precision, c.recall, c.f1)), f"{c.support:,}")
             for c in report.classes
@@ -144,12 +137,12 @@ def _print_classes(report: Report) -> None:
 
 def _print_confusion(report: Report) -> None:
     """Print the confusion matrix where it fits a terminal; the picture has it in any case."""
-    from lstm_cli import console
+    from lstm_cli.cli import output
 
     names = [c.name for c in report.classes]
     if len(names) > 10:
         return
-    console.print_line("")
+    output.print_line("")
     columns = ("true \\ predicted", *names)
     rows = [(name, *counts) for name, counts in zip(names, report.confusion, strict=True)]
-    console.print_rows(rows, columns, right=columns[1:])
+    output.print_rows(rows, columns, right=columns[1:])

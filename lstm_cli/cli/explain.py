@@ -13,8 +13,8 @@ import typer
 from lstm_cli.cli.options import Run, RunsDir
 
 if TYPE_CHECKING:
-    from lstm_cli.explain import Explainer
-    from lstm_cli.explanation import Explanation
+    from lstm_cli.explain.explainer import Explainer
+    from lstm_cli.explain.result import Explanation
 
 _SUFFIXES = {".json": "json", ".html": "html", ".htm": "html", ".png": "png", ".svg": "png"}
 _PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
@@ -54,20 +54,20 @@ def command(
     Examples: 'lstm explain "Hardly a dull moment."', 'lstm explain - < review.txt',
     'lstm explain "Hardly a dull moment." --out page.html', 'lstm explain --run mnist digit.png'.
     """
-    from lstm_cli import console
-    from lstm_cli.explain import Explainer
-    from lstm_cli.run import runs_root
-    from lstm_cli.search import find
+    from lstm_cli.cli import output
+    from lstm_cli.explain.explainer import Explainer
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find
 
     wanted = _format(format_, out)
     found = find(runs_root(runs_dir), run, kind=None if run else "text")
     if run is None:
-        console.print_note(f"Run: {found.name}")
+        output.print_note(f"Run: {found.name}")
     explanation = _explain(Explainer.load(found), given)
     if wanted == "auto":
-        from lstm_cli.sketch import lines
+        from lstm_cli.explain.render_terminal import lines
 
-        console.print_pieces(lines(explanation, console.width(), console.has_colour()))
+        output.print_pieces(lines(explanation, output.width(), output.has_colour()))
     else:
         _write(explanation, wanted, out)
 
@@ -105,7 +105,7 @@ def _explain(explainer: Explainer, given: str) -> Explanation:
 
     shape = explainer.predictor.shape
     if shape is not None:
-        from lstm_cli.images import read_image
+        from lstm_cli.data.images import read_image
 
         return explainer.image(read_image(Path(given), shape), Path(given).name)
     if given == "-":
@@ -130,7 +130,7 @@ def _is_file(name: str) -> bool:
 def _piped() -> str:
     """Read one text from the pipe; bytes that are no UTF-8 are replaced, as `predict` does."""
     from lstm_cli.errors import ExitCode, LstmError
-    from lstm_cli.records import unreadable_input
+    from lstm_cli.data.records import unreadable_input
 
     stream = getattr(sys.stdin, "buffer", None)
     try:
@@ -151,10 +151,10 @@ def _piped() -> str:
 
 def _write(explanation: Explanation, wanted: str, out: Path | None) -> None:
     """Write JSON, a page or a picture, to a file or to stdout."""
-    from lstm_cli import console
+    from lstm_cli.cli import output
 
     if wanted == "png":
-        from lstm_cli.portrait import draw
+        from lstm_cli.explain.render_image import draw
 
         assert out is not None
         with _writing(out):
@@ -163,15 +163,15 @@ def _write(explanation: Explanation, wanted: str, out: Path | None) -> None:
         text = _text(explanation, wanted)
         if out is None:
             if wanted == "json":
-                console.print_json(explanation.to_dict(), None)
+                output.print_json(explanation.to_dict(), None)
             else:
-                console.write_data(text)
+                output.write_data(text)
             return
-        from lstm_cli.atomic import write_atomic
+        from lstm_cli.io.atomic_write import write_atomic
 
         with _writing(out):
             write_atomic(out, text.encode("utf-8"))
-    console.print_note(f"Written: {out}")
+    output.print_note(f"Written: {out}")
 
 
 @contextmanager
@@ -187,7 +187,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 def _text(explanation: Explanation, wanted: str) -> str:
     if wanted == "html":
-        from lstm_cli.sheet import page
+        from lstm_cli.explain.render_html import page
 
         return page(explanation)
     import json

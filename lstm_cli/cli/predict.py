@@ -12,8 +12,8 @@ import typer
 from lstm_cli.cli.options import Run, RunsDir, TextColumn
 
 if TYPE_CHECKING:
-    from lstm_cli.predictor import Prediction, Predictor
-    from lstm_cli.records import Records
+    from lstm_cli.prediction.predictor import Prediction, Predictor
+    from lstm_cli.data.records import Records
 
 
 def command(
@@ -68,18 +68,18 @@ def command(
     Examples: 'lstm predict "A triumph."', 'lstm predict --file reviews.csv --format jsonl',
     'cut -f2 reviews.tsv | lstm predict | cut -f1', 'lstm predict --run mnist digit.png'.
     """
-    from lstm_cli import console
-    from lstm_cli.predictor import Predictor
-    from lstm_cli.records import Records
-    from lstm_cli.run import runs_root
-    from lstm_cli.search import find
+    from lstm_cli.cli import output
+    from lstm_cli.prediction.predictor import Predictor
+    from lstm_cli.data.records import Records
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find
 
     _check_inputs(inputs, file)
     found = find(runs_root(runs_dir), run, kind=None if run else "text")
     if run is None:
-        console.print_note(f"Run: {found.name}")
+        output.print_note(f"Run: {found.name}")
     predictor = Predictor.load(found)
-    wanted = format_ if format_ != "auto" else ("table" if console.is_terminal() else "tsv")
+    wanted = format_ if format_ != "auto" else ("table" if output.is_terminal() else "tsv")
     records = None
     if not inputs:
         records = Records(None if file is None or str(file) == "-" else file, text_column)
@@ -93,7 +93,7 @@ def command(
         _write(predictions, wanted, predictor, header, top_k, inputs)
     finally:
         if records is not None and records.num_replaced:
-            console.print_note(
+            output.print_note(
                 f"Warning: lines with bytes that are no UTF-8, read as U+FFFD: "
                 f"{records.num_replaced:,}."
             )
@@ -131,7 +131,7 @@ def _images(
     """Classify image files, some at a time."""
     from itertools import islice
 
-    from lstm_cli.images import read_images
+    from lstm_cli.data.images import read_images
 
     assert predictor.shape is not None
     source = iter(names)
@@ -173,7 +173,7 @@ def _write_columns(
 ) -> None:
     import csv
 
-    from lstm_cli import console
+    from lstm_cli.cli import output
 
     # csv quotes a label that holds the separator; TSV has no quotes, so there tabs are replaced.
     tsv = separator == "\t"
@@ -181,7 +181,7 @@ def _write_columns(
     extra = ["tokens", "truncated", "unknown"] if predictor.kind == "text" else []
     for row in _column_rows(predictions, predictor.labels, header, top_k, extra):
         if tsv:
-            console.write_data("\t".join(_without_tabs(cell) for cell in row) + "\n")
+            output.write_data("\t".join(_without_tabs(cell) for cell in row) + "\n")
         else:
             writer.writerow(row)
 
@@ -191,9 +191,9 @@ class _Stdout:
 
     def write(self, text: str) -> None:
         """Write a row."""
-        from lstm_cli import console
+        from lstm_cli.cli import output
 
-        console.write_data(text)
+        output.write_data(text)
 
 
 def _column_rows(
@@ -220,12 +220,12 @@ def _without_tabs(cell: str) -> str:
 
 
 def _write_jsonl(predictions: Iterator[Prediction], top_k: int | None) -> None:
-    from lstm_cli import console
+    from lstm_cli.cli import output
 
     for prediction in predictions:
         record = prediction.to_dict()
         record["probabilities"] = dict(_classes(prediction, top_k))
-        console.print_json(record, None)
+        output.print_json(record, None)
 
 
 def _write_table(
@@ -234,7 +234,7 @@ def _write_table(
     """Draw tables of a screenful, so that a long file neither waits nor fills the memory."""
     from itertools import islice
 
-    from lstm_cli import console
+    from lstm_cli.cli import output
 
     names = iter(inputs or [])
     while some := list(islice(predictions, 500)):
@@ -244,13 +244,13 @@ def _write_table(
             row = [p.label, f"{p.probability:.3f}", classes]
             if p.num_tokens is not None:
                 cut = "yes" if p.truncated else "no"
-                row += [f"{p.num_tokens:,}", cut, console.percent(p.unknown, 0)]
+                row += [f"{p.num_tokens:,}", cut, output.percent(p.unknown, 0)]
             if inputs:
-                row.append(console.shorten(next(names), 60))
+                row.append(output.shorten(next(names), 60))
             rows.append(row)
         columns = ["label", "probability", "classes"]
         if some[0].num_tokens is not None:
             columns += ["tokens", "cut", "unknown"]
         if inputs:
             columns.append("input")
-        console.print_rows(rows, columns, right=("probability", "tokens", "unknown"))
+        output.print_rows(rows, columns, right=("probability", "tokens", "unknown"))

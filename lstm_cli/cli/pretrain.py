@@ -10,9 +10,9 @@ import typer
 from lstm_cli.cli.options import DataDir, Json, LabelColumn, RunsDir, TextColumn
 
 if TYPE_CHECKING:
-    from lstm_cli.pretrain import Plan
-    from lstm_cli.run import RunDir
-    from lstm_cli.run_schema import HeldOutScores
+    from lstm_cli.training.pretrain import Plan
+    from lstm_cli.runs.directory import RunDir
+    from lstm_cli.runs.schema import HeldOutScores
 
 
 def command(
@@ -85,11 +85,11 @@ def command(
 
     Examples: 'lstm pretrain imdb --name words', then 'lstm train imdb --init-from words'.
     """
-    from lstm_cli import config as configs
-    from lstm_cli import console
-    from lstm_cli.cli import resolve
+    from lstm_cli.config import load as configs
+    from lstm_cli.cli import output
+    from lstm_cli.cli import dataset_argument
     from lstm_cli.cli.train import require_tensorboard, unfinished
-    from lstm_cli.device import load_keras
+    from lstm_cli.training.device import load_keras
 
     short = {
         "train.epochs": epochs,
@@ -100,14 +100,14 @@ def command(
     }
     overrides = configs.parse_overrides(set_ or [])
     overrides |= {key: value for key, value in short.items() if value is not None}
-    settings = resolve.settings(dataset, config, overrides)
+    settings = dataset_argument.settings(dataset, config, overrides)
     if tensorboard:
         require_tensorboard()
     begun = unfinished(dataset, run, resume, runs_dir, config, overrides, language=True)
     load_keras(device)
-    from lstm_cli import pretrain
+    from lstm_cli.training import pretrain
 
-    with console.training_reporter() as reporter:
+    with output.training_reporter() as reporter:
         if dry_run:
             planned = pretrain.plan(
                 settings, data_dir=data_dir, runs_dir=runs_dir, use=device, reporter=reporter
@@ -139,18 +139,18 @@ def command(
 
 def _print_run(run: RunDir, dataset: str, as_json: bool) -> None:
     """Print what pretraining reached, and how to use it."""
-    from lstm_cli import console
-    from lstm_cli.run import read_run
-    from lstm_cli.run_schema import LanguageResults
+    from lstm_cli.cli import output
+    from lstm_cli.runs.directory import read_run
+    from lstm_cli.runs.schema import LanguageResults
 
     record, metrics = read_run(run), run.read_json("metrics.json")
     if as_json:
-        console.print_json({"run": str(run.path), **record, "metrics": metrics})
+        output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return
-    console.print_pairs(perplexities(run.decode("metrics.json", LanguageResults).held_out))
-    total = console.duration(record["seconds"]["total"])
-    console.print_line(f"\nRun {run.name} in {total}: {run.path}")
-    console.print_line(f"Next: lstm train {dataset} --init-from {run.name}")
+    output.print_pairs(perplexities(run.decode("metrics.json", LanguageResults).held_out))
+    total = output.duration(record["seconds"]["total"])
+    output.print_line(f"\nRun {run.name} in {total}: {run.path}")
+    output.print_line(f"Next: lstm train {dataset} --init-from {run.name}")
 
 
 def perplexities(held_out: HeldOutScores) -> dict[str, object]:
@@ -170,11 +170,11 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     """Print what would be trained."""
     from dataclasses import asdict
 
-    from lstm_cli import console
-    from lstm_cli.reporting import counted
+    from lstm_cli.cli import output
+    from lstm_cli.io.progress import counted
 
     if as_json:
-        console.print_json(asdict(plan))
+        output.print_json(asdict(plan))
         return
     pairs: dict[str, object] = {
         name: f"{plan.texts[name]:,} texts, {plan.words[name]:,} words" for name in plan.texts
@@ -184,8 +184,8 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
         "parameters": f"{plan.parameters:,}",
         "batches": f"{plan.steps_per_epoch:,} an epoch",
         "device": plan.device,
-        "time": f"about {console.duration(plan.seconds)} for {counted(plan.epochs, 'epoch')} "
+        "time": f"about {output.duration(plan.seconds)} for {counted(plan.epochs, 'epoch')} "
         f"({plan.words_per_second:,.0f} words/s, measured now)",
     }
-    console.print_pairs(pairs, plan.source)
-    console.print_line("Nothing was trained.")
+    output.print_pairs(pairs, plan.source)
+    output.print_line("Nothing was trained.")

@@ -11,11 +11,11 @@ from lstm_cli.cli.options import DataDir, Json, RunsDir
 from lstm_cli.cli.pretrain import perplexities
 
 if TYPE_CHECKING:
-    from lstm_cli.compare import Comparison
-    from lstm_cli.replay import Replay
-    from lstm_cli.run import RunDir
-    from lstm_cli.run_record import LanguageRunRecord, RunRecord, Summary
-    from lstm_cli.verify import Verdict
+    from lstm_cli.evaluation.compare import Comparison
+    from lstm_cli.training.replay import Replay
+    from lstm_cli.runs.directory import RunDir
+    from lstm_cli.runs.record import LanguageRunRecord, RunRecord, Summary
+    from lstm_cli.prediction.verify import Verdict
 
 app = typer.Typer(help="What was trained.", no_args_is_help=True)
 
@@ -34,17 +34,17 @@ def list_(
     listed as broken, with the reason below the table, and the exit code is still 0; 'lstm runs
     verify --all' ends with 5.
     """
-    from lstm_cli import console
-    from lstm_cli.run import runs_root
-    from lstm_cli.run_record import summarize
-    from lstm_cli.search import all_runs
+    from lstm_cli.cli import output
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.record import summarize
+    from lstm_cli.runs.find import all_runs
 
     found = [_row(summarize(run)) for run in all_runs(runs_root(runs_dir), dataset)]
     if json:
-        console.print_json({"runs": found})
+        output.print_json({"runs": found})
         return
     if not found:
-        console.print_note(f"No runs under {runs_root(runs_dir)}. Train one: 'lstm train demo'.")
+        output.print_note(f"No runs under {runs_root(runs_dir)}. Train one: 'lstm train demo'.")
         return
     rows = [
         (
@@ -52,16 +52,16 @@ def list_(
             row["status"],
             _reached(row),
             "-" if row["parameters"] is None else f"{row['parameters']:,}",
-            "-" if row["seconds"] is None else console.duration(row["seconds"]),
+            "-" if row["seconds"] is None else output.duration(row["seconds"]),
             row["started"][:16].replace("T", " "),
         )
         for row in found
     ]
     columns = ("run", "status", "accuracy", "parameters", "time", "started")
-    console.print_rows(rows, columns, right=columns[2:5])
+    output.print_rows(rows, columns, right=columns[2:5])
     for row in found:
         if row["problem"]:
-            console.print_text(f"{row['name']} is broken: {row['problem']}.")
+            output.print_text(f"{row['name']} is broken: {row['problem']}.")
 
 
 @app.command()
@@ -73,29 +73,30 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what a run was trained on, how, and what it reached."""
-    from lstm_cli import config, console
-    from lstm_cli.run import runs_root
-    from lstm_cli.run_record import RunRecord, read
-    from lstm_cli.search import find
+    from lstm_cli.config import load
+    from lstm_cli.cli import output
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.record import RunRecord, read
+    from lstm_cli.runs.find import find
 
     record = read(find(runs_root(runs_dir), run))
     if json:
-        console.print_json(_record_to_dict(record))
+        output.print_json(_record_to_dict(record))
         return
-    console.print_pairs(_pairs(record), record.run.name)
-    console.print_line("")
+    output.print_pairs(_pairs(record), record.run.name)
+    output.print_line("")
     if isinstance(record, RunRecord):
         for split, report in (("validation", record.validation), ("test", record.test)):
             low, high = report.accuracy_interval
-            console.print_line(
+            output.print_line(
                 f"{split}: accuracy {report.accuracy:.4f} ({low:.4f} to {high:.4f}), "
                 f"loss {report.loss:.4f}, F1 {report.f1:.4f}, "
                 f"{report.num_examples:,} examples"
             )
     else:
-        console.print_pairs(perplexities(record.held_out))
-    console.print_line(f"\n{config.to_yaml(record.config).rstrip()}")
-    console.print_line(f"\nFolder: {record.run.path}")
+        output.print_pairs(perplexities(record.held_out))
+    output.print_line(f"\n{load.to_yaml(record.config).rstrip()}")
+    output.print_line(f"\nFolder: {record.run.path}")
 
 
 @app.command()
@@ -116,21 +117,21 @@ def verify(
     Checks the manifest, every file's size and SHA-256, the graph node by node, the weights in both
     files bit for bit, and that the network still answers as at the end of training.
     """
-    from lstm_cli import console
-    from lstm_cli.run import runs_root
-    from lstm_cli.verify import verify as verify_run
+    from lstm_cli.cli import output
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.prediction.verify import verify as verify_run
 
     found = _chosen(runs_root(runs_dir), run, all_)
     verdicts = []
     for one in found:
         if run is None and not all_:
-            console.print_note(f"Run: {one.name}")
+            output.print_note(f"Run: {one.name}")
         verdicts.append(verify_run(one))
         if not json:
             _print_verdict(verdicts[-1])
     if json:
         told = [verdict.to_dict() for verdict in verdicts]
-        console.print_json({"runs": told} if all_ else told[0])
+        output.print_json({"runs": told} if all_ else told[0])
     _check_verdicts(verdicts)
 
 
@@ -149,22 +150,22 @@ def replay(
     or where they first differ, with the versions and devices that are not those recorded. Takes as
     long as training did; the new run is thrown away.
     """
-    from lstm_cli import console
-    from lstm_cli.device import load_keras
-    from lstm_cli.run import RUN, runs_root
-    from lstm_cli.run_schema import FinishedRunInfo
-    from lstm_cli.search import find
+    from lstm_cli.cli import output
+    from lstm_cli.training.device import load_keras
+    from lstm_cli.runs.directory import RUN, runs_root
+    from lstm_cli.runs.schema import FinishedRunInfo
+    from lstm_cli.runs.find import find
 
     found = find(runs_root(runs_dir), run)
     # Known before Keras is imported, or a GPU cannot be hidden any more.
     on_cpu = found.checked().decode(RUN, FinishedRunInfo).device == "cpu"
     load_keras("cpu" if on_cpu else "auto")
-    from lstm_cli.replay import replay as replay_run
+    from lstm_cli.training.replay import replay as replay_run
 
-    with console.training_reporter() as reporter:
+    with output.training_reporter() as reporter:
         replayed = replay_run(found, data_dir=data_dir, reporter=reporter)
     if json:
-        console.print_json(replayed.to_dict())
+        output.print_json(replayed.to_dict())
     else:
         _print_replay(replayed)
     _check_replay(replayed)
@@ -196,19 +197,19 @@ def report(
     Results with intervals, pictures, calibration, the test examples that it got most confidently
     wrong, settings, versions, model card. Where the test data is not there, the page says so.
     """
-    from lstm_cli import console
-    from lstm_cli.report import report as report_run
-    from lstm_cli.run import runs_root
-    from lstm_cli.search import find
+    from lstm_cli.cli import output
+    from lstm_cli.report.run_report import report as report_run
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find
 
     found = find(runs_root(runs_dir), run)
     written = report_run(
-        found, out, data_dir=data_dir, num_errors=errors, reporter=console.reporter()
+        found, out, data_dir=data_dir, num_errors=errors, reporter=output.reporter()
     )
     if json:
-        console.print_json(written.to_dict())
+        output.print_json(written.to_dict())
     else:
-        console.print_line(f"Report: {written.path}")
+        output.print_line(f"Report: {written.path}")
 
 
 @app.command()
@@ -234,75 +235,77 @@ def compare(
     Each pair is tested (McNemar, exact) on the examples that are in the test splits of both, where
     they have the same classes and their data is there.
     """
-    from lstm_cli import console, contrast
-    from lstm_cli.compare import compare as compare_runs
-    from lstm_cli.run import runs_root
-    from lstm_cli.search import find
+    from lstm_cli.cli import output
+    from lstm_cli.report import comparison
+    from lstm_cli.evaluation.compare import compare as compare_runs
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find
 
     if out is not None:
-        contrast.check_place(out)
+        comparison.check_place(out)
     found = [find(runs_root(runs_dir), run) for run in runs]
-    compared = compare_runs(found, data_dir=data_dir, reporter=console.reporter())
+    compared = compare_runs(found, data_dir=data_dir, reporter=output.reporter())
     if out is not None:
-        contrast.write(compared, out)
+        comparison.write(compared, out)
     if json:
-        console.print_json(compared.to_dict() | {"out": str(out) if out else None})
+        output.print_json(compared.to_dict() | {"out": str(out) if out else None})
         return
     _print_comparison(compared)
     if out is not None:
-        console.print_line(f"\nWritten: {out}")
+        output.print_line(f"\nWritten: {out}")
 
 
 def _print_comparison(compared: Comparison) -> None:
-    from lstm_cli import console, contrast
+    from lstm_cli.cli import output
+    from lstm_cli.report import comparison
 
     names = compared.names
-    data = contrast.shared_data(compared)
+    data = comparison.shared_data(compared)
     title = "Results" if data is None else f"Results on {data}"
-    rows = contrast.figures(compared)
+    rows = comparison.figures(compared)
     if data is None:
         rows.insert(0, ("data", *(entry.dataset for entry in compared.entries)))
-    console.print_rows(rows, ("", *names), right=names, title=title)
-    console.print_line("")
+    output.print_rows(rows, ("", *names), right=names, title=title)
+    output.print_line("")
     if compared.settings:
-        rows = [(key, *map(contrast.setting, values)) for key, values in compared.settings.items()]
-        console.print_rows(rows, ("setting", *names), title="Settings that differ")
+        rows = [(key, *map(comparison.setting, values)) for key, values in compared.settings.items()]
+        output.print_rows(rows, ("setting", *names), title="Settings that differ")
     else:
-        console.print_line("All settings are the same.")
+        output.print_line("All settings are the same.")
     if compared.paired:
-        console.print_line("")
-        tests = [contrast.test_columns(paired) for paired in compared.paired]
+        output.print_line("")
+        tests = [comparison.test_columns(paired) for paired in compared.paired]
         # Of one pair both are the same; of several the corrected one counts.
         left_out = "p" if len(tests) > 1 else "p (Holm)"
         columns = tuple(column for column in tests[0] if column != left_out)
-        console.print_rows(
+        output.print_rows(
             [tuple(test[column] for column in columns) for test in tests],
             columns,
             right=columns[2:],
             title="The same examples",
         )
-        console.print_text(contrast.HOW)
+        output.print_text(comparison.HOW)
     for pair in compared.untested:
-        console.print_line("")
-        console.print_text(f"{pair.first} and {pair.second}: no test; {pair.why}.")
+        output.print_line("")
+        output.print_text(f"{pair.first} and {pair.second}: no test; {pair.why}.")
 
 
 def _print_replay(replayed: Replay) -> None:
-    from lstm_cli import console
-    from lstm_cli.reporting import counted
+    from lstm_cli.cli import output
+    from lstm_cli.io.progress import counted
 
     if replayed.identical:
-        console.print_line(f"identical: {counted(replayed.epochs, 'epoch')}, weights and metrics")
+        output.print_line(f"identical: {counted(replayed.epochs, 'epoch')}, weights and metrics")
     else:
         rows = [
             (d.file, d.epoch or "-", d.key, _told(d.recorded), _told(d.replayed))
             for d in replayed.differences
         ]
         columns = ("file", "epoch", "first difference", "recorded", "replayed")
-        console.print_rows(rows, columns, right=columns[1:2], title=replayed.run)
+        output.print_rows(rows, columns, right=columns[1:2], title=replayed.run)
     # Where it differs, the error names them.
     for change in replayed.causes if replayed.identical else ():
-        console.print_line(f"Though: {change}")
+        output.print_line(f"Though: {change}")
 
 
 def _told(value: Any) -> str:
@@ -337,7 +340,7 @@ def _check_replay(replayed: Replay) -> None:
 def _chosen(root: Path, run: str | None, all_: bool) -> list[RunDir]:
     """Return the runs to verify."""
     from lstm_cli.errors import ExitCode, LstmError
-    from lstm_cli.search import all_runs, find
+    from lstm_cli.runs.find import all_runs, find
 
     if not all_:
         return [find(root, run)]
@@ -352,13 +355,13 @@ def _chosen(root: Path, run: str | None, all_: bool) -> list[RunDir]:
 
 
 def _print_verdict(verdict: Verdict) -> None:
-    from lstm_cli import console
+    from lstm_cli.cli import output
 
     words = {True: "ok", False: "FAILED", None: "-"}
     rows = [(check.name, words[check.passed], check.told) for check in verdict.checks]
-    console.print_rows(rows, ("check", "result", "found"), title=verdict.run)
+    output.print_rows(rows, ("check", "result", "found"), title=verdict.run)
     for check in verdict.failures:
-        console.print_line(f"{check.name}: {check.meaning}")
+        output.print_line(f"{check.name}: {check.meaning}")
 
 
 def _check_verdicts(verdicts: list[Verdict]) -> None:
@@ -405,7 +408,7 @@ def _reached(row: dict[str, Any]) -> str:
 
 
 def _pairs(record: RunRecord | LanguageRunRecord) -> dict[str, object]:
-    from lstm_cli.console import duration
+    from lstm_cli.cli.output import duration
 
     info = record.info
     sizes = ", ".join(f"{n:,} {split}" for split, n in info.dataset.sizes.items())
@@ -429,8 +432,8 @@ def _record_to_dict(record: RunRecord | LanguageRunRecord) -> dict[str, Any]:
     """Return what `show --json` prints."""
     from msgspec import to_builtins
 
-    from lstm_cli import config
-    from lstm_cli.run_record import RunRecord
+    from lstm_cli.config import load
+    from lstm_cli.runs.record import RunRecord
 
     metrics: dict[str, Any] = {"best_epoch": record.info.best_epoch}
     if isinstance(record, RunRecord):
@@ -440,6 +443,6 @@ def _record_to_dict(record: RunRecord | LanguageRunRecord) -> dict[str, Any]:
     return {
         "path": str(record.run.path),
         **record.info.to_dict(),
-        "config": config.to_dict(record.config),
+        "config": load.to_dict(record.config),
         "metrics": metrics,
     }

@@ -92,15 +92,17 @@ def command(
     Examples: 'lstm serve --run imdb', 'LSTM_API_KEY=secret lstm serve --host 0.0.0.0',
     'curl localhost:8000/v1/predict --json @request.json'.
     """
-    from lstm_cli.serve import check_limits, require_extra
+    from lstm_cli.serve.app import check_limits, require_extra
 
     require_extra()
-    from lstm_cli import console, environment, hosts, listener
-    from lstm_cli.explain import Explainer
-    from lstm_cli.gate import Limits
-    from lstm_cli.run import runs_root
-    from lstm_cli.search import find
-    from lstm_cli.serve import Settings, serve
+    from lstm_cli.cli import output
+    from lstm_cli.io import environment
+    from lstm_cli.serve import hosts, server
+    from lstm_cli.explain.explainer import Explainer
+    from lstm_cli.serve.middleware import Limits
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find
+    from lstm_cli.serve.app import Settings, serve
 
     limits = Limits(
         max_body, max_texts, max_tokens, max_queue, timeout, client_timeout, max_connections
@@ -109,14 +111,14 @@ def command(
     key = environment.read_secret(key_env)
     names = [hosts.parse(name) for name in allowed_hosts or ()]
     found = find(runs_root(runs_dir), run)
-    console.print_note(f"Run: {found.name}")
-    with listener.bind(host, port) as sock:
-        alone = listener.is_loopback(sock)
+    output.print_note(f"Run: {found.name}")
+    with server.bind(host, port) as sock:
+        alone = server.is_loopback(sock)
         if not alone and key is None:
-            console.print_note(
+            output.print_note(
                 f"Warning: whoever reaches {host} can use this; set {key_env} to ask for a key."
             )
-        where = listener.url(sock)
+        where = server.url(sock)
         settings = Settings(
             limits,
             key,
@@ -127,5 +129,5 @@ def command(
             Explainer.load(found),
             sock,
             settings,
-            lambda _: console.print_note(f"Serving on {where}  (Ctrl-C ends it)"),
+            lambda _: output.print_note(f"Serving on {where}  (Ctrl-C ends it)"),
         )

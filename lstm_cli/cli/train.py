@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lstm_cli.cli.options import (
-    DataDir,
-    FailUnder,
-    Json,
-    LabelColumn,
-    RunsDir,
-    TextColumn,
-)
+from lstm_cli.cli.options import DataDir, FailUnder, Json, LabelColumn, RunsDir, TextColumn
 
 if TYPE_CHECKING:
-    from lstm_cli.plan import Plan
-    from lstm_cli.run import RunDir
+    from lstm_cli.training.dry_run import Plan
+    from lstm_cli.runs.directory import RunDir
 
 
 def command(
@@ -104,37 +97,38 @@ def command(
     Examples: 'lstm train demo', 'lstm train imdb --set model.units=96 --name wide',
     'lstm train reviews.csv --fail-under accuracy=0.85'.
     """
-    from lstm_cli import config as configs
-    from lstm_cli import console, metrics
-    from lstm_cli.cli import resolve
-    from lstm_cli.device import load_keras
+    from lstm_cli.config import load as configs
+    from lstm_cli.cli import output
+    from lstm_cli.evaluation import metrics
+    from lstm_cli.cli import dataset_argument
+    from lstm_cli.training.device import load_keras
 
     short = {
         "train.epochs": epochs,
         "seed": seed,
-        "train.init_from": resolve.init_from(init_from, runs_dir),
+        "train.init_from": dataset_argument.init_from(init_from, runs_dir),
         "data.limit": limit,
         "data.text_column": text_column,
         "data.label_column": label_column,
     }
     overrides = configs.parse_overrides(set_ or [])
     overrides |= {key: value for key, value in short.items() if value is not None}
-    settings = resolve.settings(dataset, config, overrides)
+    settings = dataset_argument.settings(dataset, config, overrides)
     gates = fail_under or []
     metrics.parse_gates(gates)
     if tensorboard:
         require_tensorboard()
     begun = unfinished(dataset, run, resume, runs_dir, config, overrides)
     load_keras(device)
-    with console.training_reporter() as reporter:
+    with output.training_reporter() as reporter:
         if dry_run:
-            from lstm_cli.plan import plan
+            from lstm_cli.training.dry_run import plan
 
             planned = plan(
                 settings, data_dir=data_dir, runs_dir=runs_dir, use=device, reporter=reporter
             )
         elif begun is not None:
-            from lstm_cli.train import resume as go_on
+            from lstm_cli.training.train import resume as go_on
 
             done = go_on(
                 begun,
@@ -145,7 +139,7 @@ def command(
                 reporter=reporter,
             )
         else:
-            from lstm_cli.train import train
+            from lstm_cli.training.train import train
 
             done = train(
                 settings,
@@ -204,10 +198,10 @@ def unfinished(
     Raises:
         LstmError: There is nothing to resume, or a setting differs.
     """
-    from lstm_cli.cli import resolve
+    from lstm_cli.cli import dataset_argument
     from lstm_cli.errors import ExitCode, LstmError
-    from lstm_cli.run import runs_root
-    from lstm_cli.search import find_unfinished
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find_unfinished
 
     if not resume:
         if wanted is not None:
@@ -217,8 +211,8 @@ def unfinished(
                 ExitCode.USAGE,
             )
         return None
-    run = find_unfinished(runs_root(runs_dir), wanted, resolve.locate(dataset), language)
-    resolve.check_unchanged(run, dataset, file, overrides)
+    run = find_unfinished(runs_root(runs_dir), wanted, dataset_argument.locate(dataset), language)
+    dataset_argument.check_unchanged(run, dataset, file, overrides)
     return run
 
 
@@ -228,7 +222,7 @@ def check_gates(report: dict[str, Any], requirements: list[str]) -> None:
     Raises:
         LstmError: A gate is not met.
     """
-    from lstm_cli import metrics
+    from lstm_cli.evaluation import metrics
     from lstm_cli.errors import ExitCode, LstmError
 
     unmet = metrics.gate(report, requirements)
@@ -239,13 +233,13 @@ def check_gates(report: dict[str, Any], requirements: list[str]) -> None:
 
 def _print_run(run: RunDir, as_json: bool) -> None:
     """Print what training reached."""
-    from lstm_cli import console
-    from lstm_cli.reporting import interval, number
-    from lstm_cli.run import read_run
+    from lstm_cli.cli import output
+    from lstm_cli.io.progress import interval, number
+    from lstm_cli.runs.directory import read_run
 
     record, metrics = read_run(run), run.read_json("metrics.json")
     if as_json:
-        console.print_json({"run": str(run.path), **record, "metrics": metrics})
+        output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return
     rows = [
         (
@@ -260,20 +254,20 @@ def _print_run(run: RunDir, as_json: bool) -> None:
         if isinstance(report, dict)
     ]
     columns = ("split", "examples", "accuracy", "95% interval", "loss", "F1")
-    console.print_rows(rows, columns, right=columns[1:])
-    total = console.duration(record["seconds"]["total"])
-    console.print_line(f"\nRun {run.name} in {total}: {run.path}")
+    output.print_rows(rows, columns, right=columns[1:])
+    total = output.duration(record["seconds"]["total"])
+    output.print_line(f"\nRun {run.name} in {total}: {run.path}")
     kind = "IMAGE" if record["kind"] == "image" else "'some text'"
-    console.print_line(f"Next: lstm predict --run {run.name} {kind}")
+    output.print_line(f"Next: lstm predict --run {run.name} {kind}")
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:
     """Print what would be trained."""
-    from lstm_cli import console
-    from lstm_cli.reporting import counted
+    from lstm_cli.cli import output
+    from lstm_cli.io.progress import counted
 
     if as_json:
-        console.print_json(plan.to_dict())
+        output.print_json(plan.to_dict())
         return
     rows = []
     for split in plan.splits:
@@ -286,24 +280,24 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
                 len(split.classes),
                 "{:,} to {:,}".format(*smallest),
                 tokens,
-                console.percent(split.coverage),
-                console.percent(split.truncated),
+                output.percent(split.coverage),
+                output.percent(split.truncated),
             )
         )
     columns = (
         "split", "examples", "classes", "per class", "tokens 50/90/99%/max", "known", "cut",
     )  # fmt: skip
-    console.print_rows(rows, columns, right=columns[1:], title=plan.source)
+    output.print_rows(rows, columns, right=columns[1:], title=plan.source)
     layers = ", ".join(f"{name} {count:,}" for name, count in plan.layers.items())
-    console.print_pairs(
+    output.print_pairs(
         {
             "vocabulary": f"{plan.vocab_size:,} tokens" if plan.vocab_size else "none (images)",
             "parameters": f"{plan.parameters:,} ({layers})",
             "batches": f"{plan.steps_per_epoch:,} an epoch, "
-            f"{console.percent(plan.padding)} padding",
+            f"{output.percent(plan.padding)} padding",
             "device": plan.device,
-            "time": f"about {console.duration(plan.seconds)} for {counted(plan.epochs, 'epoch')} "
+            "time": f"about {output.duration(plan.seconds)} for {counted(plan.epochs, 'epoch')} "
             f"({1000 * plan.seconds_per_step:.0f} ms a step, measured now)",
         }
     )
-    console.print_line("Nothing was trained.")
+    output.print_line("Nothing was trained.")

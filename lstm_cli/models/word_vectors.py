@@ -1,0 +1,86 @@
+"""Word vectors from the company that words keep: counted, weighted, factorised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli.text.corpus import Corpus
+
+_WINDOW = 5
+_CONTEXTS = 2000
+_SMOOTHING = 0.75
+_SCALE = 0.3
+_CHUNK = 4_000_000
+# [PAD] and [UNK] are no words: they have no company and get no vector.
+_FIRST_WORD = 2
+
+
+def learn(corpora: Sequence[Corpus], vocab_size: int, dim: int, seed: int) -> NDArray[np.float32]:
+    """Learn vectors for every word of a vocabulary.
+
+    Counts how often each word stands within five words of each of the 2,000 most frequent ones, a
+    neighbour at distance d counting 1/d; turns counts into positive pointwise mutual information;
+    and keeps the leading singular vectors, scaled by the square roots of their values.
+
+    Args:
+        corpora: Encoded texts, labelled or not. Vocabularies are sorted by frequency, so that the
+            lowest ids are the most frequent words.
+        vocab_size: Of the tokenizer.
+        dim: Of a vector; at most the number of contexts.
+        seed: Of the factorisation.
+
+    Returns:
+        `<float32>[vocab_size, dim]`, of standard deviation 0.3 like the outputs of a trained
+        embedding; zero for `[PAD]` and `[UNK]`.
+
+    Source: Levy, Goldberg & Dagan 2015, "Improving Distributional Similarity with Lessons Learned
+        from Word Embeddings", sections 2 and 3: PPMI with context distribution smoothing and
+        eigenvalue weighting 0.5. Halko et al. 2011 for the randomized factorisation.
+    """
+    from sklearn.utils.extmath import randomized_svd
+
+    num_contexts = min(_CONTEXTS, vocab_size - _FIRST_WORD)
+    counts = np.zeros((vocab_size, num_contexts), np.float32)
+    for corpus in corpora:
+        _count(counts, corpus)
+    dim_found = min(dim, num_contexts)
+    left, values, _ = randomized_svd(_ppmi(counts), dim_found, n_iter=3, random_state=seed)
+    vectors = np.zeros((vocab_size, dim), np.float32)
+    vectors[:, :dim_found] = left * np.sqrt(values)
+    vectors[:_FIRST_WORD] = 0
+    spread = float(vectors[_FIRST_WORD:].std())
+    return vectors * np.float32(_SCALE / spread if spread else 0.0)
+
+
+def _count(counts: NDArray[np.float32], corpus: Corpus) -> None:
+    """Add the weighted neighbours within each text to `[vocab, contexts]`, in place."""
+    flat = counts.reshape(-1)
+    num_contexts = counts.shape[1]
+    text_of = np.repeat(np.arange(len(corpus), dtype=np.int32), corpus.lengths)
+    for start in range(0, len(corpus.ids), _CHUNK):
+        # A chunk overlaps the next by a window, so that no pair is lost between them.
+        ids = corpus.ids[start : start + _CHUNK + _WINDOW].astype(np.int64)
+        texts = text_of[start : start + _CHUNK + _WINDOW]
+        for distance in range(1, _WINDOW + 1):
+            left, right = ids[:-distance][:_CHUNK], ids[distance:][:_CHUNK]
+            together = (texts[:-distance] == texts[distance:])[:_CHUNK]
+            for words, contexts in ((left, right), (right, left)):
+                known = together & (words >= _FIRST_WORD) & (contexts >= _FIRST_WORD)
+                known &= contexts < _FIRST_WORD + num_contexts
+                cells = words[known] * num_contexts + (contexts[known] - _FIRST_WORD)
+                np.add.at(flat, cells, np.float32(1 / distance))
+
+
+def _ppmi(counts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn counts into positive pointwise mutual information, in place."""
+    words = counts.sum(axis=1, keepdims=True, dtype=np.float64)
+    contexts = counts.sum(axis=0, keepdims=True, dtype=np.float64) ** _SMOOTHING
+    contexts /= max(contexts.sum(), 1e-12)
+    counts /= np.maximum(words, 1e-12).astype(np.float32)
+    counts /= np.maximum(contexts, 1e-12).astype(np.float32)
+    # log 0 is -inf, which the maximum takes to 0 as it does all that is rarer than chance.
+    np.maximum(counts, 1.0, out=counts)
+    return np.log(counts, out=counts)

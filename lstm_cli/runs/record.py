@@ -1,0 +1,251 @@
+"""The record of a run: the one reader of its run.json, metrics.json and history.jsonl.
+
+A finished run is whole if `read` reads it: its files are as the manifest lists them, each has its
+types and ranges, and they agree with each other and with the settings. `runs show`, `report`,
+`compare` and `verify` all go by that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lstm_cli.runs import directory as runs
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.progress import Epoch
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.runs.schema import FinishedRunInfo, HeldOutScores, LanguageResults, Report, Results, RunInfo, check_report
+from lstm_cli.config.schema import Config
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a finished classifier says of itself.
+
+    Attributes:
+        run: Every file that is read from it is held to its manifest.
+        config: The settings.
+        info: How it was trained.
+        labels: Class names.
+        validation: Its scores there.
+        test: Its scores there.
+        history: One entry an epoch.
+    """
+
+    run: RunDir
+    config: Config
+    info: FinishedRunInfo
+    labels: tuple[str, ...]
+    validation: Report
+    test: Report
+    history: tuple[Epoch, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all its listed files."""
+        return sum(listed.num_bytes for listed in (self.run.manifest or {}).values())
+
+
+@dataclass(frozen=True)
+class LanguageRunRecord:
+    """What a finished language model says of itself.
+
+    Attributes:
+        run: Every file that is read from it is held to its manifest.
+        config: The settings.
+        info: How it was trained.
+        held_out: How well it predicts words that it was not trained on.
+        history: One entry an epoch.
+    """
+
+    run: RunDir
+    config: Config
+    info: FinishedRunInfo
+    held_out: HeldOutScores
+    history: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A row of `runs list`.
+
+    Attributes:
+        run: The run.
+        status: How it stands.
+        info: Its `run.json`; None where that is damaged.
+        accuracy: On the test split; None for a language model and an unfinished run.
+        perplexity: Of a finished language model.
+        problem: Why the run is broken: file, key and reason; empty where it is not.
+    """
+
+    run: RunDir
+    status: runs.Status
+    info: RunInfo | None
+    accuracy: float | None = None
+    perplexity: float | None = None
+    problem: str = ""
+
+
+def read(run: RunDir) -> RunRecord | LanguageRunRecord:
+    """Read what a finished run says of itself.
+
+    Args:
+        run: A finished run.
+
+    Raises:
+        LstmError: A file is missing, changed, or not what training writes; file and key are named
+            (exit code 5).
+    """
+    run = run.checked()
+    config = run.config()
+    for name in listed_files(config):
+        if name not in (run.manifest or {}):
+            raise run.damaged(f"{runs.MANIFEST} does not list {name}")
+    if config.language is not None:
+        info = read_info(run, config)
+        held_out = read_language_results(run, info)
+        return LanguageRunRecord(run, config, info, held_out, read_history(run, config, info))
+    labels = run.labels()
+    info = read_info(run, config, labels)
+    results = read_results(run, info, labels)
+    history = read_history(run, config, info)
+    return RunRecord(run, config, info, labels, results.validation, results.test, history)
+
+
+def read_classifier(run: RunDir) -> RunRecord:
+    """Read what a finished classifier says of itself.
+
+    Raises:
+        LstmError: It is a language model (exit code 2), or as `read`.
+    """
+    if run.checked().config().language is not None:
+        raise LstmError(
+            f"Run {run.name} is a language model, which has no classes to report on.",
+            f"Its figures are in {run.file(runs.CARD)}; name a classifier.",
+            ExitCode.USAGE,
+        )
+    record = read(run)
+    assert isinstance(record, RunRecord)
+    return record
+
+
+def listed_files(config: Config) -> tuple[str, ...]:
+    """Return files that the manifest of every finished run lists."""
+    model = (runs.MODEL,) if config.language is None else ()
+    return (runs.RUN, runs.METRICS, runs.HISTORY, runs.WEIGHTS, runs.CARD, *model)
+
+
+def read_info(
+    run: RunDir, config: Config, labels: tuple[str, ...] | None = None
+) -> FinishedRunInfo:
+    """Read `run.json` of a finished run.
+
+    Args:
+        run: As `checked` returns it.
+        config: Its settings.
+        labels: Its class names; None for a language model.
+
+    Raises:
+        LstmError: It is damaged, or is not of these settings or labels (exit code 5).
+    """
+    info = run.decode(runs.RUN, FinishedRunInfo)
+    expected = {"kind": config.task, "data": config.data.name}
+    for key, value in expected.items():
+        if (found := getattr(info, key)) != value:
+            told = f"expected {value[:100]!r} as in {runs.CONFIG}, found {found[:100]!r}"
+            raise run.damaged(f"{runs.RUN}, {key}: {told}")
+    named = info.dataset.labels
+    if labels is not None and named is not None and tuple(named) != labels:
+        raise run.damaged(f"{runs.RUN}, dataset.labels: other labels than in {runs.LABELS}")
+    return info
+
+
+def read_results(
+    run: RunDir, info: FinishedRunInfo, labels: tuple[str, ...] | None = None
+) -> Results:
+    """Read `metrics.json` of a classifier.
+
+    Args:
+        run: As `checked` returns it.
+        info: Its `run.json`.
+        labels: Its class names, where they are known.
+
+    Raises:
+        LstmError: It is damaged, or of another run (exit code 5).
+    """
+    results = run.decode(runs.METRICS, Results)
+    _check_best_epoch(run, info, results.best_epoch)
+    for split, report in (("validation", results.validation), ("test", results.test)):
+        try:
+            check_report(report, labels)
+        except ValueError as error:
+            raise run.damaged(f"{runs.METRICS}, {split}.{error}") from None
+    return results
+
+
+def read_language_results(run: RunDir, info: FinishedRunInfo) -> HeldOutScores:
+    """Read `metrics.json` of a language model.
+
+    Raises:
+        LstmError: It is damaged, or of another run (exit code 5).
+    """
+    results = run.decode(runs.METRICS, LanguageResults)
+    _check_best_epoch(run, info, results.best_epoch)
+    return results.held_out
+
+
+def read_history(run: RunDir, config: Config, info: FinishedRunInfo) -> tuple[Epoch, ...]:
+    """Read `history.jsonl` of a finished run.
+
+    Args:
+        run: As `checked` returns it.
+        config: Its settings.
+        info: Its `run.json`.
+
+    Raises:
+        LstmError: It is damaged, or of another run (exit code 5).
+    """
+    lines = run.history()
+    if len(lines) != info.epochs:
+        raise run.damaged(
+            f"{runs.HISTORY} has {len(lines):,} epochs, expected {info.epochs:,} as in {runs.RUN}"
+        )
+    for line in lines:
+        if config.language is None and (line.accuracy is None or line.val_accuracy is None):
+            raise run.damaged(f"{runs.HISTORY}, line {line.epoch}, accuracy: expected a number")
+    return tuple(line.to_epoch() for line in lines)
+
+
+def summarize(run: RunDir) -> Summary:
+    """Read what `runs list` shows of a run; a damaged run is no error.
+
+    Of a finished run, run.json, metrics.json and config.yaml are held to the manifest; the larger
+    files are not read.
+
+    Args:
+        run: In any state.
+    """
+    status, info = run.status, runs.peek(run)
+    if status not in ("finished", "broken"):
+        return Summary(run, status, info)
+    try:
+        if info is None:
+            run.decode(runs.RUN, RunInfo)
+        held = run.checked()
+        finished = held.decode(runs.RUN, FinishedRunInfo)
+        held.read_bytes(runs.CONFIG)
+        if finished.kind == "language":
+            perplexity = read_language_results(held, finished).perplexity
+            return Summary(run, status, finished, perplexity=perplexity)
+        labels = finished.dataset.labels
+        results = read_results(held, finished, None if labels is None else tuple(labels))
+        return Summary(run, status, finished, accuracy=results.test.accuracy)
+    except LstmError as error:
+        return Summary(run, "broken", None, problem=runs.reason(run, error))
+
+
+def _check_best_epoch(run: RunDir, info: FinishedRunInfo, best_epoch: int) -> None:
+    if best_epoch != info.best_epoch:
+        raise run.damaged(
+            f"{runs.METRICS}, best_epoch: expected {info.best_epoch} as in {runs.RUN}, found "
+            f"{best_epoch}"
+        )

@@ -1,0 +1,125 @@
+"""The tokenizer of a run as a file: one that the library `tokenizers` reads, in any language."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from lstm_cli.config.schema import TextSettings
+from lstm_cli.text.tokenizer import LINE_BREAK, SPECIAL_TOKENS, Tokenizer, UNKNOWN_ID, token_pattern
+
+_MAX_WORDS = 65_536
+# No word holds a comma or a bracket but those that are one: so the marks in a file bound the
+# values in it, and what parsing it may allocate, before it is parsed.
+_MAX_COMMAS = _MAX_WORDS + 100
+_MAX_BRACKETS = 100
+
+_Id = Annotated[int, Meta(ge=0, lt=_MAX_WORDS)]
+
+
+class _Model(msgspec.Struct, forbid_unknown_fields=True):
+    type: str
+    vocab: dict[str, _Id]
+    unk_token: str
+
+
+class _Saved(msgspec.Struct, forbid_unknown_fields=True):
+    """The file `tokenizers` writes."""
+
+    version: Any
+    truncation: Any
+    padding: Any
+    added_tokens: Any
+    normalizer: Any
+    pre_tokenizer: Any
+    post_processor: Any
+    decoder: Any
+    model: _Model
+
+
+def write(tokenizer: Tokenizer) -> str:
+    """Return a tokenizer as the JSON that `tokenizers` reads; the greatest length is not in it."""
+    saved = _file({word: number for number, word in enumerate(tokenizer.words)})
+    return json.dumps(saved, ensure_ascii=False, separators=(",", ":"))
+
+
+def read(content: bytes, settings: TextSettings) -> Tokenizer:
+    """Build the tokenizer of a run from the vocabulary in its file.
+
+    The file also says how texts are taken apart, and could name any other way. It must be ours.
+
+    Args:
+        content: `tokenizer.json`.
+        settings: Of the run.
+
+    Raises:
+        ValueError: The file is none of ours; the words go on after its name.
+    """
+    saved = _decode(content)
+    expected = msgspec.convert(_file({}), _Saved)
+    for part in _Saved.__struct_fields__[:-1]:
+        if getattr(saved, part) != getattr(expected, part):
+            raise ValueError(f"is not the tokenizer of a run: its '{part}' is another one")
+    if (saved.model.type, saved.model.unk_token) != (expected.model.type, expected.model.unk_token):
+        raise ValueError("is not the tokenizer of a run: its model is no WordLevel of ours")
+    vocab = saved.model.vocab
+    _check_ids(vocab, settings)
+    return Tokenizer(sorted(vocab, key=vocab.__getitem__), settings.max_tokens)
+
+
+def _decode(content: bytes) -> _Saved:
+    if content.count(b",") > _MAX_COMMAS:
+        raise ValueError(f"holds over {_MAX_WORDS:,} words")
+    if content.count(b"[") + content.count(b"{") > _MAX_BRACKETS:
+        raise ValueError("is not the tokenizer of a run: it nests lists in lists")
+    try:
+        return msgspec.json.decode(content, type=_Saved)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not the tokenizer of a run: {str(error)[:200]}") from None
+
+
+def _check_ids(vocab: dict[str, int], settings: TextSettings) -> None:
+    """Hold that the ids are 0, 1, 2, ... and each stands for one word."""
+    if not len(SPECIAL_TOKENS) < len(vocab) <= settings.vocab_size:
+        raise ValueError(
+            f"holds {len(vocab):,} words, expected 3 to {settings.vocab_size:,} (text.vocab_size)"
+        )
+    ids = np.fromiter(vocab.values(), np.int64, len(vocab))
+    if not np.array_equal(np.sort(ids), np.arange(len(ids))):
+        raise ValueError("leaves ids out, or gives one to two words")
+    if [vocab.get(token) for token in SPECIAL_TOKENS] != list(range(len(SPECIAL_TOKENS))):
+        raise ValueError(f"does not begin with {' and '.join(SPECIAL_TOKENS)}")
+
+
+def _file(vocab: dict[str, int]) -> dict[str, Any]:
+    """Return the file of a vocabulary: `text.split` in the terms of `tokenizers`."""
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    added = [
+        {"id": number, "content": token, **flags, "special": True}
+        for number, token in enumerate(SPECIAL_TOKENS)
+    ]
+    steps = [
+        {"type": "Replace", "pattern": {"Regex": f"(?i){LINE_BREAK}"}, "content": " "},
+        {"type": "Replace", "pattern": {"String": "\u2019"}, "content": "'"},
+        {"type": "Lowercase"},
+    ]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": {"type": "Sequence", "normalizers": steps},
+        "pre_tokenizer": {
+            "type": "Split",
+            "pattern": {"Regex": token_pattern(r"\w")},
+            "behavior": "Removed",
+            "invert": True,
+        },
+        "post_processor": None,
+        "decoder": None,
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": SPECIAL_TOKENS[UNKNOWN_ID]},
+    }
