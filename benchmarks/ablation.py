@@ -18,21 +18,21 @@ from benchmarks import child, report
 from benchmarks.report import Option, Outcome, Table
 
 # By name: the preset, and what is changed in it.
-_BARE = ("evidence=null", "embedding.vectors=random", "train.averaging=0")
-_TAUGHT = ("train.self_training=true", "embedding.vectors=unlabeled", "train.averaging=0.99")
+_BARE = ("evidence=null", "embedding.vectors=random", "train.ema_momentum=0")
+_TAUGHT = ("train.self_training=true", "embedding.vectors=unlabeled", "train.ema_momentum=0.99")
 LINES: dict[str, tuple[str, ...]] = {
-    "words": ("imdb", *_BARE, "embedding.pair_buckets=0"),
+    "words": ("imdb", *_BARE, "embedding.bigram_buckets=0"),
     "words-pairs": ("imdb", *_BARE),
-    "words-pairs-vectors": ("imdb", "evidence=null", "train.averaging=0"),
+    "words-pairs-vectors": ("imdb", "evidence=null", "train.ema_momentum=0"),
     "imdb": ("imdb",),
-    "imdb-no-averaging": ("imdb", "train.averaging=0"),
-    "imdb-300k-buckets": ("imdb", "evidence.buckets=300000"),
-    "imdb-no-evidence-dropout": ("imdb", "evidence.dropout=0"),
+    "imdb-no-averaging": ("imdb", "train.ema_momentum=0"),
+    "imdb-300k-buckets": ("imdb", "linear.buckets=300000"),
+    "imdb-no-evidence-dropout": ("imdb", "linear.dropout=0"),
     "imdb-batch-64": ("imdb", "train.batch_size=64"),
     "imdb-2-epochs": ("imdb", "train.epochs=2"),
     "imdb-30k-words": ("imdb", "text.vocab_size=30000"),
     "taught-1-epoch": ("imdb", *_TAUGHT),
-    "taught-1-epoch-no-averaging": ("imdb", *_TAUGHT, "train.averaging=0"),
+    "taught-1-epoch-no-averaging": ("imdb", *_TAUGHT, "train.ema_momentum=0"),
     "taught-2-epochs": ("imdb", *_TAUGHT, "train.epochs=2"),
     "imdb-best": ("imdb-best",),
     "imdb-best-64-units": ("imdb-best", "model.units=64"),

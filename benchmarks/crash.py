@@ -26,9 +26,9 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.report import Option, Outcome, Table
-from lstm_cli.runs import directory as runs
 from lstm_cli.errors import LstmError
 from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 
 OPTIONS = (
@@ -41,8 +41,8 @@ _ROOT = Path(__file__).parents[1]
 _MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "text": ("demo", {
         "data.demo_train": 1000, "data.demo_test": 200, "text.max_tokens": 30,
-        "embedding.dim": 8, "embedding.pair_buckets": 500, "embedding.pair_dim": 4,
-        "embedding.word_dropout": 0.1, "model.units": 8, "train.averaging": 0.9,
+        "embedding.dim": 8, "embedding.bigram_buckets": 500, "embedding.bigram_dim": 4,
+        "embedding.word_dropout": 0.1, "model.units": 8, "train.ema_momentum": 0.9,
         "train.class_weights": "balanced", "train.weight_decay": 0.01,
     }),
     "image": ("digits", {

@@ -30,18 +30,18 @@ from numpy.typing import NDArray
 
 from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli.explain import explainer
-from lstm_cli.runs import find
-from lstm_cli.runs import directory as runs
 from lstm_cli.config.load import preset_dict
 from lstm_cli.data.readers import demo
 from lstm_cli.data.readers.demo import Example
-from lstm_cli.explain.result import Words
 from lstm_cli.evaluation.metrics import wilson
+from lstm_cli.explain import explainer
+from lstm_cli.explain.result import TokenEffects
 from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.tokenizer import UNKNOWN_ID
-from lstm_cli.text.tokenizer import spans as text_spans
+from lstm_cli.text.tokenizer import token_spans as text_spans
 
 OPTIONS = (
     Option("run", "a finished text run: its folder, DATASET/NAME or DATASET"),
@@ -95,7 +95,7 @@ def _demo_runs(settings: argparse.Namespace, scratch: Path) -> list[RunDir]:
     if settings.demo_run:
         return [_find(name) for name in settings.demo_run.split(",")]
     report.say("training on demo")
-    return [_train(scratch / "demo", ["demo", *_small(settings)])]
+    return [_train(scratch / "demo", ["demo", *_lowercase(settings)])]
 
 
 def _test_reviews(run: RunDir) -> list[Example]:
@@ -104,7 +104,7 @@ def _test_reviews(run: RunDir) -> list[Example]:
     return demo.write_splits(data.demo_train, data.demo_test)[1]
 
 
-def _small(settings: argparse.Namespace) -> list[str]:
+def _lowercase(settings: argparse.Namespace) -> list[str]:
     if not settings.quick:
         return []
     return ["--epochs", "1", "--set", "data.demo_train=200", "--set", "data.demo_test=50"]
@@ -199,7 +199,7 @@ def _summed_up(places: Sequence[_Place]) -> dict[str, Any]:
 
 def _effects(
     predictor: Predictor, text: str, way: explainer.Occlusion
-) -> tuple[NDArray[np.int32], Words, int]:
+) -> tuple[NDArray[np.int32], TokenEffects, int]:
     """Return the ids of a text, what each does for the class predicted, and that class."""
     assert predictor.tokenizer is not None
     ids = predictor.tokenizer.encode([text])[0].ids

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.text.corpus import encode
 from lstm_cli.config.schema import TextSettings
+from lstm_cli.text.corpus import encode
 from lstm_cli.text.tokenizer import Tokenizer
 
 _WORDS = 30_000

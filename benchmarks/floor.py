@@ -42,7 +42,7 @@ def input_dim(config: Config, columns: int = 0) -> int:
     """
     if config.embedding is None:
         return columns
-    pairs = config.embedding.pair_dim if config.embedding.pair_buckets else 0
+    pairs = config.embedding.bigram_dim if config.embedding.bigram_buckets else 0
     return config.embedding.dim + pairs
 
 

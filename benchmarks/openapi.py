@@ -23,9 +23,9 @@ from typing import Any
 
 from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
+from lstm_cli.errors import LstmError
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
-from lstm_cli.errors import LstmError
 from lstm_cli.runs.directory import RunDir
 
 OPTIONS = (

@@ -141,13 +141,13 @@ def require_data(*names: str) -> None:
     Raises:
         LstmError: One is not prepared (exit code 3).
     """
+    from lstm_cli.data import DataSource
     from lstm_cli.data.readers import tfds_prepared
-    from lstm_cli.data import Source
 
     for name in names:
         if name not in tfds_prepared.REGISTERED:
             continue
-        folder = tfds_prepared.data_dir(Source(name))
+        folder = tfds_prepared.data_dir(DataSource(name))
         if tfds_prepared.find(tfds_prepared.parse_name(name), folder) is None:
             raise LstmError(
                 f"This measurement needs {name}, and it is not prepared under {folder}.",

@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks import floor, report
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli.text import batching
 from lstm_cli.config.load import load_preset
 from lstm_cli.config.schema import Config
+from lstm_cli.text import batching
 
 OPTIONS = (
     Option("preset", "whose model and batches", "imdb", "demo"),
@@ -97,7 +97,7 @@ def _time(model: Any, config: Config, batch_size: int, length: int, steps: int) 
     times = []
     for step in range(_WARM_UP + steps):
         inputs: Any = rng.integers(2, config.text.vocab_size, (batch_size, length), np.int32)
-        if config.evidence is not None:
+        if config.linear is not None:
             inputs = [inputs, np.zeros((batch_size, 1), np.float32)]
         labels = rng.integers(0, 2, (batch_size, 1)).astype(np.float32)
         began = time.perf_counter()

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.models import lstm_equations
-from lstm_cli.runs import directory, find, validate
 from lstm_cli.errors import LstmError
+from lstm_cli.models import lstm_equations
 from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, PALE, picture, shown
-from lstm_cli.text.tokenizer import PAIR_FACTOR
+from lstm_cli.runs import directory, find, validate
+from lstm_cli.text.tokenizer import BIGRAM_FACTOR
 
 FOLDER = Path(__file__).parent
 MEASURED = FOLDER / "lstm.json"
@@ -42,7 +42,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ForwardPass:
     """How the forward direction of a run's first layer read a text.
 
     Attributes:
@@ -59,7 +59,7 @@ class Reading:
     label: str
 
 
-def read(found: directory.RunDir, text: str) -> Reading:
+def read(found: directory.RunDir, text: str) -> ForwardPass:
     """Compute the gates of a text run while it reads a text.
 
     Raises:
@@ -78,17 +78,17 @@ def read(found: directory.RunDir, text: str) -> Reading:
         directions = 2 if parts.config.model.bidirectional else 1
         effects = add_up(trace.hidden[0], parts.config.model.pooling, directions, weights)
     words = [parts.tokenizer.token(int(token)) for token in ids]
-    return Reading(words, trace, effects, parts.labels[-1])
+    return ForwardPass(words, trace, effects, parts.labels[-1])
 
 
 def vectors(ids: Array, weights: Mapping[str, Array]) -> Array:
     """Look up words, and pairs of words where the run has them, `<float32>[time, dim]`."""
     words = weights["embedding/embeddings"][ids]
-    if "pairs/embeddings" not in weights:
+    if "bigrams/embeddings" not in weights:
         return words
-    table = weights["pairs/embeddings"]
+    table = weights["bigrams/embeddings"]
     before = np.concatenate([[0], ids[:-1]]).astype(np.int64)
-    return np.concatenate([words, table[(before * PAIR_FACTOR + ids) % len(table)]], axis=1)
+    return np.concatenate([words, table[(before * BIGRAM_FACTOR + ids) % len(table)]], axis=1)
 
 
 def add_up(hidden: Array, pooling: str, directions: int, weights: Mapping[str, Array]) -> Array:
@@ -107,7 +107,7 @@ def add_up(hidden: Array, pooling: str, directions: int, weights: Mapping[str, A
     return np.asarray((np.array(pools) * head).sum(axis=0))
 
 
-def draw_gates(reading: Reading, path: Path) -> None:
+def draw_gates(reading: ForwardPass, path: Path) -> None:
     """Draw gates and cell state of the units that matter most, word by word."""
     ranked = np.argsort(-reading.effects, kind="stable")
     units = [*ranked[:_NUM_FOR], *ranked[::-1][:_NUM_AGAINST]]
@@ -126,7 +126,7 @@ def draw_gates(reading: Reading, path: Path) -> None:
         panels[-1].set_xlim(-0.6, time - 0.4)
 
 
-def _draw_strips(axes: Any, reading: Reading, unit: int) -> None:
+def _draw_strips(axes: Any, reading: ForwardPass, unit: int) -> None:
     trace = reading.trace
     gates = (trace.input_gate, trace.forget_gate, trace.output_gate)
     rows = np.array([gate[0, :, unit] for gate in gates])
@@ -142,7 +142,7 @@ def _draw_strips(axes: Any, reading: Reading, unit: int) -> None:
     axes.set_title(f"Unit {unit}{told}", pad=3)
 
 
-def _draw_states(axes: Any, reading: Reading, unit: int) -> None:
+def _draw_states(axes: Any, reading: ForwardPass, unit: int) -> None:
     steps = np.arange(len(reading.words))
     axes.axhline(0, color=PALE, linewidth=0.8)
     axes.plot(steps, reading.trace.cell[0, :, unit], color=INK, marker="o", markersize=2.5)

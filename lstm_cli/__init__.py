@@ -19,25 +19,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lstm_cli.config.load import load_preset as load_preset
+    from lstm_cli.config.schema import Config as Config
     from lstm_cli.data import load as load_dataset
     from lstm_cli.errors import LstmError as LstmError
     from lstm_cli.prediction.predictor import Prediction as Prediction
     from lstm_cli.prediction.predictor import load as load
     from lstm_cli.runs.directory import RunDir as RunDir
     from lstm_cli.runs.find import find as find_run
-    from lstm_cli.config.schema import Config as Config
 
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Config": ("settings", "Config"),
+    "Config": ("config.schema", "Config"),
     "LstmError": ("errors", "LstmError"),
-    "Prediction": ("predictor", "Prediction"),
-    "RunDir": ("run", "RunDir"),
-    "find_run": ("search", "find"),
-    "load": ("predictor", "load"),
-    "load_dataset": ("datasets", "load"),
-    "load_preset": ("config", "load_preset"),
+    "Prediction": ("prediction.predictor", "Prediction"),
+    "RunDir": ("runs.directory", "RunDir"),
+    "find_run": ("runs.find", "find"),
+    "load": ("prediction.predictor", "load"),
+    "load_dataset": ("data", "load"),
+    "load_preset": ("config.load", "load_preset"),
 }
 __all__ = [
     "Config",

@@ -12,7 +12,7 @@ class ExitCode(IntEnum):
     ERROR = 1
     USAGE = 2
     DATA = 3
-    GATE = 4
+    THRESHOLD = 4
     INTEGRITY = 5
     INTERRUPTED = 130
 
@@ -33,7 +33,7 @@ class LstmError(Exception):
         self.exit_code = exit_code
 
 
-def nearest(name: str, known: list[str]) -> str:
+def suggest(name: str, known: list[str]) -> str:
     """Say which known names a mistyped one is closest to.
 
     Args:

@@ -14,16 +14,16 @@ import safetensors.numpy
 from fixtures_runs import image_config, make_image_run, make_text_run, text_config, write_results
 from onnx import TensorProto, helper, numpy_helper
 
-from lstm_cli.prediction import predictor
-from lstm_cli.runs import directory as runs
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.prediction import predictor
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.verify import verify
+from lstm_cli.runs import directory as runs
 
 
 def text_run(path, **overrides):
     """A finished text run with word pairs, and with figures, as `train` leaves them."""
-    settings = {"embedding__pair_buckets": 11, "embedding__pair_dim": 2, **overrides}
+    settings = {"embedding__bigram_buckets": 11, "embedding__bigram_dim": 2, **overrides}
     return write_results(make_text_run(path, config=text_config(**settings)))
 
 
@@ -86,9 +86,9 @@ def refused(run, *words, verdict=True):
     """
     with pytest.MonkeyPatch.context() as patch, within(10):
         patch.setattr(predictor, "open_session", None)
-        with pytest.raises(LstmError) as caught:
+        with pytest.raises(LstmError) as catch_signals:
             Predictor.load(run)
-    error = caught.value
+    error = catch_signals.value
     assert error.exit_code == ExitCode.INTEGRITY
     assert any(word in error.message for word in words), error.message
     assert "\n" not in error.message

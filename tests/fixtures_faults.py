@@ -69,7 +69,7 @@ class Disk:
         self._io_open = io.open
 
     @contextlib.contextmanager
-    def used(self):
+    def device_info(self):
         """Put the disk in place; a death ends the block, and only the block."""
         with contextlib.ExitStack() as stack:
             for name in _PATCHED:
@@ -261,7 +261,7 @@ class _Writing:
 def points(root: Path, work) -> list[tuple[int, float]]:
     """Run a piece of work on a good disk; return each call, and each way to stop within it."""
     disk = Disk(root)
-    with disk.used():
+    with disk.device_info():
         work()
     shares = {True: (0.0, 0.5, 0.99), False: (0.0,)}
     return [

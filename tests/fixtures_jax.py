@@ -19,32 +19,32 @@ MOMENTUM = 0.6
 TEXT = {
     "text": {"min_count": 1, "max_tokens": 12},
     "embedding": {"dim": 4, "dropout": 0.1, "word_dropout": 0.1},
-    "evidence": {"buckets": 31, "folds": 2},
+    "linear": {"buckets": 31, "folds": 2},
     "model": {"units": 3, "dropout": 0.1},
     "train": {
         "epochs": 3, "batch_size": 40, "learning_rate": 0.05, "patience": 0, "weight_decay": 0.01,
-        "averaging": MOMENTUM, "self_training": True,
+        "ema_momentum": MOMENTUM, "self_training": True,
     },
 }  # fmt: skip
 IMAGE = {
     "data": {"name": "digits", "limit": 60},
     "image": {"shift": 1},
     "model": {"cell": "peephole", "units": 4, "bidirectional": False},
-    "train": {"epochs": 2, "batch_size": 30, "learning_rate": 0.05, "averaging": MOMENTUM},
+    "train": {"epochs": 2, "batch_size": 30, "learning_rate": 0.05, "ema_momentum": MOMENTUM},
 }
 LANGUAGE = {
     **TEXT,
-    "evidence": None,
+    "linear": None,
     "language": {"window": 12, "negatives": 16, "held_out": 0.2},
     "train": {"epochs": 20, "batch_size": 8, "learning_rate": 0.05, "patience": 0},
 }
 # Begins with the language model; what it takes from there is to stay as it is.
 LOWERED = {
     **TEXT,
-    "evidence": None,
+    "linear": None,
     "train": {
         "epochs": 1, "batch_size": 36, "learning_rate": 0.05, "weight_decay": 0.01,
-        "init_from": "texts/language", "lower_rate": 0.0,
+        "init_from": "texts/language", "init_lr_factor": 0.0,
     },
 }  # fmt: skip
 SETTINGS = {"text": TEXT, "image": IMAGE, "language": LANGUAGE, "lowered": LOWERED}
@@ -65,8 +65,8 @@ def write_texts(folder):
 
 def stage(name, folder):
     """Do one stage; return what each training of it told, or how it failed."""
-    from lstm_cli.config import load as configs
     from lstm_cli import data
+    from lstm_cli.config import load as configs
     from lstm_cli.training import device
 
     device.load_keras("cpu")
@@ -87,9 +87,9 @@ def stage(name, folder):
 
 def _trained(name, kind, config, folder):
     """Train, or go on."""
-    from lstm_cli.training import pretrain, train
-    from lstm_cli.runs import directory as runs
     from lstm_cli.io.signals import Interrupted
+    from lstm_cli.runs import directory as runs
+    from lstm_cli.training import pretrain, train
 
     module = train if config.language is None else pretrain
     begin = module.train if config.language is None else module.pretrain

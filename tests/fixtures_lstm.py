@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-PAIR_FACTOR = 32_749
+BIGRAM_FACTOR = 32_749
 
 
 def sigmoid(x):
@@ -32,21 +32,21 @@ def lstm(steps, kernel, recurrent, bias, peepholes=None):
 def embed(ids, weights, config):
     """Return a text's vectors, `[time, dim]`."""
     words = weights["embedding/embeddings"][ids].astype(np.float64)
-    buckets = config.embedding.pair_buckets
+    buckets = config.embedding.bigram_buckets
     if not buckets:
         return words
     before = np.concatenate([[0], ids[:-1]]).astype(np.int64)
-    pairs = weights["pairs/embeddings"][(before * PAIR_FACTOR + ids) % buckets]
+    pairs = weights["bigrams/embeddings"][(before * BIGRAM_FACTOR + ids) % buckets]
     return np.concatenate([words, pairs], axis=1)
 
 
-def evidence(ids, weights):
+def linear(ids, weights):
     """Return what the words and pairs of a text say for each output, weighed."""
-    table, total = weights["evidence/table"].astype(np.float64), 0.0
+    table, total = weights["linear/table"].astype(np.float64), 0.0
     for before, word in zip([0, *ids[:-1]], ids, strict=True):
-        total = total + table[(int(before) * PAIR_FACTOR + int(word)) % len(table)]
+        total = total + table[(int(before) * BIGRAM_FACTOR + int(word)) % len(table)]
         total = total + table[int(word) % len(table)]
-    return weights["evidence/scale"] * total / np.sqrt(len(ids))
+    return weights["linear/scale"] * total / np.sqrt(len(ids))
 
 
 def probabilities(steps, weights, config, weighed=0.0):
@@ -59,11 +59,11 @@ def probabilities(steps, weights, config, weighed=0.0):
     for index in range(settings.layers):
         sides = []
         for direction in ("forward", "backward") if settings.bidirectional else ("forward",):
-            turned = x[::-1] if direction == "backward" else x
+            reverse_within = x[::-1] if direction == "backward" else x
             names = ["kernel", "recurrent_kernel", "bias"]
             names += ["peepholes"] * (settings.cell == "peephole")
             arrays = [weights[f"lstm_{index}_{direction}/{name}"] for name in names]
-            sides.append(lstm(turned, *arrays))
+            sides.append(lstm(reverse_within, *arrays))
         ends = np.concatenate([side[-1] for side in sides])
         if settings.bidirectional:
             sides[1] = sides[1][::-1]

@@ -12,12 +12,12 @@ from fixtures_runs import make_image_run, make_text_run, text_config
 from PIL import Image
 from typer.testing import CliRunner
 
-from lstm_cli.training import artifacts
-from lstm_cli.evaluation import evaluate, plots
 from lstm_cli import cli
-from lstm_cli.runs import directory as runs
+from lstm_cli.evaluation import evaluate, plots
+from lstm_cli.io.progress import SilentReporter
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.io.progress import Silent
+from lstm_cli.runs import directory as runs
+from lstm_cli.training import artifacts
 
 EVIL = "<script>alert(1)</script>"
 EPOCHS = (
@@ -35,7 +35,7 @@ def complete(run, *, card="# card\n", record=None, drawn=False):
     """
     predictor = Predictor.from_files(run)
     dataset = evaluate.own_data(run, "test")
-    scored = evaluate.score(predictor, dataset, "test", Silent())
+    scored = evaluate.score(predictor, dataset, "test", SilentReporter())
     told = scored.report.to_dict()
     run.write_json(runs.METRICS, {"best_epoch": 2, "validation": told, "test": told})
     run.write_text(runs.HISTORY, "".join(runs.json_line(epoch) for epoch in EPOCHS))
@@ -106,11 +106,11 @@ def rewrite(run, name, change):
 def wrong_of(run):
     """Positions of the test examples a run gets wrong."""
     dataset = evaluate.own_data(run, "test")
-    scored = evaluate.score(Predictor.load(run), dataset, "test", Silent())
+    scored = evaluate.score(Predictor.load(run), dataset, "test", SilentReporter())
     return np.flatnonzero(scored.probabilities.argmax(axis=1) != scored.labels)
 
 
-class Seen(HTMLParser):
+class FileStamp(HTMLParser):
     """What is in a page."""
 
     def __init__(self, content):
@@ -146,7 +146,7 @@ class Seen(HTMLParser):
 
 def read(path):
     """Parse a page, and hold it to loading and running nothing."""
-    seen = Seen(Path(path).read_text(encoding="utf-8"))
+    seen = FileStamp(Path(path).read_text(encoding="utf-8"))
     assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & set(seen.tags)
     assert all(load.startswith(("#", "data:image/png;base64,")) for load in seen.loads)
     style = "".join(seen.styles)

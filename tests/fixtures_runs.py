@@ -8,13 +8,13 @@ import numpy as np
 import safetensors.numpy
 
 from lstm_cli.config import load as configs
-from lstm_cli.runs import onnx_graph, validate
-from lstm_cli.evaluation import metrics
-from lstm_cli.text import tokenizer_json
-from lstm_cli.runs import directory as runs
-from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.runs.directory import RunDir
 from lstm_cli.config.schema import Config
+from lstm_cli.evaluation import metrics
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import onnx_graph, validate
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.text import tokenizer_json
 from lstm_cli.text.tokenizer import Tokenizer
 
 TEXTS = (
@@ -54,9 +54,9 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
     if config.embedding is not None:
         draw("embedding/embeddings", vocab_size, config.embedding.dim)
         width = config.embedding.dim
-        if config.embedding.pair_buckets:
-            draw("pairs/embeddings", config.embedding.pair_buckets, config.embedding.pair_dim)
-            width += config.embedding.pair_dim
+        if config.embedding.bigram_buckets:
+            draw("bigrams/embeddings", config.embedding.bigram_buckets, config.embedding.bigram_dim)
+            width += config.embedding.bigram_dim
     else:
         width = columns
     units = config.model.units
@@ -73,9 +73,9 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
     width *= 2 if config.model.pooling == "max_mean" else 1
     draw("head/kernel", width, 1 if num_classes == 2 else num_classes)
     draw("head/bias", 1 if num_classes == 2 else num_classes)
-    if config.evidence is not None:
-        draw("evidence/scale", 1)
-        draw("evidence/table", config.evidence.buckets, 1 if num_classes == 2 else num_classes)
+    if config.linear is not None:
+        draw("linear/scale", 1)
+        draw("linear/table", config.linear.buckets, 1 if num_classes == 2 else num_classes)
     return weights
 
 

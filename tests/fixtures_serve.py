@@ -19,13 +19,13 @@ import pytest
 import safetensors.numpy
 from fixtures_runs import make_text_run
 
-from lstm_cli.serve import server
+from lstm_cli.explain.explainer import Explainer
 from lstm_cli.runs import directory as runs
 from lstm_cli.serve import app as serving
-from lstm_cli.explain.explainer import Explainer
-from lstm_cli.serve.middleware import Limits
-from lstm_cli.serve.hosts import Hosts
+from lstm_cli.serve import server
 from lstm_cli.serve.app import Settings
+from lstm_cli.serve.hosts import Hosts
+from lstm_cli.serve.middleware import Limits
 
 JSON = {"Content-Type": "application/json"}
 _ROOT = Path(__file__).parents[1]

@@ -13,26 +13,26 @@ from types import SimpleNamespace
 import numpy as np
 from fixtures_runs import LABELS, TEXTS, random_weights, text_config
 
-from lstm_cli.training import artifacts, pipeline, train
-from lstm_cli.text import corpus
-from lstm_cli.evaluation import metrics
-from lstm_cli.prediction import predictor
 from lstm_cli.config import load as configs
-from lstm_cli.runs import directory as runs
-from lstm_cli.training.artifacts import Scored
-from lstm_cli.training.checkpoint import Checkpoint
-from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.config.load import to_dict
 from lstm_cli.data import Dataset
 from lstm_cli.data.dataset import Split
-from lstm_cli.training.device import Used
-from lstm_cli.training.loop import Fitted
-from lstm_cli.training.prepare import Prepared
+from lstm_cli.evaluation import metrics
 from lstm_cli.io.progress import Epoch
+from lstm_cli.prediction import predictor
+from lstm_cli.runs import directory as runs
+from lstm_cli.text import corpus
 from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.training import artifacts, pipeline, train
+from lstm_cli.training.artifacts import Scored
+from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.device import DeviceInfo
+from lstm_cli.training.loop import TrainingResult
+from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.training.prepare import Prepared
 
 CONFIG = text_config(train__epochs=2)
-USED = Used("cpu", "none", "nothing is computed", "none")
+USED = DeviceInfo("cpu", "none", "nothing is computed", "none")
 
 
 def weights_of(epoch, vocab_size):
@@ -48,7 +48,7 @@ def progress(loop):
         "sums": [0.0, 0.0, 0.0],
         "best_loss": 1 / loop.epoch,
         "best_epoch": loop.epoch,
-        "asked_to_stop": False,
+        "stop_requested": False,
         "history": [asdict(line) for line in loop.history],
         "seconds": 1.0,
         "epoch_seconds": 0.0,
@@ -57,7 +57,7 @@ def progress(loop):
 
 
 class TableLoop:
-    """Stands in for `fit.Loop`: an epoch is a step along the table."""
+    """Stands in for `fit.TrainingLoop`: an epoch is a step along the table."""
 
     seconds = 1.0
     earlier_seconds = 0.0
@@ -85,21 +85,21 @@ class TableLoop:
     def _epochs(self):
         return range(1, self.epoch + 1)
 
-    def why_stop(self):
+    def stop_reason(self):
         """Say why no further epoch is trained."""
         return "the last epoch is done" if self.epoch >= self.config.train.epochs else ""
 
     def run(self, _callbacks=()):
         """Go on to the last epoch, saving after each."""
-        while not self.why_stop():
+        while not self.stop_reason():
             self.epoch += 1
             self.save()
-        return self.fitted(self.why_stop())
+        return self.fitted(self.stop_reason())
 
     def fitted(self, stopped):
         """Return what was found."""
         weights = weights_of(self.epoch, self.model.vocab_size)
-        return Fitted(tuple(self.history), weights, self.epoch, stopped)
+        return TrainingResult(tuple(self.history), weights, self.epoch, stopped)
 
     def save(self):
         """Save a checkpoint."""
@@ -157,7 +157,7 @@ def without_keras(monkeypatch):
         monkeypatch.setattr(module, "load_data", lambda *_: dataset)
     monkeypatch.setattr(train, "prepare", prepare)
     monkeypatch.setattr(train, "encode", lambda *_: examples)
-    monkeypatch.setattr(pipeline, "Loop", TableLoop)
+    monkeypatch.setattr(pipeline, "TrainingLoop", TableLoop)
     monkeypatch.setattr(train.models, "set_weights", lambda *_: None)
     monkeypatch.setattr(artifacts, "check_parity", lambda *_: None)
     # What is computed anew for each of a thousand runs, though nothing of it has changed.

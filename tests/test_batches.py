@@ -78,7 +78,7 @@ def test_padding_share_counts_positions_behind_the_ends():
 @relaxed
 @given(LENGTHS, st.integers(1, 40), st.none() | st.integers(1, 2000))
 def test_evaluation_drops_no_example(lengths, size, tokens):
-    cut = batching.in_order(lengths, size, tokens)
+    cut = batching.evaluation_batches(lengths, size, tokens)
     assert sorted(np.concatenate(cut)) == list(range(len(lengths)))
     assert all(0 < len(batch) <= size for batch in cut)
 
@@ -86,12 +86,12 @@ def test_evaluation_drops_no_example(lengths, size, tokens):
 @relaxed
 @given(LENGTHS, st.integers(1, 40), st.integers(1, 2000))
 def test_evaluation_batches_stay_within_their_tokens(lengths, size, tokens):
-    for batch in batching.in_order(lengths, size, tokens):
+    for batch in batching.evaluation_batches(lengths, size, tokens):
         assert len(batch) == 1 or len(batch) * lengths[batch].max() <= tokens
 
 
 def test_evaluation_of_nothing_has_no_batches():
-    assert batching.in_order(np.array([], np.int64), 16, 100) == []
+    assert batching.evaluation_batches(np.array([], np.int64), 16, 100) == []
     assert batching.plan(np.array([], np.int64), 16, 0, 0) == []
 
 

@@ -60,12 +60,12 @@ def test_a_child_keeps_what_it_compiled_as_a_users_python_does(monkeypatch):
 
 
 def test_a_child_that_fails_is_told_with_its_last_words():
-    with pytest.raises(LstmError, match=r"exit code 7.*\n.*no such thing") as caught:
+    with pytest.raises(LstmError, match=r"exit code 7.*\n.*no such thing") as catch_signals:
         _run("-c", "import sys; sys.stderr.write('no such thing'); sys.exit(7)")
-    assert caught.value.exit_code == ExitCode.ERROR
-    with pytest.raises(LstmError) as caught:
+    assert catch_signals.value.exit_code == ExitCode.ERROR
+    with pytest.raises(LstmError) as catch_signals:
         _run("-c", "import sys; sys.exit(3)")
-    assert caught.value.exit_code == ExitCode.DATA
+    assert catch_signals.value.exit_code == ExitCode.DATA
 
 
 def test_a_program_that_is_not_there_is_an_error():
@@ -183,7 +183,7 @@ def test_flops_count_both_directions_every_layer_and_the_pairs():
     stacked = {**small, "model.bidirectional": True, "model.layers": 2}
     both = 2 * one + 2 * (2 * 4 * 3 * (6 + 3))
     assert floor.lstm_flops(load_preset("demo", stacked)) == both
-    pairs = {**small, "embedding.pair_buckets": 10, "embedding.pair_dim": 2}
+    pairs = {**small, "embedding.bigram_buckets": 10, "embedding.bigram_dim": 2}
     assert floor.lstm_flops(load_preset("demo", pairs)) == 2 * 4 * 3 * (7 + 3)
 
 

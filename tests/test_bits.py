@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 from fixtures_runs import image_config, text_config
 
-from lstm_cli.training import checkpoint, loop as fit, prepare
-from lstm_cli.training.objectives import classification
-from lstm_cli.models import classifier
 from lstm_cli.config import load as configs
-from lstm_cli.training.objectives.classification import Examples
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.errors import LstmError
-from lstm_cli.training.loop import Loop, NumbersGoneWrongError
-from lstm_cli.io.progress import Silent
+from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted, Signals
-from lstm_cli.training.objectives.self_training import SelfTraining
+from lstm_cli.models import classifier
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.training import checkpoint, prepare
+from lstm_cli.training import loop as fit
+from lstm_cli.training.loop import NonFiniteError, TrainingLoop
+from lstm_cli.training.objectives import classification
+from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.training.objectives.self_training import SelfTrainingObjective
 
 
 def texts(num, seed):
@@ -50,15 +51,15 @@ EVERY_STEP = {"train__checkpoint_seconds": 1e-9, "train__epochs": 3}
 TEXT = text_config(
     **EVERY_STEP,
     embedding__dim=6,
-    embedding__pair_buckets=11,
-    embedding__pair_dim=3,
+    embedding__bigram_buckets=11,
+    embedding__bigram_dim=3,
     embedding__dropout=0.3,
     embedding__word_dropout=0.2,
-    evidence__buckets=13,
+    linear__buckets=13,
     model__units=5,
     model__dropout=0.3,
     train__batch_size=8,
-    train__averaging=0.9,
+    train__ema_momentum=0.9,
     train__class_weights="balanced",
     train__weight_decay=0.01,
     train__label_smoothing=0.1,
@@ -78,7 +79,7 @@ IMAGE = image_config(
     train__patience=0,
 )
 TAUGHT = configs.from_dict(
-    configs.to_dict(TEXT), {"train.self_training": True, "train.averaging": 0.5}
+    configs.to_dict(TEXT), {"train.self_training": True, "train.ema_momentum": 0.5}
 )
 UNLABELED = texts(14, 3)
 VERDICTS = np.random.default_rng(4).uniform(size=(14, 1)).astype(np.float32)
@@ -104,7 +105,7 @@ class Undisturbed:
         self.other = self.compiled()
 
     def compiled(self):
-        prepare.start(self.config, "cpu", Silent())
+        prepare.start(self.config, "cpu", SilentReporter())
         model = classifier.build(self.config, self.num_classes, self.vocab_size, self.shape)
         classifier.compile_model(model, self.config.train, self.num_classes)
         model.optimizer.build(model.trainable_variables)
@@ -113,15 +114,15 @@ class Undisturbed:
     def loop(self, model, save=None, config=None, signals=None):
         config = config or self.config
         given = (config, self.num_classes, self.train, self.validation)
-        work = classification.Classifying(*given)
+        work = classification.ClassificationObjective(*given)
         if config.train.self_training:
-            work = SelfTraining(*given, UNLABELED, VERDICTS, Silent())
-        return Loop(model, config, work, Silent(), save, signals)
+            work = SelfTrainingObjective(*given, UNLABELED, VERDICTS, SilentReporter())
+        return TrainingLoop(model, config, work, SilentReporter(), save, signals)
 
     def from_disk(self, state, folder):
         """What a new process reads."""
         checkpoint.save(folder, state)
-        return checkpoint.newest(folder, Silent())
+        return checkpoint.newest(folder, SilentReporter())
 
     def resumed(self, state, folder, save=None):
         """Go on from a state in the other network, whatever it was used for before."""
@@ -236,11 +237,11 @@ def test_a_callback_that_asked_to_stop_is_remembered(undisturbed, tmp_path):
     found = undisturbed.from_disk(saved[-1], tmp_path)
     loop = undisturbed.loop(undisturbed.other)
     loop.restore(found)
-    assert loop.why_stop() == "a callback asked to stop"
+    assert loop.stop_reason() == "a callback asked to stop"
     # Who asks for more epochs wants them.
     loop = undisturbed.loop(undisturbed.other, config=grown(undisturbed.config, 4))
     loop.restore(found)
-    assert loop.why_stop() == ""
+    assert loop.stop_reason() == ""
 
 
 def test_more_epochs_are_trained_the_same_way_however_often_it_is_interrupted(
@@ -298,10 +299,10 @@ def test_a_loss_that_is_no_number_stops_training_with_step_rate_and_examples(und
     loop = restored(undisturbed)
     best = {name: array.copy() for name, array in loop.best_weights.items()}
     poison(variable(loop.model.variables, "head/bias"), math.nan)
-    with pytest.raises(NumbersGoneWrongError) as caught:
+    with pytest.raises(NonFiniteError) as catch_signals:
         loop.run()
     examples = batch(undisturbed, 1, 0)
-    message, found = caught.value.message, caught.value.found
+    message, found = catch_signals.value.message, catch_signals.value.found
     assert "The loss is no finite number at epoch 2, step 1" in message
     assert f"training examples {examples[0]}" in message
     rate = fit.learning_rate(
@@ -324,13 +325,13 @@ def test_a_gradient_that_is_no_number_stops_training_before_it_is_saved(undistur
     loop._save = saved.append
     # The loss of this step is right; the step that it takes is not.
     poison(variable(loop.model.optimizer.variables, "head_bias_momentum"), value)
-    with pytest.raises(NumbersGoneWrongError, match="A gradient is no finite number at epoch 2"):
+    with pytest.raises(NonFiniteError, match="A gradient is no finite number at epoch 2"):
         loop.run()
     assert saved == []
 
 
 def test_a_validation_loss_that_is_no_number_stops_training(undisturbed, monkeypatch):
     loop = restored(undisturbed)
-    monkeypatch.setattr(classification, "cheap", lambda *_: (math.nan, 0.5))
-    with pytest.raises(NumbersGoneWrongError, match="validation loss of epoch 2"):
+    monkeypatch.setattr(classification, "loss_and_accuracy", lambda *_: (math.nan, 0.5))
+    with pytest.raises(NonFiniteError, match="validation loss of epoch 2"):
         loop.run()

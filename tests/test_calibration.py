@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lstm_cli.training import artifacts
 from lstm_cli.models import calibration
-from lstm_cli.training.loop import Fitted
+from lstm_cli.training import artifacts
+from lstm_cli.training.loop import TrainingResult
 
 RNG = np.random.default_rng(0)
 
@@ -55,8 +55,8 @@ def test_logits_give_back_their_probabilities(num_classes):
     assert np.abs(np.exp(calibration.log_probabilities(logits)) - probabilities).max() < 1e-6
 
 
-def prepared_with(labels, evidence=None):
-    validation = SimpleNamespace(inputs=None, labels=labels, evidence=evidence)
+def prepared_with(labels, linear=None):
+    validation = SimpleNamespace(inputs=None, labels=labels, linear=linear)
     return SimpleNamespace(validation=validation)
 
 
@@ -68,13 +68,13 @@ def test_evidence_that_the_network_repeats_weighs_less_afterwards():
     predictor = SimpleNamespace(probabilities=lambda inputs: found)
     weights = {
         "head/kernel": np.ones((3, 1), np.float32),
-        "evidence/scale": np.array([3], np.float32),
+        "linear/scale": np.array([3], np.float32),
     }
-    fitted = Fitted((), weights, 1, "done")
+    fitted = TrainingResult((), weights, 1, "done")
     weighed = artifacts.calibrated(prepared_with(labels, said), predictor, fitted)
     assert weighed.temperature == pytest.approx(2, rel=0.08)
     assert weighed.weights["head/kernel"] == pytest.approx(0.5, rel=0.08)
-    assert weighed.weights["evidence/scale"] == pytest.approx(0.5, rel=0.08)
+    assert weighed.weights["linear/scale"] == pytest.approx(0.5, rel=0.08)
 
 
 def test_weights_that_are_twice_as_sure_as_they_are_right_are_halved():
@@ -84,7 +84,7 @@ def test_weights_that_are_twice_as_sure_as_they_are_right_are_halved():
     prepared = prepared_with(labels)
     predictor = SimpleNamespace(probabilities=lambda inputs: sure)
     weights = {"head/kernel": np.ones((3, 1), np.float32), "lstm_0_forward/bias": np.ones(4)}
-    found = artifacts.calibrated(prepared, predictor, Fitted((), weights, 1, "done"))
+    found = artifacts.calibrated(prepared, predictor, TrainingResult((), weights, 1, "done"))
     assert found.temperature == pytest.approx(2, rel=0.05)
     assert found.weights["head/kernel"] == pytest.approx(0.5, rel=0.05)
     assert np.array_equal(found.weights["lstm_0_forward/bias"], np.ones(4))

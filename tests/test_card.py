@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from lstm_cli.cli.output import clean
 from lstm_cli.evaluation import metrics
 from lstm_cli.report.model_card import escape, model_card
-from lstm_cli.cli.output import clean
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -40,7 +40,7 @@ def text_run(labels=("neg", "pos"), **changes):
         "config": {
             "data": {"name": "imdb"},
             "text": {"vocab_size": 30_000, "max_tokens": 301},
-            "embedding": {"dim": 64, "pair_buckets": 200_000, "pair_dim": 32},
+            "embedding": {"dim": 64, "bigram_buckets": 200_000, "bigram_dim": 32},
             "image": None,
             "model": {"units": 48, "layers": 1, "bidirectional": True, "pooling": "max"},
         },

@@ -174,9 +174,13 @@ def test_peepholes_of_zero_are_none():
     plain = weights()
     zero = dataclasses.replace(plain, peepholes=np.zeros((3, UNITS)))
     inputs = draw(BATCH, TIME, DIM)
-    assert np.array_equal(lstm_equations.forward(plain, inputs).hidden, lstm_equations.forward(zero, inputs).hidden)
+    assert np.array_equal(
+        lstm_equations.forward(plain, inputs).hidden, lstm_equations.forward(zero, inputs).hidden
+    )
     open_ = dataclasses.replace(plain, peepholes=np.ones((3, UNITS)))
-    assert not np.allclose(lstm_equations.forward(plain, inputs).hidden, lstm_equations.forward(open_, inputs).hidden)
+    assert not np.allclose(
+        lstm_equations.forward(plain, inputs).hidden, lstm_equations.forward(open_, inputs).hidden
+    )
 
 
 def test_padding_changes_nothing_and_the_states_stay_as_they_were():
@@ -195,13 +199,17 @@ def test_padding_changes_nothing_and_the_states_stay_as_they_were():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 def test_what_comes_out_has_the_type_of_what_goes_in(dtype):
-    trace = lstm_equations.forward(weights(dtype, peepholes=True), draw(BATCH, TIME, DIM, dtype=dtype))
+    trace = lstm_equations.forward(
+        weights(dtype, peepholes=True), draw(BATCH, TIME, DIM, dtype=dtype)
+    )
     found = lstm_equations.backward(trace, draw(BATCH, TIME, UNITS, dtype=dtype))
     arrays = [*vars(trace).values(), *vars(found).values()]
     kinds = {array.dtype for array in arrays if isinstance(array, np.ndarray)}
     assert kinds == {np.dtype(dtype), np.dtype(bool)}
     plain = lstm_equations.forward(weights(dtype), draw(BATCH, TIME, DIM, dtype=dtype))
-    assert lstm_equations.backward(plain, draw(BATCH, TIME, UNITS, dtype=dtype)).inputs.dtype == dtype
+    assert (
+        lstm_equations.backward(plain, draw(BATCH, TIME, UNITS, dtype=dtype)).inputs.dtype == dtype
+    )
 
 
 def test_no_number_is_too_large_for_a_gate():
@@ -233,7 +241,9 @@ def test_shapes_that_do_not_belong_together_are_named():
         "inputs:": lambda: lstm_equations.forward(given, draw(TIME, DIM)),
         "mask": lambda: lstm_equations.forward(given, inputs, mask=PADDED[:1]),
         "lengths": lambda: lstm_equations.forward(given, inputs, lengths=LENGTHS[:1]),
-        "d_hidden": lambda: lstm_equations.backward(lstm_equations.forward(given, inputs), draw(BATCH, TIME, 1)),
+        "d_hidden": lambda: lstm_equations.backward(
+            lstm_equations.forward(given, inputs), draw(BATCH, TIME, 1)
+        ),
         "expected lengths or a mask": lambda: lstm_equations.forward(
             given, inputs, lengths=LENGTHS, mask=PADDED
         ),

@@ -9,9 +9,9 @@ import os
 import numpy as np
 import pytest
 
+from lstm_cli.errors import LstmError
 from lstm_cli.training import checkpoint
 from lstm_cli.training.checkpoint import Checkpoint
-from lstm_cli.errors import LstmError
 
 
 class Heard:

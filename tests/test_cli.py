@@ -297,8 +297,8 @@ def test_a_run_with_damaged_figures_is_listed_as_broken(lstm, text_run, name):
     write_results(text_run)
     before = {"metrics.json": "", "run.json": text_run.file("run.json").read_text().rstrip("\n}")}
     for content in DAMAGED[name]:
-        damaged = f"{before[name]}, {content}}}" if before[name] else content
-        text_run.file(name).write_text(damaged)
+        integrity_error = f"{before[name]}, {content}}}" if before[name] else content
+        text_run.file(name).write_text(integrity_error)
         text_run.write_manifest()
         (row,) = json.loads(lstm("runs", "list", "--json")[1])["runs"]
         assert (row["status"], row["accuracy"], row["parameters"]) == ("broken", None, None)

@@ -14,13 +14,20 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import binomtest
 
-from lstm_cli.evaluation import evaluate
-from lstm_cli.runs import directory as runs
-from lstm_cli.evaluation.compare import _shared, compare, difference_interval, differing, holm, mcnemar
 from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluation import evaluate
+from lstm_cli.evaluation.compare import (
+    _shared,
+    compare,
+    difference_interval,
+    differing,
+    holm,
+    mcnemar,
+)
+from lstm_cli.io.progress import SilentReporter
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.io.progress import Silent
+from lstm_cli.runs import directory as runs
 
 OTHER = ("a fine dull film", "just a cast", "not a moment", "fine , not dull")
 
@@ -33,7 +40,7 @@ def root():
 def answers(run):
     """Test texts of a run, and whether it gets each right."""
     dataset = evaluate.own_data(run, "test")
-    scored = evaluate.score(Predictor.load(run), dataset, "test", Silent())
+    scored = evaluate.score(Predictor.load(run), dataset, "test", SilentReporter())
     right = scored.probabilities.argmax(axis=1) == scored.labels
     return dict(zip(dataset.splits["test"].inputs, right.tolist(), strict=True))
 
@@ -114,8 +121,8 @@ def test_the_interval_of_a_difference_is_around_it_and_turns_with_it(both, first
     low, high = difference_interval(both, first, second, neither)
     difference = (first - second) / (both + first + second + neither)
     assert -1 - 1e-9 <= low <= difference <= high <= 1 + 1e-9
-    turned = difference_interval(both, second, first, neither)
-    assert turned == pytest.approx((-high, -low), abs=1e-12)
+    reverse_within = difference_interval(both, second, first, neither)
+    assert reverse_within == pytest.approx((-high, -low), abs=1e-12)
 
 
 def test_settings_that_differ_are_named_and_no_others():
@@ -198,16 +205,16 @@ def test_runs_on_other_data_are_not_tested_against_each_other(root):
 
 def test_what_cannot_be_compared_is_refused(root):
     run = text_run(root / "reviews" / "one")
-    with pytest.raises(LstmError, match="two runs or more") as caught:
+    with pytest.raises(LstmError, match="two runs or more") as catch_signals:
         compare([run])
-    assert caught.value.exit_code == ExitCode.USAGE
+    assert catch_signals.value.exit_code == ExitCode.USAGE
     with pytest.raises(LstmError, match="named twice"):
         compare([run, run])
     other = text_run(root / "reviews" / "two")
     other.write_text(runs.MODEL, "")
-    with pytest.raises(LstmError, match=r"model\.onnx") as caught:
+    with pytest.raises(LstmError, match=r"model\.onnx") as catch_signals:
         compare([run, other])
-    assert caught.value.exit_code == ExitCode.INTEGRITY
+    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
 
 
 def test_the_command_prints_tables_and_writes_a_picture(root, tmp_path):

@@ -19,17 +19,17 @@ from hypothesis import strategies as st
 
 from lstm_cli.config import load as configs
 from lstm_cli.config import yaml as parsing
-from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.config.schema import Config
+from lstm_cli.errors import ExitCode, LstmError
 
 TEXT = "data: {name: demo}\ntext: {}\nembedding: {}\n"
 
 
 def refused(call, *args):
-    with pytest.raises(LstmError) as caught:
+    with pytest.raises(LstmError) as catch_signals:
         call(*args)
-    assert caught.value.exit_code == ExitCode.USAGE
-    return caught.value
+    assert catch_signals.value.exit_code == ExitCode.USAGE
+    return catch_signals.value
 
 
 def read(text):
@@ -188,7 +188,7 @@ def test_an_override_names_one_setting_and_no_section(key):
         ("text", "vocab_size", 2),
         ("text", "max_tokens", 0),
         ("embedding", "dim", 0),
-        ("embedding", "pair_buckets", -1),
+        ("embedding", "bigram_buckets", -1),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_bound(section, key, value):

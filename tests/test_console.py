@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from fixtures_reports import text_run
 
-from lstm_cli.cli import output
-from lstm_cli.report import comparison
-from lstm_cli.render import plot_style
-from lstm_cli.evaluation import metrics
 from lstm_cli import cli
-from lstm_cli.report.model_card import _column
+from lstm_cli.cli import output
 from lstm_cli.cli.evaluate import _summary
-from lstm_cli.cli.train import check_gates
+from lstm_cli.cli.train import check_thresholds
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluation import metrics
 from lstm_cli.io.progress import interval, number
+from lstm_cli.render import plot_style
+from lstm_cli.report import comparison
+from lstm_cli.report.model_card import _column
 
 EVIL = "evil\x1b[2J\x9b1m\u202eedoc\u2066"
 LONG = 120_000 * "x"
@@ -211,11 +211,11 @@ def one_class():
 
 
 def test_a_gate_on_a_metric_without_a_value_says_why(one_class):
-    with pytest.raises(LstmError) as caught:
-        check_gates(one_class.to_dict(), ["roc_auc=0.9", "accuracy=0.9"])
-    assert caught.value.exit_code == ExitCode.GATE
-    assert "roc_auc has no value (no example of 'good')" in caught.value.message
-    assert "accuracy is 0.5000, below 0.9" in caught.value.message
+    with pytest.raises(LstmError) as catch_signals:
+        check_thresholds(one_class.to_dict(), ["roc_auc=0.9", "accuracy=0.9"])
+    assert catch_signals.value.exit_code == ExitCode.THRESHOLD
+    assert "roc_auc has no value (no example of 'good')" in catch_signals.value.message
+    assert "accuracy is 0.5000, below 0.9" in catch_signals.value.message
 
 
 @pytest.mark.parametrize("missing", [None, math.nan])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.data import Source, Split, load, load_for_labels, names, resolve, splits
+from lstm_cli.data import DataSource, Split, load, load_for_labels, names, resolve, splits
 from lstm_cli.errors import ExitCode, LstmError
 
 
@@ -39,17 +39,17 @@ def test_a_path_resolves_by_what_is_there(tmp_path):
 
 
 def test_an_unknown_name_offers_the_nearest():
-    with pytest.raises(LstmError, match="no data set 'imbd'") as caught:
+    with pytest.raises(LstmError, match="no data set 'imbd'") as catch_signals:
         resolve("imbd")
-    assert "'imdb'" in caught.value.hint
-    assert caught.value.exit_code == ExitCode.USAGE
+    assert "'imdb'" in catch_signals.value.hint
+    assert catch_signals.value.exit_code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "some/folder", "data/reviews"])
 def test_a_path_that_leads_nowhere_is_told_from_an_unknown_name(name):
-    with pytest.raises(LstmError, match="no file or folder") as caught:
+    with pytest.raises(LstmError, match="no file or folder") as catch_signals:
         resolve(name)
-    assert caught.value.exit_code == ExitCode.DATA
+    assert catch_signals.value.exit_code == ExitCode.DATA
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
@@ -62,7 +62,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 def test_the_list_tells_the_true_sizes_of_what_is_embedded():
     for entry in names():
         if entry.origin == "embedded":
-            data = load(Source(entry.name))
+            data = load(DataSource(entry.name))
             sizes = {name: len(split) for name, split in data.splits.items()}
             assert sizes["train"] + sizes["validation"] == entry.train
             assert sizes["test"] == entry.test
@@ -74,7 +74,7 @@ def test_the_list_tells_the_true_sizes_of_what_is_embedded():
 
 
 def test_digits_are_bytes_from_black_to_white():
-    data = load(Source("digits"))
+    data = load(DataSource("digits"))
     images = data.splits["train"].inputs
     assert images.shape[1:] == (8, 8)
     assert images.dtype == np.uint8
@@ -82,7 +82,7 @@ def test_digits_are_bytes_from_black_to_white():
 
 
 def test_validation_has_a_tenth_of_train_and_its_share_of_each_class():
-    data = load(Source("digits"))
+    data = load(DataSource("digits"))
     train, validation = (data.splits[name].labels for name in ("train", "validation"))
     whole = np.bincount(train) + np.bincount(validation)
     assert len(validation) == round(0.1 * whole.sum())
@@ -90,13 +90,13 @@ def test_validation_has_a_tenth_of_train_and_its_share_of_each_class():
 
 
 def test_another_seed_validates_on_others_and_tests_on_the_same():
-    first, second = load(Source("digits", seed=0)), load(Source("digits", seed=1))
+    first, second = load(DataSource("digits", seed=0)), load(DataSource("digits", seed=1))
     np.testing.assert_array_equal(first.splits["test"].inputs, second.splits["test"].inputs)
     assert not np.array_equal(first.splits["validation"].inputs, second.splits["validation"].inputs)
 
 
 def test_a_limit_holds_for_every_split_and_loses_no_class():
-    data = load(Source("digits", limit=50))
+    data = load(DataSource("digits", limit=50))
     assert {name: len(split) for name, split in data.splits.items()} == {
         "train": 50,
         "validation": 50,
@@ -106,28 +106,28 @@ def test_a_limit_holds_for_every_split_and_loses_no_class():
 
 
 def test_a_limit_below_the_number_of_classes_is_refused():
-    with pytest.raises(LstmError, match="10 classes") as caught:
-        load(Source("digits", limit=9))
-    assert "--limit 10" in caught.value.hint
+    with pytest.raises(LstmError, match="10 classes") as catch_signals:
+        load(DataSource("digits", limit=9))
+    assert "--limit 10" in catch_signals.value.hint
 
 
 def test_only_the_splits_asked_for_are_given():
-    assert set(load(Source("demo"), ["test"]).splits) == {"test"}
-    assert set(load(Source("demo"), ["train", "validation"]).splits) == {"train", "validation"}
+    assert set(load(DataSource("demo"), ["test"]).splits) == {"test"}
+    assert set(load(DataSource("demo"), ["train", "validation"]).splits) == {"train", "validation"}
     with pytest.raises(LstmError, match="no split 'dev'"):
-        load(Source("demo"), ["dev"])
+        load(DataSource("demo"), ["dev"])
 
 
 def test_the_fingerprint_follows_content_and_cuts_but_not_what_was_asked_for():
-    base = load(Source("demo"), ["test"]).fingerprint
-    assert load(Source("demo"), ["train"]).fingerprint == base
+    base = load(DataSource("demo"), ["test"]).fingerprint
+    assert load(DataSource("demo"), ["train"]).fingerprint == base
     others = [
-        Source("demo", seed=1),
-        Source("demo", validation=0.2),
-        Source("demo", limit=100),
-        Source("demo", demo_train=5000),
-        Source("demo", demo_test=500),
-        Source("digits"),
+        DataSource("demo", seed=1),
+        DataSource("demo", validation=0.2),
+        DataSource("demo", limit=100),
+        DataSource("demo", demo_train=5000),
+        DataSource("demo", demo_test=500),
+        DataSource("digits"),
     ]
     prints = [load(source, ["train"]).fingerprint for source in others]
     assert len({base, *prints}) == 7
@@ -147,22 +147,22 @@ def test_the_fingerprint_follows_content_and_cuts_but_not_what_was_asked_for():
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(wrong):
-    with pytest.raises(LstmError, match=rf"data\.{next(iter(wrong))} must be") as caught:
-        Source("demo", **wrong)
-    assert caught.value.exit_code == ExitCode.USAGE
+    with pytest.raises(LstmError, match=rf"data\.{next(iter(wrong))} must be") as catch_signals:
+        DataSource("demo", **wrong)
+    assert catch_signals.value.exit_code == ExitCode.USAGE
 
 
 def test_evaluating_elsewhere_maps_class_ids_onto_those_of_the_run():
-    own = load(Source("demo"), ["test"]).splits["test"]
-    mapped = load_for_labels(Source("demo"), ["positive", "mixed", "negative"])
+    own = load(DataSource("demo"), ["test"]).splits["test"]
+    mapped = load_for_labels(DataSource("demo"), ["positive", "mixed", "negative"])
     assert mapped.labels == ("positive", "mixed", "negative")
     np.testing.assert_array_equal(mapped.splits["test"].labels, np.array([2, 0])[own.labels])
 
 
 def test_evaluating_elsewhere_lists_labels_the_run_never_saw():
-    with pytest.raises(LstmError, match=r"never saw: 'negative' \(500 rows\)") as caught:
-        load_for_labels(Source("demo"), ["positive", "neutral"])
-    assert "'neutral'" in caught.value.hint
+    with pytest.raises(LstmError, match=r"never saw: 'negative' \(500 rows\)") as catch_signals:
+        load_for_labels(DataSource("demo"), ["positive", "neutral"])
+    assert "'neutral'" in catch_signals.value.hint
 
 
 # Cuts

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
+from lstm_cli.data import DataSource, load
 from lstm_cli.data.readers import demo, demo_grammar
-from lstm_cli.data import Source, load
 
 SENTENCES = [
     (form, sentence) for form, sentences in demo_grammar.VERDICTS.items() for sentence in sentences
@@ -46,7 +46,7 @@ def test_no_review_repeats_another_or_a_known_one():
 
 
 def test_test_reviews_of_the_data_set_are_not_in_train():
-    data = load(Source("demo", demo_train=2000, demo_test=500))
+    data = load(DataSource("demo", demo_train=2000, demo_test=500))
     train = {*data.splits["train"].inputs, *data.splits["validation"].inputs}
     assert len(train) == 2000
     assert not train & set(data.splits["test"].inputs)
@@ -66,9 +66,11 @@ def test_the_decisive_span_is_the_marked_word_of_the_verdict():
             assert word in opinions
             continue
         pairs = pairs_in(demo_grammar.VERDICTS[example.form])
-        turned = (word, instead) in pairs
-        assert turned != ((instead, word) in pairs)
-        assert example.form == "contrast" or turned == (example.form in ("negation", "dissent"))
+        reverse_within = (word, instead) in pairs
+        assert reverse_within != ((instead, word) in pairs)
+        assert example.form == "contrast" or reverse_within == (
+            example.form in ("negation", "dissent")
+        )
 
 
 def test_the_counterpart_is_a_review_of_the_other_label():
@@ -89,10 +91,14 @@ def test_every_verdict_marks_one_word(form, sentence):
 @pytest.mark.parametrize("sentence", TURNED)
 def test_the_word_that_decides_is_all_that_the_label_changes(sentence):
     for praise in (False, True):
-        turned = demo._write_sentence(sentence, demo._Dice(1), praise, turned=True)
-        kept = demo._write_sentence(sentence, demo._Dice(1), praise, turned=False)
-        start, end = turned.decisive
-        assert turned.text[:start] + turned.instead + turned.text[end:] == kept.text != turned.text
+        reverse_within = demo._write_sentence(sentence, demo._Dice(1), praise, reverse_within=True)
+        kept = demo._write_sentence(sentence, demo._Dice(1), praise, reverse_within=False)
+        start, end = reverse_within.decisive
+        assert (
+            reverse_within.text[:start] + reverse_within.instead + reverse_within.text[end:]
+            == kept.text
+            != reverse_within.text
+        )
 
 
 @pytest.mark.parametrize("sentence", TURNED)
@@ -108,7 +114,7 @@ def test_no_other_word_is_needed_to_tell_the_label(sentence):
 def test_what_is_said_first_and_the_word_that_decides_tell_the_label_together_and_not_alone():
     praised = set(itertools.chain(*(positive for _, positive in demo_grammar.POLAR.values())))
     opinions = praised.union(*(negative for negative, _ in demo_grammar.POLAR.values()))
-    turning = {pair[0] for pair in pairs_in(TURNED)}
+    describe_decision = {pair[0] for pair in pairs_in(TURNED)}
     counts = Counter()
     for example in demo.generate(8000, seed=9):
         start, end = example.decisive
@@ -116,9 +122,9 @@ def test_what_is_said_first_and_the_word_that_decides_tell_the_label_together_an
         if example.form == "plain" or "?" in verdict[0]:
             continue
         first = next(word for word in re.findall(r"\w+", verdict[0].lower()) if word in opinions)
-        turned = example.text[start:end].lower() in turning
-        assert example.label == ((first in praised) != turned)
-        counts[first in praised, turned] += 1
+        reverse_within = example.text[start:end].lower() in describe_decision
+        assert example.label == ((first in praised) != reverse_within)
+        counts[first in praised, reverse_within] += 1
     assert min(counts.values()) == pytest.approx(max(counts.values()), rel=0.1)
 
 
@@ -148,7 +154,7 @@ def test_counting_words_and_pairs_does_not_solve_it(ngrams):
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    data = load(Source("demo"))
+    data = load(DataSource("demo"))
     train, test = data.splits["train"], data.splits["test"]
     tfidf = TfidfVectorizer(ngram_range=ngrams)
     features, test_features = tfidf.fit_transform(train.inputs), tfidf.transform(test.inputs)

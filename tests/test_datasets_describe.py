@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstm_cli.data import Source, prepare, summary
+from lstm_cli.data import DataSource, prepare, summary
 
 
 def test_texts_are_counted_by_split_class_and_words(tmp_path):
     path = tmp_path / "films.csv"
     rows = [f"{'word ' * i},{'good' if i % 4 else 'bad'}" for i in range(100)]
     path.write_text("\n".join(["text,label", *rows]))
-    found = summary(Source(str(path)), num_examples=1)
+    found = summary(DataSource(str(path)), num_examples=1)
     assert found.name == "films"
     assert (found.kind, found.shape, found.labels) == ("text", None, ("bad", "good"))
     assert [(split.name, split.num) for split in found.splits] == [
@@ -28,7 +28,7 @@ def test_texts_are_counted_by_split_class_and_words(tmp_path):
 
 
 def test_images_have_a_shape_and_no_words():
-    found = summary(Source("digits"))
+    found = summary(DataSource("digits"))
     assert (found.kind, found.shape) == ("image", (8, 8))
     assert {split.words for split in found.splits} == {()}
     assert found.examples["7"][1].shape == (8, 8)
@@ -36,12 +36,12 @@ def test_images_have_a_shape_and_no_words():
 
 
 def test_what_needs_no_preparation_is_told_so(tmp_path):
-    assert "nothing to prepare" in prepare(Source("demo"))
-    assert "nothing to prepare" in prepare(Source(str(tmp_path)))
+    assert "nothing to prepare" in prepare(DataSource("demo"))
+    assert "nothing to prepare" in prepare(DataSource(str(tmp_path)))
 
 
 def test_what_is_prepared_is_named_with_its_place(tmp_path):
     place = tmp_path / "mnist" / "3.0.1"
     place.mkdir(parents=True)
     (place / "dataset_info.json").write_text("{}")
-    assert prepare(Source("mnist", data_dir=tmp_path)) == f"mnist was ready in {place}."
+    assert prepare(DataSource("mnist", data_dir=tmp_path)) == f"mnist was ready in {place}."

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from lstm_cli.data import Source, load, load_for_labels
+from lstm_cli.data import DataSource, load, load_for_labels
 from lstm_cli.errors import ExitCode, LstmError
 
 ROWS = [(f"film number {i}", ("bad", "good")[i % 2]) for i in range(40)]
@@ -36,7 +36,7 @@ def pairs(split, labels):
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "folder"])
 def test_every_row_lands_in_one_split_with_its_label(tmp_path, kind):
     path = tmp_path / f"films.{kind}"
-    data = load(Source(write_folder(path) if kind == "folder" else write(path)))
+    data = load(DataSource(write_folder(path) if kind == "folder" else write(path)))
     assert data.labels == ("bad", "good")
     assert {name: len(split) for name, split in data.splits.items()} == {
         "train": 29,
@@ -50,7 +50,7 @@ def test_every_row_lands_in_one_split_with_its_label(tmp_path, kind):
 
 def test_splits_are_stratified_and_follow_the_seed(tmp_path):
     path = write(tmp_path / "films.csv")
-    first, again, other = (load(Source(path, seed=seed)) for seed in (0, 0, 1))
+    first, again, other = (load(DataSource(path, seed=seed)) for seed in (0, 0, 1))
     assert first.splits["test"].inputs == again.splits["test"].inputs
     assert first.splits["test"].inputs != other.splits["test"].inputs
     assert np.bincount(first.splits["test"].labels).tolist() == [4, 4]
@@ -60,7 +60,7 @@ def test_a_test_file_of_another_format_is_used_whole(tmp_path):
     path = write(tmp_path / "films.csv")
     test = tmp_path / "held_out.jsonl"
     write(test, [("new", "good"), ("newer", "good")], ("review", "class"))
-    data = load(Source(path, test=test))
+    data = load(DataSource(path, test=test))
     assert list(data.splits["test"].inputs) == ["new", "newer"]
     assert data.splits["test"].labels.tolist() == [1, 1]
     assert len(data.splits["train"]) + len(data.splits["validation"]) == 40
@@ -70,15 +70,15 @@ def test_a_test_file_is_parsed_only_when_asked_for(tmp_path):
     path = write(tmp_path / "films.csv")
     test = tmp_path / "held_out.csv"
     test.write_text("text,label\nnew,excellent\n")
-    load(Source(path, test=test), ["train", "validation"])
+    load(DataSource(path, test=test), ["train", "validation"])
     with pytest.raises(LstmError, match="labels that the training examples have not: 'excellent'"):
-        load(Source(path, test=test), ["test"])
+        load(DataSource(path, test=test), ["test"])
 
 
 def test_a_missing_test_file_is_named(tmp_path):
-    with pytest.raises(LstmError, match=r"nowhere\.csv' to test on") as caught:
-        load(Source(write(tmp_path / "films.csv"), test=tmp_path / "nowhere.csv"))
-    assert caught.value.exit_code == ExitCode.DATA
+    with pytest.raises(LstmError, match=r"nowhere\.csv' to test on") as catch_signals:
+        load(DataSource(write(tmp_path / "films.csv"), test=tmp_path / "nowhere.csv"))
+    assert catch_signals.value.exit_code == ExitCode.DATA
 
 
 @pytest.mark.parametrize(
@@ -91,34 +91,34 @@ def test_a_missing_test_file_is_named(tmp_path):
 )
 def test_integers_are_ordered_by_value_and_other_labels_by_spelling(tmp_path, given, ordered):
     rows = [(f"text {i}", given[i % len(given)]) for i in range(30)]
-    assert load(Source(write(tmp_path / "a.csv", rows))).labels == ordered
+    assert load(DataSource(write(tmp_path / "a.csv", rows))).labels == ordered
 
 
 def test_integer_labels_of_jsonl_are_those_of_csv(tmp_path):
     rows = [(f"text {i}", i % 2) for i in range(20)]
     as_csv, as_json = write(tmp_path / "a.csv", rows), write(tmp_path / "b.jsonl", rows)
-    assert load(Source(as_csv)).labels == load(Source(as_json)).labels == ("0", "1")
+    assert load(DataSource(as_csv)).labels == load(DataSource(as_json)).labels == ("0", "1")
 
 
 def test_columns_that_were_guessed_are_noted(tmp_path):
     path = write(tmp_path / "a.csv", columns=("Review", "Sentiment"))
-    assert "column 'Review', labels from column 'Sentiment'" in load(Source(path)).notes[0]
-    assert not load(Source(write(tmp_path / "b.csv"))).notes
+    assert "column 'Review', labels from column 'Sentiment'" in load(DataSource(path)).notes[0]
+    assert not load(DataSource(write(tmp_path / "b.csv"))).notes
 
 
 def test_named_columns_are_used(tmp_path):
     path = write(tmp_path / "a.csv", columns=("opinion", "stars"))
     with pytest.raises(LstmError, match="no column named text"):
-        load(Source(path))
-    data = load(Source(path, text_column="opinion", label_column="stars"))
+        load(DataSource(path))
+    data = load(DataSource(path, text_column="opinion", label_column="stars"))
     assert data.labels == ("bad", "good")
     with pytest.raises(LstmError, match="cannot be both"):
-        load(Source(path, text_column="stars", label_column="stars"))
+        load(DataSource(path, text_column="stars", label_column="stars"))
 
 
 def test_empty_texts_are_kept_and_copies_noted(tmp_path):
     rows = [*ROWS, ('""', "bad"), ("film number 0", "bad")]
-    data = load(Source(write(tmp_path / "a.csv", rows)))
+    data = load(DataSource(write(tmp_path / "a.csv", rows)))
     assert sum(len(split) for split in data.splits.values()) == 42
     assert any("1 of 42 texts are empty" in note for note in data.notes)
     assert any("1 of 42 texts repeat" in note for note in data.notes)
@@ -135,7 +135,7 @@ def test_any_script_and_any_sign_survives(tmp_path):
     rows = [(text, label) for text in texts for label in ("a", "b") for _ in range(3)]
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(json.dumps({"text": t, "label": y}) for t, y in rows), "utf-8")
-    data = load(Source(str(path)))
+    data = load(DataSource(str(path)))
     assert {text for split in data.splits.values() for text in split.inputs} == set(texts)
 
 
@@ -146,37 +146,39 @@ def test_any_script_and_any_sign_survives(tmp_path):
 def test_a_file_without_rows_is_refused(tmp_path, name):
     (tmp_path / name).write_text("")
     with pytest.raises(LstmError, match=r"found nothing|holds no rows"):
-        load(Source(str(tmp_path / name)))
+        load(DataSource(str(tmp_path / name)))
     with pytest.raises(LstmError, match="holds no rows"):
-        load(Source(write(tmp_path / name, rows=[])))
+        load(DataSource(write(tmp_path / name, rows=[])))
 
 
 def test_one_class_only_is_refused(tmp_path):
     path = write(tmp_path / "a.csv", [("a", "good"), ("b", "good"), ("c", "good")])
     with pytest.raises(LstmError, match="3 examples of one class only, 'good'"):
-        load(Source(path))
+        load(DataSource(path))
 
 
 def test_a_class_too_small_to_split_is_named_with_what_to_do(tmp_path):
     path = write(tmp_path / "a.csv", [*ROWS, ("x", "mixed")])
-    with pytest.raises(LstmError, match=r"too few examples of 'mixed' \(1\).*at least 3") as caught:
-        load(Source(path))
-    assert "merge it" in caught.value.hint
-    assert "data.test" in caught.value.hint
+    with pytest.raises(
+        LstmError, match=r"too few examples of 'mixed' \(1\).*at least 3"
+    ) as catch_signals:
+        load(DataSource(path))
+    assert "merge it" in catch_signals.value.hint
+    assert "data.test" in catch_signals.value.hint
 
 
 def test_texts_taken_for_labels_are_cut_short_in_the_error(tmp_path):
     rows = [("good", f"{i} " + "a long review " * 500) for i in range(99)]
-    with pytest.raises(LstmError, match=r"too few examples of .* and 91 more") as caught:
-        load(Source(write(tmp_path / "a.csv", rows)))
-    assert len(caught.value.message) < 700
+    with pytest.raises(LstmError, match=r"too few examples of .* and 91 more") as catch_signals:
+        load(DataSource(write(tmp_path / "a.csv", rows)))
+    assert len(catch_signals.value.message) < 700
 
 
 def test_two_examples_of_a_class_are_enough_with_a_test_file(tmp_path):
     path = write(tmp_path / "a.csv", [*ROWS, ("x", "mixed"), ("y", "mixed")])
     test = tmp_path / "test.csv"
     write(test, [("z", "mixed")])
-    data = load(Source(path, test=test))
+    data = load(DataSource(path, test=test))
     for split in data.splits.values():
         assert 2 in split.labels
 
@@ -184,13 +186,13 @@ def test_two_examples_of_a_class_are_enough_with_a_test_file(tmp_path):
 def test_a_row_without_a_label_is_refused_with_its_line(tmp_path):
     path = write(tmp_path / "a.csv", [("a", "good"), ("b", "")])
     with pytest.raises(LstmError, match=r"a\.csv, line 3: expected a label in 'label'"):
-        load(Source(path))
+        load(DataSource(path))
 
 
 def test_invalid_utf_8_is_refused_with_its_line(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"text,label\ncaf\xe9,good\n")
     with pytest.raises(LstmError, match=r"a\.csv, line 2: .*0xe9"):
-        load(Source(str(tmp_path / "a.csv")))
+        load(DataSource(str(tmp_path / "a.csv")))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -198,7 +200,7 @@ def test_an_unreadable_file_is_reported(tmp_path):
     path = write(tmp_path / "a.csv")
     (tmp_path / "a.csv").chmod(0)
     with pytest.raises(LstmError, match="Cannot read"):
-        load(Source(path))
+        load(DataSource(path))
 
 
 # Folders
@@ -208,7 +210,7 @@ def test_a_folder_laid_out_like_aclimdb_keeps_its_test_and_leaves_unsup(tmp_path
     write_folder(tmp_path / "train")
     write_folder(tmp_path / "train", [("unlabelled", "unsup")])
     write_folder(tmp_path / "test", [("a", "bad"), ("b", "good")])
-    data = load(Source(str(tmp_path)))
+    data = load(DataSource(str(tmp_path)))
     assert data.labels == ("bad", "good")
     assert pairs(data.splits["test"], data.labels) == {("a", "bad"), ("b", "good")}
 
@@ -219,38 +221,40 @@ def test_hidden_and_other_files_are_left_and_the_order_is_that_of_names(tmp_path
     (tmp_path / "films" / "x" / ".hidden.txt").write_text("no")
     (tmp_path / "films" / "x" / "notes.md").write_text("no")
     (tmp_path / "films" / "x" / "00.TXT").write_bytes(b"\xef\xbb\xbfa\r\n")
-    data = load_for_labels(Source(path), ["y", "x"])
+    data = load_for_labels(DataSource(path), ["y", "x"])
     assert list(data.splits["test"].inputs) == ["a", "b", "c", "d"]
     assert data.splits["test"].labels.tolist() == [1, 1, 1, 0]
 
 
 def test_a_folder_without_classes_or_with_an_empty_one_is_refused(tmp_path):
     with pytest.raises(LstmError, match="no subfolders: expected one per class"):
-        load(Source(str(tmp_path)))
+        load(DataSource(str(tmp_path)))
     write_folder(tmp_path)
     (tmp_path / "images").mkdir()
     with pytest.raises(LstmError, match=r"images holds no \.txt files"):
-        load(Source(str(tmp_path)))
+        load(DataSource(str(tmp_path)))
 
 
 def test_names_of_files_may_be_any_bytes_and_names_of_classes_may_not(tmp_path):
     path = write_folder(tmp_path)
     raw = os.fsdecode(b"caf\xe9")
-    before = load(Source(path), ["train"]).fingerprint
+    before = load(DataSource(path), ["train"]).fingerprint
     (tmp_path / "bad" / f"{raw}.txt").write_text("a dull film")
-    assert load(Source(path), ["train"]).fingerprint != before
+    assert load(DataSource(path), ["train"]).fingerprint != before
     (tmp_path / raw).mkdir()
     (tmp_path / raw / "1.txt").write_text("a dull film")
-    with pytest.raises(LstmError, match=r"caf\\udce9' has a name that is no UTF-8") as caught:
-        load(Source(path))
-    assert "Rename" in caught.value.hint
+    with pytest.raises(
+        LstmError, match=r"caf\\udce9' has a name that is no UTF-8"
+    ) as catch_signals:
+        load(DataSource(path))
+    assert "Rename" in catch_signals.value.hint
 
 
 def test_invalid_utf_8_in_a_folder_names_the_file(tmp_path):
     path = write_folder(tmp_path)
     (tmp_path / "bad" / "999.txt").write_bytes(b"a\nb\xff\n")
     with pytest.raises(LstmError, match=r"999\.txt, line 2"):
-        load(Source(path))
+        load(DataSource(path))
 
 
 # Names and fingerprints
@@ -267,13 +271,13 @@ def test_invalid_utf_8_in_a_folder_names_the_file(tmp_path):
     ],
 )
 def test_runs_are_filed_under_the_name_of_the_file(tmp_path, file, name):
-    assert load(Source(write(tmp_path / file))).name == name
+    assert load(DataSource(write(tmp_path / file))).name == name
 
 
 def test_a_folder_lends_its_name_even_when_it_is_the_current_one(tmp_path, monkeypatch):
     write_folder(tmp_path / "my films")
     monkeypatch.chdir(tmp_path / "my films")
-    assert load(Source(".")).name == "my-films"
+    assert load(DataSource(".")).name == "my-films"
 
 
 @pytest.mark.parametrize("kind", ["csv", "folder"])
@@ -281,10 +285,10 @@ def test_the_fingerprint_follows_the_bytes_and_not_the_place(tmp_path, kind):
     def made(name, rows):
         (tmp_path / name).mkdir()
         path = tmp_path / name / f"films.{kind}"
-        return load(Source(write_folder(path) if kind == "folder" else write(path, rows)))
+        return load(DataSource(write_folder(path) if kind == "folder" else write(path, rows)))
 
     def made_folder(name, rows):
-        return load(Source(write_folder(tmp_path / name / "films", rows)))
+        return load(DataSource(write_folder(tmp_path / name / "films", rows)))
 
     make = made_folder if kind == "folder" else made
     changed = [*ROWS[:-1], ("film number thirty-nine", "good")]
@@ -295,9 +299,9 @@ def test_the_fingerprint_follows_the_bytes_and_not_the_place(tmp_path, kind):
 def test_the_fingerprint_follows_the_test_file(tmp_path):
     path, test = write(tmp_path / "films.csv"), tmp_path / "test.csv"
     write(test)
-    first = load(Source(path, test=test), ["train"]).fingerprint
+    first = load(DataSource(path, test=test), ["train"]).fingerprint
     write(test, ROWS[:-1])
-    assert load(Source(path, test=test), ["train"]).fingerprint != first
+    assert load(DataSource(path, test=test), ["train"]).fingerprint != first
 
 
 # Evaluation elsewhere
@@ -305,7 +309,7 @@ def test_the_fingerprint_follows_the_test_file(tmp_path):
 
 def test_a_whole_file_is_evaluated_on_with_the_ids_of_the_run(tmp_path):
     path = write(tmp_path / "new.csv", [("a", "good"), ("b", "good")])
-    data = load_for_labels(Source(path), ["good", "bad", "mixed"])
+    data = load_for_labels(DataSource(path), ["good", "bad", "mixed"])
     assert data.labels == ("good", "bad", "mixed")
     assert list(data.splits["test"].inputs) == ["a", "b"]
     assert data.splits["test"].labels.tolist() == [0, 0]
@@ -313,6 +317,6 @@ def test_a_whole_file_is_evaluated_on_with_the_ids_of_the_run(tmp_path):
 
 def test_labels_the_run_never_saw_are_listed_with_their_rows(tmp_path):
     path = write(tmp_path / "new.csv", [("a", "good"), ("b", "awful"), ("c", "awful")])
-    with pytest.raises(LstmError, match=r"never saw: 'awful' \(2 rows\)") as caught:
-        load_for_labels(Source(path), ["good", "bad"])
-    assert "'bad'" in caught.value.hint
+    with pytest.raises(LstmError, match=r"never saw: 'awful' \(2 rows\)") as catch_signals:
+        load_for_labels(DataSource(path), ["good", "bad"])
+    assert "'bad'" in catch_signals.value.hint

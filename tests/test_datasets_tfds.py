@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from lstm_cli.data import DataSource, load
 from lstm_cli.data.readers import tfds_download, tfds_prepared
-from lstm_cli.data import Source, load
 from lstm_cli.errors import ExitCode, LstmError
 
 ARCHIVES = {
@@ -120,10 +120,10 @@ def test_an_archive_of_the_wrong_size_is_refused_before_anything_is_imported(tmp
     manual = tmp_path / "downloads" / "manual"
     manual.mkdir(parents=True)
     (manual / "aclImdb_v1.tar.gz").write_text("<html>Please log in</html>")
-    with pytest.raises(LstmError, match="expected 84,125,825 bytes, found 26") as caught:
-        load(Source("imdb", data_dir=tmp_path))
-    assert caught.value.exit_code == ExitCode.DATA
-    assert "web page" in caught.value.hint
+    with pytest.raises(LstmError, match="expected 84,125,825 bytes, found 26") as catch_signals:
+        load(DataSource("imdb", data_dir=tmp_path))
+    assert catch_signals.value.exit_code == ExitCode.DATA
+    assert "web page" in catch_signals.value.hint
 
 
 def test_an_archive_of_the_right_size_and_wrong_content_is_told_apart(tmp_path, monkeypatch):
@@ -133,18 +133,18 @@ def test_an_archive_of_the_right_size_and_wrong_content_is_told_apart(tmp_path, 
         with (manual / name).open("wb") as file:
             file.truncate(size)
     monkeypatch.setattr(tfds_download, "probe", lambda url: pytest.fail("no need for a network"))
-    with pytest.raises(LstmError, match="not what TFDS expects") as caught:
-        load(Source("mnist", data_dir=tmp_path))
-    assert caught.value.exit_code == ExitCode.DATA
-    assert str(tmp_path / "downloads") in caught.value.hint
+    with pytest.raises(LstmError, match="not what TFDS expects") as catch_signals:
+        load(DataSource("mnist", data_dir=tmp_path))
+    assert catch_signals.value.exit_code == ExitCode.DATA
+    assert str(tmp_path / "downloads") in catch_signals.value.hint
 
 
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(tfds_download, "probe", lambda url: "")
-    with pytest.raises(LstmError, match="Cannot write to the data folder") as caught:
-        load(Source("imdb", data_dir=tmp_path / "file"))
-    assert caught.value.exit_code == ExitCode.DATA
+    with pytest.raises(LstmError, match="Cannot write to the data folder") as catch_signals:
+        load(DataSource("imdb", data_dir=tmp_path / "file"))
+    assert catch_signals.value.exit_code == ExitCode.DATA
 
 
 # Preparing
@@ -155,7 +155,9 @@ def test_who_comes_second_waits_and_finds_it_done(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds_download, "_prepare", lambda *args: pytest.fail("prepared twice"))
     found = []
     waiting = threading.Thread(
-        target=lambda: found.append(tfds_download.ensure(tfds_prepared.Wanted("mnist"), tmp_path)),
+        target=lambda: found.append(
+            tfds_download.ensure(tfds_prepared.TfdsName("mnist"), tmp_path)
+        ),
         daemon=True,
     )
     with FileLock(tmp_path / ".lstm-mnist.lock"):
@@ -178,7 +180,7 @@ def test_a_lock_dies_with_its_process(tmp_path, monkeypatch):
     assert lock.exists()
     monkeypatch.setattr(tfds_download, "probe", lambda url: "")
     monkeypatch.setattr(tfds_download, "_prepare", lambda wanted, folder: folder / "done")
-    assert tfds_download.ensure(tfds_prepared.Wanted("mnist"), tmp_path) == tmp_path / "done"
+    assert tfds_download.ensure(tfds_prepared.TfdsName("mnist"), tmp_path) == tmp_path / "done"
 
 
 def test_a_missing_data_set_is_prepared_without_a_word_on_stdout(tmp_path, monkeypatch, capfd):
@@ -201,7 +203,7 @@ def test_a_missing_data_set_is_prepared_without_a_word_on_stdout(tmp_path, monke
             yield from ((i, {"text": f"film {i}", "label": i % 2}) for i in range(num))
 
     monkeypatch.setattr(tfds_download, "probe", lambda url: "")
-    data = load(Source("tfds:tiny_reviews", data_dir=tmp_path))
+    data = load(DataSource("tfds:tiny_reviews", data_dir=tmp_path))
     assert sum(len(split) for split in data.splits.values()) == 20
     assert capfd.readouterr().out == ""
 
@@ -216,23 +218,25 @@ def test_malformed_names_are_refused(name):
 
 
 def test_names_come_apart():
-    assert tfds_prepared.parse_name("tfds:glue/sst2:2.0.0") == tfds_prepared.Wanted("glue", "sst2", "2.0.0")
-    assert tfds_prepared.parse_name("imdb") == tfds_prepared.Wanted("imdb_reviews", "plain_text")
+    assert tfds_prepared.parse_name("tfds:glue/sst2:2.0.0") == tfds_prepared.TfdsName(
+        "glue", "sst2", "2.0.0"
+    )
+    assert tfds_prepared.parse_name("imdb") == tfds_prepared.TfdsName("imdb_reviews", "plain_text")
 
 
 def test_an_unknown_tfds_name_offers_the_nearest(tmp_path):
-    with pytest.raises(LstmError, match="no data set 'ag_news_subst'") as caught:
-        load(Source("tfds:ag_news_subst", data_dir=tmp_path))
-    assert "'ag_news_subset'" in caught.value.hint
-    assert caught.value.exit_code == ExitCode.USAGE
+    with pytest.raises(LstmError, match="no data set 'ag_news_subst'") as catch_signals:
+        load(DataSource("tfds:ag_news_subst", data_dir=tmp_path))
+    assert "'ag_news_subset'" in catch_signals.value.hint
+    assert catch_signals.value.exit_code == ExitCode.USAGE
 
 
 def test_the_data_folder_is_the_one_asked_for_else_the_variable_else_the_default(monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", "/variable")
-    assert tfds_prepared.data_dir(Source("imdb", data_dir=Path("/asked"))) == Path("/asked")
-    assert tfds_prepared.data_dir(Source("imdb")) == Path("/variable")
+    assert tfds_prepared.data_dir(DataSource("imdb", data_dir=Path("/asked"))) == Path("/asked")
+    assert tfds_prepared.data_dir(DataSource("imdb")) == Path("/variable")
     monkeypatch.delenv("TFDS_DATA_DIR")
-    assert tfds_prepared.data_dir(Source("imdb")) == Path("~/tensorflow_datasets").expanduser()
+    assert tfds_prepared.data_dir(DataSource("imdb")) == Path("~/tensorflow_datasets").expanduser()
 
 
 def _lay(folder: Path, *versions: str) -> None:
@@ -244,24 +248,24 @@ def _lay(folder: Path, *versions: str) -> None:
 def test_the_newest_version_is_found_and_an_unfinished_one_is_not(tmp_path):
     _lay(tmp_path / "set", "2.0.0", "10.0.0")
     (tmp_path / "set" / "11.0.0.incompleteXYZ").mkdir()
-    found = tfds_prepared.find(tfds_prepared.Wanted("set"), tmp_path)
+    found = tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path)
     assert found == tmp_path / "set" / "10.0.0"
-    found = tfds_prepared.find(tfds_prepared.Wanted("set", version="2.0.0"), tmp_path)
+    found = tfds_prepared.find(tfds_prepared.TfdsName("set", version="2.0.0"), tmp_path)
     assert found == tmp_path / "set" / "2.0.0"
-    assert tfds_prepared.find(tfds_prepared.Wanted("set", version="3.0.0"), tmp_path) is None
-    assert tfds_prepared.find(tfds_prepared.Wanted("other"), tmp_path) is None
+    assert tfds_prepared.find(tfds_prepared.TfdsName("set", version="3.0.0"), tmp_path) is None
+    assert tfds_prepared.find(tfds_prepared.TfdsName("other"), tmp_path) is None
 
 
 def test_the_default_configuration_is_taken_and_a_choice_is_left_to_the_user(tmp_path):
     _lay(tmp_path / "set" / "plain", "1.0.0")
-    assert tfds_prepared.find(tfds_prepared.Wanted("set"), tmp_path).parts[-2] == "plain"
+    assert tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path).parts[-2] == "plain"
     _lay(tmp_path / "set" / "rich", "1.0.0")
     with pytest.raises(LstmError, match="plain, rich"):
-        tfds_prepared.find(tfds_prepared.Wanted("set"), tmp_path)
+        tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path)
     (tmp_path / "set" / ".config").mkdir()
     metadata = tmp_path / "set" / ".config" / "metadata.json"
     metadata.write_text('{"default_config_name": "rich"}')
-    assert tfds_prepared.find(tfds_prepared.Wanted("set"), tmp_path).parts[-2] == "rich"
+    assert tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path).parts[-2] == "rich"
 
 
 # Reading, from small data sets written by TFDS itself
@@ -309,7 +313,7 @@ def folder(tmp_path_factory):
 
 
 def test_texts_labels_and_order_are_those_of_tfds(folder):
-    data = load(Source("tfds:both", data_dir=folder))
+    data = load(DataSource("tfds:both", data_dir=folder))
     assert data.name == "tfds-both"
     assert data.source == "TFDS both/1.0.0"
     assert data.labels == ("sport", "art", "food")
@@ -327,15 +331,15 @@ def test_the_test_split_is_read_only_when_asked_for(folder, monkeypatch):
 
     read, splits = tfds._read, []
     monkeypatch.setattr(tfds, "_read", lambda *args: splits.append(args[1]) or read(*args))
-    load(Source("tfds:both", data_dir=folder), ["train", "validation"])
+    load(DataSource("tfds:both", data_dir=folder), ["train", "validation"])
     assert splits == ["train"]
-    load(Source("tfds:both", data_dir=folder), ["test"])
+    load(DataSource("tfds:both", data_dir=folder), ["test"])
     assert splits == ["train", "test"]
 
 
 @pytest.mark.parametrize("name", ["lone", "hidden"])
 def test_a_data_set_without_a_usable_test_split_gets_one_cut(folder, name):
-    data = load(Source(f"tfds:{name}", data_dir=folder))
+    data = load(DataSource(f"tfds:{name}", data_dir=folder))
     assert len(data.splits["test"]) == 6
     assert len({*data.splits["train"].inputs, *data.splits["test"].inputs}) == 21 + 6
     assert all("no labels" in note for note in data.notes)
@@ -343,24 +347,24 @@ def test_a_data_set_without_a_usable_test_split_gets_one_cut(folder, name):
 
 
 def test_examples_without_a_label_are_left_out(folder):
-    data = load(Source("tfds:partly", data_dir=folder))
+    data = load(DataSource("tfds:partly", data_dir=folder))
     assert sum(np.bincount(split.labels) for split in data.splits.values()).tolist() == [10, 10]
 
 
 def test_with_several_texts_the_column_must_be_named(folder):
     with pytest.raises(LstmError, match=r"one text feature.*text \(Text\).*title \(Text\)"):
-        load(Source("tfds:titled", data_dir=folder))
-    data = load(Source("tfds:titled", data_dir=folder, text_column="title"))
+        load(DataSource("tfds:titled", data_dir=folder))
+    data = load(DataSource("tfds:titled", data_dir=folder, text_column="title"))
     assert len(data.splits["train"]) == 21
 
 
 def test_without_a_label_the_features_are_listed(folder):
     with pytest.raises(LstmError, match=r"one label feature, and has none among: text \(Text\)"):
-        load(Source("tfds:bare", data_dir=folder))
+        load(DataSource("tfds:bare", data_dir=folder))
 
 
 def test_grey_images_come_as_bytes(folder):
-    data = load(Source("tfds:pictures", data_dir=folder))
+    data = load(DataSource("tfds:pictures", data_dir=folder))
     assert data.kind == "image"
     assert data.splits["train"].inputs.shape == (21, 4, 3)
     assert data.splits["train"].inputs.dtype == np.uint8
@@ -371,14 +375,14 @@ def test_a_lost_shard_is_reported_as_damage(folder, tmp_path):
 
     shutil.copytree(folder / "both", tmp_path / "both")
     next((tmp_path / "both" / "1.0.0").glob("*test.tfrecord*")).write_bytes(b"torn")
-    with pytest.raises(LstmError, match="incomplete or damaged") as caught:
-        load(Source("tfds:both", data_dir=tmp_path), ["test"])
-    assert caught.value.exit_code == ExitCode.DATA
+    with pytest.raises(LstmError, match="incomplete or damaged") as catch_signals:
+        load(DataSource("tfds:both", data_dir=tmp_path), ["test"])
+    assert catch_signals.value.exit_code == ExitCode.DATA
 
 
 def test_the_fingerprint_follows_the_column(folder):
-    first = load(Source("tfds:titled", data_dir=folder, text_column="title"), ["train"])
-    second = load(Source("tfds:titled", data_dir=folder, text_column="text"), ["train"])
+    first = load(DataSource("tfds:titled", data_dir=folder, text_column="title"), ["train"])
+    second = load(DataSource("tfds:titled", data_dir=folder, text_column="text"), ["train"])
     assert first.fingerprint != second.fingerprint
 
 
@@ -388,7 +392,7 @@ def test_the_fingerprint_follows_the_column(folder):
 @pytest.mark.realdata
 def test_imdb_is_whole_and_balanced():
     _real("imdb_reviews", "plain_text", "1.0.0")
-    data = load(Source("imdb"))
+    data = load(DataSource("imdb"))
     assert data.labels == ("neg", "pos")
     sizes = {name: np.bincount(split.labels).tolist() for name, split in data.splits.items()}
     assert sizes == {
@@ -401,6 +405,6 @@ def test_imdb_is_whole_and_balanced():
 @pytest.mark.realdata
 def test_mnist_is_whole():
     _real("mnist", "3.0.1")
-    data = load(Source("mnist"), ["test"])
+    data = load(DataSource("mnist"), ["test"])
     assert data.splits["test"].inputs.shape == (10_000, 28, 28)
     assert data.labels == tuple("0123456789")

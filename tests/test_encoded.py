@@ -15,8 +15,8 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.text import corpus as encoded
 from lstm_cli.config.schema import TextSettings
+from lstm_cli.text import corpus as encoded
 from lstm_cli.text.tokenizer import Tokenizer
 
 TEXTS = ["a fine film", "", "dull dull dull dull dull", "unknownword film", "a"]
@@ -311,7 +311,7 @@ def test_who_comes_second_waits_and_maps_what_the_first_stored(tokenizer, monkey
 def test_a_lock_that_is_never_given_costs_the_wait_alone(tokenizer, monkeypatch):
     monkeypatch.setattr(encoded, "_LOCK_SECONDS", 0.05)
     folder = encoded.cache_dir() / "corpora" / encoded._key(TEXTS, tokenizer)
-    with encoded._taking_turns(folder):
+    with encoded._corpus_lock(folder):
         found = encoded.encode_cached(TEXTS, tokenizer)
     assert_equal(found, encoded.encode(TEXTS, tokenizer))
 

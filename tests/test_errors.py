@@ -9,7 +9,7 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.errors import ExitCode, LstmError, nearest
+from lstm_cli.errors import ExitCode, LstmError, suggest
 
 
 def test_the_exit_codes_are_those_of_the_shell_contract():
@@ -45,15 +45,15 @@ def test_an_error_crosses_to_another_process_whole():
     [("imbd", "Did you mean 'imdb'?"), ("mnits", "Did you mean 'mnist'?"), ("zzz", "Known: ")],
 )
 def test_the_nearest_name_is_offered_or_all_there_are(typed, offered):
-    hint = nearest(typed, ["demo", "imdb", "mnist"])
+    hint = suggest(typed, ["demo", "imdb", "mnist"])
     assert hint.startswith(offered)
 
 
 def test_all_there_are_are_listed_in_their_order():
-    assert nearest("zzz", ["mnist", "demo"]) == "Known: mnist, demo."
+    assert suggest("zzz", ["mnist", "demo"]) == "Known: mnist, demo."
 
 
 @relaxed
 @given(st.text(max_size=20), st.lists(st.text(max_size=20), max_size=5))
 def test_any_name_gets_a_sentence(name, known):
-    assert nearest(name, known).endswith(("?", "."))
+    assert suggest(name, known).endswith(("?", "."))

@@ -7,13 +7,13 @@ import pytest
 from fixtures_runs import text_config
 from scipy import sparse
 
-from lstm_cli.text import corpus as encoded
-from lstm_cli.models import linear
+from lstm_cli.config.schema import LinearSettings
 from lstm_cli.errors import LstmError
-from lstm_cli.config.schema import EvidenceSettings
-from lstm_cli.text.tokenizer import PAIR_FACTOR, Tokenizer
+from lstm_cli.models import linear
+from lstm_cli.text import corpus as encoded
+from lstm_cli.text.tokenizer import BIGRAM_FACTOR, Tokenizer
 
-SETTINGS = EvidenceSettings(buckets=5000, folds=4)
+SETTINGS = LinearSettings(buckets=5000, folds=4)
 RNG = np.random.default_rng(0)
 
 
@@ -31,7 +31,7 @@ def test_weights_are_those_of_a_linear_classifier():
     """Two words alone: the penalised optimum has a closed equation for the one weight there is."""
     labels = np.array([0, 1] * 20, np.int32)
     corpus = corpus_of(["dull" if y == 0 else "fine" for y in labels])
-    found = linear.learn(corpus, labels, 2, EvidenceSettings(buckets=5000, penalty=2.0), 0)
+    found = linear.learn(corpus, labels, 2, LinearSettings(buckets=5000, penalty=2.0), 0)
     of_word = {"dull": found.table[int(corpus[0][0]), 0], "fine": found.table[int(corpus[1][0]), 0]}
     assert of_word["fine"] == pytest.approx(-of_word["dull"], rel=1e-3)
     # The one feature of a text has norm 1; its weight w solves w = 20 sigma(-w) / penalty.
@@ -50,7 +50,7 @@ def test_a_word_tells_as_much_as_its_shares_in_the_classes_differ(num_classes):
     labels = np.repeat(np.arange(num_classes, dtype=np.int32), 10)
     texts = [f"film {'fine' if y == 1 else 'dull'}" for y in labels]
     corpus = corpus_of(texts)
-    tells = linear._telling(linear._counts(corpus, 5000), labels == 1)
+    tells = linear._log_count_ratios(linear._counts(corpus, 5000), labels == 1)
     film, fine = int(corpus[10][0]), int(corpus[10][1])
 
     # Three are added to the count of each bucket. A text has three: two words and a pair, as the
@@ -74,7 +74,7 @@ def test_a_text_is_the_sum_of_its_pairs(num_classes):
     assert sums.shape == (40, 1 if num_classes == 2 else 3)
     for i in (0, 7, 39):
         ids = corpus[i].astype(int)
-        rows = [(a * PAIR_FACTOR + b) % 5000 for a, b in zip([0, *ids[:-1]], ids, strict=True)]
+        rows = [(a * BIGRAM_FACTOR + b) % 5000 for a, b in zip([0, *ids[:-1]], ids, strict=True)]
         rows += [b % 5000 for b in ids]
         expected = found.table[rows].sum(axis=0) / np.sqrt(len(ids))
         assert np.abs(sums[i] - expected).max() < 1e-5
@@ -133,9 +133,7 @@ def test_each_of_three_classes_is_told_by_its_word():
 
 def test_biases_are_the_log_odds_of_the_classes():
     texts, labels = noise(98), np.array([1] * 74 + [0] * 24, np.int32)
-    assert linear.learn(corpus_of(texts), labels, 2, SETTINGS, 0).biases == pytest.approx(
-        np.log(3)
-    )
+    assert linear.learn(corpus_of(texts), labels, 2, SETTINGS, 0).biases == pytest.approx(np.log(3))
 
 
 def test_the_same_seed_gives_the_same_bits():
@@ -155,7 +153,7 @@ def test_fewer_texts_than_folds_are_no_trouble():
 def test_a_table_beyond_all_sense_is_refused():
     with pytest.raises(LstmError, match="at most 32,000 with 1,000 classes"):
         linear.learn(
-            corpus_of(["good"]), np.zeros(1, np.int32), 1000, EvidenceSettings(buckets=10**6), 0
+            corpus_of(["good"]), np.zeros(1, np.int32), 1000, LinearSettings(buckets=10**6), 0
         )
 
 

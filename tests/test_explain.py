@@ -32,21 +32,21 @@ from PIL import Image
 from rich.console import Console
 
 from benchmarks import explain as measured
-from lstm_cli.training import artifacts, train
-from lstm_cli.models import lstm_equations
-from lstm_cli.cli import output
-from lstm_cli.explain import explainer as explain, forward_pass, render_html, render_image, render_terminal
-from lstm_cli.text import tokenizer_json
 from lstm_cli import cli
-from lstm_cli.runs import directory as runs
+from lstm_cli.cli import output
 from lstm_cli.config.load import load_preset
 from lstm_cli.data.readers import demo, demo_grammar
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.explain import explainer as explain
+from lstm_cli.explain import forward_pass, render_html, render_image, render_terminal
 from lstm_cli.explain.explainer import Explainer, log_odds
-from lstm_cli.explain.result import Belief
+from lstm_cli.explain.result import PrefixPredictions
+from lstm_cli.models import lstm_equations
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.text.tokenizer import spans as spans_of
+from lstm_cli.runs import directory as runs
+from lstm_cli.text import tokenizer_json
+from lstm_cli.text.tokenizer import Tokenizer, token_spans
+from lstm_cli.training import artifacts, train
 
 TEXT = "Not a fine film, and  NOT fine acting."
 # Characters whose small letter is longer, that join the one before, or that have no letters at all.
@@ -69,7 +69,7 @@ VARIANTS = {
     "last, both": {"model__pooling": "last"},
     "max, two layers": {"model__pooling": "max", "model__layers": 2},
     "mean, peephole": {"model__pooling": "mean", "model__cell": "peephole"},
-    "pairs and evidence": {"embedding__pair_buckets": 11, "evidence__buckets": 13},
+    "pairs and evidence": {"embedding__bigram_buckets": 11, "evidence__buckets": 13},
     "one direction, all": {
         "model__bidirectional": False, "model__layers": 2, "model__cell": "peephole",
         "evidence__buckets": 7,
@@ -88,7 +88,7 @@ def any_text(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def explainer(tmp_path_factory):
-    config = text_config(embedding__pair_buckets=11, evidence__buckets=13)
+    config = text_config(embedding__bigram_buckets=11, linear__buckets=13)
     folder = tmp_path_factory.mktemp("runs") / "demo" / "one"
     return Explainer.load(make_text_run(folder, config=config))
 
@@ -196,9 +196,9 @@ def test_a_cut_text_says_what_was_never_read(explainer):
 
 @pytest.mark.parametrize("text", ["", "   ", "\x00\x1b", "<br />"])
 def test_a_text_without_a_word_is_refused(text, explainer):
-    with pytest.raises(LstmError, match="no word") as caught:
+    with pytest.raises(LstmError, match="no word") as catch_signals:
         explainer.text(text)
-    assert caught.value.exit_code == ExitCode.USAGE
+    assert catch_signals.value.exit_code == ExitCode.USAGE
 
 
 # Belief
@@ -225,13 +225,13 @@ def test_belief_ends_where_the_prediction_is(any_text):
 )
 def test_belief_turns_where_the_class_takes_the_lead_for_good(leads, turn):
     steps = np.array([[1.0 - int(c), int(c)] for c in leads])
-    assert explain._turn(steps, 1, first=1) == turn
+    assert explain._decision_step(steps, 1, first=1) == turn
 
 
 def test_an_image_has_no_belief_before_its_first_row():
     steps = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
-    assert explain._turn(steps, 1) == 2
-    assert explain._turn(steps[:1], 1) is None
+    assert explain._decision_step(steps, 1) == 2
+    assert explain._decision_step(steps[:1], 1) is None
 
 
 # Gates
@@ -243,7 +243,7 @@ def test_the_parts_of_a_score_add_up_to_how_much_likelier_the_class_is(any_text)
         gates, said = told.gates, told.prediction.probabilities
         ratio = np.log(said[told.prediction.label] / said[gates.against])
         assert gates.score == pytest.approx(ratio, abs=1e-4)
-        assert gates.lstm + gates.bias + (gates.evidence or 0) == pytest.approx(gates.score)
+        assert gates.lstm + gates.bias + (gates.linear or 0) == pytest.approx(gates.score)
         ranked = sorted(said, key=said.get)
         assert [told.prediction.label, gates.against] == ranked[:-3:-1]
 
@@ -262,9 +262,9 @@ def test_evidence_is_that_of_the_pairs(explainer):
     told = explainer.text(TEXTS[1])
     weights = weights_of(explainer)
     sign = 1 if told.prediction.label == LABELS[1] else -1
-    expected = sign * float(reference.evidence(ids_of(explainer, TEXTS[1]), weights)[0])
-    assert told.gates.evidence == pytest.approx(expected, abs=1e-5)
-    assert told.gates.evidence_steps.sum() == pytest.approx(expected, abs=1e-5)
+    expected = sign * float(reference.linear(ids_of(explainer, TEXTS[1]), weights)[0])
+    assert told.gates.linear == pytest.approx(expected, abs=1e-5)
+    assert told.gates.linear_steps.sum() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "peephole"])
@@ -308,7 +308,7 @@ def test_a_network_of_one_constant_unit_is_explained_as_by_hand(tmp_path):
     assert unit.memory == told.gates.memory == pytest.approx(4)
     pooled = (0.5 * np.tanh(states)).mean()
     assert told.gates.lstm == unit.contribution == pytest.approx(2 * pooled, abs=1e-6)
-    assert (told.gates.bias, told.gates.evidence) == (0.5, None)
+    assert (told.gates.bias, told.gates.linear) == (0.5, None)
     assert told.gates.score == pytest.approx(2 * pooled + 0.5, abs=1e-6)
     # No word moves anything.
     assert told.words.effects == pytest.approx([0, 0], abs=1e-6)
@@ -320,9 +320,9 @@ def test_weights_of_another_network_are_refused(tmp_path):
     weights["head/bias"] = weights["head/bias"] + 1
     run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
     run.write_manifest()
-    with pytest.raises(LstmError, match="same network") as caught:
+    with pytest.raises(LstmError, match="same network") as catch_signals:
         Explainer.load(run).text("fine")
-    assert caught.value.exit_code == ExitCode.INTEGRITY
+    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
 
 
 def test_a_batch_is_read_as_each_sequence_by_itself(any_text):
@@ -332,7 +332,9 @@ def test_a_batch_is_read_as_each_sequence_by_itself(any_text):
     lengths = np.array([5, 1, 3])
     together = forward_pass.read(settings, weights, steps, lengths)
     for row, length in enumerate(lengths):
-        alone = forward_pass.read(settings, weights, steps[row : row + 1, :length], np.array([length]))
+        alone = forward_pass.read(
+            settings, weights, steps[row : row + 1, :length], np.array([length])
+        )
         assert together.logits[row] == pytest.approx(alone.logits[0], abs=1e-5)
 
 
@@ -426,7 +428,7 @@ def printed(told, width, **settings):
     output._stdout.cache_clear()
     original, output._stdout = output._stdout, lambda: made
     try:
-        output.print_pieces(render_terminal.lines(told, output.width(), output.has_colour()))
+        output.print_styled(render_terminal.lines(told, output.width(), output.has_colour()))
     finally:
         output._stdout = original
     return out.getvalue()
@@ -457,12 +459,15 @@ def test_the_sentence_says_where_belief_turned(explainer):
     chosen = told.labels.index(told.prediction.label)
     steps = np.full((4, 2), 0.4)
     steps[3, chosen], steps[:3, 1 - chosen] = 0.9, 0.6
-    turned = replace(told, belief=Belief(steps[0], steps, 3))
+    reverse_within = replace(told, belief=PrefixPredictions(steps[0], steps, 3))
     expected = f"It turned to {told.prediction.label} at 'film' (token 4): 40% before, 90% after."
-    assert render_terminal.turning(turned) == expected
-    assert expected in shown(turned)
-    led = replace(told, belief=Belief(steps[3], steps[::-1][:1], None))
-    assert "led from the beginning; its lowest was 90%, after 'not'" in render_terminal.turning(led)
+    assert render_terminal.describe_decision(reverse_within) == expected
+    assert expected in shown(reverse_within)
+    led = replace(told, belief=PrefixPredictions(steps[3], steps[::-1][:1], None))
+    assert (
+        "led from the beginning; its lowest was 90%, after 'not'"
+        in render_terminal.describe_decision(led)
+    )
 
 
 def test_gates_are_a_map_of_heat_where_there_are_colours(explainer):
@@ -561,7 +566,7 @@ def test_json_holds_everything(explainer, of_images, digit):
     assert list(told["tokens"][0]) == ["text", "start", "end", "known"]
     assert list(told["words"]) == ["effects", "without", "window"]
     assert list(told["belief"]) == ["start", "steps", "turn"]
-    assert len(told["belief"]["steps"]) == len(told["gates"]["evidence_steps"]) == num
+    assert len(told["belief"]["steps"]) == len(told["gates"]["linear_steps"]) == num
     assert list(told["gates"]["units"][0]) == [
         "direction", "index", "contribution", "memory", "input_gate", "forget_gate", "output_gate",
         "cell", "hidden",
@@ -702,7 +707,7 @@ FEW = {
 def test_a_word_that_decides_for_the_network_is_found(explainer):
     ids = ids_of(explainer, TEXTS[0])
     effects = measured._effects(explainer.predictor, TEXTS[0], "unknown")[1].effects
-    spans = spans_of(TEXTS[0])
+    spans = token_spans(TEXTS[0])
     order = np.argsort(-effects, kind="stable")
     for rank, place in ((1, order[0]), (len(ids), order[-1])):
         review = demo.Example(TEXTS[0], 0, spans[place], "plain")

@@ -20,12 +20,12 @@ import pytest
 from fixtures_faults import DEATHS, FAULTS, LIES, Disk, points
 from test_checkpoint import newest, state
 
-from lstm_cli.io import atomic_write
-from lstm_cli.training import checkpoint
-from lstm_cli.runs import directory as runs
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io import atomic_write
 from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
+from lstm_cli.training import checkpoint
 
 
 def tried(what, num):
@@ -43,7 +43,7 @@ def attempt(root, work, point, fault):
     at, share = point
     disk = Disk(root, at, fault, share)
     done = False
-    with disk.used():
+    with disk.device_info():
         try:
             work()
             done = True
@@ -120,7 +120,7 @@ def test_a_file_that_was_written_lasts(tmp_path):
         if not lasts:
             path.parent.mkdir()
         disk = Disk(tmp_path, fault="power cut")
-        with disk.used():
+        with disk.device_info():
             write(path, b"new")
         disk.lose_power()
         assert path.exists() == lasts
@@ -148,9 +148,9 @@ def again(root, original):
         shutil.copytree(original, root / "checkpoints")
 
 
-def go_on(folder):
+def resume_run(folder):
     """What the next process does."""
-    atomic_write.sweep(folder)
+    atomic_write.remove_temp_files(folder)
     checkpoint.save(folder, state((newest(folder) or 0) + 1))
 
 
@@ -169,7 +169,7 @@ def test_a_checkpoint_is_the_old_or_the_new_one(num, prior, tmp_path):
         assert found in (num or None, new), where
         assert found == new or not done, where
         # And the next process goes on as if nothing had been.
-        go_on(folder)
+        resume_run(folder)
         assert newest(folder) == (found or 0) + 1, where
         assert len(list(folder.iterdir())) <= 4, where
     tried(f"a checkpoint after {num}", len(FAULTS) * len(every))
@@ -182,12 +182,12 @@ def test_a_second_death_while_going_on_from_the_first_loses_nothing(prior, tmp_p
     again(root, prior[2])
     first_points = points(root, save)
     again(root, prior[2])
-    second_points = points(root, functools.partial(go_on, folder))[::2]
+    second_points = points(root, functools.partial(resume_run, folder))[::2]
     for first, second in itertools.product(first_points, second_points):
         again(root, prior[2])
         attempt(root, save, first, "kill")
         before = newest(folder)
-        attempt(root, functools.partial(go_on, folder), second, "power cut")
+        attempt(root, functools.partial(resume_run, folder), second, "power cut")
         assert newest(folder) in (before, before + 1), f"{first}, then {second}"
     tried("a death after a death", len(first_points) * len(second_points))
 
@@ -265,7 +265,7 @@ def test_a_training_ends_finished_or_can_be_resumed(every_fault, training, tmp_p
         assert whole(run) or not done, where
         if not whole(run):
             assert run.status in ("failed", "interrupted", "broken"), where
-            with Disk(root).used():
+            with Disk(root).device_info():
                 resume(run) if run.file(runs.RUN).exists() else begin(root)
         assert whole(run), where
         assert results(run) == expected, where
@@ -293,7 +293,7 @@ def test_a_finished_run_that_is_trained_on_is_the_old_or_the_new(every_fault, tr
         if whole(run):
             assert results(run) in ((old, new) if not done else (new,)), where
         if not whole(run) or results(run) != new:
-            with Disk(root).used():
+            with Disk(root).device_info():
                 resume(run, epochs=3)
         assert whole(run), where
         assert results(run) == new, where

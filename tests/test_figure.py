@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lstm_cli.render import plot_style
 from lstm_cli.errors import LstmError
+from lstm_cli.render import plot_style
 
 
 def draw(path, title="Title", label="label"):

@@ -15,16 +15,16 @@ from fixtures_runs import image_config, random_weights, text_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.training.objectives import classification
-from lstm_cli.training import loop as fit
+from lstm_cli.config.schema import TrainSettings
+from lstm_cli.errors import LstmError
+from lstm_cli.io.progress import SilentReporter, pluralize
 from lstm_cli.models import classifier
 from lstm_cli.text.batching import pad, shifted
-from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.errors import LstmError
-from lstm_cli.training.loop import Loop
-from lstm_cli.io.progress import Silent, counted
-from lstm_cli.config.schema import TrainSettings
+from lstm_cli.training import loop as fit
+from lstm_cli.training.loop import TrainingLoop
+from lstm_cli.training.objectives import classification
+from lstm_cli.training.objectives.classification import Examples
 
 VOCAB = 8
 
@@ -81,7 +81,7 @@ def model(shared):
     return model
 
 
-class Told(Silent):
+class StepResult(SilentReporter):
     """A reporter that remembers."""
 
     def __init__(self):
@@ -126,8 +126,8 @@ class Watch(keras.callbacks.Callback):
 
 def loop(model, train=EIGHT, validation=EIGHT, reporter=None, **settings):
     chosen = config(**settings)
-    work = classification.Classifying(chosen, 2, train, validation)
-    return Loop(model, chosen, work, reporter or Silent())
+    work = classification.ClassificationObjective(chosen, 2, train, validation)
+    return TrainingLoop(model, chosen, work, reporter or SilentReporter())
 
 
 def equal(one, other, tolerance=0.0):
@@ -273,7 +273,7 @@ def test_loss_and_accuracy_of_an_epoch_are_means_over_its_examples(model):
 
 def test_the_reporter_is_told_of_every_epoch_and_of_its_last_step(model, monkeypatch):
     monkeypatch.setattr(fit, "_REPORT_SECONDS", 1e9)
-    told = Told()
+    told = StepResult()
     fitted = loop(model, reporter=told, batch_size=3).run()
     assert tuple(told.epochs) == fitted.history
     assert [(s.epoch, s.step, s.steps, s.epochs) for s in told.steps] == [
@@ -287,7 +287,7 @@ def test_the_reporter_is_told_of_every_epoch_and_of_its_last_step(model, monkeyp
 
 def test_often_enough_every_step_is_told(model, monkeypatch):
     monkeypatch.setattr(fit, "_REPORT_SECONDS", 0)
-    told = Told()
+    told = StepResult()
     loop(model, reporter=told, batch_size=3).run()
     assert [s.step for s in told.steps] == [1, 2, 3, 1, 2, 3]
     left = [s.seconds_left for s in told.steps]
@@ -328,7 +328,7 @@ def test_a_callback_can_stop_training_and_the_next_run_starts_anew(model):
 def scripted(monkeypatch, losses):
     """Have validation find these losses, one an epoch."""
     found = iter(losses)
-    monkeypatch.setattr(classification, "cheap", lambda *_: (next(found), 0.5))
+    monkeypatch.setattr(classification, "loss_and_accuracy", lambda *_: (next(found), 0.5))
 
 
 @pytest.mark.parametrize(
@@ -358,11 +358,11 @@ def test_training_stops_after_patience_and_keeps_the_best_epochs_weights(
 
 
 def test_numbers_agree_with_their_nouns():
-    assert [counted(n, "epoch") for n in (1, 2, 1200)] == ["1 epoch", "2 epochs", "1,200 epochs"]
+    assert [pluralize(n, "epoch") for n in (1, 2, 1200)] == ["1 epoch", "2 epochs", "1,200 epochs"]
 
 
 def test_averaged_weights_are_validated_and_kept_and_training_goes_on_from_the_raw_ones():
-    settings = {"averaging": 0.5, "batch_size": 3, "epochs": 2, "learning_rate": 0.05}
+    settings = {"ema_momentum": 0.5, "batch_size": 3, "epochs": 2, "learning_rate": 0.05}
     model = compiled(config(**settings))
     watch = Watch()
     fitted = loop(model, **settings).run([watch])
@@ -377,7 +377,7 @@ def test_averaged_weights_are_validated_and_kept_and_training_goes_on_from_the_r
     assert equal(fitted.weights, found[fitted.best_epoch - 1], 1e-6)
     assert equal(watch.after_epoch[0], raw[2])
     classifier.set_weights(model, fitted.weights)
-    expected = classification.cheap(EIGHT.labels, classification.predict(model, EIGHT))
+    expected = classification.loss_and_accuracy(EIGHT.labels, classification.predict(model, EIGHT))
     best = fitted.history[fitted.best_epoch - 1]
     assert (best.val_loss, best.val_accuracy) == pytest.approx(expected, abs=1e-6)
 
@@ -389,17 +389,17 @@ def test_epochs_are_compared_by_how_they_are_calibrated(monkeypatch):
     answers = [1 / (1 + np.exp(-factor * odds)) for factor in (1, 6)]
     said = iter(np.stack([1 - p, p], axis=1).astype(np.float32) for p in answers)
     monkeypatch.setattr(classification, "predict", lambda *_: next(said))
-    work = classification.Classifying(config(calibrate=True), 2, EIGHT, EIGHT)
-    one, other = work.judge(None), work.judge(None)
+    work = classification.ClassificationObjective(config(calibrate=True), 2, EIGHT, EIGHT)
+    one, other = work.validate(None), work.validate(None)
     assert one == pytest.approx(other, abs=1e-4)
-    assert one[0] < classification.cheap(EIGHT.labels, work.said)[0]
+    assert one[0] < classification.loss_and_accuracy(EIGHT.labels, work.said)[0]
 
 
 def test_an_epoch_of_no_number_stays_one_when_calibrated(monkeypatch):
     said = np.full((8, 2), np.nan, np.float32)
     monkeypatch.setattr(classification, "predict", lambda *_: said)
-    work = classification.Classifying(config(calibrate=True), 2, EIGHT, EIGHT)
-    assert math.isnan(work.judge(None)[0])
+    work = classification.ClassificationObjective(config(calibrate=True), 2, EIGHT, EIGHT)
+    assert math.isnan(work.validate(None)[0])
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX builds beforehand")
@@ -424,14 +424,14 @@ def test_a_loss_that_is_no_number_is_reported_with_step_examples_and_rate(model)
                 classifier.set_weights(self.model, {k: v * np.nan for k, v in weights.items()})
 
     weights = classifier.get_weights(model)
-    with pytest.raises(LstmError) as caught:
+    with pytest.raises(LstmError) as catch_signals:
         loop(model, batch_size=3, learning_rate=0.125).run([Poison()])
-    message = caught.value.message
+    message = catch_signals.value.message
     assert message.startswith("The loss is no finite number at epoch 1, step 3")
     assert "0.125" in message
     last = list(classification.training_batches(EIGHT, config(batch_size=3), 0))[2][0]
     assert all(str(i) in message.rsplit("examples", 1)[1] for i in last)
-    assert "learning_rate" in caught.value.hint
+    assert "learning_rate" in catch_signals.value.hint
 
 
 def test_weights_that_diverge_while_the_loss_does_not_are_reported(model, monkeypatch):
@@ -446,9 +446,9 @@ def test_weights_that_diverge_while_the_loss_does_not_are_reported(model, monkey
     monkeypatch.setattr(model, "train_on_batch", diverging)
     with pytest.raises(
         LstmError, match="gradient is no finite number at epoch 1, step 1"
-    ) as caught:
+    ) as catch_signals:
         loop(model).run()
-    assert "learning_rate" in caught.value.hint
+    assert "learning_rate" in catch_signals.value.hint
 
 
 # Batches
@@ -492,7 +492,9 @@ def test_the_draws_that_shuffle_an_epoch_do_not_shift_its_first_batch_too():
     images = np.zeros((64, 8, 8), np.uint8)
     images[:, 4, 4] = 1
     settings = image_config(train__batch_size=64, image__shift=3)
-    ((indices, inputs),) = classification.training_batches(Examples(images, np.zeros(64)), settings, 5)
+    ((indices, inputs),) = classification.training_batches(
+        Examples(images, np.zeros(64)), settings, 5
+    )
     shuffling = np.random.default_rng([settings.seed, 5])
     assert not np.array_equal(inputs, shifted(images[indices], 3, shuffling))
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from lstm_cli.data import load
 from lstm_cli.data.readers.decode import Replaced, decode_lines
-from lstm_cli.data.source import Source
 from lstm_cli.data.readers.table import iter_records
 from lstm_cli.data.records import Records
+from lstm_cli.data.source import DataSource
 
 NUMS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
@@ -145,7 +145,7 @@ def tables(draw, fmt):
 
 
 def _loaded(path, **settings):
-    data = load(Source(str(path), **settings))
+    data = load(DataSource(str(path), **settings))
     for split in data.splits.values():
         assert len(split.inputs) == len(split.labels) > 0
         assert all(_is_text(text) for text in split.inputs)

@@ -15,11 +15,10 @@ from fixtures_fuzz import CHUNKS, FEW, MANY, any_bytes, fuzz
 from hypothesis import strategies as st
 
 from lstm_cli.config import load as configs
-from lstm_cli.text import tokenizer_json
-from lstm_cli.errors import LstmError
 from lstm_cli.config.schema import Config, TextSettings
-from lstm_cli.text.tokenizer import Tokenizer, UNKNOWN_ID
-from lstm_cli.text.tokenizer import spans as spans_of
+from lstm_cli.errors import LstmError
+from lstm_cli.text import tokenizer_json
+from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer, token_spans
 
 NUMS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
 # Lone surrogates too: undecodable bytes of a command line arrive so.
@@ -89,7 +88,7 @@ def _check_encodings(tokenizer, texts):
 
 
 def _check_spans(tokenizer, text, encoding):
-    spans = spans_of(text)
+    spans = token_spans(text)
     assert len(spans) == encoding.num_tokens
     at = 0
     for start, end in spans:

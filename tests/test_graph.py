@@ -11,10 +11,10 @@ import onnx
 import pytest
 from fixtures_runs import image_config, random_weights, text_config
 
-from lstm_cli.runs import onnx_graph
-from lstm_cli.text.batching import pad
 from lstm_cli.config.load import load_preset, preset_names
 from lstm_cli.prediction.predictor import open_session
+from lstm_cli.runs import onnx_graph
+from lstm_cli.text.batching import pad
 
 VOCAB = 12
 TEXTS = [np.array(ids, np.int32) for ids in ([5], [2, 9, 11, 1, 7], [3, 3], [1, 2, 3, 4])]
@@ -47,21 +47,23 @@ def test_the_graph_computes_the_equations_with_peepholes(pooling, layers, bidire
     assert np.abs(run(model, TEXTS, width=9) - expected).max() < 1e-6
     assert np.abs(run(model, TEXTS[:1]) - expected[:1]).max() < 1e-6
     blind = {k: v * (not k.endswith("peepholes")) for k, v in weights.items()}
-    assert not np.allclose(run(onnx_graph.build(config, blind, 2, None), TEXTS), expected, atol=1e-4)
+    assert not np.allclose(
+        run(onnx_graph.build(config, blind, 2, None), TEXTS), expected, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
-@pytest.mark.parametrize("pair_buckets", [0, 13])
+@pytest.mark.parametrize("bigram_buckets", [0, 13])
 @pytest.mark.parametrize(("pooling", "layers", "bidirectional"), KINDS)
 def test_the_graph_computes_the_equations(
-    pooling, layers, bidirectional, pair_buckets, num_classes
+    pooling, layers, bidirectional, bigram_buckets, num_classes
 ):
     config = text_config(
         model__pooling=pooling,
         model__layers=layers,
         model__bidirectional=bidirectional,
-        embedding__pair_buckets=pair_buckets,
-        embedding__pair_dim=3,
+        embedding__bigram_buckets=bigram_buckets,
+        embedding__bigram_dim=3,
     )
     weights = random_weights(config, num_classes, VOCAB)
     model = onnx_graph.build(config, weights, num_classes, None)
@@ -77,20 +79,20 @@ def test_the_graph_computes_the_equations(
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
-@pytest.mark.parametrize("pair_buckets", [0, 13])
+@pytest.mark.parametrize("bigram_buckets", [0, 13])
 @pytest.mark.parametrize("pooling", ["last", "max_mean"])
-def test_the_graph_adds_the_evidence_of_pairs(pooling, pair_buckets, num_classes):
+def test_the_graph_adds_the_evidence_of_pairs(pooling, bigram_buckets, num_classes):
     config = text_config(
         model__pooling=pooling,
-        embedding__pair_buckets=pair_buckets,
-        embedding__pair_dim=3,
-        evidence__buckets=7,
+        embedding__bigram_buckets=bigram_buckets,
+        embedding__bigram_dim=3,
+        linear__buckets=7,
     )
     weights = random_weights(config, num_classes, VOCAB)
     model = onnx_graph.build(config, weights, num_classes, None)
     expected = [
         reference.probabilities(
-            reference.embed(ids, weights, config), weights, config, reference.evidence(ids, weights)
+            reference.embed(ids, weights, config), weights, config, reference.linear(ids, weights)
         )
         for ids in TEXTS
     ]
@@ -151,22 +153,24 @@ GOLDEN = [0.668738856, 0.599597115]
 
 
 def test_the_pair_of_the_first_word_is_that_with_nothing_before():
-    config = text_config(embedding__pair_buckets=7, embedding__pair_dim=2)
+    config = text_config(embedding__bigram_buckets=7, embedding__bigram_dim=2)
     weights = random_weights(config, 2, VOCAB)
     model = onnx_graph.build(config, weights, 2, None)
     before = run(model, [np.array([4], np.int32)])
-    weights["pairs/embeddings"][(0 * onnx_graph.PAIR_FACTOR + 4) % 7] += 1.0
+    weights["bigrams/embeddings"][(0 * onnx_graph.BIGRAM_FACTOR + 4) % 7] += 1.0
     changed = run(onnx_graph.build(config, weights, 2, None), [np.array([4], np.int32)])
     assert np.abs(before - changed).max() > 1e-3
 
 
 def test_the_largest_pair_fits_the_integers_of_the_graph():
-    assert 65_535 * onnx_graph.PAIR_FACTOR + 65_535 < 2**31
-    config = text_config(embedding__pair_buckets=1009, embedding__pair_dim=2, embedding__dim=1)
+    assert 65_535 * onnx_graph.BIGRAM_FACTOR + 65_535 < 2**31
+    config = text_config(embedding__bigram_buckets=1009, embedding__bigram_dim=2, embedding__dim=1)
     weights = random_weights(config, 2, 65_536)
     ids = np.array([65_535, 65_535, 65_534], np.int32)
     expected = reference.probabilities(reference.embed(ids, weights, config), weights, config)
-    assert run(onnx_graph.build(config, weights, 2, None), [ids])[0] == pytest.approx(expected, abs=1e-6)
+    assert run(onnx_graph.build(config, weights, 2, None), [ids])[0] == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_outputs_far_below_zero_are_no_match_for_padding():
@@ -183,8 +187,8 @@ def test_the_graph_of_every_preset_is_valid_onnx(name):
     config = load_preset(name)
     small = {"model.units": 3}
     if config.kind == "text":
-        small |= {"embedding.dim": 4, "embedding.pair_dim": 2}
-        small |= {"embedding.pair_buckets": min(config.embedding.pair_buckets, 11)}
+        small |= {"embedding.dim": 4, "embedding.bigram_dim": 2}
+        small |= {"embedding.bigram_buckets": min(config.embedding.bigram_buckets, 11)}
     config = load_preset(name, small)
     shape = None if config.kind == "text" else (6, 5)
     weights = random_weights(config, 3, VOCAB, columns=5)
@@ -201,7 +205,7 @@ def test_the_graph_names_what_goes_in_and_what_comes_out():
 
 
 def test_the_same_weights_give_the_same_bytes():
-    config = text_config(embedding__pair_buckets=5)
+    config = text_config(embedding__bigram_buckets=5)
     weights = random_weights(config, 2, VOCAB)
     one, other = (onnx_graph.build(config, weights, 2, None).SerializeToString() for _ in range(2))
     assert one == other

@@ -12,10 +12,10 @@ from fixtures_serve import JSON, received, served_process, text_server
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.serve import hosts
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.serve import hosts
 from lstm_cli.serve.hosts import Hosts
-from lstm_cli.serve.schemas import RefusedError
+from lstm_cli.serve.schemas import ApiError
 
 __all__ = ["text_server"]
 _SCOPE = {"http_version": "1.1", "server": ("127.0.0.1", 8000)}
@@ -121,7 +121,7 @@ def test_any_name_is_answered_with_a_key_or_elsewhere_but_not_beside_allowed_one
     if answered:
         chosen.check(scope)
     else:
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(ApiError) as refused:
             chosen.check(scope)
         assert refused.value.status == 421
     chosen.check({**_SCOPE, "headers": [(b"host", b"a" if allowed else b"localhost")]})
@@ -147,7 +147,7 @@ def test_with_any_name_allowed_there_must_still_be_one():
     open_to_all = Hosts(any_host=True)
     open_to_all.check({**_SCOPE, "http_version": "1.0", "headers": []})
     for headers in ([], [(b"host", b"a"), (b"host", b"a")], [(b"host", b"a b")]):
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(ApiError) as refused:
             open_to_all.check({**_SCOPE, "headers": headers})
         assert refused.value.status == 400
 
@@ -171,9 +171,9 @@ def test_the_address_that_was_connected_to_is_answered(address, host):
     ["", "a:80", "http://a", "a/b", "a b", "[::1]:80", "[::1]:", "a:", "*", "ä.example", "."],
 )
 def test_an_allowed_host_that_is_not_a_name_is_a_usage_error(name):
-    with pytest.raises(LstmError) as caught:
+    with pytest.raises(LstmError) as catch_signals:
         hosts.parse(name)
-    assert caught.value.exit_code == ExitCode.USAGE
+    assert catch_signals.value.exit_code == ExitCode.USAGE
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
@@ -182,7 +182,7 @@ def test_any_bytes_are_answered_or_refused(host, origin):
     for policy in (Hosts(), Hosts(any_host=True)):
         try:
             policy.check(scope)
-        except RefusedError as refused:
+        except ApiError as refused:
             assert refused.status in (400, 403, 421)
             json.loads(refused.body())
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lstm_cli.errors import LstmError
 from lstm_cli.data.images import read_image, read_images
+from lstm_cli.errors import LstmError
 
 STROKE = np.zeros((8, 8), np.uint8)
 STROKE[2:6, 3:5] = 200
@@ -125,9 +125,9 @@ def test_a_strip_takes_no_more_memory_than_its_pixels(tmp_path):
 def test_a_photograph_is_turned_as_it_was_held(tmp_path):
     pixels = np.zeros((8, 8), np.uint8)
     pixels[0:2, 0:2] = 255
-    turned = Image.Exif()
-    turned[0x0112] = 6  # to be turned by 90 degrees clockwise
-    path = saved(tmp_path / "a.png", pixels, exif=turned)
+    reverse_within = Image.Exif()
+    reverse_within[0x0112] = 6  # to be turned by 90 degrees clockwise
+    path = saved(tmp_path / "a.png", pixels, exif=reverse_within)
     assert np.array_equal(read_image(path, (8, 8)), np.rot90(pixels, -1))
 
 
@@ -143,11 +143,11 @@ def test_several_files_are_read_in_order(tmp_path):
 
 
 def refused(path):
-    with pytest.raises(LstmError) as caught:
+    with pytest.raises(LstmError) as catch_signals:
         read_image(path, (8, 8))
-    assert str(path) in caught.value.message
-    assert caught.value.hint
-    return caught.value.message
+    assert str(path) in catch_signals.value.message
+    assert catch_signals.value.hint
+    return catch_signals.value.message
 
 
 def test_a_missing_file_is_named(tmp_path):

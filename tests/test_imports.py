@@ -35,7 +35,7 @@ LAYERS = [
     {"run", "text", "datasets", "encoded", "figure", "metrics", "roc", "card", "images", "markup"},
     {"records", "run_record", "search", "device", "cell", "plots", "vectors", "batches", "stream"},
     {"graph", "proto", "tensors", "vocabulary", "reading", "listener", "connection"},
-    {"calibration", "evidence", "network", "peephole", "trust"},
+    {"calibration", "linear", "network", "peephole", "trust"},
     {"models", "predictor", "checkpoint"},
     {"work", "classifying", "fit", "teaching", "language", "transfer", "prepare", "artefacts"},
     {"resumption", "verify"},

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.prediction.verify import verify
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="JAX is not installed (the extra 'jax')"

@@ -14,8 +14,8 @@ from fixtures_runs import text_config
 from keras import ops
 
 from lstm_cli.models import classifier, language_model
-from lstm_cli.text import lm_windows
 from lstm_cli.runs import validate
+from lstm_cli.text import lm_windows
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.lm_windows import Windows
 
@@ -24,8 +24,8 @@ DRAWN = np.arange(4, dtype=np.int32)
 
 
 def config(**settings):
-    chosen = {"language__window": 6, "language__negatives": 8, "embedding__pair_buckets": 50}
-    return text_config(**{**chosen, "embedding__pair_dim": 3, **settings})
+    chosen = {"language__window": 6, "language__negatives": 8, "embedding__bigram_buckets": 50}
+    return text_config(**{**chosen, "embedding__bigram_dim": 3, **settings})
 
 
 def built(settings, seed=0):
@@ -35,7 +35,9 @@ def built(settings, seed=0):
 
 def states_of(model, tokens):
     """What each direction predicts from, `[batch, length, dim]`."""
-    names = [n for n in ("forward", "backward") if f"next_{n}/kernel" in classifier.get_weights(model)]
+    names = [
+        n for n in ("forward", "backward") if f"next_{n}/kernel" in classifier.get_weights(model)
+    ]
     layers = [model.get_layer(f"next_{name}").output for name in names]
     found = keras.Model(model.get_layer("tokens").output, layers)(tokens)
     found = found if len(names) > 1 else [found]
@@ -62,7 +64,7 @@ def test_the_backward_direction_reads_pairs_too():
     model = built(config())
     tokens = np.arange(2, 9, dtype=np.int32)[None]
     before = states_of(model, tokens)["backward"]
-    pairs = model.get_layer("pairs")
+    pairs = model.get_layer("bigrams")
     pairs.set_weights([pairs.get_weights()[0] + 1.0])
     after = states_of(model, tokens)["backward"]
     # The last word read has no word behind it, so no pair either.
@@ -84,7 +86,7 @@ def test_the_arrays_are_those_a_classifier_has_under_the_same_names():
     [
         {},
         {"language__tied": False},
-        {"embedding__pair_buckets": 0},
+        {"embedding__bigram_buckets": 0},
         {"model__bidirectional": False, "model__layers": 2},
         {"model__layers": 2},
         {"model__cell": "peephole"},
@@ -176,7 +178,9 @@ def test_an_untrained_model_predicts_by_frequency():
         layer.set_weights([np.zeros_like(array) for array in layer.get_weights()])
     windows = Windows(np.arange(13, dtype=np.uint16), 6)
     expected = -np.log(frequencies[1:13]).mean()
-    assert language_model.score(model, windows).losses["forward"] == pytest.approx(expected, abs=1e-5)
+    assert language_model.score(model, windows).losses["forward"] == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 def test_it_learns_what_frequencies_do_not_tell():
@@ -191,13 +195,13 @@ def test_it_learns_what_frequencies_do_not_tell():
     )
     train, held_out = lm_windows.hold_out([corpus], 0.1, 0)
     settings = config(train__batch_size=8, train__learning_rate=0.03, language__negatives=16)
-    reading = language_model.Reading(settings, train, held_out, VOCAB)
+    reading = language_model.LanguageModelObjective(settings, train, held_out, VOCAB)
     model = built(settings)
     language_model.set_frequencies(model, reading.frequencies)
     language_model.compile_model(model, settings.train)
     losses = []
     for epoch in range(6):
-        told = [reading.take_step(model, *batch) for batch in reading.batches(epoch, 0)]
+        told = [reading.train_step(model, *batch) for batch in reading.batches(epoch, 0)]
         losses.append(np.mean([one.loss for one in told]))
     assert losses[-1] < losses[0] / 2
     score = language_model.score(model, reading.held_out)

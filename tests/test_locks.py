@@ -12,13 +12,13 @@ from fixtures_processes import holding, running
 from fixtures_runs import TEXTS, text_config
 from test_run import made
 
-from lstm_cli.text import corpus, tokenizer_json
-from lstm_cli.runs import find
 from lstm_cli import cli
 from lstm_cli.config import load as configs
-from lstm_cli.runs import directory as runs
 from lstm_cli.errors import LstmError
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
 from lstm_cli.runs.directory import RunDir
+from lstm_cli.text import corpus, tokenizer_json
 from lstm_cli.text.tokenizer import Tokenizer
 
 

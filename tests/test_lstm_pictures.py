@@ -14,8 +14,8 @@ import pytest
 from fixtures_runs import TEXTS, make_text_run, text_config
 
 from benchmarks import memory, report
-from lstm_cli.models import lstm_equations
 from lstm_cli.errors import LstmError
+from lstm_cli.models import lstm_equations
 from lstm_cli.prediction.predictor import Predictor
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -104,12 +104,12 @@ def test_a_network_stops_where_the_problem_is_solved(monkeypatch):
 
 
 @pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
-@pytest.mark.parametrize("pairs", [0, 13])
+@pytest.mark.parametrize("bigrams", [0, 13])
 def test_what_the_units_add_up_to_is_the_probability_the_run_gives(
     pictures, tmp_path, pooling, pairs
 ):
     config = text_config(
-        model__bidirectional=False, model__pooling=pooling, embedding__pair_buckets=pairs
+        model__bidirectional=False, model__pooling=pooling, embedding__bigram_buckets=pairs
     )
     found = make_text_run(tmp_path / "run", config=config)
     for text in TEXTS:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.evaluation import metrics
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluation import metrics
 
 NAMES = ("neg", "pos")
 
@@ -142,16 +142,16 @@ def test_a_report_survives_json():
 
 def test_certainty_in_the_wrong_class_costs_a_bounded_loss():
     labels, probabilities = binary([0, 1], [1.0, 1.0])
-    loss, accuracy = metrics.cheap(labels, probabilities)
+    loss, accuracy = metrics.loss_and_accuracy(labels, probabilities)
     assert loss == pytest.approx(-math.log(1e-7) / 2)
     assert accuracy == 0.5
-    perfect, _ = metrics.cheap(*binary([1, 1], [1.0, 1.0]))
+    perfect, _ = metrics.loss_and_accuracy(*binary([1, 1], [1.0, 1.0]))
     assert str(perfect) == "0.0"
 
 
 def test_a_diverged_model_has_loss_nan_and_no_report():
     labels, probabilities = binary([0, 1], [0.5, np.nan])
-    assert math.isnan(metrics.cheap(labels, probabilities)[0])
+    assert math.isnan(metrics.loss_and_accuracy(labels, probabilities)[0])
     with pytest.raises(LstmError, match="1 of 2 predictions"):
         metrics.compute(labels, probabilities, NAMES)
 
@@ -179,22 +179,29 @@ def test_the_most_wrong_come_first_and_the_right_never():
 
 def test_a_gate_not_met_says_what_was_required_and_reached():
     results = {"accuracy": 0.8, "f1": 0.9, "roc_auc": None}
-    unmet = metrics.gate(results, ["accuracy=0.85", "f1=0.9", "roc_auc=0.5", "recall=0"])
+    unmet = metrics.unmet_thresholds(
+        results, ["accuracy=0.85", "f1=0.9", "roc_auc=0.5", "recall=0"]
+    )
     assert unmet == [
-        metrics.Unmet("accuracy", 0.85, 0.8),
-        metrics.Unmet("roc_auc", 0.5, None),
-        metrics.Unmet("recall", 0.0, None),
+        metrics.UnmetThreshold("accuracy", 0.85, 0.8),
+        metrics.UnmetThreshold("roc_auc", 0.5, None),
+        metrics.UnmetThreshold("recall", 0.0, None),
     ]
 
 
 def test_a_metric_that_is_nan_meets_no_gate():
-    assert len(metrics.gate({"f1": math.nan}, ["f1=0"])) == 1
+    assert len(metrics.unmet_thresholds({"f1": math.nan}, ["f1=0"])) == 1
 
 
 def test_gates_read_a_report():
     report = metrics.compute(*random_batch(200, 3), names(3)).to_dict()
-    assert metrics.gate(report, [f"{name}=0" for name in metrics.GATED]) == []
-    assert len(metrics.gate(report, [f"{name}=1" for name in metrics.GATED])) == 5
+    assert (
+        metrics.unmet_thresholds(report, [f"{name}=0" for name in metrics.THRESHOLD_METRICS]) == []
+    )
+    assert (
+        len(metrics.unmet_thresholds(report, [f"{name}=1" for name in metrics.THRESHOLD_METRICS]))
+        == 5
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,22 +220,22 @@ def test_gates_read_a_report():
     ],
 )
 def test_a_malformed_gate_is_a_usage_error_that_shows_the_way(requirement, message, hint):
-    with pytest.raises(LstmError) as caught:
-        metrics.parse_gates([requirement])
-    assert message in caught.value.message
-    assert hint in caught.value.hint
-    assert caught.value.exit_code == ExitCode.USAGE
+    with pytest.raises(LstmError) as catch_signals:
+        metrics.parse_thresholds([requirement])
+    assert message in catch_signals.value.message
+    assert hint in catch_signals.value.hint
+    assert catch_signals.value.exit_code == ExitCode.USAGE
 
 
-@given(st.sampled_from(metrics.GATED), st.floats(0, 1))
+@given(st.sampled_from(metrics.THRESHOLD_METRICS), st.floats(0, 1))
 def test_any_share_reads_back_exactly(name, value):
-    assert metrics.parse_gates([f" {name} = {value!r} "]) == [metrics.Gate(name, value)]
+    assert metrics.parse_thresholds([f" {name} = {value!r} "]) == [metrics.Threshold(name, value)]
 
 
 @given(st.text())
 def test_any_text_is_a_gate_or_a_usage_error(text):
     try:
-        (parsed,) = metrics.parse_gates([text])
+        (parsed,) = metrics.parse_thresholds([text])
     except LstmError as error:
         assert error.exit_code == ExitCode.USAGE
         assert error.hint

@@ -13,12 +13,13 @@ import pytest
 from fixtures_runs import image_config, random_weights, text_config
 from keras import layers
 
-from lstm_cli.models import calibration, classifier, compiled as network, linear
-from lstm_cli.runs import onnx_graph
 from lstm_cli.config import load as configs
+from lstm_cli.models import calibration, classifier, linear
+from lstm_cli.models import compiled as network
+from lstm_cli.prediction.predictor import open_session
+from lstm_cli.runs import onnx_graph
 from lstm_cli.text.batching import pad
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.prediction.predictor import open_session
 from lstm_cli.text.tokenizer import UNKNOWN_ID
 
 VOCAB = 12
@@ -48,15 +49,15 @@ def says(model, inputs):
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
-@pytest.mark.parametrize("pair_buckets", [0, 13])
+@pytest.mark.parametrize("bigram_buckets", [0, 13])
 @pytest.mark.parametrize(("pooling", "num_layers", "bidirectional"), KINDS)
-def test_keras_and_onnx_agree(pooling, num_layers, bidirectional, pair_buckets, num_classes):
+def test_keras_and_onnx_agree(pooling, num_layers, bidirectional, bigram_buckets, num_classes):
     config = text_config(
         model__pooling=pooling,
         model__layers=num_layers,
         model__bidirectional=bidirectional,
-        embedding__pair_buckets=pair_buckets,
-        embedding__pair_dim=3,
+        embedding__bigram_buckets=bigram_buckets,
+        embedding__bigram_dim=3,
         embedding__word_dropout=0.5,
         embedding__dropout=0.5,
         model__dropout=0.5,
@@ -73,12 +74,12 @@ def test_keras_and_onnx_agree(pooling, num_layers, bidirectional, pair_buckets, 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_keras_and_onnx_agree_on_evidence(num_classes):
-    config = text_config(evidence__buckets=7)
+    config = text_config(linear__buckets=7)
     model, weights = built(config, num_classes)
     session = open_session(onnx_graph.build(config, weights, num_classes, None).SerializeToString())
     expected = session.run(None, {"tokens": tokens(), "lengths": LENGTHS})[0]
     corpus = Corpus(np.concatenate(TEXTS), np.cumsum([0, *LENGTHS]), LENGTHS, 0 * LENGTHS)
-    weighed = linear.of(corpus, weights["evidence/table"])
+    weighed = linear.of(corpus, weights["linear/table"])
     assert np.abs(says(model, [tokens(6), weighed]) - expected).max() < 1e-5
 
 
@@ -94,12 +95,12 @@ def test_predicting_many_batches_at_once_is_predicting_each(buckets):
 
 
 def test_a_new_model_says_what_its_evidence_says():
-    config = text_config(evidence__buckets=7)
+    config = text_config(linear__buckets=7)
     model = classifier.build(config, 3, VOCAB, None)
-    found = linear.Evidence(
+    found = linear.LinearModel(
         np.zeros((7, 3)), np.zeros((4, 3)), 2.0, np.array([0.5, 0, 0], np.float32)
     )
-    classifier.set_evidence(model, found)
+    classifier.init_from_linear_model(model, found)
     weighed = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     logits = 2 * weighed + [0.5, 0, 0]
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -108,22 +109,24 @@ def test_a_new_model_says_what_its_evidence_says():
 
 def test_in_training_some_texts_are_judged_without_evidence_and_after_it_none():
     said = np.full((400, 3), 5.0, np.float32)
-    layer = classifier.Weighed(0.5, seed=0)
+    layer = classifier.AddLinearLogits(0.5, seed=0)
     trained = np.asarray(layer(0 * said, said, training=True))
     # A text has all of its evidence or none.
     assert set(trained.sum(axis=1)) == {0.0, 15.0}
     assert 150 < np.count_nonzero(trained[:, 0]) < 250
     assert np.array_equal(layer(0 * said, said, training=False), said)
-    assert np.array_equal(classifier.Weighed(0.0, seed=0)(0 * said, said, training=True), said)
+    assert np.array_equal(
+        classifier.AddLinearLogits(0.0, seed=0)(0 * said, said, training=True), said
+    )
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_scaling_the_logits_scales_them(num_classes):
-    config = text_config(evidence__buckets=7)
+    config = text_config(linear__buckets=7)
     model, weights = built(config, num_classes)
     weighed = np.ones((len(TEXTS), 1 if num_classes == 2 else 3), np.float32)
     before = calibration.logits(says(model, [tokens(), weighed]))
-    scaled = calibration.with_scaled_logits(weights, 0.5, float(weights["evidence/scale"][0]) / 2)
+    scaled = calibration.scale_logits(weights, 0.5, float(weights["linear/scale"][0]) / 2)
     classifier.set_weights(model, scaled)
     after = calibration.logits(says(model, [tokens(), weighed]))
     # Softmax forgets what is added to all logits alike.
@@ -197,17 +200,17 @@ def test_a_text_and_its_gradients_are_turned_round_within_its_length(monkeypatch
     x, upstream = np.random.default_rng(3).normal(size=(2, 3, 5, 2)).astype(np.float32)
     lengths = np.array([[5], [3], [1]], np.int32)
 
-    def turned(rows):
+    def reverse_within(rows):
         pairs = zip(rows, lengths[:, 0], strict=True)
         return np.stack([np.concatenate([row[:n][::-1], row[n:]]) for row, n in pairs])
 
     with tf.GradientTape() as tape:
         given = tf.constant(x)
         tape.watch(given)
-        found = network.Turned()(given, lengths)
+        found = network.ReverseSequence()(given, lengths)
         total = tf.reduce_sum(found * upstream)
-    assert np.array_equal(found, turned(x))
-    assert np.array_equal(tape.gradient(total, given), turned(upstream))
+    assert np.array_equal(found, reverse_within(x))
+    assert np.array_equal(tape.gradient(total, given), reverse_within(upstream))
 
 
 def test_the_output_is_one_probability_for_two_classes_and_one_each_for_more():
@@ -216,7 +219,7 @@ def test_the_output_is_one_probability_for_two_classes_and_one_each_for_more():
 
 
 def test_weights_are_named_by_layer_and_come_back_as_they_were_set():
-    model, weights = built(text_config(embedding__pair_buckets=5), 2)
+    model, weights = built(text_config(embedding__bigram_buckets=5), 2)
     found = classifier.get_weights(model)
     assert found.keys() == weights.keys()
     assert all(np.array_equal(found[name], weights[name]) for name in weights)
@@ -272,13 +275,13 @@ def test_word_dropout_changes_nothing_outside_training():
 
 
 def test_a_dropped_word_is_dropped_from_its_pairs_too():
-    config = text_config(embedding__pair_buckets=13, embedding__word_dropout=0.99)
+    config = text_config(embedding__bigram_buckets=13, embedding__word_dropout=0.99)
     model, weights = built(config, 2)
     unknown = np.full_like(tokens(), UNKNOWN_ID)[:, :1]
     trained = np.asarray(model(np.full((50, 1), 9, np.int32), training=True))
     share = np.isclose(trained, np.asarray(model(unknown, training=False))[:1], atol=1e-6).mean()
     assert share > 0.9
-    assert "pairs/embeddings" in weights
+    assert "bigrams/embeddings" in weights
 
 
 def test_targets_are_a_column_for_two_classes_and_one_hot_for_more():

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import lstm_cli
 from benchmarks import openapi as benchmark
+from lstm_cli.explain.result import ImageExplanation, TextExplanation
 from lstm_cli.serve import openapi
 from lstm_cli.text import tokenizer
-from lstm_cli.explain.result import ImageExplanation, TextExplanation
 
 __all__ = ["text_server"]
 _ROWS = [[(16 * r + c) % 256 for c in range(8)] for r in range(8)]

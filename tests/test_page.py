@@ -16,7 +16,7 @@ import lstm_cli
 from lstm_cli.prediction.predictor import Predictor
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-PAGE = Path(lstm_cli.__file__).with_name("page.html").read_text(encoding="utf-8")
+PAGE = Path(lstm_cli.__file__).parent / "serve" / "index.html".read_text(encoding="utf-8")
 SECONDS = 30
 
 
@@ -253,8 +253,8 @@ def test_a_digit_that_is_drawn_is_answered_and_centred(chromium, image_server):
         for lines in (rows, zip(*rows, strict=True))
     ]
     assert middle == pytest.approx([14, 14], abs=0.5)
-    used = [place for place, row in enumerate(rows) if max(row) > 32]
-    assert 18 <= len(used) <= 22
+    device_info = [place for place, row in enumerate(rows) if max(row) > 32]
+    assert 18 <= len(device_info) <= 22
     page.until(lambda: page.all("#belief .cell"))
     assert len(page.all("#belief .cell")) == 28 * 10
     page.find("#belief").send_keys("\ue011")  # Home

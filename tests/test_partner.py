@@ -17,12 +17,12 @@ import pytest
 from fixtures_processes import python
 
 from lstm_cli import data
-from lstm_cli.io import worker
-from lstm_cli.text import tokenizer
 from lstm_cli.config.load import load_preset
-from lstm_cli.data.source import from_config
-from lstm_cli.io.progress import Silent
 from lstm_cli.config.schema import TextSettings
+from lstm_cli.data.source import from_config
+from lstm_cli.io import worker
+from lstm_cli.io.progress import SilentReporter
+from lstm_cli.text import tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def _two_cores(monkeypatch):
 
 def test_a_partner_is_another_process_and_gone_after_its_block():
     with worker.found(wanted=True) as other:
-        assert other.is_there
+        assert other.is_alive
         pid = other.ask(os.getpid)()
         assert pid != os.getpid()
     with pytest.raises(ProcessLookupError):
@@ -48,7 +48,7 @@ def test_without_a_partner_this_process_does_all(monkeypatch, reason):
     if reason == "embedded":
         monkeypatch.setattr(sys, "executable", None)
     with worker.found(wanted=reason != "not wanted") as other:
-        assert not other.is_there
+        assert not other.is_alive
         assert other.ask(os.getpid)() == os.getpid()
 
 
@@ -202,7 +202,7 @@ def test_data_prepared_by_two_has_the_bits_of_that_prepared_by_one(monkeypatch):
     from lstm_cli.models import classifier
     from lstm_cli.training import prepare
 
-    changes = {"data.limit": 60, "evidence.buckets": 5000, "embedding.vectors": "train"}
+    changes = {"data.limit": 60, "linear.buckets": 5000, "embedding.vectors": "train"}
     config = load_preset("imdb", {"data.name": "demo", "model.units": 3, **changes})
     answered = []
     call = worker._call
@@ -217,12 +217,12 @@ def test_data_prepared_by_two_has_the_bits_of_that_prepared_by_one(monkeypatch):
     def prepared(many):
         monkeypatch.setattr(prepare, "_MANY_TEXTS", many)
         answered.clear()
-        used = prepare.start(config, "cpu", Silent())
+        device_info = prepare.start(config, "cpu", SilentReporter())
         dataset = data.load(from_config(config, None), ("train", "validation"))
-        found = prepare.prepare(config, dataset, used, None, Silent())
+        found = prepare.prepare(config, dataset, device_info, None, SilentReporter())
         arrays = classifier.get_weights(found.model)
-        arrays |= {"table": found.evidence.table, "train": found.train.evidence}
-        arrays |= {"validation": found.validation.evidence, "ids": found.train.inputs.ids}
+        arrays |= {"table": found.linear.table, "train": found.train.linear}
+        arrays |= {"validation": found.validation.linear, "ids": found.train.inputs.ids}
         words = found.tokenizer.words
         return words, {name: np.asarray(array).tobytes() for name, array in arrays.items()}
 

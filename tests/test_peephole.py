@@ -8,10 +8,10 @@ import pytest
 from fixtures_runs import image_config, random_weights, text_config
 
 from lstm_cli.models import classifier, lstm_equations, peephole
-from lstm_cli.training import device
+from lstm_cli.prediction.predictor import open_session
 from lstm_cli.runs import onnx_graph
 from lstm_cli.text.batching import pad
-from lstm_cli.prediction.predictor import open_session
+from lstm_cli.training import device
 
 BATCH, TIME, DIM, UNITS, VOCAB = 3, 7, 4, 5, 12
 TEXTS = [np.array(ids, np.int32) for ids in ([5], [2, 9, 11, 7], [3, 3], [1, 2, 3])]
@@ -84,7 +84,7 @@ def test_keras_and_onnx_agree(pooling, num_layers, bidirectional):
         model__pooling=pooling,
         model__layers=num_layers,
         model__bidirectional=bidirectional,
-        embedding__pair_buckets=13,
+        embedding__bigram_buckets=13,
     )
     model, weights = built(config, 3)
     tokens = pad(TEXTS, np.arange(len(TEXTS)))
@@ -126,5 +126,5 @@ def test_training_opens_the_peepholes():
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="cuDNN is TensorFlow's")
 def test_a_gpu_is_not_said_to_use_a_kernel_that_has_no_peepholes(monkeypatch):
     monkeypatch.setattr(device, "_gpus", lambda backend: ["a GPU"])
-    assert device.used("auto").kernel == "cuDNN LSTM"
-    assert device.used("auto", "peephole").kernel == "TensorFlow while loop"
+    assert device.device_info("auto").kernel == "cuDNN LSTM"
+    assert device.device_info("auto", "peephole").kernel == "TensorFlow while loop"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from lstm_cli.render import plot_style
 from lstm_cli.evaluation import metrics, plots
+from lstm_cli.render import plot_style
 
 EVIL = (r"$\frac{x$", "_积极的评价" * 9, "\x1b[31m\n", "", "سلبي")
 

@@ -16,13 +16,13 @@ from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.runs import onnx_graph
-from lstm_cli.prediction import predictor
-from lstm_cli.runs import directory as runs
-from lstm_cli.text.corpus import encode
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.prediction import predictor
 from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import onnx_graph
 from lstm_cli.runs.directory import RunDir
+from lstm_cli.text.corpus import encode
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=40)
 
@@ -55,10 +55,10 @@ def run(template, tmp_path):
 
 
 def refused(call, *args, code=ExitCode.USAGE):
-    with pytest.raises(LstmError) as caught:
+    with pytest.raises(LstmError) as catch_signals:
         call(*args)
-    assert caught.value.exit_code == code
-    return caught.value
+    assert catch_signals.value.exit_code == code
+    return catch_signals.value
 
 
 # What is said
@@ -92,10 +92,10 @@ def test_equal_texts_get_equal_answers(reads_text):
 
 def test_texts_for_a_run_that_reads_images_are_refused(reads_images):
     for call in (reads_images.predict, reads_images.text_probabilities):
-        with pytest.raises(LstmError, match="reads images, not texts") as caught:
+        with pytest.raises(LstmError, match="reads images, not texts") as catch_signals:
             call(["a fine film"])
-        assert "--run" in caught.value.hint
-        assert caught.value.exit_code == ExitCode.USAGE
+        assert "--run" in catch_signals.value.hint
+        assert catch_signals.value.exit_code == ExitCode.USAGE
 
 
 def test_no_texts_get_no_answers(reads_text, reads_images):
@@ -373,7 +373,5 @@ def test_prediction_imports_neither_tensorflow_nor_keras(template):
 
 def test_building_the_graph_imports_neither_tensorflow_nor_keras():
     assert onnx_graph.__name__ == "lstm_cli.runs.onnx_graph"
-    code = (
-        "import sys, lstm_cli.runs.onnx_graph; assert not {'tensorflow', 'keras', 'jax'} & set(sys.modules)"
-    )
+    code = "import sys, lstm_cli.runs.onnx_graph; assert not {'tensorflow', 'keras', 'jax'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -18,29 +18,29 @@ import pytest
 import safetensors.numpy
 from test_resume import refused
 
-from lstm_cli.text import corpus as encoded
-from lstm_cli.models import classifier, language_model
-from lstm_cli.training import init_weights, pretrain
-from lstm_cli.runs import find
 from lstm_cli import cli
 from lstm_cli.config import load as configs
-from lstm_cli.runs import directory as runs
 from lstm_cli.data import loading
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.evaluate import evaluate
-from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.io.progress import Silent
+from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
+from lstm_cli.models import classifier, language_model
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.prediction.verify import verify
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
+from lstm_cli.text import corpus as encoded
+from lstm_cli.training import init_weights, pretrain
 from lstm_cli.training.train import resume as resume_classifier
 from lstm_cli.training.train import train
-from lstm_cli.prediction.verify import verify
 
 SMALL = {
     "data.demo_train": 160,
     "data.demo_test": 20,
     "embedding.dim": 8,
-    "embedding.pair_buckets": 64,
-    "embedding.pair_dim": 4,
+    "embedding.bigram_buckets": 64,
+    "embedding.bigram_dim": 4,
     "model.units": 8,
     "train.epochs": 2,
     "train.batch_size": 16,
@@ -91,7 +91,7 @@ def test_it_predicts_better_than_frequencies_and_says_so(pretrained):
 
 
 def test_its_record_says_what_it_read(pretrained):
-    record = runs.read_run(pretrained)
+    record = runs.read_record(pretrained)
     sizes = record["dataset"]["sizes"]
     assert record["kind"] == "language"
     # 160 texts, of which a tenth is the classifier's validation split.
@@ -154,16 +154,16 @@ class StopError(Exception):
 
 @pytest.mark.parametrize("after", [1, 9])
 def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch, tmp_path):
-    take_step, taken = language_model.Reading.take_step, []
+    train_step, taken = language_model.LanguageModelObjective.train_step, []
 
     def interrupting(*args):
         taken.append(1)
         if len(taken) == after:
             os.kill(os.getpid(), signal.SIGINT)
-        return take_step(*args)
+        return train_step(*args)
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
-        patch.setattr(language_model.Reading, "take_step", interrupting)
+        patch.setattr(language_model.LanguageModelObjective, "train_step", interrupting)
         pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
     assert "lstm pretrain demo --resume" in interrupted.value.message
     run = find.find_unfinished(tmp_path, None, "demo", language=True)
@@ -176,11 +176,11 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
 
 def test_a_checkpoint_beyond_the_plan_is_not_gone_on_from(pretrained, monkeypatch, tmp_path):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        take_step = language_model.Reading.take_step
+        train_step = language_model.LanguageModelObjective.train_step
         patch.setattr(
-            language_model.Reading,
-            "take_step",
-            lambda *args: os.kill(os.getpid(), signal.SIGINT) or take_step(*args),
+            language_model.LanguageModelObjective,
+            "train_step",
+            lambda *args: os.kill(os.getpid(), signal.SIGINT) or train_step(*args),
         )
         pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
     run = find.find_unfinished(tmp_path, None, "demo", language=True)
@@ -258,7 +258,7 @@ def test_a_classifier_begins_with_the_words_and_weights_of_the_run(pretrained, r
     assert all(np.array_equal(own[name], theirs[name]) for name in shared)
     assert np.abs(own["head/bias"]).max() > 0
     assert run.read_bytes(runs.TOKENIZER) == pretrained.read_bytes(runs.TOKENIZER)
-    told = runs.read_run(run)["init_from"]
+    told = runs.read_record(run)["init_from"]
     assert told["run"] == "demo/words"
     assert sorted(told["arrays"]) == sorted(shared)
     assert told["weights_sha256"] == runs.sha256(pretrained.file(runs.WEIGHTS))
@@ -267,11 +267,13 @@ def test_a_classifier_begins_with_the_words_and_weights_of_the_run(pretrained, r
 
 
 def test_it_resumes_to_the_same_bits_when_that_run_is_gone(copied, monkeypatch, tmp_path):
-    chosen = begun(copied, train__lower_rate=0.5, train__frozen_steps=3)
+    chosen = begun(copied, train__init_lr_factor=0.5, train__frozen_steps=3)
     whole = train(chosen, runs_dir=tmp_path, name="whole")
     with monkeypatch.context() as patch, pytest.raises(StopError):
         # Killed before the first step.
-        patch.setattr("lstm_cli.training.objectives.classification.Classifying.take_step", _stop)
+        patch.setattr(
+            "lstm_cli.training.objectives.classification.ClassificationObjective.train_step", _stop
+        )
         train(chosen, runs_dir=tmp_path, name="x")
     shutil.rmtree(copied.path)
     run = runs.RunDir(tmp_path / "demo" / "x")
@@ -295,8 +297,8 @@ def test_a_classifier_can_begin_with_a_classifier(root, pretrained, tmp_path):
     [
         ("model.units", 9),
         ("embedding.dim", 9),
-        ("embedding.pair_buckets", 65),
-        ("embedding.pair_dim", 5),
+        ("embedding.bigram_buckets", 65),
+        ("embedding.bigram_dim", 5),
         ("text.vocab_size", 400),
         ("text.min_count", 2),
     ],
@@ -330,7 +332,7 @@ def test_word_vectors_are_not_learned_anew(pretrained, monkeypatch, tmp_path):
 
 
 def test_what_comes_from_the_run_learns_at_the_lower_rate():
-    settings_ = settings(train__lower_rate=0.25, train__clip_norm=0.0).train
+    settings_ = settings(train__init_lr_factor=0.25, train__clip_norm=0.0).train
     changed = {}
     for share in (0.25, 1.0):
         model = classifier.build(settings(), 2, 30, None)
@@ -395,9 +397,9 @@ def test_a_dry_run_says_how_much_there_is_and_keeps_nothing(capsys, monkeypatch)
 def test_texts_are_read_whole(tmp_path):
     chosen = language_settings(text__max_tokens=5)
     dataset = pretrain.load_data(chosen, ("train",), None)
-    used = pretrain.start(chosen, "cpu", Silent())
-    prepared = pretrain.prepare(chosen, dataset, used, None, Silent())
-    longest = max(len(encoded.encode([text], prepared.tokenizer.uncut())[0])
+    device_info = pretrain.start(chosen, "cpu", SilentReporter())
+    prepared = pretrain.prepare(chosen, dataset, device_info, None, SilentReporter())
+    longest = max(len(encoded.encode([text], prepared.tokenizer.without_truncation())[0])
                   for text in dataset.splits["train"].inputs)  # fmt: skip
     assert longest > 5
     (corpus,) = prepared.train.corpora

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from lstm_cli.runs import onnx_graph, onnx_reader
 from lstm_cli.config.load import load_preset, preset_names
+from lstm_cli.runs import onnx_graph, onnx_reader
 
 VOCAB = 9
 
@@ -28,7 +28,7 @@ def read(content, plan):
     return onnx_reader.read_model(memoryview(content), len(plan.nodes), len(plan.constants))
 
 
-PLAN, MODEL = made(text_config(embedding__pair_buckets=11))
+PLAN, MODEL = made(text_config(embedding__bigram_buckets=11))
 CONTENT = MODEL.SerializeToString()
 
 
@@ -37,9 +37,9 @@ CONTENT = MODEL.SerializeToString()
 def test_what_is_read_of_a_preset_is_its_plan(name, num_classes):
     config = load_preset(name, {"model.units": 3})
     if config.kind == "text":
-        small = {"model.units": 3, "embedding.dim": 4, "embedding.pair_dim": 2}
-        buckets = min(config.embedding.pair_buckets, 11)
-        config = load_preset(name, {**small, "embedding.pair_buckets": buckets})
+        small = {"model.units": 3, "embedding.dim": 4, "embedding.bigram_dim": 2}
+        buckets = min(config.embedding.bigram_buckets, 11)
+        config = load_preset(name, {**small, "embedding.bigram_buckets": buckets})
     plan, model = made(config, num_classes)
     found = read(model.SerializeToString(), plan)
     assert found.nodes == plan.nodes
@@ -59,7 +59,7 @@ def test_constants_are_not_copied():
 
 
 def test_a_plan_names_every_array_of_the_model_with_its_shape():
-    for config in (text_config(embedding__pair_buckets=5, model__layers=2), image_config()):
+    for config in (text_config(embedding__bigram_buckets=5, model__layers=2), image_config()):
         plan, _ = made(config, 3)
         weights = random_weights(config, 3, VOCAB, columns=5)
         assert plan.sources == {name: array.shape for name, array in weights.items()}

@@ -15,14 +15,14 @@ import pytest
 from fixtures_training import CONFIG, TableLoop, without_keras
 from test_verify import snapshot
 
-from lstm_cli.training import artifacts, pipeline, replay, train
 from lstm_cli import cli
 from lstm_cli.config import load as configs
-from lstm_cli.runs import directory as runs
 from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.training.loop import NumbersGoneWrongError, learning_rate
-from lstm_cli.io.progress import Silent
+from lstm_cli.io.progress import SilentReporter
+from lstm_cli.runs import directory as runs
+from lstm_cli.training import artifacts, pipeline, replay, train
+from lstm_cli.training.loop import NonFiniteError, learning_rate
 
 
 @pytest.fixture(autouse=True)
@@ -86,10 +86,10 @@ def edit_record(run, **values):
 
 
 def refused(run, code=ExitCode.ERROR):
-    with pytest.raises(LstmError) as caught:
+    with pytest.raises(LstmError) as catch_signals:
         replay.replay(run)
-    assert caught.value.exit_code == code
-    return caught.value
+    assert catch_signals.value.exit_code == code
+    return catch_signals.value
 
 
 # Real training
@@ -102,7 +102,7 @@ SMALL = {
         "embedding.word_dropout": 0.1,
         "model.units": 6,
         "text.max_tokens": 20,
-        "train.averaging": 0.5,
+        "train.ema_momentum": 0.5,
     },
     "digits": {"data.limit": 100, "model.units": 6, "image.shift": 1},
 }
@@ -189,10 +189,10 @@ def test_the_first_difference_of_two_values(recorded, replayed, expected):
 def test_a_replay_that_does_not_get_to_the_end_differs_where_it_stopped(
     tabled, scratch, monkeypatch
 ):
-    def gone_wrong(self, _callbacks=()):
-        raise NumbersGoneWrongError("The loss is infinite.", "", {"epoch": 2, "loss": "inf"})
+    def non_finite(self, _callbacks=()):
+        raise NonFiniteError("The loss is infinite.", "", {"epoch": 2, "loss": "inf"})
 
-    monkeypatch.setattr(TableLoop, "run", gone_wrong)
+    monkeypatch.setattr(TableLoop, "run", non_finite)
     found = replay.replay(tabled)
     assert found.differences == (replay.Difference(runs.HISTORY, 2, "loss", 0.5, "inf"),)
     assert found.epochs == 1
@@ -220,12 +220,14 @@ def test_what_was_trained_on_the_cpu_is_trained_on_it_again(
     tabled, monkeypatch, recorded, expected
 ):
     edit_record(tabled, device=recorded)
-    start, used = pipeline.start, []
+    start, device_info = pipeline.start, []
     monkeypatch.setattr(
-        pipeline, "start", lambda config, use, told: used.append(use) or start(config, use, told)
+        pipeline,
+        "start",
+        lambda config, use, told: device_info.append(use) or start(config, use, told),
     )
     replay.replay(tabled)
-    assert used == [expected]
+    assert device_info == [expected]
 
 
 def test_without_determinism_no_equality_is_promised(monkeypatch):
@@ -335,7 +337,7 @@ def test_no_place_for_temporary_folders_is_an_error_with_a_hint(tabled, monkeypa
 
 
 def test_where_the_new_run_lies_is_not_told(tabled, scratch):
-    class Heard(Silent):
+    class Heard(SilentReporter):
         notes = ()
 
         def note(self, text):

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures_reports import EVIL, Seen, image_run, lstm, read, rewrite, text_run, wrong_of
+from fixtures_reports import EVIL, FileStamp, image_run, lstm, read, rewrite, text_run, wrong_of
 from fixtures_runs import make_text_run
 
-from lstm_cli.report import sections
-from lstm_cli.render import html
-from lstm_cli.runs import directory as runs
-from lstm_cli.report.sections import Mark, Nearest, Read
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluation.evaluate import Mistake
+from lstm_cli.evaluation.evaluate import Misclassified
 from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.render import html
+from lstm_cli.report import sections
 from lstm_cli.report.run_report import nearest_preset, read_texts, report
+from lstm_cli.report.sections import Mark, Nearest, ReadText
+from lstm_cli.runs import directory as runs
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_text_run_is_told_on_one_page_that_loads_nothing(root):
         "lstm runs replay reviews/drawn",
         "keras 3.15",
         "embedding.dim 4 64",
-        run.checked().manifest[runs.MODEL].sha256,
+        run.verified().manifest[runs.MODEL].sha256,
     ):
         assert told in seen.text
 
@@ -115,34 +115,34 @@ def test_words_are_coloured_by_what_they_do_and_named_in_numbers(run):
     chosen = int(whole.argmax())
     lost = np.log(whole / (1 - whole))[chosen] - np.log(without / (1 - without))[chosen]
     assert first.marks[1].effect == pytest.approx(lost, abs=1e-3)
-    assert empty == Read()
+    assert empty == ReadText()
 
 
-TOLD = Mistake(3, "x", "y", 0.9, "one <two> three four")
+TOLD = Misclassified(3, "x", "y", 0.9, "one <two> three four")
 
 
 def shown(reading, mistake=TOLD):
     """The text of an article, as a reader sees it."""
-    seen = Seen(sections._text_error(mistake, reading))
+    seen = FileStamp(sections._text_error(mistake, reading))
     return "".join(seen.words)
 
 
 def test_a_text_is_shown_as_it_is_between_and_in_its_coloured_words():
     marks = (Mark(0, 3, 0.5), Mark(5, 8, -2.0), Mark(10, 15, 0.01))
-    article = sections._text_error(TOLD, Read(marks))
+    article = sections._text_error(TOLD, ReadText(marks))
     assert '<span class="for" style="--w:0.15" title="+0.50">one</span> &lt;' in article
     assert (
         '<span class="against" style="--w:0.60" title="-2.00">two</span>&gt; three four' in article
     )
     assert "“two” -2.00, “one” +0.50, “three” +0.01" in article
-    assert TOLD.text in shown(Read(marks))
-    assert TOLD.text in shown(Read())
-    assert TOLD.text in shown(Read((Mark(0, 3, 0.0),)))
+    assert TOLD.text in shown(ReadText(marks))
+    assert TOLD.text in shown(ReadText())
+    assert TOLD.text in shown(ReadText((Mark(0, 3, 0.0),)))
 
 
 def test_what_was_not_read_of_a_text_is_left_out_and_counted():
     marks = (Mark(0, 3, 1.0), Mark(16, 20, 1.0))
-    told = shown(Read(marks, (4, 15)))
+    told = shown(ReadText(marks, (4, 15)))
     assert "one  [11 characters that it did not read]  four" in told
     assert "three" not in told
 
@@ -150,7 +150,7 @@ def test_what_was_not_read_of_a_text_is_left_out_and_counted():
 def test_a_text_without_end_is_shown_as_far_as_it_can_be_read():
     words = "word " * 2000
     marks = tuple(Mark(5 * i, 5 * i + 4, 1.0) for i in range(2000))
-    told = shown(Read(marks), replace(TOLD, text=words))
+    told = shown(ReadText(marks), replace(TOLD, text=words))
     assert told.count("word ") == 400  # and five in numbers below
     assert "[8,001 characters more]" in told
 
@@ -171,9 +171,9 @@ def test_a_page_says_that_the_data_has_changed(run, root):
 
 def test_a_run_that_was_changed_is_refused(run):
     run.write_text(runs.HISTORY, "")
-    with pytest.raises(LstmError, match=r"history\.jsonl") as caught:
+    with pytest.raises(LstmError, match=r"history\.jsonl") as catch_signals:
         report(run)
-    assert caught.value.exit_code == ExitCode.INTEGRITY
+    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
 
 
 @pytest.mark.parametrize(
@@ -190,18 +190,18 @@ def test_a_run_that_was_changed_is_refused(run):
 )
 def test_a_run_whose_account_has_another_form_is_refused(run, name, change):
     rewrite(run, name, change)
-    with pytest.raises(LstmError, match=name) as caught:
+    with pytest.raises(LstmError, match=name) as catch_signals:
         report(run)
-    assert caught.value.exit_code == ExitCode.INTEGRITY
+    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
     assert not run.file("reports").exists()
 
 
 def test_a_language_model_is_no_run_to_report_on(run):
     run.write_text(runs.CONFIG, run.read_text(runs.CONFIG) + "language: {}\n")
     run.write_manifest()
-    with pytest.raises(LstmError, match="is a language model") as caught:
+    with pytest.raises(LstmError, match="is a language model") as catch_signals:
         report(run)
-    assert caught.value.exit_code == ExitCode.USAGE
+    assert catch_signals.value.exit_code == ExitCode.USAGE
 
 
 def test_what_is_no_page_of_ours_is_not_replaced(run, tmp_path):
@@ -215,9 +215,9 @@ def test_what_is_no_page_of_ours_is_not_replaced(run, tmp_path):
     before = ours.stat().st_mtime_ns
     report(run, ours, num_errors=0)
     assert ours.stat().st_mtime_ns > before
-    with pytest.raises(LstmError, match=r"ends in \.html") as caught:
+    with pytest.raises(LstmError, match=r"ends in \.html") as catch_signals:
         report(run, tmp_path / "report.png")
-    assert caught.value.exit_code == ExitCode.USAGE
+    assert catch_signals.value.exit_code == ExitCode.USAGE
 
 
 def test_the_preset_that_differs_least_is_the_one_compared_with(run):

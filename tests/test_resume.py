@@ -21,17 +21,17 @@ from fixtures_training import CONFIG, TableLoop, without_keras
 from test_checkpoint import Heard
 from test_faults import RESULTS, results, whole
 
-from lstm_cli.training import artifacts, checkpoint, resume_checks, train
-from lstm_cli.runs import find
 from lstm_cli import cli
 from lstm_cli.config import load as configs
-from lstm_cli.runs import directory as runs
 from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.training.loop import NumbersGoneWrongError
-from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.io.progress import Silent
+from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
+from lstm_cli.training import artifacts, checkpoint, resume_checks, train
+from lstm_cli.training.loop import NonFiniteError
 
 # What is told and refused; the network is a table here
 
@@ -61,10 +61,10 @@ def killed(call, monkeypatch, where, name):
 
 
 def refused(call, *args, code=ExitCode.ERROR, **kwargs):
-    with pytest.raises(LstmError) as caught:
+    with pytest.raises(LstmError) as catch_signals:
         call(*args, **kwargs)
-    assert caught.value.exit_code == code
-    return caught.value
+    assert catch_signals.value.exit_code == code
+    return catch_signals.value
 
 
 def lstm(capsys, monkeypatch, *arguments):
@@ -227,7 +227,7 @@ def test_another_version_or_device_is_told(halfway, monkeypatch):
     assert not [w for w in heard.warnings if "jax" in w]
 
 
-class HeardAll(Heard, Silent):
+class HeardAll(Heard, SilentReporter):
     """A reporter that keeps its warnings, and is silent on all else."""
 
 
@@ -266,7 +266,7 @@ def test_a_finished_run_without_its_checkpoint_is_not_overwritten(tabled):
 
 
 def test_a_run_that_stopped_early_needs_no_more_epochs(tabled, monkeypatch):
-    monkeypatch.setattr(TableLoop, "why_stop", lambda self: "no better" * (self.epoch >= 2))
+    monkeypatch.setattr(TableLoop, "stop_reason", lambda self: "no better" * (self.epoch >= 2))
     run = tabled()
     assert "needs no more epochs: no better" in refused(train.resume, run, epochs=9).message
     assert whole(run)
@@ -308,22 +308,22 @@ def test_time_adds_up_over_processes(halfway, monkeypatch):
 # Numbers gone wrong
 
 
-def gone_wrong(self, _callbacks=()):
+def non_finite(self, _callbacks=()):
     if self.epoch == 0:
         self.epoch = 1
         self.save()
     found = {"epoch": 2, "step": 5, "loss": "nan", "examples": list(range(100))}
-    raise NumbersGoneWrongError("The loss is no finite number.", "Lower the rate.", found)
+    raise NonFiniteError("The loss is no finite number.", "Lower the rate.", found)
 
 
 def test_numbers_gone_wrong_keep_the_best_weights_and_say_where(tabled, monkeypatch):
-    monkeypatch.setattr(TableLoop, "run", gone_wrong)
+    monkeypatch.setattr(TableLoop, "run", non_finite)
     error = refused(tabled)
     run = runs.RunDir(runs.runs_root() / "demo" / "x")
     assert run.status == "failed"
     record = run.read_json(runs.RUN)
     assert record["error"] == error.message
-    assert record["gone_wrong"]["examples"] == list(range(100))
+    assert record["non_finite"]["examples"] == list(range(100))
     assert str(run.file(runs.WEIGHTS)) in error.hint
     assert safetensors.numpy.load_file(run.file(runs.WEIGHTS))
     assert Predictor.from_files(run).predict("a fine film")
@@ -331,7 +331,7 @@ def test_numbers_gone_wrong_keep_the_best_weights_and_say_where(tabled, monkeypa
 
 def test_numbers_gone_wrong_before_the_first_epoch_leave_no_weights(tabled, monkeypatch):
     def at_once(self, _callbacks=()):
-        raise NumbersGoneWrongError("The loss is no finite number.", "Lower the rate.", {})
+        raise NonFiniteError("The loss is no finite number.", "Lower the rate.", {})
 
     monkeypatch.setattr(TableLoop, "run", at_once)
     refused(tabled)
@@ -341,7 +341,7 @@ def test_numbers_gone_wrong_before_the_first_epoch_leave_no_weights(tabled, monk
 def test_numbers_gone_wrong_leave_a_finished_run_as_it_was(tabled, monkeypatch):
     run = tabled()
     before = results(run)
-    monkeypatch.setattr(TableLoop, "run", gone_wrong)
+    monkeypatch.setattr(TableLoop, "run", non_finite)
     assert "left as it was" in refused(train.resume, run, epochs=4).hint
     assert whole(run)
     assert results(run) == before
@@ -353,14 +353,14 @@ SETTINGS = {
     "data.demo_train": 400,
     "data.demo_test": 60,
     "embedding.dim": 8,
-    "evidence.buckets": 300,
+    "linear.buckets": 300,
     "model.units": 6,
     "model.bidirectional": False,
     "text.max_tokens": 20,
     "train.epochs": 8,
     "train.patience": 0,
     "train.batch_size": 64,
-    "train.averaging": 0.5,
+    "train.ema_momentum": 0.5,
     "train.checkpoint_seconds": 0.05,
 }
 

@@ -21,10 +21,10 @@ from hypothesis import given, settings
 from test_checkpoint import Heard
 from test_run_record import mutated
 
-from lstm_cli.training import checkpoint, resume_checks, train
-from lstm_cli.runs import find
-from lstm_cli.runs import directory as runs
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
+from lstm_cli.training import checkpoint, resume_checks, train
 
 TIB = 1 << 40
 
@@ -99,9 +99,9 @@ def test_a_link_out_of_the_run_is_refused_with_exit_code_5(suffix, halfway, tmp_
     outside = tmp_path / "outside"
     _path(halfway, suffix).rename(outside)
     _path(halfway, suffix).symlink_to(outside)
-    with pytest.raises(LstmError, match="symbolic link") as caught:
+    with pytest.raises(LstmError, match="symbolic link") as catch_signals:
         resume_checks.newest(halfway, Heard())
-    assert caught.value.exit_code == ExitCode.INTEGRITY
+    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
     # Where one comes to lie there later, it is not followed.
     heard = Heard()
     assert checkpoint.newest(halfway.file(runs.CHECKPOINTS), heard).progress["epoch"] == 1
@@ -243,7 +243,7 @@ def test_a_square_that_overflowed_is_gone_on_from(halfway):
 # Progress
 
 FOREIGN = (None, -1, 2**40, "x", [], {}, [{}], 10**400, [[[]]], True, 1.5)
-KEYS = ("epoch", "step", "sums", "best_loss", "best_epoch", "asked_to_stop", "history", "seconds")
+KEYS = ("epoch", "step", "sums", "best_loss", "best_epoch", "stop_requested", "history", "seconds")
 
 
 @pytest.mark.parametrize("key", [*KEYS, "epoch_seconds", "settings"])
@@ -367,16 +367,16 @@ def test_where_no_position_is_within_the_plan_nothing_is_trained(halfway):
     for number in ("json", "safetensors"):
         halfway.file(f"{runs.CHECKPOINTS}/000001.{number}").unlink()
     sign(halfway, progress=halfway_through(_record(halfway)["progress"], step=10**8))
-    with pytest.raises(LstmError, match="within its plan of 1 steps") as caught:
+    with pytest.raises(LstmError, match="within its plan of 1 steps") as catch_signals:
         train.resume(halfway)
-    assert caught.value.exit_code == ExitCode.INTEGRITY
+    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
     assert _path(halfway, "json").exists()
     assert halfway.status == "failed"
 
 
 @pytest.mark.parametrize("value", [-0.5, 1.5])
 def test_pseudo_labels_that_are_no_probabilities_are_stepped_over(value, halfway):
-    sign(halfway, safetensors.numpy.save(GOOD | {"work/verdicts": np.full((3, 1), value)}))
+    sign(halfway, safetensors.numpy.save(GOOD | {"objective/verdicts": np.full((3, 1), value)}))
     stepped_over(halfway, "pseudo-labels")
 
 
@@ -434,7 +434,7 @@ def test_training_goes_on_from_the_one_before(halfway):
     ],
 )
 def test_a_record_of_the_run_that_describes_no_data_is_refused(change, halfway):
-    halfway.write_json(runs.RUN, {**runs.read_run(halfway), **change})
-    with pytest.raises(LstmError, match=rf"run\.json, .*{next(iter(change))}") as caught:
+    halfway.write_json(runs.RUN, {**runs.read_record(halfway), **change})
+    with pytest.raises(LstmError, match=rf"run\.json, .*{next(iter(change))}") as catch_signals:
         train.resume(halfway)
-    assert caught.value.exit_code == ExitCode.INTEGRITY
+    assert catch_signals.value.exit_code == ExitCode.INTEGRITY

@@ -17,11 +17,11 @@ from fixtures_runs import make_text_run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.io import atomic_write
-from lstm_cli.runs import find
-from lstm_cli.runs import directory as runs
-from lstm_cli.io.atomic_write import write_atomic
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io import atomic_write
+from lstm_cli.io.atomic_write import write_atomic
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
 from lstm_cli.runs.directory import RunDir
 
 
@@ -36,10 +36,10 @@ def made(root, name, status="finished", started="2026-01-01T00:00:00+00:00", **r
 
 
 def refused(call, *args, code=ExitCode.ERROR, **kwargs):
-    with pytest.raises(LstmError) as caught:
+    with pytest.raises(LstmError) as catch_signals:
         call(*args, **kwargs)
-    assert caught.value.exit_code == code
-    return caught.value
+    assert catch_signals.value.exit_code == code
+    return catch_signals.value
 
 
 # Making
@@ -260,7 +260,7 @@ def test_labels_are_two_or_more_different_names(labels, tmp_path):
 def test_the_record_of_a_run_is_a_mapping(tmp_path):
     run = made(tmp_path, "demo/one")
     run.write_text(runs.RUN, "[]")
-    refused(runs.read_run, run, code=ExitCode.INTEGRITY)
+    refused(runs.read_record, run, code=ExitCode.INTEGRITY)
 
 
 @relaxed

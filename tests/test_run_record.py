@@ -18,15 +18,16 @@ from fixtures_runs import make_language_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_cli.cli import output
-from lstm_cli.render import plot_style
-from lstm_cli.runs import find, record as run_record, schema
 from lstm_cli import cli
-from lstm_cli.runs import directory as runs
+from lstm_cli.cli import output
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.report.run_report import report
-from lstm_cli.runs.directory import RunDir
 from lstm_cli.prediction.verify import verify
+from lstm_cli.render import plot_style
+from lstm_cli.report.run_report import report
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find, schema
+from lstm_cli.runs import record as run_record
+from lstm_cli.runs.directory import RunDir
 
 FILES = (runs.RUN, runs.METRICS, runs.HISTORY)
 BAD = (None, True, -1, 0, 1.5, 2**40, 10**40, 1e300, "x", "", [], {}, [[]], float("nan"))
@@ -184,11 +185,13 @@ def hold_commands(run, which, name, lstm):
 def refused(run, *words):
     """Hold that a run is refused by everything that reads its record, for the reason given."""
     for call in (run_record.read, report):
-        with pytest.raises(LstmError) as caught:
+        with pytest.raises(LstmError) as catch_signals:
             call(run)
-        assert caught.value.exit_code == ExitCode.INTEGRITY
-        assert all(word in caught.value.message for word in words), caught.value.message
-        assert len(caught.value.message) < 2000
+        assert catch_signals.value.exit_code == ExitCode.INTEGRITY
+        assert all(word in catch_signals.value.message for word in words), (
+            catch_signals.value.message
+        )
+        assert len(catch_signals.value.message) < 2000
     assert not verify(run).passed
 
 
@@ -346,9 +349,9 @@ def test_half_a_surrogate_pair_in_a_name_is_no_damage(run):
 
 
 def test_what_a_decoder_finds_is_told_in_a_bounded_text():
-    with pytest.raises(ValueError, match=r"^, status: ") as caught:
+    with pytest.raises(ValueError, match=r"^, status: ") as catch_signals:
         schema.decode(b'{"status": "%s"}' % (b"x" * 1_000_000), schema.RunInfo)
-    assert len(str(caught.value)) < 1000
+    assert len(str(catch_signals.value)) < 1000
 
 
 def test_names_of_megabytes_are_cleaned_in_time():

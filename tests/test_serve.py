@@ -19,12 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import serve as benchmark
-from lstm_cli.serve import security_headers, server as listener
-from lstm_cli.serve import app as serving
 from lstm_cli.errors import LstmError
-from lstm_cli.serve.middleware import Limits
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.serve.schemas import RefusedError
+from lstm_cli.serve import app as serving
+from lstm_cli.serve import security_headers
+from lstm_cli.serve import server as listener
+from lstm_cli.serve.middleware import Limits
+from lstm_cli.serve.schemas import ApiError
 
 _HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -549,7 +550,7 @@ def test_health_and_readiness_and_their_end(predictor):
         assert server.get("/readyz").json() == {"status": "ready"}
     service = serving.Service(explainer_of(predictor), serving.Settings(Limits()))
     service.drain()
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiError) as refused:
         import asyncio
 
         asyncio.run(service._get_readiness(None))
@@ -700,9 +701,9 @@ def test_serving_imports_neither_tensorflow_nor_keras(text_run):
 
 def test_without_the_extra_the_command_says_what_to_install(text_run, monkeypatch):
     monkeypatch.setattr(serving, "find_spec", lambda name: None if name == "uvicorn" else name)
-    with pytest.raises(LstmError, match="uvicorn, which is not installed") as caught:
+    with pytest.raises(LstmError, match="uvicorn, which is not installed") as catch_signals:
         serving.require_extra()
-    assert caught.value.hint == "pip install 'lstm-cli[serve]'"
+    assert catch_signals.value.hint == "pip install 'lstm-cli[serve]'"
 
 
 def test_an_address_that_is_taken_or_not_ours_is_told():

@@ -14,7 +14,7 @@ import pytest
 from fixtures_processes import python, running
 from fixtures_runs import TEXTS, make_text_run
 
-from lstm_cli.io.signals import Interrupted, caught
+from lstm_cli.io.signals import Interrupted, catch_signals
 
 BOTH = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
@@ -29,7 +29,7 @@ def _heard():
 
 @pytest.mark.parametrize(("signum", "exit_code"), BOTH)
 def test_a_signal_interrupts_what_does_not_look_for_it(signum, exit_code):
-    with pytest.raises(Interrupted) as interrupted, caught() as signals:
+    with pytest.raises(Interrupted) as interrupted, catch_signals() as signals:
         os.kill(os.getpid(), signum)
     assert signals.wanted == signum
     assert interrupted.value.exit_code == exit_code
@@ -38,7 +38,7 @@ def test_a_signal_interrupts_what_does_not_look_for_it(signum, exit_code):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_deferred_signal_is_noted_and_raised_at_the_end_at_the_latest(signum):
     ended = False
-    with pytest.raises(Interrupted), caught() as signals, signals.deferred():
+    with pytest.raises(Interrupted), catch_signals() as signals, signals.deferred():
         assert signals.wanted is None
         os.kill(os.getpid(), signum)
         assert signals.wanted == signum
@@ -47,7 +47,7 @@ def test_a_deferred_signal_is_noted_and_raised_at_the_end_at_the_latest(signum):
 
 
 def test_what_handles_errors_does_not_swallow_an_interruption():
-    with pytest.raises(Interrupted), caught():
+    with pytest.raises(Interrupted), catch_signals():
         try:
             os.kill(os.getpid(), signal.SIGTERM)
         except Exception:
@@ -77,7 +77,7 @@ def test_a_second_signal_ends_the_process_even_deep_in_a_computation(signum, exi
 
 def test_a_signal_that_was_to_be_ignored_stays_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with caught() as signals:
+    with catch_signals() as signals:
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.wanted is None
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
@@ -85,7 +85,7 @@ def test_a_signal_that_was_to_be_ignored_stays_ignored():
 
 def test_handlers_are_put_back():
     before = [signal.getsignal(number) for number, _ in BOTH]
-    with pytest.raises(Interrupted), caught():
+    with pytest.raises(Interrupted), catch_signals():
         os.kill(os.getpid(), signal.SIGTERM)
     assert [signal.getsignal(number) for number, _ in BOTH] == before
 
@@ -94,7 +94,7 @@ def test_outside_the_main_thread_nothing_is_caught_and_nothing_breaks():
     seen = []
 
     def work():
-        with caught() as signals:
+        with catch_signals() as signals:
             seen.append((signals.wanted, signal.getsignal(signal.SIGTERM)))
 
     before = signal.getsignal(signal.SIGTERM)

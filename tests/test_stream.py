@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstm_cli.errors import LstmError
 from lstm_cli.text import lm_windows
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.errors import LstmError
 from lstm_cli.text.tokenizer import PAD_ID
 
 

@@ -8,25 +8,26 @@ import numpy as np
 import pytest
 from fixtures_runs import image_config, text_config
 
-from lstm_cli.models import calibration
-from lstm_cli.training.objectives import classification, self_training as teaching
 from lstm_cli.config import load as configs
-from lstm_cli.training.checkpoint import Checkpoint
-from lstm_cli.training.objectives.classification import Examples
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.training.loop import Loop
-from lstm_cli.io.progress import Silent
+from lstm_cli.io.progress import SilentReporter
+from lstm_cli.models import calibration
 from lstm_cli.runs.directory import RUN
-from lstm_cli.training.objectives.self_training import SelfTraining
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.loop import TrainingLoop
+from lstm_cli.training.objectives import classification
+from lstm_cli.training.objectives import self_training as teaching
+from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.training.objectives.self_training import SelfTrainingObjective
 from lstm_cli.training.train import train
 
-CONFIG = text_config(evidence__buckets=50, train__self_training=True, train__batch_size=4)
+CONFIG = text_config(linear__buckets=50, train__self_training=True, train__batch_size=4)
 SMALL = {
     "data.demo_train": 160,
     "data.demo_test": 20,
     "embedding.dim": 8,
-    "evidence.buckets": 500,
+    "linear.buckets": 500,
     "model.units": 8,
     "train.self_training": True,
     "train.epochs": 2,
@@ -46,7 +47,7 @@ def examples(num, outputs=1, seed=0):
     return Examples(corpus, labels, rng.normal(size=(num, outputs)).astype(np.float32))
 
 
-class Told(Silent):
+class StepResult(SilentReporter):
     """Keeps what is noted."""
 
     def __init__(self):
@@ -60,10 +61,12 @@ class Told(Silent):
 def self_training(classes=2, reporter=None, config=CONFIG):
     outputs = 1 if classes == 2 else classes
     rng = np.random.default_rng(9)
-    verdicts = rng.dirichlet(np.ones(classes), 10).astype(np.float32)
+    pseudo_labels = rng.dirichlet(np.ones(classes), 10).astype(np.float32)
     splits = [examples(n, outputs, seed) for seed, n in enumerate((7, 6, 10))]
-    given = verdicts[:, 1:] if classes == 2 else verdicts
-    return SelfTraining(config, classes, *splits, given, reporter or Silent()), given
+    given = pseudo_labels[:, 1:] if classes == 2 else pseudo_labels
+    return SelfTrainingObjective(
+        config, classes, *splits, given, reporter or SilentReporter()
+    ), given
 
 
 class Says:
@@ -96,10 +99,10 @@ class Says:
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_every_text_is_learned_from_once_an_epoch_by_its_label_or_its_verdict(classes):
-    work, verdicts = self_training(classes)
+    work, pseudo_labels = self_training(classes)
     model, wanted = Says(), []
     for indices, inputs in work.batches(0, 0):
-        work.take_step(model, indices, inputs)
+        work.train_step(model, indices, inputs)
         wanted += indices.tolist()
     assert sorted(wanted) == list(range(17))
     assert work.num_steps == len(model.seen) == 5
@@ -107,7 +110,7 @@ def test_every_text_is_learned_from_once_an_epoch_by_its_label_or_its_verdict(cl
     labels = work.examples.labels[:7]
     hard = np.eye(classes, dtype=np.float32)[labels]
     assert (learned[:7] == (hard[:, 1:] if classes == 2 else hard)).all()
-    assert (learned[7:] == verdicts).all()
+    assert (learned[7:] == pseudo_labels).all()
 
 
 def test_the_evidence_of_an_unlabeled_text_is_not_shown_in_training():
@@ -115,7 +118,7 @@ def test_the_evidence_of_an_unlabeled_text_is_not_shown_in_training():
     model = Says()
     shown = np.full(17, np.nan)
     for indices, inputs in work.batches(0, 0):
-        work.take_step(model, indices, inputs)
+        work.train_step(model, indices, inputs)
         shown[indices] = model.seen[-1][0][1][:, 0]
     assert (shown[7:] == 0).all()
     assert (shown[:7] != 0).all()
@@ -123,48 +126,48 @@ def test_the_evidence_of_an_unlabeled_text_is_not_shown_in_training():
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_between_epochs_the_network_judges_anew_with_the_evidence_and_calibrated(classes):
-    told = Told()
+    told = StepResult()
     work, before = self_training(classes, told)
     model = Says()
-    work.judge(model)
-    work.learn_between(model)
+    work.validate(model)
+    work.after_validation(model)
 
     def parts(examples):
         tokens = np.stack([examples.inputs[i][:1] for i in range(len(examples))]).astype(int)
-        return Says.own(tokens, examples.evidence.shape[1]), examples.evidence
+        return Says.own(tokens, examples.linear.shape[1]), examples.linear
 
     scale, weight = calibration.best_scales(*parts(work.validation), work.validation.labels)
     own, said = parts(work.unlabeled)
     expected = calibration.as_targets(scale * own + weight * said)
-    assert work.verdicts == pytest.approx(expected, rel=1e-2, abs=1e-4)
+    assert work.pseudo_labels == pytest.approx(expected, rel=1e-2, abs=1e-4)
     assert abs(scale - 1) > 0.1
     assert abs(weight - 0.7) > 0.1
-    changed = np.mean(teaching._sides(before) != teaching._sides(expected))
+    changed = np.mean(teaching._predicted_classes(before) != teaching._predicted_classes(expected))
     assert told.notes == [f"10 unlabeled texts judged anew: {changed:.1%} changed sides."]
     assert (work.targets[:7] == self_training(classes)[0].targets[:7]).all()
 
 
 def test_an_epoch_is_judged_as_network_and_evidence_will_be_weighed():
     work, _ = self_training()
-    loss, accuracy = work.judge(Says())
+    loss, accuracy = work.validate(Says())
     said = classification.scores(Says(), work.validation, work.said)
     labels = work.validation.labels
     best = np.exp(calibration.log_probabilities(said.scaled(*said.best(labels))))
     assert loss == pytest.approx(-np.log(best[np.arange(6), labels]).mean(), rel=1e-4)
     assert accuracy == np.mean(best.argmax(axis=1) == labels)
-    assert loss < classification.cheap(labels, work.said)[0]
+    assert loss < classification.loss_and_accuracy(labels, work.said)[0]
 
 
 def test_a_state_of_other_texts_is_refused():
     work, _ = self_training()
     for state in (
         {},
-        {"verdicts": np.zeros((9, 1), np.float32)},
+        {"pseudo_labels": np.zeros((9, 1), np.float32)},
         {**work.state(), "more": np.ones(1)},
     ):
         with pytest.raises(LstmError, match="other work"):
             work.set_state(state)
-    plain = classification.Classifying(CONFIG, 2, examples(7), examples(6))
+    plain = classification.ClassificationObjective(CONFIG, 2, examples(7), examples(6))
     plain.set_state({})
     with pytest.raises(LstmError, match="'verdicts' does not fit"):
         plain.set_state(work.state())
@@ -173,15 +176,15 @@ def test_a_state_of_other_texts_is_refused():
 def test_a_checkpoint_holds_the_verdicts():
     work, _ = self_training()
     kept = work.state()
-    work.learn_between(_judged(work))
-    assert (work.verdicts != kept["verdicts"]).all()
+    work.after_validation(_judged(work))
+    assert (work.pseudo_labels != kept["pseudo_labels"]).all()
     work.set_state(kept)
-    assert (work.verdicts == kept["verdicts"]).all()
+    assert (work.pseudo_labels == kept["pseudo_labels"]).all()
 
 
 def _judged(work):
     model = Says()
-    work.judge(model)
+    work.validate(model)
     return model
 
 
@@ -190,7 +193,7 @@ def test_after_the_last_epoch_nobody_is_judged(epochs, monkeypatch):
     config = configs.from_dict(configs.to_dict(CONFIG), {"train.epochs": epochs})
     work, _ = self_training(config=config)
     judged = []
-    monkeypatch.setattr(work, "learn_between", judged.append)
+    monkeypatch.setattr(work, "after_validation", judged.append)
     model = SimpleNamespace(
         stop_training=False,
         trainable_variables=[],
@@ -200,15 +203,15 @@ def test_after_the_last_epoch_nobody_is_judged(epochs, monkeypatch):
         predict_on_batch=Says().predict_on_batch,
         get_layer=Says().get_layer,
     )
-    loop = Loop(model, work.config, work, Silent())
+    loop = TrainingLoop(model, work.config, work, SilentReporter())
     loop.run()
     assert judged == [model] * (epochs - 1)
-    assert "work/verdicts" in loop.checkpoint().tensors
+    assert "objective/verdicts" in loop.checkpoint().tensors
     assert isinstance(loop.checkpoint(), Checkpoint)
 
 
 def test_it_needs_evidence_to_begin_with():
-    with pytest.raises(LstmError, match="needs the section 'evidence:'") as refused:
+    with pytest.raises(LstmError, match="needs the section 'linear:'") as refused:
         text_config(train__self_training=True)
     assert refused.value.exit_code == ExitCode.USAGE
     with pytest.raises(LstmError, match="no meaning for images"):
@@ -217,7 +220,7 @@ def test_it_needs_evidence_to_begin_with():
 
 def test_unlabeled_texts_change_what_is_learned(monkeypatch, tmp_path):
     texts = ["not a triumph , a dull film", "a triumph , not dull"] * 30
-    runs, told = {}, Told()
+    runs, told = {}, StepResult()
     for name, found in (("with", texts), ("without", [])):
         monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _, found=found: found)
         config = configs.load_preset("demo", SMALL)

@@ -83,7 +83,9 @@ def test_any_description_is_refused_or_the_right_one(field, value):
     text = json.dumps(header).encode()
     content = len(text).to_bytes(8, "little") + text + CONTENT[8 + length :]
     if value == right:
-        assert np.array_equal(safetensors_reader.read(memoryview(content), SHAPES)["b"], ARRAYS["b"])
+        assert np.array_equal(
+            safetensors_reader.read(memoryview(content), SHAPES)["b"], ARRAYS["b"]
+        )
         return
     with pytest.raises(ValueError, match="'b'"):
         safetensors_reader.read(memoryview(content), SHAPES)

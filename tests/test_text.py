@@ -11,9 +11,9 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.errors import LstmError
 from lstm_cli.config.schema import TextSettings
-from lstm_cli.text.tokenizer import PAD_ID, Tokenizer, UNKNOWN_ID, learn, spans, split
+from lstm_cli.errors import LstmError
+from lstm_cli.text.tokenizer import PAD_ID, UNKNOWN_ID, Tokenizer, learn, split, token_spans
 
 # Lone surrogates, NUL, control characters and everything else a shell or a JSON file lets through.
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
@@ -137,7 +137,7 @@ def test_the_kept_positions_are_those_of_the_ids(num_tokens, max_tokens):
 @relaxed
 @given(ANY_TEXT | TRICKY)
 def test_offsets_follow_one_another_inside_the_original_text(text):
-    found = spans(text)
+    found = token_spans(text)
     assert len(found) == len(split(text))
     end_before = 0
     for start, end in found:
@@ -157,7 +157,7 @@ def test_any_text_becomes_at_least_one_known_id(text):
 
 def test_offsets_give_the_words_as_they_were_written():
     text = "Don’t<br/>MISS İt, 映画!"
-    words = [text[start:end] for start, end in spans(text)]
+    words = [text[start:end] for start, end in token_spans(text)]
     assert words == ["Don’t", "MISS", "İt", ",", "映", "画", "!"]
 
 
@@ -201,9 +201,9 @@ def test_rare_words_are_left_out():
 
 @pytest.mark.parametrize("texts", [[], [""], ["a b c"], ["\0", "<br />"]])
 def test_texts_without_a_word_often_enough_are_refused(texts):
-    with pytest.raises(LstmError, match="No word occurs 2 times") as caught:
+    with pytest.raises(LstmError, match="No word occurs 2 times") as catch_signals:
         fit(*texts, min_count=2)
-    assert "min_count" in caught.value.hint
+    assert "min_count" in catch_signals.value.hint
 
 
 def test_what_is_learned_from_texts_comes_with_their_ids():
@@ -224,13 +224,13 @@ def test_a_megabyte_of_text_is_one_text_cut_to_size():
 def test_plain_english_is_taken_apart_as_any_text_is(text):
     # With a letter that is not ASCII behind it, which leads past the shortcut.
     assert [*split(text), "é"] == split(text + " é")
-    assert [text[start:end].lower() for start, end in spans(text)] == split(text)
+    assert [text[start:end].lower() for start, end in token_spans(text)] == split(text)
 
 
 @relaxed
 @given(TRICKY)
 def test_offsets_are_those_of_the_tokens(text):
-    for (start, end), token in zip(spans(text), split(text), strict=True):
+    for (start, end), token in zip(token_spans(text), split(text), strict=True):
         written = text[start:end].replace("’", "'").encode("utf-8", "replace").decode()
         assert "".join(letter.lower() for letter in written) == token
 

@@ -21,14 +21,14 @@ import pytest
 from fixtures_attacks import edit_json, edit_model, put, put_json, refused, sign, within
 from fixtures_runs import make_image_run
 
-from lstm_cli.prediction import predictor
-from lstm_cli.runs import find, validate
-from lstm_cli.text import tokenizer_json
-from lstm_cli.runs import directory as runs
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.prediction import predictor
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.runs.directory import RunDir
 from lstm_cli.prediction.verify import verify
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find, validate
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.text import tokenizer_json
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_run_as_train_leaves_it_is_loaded(kind, copied):
 )
 def test_every_kind_of_model_is_told_from_its_settings(pooling, more, tmp_path):
     buckets = 0 if more else 11
-    settings = {"model__pooling": pooling, "embedding__pair_buckets": buckets, **more}
+    settings = {"model__pooling": pooling, "embedding__bigram_buckets": buckets, **more}
     Predictor.load(attacks.text_run(tmp_path / "demo" / "run", **settings))
 
 
@@ -312,7 +312,13 @@ def test_numbers_that_are_none_or_infinite_are_refused(change, run):
 def test_a_number_that_is_none_is_found_in_the_middle_of_many():
     numbers = np.zeros(3 * validate._CHUNK + 7, np.float32)
     validate.check_finite({"table": numbers})
-    for index in (0, validate._CHUNK - 1, validate._CHUNK, 2 * validate._CHUNK + 5, len(numbers) - 1):
+    for index in (
+        0,
+        validate._CHUNK - 1,
+        validate._CHUNK,
+        2 * validate._CHUNK + 5,
+        len(numbers) - 1,
+    ):
         changed = numbers.copy()
         changed[index] = np.nan
         with pytest.raises(ValueError, match="table"):
@@ -329,8 +335,8 @@ def test_the_graph_of_a_run_of_another_kind_is_refused(run, pictures):
     [
         ("units: 3", "units: 4", "hidden_size"),
         ("dim: 4", "dim: 3", "'embedding'"),
-        ("pair_buckets: 11", "pair_buckets: 12", "'buckets'"),
-        ("pair_buckets: 11", "pair_buckets: 0", "nodes in the graph, more"),
+        ("bigram_buckets: 11", "bigram_buckets: 12", "'buckets'"),
+        ("bigram_buckets: 11", "bigram_buckets: 0", "nodes in the graph, more"),
         ("pooling: max_mean", "pooling: max", "nodes in the graph, more"),
         ("layers: 1", "layers: 8", "node"),
         ("bidirectional: true", "bidirectional: false", "bidirectional"),
@@ -447,7 +453,7 @@ def test_a_second_tokenizer_hidden_under_the_first_is_never_used(run):
         text.replace('"model":{', '"model":{"type":"BPE",'),
     ):
         put(run, runs.TOKENIZER, doubled.encode())
-        found = validate.read_tokenizer(run.checked(), run.config())
+        found = validate.read_tokenizer(run.verified(), run.config())
         assert tokenizer_json.write(found) == text
 
 
@@ -594,14 +600,14 @@ def test_an_array_described_twice_is_refused(run):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_no_numbers_are_read_by_nobody(value, run):
     attacks.edit_weights(run, lambda weights: weights["head/bias"].fill(value))
-    checked = run.checked()
-    config, labels = checked.config(), checked.labels()
-    tokenizer = validate.read_tokenizer(checked, config)
-    golden = validate.read_golden(checked, config, len(labels))
-    plan = validate.plan_of(config, labels, tokenizer, golden)
-    with pytest.raises(LstmError, match="NaN") as caught:
-        validate.read_weights(checked, plan)
-    assert caught.value.exit_code == ExitCode.INTEGRITY
+    verified = run.verified()
+    config, labels = verified.config(), verified.labels()
+    tokenizer = validate.read_tokenizer(verified, config)
+    golden = validate.read_golden(verified, config, len(labels))
+    plan = validate.graph_plan(config, labels, tokenizer, golden)
+    with pytest.raises(LstmError, match="NaN") as catch_signals:
+        validate.read_weights(verified, plan)
+    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
     assert [check.name for check in verify(run).failures] == ["weights"]
 
 
@@ -650,9 +656,9 @@ def test_a_model_exchanged_between_its_check_and_its_opening_is_refused(
         return session
 
     monkeypatch.setattr(predictor, "open_session", exchanging)
-    with pytest.raises(LstmError, match="changed while it was opened") as caught:
+    with pytest.raises(LstmError, match="changed while it was opened") as catch_signals:
         Predictor.load(run)
-    assert caught.value.exit_code == ExitCode.INTEGRITY
+    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
 
 
 # Bombs

@@ -14,10 +14,10 @@ import pytest
 from fixtures_attacks import edit_json, edit_model, put, sign
 
 from lstm_cli import cli
-from lstm_cli.runs import directory as runs
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.runs.directory import RunDir
 from lstm_cli.prediction.verify import _CHECKS, verify
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs.directory import RunDir
 
 
 @pytest.fixture(scope="module")

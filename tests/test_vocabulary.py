@@ -10,9 +10,9 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.text import tokenizer_json
 from lstm_cli.config.schema import TextSettings
-from lstm_cli.text.tokenizer import Tokenizer, spans, split
+from lstm_cli.text import tokenizer_json
+from lstm_cli.text.tokenizer import Tokenizer, split, token_spans
 
 SETTINGS = TextSettings(min_count=1, max_tokens=3)
 TOKENIZER = Tokenizer.fit(["Good don't 映画 pad 😀 é \"\\ ½"], SETTINGS)
@@ -45,8 +45,8 @@ def check(theirs, text):
     small = theirs.normalizer.normalize_str(text)
     assert split(text) == [word for word, _ in theirs.pre_tokenizer.pre_tokenize_str(small)]
     encoded = theirs.encode(text)
-    assert spans(text) == [tuple(place) for place in encoded.offsets]
-    ids = TOKENIZER.cut_to(1000).encode([text])[0].ids
+    assert token_spans(text) == [tuple(place) for place in encoded.offsets]
+    ids = TOKENIZER.with_max_tokens(1000).encode([text])[0].ids
     assert ids.tolist() == (encoded.ids or [1])
 
 

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import films
-from lstm_cli.training import device
-from lstm_cli.models.calibration import Scores, log_probabilities
 from lstm_cli.config.load import load_preset, parse_overrides
-from lstm_cli.data import Dataset, Split
-from lstm_cli.io.progress import Silent
 from lstm_cli.config.schema import Config
+from lstm_cli.data import Dataset, Split
+from lstm_cli.io.progress import SilentReporter
+from lstm_cli.models.calibration import Scores, log_probabilities
+from lstm_cli.training import device
 
 _NUM_VALIDATION = 4000
 
@@ -37,7 +37,7 @@ def main() -> None:
     chosen = parse_overrides([change for change in changes if change != "evidence=null"])
     config = load_preset(preset, chosen)
     if bare:
-        config = msgspec.structs.replace(config, evidence=None)
+        config = msgspec.structs.replace(config, linear=None)
     Path(path).write_text(json.dumps(measure(config)))
 
 
@@ -51,16 +51,16 @@ def measure(config: Config) -> dict[str, Any]:
     device.load_keras("cpu")
     from lstm_cli.models import classifier
     from lstm_cli.training import init_weights
+    from lstm_cli.training.loop import TrainingLoop
     from lstm_cli.training.objectives.classification import predict, scores
-    from lstm_cli.training.loop import Loop
-    from lstm_cli.training.prepare import prepare, start, work_of
+    from lstm_cli.training.prepare import objective_for, prepare, start
 
-    began, reporter = time.perf_counter(), Silent()
+    began, reporter = time.perf_counter(), SilentReporter()
     used = start(config, "cpu", reporter)
     dataset = parted(config)
     read = time.perf_counter()
     prepared = prepare(config, dataset, used, None, reporter, begun=init_weights.read(config))
-    fitted = Loop(prepared.model, config, work_of(prepared, reporter), reporter).run()
+    fitted = TrainingLoop(prepared.model, config, objective_for(prepared, reporter), reporter).run()
     ended = time.perf_counter()
     classifier.set_weights(prepared.model, fitted.weights)
     examples = prepared.validation
@@ -68,7 +68,7 @@ def measure(config: Config) -> dict[str, Any]:
     alone = Scores(said.own, None)
     return {
         **_judged(said, examples.labels),
-        **({} if examples.evidence is None else {"network": _judged(alone, examples.labels)}),
+        **({} if examples.linear is None else {"network": _judged(alone, examples.labels)}),
         "num_train": len(prepared.train),
         "num_validation": len(examples),
         "epochs": [asdict(epoch) for epoch in fitted.history],

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from benchmarks.scripts import clock
 from lstm_cli.models import classifier, linear
-from lstm_cli.runs import onnx_graph
-from lstm_cli.text import tokenizer_json
 from lstm_cli.runs import directory as runs
-from lstm_cli.text.corpus import Corpus
+from lstm_cli.runs import onnx_graph
 from lstm_cli.runs.directory import RunDir
+from lstm_cli.text import tokenizer_json
+from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import PAD_ID, Tokenizer
 
 
@@ -37,7 +37,7 @@ def load(run: RunDir) -> tuple[Any, Tokenizer, int, NDArray[np.float32] | None]:
     model = classifier.build(config, len(run.labels()), tokenizer.vocab_size, None)
     weights = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
     classifier.set_weights(model, weights)
-    return model, tokenizer, config.text.max_tokens, weights.get(onnx_graph.EVIDENCE)
+    return model, tokenizer, config.text.max_tokens, weights.get(onnx_graph.LINEAR_TABLE)
 
 
 def padded(tokenizer: Tokenizer, texts: list[str], width: int) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.scripts import clock
-from lstm_cli import data
+from lstm_cli import data as datasets
 from lstm_cli.data import Split
 
 _QUICK_LIMIT = 200
@@ -14,7 +14,7 @@ _QUICK_LIMIT = 200
 def load(data: str) -> tuple[Split, Split]:
     """Return train, all of it, and test."""
     limit = _QUICK_LIMIT if data == "demo" else None
-    source = datasets.Source(data, limit=limit)
+    source = datasets.DataSource(data, limit=limit)
     splits = datasets.load(source, ("train", "validation", "test")).splits
     train, held_out = splits["train"], splits["validation"]
     inputs = [*train.inputs, *held_out.inputs]

@@ -14,8 +14,8 @@ import keras
 
 from benchmarks.scripts import clock
 from lstm_cli.runs import directory as runs
-from lstm_cli.text import tokenizer_json
 from lstm_cli.runs.directory import RunDir
+from lstm_cli.text import tokenizer_json
 
 
 def main(run_path: str, model_path: str, out: str) -> None:

@@ -28,9 +28,9 @@ TOKENS = 200
 def load(data: str) -> tuple[Any, Any, Any, Any]:
     """Return texts and labels of train and test."""
     if data == "demo":
-        from lstm_cli import data
+        from lstm_cli import data as datasets
 
-        splits = datasets.load(datasets.Source(data, limit=200), ("train", "test")).splits
+        splits = datasets.load(datasets.DataSource(data, limit=200), ("train", "test")).splits
         return *_pair(splits["train"]), *_pair(splits["test"])
     import tensorflow_datasets as tfds
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks.scripts import clock
 from lstm_cli.config.load import load_preset
-from lstm_cli.training.device import load_keras
 from lstm_cli.config.schema import Config
+from lstm_cli.training.device import load_keras
 
 _PER_EPOCH = 4
 
@@ -28,14 +28,14 @@ load_keras("auto")
 import keras  # noqa: E402 -- after load_keras, as the command line does
 import safetensors.numpy  # noqa: E402
 
-from lstm_cli.training import artifacts
-from lstm_cli.runs import onnx_graph
 from lstm_cli.models import classifier
-from lstm_cli.runs import directory as runs
-from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.prediction.predictor import Predictor, open_session
-from lstm_cli.training.prepare import encode, load_data
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import onnx_graph
 from lstm_cli.runs.directory import RunDir
+from lstm_cli.training import artifacts
+from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.training.prepare import encode, load_data
 from lstm_cli.training.train import train
 
 
@@ -82,9 +82,9 @@ def score(run: RunDir, config: Config, snapshots: Snapshots) -> None:
     test: Examples = encode(dataset, "test", predictor.tokenizer)
     # The evidence is counted before the first step and stays.
     final = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
-    counted = {name: final[name] for name in final if name == onnx_graph.EVIDENCE}
+    pluralize = {name: final[name] for name in final if name == onnx_graph.LINEAR_TABLE}
     for index, snapshot in enumerate(snapshots.taken):
-        weights = safetensors.numpy.load_file(snapshots.folder / f"{index}.safetensors") | counted
+        weights = safetensors.numpy.load_file(snapshots.folder / f"{index}.safetensors") | pluralize
         built = onnx_graph.build(config, weights, len(predictor.labels), predictor.shape)
         session = open_session(built.SerializeToString())
         then = Predictor(run, session, predictor.tokenizer, predictor.labels)

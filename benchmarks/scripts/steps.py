@@ -17,9 +17,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.training import device
 from lstm_cli.config.load import load_preset
 from lstm_cli.config.schema import Config
+from lstm_cli.training import device
 
 _WARM_UP = 3
 _IMAGE_SIDES = {"digits": 8, "mnist": 28}
@@ -59,7 +59,7 @@ def main(preset: str, deterministic: bool, length: int, use: device.Device) -> N
     def step() -> float:
         arrays, labels = next(endless)
         inputs: Any = arrays
-        if config.evidence is not None:
+        if config.linear is not None:
             inputs = [arrays, np.zeros((len(arrays), 1), np.float32)]
         wanted = classifier.targets(labels, num_classes)
         began = time.perf_counter()

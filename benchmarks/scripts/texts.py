@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.scripts import clock
-from lstm_cli.training.prepare import load_data
 from lstm_cli.runs.directory import RunDir
+from lstm_cli.training.prepare import load_data
 
 
 def main(run: str, limit: int, texts_path: str, out: str) -> None:

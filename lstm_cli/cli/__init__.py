@@ -8,11 +8,22 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli.io import environment
 from lstm_cli import __version__
-from lstm_cli.cli import config, data, evaluate, explain, predict, pretrain, runs, serve, streams, train
+from lstm_cli.cli import (
+    config,
+    data,
+    evaluate,
+    explain,
+    predict,
+    pretrain,
+    runs,
+    serve,
+    streams,
+    train,
+)
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.signals import Interrupted, caught, end_with_reader, outlive_reader
+from lstm_cli.io import environment
+from lstm_cli.io.signals import Interrupted, catch_signals, end_with_reader, outlive_reader
 
 # Commands that are worth more than their output; all others are filters.
 _OUTLIVING = (["train"], ["pretrain"], ["serve"], ["runs", "replay"], ["data", "prepare"])
@@ -71,7 +82,7 @@ def _run() -> int:
     """Run the command; turn what went wrong into a message and an exit code."""
     environment.strip()
     try:
-        with caught():
+        with catch_signals():
             result = app(standalone_mode=False)
             streams.finish()
     except Interrupted as interrupted:

@@ -20,8 +20,8 @@ def show(
 
     Example: 'lstm config show imdb > mine.yaml', then 'lstm train imdb --config mine.yaml'.
     """
-    from lstm_cli.config import load
     from lstm_cli.cli import output
+    from lstm_cli.config import load
 
     text = load.to_yaml(load.load_preset(preset)) if full else load.preset_text(preset)
     output.write_data(text.rstrip("\n") + "\n")
@@ -30,8 +30,8 @@ def show(
 @app.command(name="list")
 def list_() -> None:
     """List the presets."""
-    from lstm_cli.config import load
     from lstm_cli.cli import output
+    from lstm_cli.config import load
 
     rows = []
     for name in load.preset_names():
@@ -45,7 +45,7 @@ def list_() -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a settings file, for editors."""
-    from lstm_cli.config import load
     from lstm_cli.cli import output
+    from lstm_cli.config import load
 
     output.print_json(load.json_schema())

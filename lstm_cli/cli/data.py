@@ -57,10 +57,10 @@ def show(
     """Show sizes, class balance, lengths and example rows."""
     from lstm_cli.cli import output
     from lstm_cli.cli.dataset_argument import locate
-    from lstm_cli.data import Source, summary
+    from lstm_cli.data import DataSource, describe
 
-    source = Source(locate(dataset), data_dir, text_column, label_column)
-    found = summary(source, examples)
+    source = DataSource(locate(dataset), data_dir, text_column, label_column)
+    found = describe(source, examples)
     if json:
         output.print_json(_plain(found))
         return
@@ -85,10 +85,10 @@ def prepare(dataset: _Name, data_dir: DataDir = None) -> None:
     """Download and prepare a data set ahead of time."""
     from lstm_cli.cli import output
     from lstm_cli.cli.dataset_argument import locate
-    from lstm_cli.data import Source
+    from lstm_cli.data import DataSource
     from lstm_cli.data import prepare as make_ready
 
-    output.print_line(make_ready(Source(locate(dataset), data_dir)))
+    output.print_line(make_ready(DataSource(locate(dataset), data_dir)))
 
 
 def _print_splits(found: Description) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from lstm_cli.config import load as configs
-from lstm_cli.io import paths
+from lstm_cli.config.schema import Config
 from lstm_cli.data import resolve as origin
-from lstm_cli.errors import ExitCode, LstmError, nearest
+from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.io import paths
 from lstm_cli.runs.directory import RunDir, runs_root
 from lstm_cli.runs.find import find
-from lstm_cli.config.schema import Config
 
 
 def locate(dataset: str) -> str:
@@ -29,7 +29,7 @@ def locate(dataset: str) -> str:
     if not paths.exists(path) and "/" not in dataset and not path.suffix:
         raise LstmError(
             f"There is no data set '{dataset}'.",
-            f"{nearest(dataset, presets)} Or give a .csv, .tsv or .jsonl file, a folder with a "
+            f"{suggest(dataset, presets)} Or give a .csv, .tsv or .jsonl file, a folder with a "
             "subfolder per class, or tfds:NAME.",
             ExitCode.USAGE,
         )

@@ -47,23 +47,23 @@ def command(
     'lstm eval imdb --fail-under accuracy=0.88 --fail-under f1=0.88'.
     """
     from lstm_cli.cli import output
-    from lstm_cli.evaluation import metrics
     from lstm_cli.cli.dataset_argument import locate
-    from lstm_cli.cli.train import check_gates
-    from lstm_cli.data import Source
+    from lstm_cli.cli.train import check_thresholds
+    from lstm_cli.data import DataSource
+    from lstm_cli.evaluation import metrics
     from lstm_cli.evaluation.evaluate import evaluate
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
 
-    gates = fail_under or []
-    metrics.parse_gates(gates)
+    thresholds = fail_under or []
+    metrics.parse_thresholds(thresholds)
     name = locate(dataset)
     found = find(runs_root(runs_dir), run, data_name=None if run else name)
     own = found.config().data.name == name
     output.print_note(f"Run: {found.name}")
     evaluation = evaluate(
         found,
-        None if own else Source(name, None, text_column, label_column, limit=limit),
+        None if own else DataSource(name, None, text_column, label_column, limit=limit),
         split=split,
         data_dir=data_dir,
         num_mistakes=errors,
@@ -73,7 +73,7 @@ def command(
         output.print_json(evaluation.to_dict())
     else:
         _print(evaluation)
-    check_gates(evaluation.report.to_dict(), gates)
+    check_thresholds(evaluation.report.to_dict(), thresholds)
 
 
 def _print(evaluation: Evaluation) -> None:
@@ -82,7 +82,7 @@ def _print(evaluation: Evaluation) -> None:
 
     report = evaluation.report
     title = f"{evaluation.run} on {evaluation.dataset} ({evaluation.split})"
-    output.print_pairs(_summary(report), title)
+    output.print_key_values(_summary(report), title)
     output.print_line("")
     _print_classes(report)
     _print_confusion(report)

@@ -67,7 +67,7 @@ def command(
     if wanted == "auto":
         from lstm_cli.explain.render_terminal import lines
 
-        output.print_pieces(lines(explanation, output.width(), output.has_colour()))
+        output.print_styled(lines(explanation, output.width(), output.has_colour()))
     else:
         _write(explanation, wanted, out)
 
@@ -129,8 +129,8 @@ def _is_file(name: str) -> bool:
 
 def _piped() -> str:
     """Read one text from the pipe; bytes that are no UTF-8 are replaced, as `predict` does."""
-    from lstm_cli.errors import ExitCode, LstmError
     from lstm_cli.data.records import unreadable_input
+    from lstm_cli.errors import ExitCode, LstmError
 
     stream = getattr(sys.stdin, "buffer", None)
     try:

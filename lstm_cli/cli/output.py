@@ -165,7 +165,7 @@ def print_text(text: str) -> None:
         _stdout().print(clean(line))
 
 
-def print_pieces(lines: Iterable[Sequence[tuple[str, str]]]) -> None:
+def print_styled(lines: Iterable[Sequence[tuple[str, str]]]) -> None:
     """Print lines made of pieces, wrapped between words.
 
     Args:
@@ -215,7 +215,7 @@ def print_rows(
     _stdout().print(table)
 
 
-def print_pairs(pairs: Mapping[str, object], title: str | None = None) -> None:
+def print_key_values(pairs: Mapping[str, object], title: str | None = None) -> None:
     """Print names and values, one pair a line."""
     from rich.table import Table
 

@@ -12,8 +12,8 @@ import typer
 from lstm_cli.cli.options import Run, RunsDir, TextColumn
 
 if TYPE_CHECKING:
-    from lstm_cli.prediction.predictor import Prediction, Predictor
     from lstm_cli.data.records import Records
+    from lstm_cli.prediction.predictor import Prediction, Predictor
 
 
 def command(
@@ -69,8 +69,8 @@ def command(
     'cut -f2 reviews.tsv | lstm predict | cut -f1', 'lstm predict --run mnist digit.png'.
     """
     from lstm_cli.cli import output
-    from lstm_cli.prediction.predictor import Predictor
     from lstm_cli.data.records import Records
+    from lstm_cli.prediction.predictor import Predictor
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
 

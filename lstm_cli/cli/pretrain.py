@@ -10,9 +10,9 @@ import typer
 from lstm_cli.cli.options import DataDir, Json, LabelColumn, RunsDir, TextColumn
 
 if TYPE_CHECKING:
-    from lstm_cli.training.pretrain import Plan
     from lstm_cli.runs.directory import RunDir
     from lstm_cli.runs.schema import HeldOutScores
+    from lstm_cli.training.pretrain import Plan
 
 
 def command(
@@ -85,10 +85,9 @@ def command(
 
     Examples: 'lstm pretrain imdb --name words', then 'lstm train imdb --init-from words'.
     """
+    from lstm_cli.cli import dataset_argument, output
+    from lstm_cli.cli.train import find_run_to_resume, require_tensorboard
     from lstm_cli.config import load as configs
-    from lstm_cli.cli import output
-    from lstm_cli.cli import dataset_argument
-    from lstm_cli.cli.train import require_tensorboard, unfinished
     from lstm_cli.training.device import load_keras
 
     short = {
@@ -103,7 +102,9 @@ def command(
     settings = dataset_argument.settings(dataset, config, overrides)
     if tensorboard:
         require_tensorboard()
-    begun = unfinished(dataset, run, resume, runs_dir, config, overrides, language=True)
+    unfinished_run = find_run_to_resume(
+        dataset, run, resume, runs_dir, config, overrides, language=True
+    )
     load_keras(device)
     from lstm_cli.training import pretrain
 
@@ -112,9 +113,9 @@ def command(
             planned = pretrain.plan(
                 settings, data_dir=data_dir, runs_dir=runs_dir, use=device, reporter=reporter
             )
-        elif begun is not None:
+        elif unfinished_run is not None:
             done = pretrain.resume(
-                begun,
+                unfinished_run,
                 epochs=epochs,
                 data_dir=data_dir,
                 use=device,
@@ -140,14 +141,14 @@ def command(
 def _print_run(run: RunDir, dataset: str, as_json: bool) -> None:
     """Print what pretraining reached, and how to use it."""
     from lstm_cli.cli import output
-    from lstm_cli.runs.directory import read_run
+    from lstm_cli.runs.directory import read_record
     from lstm_cli.runs.schema import LanguageResults
 
-    record, metrics = read_run(run), run.read_json("metrics.json")
+    record, metrics = read_record(run), run.read_json("metrics.json")
     if as_json:
         output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return
-    output.print_pairs(perplexities(run.decode("metrics.json", LanguageResults).held_out))
+    output.print_key_values(perplexities(run.decode("metrics.json", LanguageResults).held_out))
     total = output.duration(record["seconds"]["total"])
     output.print_line(f"\nRun {run.name} in {total}: {run.path}")
     output.print_line(f"Next: lstm train {dataset} --init-from {run.name}")
@@ -171,7 +172,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     from dataclasses import asdict
 
     from lstm_cli.cli import output
-    from lstm_cli.io.progress import counted
+    from lstm_cli.io.progress import pluralize
 
     if as_json:
         output.print_json(asdict(plan))
@@ -184,8 +185,8 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
         "parameters": f"{plan.parameters:,}",
         "batches": f"{plan.steps_per_epoch:,} an epoch",
         "device": plan.device,
-        "time": f"about {output.duration(plan.seconds)} for {counted(plan.epochs, 'epoch')} "
+        "time": f"about {output.duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
         f"({plan.words_per_second:,.0f} words/s, measured now)",
     }
-    output.print_pairs(pairs, plan.source)
+    output.print_key_values(pairs, plan.source)
     output.print_line("Nothing was trained.")

@@ -12,10 +12,10 @@ from lstm_cli.cli.pretrain import perplexities
 
 if TYPE_CHECKING:
     from lstm_cli.evaluation.compare import Comparison
-    from lstm_cli.training.replay import Replay
+    from lstm_cli.prediction.verify import VerifyResult
     from lstm_cli.runs.directory import RunDir
     from lstm_cli.runs.record import LanguageRunRecord, RunRecord, Summary
-    from lstm_cli.prediction.verify import Verdict
+    from lstm_cli.training.replay import Replay
 
 app = typer.Typer(help="What was trained.", no_args_is_help=True)
 
@@ -36,8 +36,8 @@ def list_(
     """
     from lstm_cli.cli import output
     from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.record import summarize
     from lstm_cli.runs.find import all_runs
+    from lstm_cli.runs.record import summarize
 
     found = [_row(summarize(run)) for run in all_runs(runs_root(runs_dir), dataset)]
     if json:
@@ -73,17 +73,17 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what a run was trained on, how, and what it reached."""
-    from lstm_cli.config import load
     from lstm_cli.cli import output
+    from lstm_cli.config import load
     from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.record import RunRecord, read
     from lstm_cli.runs.find import find
+    from lstm_cli.runs.record import RunRecord, read
 
     record = read(find(runs_root(runs_dir), run))
     if json:
         output.print_json(_record_to_dict(record))
         return
-    output.print_pairs(_pairs(record), record.run.name)
+    output.print_key_values(_pairs(record), record.run.name)
     output.print_line("")
     if isinstance(record, RunRecord):
         for split, report in (("validation", record.validation), ("test", record.test)):
@@ -94,7 +94,7 @@ def show(
                 f"{report.num_examples:,} examples"
             )
     else:
-        output.print_pairs(perplexities(record.held_out))
+        output.print_key_values(perplexities(record.held_out))
     output.print_line(f"\n{load.to_yaml(record.config).rstrip()}")
     output.print_line(f"\nFolder: {record.run.path}")
 
@@ -118,8 +118,8 @@ def verify(
     files bit for bit, and that the network still answers as at the end of training.
     """
     from lstm_cli.cli import output
-    from lstm_cli.runs.directory import runs_root
     from lstm_cli.prediction.verify import verify as verify_run
+    from lstm_cli.runs.directory import runs_root
 
     found = _chosen(runs_root(runs_dir), run, all_)
     verdicts = []
@@ -151,14 +151,14 @@ def replay(
     long as training did; the new run is thrown away.
     """
     from lstm_cli.cli import output
-    from lstm_cli.training.device import load_keras
     from lstm_cli.runs.directory import RUN, runs_root
-    from lstm_cli.runs.schema import FinishedRunInfo
     from lstm_cli.runs.find import find
+    from lstm_cli.runs.schema import FinishedRunInfo
+    from lstm_cli.training.device import load_keras
 
     found = find(runs_root(runs_dir), run)
     # Known before Keras is imported, or a GPU cannot be hidden any more.
-    on_cpu = found.checked().decode(RUN, FinishedRunInfo).device == "cpu"
+    on_cpu = found.verified().decode(RUN, FinishedRunInfo).device == "cpu"
     load_keras("cpu" if on_cpu else "auto")
     from lstm_cli.training.replay import replay as replay_run
 
@@ -236,8 +236,8 @@ def compare(
     they have the same classes and their data is there.
     """
     from lstm_cli.cli import output
-    from lstm_cli.report import comparison
     from lstm_cli.evaluation.compare import compare as compare_runs
+    from lstm_cli.report import comparison
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
 
@@ -268,7 +268,9 @@ def _print_comparison(compared: Comparison) -> None:
     output.print_rows(rows, ("", *names), right=names, title=title)
     output.print_line("")
     if compared.settings:
-        rows = [(key, *map(comparison.setting, values)) for key, values in compared.settings.items()]
+        rows = [
+            (key, *map(comparison.setting, values)) for key, values in compared.settings.items()
+        ]
         output.print_rows(rows, ("setting", *names), title="Settings that differ")
     else:
         output.print_line("All settings are the same.")
@@ -292,10 +294,10 @@ def _print_comparison(compared: Comparison) -> None:
 
 def _print_replay(replayed: Replay) -> None:
     from lstm_cli.cli import output
-    from lstm_cli.io.progress import counted
+    from lstm_cli.io.progress import pluralize
 
     if replayed.identical:
-        output.print_line(f"identical: {counted(replayed.epochs, 'epoch')}, weights and metrics")
+        output.print_line(f"identical: {pluralize(replayed.epochs, 'epoch')}, weights and metrics")
     else:
         rows = [
             (d.file, d.epoch or "-", d.key, _told(d.recorded), _told(d.replayed))
@@ -354,7 +356,7 @@ def _chosen(root: Path, run: str | None, all_: bool) -> list[RunDir]:
     return found
 
 
-def _print_verdict(verdict: Verdict) -> None:
+def _print_verdict(verdict: VerifyResult) -> None:
     from lstm_cli.cli import output
 
     words = {True: "ok", False: "FAILED", None: "-"}
@@ -364,7 +366,7 @@ def _print_verdict(verdict: Verdict) -> None:
         output.print_line(f"{check.name}: {check.meaning}")
 
 
-def _check_verdicts(verdicts: list[Verdict]) -> None:
+def _check_verdicts(verdicts: list[VerifyResult]) -> None:
     """End with exit code 5 if a run failed.
 
     Raises:

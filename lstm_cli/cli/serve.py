@@ -96,13 +96,13 @@ def command(
 
     require_extra()
     from lstm_cli.cli import output
-    from lstm_cli.io import environment
-    from lstm_cli.serve import hosts, server
     from lstm_cli.explain.explainer import Explainer
-    from lstm_cli.serve.middleware import Limits
+    from lstm_cli.io import environment
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
+    from lstm_cli.serve import hosts, server
     from lstm_cli.serve.app import Settings, serve
+    from lstm_cli.serve.middleware import Limits
 
     limits = Limits(
         max_body, max_texts, max_tokens, max_queue, timeout, client_timeout, max_connections

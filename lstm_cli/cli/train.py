@@ -10,8 +10,8 @@ import typer
 from lstm_cli.cli.options import DataDir, FailUnder, Json, LabelColumn, RunsDir, TextColumn
 
 if TYPE_CHECKING:
-    from lstm_cli.training.dry_run import Plan
     from lstm_cli.runs.directory import RunDir
+    from lstm_cli.training.dry_run import Plan
 
 
 def command(
@@ -97,10 +97,9 @@ def command(
     Examples: 'lstm train demo', 'lstm train imdb --set model.units=96 --name wide',
     'lstm train reviews.csv --fail-under accuracy=0.85'.
     """
+    from lstm_cli.cli import dataset_argument, output
     from lstm_cli.config import load as configs
-    from lstm_cli.cli import output
     from lstm_cli.evaluation import metrics
-    from lstm_cli.cli import dataset_argument
     from lstm_cli.training.device import load_keras
 
     short = {
@@ -114,11 +113,11 @@ def command(
     overrides = configs.parse_overrides(set_ or [])
     overrides |= {key: value for key, value in short.items() if value is not None}
     settings = dataset_argument.settings(dataset, config, overrides)
-    gates = fail_under or []
-    metrics.parse_gates(gates)
+    thresholds = fail_under or []
+    metrics.parse_thresholds(thresholds)
     if tensorboard:
         require_tensorboard()
-    begun = unfinished(dataset, run, resume, runs_dir, config, overrides)
+    unfinished_run = find_run_to_resume(dataset, run, resume, runs_dir, config, overrides)
     load_keras(device)
     with output.training_reporter() as reporter:
         if dry_run:
@@ -127,11 +126,11 @@ def command(
             planned = plan(
                 settings, data_dir=data_dir, runs_dir=runs_dir, use=device, reporter=reporter
             )
-        elif begun is not None:
-            from lstm_cli.training.train import resume as go_on
+        elif unfinished_run is not None:
+            from lstm_cli.training.train import resume as resume_run
 
-            done = go_on(
-                begun,
+            done = resume_run(
+                unfinished_run,
                 epochs=epochs,
                 data_dir=data_dir,
                 use=device,
@@ -154,7 +153,7 @@ def command(
         _print_plan(planned, json)
     else:
         _print_run(done, json)
-        check_gates(done.read_json("metrics.json")["test"], gates)
+        check_thresholds(done.read_json("metrics.json")["test"], thresholds)
 
 
 def require_tensorboard() -> None:
@@ -175,7 +174,7 @@ def require_tensorboard() -> None:
         )
 
 
-def unfinished(
+def find_run_to_resume(
     dataset: str,
     wanted: str | None,
     resume: bool,
@@ -216,28 +215,28 @@ def unfinished(
     return run
 
 
-def check_gates(report: dict[str, Any], requirements: list[str]) -> None:
+def check_thresholds(report: dict[str, Any], requirements: list[str]) -> None:
     """End with exit code 4 where a metric is lower than required.
 
     Raises:
         LstmError: A gate is not met.
     """
-    from lstm_cli.evaluation import metrics
     from lstm_cli.errors import ExitCode, LstmError
+    from lstm_cli.evaluation import metrics
 
-    unmet = metrics.gate(report, requirements)
+    unmet = metrics.unmet_thresholds(report, requirements)
     if unmet:
         told = ", ".join(one.describe(report) for one in unmet)
-        raise LstmError(f"Gate not met: {told}.", "The run is kept.", ExitCode.GATE)
+        raise LstmError(f"Gate not met: {told}.", "The run is kept.", ExitCode.THRESHOLD)
 
 
 def _print_run(run: RunDir, as_json: bool) -> None:
     """Print what training reached."""
     from lstm_cli.cli import output
     from lstm_cli.io.progress import interval, number
-    from lstm_cli.runs.directory import read_run
+    from lstm_cli.runs.directory import read_record
 
-    record, metrics = read_run(run), run.read_json("metrics.json")
+    record, metrics = read_record(run), run.read_json("metrics.json")
     if as_json:
         output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return
@@ -264,7 +263,7 @@ def _print_run(run: RunDir, as_json: bool) -> None:
 def _print_plan(plan: Plan, as_json: bool) -> None:
     """Print what would be trained."""
     from lstm_cli.cli import output
-    from lstm_cli.io.progress import counted
+    from lstm_cli.io.progress import pluralize
 
     if as_json:
         output.print_json(plan.to_dict())
@@ -289,14 +288,13 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     )  # fmt: skip
     output.print_rows(rows, columns, right=columns[1:], title=plan.source)
     layers = ", ".join(f"{name} {count:,}" for name, count in plan.layers.items())
-    output.print_pairs(
+    output.print_key_values(
         {
             "vocabulary": f"{plan.vocab_size:,} tokens" if plan.vocab_size else "none (images)",
             "parameters": f"{plan.parameters:,} ({layers})",
-            "batches": f"{plan.steps_per_epoch:,} an epoch, "
-            f"{output.percent(plan.padding)} padding",
+            "batches": f"{plan.steps_per_epoch:,} an epoch, {output.percent(plan.padding)} padding",
             "device": plan.device,
-            "time": f"about {output.duration(plan.seconds)} for {counted(plan.epochs, 'epoch')} "
+            "time": f"about {output.duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
             f"({1000 * plan.seconds_per_step:.0f} ms a step, measured now)",
         }
     )

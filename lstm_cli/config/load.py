@@ -11,9 +11,9 @@ import msgspec
 import yaml
 
 from lstm_cli.config import yaml as parsing
-from lstm_cli.errors import ExitCode, LstmError, nearest
-from lstm_cli.config.yaml import shortened
 from lstm_cli.config.schema import Config
+from lstm_cli.config.yaml import shortened
+from lstm_cli.errors import ExitCode, LstmError, suggest
 
 # Of a file of settings, which is read in whole; the longest that any has is a twentieth.
 _MAX_BYTES = 64 << 10
@@ -21,8 +21,8 @@ _MAX_BYTES = 64 << 10
 
 def presets_dir() -> Path:
     """Return the folder of presets: inside the wheel, or at the root of a checkout."""
-    inside = Path(__file__).parent / "configs"
-    return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
+    inside = Path(__file__).parents[1] / "configs"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "configs"
 
 
 def preset_names() -> list[str]:
@@ -38,7 +38,7 @@ def preset_text(name: str) -> str:
     """
     if name not in preset_names():
         raise LstmError(
-            f"There is no preset '{name}'.", nearest(name, preset_names()), ExitCode.USAGE
+            f"There is no preset '{name}'.", suggest(name, preset_names()), ExitCode.USAGE
         )
     return (presets_dir() / f"{name}.yaml").read_text(encoding="utf-8")
 
@@ -232,7 +232,7 @@ def _check_key(dotted: str) -> None:
     if dotted not in all_keys():
         raise LstmError(
             f"There is no setting '{shortened(dotted)}'.",
-            nearest(dotted, all_keys()),
+            suggest(dotted, all_keys()),
             ExitCode.USAGE,
         )
 
@@ -247,7 +247,7 @@ def _check_keys(
             told = f"{prefix}{shortened(key) if isinstance(key, str) else _shown(key)}"
             raise LstmError(
                 f"{where}: there is no setting '{told}'.",
-                nearest(told, [f"{prefix}{k}" for k in known]),
+                suggest(told, [f"{prefix}{k}" for k in known]),
                 ExitCode.USAGE,
             )
         section = known[key]
@@ -297,11 +297,11 @@ def _check_sections(config: Config, where: str) -> None:
                 "Start from 'lstm config show text'; for images give 'image:' instead.",
                 ExitCode.USAGE,
             )
-        if config.train.self_training and config.evidence is None:
+        if config.train.self_training and config.linear is None:
             raise LstmError(
-                f"{where}: train.self_training needs the section 'evidence:', whose verdicts on "
+                f"{where}: train.self_training needs the section 'linear:', whose verdicts on "
                 "texts without labels are what it begins with.",
-                "Add 'evidence: {}', or leave out train.self_training.",
+                "Add 'linear: {}', or leave out train.self_training.",
                 ExitCode.USAGE,
             )
         return
@@ -312,7 +312,7 @@ def _check_sections(config: Config, where: str) -> None:
             "Leave out train.self_training.",
             ExitCode.USAGE,
         )
-    apart = ("text", "embedding", "evidence", "language")
+    apart = ("text", "embedding", "linear", "language")
     extra = [name for name in apart if getattr(config, name) is not None]
     if extra:
         raise LstmError(

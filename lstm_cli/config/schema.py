@@ -59,13 +59,13 @@ class EmbeddingSettings(_Section, frozen=True):
     """How token ids become vectors."""
 
     dim: Annotated[Width, Meta(description="width of a word vector")] = 128
-    pair_buckets: Annotated[
+    bigram_buckets: Annotated[
         int,
         Meta(
             ge=0, le=4_000_000, description="rows for hashed (previous word, word) pairs; 0: none"
         ),
     ] = 0
-    pair_dim: Annotated[Width, Meta(description="width of a pair vector")] = 32
+    bigram_dim: Annotated[Width, Meta(description="width of a pair vector")] = 32
     vectors: Annotated[
         Literal["random", "train", "unlabeled"],
         Meta(
@@ -77,7 +77,7 @@ class EmbeddingSettings(_Section, frozen=True):
     word_dropout: Annotated[Share, Meta(description="words replaced by [UNK] in training")] = 0.0
 
 
-class EvidenceSettings(_Section, frozen=True):
+class LinearSettings(_Section, frozen=True):
     """A linear classifier of words and pairs, whose verdict the network gets as one more input."""
 
     buckets: Annotated[
@@ -102,7 +102,7 @@ class ImageSettings(_Section, frozen=True):
     ] = 0
 
 
-class LanguageSettings(_Section, frozen=True):
+class LanguageModelSettings(_Section, frozen=True):
     """How a language model is pretrained; only the settings of its runs have this section."""
 
     window: Annotated[
@@ -162,7 +162,7 @@ class TrainSettings(_Section, frozen=True):
     class_weights: Annotated[
         Literal["none", "balanced"], Meta(description="weigh classes by inverse frequency")
     ] = "none"
-    averaging: Annotated[
+    ema_momentum: Annotated[
         Share, Meta(description="momentum of the moving average of weights; 0: off")
     ] = 0.0
     self_training: Annotated[
@@ -182,7 +182,7 @@ class TrainSettings(_Section, frozen=True):
     init_from: Annotated[
         str | None, Meta(description="run whose tokenizer and weights training begins with")
     ] = None
-    lower_rate: Annotated[
+    init_lr_factor: Annotated[
         float, Meta(ge=0, le=1, description="of the learning rate, for what comes from init_from")
     ] = 1.0
     frozen_steps: Annotated[
@@ -202,9 +202,9 @@ class Config(_Section, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     text: TextSettings | None = None
     embedding: EmbeddingSettings | None = None
-    evidence: EvidenceSettings | None = None
+    linear: LinearSettings | None = None
     image: ImageSettings | None = None
-    language: LanguageSettings | None = None
+    language: LanguageModelSettings | None = None
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from lstm_cli.data.dataset import Dataset, Kind, Split
-from lstm_cli.data.summary import Description, SplitSummary, describe, prepare
 from lstm_cli.data.loading import load, load_for_labels, load_unlabeled
 from lstm_cli.data.registry import Entry, names, resolve
-from lstm_cli.data.source import Source
+from lstm_cli.data.source import DataSource
+from lstm_cli.data.summary import Description, SplitSummary, describe, prepare
 
 __all__ = [
+    "DataSource",
     "Dataset",
     "Description",
     "Entry",
     "Kind",
-    "Source",
     "Split",
     "SplitSummary",
     "describe",

@@ -12,15 +12,15 @@ import numpy as np
 from lstm_cli.data import splits as cuts
 from lstm_cli.data.dataset import Dataset, Split
 from lstm_cli.data.readers.columns import few, listed, quoted
-from lstm_cli.data.registry import open_material
-from lstm_cli.data.source import Material, SPLITS, Source
+from lstm_cli.data.registry import open_raw
+from lstm_cli.data.source import SPLITS, DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
 
 # Raise when the same material and settings come to give other splits.
 CUTS_VERSION = 1
 
 
-def load(source: Source, splits: Sequence[str] = SPLITS) -> Dataset:
+def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
     """Read a data set.
 
     Validation is a seeded cut of train with the same share of each class. A test split is only read
@@ -42,11 +42,11 @@ def load(source: Source, splits: Sequence[str] = SPLITS) -> Dataset:
             f"There is no split {min(unknown)!r}; there are {', '.join(SPLITS)}.",
             exit_code=ExitCode.USAGE,
         )
-    material = open_material(source)
+    material = open_raw(source)
     return _dataset(material, source, _make(material, source, splits))
 
 
-def load_unlabeled(source: Source) -> Sequence[str]:
+def load_unlabeled(source: DataSource) -> Sequence[str]:
     """Read the texts without labels that come with a data set, `source.limit` of them at most.
 
     Args:
@@ -58,11 +58,11 @@ def load_unlabeled(source: Source) -> Sequence[str]:
     Raises:
         LstmError: The data is not there.
     """
-    material = open_material(source)
+    material = open_raw(source)
     return material.unlabeled()[: source.limit] if material.unlabeled else []
 
 
-def load_for_labels(source: Source, labels: Sequence[str], split: str = "test") -> Dataset:
+def load_for_labels(source: DataSource, labels: Sequence[str], split: str = "test") -> Dataset:
     """Read one split to evaluate a run on whose training data was another.
 
     Of a path every row is used (of a folder with a `test` subfolder, that one): nothing in it was
@@ -79,7 +79,7 @@ def load_for_labels(source: Source, labels: Sequence[str], split: str = "test") 
     Raises:
         LstmError: There are labels that the run does not know.
     """
-    material = open_material(source)
+    material = open_raw(source)
     if material.whole:
         whole = material.read["test" if "test" in material.read else "train"]()
         if not len(whole):
@@ -91,7 +91,7 @@ def load_for_labels(source: Source, labels: Sequence[str], split: str = "test") 
     return replace(_dataset(material, source, made), labels=tuple(labels))
 
 
-def _relabel(split: Split, material: Material, labels: Sequence[str]) -> Split:
+def _relabel(split: Split, material: RawDataset, labels: Sequence[str]) -> Split:
     """Map class ids of the material onto those of a run."""
     counts = np.bincount(split.labels, minlength=len(material.labels))
     known = {label: i for i, label in enumerate(labels)}
@@ -110,7 +110,7 @@ def _relabel(split: Split, material: Material, labels: Sequence[str]) -> Split:
     return Split(split.inputs, ids[split.labels])
 
 
-def _make(material: Material, source: Source, wanted: Sequence[str]) -> dict[str, Split]:
+def _make(material: RawDataset, source: DataSource, wanted: Sequence[str]) -> dict[str, Split]:
     """Cut what is asked for from what there is."""
     made: dict[str, Split] = {}
     own_test = "test" in material.read
@@ -133,7 +133,7 @@ def _make(material: Material, source: Source, wanted: Sequence[str]) -> dict[str
     }
 
 
-def _require_classes(train: Split, material: Material, num_parts: int) -> None:
+def _require_classes(train: Split, material: RawDataset, num_parts: int) -> None:
     """Refuse what no stratified cut can be made of."""
     counts = np.bincount(train.labels, minlength=len(material.labels)).tolist()
     present = [label for label, num in zip(material.labels, counts, strict=True) if num]
@@ -172,7 +172,7 @@ def _require_limit(made: dict[str, Split], limit: int | None) -> None:
         )
 
 
-def _dataset(material: Material, source: Source, made: dict[str, Split]) -> Dataset:
+def _dataset(material: RawDataset, source: DataSource, made: dict[str, Split]) -> Dataset:
     return Dataset(
         name=material.name,
         source=material.source,
@@ -184,7 +184,7 @@ def _dataset(material: Material, source: Source, made: dict[str, Split]) -> Data
     )
 
 
-def _fingerprint(material: Material, source: Source) -> str:
+def _fingerprint(material: RawDataset, source: DataSource) -> str:
     """SHA-256 of the content and of all that decides how it is cut."""
     made_from = {
         "identity": material.identity,

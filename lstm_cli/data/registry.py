@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lstm_cli.io import paths
 from lstm_cli.data.dataset import Kind
-from lstm_cli.data.source import Material, Source
-from lstm_cli.errors import ExitCode, LstmError, nearest
+from lstm_cli.data.source import DataSource, RawDataset
+from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.io import paths
 
 Origin = Literal["embedded", "tfds", "table", "folder"]
 
@@ -90,13 +90,13 @@ def _no_such(name: str, path: Path) -> LstmError:
         )
     return LstmError(
         f"There is no data set {name!r}.",
-        f"{nearest(name, [entry.name for entry in _ENTRIES])} Or give tfds:NAME, or a path "
+        f"{suggest(name, [entry.name for entry in _ENTRIES])} Or give tfds:NAME, or a path "
         f"({', '.join(TABLE_SUFFIXES)}, or a folder with a subfolder per class).",
         ExitCode.USAGE,
     )
 
 
-def open_material(source: Source) -> Material:
+def open_raw(source: DataSource) -> RawDataset:
     """Find what `source` names, with the reader of its kind."""
     origin = resolve(source.name)
     if origin == "embedded":

@@ -1,4 +1,4 @@
-"""What was asked for (`Source`) and what a reader found (`Material`)."""
+"""What was asked for (`Source`) and what a reader found (`RawDataset`)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lstm_cli.config.schema import Config
 from lstm_cli.data.dataset import Kind, Split
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.config.schema import Config
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """How to read a data set; the `data:` section of a config.
 
     Attributes:
@@ -72,7 +72,7 @@ def _require(holds: bool, key: str, expected: str, found: object) -> None:
 
 
 @dataclass(frozen=True)
-class Material:
+class RawDataset:
     """A data set as it was found, before validation is cut and limits are applied.
 
     Attributes:
@@ -98,7 +98,7 @@ class Material:
     notes: tuple[str, ...] = field(default=())
 
 
-def from_config(config: Config, data_dir: Path | None = None) -> Source:
+def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
     """Return the source that a config's `data:` section names.
 
     Args:
@@ -106,7 +106,7 @@ def from_config(config: Config, data_dir: Path | None = None) -> Source:
         data_dir: Where TFDS data sets lie.
     """
     settings = config.data
-    return Source(
+    return DataSource(
         name=settings.name,
         data_dir=data_dir,
         text_column=settings.text_column,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lstm_cli.data.dataset import Dataset, Kind, Split
 from lstm_cli.data.loading import load
 from lstm_cli.data.registry import resolve
-from lstm_cli.data.source import SPLITS, Source
+from lstm_cli.data.source import SPLITS, DataSource
 
 PERCENTILES = (50, 90, 99, 100)
 
@@ -62,7 +62,7 @@ class Description:
     notes: tuple[str, ...]
 
 
-def describe(source: Source, num_examples: int = 2) -> Description:
+def describe(source: DataSource, num_examples: int = 2) -> Description:
     """Read all splits of a data set and sum them up.
 
     Args:
@@ -111,7 +111,7 @@ def _examples(split: Split, label: int, num: int) -> tuple[str | NDArray[np.uint
     return tuple(split.inputs[i] for i in ids.tolist())
 
 
-def prepare(source: Source) -> str:
+def prepare(source: DataSource) -> str:
     """Make a data set ready ahead of time: download and prepare what TFDS has.
 
     Args:

@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.config import load as configs
 from lstm_cli import data
-from lstm_cli.evaluation import evaluate
-from lstm_cli.runs import record
-from lstm_cli.runs import directory as runs
-from lstm_cli.data import Dataset, Source
+from lstm_cli.config import load as configs
+from lstm_cli.config.schema import Config
+from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluation import evaluate
 from lstm_cli.evaluation.metrics import wilson
+from lstm_cli.io.progress import Epoch, Reporter, SilentReporter
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.io.progress import Epoch, Reporter, Silent
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import record
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.record import RunRecord
-from lstm_cli.config.schema import Config
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedTest:
     """Two runs on the test examples they share.
 
     Attributes:
@@ -93,7 +93,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Untested:
+class UntestedPair:
     """Two runs that could not be compared example by example, and why."""
 
     first: str
@@ -115,8 +115,8 @@ class Comparison:
 
     entries: tuple[Entry, ...]
     settings: dict[str, tuple[Any, ...]]
-    paired: tuple[Paired, ...]
-    untested: tuple[Untested, ...]
+    paired: tuple[PairedTest, ...]
+    untested: tuple[UntestedPair, ...]
     histories: tuple[tuple[Epoch, ...], ...]
 
     @property
@@ -167,13 +167,13 @@ def compare(
         LstmError: There are less than two runs, or one twice, or one that is none to compare
             (exit code 2); or one cannot be trusted (exit code 5).
     """
-    reporter = reporter or Silent()
+    reporter = reporter or SilentReporter()
     _check_different(given)
     told = [record.read_classifier(run) for run in given]
     predictors = [Predictor.load(run) for run in given]
     names = _names(given)
     answers: list[_Answers | str] = []
-    read: dict[Source, Dataset] = {}
+    read: dict[DataSource, Dataset] = {}
     for one, predictor in zip(told, predictors, strict=True):
         answers.append(_answers(one, predictor, data_dir, read, reporter))
     paired, untested = _pairs(names, told, answers)
@@ -314,7 +314,7 @@ def _answers(
     told: RunRecord,
     predictor: Predictor,
     data_dir: Path | None,
-    read: dict[Source, Dataset],
+    read: dict[DataSource, Dataset],
     reporter: Reporter,
 ) -> _Answers | str:
     """Ask a run about its test split; where that cannot be, say why.
@@ -356,7 +356,7 @@ def _keys(dataset: Dataset) -> list[bytes]:
 
 def _pairs(
     names: Sequence[str], told: Sequence[RunRecord], answers: Sequence[_Answers | str]
-) -> tuple[tuple[Paired, ...], tuple[Untested, ...]]:
+) -> tuple[tuple[PairedTest, ...], tuple[UntestedPair, ...]]:
     """Test each pair of runs that can be."""
     tested: list[dict[str, Any]] = []
     untested = []
@@ -364,12 +364,12 @@ def _pairs(
         pair = {"first": names[one], "second": names[other]}
         found = _counts(told[one], told[other], answers[one], answers[other])
         if isinstance(found, str):
-            untested.append(Untested(**pair, why=found))
+            untested.append(UntestedPair(**pair, why=found))
         else:
             tested.append({**pair, **found})
     adjusted = holm([pair["p_value"] for pair in tested])
     both = zip(tested, adjusted, strict=True)
-    return tuple(Paired(**pair, adjusted=p) for pair, p in both), tuple(untested)
+    return tuple(PairedTest(**pair, adjusted=p) for pair, p in both), tuple(untested)
 
 
 def _counts(

@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.training import artifacts
 from lstm_cli import data
-from lstm_cli.text import corpus
-from lstm_cli.evaluation import metrics
-from lstm_cli.runs import directory as runs
-from lstm_cli.training.artifacts import Scored
-from lstm_cli.data import Dataset, Source
+from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.source import from_config
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluation import metrics
+from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.io.progress import Reporter, Silent
+from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import RunInfo
+from lstm_cli.text import corpus
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.training import artifacts
+from lstm_cli.training.artifacts import Scored
 
 
 @dataclass(frozen=True)
-class Mistake:
+class Misclassified:
     """An example the network got wrong.
 
     Attributes:
@@ -62,7 +62,7 @@ class Evaluation:
     dataset: str
     split: str
     report: metrics.Report
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[Misclassified, ...]
     folder: Path
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Evaluation:
 
 def evaluate(
     run: RunDir,
-    source: Source | None = None,
+    source: DataSource | None = None,
     *,
     split: str = "test",
     data_dir: Path | None = None,
@@ -102,7 +102,7 @@ def evaluate(
         LstmError: The run cannot be trusted, the data is not there, is of the other kind, or has
             labels that the run never saw.
     """
-    reporter = reporter or Silent()
+    reporter = reporter or SilentReporter()
     predictor = Predictor.load(run)
     if source is None:
         dataset = own_data(run, split, data_dir)
@@ -135,7 +135,7 @@ def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:
             code 5).
     """
     dataset = data.load(from_config(run.config(), data_dir), (split,))
-    trained_on = run.checked().decode(runs.RUN, RunInfo).dataset
+    trained_on = run.verified().decode(runs.RUN, RunInfo).dataset
     if trained_on is not None and trained_on.fingerprint == dataset.fingerprint:
         return dataset
     changed = f"{dataset.source} has changed since run {run.name} was trained on it."
@@ -188,7 +188,7 @@ def inputs(
 
 def mistakes(
     scored: Scored, examples: Sequence[str] | NDArray[np.uint8], labels: tuple[str, ...], num: int
-) -> tuple[Mistake, ...]:
+) -> tuple[Misclassified, ...]:
     """Pick the examples with the most confident wrong answers.
 
     Args:
@@ -200,7 +200,7 @@ def mistakes(
     if not num:
         return ()
     return tuple(
-        Mistake(
+        Misclassified(
             index=int(i),
             label=labels[int(scored.labels[i])],
             predicted=labels[int(scored.probabilities[i].argmax())],

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.errors import ExitCode, LstmError, nearest
+from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.runs.schema import Bin as Bin
 from lstm_cli.runs.schema import ClassScores as ClassScores
 from lstm_cli.runs.schema import Report as Report
 
-GATED = ("accuracy", "f1", "precision", "recall", "roc_auc")
+THRESHOLD_METRICS = ("accuracy", "f1", "precision", "recall", "roc_auc")
 LOWER_IS_BETTER = ("loss", "calibration_error")
 
 _NUM_BINS = 15
@@ -43,7 +43,7 @@ def compute(
     _check(labels, probabilities, class_names)
     predicted = probabilities.argmax(axis=1)
     num, num_classes = probabilities.shape
-    loss, accuracy = cheap(labels, probabilities)
+    loss, accuracy = loss_and_accuracy(labels, probabilities)
     macro, classes = _precision_recall(labels, predicted, class_names)
     roc_auc, reason = _roc_auc(labels, probabilities, class_names)
     bins = reliability(labels, probabilities)
@@ -65,7 +65,9 @@ def compute(
     )
 
 
-def cheap(labels: NDArray[np.int32], probabilities: NDArray[np.float32]) -> tuple[float, float]:
+def loss_and_accuracy(
+    labels: NDArray[np.int32], probabilities: NDArray[np.float32]
+) -> tuple[float, float]:
     """Return loss and accuracy alone, fast enough for every epoch.
 
     Args:
@@ -154,7 +156,7 @@ def most_wrong(
 
 
 @dataclass(frozen=True)
-class Gate:
+class Threshold:
     """What a result must reach: `--fail-under accuracy=0.85`."""
 
     metric: str
@@ -162,7 +164,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Unmet:
+class UnmetThreshold:
     """A gate not met; `reached` is None when the metric has no value on this split."""
 
     metric: str
@@ -178,7 +180,7 @@ class Unmet:
         return f"{self.metric} has no value{told}, {self.required} is required"
 
 
-def parse_gates(requirements: Sequence[str]) -> list[Gate]:
+def parse_thresholds(requirements: Sequence[str]) -> list[Threshold]:
     """Read `METRIC=VALUE` requirements, so that a typing mistake shows before training.
 
     Args:
@@ -191,10 +193,12 @@ def parse_gates(requirements: Sequence[str]) -> list[Gate]:
         LstmError: Not `METRIC=VALUE`, an unknown metric, one where lower is better, or a value
             outside [0, 1]. Exit code 2.
     """
-    return [_parse_gate(requirement) for requirement in requirements]
+    return [_parse_threshold(requirement) for requirement in requirements]
 
 
-def gate(metrics: Mapping[str, float | None], requirements: Sequence[str]) -> list[Unmet]:
+def unmet_thresholds(
+    metrics: Mapping[str, float | None], requirements: Sequence[str]
+) -> list[UnmetThreshold]:
     """Check results against requirements.
 
     Args:
@@ -205,34 +209,36 @@ def gate(metrics: Mapping[str, float | None], requirements: Sequence[str]) -> li
         The gates not met. A metric without a value, or NaN, meets none.
 
     Raises:
-        LstmError: As `parse_gates`.
+        LstmError: As `parse_thresholds`.
     """
-    checked = [(g, metrics.get(g.metric)) for g in parse_gates(requirements)]
+    verified = [(g, metrics.get(g.metric)) for g in parse_thresholds(requirements)]
     return [
-        Unmet(g.metric, g.required, reached)
-        for g, reached in checked
+        UnmetThreshold(g.metric, g.required, reached)
+        for g, reached in verified
         if reached is None or not reached >= g.required
     ]
 
 
-def _parse_gate(requirement: str) -> Gate:
+def _parse_threshold(requirement: str) -> Threshold:
     metric, equals, text = (part.strip() for part in requirement.partition("="))
     if not equals:
         raise _usage(
             f"--fail-under takes METRIC=VALUE, found {requirement!r}.",
-            f"For example --fail-under accuracy=0.85; METRIC is one of {', '.join(GATED)}.",
+            f"For example --fail-under accuracy=0.85; METRIC is one of {', '.join(THRESHOLD_METRICS)}.",
         )
     if metric in LOWER_IS_BETTER:
         raise _usage(
             f"--fail-under sets the least a metric must reach, and a lower {metric} is better.",
-            f"Gate on {', '.join(GATED[:-1])} or {GATED[-1]} instead.",
+            f"Gate on {', '.join(THRESHOLD_METRICS[:-1])} or {THRESHOLD_METRICS[-1]} instead.",
         )
-    if metric not in GATED:
-        raise _usage(f"--fail-under: unknown metric {metric!r}.", nearest(metric, list(GATED)))
-    return Gate(metric, _parse_share(metric, text))
+    if metric not in THRESHOLD_METRICS:
+        raise _usage(
+            f"--fail-under: unknown metric {metric!r}.", suggest(metric, list(THRESHOLD_METRICS))
+        )
+    return Threshold(metric, _parse_fraction(metric, text))
 
 
-def _parse_share(metric: str, text: str) -> float:
+def _parse_fraction(metric: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:

@@ -13,9 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, PALE, columns, percent, picture, shown
 from lstm_cli.evaluation.metrics import Report, wilson
 from lstm_cli.io.progress import number
+from lstm_cli.render.plot_style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    columns,
+    percent,
+    picture,
+    shown,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,15 +9,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.runs import onnx_graph, validate
-from lstm_cli.explain import forward_pass
-from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.explain.result import Belief, Gates, ImageExplanation, TextExplanation, Token, Unit, Words
-from lstm_cli.prediction.predictor import GOLDEN_TOLERANCE, Predictor
-from lstm_cli.runs.directory import RunDir
 from lstm_cli.config.schema import Config
-from lstm_cli.text.tokenizer import Tokenizer, UNKNOWN_ID
-from lstm_cli.text.tokenizer import spans as spans_of
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.explain import forward_pass
+from lstm_cli.explain.result import (
+    Gates,
+    ImageExplanation,
+    PrefixPredictions,
+    TextExplanation,
+    Token,
+    TokenEffects,
+    Unit,
+)
+from lstm_cli.prediction.predictor import GOLDEN_TOLERANCE, Predictor
+from lstm_cli.runs import onnx_graph, validate
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer, token_spans
 
 Array = NDArray[Any]
 Occlusion = Literal["leave out", "unknown"]
@@ -52,11 +59,11 @@ class Explainer:
             LstmError: It cannot be trusted (exit code 5).
         """
         predictor = Predictor.load(run)
-        checked = run.checked()
-        config, tokenizer = checked.config(), predictor.tokenizer
+        verified = run.verified()
+        config, tokenizer = verified.config(), predictor.tokenizer
         vocab_size = tokenizer.vocab_size if tokenizer else None
         plan = onnx_graph.plan(config, len(predictor.labels), vocab_size, predictor.shape)
-        return cls(predictor, config, validate.read_weights(checked, plan))
+        return cls(predictor, config, validate.read_weights(verified, plan))
 
     def text(self, text: str, occlusion: Occlusion = "unknown") -> TextExplanation:
         """Explain what the network says of a text.
@@ -73,9 +80,9 @@ class Explainer:
         tokens, ids, cut = _tokens(tokenizer, text)
         chosen = self.predictor.labels.index(prediction.label)
         words = occlude(self.predictor, ids, chosen, occlusion)
-        belief = follow(self.predictor, ids, chosen)
+        belief = predict_prefixes(self.predictor, ids, chosen)
         inputs = forward_pass.embed(self.config, self._weights, ids)
-        said = forward_pass.evidence(self.config, self._weights, ids)
+        said = forward_pass.linear(self.config, self._weights, ids)
         gates = self._gates(inputs, belief.steps[-1], chosen, said)
         return TextExplanation(
             self.predictor.run.name, self.predictor.labels, text, prediction, tokens, cut, words,
@@ -92,7 +99,7 @@ class Explainer:
         chosen = self.predictor.labels.index(prediction.label)
         inputs = image.astype(np.float32) / np.float32(255)
         steps = np.concatenate([self._rows(inputs, ends) for ends in _chunks(len(image))])
-        belief = Belief(None, steps, _turn(steps, chosen))
+        belief = PrefixPredictions(None, steps, _decision_step(steps, chosen))
         said = np.zeros((len(image), len(self._weights["head/bias"])), np.float32)
         gates = self._gates(inputs, belief.steps[-1], chosen, said)
         return ImageExplanation(
@@ -131,21 +138,21 @@ class Explainer:
         found = forward_pass.read(settings, weights, inputs[None], np.array([len(inputs)]))
         again = _probabilities(found.logits + said.sum(axis=0))[0]
         if not np.abs(again - answered).max() <= GOLDEN_TOLERANCE:
-            raise self.predictor.run.damaged(
+            raise self.predictor.run.integrity_error(
                 "weights.safetensors and model.onnx do not hold the same network"
             )
         against = int(np.argsort(-np.where(np.arange(len(answered)) == chosen, -1, answered))[0])
         towards = _towards(chosen, against, len(answered))
         added = forward_pass.contributions(settings, weights, found.pooled[0], towards)
         lstm, bias = float(added.sum()), float(weights["head/bias"] @ towards)
-        steps = (said @ towards).astype(np.float64) if self.config.evidence is not None else None
-        evidence = None if steps is None else float(steps.sum())
+        steps = (said @ towards).astype(np.float64) if self.config.linear is not None else None
+        linear = None if steps is None else float(steps.sum())
         kept = [trace.forget_gate[0].mean(axis=0) for trace in found.traces]
         return Gates(
             self.predictor.labels[against],
-            lstm + bias + (evidence or 0.0),
+            lstm + bias + (linear or 0.0),
             lstm,
-            evidence,
+            linear,
             bias,
             steps,
             float(np.median(_memory(np.concatenate(kept)))),
@@ -155,7 +162,7 @@ class Explainer:
 
 def occlude(
     predictor: Predictor, ids: NDArray[np.int32], chosen: int, occlusion: Occlusion = "unknown"
-) -> Words:
+) -> TokenEffects:
     """Let the network read a text without each of its tokens.
 
     Args:
@@ -175,10 +182,12 @@ def occlude(
     effects = log_odds(found[:1], chosen) - log_odds(found[1:], chosen)
     without = found[1:, chosen].astype(np.float64)
     effects, without = (np.repeat(part, window)[: len(ids)] for part in (effects, without))
-    return Words(effects, without, window)
+    return TokenEffects(effects, without, window)
 
 
-def follow(predictor: Predictor, ids: NDArray[np.int32], chosen: int) -> Belief:
+def predict_prefixes(
+    predictor: Predictor, ids: NDArray[np.int32], chosen: int
+) -> PrefixPredictions:
     """Let the network read a text up to each of its tokens.
 
     Each answer is that of the whole network to the text as it would be had it ended there: a
@@ -194,7 +203,9 @@ def follow(predictor: Predictor, ids: NDArray[np.int32], chosen: int) -> Belief:
     empty = np.array([UNKNOWN_ID], np.int32)
     found = predictor.run_texts([empty, *(ids[:end] for end in ends)]).astype(np.float64)
     steps = np.repeat(found[1:], window, axis=0)[: len(ids)]
-    return Belief(found[0], steps, _turn(np.vstack([found[:1], steps]), chosen, 1))
+    return PrefixPredictions(
+        found[0], steps, _decision_step(np.vstack([found[:1], steps]), chosen, 1)
+    )
 
 
 def log_odds(probabilities: Array, chosen: int) -> NDArray[np.float64]:
@@ -214,7 +225,7 @@ def _tokens(
 ) -> tuple[tuple[Token, ...], NDArray[np.int32], tuple[int, int] | None]:
     """Return what is read of a text, its ids, and where the part left out begins and ends."""
     (encoding,) = tokenizer.encode([text])
-    spans = spans_of(text)
+    spans = token_spans(text)
     if not spans:
         raise LstmError(
             "There is no word in this text.",
@@ -246,7 +257,7 @@ def _without(ids: NDArray[np.int32], start: int, end: int, occlusion: Occlusion)
     return np.asarray(rest[:1] if occlusion == "leave out" else rest)
 
 
-def _turn(steps: NDArray[np.float64], chosen: int, first: int = 0) -> int | None:
+def _decision_step(steps: NDArray[np.float64], chosen: int, first: int = 0) -> int | None:
     """Return the step at which a class took the lead for good, counted from `first`."""
     behind = np.flatnonzero(steps.argmax(axis=1) != chosen)
     last = int(behind[-1]) + 1 if len(behind) else 0
@@ -279,7 +290,7 @@ def _memory(forget: Array) -> NDArray[np.float64]:
     return 1 / np.maximum(1 - forget.astype(np.float64), _LEAST)
 
 
-def _units(found: forward_pass.Reading, added: Array) -> Iterator[Unit]:
+def _units(found: forward_pass.ForwardPass, added: Array) -> Iterator[Unit]:
     """Yield the units that add most, or take most away."""
     for place in np.argsort(-np.abs(added), axis=None, kind="stable")[:NUM_UNITS]:
         side, index = divmod(int(place), added.shape[1])

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.models import lstm_equations
 from lstm_cli.config.schema import Config, ModelSettings
-from lstm_cli.text.tokenizer import pair_ids
+from lstm_cli.models import lstm_equations
+from lstm_cli.text.tokenizer import bigram_ids
 
 Array = NDArray[Any]
 DIRECTIONS = ("forward", "backward")
 
 
 @dataclass(frozen=True)
-class Reading:
+class ForwardPass:
     """What the last LSTM layer did over a batch of sequences, and what came of it.
 
     Attributes:
@@ -42,30 +42,30 @@ def embed(config: Config, weights: Mapping[str, Array], ids: Array) -> Array:
     """Look up words, and pairs where the run has them: `<int32>[time]` to `<float>[time, dim]`."""
     assert config.embedding is not None
     words: Array = weights["embedding/embeddings"][ids]
-    buckets = config.embedding.pair_buckets
+    buckets = config.embedding.bigram_buckets
     if not buckets:
         return words
-    pairs = weights["pairs/embeddings"][_pairs(ids, buckets)]
+    pairs = weights["bigrams/embeddings"][_pairs(ids, buckets)]
     return np.concatenate([words, pairs], axis=1)
 
 
-def evidence(config: Config, weights: Mapping[str, Array], ids: Array) -> Array:
+def linear(config: Config, weights: Mapping[str, Array], ids: Array) -> Array:
     """Return what each token of a text adds to the logits, `<float>[time, outputs]`.
 
     By itself, and by its pair with the one before it. The sum over the text is its evidence; all 0
     in a run without.
     """
     num_outputs = weights["head/bias"].shape[0]
-    if config.evidence is None:
+    if config.linear is None:
         return np.zeros((len(ids), num_outputs), np.float32)
-    table, buckets = weights["evidence/table"], config.evidence.buckets
+    table, buckets = weights["linear/table"], config.linear.buckets
     said = table[_pairs(ids, buckets)] + table[ids % buckets]
-    return np.asarray(weights["evidence/scale"] * said / np.sqrt(np.float32(len(ids))))
+    return np.asarray(weights["linear/scale"] * said / np.sqrt(np.float32(len(ids))))
 
 
 def read(
     settings: ModelSettings, weights: Mapping[str, Array], inputs: Array, lengths: Array
-) -> Reading:
+) -> ForwardPass:
     """Run all layers over a batch.
 
     Args:
@@ -78,11 +78,11 @@ def read(
     traces: tuple[lstm_equations.Trace, ...] = ()
     for index in range(settings.layers):
         traces = _layer(settings, weights, f"lstm_{index}", x, lengths)
-        sides = [traces[0].hidden, *(turned(t.hidden, lengths) for t in traces[1:])]
+        sides = [traces[0].hidden, *(reverse_within(t.hidden, lengths) for t in traces[1:])]
         x = np.concatenate(sides, axis=2)
     pooled = _pool(settings, traces, x, lengths)
     logits = pooled @ weights["head/kernel"] + weights["head/bias"]
-    return Reading(traces, lengths, pooled, logits)
+    return ForwardPass(traces, lengths, pooled, logits)
 
 
 def contributions(
@@ -104,7 +104,7 @@ def contributions(
     return np.asarray(parts.reshape(-1, directions, settings.units).sum(axis=0))
 
 
-def turned(steps: Array, lengths: Array) -> Array:
+def reverse_within(steps: Array, lengths: Array) -> Array:
     """Turn each row of `[batch, time, dim]` round within its length; padding stays behind it."""
     places = np.arange(steps.shape[1])
     within = places < np.asarray(lengths)[:, None]
@@ -114,7 +114,7 @@ def turned(steps: Array, lengths: Array) -> Array:
 
 def _pairs(ids: Array, buckets: int) -> Array:
     words = ids.astype(np.int32)
-    return pair_ids(np.concatenate([[0], words[:-1]]).astype(np.int32), words, buckets)
+    return bigram_ids(np.concatenate([[0], words[:-1]]).astype(np.int32), words, buckets)
 
 
 def _layer(
@@ -130,7 +130,7 @@ def _layer(
             weights[f"{layer}/bias"],
             weights.get(f"{layer}/peepholes"),
         )
-        order = turned(x, lengths) if direction == "backward" else x
+        order = reverse_within(x, lengths) if direction == "backward" else x
         traces.append(lstm_equations.forward(found, order, lengths=lengths))
     return tuple(traces)
 

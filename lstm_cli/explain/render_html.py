@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.explain.render_terminal import LEAST_SHARE, describe_decision
 from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Unit
 from lstm_cli.render.html import text
-from lstm_cli.explain.render_terminal import LEAST_SHARE, turning
 
 Array = NDArray[Any]
 
@@ -93,8 +93,8 @@ def page(explanation: Explanation) -> str:
 def _score(explanation: Explanation) -> Iterator[str]:
     gates = explanation.gates
     parts = [f"LSTM {gates.lstm:+.2f}"]
-    if gates.evidence is not None:
-        parts.append(f"words and pairs {gates.evidence:+.2f}")
+    if gates.linear is not None:
+        parts.append(f"words and pairs {gates.linear:+.2f}")
     parts.append(f"bias {gates.bias:+.2f}")
     yield (
         f'<p class="pale">Run {text(explanation.run)}. Score over {text(gates.against)}: '
@@ -112,7 +112,7 @@ def _text_body(explanation: TextExplanation) -> Iterator[str]:
     )
     yield f'<div class="text" dir="auto">{"".join(_words(explanation))}</div>'
     yield f"<h2>Belief in {label} after each token</h2>"
-    yield f"<p>{text(turning(explanation))}</p>"
+    yield f"<p>{text(describe_decision(explanation))}</p>"
     chosen = explanation.labels.index(explanation.prediction.label)
     yield _belief(explanation.belief.steps[:, chosen])
     yield from _table(explanation)
@@ -151,9 +151,9 @@ def _told(explanation: TextExplanation, index: int) -> str:
         f"{label} {words.without[index]:.1%} without it",
         f"{belief.steps[index, chosen]:.1%} after it",
     ]
-    if explanation.gates.evidence_steps is not None:
-        evidence = explanation.gates.evidence_steps[index]
-        parts.append(f"{evidence:+.2f} by itself and with the word before it")
+    if explanation.gates.linear_steps is not None:
+        linear = explanation.gates.linear_steps[index]
+        parts.append(f"{linear:+.2f} by itself and with the word before it")
     return ", ".join(parts)
 
 
@@ -200,7 +200,7 @@ def _image_body(explanation: ImageExplanation) -> Iterator[str]:
     image, steps = explanation.image, explanation.belief.steps
     rows, columns = image.shape
     yield "<h2>Belief after each row</h2>"
-    yield f"<p>{text(turning(explanation))}</p>"
+    yield f"<p>{text(describe_decision(explanation))}</p>"
     pixels = "".join(
         f'<rect x="{x}" y="{y}" width="1.02" height="1.02" fill="rgb({v},{v},{v})"/>'
         for (y, x), v in np.ndenumerate(image)

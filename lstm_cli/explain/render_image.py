@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.explain.render_terminal import LEAST_SHARE, describe_decision
 from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Unit
 from lstm_cli.render.plot_style import BLUE, GREY, INK, ORANGE, PALE, columns, picture, shown
-from lstm_cli.explain.render_terminal import LEAST_SHARE, turning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,9 @@ def draw(explanation: Explanation, path: Path) -> None:
 
 def _heading(explanation: Explanation) -> tuple[str, str]:
     said = explanation.prediction
-    return f"{shown(said.label, 40)}  {said.probability:.1%}", shown(turning(explanation), 120)
+    return f"{shown(said.label, 40)}  {said.probability:.1%}", shown(
+        describe_decision(explanation), 120
+    )
 
 
 def _draw_text(explanation: TextExplanation, path: Path) -> None:

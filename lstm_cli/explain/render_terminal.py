@@ -80,8 +80,8 @@ def _answer(explanation: Explanation) -> Iterator[Line]:
     said, gates = explanation.prediction, explanation.gates
     yield [Piece(f"{said.label}", "bold"), Piece(f"  {said.probability:.1%}", "bold")]
     parts = [f"LSTM {gates.lstm:+.2f}"]
-    if gates.evidence is not None:
-        parts.append(f"words and pairs {gates.evidence:+.2f}")
+    if gates.linear is not None:
+        parts.append(f"words and pairs {gates.linear:+.2f}")
     parts.append(f"bias {gates.bias:+.2f}")
     told = f"{gates.score:+.2f} over '{gates.against}': {', '.join(parts)}"
     yield [Piece(told, "dim")]
@@ -155,10 +155,10 @@ def _belief(explanation: TextExplanation, width: int) -> Iterator[Line]:
     last = f" {line[-1]:.0%}"
     room = max(8, width - len(first) - len(last))
     yield [Piece(first, "dim"), Piece(bars(line, room)), Piece(last, "dim")]
-    yield [Piece(turning(explanation))]
+    yield [Piece(describe_decision(explanation))]
 
 
-def turning(explanation: Explanation) -> str:
+def describe_decision(explanation: Explanation) -> str:
     """Say in a sentence where the belief turned, and by which word or row."""
     label, belief = explanation.prediction.label, explanation.belief
     chosen = explanation.labels.index(label)
@@ -206,7 +206,7 @@ def _rows(explanation: ImageExplanation, width: int) -> Iterator[Line]:
         values = "".join(f"{_FILLS[round(4 * float(said[i]))] * 2:>{cell}}" for i in order)
         mark = "<" if row == belief.turn else " "
         yield [Piece(picture), Piece(f"  {name}{mark} ", style), Piece(values)]
-    yield [Piece(turning(explanation))]
+    yield [Piece(describe_decision(explanation))]
 
 
 def _legible(image: Array, columns: int) -> NDArray[np.float64]:
@@ -238,7 +238,7 @@ def _strips(unit: Unit, width: int, colour: bool) -> Iterator[Line]:
     for name, values in rows.items():
         strip = [Piece(bars(values, room))]
         if colour:
-            strip = [Piece(" ", f"heat{_level(v)}") for v in squeezed(values, room)]
+            strip = [Piece(" ", f"heat{_level(v)}") for v in downsample(values, room)]
         yield [Piece(f"  {name:<{_NAME_WIDTH - 2}}", "dim"), *strip]
     most = float(np.abs(unit.cell).max()) or 1.0
     line = bars((unit.cell / most + 1) / 2, room)
@@ -251,7 +251,7 @@ def _strips(unit: Unit, width: int, colour: bool) -> Iterator[Line]:
 
 def bars(values: Array, room: int) -> str:
     """Draw values of 0 to 1 as a line of bars, at most so many columns wide."""
-    return "".join(_BARS[_level(v)] for v in squeezed(values, room))
+    return "".join(_BARS[_level(v)] for v in downsample(values, room))
 
 
 def _level(value: float) -> int:
@@ -259,7 +259,7 @@ def _level(value: float) -> int:
     return min(7, int(8 * float(value)))
 
 
-def squeezed(values: Array, room: int) -> NDArray[np.float64]:
+def downsample(values: Array, room: int) -> NDArray[np.float64]:
     """Average neighbours until the values fit into so many columns."""
     if len(values) <= room:
         return np.asarray(values, np.float64)

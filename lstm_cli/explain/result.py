@@ -32,7 +32,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Words:
+class TokenEffects:
     """What each token does for the predicted class.
 
     Attributes:
@@ -50,7 +50,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Belief:
+class PrefixPredictions:
     """What the network would have answered had the input ended here.
 
     Attributes:
@@ -108,9 +108,9 @@ class Gates:
         against: The next likely class.
         score: At least 0, but for a threshold.
         lstm: The last layer's units, all together.
-        evidence: Words and pairs by themselves; None in a run without.
+        linear: Words and pairs by themselves; None in a run without.
         bias: What the head adds whatever the input.
-        evidence_steps: What each token and its pair with the one before it add, `<float64>[steps]`;
+        linear_steps: What each token and its pair with the one before it add, `<float64>[steps]`;
             None in a run without.
         memory: Median memory of all units of the last layer, in steps.
         units: Those whose contributions are largest, either way, the largest first.
@@ -119,9 +119,9 @@ class Gates:
     against: str
     score: float
     lstm: float
-    evidence: float | None
+    linear: float | None
     bias: float
-    evidence_steps: NDArray[np.float64] | None
+    linear_steps: NDArray[np.float64] | None
     memory: float
     units: tuple[Unit, ...]
 
@@ -148,8 +148,8 @@ class TextExplanation:
     prediction: Prediction
     tokens: tuple[Token, ...]
     cut: tuple[int, int] | None
-    words: Words
-    belief: Belief
+    words: TokenEffects
+    belief: PrefixPredictions
     gates: Gates
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,7 +183,7 @@ class ImageExplanation:
     name: str
     image: NDArray[np.uint8]
     prediction: Prediction
-    belief: Belief
+    belief: PrefixPredictions
     gates: Gates
 
     def to_dict(self) -> dict[str, Any]:

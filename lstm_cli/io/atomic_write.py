@@ -107,15 +107,15 @@ def remove(path: Path) -> None:
         raise LstmError(f"Cannot remove {path}: {error.strerror or error}.") from error
 
 
-def is_scratch(path: Path) -> bool:
+def is_temp_file(path: Path) -> bool:
     """Tell a temporary file of `write_atomic` by its name."""
     return _SCRATCH.fullmatch(path.name) is not None
 
 
-def sweep(folder: Path) -> None:
+def remove_temp_files(folder: Path) -> None:
     """Remove the temporary files of writers that were killed; nobody may be writing there now."""
     for path in folder.glob(f".*{_SUFFIX}"):
-        if is_scratch(path):
+        if is_temp_file(path):
             with contextlib.suppress(OSError):
                 path.unlink()
 

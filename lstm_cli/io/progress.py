@@ -81,7 +81,7 @@ class Reporter(Protocol):
         """Tell that an epoch is done and validated."""
 
 
-class Silent:
+class SilentReporter:
     """A reporter that keeps everything to itself."""
 
     def note(self, text: str) -> None:
@@ -97,7 +97,7 @@ class Silent:
         """Say nothing."""
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """Return a number with its noun: `1 epoch`, `1,200 epochs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 

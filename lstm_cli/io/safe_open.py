@@ -101,7 +101,7 @@ def names(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def disguise(content: bytes) -> str | None:
+def detect_file_type(content: bytes) -> str | None:
     """Say what a file is that could not be read as what it should be, if its begin tells."""
     return next((told for mark, told in _MARKS.items() if re.match(mark, content)), None)
 

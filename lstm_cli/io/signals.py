@@ -123,7 +123,7 @@ def _outlived(stream: TextIO) -> TextIO:
 
 
 @contextmanager
-def caught() -> Iterator[Signals]:
+def catch_signals() -> Iterator[Signals]:
     """Catch SIGINT and SIGTERM in a block; outside the main thread nothing is caught.
 
     A signal that the process was started to ignore, as by `nohup`, stays ignored.

@@ -20,7 +20,7 @@ T = TypeVar("T")
 _SERVE = "import sys; sys.path[:] = sys.argv[1:]; from lstm_cli.io.worker import serve; serve()"
 
 
-class Partner:
+class Worker:
     """Calls functions beside this process.
 
     A partner that dies, or that could not be started, costs time and never the result: this process
@@ -36,7 +36,7 @@ class Partner:
         self._thread = ThreadPoolExecutor(1, initializer=_let_pipes_break)
 
     @property
-    def is_there(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether there is a second process."""
         return self._process is not None
 
@@ -72,17 +72,17 @@ class Partner:
 
 
 @contextlib.contextmanager
-def found(wanted: bool) -> Iterator[Partner]:
+def found(wanted: bool) -> Iterator[Worker]:
     """Give a partner for the time of a block.
 
     Args:
         wanted: Whether it is worth a process. With a single core it is not in any case.
     """
-    partner = Partner(_start() if wanted and _num_cores() > 1 else None)
+    worker = Worker(_start() if wanted and _num_cores() > 1 else None)
     try:
-        yield partner
+        yield worker
     finally:
-        partner.end()
+        worker.end()
 
 
 def load(*modules: str) -> None:

@@ -75,28 +75,28 @@ class Scores:
 
     Attributes:
         own: What a network finds by itself, `<float64>[num, outputs]`.
-        evidence: What is said beside it, `<float32>[num, outputs]`; None where nothing is.
+        linear: What is said beside it, `<float32>[num, outputs]`; None where nothing is.
     """
 
     own: NDArray[np.float64]
-    evidence: NDArray[np.float32] | None
+    linear: NDArray[np.float32] | None
 
     @classmethod
     def of(
         cls,
         probabilities: NDArray[np.float32],
-        evidence: NDArray[np.float32] | None,
+        linear: NDArray[np.float32] | None,
         weight: NDArray[np.float32] | float,
     ) -> Scores:
         """Take what a network answers apart.
 
         Args:
             probabilities: Its answers, `<float32>[num, classes]`.
-            evidence: As the attribute.
+            linear: As the attribute.
             weight: With which the network adds the evidence.
         """
         found = logits(probabilities)
-        return cls(found if evidence is None else found - weight * evidence, evidence)
+        return cls(found if linear is None else found - weight * linear, linear)
 
     def best(self, labels: NDArray[np.int32]) -> tuple[float, float]:
         """Find the factors on both parts with which the labels are most likely; 0 on what is not.
@@ -104,15 +104,15 @@ class Scores:
         Args:
             labels: True class ids, `<int32>[num]`.
         """
-        if self.evidence is None:
+        if self.linear is None:
             return best_scale(self.own, labels), 0.0
-        return best_scales(self.own, self.evidence, labels)
+        return best_scales(self.own, self.linear, labels)
 
-    def scaled(self, own: float, evidence: float) -> NDArray[np.float64]:
+    def scaled(self, own: float, linear: float) -> NDArray[np.float64]:
         """Return logits with factors on their parts, `<float64>[num, outputs]`."""
-        if self.evidence is None:
+        if self.linear is None:
             return own * self.own
-        return own * self.own + evidence * self.evidence
+        return own * self.own + linear * self.linear
 
 
 def _loss(logits: NDArray[np.floating], labels: NDArray[np.int32]) -> float:
@@ -159,18 +159,18 @@ def as_targets(logits: NDArray[np.floating]) -> NDArray[np.float32]:
     return probabilities[:, 1:] if logits.shape[1] == 1 else probabilities
 
 
-def with_scaled_logits(
-    weights: dict[str, NDArray[np.float32]], scale: float, evidence: float
+def scale_logits(
+    weights: dict[str, NDArray[np.float32]], scale: float, linear: float
 ) -> dict[str, NDArray[np.float32]]:
     """Return the weights of the same network with logits `scale` times as large.
 
     Args:
         weights: As `models.get_weights` names them.
         scale: A factor on the last layer.
-        evidence: The new weight of the evidence, where the network has any.
+        linear: The new weight of the evidence, where the network has any.
     """
     last = [name for name in weights if name.startswith("head/")]
     scaled = weights | {name: weights[name] * np.float32(scale) for name in last}
-    if "evidence/scale" in weights:
-        scaled["evidence/scale"] = np.array([evidence], np.float32)
+    if "linear/scale" in weights:
+        scaled["linear/scale"] = np.array([linear], np.float32)
     return scaled

@@ -10,11 +10,11 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from lstm_cli.models import peephole
-from lstm_cli.models.linear import Evidence
-from lstm_cli.models.compiled import Network, Turned
 from lstm_cli.config.schema import Config, EmbeddingSettings, ModelSettings, TrainSettings
-from lstm_cli.text.tokenizer import PAD_ID, PAIR_FACTOR, UNKNOWN_ID
+from lstm_cli.models import peephole
+from lstm_cli.models.compiled import CompiledModel, ReverseSequence
+from lstm_cli.models.linear import LinearModel
+from lstm_cli.text.tokenizer import BIGRAM_FACTOR, PAD_ID, UNKNOWN_ID
 
 _LOWEST = -1e9
 
@@ -39,7 +39,7 @@ class WordDropout(layers.Layer):  # type: ignore[misc]
         return ops.where(dropped, ops.full_like(tokens, UNKNOWN_ID), tokens)
 
 
-class Weighed(layers.Layer):  # type: ignore[misc]
+class AddLinearLogits(layers.Layer):  # type: ignore[misc]
     """Add the evidence of words and pairs to logits, with a weight that is trained.
 
     In training some texts are judged without it: the network must learn to do so, or it would
@@ -50,7 +50,7 @@ class Weighed(layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(self, rate: float, seed: int) -> None:
-        super().__init__(name="evidence")
+        super().__init__(name="linear")
         self.rate = rate
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -58,12 +58,12 @@ class Weighed(layers.Layer):  # type: ignore[misc]
         """Make the weight."""
         self.scale = self.add_weight(shape=(1,), initializer="ones", name="scale")
 
-    def call(self, logits: Any, evidence: Any, training: bool = False) -> Any:
+    def call(self, logits: Any, linear: Any, training: bool = False) -> Any:
         """Map two `<float32>[batch, outputs]` to one."""
         if training and self.rate:
             draw = keras.random.uniform((ops.shape(logits)[0], 1), seed=self.seed_generator)
-            evidence = ops.where(draw < self.rate, ops.zeros_like(evidence), evidence)
-        return logits + self.scale * evidence
+            linear = ops.where(draw < self.rate, ops.zeros_like(linear), linear)
+        return logits + self.scale * linear
 
 
 class _Extent:
@@ -84,8 +84,8 @@ def build(
 ) -> Any:
     """Build an uncompiled model.
 
-    Where the config has evidence, there is a second input: that of each text, as `evidence.of`
-    computes it, `<float32>[batch, outputs]`. `set_evidence` tells where to start from.
+    Where the config has evidence, there is a second input: that of each text, as `linear.of`
+    computes it, `<float32>[batch, outputs]`. `init_from_linear_model` tells where to start from.
 
     A text model maps token ids `<int32>[batch, time]`, right-padded with 0, to probabilities;
     an image model maps `<uint8>[batch, rows, columns]`. The output is `<float32>[batch, 1]`
@@ -113,29 +113,29 @@ def build(
     pooled = layers.Dropout(config.model.dropout, seed=config.seed + 2)(pooled)
     num_outputs = 1 if num_classes == 2 else num_classes
     logits = layers.Dense(num_outputs, name="head")(pooled)
-    if config.evidence is not None:
-        inputs = [inputs, keras.Input((num_outputs,), dtype="float32", name="said")]
-        logits = Weighed(config.evidence.dropout, config.seed + 3)(logits, inputs[1])
+    if config.linear is not None:
+        inputs = [inputs, keras.Input((num_outputs,), dtype="float32", name="linear_logits")]
+        logits = AddLinearLogits(config.linear.dropout, config.seed + 3)(logits, inputs[1])
     kind = "sigmoid" if num_classes == 2 else "softmax"
     probabilities = layers.Activation(kind, name="probabilities")(logits)
-    return Network(inputs, probabilities, name=f"lstm_{config.kind}")
+    return CompiledModel(inputs, probabilities, name=f"lstm_{config.kind}")
 
 
-def set_evidence(model: Any, found: Evidence) -> None:
+def init_from_linear_model(model: Any, found: LinearModel) -> None:
     """Let a new model begin with what the evidence alone says: the LSTM has yet to learn."""
     head = model.get_layer("head")
     head.set_weights([np.zeros(head.kernel.shape, np.float32), found.biases])
-    model.get_layer("evidence").set_weights([np.array([found.scale], np.float32)])
+    model.get_layer("linear").set_weights([np.array([found.scale], np.float32)])
 
 
-class LayeredAdam(keras.optimizers.Adam):  # type: ignore[misc]
+class DiscriminativeAdam(keras.optimizers.Adam):  # type: ignore[misc]
     """Adam, or AdamW, that changes some arrays more slowly than others, or not at all.
 
     Source: Howard & Ruder 2018, "Universal Language Model Fine-tuning", sections 3.2 and 3.3:
         discriminative rates and gradual unfreezing, here of two groups.
 
     Args:
-        lowered: The arrays, as `get_weights` names them.
+        init_arrays: The arrays, as `get_weights` names them.
         decay: Decoupled weight decay.
         options: Of `keras.optimizers.Adam`.
 
@@ -143,9 +143,9 @@ class LayeredAdam(keras.optimizers.Adam):  # type: ignore[misc]
         share: Of the learning rate that these arrays learn with, `<float32>[]`.
     """
 
-    def __init__(self, lowered: Collection[str], decay: float, **options: Any) -> None:
+    def __init__(self, init_arrays: Collection[str], decay: float, **options: Any) -> None:
         super().__init__(name="layered_adam", **options)
-        self.lowered = frozenset(lowered)
+        self.init_arrays = frozenset(init_arrays)
         self.decay = decay
         # A variable of the optimizer: on JAX nothing else may change between two steps.
         self.share = self.add_variable((), initializer="ones", name="share")
@@ -153,11 +153,11 @@ class LayeredAdam(keras.optimizers.Adam):  # type: ignore[misc]
     def build(self, variables: Any) -> None:
         """Make the slots."""
         super().build(variables)
-        self._is_lowered = [_name(variable) in self.lowered for variable in variables]
+        self._is_init_array = [_name(variable) in self.init_arrays for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change one array."""
-        if self._is_lowered[self._get_variable_index(variable)]:
+        if self._is_init_array[self._get_variable_index(variable)]:
             learning_rate = learning_rate * ops.cast(self.share, "float32")
         if self.decay:
             self.assign_sub(variable, ops.multiply(variable, learning_rate * self.decay))
@@ -165,7 +165,7 @@ class LayeredAdam(keras.optimizers.Adam):  # type: ignore[misc]
 
 
 def compile_model(
-    model: Any, settings: TrainSettings, num_classes: int, lowered: Collection[str] = ()
+    model: Any, settings: TrainSettings, num_classes: int, init_arrays: Collection[str] = ()
 ) -> None:
     """Give a model its optimizer and its loss.
 
@@ -173,17 +173,19 @@ def compile_model(
         model: As `build` returns it.
         settings: Of training.
         num_classes: At least 2.
-        lowered: As for `optimizer`.
+        init_arrays: As for `optimizer`.
     """
     metric: Any = "accuracy"
     if num_classes == 2:
         # Keras' own compares a target of 0.9 with a probability that is rounded to 1.
-        metric = keras.metrics.MeanMetricWrapper(_same_side, name="accuracy")
+        metric = keras.metrics.MeanMetricWrapper(_binary_accuracy, name="accuracy")
         loss = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
     else:
         # Smoothing needs labels as one-hot rows; `targets` makes them.
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
-    model.compile(optimizer(settings, lowered), loss=loss, metrics=[metric], jit_compile=by_xla())
+    model.compile(
+        optimizer(settings, init_arrays), loss=loss, metrics=[metric], jit_compile=use_xla()
+    )
     build_optimizer(model)
 
 
@@ -192,12 +194,12 @@ def build_optimizer(model: Any) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def _same_side(wanted: Any, found: Any) -> Any:
+def _binary_accuracy(wanted: Any, found: Any) -> Any:
     """Tell for each row whether both make class 1 the more likely one, `<float32>[batch]`."""
     return ops.mean(ops.cast(ops.equal(wanted > 0.5, found > 0.5), "float32"), axis=-1)
 
 
-def by_xla() -> bool:
+def use_xla() -> bool:
     """Tell whether a step is compiled: JAX runs each operation by itself otherwise.
 
     TensorFlow makes a graph of a step in any case, and its own kernels run that as fast.
@@ -205,20 +207,20 @@ def by_xla() -> bool:
     return bool(keras.backend.backend() == "jax")
 
 
-def optimizer(settings: TrainSettings, lowered: Collection[str] = ()) -> Any:
+def optimizer(settings: TrainSettings, init_arrays: Collection[str] = ()) -> Any:
     """Make the optimizer: AdamW, or Adam without decay.
 
     Args:
         settings: Of training.
-        lowered: Arrays that `train.lower_rate` and `train.frozen_steps` are for.
+        init_arrays: Arrays that `train.init_lr_factor` and `train.frozen_steps` are for.
     """
     options: dict[str, Any] = {"learning_rate": settings.learning_rate}
     if settings.clip_norm:
         options["global_clipnorm"] = settings.clip_norm
-    if settings.averaging:
-        options |= {"use_ema": True, "ema_momentum": settings.averaging}
-    if lowered and (settings.lower_rate < 1 or settings.frozen_steps):
-        return LayeredAdam(lowered, settings.weight_decay, **options)
+    if settings.ema_momentum:
+        options |= {"use_ema": True, "ema_momentum": settings.ema_momentum}
+    if init_arrays and (settings.init_lr_factor < 1 or settings.frozen_steps):
+        return DiscriminativeAdam(init_arrays, settings.weight_decay, **options)
     if settings.weight_decay:
         return keras.optimizers.AdamW(weight_decay=settings.weight_decay, **options)
     return keras.optimizers.Adam(**options)
@@ -251,7 +253,7 @@ def set_weights(model: Any, weights: dict[str, NDArray[np.float32]]) -> None:
 
 
 def set_averaged_weights(model: Any) -> None:
-    """Assign the moving averages of `train.averaging` to the trained arrays.
+    """Assign the moving averages of `train.ema_momentum` to the trained arrays.
 
     On JAX, Keras would let both share one buffer. The next step, of training or prediction, is
     given the buffers of the model for its results, and the average would be lost with them.
@@ -275,15 +277,15 @@ def embed(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed: int) 
         seed: Of the dropout.
 
     Returns:
-        `<float32>[batch, time, dim]`, or `dim + pair_dim` wide with pairs, words first.
+        `<float32>[batch, time, dim]`, or `dim + bigram_dim` wide with pairs, words first.
     """
     if settings.word_dropout:
         tokens = WordDropout(settings.word_dropout, seed)(tokens)
     x = layers.Embedding(vocab_size, settings.dim, name="embedding")(tokens)
-    if settings.pair_buckets:
+    if settings.bigram_buckets:
         before = ops.pad(tokens[:, :-1], ((0, 0), (1, 0)))
-        pairs = ops.mod(before * PAIR_FACTOR + tokens, settings.pair_buckets)
-        table = layers.Embedding(settings.pair_buckets, settings.pair_dim, name="pairs")
+        pairs = ops.mod(before * BIGRAM_FACTOR + tokens, settings.bigram_buckets)
+        table = layers.Embedding(settings.bigram_buckets, settings.bigram_dim, name="bigrams")
         x = ops.concatenate([x, table(pairs)], axis=-1)
     return layers.SpatialDropout1D(settings.dropout, seed=seed + 1)(x) if settings.dropout else x
 
@@ -313,7 +315,7 @@ def _recurrent(x: Any, extent: _Extent | None, settings: ModelSettings, seed: in
 
 def _reverse(x: Any, extent: _Extent | None) -> Any:
     """Turn each row of `[batch, time, dim]` round within its length."""
-    return ops.flip(x, axis=1) if extent is None else Turned()(x, extent.lengths)
+    return ops.flip(x, axis=1) if extent is None else ReverseSequence()(x, extent.lengths)
 
 
 def _pool(x: Any, extent: _Extent | None, pooling: str) -> Any:

@@ -8,7 +8,7 @@ import keras
 from keras import layers, ops
 
 
-class Network(keras.Model):  # type: ignore[misc]
+class CompiledModel(keras.Model):  # type: ignore[misc]
     """A functional model for `train_on_batch` and `predict_on_batch`.
 
     TensorFlow would compile a step for the size of the first batch, and once more for every size
@@ -42,7 +42,7 @@ class Network(keras.Model):  # type: ignore[misc]
             self.predict_function = first
 
 
-class Turned(layers.Layer):  # type: ignore[misc]
+class ReverseSequence(layers.Layer):  # type: ignore[misc]
     """Turn each row of a batch round within its length; padding stays behind it."""
 
     def call(self, x: Any, lengths: Any) -> Any:

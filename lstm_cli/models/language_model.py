@@ -16,13 +16,13 @@ from keras import layers, ops
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from lstm_cli.models import classifier
-from lstm_cli.text import lm_windows
-from lstm_cli.models.compiled import Network
+from lstm_cli.config.schema import Config, LanguageModelSettings, TrainSettings
 from lstm_cli.io.progress import perplexity
-from lstm_cli.config.schema import Config, LanguageSettings, TrainSettings
+from lstm_cli.models import classifier
+from lstm_cli.models.compiled import CompiledModel
+from lstm_cli.text import lm_windows
 from lstm_cli.text.lm_windows import Texts, Windows
-from lstm_cli.training.objectives.objective import Stateless, Told
+from lstm_cli.training.objectives.objective import StatelessObjective, StepResult
 
 _FORBIDDEN = -1e9
 # Rows of the full softmax at once: 20,000 words make 160 MB of them.
@@ -127,9 +127,9 @@ def build(config: Config, vocab_size: int) -> Any:
     return keras.Model(inputs, loss, name="lstm_language")
 
 
-def compile_model(model: Any, settings: TrainSettings, lowered: Collection[str] = ()) -> None:
+def compile_model(model: Any, settings: TrainSettings, init_arrays: Collection[str] = ()) -> None:
     """Give a language model its optimizer, as `models.compile_model`; its loss it has."""
-    model.compile(classifier.optimizer(settings, lowered), jit_compile=classifier.by_xla())
+    model.compile(classifier.optimizer(settings, init_arrays), jit_compile=classifier.use_xla())
     classifier.build_optimizer(model)
 
 
@@ -169,7 +169,7 @@ class Score:
         return both
 
 
-class Reading(Stateless):
+class LanguageModelObjective(StatelessObjective):
     """Learning to predict words.
 
     Args:
@@ -191,7 +191,7 @@ class Reading(Stateless):
         self._states_of: Any = None
 
     @property
-    def settings(self) -> LanguageSettings:
+    def settings(self) -> LanguageModelSettings:
         """Those of the language model."""
         assert self.config.language is not None
         return self.config.language
@@ -217,14 +217,14 @@ class Reading(Stateless):
         drawn, expected = lm_windows.negatives(self.frequencies, num, seed, epoch, step)
         return {"tokens": tokens, "negatives": drawn, "expected": expected}
 
-    def take_step(
+    def train_step(
         self, model: Any, indices: NDArray[np.int64], inputs: dict[str, NDArray[Any]]
-    ) -> Told:
+    ) -> StepResult:
         """Train on a batch."""
         logs = model.train_on_batch(inputs, return_dict=True)
-        return Told(len(indices) * (inputs["tokens"].shape[1] - 1), float(logs["loss"]), None)
+        return StepResult(len(indices) * (inputs["tokens"].shape[1] - 1), float(logs["loss"]), None)
 
-    def judge(self, model: Any) -> tuple[float, None]:
+    def validate(self, model: Any) -> tuple[float, None]:
         """Measure the loss on held-out texts, exactly."""
         return self.score(model).loss, None
 
@@ -241,7 +241,7 @@ def states_of(model: Any) -> Any:
         model: As `build` returns it.
     """
     outputs = [model.get_layer(f"next_{name}").output for name in _directions(model)]
-    return Network(model.get_layer("tokens").output, outputs)
+    return CompiledModel(model.get_layer("tokens").output, outputs)
 
 
 def _directions(model: Any) -> list[str]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.config.schema import LinearSettings
+from lstm_cli.errors import LstmError
 from lstm_cli.models.calibration import as_targets, best_scale
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.errors import LstmError
-from lstm_cli.config.schema import EvidenceSettings
-from lstm_cli.text.tokenizer import pair_ids
+from lstm_cli.text.tokenizer import bigram_ids
 
 # Imported when evidence is learned, in a second.
 NEEDED = ("scipy.sparse", "sklearn.linear_model")
@@ -25,7 +25,7 @@ _TOLERANCE, _ITERATIONS = 1.0, 1000
 
 
 @dataclass(frozen=True)
-class Evidence:
+class LinearModel:
     """Weights of words and pairs, learned from the training split.
 
     Attributes:
@@ -48,9 +48,9 @@ def learn(
     corpus: Corpus,
     labels: NDArray[np.int32],
     num_classes: int,
-    settings: EvidenceSettings,
+    settings: LinearSettings,
     seed: int,
-) -> Evidence:
+) -> LinearModel:
     """Fit a linear classifier to hashed words and pairs.
 
     Weights fitted to a text know its label, and training would learn to trust them more than a
@@ -73,20 +73,20 @@ def learn(
     most = _MAX_NUMBERS // num_classes
     if settings.buckets > most:
         raise LstmError(
-            f"evidence.buckets expects at most {most:,} with {num_classes:,} classes, found "
+            f"linear.buckets expects at most {most:,} with {num_classes:,} classes, found "
             f"{settings.buckets:,}.",
-            "Lower evidence.buckets.",
+            "Lower linear.buckets.",
         )
     kept, features = _features(corpus, settings.buckets)
     table = np.zeros((settings.buckets, _num_outputs(num_classes)))
     table[kept] = _fit(features, labels, num_classes, settings.penalty)
-    train = _by_others(features, labels, num_classes, settings, seed)
+    train = _out_of_fold_logits(features, labels, num_classes, settings, seed)
     spread = float(train.std()) or 1.0
     table /= spread
     train /= spread
     biases = _biases(labels, num_classes)
     scale = best_scale(train, labels, biases)
-    return Evidence(
+    return LinearModel(
         table.astype(np.float32), train.astype(np.float32), scale, biases.astype(np.float32)
     )
 
@@ -96,7 +96,7 @@ def of(corpus: Corpus, table: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Args:
         corpus: The texts.
-        table: As `Evidence` has it.
+        table: As `LinearModel` has it.
 
     Returns:
         `<float32>[num, outputs]`.
@@ -107,7 +107,7 @@ def of(corpus: Corpus, table: NDArray[np.float32]) -> NDArray[np.float32]:
     return (sums / np.sqrt(corpus.lengths)[:, None]).astype(np.float32)
 
 
-def verdicts(found: Evidence, said: NDArray[np.float32]) -> NDArray[np.float32]:
+def pseudo_labels(found: LinearModel, said: NDArray[np.float32]) -> NDArray[np.float32]:
     """Say how likely the classes are by the evidence alone.
 
     Args:
@@ -133,7 +133,7 @@ def _ids(corpus: Corpus, buckets: int) -> tuple[NDArray[np.int32], NDArray[np.in
     before = np.zeros_like(ids)
     before[1:] = ids[:-1]
     before[corpus.starts[:-1]] = 0
-    return pair_ids(np.zeros_like(ids), ids, buckets), pair_ids(before, ids, buckets)
+    return bigram_ids(np.zeros_like(ids), ids, buckets), bigram_ids(before, ids, buckets)
 
 
 def _counts(corpus: Corpus, buckets: int) -> Any:
@@ -168,11 +168,11 @@ def _features(corpus: Corpus, buckets: int) -> tuple[NDArray[np.int64], Any]:
     return kept, counts[:, kept]
 
 
-def _by_others(
+def _out_of_fold_logits(
     features: Any,
     labels: NDArray[np.int32],
     num_classes: int,
-    settings: EvidenceSettings,
+    settings: LinearSettings,
     seed: int,
 ) -> NDArray[np.float64]:
     """Judge each text by weights fitted to the other folds, `<float64>[num, outputs]`."""
@@ -211,7 +211,7 @@ def _fit_one(features: Any, is_class: NDArray[np.bool_], penalty: float) -> NDAr
     if is_class.all() or not is_class.any() or not features.nnz:
         # A fold may lack a class.
         return np.zeros(features.shape[1])
-    tells = _telling(features, is_class)
+    tells = _log_count_ratios(features, is_class)
     features = features.copy()
     features.data *= tells[features.indices]
     # The penalty is to mean the same for all data: features of a text have a norm of about 1.
@@ -231,7 +231,7 @@ def _fit_one(features: Any, is_class: NDArray[np.bool_], penalty: float) -> NDAr
     return weights
 
 
-def _telling(features: Any, is_class: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _log_count_ratios(features: Any, is_class: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Say how much each feature tells of a class, `<float32>[features]`.
 
     That is the size of its log-count ratio: how much larger its share is in the texts of the class
@@ -239,14 +239,14 @@ def _telling(features: Any, is_class: NDArray[np.bool_]) -> NDArray[np.float32]:
     """
     inside = np.repeat(is_class, np.diff(features.indptr))
     ratios = [
-        _log_shares(np.bincount(features.indices[chosen], minlength=features.shape[1]))
+        _log_frequencies(np.bincount(features.indices[chosen], minlength=features.shape[1]))
         for chosen in (inside, ~inside)
     ]
     tells: NDArray[np.float64] = np.abs(ratios[0] - ratios[1])
     return tells.astype(np.float32)
 
 
-def _log_shares(texts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _log_frequencies(texts: NDArray[np.int64]) -> NDArray[np.float64]:
     smoothed = texts + _SMOOTHING
     logs: NDArray[np.float64] = np.log(smoothed / smoothed.sum())
     return logs

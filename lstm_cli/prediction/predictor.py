@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find, validate
-from lstm_cli.text.batching import in_order, pad
-from lstm_cli.text.corpus import Corpus
-from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.text.tokenizer import Encoding, Tokenizer
 from lstm_cli.runs.validate import Golden
+from lstm_cli.text.batching import evaluation_batches, pad
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.tokenizer import Encoding, Tokenizer
 
 # Sorted by length within a window: enough texts for batches without padding, and no more
 # memory than a window takes, however long the file.
@@ -117,7 +117,7 @@ class Predictor:
         try:
             session = open_session(run.file(runs.MODEL))
         except _session_errors() as error:
-            raise run.damaged(f"{runs.MODEL} cannot be opened ({error})") from None
+            raise run.integrity_error(f"{runs.MODEL} cannot be opened ({error})") from None
         return cls(run, session, tokenizer, run.labels())
 
     def predict(
@@ -205,9 +205,11 @@ class Predictor:
                 found = self.text_probabilities(golden.inputs)
             worst = float(np.abs(found - golden.probabilities).max())
         except _misfits() as error:
-            raise self.run.damaged(f"golden.json does not fit the model ({error})") from None
+            raise self.run.integrity_error(
+                f"golden.json does not fit the model ({error})"
+            ) from None
         if not worst <= GOLDEN_TOLERANCE:
-            raise self.run.damaged(
+            raise self.run.integrity_error(
                 f"the model answers its golden inputs differently, by up to {worst:.2g}"
             )
 
@@ -353,7 +355,7 @@ def _feeds(ids: Corpus | Sequence[NDArray[np.int32]]) -> Iterator[_Feed]:
     def feed(indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         return {"tokens": pad(ids, indices), "lengths": lengths[indices].astype(np.int32)}
 
-    for indices in reversed(in_order(lengths, _BATCH_TEXTS, _BATCH_TOKENS)):
+    for indices in reversed(evaluation_batches(lengths, _BATCH_TEXTS, _BATCH_TOKENS)):
         yield indices, partial(feed, indices)
 
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from lstm_cli.config.schema import Config
+from lstm_cli.errors import LstmError
+from lstm_cli.io.progress import pluralize
+from lstm_cli.prediction.predictor import Predictor, open_session
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import record, validate
-from lstm_cli.errors import LstmError
-from lstm_cli.runs.onnx_graph import Array, Plan
-from lstm_cli.prediction.predictor import Predictor, open_session
-from lstm_cli.io.progress import counted
 from lstm_cli.runs.directory import RunDir
+from lstm_cli.runs.onnx_graph import Array, Plan
 from lstm_cli.runs.schema import FinishedRunInfo
-from lstm_cli.config.schema import Config
+from lstm_cli.runs.validate import FileStamp, Golden
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.runs.validate import Golden, Seen
 
 _SHOWN = 5
 
@@ -41,7 +41,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerifyResult:
     """All checks of a run, in the order in which they build on each other."""
 
     run: str
@@ -64,7 +64,7 @@ class Verdict:
         return {"run": self.run, "path": self.path, "passed": self.passed, "checks": checks}
 
 
-def verify(run: RunDir) -> Verdict:
+def verify(run: RunDir) -> VerifyResult:
     """Check a finished run: files, contents, graph, weights, answers and records.
 
     Nothing is trusted, nothing in the run is run but the network once it is known to be ours, and
@@ -73,7 +73,7 @@ def verify(run: RunDir) -> Verdict:
     Args:
         run: A run that says it is finished.
     """
-    looked = _Looked(run)
+    looked = _VerifyState(run)
     checks: dict[str, Check] = {}
     for name, (look, needs, meaning) in _checks(run).items():
         missing = next((other for other in needs if not checks[other].passed), None)
@@ -84,20 +84,20 @@ def verify(run: RunDir) -> Verdict:
             checks[name] = Check(name, True, look(looked))
         except LstmError as error:
             checks[name] = Check(name, False, runs.reason(run, error), meaning)
-    return Verdict(run.name, str(run.path), tuple(checks.values()))
+    return VerifyResult(run.name, str(run.path), tuple(checks.values()))
 
 
 def _checks(run: RunDir) -> Mapping[str, _How]:
     """Choose the checks of a classifier or of a language model, which has no graph to run."""
     try:
-        is_language = run.checked().config().language is not None
+        is_language = run.verified().config().language is not None
     except LstmError:
         is_language = runs.is_language(run)
     return _LANGUAGE_CHECKS if is_language else _CHECKS
 
 
 @dataclass
-class _Looked:
+class _VerifyState:
     """What the checks so far have read, for those that build on it."""
 
     run: RunDir
@@ -107,7 +107,7 @@ class _Looked:
     tokenizer: Tokenizer | None = None
     golden: Golden | None = None
     plan: Plan | None = None
-    model: Seen | None = None
+    model: FileStamp | None = None
     info: FinishedRunInfo | None = None
     constants: Mapping[str, Array] = field(default_factory=dict)
     weights: Mapping[str, Array] = field(default_factory=dict)
@@ -124,61 +124,61 @@ class _Looked:
         return self.plan
 
 
-def _manifest(looked: _Looked) -> str:
-    looked.run = looked.run.checked()
+def _manifest(looked: _VerifyState) -> str:
+    looked.run = looked.run.verified()
     assert looked.run.manifest is not None
     return f"lists {len(looked.run.manifest)} files, none outside the run"
 
 
-def _files(looked: _Looked) -> str:
+def _files(looked: _VerifyState) -> str:
     listed = looked.run.manifest or {}
-    looked.names = [name for name in looked.run.names() if runs.is_listed(name)]
+    looked.names = [name for name in looked.run.names() if runs.is_in_manifest(name)]
     if missing := sorted(listed.keys() - set(looked.names)):
-        raise looked.run.damaged(f"{_some(missing)} listed and missing")
+        raise looked.run.integrity_error(f"{_some(missing)} listed and missing")
     if runs.CARD not in listed:
-        raise looked.run.damaged(f"{runs.CARD} not listed in {runs.MANIFEST}")
+        raise looked.run.integrity_error(f"{runs.CARD} not listed in {runs.MANIFEST}")
     if extra := sorted(set(looked.names) - listed.keys()):
-        raise looked.run.damaged(f"{_some(extra)} not listed in {runs.MANIFEST}")
+        raise looked.run.integrity_error(f"{_some(extra)} not listed in {runs.MANIFEST}")
     return f"{len(looked.names)} files, each listed, and no links or devices"
 
 
-def _contents(looked: _Looked) -> str:
+def _contents(looked: _VerifyState) -> str:
     """Hash every listed file; all that differ are told."""
     listed = dict(looked.run.manifest or {})
     # How large the network's files may be, the settings say: hashing must have an end too.
-    largest = validate.largest(looked.plan) if looked.plan else {}
+    max_bytes = validate.max_bytes(looked.plan) if looked.plan else {}
     if looked.shapes is not None:
-        largest = {runs.WEIGHTS: validate.largest_weights(looked.shapes)}
-    unjudged = [n for n in (runs.MODEL, runs.WEIGHTS) if n in listed and n not in largest]
+        max_bytes = {runs.WEIGHTS: validate.max_weight_bytes(looked.shapes)}
+    unjudged = [n for n in (runs.MODEL, runs.WEIGHTS) if n in listed and n not in max_bytes]
     for name in unjudged:
         del listed[name]
     changed = []
     for name in listed:
         try:
-            looked.run.verify([name], largest.get(name))
+            looked.run.verify([name], max_bytes.get(name))
         except LstmError as error:
             changed.append(runs.reason(looked.run, error))
     if changed:
         more = f", and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
-        raise looked.run.damaged(", ".join(changed[:_SHOWN]) + more)
+        raise looked.run.integrity_error(", ".join(changed[:_SHOWN]) + more)
     size = sum(entry.num_bytes for entry in listed.values())
     but = f", but not of {' and '.join(unjudged)}" if unjudged else ""
     return f"sizes and SHA-256 of {len(listed)} files, {size:,} bytes{but}"
 
 
-def _settings(looked: _Looked) -> str:
+def _settings(looked: _VerifyState) -> str:
     looked.config = looked.run.config()
     if looked.config.language is not None:
         return "those of a language model, each valid"
     return f"those of a classifier of {looked.config.kind}s, each valid"
 
 
-def _labels(looked: _Looked) -> str:
+def _labels(looked: _VerifyState) -> str:
     looked.labels = looked.run.labels()
     return f"{len(looked.labels)} classes"
 
 
-def _tokenizer(looked: _Looked) -> str:
+def _tokenizer(looked: _VerifyState) -> str:
     looked.tokenizer = validate.read_tokenizer(looked.run, looked.settings)
     if looked.tokenizer is None:
         return "none, as images need none"
@@ -187,20 +187,20 @@ def _tokenizer(looked: _Looked) -> str:
     return f"{looked.tokenizer.vocab_size:,} words, no patterns but ours"
 
 
-def _golden(looked: _Looked) -> str:
+def _golden(looked: _VerifyState) -> str:
     golden = validate.read_golden(looked.run, looked.settings, len(looked.labels))
     looked.golden = golden
-    looked.plan = validate.plan_of(looked.settings, looked.labels, looked.tokenizer, golden)
+    looked.plan = validate.graph_plan(looked.settings, looked.labels, looked.tokenizer, golden)
     return f"{len(golden.inputs)} inputs with their probabilities"
 
 
-def _graph(looked: _Looked) -> str:
+def _graph(looked: _VerifyState) -> str:
     looked.model, looked.constants = validate.read_model(looked.run, looked.network)
     plan = looked.network
     return f"{len(plan.nodes)} nodes, {len(plan.constants)} constants: the network of the settings"
 
 
-def _weights(looked: _Looked) -> str:
+def _weights(looked: _VerifyState) -> str:
     if looked.settings.language is not None:
         assert looked.tokenizer is not None
         num_words = looked.tokenizer.vocab_size
@@ -211,17 +211,17 @@ def _weights(looked: _Looked) -> str:
     return f"{len(looked.weights)} arrays, {total:,} numbers, all finite"
 
 
-def _same_weights(looked: _Looked) -> str:
+def _same_weights(looked: _VerifyState) -> str:
     for name, trained in looked.network.trained.items():
         made = np.ascontiguousarray(trained.make(looked.weights))
         if not np.array_equal(made.view(np.uint32), looked.constants[name].view(np.uint32)):
-            raise looked.run.damaged(
+            raise looked.run.integrity_error(
                 f"{runs.WEIGHTS} and {runs.MODEL} hold different numbers for {name!r}"
             )
     return f"{runs.WEIGHTS} and {runs.MODEL} hold the same bits"
 
 
-def _replay(looked: _Looked) -> str:
+def _replay(looked: _VerifyState) -> str:
     assert looked.golden is not None
     assert looked.model is not None
     session = open_session(looked.run.file(runs.MODEL))
@@ -230,7 +230,7 @@ def _replay(looked: _Looked) -> str:
     return f"{len(looked.golden.inputs)} inputs answered as at the end of training"
 
 
-def _record(looked: _Looked) -> str:
+def _record(looked: _VerifyState) -> str:
     """Hold `run.json` to its types, the settings and the labels."""
     config = looked.settings
     labels = looked.labels if config.language is None else None
@@ -238,24 +238,24 @@ def _record(looked: _Looked) -> str:
     return f"finished, {config.task}, trained on {config.data.name}"
 
 
-def _results(looked: _Looked) -> str:
+def _results(looked: _VerifyState) -> str:
     """Hold metrics and history to their types and to each other."""
     assert looked.info is not None
     results = record.read_results(looked.run, looked.info, looked.labels)
     history = record.read_history(looked.run, looked.settings, looked.info)
-    return f"{counted(len(history), 'epoch')}; test accuracy {results.test.accuracy:.4f}"
+    return f"{pluralize(len(history), 'epoch')}; test accuracy {results.test.accuracy:.4f}"
 
 
-def _perplexity(looked: _Looked) -> str:
+def _perplexity(looked: _VerifyState) -> str:
     """Hold metrics and history of a language model to their types and to each other."""
     assert looked.info is not None
     held_out = record.read_language_results(looked.run, looked.info)
     history = record.read_history(looked.run, looked.settings, looked.info)
-    return f"{counted(len(history), 'epoch')}; perplexity {held_out.perplexity:,.1f}"
+    return f"{pluralize(len(history), 'epoch')}; perplexity {held_out.perplexity:,.1f}"
 
 
 # What is checked, what must have passed before, and what it means if it fails.
-_How = tuple[Callable[[_Looked], str], tuple[str, ...], str]
+_How = tuple[Callable[[_VerifyState], str], tuple[str, ...], str]
 _CHECKS: Mapping[str, _How] = {
     "manifest": (
         _manifest,

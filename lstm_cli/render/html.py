@@ -7,9 +7,9 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lstm_cli.io.atomic_write import check_replaceable
 from lstm_cli.cli.output import clean
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.atomic_write import check_replaceable
 from lstm_cli.runs.directory import write_atomic
 
 _GENERATOR = "lstm"

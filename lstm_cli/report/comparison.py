@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstm_cli.render import html
-from lstm_cli.evaluation.compare import Comparison, Entry, Paired
 from lstm_cli.cli.output import duration
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, percent, picture, shown
+from lstm_cli.evaluation.compare import Comparison, Entry, PairedTest
 from lstm_cli.io.progress import Epoch, interval, number
+from lstm_cli.render import html
+from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, percent, picture, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,7 +125,7 @@ def _measures(entry: Entry) -> dict[str, str]:
     }
 
 
-def test_columns(paired: Paired) -> dict[str, str]:
+def test_columns(paired: PairedTest) -> dict[str, str]:
     """Write what a paired test found for people."""
     low, high = (100 * bound for bound in paired.interval)
     return {

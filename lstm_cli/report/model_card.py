@@ -87,14 +87,14 @@ def language_card(run: Mapping[str, Any]) -> str:
     unigram = held["unigram_perplexity"]
     rows.append(["frequencies alone", number(math.log(unigram)), number(unigram, ",.1f")])
     name = " ".join(clean(run["name"]).split())
-    used = shlex.join(["lstm", "train", str(config["data"]["name"]), "--init-from", name])
+    device_info = shlex.join(["lstm", "train", str(config["data"]["name"]), "--init-from", name])
     blocks = [
         f"# {escape(run['name'])}",
         f"A language model: an LSTM of {config['model']['units']} units that predicts the next "
         f"word{both}, learned from the texts of {escape(dataset['name'])}. It chooses among "
         f"{run['vocab_size']:,} words and has {run['parameters']:,} parameters. It is what a "
         "classifier can begin with, and none itself.",
-        _fenced(used, "sh"),
+        _fenced(device_info, "sh"),
         "## Data",
         f"Source: {escape(dataset['source'])}: {dataset['sizes']['train']:,} texts of "
         f"{dataset['words']['train']:,} words, {dataset['unlabeled']:,} of all texts without "
@@ -185,15 +185,15 @@ def _architecture(run: Mapping[str, Any]) -> str:
     read, step = "The rows of an image, from top to bottom,", "row"
     if embedding:
         read, step = f"Word vectors of {embedding['dim']} numbers", "word"
-        if embedding.get("pair_buckets"):
-            read += f", with {embedding['pair_dim']} more for each pair of neighbouring words,"
+        if embedding.get("bigram_buckets"):
+            read += f", with {embedding['bigram_dim']} more for each pair of neighbouring words,"
     peephole = model.get("cell") == "peephole"
     name, one = ("peephole LSTM", "a") if peephole else ("LSTM", "an")
     lstm = f"{layers} {name} layers, each of" if layers > 1 else f"{one} {name} of"
     both = " in each of two directions" if model["bidirectional"] else ""
     head = "a sigmoid unit" if num_classes == 2 else f"a softmax over {num_classes} classes"
     more = ""
-    if run["config"].get("evidence"):
+    if run["config"].get("linear"):
         more = " and of what words and pairs of words say by themselves (logistic regression)"
     return (
         f"{read} go through {lstm} {model['units']} units{both}; "

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.report import sections
-from lstm_cli.evaluation import evaluate
-from lstm_cli.render import html
-from lstm_cli.runs import record
 from lstm_cli.config import load as configs
-from lstm_cli.runs import directory as runs
-from lstm_cli.report.model_card import CAPTIONS
-from lstm_cli.report.sections import Errors, Mark, Nearest, Read
+from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluation import evaluate
 from lstm_cli.explain.explainer import Explainer
+from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.io.progress import Reporter, Silent
+from lstm_cli.render import html
+from lstm_cli.report import sections
+from lstm_cli.report.model_card import CAPTIONS
+from lstm_cli.report.sections import Errors, Mark, Nearest, ReadText
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import record
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.record import RunRecord
-from lstm_cli.config.schema import Config
 
 FILE = "report.html"
 
@@ -79,7 +79,7 @@ def report(
         LstmError: The run is none to report on or cannot be trusted, or the page not be written.
             That the data is not there is said on the page.
     """
-    reporter = reporter or Silent()
+    reporter = reporter or SilentReporter()
     out = out or run.file(runs.REPORTS) / FILE
     html.check_place(out)
     told = record.read_classifier(run)
@@ -146,7 +146,7 @@ def find_errors(
     return Errors(found, images, texts, wrong, len(scored.labels), dataset.notes)
 
 
-def read_texts(run: RunDir, texts: Sequence[str]) -> tuple[Read, ...]:
+def read_texts(run: RunDir, texts: Sequence[str]) -> tuple[ReadText, ...]:
     """Find what each word of some texts does for the class that a run chooses.
 
     Args:
@@ -162,11 +162,11 @@ def read_texts(run: RunDir, texts: Sequence[str]) -> tuple[Read, ...]:
         except LstmError as error:
             if error.exit_code != ExitCode.USAGE:
                 raise
-            readings.append(Read())
+            readings.append(ReadText())
             continue
         both = zip(explained.tokens, explained.words.effects.tolist(), strict=True)
         marks = tuple(Mark(token.start, token.end, effect) for token, effect in both)
-        readings.append(Read(marks, explained.cut))
+        readings.append(ReadText(marks, explained.cut))
     return tuple(readings)
 
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.config import load as configs
-from lstm_cli.render import html
-from lstm_cli.runs import directory as runs
 from lstm_cli.cli.output import duration
-from lstm_cli.evaluation.evaluate import Mistake
-from lstm_cli.render.plot_style import percent
-from lstm_cli.render.html import Html, element
+from lstm_cli.config import load as configs
+from lstm_cli.evaluation.evaluate import Misclassified
 from lstm_cli.evaluation.metrics import Report, wilson
+from lstm_cli.render import html
+from lstm_cli.render.html import Html, element
+from lstm_cli.render.plot_style import percent
+from lstm_cli.runs import directory as runs
 from lstm_cli.runs.record import RunRecord
 
 _MAX_CLASSES = 40  # shown one by one
@@ -54,7 +54,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Read:
+class ReadText:
     """How a network read a text.
 
     Attributes:
@@ -80,9 +80,9 @@ class Errors:
         missing: Why there are none to show; empty where there are.
     """
 
-    mistakes: tuple[Mistake, ...] = ()
+    mistakes: tuple[Misclassified, ...] = ()
     images: tuple[NDArray[np.uint8], ...] = ()
-    texts: tuple[Read, ...] = ()
+    texts: tuple[ReadText, ...] = ()
     num_wrong: int = 0
     num_examples: int = 0
     notes: tuple[str, ...] = field(default=())
@@ -227,18 +227,18 @@ def errors(told: RunRecord, found: Errors) -> Html:
     return _chapter("errors", "Most confident errors", element("p", lead), *notes, *shown)
 
 
-def settings(told: RunRecord, nearest: Nearest | None) -> Html:
+def settings(told: RunRecord, suggest: Nearest | None) -> Html:
     """Show how the run differs from its preset, and below that every setting."""
     parts = []
-    if nearest is not None and nearest.changed:
+    if suggest is not None and suggest.changed:
         rows = [
-            (key, _value(ours), _value(theirs)) for key, (ours, theirs) in nearest.changed.items()
+            (key, _value(ours), _value(theirs)) for key, (ours, theirs) in suggest.changed.items()
         ]
         parts.append(
-            html.table(("setting", "this run", f"preset {nearest.preset}"), rows, words=True)
+            html.table(("setting", "this run", f"preset {suggest.preset}"), rows, words=True)
         )
-    elif nearest is not None:
-        parts.append(element("p", f"All settings are those of the preset {nearest.preset}."))
+    elif suggest is not None:
+        parts.append(element("p", f"All settings are those of the preset {suggest.preset}."))
     every = html.code(configs.to_yaml(told.config).rstrip())
     parts.append(element("details", element("summary", "Every setting"), every))
     return _chapter("settings", "Settings", *parts)
@@ -332,7 +332,7 @@ def _share(num_right: int, num: int) -> str:
     return f"{num_right / num:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _text_error(mistake: Mistake, reading: Read) -> Html:
+def _text_error(mistake: Misclassified, reading: ReadText) -> Html:
     return element(
         "article",
         _verdict(mistake),
@@ -341,7 +341,7 @@ def _text_error(mistake: Mistake, reading: Read) -> Html:
     )
 
 
-def _coloured(whole: str, reading: Read) -> Iterator[str]:
+def _coloured(whole: str, reading: ReadText) -> Iterator[str]:
     """Yield a text, its tokens coloured by what they do; what was not read is left out."""
     strongest = max((abs(mark.effect) for mark in reading.marks), default=0.0)
     end, limit = 0, _MAX_CHARACTERS
@@ -372,14 +372,14 @@ def _left_out(num: int, what: str) -> Html:
     return element("i", f" [{num:,} characters {what}] ", class_="quiet")
 
 
-def _strongest(mistake: Mistake, reading: Read) -> str:
+def _strongest(mistake: Misclassified, reading: ReadText) -> str:
     """Name the words that did most, in numbers: colours alone are not for everyone."""
     ranked = sorted(reading.marks, key=lambda mark: -abs(mark.effect))[:_NUM_NAMED]
     whole = mistake.text or ""
     return ", ".join(f"“{whole[mark.start : mark.end]}” {mark.effect:+.2f}" for mark in ranked)
 
 
-def _image_error(mistake: Mistake, pixels: NDArray[np.uint8]) -> Html:
+def _image_error(mistake: Misclassified, pixels: NDArray[np.uint8]) -> Html:
     from PIL import Image
 
     content = io.BytesIO()
@@ -390,7 +390,7 @@ def _image_error(mistake: Mistake, pixels: NDArray[np.uint8]) -> Html:
     )
 
 
-def _verdict(mistake: Mistake) -> Html:
+def _verdict(mistake: Misclassified) -> Html:
     return element(
         "p",
         element("b", mistake.label),

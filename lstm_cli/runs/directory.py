@@ -16,13 +16,13 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from lstm_cli.io import safe_open as folders
-from lstm_cli.io.atomic_write import is_scratch, make_folder, remove, sweep
-from lstm_cli.io.atomic_write import write_atomic as write_atomic
 from lstm_cli.config.load import from_yaml
-from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.runs.schema import EpochLine, RunInfo, decode, decode_lines
 from lstm_cli.config.schema import Config
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io import safe_open as folders
+from lstm_cli.io.atomic_write import is_temp_file, make_folder, remove, remove_temp_files
+from lstm_cli.io.atomic_write import write_atomic as write_atomic
+from lstm_cli.runs.schema import EpochLine, RunInfo, decode, decode_lines
 
 CONFIG = "config.yaml"
 RUN = "run.json"
@@ -43,7 +43,7 @@ LOCK = ".lock"
 T = TypeVar("T")
 
 _MAX_JSON_BYTES = 64 << 20
-# The settings say how large the network's own files may be; see `trust.largest`.
+# The settings say how large the network's own files may be; see `trust.max_bytes`.
 _MAX_BYTES = {CONFIG: 64 << 10, LABELS: 4 << 20, GOLDEN: 16 << 20, MANIFEST: 4 << 20}
 _MAX_BYTES |= {MODEL: 1 << 62, WEIGHTS: 1 << 62}
 _MAX_BYTES |= {RUN: 8 << 20, CARD: 1 << 20}
@@ -58,7 +58,7 @@ Status = Literal["running", "finished", "failed", "interrupted", "broken"]
 
 
 @dataclass(frozen=True)
-class Listed:
+class ManifestEntry:
     """What the manifest says of a file: its size, and the SHA-256 of its content in hex."""
 
     num_bytes: int
@@ -71,11 +71,11 @@ class RunDir:
 
     Attributes:
         path: The folder.
-        manifest: Where given, what every file that is read is held to; see `checked`.
+        manifest: Where given, what every file that is read is held to; see `verified`.
     """
 
     path: Path
-    manifest: Mapping[str, Listed] | None = field(default=None, compare=False, repr=False)
+    manifest: Mapping[str, ManifestEntry] | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -112,7 +112,7 @@ class RunDir:
         try:
             return json.loads(str(content, "utf-8"))
         except (ValueError, RecursionError) as error:
-            raise self.damaged(f"{name} is no JSON ({error})") from None
+            raise self.integrity_error(f"{name} is no JSON ({error})") from None
 
     def decode(self, name: str, kind: type[T]) -> T:
         """Decode one of the run's JSON files into a type of `run_schema`.
@@ -128,7 +128,7 @@ class RunDir:
         try:
             return decode(content, kind)
         except ValueError as error:
-            raise self.damaged(f"{name}{error}") from None
+            raise self.integrity_error(f"{name}{error}") from None
 
     def history(self) -> tuple[EpochLine, ...]:
         """Decode the history: one line an epoch, at least one.
@@ -141,7 +141,7 @@ class RunDir:
         try:
             return decode_lines(content)
         except ValueError as error:
-            raise self.damaged(f"{HISTORY}{error}") from None
+            raise self.integrity_error(f"{HISTORY}{error}") from None
 
     def _read_values(self, name: str) -> bytes:
         """Read a JSON file that does not take much more memory than its size.
@@ -151,7 +151,7 @@ class RunDir:
         """
         content = self.read_bytes(name)
         if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _MAX_JSON_VALUES:
-            raise self.damaged(f"{name} holds over {_MAX_JSON_VALUES:,} values")
+            raise self.integrity_error(f"{name} holds over {_MAX_JSON_VALUES:,} values")
         return content
 
     def read_text(self, name: str) -> str:
@@ -163,31 +163,31 @@ class RunDir:
         try:
             return str(self.read_bytes(name), "utf-8")
         except ValueError as error:
-            raise self.damaged(f"{name} cannot be read ({error})") from None
+            raise self.integrity_error(f"{name} cannot be read ({error})") from None
 
-    def read_bytes(self, name: str, largest: int | None = None) -> bytes:
+    def read_bytes(self, name: str, max_bytes: int | None = None) -> bytes:
         """Read one of the run's files whole: no link, no device, and not without bound.
 
         Args:
             name: Inside the run directory.
-            largest: Bytes it may have; else as much as a file of that name ever has.
+            max_bytes: Bytes it may have; else as much as a file of that name ever has.
 
         Raises:
             LstmError: It is missing, too large, or not as the manifest lists it (exit code 5).
         """
-        with self._opened(name, largest) as file:
+        with self._opened(name, max_bytes) as file:
             content = file.read(os.fstat(file.fileno()).st_size)
         if self.manifest is not None:
             self._check_sha256(name, hashlib.sha256(content).hexdigest())
         return content
 
-    def read_head(self, name: str, num_bytes: int, largest: int) -> tuple[bytes, int]:
+    def read_head(self, name: str, num_bytes: int, max_bytes: int) -> tuple[bytes, int]:
         """Read the beginning of a file, unchecked but for its size.
 
         Args:
             name: Inside the run directory.
             num_bytes: How much of it.
-            largest: Bytes the file may have.
+            max_bytes: Bytes the file may have.
 
         Returns:
             The beginning, and the size of the whole.
@@ -195,21 +195,21 @@ class RunDir:
         Raises:
             LstmError: As `read_bytes`.
         """
-        with self._opened(name, largest) as file:
+        with self._opened(name, max_bytes) as file:
             return file.read(num_bytes), os.fstat(file.fileno()).st_size
 
     @contextlib.contextmanager
-    def held(self, name: str, largest: int | None = None) -> Iterator[BufferedReader]:
+    def held(self, name: str, max_bytes: int | None = None) -> Iterator[BufferedReader]:
         """Open a file too large to be read whole, once its content is known to be as listed.
 
         Args:
             name: Inside the run directory.
-            largest: As for `read_bytes`.
+            max_bytes: As for `read_bytes`.
 
         Raises:
             LstmError: As `read_bytes`.
         """
-        with self._opened(name, largest) as file:
+        with self._opened(name, max_bytes) as file:
             # Read and not mapped: a bad sector is an error here, and a dead process there.
             self._check_sha256(name, hashlib.file_digest(file, "sha256").hexdigest())
             yield file
@@ -222,11 +222,13 @@ class RunDir:
         """
         text = self.read_text(CONFIG)
         if _has_alias(text):
-            raise self.damaged(f"{CONFIG} repeats parts of itself by reference, which no run does")
+            raise self.integrity_error(
+                f"{CONFIG} repeats parts of itself by reference, which no run does"
+            )
         try:
             return from_yaml(text, CONFIG)
         except LstmError as error:
-            raise self.damaged(error.message.rstrip(".")) from None
+            raise self.integrity_error(error.message.rstrip(".")) from None
 
     def labels(self) -> tuple[str, ...]:
         """Read the class names; the index is the class id.
@@ -236,9 +238,9 @@ class RunDir:
         """
         names = self.read_json(LABELS)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise self.damaged(f"{LABELS} is no list of names")
+            raise self.integrity_error(f"{LABELS} is no list of names")
         if len(set(names)) != len(names) or len(names) < 2:
-            raise self.damaged(f"{LABELS} does not hold two or more different names")
+            raise self.integrity_error(f"{LABELS} does not hold two or more different names")
         return tuple(names)
 
     def write_text(self, name: str, text: str) -> None:
@@ -261,10 +263,10 @@ class RunDir:
         """Remove one of the run's files for good; one that is gone is fine."""
         remove(self.path / name)
 
-    def sweep(self) -> None:
+    def remove_temp_files(self) -> None:
         """Remove what a killed process left half-written; only under the run's lock."""
         for folder in (self.path, self.path / PLOTS, self.path / CHECKPOINTS):
-            sweep(folder)
+            remove_temp_files(folder)
 
     def write_manifest(self) -> None:
         """Record size and SHA-256 of every file of the run: from now on it is finished.
@@ -275,7 +277,7 @@ class RunDir:
         files = {}
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
-            if not is_listed(name) or not path.is_file():
+            if not is_in_manifest(name) or not path.is_file():
                 continue
             try:
                 files[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
@@ -283,22 +285,22 @@ class RunDir:
                 raise LstmError(f"Cannot read {path}: {error.strerror or error}.") from error
         self.write_json(MANIFEST, {"format": 1, "files": files})
 
-    def verify(self, names: Iterable[str], largest: int | None = None) -> None:
+    def verify(self, names: Iterable[str], max_bytes: int | None = None) -> None:
         """Check files against the manifest before anything in them is parsed.
 
         Args:
             names: Files relative to the run directory.
-            largest: Bytes each may have; else as much as a file of its name ever has.
+            max_bytes: Bytes each may have; else as much as a file of its name ever has.
 
         Raises:
             LstmError: A file is missing, not listed, of another size or content (exit code 5).
         """
-        run = self if self.manifest is not None else self.checked()
+        run = self if self.manifest is not None else self.verified()
         for name in names:
-            with run.held(name, largest):
+            with run.held(name, max_bytes):
                 pass
 
-    def checked(self) -> RunDir:
+    def verified(self) -> RunDir:
         """Return this run as one whose every file is held to the manifest as it is read.
 
         Raises:
@@ -307,11 +309,11 @@ class RunDir:
         manifest = replace(self, manifest=None).read_json(MANIFEST)
         files = manifest.get("files") if isinstance(manifest, dict) else None
         if not isinstance(files, dict):
-            raise self.damaged(f"{MANIFEST} has no list of files")
+            raise self.integrity_error(f"{MANIFEST} has no list of files")
         try:
-            listed = {name: _listed(name, entry) for name, entry in files.items()}
+            listed = {name: _manifest_entry(name, entry) for name, entry in files.items()}
         except ValueError as error:
-            raise self.damaged(f"{MANIFEST}: {error}") from None
+            raise self.integrity_error(f"{MANIFEST}: {error}") from None
         return replace(self, manifest=listed)
 
     def names(self) -> list[str]:
@@ -323,9 +325,9 @@ class RunDir:
         try:
             return folders.names(self.path)
         except (OSError, ValueError) as error:
-            raise self.damaged(str(error)) from None
+            raise self.integrity_error(str(error)) from None
 
-    def damaged(self, what: str) -> LstmError:
+    def integrity_error(self, what: str) -> LstmError:
         """Build the error for a run that cannot be trusted."""
         return LstmError(
             f"Run {self.path} fails its integrity check: {what}.",
@@ -334,36 +336,40 @@ class RunDir:
         )
 
     @contextlib.contextmanager
-    def _opened(self, name: str, largest: int | None) -> Iterator[BufferedReader]:
+    def _opened(self, name: str, max_bytes: int | None) -> Iterator[BufferedReader]:
         """Open a file whose size is right."""
-        allowed = largest or _largest(name)
+        allowed = max_bytes or _largest(name)
         try:
             with folders.opened(self.path, name) as file:
                 self._check_size(name, os.fstat(file.fileno()).st_size, allowed)
                 yield file
         except FileNotFoundError:
-            raise self.damaged(f"{name} is missing") from None
+            raise self.integrity_error(f"{name} is missing") from None
         except OSError as error:
-            raise self.damaged(f"{name} cannot be read ({error.strerror or error})") from None
+            raise self.integrity_error(
+                f"{name} cannot be read ({error.strerror or error})"
+            ) from None
         except ValueError as error:
-            raise self.damaged(str(error)) from None
+            raise self.integrity_error(str(error)) from None
 
     def _check_size(self, name: str, size: int, allowed: int) -> None:
         if self.manifest is not None:
             if name not in self.manifest:
-                raise self.damaged(f"{MANIFEST} does not list {name}")
+                raise self.integrity_error(f"{MANIFEST} does not list {name}")
             if size != self.manifest[name].num_bytes:
                 expected = self.manifest[name].num_bytes
-                raise self.damaged(f"{name} has {size:,} bytes, expected {expected:,}")
+                raise self.integrity_error(f"{name} has {size:,} bytes, expected {expected:,}")
         if size > allowed:
-            raise self.damaged(f"{name} has {size:,} bytes, larger than the {allowed:,} it may be")
+            raise self.integrity_error(
+                f"{name} has {size:,} bytes, larger than the {allowed:,} it may be"
+            )
 
     def _check_sha256(self, name: str, found: str) -> None:
         if self.manifest is not None and found != self.manifest[name].sha256:
-            raise self.damaged(f"the content of {name} has changed (SHA-256 differs)")
+            raise self.integrity_error(f"the content of {name} has changed (SHA-256 differs)")
 
 
-def is_listed(name: str) -> bool:
+def is_in_manifest(name: str) -> bool:
     """Tell whether a file of a finished run belongs in its manifest."""
     parts = name.split("/")
     return parts[0] not in _UNLISTED and not parts[-1].startswith(".")
@@ -467,7 +473,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_run(run: RunDir, kind: type[RunInfo] = RunInfo) -> dict[str, Any]:
+def read_record(run: RunDir, kind: type[RunInfo] = RunInfo) -> dict[str, Any]:
     """Read `run.json` as it is, once its types are known to be right.
 
     Args:
@@ -515,7 +521,7 @@ def _never_began(path: Path) -> bool:
     """Tell whether a folder holds nothing but what is written before `run.json`."""
     before = {LOCK, CONFIG, LABELS, TOKENIZER}
     try:
-        return all(entry.name in before or is_scratch(entry) for entry in path.iterdir())
+        return all(entry.name in before or is_temp_file(entry) for entry in path.iterdir())
     except OSError:
         return False
 
@@ -526,7 +532,7 @@ def _is_plain(name: str) -> bool:
     return bool(name) and tidy and not name.startswith((".", "-")) and not has_separator(name)
 
 
-def _listed(name: str, entry: Any) -> Listed:
+def _manifest_entry(name: str, entry: Any) -> ManifestEntry:
     """Read one entry of a manifest.
 
     Raises:
@@ -538,7 +544,7 @@ def _listed(name: str, entry: Any) -> Listed:
     )
     if type(size) is not int or size < 0 or not isinstance(digest, str):
         raise ValueError(f"the entry of {name!r} has no size and SHA-256")
-    return Listed(size, digest)
+    return ManifestEntry(size, digest)
 
 
 def _has_alias(text: str) -> bool:

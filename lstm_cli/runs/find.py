@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lstm_cli.errors import ExitCode, LstmError, nearest
-from lstm_cli.runs.directory import CONFIG, MANIFEST, RUN, RunDir, exists, has_separator, is_language, is_locked, peek
+from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.runs.directory import (
+    CONFIG,
+    MANIFEST,
+    RUN,
+    RunDir,
+    exists,
+    has_separator,
+    is_language,
+    is_locked,
+    peek,
+)
 from lstm_cli.runs.schema import RunInfo
 
 
-def command_to_resume(run: RunDir) -> str:
+def resume_command(run: RunDir) -> str:
     """Say how a run is gone on with."""
     verb = "pretrain" if is_language(run) else "train"
     info = peek(run)
@@ -37,7 +47,7 @@ def find_unfinished(
         what = "a language model" if not language else "a classifier"
         raise LstmError(
             f"Run {found.name} is {what}.",
-            f"Go on with it by '{command_to_resume(found)}'.",
+            f"Go on with it by '{resume_command(found)}'.",
             ExitCode.USAGE,
         )
     return found
@@ -136,7 +146,7 @@ def _newest(
     runs = [run for run in all_runs(root, dataset) if is_language(run) == language]
     for run in reversed(runs):
         if run.status == "finished":
-            info = run.checked().decode(RUN, RunInfo)
+            info = run.verified().decode(RUN, RunInfo)
             if all(getattr(info, key) == value for key, value in wants.items()):
                 return run
     what = {"data": "on", "kind": "that reads"}
@@ -154,14 +164,14 @@ def _newest(
 def _finished(run: RunDir) -> RunDir:
     status = run.status
     if status == "finished":
-        run.checked().decode(RUN, RunInfo)
+        run.verified().decode(RUN, RunInfo)
         return run
     if status == "broken":
         run.decode(RUN, RunInfo)
-        raise run.damaged(f"{MANIFEST} is missing")
+        raise run.integrity_error(f"{MANIFEST} is missing")
     raise LstmError(
         f"Run {run.path} did not finish: its status is '{status}'.",
-        f"Go on with it ('{command_to_resume(run)}'), or name another run ('lstm runs list').",
+        f"Go on with it ('{resume_command(run)}'), or name another run ('lstm runs list').",
     )
 
 
@@ -171,5 +181,5 @@ def _no_such_run(root: Path, wanted: str) -> LstmError:
         return LstmError(
             f"{wanted} is no run directory: it holds no {RUN}.", "See 'lstm runs list'."
         )
-    hint = nearest(wanted, names) if names else "Train one: 'lstm train demo'."
+    hint = suggest(wanted, names) if names else "Train one: 'lstm train demo'."
     return LstmError(f"There is no run '{wanted}' under {root}.", hint)

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.config.schema import Config, EvidenceSettings
-from lstm_cli.text.tokenizer import PAD_ID, PAIR_FACTOR
+from lstm_cli.config.schema import Config, LinearSettings
+from lstm_cli.text.tokenizer import BIGRAM_FACTOR, PAD_ID
 
 if TYPE_CHECKING:
     import onnx
@@ -20,9 +20,9 @@ IR_VERSION = 8
 # Element types by the numbers ONNX gives them.
 ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7}
 # What the table of evidence is called among the arrays of a model.
-EVIDENCE = "evidence/table"
+LINEAR_TABLE = "linear/table"
 # And its weight.
-EVIDENCE_SCALE = "evidence/scale"
+LINEAR_SCALE = "linear/scale"
 _LOWEST = -1e9
 
 # msgspec structs, as the settings are: every `lstm predict` begins by making these classes, and a
@@ -183,8 +183,8 @@ def plan(
         x, width = _rows(graph), shape[1]
     pooled, width = _recurrent(graph, config, x, width, "" if vocab_size is None else "lengths")
     weighed = ""
-    if config.evidence is not None:
-        weighed = _evidence(graph, config.evidence, num_classes)
+    if config.linear is not None:
+        weighed = _linear(graph, config.linear, num_classes)
     _head(graph, pooled, width, num_classes, weighed)
     outputs = (Value("probabilities", "float32", ("batch", num_classes)),)
     return Plan(f"lstm_{config.kind}", tuple(graph.nodes), graph.constants, inputs, outputs)
@@ -197,14 +197,16 @@ def _embed(graph: _Graph, config: Config, vocab_size: int) -> tuple[str, int]:
     graph.add("Transpose", ["tokens"], "steps", perm=(1, 0))
     table = graph.array("embedding", "embedding/embeddings", vocab_size, settings.dim)
     words = graph.add("Gather", [table, "steps"], "words")
-    if not settings.pair_buckets:
+    if not settings.bigram_buckets:
         return words, settings.dim
-    graph.constant("buckets", np.array(settings.pair_buckets, np.int32))
+    graph.constant("buckets", np.array(settings.bigram_buckets, np.int32))
     graph.add("Mod", [_pairs(graph), "buckets"], "pair_ids")
-    table = graph.array("pair_table", "pairs/embeddings", settings.pair_buckets, settings.pair_dim)
-    pairs = graph.add("Gather", [table, "pair_ids"], "pairs")
+    table = graph.array(
+        "pair_table", "bigrams/embeddings", settings.bigram_buckets, settings.bigram_dim
+    )
+    pairs = graph.add("Gather", [table, "pair_ids"], "bigrams")
     both = graph.add("Concat", [words, pairs], "embedded", axis=2)
-    return both, settings.dim + settings.pair_dim
+    return both, settings.dim + settings.bigram_dim
 
 
 def _pairs(graph: _Graph) -> str:
@@ -216,20 +218,20 @@ def _pairs(graph: _Graph) -> str:
     graph.constant("one_step", np.array([1, 0, 0, 0]))
     graph.constant("none", np.array(0, np.int32))
     graph.add("Pad", ["earlier", "one_step", "none"], "before")
-    graph.constant("factor", np.array(PAIR_FACTOR, np.int32))
+    graph.constant("factor", np.array(BIGRAM_FACTOR, np.int32))
     graph.add("Mul", ["before", "factor"], "scaled")
     return graph.add("Add", ["scaled", "steps"], "pair_numbers")
 
 
-def _evidence(graph: _Graph, settings: EvidenceSettings, num_classes: int) -> str:
+def _linear(graph: _Graph, settings: LinearSettings, num_classes: int) -> str:
     """Sum what words and pairs say over the square root of the length, `[batch, outputs]`."""
     num_outputs = _num_outputs(num_classes)
-    table = graph.array("evidence_table", EVIDENCE, settings.buckets, num_outputs)
-    graph.constant("evidence_buckets", np.array(settings.buckets, np.int32))
-    graph.add("Mod", [_pairs(graph), "evidence_buckets"], "evidence_pairs")
-    graph.add("Mod", ["steps", "evidence_buckets"], "evidence_words")
+    table = graph.array("linear_table", LINEAR_TABLE, settings.buckets, num_outputs)
+    graph.constant("linear_buckets", np.array(settings.buckets, np.int32))
+    graph.add("Mod", [_pairs(graph), "linear_buckets"], "linear_pairs")
+    graph.add("Mod", ["steps", "linear_buckets"], "linear_words")
     said = [
-        graph.add("Gather", [table, f"evidence_{of}"], f"said_by_{of}") for of in ("pairs", "words")
+        graph.add("Gather", [table, f"linear_{of}"], f"said_by_{of}") for of in ("bigrams", "words")
     ]
     graph.add("Add", said, "said")
     # The network has words where a text goes on, and pairs of padding behind its end.
@@ -239,9 +241,9 @@ def _evidence(graph: _Graph, settings: EvidenceSettings, num_classes: int) -> st
     graph.constant("time_axis", np.array([0]))
     graph.add("ReduceSum", ["said_in_text", "time_axis"], "said_in_all", keepdims=0)
     graph.add("Sqrt", [_num_steps(graph)], "root_steps")
-    graph.add("Div", ["said_in_all", "root_steps"], "evidence")
-    scale = graph.array("evidence_scale", EVIDENCE_SCALE, 1)
-    return graph.add("Mul", ["evidence", scale], "evidence_weighed")
+    graph.add("Div", ["said_in_all", "root_steps"], "linear")
+    scale = graph.array("linear_scale", LINEAR_SCALE, 1)
+    return graph.add("Mul", ["linear", scale], "linear_weighed")
 
 
 def _rows(graph: _Graph) -> str:
@@ -293,8 +295,8 @@ def _pack(graph: _Graph, name: str, layers: list[str], width: int, units: int) -
     """Add W, R and B of an LSTM operator: the Keras arrays of one layer a direction, stacked."""
     num, gates = len(layers), 4 * units
     parts: list[tuple[str, tuple[int, ...], tuple[int, ...], Callable[[Array], Array]]] = [
-        ("kernel", (width, gates), (num, gates, width), _turn),
-        ("recurrent_kernel", (units, gates), (num, gates, units), _turn),
+        ("kernel", (width, gates), (num, gates, width), _decision_step),
+        ("recurrent_kernel", (units, gates), (num, gates, units), _decision_step),
         ("bias", (gates,), (num, 2 * gates), _both),
     ]
     names = [f"{name}_{part}" for part in "WRB"]
@@ -318,7 +320,7 @@ def _stacked(
     return lambda weights: np.stack([pack(weights[source]) for source in sources])
 
 
-def _turn(kernel: Array) -> Array:
+def _decision_step(kernel: Array) -> Array:
     return np.ascontiguousarray(_reorder(kernel).T)
 
 
@@ -385,14 +387,14 @@ def _num_outputs(num_classes: int) -> int:
     return 1 if num_classes == 2 else num_classes
 
 
-def _head(graph: _Graph, pooled: str, width: int, num_classes: int, evidence: str) -> None:
+def _head(graph: _Graph, pooled: str, width: int, num_classes: int, linear: str) -> None:
     """Add the dense layer and the evidence; two classes get both their probabilities."""
     num_outputs = _num_outputs(num_classes)
     kernel = graph.array("head_kernel", "head/kernel", width, num_outputs)
     bias = graph.array("head_bias", "head/bias", num_outputs)
     logits = graph.add("Gemm", [pooled, kernel, bias], "logits")
-    if evidence:
-        logits = graph.add("Add", [logits, evidence], "weighed_logits")
+    if linear:
+        logits = graph.add("Add", [logits, linear], "weighed_logits")
     if num_classes > 2:
         graph.add("Softmax", [logits], "probabilities", axis=1)
         return

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from lstm_cli.runs.onnx_graph import Attribute, ELEMENT_TYPES, Node, Value
+from lstm_cli.runs.onnx_graph import ELEMENT_TYPES, Attribute, Node, Value
 
 _VARINT, _BYTES = 0, 2
 _MAX_VARINT_BYTES = 10

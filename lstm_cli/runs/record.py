@@ -9,12 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lstm_cli.runs import directory as runs
+from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Epoch
+from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.schema import FinishedRunInfo, HeldOutScores, LanguageResults, Report, Results, RunInfo, check_report
-from lstm_cli.config.schema import Config
+from lstm_cli.runs.schema import (
+    FinishedRunInfo,
+    HeldOutScores,
+    LanguageResults,
+    Report,
+    Results,
+    RunInfo,
+    check_report,
+)
 
 
 @dataclass(frozen=True)
@@ -95,11 +103,11 @@ def read(run: RunDir) -> RunRecord | LanguageRunRecord:
         LstmError: A file is missing, changed, or not what training writes; file and key are named
             (exit code 5).
     """
-    run = run.checked()
+    run = run.verified()
     config = run.config()
     for name in listed_files(config):
         if name not in (run.manifest or {}):
-            raise run.damaged(f"{runs.MANIFEST} does not list {name}")
+            raise run.integrity_error(f"{runs.MANIFEST} does not list {name}")
     if config.language is not None:
         info = read_info(run, config)
         held_out = read_language_results(run, info)
@@ -117,7 +125,7 @@ def read_classifier(run: RunDir) -> RunRecord:
     Raises:
         LstmError: It is a language model (exit code 2), or as `read`.
     """
-    if run.checked().config().language is not None:
+    if run.verified().config().language is not None:
         raise LstmError(
             f"Run {run.name} is a language model, which has no classes to report on.",
             f"Its figures are in {run.file(runs.CARD)}; name a classifier.",
@@ -140,7 +148,7 @@ def read_info(
     """Read `run.json` of a finished run.
 
     Args:
-        run: As `checked` returns it.
+        run: As `verified` returns it.
         config: Its settings.
         labels: Its class names; None for a language model.
 
@@ -152,10 +160,10 @@ def read_info(
     for key, value in expected.items():
         if (found := getattr(info, key)) != value:
             told = f"expected {value[:100]!r} as in {runs.CONFIG}, found {found[:100]!r}"
-            raise run.damaged(f"{runs.RUN}, {key}: {told}")
+            raise run.integrity_error(f"{runs.RUN}, {key}: {told}")
     named = info.dataset.labels
     if labels is not None and named is not None and tuple(named) != labels:
-        raise run.damaged(f"{runs.RUN}, dataset.labels: other labels than in {runs.LABELS}")
+        raise run.integrity_error(f"{runs.RUN}, dataset.labels: other labels than in {runs.LABELS}")
     return info
 
 
@@ -165,7 +173,7 @@ def read_results(
     """Read `metrics.json` of a classifier.
 
     Args:
-        run: As `checked` returns it.
+        run: As `verified` returns it.
         info: Its `run.json`.
         labels: Its class names, where they are known.
 
@@ -178,7 +186,7 @@ def read_results(
         try:
             check_report(report, labels)
         except ValueError as error:
-            raise run.damaged(f"{runs.METRICS}, {split}.{error}") from None
+            raise run.integrity_error(f"{runs.METRICS}, {split}.{error}") from None
     return results
 
 
@@ -197,7 +205,7 @@ def read_history(run: RunDir, config: Config, info: FinishedRunInfo) -> tuple[Ep
     """Read `history.jsonl` of a finished run.
 
     Args:
-        run: As `checked` returns it.
+        run: As `verified` returns it.
         config: Its settings.
         info: Its `run.json`.
 
@@ -206,12 +214,14 @@ def read_history(run: RunDir, config: Config, info: FinishedRunInfo) -> tuple[Ep
     """
     lines = run.history()
     if len(lines) != info.epochs:
-        raise run.damaged(
+        raise run.integrity_error(
             f"{runs.HISTORY} has {len(lines):,} epochs, expected {info.epochs:,} as in {runs.RUN}"
         )
     for line in lines:
         if config.language is None and (line.accuracy is None or line.val_accuracy is None):
-            raise run.damaged(f"{runs.HISTORY}, line {line.epoch}, accuracy: expected a number")
+            raise run.integrity_error(
+                f"{runs.HISTORY}, line {line.epoch}, accuracy: expected a number"
+            )
     return tuple(line.to_epoch() for line in lines)
 
 
@@ -230,7 +240,7 @@ def summarize(run: RunDir) -> Summary:
     try:
         if info is None:
             run.decode(runs.RUN, RunInfo)
-        held = run.checked()
+        held = run.verified()
         finished = held.decode(runs.RUN, FinishedRunInfo)
         held.read_bytes(runs.CONFIG)
         if finished.kind == "language":
@@ -245,7 +255,7 @@ def summarize(run: RunDir) -> Summary:
 
 def _check_best_epoch(run: RunDir, info: FinishedRunInfo, best_epoch: int) -> None:
     if best_epoch != info.best_epoch:
-        raise run.damaged(
+        raise run.integrity_error(
             f"{runs.METRICS}, best_epoch: expected {info.best_epoch} as in {runs.RUN}, found "
             f"{best_epoch}"
         )

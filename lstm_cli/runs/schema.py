@@ -278,7 +278,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     seconds: Annotated[dict[Word, Seconds], Meta(max_length=100)] | None = None
     peak_memory_mb: Count | None = None
     error: Text | None = None
-    gone_wrong: NonFiniteInfo | None = None
+    non_finite: NonFiniteInfo | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known as plain JSON types."""

@@ -22,14 +22,14 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from lstm_cli.runs import onnx_graph, onnx_reader, safetensors_reader
-from lstm_cli.text import tokenizer_json
-from lstm_cli.runs import directory as runs
-from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.safe_open import disguise
-from lstm_cli.runs.onnx_graph import Node, Plan, Trained
-from lstm_cli.runs.directory import RunDir
 from lstm_cli.config.schema import Config
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.safe_open import detect_file_type
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import onnx_graph, onnx_reader, safetensors_reader
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.runs.onnx_graph import Node, Plan, Trained
+from lstm_cli.text import tokenizer_json
 from lstm_cli.text.tokenizer import Tokenizer
 
 # What a model takes beside its numbers: names, nodes, shapes.
@@ -75,7 +75,7 @@ class Golden(msgspec.Struct, frozen=True):
         return None
 
 
-class Seen(msgspec.Struct, frozen=True):
+class FileStamp(msgspec.Struct, frozen=True):
     """A file as it was when it was checked: which one, of what size, last written when."""
 
     device: int
@@ -85,13 +85,13 @@ class Seen(msgspec.Struct, frozen=True):
     changed: int
 
     @classmethod
-    def of(cls, status: os.stat_result) -> Seen:
+    def of(cls, status: os.stat_result) -> FileStamp:
         """Take down what `stat` says."""
         where = (status.st_dev, status.st_ino, status.st_size)
         return cls(*where, status.st_mtime_ns, status.st_ctime_ns)
 
 
-class Parts(msgspec.Struct, frozen=True):
+class ValidatedRun(msgspec.Struct, frozen=True):
     """What prediction needs of a run, checked.
 
     Attributes:
@@ -108,31 +108,31 @@ class Parts(msgspec.Struct, frozen=True):
     tokenizer: Tokenizer | None
     golden: Golden
     plan: Plan
-    model: Seen
+    model: FileStamp
 
 
-def read(run: RunDir) -> Parts:
+def read(run: RunDir) -> ValidatedRun:
     """Read what prediction needs, each file in one read and held to the manifest.
 
     Raises:
         LstmError: A file is missing, changed, or not one that `train` writes (exit code 5).
     """
     run.names()
-    run = run.checked()
+    run = run.verified()
     config = run.config()
     if config.language is not None:
-        raise is_no_classifier(run, config)
+        raise not_a_classifier_error(run, config)
     labels = run.labels()
     tokenizer = read_tokenizer(run, config)
     golden = read_golden(run, config, len(labels))
-    plan = plan_of(config, labels, tokenizer, golden)
+    plan = graph_plan(config, labels, tokenizer, golden)
     if run.file(runs.WEIGHTS).exists():
         check_weights_header(run, plan)
     seen, _ = read_model(run, plan)
-    return Parts(config, labels, tokenizer, golden, plan, seen)
+    return ValidatedRun(config, labels, tokenizer, golden, plan, seen)
 
 
-def is_no_classifier(run: RunDir, config: Config) -> LstmError:
+def not_a_classifier_error(run: RunDir, config: Config) -> LstmError:
     """Build the error for a language model where a classifier is wanted."""
     return LstmError(
         f"Run {run.name} is a language model: it has no classes to choose from.",
@@ -142,7 +142,7 @@ def is_no_classifier(run: RunDir, config: Config) -> LstmError:
     )
 
 
-def plan_of(
+def graph_plan(
     config: Config, labels: tuple[str, ...], tokenizer: Tokenizer | None, golden: Golden
 ) -> Plan:
     """Lay out the only graph that a run may hold."""
@@ -150,10 +150,10 @@ def plan_of(
     return onnx_graph.plan(config, len(labels), vocab_size, golden.shape)
 
 
-def largest(plan: Plan) -> dict[str, int]:
+def max_bytes(plan: Plan) -> dict[str, int]:
     """Return how many bytes the files of a graph may have: its numbers, and what frames them."""
     constants = sum(_num_bytes(value) for value in plan.constants.values())
-    return {runs.MODEL: constants + _FRAME_BYTES, runs.WEIGHTS: largest_weights(plan.sources)}
+    return {runs.MODEL: constants + _FRAME_BYTES, runs.WEIGHTS: max_weight_bytes(plan.sources)}
 
 
 def read_tokenizer(run: RunDir, config: Config) -> Tokenizer | None:
@@ -163,14 +163,14 @@ def read_tokenizer(run: RunDir, config: Config) -> Tokenizer | None:
         LstmError: It is missing, or not what `train` writes (exit code 5).
     """
     if (config.text is not None) != run.file(runs.TOKENIZER).exists():
-        raise run.damaged(f"{runs.CONFIG} and {runs.TOKENIZER} do not belong together")
+        raise run.integrity_error(f"{runs.CONFIG} and {runs.TOKENIZER} do not belong together")
     if config.text is None:
         return None
     content = run.read_bytes(runs.TOKENIZER)
     try:
         return tokenizer_json.read(content, config.text)
     except ValueError as error:
-        raise run.damaged(f"{runs.TOKENIZER} {_disguised(content) or error}") from None
+        raise run.integrity_error(f"{runs.TOKENIZER} {_file_type(content) or error}") from None
 
 
 def read_golden(run: RunDir, config: Config, num_classes: int) -> Golden:
@@ -191,16 +191,16 @@ def read_golden(run: RunDir, config: Config, num_classes: int) -> Golden:
             inputs = np.array(golden.inputs, np.uint8)
         probabilities = np.array(golden.probabilities, np.float32)
     except (ValueError, RecursionError, OverflowError) as error:
-        raise run.damaged(f"{runs.GOLDEN} does not fit the model ({error})") from None
+        raise run.integrity_error(f"{runs.GOLDEN} does not fit the model ({error})") from None
     if probabilities.shape != (len(inputs), num_classes):
-        raise run.damaged(
+        raise run.integrity_error(
             f"{runs.GOLDEN} has probabilities {list(probabilities.shape)} for {len(inputs)} "
             f"inputs and {num_classes} labels"
         )
     return Golden(inputs, probabilities)
 
 
-def read_model(run: RunDir, plan: Plan) -> tuple[Seen, dict[str, Array]]:
+def read_model(run: RunDir, plan: Plan) -> tuple[FileStamp, dict[str, Array]]:
     """Hold the ONNX file to the graph it must be.
 
     It is mapped and not copied: whoever opens it by its name afterwards asks `check_unchanged`.
@@ -212,8 +212,8 @@ def read_model(run: RunDir, plan: Plan) -> tuple[Seen, dict[str, Array]]:
         LstmError: It is another graph, its numbers do not have the shapes the settings give, or
             some are not finite (exit code 5).
     """
-    with run.held(runs.MODEL, largest(plan)[runs.MODEL]) as file:
-        seen = Seen.of(os.fstat(file.fileno()))
+    with run.held(runs.MODEL, max_bytes(plan)[runs.MODEL]) as file:
+        seen = FileStamp.of(os.fstat(file.fileno()))
         content = _mapped(file, seen.num_bytes)
     try:
         found = onnx_reader.read_model(content, len(plan.nodes), len(plan.constants))
@@ -221,23 +221,23 @@ def read_model(run: RunDir, plan: Plan) -> tuple[Seen, dict[str, Array]]:
         arrays = {name: _array(found, plan, name) for name in plan.constants}
         check_finite(arrays)
     except ValueError as error:
-        told = _disguised(content) or error
-        raise run.damaged(f"{runs.MODEL} {told}") from None
+        told = _file_type(content) or error
+        raise run.integrity_error(f"{runs.MODEL} {told}") from None
     return seen, arrays
 
 
-def check_unchanged(run: RunDir, name: str, seen: Seen) -> None:
+def check_unchanged(run: RunDir, name: str, seen: FileStamp) -> None:
     """Hold that a file is the one that was checked.
 
     Raises:
         LstmError: It was exchanged or written to since (exit code 5).
     """
     try:
-        now = Seen.of(run.file(name).lstat())
+        now = FileStamp.of(run.file(name).lstat())
     except OSError:
         now = None
     if now != seen:
-        raise run.damaged(f"{name} was changed while it was opened")
+        raise run.integrity_error(f"{name} was changed while it was opened")
 
 
 def read_weights(run: RunDir, plan: Plan) -> dict[str, Array]:
@@ -250,12 +250,12 @@ def read_weights(run: RunDir, plan: Plan) -> dict[str, Array]:
 
 
 def _read_arrays(run: RunDir, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    content = run.read_bytes(runs.WEIGHTS, largest_weights(shapes))
+    content = run.read_bytes(runs.WEIGHTS, max_weight_bytes(shapes))
     try:
         arrays = safetensors_reader.read(memoryview(content), shapes)
         check_finite(arrays)
     except ValueError as error:
-        raise run.damaged(f"{runs.WEIGHTS} {_disguised(content) or error}") from None
+        raise run.integrity_error(f"{runs.WEIGHTS} {_file_type(content) or error}") from None
     return arrays
 
 
@@ -271,9 +271,12 @@ def language_shapes(config: Config, vocab_size: int) -> dict[str, tuple[int, ...
     dim, units = config.embedding.dim, config.model.units
     width = dim
     shapes: dict[str, tuple[int, ...]] = {"embedding/embeddings": (vocab_size, dim)}
-    if config.embedding.pair_buckets:
-        shapes["pairs/embeddings"] = (config.embedding.pair_buckets, config.embedding.pair_dim)
-        width += config.embedding.pair_dim
+    if config.embedding.bigram_buckets:
+        shapes["bigrams/embeddings"] = (
+            config.embedding.bigram_buckets,
+            config.embedding.bigram_dim,
+        )
+        width += config.embedding.bigram_dim
     if config.model.bidirectional:
         lstms = {"lstm_0_forward": width, "lstm_0_backward": width}
     else:
@@ -305,7 +308,7 @@ def read_language_weights(run: RunDir, config: Config, vocab_size: int) -> dict[
     return _read_arrays(run, language_shapes(config, vocab_size))
 
 
-def largest_weights(shapes: Mapping[str, tuple[int, ...]]) -> int:
+def max_weight_bytes(shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Return how many bytes a file of arrays may have."""
     return sum(4 * math.prod(shape) for shape in shapes.values()) + safetensors_reader.MAX_HEAD
 
@@ -316,12 +319,12 @@ def check_weights_header(run: RunDir, plan: Plan) -> None:
     Raises:
         LstmError: It is no safetensors file, or describes other arrays (exit code 5).
     """
-    allowed = largest(plan)[runs.WEIGHTS]
+    allowed = max_bytes(plan)[runs.WEIGHTS]
     head, num_bytes = run.read_head(runs.WEIGHTS, safetensors_reader.MAX_HEAD, allowed)
     try:
         safetensors_reader.places(memoryview(head), num_bytes, plan.sources)
     except ValueError as error:
-        raise run.damaged(f"{runs.WEIGHTS} {_disguised(head) or error}") from None
+        raise run.integrity_error(f"{runs.WEIGHTS} {_file_type(head) or error}") from None
 
 
 def check_finite(arrays: dict[str, Array]) -> None:
@@ -395,9 +398,9 @@ def _mapped(file: BufferedReader, num_bytes: int) -> memoryview:
     return memoryview(mmap.mmap(file.fileno(), num_bytes, access=mmap.ACCESS_READ))
 
 
-def _disguised(content: bytes | memoryview) -> str | None:
+def _file_type(content: bytes | memoryview) -> str | None:
     """Say what a file that could not be read is, where its first bytes give it away."""
-    told = disguise(bytes(content[:16]))
+    told = detect_file_type(bytes(content[:16]))
     return f"is {told}" if told else None
 
 

@@ -16,26 +16,36 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.serve import openapi, security_headers
-from lstm_cli.runs import validate
 from lstm_cli import __version__
-from lstm_cli.serve.batcher import Batcher, QueueFullError, Sizes
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.explain.result import Explanation
-from lstm_cli.serve.middleware import Gate, Limits, Receive, busy
+from lstm_cli.runs import validate
+from lstm_cli.serve import openapi, security_headers
+from lstm_cli.serve.batcher import Batcher, QueueFullError, Sizes
 from lstm_cli.serve.hosts import Hosts
+from lstm_cli.serve.middleware import Limits, Middleware, Receive, busy
+from lstm_cli.serve.schemas import (
+    ApiError,
+    ExplainImage,
+    ExplainText,
+    ImageRequest,
+    PredictAnswer,
+    PredictionAnswer,
+    TextRequest,
+    decode,
+    one_or_many,
+)
 from lstm_cli.text.tokenizer import Encoding
-from lstm_cli.serve.schemas import Answer, ExplainImage, ExplainText, ImageRequest, PredictAnswer, RefusedError, TextRequest, decode, one_or_many
 
-_PAGE = Path(__file__).with_name("page.html")
+_PAGE = Path(__file__).with_name("index.html")
 # Longer texts are tokenised in a thread: others are answered meanwhile.
 _SHORT_CHARACTERS = 16_384
 _TEXT_BATCH, _IMAGE_BATCH = 16, 128
 _NUM_EXAMPLES = 8
 _MOST_EXPLAINING = 8
 _EXTRA = ("starlette", "uvicorn", "httptools", "prometheus_client")
-Work = Callable[[], Explanation]
+ExplainTask = Callable[[], Explanation]
 _Answered = TypeVar("_Answered")
 
 
@@ -116,7 +126,7 @@ class Service:
 
     def __init__(self, explainer: Explainer, settings: Settings) -> None:
         """Build the application; threads start with the first request."""
-        from lstm_cli.serve.metrics import Counts
+        from lstm_cli.serve.metrics import ServerMetrics
 
         self._explainer = explainer
         self._predictor = predictor = explainer.predictor
@@ -129,7 +139,7 @@ class Service:
         # One at a time: an explanation is hundreds of predictions, and takes all cores.
         self._explaining = ThreadPoolExecutor(1, "lstm-explain")
         self._num_explaining = 0
-        self._counts = Counts(lambda: self._batcher.num_waiting)
+        self._counts = ServerMetrics(lambda: self._batcher.num_waiting)
         self._batcher = Batcher(
             predictor.run_texts if is_text else self._compute_images,
             Sizes(_TEXT_BATCH if is_text else _IMAGE_BATCH, waiting=self._limits.max_queue),
@@ -157,7 +167,7 @@ class Service:
         self._batcher.close()
         self._explaining.shutdown(wait=True, cancel_futures=True)
 
-    def _build(self) -> Gate:
+    def _build(self) -> Middleware:
         from starlette.routing import Route, Router
 
         routes = [
@@ -173,7 +183,7 @@ class Service:
         ]
         self._counts.paths = {route.path for route in routes}
         router = Router(routes, redirect_slashes=False)
-        return Gate(
+        return Middleware(
             router,
             self._limits,
             self._settings.hosts,
@@ -184,7 +194,7 @@ class Service:
 
     async def _predict(self, request: Any) -> Any:
         asked = decode(
-            await request.scope["gate"].read(request.headers, request.receive), self._decoder
+            await request.scope["middleware"].read(request.headers, request.receive), self._decoder
         )
         self._check(asked)
         answers = await self._in_time(self._answers(asked))
@@ -192,20 +202,20 @@ class Service:
 
     async def _explain(self, request: Any) -> Any:
         asked = decode(
-            await request.scope["gate"].read(request.headers, request.receive),
+            await request.scope["middleware"].read(request.headers, request.receive),
             self._explain_decoder,
         )
         if isinstance(asked, ExplainText):
             (encoding,) = await self._in_time(self._encode([asked.text]))
             if not encoding.num_tokens:
-                raise RefusedError(422, "There is no word in this text.", "Send one that has some.")
-            work: Work = partial(self._explainer.text, asked.text)
+                raise ApiError(422, "There is no word in this text.", "Send one that has some.")
+            work: ExplainTask = partial(self._explainer.text, asked.text)
         else:
             work = partial(self._explainer.image, self._pixels(asked.image, 0))
         content = await self._in_time(self._explained(work, request.receive))
         return _json(content)
 
-    async def _explained(self, work: Work, receive: Receive) -> bytes:
+    async def _explained(self, work: ExplainTask, receive: Receive) -> bytes:
         """Explain once the others are done; not at all where the client is gone by then."""
         if self._num_explaining >= _MOST_EXPLAINING:
             raise busy(f"{_MOST_EXPLAINING} explanations wait to be computed.")
@@ -230,13 +240,13 @@ class Service:
         """Wait for an answer as long as is allowed.
 
         Raises:
-            RefusedError: It takes longer (504), or too many wait (429).
+            ApiError: It takes longer (504), or too many wait (429).
         """
         try:
             async with asyncio.timeout(self._limits.timeout):
                 return await answering
         except TimeoutError:
-            raise RefusedError(
+            raise ApiError(
                 504,
                 f"There was no answer within {self._limits.timeout:g} s.",
                 "Send fewer or shorter inputs in a request, or try again later.",
@@ -246,13 +256,13 @@ class Service:
 
     def _check(self, asked: TextRequest | ImageRequest) -> None:
         if asked.threshold is not None and len(self._predictor.labels) != 2:
-            raise RefusedError(
+            raise ApiError(
                 422,
                 f"A threshold needs two classes; this run has {len(self._predictor.labels)}.",
                 "Leave out 'threshold'; 'top_k' shows how close the next classes are.",
             )
 
-    async def _answers(self, asked: TextRequest | ImageRequest) -> list[Answer]:
+    async def _answers(self, asked: TextRequest | ImageRequest) -> list[PredictionAnswer]:
         most = self._limits.max_texts
         if isinstance(asked, TextRequest):
             texts = one_or_many(asked.text, asked.texts, ("text", "texts"), most)
@@ -276,7 +286,7 @@ class Service:
             encodings = await asyncio.to_thread(tokenizer.encode, texts)
         for place, encoding in enumerate(encodings):
             if encoding.num_tokens > self._limits.max_tokens:
-                raise RefusedError(
+                raise ApiError(
                     422,
                     f"Text {place + 1} has {encoding.num_tokens:,} tokens, expected at most "
                     f"{self._limits.max_tokens:,}.",
@@ -289,7 +299,7 @@ class Service:
         if len(image) != rows or any(len(row) != columns for row in image):
             widths = sorted({len(row) for row in image})
             told = f"{widths[0]}" if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
-            raise RefusedError(
+            raise ApiError(
                 422,
                 f"Image {place + 1} has {len(image)} rows of {told} pixels, expected {rows} rows "
                 f"of {columns}.",
@@ -305,7 +315,7 @@ class Service:
         row: NDArray[np.float32],
         asked: TextRequest | ImageRequest,
         encoding: Encoding | None,
-    ) -> Answer:
+    ) -> PredictionAnswer:
         labels = self._predictor.labels
         told = row.tolist()
         threshold = asked.threshold
@@ -313,7 +323,7 @@ class Service:
         classes = list(zip(labels, told, strict=True))
         if asked.top_k is not None:
             classes = sorted(classes, key=lambda entry: -entry[1])[: asked.top_k]
-        answer = Answer(labels[chosen], told[chosen], dict(classes))
+        answer = PredictionAnswer(labels[chosen], told[chosen], dict(classes))
         if encoding is not None:
             answer.num_tokens = encoding.num_tokens
             answer.truncated = encoding.truncated
@@ -356,7 +366,7 @@ class Service:
 
     async def _get_readiness(self, _request: Any) -> Any:
         if not self._ready:
-            raise RefusedError(503, "The server is about to end.", "Ask another.")
+            raise ApiError(503, "The server is about to end.", "Ask another.")
         return _json(b'{"status":"ready"}')
 
     async def _get_metrics(self, _request: Any) -> Any:

@@ -17,9 +17,9 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lstm_cli.serve.framing import Framer
-from lstm_cli.serve.middleware import Limits, SPARE_CONNECTIONS, too_many_connections
+from lstm_cli.serve.middleware import SPARE_CONNECTIONS, Limits, too_many_connections
+from lstm_cli.serve.schemas import ApiError
 from lstm_cli.serve.transport import PatientTransport
-from lstm_cli.serve.schemas import RefusedError
 
 _MAX_HEAD = 64 << 10
 # Bytes of later requests that wait for the answers before them, of all connections together.
@@ -60,7 +60,7 @@ class Shared:
         if self._queue:
             loop.call_soon(self._take_turn, loop)
         for connection in begun:
-            connection.go_on()
+            connection.resume_run()
 
 
 class Connection(HttpToolsProtocol):
@@ -88,7 +88,7 @@ class Connection(HttpToolsProtocol):
         self._num_bytes = 0
         self._patient: PatientTransport
         self._answering: asyncio.Task[Any] | None = None
-        self._refused: RefusedError | None = None
+        self._refused: ApiError | None = None
 
     # What the event loop calls
 
@@ -143,7 +143,7 @@ class Connection(HttpToolsProtocol):
 
     # One request after the other
 
-    def go_on(self) -> None:
+    def resume_run(self) -> None:
         """Begin the request that waits."""
         self._has_turn = True
         self.flow.resume_reading()
@@ -173,11 +173,11 @@ class Connection(HttpToolsProtocol):
             self._arm()
         self._num_bytes += len(piece)
         if self._in_head and self._num_bytes > _MAX_HEAD:
-            self._refuse(RefusedError(431, f"The head has more than {_MAX_HEAD:,} bytes."))
+            self._refuse(ApiError(431, f"The head has more than {_MAX_HEAD:,} bytes."))
             return
         super().data_received(piece)
         if not self._in_head and self._num_bytes > _MAX_HEAD and self._is_chunked():
-            self._refuse(RefusedError(431, f"Between chunks are more than {_MAX_HEAD:,} bytes."))
+            self._refuse(ApiError(431, f"Between chunks are more than {_MAX_HEAD:,} bytes."))
 
     def _is_answering(self) -> bool:
         """Tell whether a whole request waits for its answer, or for the end of it."""
@@ -226,7 +226,7 @@ class Connection(HttpToolsProtocol):
         """Begin to answer."""
         if (version := self.parser.get_http_version()) not in ("1.0", "1.1"):
             status = 400 if version == "0.9" else 505
-            self._refused = RefusedError(status, _NO_REQUEST, "Write 'HTTP/1.1' after the path.")
+            self._refused = ApiError(status, _NO_REQUEST, "Write 'HTTP/1.1' after the path.")
             raise self._refused
         self._in_head = False
         self._num_bytes = 0
@@ -289,7 +289,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser does not take."""
-        self._refuse(self._refused or RefusedError(400, _NO_REQUEST))
+        self._refuse(self._refused or ApiError(400, _NO_REQUEST))
 
     # The end
 
@@ -312,9 +312,9 @@ class Connection(HttpToolsProtocol):
         if self._is_surplus:
             self._refuse(too_many_connections())
         else:
-            self._refuse(RefusedError(408, f"The head took longer than {seconds:g} s."))
+            self._refuse(ApiError(408, f"The head took longer than {seconds:g} s."))
 
-    def _refuse(self, refused: RefusedError) -> None:
+    def _refuse(self, refused: ApiError) -> None:
         """Answer without the application, and close."""
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.serve.schemas import RefusedError
+from lstm_cli.serve.schemas import ApiError
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{0,5}))?")
@@ -45,7 +45,7 @@ class Hosts:
             scope: Of ASGI.
 
         Raises:
-            RefusedError: `Host` is missing, there several times or malformed (400), or names
+            ApiError: `Host` is missing, there several times or malformed (400), or names
                 another server (421); or the request comes from a page of another origin (403).
         """
         host = self._check_host(scope)
@@ -57,21 +57,21 @@ class Hosts:
         if not given and self.any_host and scope["http_version"] == "1.0":
             return None  # HTTP/1.0 has no such header, and no browser sends it
         if len(given) != 1:
-            raise RefusedError(
+            raise ApiError(
                 400,
                 f"Expected one header 'Host', found {len(given) or 'none'}.",
                 "HTTP/1.1 requires it: the name or address of the server.",
             )
         host = _parse_authority(given[0])
         if host is None:
-            raise RefusedError(
+            raise ApiError(
                 400,
                 "The header 'Host' is not a name or an address with or without a port.",
                 "Send one such as 'Host: localhost:8000'.",
             )
         name, _ = host
         if not (self.any_host or name in _LOOPBACK | self.allowed or name == _own_address(scope)):
-            raise RefusedError(
+            raise ApiError(
                 421,
                 f"This server does not answer to the name '{name}'.",
                 f"Use localhost, or start the server with --allowed-host {name}.",
@@ -83,7 +83,7 @@ class Hosts:
         scheme = match[1].lower() if match else ""
         found = _parse_authority(match[2]) if match else None
         if found is None:
-            raise RefusedError(
+            raise ApiError(
                 403,
                 "A page of an unknown origin may not use this server.",
                 "Open the server's own page.",
@@ -94,7 +94,7 @@ class Hosts:
             host is not None and (name, port or default) == (host[0], host[1] or default)
         ):
             return
-        raise RefusedError(
+        raise ApiError(
             403,
             f"A page of '{name}' may not use this server.",
             f"Open the server's own page, or start the server with --allowed-host {name}.",

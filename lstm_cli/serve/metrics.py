@@ -13,7 +13,7 @@ _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _INPUTS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
-class Counts:
+class ServerMetrics:
     """Requests, their seconds, batches and the queue.
 
     Attributes:

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from lstm_cli.serve.hosts import Hosts
-from lstm_cli.serve.schemas import RefusedError
+from lstm_cli.serve.schemas import ApiError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -68,7 +68,7 @@ class Limits:
     max_connections: int = 512
 
 
-class Gate:
+class Middleware:
     """An ASGI application around another: what it raises becomes JSON, what it counts a metric."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Gate:
         """Stand before an application.
 
         Args:
-            app: Raises `RefusedError` for what it does not answer.
+            app: Raises `ApiError` for what it does not answer.
             limits: What a request may cost.
             hosts: The names that are answered.
             key: What clients must bring; None lets everyone in.
@@ -107,14 +107,14 @@ class Gate:
         exchange = _Exchange(receive, send, expects)
         # Starlette raises, instead of answering by itself, where there is an application.
         scope["app"] = self
-        scope["gate"] = self
+        scope["middleware"] = self
         try:
             if scope.get("is_surplus") and scope["path"] not in _PROBES:
                 raise too_many_connections()
             self._hosts.check(scope)
             self._check_key(scope)
             await self._app(scope, exchange.receive, exchange.send)
-        except RefusedError as refused:
+        except ApiError as refused:
             await exchange.refuse(refused)
         except HTTPException as error:
             await exchange.refuse(_unknown(scope, error))
@@ -132,7 +132,7 @@ class Gate:
         """Read a JSON body, counted as it comes.
 
         Raises:
-            RefusedError: It is of another type or encoded (415, 501), too large (413), too slow
+            ApiError: It is of another type or encoded (415, 501), too large (413), too slow
                 (408), or there are too many others (429).
             ConnectionError: The client went away.
         """
@@ -142,7 +142,7 @@ class Gate:
             async with asyncio.timeout(self._limits.client_timeout):
                 await self._fill(body, receive)
         except TimeoutError:
-            raise RefusedError(
+            raise ApiError(
                 408, f"The body took longer than {self._limits.client_timeout:g} s.", "Try again."
             ) from None
         finally:
@@ -167,7 +167,7 @@ class Gate:
     def _check_type(self, headers: Headers) -> None:
         if "upgrade" in headers:
             # The parser takes what follows such a head for another protocol's: the body is lost.
-            raise RefusedError(
+            raise ApiError(
                 400,
                 "This speaks HTTP/1.1 and upgrades to nothing else.",
                 "Leave out the header 'Upgrade'; curl does with --http1.1.",
@@ -177,14 +177,14 @@ class Gate:
         # A page of another site can send anything but this without being asked.
         if media.strip().lower() != "application/json":
             found = f"'{given[0][:80]}'" if len(given) == 1 else f"{len(given) or 'no'} types"
-            raise RefusedError(
+            raise ApiError(
                 415,
                 f"Expected a body of type application/json, found {found}.",
                 "Send the header 'Content-Type: application/json'.",
             )
         charset = re.search(r"charset\s*=\s*\"?([^\s\";]*)", parameters, re.IGNORECASE)
         if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
-            raise RefusedError(
+            raise ApiError(
                 415, f"JSON is UTF-8, found the charset '{charset[1][:80]}'.", "Send it as UTF-8."
             )
         self._check_codings(headers)
@@ -196,7 +196,7 @@ class Gate:
         """Refuse a body that is compressed: nothing here unpacks one."""
         codings = _tokens(headers.getlist("content-encoding"))
         if codings - {"identity"}:
-            raise RefusedError(
+            raise ApiError(
                 415,
                 "Expected a body that is not compressed, found the header 'Content-Encoding: "
                 f"{', '.join(sorted(codings))[:80]}'.",
@@ -204,12 +204,12 @@ class Gate:
                 {"Accept-Encoding": "identity"},
             )
         if _tokens(headers.getlist("transfer-encoding")) - {"chunked"}:
-            raise RefusedError(
+            raise ApiError(
                 501, "The only transfer coding here is 'chunked'.", "Send the JSON as it is."
             )
 
-    def _too_large(self) -> RefusedError:
-        return RefusedError(
+    def _too_large(self) -> ApiError:
+        return ApiError(
             413,
             f"The body has more than {self._limits.max_body:,} bytes.",
             "Send fewer or shorter inputs in a request.",
@@ -223,7 +223,7 @@ class Gate:
         # Digests have one length, so that the time to compare them says nothing about the key.
         right = hmac.compare_digest(_digest(key.strip()), self._key)
         if not (right and scheme.lower() == b"bearer"):
-            raise RefusedError(
+            raise ApiError(
                 401,
                 "This needs the API key." if not given else "This is not the API key.",
                 "Send the header 'Authorization: Bearer KEY'.",
@@ -257,7 +257,7 @@ class _Exchange:
             message = {**message, "headers": headers}
         await self._send(message)
 
-    async def refuse(self, refused: RefusedError) -> None:
+    async def refuse(self, refused: ApiError) -> None:
         """Answer with an error, after what is still coming is read and forgotten.
 
         A client that is still sending would otherwise find its connection reset, and never see
@@ -289,30 +289,30 @@ class _Exchange:
                     num_bytes += len((await self.receive()).get("body", b""))
 
 
-def too_many_connections() -> RefusedError:
+def too_many_connections() -> ApiError:
     """Refuse a connection beyond `Limits.max_connections`."""
-    return RefusedError(503, "Too many connections are open.", "Try again in 1 s.")
+    return ApiError(503, "Too many connections are open.", "Try again in 1 s.")
 
 
-def busy(message: str) -> RefusedError:
+def busy(message: str) -> ApiError:
     """Refuse for now: the client may come back."""
-    return RefusedError(
+    return ApiError(
         429, message, f"Try again in {_RETRY_SECONDS} s.", {"Retry-After": str(_RETRY_SECONDS)}
     )
 
 
-def _unknown(scope: MutableMapping[str, Any], error: HTTPException) -> RefusedError:
+def _unknown(scope: MutableMapping[str, Any], error: HTTPException) -> ApiError:
     """Say that there is no such path, or not with this method."""
     asked = f"{scope['method']} {scope['path'][:200]}"
-    return RefusedError(
+    return ApiError(
         error.status_code, f"There is no {asked}.", "/docs lists what there is.", error.headers
     )
 
 
-def _unexpected(error: Exception) -> RefusedError:
+def _unexpected(error: Exception) -> ApiError:
     if os.environ.get("LSTM_DEBUG"):
         traceback.print_exception(error)
-    return RefusedError(
+    return ApiError(
         500,
         "The server failed on this request.",
         "This is a defect of lstm; the server's LSTM_DEBUG=1 shows on its stderr where.",

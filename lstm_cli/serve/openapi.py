@@ -10,9 +10,9 @@ from typing import Any, get_origin
 import msgspec
 import numpy as np
 
-from lstm_cli.serve import schemas as wire
 from lstm_cli import __version__
 from lstm_cli.explain.result import ImageExplanation, TextExplanation
+from lstm_cli.serve import schemas as wire
 from lstm_cli.serve.middleware import Limits
 
 # Of requests to any path; the listener and the gate refuse them.

@@ -18,7 +18,7 @@ _Threshold = Annotated[
     float,
     Meta(ge=0, le=1, description="For two classes: choose the second from this probability on."),
 ]
-_Asked = TypeVar("_Asked")
+_Request = TypeVar("_Request")
 
 
 class TextRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,7 +51,7 @@ class ExplainImage(msgspec.Struct, forbid_unknown_fields=True):
     image: Rows
 
 
-class Answer(msgspec.Struct, omit_defaults=True):
+class PredictionAnswer(msgspec.Struct, omit_defaults=True):
     """What the network says of one input.
 
     `num_tokens`, `truncated` (the middle of the text was left out) and `unknown` (share of tokens
@@ -70,10 +70,10 @@ class PredictAnswer(msgspec.Struct):
     """One prediction for each input, in order."""
 
     run: str
-    predictions: list[Answer]
+    predictions: list[PredictionAnswer]
 
 
-class Fault(msgspec.Struct):
+class ErrorDetail(msgspec.Struct):
     """What was wrong, and what to do."""
 
     message: str
@@ -83,10 +83,10 @@ class Fault(msgspec.Struct):
 class ErrorAnswer(msgspec.Struct):
     """The body of every answer that is no success."""
 
-    error: Fault
+    error: ErrorDetail
 
 
-class RefusedError(Exception):
+class ApiError(Exception):
     """A request that gets no answer but a status and a reason.
 
     Args:
@@ -107,26 +107,26 @@ class RefusedError(Exception):
 
     def body(self) -> bytes:
         """Return the JSON of `ErrorAnswer`."""
-        return msgspec.json.encode(ErrorAnswer(Fault(self.message, self.hint)))
+        return msgspec.json.encode(ErrorAnswer(ErrorDetail(self.message, self.hint)))
 
 
-def decode(body: bytes, decoder: msgspec.json.Decoder[_Asked]) -> _Asked:
+def decode(body: bytes, decoder: msgspec.json.Decoder[_Request]) -> _Request:
     """Read a request's body.
 
     Raises:
-        RefusedError: It is no JSON (400), or JSON of another form (422).
+        ApiError: It is no JSON (400), or JSON of another form (422).
     """
     try:
         return _decode(body, decoder)
     except msgspec.ValidationError as error:
-        raise RefusedError(422, f"The request has another form: {error}.", "See /docs.") from None
+        raise ApiError(422, f"The request has another form: {error}.", "See /docs.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RefusedError(
+        raise ApiError(
             400, f"The body is no JSON: {error}.", 'Send an object such as {"text": "..."}.'
         ) from None
 
 
-def _decode(body: bytes, decoder: msgspec.json.Decoder[_Asked]) -> _Asked:
+def _decode(body: bytes, decoder: msgspec.json.Decoder[_Request]) -> _Request:
     """Read a body; 1.0 is an integer to JSON Schema, and some clients write integers so."""
     try:
         return decoder.decode(body)
@@ -155,16 +155,14 @@ def one_or_many(one: Any, many: list[Any] | None, names: tuple[str, str], most: 
         most: Inputs allowed.
 
     Raises:
-        RefusedError: There is neither or both of them, or too many (422).
+        ApiError: There is neither or both of them, or too many (422).
     """
     if (one is None) == (many is None):
         found = "neither" if one is None else "both"
-        raise RefusedError(
-            422, f"Expected '{names[0]}' or '{names[1]}', found {found}.", "See /docs."
-        )
+        raise ApiError(422, f"Expected '{names[0]}' or '{names[1]}', found {found}.", "See /docs.")
     inputs = [one] if many is None else many
     if len(inputs) > most:
-        raise RefusedError(
+        raise ApiError(
             422,
             f"Expected at most {most:,} {names[1]} in a request, found {len(inputs):,}.",
             "Send them in several requests.",

@@ -44,7 +44,7 @@ def plan(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def in_order(
+def evaluation_batches(
     lengths: NDArray[np.int64], batch_size: int, batch_tokens: int | None = None
 ) -> list[NDArray[np.int64]]:
     """Cut examples into batches for evaluation: sorted by length, none dropped.

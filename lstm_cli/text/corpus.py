@@ -18,10 +18,10 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from lstm_cli.errors import LstmError
-from lstm_cli.io.worker import Partner
 from lstm_cli.config.schema import TextSettings
-from lstm_cli.text.tokenizer import Tokenizer, UNKNOWN_ID, halves, learn, number
+from lstm_cli.errors import LstmError
+from lstm_cli.io.worker import Worker
+from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer, head_and_tail, learn, number
 
 _FORMAT = "2"
 _CHUNK = 2048
@@ -63,7 +63,7 @@ class Corpus:
         totals, unknown = self.num_tokens[indices], self.num_unknown[indices]
         return Corpus(np.concatenate(rows), starts, totals, unknown)
 
-    def with_texts_of(self, other: Corpus) -> Corpus:
+    def concatenated_with(self, other: Corpus) -> Corpus:
         """Return these texts and those of another corpus, in this order, in memory."""
         return Corpus(
             np.concatenate([self.ids, other.ids]),
@@ -97,19 +97,19 @@ def cache_dir() -> Path:
 
 
 def fit_and_encode(
-    texts: Sequence[str], settings: TextSettings, partner: Partner | None = None
+    texts: Sequence[str], settings: TextSettings, worker: Worker | None = None
 ) -> tuple[Tokenizer, Corpus]:
     """Learn a vocabulary and encode the texts it was learned from, taking them apart only once.
 
     Args:
         texts: The training split.
         settings: Of the vocabulary and the greatest length.
-        partner: Takes its share of the texts apart.
+        worker: Takes its share of the texts apart.
 
     Raises:
         LstmError: No word occurs often enough to be learned.
     """
-    tokenizer, ids, lengths = learn(texts, settings, partner)
+    tokenizer, ids, lengths = learn(texts, settings, worker)
     return tokenizer, _cut(ids, lengths, settings.max_tokens)
 
 
@@ -151,7 +151,7 @@ def encode_cached(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
     cached = _open(folder)
     if cached is not None:
         return cached
-    with _taking_turns(folder):
+    with _corpus_lock(folder):
         cached = _open(folder)
         if cached is not None:
             return cached
@@ -164,7 +164,7 @@ def encode_cached(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
 
 
 @contextlib.contextmanager
-def _taking_turns(folder: Path) -> Iterator[None]:
+def _corpus_lock(folder: Path) -> Iterator[None]:
     """Let one process at a time encode a corpus; where no lock can be had, nobody waits.
 
     The system lifts the lock from a process that dies.
@@ -209,7 +209,7 @@ def _cut(ids: NDArray[np.uint16], lengths: NDArray[np.int64], max_tokens: int) -
     ends = np.cumsum(lengths)
     unknown = np.cumsum(np.concatenate([[0], ids == UNKNOWN_ID]))
     num_unknown = unknown[ends] - unknown[ends - lengths]
-    head, tail = halves(max_tokens)
+    head, tail = head_and_tail(max_tokens)
     middles = [
         np.arange(end - length + head, end - tail)
         for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.errors import LstmError
+from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import PAD_ID
 
 # Of what a stream of random numbers is for; NumPy takes [seed, 0] for [seed].

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.errors import LstmError
-from lstm_cli.io.worker import Partner
 from lstm_cli.config.schema import TextSettings
+from lstm_cli.errors import LstmError
+from lstm_cli.io.worker import Worker
 
 PAD_ID = 0
 UNKNOWN_ID = 1
 # The pair (p, w) has id (p * PAIR_FACTOR + w) mod buckets. The factor is prime, and the sum
 # stays below 2**31 for ids below 65536, so int32 serves in Keras and in ONNX.
-PAIR_FACTOR = 32_749
+BIGRAM_FACTOR = 32_749
 SPECIAL_TOKENS = ("[PAD]", "[UNK]")
 
-_APART = r"\p{Han}\p{Hiragana}\p{Katakana}"
+_CJK = r"\p{Han}\p{Hiragana}\p{Katakana}"
 LINE_BREAK = r"<br\s*/?>"
 _ANY_LENGTH = 2**31 - 1
 # Of the texts; a partner that is still starting begins later.
@@ -42,8 +42,8 @@ def token_pattern(letters: str) -> str:
     Args:
         letters: A class of what words are made of; Chinese and Japanese are taken out of it.
     """
-    word = rf"[{letters}&&[^{_APART}]]+"
-    return rf"[{_APART}]|{word}(?:'{word})*|[^\s\w\p{{C}}]"
+    word = rf"[{letters}&&[^{_CJK}]]+"
+    return rf"[{_CJK}]|{word}(?:'{word})*|[^\s\w\p{{C}}]"
 
 
 # The same for texts of ASCII alone, as most are: Python's own engine takes half the time.
@@ -61,11 +61,11 @@ def _patterns() -> tuple[Any, Any]:
     return regex.compile(token_pattern(letters), regex.V1), regex.compile(LINE_BREAK, regex.V1)
 
 
-def pair_ids(
+def bigram_ids(
     before: NDArray[np.int32], words: NDArray[np.int32], buckets: int
 ) -> NDArray[np.int32]:
     """Hash pairs of a word and the one before it, as the network does, into `[0, buckets)`."""
-    return (before * np.int32(PAIR_FACTOR) + words) % np.int32(buckets)
+    return (before * np.int32(BIGRAM_FACTOR) + words) % np.int32(buckets)
 
 
 def split(text: str) -> list[str]:
@@ -77,21 +77,21 @@ def split(text: str) -> list[str]:
     if text.isascii():
         return _ASCII_TOKEN.findall(_ASCII_LINE_BREAK.sub(" ", text.lower()))
     token, line_break = _patterns()
-    found: list[str] = token.findall(line_break.sub(" ", "".join(_small(text))))
+    found: list[str] = token.findall(line_break.sub(" ", "".join(_lowercase(text))))
     return found
 
 
-def spans(text: str) -> list[tuple[int, int]]:
+def token_spans(text: str) -> list[tuple[int, int]]:
     """Return where each token of `split` stands in the text, as `[start, end)` in characters."""
     token, line_break = _patterns()
-    small = _small(text)
+    small = _lowercase(text)
     blank = line_break.sub(lambda found: " " * len(found[0]), "".join(small))
     # Some letters have a small form of two characters.
     places = [place for place, letters in enumerate(small) for _ in letters]
     return [(places[m.start()], places[m.end() - 1] + 1) for m in token.finditer(blank)]
 
 
-def _small(text: str) -> list[str]:
+def _lowercase(text: str) -> list[str]:
     """Return what stands for each character of a text: mostly one character, in small."""
     plain = text.encode("utf-8", "replace").decode("utf-8").replace("\u2019", "'")
     return [letter.lower() for letter in plain]
@@ -170,13 +170,13 @@ class Tokenizer:
         """Learn the vocabulary, as `learn`, and keep nothing else."""
         return learn(texts, settings)[0]
 
-    def cut_to(self, max_tokens: int) -> Tokenizer:
+    def with_max_tokens(self, max_tokens: int) -> Tokenizer:
         """Return the tokenizer of the same words with another greatest length."""
         return Tokenizer(self.words, max_tokens)
 
-    def uncut(self) -> Tokenizer:
+    def without_truncation(self) -> Tokenizer:
         """Return the tokenizer of the same words that keeps texts of any length whole."""
-        return self.cut_to(_ANY_LENGTH)
+        return self.with_max_tokens(_ANY_LENGTH)
 
     @property
     def vocab_size(self) -> int:
@@ -200,7 +200,7 @@ class Tokenizer:
         """Return which token positions of a text survive the cut: its head and its tail."""
         if num_tokens <= self.max_tokens:
             return np.arange(num_tokens)
-        head, tail = halves(self.max_tokens)
+        head, tail = head_and_tail(self.max_tokens)
         return np.concatenate([np.arange(head), np.arange(num_tokens - tail, num_tokens)])
 
     def _encoding(self, ids: NDArray[np.int32]) -> Encoding:
@@ -214,20 +214,20 @@ class Tokenizer:
         return Encoding(ids, num_tokens, num_unknown, truncated)
 
 
-def halves(max_tokens: int) -> tuple[int, int]:
+def head_and_tail(max_tokens: int) -> tuple[int, int]:
     """Return how many tokens of a longer text's beginning and end are kept."""
     return (max_tokens + 1) // 2, max_tokens // 2
 
 
 def learn(
-    texts: Sequence[str], settings: TextSettings, partner: Partner | None = None
+    texts: Sequence[str], settings: TextSettings, worker: Worker | None = None
 ) -> tuple[Tokenizer, NDArray[np.uint16], NDArray[np.int64]]:
     """Learn a vocabulary from texts: the most frequent words, ties in alphabetical order.
 
     Args:
         texts: The training split, and nothing else.
         settings: Size of the vocabulary, least count, greatest length.
-        partner: Takes its share of the texts apart.
+        worker: Takes its share of the texts apart.
 
     Returns:
         The tokenizer, and what it makes of the texts, uncut: the ids of all tokens, one text
@@ -236,8 +236,8 @@ def learn(
     Raises:
         LstmError: No word occurs often enough to be learned.
     """
-    if partner is not None and partner.is_there:
-        words, found, lengths = _by_two(texts, partner)
+    if worker is not None and worker.is_alive:
+        words, found, lengths = _by_two(texts, worker)
     else:
         words, found, lengths = _distinct(texts)
     counts = np.bincount(found, minlength=len(words)).tolist()
@@ -269,10 +269,10 @@ def _distinct(texts: Sequence[str]) -> _Distinct:
     return [*numbers], ids, lengths
 
 
-def _by_two(texts: Sequence[str], partner: Partner) -> _Distinct:
+def _by_two(texts: Sequence[str], worker: Worker) -> _Distinct:
     """Do what `_distinct` does beside a partner that does the later texts."""
     own = round(_OWN_SHARE * len(texts))
-    asked = partner.ask(_distinct, texts[own:])
+    asked = worker.ask(_distinct, texts[own:])
     words, ids, lengths = _distinct(texts[:own])
     later_words, later_ids, later_lengths = asked()
     numbers = dict(zip(words, count()))

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Meta
 
 from lstm_cli.config.schema import TextSettings
-from lstm_cli.text.tokenizer import LINE_BREAK, SPECIAL_TOKENS, Tokenizer, UNKNOWN_ID, token_pattern
+from lstm_cli.text.tokenizer import LINE_BREAK, SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, token_pattern
 
 _MAX_WORDS = 65_536
 # No word holds a comma or a bracket but those that are one: so the marks in a file bound the

@@ -19,25 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config import load as configs
-from lstm_cli.runs import onnx_graph
-from lstm_cli.evaluation import metrics, plots
-from lstm_cli.text import tokenizer_json
-from lstm_cli.runs import directory as runs
-from lstm_cli.models.calibration import Scores, with_scaled_logits
-from lstm_cli.report.model_card import model_card
-from lstm_cli.text.corpus import Corpus
-from lstm_cli.errors import LstmError
-from lstm_cli.evaluation.metrics import Report
-from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.runs.directory import RunDir
 from lstm_cli.config.schema import Config
+from lstm_cli.errors import LstmError
+from lstm_cli.evaluation import metrics, plots
+from lstm_cli.evaluation.metrics import Report
+from lstm_cli.models.calibration import Scores, scale_logits
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.report.model_card import model_card
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import onnx_graph
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.text import tokenizer_json
+from lstm_cli.text.corpus import Corpus
 
 if TYPE_CHECKING:
-    from lstm_cli.training.objectives.classification import Examples
-    from lstm_cli.training.loop import Fitted
-    from lstm_cli.training.prepare import Prepared
     from lstm_cli.io.progress import Epoch
     from lstm_cli.text.tokenizer import Tokenizer
+    from lstm_cli.training.loop import TrainingResult
+    from lstm_cli.training.objectives.classification import Examples
+    from lstm_cli.training.prepare import Prepared
 
 # Keras and onnxruntime add in different orders; on a GPU Keras multiplies in TF32.
 _PARITY_CPU = 1e-5
@@ -65,7 +65,7 @@ class Scored:
     report: Report
 
 
-def first_record(config: Config) -> dict[str, Any]:
+def new_record(config: Config) -> dict[str, Any]:
     """Return `run.json` as it stands before anything is known."""
     return {
         "format": 1,
@@ -89,7 +89,7 @@ def shortened(text: str) -> str:
 
 def resumed_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return `run.json` as it stands when another process goes on with the run."""
-    past = ("finished", "error", "gone_wrong")
+    past = ("finished", "error", "non_finite")
     return {
         **{key: value for key, value in record.items() if key not in past},
         "status": "running",
@@ -126,7 +126,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         },
         "parameters": prepared.num_parameters,
         "vocab_size": prepared.tokenizer.vocab_size if prepared.tokenizer else None,
-        **asdict(prepared.used),
+        **asdict(prepared.device_info),
     }
 
 
@@ -139,13 +139,13 @@ def write_inputs(run: RunDir, prepared: Prepared, record: Mapping[str, Any]) -> 
     run.write_json(runs.RUN, record)
 
 
-def write_model(run: RunDir, prepared: Prepared, fitted: Fitted) -> None:
+def write_model(run: RunDir, prepared: Prepared, fitted: TrainingResult) -> None:
     """Write the best weights, as tensors and as an ONNX graph, and the history."""
     import safetensors.numpy
 
     weights = dict(fitted.weights)
-    if prepared.evidence is not None:
-        weights[onnx_graph.EVIDENCE] = prepared.evidence.table
+    if prepared.linear is not None:
+        weights[onnx_graph.LINEAR_TABLE] = prepared.linear.table
     run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
     model = onnx_graph.build(prepared.config, weights, len(prepared.dataset.labels), prepared.shape)
     run.write_bytes(runs.MODEL, model.SerializeToString())
@@ -183,14 +183,14 @@ def check_parity(
     some = np.linspace(0, len(prepared.validation) - 1, _PARITY_EXAMPLES).astype(np.int64)
     inputs = prepared.validation.inputs
     chosen = inputs.take(some) if isinstance(inputs, Corpus) else inputs[some]
-    weighed = prepared.validation.evidence
+    weighed = prepared.validation.linear
     expected = keras_says(
         Examples(
             chosen, prepared.validation.labels[some], None if weighed is None else weighed[some]
         )
     )
     worst = float(np.abs(expected - predictor.probabilities(chosen)).max())
-    tolerance = _PARITY_CPU if prepared.used.device == "cpu" else _PARITY_GPU
+    tolerance = _PARITY_CPU if prepared.device_info.device == "cpu" else _PARITY_GPU
     if not worst <= tolerance:
         raise LstmError(
             f"The exported graph differs from Keras by {worst:.2g}, more than {tolerance:.0g}.",
@@ -198,7 +198,7 @@ def check_parity(
         )
 
 
-def calibrated(prepared: Prepared, predictor: Predictor, fitted: Fitted) -> Fitted:
+def calibrated(prepared: Prepared, predictor: Predictor, fitted: TrainingResult) -> TrainingResult:
     """Return weights whose probabilities are as high as validation examples are often right.
 
     The evidence is weighed anew: in training the network learned in part what it says.
@@ -209,10 +209,10 @@ def calibrated(prepared: Prepared, predictor: Predictor, fitted: Fitted) -> Fitt
         fitted: Those weights.
     """
     examples = prepared.validation
-    weight = fitted.weights.get(onnx_graph.EVIDENCE_SCALE, np.zeros(1, np.float32))
-    said = Scores.of(predictor.probabilities(examples.inputs), examples.evidence, weight)
-    own, evidence = said.best(examples.labels)
-    weights = with_scaled_logits(fitted.weights, own, evidence)
+    weight = fitted.weights.get(onnx_graph.LINEAR_SCALE, np.zeros(1, np.float32))
+    said = Scores.of(predictor.probabilities(examples.inputs), examples.linear, weight)
+    own, linear = said.best(examples.labels)
+    weights = scale_logits(fitted.weights, own, linear)
     return replace(fitted, weights=weights, temperature=round(1 / own, 4))
 
 
@@ -240,7 +240,7 @@ def score(
 def write_results(
     run: RunDir,
     prepared: Prepared,
-    fitted: Fitted,
+    fitted: TrainingResult,
     results: Mapping[str, Scored],
     record: dict[str, Any],
     began: float,
@@ -282,7 +282,7 @@ def draw_results(folder: Any, scored: Scored, labels: tuple[str, ...]) -> list[s
     return ["confusion.png", "reliability.png", "roc_pr.png", "scores.png"]
 
 
-def _draw(run: RunDir, prepared: Prepared, fitted: Fitted, test: Scored) -> list[str]:
+def _draw(run: RunDir, prepared: Prepared, fitted: TrainingResult, test: Scored) -> list[str]:
     folder = run.file(runs.PLOTS)
     plots.learning_curves([asdict(epoch) for epoch in fitted.history], folder / "curves.png")
     drawn = ["curves.png", *draw_results(folder, test, prepared.dataset.labels)]

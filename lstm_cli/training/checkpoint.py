@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.io import safe_open as folders
-from lstm_cli.runs import safetensors_reader as tensors
-from lstm_cli.io.atomic_write import write_atomic
 from lstm_cli.errors import LstmError
+from lstm_cli.io import safe_open as folders
+from lstm_cli.io.atomic_write import write_atomic
 from lstm_cli.io.progress import Reporter
+from lstm_cli.runs import safetensors_reader as tensors
 
 _KEPT = 2
 _TENSORS = ".safetensors"
@@ -98,7 +98,7 @@ def newest(
         LstmError: The folder cannot be read.
     """
     ways = (OSError, ValueError, LookupError, TypeError, AttributeError)
-    damaged = []
+    integrity_error = []
     for number in sorted(_numbers(folder), reverse=True):
         try:
             found = _read(folder, number)
@@ -107,10 +107,10 @@ def newest(
         except (*ways, RecursionError, OverflowError, MemoryError) as error:
             told = f"{error}"[:300] or type(error).__name__
             reporter.warn(f"Checkpoint {number} of {folder.parent} is damaged ({told}); skipped.")
-            damaged.append(number)
+            integrity_error.append(number)
             continue
         with contextlib.suppress(LstmError):
-            _remove(folder, damaged)
+            _remove(folder, integrity_error)
         return found
     return None
 
@@ -181,10 +181,12 @@ def _arrays(content: bytes, name: str) -> dict[str, Array]:
 
     try:
         arrays = tensors.read_any(memoryview(content))
-        weights = {n: a for n, a in arrays.items() if n.startswith(("model/", "best/", "work/"))}
+        weights = {
+            n: a for n, a in arrays.items() if n.startswith(("model/", "best/", "objective/"))
+        }
         check_finite(weights)
     except ValueError as error:
-        raise ValueError(f"{name} {folders.disguise(content) or error}") from None
+        raise ValueError(f"{name} {folders.detect_file_type(content) or error}") from None
     return arrays
 
 

@@ -7,15 +7,15 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from lstm_cli.io import environment
 from lstm_cli.data.readers.tfds_download import quiet
 from lstm_cli.errors import LstmError
+from lstm_cli.io import environment
 
 Device = Literal["auto", "cpu", "gpu"]
 
 
 @dataclass(frozen=True)
-class Used:
+class DeviceInfo:
     """What training really ran on.
 
     Attributes:
@@ -51,7 +51,7 @@ def load_keras(device: Device) -> None:
         keras.distribution.list_devices()
 
 
-def used(device: Device, cell: str = "lstm") -> Used:
+def device_info(device: Device, cell: str = "lstm") -> DeviceInfo:
     """Say what Keras found, after it was imported.
 
     Args:
@@ -74,9 +74,9 @@ def used(device: Device, cell: str = "lstm") -> Used:
     if gpus:
         kernel = "cuDNN LSTM" if backend == "tensorflow" and cell == "lstm" else loop
         asked = "asked for" if device == "gpu" else f"found by {backend}"
-        return Used(", ".join(gpus), kernel, f"a GPU was {asked}", backend)
+        return DeviceInfo(", ".join(gpus), kernel, f"a GPU was {asked}", backend)
     why = "asked for with --device cpu" if device == "cpu" else f"{backend} sees no GPU"
-    return Used("cpu", loop, why, backend)
+    return DeviceInfo("cpu", loop, why, backend)
 
 
 def make_deterministic() -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from lstm_cli.text import batching
-from lstm_cli.training import device, init_weights
-from lstm_cli.training.objectives.classification import Classifying, Examples
-from lstm_cli.text.corpus import Corpus
-from lstm_cli.training.prepare import load_data, prepare, start, work_of
-from lstm_cli.io.progress import Reporter, Silent
-from lstm_cli.runs.directory import runs_root
 from lstm_cli.config.schema import Config
+from lstm_cli.io.progress import Reporter, SilentReporter
+from lstm_cli.runs.directory import runs_root
+from lstm_cli.text import batching
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.training import device, init_weights
+from lstm_cli.training.objectives.classification import ClassificationObjective, Examples
+from lstm_cli.training.prepare import load_data, objective_for, prepare, start
 
 _TIMED_STEPS = 6
 _WARM_UP_STEPS = 3
@@ -93,19 +93,19 @@ def plan(
     Raises:
         LstmError: As `train`.
     """
-    reporter = reporter or Silent()
+    reporter = reporter or SilentReporter()
     config = init_weights.resolved(config, runs_root(runs_dir))
-    begun = init_weights.read(config)
-    used = start(config, use, reporter)
+    init = init_weights.read(config)
+    device_info = start(config, use, reporter)
     dataset = load_data(config, ("train", "validation"), data_dir)
-    prepared = prepare(config, dataset, used, data_dir, reporter, begun=begun)
-    work = work_of(prepared, reporter)
+    prepared = prepare(config, dataset, device_info, data_dir, reporter, init=init)
+    work = objective_for(prepared, reporter)
     lengths, size = work.examples.lengths, config.train.batch_size
     planned = batching.plan(lengths, size, config.seed, 0)
     parameters = prepared.num_parameters
     layers = _layers(prepared.model)
-    if prepared.evidence is not None:
-        layers["evidence"] += prepared.evidence.table.size
+    if prepared.linear is not None:
+        layers["linear"] += prepared.linear.table.size
     seconds = _time_step(work, prepared.model)
     steps = len(planned) + _VALIDATION_COST * len(prepared.validation) / size
     return Plan(
@@ -122,7 +122,7 @@ def plan(
         padding=batching.padding_share(lengths, planned),
         seconds_per_step=seconds,
         seconds=config.train.epochs * steps * seconds,
-        device=f"{used.device} ({used.kernel})",
+        device=f"{device_info.device} ({device_info.kernel})",
     )
 
 
@@ -146,7 +146,7 @@ def _layers(model: Any) -> dict[str, int]:
     }
 
 
-def _time_step(work: Classifying, model: Any) -> float:
+def _time_step(work: ClassificationObjective, model: Any) -> float:
     """Measure a training step; the model has learned a little after it and is thrown away."""
     every = list(work.batches(0, 0))
     spread = np.linspace(0, len(every) - 1, _WARM_UP_STEPS + _TIMED_STEPS).astype(int)
@@ -154,5 +154,5 @@ def _time_step(work: Classifying, model: Any) -> float:
     for number, chosen in enumerate(spread):
         if number == _WARM_UP_STEPS:
             began = time.perf_counter()
-        work.take_step(model, *every[chosen])
+        work.train_step(model, *every[chosen])
     return (time.perf_counter() - began) / _TIMED_STEPS

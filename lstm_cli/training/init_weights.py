@@ -12,24 +12,24 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from lstm_cli.config import load as configs
-from lstm_cli.models import classifier
-from lstm_cli.runs import find, validate
-from lstm_cli.runs import directory as runs
-from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.runs.directory import RunDir
 from lstm_cli.config.schema import Config
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.models import classifier
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find, validate
+from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.tokenizer import Tokenizer
 
 # Settings that decide what a word is, and the shapes of what is taken.
 _KEYS: tuple[str, ...] = ("text.vocab_size", "text.min_count", "embedding.dim")
-_KEYS += ("embedding.pair_buckets", "model.units")
-_PAIR_KEY = "embedding.pair_dim"
+_KEYS += ("embedding.bigram_buckets", "model.units")
+_PAIR_KEY = "embedding.bigram_dim"
 # Peepholes begin at 0, so that they may be added, but not left out.
 _CELL_KEY = "model.cell"
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialWeights:
     """What is taken of a run.
 
     Attributes:
@@ -65,7 +65,7 @@ def resolved(config: Config, root: Path) -> Config:
     return replace(config, train=replace(config.train, init_from=path))
 
 
-def read(config: Config) -> Start | None:
+def read(config: Config) -> InitialWeights | None:
     """Read words and weights of the run that settings name; None where they name none.
 
     Args:
@@ -78,7 +78,7 @@ def read(config: Config) -> Start | None:
     if config.train.init_from is None:
         return None
     path = Path(config.train.init_from)
-    run = find.find(path.parent.parent, str(path)).checked()
+    run = find.find(path.parent.parent, str(path)).verified()
     run.names()
     theirs = run.config()
     _check(run, theirs, config)
@@ -89,13 +89,15 @@ def read(config: Config) -> Start | None:
         weights = validate.read_language_weights(run, theirs, tokenizer.vocab_size)
     else:
         golden = validate.read_golden(run, theirs, len(run.labels()))
-        weights = validate.read_weights(run, validate.plan_of(theirs, run.labels(), tokenizer, golden))
+        weights = validate.read_weights(
+            run, validate.graph_plan(theirs, run.labels(), tokenizer, golden)
+        )
     record = {"run": run.name, "path": str(run.path), "task": theirs.task}
     record["weights_sha256"] = _digest(run)
-    return Start(tokenizer.cut_to(config.text.max_tokens), weights, record)
+    return InitialWeights(tokenizer.with_max_tokens(config.text.max_tokens), weights, record)
 
 
-def of_resumed(run: RunDir, config: Config, record: Mapping[str, Any]) -> Start | None:
+def of_resumed(run: RunDir, config: Config, record: Mapping[str, Any]) -> InitialWeights | None:
     """Return what a run began with as the run itself tells it; None where it began by chance.
 
     The run it began with may be gone: tokenizer and record were written down, and the weights are
@@ -114,18 +116,18 @@ def of_resumed(run: RunDir, config: Config, record: Mapping[str, Any]) -> Start 
     told = record.get("init_from")
     arrays = told.get("arrays") if isinstance(told, dict) else None
     if not isinstance(arrays, list) or not all(isinstance(name, str) for name in arrays):
-        raise run.damaged(f"{runs.RUN} does not say what training began with")
+        raise run.integrity_error(f"{runs.RUN} does not say what training began with")
     tokenizer = validate.read_tokenizer(run, config)
     assert tokenizer is not None
-    return Start(tokenizer, {}, dict(told or {}))
+    return InitialWeights(tokenizer, {}, dict(told or {}))
 
 
-def told(start: Start | None) -> dict[str, Any]:
+def told(start: InitialWeights | None) -> dict[str, Any]:
     """Return the part of `run.json` that says what training began with."""
     return {} if start is None else {"init_from": start.record}
 
 
-def give(model: Any, start: Start) -> list[str]:
+def give(model: Any, start: InitialWeights) -> list[str]:
     """Assign the arrays that a model has by the same name, and return their names.
 
     Args:
@@ -155,7 +157,7 @@ def give(model: Any, start: Start) -> list[str]:
     return shared
 
 
-def _is_new(name: str, own: Mapping[str, Any], start: Start) -> bool:
+def _is_new(name: str, own: Mapping[str, Any], start: InitialWeights) -> bool:
     """Tell whether an array is another one under an old name: a head of other classes or width."""
     return name.startswith("head/") and own[name].shape != start.weights[name].shape
 
@@ -176,7 +178,7 @@ def _check(run: RunDir, theirs: Config, config: Config) -> None:
     before, now = configs.to_dict(theirs), configs.to_dict(config)
     different = []
     keys = [*_KEYS]
-    keys += [_PAIR_KEY] if now["embedding"]["pair_buckets"] else []
+    keys += [_PAIR_KEY] if now["embedding"]["bigram_buckets"] else []
     keys += [_CELL_KEY] if before["model"]["cell"] == "peephole" else []
     for key in keys:
         section, _, name = key.partition(".")

@@ -13,20 +13,20 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from lstm_cli.config.load import to_dict
+from lstm_cli.config.schema import Config, TrainSettings
+from lstm_cli.errors import LstmError
+from lstm_cli.io.progress import Epoch, Reporter, Step, pluralize
+from lstm_cli.io.signals import Interrupted, Signals
 from lstm_cli.models import classifier
 from lstm_cli.training.checkpoint import Checkpoint, model_state, set_model_state
-from lstm_cli.config.load import to_dict
-from lstm_cli.errors import LstmError
-from lstm_cli.io.progress import Epoch, Reporter, Step, counted
-from lstm_cli.config.schema import Config, TrainSettings
-from lstm_cli.io.signals import Interrupted, Signals
-from lstm_cli.training.objectives.objective import Work
+from lstm_cli.training.objectives.objective import Objective
 
 _REPORT_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Fitted:
+class TrainingResult:
     """What training found.
 
     Attributes:
@@ -65,7 +65,7 @@ def learning_rate(settings: TrainSettings, step: int, num_steps: int) -> float:
     return settings.learning_rate * (settings.decay_to + (1 - settings.decay_to) * left)
 
 
-class NumbersGoneWrongError(LstmError):
+class NonFiniteError(LstmError):
     """The loss or a weight became infinite or NaN.
 
     Attributes:
@@ -77,7 +77,7 @@ class NumbersGoneWrongError(LstmError):
         self.found = found
 
 
-class Loop:
+class TrainingLoop:
     """Training in progress.
 
     Args:
@@ -94,7 +94,7 @@ class Loop:
         self,
         model: Any,
         config: Config,
-        work: Work,
+        work: Objective,
         reporter: Reporter,
         save: Callable[[Checkpoint], None] | None = None,
         signals: Signals | None = None,
@@ -114,7 +114,7 @@ class Loop:
         self._step = 0
         self._sums = [0.0, 0.0, 0.0]
         self._has_accuracy = True
-        self._asked_to_stop = False
+        self._stop_requested = False
         self._save = save
         self._signals = signals or Signals()
         # Of this epoch and of all training, in the processes before this one.
@@ -122,7 +122,7 @@ class Loop:
         self._saved = self._told = self._began = self._started = time.perf_counter()
         self._pace = _Pace()
 
-    def run(self, callbacks: Sequence[Any] = ()) -> Fitted:
+    def run(self, callbacks: Sequence[Any] = ()) -> TrainingResult:
         """Train until the last epoch, or until validation has not improved for `patience`.
 
         Args:
@@ -143,20 +143,20 @@ class Loop:
         self._pace = _Pace()
         self._started = time.perf_counter()
         listeners.on_train_begin()
-        while not (stopped := self.why_stop()):
+        while not (stopped := self.stop_reason()):
             self._run_epoch(listeners)
-            self._asked_to_stop = bool(self.model.stop_training)
-            self._give_way(save=True)
+            self._stop_requested = bool(self.model.stop_training)
+            self._checkpoint_and_maybe_stop(save=True)
         listeners.on_train_end()
         return self.fitted(stopped)
 
-    def fitted(self, stopped: str) -> Fitted:
+    def fitted(self, stopped: str) -> TrainingResult:
         """Return what was found so far.
 
         Args:
             stopped: Why training ended.
         """
-        return Fitted(tuple(self.history), self.best_weights, self.best_epoch, stopped)
+        return TrainingResult(tuple(self.history), self.best_weights, self.best_epoch, stopped)
 
     @property
     def position(self) -> str:
@@ -179,14 +179,14 @@ class Loop:
         """Return everything the next step depends on."""
         tensors = model_state(self.model)
         tensors |= {f"best/{name}": array for name, array in self.best_weights.items()}
-        tensors |= {f"work/{name}": array for name, array in self.work.state().items()}
+        tensors |= {f"objective/{name}": array for name, array in self.work.state().items()}
         progress = {
             "epoch": self._epoch,
             "step": self._step,
             "sums": self._sums,
             "best_loss": self.best_loss if self.best_epoch else None,
             "best_epoch": self.best_epoch,
-            "asked_to_stop": self._asked_to_stop,
+            "stop_requested": self._stop_requested,
             "history": [asdict(line) for line in self.history],
             "seconds": self.seconds,
             "epoch_seconds": self._spent_on_epoch() if self._step else 0.0,
@@ -201,7 +201,7 @@ class Loop:
             LstmError: It was taken of another model.
         """
         set_model_state(self.model, checkpoint.tensors)
-        self.work.set_state(_under("work/", checkpoint.tensors))
+        self.work.set_state(_under("objective/", checkpoint.tensors))
         progress = checkpoint.progress
         self._epoch, self._step = progress["epoch"], progress["step"]
         self._sums = list(progress["sums"])
@@ -210,7 +210,7 @@ class Loop:
         self.best_loss = progress["best_loss"] if self.best_epoch else math.inf
         # Who asks for more epochs than there were to be has changed their mind.
         grown = self.config.train.epochs > progress["settings"]["train"]["epochs"]
-        self._asked_to_stop = progress["asked_to_stop"] and not grown
+        self._stop_requested = progress["stop_requested"] and not grown
         self._seconds, self._epoch_seconds = progress["seconds"], progress["epoch_seconds"]
         self.best_weights = _under("best/", checkpoint.tensors)
 
@@ -220,14 +220,14 @@ class Loop:
             self._save(self.checkpoint())
         self._saved = time.perf_counter()
 
-    def why_stop(self) -> str:
+    def stop_reason(self) -> str:
         """Say why no further epoch is trained; nothing where one is."""
         epochs, patience = self.config.train.epochs, self.config.train.patience
         if self._epoch >= epochs:
             return f"epoch {epochs} of {epochs} is done"
         if patience and self._epoch - self.best_epoch >= patience:
-            return f"validation loss did not improve for {counted(patience, 'epoch')}"
-        return "a callback asked to stop" if self._asked_to_stop else ""
+            return f"validation loss did not improve for {pluralize(patience, 'epoch')}"
+        return "a callback asked to stop" if self._stop_requested else ""
 
     def _run_epoch(self, listeners: Any) -> None:
         """Train what is left of an epoch, and validate it."""
@@ -235,11 +235,11 @@ class Loop:
         listeners.on_epoch_begin(self._epoch)
         for indices, inputs in self.work.batches(self._epoch, self._step):
             listeners.on_train_batch_begin(self._step)
-            self._take_step(indices, inputs)
+            self._train_step(indices, inputs)
             listeners.on_train_batch_end(self._step, self._means())
             self._step += 1
             self._tell()
-            self._give_way()
+            self._checkpoint_and_maybe_stop()
         line = self._validate()
         self.history.append(line)
         self._epoch, self._step, self._sums = self._epoch + 1, 0, [0.0, 0.0, 0.0]
@@ -248,23 +248,21 @@ class Loop:
         logs = {k: getattr(line, k) for k in ("loss", "accuracy", "val_loss", "val_accuracy")}
         listeners.on_epoch_end(self._epoch - 1, logs)
 
-    def _take_step(self, indices: NDArray[np.int64], inputs: Any) -> None:
+    def _train_step(self, indices: NDArray[np.int64], inputs: Any) -> None:
         """Take one step and add what it told to the sums of the epoch."""
-        self._set_rates()
-        told = self.work.take_step(self.model, indices, inputs)
+        self._set_learning_rates()
+        told = self.work.train_step(self.model, indices, inputs)
         if not math.isfinite(told.loss):
-            raise self._gone_wrong("The loss", told.loss, indices)
+            raise self._non_finite("The loss", told.loss, indices)
         if not self._weights_are_finite():
-            raise self._gone_wrong("A gradient", told.loss, indices)
+            raise self._non_finite("A gradient", told.loss, indices)
         self._has_accuracy = told.accuracy is not None
         values = (1.0, told.loss, told.accuracy or 0.0)
         self._sums = [s + v * told.num for s, v in zip(self._sums, values, strict=True)]
 
-    def _gone_wrong(
-        self, what: str, loss: float, indices: NDArray[np.int64]
-    ) -> NumbersGoneWrongError:
+    def _non_finite(self, what: str, loss: float, indices: NDArray[np.int64]) -> NonFiniteError:
         rate = self._rate(self._step)
-        return NumbersGoneWrongError(
+        return NonFiniteError(
             f"{what} is no finite number at epoch {self._epoch + 1}, step {self._step + 1}: loss "
             f"{loss}, learning rate {rate:.3g}, training examples {_few(indices)}.",
             "Lower train.learning_rate, or set train.clip_norm.",
@@ -282,12 +280,12 @@ class Loop:
         every = (v for v in self.model.trainable_variables if "embeddings" not in v.path)
         return all(np.isfinite(np.asarray(v).sum()) for v in every)
 
-    def _set_rates(self) -> None:
+    def _set_learning_rates(self) -> None:
         optimizer, settings = self.model.optimizer, self.config.train
         optimizer.learning_rate.assign(self._rate(self._step))
-        if isinstance(optimizer, classifier.LayeredAdam):
+        if isinstance(optimizer, classifier.DiscriminativeAdam):
             done = self._epoch * self.steps_per_epoch + self._step
-            optimizer.share.assign(0.0 if done < settings.frozen_steps else settings.lower_rate)
+            optimizer.share.assign(0.0 if done < settings.frozen_steps else settings.init_lr_factor)
 
     def _rate(self, step: int) -> float:
         done = self._epoch * self.steps_per_epoch + step
@@ -298,7 +296,7 @@ class Loop:
         num, loss, accuracy = self._sums
         return {"loss": loss / num, "accuracy": accuracy / num if self._has_accuracy else None}
 
-    def _give_way(self, save: bool = False) -> None:
+    def _checkpoint_and_maybe_stop(self, save: bool = False) -> None:
         """Save if it is time, and stop if a signal came."""
         signum = self._signals.wanted
         due = time.perf_counter() - self._saved >= self.config.train.checkpoint_seconds
@@ -335,9 +333,9 @@ class Loop:
     def _validate(self) -> Epoch:
         """Judge the (averaged) weights, and keep them if the best."""
         raw = self._swap_in_average()
-        val_loss, val_accuracy = self.work.judge(self.model)
+        val_loss, val_accuracy = self.work.validate(self.model)
         if not math.isfinite(val_loss):
-            raise NumbersGoneWrongError(
+            raise NonFiniteError(
                 f"The validation loss of epoch {self._epoch + 1} is no finite number: {val_loss}.",
                 "Lower train.learning_rate, or set train.clip_norm.",
                 {"epoch": self._epoch + 1, "loss": str(val_loss)},
@@ -347,7 +345,7 @@ class Loop:
             self.best_loss, self.best_epoch = val_loss, self._epoch + 1
             self.best_weights = classifier.get_weights(self.model)
         if self._epoch + 1 < self.config.train.epochs:
-            self.work.learn_between(self.model)
+            self.work.after_validation(self.model)
         if raw is not None:
             classifier.set_weights(self.model, raw)
         return Epoch(
@@ -363,7 +361,7 @@ class Loop:
 
     def _swap_in_average(self) -> dict[str, NDArray[np.float32]] | None:
         """Put averaged weights in place; return the ones that stood there."""
-        if not self.config.train.averaging:
+        if not self.config.train.ema_momentum:
             return None
         raw = classifier.get_weights(self.model)
         classifier.set_averaged_weights(self.model)

@@ -11,25 +11,25 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import keras
 
-from lstm_cli.training import artifacts, checkpoint, device, init_weights, resume_checks
-from lstm_cli.models import classifier
-from lstm_cli.runs import directory as runs
-from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
-from lstm_cli.training.loop import Fitted, Loop, NumbersGoneWrongError
-from lstm_cli.training.prepare import load_data, start
 from lstm_cli.io.progress import Reporter
+from lstm_cli.io.signals import Signals, catch_signals
+from lstm_cli.models import classifier
+from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import BegunRunInfo
-from lstm_cli.config.schema import Config
-from lstm_cli.io.signals import Signals, caught
-from lstm_cli.training.init_weights import Start
-from lstm_cli.training.objectives.objective import Work
+from lstm_cli.training import artifacts, checkpoint, device, init_weights, resume_checks
+from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.init_weights import InitialWeights
+from lstm_cli.training.loop import NonFiniteError, TrainingLoop, TrainingResult
+from lstm_cli.training.objectives.objective import Objective
+from lstm_cli.training.prepare import load_data, start
 
 
 @dataclass(frozen=True)
-class Way:
+class TrainOptions:
     """How to train, beside the settings; nothing of it changes what is learned.
 
     Attributes:
@@ -68,14 +68,14 @@ class Task(ABC, Generic[Prepared]):
         run: Where to.
         prepared: As `prepare` returns it.
         record: What is known of the run, for `run.json`.
-        way: How to train.
+        options: How to train.
         signals: Looked at after each step.
         began: When, by `time.perf_counter`.
     """
 
     splits: ClassVar[tuple[str, ...]]
     """What is read of the data set before training."""
-    judged_by: ClassVar[str]
+    selection_metric: ClassVar[str]
     """What the best epoch has the lowest of, for people."""
 
     def __init__(
@@ -83,20 +83,25 @@ class Task(ABC, Generic[Prepared]):
         run: RunDir,
         prepared: Prepared,
         record: dict[str, Any],
-        way: Way,
+        options: TrainOptions,
         signals: Signals,
         began: float,
     ) -> None:
         self.run = run
         self.prepared = prepared
         self.record = record
-        self.way = way
-        self.reporter = way.reporter
+        self.options = options
+        self.reporter = options.reporter
         self.signals = signals
         self.began = began
         self.finished_before = run.status == "finished"
-        self.loop = Loop(
-            prepared.model, prepared.config, self.make_work(), way.reporter, self._save, signals
+        self.loop = TrainingLoop(
+            prepared.model,
+            prepared.config,
+            self.make_objective(),
+            options.reporter,
+            self._save,
+            signals,
         )
 
     @staticmethod
@@ -104,11 +109,11 @@ class Task(ABC, Generic[Prepared]):
     def prepare(
         config: Config,
         dataset: Dataset,
-        used: device.Used,
+        device_info: device.DeviceInfo,
         data_dir: Path | None,
         reporter: Reporter,
         fresh: bool = True,
-        begun: Start | None = None,
+        init: InitialWeights | None = None,
     ) -> Prepared:
         """Encode the data and build the model."""
 
@@ -118,7 +123,7 @@ class Task(ABC, Generic[Prepared]):
         """Return the part of `run.json` that is known before training."""
 
     @abstractmethod
-    def make_work(self) -> Work:
+    def make_objective(self) -> Objective:
         """Return what to train for."""
 
     @abstractmethod
@@ -130,11 +135,11 @@ class Task(ABC, Generic[Prepared]):
         """Write one line an epoch."""
 
     @abstractmethod
-    def write_model(self, fitted: Fitted) -> None:
+    def write_model(self, fitted: TrainingResult) -> None:
         """Write what was found."""
 
     @abstractmethod
-    def finish(self, fitted: Fitted) -> None:
+    def finish(self, fitted: TrainingResult) -> None:
         """Measure what was found, and write what people read."""
 
     @property
@@ -145,7 +150,7 @@ class Task(ABC, Generic[Prepared]):
         """
         return self.began - self.loop.earlier_seconds
 
-    def take_up(self, found: Checkpoint | None) -> None:
+    def restore(self, found: Checkpoint | None) -> None:
         """Go back to where a checkpoint was taken, or begin again where there is none.
 
         Raises:
@@ -156,7 +161,7 @@ class Task(ABC, Generic[Prepared]):
             return
         self.loop.restore(found)
         grown = self.prepared.config.train.epochs > found.progress["settings"]["train"]["epochs"]
-        stopped = self.loop.why_stop()
+        stopped = self.loop.stop_reason()
         if grown and stopped and self.finished_before:
             raise LstmError(
                 f"Run {self.run.name} needs no more epochs: {stopped}.",
@@ -169,15 +174,15 @@ class Task(ABC, Generic[Prepared]):
 
     def work(self) -> None:
         """Train, check, measure and write."""
-        callbacks = [*self.way.callbacks]
-        if self.way.tensorboard:
+        callbacks = [*self.options.callbacks]
+        if self.options.tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(str(self.run.file("tensorboard"))))
         with self.signals.deferred():
             fitted = self._fit(callbacks)
         self.prepared.seconds["train"] = round(self.loop.seconds, 3)
         self.reporter.note(
             f"Training ended: {fitted.stopped}; epoch {fitted.best_epoch} has the lowest "
-            f"{self.judged_by} and is kept."
+            f"{self.selection_metric} and is kept."
         )
         # From here the old results of a run that was trained on no longer hold.
         self.run.remove(runs.MANIFEST)
@@ -188,11 +193,11 @@ class Task(ABC, Generic[Prepared]):
         self._keep_last_state()
         self.reporter.note(f"Run {self.run.name} is finished: {self.run.path}")
 
-    def _fit(self, callbacks: Sequence[Any]) -> Fitted:
+    def _fit(self, callbacks: Sequence[Any]) -> TrainingResult:
         """Run the loop; where the numbers go wrong, the best weights so far are kept."""
         try:
             return self.loop.run(callbacks)
-        except NumbersGoneWrongError as error:
+        except NonFiniteError as error:
             if self.finished_before:
                 error.hint += " The finished run is left as it was."
             elif self.loop.best_epoch:
@@ -218,7 +223,11 @@ class Task(ABC, Generic[Prepared]):
 
 
 def begin(
-    kind: type[Task[Any]], config: Config, runs_dir: Path | None, name: str | None, way: Way
+    kind: type[Task[Any]],
+    config: Config,
+    runs_dir: Path | None,
+    name: str | None,
+    options: TrainOptions,
 ) -> RunDir:
     """Train and write a run directory.
 
@@ -227,7 +236,7 @@ def begin(
         config: The experiment.
         runs_dir: Folder of all runs; else `LSTM_RUNS_DIR`, else `./runs`.
         name: Of the run; else start time and a short hash.
-        way: How to train.
+        options: How to train.
 
     Returns:
         The finished run.
@@ -237,63 +246,71 @@ def begin(
     """
     began = time.perf_counter()
     config = init_weights.resolved(config, runs.runs_root(runs_dir))
-    begun = init_weights.read(config)
-    with caught() as signals:
-        used = start(config, way.use, way.reporter)
-        dataset = load_data(config, kind.splits, way.data_dir)
+    init = init_weights.read(config)
+    with catch_signals() as signals:
+        device_info = start(config, options.use, options.reporter)
+        dataset = load_data(config, kind.splits, options.data_dir)
         run = runs.create(runs.runs_root(runs_dir), dataset.name, name)
-        record = artifacts.first_record(config)
+        record = artifacts.new_record(config)
         with runs.locked(run), resume_checks.recording_failure(run, record, new=True):
-            run.sweep()
-            prepared = kind.prepare(config, dataset, used, way.data_dir, way.reporter, begun=begun)
-            record |= kind.describe(prepared) | init_weights.told(begun)
-            task = kind(run, prepared, record, way, signals, began)
+            run.remove_temp_files()
+            prepared = kind.prepare(
+                config, dataset, device_info, options.data_dir, options.reporter, init=init
+            )
+            record |= kind.describe(prepared) | init_weights.told(init)
+            task = kind(run, prepared, record, options, signals, began)
             task.write_inputs()
-            if begun is not None:
+            if init is not None:
                 # From here on the run it began with is not needed any more.
                 task.loop.save()
             task.work()
     return run
 
 
-def go_on(kind: type[Task[Any]], run: RunDir, epochs: int | None, way: Way) -> RunDir:
+def resume_run(
+    kind: type[Task[Any]], run: RunDir, epochs: int | None, options: TrainOptions
+) -> RunDir:
     """Go on with a run from its newest good checkpoint, to the bits it would have ended with.
 
     Args:
         kind: What it is.
         run: One that did not finish; or any, with more epochs.
         epochs: A new last epoch. The learning rate's decay then stretches to it from here on.
-        way: How to train.
+        options: How to train.
 
     Raises:
         LstmError: Nothing is left to train, the data has changed, or another process is at it.
     """
     began = time.perf_counter()
-    reporter = way.reporter
-    with caught() as signals, runs.locked(run):
-        run.sweep()
+    reporter = options.reporter
+    with catch_signals() as signals, runs.locked(run):
+        run.remove_temp_files()
         # A finished run has a manifest to be held to.
-        held = run.checked() if run.status == "finished" else run
-        before = runs.read_run(held, BegunRunInfo)
+        held = run.verified() if run.status == "finished" else run
+        before = runs.read_record(held, BegunRunInfo)
         found = resume_checks.newest(run, reporter)
         config = resume_checks.resumed_config(run, found, epochs)
-        used = start(config, way.use, reporter)
-        dataset = load_data(config, kind.splits, way.data_dir)
+        device_info = start(config, options.use, reporter)
+        dataset = load_data(config, kind.splits, options.data_dir)
         resume_checks.check_data(run, before, dataset)
-        resume_checks.warn_of_changes(before, used, reporter)
+        resume_checks.warn_of_changes(before, device_info, reporter)
         record = artifacts.resumed_record(before)
         with resume_checks.recording_failure(run, record):
             # A finished run stays finished until there is something better.
             if run.status != "finished":
                 run.write_json(runs.RUN, record)
-            begun = init_weights.of_resumed(run, config, before) if found else init_weights.read(config)
+            init = (
+                init_weights.of_resumed(run, config, before) if found else init_weights.read(config)
+            )
             fresh = found is None
-            prepared = kind.prepare(config, dataset, used, way.data_dir, reporter, fresh, begun)
-            record |= init_weights.told(begun)
+            prepared = kind.prepare(
+                config, dataset, device_info, options.data_dir, reporter, fresh, init
+            )
+            record |= init_weights.told(init)
             artifacts.check_tokenizer(run, prepared.tokenizer)
-            task = kind(run, prepared, record, way, signals, began)
+            task = kind(run, prepared, record, options, signals, began)
             work = task.loop.work
             found = resume_checks.fitting(run, found, work.num_steps, work.rate, reporter)
-            task.take_up(found)
+            task.restore(found)
             task.work()
     return run

@@ -13,23 +13,24 @@ import keras
 import numpy as np
 
 from lstm_cli import data
-from lstm_cli.training import device, init_weights
-from lstm_cli.text import corpus as encoded
-from lstm_cli.models import classifier, linear as evidence, word_vectors
-from lstm_cli.io import worker as partners
-from lstm_cli.training.objectives.classification import Classifying, Examples
+from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.source import from_config
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.models.linear import Evidence
-from lstm_cli.training.loop import num_parameters
-from lstm_cli.io.worker import Partner
+from lstm_cli.io import worker as workers
 from lstm_cli.io.progress import Reporter
-from lstm_cli.config.schema import Config
-from lstm_cli.training.objectives.self_training import SelfTraining
+from lstm_cli.io.worker import Worker
+from lstm_cli.models import classifier, word_vectors
+from lstm_cli.models import linear as linear
+from lstm_cli.models.linear import LinearModel
+from lstm_cli.text import corpus as encoded
+from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training.init_weights import Start
+from lstm_cli.training import device, init_weights
+from lstm_cli.training.init_weights import InitialWeights
+from lstm_cli.training.loop import num_parameters
+from lstm_cli.training.objectives.classification import ClassificationObjective, Examples
+from lstm_cli.training.objectives.self_training import SelfTrainingObjective
 
 # For fewer, a second process takes longer to start than it saves: of 5,000 reviews nothing, of
 # 10,000 half a second in four.
@@ -47,9 +48,9 @@ class Prepared:
         train: Encoded.
         validation: Encoded.
         model: Compiled, with its initial weights.
-        used: The device and kernel.
-        seconds: What each part took; of `evidence`, how long it was waited for.
-        evidence: What words and pairs say by themselves, where the config wants it.
+        device_info: The device and kernel.
+        seconds: What each part took; of `linear`, how long it was waited for.
+        linear: What words and pairs say by themselves, where the config wants it.
         unlabeled: Texts for self-training, with evidence, where the config wants it.
     """
 
@@ -59,15 +60,15 @@ class Prepared:
     train: Examples
     validation: Examples
     model: Any
-    used: device.Used
+    device_info: device.DeviceInfo
     seconds: dict[str, float]
-    evidence: Evidence | None = None
+    linear: LinearModel | None = None
     unlabeled: Examples | None = None
 
     @property
     def num_parameters(self) -> int:
         """Numbers that were learned: those of the network, and the table of its evidence."""
-        table = 0 if self.evidence is None else self.evidence.table.size
+        table = 0 if self.linear is None else self.linear.table.size
         return num_parameters(self.model) + table
 
     @property
@@ -79,96 +80,100 @@ class Prepared:
         return int(images.shape[1]), int(images.shape[2])
 
 
-def start(config: Config, use: device.Device, reporter: Reporter) -> device.Used:
+def start(config: Config, use: device.Device, reporter: Reporter) -> device.DeviceInfo:
     """Choose the device and seed every generator.
 
     Raises:
         LstmError: A GPU was asked for and there is none.
     """
-    used = device.used(use, config.model.cell)
+    device_info = device.device_info(use, config.model.cell)
     keras.utils.set_random_seed(config.seed)
     if config.train.deterministic:
         device.make_deterministic()
-    reporter.note(f"Training on {used.device} ({used.why}); LSTM kernel: {used.kernel}.")
-    return used
+    reporter.note(
+        f"Training on {device_info.device} ({device_info.why}); LSTM kernel: {device_info.kernel}."
+    )
+    return device_info
 
 
 def prepare(
     config: Config,
     dataset: Dataset,
-    used: device.Used,
+    device_info: device.DeviceInfo,
     data_dir: Path | None,
     reporter: Reporter,
     fresh: bool = True,
-    begun: Start | None = None,
+    init: InitialWeights | None = None,
 ) -> Prepared:
     """Fit the tokenizer, encode, and build the model.
 
     Args:
         config: The experiment.
         dataset: With `train` and `validation`.
-        used: The device.
+        device_info: The device.
         data_dir: Where TFDS data sets lie, for unlabeled texts.
         reporter: Told what there is.
         fresh: Whether the model begins with its initial weights; else a checkpoint will replace
             them, and no word vectors are learned.
-        begun: What training begins with; else it begins by chance, or with word vectors.
+        init: What training begins with; else it begins by chance, or with word vectors.
 
     Raises:
         LstmError: The data does not fit the settings.
     """
-    _tell_of_data(dataset, reporter)
+    _report_data(dataset, reporter)
     seconds: dict[str, float] = {}
-    with partners.found(_is_for_two(config, dataset, begun)) as partner:
-        if config.evidence is not None:
-            partner.ask(partners.load, *evidence.NEEDED)
+    with workers.found(should_use_worker(config, dataset, init)) as worker:
+        if config.linear is not None:
+            worker.ask(workers.load, *linear.NEEDED)
         with timed(seconds, "encode"):
-            tokenizer, train = _encode_train(config, dataset, begun, partner)
-            learned = _learn_evidence(config, len(dataset.labels), train, partner)
+            tokenizer, train = _encode_train(config, dataset, init, worker)
+            learned = _fit_linear(config, len(dataset.labels), train, worker)
             validation = encode(dataset, "validation", tokenizer)
-            others = _unlabeled(config, tokenizer, data_dir, reporter, fresh, begun)
+            others = _unlabeled(config, tokenizer, data_dir, reporter, fresh, init)
         with timed(seconds, "build"):
-            model = _build(config, dataset, tokenizer, train, begun)
+            model = _build(config, dataset, tokenizer, train, init)
         if fresh:
-            _begin(model, config, tokenizer, train, others, begun, seconds, reporter)
+            _begin(model, config, tokenizer, train, others, init, seconds, reporter)
         if learned is None:
-            return Prepared(config, dataset, tokenizer, train, validation, model, used, seconds)
+            return Prepared(
+                config, dataset, tokenizer, train, validation, model, device_info, seconds
+            )
         # What the partner has not done by now is waited for.
-        with timed(seconds, "evidence"):
+        with timed(seconds, "linear"):
             found = learned()
-    train, validation = replace(train, evidence=found.train), _with_evidence(validation, found)
-    unlabeled = _to_be_taught(others, found) if config.train.self_training else None
-    if begun is None or "head/kernel" not in begun.record["arrays"]:
-        classifier.set_evidence(model, found)
+    train, validation = replace(train, linear=found.train), _with_linear_logits(validation, found)
+    unlabeled = _unlabeled_examples(others, found) if config.train.self_training else None
+    if init is None or "head/kernel" not in init.record["arrays"]:
+        classifier.init_from_linear_model(model, found)
     return Prepared(
-        config, dataset, tokenizer, train, validation, model, used, seconds, found, unlabeled
+        config, dataset, tokenizer, train, validation, model, device_info, seconds, found, unlabeled
     )
 
 
-def _is_for_two(config: Config, dataset: Dataset, begun: Start | None) -> bool:
+def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights | None) -> bool:
     """Tell whether there is something that a partner does, and enough of it."""
     many = dataset.kind == "text" and len(dataset.splits["train"]) >= _MANY_TEXTS
-    return many and (begun is None or config.evidence is not None)
+    return many and (init is None or config.linear is not None)
 
 
-def _tell_of_data(dataset: Dataset, reporter: Reporter) -> None:
+def _report_data(dataset: Dataset, reporter: Reporter) -> None:
     for note in dataset.notes:
         reporter.warn(note)
     sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
 
 
-def work_of(prepared: Prepared, reporter: Reporter) -> Classifying:
+def objective_for(prepared: Prepared, reporter: Reporter) -> ClassificationObjective:
     """Return what a loop is to do with what was prepared."""
     num_classes = len(prepared.dataset.labels)
     splits = prepared.train, prepared.validation
     if prepared.unlabeled is None:
-        return Classifying(prepared.config, num_classes, *splits)
-    assert prepared.evidence is not None
-    assert prepared.unlabeled.evidence is not None
-    verdicts = evidence.verdicts(prepared.evidence, prepared.unlabeled.evidence)
-    return SelfTraining(
-        prepared.config, num_classes, *splits, prepared.unlabeled, verdicts, reporter
+        return ClassificationObjective(prepared.config, num_classes, *splits)
+    assert prepared.linear is not None
+    assert prepared.unlabeled.linear is not None
+    pseudo_labels = linear.pseudo_labels(prepared.linear, prepared.unlabeled.linear)
+    return SelfTrainingObjective(
+        prepared.config, num_classes, *splits, prepared.unlabeled, pseudo_labels, reporter
     )
 
 
@@ -191,16 +196,16 @@ def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> D
 
 
 def _encode_train(
-    config: Config, dataset: Dataset, begun: Start | None, partner: Partner
+    config: Config, dataset: Dataset, init: InitialWeights | None, worker: Worker
 ) -> tuple[Tokenizer | None, Examples]:
     """Encode the training split, with a vocabulary learned from it where none is given."""
-    if begun is not None:
-        return begun.tokenizer, encode(dataset, "train", begun.tokenizer)
+    if init is not None:
+        return init.tokenizer, encode(dataset, "train", init.tokenizer)
     split = dataset.splits["train"]
     if config.text is None:
         return None, encode(dataset, "train", None)
     assert not isinstance(split.inputs, np.ndarray)
-    tokenizer, corpus = encoded.fit_and_encode(split.inputs, config.text, partner)
+    tokenizer, corpus = encoded.fit_and_encode(split.inputs, config.text, worker)
     return tokenizer, Examples(corpus, split.labels)
 
 
@@ -227,14 +232,14 @@ def _build(
     dataset: Dataset,
     tokenizer: Tokenizer | None,
     train: Examples,
-    begun: Start | None,
+    init: InitialWeights | None,
 ) -> Any:
     """Build and compile the model for the data."""
     shape = None if tokenizer is not None else train.inputs.shape[1:]  # type: ignore[union-attr]
     vocab_size = None if tokenizer is None else tokenizer.vocab_size
     model = classifier.build(config, len(dataset.labels), vocab_size, shape)
-    lowered = init_weights.give(model, begun) if begun is not None else []
-    classifier.compile_model(model, config.train, len(dataset.labels), lowered)
+    init_arrays = init_weights.give(model, init) if init is not None else []
+    classifier.compile_model(model, config.train, len(dataset.labels), init_arrays)
     return model
 
 
@@ -244,13 +249,13 @@ def _begin(
     tokenizer: Tokenizer | None,
     train: Examples,
     others: Sequence[Corpus],
-    begun: Start | None,
+    init: InitialWeights | None,
     seconds: dict[str, float],
     reporter: Reporter,
 ) -> None:
     """Tell what the model begins with, and have it begin with word vectors where it should."""
-    if begun is not None:
-        arrays, run = begun.record["arrays"], begun.record["run"]
+    if init is not None:
+        arrays, run = init.record["arrays"], init.record["run"]
         reporter.note(f"Begun with {len(arrays)} arrays and the words of run {run}.")
     elif config.embedding is not None and config.embedding.vectors != "random":
         assert tokenizer is not None
@@ -260,21 +265,21 @@ def _begin(
             set_vectors(config, model, tokenizer, [train.inputs, *wanted], reporter)
 
 
-def _learn_evidence(
-    config: Config, num_classes: int, train: Examples, partner: Partner
-) -> Callable[[], Evidence] | None:
+def _fit_linear(
+    config: Config, num_classes: int, train: Examples, worker: Worker
+) -> Callable[[], LinearModel] | None:
     """Have a partner learn the evidence of words and pairs from train, where it is wanted."""
-    if config.evidence is None:
+    if config.linear is None:
         return None
     assert isinstance(train.inputs, Corpus)
-    return partner.ask(
-        evidence.learn, train.inputs, train.labels, num_classes, config.evidence, config.seed
+    return worker.ask(
+        linear.learn, train.inputs, train.labels, num_classes, config.linear, config.seed
     )
 
 
-def _with_evidence(examples: Examples, found: Evidence) -> Examples:
+def _with_linear_logits(examples: Examples, found: LinearModel) -> Examples:
     assert isinstance(examples.inputs, Corpus)
-    return replace(examples, evidence=evidence.of(examples.inputs, found.table))
+    return replace(examples, linear=linear.of(examples.inputs, found.table))
 
 
 def _unlabeled(
@@ -283,22 +288,22 @@ def _unlabeled(
     data_dir: Path | None,
     reporter: Reporter,
     fresh: bool,
-    begun: Start | None,
+    init: InitialWeights | None,
 ) -> list[Corpus]:
     """Encode the texts without labels where something is to be learned from them."""
     vectors_too = config.embedding is not None and config.embedding.vectors == "unlabeled"
-    if not config.train.self_training and not (vectors_too and fresh and begun is None):
+    if not config.train.self_training and not (vectors_too and fresh and init is None):
         return []
     assert tokenizer is not None
     return encode_unlabeled(config, tokenizer, data_dir, reporter)
 
 
-def _to_be_taught(corpora: Sequence[Corpus], found: Evidence) -> Examples | None:
+def _unlabeled_examples(corpora: Sequence[Corpus], found: LinearModel) -> Examples | None:
     """Return unlabeled texts with their evidence; None where there are none."""
     if not corpora:
         return None
     (corpus,) = corpora
-    return Examples(corpus, np.zeros(len(corpus), np.int32), evidence.of(corpus, found.table))
+    return Examples(corpus, np.zeros(len(corpus), np.int32), linear.of(corpus, found.table))
 
 
 def encode_unlabeled(

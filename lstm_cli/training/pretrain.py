@@ -12,25 +12,32 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from lstm_cli.training import artifacts, device, init_weights
-from lstm_cli.models import language_model
-from lstm_cli.text import tokenizer_json
 from lstm_cli.config import load as configs
-from lstm_cli.runs import directory as runs
-from lstm_cli.report.model_card import language_card
+from lstm_cli.config.schema import Config, LanguageModelSettings
 from lstm_cli.data import Dataset
-from lstm_cli.text.corpus import Corpus, encode_cached
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.training.loop import Fitted, num_parameters
-from lstm_cli.models.language_model import Reading
-from lstm_cli.training.prepare import encode_unlabeled, fit_tokenizer, load_data, set_vectors, start, timed
-from lstm_cli.io.progress import Epoch, Reporter, Silent, perplexity
+from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, perplexity
+from lstm_cli.models import language_model
+from lstm_cli.models.language_model import LanguageModelObjective
+from lstm_cli.report.model_card import language_card
+from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.config.schema import Config, LanguageSettings
-from lstm_cli.training.pipeline import Task, Way, begin, go_on
+from lstm_cli.text import tokenizer_json
+from lstm_cli.text.corpus import Corpus, encode_cached
 from lstm_cli.text.lm_windows import Texts, hold_out, unigram
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training.init_weights import Start
+from lstm_cli.training import artifacts, device, init_weights
+from lstm_cli.training.init_weights import InitialWeights
+from lstm_cli.training.loop import TrainingResult, num_parameters
+from lstm_cli.training.pipeline import Task, TrainOptions, begin, resume_run
+from lstm_cli.training.prepare import (
+    encode_unlabeled,
+    fit_tokenizer,
+    load_data,
+    set_vectors,
+    start,
+    timed,
+)
 
 _TIMED_STEPS = 4
 _WARM_UP_STEPS = 2
@@ -48,7 +55,7 @@ class Prepared:
         held_out: Texts that perplexity is measured on.
         unlabeled: How many of all texts came without labels.
         model: Compiled, with its initial weights.
-        used: The device and kernel.
+        device_info: The device and kernel.
         seconds: What each part took.
     """
 
@@ -59,7 +66,7 @@ class Prepared:
     held_out: Texts
     unlabeled: int
     model: Any
-    used: device.Used
+    device_info: device.DeviceInfo
     seconds: dict[str, float]
 
 
@@ -92,8 +99,8 @@ def pretrain(
     Raises:
         LstmError: The data has no text or is not there, a setting does not fit, the disk is full.
     """
-    way = Way(data_dir, use, callbacks, tensorboard, reporter or Silent())
-    return begin(_LanguageModel, settled(config), runs_dir, name, way)
+    options = TrainOptions(data_dir, use, callbacks, tensorboard, reporter or SilentReporter())
+    return begin(_LanguageModel, settled(config), runs_dir, name, options)
 
 
 def resume(
@@ -120,8 +127,8 @@ def resume(
     Raises:
         LstmError: Nothing is left to train, the data has changed, or another process is at it.
     """
-    way = Way(data_dir, use, callbacks, tensorboard, reporter or Silent())
-    return go_on(_LanguageModel, run, epochs, way)
+    options = TrainOptions(data_dir, use, callbacks, tensorboard, reporter or SilentReporter())
+    return resume_run(_LanguageModel, run, epochs, options)
 
 
 def settled(config: Config) -> Config:
@@ -138,18 +145,18 @@ def settled(config: Config) -> Config:
         )
     # A language model has no verdict, of itself or of others, to learn from.
     train = replace(config.train, self_training=False)
-    language_settings = config.language or LanguageSettings()
-    return replace(config, evidence=None, train=train, language=language_settings)
+    language_settings = config.language or LanguageModelSettings()
+    return replace(config, linear=None, train=train, language=language_settings)
 
 
 def prepare(
     config: Config,
     dataset: Dataset,
-    used: device.Used,
+    device_info: device.DeviceInfo,
     data_dir: Path | None,
     reporter: Reporter,
     fresh: bool = True,
-    begun: Start | None = None,
+    init: InitialWeights | None = None,
 ) -> Prepared:
     """Encode the texts of train and those without labels, and build the model.
 
@@ -159,11 +166,11 @@ def prepare(
     Args:
         config: The experiment.
         dataset: With `train`.
-        used: The device.
+        device_info: The device.
         data_dir: Where TFDS data sets lie, for unlabeled texts.
         reporter: Told what there is.
         fresh: Whether the model begins with its initial weights.
-        begun: What it begins with, else chance or word vectors.
+        init: What it begins with, else chance or word vectors.
 
     Raises:
         LstmError: The data does not fit the settings.
@@ -173,21 +180,25 @@ def prepare(
         reporter.warn(note)
     seconds: dict[str, float] = {}
     with timed(seconds, "encode"):
-        tokenizer = begun.tokenizer if begun is not None else fit_tokenizer(config, dataset)
+        tokenizer = init.tokenizer if init is not None else fit_tokenizer(config, dataset)
         assert tokenizer is not None
-        corpora, unlabeled = _corpora(config, dataset, tokenizer.uncut(), data_dir, reporter)
+        corpora, unlabeled = _corpora(
+            config, dataset, tokenizer.without_truncation(), data_dir, reporter
+        )
         train, held_out = hold_out(corpora, config.language.held_out, config.seed)
     reporter.note(
         f"Data: {dataset.source}, {len(train):,} texts of {train.num_tokens:,} words "
         f"({unlabeled:,} unlabeled); {len(held_out):,} texts are held out."
     )
     with timed(seconds, "build"):
-        model = _build(config, tokenizer, train, begun)
-    if begun is None and fresh and config.embedding and config.embedding.vectors != "random":
+        model = _build(config, tokenizer, train, init)
+    if init is None and fresh and config.embedding and config.embedding.vectors != "random":
         with timed(seconds, "vectors"):
             some = corpora if config.embedding.vectors == "unlabeled" else corpora[:1]
             set_vectors(config, model, tokenizer, some, reporter)
-    return Prepared(config, dataset, tokenizer, train, held_out, unlabeled, model, used, seconds)
+    return Prepared(
+        config, dataset, tokenizer, train, held_out, unlabeled, model, device_info, seconds
+    )
 
 
 def _corpora(
@@ -204,11 +215,11 @@ def _corpora(
     return [encode_cached(texts, tokenizer), *unlabeled], sum(map(len, unlabeled))
 
 
-def _build(config: Config, tokenizer: Tokenizer, train: Texts, begun: Start | None) -> Any:
+def _build(config: Config, tokenizer: Tokenizer, train: Texts, init: InitialWeights | None) -> Any:
     model = language_model.build(config, tokenizer.vocab_size)
     language_model.set_frequencies(model, unigram(train, tokenizer.vocab_size))
-    lowered = init_weights.give(model, begun) if begun is not None else []
-    language_model.compile_model(model, config.train, lowered)
+    init_arrays = init_weights.give(model, init) if init is not None else []
+    language_model.compile_model(model, config.train, init_arrays)
     return model
 
 
@@ -216,7 +227,7 @@ class _LanguageModel(Task[Prepared]):
     """A language model being trained."""
 
     splits = ("train",)
-    judged_by = "held-out perplexity"
+    selection_metric = "held-out perplexity"
 
     @staticmethod
     def prepare(*args: Any, **options: Any) -> Prepared:
@@ -228,7 +239,7 @@ class _LanguageModel(Task[Prepared]):
         """Return the part of `run.json` that is known before training."""
         return _describe(prepared)
 
-    def make_work(self) -> Reading:
+    def make_objective(self) -> LanguageModelObjective:
         """Return what to train for."""
         return _reading(self.prepared)
 
@@ -242,17 +253,17 @@ class _LanguageModel(Task[Prepared]):
         """Write one line an epoch."""
         _write_history(self.run, self.loop.history)
 
-    def write_model(self, fitted: Fitted) -> None:
+    def write_model(self, fitted: TrainingResult) -> None:
         """Write weights and history."""
         import safetensors.numpy
 
         self.run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(fitted.weights))
         _write_history(self.run, fitted.history)
 
-    def finish(self, fitted: Fitted) -> None:
+    def finish(self, fitted: TrainingResult) -> None:
         """Measure the kept weights on what was held out, and write what people read."""
         prepared, reading = self.prepared, self.loop.work
-        assert isinstance(reading, Reading)
+        assert isinstance(reading, LanguageModelObjective)
         with timed(prepared.seconds, "evaluate"):
             score = reading.score(prepared.model)
         held_out = score.to_dict() | {"unigram_perplexity": reading.unigram_perplexity}
@@ -274,8 +285,8 @@ class _LanguageModel(Task[Prepared]):
         self.run.write_manifest()
 
 
-def _reading(prepared: Prepared) -> Reading:
-    return Reading(
+def _reading(prepared: Prepared) -> LanguageModelObjective:
+    return LanguageModelObjective(
         prepared.config, prepared.train, prepared.held_out, prepared.tokenizer.vocab_size
     )
 
@@ -299,7 +310,7 @@ def _describe(prepared: Prepared) -> dict[str, Any]:
         },
         "parameters": num_parameters(prepared.model),
         "vocab_size": prepared.tokenizer.vocab_size,
-        **asdict(prepared.used),
+        **asdict(prepared.device_info),
     }
 
 
@@ -356,13 +367,13 @@ def plan(
     Raises:
         LstmError: As `pretrain`.
     """
-    reporter = reporter or Silent()
+    reporter = reporter or SilentReporter()
     config = init_weights.resolved(settled(config), runs.runs_root(runs_dir))
-    used = start(config, use, reporter)
+    device_info = start(config, use, reporter)
     dataset = load_data(config, ("train",), data_dir)
-    begun = init_weights.read(config)
+    init = init_weights.read(config)
     # Word vectors would change nothing of what is told here.
-    prepared = prepare(config, dataset, used, data_dir, reporter, begun is not None, begun)
+    prepared = prepare(config, dataset, device_info, data_dir, reporter, init is not None, init)
     reading = _reading(prepared)
     seconds, words = _time_step(prepared.model, reading)
     facts = _describe(prepared)
@@ -376,16 +387,16 @@ def plan(
         epochs=config.train.epochs,
         words_per_second=words / seconds,
         seconds=config.train.epochs * reading.num_steps * seconds,
-        device=f"{used.device} ({used.kernel})",
+        device=f"{device_info.device} ({device_info.kernel})",
     )
 
 
-def _time_step(model: Any, reading: Reading) -> tuple[float, int]:
+def _time_step(model: Any, reading: LanguageModelObjective) -> tuple[float, int]:
     """Measure the seconds of a step, and count the words that it predicts."""
     batches = reading.batches(0, 0)
     indices, inputs = next(batches)
     for number in range(_WARM_UP_STEPS + _TIMED_STEPS):
         if number == _WARM_UP_STEPS:
             began = time.perf_counter()
-        told = reading.take_step(model, indices, inputs)
+        told = reading.train_step(model, indices, inputs)
     return (time.perf_counter() - began) / _TIMED_STEPS, told.num

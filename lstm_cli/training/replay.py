@@ -14,17 +14,17 @@ from typing import Any
 
 import msgspec
 
-from lstm_cli.runs import directory as runs
-from lstm_cli.training.device import Device
+from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
-from lstm_cli.training.loop import NumbersGoneWrongError, learning_rate
-from lstm_cli.training.prepare import load_data
-from lstm_cli.training.pretrain import pretrain
-from lstm_cli.io.progress import Epoch, Reporter, Silent, Step, counted
+from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, Step, pluralize
+from lstm_cli.io.signals import Interrupted, catch_signals
+from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import FinishedRunInfo, LanguageResults, Results
-from lstm_cli.config.schema import Config
-from lstm_cli.io.signals import Interrupted, caught
+from lstm_cli.training.device import Device
+from lstm_cli.training.loop import NonFiniteError, learning_rate
+from lstm_cli.training.prepare import load_data
+from lstm_cli.training.pretrain import pretrain
 from lstm_cli.training.train import train
 
 _COMPARED = (runs.HISTORY, runs.WEIGHTS, runs.METRICS)
@@ -133,16 +133,16 @@ def replay(
         LstmError: The settings are damaged (exit code 5), the data is not there or has changed, or
             the run was trained on towards more epochs, which training anew does not repeat.
     """
-    reporter = reporter or Silent()
-    listed = run.checked()
+    reporter = reporter or SilentReporter()
+    listed = run.verified()
     config = listed.config()
-    record = runs.read_run(listed, FinishedRunInfo)
+    record = runs.read_record(listed, FinishedRunInfo)
     # All is read now: the run may be trained on while it is replayed.
     before, touched = _results(run, config), _touched(listed)
     if runs.HISTORY not in touched:
         _check_epochs(run, config, before.history)
     _check_data(run, config, record, data_dir)
-    reporter.note(f"Replaying run {run.name}: {counted(config.train.epochs, 'epoch')} at most.")
+    reporter.note(f"Replaying run {run.name}: {pluralize(config.train.epochs, 'epoch')} at most.")
     use = use or ("cpu" if record.get("device") == "cpu" else "auto")
     with _scratch() as folder:
         try:
@@ -154,12 +154,12 @@ def replay(
                 use=use,
                 reporter=_Progress(reporter),
             )
-        except NumbersGoneWrongError as error:
-            differences, epochs = _gone_wrong(before, error)
+        except NonFiniteError as error:
+            differences, epochs = _non_finite(before, error)
             (path,) = folder.glob(f"*/replay/{runs.RUN}")
-            again_record = runs.read_run(RunDir(path.parent))
+            again_record = runs.read_record(RunDir(path.parent))
         else:
-            after, again_record = _results(again, config), runs.read_run(again)
+            after, again_record = _results(again, config), runs.read_record(again)
             differences, epochs = _compare(before, after), len(after.history)
     return Replay(
         run.name,
@@ -211,7 +211,7 @@ def _scratch() -> Iterator[Path]:
         interrupted.message = "Nothing of the replay is kept."
         raise
     finally:
-        with caught() as signals, signals.deferred():
+        with catch_signals() as signals, signals.deferred():
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -337,9 +337,7 @@ def _shown(value: Any) -> Any:
     return "a list" if isinstance(value, list) else value
 
 
-def _gone_wrong(
-    before: _Results, error: NumbersGoneWrongError
-) -> tuple[tuple[Difference, ...], int]:
+def _non_finite(before: _Results, error: NonFiniteError) -> tuple[tuple[Difference, ...], int]:
     """Tell that the replay did not get as far as the run: its loss became no finite number."""
     epoch = int(error.found["epoch"])
     line = before.history[epoch - 1] if epoch <= len(before.history) else {}

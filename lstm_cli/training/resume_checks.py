@@ -13,33 +13,33 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from lstm_cli.training import artifacts, checkpoint
 from lstm_cli.config import load as configs
-from lstm_cli.runs import directory as runs
-from lstm_cli.training.checkpoint import Checkpoint
-from lstm_cli.data import Dataset
-from lstm_cli.training.device import Used
-from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.training.loop import NumbersGoneWrongError
-from lstm_cli.io.progress import Epoch, Reporter
-from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.schema import EpochLine, MAX_EPOCHS, Number, Seconds, check_history
 from lstm_cli.config.schema import Config
+from lstm_cli.data import Dataset
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.signals import Interrupted
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.runs.schema import MAX_EPOCHS, EpochLine, Number, Seconds, check_history
+from lstm_cli.training import artifacts, checkpoint
+from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.device import DeviceInfo
+from lstm_cli.training.loop import NonFiniteError
 
 # No step depends on how often it is saved; more epochs are what a run may be resumed for.
 _MAY_CHANGE = ("train.epochs", "train.checkpoint_seconds")
 
 
 class _Progress(msgspec.Struct):
-    """What `fit.Loop.checkpoint` writes, and `restore` takes as it is."""
+    """What `fit.TrainingLoop.checkpoint` writes, and `restore` takes as it is."""
 
     epoch: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)]
     step: Annotated[int, Meta(ge=0, lt=2**31)]
     sums: tuple[Annotated[float, Meta(ge=0, le=2**53)], Number, Number]
     best_loss: Number | None
     best_epoch: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)]
-    asked_to_stop: bool
+    stop_requested: bool
     history: list[EpochLine]
     seconds: Seconds
     epoch_seconds: Seconds
@@ -83,8 +83,8 @@ def check_progress(found: Checkpoint) -> None:
         raise ValueError(f"it is past the last epoch, {epochs}")
     _check_best(progress, any(name.startswith("best/") for name in found.tensors))
     _check_sums(progress)
-    verdicts = found.tensors.get("work/verdicts")
-    if verdicts is not None and not ((verdicts >= 0) & (verdicts <= 1)).all():
+    pseudo_labels = found.tensors.get("objective/verdicts")
+    if pseudo_labels is not None and not ((pseudo_labels >= 0) & (pseudo_labels <= 1)).all():
         raise ValueError("its pseudo-labels are not probabilities")
 
 
@@ -246,17 +246,17 @@ def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None
         )
 
 
-def warn_of_changes(record: Mapping[str, Any], used: Used, reporter: Reporter) -> None:
+def warn_of_changes(record: Mapping[str, Any], device_info: DeviceInfo, reporter: Reporter) -> None:
     """Say where another machine or version may end with other bits.
 
     Args:
         record: `run.json` of the run.
-        used: What it is trained on now.
+        device_info: What it is trained on now.
         reporter: Told of each change.
     """
     versions = record.get("versions")
     before = {"device": record.get("device"), **(versions if isinstance(versions, dict) else {})}
-    now = {"device": used.device, **artifacts.versions()}
+    now = {"device": device_info.device, **artifacts.versions()}
     for name in now:
         if name in before and before[name] != now[name] and name != "lstm-cli":
             reporter.warn(
@@ -289,8 +289,8 @@ def recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) ->
             interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
             told: dict[str, Any] = {"error": artifacts.shortened(str(error))}
             told["status"] = "interrupted" if interrupted else "failed"
-            if isinstance(error, NumbersGoneWrongError):
-                told["gone_wrong"] = error.found
+            if isinstance(error, NonFiniteError):
+                told["non_finite"] = error.found
             # On a full disk the error itself is what has to be told.
             with contextlib.suppress(LstmError):
                 run.write_json(runs.RUN, {**record, **told})

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lstm_cli.training import artifacts, device
-from lstm_cli.models import classifier
-from lstm_cli.training.objectives.classification import Classifying, predict
-from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.training.loop import Fitted
-from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.training.prepare import Prepared, encode, load_data, prepare, timed, work_of
-from lstm_cli.io.progress import Reporter, Silent
-from lstm_cli.runs.directory import RunDir
 from lstm_cli.config.schema import Config
-from lstm_cli.training.pipeline import Task, Way, begin, go_on
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.progress import Reporter, SilentReporter
+from lstm_cli.models import classifier
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.training import artifacts, device
+from lstm_cli.training.loop import TrainingResult
+from lstm_cli.training.objectives.classification import ClassificationObjective, predict
+from lstm_cli.training.pipeline import Task, TrainOptions, begin, resume_run
+from lstm_cli.training.prepare import Prepared, encode, load_data, objective_for, prepare, timed
 
 
 def train(
@@ -49,8 +49,8 @@ def train(
         LstmError: The data is not there, a setting does not fit it, or the disk is full.
     """
     _check_task(config)
-    way = Way(data_dir, use, callbacks, tensorboard, reporter or Silent())
-    return begin(_Classifier, config, runs_dir, name, way)
+    options = TrainOptions(data_dir, use, callbacks, tensorboard, reporter or SilentReporter())
+    return begin(_Classifier, config, runs_dir, name, options)
 
 
 def resume(
@@ -77,8 +77,8 @@ def resume(
     Raises:
         LstmError: Nothing is left to train, the data has changed, or another process is at it.
     """
-    way = Way(data_dir, use, callbacks, tensorboard, reporter or Silent())
-    return go_on(_Classifier, run, epochs, way)
+    options = TrainOptions(data_dir, use, callbacks, tensorboard, reporter or SilentReporter())
+    return resume_run(_Classifier, run, epochs, options)
 
 
 def _check_task(config: Config) -> None:
@@ -99,7 +99,7 @@ class _Classifier(Task[Prepared]):
     """A classifier being trained."""
 
     splits = ("train", "validation")
-    judged_by = "validation loss"
+    selection_metric = "validation loss"
 
     @staticmethod
     def prepare(*args: Any, **options: Any) -> Prepared:
@@ -111,9 +111,9 @@ class _Classifier(Task[Prepared]):
         """Return the part of `run.json` that is known before training."""
         return artifacts.describe(prepared)
 
-    def make_work(self) -> Classifying:
+    def make_objective(self) -> ClassificationObjective:
         """Return what to train for."""
-        return work_of(self.prepared, self.reporter)
+        return objective_for(self.prepared, self.reporter)
 
     def write_inputs(self) -> None:
         """Write settings, labels, tokenizer, and how the run stands."""
@@ -123,11 +123,11 @@ class _Classifier(Task[Prepared]):
         """Write one line an epoch."""
         artifacts.write_history(self.run, self.loop.history)
 
-    def write_model(self, fitted: Fitted) -> None:
+    def write_model(self, fitted: TrainingResult) -> None:
         """Write weights, graph and history."""
         artifacts.write_model(self.run, self.prepared, fitted)
 
-    def finish(self, fitted: Fitted) -> None:
+    def finish(self, fitted: TrainingResult) -> None:
         """Calibrate, check the exported graph against Keras, score it, and write the results."""
         prepared = self.prepared
         predictor = Predictor.from_files(self.run)
@@ -140,7 +140,7 @@ class _Classifier(Task[Prepared]):
         artifacts.write_golden(self.run, prepared, predictor)
         with timed(prepared.seconds, "evaluate"):
             # The first and only look at the test split, with everything chosen.
-            test_set = load_data(prepared.config, ("test",), self.way.data_dir)
+            test_set = load_data(prepared.config, ("test",), self.options.data_dir)
             test = encode(test_set, "test", prepared.tokenizer)
             validation = prepared.validation
             results = {

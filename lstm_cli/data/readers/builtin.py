@@ -8,10 +8,10 @@ from importlib.metadata import version
 
 import numpy as np
 
-from lstm_cli.data.readers import demo
 from lstm_cli.data import splits
 from lstm_cli.data.dataset import Split
-from lstm_cli.data.source import Material, Source
+from lstm_cli.data.readers import demo
+from lstm_cli.data.source import DataSource, RawDataset
 
 # The data sets are fixed, as those of TFDS are: `Source.seed` only decides what is validated on, so
 # that results of different seeds stand for the same test.
@@ -19,11 +19,11 @@ DIGITS_SEED = 22
 DIGITS_TEST = 0.2
 
 
-def open_demo(source: Source) -> Material:
+def open_demo(source: DataSource) -> RawDataset:
     """Reviews from our grammar; those of test come from another seed, and none is in train."""
     train, test = demo.write_splits(source.demo_train, source.demo_test)
     content = hashlib.sha256("\n".join(example.text for example in train).encode())
-    return Material(
+    return RawDataset(
         name="demo",
         source=f"generated reviews, {source.demo_train} train and {source.demo_test} test",
         kind="text",
@@ -38,11 +38,11 @@ def _split(examples: list[demo.Example]) -> Split:
     return Split([example.text for example in examples], labels)
 
 
-def open_digits(source: Source) -> Material:
+def open_digits(source: DataSource) -> RawDataset:
     """1,797 handwritten digits of 8 rows of 8, a fifth of them for testing."""
     parts = _digits()
     content = hashlib.sha256(b"".join(np.asarray(part.inputs).tobytes() for part in parts))
-    return Material(
+    return RawDataset(
         name="digits",
         source=f"scikit-learn {version('scikit-learn')} load_digits",
         kind="image",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from lstm_cli.errors import LstmError, nearest
+from lstm_cli.errors import LstmError, suggest
 
 Role = Literal["text", "label"]
 Record = dict[str, Any]
@@ -37,7 +37,7 @@ def find_column(columns: Sequence[str], role: Role, asked: str | None, name: str
             return asked
         raise LstmError(
             f"{name} has no column {asked!r}, only {listed(columns)}.",
-            nearest(asked, list(columns)),
+            suggest(asked, list(columns)),
         )
     spelled = {column.lower(): column for column in reversed(columns)}
     for common in COMMON_NAMES[role]:

@@ -133,10 +133,10 @@ def generate(num: int, seed: int, known: Collection[str] = ()) -> list[Example]:
 def _write_review(label: int, dice: _Dice) -> Example:
     """A verdict among sentences that decide nothing."""
     form = dice.choose(_forms())
-    turned = form in _TURNED or (form == "contrast" and dice.chance(0.5))
+    reverse_within = form in _TURNED or (form == "contrast" and dice.chance(0.5))
     sentences = [_write_sentence(template, dice) for template in _fillers(dice)]
     template = dice.choose(demo_grammar.VERDICTS[form])
-    verdict = _write_sentence(template, dice, (label == 1) != turned, turned)
+    verdict = _write_sentence(template, dice, (label == 1) != reverse_within, reverse_within)
     place = dice.choose(range(len(sentences) + 1))
     before = "".join(f"{sentence.text} " for sentence in sentences[:place])
     after = "".join(f" {sentence.text}" for sentence in sentences[place:])
@@ -158,7 +158,7 @@ def _fillers(dice: _Dice) -> list[str]:
 
 
 def _write_sentence(
-    template: str, dice: _Dice, praise: bool = True, turned: bool = False
+    template: str, dice: _Dice, praise: bool = True, reverse_within: bool = False
 ) -> _Sentence:
     """Fill the slots of a sentence; no slot gets the same words twice.
 
@@ -166,7 +166,7 @@ def _write_sentence(
         template: Of `grammar`.
         dice: To draw words with.
         praise: Whether what is said first is praise.
-        turned: Whether the word that decides overturns it.
+        reverse_within: Whether the word that decides overturns it.
     """
     text, instead = "", ""
     decisive = (0, 0)
@@ -174,7 +174,7 @@ def _write_sentence(
     for part in _parse(template):
         word = part.literal
         if part.pair:
-            word, instead = part.pair if turned else part.pair[::-1]
+            word, instead = part.pair if reverse_within else part.pair[::-1]
             if not text:
                 instead = _capitalised(instead)
         elif part.slot:
@@ -224,10 +224,10 @@ def _parse(template: str) -> tuple[_Part, ...]:
     parts: list[_Part] = []
     end = 0
     for match in _PIECE.finditer(template):
-        turning, keeping, star, polarity, slot = match.groups()
+        describe_decision, keeping, star, polarity, slot = match.groups()
         parts.append(_Part(template[end : match.start()]))
-        if turning:
-            parts.append(_Part(pair=(turning, keeping), decisive=True))
+        if describe_decision:
+            parts.append(_Part(pair=(describe_decision, keeping), decisive=True))
         else:
             parts.append(_Part(slot=slot, polarity=polarity, decisive=bool(star)))
         end = match.end()

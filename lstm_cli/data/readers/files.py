@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_cli.io import paths
 from lstm_cli.data.dataset import Split
 from lstm_cli.data.readers.columns import find_column, label_of, listed, text_of
 from lstm_cli.data.readers.decode import decode_lines
-from lstm_cli.data.registry import names
-from lstm_cli.data.source import Material, Source
 from lstm_cli.data.readers.table import format_of, iter_records
+from lstm_cli.data.registry import names
+from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io import paths
 
 UNLABELLED = "unsup"  # aclImdb's third subfolder of train
 
@@ -39,7 +39,7 @@ class Labelled:
     columns: tuple[str, ...] = ()
 
 
-def open_path(source: Source) -> Material:
+def open_path(source: DataSource) -> RawDataset:
     """Read a table or a folder; a test file or folder is read when asked for.
 
     The classes are those of the training examples, in order: integers by value, else by spelling.
@@ -56,7 +56,7 @@ def open_path(source: Source) -> Material:
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
     if test_path:
         read["test"] = lambda: _split(_read(test_path, source), classes, test_path)
-    return Material(
+    return RawDataset(
         name=run_name(path),
         source=source.name,
         kind="text",
@@ -103,7 +103,7 @@ def _parts(path: Path, test: Path | None) -> tuple[Path, Path | None]:
     return inner, test or (own if paths.is_folder(own) else None)
 
 
-def _read(path: Path, source: Source) -> Labelled:
+def _read(path: Path, source: DataSource) -> Labelled:
     if paths.is_folder(path):
         return _read_folder(path)
     return _read_table(path, source.text_column, source.label_column)

@@ -181,7 +181,7 @@ def _read_jsonl(
                 f"{place}: expected a JSON object, found {shown(record)}.",
                 'Each line must be one object such as {"text": "...", "label": "..."}.',
             )
-        yield number, _mended(record, place, number, replaced) if "\\u" in line else record
+        yield number, _strip_bom(record, place, number, replaced) if "\\u" in line else record
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Record:
@@ -192,17 +192,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> Record:
     return record
 
 
-def _mended(record: Record, place: str, number: int, replaced: Replaced | None) -> Record:
+def _strip_bom(record: Record, place: str, number: int, replaced: Replaced | None) -> Record:
     r"""Treat halves of surrogate pairs, which `\u` escapes can write, as what is no text."""
-    halves = [
+    head_and_tail = [
         key for key, value in record.items() if isinstance(value, str) and _HALF_PAIR.search(value)
     ]
-    if not halves:
+    if not head_and_tail:
         return record
     if replaced is None:
-        raise LstmError(f"{place}: {halves[0]!r} holds half of a surrogate pair, which is no text.")
+        raise LstmError(
+            f"{place}: {head_and_tail[0]!r} holds half of a surrogate pair, which is no text."
+        )
     replaced.count(number)
-    return record | {key: _HALF_PAIR.sub("\ufffd", record[key]) for key in halves}
+    return record | {key: _HALF_PAIR.sub("\ufffd", record[key]) for key in head_and_tail}
 
 
 _READERS: dict[

@@ -15,7 +15,7 @@ import numpy as np
 from lstm_cli.data.dataset import Kind, Split
 from lstm_cli.data.readers.tfds_download import ensure, quiet
 from lstm_cli.data.readers.tfds_prepared import REGISTERED, data_dir, parse_name
-from lstm_cli.data.source import Material, Source
+from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
 
 UNLABELED = "unsupervised"
@@ -32,7 +32,7 @@ class _Columns:
     labels: tuple[str, ...]
 
 
-def open_tfds(source: Source) -> Material:
+def open_tfds(source: DataSource) -> RawDataset:
     """Find a TFDS data set, preparing it first if need be.
 
     Examples without a label (TFDS writes -1) are left out; a test split of nothing else, as in
@@ -61,7 +61,7 @@ def open_tfds(source: Source) -> Material:
     read: dict[str, Callable[[], Split]] = {
         split: partial(_read, directory, split, columns) for split in wanted
     }
-    return Material(
+    return RawDataset(
         name=_run_name(source.name),
         source=title,
         kind=columns.kind,
@@ -93,7 +93,7 @@ def _builder(directory: Path) -> Any:
     return tfds.builder_from_directory(directory)
 
 
-def _columns(features: Any, title: str, source: Source) -> _Columns:
+def _columns(features: Any, title: str, source: DataSource) -> _Columns:
     """Choose the input and the label among the features of a data set."""
     import tensorflow_datasets as tfds
 

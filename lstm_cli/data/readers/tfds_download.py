@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lstm_cli.data.readers.tfds_prepared import TfdsName, find
+from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
-from lstm_cli.data.readers.tfds_prepared import Wanted, find
-from lstm_cli.errors import ExitCode, LstmError, nearest
 
 PROBE_SECONDS = 3.0
 # What a proxy or a firewall answers in place of the file.
@@ -54,7 +54,7 @@ _CATALOG = "https://www.tensorflow.org/datasets/catalog"
 _OFFLINE = {"mnist": "digits"}  # else demo
 
 
-def ensure(wanted: Wanted, folder: Path) -> Path:
+def ensure(wanted: TfdsName, folder: Path) -> Path:
     """Find a prepared data set, or download and prepare it.
 
     Processes that need it at once take turns on a file lock, which the system lifts from a process
@@ -91,7 +91,7 @@ def ensure(wanted: Wanted, folder: Path) -> Path:
     return found
 
 
-def _archives(wanted: Wanted) -> tuple[Archive, ...]:
+def _archives(wanted: TfdsName) -> tuple[Archive, ...]:
     """The files a data set is made from, as far as TFDS knows them beforehand."""
     if wanted.name in _ARCHIVES:
         return _ARCHIVES[wanted.name]
@@ -102,7 +102,7 @@ def _archives(wanted: Wanted) -> tuple[Archive, ...]:
         infos = tfds.builder_cls(wanted.name).url_infos or {}
     except DatasetNotFoundError as error:
         known = tfds.list_builders(with_community_datasets=False)
-        close = nearest(wanted.name, known)
+        close = suggest(wanted.name, known)
         raise LstmError(
             f"TFDS has no data set {wanted.name!r}.",
             close
@@ -156,7 +156,7 @@ def _ask(url: str) -> str:
 
 
 @contextmanager
-def _locked(wanted: Wanted, folder: Path) -> Iterator[None]:
+def _locked(wanted: TfdsName, folder: Path) -> Iterator[None]:
     from filelock import FileLock
 
     try:
@@ -175,7 +175,7 @@ def _locked(wanted: Wanted, folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _prepare(wanted: Wanted, folder: Path) -> Path | None:
+def _prepare(wanted: TfdsName, folder: Path) -> Path | None:
     """Have TFDS download and prepare a data set, without its progress bars."""
     with quiet():
         import tensorflow  # noqa: F401
@@ -200,7 +200,7 @@ def _prepare(wanted: Wanted, folder: Path) -> Path | None:
     return find(wanted, folder)
 
 
-def _unavailable(wanted: Wanted, folder: Path, reason: str, missing: list[Archive]) -> LstmError:
+def _unavailable(wanted: TfdsName, folder: Path, reason: str, missing: list[Archive]) -> LstmError:
     place = folder if paths.is_folder(folder) else f"{folder} (there is no such folder)"
     files = ", ".join(
         archive.name + (f" ({archive.size:,} bytes)" if archive.size else "") for archive in missing

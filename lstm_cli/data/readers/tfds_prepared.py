@@ -8,13 +8,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lstm_cli.io import paths
-from lstm_cli.data.source import Source
+from lstm_cli.data.source import DataSource
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io import paths
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TfdsName:
     """A TFDS data set by name, and the configuration and version asked for, if any."""
 
     name: str
@@ -26,10 +26,10 @@ class Wanted:
         return f"{self.name}{config}" + (f":{self.version}" if self.version else "")
 
 
-REGISTERED = {"imdb": Wanted("imdb_reviews", "plain_text"), "mnist": Wanted("mnist")}
+REGISTERED = {"imdb": TfdsName("imdb_reviews", "plain_text"), "mnist": TfdsName("mnist")}
 
 
-def parse_name(name: str) -> Wanted:
+def parse_name(name: str) -> TfdsName:
     """Take `imdb`, `mnist` or `tfds:NAME[/CONFIG][:VERSION]` apart.
 
     Raises:
@@ -43,17 +43,17 @@ def parse_name(name: str) -> Wanted:
             f"{name!r} is not of the form tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:1.0.0.",
             exit_code=ExitCode.USAGE,
         )
-    return Wanted(*match.groups())
+    return TfdsName(*match.groups())
 
 
-def data_dir(source: Source) -> Path:
+def data_dir(source: DataSource) -> Path:
     """The folder TFDS data sets lie in: as asked for, else `TFDS_DATA_DIR`, else TFDS' default."""
     # TFDS reads the variable once, at import; so we always pass the folder on.
     folder = source.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return paths.expand(folder)
 
 
-def find(wanted: Wanted, folder: Path) -> Path | None:
+def find(wanted: TfdsName, folder: Path) -> Path | None:
     """The folder of a prepared data set: the newest version, or None when there is none."""
     root = folder / wanted.name
     if wanted.config is not None:

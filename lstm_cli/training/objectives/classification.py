@@ -11,13 +11,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.text import batching as batches
+from lstm_cli.config.schema import Config
+from lstm_cli.evaluation.metrics import loss_and_accuracy
 from lstm_cli.models import classifier
 from lstm_cli.models.calibration import Scores, log_probabilities
+from lstm_cli.text import batching as batches
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.evaluation.metrics import cheap
-from lstm_cli.config.schema import Config
-from lstm_cli.training.objectives.objective import Stateless, Told
+from lstm_cli.training.objectives.objective import StatelessObjective, StepResult
 
 _VALIDATION_BATCH = 256
 
@@ -31,13 +31,13 @@ class Examples:
     Attributes:
         inputs: Texts as token ids, or images.
         labels: `<int32>[num]`.
-        evidence: What words and pairs of each text say, `<float32>[num, outputs]`, where the
+        linear: What words and pairs of each text say, `<float32>[num, outputs]`, where the
             network reads that.
     """
 
     inputs: Inputs
     labels: NDArray[np.int32]
-    evidence: NDArray[np.float32] | None = None
+    linear: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,7 +56,7 @@ class Examples:
         # JAX compiles anew for every width: a few seconds each, so there are to be few.
         widths = 64 if keras.backend.backend() == "jax" else 1
         tokens = batches.pad(self.inputs, indices, widths)
-        return tokens if self.evidence is None else [tokens, self.evidence[indices]]
+        return tokens if self.linear is None else [tokens, self.linear[indices]]
 
 
 def class_weights(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
@@ -94,7 +94,7 @@ def training_batches(
 def predict(model: Any, examples: Examples) -> NDArray[np.float32]:
     """Compute probabilities with Keras, `<float32>[num, classes]`, none dropped."""
     found: NDArray[np.float32] | None = None
-    for indices in batches.in_order(examples.lengths, _VALIDATION_BATCH):
+    for indices in batches.evaluation_batches(examples.lengths, _VALIDATION_BATCH):
         rows = np.asarray(model.predict_on_batch(examples.gather(indices)), np.float32)
         if rows.shape[1] == 1:
             rows = np.hstack([1 - rows, rows])
@@ -113,11 +113,11 @@ def scores(model: Any, examples: Examples, probabilities: NDArray[np.float32]) -
         examples: What it was asked.
         probabilities: What it said, `<float32>[num, classes]`.
     """
-    weight = 0.0 if examples.evidence is None else np.asarray(model.get_layer("evidence").scale)
-    return Scores.of(probabilities, examples.evidence, weight)
+    weight = 0.0 if examples.linear is None else np.asarray(model.get_layer("linear").scale)
+    return Scores.of(probabilities, examples.linear, weight)
 
 
-class Classifying(Stateless):
+class ClassificationObjective(StatelessObjective):
     """Learning to tell classes apart.
 
     Args:
@@ -154,12 +154,14 @@ class Classifying(Stateless):
         """Yield what `training_batches` gives."""
         return training_batches(self.examples, self.config, epoch, first)
 
-    def take_step(self, model: Any, indices: NDArray[np.int64], inputs: NDArray[Any]) -> Told:
+    def train_step(
+        self, model: Any, indices: NDArray[np.int64], inputs: NDArray[Any]
+    ) -> StepResult:
         """Train on a batch."""
         targets = self.targets[indices]
         weights = self._weights_of(targets)
         logs = model.train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)
-        return Told(len(indices), float(logs["loss"]), float(logs["accuracy"]))
+        return StepResult(len(indices), float(logs["loss"]), float(logs["accuracy"]))
 
     def _weights_of(self, targets: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Weigh examples by their classes, `<float32>[batch]`; what is half of each, by halves."""
@@ -169,16 +171,16 @@ class Classifying(Stateless):
         weights: NDArray[np.float32] = shares @ self._class_weights
         return weights
 
-    def judge(self, model: Any) -> tuple[float, float]:
+    def validate(self, model: Any) -> tuple[float, float]:
         """Score the validation split, calibrated as the run will be.
 
         How sure a network is has no part in which epoch is the best where that is set afterwards.
         """
         self.said = predict(model, self.validation)
         labels = self.validation.labels
-        loss, accuracy = cheap(labels, self.said)
+        loss, accuracy = loss_and_accuracy(labels, self.said)
         if not self.config.train.calibrate or not math.isfinite(loss):
             return loss, accuracy
         said = scores(model, self.validation, self.said)
         calibrated = np.exp(log_probabilities(said.scaled(*said.best(labels))))
-        return cheap(labels, calibrated.astype(np.float32))
+        return loss_and_accuracy(labels, calibrated.astype(np.float32))

@@ -13,7 +13,7 @@ from lstm_cli.errors import LstmError
 
 
 @dataclass(frozen=True)
-class Told:
+class StepResult:
     """What a step tells.
 
     Attributes:
@@ -27,7 +27,7 @@ class Told:
     accuracy: float | None
 
 
-class Work(Protocol):
+class Objective(Protocol):
     """What a loop trains for: batches, a step, a judgement."""
 
     @property
@@ -41,13 +41,13 @@ class Work(Protocol):
     def batches(self, epoch: int, first: int) -> Iterator[tuple[NDArray[np.int64], Any]]:
         """Yield the indices and the inputs of each batch of an epoch from a step on."""
 
-    def take_step(self, model: Any, indices: NDArray[np.int64], inputs: Any) -> Told:
+    def train_step(self, model: Any, indices: NDArray[np.int64], inputs: Any) -> StepResult:
         """Train on a batch."""
 
-    def judge(self, model: Any) -> tuple[float, float | None]:
+    def validate(self, model: Any) -> tuple[float, float | None]:
         """Return loss and, where there is one, accuracy on what is not trained on."""
 
-    def learn_between(self, model: Any) -> None:
+    def after_validation(self, model: Any) -> None:
         """Do what is to be done with the weights just judged, before the next epoch."""
 
     def state(self) -> dict[str, NDArray[np.float32]]:
@@ -61,10 +61,10 @@ class Work(Protocol):
         """
 
 
-class Stateless:
+class StatelessObjective:
     """Work whose every batch is a function of seed and epoch alone."""
 
-    def learn_between(self, model: Any) -> None:
+    def after_validation(self, model: Any) -> None:
         """Do nothing: every epoch is of the same examples."""
 
     def state(self) -> dict[str, NDArray[np.float32]]:

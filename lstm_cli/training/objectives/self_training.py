@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.models.calibration import as_targets
-from lstm_cli.training.objectives.classification import Classifying, Examples, predict, scores
-from lstm_cli.text.corpus import Corpus
-from lstm_cli.io.progress import Reporter
 from lstm_cli.config.schema import Config
+from lstm_cli.io.progress import Reporter
+from lstm_cli.models.calibration import as_targets
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.training.objectives.classification import (
+    ClassificationObjective,
+    Examples,
+    predict,
+    scores,
+)
 from lstm_cli.training.objectives.objective import check_state
 
 
-class SelfTraining(Classifying):
+class SelfTrainingObjective(ClassificationObjective):
     """Learning to tell classes apart, also from texts whose class nobody has told.
 
     Each epoch goes over the labelled texts and the others alike. What the network is to say of
@@ -32,7 +37,7 @@ class SelfTraining(Classifying):
         train: The training split, with evidence.
         validation: The validation split, with evidence.
         unlabeled: Texts with evidence; their labels mean nothing.
-        verdicts: What to learn of them in the first epoch, as `calibration.as_targets` returns it.
+        pseudo_labels: What to learn of them in the first epoch, as `calibration.as_targets` returns it.
         reporter: Told how many texts changed sides.
 
     Source: Lee 2013, "Pseudo-Label"; Xie et al. 2020, "Self-training with Noisy Student improves
@@ -47,35 +52,37 @@ class SelfTraining(Classifying):
         train: Examples,
         validation: Examples,
         unlabeled: Examples,
-        verdicts: NDArray[np.float32],
+        pseudo_labels: NDArray[np.float32],
         reporter: Reporter,
     ) -> None:
         super().__init__(config, num_classes, train, validation)
         self.unlabeled = unlabeled
         self.reporter = reporter
         self.examples = _together(train, unlabeled)
-        self.targets = np.concatenate([self.targets, verdicts])
+        self.targets = np.concatenate([self.targets, pseudo_labels])
         self._num_labelled = len(train)
 
     @property
-    def verdicts(self) -> NDArray[np.float32]:
+    def pseudo_labels(self) -> NDArray[np.float32]:
         """What is learned of the unlabeled texts now, `<float32>[num, 1 or classes]`."""
         return self.targets[self._num_labelled :]
 
-    def learn_between(self, model: Any) -> None:
+    def after_validation(self, model: Any) -> None:
         """Judge the unlabeled texts anew."""
         factors = scores(model, self.validation, self.said).best(self.validation.labels)
         found = scores(model, self.unlabeled, predict(model, self.unlabeled))
-        verdicts = as_targets(found.scaled(*factors))
-        changed = np.mean(_sides(verdicts) != _sides(self.verdicts))
-        self.targets[self._num_labelled :] = verdicts
+        pseudo_labels = as_targets(found.scaled(*factors))
+        changed = np.mean(
+            _predicted_classes(pseudo_labels) != _predicted_classes(self.pseudo_labels)
+        )
+        self.targets[self._num_labelled :] = pseudo_labels
         self.reporter.note(
-            f"{len(verdicts):,} unlabeled texts judged anew: {changed:.1%} changed sides."
+            f"{len(pseudo_labels):,} unlabeled texts judged anew: {changed:.1%} changed sides."
         )
 
     def state(self) -> dict[str, NDArray[np.float32]]:
         """Return the verdicts."""
-        return {"verdicts": np.array(self.verdicts)}
+        return {"pseudo_labels": np.array(self.pseudo_labels)}
 
     def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
         """Go back to the verdicts of a checkpoint.
@@ -84,22 +91,24 @@ class SelfTraining(Classifying):
             LstmError: They are of other texts.
         """
         check_state(state, self.state())
-        self.targets[self._num_labelled :] = state["verdicts"]
+        self.targets[self._num_labelled :] = state["pseudo_labels"]
 
 
 def _together(train: Examples, unlabeled: Examples) -> Examples:
     """Put labelled texts and others into one row; the others without their evidence."""
     assert isinstance(train.inputs, Corpus)
     assert isinstance(unlabeled.inputs, Corpus)
-    assert train.evidence is not None
-    hidden = np.zeros((len(unlabeled), train.evidence.shape[1]), np.float32)
+    assert train.linear is not None
+    hidden = np.zeros((len(unlabeled), train.linear.shape[1]), np.float32)
     return Examples(
-        train.inputs.with_texts_of(unlabeled.inputs),
+        train.inputs.concatenated_with(unlabeled.inputs),
         np.concatenate([train.labels, unlabeled.labels]),
-        np.concatenate([train.evidence, hidden]),
+        np.concatenate([train.linear, hidden]),
     )
 
 
-def _sides(verdicts: NDArray[np.float32]) -> NDArray[Any]:
+def _predicted_classes(pseudo_labels: NDArray[np.float32]) -> NDArray[Any]:
     """Return the more likely class of each row."""
-    return verdicts[:, 0] > 0.5 if verdicts.shape[1] == 1 else verdicts.argmax(axis=1)
+    return (
+        pseudo_labels[:, 0] > 0.5 if pseudo_labels.shape[1] == 1 else pseudo_labels.argmax(axis=1)
+    )
