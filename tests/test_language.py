@@ -18,6 +18,7 @@ from lstm_cli.runs import validate
 from lstm_cli.text import lm_windows
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.lm_windows import Windows
+from lstm_cli.training.objectives.language_model import LanguageModelObjective
 
 VOCAB = 30
 DRAWN = np.arange(4, dtype=np.int32)
@@ -195,7 +196,7 @@ def test_it_learns_what_frequencies_do_not_tell():
     )
     train, held_out = lm_windows.hold_out([corpus], 0.1, 0)
     settings = config(train__batch_size=8, train__learning_rate=0.03, language__negatives=16)
-    reading = language_model.LanguageModelObjective(settings, train, held_out, VOCAB)
+    reading = LanguageModelObjective(settings, train, held_out, VOCAB)
     model = built(settings)
     language_model.set_frequencies(model, reading.frequencies)
     language_model.compile_model(model, settings.train)

@@ -25,13 +25,14 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.evaluate import evaluate
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
-from lstm_cli.models import classifier, language_model
+from lstm_cli.models import classifier
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.text import corpus as encoded
 from lstm_cli.training import init_weights, pretrain
+from lstm_cli.training.objectives.language_model import LanguageModelObjective
 from lstm_cli.training.train import resume as resume_classifier
 from lstm_cli.training.train import train
 
@@ -154,7 +155,7 @@ class StopError(Exception):
 
 @pytest.mark.parametrize("after", [1, 9])
 def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch, tmp_path):
-    train_step, taken = language_model.LanguageModelObjective.train_step, []
+    train_step, taken = LanguageModelObjective.train_step, []
 
     def interrupting(*args):
         taken.append(1)
@@ -163,7 +164,7 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
         return train_step(*args)
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
-        patch.setattr(language_model.LanguageModelObjective, "train_step", interrupting)
+        patch.setattr(LanguageModelObjective, "train_step", interrupting)
         pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
     assert "lstm pretrain demo --resume" in interrupted.value.message
     run = find.find_unfinished(tmp_path, None, "demo", language=True)

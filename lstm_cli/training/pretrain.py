@@ -18,7 +18,6 @@ from lstm_cli.data import Dataset
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, perplexity
 from lstm_cli.models import language_model
-from lstm_cli.models.language_model import LanguageModelObjective
 from lstm_cli.report.model_card import language_card
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
@@ -29,6 +28,7 @@ from lstm_cli.text.tokenizer import Tokenizer
 from lstm_cli.training import artifacts, device, init_weights
 from lstm_cli.training.init_weights import InitialWeights
 from lstm_cli.training.loop import TrainingResult, num_parameters
+from lstm_cli.training.objectives.language_model import LanguageModelObjective
 from lstm_cli.training.pipeline import Task, TrainOptions, begin, resume_run
 from lstm_cli.training.prepare import (
     encode_unlabeled,
