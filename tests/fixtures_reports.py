@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from lstm_cli import cli
 from lstm_cli.evaluation import evaluate, plots
+from lstm_cli.evaluation.evaluate import draw_results
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
-from lstm_cli.training import artifacts
 
 EVIL = "<script>alert(1)</script>"
 EPOCHS = (
@@ -42,7 +42,7 @@ def complete(run, *, card="# card\n", record=None, drawn=False):
     run.write_text(runs.CARD, card)
     if drawn:
         plots.learning_curves(EPOCHS, run.file(runs.PLOTS) / "curves.png")
-        artifacts.draw_results(run.file(runs.PLOTS), scored, predictor.labels)
+        draw_results(run.file(runs.PLOTS), scored, predictor.labels)
     data = {
         "name": dataset.name,
         "source": dataset.source,

@@ -18,13 +18,13 @@ from lstm_cli.config.load import to_dict
 from lstm_cli.data import Dataset
 from lstm_cli.data.dataset import Split
 from lstm_cli.evaluation import metrics
+from lstm_cli.evaluation.evaluate import Scored
 from lstm_cli.io.progress import Epoch
 from lstm_cli.prediction import predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.text import corpus
 from lstm_cli.text.tokenizer import Tokenizer
 from lstm_cli.training import artifacts, pipeline, train
-from lstm_cli.training.artifacts import Scored
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.loop import TrainingResult
@@ -161,7 +161,7 @@ def without_keras(monkeypatch):
     monkeypatch.setattr(train.models, "set_weights", lambda *_: None)
     monkeypatch.setattr(artifacts, "check_parity", lambda *_: None)
     # What is computed anew for each of a thousand runs, though nothing of it has changed.
-    monkeypatch.setattr(artifacts, "score", score)
+    monkeypatch.setattr(train, "score_encoded", score)
     monkeypatch.setattr(runs, "from_yaml", functools.cache(runs.from_yaml))
     monkeypatch.setattr(configs, "to_yaml", functools.cache(configs.to_yaml))
     monkeypatch.setattr(predictor, "open_session", _by_content(predictor.open_session))

@@ -16,7 +16,7 @@ import lstm_cli
 from lstm_cli.prediction.predictor import Predictor
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-PAGE = Path(lstm_cli.__file__).parent / "serve" / "index.html".read_text(encoding="utf-8")
+PAGE = (Path(lstm_cli.__file__).parent / "serve" / "index.html").read_text(encoding="utf-8")
 SECONDS = 30
 
 

@@ -28,12 +28,12 @@ load_keras("auto")
 import keras  # noqa: E402 -- after load_keras, as the command line does
 import safetensors.numpy  # noqa: E402
 
+from lstm_cli.evaluation.evaluate import score_encoded
 from lstm_cli.models import classifier
 from lstm_cli.prediction.predictor import Predictor, open_session
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.training import artifacts
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.prepare import encode, load_data
 from lstm_cli.training.train import train
@@ -88,7 +88,7 @@ def score(run: RunDir, config: Config, snapshots: Snapshots) -> None:
         built = onnx_graph.build(config, weights, len(predictor.labels), predictor.shape)
         session = open_session(built.SerializeToString())
         then = Predictor(run, session, predictor.tokenizer, predictor.labels)
-        scored = artifacts.score(then, test.inputs, test.labels)
+        scored = score_encoded(then, test.inputs, test.labels)
         snapshot["accuracy"] = float(np.mean(scored.probabilities.argmax(1) == test.labels))
 
 

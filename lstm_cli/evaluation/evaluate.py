@@ -14,7 +14,7 @@ from lstm_cli import data
 from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluation import metrics
+from lstm_cli.evaluation import metrics, plots
 from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
@@ -22,8 +22,21 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import RunInfo
 from lstm_cli.text import corpus
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.training import artifacts
-from lstm_cli.training.artifacts import Scored
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A split with what the network said of it.
+
+    Attributes:
+        labels: True class ids, `<int32>[num]`.
+        probabilities: `<float32>[num, classes]`.
+        report: What follows from both.
+    """
+
+    labels: NDArray[np.int32]
+    probabilities: NDArray[np.float32]
+    report: metrics.Report
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,7 @@ def evaluate(
     )
     relative = folder.relative_to(run.path)
     run.write_json(str(relative / "report.json"), evaluation.to_dict())
-    artifacts.draw_results(folder, scored, predictor.labels)
+    draw_results(folder, scored, predictor.labels)
     return evaluation
 
 
@@ -163,7 +176,15 @@ def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter
         )
     examples = dataset.splits[split]
     reporter.note(f"Scoring {len(examples):,} examples of {dataset.source} ({split}).")
-    return artifacts.score(predictor, inputs(predictor, examples.inputs), examples.labels)
+    return score_encoded(predictor, inputs(predictor, examples.inputs), examples.labels)
+
+
+def score_encoded(
+    predictor: Predictor, inputs: Corpus | NDArray[np.uint8], labels: NDArray[np.int32]
+) -> Scored:
+    """Run encoded inputs through the exported graph and compare with the truth."""
+    probabilities = predictor.probabilities(inputs)
+    return Scored(labels, probabilities, metrics.compute(labels, probabilities, predictor.labels))
 
 
 def inputs(
@@ -184,6 +205,15 @@ def inputs(
         return examples
     assert predictor.tokenizer is not None
     return corpus.encode_cached(examples, predictor.tokenizer)
+
+
+def draw_results(folder: Any, scored: Scored, labels: tuple[str, ...]) -> list[str]:
+    """Draw what a split's probabilities show; return the file names."""
+    plots.confusion(scored.report, folder / "confusion.png")
+    plots.reliability(scored.report, folder / "reliability.png")
+    plots.roc_pr(scored.labels, scored.probabilities, labels, folder / "roc_pr.png")
+    plots.scores(scored.labels, scored.probabilities, labels, folder / "scores.png")
+    return ["confusion.png", "reliability.png", "roc_pr.png", "scores.png"]
 
 
 def mistakes(

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from lstm_cli.cli.output import clean
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.atomic_write import check_replaceable
-from lstm_cli.runs.directory import write_atomic
+from lstm_cli.io.atomic_write import check_replaceable, write_atomic
 
 _GENERATOR = "lstm"
 _MARK = f'<meta name="generator" content="{_GENERATOR}">'

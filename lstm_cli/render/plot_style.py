@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lstm_cli.runs.directory import write_atomic
+from lstm_cli.io.atomic_write import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

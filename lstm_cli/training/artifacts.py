@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
-from lstm_cli.evaluation import metrics, plots
-from lstm_cli.evaluation.metrics import Report
+from lstm_cli.evaluation import plots
+from lstm_cli.evaluation.evaluate import Scored, draw_results
 from lstm_cli.models.calibration import Scores, scale_logits
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
@@ -48,21 +48,6 @@ _GOLDEN_EXAMPLES = 4
 _GOLDEN_CHARACTERS = 400
 _MAX_TEXT = 10_000  # less than `run_schema.Text` takes
 _PACKAGES = ("lstm-cli", "keras", "tensorflow", "jax", "numpy", "onnxruntime", "regex")
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A split with what the network said of it.
-
-    Attributes:
-        labels: True class ids, `<int32>[num]`.
-        probabilities: `<float32>[num, classes]`.
-        report: What follows from both.
-    """
-
-    labels: NDArray[np.int32]
-    probabilities: NDArray[np.float32]
-    report: Report
 
 
 def new_record(config: Config) -> dict[str, Any]:
@@ -229,14 +214,6 @@ def write_golden(run: RunDir, prepared: Prepared, predictor: Predictor) -> None:
     run.write_json(runs.GOLDEN, {"inputs": inputs, "probabilities": probabilities.tolist()})
 
 
-def score(
-    predictor: Predictor, inputs: Corpus | NDArray[np.uint8], labels: NDArray[np.int32]
-) -> Scored:
-    """Run encoded inputs through the exported graph and compare with the truth."""
-    probabilities = predictor.probabilities(inputs)
-    return Scored(labels, probabilities, metrics.compute(labels, probabilities, predictor.labels))
-
-
 def write_results(
     run: RunDir,
     prepared: Prepared,
@@ -271,15 +248,6 @@ def write_results(
     run.write_text(runs.CARD, model_card(_card(run, prepared, record, reports, drawn)))
     run.write_json(runs.RUN, record)
     run.write_manifest()
-
-
-def draw_results(folder: Any, scored: Scored, labels: tuple[str, ...]) -> list[str]:
-    """Draw what a split's probabilities show; return the file names."""
-    plots.confusion(scored.report, folder / "confusion.png")
-    plots.reliability(scored.report, folder / "reliability.png")
-    plots.roc_pr(scored.labels, scored.probabilities, labels, folder / "roc_pr.png")
-    plots.scores(scored.labels, scored.probabilities, labels, folder / "scores.png")
-    return ["confusion.png", "reliability.png", "roc_pr.png", "scores.png"]
 
 
 def _draw(run: RunDir, prepared: Prepared, fitted: TrainingResult, test: Scored) -> list[str]:

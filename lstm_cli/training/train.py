@@ -8,6 +8,7 @@ from typing import Any
 
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluation.evaluate import score_encoded
 from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.models import classifier
 from lstm_cli.prediction.predictor import Predictor
@@ -144,8 +145,8 @@ class _Classifier(Task[Prepared]):
             test = encode(test_set, "test", prepared.tokenizer)
             validation = prepared.validation
             results = {
-                "validation": artifacts.score(predictor, validation.inputs, validation.labels),
-                "test": artifacts.score(predictor, test.inputs, test.labels),
+                "validation": score_encoded(predictor, validation.inputs, validation.labels),
+                "test": score_encoded(predictor, test.inputs, test.labels),
             }
         self.record["dataset"]["sizes"]["test"] = len(test)
         artifacts.write_results(self.run, prepared, fitted, results, self.record, self.work_began)
