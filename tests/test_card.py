@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from lstm_cli.cli.output import clean
 from lstm_cli.evaluation import metrics
+from lstm_cli.io.text_format import clean
 from lstm_cli.report.model_card import escape, model_card
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -20,7 +20,8 @@ from lstm_cli.cli.evaluate import _summary
 from lstm_cli.cli.train import check_thresholds
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import metrics
-from lstm_cli.io.progress import interval, number
+from lstm_cli.io import text_format
+from lstm_cli.io.text_format import interval, number
 from lstm_cli.render import plot_style
 from lstm_cli.report import comparison
 from lstm_cli.report.model_card import _column
@@ -184,13 +185,13 @@ def test_a_page_is_not_read_from_a_pipe_before_it_is_written(lstm, tmp_path):
 
 
 def test_a_message_keeps_its_ends():
-    shown = output.excerpt(f"Cannot read {LONG}.csv: too long.")
+    shown = text_format.excerpt(f"Cannot read {LONG}.csv: too long.")
     assert shown.startswith("Cannot read xxx")
     assert shown.endswith("xxx.csv: too long.")
     assert len(shown) < 400
-    assert len(output.excerpt(30_000 * "a b ")) < 3100
+    assert len(text_format.excerpt(30_000 * "a b ")) < 3100
     path = "/" + 500 * "d"
-    assert output.excerpt(path) == path
+    assert text_format.excerpt(path) == path
 
 
 @pytest.mark.parametrize("missing", [None, math.nan])
@@ -198,8 +199,8 @@ def test_a_missing_number_is_a_dash(missing):
     assert number(missing) == number(missing, ",.1f") == number(missing, "+.1%") == "-"
     assert interval((missing, 0.5)) == "- to 0.5000"
     assert interval(None) == "-"
-    assert output.percent(missing) == plot_style.percent(missing) == "-"
-    assert output.duration(missing) == "-"
+    assert text_format.percent(missing) == plot_style.percent(missing) == "-"
+    assert text_format.duration(missing) == "-"
     assert number(0.5) == "0.5000"
 
 

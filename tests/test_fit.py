@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from lstm_cli.config.schema import TrainSettings
 from lstm_cli.errors import LstmError
-from lstm_cli.io.progress import SilentReporter, pluralize
+from lstm_cli.io.progress import SilentReporter
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
 from lstm_cli.text.batching import pad, shifted
 from lstm_cli.text.corpus import Corpus

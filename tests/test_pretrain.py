@@ -25,7 +25,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.evaluate import evaluate
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
-from lstm_cli.models import classifier
+from lstm_cli.models import classifier, language_model
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs

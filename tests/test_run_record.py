@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstm_cli import cli
-from lstm_cli.cli import output
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io import text_format
 from lstm_cli.prediction.verify import verify
 from lstm_cli.render import plot_style
 from lstm_cli.report.run_report import report
@@ -356,7 +356,7 @@ def test_what_a_decoder_finds_is_told_in_a_bounded_text():
 
 def test_names_of_megabytes_are_cleaned_in_time():
     with within(3):
-        assert output.clean("abc \x1b" * 2_000_000).endswith("abc  ")
+        assert text_format.clean("abc \x1b" * 2_000_000).endswith("abc  ")
         assert len(plot_style.shown("a name " * 1_000_000)) <= 18
 
 
@@ -367,7 +367,7 @@ def test_text_is_cleaned_as_it_was_character_by_character():
     expected = "".join(
         " " if char in turns or unicodedata.category(char) in unsafe else char for char in every
     )
-    assert output.clean(every) == expected
+    assert text_format.clean(every) == expected
 
 
 def test_completing_a_run_leaves_it_whole(run):

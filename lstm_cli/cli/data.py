@@ -58,6 +58,7 @@ def show(
     from lstm_cli.cli import output
     from lstm_cli.cli.dataset_argument import locate
     from lstm_cli.data import DataSource, describe
+    from lstm_cli.io import text_format
 
     source = DataSource(locate(dataset), data_dir, text_column, label_column)
     found = describe(source, examples)
@@ -76,7 +77,9 @@ def show(
         for example in inputs:
             output.print_line("")
             output.print_heading(label)
-            shown = output.shorten(example, 500) if isinstance(example, str) else _draw(example)
+            shown = (
+                text_format.shorten(example, 500) if isinstance(example, str) else _draw(example)
+            )
             output.print_text(shown)
 
 
@@ -109,12 +112,18 @@ def _print_splits(found: Description) -> None:
 def _print_balance(found: Description) -> None:
     """Print how many examples each class has in train, and its share."""
     from lstm_cli.cli import output
+    from lstm_cli.io import text_format
 
     output.print_line("")
     train = found.splits[0]
     most = max(train.class_counts)
     rows = [
-        (label, f"{count:,}", output.percent(count / train.num), "█" * round(24 * count / most))
+        (
+            label,
+            f"{count:,}",
+            text_format.percent(count / train.num),
+            "█" * round(24 * count / most),
+        )
         for label, count in zip(found.labels, train.class_counts, strict=True)
     ]
     output.print_rows(rows, ("class", "train", "share", ""), right=("train", "share"))

@@ -78,7 +78,8 @@ def command(
 
 def _print(evaluation: Evaluation) -> None:
     from lstm_cli.cli import output
-    from lstm_cli.io.progress import number
+    from lstm_cli.io import text_format
+    from lstm_cli.io.text_format import number
 
     report = evaluation.report
     title = f"{evaluation.run} on {evaluation.dataset} ({evaluation.split})"
@@ -91,7 +92,7 @@ def _print(evaluation: Evaluation) -> None:
         output.print_rows(
             [
                 (m.index, m.label, m.predicted, number(m.probability),
-                 "(image)" if m.text is None else output.shorten(m.text, 160))
+                 "(image)" if m.text is None else text_format.shorten(m.text, 160))
                 for m in evaluation.mistakes
             ],
             ("example", "true", "predicted", "probability", "text"),
@@ -102,7 +103,7 @@ def _print(evaluation: Evaluation) -> None:
 
 
 def _summary(report: Report) -> dict[str, object]:
-    from lstm_cli.io.progress import interval, number
+    from lstm_cli.io.text_format import interval, number
 
     why = f" ({report.roc_auc_reason})" if report.roc_auc is None else ""
     return {
@@ -122,7 +123,7 @@ def _summary(report: Report) -> dict[str, object]:
 
 def _print_classes(report: Report) -> None:
     from lstm_cli.cli import output
-    from lstm_cli.io.progress import number
+    from lstm_cli.io.text_format import number
 
     columns = ("class", "precision", "recall", "F1", "examples")
     output.print_rows(

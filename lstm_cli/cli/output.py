@@ -13,25 +13,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from lstm_cli.errors import LstmError
-from lstm_cli.io.progress import Epoch, Reporter, Step, number, perplexity
+from lstm_cli.io.progress import Epoch, Reporter, Step, perplexity
+from lstm_cli.io.text_format import clean, duration, excerpt, number
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
 
-# Controls, halves of surrogate pairs, line separators, and the marks that turn the direction of a
-# line: they would let data rewrite what stands beside it.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 _PLAIN_SECONDS = 10.0
 # What JSON does not escape by itself.
 _NOT_ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-# Of an error or a note, and of one word in it: an argument may have 128 KiB, a list of names any
-# length.
-_MAX_MESSAGE = 3000
-_LONG_WORD = re.compile(r"(\S{200})\S{300,}(\S{100})")
 # Shades of blue and orange, told apart with every kind of colour vision; black on them is legible
 # whatever the colours of the terminal are.
 _SHADES = {
@@ -61,20 +53,6 @@ def _stderr() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, markup=False, highlight=False, emoji=False)
-
-
-def clean(text: str) -> str:
-    """Make data safe to show: controls and marks of direction become spaces.
-
-    Terminals act on ESC and C1 bytes; a review must not be able to move the cursor.
-    """
-    return _UNSAFE.sub(" ", text)
-
-
-def shorten(text: str, width: int) -> str:
-    """Fit cleaned text into a width, an ellipsis where it was cut."""
-    text = " ".join(clean(text).split())
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
 def is_terminal() -> bool:
@@ -122,18 +100,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(held) for held in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def excerpt(text: str) -> str:
-    """Shorten what a message echoes: words of over 600 characters, then the message itself.
-
-    The middle is left out: a message says what it is about, and why, at its ends.
-    """
-    text = _LONG_WORD.sub(r"\1[…]\2", text)
-    if len(text) <= _MAX_MESSAGE:
-        return text
-    half = _MAX_MESSAGE // 2
-    return f"{text[:half]} […] {text[-half:]}"
 
 
 def print_error(error: LstmError) -> None:
@@ -239,23 +205,6 @@ def reporter(quiet: bool = False) -> _Reporter:
         return _Reporter()
     live = sys.stderr.isatty() and not os.environ.get("CI")
     return _Bar() if live else _Plain()
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """Write a share for people: 0.8765 -> `87.7%`; a dash where there is none."""
-    return number(share, f".{digits}%")
-
-
-def duration(seconds: float | None) -> str:
-    """Write a time for people: `42 s`, `3 min 05 s`, `1 h 12 min`; a dash where there is none."""
-    if seconds is None or not math.isfinite(seconds):
-        return "-"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if seconds >= 1 else f"{seconds:.1f} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 class _Reporter:

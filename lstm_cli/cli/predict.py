@@ -235,6 +235,7 @@ def _write_table(
     from itertools import islice
 
     from lstm_cli.cli import output
+    from lstm_cli.io import text_format
 
     names = iter(inputs or [])
     while some := list(islice(predictions, 500)):
@@ -244,9 +245,9 @@ def _write_table(
             row = [p.label, f"{p.probability:.3f}", classes]
             if p.num_tokens is not None:
                 cut = "yes" if p.truncated else "no"
-                row += [f"{p.num_tokens:,}", cut, output.percent(p.unknown, 0)]
+                row += [f"{p.num_tokens:,}", cut, text_format.percent(p.unknown, 0)]
             if inputs:
-                row.append(output.shorten(next(names), 60))
+                row.append(text_format.shorten(next(names), 60))
             rows.append(row)
         columns = ["label", "probability", "classes"]
         if some[0].num_tokens is not None:

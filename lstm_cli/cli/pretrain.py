@@ -141,6 +141,7 @@ def command(
 def _print_run(run: RunDir, dataset: str, as_json: bool) -> None:
     """Print what pretraining reached, and how to use it."""
     from lstm_cli.cli import output
+    from lstm_cli.io import text_format
     from lstm_cli.runs.directory import read_record
     from lstm_cli.runs.schema import LanguageResults
 
@@ -149,7 +150,7 @@ def _print_run(run: RunDir, dataset: str, as_json: bool) -> None:
         output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return
     output.print_key_values(perplexities(run.decode("metrics.json", LanguageResults).held_out))
-    total = output.duration(record["seconds"]["total"])
+    total = text_format.duration(record["seconds"]["total"])
     output.print_line(f"\nRun {run.name} in {total}: {run.path}")
     output.print_line(f"Next: lstm train {dataset} --init-from {run.name}")
 
@@ -172,7 +173,8 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     from dataclasses import asdict
 
     from lstm_cli.cli import output
-    from lstm_cli.io.progress import pluralize
+    from lstm_cli.io import text_format
+    from lstm_cli.io.text_format import pluralize
 
     if as_json:
         output.print_json(asdict(plan))
@@ -185,7 +187,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
         "parameters": f"{plan.parameters:,}",
         "batches": f"{plan.steps_per_epoch:,} an epoch",
         "device": plan.device,
-        "time": f"about {output.duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
+        "time": f"about {text_format.duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
         f"({plan.words_per_second:,.0f} words/s, measured now)",
     }
     output.print_key_values(pairs, plan.source)

@@ -35,6 +35,7 @@ def list_(
     verify --all' ends with 5.
     """
     from lstm_cli.cli import output
+    from lstm_cli.io import text_format
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import all_runs
     from lstm_cli.runs.record import summarize
@@ -52,7 +53,7 @@ def list_(
             row["status"],
             _reached(row),
             "-" if row["parameters"] is None else f"{row['parameters']:,}",
-            "-" if row["seconds"] is None else output.duration(row["seconds"]),
+            "-" if row["seconds"] is None else text_format.duration(row["seconds"]),
             row["started"][:16].replace("T", " "),
         )
         for row in found
@@ -294,7 +295,7 @@ def _print_comparison(compared: Comparison) -> None:
 
 def _print_replay(replayed: Replay) -> None:
     from lstm_cli.cli import output
-    from lstm_cli.io.progress import pluralize
+    from lstm_cli.io.text_format import pluralize
 
     if replayed.identical:
         output.print_line(f"identical: {pluralize(replayed.epochs, 'epoch')}, weights and metrics")
@@ -410,7 +411,7 @@ def _reached(row: dict[str, Any]) -> str:
 
 
 def _pairs(record: RunRecord | LanguageRunRecord) -> dict[str, object]:
-    from lstm_cli.cli.output import duration
+    from lstm_cli.io.text_format import duration
 
     info = record.info
     sizes = ", ".join(f"{n:,} {split}" for split, n in info.dataset.sizes.items())

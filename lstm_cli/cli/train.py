@@ -233,7 +233,8 @@ def check_thresholds(report: dict[str, Any], requirements: list[str]) -> None:
 def _print_run(run: RunDir, as_json: bool) -> None:
     """Print what training reached."""
     from lstm_cli.cli import output
-    from lstm_cli.io.progress import interval, number
+    from lstm_cli.io import text_format
+    from lstm_cli.io.text_format import interval, number
     from lstm_cli.runs.directory import read_record
 
     record, metrics = read_record(run), run.read_json("metrics.json")
@@ -254,7 +255,7 @@ def _print_run(run: RunDir, as_json: bool) -> None:
     ]
     columns = ("split", "examples", "accuracy", "95% interval", "loss", "F1")
     output.print_rows(rows, columns, right=columns[1:])
-    total = output.duration(record["seconds"]["total"])
+    total = text_format.duration(record["seconds"]["total"])
     output.print_line(f"\nRun {run.name} in {total}: {run.path}")
     kind = "IMAGE" if record["kind"] == "image" else "'some text'"
     output.print_line(f"Next: lstm predict --run {run.name} {kind}")
@@ -263,7 +264,8 @@ def _print_run(run: RunDir, as_json: bool) -> None:
 def _print_plan(plan: Plan, as_json: bool) -> None:
     """Print what would be trained."""
     from lstm_cli.cli import output
-    from lstm_cli.io.progress import pluralize
+    from lstm_cli.io import text_format
+    from lstm_cli.io.text_format import pluralize
 
     if as_json:
         output.print_json(plan.to_dict())
@@ -279,8 +281,8 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
                 len(split.classes),
                 "{:,} to {:,}".format(*smallest),
                 tokens,
-                output.percent(split.coverage),
-                output.percent(split.truncated),
+                text_format.percent(split.coverage),
+                text_format.percent(split.truncated),
             )
         )
     columns = (
@@ -292,9 +294,9 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
         {
             "vocabulary": f"{plan.vocab_size:,} tokens" if plan.vocab_size else "none (images)",
             "parameters": f"{plan.parameters:,} ({layers})",
-            "batches": f"{plan.steps_per_epoch:,} an epoch, {output.percent(plan.padding)} padding",
+            "batches": f"{plan.steps_per_epoch:,} an epoch, {text_format.percent(plan.padding)} padding",
             "device": plan.device,
-            "time": f"about {output.duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
+            "time": f"about {text_format.duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
             f"({1000 * plan.seconds_per_step:.0f} ms a step, measured now)",
         }
     )

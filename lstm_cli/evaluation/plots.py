@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.evaluation.metrics import Report, wilson
-from lstm_cli.io.progress import number
+from lstm_cli.io.text_format import number
 from lstm_cli.render.plot_style import (
     BLUE,
     GREEN,

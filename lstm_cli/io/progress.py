@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -95,23 +94,3 @@ class SilentReporter:
 
     def epoch(self, epoch: Epoch) -> None:
         """Say nothing."""
-
-
-def pluralize(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 epoch`, `1,200 epochs`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def number(value: float | None, spec: str = ".4f") -> str:
-    """Write a number for people; a dash where there is none, or where it is NaN.
-
-    Args:
-        value: A metric may be undefined, as the ROC area of a single class.
-        spec: How Python formats it.
-    """
-    return "-" if value is None or math.isnan(value) else format(value, spec)
-
-
-def interval(bounds: Sequence[float | None] | None, spec: str = ".4f") -> str:
-    """Write the two bounds of an interval for people; a dash where there is none."""
-    return " to ".join(number(bound, spec) for bound in bounds) if bounds else "-"

@@ -10,7 +10,7 @@ import numpy as np
 
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
-from lstm_cli.io.progress import pluralize
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.prediction.predictor import Predictor, open_session
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import record, validate

@@ -7,9 +7,9 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lstm_cli.cli.output import clean
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.atomic_write import check_replaceable, write_atomic
+from lstm_cli.io.text_format import clean
 
 _GENERATOR = "lstm"
 _MARK = f'<meta name="generator" content="{_GENERATOR}">'

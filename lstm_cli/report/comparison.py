@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstm_cli.cli.output import duration
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.compare import Comparison, Entry, PairedTest
-from lstm_cli.io.progress import Epoch, interval, number
+from lstm_cli.io.progress import Epoch
+from lstm_cli.io.text_format import duration, interval, number
 from lstm_cli.render import html
 from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, percent, picture, shown
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from lstm_cli.cli.output import clean, duration
-from lstm_cli.io.progress import interval, number
+from lstm_cli.io.text_format import clean, duration, interval, number
 
 _MAX_CLASSES = 30  # named and scored one by one
 _FEW = 30  # examples of a class below which its scores say little

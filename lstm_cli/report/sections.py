@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.cli.output import duration
 from lstm_cli.config import load as configs
 from lstm_cli.evaluation.evaluate import Misclassified
 from lstm_cli.evaluation.metrics import Report, wilson
+from lstm_cli.io.text_format import duration
 from lstm_cli.render import html
 from lstm_cli.render.html import Html, element
 from lstm_cli.render.plot_style import percent

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from lstm_cli.config.load import to_dict
 from lstm_cli.config.schema import Config, TrainSettings
 from lstm_cli.errors import LstmError
-from lstm_cli.io.progress import Epoch, Reporter, Step, pluralize
+from lstm_cli.io.progress import Epoch, Reporter, Step
 from lstm_cli.io.signals import Interrupted, Signals
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
 from lstm_cli.training.checkpoint import Checkpoint, model_state, set_model_state
 from lstm_cli.training.objectives.objective import Objective

@@ -16,8 +16,9 @@ import msgspec
 
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
-from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, Step, pluralize
+from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, Step
 from lstm_cli.io.signals import Interrupted, catch_signals
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import FinishedRunInfo, LanguageResults, Results
