@@ -86,9 +86,9 @@ def refused(run, *words, verdict=True):
     """
     with pytest.MonkeyPatch.context() as patch, within(10):
         patch.setattr(predictor, "open_session", None)
-        with pytest.raises(LstmError) as catch_signals:
+        with pytest.raises(LstmError) as caught:
             Predictor.load(run)
-    error = catch_signals.value
+    error = caught.value
     assert error.exit_code == ExitCode.INTEGRITY
     assert any(word in error.message for word in words), error.message
     assert "\n" not in error.message

@@ -177,3 +177,20 @@ def _finish(run, inputs, probabilities) -> RunDir:
     run.write_json(runs.RUN, {**run.read_json(runs.RUN), "status": "finished"})
     run.write_manifest()
     return run
+
+
+def made(root, name, status="finished", started="2026-01-01T00:00:00+00:00", **record):
+    """A run as far as `find` looks at it."""
+    run = RunDir(root / name)
+    run.path.mkdir(parents=True)
+    run.write_json(runs.RUN, {"status": status, "started": started, **record})
+    if status == "finished":
+        run.write_manifest()
+    return run
+
+
+def snapshot(run):
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in sorted(run.path.rglob("*"))
+    }

@@ -60,12 +60,12 @@ def test_a_child_keeps_what_it_compiled_as_a_users_python_does(monkeypatch):
 
 
 def test_a_child_that_fails_is_told_with_its_last_words():
-    with pytest.raises(LstmError, match=r"exit code 7.*\n.*no such thing") as catch_signals:
+    with pytest.raises(LstmError, match=r"exit code 7.*\n.*no such thing") as caught:
         _run("-c", "import sys; sys.stderr.write('no such thing'); sys.exit(7)")
-    assert catch_signals.value.exit_code == ExitCode.ERROR
-    with pytest.raises(LstmError) as catch_signals:
+    assert caught.value.exit_code == ExitCode.ERROR
+    with pytest.raises(LstmError) as caught:
         _run("-c", "import sys; sys.exit(3)")
-    assert catch_signals.value.exit_code == ExitCode.DATA
+    assert caught.value.exit_code == ExitCode.DATA
 
 
 def test_a_program_that_is_not_there_is_an_error():

@@ -299,10 +299,10 @@ def test_a_loss_that_is_no_number_stops_training_with_step_rate_and_examples(und
     loop = restored(undisturbed)
     best = {name: array.copy() for name, array in loop.best_weights.items()}
     poison(variable(loop.model.variables, "head/bias"), math.nan)
-    with pytest.raises(NonFiniteError) as catch_signals:
+    with pytest.raises(NonFiniteError) as caught:
         loop.run()
     examples = batch(undisturbed, 1, 0)
-    message, found = catch_signals.value.message, catch_signals.value.found
+    message, found = caught.value.message, caught.value.found
     assert "The loss is no finite number at epoch 2, step 1" in message
     assert f"training examples {examples[0]}" in message
     rate = fit.learning_rate(

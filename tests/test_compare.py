@@ -205,16 +205,16 @@ def test_runs_on_other_data_are_not_tested_against_each_other(root):
 
 def test_what_cannot_be_compared_is_refused(root):
     run = text_run(root / "reviews" / "one")
-    with pytest.raises(LstmError, match="two runs or more") as catch_signals:
+    with pytest.raises(LstmError, match="two runs or more") as caught:
         compare([run])
-    assert catch_signals.value.exit_code == ExitCode.USAGE
+    assert caught.value.exit_code == ExitCode.USAGE
     with pytest.raises(LstmError, match="named twice"):
         compare([run, run])
     other = text_run(root / "reviews" / "two")
     other.write_text(runs.MODEL, "")
-    with pytest.raises(LstmError, match=r"model\.onnx") as catch_signals:
+    with pytest.raises(LstmError, match=r"model\.onnx") as caught:
         compare([run, other])
-    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
+    assert caught.value.exit_code == ExitCode.INTEGRITY
 
 
 def test_the_command_prints_tables_and_writes_a_picture(root, tmp_path):

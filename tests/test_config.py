@@ -26,10 +26,10 @@ TEXT = "data: {name: demo}\ntext: {}\nembedding: {}\n"
 
 
 def refused(call, *args):
-    with pytest.raises(LstmError) as catch_signals:
+    with pytest.raises(LstmError) as caught:
         call(*args)
-    assert catch_signals.value.exit_code == ExitCode.USAGE
-    return catch_signals.value
+    assert caught.value.exit_code == ExitCode.USAGE
+    return caught.value
 
 
 def read(text):

@@ -39,17 +39,17 @@ def test_a_path_resolves_by_what_is_there(tmp_path):
 
 
 def test_an_unknown_name_offers_the_nearest():
-    with pytest.raises(LstmError, match="no data set 'imbd'") as catch_signals:
+    with pytest.raises(LstmError, match="no data set 'imbd'") as caught:
         resolve("imbd")
-    assert "'imdb'" in catch_signals.value.hint
-    assert catch_signals.value.exit_code == ExitCode.USAGE
+    assert "'imdb'" in caught.value.hint
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "some/folder", "data/reviews"])
 def test_a_path_that_leads_nowhere_is_told_from_an_unknown_name(name):
-    with pytest.raises(LstmError, match="no file or folder") as catch_signals:
+    with pytest.raises(LstmError, match="no file or folder") as caught:
         resolve(name)
-    assert catch_signals.value.exit_code == ExitCode.DATA
+    assert caught.value.exit_code == ExitCode.DATA
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
@@ -106,9 +106,9 @@ def test_a_limit_holds_for_every_split_and_loses_no_class():
 
 
 def test_a_limit_below_the_number_of_classes_is_refused():
-    with pytest.raises(LstmError, match="10 classes") as catch_signals:
+    with pytest.raises(LstmError, match="10 classes") as caught:
         load(DataSource("digits", limit=9))
-    assert "--limit 10" in catch_signals.value.hint
+    assert "--limit 10" in caught.value.hint
 
 
 def test_only_the_splits_asked_for_are_given():
@@ -147,9 +147,9 @@ def test_the_fingerprint_follows_content_and_cuts_but_not_what_was_asked_for():
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(wrong):
-    with pytest.raises(LstmError, match=rf"data\.{next(iter(wrong))} must be") as catch_signals:
+    with pytest.raises(LstmError, match=rf"data\.{next(iter(wrong))} must be") as caught:
         DataSource("demo", **wrong)
-    assert catch_signals.value.exit_code == ExitCode.USAGE
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 def test_evaluating_elsewhere_maps_class_ids_onto_those_of_the_run():
@@ -160,9 +160,9 @@ def test_evaluating_elsewhere_maps_class_ids_onto_those_of_the_run():
 
 
 def test_evaluating_elsewhere_lists_labels_the_run_never_saw():
-    with pytest.raises(LstmError, match=r"never saw: 'negative' \(500 rows\)") as catch_signals:
+    with pytest.raises(LstmError, match=r"never saw: 'negative' \(500 rows\)") as caught:
         load_for_labels(DataSource("demo"), ["positive", "neutral"])
-    assert "'neutral'" in catch_signals.value.hint
+    assert "'neutral'" in caught.value.hint
 
 
 # Cuts

@@ -76,9 +76,9 @@ def test_a_test_file_is_parsed_only_when_asked_for(tmp_path):
 
 
 def test_a_missing_test_file_is_named(tmp_path):
-    with pytest.raises(LstmError, match=r"nowhere\.csv' to test on") as catch_signals:
+    with pytest.raises(LstmError, match=r"nowhere\.csv' to test on") as caught:
         load(DataSource(write(tmp_path / "films.csv"), test=tmp_path / "nowhere.csv"))
-    assert catch_signals.value.exit_code == ExitCode.DATA
+    assert caught.value.exit_code == ExitCode.DATA
 
 
 @pytest.mark.parametrize(
@@ -159,19 +159,17 @@ def test_one_class_only_is_refused(tmp_path):
 
 def test_a_class_too_small_to_split_is_named_with_what_to_do(tmp_path):
     path = write(tmp_path / "a.csv", [*ROWS, ("x", "mixed")])
-    with pytest.raises(
-        LstmError, match=r"too few examples of 'mixed' \(1\).*at least 3"
-    ) as catch_signals:
+    with pytest.raises(LstmError, match=r"too few examples of 'mixed' \(1\).*at least 3") as caught:
         load(DataSource(path))
-    assert "merge it" in catch_signals.value.hint
-    assert "data.test" in catch_signals.value.hint
+    assert "merge it" in caught.value.hint
+    assert "data.test" in caught.value.hint
 
 
 def test_texts_taken_for_labels_are_cut_short_in_the_error(tmp_path):
     rows = [("good", f"{i} " + "a long review " * 500) for i in range(99)]
-    with pytest.raises(LstmError, match=r"too few examples of .* and 91 more") as catch_signals:
+    with pytest.raises(LstmError, match=r"too few examples of .* and 91 more") as caught:
         load(DataSource(write(tmp_path / "a.csv", rows)))
-    assert len(catch_signals.value.message) < 700
+    assert len(caught.value.message) < 700
 
 
 def test_two_examples_of_a_class_are_enough_with_a_test_file(tmp_path):
@@ -243,11 +241,9 @@ def test_names_of_files_may_be_any_bytes_and_names_of_classes_may_not(tmp_path):
     assert load(DataSource(path), ["train"]).fingerprint != before
     (tmp_path / raw).mkdir()
     (tmp_path / raw / "1.txt").write_text("a dull film")
-    with pytest.raises(
-        LstmError, match=r"caf\\udce9' has a name that is no UTF-8"
-    ) as catch_signals:
+    with pytest.raises(LstmError, match=r"caf\\udce9' has a name that is no UTF-8") as caught:
         load(DataSource(path))
-    assert "Rename" in catch_signals.value.hint
+    assert "Rename" in caught.value.hint
 
 
 def test_invalid_utf_8_in_a_folder_names_the_file(tmp_path):
@@ -317,6 +313,6 @@ def test_a_whole_file_is_evaluated_on_with_the_ids_of_the_run(tmp_path):
 
 def test_labels_the_run_never_saw_are_listed_with_their_rows(tmp_path):
     path = write(tmp_path / "new.csv", [("a", "good"), ("b", "awful"), ("c", "awful")])
-    with pytest.raises(LstmError, match=r"never saw: 'awful' \(2 rows\)") as catch_signals:
+    with pytest.raises(LstmError, match=r"never saw: 'awful' \(2 rows\)") as caught:
         load_for_labels(DataSource(path), ["good", "bad"])
-    assert "'bad'" in catch_signals.value.hint
+    assert "'bad'" in caught.value.hint

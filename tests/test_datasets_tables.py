@@ -118,18 +118,18 @@ def test_columns_named_twice_are_refused():
 
 
 def test_utf_16_without_its_mark_is_suspected():
-    with pytest.raises(LstmError, match="NUL") as catch_signals:
+    with pytest.raises(LstmError, match="NUL") as caught:
         records("text,label\n".encode("utf-16-le"))
-    assert "UTF-16" in catch_signals.value.hint
+    assert "UTF-16" in caught.value.hint
 
 
 # Bytes that are no text
 
 
 def test_invalid_utf_8_is_refused_with_line_and_column():
-    with pytest.raises(LstmError, match=r"file, line 3: .*byte 0xe9 at column 4") as catch_signals:
+    with pytest.raises(LstmError, match=r"file, line 3: .*byte 0xe9 at column 4") as caught:
         records("text,label\na,1\ncäf".encode() + b"\xe9,1\n")
-    assert "UTF-8" in catch_signals.value.hint
+    assert "UTF-8" in caught.value.hint
 
 
 def test_invalid_utf_8_is_replaced_and_counted_when_asked():
@@ -198,15 +198,15 @@ def test_columns_of_common_names_are_found(columns, expected):
 
 def test_a_column_asked_for_is_taken_and_a_misspelt_one_corrected():
     assert find_column(["text", "title"], "text", "title", "f") == "title"
-    with pytest.raises(LstmError, match="no column 'titel', only 'text', 'title'") as catch_signals:
+    with pytest.raises(LstmError, match="no column 'titel', only 'text', 'title'") as caught:
         find_column(["text", "title"], "text", "titel", "f")
-    assert "'title'" in catch_signals.value.hint
+    assert "'title'" in caught.value.hint
 
 
 def test_columns_of_no_common_name_must_be_said():
-    with pytest.raises(LstmError, match="no column named label; found 'a', 'b'") as catch_signals:
+    with pytest.raises(LstmError, match="no column named label; found 'a', 'b'") as caught:
         find_column(["a", "b"], "label", None, "f")
-    assert "--label-column NAME" in catch_signals.value.hint
+    assert "--label-column NAME" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -120,10 +120,10 @@ def test_an_archive_of_the_wrong_size_is_refused_before_anything_is_imported(tmp
     manual = tmp_path / "downloads" / "manual"
     manual.mkdir(parents=True)
     (manual / "aclImdb_v1.tar.gz").write_text("<html>Please log in</html>")
-    with pytest.raises(LstmError, match="expected 84,125,825 bytes, found 26") as catch_signals:
+    with pytest.raises(LstmError, match="expected 84,125,825 bytes, found 26") as caught:
         load(DataSource("imdb", data_dir=tmp_path))
-    assert catch_signals.value.exit_code == ExitCode.DATA
-    assert "web page" in catch_signals.value.hint
+    assert caught.value.exit_code == ExitCode.DATA
+    assert "web page" in caught.value.hint
 
 
 def test_an_archive_of_the_right_size_and_wrong_content_is_told_apart(tmp_path, monkeypatch):
@@ -133,18 +133,18 @@ def test_an_archive_of_the_right_size_and_wrong_content_is_told_apart(tmp_path, 
         with (manual / name).open("wb") as file:
             file.truncate(size)
     monkeypatch.setattr(tfds_download, "probe", lambda url: pytest.fail("no need for a network"))
-    with pytest.raises(LstmError, match="not what TFDS expects") as catch_signals:
+    with pytest.raises(LstmError, match="not what TFDS expects") as caught:
         load(DataSource("mnist", data_dir=tmp_path))
-    assert catch_signals.value.exit_code == ExitCode.DATA
-    assert str(tmp_path / "downloads") in catch_signals.value.hint
+    assert caught.value.exit_code == ExitCode.DATA
+    assert str(tmp_path / "downloads") in caught.value.hint
 
 
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(tfds_download, "probe", lambda url: "")
-    with pytest.raises(LstmError, match="Cannot write to the data folder") as catch_signals:
+    with pytest.raises(LstmError, match="Cannot write to the data folder") as caught:
         load(DataSource("imdb", data_dir=tmp_path / "file"))
-    assert catch_signals.value.exit_code == ExitCode.DATA
+    assert caught.value.exit_code == ExitCode.DATA
 
 
 # Preparing
@@ -225,10 +225,10 @@ def test_names_come_apart():
 
 
 def test_an_unknown_tfds_name_offers_the_nearest(tmp_path):
-    with pytest.raises(LstmError, match="no data set 'ag_news_subst'") as catch_signals:
+    with pytest.raises(LstmError, match="no data set 'ag_news_subst'") as caught:
         load(DataSource("tfds:ag_news_subst", data_dir=tmp_path))
-    assert "'ag_news_subset'" in catch_signals.value.hint
-    assert catch_signals.value.exit_code == ExitCode.USAGE
+    assert "'ag_news_subset'" in caught.value.hint
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 def test_the_data_folder_is_the_one_asked_for_else_the_variable_else_the_default(monkeypatch):
@@ -375,9 +375,9 @@ def test_a_lost_shard_is_reported_as_damage(folder, tmp_path):
 
     shutil.copytree(folder / "both", tmp_path / "both")
     next((tmp_path / "both" / "1.0.0").glob("*test.tfrecord*")).write_bytes(b"torn")
-    with pytest.raises(LstmError, match="incomplete or damaged") as catch_signals:
+    with pytest.raises(LstmError, match="incomplete or damaged") as caught:
         load(DataSource("tfds:both", data_dir=tmp_path), ["test"])
-    assert catch_signals.value.exit_code == ExitCode.DATA
+    assert caught.value.exit_code == ExitCode.DATA
 
 
 def test_the_fingerprint_follows_the_column(folder):

@@ -71,19 +71,19 @@ def test_a_secret_has_no_white_space_around_it(monkeypatch, value):
 @pytest.mark.parametrize("value", ["", " ", _NO_TEXT, "a\nb", "a\x1b[31mb", "a\x7f"])
 def test_a_secret_that_nobody_could_send_is_refused_and_not_shown(monkeypatch, value):
     monkeypatch.setenv("KEY", value)
-    with pytest.raises(LstmError) as catch_signals:
+    with pytest.raises(LstmError) as caught:
         environment.read_secret("KEY")
-    assert catch_signals.value.exit_code == ExitCode.USAGE
-    assert "KEY" in catch_signals.value.message
-    assert not value.strip() or value not in catch_signals.value.message
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert "KEY" in caught.value.message
+    assert not value.strip() or value not in caught.value.message
     assert environment.read_secret("NO_SUCH_KEY") is None
 
 
 def test_a_variable_without_a_name_does_not_open_the_server():
     """As `--api-key-env "$UNSET"` would."""
-    with pytest.raises(LstmError, match="is empty") as catch_signals:
+    with pytest.raises(LstmError, match="is empty") as caught:
         environment.read_secret("")
-    assert catch_signals.value.exit_code == ExitCode.USAGE
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("value", ["torch", "numpy", "Jax", _NO_TEXT, "x" * 100_000])
@@ -102,6 +102,6 @@ def test_a_backend_may_have_white_space_around_it_and_must_be_installed(monkeypa
     environment.check_backend()
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(LstmError, match="needs jax, which is not installed") as catch_signals:
+    with pytest.raises(LstmError, match="needs jax, which is not installed") as caught:
         environment.check_backend()
-    assert catch_signals.value.exit_code == ExitCode.ERROR
+    assert caught.value.exit_code == ExitCode.ERROR

@@ -196,9 +196,9 @@ def test_a_cut_text_says_what_was_never_read(explainer):
 
 @pytest.mark.parametrize("text", ["", "   ", "\x00\x1b", "<br />"])
 def test_a_text_without_a_word_is_refused(text, explainer):
-    with pytest.raises(LstmError, match="no word") as catch_signals:
+    with pytest.raises(LstmError, match="no word") as caught:
         explainer.text(text)
-    assert catch_signals.value.exit_code == ExitCode.USAGE
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 # Belief
@@ -320,9 +320,9 @@ def test_weights_of_another_network_are_refused(tmp_path):
     weights["head/bias"] = weights["head/bias"] + 1
     run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
     run.write_manifest()
-    with pytest.raises(LstmError, match="same network") as catch_signals:
+    with pytest.raises(LstmError, match="same network") as caught:
         Explainer.load(run).text("fine")
-    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
+    assert caught.value.exit_code == ExitCode.INTEGRITY
 
 
 def test_a_batch_is_read_as_each_sequence_by_itself(any_text):

@@ -8,7 +8,6 @@ every call of a whole training.
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 import os
 import shutil
@@ -17,12 +16,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from fixtures_checkpoints import newest, state
 from fixtures_faults import DEATHS, FAULTS, LIES, Disk, points
-from test_checkpoint import newest, state
+from fixtures_results import results, whole
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import atomic_write
-from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.training import checkpoint
@@ -194,8 +193,6 @@ def test_a_second_death_while_going_on_from_the_first_loses_nothing(prior, tmp_p
 
 # A run
 
-RESULTS = (runs.WEIGHTS, runs.MODEL, runs.METRICS, runs.HISTORY, runs.GOLDEN, runs.CONFIG)
-
 
 @pytest.fixture
 def training(monkeypatch):
@@ -210,21 +207,6 @@ def training(monkeypatch):
         return train.train(CONFIG, runs_dir=root / "runs", name="x")
 
     return begin, train.resume
-
-
-def results(run):
-    return {name: run.file(name).read_bytes() for name in RESULTS}
-
-
-def whole(run):
-    """Whether a run is finished; then every file is what the manifest says, and it predicts."""
-    if run.status != "finished":
-        return False
-    for name, listed in run.read_json(runs.MANIFEST)["files"].items():
-        content = run.file(name).read_bytes()
-        assert hashlib.sha256(content).hexdigest() == listed["sha256"], name
-    assert Predictor.load(run).predict("a fine film")
-    return True
 
 
 def tidy(run):

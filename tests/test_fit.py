@@ -425,14 +425,14 @@ def test_a_loss_that_is_no_number_is_reported_with_step_examples_and_rate(model)
                 classifier.set_weights(self.model, {k: v * np.nan for k, v in weights.items()})
 
     weights = classifier.get_weights(model)
-    with pytest.raises(LstmError) as catch_signals:
+    with pytest.raises(LstmError) as caught:
         loop(model, batch_size=3, learning_rate=0.125).run([Poison()])
-    message = catch_signals.value.message
+    message = caught.value.message
     assert message.startswith("The loss is no finite number at epoch 1, step 3")
     assert "0.125" in message
     last = list(classification.training_batches(EIGHT, config(batch_size=3), 0))[2][0]
     assert all(str(i) in message.rsplit("examples", 1)[1] for i in last)
-    assert "learning_rate" in catch_signals.value.hint
+    assert "learning_rate" in caught.value.hint
 
 
 def test_weights_that_diverge_while_the_loss_does_not_are_reported(model, monkeypatch):
@@ -447,9 +447,9 @@ def test_weights_that_diverge_while_the_loss_does_not_are_reported(model, monkey
     monkeypatch.setattr(model, "train_on_batch", diverging)
     with pytest.raises(
         LstmError, match="gradient is no finite number at epoch 1, step 1"
-    ) as catch_signals:
+    ) as caught:
         loop(model).run()
-    assert "learning_rate" in catch_signals.value.hint
+    assert "learning_rate" in caught.value.hint
 
 
 # Batches

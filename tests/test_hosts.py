@@ -171,9 +171,9 @@ def test_the_address_that_was_connected_to_is_answered(address, host):
     ["", "a:80", "http://a", "a/b", "a b", "[::1]:80", "[::1]:", "a:", "*", "ä.example", "."],
 )
 def test_an_allowed_host_that_is_not_a_name_is_a_usage_error(name):
-    with pytest.raises(LstmError) as catch_signals:
+    with pytest.raises(LstmError) as caught:
         hosts.parse(name)
-    assert catch_signals.value.exit_code == ExitCode.USAGE
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))

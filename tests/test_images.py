@@ -143,11 +143,11 @@ def test_several_files_are_read_in_order(tmp_path):
 
 
 def refused(path):
-    with pytest.raises(LstmError) as catch_signals:
+    with pytest.raises(LstmError) as caught:
         read_image(path, (8, 8))
-    assert str(path) in catch_signals.value.message
-    assert catch_signals.value.hint
-    return catch_signals.value.message
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+    return caught.value.message
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -9,8 +9,7 @@ import time
 
 import pytest
 from fixtures_processes import holding, running
-from fixtures_runs import TEXTS, text_config
-from test_run import made
+from fixtures_runs import TEXTS, made, text_config
 
 from lstm_cli import cli
 from lstm_cli.config import load as configs

@@ -220,11 +220,11 @@ def test_gates_read_a_report():
     ],
 )
 def test_a_malformed_gate_is_a_usage_error_that_shows_the_way(requirement, message, hint):
-    with pytest.raises(LstmError) as catch_signals:
+    with pytest.raises(LstmError) as caught:
         metrics.parse_thresholds([requirement])
-    assert message in catch_signals.value.message
-    assert hint in catch_signals.value.hint
-    assert catch_signals.value.exit_code == ExitCode.USAGE
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 @given(st.sampled_from(metrics.THRESHOLD_METRICS), st.floats(0, 1))

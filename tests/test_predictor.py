@@ -55,10 +55,10 @@ def run(template, tmp_path):
 
 
 def refused(call, *args, code=ExitCode.USAGE):
-    with pytest.raises(LstmError) as catch_signals:
+    with pytest.raises(LstmError) as caught:
         call(*args)
-    assert catch_signals.value.exit_code == code
-    return catch_signals.value
+    assert caught.value.exit_code == code
+    return caught.value
 
 
 # What is said
@@ -92,10 +92,10 @@ def test_equal_texts_get_equal_answers(reads_text):
 
 def test_texts_for_a_run_that_reads_images_are_refused(reads_images):
     for call in (reads_images.predict, reads_images.text_probabilities):
-        with pytest.raises(LstmError, match="reads images, not texts") as catch_signals:
+        with pytest.raises(LstmError, match="reads images, not texts") as caught:
             call(["a fine film"])
-        assert "--run" in catch_signals.value.hint
-        assert catch_signals.value.exit_code == ExitCode.USAGE
+        assert "--run" in caught.value.hint
+        assert caught.value.exit_code == ExitCode.USAGE
 
 
 def test_no_texts_get_no_answers(reads_text, reads_images):

@@ -16,7 +16,7 @@ import sys
 import numpy as np
 import pytest
 import safetensors.numpy
-from test_resume import refused
+from fixtures_errors import refused
 
 from lstm_cli import cli
 from lstm_cli.config import load as configs

@@ -12,8 +12,8 @@ import sys
 import tempfile
 
 import pytest
+from fixtures_runs import snapshot
 from fixtures_training import CONFIG, TableLoop, without_keras
-from test_verify import snapshot
 
 from lstm_cli import cli
 from lstm_cli.config import load as configs
@@ -86,10 +86,10 @@ def edit_record(run, **values):
 
 
 def refused(run, code=ExitCode.ERROR):
-    with pytest.raises(LstmError) as catch_signals:
+    with pytest.raises(LstmError) as caught:
         replay.replay(run)
-    assert catch_signals.value.exit_code == code
-    return catch_signals.value
+    assert caught.value.exit_code == code
+    return caught.value
 
 
 # Real training

@@ -171,9 +171,9 @@ def test_a_page_says_that_the_data_has_changed(run, root):
 
 def test_a_run_that_was_changed_is_refused(run):
     run.write_text(runs.HISTORY, "")
-    with pytest.raises(LstmError, match=r"history\.jsonl") as catch_signals:
+    with pytest.raises(LstmError, match=r"history\.jsonl") as caught:
         report(run)
-    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
+    assert caught.value.exit_code == ExitCode.INTEGRITY
 
 
 @pytest.mark.parametrize(
@@ -190,18 +190,18 @@ def test_a_run_that_was_changed_is_refused(run):
 )
 def test_a_run_whose_account_has_another_form_is_refused(run, name, change):
     rewrite(run, name, change)
-    with pytest.raises(LstmError, match=name) as catch_signals:
+    with pytest.raises(LstmError, match=name) as caught:
         report(run)
-    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
+    assert caught.value.exit_code == ExitCode.INTEGRITY
     assert not run.file("reports").exists()
 
 
 def test_a_language_model_is_no_run_to_report_on(run):
     run.write_text(runs.CONFIG, run.read_text(runs.CONFIG) + "language: {}\n")
     run.write_manifest()
-    with pytest.raises(LstmError, match="is a language model") as catch_signals:
+    with pytest.raises(LstmError, match="is a language model") as caught:
         report(run)
-    assert catch_signals.value.exit_code == ExitCode.USAGE
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 def test_what_is_no_page_of_ours_is_not_replaced(run, tmp_path):
@@ -215,9 +215,9 @@ def test_what_is_no_page_of_ours_is_not_replaced(run, tmp_path):
     before = ours.stat().st_mtime_ns
     report(run, ours, num_errors=0)
     assert ours.stat().st_mtime_ns > before
-    with pytest.raises(LstmError, match=r"ends in \.html") as catch_signals:
+    with pytest.raises(LstmError, match=r"ends in \.html") as caught:
         report(run, tmp_path / "report.png")
-    assert catch_signals.value.exit_code == ExitCode.USAGE
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 def test_the_preset_that_differs_least_is_the_one_compared_with(run):

@@ -16,10 +16,11 @@ import time
 
 import pytest
 import safetensors.numpy
+from fixtures_checkpoints import Heard
+from fixtures_errors import refused
 from fixtures_processes import python
+from fixtures_results import RESULTS, results, whole
 from fixtures_training import CONFIG, TableLoop, without_keras
-from test_checkpoint import Heard
-from test_faults import RESULTS, results, whole
 
 from lstm_cli import cli
 from lstm_cli.config import load as configs
@@ -58,13 +59,6 @@ def killed(call, monkeypatch, where, name):
         patch.setattr(where, name, die)
         patch.setattr(resume_checks, "recording_failure", lambda *_, **__: contextlib.nullcontext())
         call()
-
-
-def refused(call, *args, code=ExitCode.ERROR, **kwargs):
-    with pytest.raises(LstmError) as catch_signals:
-        call(*args, **kwargs)
-    assert catch_signals.value.exit_code == code
-    return catch_signals.value
 
 
 def lstm(capsys, monkeypatch, *arguments):

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from fixtures_attacks import Tripwire, within
+from fixtures_checkpoints import Heard
+from fixtures_mutations import mutated
 from fixtures_training import CONFIG, without_keras
 from hypothesis import given, settings
-from test_checkpoint import Heard
-from test_run_record import mutated
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.runs import directory as runs
@@ -99,9 +99,9 @@ def test_a_link_out_of_the_run_is_refused_with_exit_code_5(suffix, halfway, tmp_
     outside = tmp_path / "outside"
     _path(halfway, suffix).rename(outside)
     _path(halfway, suffix).symlink_to(outside)
-    with pytest.raises(LstmError, match="symbolic link") as catch_signals:
+    with pytest.raises(LstmError, match="symbolic link") as caught:
         resume_checks.newest(halfway, Heard())
-    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
+    assert caught.value.exit_code == ExitCode.INTEGRITY
     # Where one comes to lie there later, it is not followed.
     heard = Heard()
     assert checkpoint.newest(halfway.file(runs.CHECKPOINTS), heard).progress["epoch"] == 1
@@ -367,9 +367,9 @@ def test_where_no_position_is_within_the_plan_nothing_is_trained(halfway):
     for number in ("json", "safetensors"):
         halfway.file(f"{runs.CHECKPOINTS}/000001.{number}").unlink()
     sign(halfway, progress=halfway_through(_record(halfway)["progress"], step=10**8))
-    with pytest.raises(LstmError, match="within its plan of 1 steps") as catch_signals:
+    with pytest.raises(LstmError, match="within its plan of 1 steps") as caught:
         train.resume(halfway)
-    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
+    assert caught.value.exit_code == ExitCode.INTEGRITY
     assert _path(halfway, "json").exists()
     assert halfway.status == "failed"
 
@@ -435,6 +435,6 @@ def test_training_goes_on_from_the_one_before(halfway):
 )
 def test_a_record_of_the_run_that_describes_no_data_is_refused(change, halfway):
     halfway.write_json(runs.RUN, {**runs.read_record(halfway), **change})
-    with pytest.raises(LstmError, match=rf"run\.json, .*{next(iter(change))}") as catch_signals:
+    with pytest.raises(LstmError, match=rf"run\.json, .*{next(iter(change))}") as caught:
         train.resume(halfway)
-    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
+    assert caught.value.exit_code == ExitCode.INTEGRITY

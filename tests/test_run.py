@@ -12,8 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fixtures_errors import refused
 from fixtures_properties import relaxed
-from fixtures_runs import make_text_run
+from fixtures_runs import made, make_text_run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,24 +24,6 @@ from lstm_cli.io.atomic_write import write_atomic
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.runs.directory import RunDir
-
-
-def made(root, name, status="finished", started="2026-01-01T00:00:00+00:00", **record):
-    """A run as far as `find` looks at it."""
-    run = RunDir(root / name)
-    run.path.mkdir(parents=True)
-    run.write_json(runs.RUN, {"status": status, "started": started, **record})
-    if status == "finished":
-        run.write_manifest()
-    return run
-
-
-def refused(call, *args, code=ExitCode.ERROR, **kwargs):
-    with pytest.raises(LstmError) as catch_signals:
-        call(*args, **kwargs)
-    assert catch_signals.value.exit_code == code
-    return catch_signals.value
-
 
 # Making
 

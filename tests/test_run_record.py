@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from fixtures_attacks import within
+from fixtures_mutations import BAD, mutated
 from fixtures_reports import complete, rewrite, text_run
 from fixtures_runs import make_language_run
 from hypothesis import given, settings
@@ -30,7 +30,7 @@ from lstm_cli.runs import record as run_record
 from lstm_cli.runs.directory import RunDir
 
 FILES = (runs.RUN, runs.METRICS, runs.HISTORY)
-BAD = (None, True, -1, 0, 1.5, 2**40, 10**40, 1e300, "x", "", [], {}, [[]], float("nan"))
+
 BAD += (float("inf"), "x" * 100_000, "\ud800", "\x1b[2J", 10**400)
 
 
@@ -86,45 +86,6 @@ def put(run, name, value):
     else:
         run.write_json(name, value)
     run.write_manifest()
-
-
-def places(value, path=()):
-    """Every place in a value of JSON."""
-    yield path
-    children = value.items() if isinstance(value, dict) else ()
-    for key, child in enumerate(value) if isinstance(value, list) else children:
-        yield from places(child, (*path, key))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
-
-
-@st.composite
-def mutated(draw, value):
-    """A value of JSON in which one place is replaced, removed or added to."""
-    value = copy.deepcopy(value)
-    path = draw(st.sampled_from(sorted(places(value), key=str)))
-    new = draw(st.sampled_from(BAD) | JSON)
-    if not path:
-        return new
-    *above, key = path
-    parent = value
-    for step in above:
-        parent = parent[step]
-    how = draw(st.sampled_from(("replace", "remove", "add")))
-    if how == "replace":
-        parent[key] = new
-    elif how == "remove":
-        del parent[key]
-    elif isinstance(parent, dict):
-        parent["more"] = new
-    else:
-        parent.append(new)
-    return value
 
 
 COMMANDS = {
@@ -185,13 +146,11 @@ def hold_commands(run, which, name, lstm):
 def refused(run, *words):
     """Hold that a run is refused by everything that reads its record, for the reason given."""
     for call in (run_record.read, report):
-        with pytest.raises(LstmError) as catch_signals:
+        with pytest.raises(LstmError) as caught:
             call(run)
-        assert catch_signals.value.exit_code == ExitCode.INTEGRITY
-        assert all(word in catch_signals.value.message for word in words), (
-            catch_signals.value.message
-        )
-        assert len(catch_signals.value.message) < 2000
+        assert caught.value.exit_code == ExitCode.INTEGRITY
+        assert all(word in caught.value.message for word in words), caught.value.message
+        assert len(caught.value.message) < 2000
     assert not verify(run).passed
 
 
@@ -349,9 +308,9 @@ def test_half_a_surrogate_pair_in_a_name_is_no_damage(run):
 
 
 def test_what_a_decoder_finds_is_told_in_a_bounded_text():
-    with pytest.raises(ValueError, match=r"^, status: ") as catch_signals:
+    with pytest.raises(ValueError, match=r"^, status: ") as caught:
         schema.decode(b'{"status": "%s"}' % (b"x" * 1_000_000), schema.RunInfo)
-    assert len(str(catch_signals.value)) < 1000
+    assert len(str(caught.value)) < 1000
 
 
 def test_names_of_megabytes_are_cleaned_in_time():

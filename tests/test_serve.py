@@ -701,9 +701,9 @@ def test_serving_imports_neither_tensorflow_nor_keras(text_run):
 
 def test_without_the_extra_the_command_says_what_to_install(text_run, monkeypatch):
     monkeypatch.setattr(serving, "find_spec", lambda name: None if name == "uvicorn" else name)
-    with pytest.raises(LstmError, match="uvicorn, which is not installed") as catch_signals:
+    with pytest.raises(LstmError, match="uvicorn, which is not installed") as caught:
         serving.require_extra()
-    assert catch_signals.value.hint == "pip install 'lstm-cli[serve]'"
+    assert caught.value.hint == "pip install 'lstm-cli[serve]'"
 
 
 def test_an_address_that_is_taken_or_not_ours_is_told():

@@ -201,9 +201,9 @@ def test_rare_words_are_left_out():
 
 @pytest.mark.parametrize("texts", [[], [""], ["a b c"], ["\0", "<br />"]])
 def test_texts_without_a_word_often_enough_are_refused(texts):
-    with pytest.raises(LstmError, match="No word occurs 2 times") as catch_signals:
+    with pytest.raises(LstmError, match="No word occurs 2 times") as caught:
         fit(*texts, min_count=2)
-    assert "min_count" in catch_signals.value.hint
+    assert "min_count" in caught.value.hint
 
 
 def test_what_is_learned_from_texts_comes_with_their_ids():

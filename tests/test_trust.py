@@ -605,9 +605,9 @@ def test_weights_that_are_no_numbers_are_read_by_nobody(value, run):
     tokenizer = validate.read_tokenizer(verified, config)
     golden = validate.read_golden(verified, config, len(labels))
     plan = validate.graph_plan(config, labels, tokenizer, golden)
-    with pytest.raises(LstmError, match="NaN") as catch_signals:
+    with pytest.raises(LstmError, match="NaN") as caught:
         validate.read_weights(verified, plan)
-    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
+    assert caught.value.exit_code == ExitCode.INTEGRITY
     assert [check.name for check in verify(run).failures] == ["weights"]
 
 
@@ -656,9 +656,9 @@ def test_a_model_exchanged_between_its_check_and_its_opening_is_refused(
         return session
 
     monkeypatch.setattr(predictor, "open_session", exchanging)
-    with pytest.raises(LstmError, match="changed while it was opened") as catch_signals:
+    with pytest.raises(LstmError, match="changed while it was opened") as caught:
         Predictor.load(run)
-    assert catch_signals.value.exit_code == ExitCode.INTEGRITY
+    assert caught.value.exit_code == ExitCode.INTEGRITY
 
 
 # Bombs

@@ -12,6 +12,7 @@ import fixtures_attacks as attacks
 import numpy as np
 import pytest
 from fixtures_attacks import edit_json, edit_model, put, sign
+from fixtures_runs import snapshot
 
 from lstm_cli import cli
 from lstm_cli.prediction.predictor import Predictor
@@ -155,13 +156,6 @@ def test_a_check_that_another_keeps_from_being_made_says_so(run):
     assert told["graph"].passed is None
     assert "golden inputs" in told["graph"].told
     assert told["labels"].passed
-
-
-def snapshot(run):
-    return {
-        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
-        for path in sorted(run.path.rglob("*"))
-    }
 
 
 def test_nothing_is_written(run):
