@@ -44,6 +44,7 @@ test: lint unit
 lint: types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/python docs/cli.py --check
 
 types: $(VENV)/.installed-dev
@@ -54,7 +55,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -m slow

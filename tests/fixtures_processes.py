@@ -39,7 +39,7 @@ def holding(run):
     code = """
         import sys
         from pathlib import Path
-        from lstm_cli.run import RunDir, locked
+        from lstm_cli.runs.directory import RunDir, locked
         with locked(RunDir(Path(sys.argv[1]))):
             print("ready", flush=True)
             sys.stdin.read()

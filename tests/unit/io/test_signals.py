@@ -59,7 +59,7 @@ def test_a_second_signal_ends_the_process_even_deep_in_a_computation(signum, exi
     # The sum takes hours inside one call of C, where Python hears nothing.
     code = """
         import time
-        from lstm_cli.signals import caught
+        from lstm_cli.io.signals import catch_signals as caught
         with caught() as signals, signals.deferred():
             print("ready", flush=True)
             while signals.wanted is None:
@@ -140,9 +140,9 @@ def test_an_interrupted_encoder_leaves_nothing_in_the_cache(tmp_path, monkeypatc
     code = """
         import sys, time
         import numpy as np
-        from lstm_cli import encoded
-        from lstm_cli.settings import TextSettings
-        from lstm_cli.signals import Interrupted, caught
+        from lstm_cli.text import corpus as encoded
+        from lstm_cli.config.schema import TextSettings
+        from lstm_cli.io.signals import Interrupted, catch_signals as caught
         from lstm_cli.text import Tokenizer
 
         real, saved = np.save, []

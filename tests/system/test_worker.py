@@ -119,7 +119,7 @@ def test_a_broken_pipe_ends_no_process_that_lets_pipes_end_it():
     """As the command line does, for `lstm predict | head`."""
     code = """
         import os, signal, sys
-        from lstm_cli import partner
+        from lstm_cli.io import worker as partner
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         partner._num_cores = lambda: 2
         with partner.found(wanted=True) as other:
@@ -135,7 +135,7 @@ def test_a_broken_pipe_ends_no_process_that_lets_pipes_end_it():
 def test_a_script_without_a_guard_runs_once(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import os\nfrom lstm_cli import partner\npartner._num_cores = lambda: 2\nprint('once')\n"
+        "import os\nfrom lstm_cli.io import worker as partner\npartner._num_cores = lambda: 2\nprint('once')\n"
         "with partner.found(wanted=True) as other:\n"
         "    assert other.ask(os.getpid)() != os.getpid()\n"
     )
@@ -145,7 +145,7 @@ def test_a_script_without_a_guard_runs_once(tmp_path):
 
 WORKING = """
     import os, sys, time
-    from lstm_cli import partner
+    from lstm_cli.io import worker as partner
     partner._num_cores = lambda: 2
     with partner.found(wanted=True) as other:
         print(other.ask(os.getpid)(), flush=True)

@@ -18,7 +18,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.models import lstm_equations
 from lstm_cli.prediction.predictor import Predictor
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")

@@ -670,9 +670,9 @@ CHILD = """
 import json, resource, sys, time
 from pathlib import Path
 from lstm_cli.errors import LstmError
-from lstm_cli.predictor import Predictor
-from lstm_cli.run import RunDir
-from lstm_cli.verify import verify
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.prediction.verify import verify
 
 def memory(name):
     return int(Path("/proc/self/status").read_text().split(name)[1].split()[0]) * 1024

@@ -77,7 +77,7 @@ def test_pyplot_is_never_imported(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from lstm_cli.figure import picture
+from lstm_cli.render.plot_style import picture
 with picture(Path({str(tmp_path / "a.png")!r}), (3, 2), "title") as page:
     page.subplots()
 sys.exit("matplotlib.pyplot" in sys.modules)

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /d
 _FORKED = """
 import json, os, sys, tempfile
 import rich.table
-from lstm_cli import cli, console
+from lstm_cli import cli
+from lstm_cli.cli import output as console
 told = []
 for number, path, arguments in json.loads(sys.argv[1]):
     kept = [tempfile.TemporaryFile() for _ in range(2)]

@@ -132,8 +132,8 @@ def test_a_lock_that_cannot_be_made_is_told(tmp_path):
 ENCODER = """
     import sys, time
     from pathlib import Path
-    from lstm_cli import encoded, vocabulary
-    from lstm_cli.settings import TextSettings
+    from lstm_cli.text import corpus as encoded, tokenizer_json as vocabulary
+    from lstm_cli.config.schema import TextSettings
 
     real = encoded.number
 
@@ -226,8 +226,8 @@ def test_what_a_killed_encoder_left_is_removed_after_a_day(tmp_path, monkeypatch
 PREPARER = """
     import sys, time
     from pathlib import Path
-    from lstm_cli.datasets import download
-    from lstm_cli.datasets.prepared import Wanted
+    from lstm_cli.data.readers import tfds_download as download
+    from lstm_cli.data.readers.tfds_prepared import TfdsName as Wanted
 
     folder, log = Path(sys.argv[1]), Path(sys.argv[2])
 

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text("utf-8")
 # `#` begins a comment after a space.
 LINES = [re.split(r"(?:^|\s)#", line)[0].strip() for line in CONSTRAINTS.splitlines()]

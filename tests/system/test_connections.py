@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from lstm_cli.serve.framing import Framer
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEALTH = GET % b"/healthz"
 POST = (
