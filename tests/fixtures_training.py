@@ -158,7 +158,7 @@ def without_keras(monkeypatch):
     monkeypatch.setattr(train, "prepare", prepare)
     monkeypatch.setattr(train, "encode", lambda *_: examples)
     monkeypatch.setattr(pipeline, "TrainingLoop", TableLoop)
-    monkeypatch.setattr(train.models, "set_weights", lambda *_: None)
+    monkeypatch.setattr(train.classifier, "set_weights", lambda *_: None)
     monkeypatch.setattr(artifacts, "check_parity", lambda *_: None)
     # What is computed anew for each of a thousand runs, though nothing of it has changed.
     monkeypatch.setattr(train, "score_encoded", score)

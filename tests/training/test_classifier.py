@@ -85,7 +85,7 @@ def test_keras_and_onnx_agree_on_evidence(num_classes):
 
 @pytest.mark.parametrize("buckets", [None, 7])
 def test_predicting_many_batches_at_once_is_predicting_each(buckets):
-    config = text_config(**({} if buckets is None else {"evidence__buckets": buckets}))
+    config = text_config(**({} if buckets is None else {"linear__buckets": buckets}))
     model, _ = built(config, 2)
     weighed = np.random.default_rng(0).normal(size=(len(TEXTS), 1)).astype(np.float32)
     inputs = tokens() if buckets is None else [tokens(), weighed]

@@ -18,7 +18,7 @@ def test_the_exit_codes_are_those_of_the_shell_contract():
         "ERROR": 1,
         "USAGE": 2,
         "DATA": 3,
-        "GATE": 4,
+        "THRESHOLD": 4,
         "INTEGRITY": 5,
         "INTERRUPTED": 130,
     }

@@ -106,10 +106,10 @@ def test_a_network_stops_where_the_problem_is_solved(monkeypatch):
 @pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
 @pytest.mark.parametrize("bigrams", [0, 13])
 def test_what_the_units_add_up_to_is_the_probability_the_run_gives(
-    pictures, tmp_path, pooling, pairs
+    pictures, tmp_path, pooling, bigrams
 ):
     config = text_config(
-        model__bidirectional=False, model__pooling=pooling, embedding__bigram_buckets=pairs
+        model__bidirectional=False, model__pooling=pooling, embedding__bigram_buckets=bigrams
     )
     found = make_text_run(tmp_path / "run", config=config)
     for text in TEXTS:

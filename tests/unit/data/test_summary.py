@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstm_cli.data import DataSource, prepare, summary
+from lstm_cli.data import DataSource, describe, prepare
 
 
 def test_texts_are_counted_by_split_class_and_words(tmp_path):
     path = tmp_path / "films.csv"
     rows = [f"{'word ' * i},{'good' if i % 4 else 'bad'}" for i in range(100)]
     path.write_text("\n".join(["text,label", *rows]))
-    found = summary(DataSource(str(path)), num_examples=1)
+    found = describe(DataSource(str(path)), num_examples=1)
     assert found.name == "films"
     assert (found.kind, found.shape, found.labels) == ("text", None, ("bad", "good"))
     assert [(split.name, split.num) for split in found.splits] == [
@@ -28,7 +28,7 @@ def test_texts_are_counted_by_split_class_and_words(tmp_path):
 
 
 def test_images_have_a_shape_and_no_words():
-    found = summary(DataSource("digits"))
+    found = describe(DataSource("digits"))
     assert (found.kind, found.shape) == ("image", (8, 8))
     assert {split.words for split in found.splits} == {()}
     assert found.examples["7"][1].shape == (8, 8)

@@ -39,9 +39,9 @@ def _real(*parts: str) -> Path:
 def _load_offline(name: str, folder: Path, proxy: str = "http://127.0.0.1:9") -> tuple[str, float]:
     code = (
         "import sys\n"
-        "from lstm_cli.data import Source, load\n"
+        "from lstm_cli.data import DataSource, load\n"
         "from lstm_cli.errors import LstmError\n"
-        "try: load(Source(sys.argv[1]))\n"
+        "try: load(DataSource(sys.argv[1]))\n"
         "except LstmError as error: print(int(error.exit_code), error.message, error.hint)\n"
         "print({'tensorflow'} & {*sys.modules})\n"
     )

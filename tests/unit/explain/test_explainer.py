@@ -69,10 +69,10 @@ VARIANTS = {
     "last, both": {"model__pooling": "last"},
     "max, two layers": {"model__pooling": "max", "model__layers": 2},
     "mean, peephole": {"model__pooling": "mean", "model__cell": "peephole"},
-    "pairs and evidence": {"embedding__bigram_buckets": 11, "evidence__buckets": 13},
+    "pairs and evidence": {"embedding__bigram_buckets": 11, "linear__buckets": 13},
     "one direction, all": {
         "model__bidirectional": False, "model__layers": 2, "model__cell": "peephole",
-        "evidence__buckets": 7,
+        "linear__buckets": 7,
     },
 }  # fmt: skip
 

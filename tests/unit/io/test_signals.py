@@ -143,7 +143,7 @@ def test_an_interrupted_encoder_leaves_nothing_in_the_cache(tmp_path, monkeypatc
         from lstm_cli.text import corpus as encoded
         from lstm_cli.config.schema import TextSettings
         from lstm_cli.io.signals import Interrupted, catch_signals as caught
-        from lstm_cli.text import Tokenizer
+        from lstm_cli.text.tokenizer import Tokenizer
 
         real, saved = np.save, []
 

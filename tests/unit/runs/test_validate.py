@@ -72,7 +72,7 @@ def test_a_run_as_train_leaves_it_is_loaded(kind, copied):
 @pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
 @pytest.mark.parametrize(
     "more",
-    [{}, {"model__layers": 3, "model__bidirectional": False}, {"evidence__buckets": 50}],
+    [{}, {"model__layers": 3, "model__bidirectional": False}, {"linear__buckets": 50}],
 )
 def test_every_kind_of_model_is_told_from_its_settings(pooling, more, tmp_path):
     buckets = 0 if more else 11

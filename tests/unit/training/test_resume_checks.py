@@ -35,7 +35,7 @@ def halfway(monkeypatch, tmp_path):
     without_keras(monkeypatch)
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
     with monkeypatch.context() as patch, pytest.raises(LstmError, match="the power went"):
-        patch.setattr(train.artefacts, "write_model", _lose_power)
+        patch.setattr(train.artifacts, "write_model", _lose_power)
         train.train(CONFIG, name="x")
     (run,) = find.all_runs(tmp_path / "runs")
     assert _names(run) == ["000001.json", "000001.safetensors", "000002.json", "000002.safetensors"]
