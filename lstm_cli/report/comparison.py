@@ -38,7 +38,7 @@ def check_place(out: Path) -> None:
         LstmError: The name is of no page or picture (exit code 2), or of another's page.
     """
     if out.suffix.lower() in _PAGES:
-        html.check_place(out)
+        html.check_page_path(out)
     elif out.suffix.lower() not in _PICTURES:
         raise LstmError(
             f"--out expects a name that ends in .png, .svg or .html, found '{out}'.",
@@ -65,7 +65,7 @@ def write(compared: Comparison, out: Path) -> None:
     body = [html.element("h1", title), _results(compared), _tests(compared)]
     body += [_settings(compared), _heading("Learning curves")]
     body.append(html.figure(drawn, "Validation loss and accuracy by epoch"))
-    html.write(out, html.page(title, *body))
+    html.write_page(out, html.page(title, *body))
 
 
 def draw(compared: Comparison, path: Path) -> None:

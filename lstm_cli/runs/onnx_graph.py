@@ -228,7 +228,7 @@ def _linear(graph: _Graph, settings: LinearSettings, num_classes: int) -> str:
     num_outputs = _num_outputs(num_classes)
     table = graph.array("linear_table", LINEAR_TABLE, settings.buckets, num_outputs)
     graph.constant("linear_buckets", np.array(settings.buckets, np.int32))
-    graph.add("Mod", [_pairs(graph), "linear_buckets"], "linear_pairs")
+    graph.add("Mod", [_pairs(graph), "linear_buckets"], "linear_bigrams")
     graph.add("Mod", ["steps", "linear_buckets"], "linear_words")
     said = [
         graph.add("Gather", [table, f"linear_{of}"], f"said_by_{of}") for of in ("bigrams", "words")
