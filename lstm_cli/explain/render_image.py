@@ -11,8 +11,17 @@ from numpy.typing import NDArray
 
 from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Unit
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
-from lstm_cli.explain.summary import MIN_SWING, describe_swings
-from lstm_cli.render.plot_style import BLUE, GREY, INK, ORANGE, PALE, columns, picture, shown
+from lstm_cli.explain.summary import describe_swings, large_swings
+from lstm_cli.render.plot_style import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    display_width,
+    fit_name,
+    picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +32,8 @@ _MAX_COLUMNS = 114  # characters in a line of text
 _NUM_UNITS = 3
 _MAX_NAMES = 60  # tokens whose names fit below the gates
 _MAX_TOKENS = 800  # a longer text is cut here
-_MAX_TITLE, _MAX_SUBTITLE = 40, 130  # characters
+_DASHES = (0, (4, 3))
+_MAX_TITLE, _MAX_SUBTITLE = 40, 160  # characters
 
 Array = NDArray[Any]
 
@@ -43,8 +53,8 @@ def draw(explanation: Explanation, path: Path) -> None:
 def _title(explanation: Explanation) -> tuple[str, str]:
     """Return title and subtitle."""
     prediction = explanation.prediction
-    title = f"{shown(prediction.label, _MAX_TITLE)}  {prediction.probability:.1%}"
-    return title, shown(describe_swings(explanation), _MAX_SUBTITLE)
+    title = f"{fit_name(prediction.label, _MAX_TITLE)}  {prediction.probability:.1%}"
+    return title, fit_name(describe_swings(explanation), _MAX_SUBTITLE)
 
 
 def _draw_text(explanation: TextExplanation, path: Path) -> None:
@@ -64,7 +74,7 @@ def _draw_text(explanation: TextExplanation, path: Path) -> None:
             axes.set_xlim(-0.5, num - 0.5)
             axes.set_xticks([])
         if num <= _MAX_NAMES:
-            names = [shown(token.text, 14) for token in explanation.tokens]
+            names = [fit_name(token.text, 14) for token in explanation.tokens]
             panels[-1].set_xticks(range(num), names, rotation=90, fontsize=7.5)
         _draw_tokens(panels[0], lines, explanation)
 
@@ -75,12 +85,12 @@ def _wrap(explanation: TextExplanation) -> Iterator[list[tuple[str, float]]]:
     used = 0
     for text, share in _parts(explanation):
         for index, part in enumerate(text.split("\n")):
-            if index or (used + columns(part) > _MAX_COLUMNS and part.strip()):
+            if index or (used + display_width(part) > _MAX_COLUMNS and part.strip()):
                 yield line
                 line, used = [], 0
             if part:
                 line.append((part, share))
-                used += columns(part)
+                used += display_width(part)
     if line:
         yield line
 
@@ -110,7 +120,7 @@ def _draw_tokens(
     font = FontProperties(family=["DejaVu Sans"], size=9.5)
     axes.set(xlim=(0, 1), ylim=(len(lines), 0))
     axes.axis("off")
-    label = shown(explanation.prediction.label)
+    label = fit_name(explanation.prediction.label)
     axes.set_title(f"Tokens: blue for {label}, orange against it", color=GREY)
     # The width of the panel is known once the layout is done.
     figure.draw_without_rendering()
@@ -132,16 +142,14 @@ def _draw_tokens(
 
 
 def _draw_probabilities(axes: Axes, explanation: TextExplanation) -> None:
-    prefixes = explanation.prefixes
-    values = prefixes.steps[:, explanation.class_index]
+    values = explanation.prefixes.steps[:, explanation.class_index]
     axes.axhline(0.5, color=PALE, linewidth=0.8)
     axes.plot(np.arange(len(values)), values, color=BLUE, linewidth=1.6, marker="o", markersize=2)
-    for swing in (prefixes.swings.drop, prefixes.swings.rise):
-        if swing is not None and abs(swing.after - swing.before) >= MIN_SWING:
-            axes.axvline(swing.step, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)))
+    for swing in large_swings(explanation):
+        axes.axvline(swing.step, color=ORANGE, linewidth=1, linestyle=_DASHES)
     axes.set(ylim=(-0.03, 1.03), yticks=[0, 0.5, 1])
     axes.yaxis.set_major_formatter("{x:.0%}")
-    label = shown(explanation.prediction.label)
+    label = fit_name(explanation.prediction.label)
     axes.set_title(f"Probability of {label} after each token")
 
 
@@ -180,7 +188,7 @@ def _draw_image(explanation: ImageExplanation, path: Path) -> None:
         )
         right.set(ylim=(num_rows, 0))
         right.set_title("Probability after each row")
-        names = [shown(label, 12) for label in labels]
+        names = [fit_name(label, 12) for label in labels]
         right.set_xticks(range(len(labels)), names, rotation=90 * (max(map(len, names)) > 3))
-        if prefixes.decision_step is not None:
-            right.axhline(prefixes.decision_step, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)))
+        for swing in large_swings(explanation):
+            right.axhline(swing.step, color=ORANGE, linewidth=1, linestyle=_DASHES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lstm_cli.explain.result import Explanation, ImageExplanation, Swing
+from lstm_cli.render.plot_style import percent
 
 # Changes of the probability below this are not worth naming.
 MIN_SWING = 0.05
@@ -23,20 +24,26 @@ def describe_score(explanation: Explanation) -> str:
     return f"Score against {gates.runner_up}: {gates.score:+.2f} = {', '.join(parts)}"
 
 
+def large_swings(explanation: Explanation) -> list[Swing]:
+    """Return the swings that are worth naming, in input order."""
+    swings = explanation.prefixes.swings
+    return sorted(
+        (
+            swing
+            for swing in (swings.drop, swings.rise)
+            if swing is not None and abs(swing.after - swing.before) >= MIN_SWING
+        ),
+        key=lambda swing: swing.step,
+    )
+
+
 def describe_swings(explanation: Explanation) -> str:
     """Name the largest fall and the largest rise of the predicted class' probability."""
-    label, prefixes = explanation.prediction.label, explanation.prefixes
-    verbs = {"falls": prefixes.swings.drop, "rises": prefixes.swings.rise}
-    large = [
-        (verb, swing)
-        for verb, swing in verbs.items()
-        if swing is not None and abs(swing.after - swing.before) >= MIN_SWING
-    ]
-    if not large:
-        return f"{label} hardly changes: {_describe_range(explanation)}."
-    large.sort(key=lambda pair: pair[1].step)
-    parts = [f"{verb} most at {_describe_swing(explanation, swing)}" for verb, swing in large]
-    return f"{label} {' and '.join(parts)}."
+    label, swings = explanation.prediction.label, large_swings(explanation)
+    if not swings:
+        return f"The probability of {label} hardly changes: {_describe_range(explanation)}."
+    parts = [_describe_swing(explanation, swing) for swing in swings]
+    return f"The probability of {label} {', and '.join(parts)}."
 
 
 def describe_decision(explanation: Explanation) -> str:
@@ -44,11 +51,11 @@ def describe_decision(explanation: Explanation) -> str:
     label, prefixes = explanation.prediction.label, explanation.prefixes
     last = prefixes.steps[-1]
     if last[explanation.class_index] < last.max():
-        return f"{label} is not the most probable class: a threshold chose it."
+        return f"A threshold chose {label}: it is not the most probable class."
     if prefixes.decision_step is None:
-        return f"{label} is the most probable class from the start."
+        return f"The most probable class is {label} from the start."
     where = describe_step(explanation, prefixes.decision_step)
-    return f"{label} is the most probable class from {where} on."
+    return f"The most probable class is {label} from {where} on."
 
 
 def describe_step(explanation: Explanation, step: int) -> str:
@@ -63,11 +70,12 @@ def describe_step(explanation: Explanation, step: int) -> str:
 
 
 def _describe_swing(explanation: Explanation, swing: Swing) -> str:
+    verb = "rises" if swing.after > swing.before else "falls"
     where = describe_step(explanation, swing.step)
-    return f"{where}, from {swing.before:.0%} to {swing.after:.0%}"
+    return f"{verb} most at {where}, from {percent(swing.before)} to {percent(swing.after)}"
 
 
 def _describe_range(explanation: Explanation) -> str:
     steps = explanation.prefixes.steps[:, explanation.class_index]
-    low, high = f"{steps.min():.0%}", f"{steps.max():.0%}"
+    low, high = percent(steps.min()), percent(steps.max())
     return f"always {low}" if low == high else f"between {low} and {high}"

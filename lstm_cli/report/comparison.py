@@ -14,7 +14,7 @@ from lstm_cli.evaluation.compare import Comparison, Entry, PairedTest
 from lstm_cli.io.progress import Epoch
 from lstm_cli.io.text_format import duration, interval, number
 from lstm_cli.render import html
-from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, percent, picture, shown
+from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, fit_name, percent, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def draw(compared: Comparison, path: Path) -> None:
     best = max(range(len(kept)), key=lambda i: kept[i].val_accuracy or 0.0)
     right = percent(kept[best].val_accuracy)
     title = (
-        f"Best on validation: {shown(compared.names[best], 40)}, {right} right"
+        f"Best on validation: {fit_name(compared.names[best], 40)}, {right} right"
         if shared_data(compared) is not None
         else f"Learning curves of {len(kept)} runs on different data",
         "Validation loss and accuracy by epoch; ringed: the epoch whose weights were kept",
@@ -91,7 +91,7 @@ def draw(compared: Comparison, path: Path) -> None:
             _panel(axes, compared, measure)
         lines = panels[0].get_lines()[::2]
         labels = [
-            f"{shown(name, 40)}  loss {number(one.val_loss, '.3f')}, "
+            f"{fit_name(name, 40)}  loss {number(one.val_loss, '.3f')}, "
             f"accuracy {number(one.val_accuracy, '.3f')}"
             for name, one in zip(compared.names, kept, strict=True)
         ]
