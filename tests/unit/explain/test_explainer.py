@@ -505,7 +505,7 @@ def with_probabilities(result, *values, window=1):
         ((0.5, 0.4, 0.7, 0.7, 0.6), ("rises", "'a' (token 2)", "40% to 70%",
                                      "falls", "'not' (token 1)", "50% to 40%")),
         ((0.5, 0.9, 0.9, 0.9, 0.89), ("rises", "'not' (token 1)", "50% to 90%")),
-        ((0.9, 0.91, 0.9, 0.9, 0.92), ("hardly changes", "90%", "92%")),
+        ((0.9, 0.91, 0.9, 0.9, 0.92), ("hardly changes", "90%", "92.0%")),
         ((0.9, 0.9, 0.9, 0.9, 0.9), ("hardly changes", "90%")),
     ],
 )  # fmt: skip
