@@ -180,7 +180,8 @@ def test_a_text_is_explained_as_by_the_explainer(server, predictor):
     found = told.json()
     assert found.keys() == expected.keys()
     assert found["tokens"] == expected["tokens"]
-    assert found["token_effects"]["effects"] == pytest.approx(expected["token_effects"]["effects"], abs=1e-5)
+    effects = expected["token_effects"]["effects"]
+    assert found["token_effects"]["effects"] == pytest.approx(effects, abs=1e-5)
     assert len(found["prefixes"]["steps"]) == len(found["tokens"])
 
 
