@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.errors import LstmError
 from lstm_cli.models import lstm_equations
-from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, PALE, picture, fit_name
+from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, PALE, fit_name, picture
 from lstm_cli.runs import directory, find, validate
 from lstm_cli.text.tokenizer import BIGRAM_FACTOR
 

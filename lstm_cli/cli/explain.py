@@ -48,8 +48,8 @@ def command(
     """Show the effect of each token, the prediction after each token, and the gates of units.
 
     Effect: the log-odds of the predicted class that are lost when [UNK] replaces the token.
-    Prediction after a token: what the model answers if the text ends there. Gates: those of the units
-    that contribute most to the score. For an image, the predictions after each row are shown.
+    Prediction after a token: what the model answers if the text ends there. Gates: of the units
+    that contribute most to the score. For an image: the prediction after each row.
 
     Examples: 'lstm explain "Hardly a dull moment."', 'lstm explain - < review.txt',
     'lstm explain "Hardly a dull moment." --out page.html', 'lstm explain --run mnist digit.png'.
