@@ -34,7 +34,7 @@ from lstm_cli.config.load import preset_dict
 from lstm_cli.data.readers import demo
 from lstm_cli.data.readers.demo import Example
 from lstm_cli.evaluation.metrics import wilson
-from lstm_cli.explain import explainer
+from lstm_cli.explain.occlusion import Occlusion, occlude
 from lstm_cli.explain.result import TokenEffects
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
@@ -52,7 +52,7 @@ OPTIONS = (
     Option("cold_repeats", "starts of the command, each a new process", 5, 1),
 )
 _SHARES = np.linspace(0.02, 0.2, 10)
-_WAYS: tuple[explainer.Occlusion, ...] = get_args(explainer.Occlusion)
+_WAYS: tuple[Occlusion, ...] = get_args(Occlusion)
 _IMPORTS = "import numpy, onnxruntime, rich.console, rich.text, lstm_cli.explain.explainer"
 
 
@@ -75,7 +75,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
         found["cold"] = _cold(run, settings.cold_repeats)
     tables = [_decisive_table(found["decisive"]), _deletion_table(found["deletion"])]
     tables.append(_cold_table(found["cold"]))
-    ahead = found["deletion"]["ahead"]["unknown"]
+    ahead = found["deletion"]["ahead"]["mask"]
     notes = [
         "Every answer counts, right or wrong. A network trained on demo reviews in which one word "
         "stands in the place of all that decide reads "
@@ -170,7 +170,7 @@ def _decisive(predictor: Predictor, examples: Sequence[Example]) -> dict[str, An
     return found
 
 
-def _place(predictor: Predictor, example: Example, way: explainer.Occlusion) -> _Place:
+def _place(predictor: Predictor, example: Example, way: Occlusion) -> _Place:
     assert predictor.tokenizer is not None
     _, words, chosen = _effects(predictor, example.text, way)
     start, end = example.decisive
@@ -181,7 +181,7 @@ def _place(predictor: Predictor, example: Example, way: explainer.Occlusion) -> 
     turns = None
     if example.instead:
         turns = int(predictor.text_probabilities([example.counterpart])[0].argmax()) != chosen
-    return _Place(rank, float(words.without[decides].min()), turns)
+    return _Place(rank, float(words.occluded_probabilities[decides].min()), turns)
 
 
 def _summed_up(places: Sequence[_Place]) -> dict[str, Any]:
@@ -198,13 +198,13 @@ def _summed_up(places: Sequence[_Place]) -> dict[str, Any]:
 
 
 def _effects(
-    predictor: Predictor, text: str, way: explainer.Occlusion
+    predictor: Predictor, text: str, way: Occlusion
 ) -> tuple[NDArray[np.int32], TokenEffects, int]:
     """Return the ids of a text, what each does for the class predicted, and that class."""
     assert predictor.tokenizer is not None
     ids = predictor.tokenizer.encode([text])[0].ids
     chosen = int(predictor.run_texts([ids])[0].argmax())
-    return ids, explainer.occlude(predictor, ids, chosen, way), chosen
+    return ids, occlude(predictor, ids, chosen, way), chosen
 
 
 def _deletion(run: RunDir, settings: argparse.Namespace) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _deletion(run: RunDir, settings: argparse.Namespace) -> dict[str, Any]:
 
 
 def _order(
-    predictor: Predictor, text: str, way: explainer.Occlusion
+    predictor: Predictor, text: str, way: Occlusion
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
     ids, words, chosen = _effects(predictor, text, way)
     return ids, np.argsort(-words.effects, kind="stable"), chosen
@@ -243,7 +243,7 @@ def _drops(
     ids: NDArray[np.int32],
     chosen: int,
     tasks: Sequence[tuple[str, NDArray[np.int64]]],
-    way: explainer.Occlusion,
+    way: Occlusion,
 ) -> dict[str, NDArray[np.float64]]:
     """Return by task the loss of probability at each share, mean over tasks of one name."""
     counts = np.maximum(1, np.round(_SHARES * len(ids)).astype(int))
@@ -254,10 +254,8 @@ def _drops(
     return {str(name): drops[names == name].mean(axis=0) for name in np.unique(names)}
 
 
-def _less(
-    ids: NDArray[np.int32], places: NDArray[np.int64], way: explainer.Occlusion
-) -> NDArray[np.int32]:
-    if way == "leave out" and len(places) < len(ids):
+def _less(ids: NDArray[np.int32], places: NDArray[np.int64], way: Occlusion) -> NDArray[np.int32]:
+    if way == "remove" and len(places) < len(ids):
         return np.delete(ids, places)
     rest = ids.copy()
     rest[places] = UNKNOWN_ID
@@ -342,7 +340,7 @@ def _goals(found: dict[str, Any]) -> list[Goal]:
     deletion = found["deletion"]
     goals = [
         report.at_least(
-            f"{run}: the word that decides first, %", 100 * ways["unknown"]["all"]["first"], 90
+            f"{run}: the word that decides first, %", 100 * ways["mask"]["all"]["first"], 90
         )
         for run, ways in found["decisive"].items()
     ]

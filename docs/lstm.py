@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.errors import LstmError
 from lstm_cli.models import lstm_equations
-from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, PALE, picture, shown
+from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, PALE, fit_name, picture
 from lstm_cli.runs import directory, find, validate
 from lstm_cli.text.tokenizer import BIGRAM_FACTOR
 
@@ -121,7 +121,7 @@ def draw_gates(reading: ForwardPass, path: Path) -> None:
             strips, line = panels[2 * index : 2 * index + 2]
             _draw_strips(strips, reading, int(unit))
             _draw_states(line, reading, int(unit))
-        names = [shown(word, 14) for word in reading.words]
+        names = [fit_name(word, 14) for word in reading.words]
         panels[-1].set_xticks(range(time), names, rotation=90, fontsize=8)
         panels[-1].set_xlim(-0.6, time - 0.4)
 
@@ -138,7 +138,7 @@ def _draw_strips(axes: Any, reading: ForwardPass, unit: int) -> None:
     axes.invert_yaxis()
     axes.tick_params(length=0)
     effect = reading.effects[unit]
-    told = f": {effect:+.2f} to the score of '{shown(reading.label)}'" if effect else ""
+    told = f": {effect:+.2f} to the score of '{fit_name(reading.label)}'" if effect else ""
     axes.set_title(f"Unit {unit}{told}", pad=3)
 
 

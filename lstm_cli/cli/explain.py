@@ -45,11 +45,11 @@ def command(
         typer.Option("--out", "-o", metavar="FILE", help="Write there: .json, .html, .png, .svg."),
     ] = None,
 ) -> None:
-    """Show which words decided, how the belief moved as the text was read, and what gates did.
+    """Show the effect of each token, the prediction after each token, and the gates of units.
 
-    Words: the log-odds of the predicted class that are lost when [UNK] stands in a word's place.
-    Belief: what the network would have answered had the text ended there. Gates: those of the units
-    that add most to the score or take most from it. Of an image: the belief after each row.
+    Effect: the log-odds of the predicted class that are lost when [UNK] replaces the token.
+    Prediction after a token: what the model answers if the text ends there. Gates: of the units
+    that contribute most to the score. For an image: the prediction after each row.
 
     Examples: 'lstm explain "Hardly a dull moment."', 'lstm explain - < review.txt',
     'lstm explain "Hardly a dull moment." --out page.html', 'lstm explain --run mnist digit.png'.
@@ -65,9 +65,9 @@ def command(
         output.print_note(f"Run: {found.name}")
     explanation = _explain(Explainer.load(found), given)
     if wanted == "auto":
-        from lstm_cli.explain.render_terminal import lines
+        from lstm_cli.explain.render_terminal import render_lines
 
-        output.print_styled(lines(explanation, output.width(), output.has_colour()))
+        output.print_styled(render_lines(explanation, output.width(), output.has_colour()))
     else:
         _write(explanation, wanted, out)
 
@@ -107,16 +107,16 @@ def _explain(explainer: Explainer, given: str) -> Explanation:
     if shape is not None:
         from lstm_cli.data.images import read_image
 
-        return explainer.image(read_image(Path(given), shape), Path(given).name)
+        return explainer.explain_image(read_image(Path(given), shape), Path(given).name)
     if given == "-":
-        return explainer.text(_piped())
+        return explainer.explain_text(_piped())
     if Path(given).suffix.lower() in _PICTURES and _is_file(given):
         raise LstmError(
             f"Run {explainer.predictor.run.name} reads texts, and '{given}' is an image.",
             "Name an image run with --run.",
             ExitCode.USAGE,
         )
-    return explainer.text(given)
+    return explainer.explain_text(given)
 
 
 def _is_file(name: str) -> bool:
@@ -187,9 +187,9 @@ def _writing(out: Path) -> Iterator[None]:
 
 def _text(explanation: Explanation, wanted: str) -> str:
     if wanted == "html":
-        from lstm_cli.explain.render_html import page
+        from lstm_cli.explain.render_html import render_page
 
-        return page(explanation)
+        return render_page(explanation)
     import json
 
     text = json.dumps(explanation.to_dict(), ensure_ascii=False) + "\n"

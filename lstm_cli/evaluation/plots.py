@@ -22,10 +22,10 @@ from lstm_cli.render.plot_style import (
     INK,
     ORANGE,
     PALE,
-    columns,
+    display_width,
+    fit_name,
     percent,
     picture,
-    shown,
 )
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def confusion(report: Report, path: Path) -> None:
     from matplotlib.colors import PowerNorm
 
     counts = np.asarray(report.confusion)
-    names = [shown(c.name) for c in report.classes]
+    names = [fit_name(c.name) for c in report.classes]
     side = min(12.0, max(2.7, 0.4 * len(names) + 0.8))
-    beside = 0.8 + 0.08 * max(map(columns, names)) + (len(names) > _MAX_CELLS)
+    beside = 0.8 + 0.08 * max(map(display_width, names)) + (len(names) > _MAX_CELLS)
     # Slanted names take room below; all others one line.
-    below = 1.5 if _stand_upright(names) else 1.6 + 0.055 * max(map(columns, names))
+    below = 1.5 if _stand_upright(names) else 1.6 + 0.055 * max(map(display_width, names))
     with picture(
         path, (max(4.6, side + beside), side + below), *_confusion_title(report)
     ) as figure:
@@ -155,7 +155,7 @@ def roc_pr(
         for rank, curve in enumerate(curves):  # the hardest in colour, and above the rest
             colour = (BLUE, ORANGE, GREEN)[rank] if rank < 3 else PALE
             line = {"color": colour, "linewidth": 1.8 if rank < 3 else 1.0, "zorder": 20 - rank}
-            label = f"{_area(curve.area)}  {shown(curve.name)}"
+            label = f"{_area(curve.area)}  {fit_name(curve.name)}"
             roc.plot(curve.false_positives, curve.true_positives, **line)
             pr.plot(curve.recalls, curve.precisions, **line, label=label)
         roc.set(xlabel="False positive rate", ylabel="True positive rate")
@@ -193,7 +193,7 @@ def lengths(
             colours = np.where(edges[:-1] >= max_tokens, ORANGE, BLUE)
             axes.bar(edges[:-1], shares, np.diff(edges), align="edge", color=colours)
             axes.set_title(
-                f"{shown(name)}: {len(values):,} texts, median {np.median(values):,.0f} tokens, "
+                f"{fit_name(name)}: {len(values):,} texts, median {np.median(values):,.0f} tokens, "
                 f"{percent(float(np.mean(values > max_tokens)))} cut"
             )
             _percent_axis(axes)
@@ -222,7 +222,7 @@ def scores(
     binary = len(class_names) == 2
     values = probabilities[:, 1] if binary else probabilities[np.arange(len(labels)), labels]
     right = probabilities.argmax(axis=1) == labels
-    groups = [(shown(name), labels == i) for i, name in enumerate(class_names)]
+    groups = [(fit_name(name), labels == i) for i, name in enumerate(class_names)]
     groups = [(name, members) for name, members in groups if members.any()]
     title = _scores_title(right, groups)
     if len(class_names) > _MAX_CURVES:
@@ -235,7 +235,7 @@ def scores(
             _scores_panel(axes, name, values[members], right[members])
         for axes in grid.flat[len(groups) :]:
             axes.set_visible(False)
-        which = shown(class_names[1]) if binary else "the true class"
+        which = fit_name(class_names[1]) if binary else "the true class"
         for axes in grid.flat[max(len(groups) - num_columns, 0) : len(groups)]:
             axes.set_xlabel(f"Predicted probability of {which}")
             axes.tick_params(labelbottom=True)  # also above a panel that is not there
@@ -305,7 +305,7 @@ def _confusion_title(report: Report) -> tuple[str, str]:
         return "Every example is classified right", accuracy.capitalize()
     true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
     share = percent(float(wrong[true, predicted] / supports[true]))
-    names = [shown(report.classes[i].name, 14) for i in (true, predicted)]
+    names = [fit_name(report.classes[i].name, 14) for i in (true, predicted)]
     return (
         f"{share} of “{names[0]}” is taken for “{names[1]}”",
         f"The commonest mistake; {accuracy}",
@@ -328,7 +328,7 @@ def _name_cells(axes: Axes, names: Sequence[str]) -> None:
 
 def _stand_upright(names: Sequence[str]) -> bool:
     """Tell whether names fit below their columns side by side."""
-    return len(names) == 2 or max(map(columns, names)) <= 4
+    return len(names) == 2 or max(map(display_width, names)) <= 4
 
 
 def _write_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
@@ -368,9 +368,9 @@ def _roc_title(
     average_precision = _score(float(np.mean([c.average_precision for c in curves])))
     title = f"ROC area {area}, average precision {average_precision}"
     if len(class_names) == 2:
-        return title, f"Finding {shown(class_names[1])} among {examples}"
+        return title, f"Finding {fit_name(class_names[1])} among {examples}"
     mean = "; mean of all" if len(curves) > _MAX_CURVES else ""
-    hardest = f"{shown(curves[0].name)} ({_score(curves[0].area)})"
+    hardest = f"{fit_name(curves[0].name)} ({_score(curves[0].area)})"
     return f"Mean {title}", f"Each class against the rest, {examples}{mean}; hardest: {hardest}"
 
 

@@ -1,4 +1,4 @@
-"""An explanation as a picture: words, belief and gates, or an image with its belief by row."""
+"""An explanation as a PNG or SVG: a text with its gates, or an image and its predictions by row."""
 
 from __future__ import annotations
 
@@ -9,25 +9,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.explain.render_terminal import LEAST_SHARE, describe_decision
 from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Unit
-from lstm_cli.render.plot_style import BLUE, GREY, INK, ORANGE, PALE, columns, picture, shown
+from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
+from lstm_cli.explain.summary import describe_swings, large_swings
+from lstm_cli.render.plot_style import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    display_width,
+    fit_name,
+    picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _WIDTH = 9.0  # inches
-_LINE = 0.26  # inches a line of text takes
-_COLUMNS = 114  # characters a line of text has room for, at most
+_LINE_HEIGHT = 0.26  # inches
+_MAX_COLUMNS = 114  # characters in a line of text
 _NUM_UNITS = 3
-_MAX_NAMED = 60  # tokens whose names fit below the gates
-_MAX_WORDS = 800  # tokens beyond which a picture is no place for a text
+_MAX_NAMES = 60  # tokens whose names fit below the gates
+_MAX_TOKENS = 800  # a longer text is cut here
+_DASHES = (0, (4, 3))
+_MAX_TITLE, _MAX_SUBTITLE = 40, 160  # characters
 
 Array = NDArray[Any]
 
 
 def draw(explanation: Explanation, path: Path) -> None:
-    """Draw an explanation and write it as PNG or SVG, as the name of the file says.
+    """Draw an explanation as PNG or SVG, as the suffix of the path says.
 
     Raises:
         LstmError: The file cannot be written.
@@ -38,134 +50,122 @@ def draw(explanation: Explanation, path: Path) -> None:
         _draw_image(explanation, path)
 
 
-def _heading(explanation: Explanation) -> tuple[str, str]:
-    said = explanation.prediction
-    return f"{shown(said.label, 40)}  {said.probability:.1%}", shown(
-        describe_decision(explanation), 120
-    )
+def _title(explanation: Explanation) -> tuple[str, str]:
+    """Return title and subtitle."""
+    prediction = explanation.prediction
+    title = f"{fit_name(prediction.label, _MAX_TITLE)}  {prediction.probability:.1%}"
+    return title, fit_name(describe_swings(explanation), _MAX_SUBTITLE)
 
 
 def _draw_text(explanation: TextExplanation, path: Path) -> None:
-    rows = list(_flow(explanation))
-    words = _LINE * len(rows) + 0.35
+    lines = list(_wrap(explanation))
     units = explanation.gates.units[:_NUM_UNITS]
-    heights = [words, 1.3, *(x for _ in units for x in (0.55, 0.5))]
+    text_height = _LINE_HEIGHT * len(lines) + 0.35
+    heights = [text_height, 1.3, *(height for _ in units for height in (0.55, 0.5))]
     size = (_WIDTH, sum(heights) + 2.2)
-    with picture(path, size, *_heading(explanation)) as figure:
+    with picture(path, size, *_title(explanation)) as figure:
         panels = figure.subplots(len(heights), 1, height_ratios=heights)
-        _draw_belief(panels[1], explanation)
+        _draw_probabilities(panels[1], explanation)
         for index, unit in enumerate(units):
             _draw_gates(panels[2 + 2 * index], unit)
-            _draw_state(panels[3 + 2 * index], unit)
+            _draw_cell(panels[3 + 2 * index], unit)
         num = len(explanation.tokens)
         for axes in panels[1:]:
             axes.set_xlim(-0.5, num - 0.5)
             axes.set_xticks([])
-        if num <= _MAX_NAMED:
-            names = [shown(token.text, 14) for token in explanation.tokens]
+        if num <= _MAX_NAMES:
+            names = [fit_name(token.text, 14) for token in explanation.tokens]
             panels[-1].set_xticks(range(num), names, rotation=90, fontsize=7.5)
-        _draw_words(panels[0], rows, explanation)
+        _draw_tokens(panels[0], lines, explanation)
 
 
-def _flow(explanation: TextExplanation) -> Iterator[list[tuple[str, float]]]:
-    """Break the text into lines of pieces, each with its share of the strongest effect."""
+def _wrap(explanation: TextExplanation) -> Iterator[list[tuple[str, float]]]:
+    """Break the text into lines of parts, each with its share of the strongest effect."""
     line: list[tuple[str, float]] = []
     used = 0
-    for text, share in _pieces(explanation):
-        for part in _lines(text):
-            if part == "\n" or (used + columns(part) > _COLUMNS and part.strip()):
+    for text, share in _parts(explanation):
+        for index, part in enumerate(text.split("\n")):
+            if index or (used + display_width(part) > _MAX_COLUMNS and part.strip()):
                 yield line
                 line, used = [], 0
-            if part != "\n":
+            if part:
                 line.append((part, share))
-                used += columns(part)
+                used += display_width(part)
     if line:
         yield line
 
 
-def _lines(text: str) -> Iterator[str]:
-    """Yield what stands between line breaks, and the breaks."""
-    for index, part in enumerate(text.split("\n")):
-        if index:
-            yield "\n"
-        if part:
-            yield part
-
-
-def _pieces(explanation: TextExplanation) -> Iterator[tuple[str, float]]:
-    text, end = explanation.text, 0
-    effects = explanation.words.effects
-    strongest = float(np.abs(effects).max()) or 1.0
-    for token, effect in list(zip(explanation.tokens, effects, strict=True))[:_MAX_WORDS]:
-        cut = explanation.cut
-        if cut is not None and end <= cut[0] < token.start:
-            yield " [...] ", 0.0
+def _parts(explanation: TextExplanation) -> Iterator[tuple[str, float]]:
+    shares = relative_effects(explanation.token_effects.effects)
+    spans = [(token.start, token.end) for token in explanation.tokens]
+    for segment in segments(explanation.text, spans, explanation.truncated_span):
+        if segment.token_index >= _MAX_TOKENS:
+            yield "[...]", 0.0
+            return
+        if segment.kind == "token":
+            yield segment.text, shares[segment.token_index]
         else:
-            yield text[end : token.start], 0.0
-        yield token.text, float(effect) / strongest
-        end = token.end
-    rest = len(explanation.tokens) > _MAX_WORDS
-    yield (" [...]" if rest else text[end:]), 0.0
+            yield ("[...]" if segment.kind == "truncated" else segment.text), 0.0
 
 
-def _draw_words(
-    axes: Axes, rows: list[list[tuple[str, float]]], explanation: TextExplanation
+def _draw_tokens(
+    axes: Axes, lines: list[list[tuple[str, float]]], explanation: TextExplanation
 ) -> None:
-    """Write the text word by word, each behind the last, on its colour."""
+    """Write the text part by part, each to the right of the last, on its colour."""
     from matplotlib.colors import to_rgba
     from matplotlib.font_manager import FontProperties
 
     figure: Any = axes.figure
     renderer = figure.canvas.get_renderer()
     font = FontProperties(family=["DejaVu Sans"], size=9.5)
-    axes.set(xlim=(0, 1), ylim=(len(rows), 0))
+    axes.set(xlim=(0, 1), ylim=(len(lines), 0))
     axes.axis("off")
-    label = shown(explanation.prediction.label)
-    axes.set_title(f"Words: blue for {label}, orange against it", color=GREY)
-    # Where the other panels leave room is known once all is laid out.
+    label = fit_name(explanation.prediction.label)
+    axes.set_title(f"Tokens: blue for {label}, orange against it", color=GREY)
+    # The width of the panel is known once the layout is done.
     figure.draw_without_rendering()
     scale = axes.get_window_extent().width
-    for number, row in enumerate(rows):
+    for number, line in enumerate(lines):
         x = 0.0
-        for text, share in row:
-            clear = "".join(c if c.isprintable() else " " for c in text)
-            extent = renderer.get_text_width_height_descent(clear, font, False)[0] / scale
-            back = None
-            if abs(share) >= LEAST_SHARE:
+        for text, share in line:
+            printable = "".join(c if c.isprintable() else " " for c in text)
+            width = renderer.get_text_width_height_descent(printable, font, False)[0] / scale
+            box = None
+            if abs(share) >= MIN_SHARE:
                 colour = to_rgba(BLUE if share > 0 else ORANGE, 0.15 + 0.6 * abs(share))
-                back = {"facecolor": colour, "edgecolor": "none", "pad": 1.2}
-            if clear.strip():
-                axes.text(x, number + 0.5, clear, va="center", fontsize=9.5, color=INK, bbox=back)
-            x += extent
+                box = {"facecolor": colour, "edgecolor": "none", "pad": 1.2}
+            if printable.strip():
+                axes.text(
+                    x, number + 0.5, printable, va="center", fontsize=9.5, color=INK, bbox=box
+                )
+            x += width
 
 
-def _draw_belief(axes: Axes, explanation: TextExplanation) -> None:
-    chosen = explanation.labels.index(explanation.prediction.label)
-    steps = explanation.belief.steps[:, chosen]
+def _draw_probabilities(axes: Axes, explanation: TextExplanation) -> None:
+    values = explanation.prefixes.steps[:, explanation.class_index]
     axes.axhline(0.5, color=PALE, linewidth=0.8)
-    axes.plot(np.arange(len(steps)), steps, color=BLUE, linewidth=1.6, marker="o", markersize=2)
-    turn = explanation.belief.turn
-    if turn is not None:
-        axes.axvline(turn, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)))
+    axes.plot(np.arange(len(values)), values, color=BLUE, linewidth=1.6, marker="o", markersize=2)
+    for swing in large_swings(explanation):
+        axes.axvline(swing.step, color=ORANGE, linewidth=1, linestyle=_DASHES)
     axes.set(ylim=(-0.03, 1.03), yticks=[0, 0.5, 1])
     axes.yaxis.set_major_formatter("{x:.0%}")
-    label = shown(explanation.prediction.label)
-    axes.set_title(f"Belief in {label} after each token")
+    label = fit_name(explanation.prediction.label)
+    axes.set_title(f"Probability of {label} after each token")
 
 
 def _draw_gates(axes: Axes, unit: Unit) -> None:
     rows = np.array([unit.input_gate, unit.forget_gate, unit.output_gate])
     edges = np.arange(rows.shape[1] + 1) - 0.5
-    # Rectangles and not an image: sharp at every size, and the same bytes everywhere.
+    # Rectangles instead of an image are sharp at every size and have the same bytes everywhere.
     axes.pcolormesh(edges, np.arange(4) - 0.5, rows, cmap="Blues", vmin=0, vmax=1)
     axes.set_yticks(range(3), ["input", "forget", "output"], fontsize=8)
     axes.invert_yaxis()
     axes.tick_params(length=0)
-    told = f"{unit.direction} {unit.index}: {unit.contribution:+.2f}"
-    axes.set_title(f"{told}, keeps for {unit.memory:.1f} tokens", pad=3)
+    name = f"{unit.direction} {unit.index}: {unit.contribution:+.2f}"
+    axes.set_title(f"{name}, remembers {unit.memory:.1f} tokens", pad=3)
 
 
-def _draw_state(axes: Axes, unit: Unit) -> None:
+def _draw_cell(axes: Axes, unit: Unit) -> None:
     axes.axhline(0, color=PALE, linewidth=0.8)
     axes.plot(np.arange(len(unit.cell)), unit.cell, color=INK, linewidth=1.1)
     axes.set_ylabel("cell", fontsize=8)
@@ -173,20 +173,22 @@ def _draw_state(axes: Axes, unit: Unit) -> None:
 
 
 def _draw_image(explanation: ImageExplanation, path: Path) -> None:
-    """Draw the picture, and beside its rows the belief in each class."""
-    steps, labels = explanation.belief.steps, explanation.labels
+    """Draw the image, and beside its rows the probability of each class."""
+    prefixes, labels = explanation.prefixes, explanation.labels
     size = (4.0 + max(3.6, 0.34 * len(labels)), 4.8)
-    with picture(path, size, *_heading(explanation)) as figure:
+    with picture(path, size, *_title(explanation)) as figure:
         left, right = figure.subplots(1, 2, width_ratios=(3.6, size[0] - 4.0), sharey=True)
-        rows, wide = explanation.image.shape
+        num_rows, num_columns = explanation.image.shape
         left.pcolormesh(explanation.image, cmap="gray", vmin=0, vmax=255)
-        left.set(xlim=(0, wide), ylim=(rows, 0), xticks=[], ylabel="Rows read")
-        left.set_title("What was read")
+        left.set(xlim=(0, num_columns), ylim=(num_rows, 0), xticks=[], ylabel="Rows read")
+        left.set_title("Image")
         edges = np.arange(len(labels) + 1) - 0.5
-        right.pcolormesh(edges, np.arange(rows + 1), steps, cmap="Blues", vmin=0, vmax=1)
-        right.set(ylim=(rows, 0))
-        right.set_title("Belief after each row")
-        names = [shown(label, 12) for label in labels]
+        right.pcolormesh(
+            edges, np.arange(num_rows + 1), prefixes.steps, cmap="Blues", vmin=0, vmax=1
+        )
+        right.set(ylim=(num_rows, 0))
+        right.set_title("Probability after each row")
+        names = [fit_name(label, 12) for label in labels]
         right.set_xticks(range(len(labels)), names, rotation=90 * (max(map(len, names)) > 3))
-        if explanation.belief.turn is not None:
-            right.axhline(explanation.belief.turn, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)))
+        for swing in large_swings(explanation):
+            right.axhline(swing.step, color=ORANGE, linewidth=1, linestyle=_DASHES)

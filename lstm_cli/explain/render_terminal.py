@@ -1,7 +1,6 @@
-"""An explanation as lines of styled text: what a terminal, a log or a pipe can show.
+"""An explanation as lines of styled text, for a terminal, a log or a pipe.
 
-Nothing is printed here. A line is a list of pieces, each with a style: a shade of support or
-opposition from 1 to 4, a weight, or none.
+Nothing is printed here. A line is a list of pieces, each with the name of a style.
 """
 
 from __future__ import annotations
@@ -14,15 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Unit
+from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
+from lstm_cli.explain.summary import (
+    describe_decision,
+    describe_score,
+    describe_swings,
+    step_noun,
+)
 
 NUM_SHADES = 4
-# Below this share of the strongest effect a word stays as it is.
-LEAST_SHARE = 0.12
-_BARS = "▁▂▃▄▅▆▇█"
-_FILLS = " ░▒▓█"
+_BAR_CHARS = "▁▂▃▄▅▆▇█"
+_FILL_CHARS = " ░▒▓█"
 _NUM_TOP = 5
 _NUM_UNITS = 3
 _NAME_WIDTH = 10
+_MIN_WIDTH = 8
 
 Array = NDArray[Any]
 
@@ -31,7 +36,7 @@ class Piece(NamedTuple):
     """A part of a line.
 
     Attributes:
-        text: As it stands in the data; whoever shows it makes it safe.
+        text: Text from the data; the caller replaces control characters.
         style: `for1` to `for4` or `against1` to `against4` (the higher, the stronger), `heat0` to
             `heat7`, `bold`, `dim`, or empty.
     """
@@ -43,225 +48,174 @@ class Piece(NamedTuple):
 Line = list[Piece]
 
 
-def shade(effect: float, strongest: float) -> str:
-    """Return the style of a word: by what it does against what the strongest does."""
-    share = abs(effect) / strongest if strongest else 0.0
-    if share < LEAST_SHARE:
-        return ""
-    level = min(NUM_SHADES, 1 + int(NUM_SHADES * share))
-    return f"{'for' if effect > 0 else 'against'}{level}"
-
-
-def lines(explanation: Explanation, width: int, colour: bool) -> Iterator[Line]:
-    """Draw an explanation.
+def render_lines(explanation: Explanation, width: int, colour: bool) -> Iterator[Line]:
+    """Render an explanation.
 
     Args:
-        explanation: Of a text or an image.
-        width: Columns there are; texts may be longer, and wrap.
-        colour: Whether styles will be seen; else numbers say what they would.
+        explanation: The explanation of a text or an image.
+        width: Number of columns; texts and sentences may be longer, and wrap.
+        colour: Whether the output shows styles; without, numbers take the place of colours.
     """
-    yield from _answer(explanation)
+    prediction = explanation.prediction
+    yield [Piece(f"{prediction.label}  {prediction.probability:.1%}", "bold")]
+    yield [Piece(describe_score(explanation), "dim")]
+    yield [Piece("")]
     if isinstance(explanation, TextExplanation):
+        yield list(_marked_text(explanation, colour))
         yield [Piece("")]
-        yield list(_words(explanation, colour))
+        yield _legend(prediction.label, colour)
+        yield from _top_tokens(explanation)
         yield [Piece("")]
-        yield from _legend(explanation, colour)
-        yield from _top(explanation)
-        yield [Piece("")]
-        yield from _belief(explanation, width)
+        yield from _probability_line(explanation, width)
     else:
-        yield [Piece("")]
         yield from _rows(explanation, width)
+    yield [Piece(describe_swings(explanation))]
+    yield [Piece(describe_decision(explanation))]
     yield [Piece("")]
     yield from _gates(explanation, width, colour)
 
 
-def _answer(explanation: Explanation) -> Iterator[Line]:
-    said, gates = explanation.prediction, explanation.gates
-    yield [Piece(f"{said.label}", "bold"), Piece(f"  {said.probability:.1%}", "bold")]
-    parts = [f"LSTM {gates.lstm:+.2f}"]
-    if gates.linear is not None:
-        parts.append(f"words and pairs {gates.linear:+.2f}")
-    parts.append(f"bias {gates.bias:+.2f}")
-    told = f"{gates.score:+.2f} over '{gates.against}': {', '.join(parts)}"
-    yield [Piece(told, "dim")]
+def effect_style(share: float) -> str:
+    """Return the style of a token from its share of the strongest effect, -1 to 1."""
+    if abs(share) < MIN_SHARE:
+        return ""
+    level = min(NUM_SHADES, 1 + int(NUM_SHADES * abs(share)))
+    return f"{'for' if share > 0 else 'against'}{level}"
 
 
-def _words(explanation: TextExplanation, colour: bool) -> Iterator[Piece]:
-    """Mark the words on the text itself, spelling and spacing kept."""
-    text, end = explanation.text, 0
-    effects = explanation.words.effects
-    strongest = float(np.abs(effects).max())
-    digits = 1 if strongest >= 1 else 2
-    for token, effect in zip(explanation.tokens, effects, strict=True):
-        # Where the text was cut, what was never read lies between two tokens.
-        yield from _between(explanation, end, token.start)
-        style = shade(float(effect), strongest)
-        yield Piece(token.text, style)
-        if style and not colour:
-            yield Piece(f"[{effect:+.{digits}f}]")
-        end = token.end
-    yield from _between(explanation, end, len(text))
+def _marked_text(explanation: TextExplanation, colour: bool) -> Iterator[Piece]:
+    """Yield the text as written, with marks on its tokens."""
+    effects = explanation.token_effects.effects
+    shares = relative_effects(effects)
+    digits = 1 if float(np.abs(effects).max()) >= 1 else 2
+    spans = [(token.start, token.end) for token in explanation.tokens]
+    for segment in segments(explanation.text, spans, explanation.truncated_span):
+        if segment.kind == "token":
+            style = effect_style(shares[segment.token_index])
+            yield Piece(segment.text, style)
+            if style and not colour:
+                yield Piece(f"[{effects[segment.token_index]:+.{digits}f}]")
+        elif segment.kind == "truncated":
+            yield Piece(f"[... {explanation.num_truncated:,} tokens not read ...]", "dim")
+        else:
+            yield Piece(segment.text)
 
 
-def _between(explanation: TextExplanation, start: int, end: int) -> Iterator[Piece]:
-    """Yield what stands between two tokens; what the network never saw, in short."""
-    text, cut = explanation.text, explanation.cut
-    if cut is None or not start <= cut[0] < end:
-        yield Piece(text[start:end])
-        return
-    yield Piece(text[start : cut[0]])
-    num = (explanation.prediction.num_tokens or 0) - len(explanation.tokens)
-    yield Piece(f" [... {num:,} tokens that were not read ...] ", "dim")
-    yield Piece(text[cut[1] : end])
+def _legend(label: str, colour: bool) -> Line:
+    heading = "Log-odds lost without the token: "
+    if not colour:
+        return [Piece(f"{heading}[+] for {label}, [-] against {label}.", "dim")]
+    return [
+        Piece(heading, "dim"), Piece(f"for {label}", "for3"), Piece(" "),
+        Piece(f"against {label}", "against3"),
+    ]  # fmt: skip
 
 
-def _legend(explanation: TextExplanation, colour: bool) -> Iterator[Line]:
-    label = explanation.prediction.label
-    told = "Log-odds that are lost without the word"
-    if colour:
-        yield [
-            Piece(f"{told}: ", "dim"), Piece(f"for {label}", "for3"), Piece(" "),
-            Piece(f"against {label}", "against3"),
-        ]  # fmt: skip
-    else:
-        yield [Piece(f"{told}: [+] for {label}, [-] against {label}.", "dim")]
-
-
-def _top(explanation: TextExplanation) -> Iterator[Line]:
-    """Name the words that do most, either way."""
-    effects = explanation.words.effects
+def _top_tokens(explanation: TextExplanation) -> Iterator[Line]:
+    """List the tokens with the largest effects for and against the class."""
+    effects = explanation.token_effects.effects
     if not effects.any():
-        yield [Piece("No word alone makes a difference.")]
+        yield [Piece("No single token changes the prediction.")]
     for heading, sign in (("for", 1), ("against", -1)):
         order = np.argsort(-sign * effects, kind="stable")[:_NUM_TOP]
-        found = [i for i in order if sign * effects[i] > 0]
-        if not found:
+        top = [i for i in order if sign * effects[i] > 0]
+        if not top:
             continue
         line = [Piece(f"{heading:<{_NAME_WIDTH}}", "dim")]
-        for place in found:
-            line += [Piece(explanation.tokens[place].text, "bold")]
-            line += [Piece(f" {effects[place]:+.2f}   ")]
+        for index in top:
+            line += [Piece(explanation.tokens[index].text, "bold")]
+            line += [Piece(f" {effects[index]:+.2f}   ")]
         yield line
 
 
-def _belief(explanation: TextExplanation, width: int) -> Iterator[Line]:
-    label = explanation.prediction.label
-    chosen = explanation.labels.index(label)
-    belief = explanation.belief
-    line = belief.steps[:, chosen]
-    yield [Piece(f"Belief in {label} after each token", "bold")]
-    first = "" if belief.start is None else f"{belief.start[chosen]:.0%} "
-    last = f" {line[-1]:.0%}"
-    room = max(8, width - len(first) - len(last))
-    yield [Piece(first, "dim"), Piece(bars(line, room)), Piece(last, "dim")]
-    yield [Piece(describe_decision(explanation))]
-
-
-def describe_decision(explanation: Explanation) -> str:
-    """Say in a sentence where the belief turned, and by which word or row."""
-    label, belief = explanation.prediction.label, explanation.belief
-    chosen = explanation.labels.index(label)
-    steps = belief.steps[:, chosen]
-    if belief.turn is None:
-        if steps[-1] < belief.steps[-1].max():
-            return f"{label} never took the lead: a threshold chose it."
-        lowest = int(steps.argmin())
-        return (
-            f"{label} led from the beginning; its lowest was {steps[lowest]:.0%}, after "
-            f"{_step(explanation, lowest)}."
-        )
-    before = belief.before(belief.turn)
-    assert before is not None
-    return (
-        f"It turned to {label} at {_step(explanation, belief.turn)}: {before[chosen]:.0%} before, "
-        f"{steps[belief.turn]:.0%} after."
-    )
-
-
-def _step(explanation: Explanation, step: int) -> str:
-    if isinstance(explanation, ImageExplanation):
-        return f"row {step + 1}"
-    return f"'{explanation.tokens[step].text}' (token {step + 1})"
+def _probability_line(explanation: TextExplanation, width: int) -> Iterator[Line]:
+    class_index, prefixes = explanation.class_index, explanation.prefixes
+    values = prefixes.steps[:, class_index]
+    yield [Piece(f"Probability of {explanation.prediction.label} after each token", "bold")]
+    first = "" if prefixes.start is None else f"{prefixes.start[class_index]:.0%} "
+    last = f" {values[-1]:.0%}"
+    columns = max(_MIN_WIDTH, width - len(first) - len(last))
+    yield [Piece(first, "dim"), Piece(sparkline(values, columns)), Piece(last, "dim")]
 
 
 def _rows(explanation: ImageExplanation, width: int) -> Iterator[Line]:
-    """Draw the picture row by row, and beside each what the network believes by then."""
-    labels, belief = explanation.labels, explanation.belief
-    final = explanation.prediction.label
-    chosen = labels.index(final)
-    shown = _legible(explanation.image, max(8, min(explanation.image.shape[1], width // 5)))
-    # As wide as the widest label needs, and as many classes as there is room for.
+    """Draw the image, and beside each row the probabilities after it."""
+    labels, prefixes = explanation.labels, explanation.prefixes
+    num_columns = max(_MIN_WIDTH, min(explanation.image.shape[1], width // 5))
+    image = _scale_columns(explanation.image, num_columns)
+    # Each class takes the width of the longest label; show as many classes as fit.
     longest = max(len(label) for label in labels)
-    cell, beside = max(2, longest) + 1, longest + 9
-    fits = max(1, (width - 2 * shown.shape[1] - beside) // cell)
-    order = sorted(np.argsort(-belief.steps[-1], kind="stable")[:fits])
-    heading = "".join(f"{labels[i]:>{cell}}" for i in order)
-    yield [Piece(f"{'':{2 * shown.shape[1]}}  {'leads':<{beside - 2}}{heading}", "dim")]
-    for row, (pixels, said) in enumerate(zip(shown, belief.steps, strict=True)):
-        leader = int(said.argmax())
-        picture = "".join(2 * _FILLS[round(4 * float(p))] for p in pixels)
-        name = f"{labels[leader]:<{longest}} {said[leader]:>4.0%}"
-        style = "bold" if leader == chosen else "dim"
-        values = "".join(f"{_FILLS[round(4 * float(said[i]))] * 2:>{cell}}" for i in order)
-        mark = "<" if row == belief.turn else " "
+    cell, name_width = max(2, longest) + 1, longest + 9
+    num_classes = max(1, (width - 2 * num_columns - name_width) // cell)
+    classes = sorted(np.argsort(-prefixes.steps[-1], kind="stable")[:num_classes])
+    heading = "".join(f"{labels[i]:>{cell}}" for i in classes)
+    yield [Piece(f"{'':{2 * num_columns}}  {'top':<{name_width - 2}}{heading}", "dim")]
+    for row, (pixels, probabilities) in enumerate(zip(image, prefixes.steps, strict=True)):
+        top = int(probabilities.argmax())
+        picture = "".join(2 * _fill(p) for p in pixels)
+        name = f"{labels[top]:<{longest}} {probabilities[top]:>4.0%}"
+        style = "bold" if top == explanation.class_index else "dim"
+        values = "".join(f"{_fill(probabilities[i]) * 2:>{cell}}" for i in classes)
+        mark = "<" if row == prefixes.decision_step else " "
         yield [Piece(picture), Piece(f"  {name}{mark} ", style), Piece(values)]
-    yield [Piece(describe_decision(explanation))]
 
 
-def _legible(image: Array, columns: int) -> NDArray[np.float64]:
-    """Scale a picture's rows to so many columns, brightness 0 to 1; rows stay as they are."""
-    edges = np.linspace(0, image.shape[1], columns + 1).round().astype(int)
+def _fill(value: float) -> str:
+    """Return the character for a value of 0 to 1."""
+    return _FILL_CHARS[round(4 * float(value))]
+
+
+def _scale_columns(image: Array, num_columns: int) -> NDArray[np.float64]:
+    """Scale an image's columns to `num_columns` and its brightness to 0 to 1; keep the rows."""
+    edges = np.linspace(0, image.shape[1], num_columns + 1).round().astype(int)
     parts = [image[:, a : max(b, a + 1)].mean(axis=1) for a, b in pairwise(edges)]
     return np.asarray(np.stack(parts, axis=1) / 255.0)
 
 
 def _gates(explanation: Explanation, width: int, colour: bool) -> Iterator[Line]:
-    gates = explanation.gates
-    what = "row" if isinstance(explanation, ImageExplanation) else "token"
+    gates, noun = explanation.gates, step_noun(explanation)
     yield [
-        Piece("Gates of the units that matter most", "bold"),
-        Piece(f"  (the median unit keeps something for {gates.memory:.1f} {what}s)", "dim"),
+        Piece("Gates of the units that contribute most", "bold"),
+        Piece(f"  (the median unit remembers {gates.memory:.1f} {noun}s)", "dim"),
     ]
     for unit in gates.units[:_NUM_UNITS]:
         yield [
             Piece(f"{unit.direction} {unit.index}", "bold"),
-            Piece(f"  {unit.contribution:+.2f}, keeps for {unit.memory:.1f} {what}s", "dim"),
+            Piece(f"  {unit.contribution:+.2f}, remembers {unit.memory:.1f} {noun}s", "dim"),
         ]
-        yield from _strips(unit, width, colour)
+        yield from _unit_lines(unit, width, colour)
 
 
-def _strips(unit: Unit, width: int, colour: bool) -> Iterator[Line]:
-    """Draw a unit's gates as a map of heat, or as bars, and its cell state round a middle."""
-    room = max(8, width - _NAME_WIDTH - 8)
-    rows = {"input": unit.input_gate, "forget": unit.forget_gate, "output": unit.output_gate}
-    for name, values in rows.items():
-        strip = [Piece(bars(values, room))]
+def _unit_lines(unit: Unit, width: int, colour: bool) -> Iterator[Line]:
+    """Draw a unit's gates as a heat map, or as bars, and its cell state as bars around 0."""
+    columns = max(_MIN_WIDTH, width - _NAME_WIDTH - 8)
+    gates = {"input": unit.input_gate, "forget": unit.forget_gate, "output": unit.output_gate}
+    for name, values in gates.items():
+        strip = [Piece(sparkline(values, columns))]
         if colour:
-            strip = [Piece(" ", f"heat{_level(v)}") for v in downsample(values, room)]
+            strip = [Piece(" ", f"heat{_level(v)}") for v in downsample(values, columns)]
         yield [Piece(f"  {name:<{_NAME_WIDTH - 2}}", "dim"), *strip]
-    most = float(np.abs(unit.cell).max()) or 1.0
-    line = bars((unit.cell / most + 1) / 2, room)
+    limit = float(np.abs(unit.cell).max()) or 1.0
     yield [
         Piece(f"  {'cell':<{_NAME_WIDTH - 2}}", "dim"),
-        Piece(line),
-        Piece(f" ±{most:.1f}", "dim"),
+        Piece(sparkline((unit.cell / limit + 1) / 2, columns)),
+        Piece(f" ±{limit:.1f}", "dim"),
     ]
 
 
-def bars(values: Array, room: int) -> str:
-    """Draw values of 0 to 1 as a line of bars, at most so many columns wide."""
-    return "".join(_BARS[_level(v)] for v in downsample(values, room))
+def sparkline(values: Array, max_columns: int) -> str:
+    """Draw values of 0 to 1 as a line of bars."""
+    return "".join(_BAR_CHARS[_level(v)] for v in downsample(values, max_columns))
 
 
 def _level(value: float) -> int:
-    """Return a step from 0 to 7 for a value of 0 to 1."""
+    """Return a level from 0 to 7 for a value of 0 to 1."""
     return min(7, int(8 * float(value)))
 
 
-def downsample(values: Array, room: int) -> NDArray[np.float64]:
-    """Average neighbours until the values fit into so many columns."""
-    if len(values) <= room:
+def downsample(values: Array, max_columns: int) -> NDArray[np.float64]:
+    """Average neighbouring values until they fit into `max_columns`."""
+    if len(values) <= max_columns:
         return np.asarray(values, np.float64)
-    edges = np.linspace(0, len(values), room + 1).astype(int)
+    edges = np.linspace(0, len(values), max_columns + 1).astype(int)
     return np.array([values[a:b].mean() for a, b in pairwise(edges)])

@@ -1,4 +1,4 @@
-"""What an explanation holds, as data; `explain` computes it."""
+"""The data of an explanation. `explainer` computes it; the `render_*` modules show it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from lstm_cli.prediction.predictor import Prediction
 
-# Six digits are more than a float32 network means.
+# A float32 model is not exact beyond six digits.
 _DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token that the network read.
+    """A token that the model read.
 
     Attributes:
-        text: As it is spelled in the input.
-        start: Where it begins, in characters.
-        end: Where it ends.
-        known: Whether it is in the vocabulary.
+        text: The token as it is spelled in the input.
+        start: Start offset, in characters.
+        end: End offset.
+        known: Whether the vocabulary contains it.
     """
 
     text: str
@@ -33,52 +33,81 @@ class Token:
 
 @dataclass(frozen=True)
 class TokenEffects:
-    """What each token does for the predicted class.
+    """The effect of each token on the predicted class, measured by occlusion.
 
     Attributes:
-        effects: Log-odds of the predicted class with the whole text, less those without the token,
-            `<float64>[tokens]`: positive where it speaks for the class. Of two classes, both
-            count as no surer than 2**-24: a text of which the network is surer has effects of 0.
-        without: Probability of the predicted class without the token, `<float64>[tokens]`.
-        window: How many neighbours were left out together, and share what they do; 1 but for texts
-            of many hundred tokens.
+        effects: Log-odds of the predicted class for the whole text, minus the log-odds without the
+            token, `<float64>[tokens]`. Positive: the token supports the class. With two classes,
+            probabilities are clipped at 2**-24, so a text the model is surer of has effects of 0.
+        occluded_probabilities: Probability of the predicted class without the token,
+            `<float64>[tokens]`.
+        window: Number of neighbouring tokens that are occluded together and share their effect. It
+            is above 1 only for texts of many hundred tokens.
     """
 
     effects: NDArray[np.float64]
-    without: NDArray[np.float64]
+    occluded_probabilities: NDArray[np.float64]
     window: int
 
 
 @dataclass(frozen=True)
-class PrefixPredictions:
-    """What the network would have answered had the input ended here.
+class Swing:
+    """A change of the predicted class' probability from one prefix to the next.
 
     Attributes:
-        start: Probabilities before anything was read: of an empty text, `<float64>[classes]`; None
-            for images, of which nothing at all has no answer.
+        step: Index of the token or row that the longer prefix adds.
+        before: Probability before it.
+        after: Probability after it.
+    """
+
+    step: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Swings:
+    """The largest changes of the predicted class' probability while the input is read.
+
+    Attributes:
+        drop: The largest fall; None if the probability never falls.
+        rise: The largest rise; None if the probability never rises.
+    """
+
+    drop: Swing | None
+    rise: Swing | None
+
+
+@dataclass(frozen=True)
+class PrefixPredictions:
+    """The model's predictions for each prefix of the input.
+
+    Attributes:
+        start: Probabilities of an empty text, `<float64>[classes]`; None for images.
         steps: Probabilities after each token or row, `<float64>[steps, classes]`.
-        turn: The step at which the predicted class took the lead for good; None where it led from
-            the start.
+        window: Number of neighbouring tokens that are added together and share a prediction. It is
+            above 1 only for texts of many hundred tokens.
+        decision_step: The step from which the predicted class stays the most probable one; None if
+            it is the most probable one from the start, or is not at the end.
+        swings: The largest changes of the predicted class' probability.
     """
 
     start: NDArray[np.float64] | None
     steps: NDArray[np.float64]
-    turn: int | None
-
-    def before(self, step: int) -> NDArray[np.float64] | None:
-        """Return the probabilities before a step."""
-        return self.steps[step - 1] if step else self.start
+    window: int
+    decision_step: int | None
+    swings: Swings
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What a unit of the last layer did, in the order of the input (not of the reading).
+    """The activity of one unit of the last layer, in input order for both directions.
 
     Attributes:
         direction: `forward` or `backward`.
-        index: Within its direction.
-        contribution: What it adds to the score.
-        memory: Steps for which it keeps something, 1 / (1 - mean forget gate).
+        index: Index of the unit within its direction.
+        contribution: What the unit adds to the score.
+        memory: Number of steps that the unit remembers: 1 / (1 - mean forget gate).
         input_gate: `<float64>[steps]`, like all below; 0 to 1.
         forget_gate: 0 to 1.
         output_gate: 0 to 1.
@@ -99,24 +128,24 @@ class Unit:
 
 @dataclass(frozen=True)
 class Gates:
-    """The score, by what it comes from, and the units behind most of it.
+    """The score, its parts, and the units that contribute most to it.
 
-    The score is the logit of the predicted class less that of the next likely one: the logarithm of
-    how many times more probable it is. It is the sum of the LSTM's part, the evidence and the bias.
+    The score is the logit of the predicted class minus the logit of the runner-up: the logarithm of
+    the ratio of their probabilities. It is the sum `lstm + linear + bias`.
 
     Attributes:
-        against: The next likely class.
-        score: At least 0, but for a threshold.
-        lstm: The last layer's units, all together.
-        linear: Words and pairs by themselves; None in a run without.
-        bias: What the head adds whatever the input.
-        linear_steps: What each token and its pair with the one before it add, `<float64>[steps]`;
-            None in a run without.
+        runner_up: The most probable of the other classes.
+        score: At least 0, unless a threshold chose the class.
+        lstm: Contribution of all units of the last layer.
+        linear: Contribution of the linear model; None for a run without one.
+        bias: Contribution of the head's bias.
+        linear_steps: What the linear model adds for each token and its bigram with the token before
+            it, `<float64>[steps]`; None for a run without one.
         memory: Median memory of all units of the last layer, in steps.
-        units: Those whose contributions are largest, either way, the largest first.
+        units: The units with the largest absolute contributions, largest first.
     """
 
-    against: str
+    runner_up: str
     score: float
     lstm: float
     linear: float | None
@@ -128,18 +157,19 @@ class Gates:
 
 @dataclass(frozen=True)
 class TextExplanation:
-    """Why a text was classified as it was.
+    """An explanation of a text's classification.
 
     Attributes:
-        run: Which network.
-        labels: Its classes.
-        text: As it was given.
-        prediction: Its answer.
-        tokens: What it read; the arrays of the other parts have an entry for each.
-        cut: Where in the text what it never saw begins and ends; None where it saw everything.
-        words: What each token does.
-        belief: Its answer after each token.
-        gates: What its units did.
+        run: Name of the run.
+        labels: Classes of the run.
+        text: The text.
+        prediction: The model's prediction.
+        tokens: The tokens that the model read; the arrays below have one entry for each.
+        truncated_span: Start and end offset of the part that the model did not read; None if it
+            read everything.
+        token_effects: The effect of each token.
+        prefixes: The prediction after each token.
+        gates: The score and the activity of units.
     """
 
     run: str
@@ -147,35 +177,46 @@ class TextExplanation:
     text: str
     prediction: Prediction
     tokens: tuple[Token, ...]
-    cut: tuple[int, int] | None
-    words: TokenEffects
-    belief: PrefixPredictions
+    truncated_span: tuple[int, int] | None
+    token_effects: TokenEffects
+    prefixes: PrefixPredictions
     gates: Gates
 
+    @property
+    def class_index(self) -> int:
+        """Index of the predicted class."""
+        return self.labels.index(self.prediction.label)
+
+    @property
+    def num_truncated(self) -> int:
+        """Number of tokens that the model did not read."""
+        return (self.prediction.num_tokens or 0) - len(self.tokens)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON types, numbers rounded to six digits."""
+        """Return plain JSON types; numbers are rounded to six digits."""
+        span = self.truncated_span
         return {
             "kind": "text",
-            **_common(self),
+            **_shared_fields(self),
             "text": self.text,
             "tokens": [asdict(token) for token in self.tokens],
-            "cut": list(self.cut) if self.cut is not None else None,
-            "words": _plain(self.words),
+            "truncated_span": None if span is None else list(span),
+            "token_effects": _to_json(self.token_effects),
         }
 
 
 @dataclass(frozen=True)
 class ImageExplanation:
-    """Why an image was classified as it was.
+    """An explanation of an image's classification.
 
     Attributes:
-        run: Which network.
-        labels: Its classes.
-        name: Of the image.
-        image: As the network saw it, `<uint8>[rows, columns]`.
-        prediction: Its answer.
-        belief: Its answer after each row, those below it unread.
-        gates: What its units did, by row.
+        run: Name of the run.
+        labels: Classes of the run.
+        name: Name of the image.
+        image: Pixels as the model reads them, `<uint8>[rows, columns]`.
+        prediction: The model's prediction.
+        prefixes: The prediction after each row, without the rows below it.
+        gates: The score and the activity of units, by row.
     """
 
     run: str
@@ -183,35 +224,41 @@ class ImageExplanation:
     name: str
     image: NDArray[np.uint8]
     prediction: Prediction
-    belief: PrefixPredictions
+    prefixes: PrefixPredictions
     gates: Gates
 
+    @property
+    def class_index(self) -> int:
+        """Index of the predicted class."""
+        return self.labels.index(self.prediction.label)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON types, numbers rounded to six digits."""
-        return {"kind": "image", **_common(self), "name": self.name, "image": self.image.tolist()}
+        """Return plain JSON types; numbers are rounded to six digits."""
+        shared = _shared_fields(self)
+        return {"kind": "image", **shared, "name": self.name, "image": self.image.tolist()}
 
 
 Explanation = TextExplanation | ImageExplanation
 
 
-def _common(explanation: Explanation) -> dict[str, Any]:
+def _shared_fields(explanation: Explanation) -> dict[str, Any]:
     return {
         "run": explanation.run,
         "labels": list(explanation.labels),
         "prediction": explanation.prediction.to_dict(),
-        "belief": _plain(explanation.belief),
-        "gates": _plain(explanation.gates),
+        "prefixes": _to_json(explanation.prefixes),
+        "gates": _to_json(explanation.gates),
     }
 
 
-def _plain(value: Any) -> Any:
-    """Turn dataclasses and arrays into plain JSON types."""
+def _to_json(value: Any) -> Any:
+    """Convert dataclasses and arrays to plain JSON types."""
     if isinstance(value, np.ndarray):
         return np.round(value, _DIGITS).tolist()
     if isinstance(value, float):
         return round(value, _DIGITS)
     if isinstance(value, tuple):
-        return [_plain(part) for part in value]
+        return [_to_json(part) for part in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        return {name: _to_json(getattr(value, name)) for name in value.__dataclass_fields__}
     return value

@@ -25,6 +25,11 @@ def clean(text: str) -> str:
     return _UNSAFE.sub(" ", text)
 
 
+def clean_lines(text: str) -> str:
+    """Clean a text and keep its line breaks."""
+    return "\n".join(map(clean, text.split("\n")))
+
+
 def shorten(text: str, width: int) -> str:
     """Fit cleaned text into a width, an ellipsis where it was cut."""
     text = " ".join(clean(text).split())

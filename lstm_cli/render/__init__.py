@@ -1,6 +1,8 @@
-"""What pages and pictures have in common: the plot style and self-contained HTML.
+"""The look of pictures and pages.
 
-`plot_style` makes every picture look alike and byte-stable, `html` builds pages that load nothing.
+`plot_style` makes all plots look alike, with the same bytes for the same data. `html` renders
+Jinja2 templates as pages that load nothing; `templates/` holds the frame of every page
+(`base.html`), its style, and parts that pages share (`macros.html`).
 
 May import: `config`, `io`, `errors`. Begin with `plot_style`.
 """

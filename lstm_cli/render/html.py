@@ -1,84 +1,183 @@
-"""A self-contained page of HTML: it loads nothing and runs nothing, in dark and light."""
+"""Self-contained HTML pages from Jinja2 templates: they load nothing, in dark and light."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.atomic_write import check_replaceable, write_atomic
-from lstm_cli.io.text_format import clean
+from lstm_cli.io.text_format import clean_lines
 
-_GENERATOR = "lstm"
-_MARK = f'<meta name="generator" content="{_GENERATOR}">'
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_GENERATOR_MARK = '<meta name="generator" content="lstm">'
 _HEAD_BYTES = 1024
 _WIDE = 600
-_SCALE = 0.66  # CSS pixels a pixel of our pictures
-# The browser itself is told to load nothing and to run nothing, whatever the data says.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c1e21; --grey: #5d636b; --paper: #fff; --line: #dcdfe3;
-  --soft: #f4f5f7; --blue: #0072b2; --for: 0 114 178; --against: 213 94 0; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e7e9; --grey: #a2a8b0; --paper: #171717;
-  --line: #393b3f; --soft: #222426; --blue: #5ab4e5; --for: 60 160 225; --against: 235 125 45; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 60rem; background: var(--paper);
-  color: var(--ink); font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-  overflow-wrap: anywhere; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
-h2 { font-size: 1.25rem; margin: 2.75rem 0 .6rem; padding-top: .6rem;
-  border-top: 1px solid var(--line); }
-h3 { font-size: 1.02rem; margin: 1.6rem 0 .4rem; }
-p, ul { margin: .5rem 0; } .lead { font-size: 1.1rem; } .quiet { color: var(--grey); }
-nav a { margin-right: 1rem; white-space: nowrap; } a { color: var(--blue); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.3rem, 1fr)); gap: .6rem;
-  margin: 1.2rem 0; }
-.tiles div { background: var(--soft); border-radius: .5rem; padding: .6rem .8rem; }
-.tiles b { display: block; font-size: 1.35rem; line-height: 1.3; }
-.tiles span { display: block; color: var(--grey); font-size: .86rem; }
-.scroll { overflow-x: auto; margin: .6rem 0; } td { white-space: nowrap; }
-.words td, article td { white-space: normal; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .94rem; }
-th, td { text-align: right; padding: .28rem 1.4rem .28rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: break-word; }
-th:first-child, td:first-child, .words th, .words td { text-align: left; }
-th { color: var(--grey); font-weight: 500; } tbody th { font-weight: 400; min-width: 7rem; }
-pre { background: var(--soft); border-radius: .5rem; padding: .7rem .9rem; margin: .6rem 0;
-  white-space: pre-wrap; font-size: .88rem; }
-code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, monospace; font-size: .92em; }
-pre code { font-size: 1em; }
-figure { margin: 1.2rem 0; max-width: 100%; } figcaption { color: var(--grey); font-size: .9rem; }
-figure img { max-width: 100%; height: auto; display: block; border-radius: .3rem; }
-figure img.wide { min-width: 36rem; }
-.figures { display: flex; flex-wrap: wrap; gap: 0 2rem; align-items: start; }
-@media (prefers-color-scheme: dark) { figure img.drawn { filter: invert(.91) hue-rotate(180deg); } }
-details { margin: .8rem 0; } summary { cursor: pointer; color: var(--blue); }
-article { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .9rem;
-  margin: .8rem 0; }
-article p { margin: .15rem 0; } .text { white-space: pre-wrap; overflow-wrap: anywhere; }
-.text span { border-radius: .2rem; }
-.for, .against { color: var(--ink); }
-.for { background: rgb(var(--for) / var(--w)); }
-.against { background: rgb(var(--against) / var(--w)); }
-.pixels { image-rendering: pixelated; background: #000; width: 7rem; height: auto; display: block; }
-.images { display: grid; gap: .8rem;
-  grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }
-.images article { margin: 0; }
-@media print { body { max-width: none; } article, figure { break-inside: avoid; } }
-"""
+_SCALE = 0.66  # CSS pixels per pixel of a plot
 
 
 class Html(str):
-    """Text that is markup already; every other text is data, and is escaped where it is put."""
+    """A string that is markup already; templates and `join` escape every other string."""
 
     __slots__ = ()
+
+    def __html__(self) -> str:
+        """Return the markup, for Jinja2."""
+        return str(self)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot inside a page.
+
+    Attributes:
+        uri: The PNG as a `data:` URI.
+        caption: Caption and alternative text.
+        width: Width in CSS pixels. All plots have one scale, so that letters have one size.
+    """
+
+    uri: str
+    caption: str
+    width: int
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the plot scrolls in a narrow window; scaled down, its letters are illegible."""
+        return self.width > _WIDE
+
+    @classmethod
+    def from_png(cls, content: bytes, caption: str) -> Picture:
+        """Put the bytes of a PNG into a page."""
+        width = int.from_bytes(content[16:20])  # from the PNG header
+        return cls(image_uri(content), caption, round(width * _SCALE))
+
+
+def render(template: Path, script: str = "", **values: Any) -> str:
+    """Render a page.
+
+    Args:
+        template: A template that extends `base.html`. Other files in its folder, and those of
+            `lstm_cli/render/templates`, can be included by name.
+        script: A script that the page's policy allows to run.
+        **values: The template's variables. Strings are escaped and cleaned of control characters.
+    """
+    # The browser is told to load nothing and to run nothing else, whatever the data contains.
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy += f"; script-src 'sha256-{digest}'"
+    fixed = {
+        "generator_mark": Html(_GENERATOR_MARK),
+        "policy": Html(policy),
+        "script": Html(script),
+    }
+    page = _environment(template.parent).get_template(template.name)
+    return page.render(**values, **fixed)
+
+
+def image_uri(content: bytes) -> str:
+    """Return a PNG as a `data:` URI."""
+    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def markdown(source: str) -> Html:
+    """Convert Markdown to HTML, with headings two levels lower.
+
+    HTML in the source becomes text. Links and images are dropped: their targets are files beside
+    the source, which a page cannot load.
+    """
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(clean_lines(source))
+    for index, token in enumerate(tokens):
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1:]) + 2, 6)}"
+        if token.type == "inline":
+            dropped = ("image", "link_open", "link_close")
+            token.children = [c for c in token.children or [] if c.type not in dropped]
+            if not token.children:
+                tokens[index - 1].hidden = tokens[index + 1].hidden = True
+    return Html(parser.renderer.render(tokens, parser.options, {}))
+
+
+def write_page(path: Path, content: str) -> int:
+    """Write a page and return its size in bytes.
+
+    Raises:
+        LstmError: See `check_page_path`, or the file cannot be written.
+    """
+    check_page_path(path)
+    encoded = content.encode()
+    write_atomic(path, encoded)
+    return len(encoded)
+
+
+def check_page_path(path: Path) -> None:
+    """Check, before the work is done, that a page may be written to a path.
+
+    Raises:
+        LstmError: The name does not end in .html (exit code 2), or the path holds a file that lstm
+            did not write.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise LstmError(
+            f"--out expects a name that ends in .html, found '{path}'.",
+            "For example: --out report.html",
+            ExitCode.USAGE,
+        )
+    check_replaceable(path)
+    try:
+        with path.open("rb") as file:
+            is_ours = _GENERATOR_MARK.encode() in file.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LstmError(f"Cannot write {path}: {error.strerror or error}.") from None
+    if not is_ours:
+        raise LstmError(
+            f"{path} exists already and was not written by lstm.",
+            "Name another file with --out.",
+        )
+
+
+def _environment(folder: Path) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader([folder, _TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_clean_value,
+    )
+    environment.filters["number"] = format
+    return environment
+
+
+def _clean_value(value: Any) -> Any:
+    """Clean each string that a template prints; markup is clean already."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return clean_lines(value)
+    return value
+
+
+# Builders of markup for the pages of `report`, which are not templates yet.
 
 
 def text(data: str) -> Html:
     """Make data show as it is: no markup, no controls; its line ends stay."""
-    return Html(html.escape("\n".join(map(clean, data.split("\n")))))
+    return Html(html.escape(clean_lines(data)))
 
 
 def element(tag: str, *children: str, **attributes: str) -> Html:
@@ -132,11 +231,9 @@ def code(lines: str) -> Html:
 
 def figure(content: bytes, caption: str) -> Html:
     """Show a picture of ours, a PNG whose paper turns dark with the page."""
-    # At one scale, so that letters have one size in all of them.
-    width = round(int.from_bytes(content[16:20]) * _SCALE)
-    # In a narrow window a wide one scrolls in itself, or its letters could not be read.
-    kind = "drawn wide" if width > _WIDE else "drawn"
-    picture = image(content, caption, class_=kind, width=str(width))
+    drawn = Picture.from_png(content, caption)
+    kind = "drawn wide" if drawn.is_wide else "drawn"
+    picture = image(content, caption, class_=kind, width=str(drawn.width))
     return element(
         "figure",
         element("div", picture, class_="scroll", tabindex="0"),
@@ -146,77 +243,10 @@ def figure(content: bytes, caption: str) -> Html:
 
 def image(content: bytes, alt: str, **attributes: str) -> Html:
     """Show a PNG, its bytes within the page."""
-    source = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
-    told = element("img", alt=alt, src=source, **attributes)
+    told = element("img", alt=alt, src=image_uri(content), **attributes)
     return Html(told.removesuffix("</img>"))
-
-
-def markdown(source: str) -> Html:
-    """Show Markdown: headings two levels down; markup in it is text, links and pictures go.
-
-    Args:
-        source: Any Markdown, such as a model card. What is linked lies beside it, not in the page.
-    """
-    from markdown_it import MarkdownIt
-
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = parser.parse("\n".join(map(clean, source.split("\n"))))
-    for place, token in enumerate(tokens):
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(int(token.tag[1:]) + 2, 6)}"
-        if token.type == "inline":
-            apart = ("image", "link_open", "link_close")
-            token.children = [c for c in token.children or [] if c.type not in apart]
-            if not token.children:
-                tokens[place - 1].hidden = tokens[place + 1].hidden = True
-    return Html(parser.renderer.render(tokens, parser.options, {}))
 
 
 def page(title: str, *body: str) -> str:
     """Return a whole page."""
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{_MARK}\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{text(_POLICY)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n{join(body)}\n</body>\n</html>\n"
-    )
-
-
-def write(path: Path, content: str) -> int:
-    """Write a page; return its bytes.
-
-    Raises:
-        LstmError: See `check_place`, or the place cannot be written.
-    """
-    check_place(path)
-    encoded = content.encode()
-    write_atomic(path, encoded)
-    return len(encoded)
-
-
-def check_place(path: Path) -> None:
-    """See, before the work is done, that a page may be written somewhere.
-
-    Raises:
-        LstmError: The name is not of a page (exit code 2), or something else lies there.
-    """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise LstmError(
-            f"--out expects a name that ends in .html, found '{path}'.",
-            "For example: --out report.html",
-            ExitCode.USAGE,
-        )
-    check_replaceable(path)
-    try:
-        with path.open("rb") as file:
-            ours = _MARK.encode() in file.read(_HEAD_BYTES)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise LstmError(f"Cannot write {path}: {error.strerror or error}.") from None
-    if not ours:
-        raise LstmError(
-            f"{path} is there already, and no page that lstm wrote.",
-            "Name another file with --out.",
-        )
+    return render(_TEMPLATES / "markup.html", title=title, markup=join(body))

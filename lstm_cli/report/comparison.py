@@ -14,7 +14,7 @@ from lstm_cli.evaluation.compare import Comparison, Entry, PairedTest
 from lstm_cli.io.progress import Epoch
 from lstm_cli.io.text_format import duration, interval, number
 from lstm_cli.render import html
-from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, percent, picture, shown
+from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, fit_name, percent, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ def check_place(out: Path) -> None:
         LstmError: The name is of no page or picture (exit code 2), or of another's page.
     """
     if out.suffix.lower() in _PAGES:
-        html.check_place(out)
+        html.check_page_path(out)
     elif out.suffix.lower() not in _PICTURES:
         raise LstmError(
             f"--out expects a name that ends in .png, .svg or .html, found '{out}'.",
@@ -65,7 +65,7 @@ def write(compared: Comparison, out: Path) -> None:
     body = [html.element("h1", title), _results(compared), _tests(compared)]
     body += [_settings(compared), _heading("Learning curves")]
     body.append(html.figure(drawn, "Validation loss and accuracy by epoch"))
-    html.write(out, html.page(title, *body))
+    html.write_page(out, html.page(title, *body))
 
 
 def draw(compared: Comparison, path: Path) -> None:
@@ -79,7 +79,7 @@ def draw(compared: Comparison, path: Path) -> None:
     best = max(range(len(kept)), key=lambda i: kept[i].val_accuracy or 0.0)
     right = percent(kept[best].val_accuracy)
     title = (
-        f"Best on validation: {shown(compared.names[best], 40)}, {right} right"
+        f"Best on validation: {fit_name(compared.names[best], 40)}, {right} right"
         if shared_data(compared) is not None
         else f"Learning curves of {len(kept)} runs on different data",
         "Validation loss and accuracy by epoch; ringed: the epoch whose weights were kept",
@@ -91,7 +91,7 @@ def draw(compared: Comparison, path: Path) -> None:
             _panel(axes, compared, measure)
         lines = panels[0].get_lines()[::2]
         labels = [
-            f"{shown(name, 40)}  loss {number(one.val_loss, '.3f')}, "
+            f"{fit_name(name, 40)}  loss {number(one.val_loss, '.3f')}, "
             f"accuracy {number(one.val_accuracy, '.3f')}"
             for name, one in zip(compared.names, kept, strict=True)
         ]

@@ -81,7 +81,7 @@ def report(
     """
     reporter = reporter or SilentReporter()
     out = out or run.file(runs.REPORTS) / FILE
-    html.check_place(out)
+    html.check_page_path(out)
     told = record.read_classifier(run)
     predictor = Predictor.load(run)
     errors = find_errors(told, predictor, data_dir, num_errors, reporter)
@@ -95,7 +95,7 @@ def report(
         sections.again(told),
         sections.card(told.run.read_bytes(runs.CARD).decode("utf-8", "replace")),
     )
-    num_bytes = html.write(out, html.page(f"{run.name}: report", *body))
+    num_bytes = html.write_page(out, html.page(f"{run.name}: report", *body))
     return Written(run.name, out, num_bytes, len(errors.mistakes), errors.missing)
 
 
@@ -158,15 +158,15 @@ def read_texts(run: RunDir, texts: Sequence[str]) -> tuple[ReadText, ...]:
     for text in texts:
         assert explainer is not None
         try:
-            explained = explainer.text(text)
+            explained = explainer.explain_text(text)
         except LstmError as error:
             if error.exit_code != ExitCode.USAGE:
                 raise
             readings.append(ReadText())
             continue
-        both = zip(explained.tokens, explained.words.effects.tolist(), strict=True)
+        both = zip(explained.tokens, explained.token_effects.effects.tolist(), strict=True)
         marks = tuple(Mark(token.start, token.end, effect) for token, effect in both)
-        readings.append(ReadText(marks, explained.cut))
+        readings.append(ReadText(marks, explained.truncated_span))
     return tuple(readings)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lstm_cli.config import load as configs
 from lstm_cli.evaluation.evaluate import Misclassified
 from lstm_cli.evaluation.metrics import Report, wilson
+from lstm_cli.explain.segments import relative_effects, segments
 from lstm_cli.io.text_format import duration
 from lstm_cli.render import html
 from lstm_cli.render.html import Html, element
@@ -59,11 +60,12 @@ class ReadText:
 
     Attributes:
         marks: Its tokens, from first to last; none where the text has no word.
-        cut: Where the part that it never saw begins and ends; None where it saw everything.
+        truncated_span: Start and end offset of the part that it did not read; None if it read
+            everything.
     """
 
     marks: tuple[Mark, ...] = ()
-    cut: tuple[int, int] | None = None
+    truncated_span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -342,30 +344,29 @@ def _text_error(mistake: Misclassified, reading: ReadText) -> Html:
 
 
 def _coloured(whole: str, reading: ReadText) -> Iterator[str]:
-    """Yield a text, its tokens coloured by what they do; what was not read is left out."""
-    strongest = max((abs(mark.effect) for mark in reading.marks), default=0.0)
-    end, limit = 0, _MAX_CHARACTERS
-    for mark in reading.marks:
-        if reading.cut is not None and end <= reading.cut[0] < mark.start:
-            yield whole[end : reading.cut[0]]
-            yield _left_out(reading.cut[1] - reading.cut[0], "that it did not read")
-            limit += reading.cut[1] - reading.cut[0]
-            end = reading.cut[1]
-        if mark.end > limit:
-            limit = end
-            break
-        yield whole[end : mark.start]
-        share = abs(mark.effect) / strongest if strongest else 0.0
-        word = whole[mark.start : mark.end]
-        kind = "for" if mark.effect > 0 else "against"
-        style, told = f"--w:{_DEEPEST * share:.2f}", f"{mark.effect:+.2f}"
-        yield word if share < _FAINTEST else element(
-            "span", word, class_=kind, style=style, title=told
-        )  # fmt: skip
-        end = mark.end
-    yield whole[end:limit]
-    if len(whole) > limit:
-        yield _left_out(len(whole) - limit, "more")
+    """Yield a text with its tokens coloured by their effects, up to a number of characters."""
+    shares = relative_effects([mark.effect for mark in reading.marks])
+    spans = [(mark.start, mark.end) for mark in reading.marks]
+    shown = hidden = 0
+    for segment in segments(whole, spans, reading.truncated_span):
+        if segment.kind == "truncated" and not hidden:
+            yield _left_out(len(segment.text), "that it did not read")
+            continue
+        if hidden or (segment.kind == "token" and shown + len(segment.text) > _MAX_CHARACTERS):
+            hidden += len(segment.text)
+            continue
+        text = segment.text[: _MAX_CHARACTERS - shown]
+        shown, hidden = shown + len(text), len(segment.text) - len(text)
+        share = shares[segment.token_index] if segment.kind == "token" else 0.0
+        if abs(share) < _FAINTEST:
+            yield text
+            continue
+        style = f"--w:{_DEEPEST * abs(share):.2f}"
+        effect = f"{reading.marks[segment.token_index].effect:+.2f}"
+        kind = "for" if share > 0 else "against"
+        yield element("span", text, class_=kind, style=style, title=effect)
+    if hidden:
+        yield _left_out(hidden, "more")
 
 
 def _left_out(num: int, what: str) -> Html:

@@ -209,9 +209,9 @@ class Service:
             (encoding,) = await self._in_time(self._encode([asked.text]))
             if not encoding.num_tokens:
                 raise ApiError(422, "There is no word in this text.", "Send one that has some.")
-            work: ExplainTask = partial(self._explainer.text, asked.text)
+            work: ExplainTask = partial(self._explainer.explain_text, asked.text)
         else:
-            work = partial(self._explainer.image, self._pixels(asked.image, 0))
+            work = partial(self._explainer.explain_image, self._pixels(asked.image, 0))
         content = await self._in_time(self._explained(work, request.receive))
         return _json(content)
 

@@ -74,7 +74,7 @@ _POSTED: dict[str, tuple[str, dict[str, tuple[Any, Any]]]] = {
         },
     ),
     "/v1/explain": (
-        "Say which words decided, how the belief moved, and what the gates did.",
+        "Return the effect of each token, the prediction for each prefix, and the gates of units.",
         {
             "text": (wire.ExplainText, TextExplanation),
             "image": (wire.ExplainImage, ImageExplanation),

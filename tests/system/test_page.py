@@ -135,7 +135,7 @@ def test_an_example_that_is_clicked_is_answered(chromium, text_server):
     assert page.complaints() == []
 
 
-def test_words_belief_and_gates_follow_the_word_one_points_at(chromium, text_server):
+def test_words_probability_and_gates_follow_the_word_one_points_at(chromium, text_server):
     from selenium.webdriver import ActionChains
 
     server, _ = text_server
@@ -154,7 +154,7 @@ def test_words_belief_and_gates_follow_the_word_one_points_at(chromium, text_ser
     for place in (5, 0):
         ActionChains(chromium).move_to_element(words[place]).perform()
         page.until(lambda place=place: f"“{words[place].text}”" in page.text("#step"))
-        effect = told["words"]["effects"][place]
+        effect = told["token_effects"]["effects"][place]
         assert f"{abs(effect):.2f} log-odds" in page.text("#step")
         rows = page.all("#gates tr")
         assert len(rows) == 1 + len(told["gates"]["units"])
@@ -162,7 +162,7 @@ def test_words_belief_and_gates_follow_the_word_one_points_at(chromium, text_ser
             shown = [float(number) for number in re.findall(r"\d\.\d\d", row.text)]
             gates = [unit[f"{name}_gate"][place] for name in ("input", "forget", "output")]
             assert shown[1:4] == pytest.approx(gates, abs=0.0051)
-    svg = page.find("#belief svg")
+    svg = page.find("#prefixes svg")
     ActionChains(chromium).move_to_element_with_offset(
         svg, svg.size["width"] // 2 - 12, 0
     ).perform()
@@ -176,7 +176,7 @@ def test_arrow_keys_move_from_word_to_word(chromium, text_server):
     page = Browser(chromium, text_server[0])
     page.find("#text").send_keys("fine film and a dull cast")
     page.until(lambda: page.all("#words [data-place]"))
-    for selector in ("#words", "#belief"):
+    for selector in ("#words", "#prefixes"):
         page.find(selector).send_keys(Keys.HOME)
         page.until(lambda: "“fine”" in page.text("#step"))
         page.find(selector).send_keys(Keys.ARROW_RIGHT * 2)
@@ -188,7 +188,7 @@ def test_arrow_keys_move_from_word_to_word(chromium, text_server):
 def test_a_text_of_which_the_middle_is_left_out_says_so(chromium, text_server):
     page = Browser(chromium, text_server[0])
     page.find("#text").send_keys("fine film " * 10)
-    page.until(lambda: page.all("#words .cut"))
+    page.until(lambda: page.all("#words .truncated"))
     assert "the middle is left out" in page.text("#counts")
     assert len(page.all("#words [data-place]")) == 12
 
@@ -255,9 +255,9 @@ def test_a_digit_that_is_drawn_is_answered_and_centred(chromium, image_server):
     assert middle == pytest.approx([14, 14], abs=0.5)
     device_info = [place for place, row in enumerate(rows) if max(row) > 32]
     assert 18 <= len(device_info) <= 22
-    page.until(lambda: page.all("#belief .cell"))
-    assert len(page.all("#belief .cell")) == 28 * 10
-    page.find("#belief").send_keys("\ue011")  # Home
+    page.until(lambda: page.all("#prefixes .cell"))
+    assert len(page.all("#prefixes .cell")) == 28 * 10
+    page.find("#prefixes").send_keys("\ue011")  # Home
     page.until(lambda: "After row 1:" in page.text("#step"))
     page.find("#clear").click()
     page.until(lambda: page.text("#label") == "–")
@@ -331,7 +331,7 @@ def test_it_fits_360_pixels_and_its_colours_can_be_read(
 ):
     page = Browser(chromium, text_server[0] if kind == "text" else image_server, 360, dark)
     page.all("#examples button")[-1].click()
-    page.until(lambda: page.all("#belief svg"))
+    page.until(lambda: page.all("#prefixes svg"))
     assert page.run("return document.documentElement.scrollWidth") <= 360
     for word in page.all("#words [data-place]"):
         ink, paint = page.run(_COLOURS, word)

@@ -1,4 +1,4 @@
-"""The page on the LSTM: its measurements in small, and its pictures."""
+"""The page about the LSTM: its benchmark on a small scale, and its pictures."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def pictures():
     del sys.modules[spec.name]
 
 
-def test_the_adding_problem_marks_one_number_in_each_half_and_asks_for_their_sum():
+def test_the_adding_problem_marks_one_number_in_each_half():
     inputs, sums = next(memory.draw(10, 500, seed=0))
     assert inputs.shape == (500, 10, 2)
     assert set(np.unique(inputs[:, :, 1])) == {0.0, 1.0}
     assert (inputs[:, :5, 1].sum(axis=1) == 1).all()
     assert (inputs[:, 5:, 1].sum(axis=1) == 1).all()
-    for row, wanted in zip(inputs, sums, strict=True):
-        assert row[row[:, 1] == 1, 0].sum() == pytest.approx(wanted[0], abs=1e-6)
+    for row, expected in zip(inputs, sums, strict=True):
+        assert row[row[:, 1] == 1, 0].sum() == pytest.approx(expected[0], abs=1e-6)
     assert ((sums - 1) ** 2).mean() == pytest.approx(1 / 6, abs=0.02)
     assert not np.array_equal(next(memory.draw(10, 500, seed=1))[0], inputs)
 
 
-def test_gradients_of_the_simple_network_are_slopes():
+def test_gradients_of_the_simple_network_match_finite_differences():
     rng = np.random.default_rng(0)
     kernel, recurrent, bias, last = (rng.normal(0, 0.5, s) for s in ((2, 3), (3, 3), 3, 3))
     inputs = rng.normal(size=(1, 5, 2))
@@ -57,13 +57,13 @@ def test_gradients_of_the_simple_network_are_slopes():
     h = np.zeros(3)
     for t, x in enumerate(inputs[0]):
         h = np.tanh(x @ kernel + h @ recurrent + bias)
-        pushes = 1e-6 * np.eye(3)
-        slopes = [(answer(h + p, t + 1) - answer(h - p, t + 1)) / 2e-6 for p in pushes]
+        steps = 1e-6 * np.eye(3)
+        slopes = [(answer(h + p, t + 1) - answer(h - p, t + 1)) / 2e-6 for p in steps]
         assert np.abs(found[0, t] - slopes).max() < 1e-7
 
 
-def test_what_is_left_of_a_gradient_is_the_product_of_the_forget_gates():
-    """With nothing coming back from the hidden state, only f stands between two memories."""
+def test_the_remaining_gradient_is_the_product_of_the_forget_gates():
+    """Without recurrent weights, only the forget gate connects two cell states."""
     units, bias = 3, np.zeros(12)
     bias[3:6] = 2.0
     arrays = (np.zeros((2, 12)), np.zeros((units, 12)), bias)
@@ -72,7 +72,7 @@ def test_what_is_left_of_a_gradient_is_the_product_of_the_forget_gates():
     assert found == pytest.approx(forget ** np.arange(9), rel=1e-9)
 
 
-def test_the_benchmark_of_memory_measures_both_networks(tmp_path):
+def test_the_memory_benchmark_measures_both_networks(tmp_path):
     path = tmp_path / "memory.json"
     options = ["--quick", "--lengths", "6", "--gradient-length", "6", "--json", str(path)]
     assert memory.main(options) == 0
@@ -96,7 +96,7 @@ def _settings(**changes):
     return SimpleNamespace(**(quick | changes))
 
 
-def test_a_network_stops_where_the_problem_is_solved(monkeypatch):
+def test_training_stops_when_the_problem_is_solved(monkeypatch):
     monkeypatch.setattr(memory, "_SOLVED", 10.0)
     trained = memory.train("simple", 5, 0, _settings(gradient_length=8))
     assert trained.updates == 1
@@ -104,30 +104,28 @@ def test_a_network_stops_where_the_problem_is_solved(monkeypatch):
 
 
 @pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
-@pytest.mark.parametrize("bigrams", [0, 13])
-def test_what_the_units_add_up_to_is_the_probability_the_run_gives(
-    pictures, tmp_path, pooling, bigrams
-):
+@pytest.mark.parametrize("buckets", [0, 13])
+def test_unit_effects_add_up_to_the_probability_of_the_run(pictures, tmp_path, pooling, buckets):
     config = text_config(
-        model__bidirectional=False, model__pooling=pooling, embedding__bigram_buckets=bigrams
+        model__bidirectional=False, model__pooling=pooling, embedding__bigram_buckets=buckets
     )
-    found = make_text_run(tmp_path / "run", config=config)
+    run = make_text_run(tmp_path / "run", config=config)
     for text in TEXTS:
-        reading = pictures.read(found, text)
-        bias = _head_bias(found)
-        said = Predictor.load(found).text_probabilities([text])[0, 1]
-        assert 1 / (1 + np.exp(-reading.effects.sum() - bias)) == pytest.approx(said, abs=1e-5)
+        reading = pictures.read(run, text)
+        bias = _head_bias(run)
+        expected = Predictor.load(run).text_probabilities([text])[0, 1]
+        assert 1 / (1 + np.exp(-reading.effects.sum() - bias)) == pytest.approx(expected, abs=1e-5)
         assert reading.words == text.split()
 
 
-def _head_bias(found):
+def _head_bias(run):
     import safetensors.numpy
 
-    return safetensors.numpy.load_file(found.file("weights.safetensors"))["head/bias"][0]
+    return safetensors.numpy.load_file(run.file("weights.safetensors"))["head/bias"][0]
 
 
-def test_pictures_are_drawn_the_same_twice(pictures, tmp_path, monkeypatch):
-    """From a run, a text and figures: gates of the words, gradients, and the adding problem."""
+def test_pictures_are_drawn_with_the_same_bytes_twice(pictures, tmp_path, monkeypatch):
+    """Gates of tokens, gradients, and the adding problem."""
     make_text_run(tmp_path / "runs" / "demo" / "a")
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
     drawn = []
@@ -139,7 +137,7 @@ def test_pictures_are_drawn_the_same_twice(pictures, tmp_path, monkeypatch):
     assert pictures.main(["--run", "nothing", "--out", str(tmp_path)]) != 0
 
 
-def test_the_page_shows_pictures_that_are_there_and_figures_that_were_measured():
+def test_the_page_shows_existing_pictures_and_measured_figures():
     page = (DOCS / "lstm.md").read_text(encoding="utf-8")
     shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
     assert len(shown) == 3

@@ -22,7 +22,7 @@ def draw(path, title="Title", label="label"):
     return page
 
 
-def test_a_picture_is_a_png_of_150_dots_per_inch_with_something_in_it(tmp_path):
+def test_a_picture_is_a_png_of_150_dots_per_inch(tmp_path):
     draw(tmp_path / "plots" / "a.png")
     with Image.open(tmp_path / "plots" / "a.png") as image:
         assert image.format == "PNG"
@@ -34,19 +34,19 @@ def test_a_picture_is_a_png_of_150_dots_per_inch_with_something_in_it(tmp_path):
 def test_the_same_drawing_gives_the_same_bytes(tmp_path):
     for kind in ("png", "svg"):
         draw(tmp_path / f"a.{kind}")
-        kept = [object() for _ in range(10_000)]  # everything lies elsewhere in memory now
+        filler = [object() for _ in range(10_000)]  # changes memory addresses
         draw(tmp_path / f"b.{kind}")
-        assert len(kept)
+        assert len(filler)
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 
-def test_panels_stand_at_round_places_from_which_an_svg_names_its_parts(tmp_path):
+def test_panel_positions_are_rounded_since_svg_ids_depend_on_them(tmp_path):
     for axes in draw(tmp_path / "a.svg").axes:
         for place in axes.get_position().bounds:
             assert abs(place - round(place, 6)) < 1e-12
 
 
-def test_a_drawing_that_fails_leaves_the_old_picture(tmp_path):
+def test_a_failed_drawing_keeps_the_old_picture(tmp_path):
     draw(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
     with (
@@ -58,13 +58,13 @@ def test_a_drawing_that_fails_leaves_the_old_picture(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
+def test_a_path_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "plots").write_text("a file, not a folder")
     with pytest.raises(LstmError, match=r"plots.a\.png"):
         draw(tmp_path / "plots" / "a.png")
 
 
-def test_settings_of_matplotlib_are_used_by_nobody_and_left_as_they_were(tmp_path):
+def test_settings_of_matplotlib_are_neither_used_nor_changed(tmp_path):
     draw(tmp_path / "a.png")
     with matplotlib.rc_context({"font.size": 40, "axes.facecolor": "red"}):
         before = dict(matplotlib.rcParams)
@@ -86,8 +86,8 @@ sys.exit("matplotlib.pyplot" in sys.modules)
 
 
 @pytest.mark.parametrize("text", [r"$\frac{x$", "积极的评价", "😀👩‍🚀", "سلبي", "_private", "{x}"])
-def test_any_script_is_drawn_without_a_warning_and_never_as_a_formula(tmp_path, text):
-    draw(tmp_path / "a.png", title=text, label=plot_style.shown(text))
+def test_any_script_is_drawn_without_a_warning_or_a_formula(tmp_path, text):
+    draw(tmp_path / "a.png", title=text, label=plot_style.fit_name(text))
     assert (tmp_path / "a.png").is_file()
 
 
@@ -115,15 +115,15 @@ def test_a_long_title_is_made_to_fit(tmp_path):
     ],
 )
 def test_names_are_cleaned_and_shortened_in_the_middle(name, expected):
-    assert plot_style.shown(name) == expected
+    assert plot_style.fit_name(name) == expected
 
 
 @given(st.text(), st.integers(4, 40))
 def test_no_name_is_empty_too_wide_or_holds_control_characters(name, width):
-    text = plot_style.shown(name, width)
+    text = plot_style.fit_name(name, width)
     assert text
     marks = 2 * (text[0] == "\u200e")
-    assert plot_style.columns(text) - marks <= max(width, len("(no name)"))
+    assert plot_style.display_width(text) - marks <= max(width, len("(no name)"))
     assert all(c == "\u200e" or unicodedata.category(c)[0] != "C" for c in text)
 
 
@@ -140,10 +140,10 @@ def test_no_name_is_empty_too_wide_or_holds_control_characters(name, width):
         (1, "100%"),
     ],
 )
-def test_shares_are_written_as_people_do(share, expected):
+def test_percentages_have_useful_digits(share, expected):
     assert plot_style.percent(share) == expected
 
 
 @given(st.floats(0, 1, exclude_min=True, exclude_max=True))
-def test_only_nothing_is_0_percent_and_only_all_is_100(share):
+def test_only_0_is_0_percent_and_only_1_is_100_percent(share):
     assert plot_style.percent(share) not in ("0%", "0.0%", "100%", "100.0%")

@@ -152,7 +152,7 @@ def test_a_text_without_end_is_shown_as_far_as_it_can_be_read():
     marks = tuple(Mark(5 * i, 5 * i + 4, 1.0) for i in range(2000))
     told = shown(ReadText(marks), replace(TOLD, text=words))
     assert told.count("word ") == 400  # and five in numbers below
-    assert "[8,001 characters more]" in told
+    assert "[8,000 characters more]" in told
 
 
 def test_a_page_is_written_though_the_data_is_gone(run, root):
@@ -207,7 +207,7 @@ def test_a_language_model_is_no_run_to_report_on(run):
 def test_what_is_no_page_of_ours_is_not_replaced(run, tmp_path):
     mine = tmp_path / "mine.html"
     mine.write_text("<p>mine</p>")
-    with pytest.raises(LstmError, match="no page that lstm wrote"):
+    with pytest.raises(LstmError, match="not written by lstm"):
         report(run, mine)
     assert mine.read_text() == "<p>mine</p>"
     ours = tmp_path / "ours.html"

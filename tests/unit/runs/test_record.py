@@ -316,7 +316,7 @@ def test_what_a_decoder_finds_is_told_in_a_bounded_text():
 def test_names_of_megabytes_are_cleaned_in_time():
     with within(3):
         assert text_format.clean("abc \x1b" * 2_000_000).endswith("abc  ")
-        assert len(plot_style.shown("a name " * 1_000_000)) <= 18
+        assert len(plot_style.fit_name("a name " * 1_000_000)) <= 18
 
 
 def test_text_is_cleaned_as_it_was_character_by_character():

@@ -176,19 +176,20 @@ def test_requests_at_the_same_time_share_batches(held, predictor):
 def test_a_text_is_explained_as_by_the_explainer(server, predictor):
     told = server.post("/v1/explain", {"text": TEXTS[0]})
     assert told.status == 200
-    expected = explainer_of(predictor).text(TEXTS[0]).to_dict()
+    expected = explainer_of(predictor).explain_text(TEXTS[0]).to_dict()
     found = told.json()
     assert found.keys() == expected.keys()
     assert found["tokens"] == expected["tokens"]
-    assert found["words"]["effects"] == pytest.approx(expected["words"]["effects"], abs=1e-5)
-    assert len(found["belief"]["steps"]) == len(found["tokens"])
+    effects = expected["token_effects"]["effects"]
+    assert found["token_effects"]["effects"] == pytest.approx(effects, abs=1e-5)
+    assert len(found["prefixes"]["steps"]) == len(found["tokens"])
 
 
 def test_an_image_is_explained_row_by_row(images):
     server, predictor = images
     rows = [[(16 * r + c) % 256 for c in range(8)] for r in range(8)]
     found = server.post("/v1/explain", {"image": rows}).json()
-    assert len(found["belief"]["steps"]) == 8
+    assert len(found["prefixes"]["steps"]) == 8
     assert found["prediction"]["label"] in predictor.labels
     assert server.post("/v1/explain", {"image": rows[1:]}).status == 422
 

@@ -1,0 +1,82 @@
+"""The prediction after each token or row, the step that decided, and the largest swings."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli.explain.occlusion import window_size
+from lstm_cli.explain.result import PrefixPredictions, Swing, Swings
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.text.tokenizer import UNKNOWN_ID
+
+
+def predict_prefixes(
+    predictor: Predictor, ids: NDArray[np.int32], class_index: int
+) -> PrefixPredictions:
+    """Predict each prefix of a text, from the empty text to the whole text.
+
+    Each prefix is predicted from scratch, as a text of its own. The states of a single pass would
+    not do: those of a backward direction depend on the rest of the text.
+
+    Args:
+        predictor: The predictor of a text run.
+        ids: The token ids, `<int32>[tokens]`.
+        class_index: The class predicted for the whole text.
+    """
+    window = window_size(len(ids))
+    ends = [min(start + window, len(ids)) for start in range(0, len(ids), window)]
+    empty = np.array([UNKNOWN_ID], np.int32)
+    probabilities = predictor.run_texts([empty, *(ids[:end] for end in ends)]).astype(np.float64)
+    steps = np.repeat(probabilities[1:], window, axis=0)[: len(ids)]
+    return summarize(probabilities[0], steps, class_index, window)
+
+
+def summarize(
+    start: NDArray[np.float64] | None,
+    steps: NDArray[np.float64],
+    class_index: int,
+    window: int = 1,
+) -> PrefixPredictions:
+    """Find the decision step and the swings of prefix predictions.
+
+    Args:
+        start: Probabilities of an empty input, `<float64>[classes]`, or None.
+        steps: Probabilities after each step, `<float64>[steps, classes]`.
+        class_index: The class predicted for the whole input.
+        window: Number of neighbouring steps that share a prediction.
+    """
+    num_before = 0 if start is None else 1
+    all_steps = steps if start is None else np.vstack([start[None], steps])
+    decision = _decision_step(all_steps, class_index, num_before)
+    swings = _swings(all_steps[:, class_index], num_before)
+    return PrefixPredictions(start, steps, window, decision, swings)
+
+
+def _decision_step(steps: NDArray[np.float64], class_index: int, num_before: int = 0) -> int | None:
+    """Return the step from which a class stays the most probable one.
+
+    Args:
+        steps: `<float64>[num_before + steps, classes]`.
+        class_index: The class.
+        num_before: Number of leading rows that are no step of the input.
+    """
+    others = np.flatnonzero(steps.argmax(axis=1) != class_index)
+    first = int(others[-1]) + 1 if len(others) else 0
+    return first - num_before if max(1, num_before) <= first < len(steps) else None
+
+
+def _swings(probabilities: NDArray[np.float64], num_before: int) -> Swings:
+    """Return the largest fall and the largest rise; the first one of equals."""
+    changes = np.diff(probabilities)
+    if not len(changes):
+        return Swings(None, None)
+
+    def swing(place: int) -> Swing:
+        before, after = probabilities[place : place + 2].tolist()
+        return Swing(place + 1 - num_before, before, after)
+
+    drop, rise = int(changes.argmin()), int(changes.argmax())
+    return Swings(
+        swing(drop) if changes[drop] < 0 else None, swing(rise) if changes[rise] > 0 else None
+    )

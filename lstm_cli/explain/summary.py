@@ -1,0 +1,81 @@
+"""The sentences that sum up an explanation, the same in every output."""
+
+from __future__ import annotations
+
+from lstm_cli.explain.result import Explanation, ImageExplanation, Swing
+from lstm_cli.render.plot_style import percent
+
+# Changes of the probability below this are not worth naming.
+MIN_SWING = 0.05
+
+
+def step_noun(explanation: Explanation) -> str:
+    """Return the name of a step: `token` or `row`."""
+    return "row" if isinstance(explanation, ImageExplanation) else "token"
+
+
+def describe_score(explanation: Explanation) -> str:
+    """Write the score as the sum of its parts."""
+    gates = explanation.gates
+    parts = [f"LSTM {gates.lstm:+.2f}"]
+    if gates.linear is not None:
+        parts.append(f"linear model {gates.linear:+.2f}")
+    parts.append(f"bias {gates.bias:+.2f}")
+    return f"Score against {gates.runner_up}: {gates.score:+.2f} = {', '.join(parts)}"
+
+
+def large_swings(explanation: Explanation) -> list[Swing]:
+    """Return the swings that are worth naming, in input order."""
+    swings = explanation.prefixes.swings
+    return sorted(
+        (
+            swing
+            for swing in (swings.drop, swings.rise)
+            if swing is not None and abs(swing.after - swing.before) >= MIN_SWING
+        ),
+        key=lambda swing: swing.step,
+    )
+
+
+def describe_swings(explanation: Explanation) -> str:
+    """Name the largest fall and the largest rise of the predicted class' probability."""
+    label, swings = explanation.prediction.label, large_swings(explanation)
+    if not swings:
+        return f"The probability of {label} hardly changes: {_describe_range(explanation)}."
+    parts = [_describe_swing(explanation, swing) for swing in swings]
+    return f"The probability of {label} {', and '.join(parts)}."
+
+
+def describe_decision(explanation: Explanation) -> str:
+    """Say from which step on the predicted class is the most probable one."""
+    label, prefixes = explanation.prediction.label, explanation.prefixes
+    last = prefixes.steps[-1]
+    if last[explanation.class_index] < last.max():
+        return f"A threshold chose {label}: it is not the most probable class."
+    if prefixes.decision_step is None:
+        return f"The most probable class is {label} from the start."
+    where = describe_step(explanation, prefixes.decision_step)
+    return f"The most probable class is {label} from {where} on."
+
+
+def describe_step(explanation: Explanation, step: int) -> str:
+    """Name a token or row; for a long text, the group of tokens that share a prediction."""
+    if isinstance(explanation, ImageExplanation):
+        return f"row {step + 1}"
+    tokens, window = explanation.tokens, explanation.prefixes.window
+    last = min(step + window, len(tokens)) - 1
+    if last > step:
+        return f"'{tokens[step].text}' to '{tokens[last].text}' (tokens {step + 1} to {last + 1})"
+    return f"'{tokens[step].text}' (token {step + 1})"
+
+
+def _describe_swing(explanation: Explanation, swing: Swing) -> str:
+    verb = "rises" if swing.after > swing.before else "falls"
+    where = describe_step(explanation, swing.step)
+    return f"{verb} most at {where}, from {percent(swing.before)} to {percent(swing.after)}"
+
+
+def _describe_range(explanation: Explanation) -> str:
+    steps = explanation.prefixes.steps[:, explanation.class_index]
+    low, high = percent(steps.min()), percent(steps.max())
+    return f"always {low}" if low == high else f"between {low} and {high}"
