@@ -49,11 +49,7 @@ VARIANTS = {
     "last, both": {"model__pooling": "last"},
     "max, two layers": {"model__pooling": "max", "model__layers": 2},
     "mean, peephole": {"model__pooling": "mean", "model__cell": "peephole"},
-<<<<<<< HEAD
-    "pairs and evidence": {"embedding__bigram_buckets": 11, "linear__buckets": 13},
-=======
     "bigrams and linear model": {"embedding__bigram_buckets": 11, "linear__buckets": 13},
->>>>>>> r-explain
     "one direction, all": {
         "model__bidirectional": False, "model__layers": 2, "model__cell": "peephole",
         "linear__buckets": 7,
