@@ -33,12 +33,13 @@ class LstmError(Exception):
         self.exit_code = exit_code
 
 
-def suggest(name: str, known: list[str]) -> str:
+def suggest(name: str, known: list[str], listed: list[str] | None = None) -> str:
     """Say which known names a mistyped one is closest to.
 
     Args:
         name: What was typed.
         known: The names that exist.
+        listed: The names to list if nothing is close; None for all of `known`.
 
     Returns:
         `Did you mean 'imdb'?`, or the list of what there is when nothing is close.
@@ -48,4 +49,4 @@ def suggest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(repr(c) for c in close)}?"
-    return f"Known: {', '.join(known)}."
+    return f"Known: {', '.join(known if listed is None else listed)}."

@@ -142,10 +142,10 @@ def _print_run(run: RunDir, dataset: str, as_json: bool) -> None:
     """Print what pretraining reached, and how to use it."""
     from lstm_cli.cli import output
     from lstm_cli.io import text_format
-    from lstm_cli.runs.directory import read_record
+    from lstm_cli.runs.directory import read_run_json
     from lstm_cli.runs.schema import LanguageResults
 
-    record, metrics = read_record(run), run.read_json("metrics.json")
+    record, metrics = read_run_json(run), run.read_json("metrics.json")
     if as_json:
         output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return

@@ -159,7 +159,7 @@ def replay(
 
     found = find(runs_root(runs_dir), run)
     # Known before Keras is imported, or a GPU cannot be hidden any more.
-    on_cpu = found.verified().decode(RUN, FinishedRunInfo).device == "cpu"
+    on_cpu = found.with_manifest().decode(RUN, FinishedRunInfo).device == "cpu"
     load_keras("cpu" if on_cpu else "auto")
     from lstm_cli.training.replay import replay as replay_run
 

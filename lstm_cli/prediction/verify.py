@@ -15,7 +15,8 @@ from lstm_cli.prediction.predictor import Predictor, open_session
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import record, validate
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.onnx_graph import Array, Plan
+from lstm_cli.runs.manifest import is_in_manifest
+from lstm_cli.runs.onnx_graph import Array, GraphPlan
 from lstm_cli.runs.schema import FinishedRunInfo
 from lstm_cli.runs.validate import FileStamp, Golden
 from lstm_cli.text.tokenizer import Tokenizer
@@ -83,14 +84,14 @@ def verify(run: RunDir) -> VerifyResult:
         try:
             checks[name] = Check(name, True, look(looked))
         except LstmError as error:
-            checks[name] = Check(name, False, runs.reason(run, error), meaning)
+            checks[name] = Check(name, False, runs.integrity_reason(run, error), meaning)
     return VerifyResult(run.name, str(run.path), tuple(checks.values()))
 
 
 def _checks(run: RunDir) -> Mapping[str, _How]:
     """Choose the checks of a classifier or of a language model, which has no graph to run."""
     try:
-        is_language = run.verified().config().language is not None
+        is_language = run.with_manifest().config().language is not None
     except LstmError:
         is_language = runs.is_language(run)
     return _LANGUAGE_CHECKS if is_language else _CHECKS
@@ -106,7 +107,7 @@ class _VerifyState:
     labels: tuple[str, ...] = ()
     tokenizer: Tokenizer | None = None
     golden: Golden | None = None
-    plan: Plan | None = None
+    plan: GraphPlan | None = None
     model: FileStamp | None = None
     info: FinishedRunInfo | None = None
     constants: Mapping[str, Array] = field(default_factory=dict)
@@ -119,20 +120,20 @@ class _VerifyState:
         return self.config
 
     @property
-    def network(self) -> Plan:
+    def network(self) -> GraphPlan:
         assert self.plan is not None
         return self.plan
 
 
 def _manifest(looked: _VerifyState) -> str:
-    looked.run = looked.run.verified()
+    looked.run = looked.run.with_manifest()
     assert looked.run.manifest is not None
     return f"lists {len(looked.run.manifest)} files, none outside the run"
 
 
 def _files(looked: _VerifyState) -> str:
     listed = looked.run.manifest or {}
-    looked.names = [name for name in looked.run.names() if runs.is_in_manifest(name)]
+    looked.names = [name for name in looked.run.names() if is_in_manifest(name)]
     if missing := sorted(listed.keys() - set(looked.names)):
         raise looked.run.integrity_error(f"{_some(missing)} listed and missing")
     if runs.CARD not in listed:
@@ -157,7 +158,7 @@ def _contents(looked: _VerifyState) -> str:
         try:
             looked.run.verify([name], max_bytes.get(name))
         except LstmError as error:
-            changed.append(runs.reason(looked.run, error))
+            changed.append(runs.integrity_reason(looked.run, error))
     if changed:
         more = f", and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise looked.run.integrity_error(", ".join(changed[:_SHOWN]) + more)

@@ -1,4 +1,4 @@
-"""Trained weights -> ONNX graph."""
+"""TrainedConstant weights -> ONNX graph."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Value(msgspec.Struct, frozen=True):
     shape: tuple[int | str, ...]
 
 
-class Trained(msgspec.Struct, frozen=True):
+class TrainedConstant(msgspec.Struct, frozen=True):
     """A constant whose numbers training finds, `<float32>`.
 
     Attributes:
@@ -72,19 +72,19 @@ class Trained(msgspec.Struct, frozen=True):
     make: Callable[[Mapping[str, Array]], Array]
 
 
-class Plan(msgspec.Struct, frozen=True):
+class GraphPlan(msgspec.Struct, frozen=True):
     """The whole graph of a run, but for what training finds."""
 
     name: str
     nodes: tuple[Node, ...]
-    constants: Mapping[str, Array | Trained]
+    constants: Mapping[str, Array | TrainedConstant]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
 
     @property
-    def trained(self) -> dict[str, Trained]:
+    def trained(self) -> dict[str, TrainedConstant]:
         """The constants that training finds."""
-        return {k: v for k, v in self.constants.items() if isinstance(v, Trained)}
+        return {k: v for k, v in self.constants.items() if isinstance(v, TrainedConstant)}
 
     @property
     def sources(self) -> dict[str, tuple[int, ...]]:
@@ -97,7 +97,7 @@ class _Graph:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.constants: dict[str, Array | Trained] = {}
+        self.constants: dict[str, Array | TrainedConstant] = {}
 
     def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Attribute) -> str:
         self.nodes.append(Node(op, tuple(inputs), (output,), output, attributes))
@@ -113,7 +113,9 @@ class _Graph:
 
     def array(self, name: str, source: str, *shape: int) -> str:
         """Add an array of the model as it is."""
-        self.constants[name] = Trained(shape, {source: shape}, lambda weights: weights[source])
+        self.constants[name] = TrainedConstant(
+            shape, {source: shape}, lambda weights: weights[source]
+        )
         return name
 
 
@@ -146,7 +148,7 @@ def build(
         for values in (planned.inputs, planned.outputs)
     )
     constants = [
-        numpy_helper.from_array(v.make(weights) if isinstance(v, Trained) else v, name)
+        numpy_helper.from_array(v.make(weights) if isinstance(v, TrainedConstant) else v, name)
         for name, v in planned.constants.items()
     ]
     proto = helper.make_graph(nodes, planned.name, inputs, outputs, constants)
@@ -160,7 +162,7 @@ def build(
 
 def plan(
     config: Config, num_classes: int, vocab_size: int | None, shape: tuple[int, int] | None
-) -> Plan:
+) -> GraphPlan:
     """Lay out the graph of a run: `build` writes it, and loading holds a file to it.
 
     Args:
@@ -187,7 +189,7 @@ def plan(
         weighed = _linear(graph, config.linear, num_classes)
     _head(graph, pooled, width, num_classes, weighed)
     outputs = (Value("probabilities", "float32", ("batch", num_classes)),)
-    return Plan(f"lstm_{config.kind}", tuple(graph.nodes), graph.constants, inputs, outputs)
+    return GraphPlan(f"lstm_{config.kind}", tuple(graph.nodes), graph.constants, inputs, outputs)
 
 
 def _embed(graph: _Graph, config: Config, vocab_size: int) -> tuple[str, int]:
@@ -302,7 +304,7 @@ def _pack(graph: _Graph, name: str, layers: list[str], width: int, units: int) -
     names = [f"{name}_{part}" for part in "WRB"]
     for constant, (array, source, shape, pack) in zip(names, parts, strict=True):
         sources = {f"{layer}/{array}": source for layer in layers}
-        graph.constants[constant] = Trained(shape, sources, _stacked(list(sources), pack))
+        graph.constants[constant] = TrainedConstant(shape, sources, _stacked(list(sources), pack))
     return names
 
 
@@ -310,7 +312,7 @@ def _peep(graph: _Graph, name: str, layers: list[str], units: int) -> str:
     """Add P of an LSTM operator, `[directions, 3 * units]`: what its gates see of the cell."""
     sources = {f"{layer}/peepholes": (3, units) for layer in layers}
     make = _stacked(list(sources), lambda peepholes: peepholes[[0, 2, 1]].reshape(-1))
-    graph.constants[f"{name}_P"] = Trained((len(layers), 3 * units), sources, make)
+    graph.constants[f"{name}_P"] = TrainedConstant((len(layers), 3 * units), sources, make)
     return f"{name}_P"
 
 

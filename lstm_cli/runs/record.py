@@ -103,9 +103,9 @@ def read(run: RunDir) -> RunRecord | LanguageRunRecord:
         LstmError: A file is missing, changed, or not what training writes; file and key are named
             (exit code 5).
     """
-    run = run.verified()
+    run = run.with_manifest()
     config = run.config()
-    for name in listed_files(config):
+    for name in required_files(config):
         if name not in (run.manifest or {}):
             raise run.integrity_error(f"{runs.MANIFEST} does not list {name}")
     if config.language is not None:
@@ -125,7 +125,7 @@ def read_classifier(run: RunDir) -> RunRecord:
     Raises:
         LstmError: It is a language model (exit code 2), or as `read`.
     """
-    if run.verified().config().language is not None:
+    if run.with_manifest().config().language is not None:
         raise LstmError(
             f"Run {run.name} is a language model, which has no classes to report on.",
             f"Its figures are in {run.file(runs.CARD)}; name a classifier.",
@@ -136,7 +136,7 @@ def read_classifier(run: RunDir) -> RunRecord:
     return record
 
 
-def listed_files(config: Config) -> tuple[str, ...]:
+def required_files(config: Config) -> tuple[str, ...]:
     """Return files that the manifest of every finished run lists."""
     model = (runs.MODEL,) if config.language is None else ()
     return (runs.RUN, runs.METRICS, runs.HISTORY, runs.WEIGHTS, runs.CARD, *model)
@@ -240,7 +240,7 @@ def summarize(run: RunDir) -> Summary:
     try:
         if info is None:
             run.decode(runs.RUN, RunInfo)
-        held = run.verified()
+        held = run.with_manifest()
         finished = held.decode(runs.RUN, FinishedRunInfo)
         held.read_bytes(runs.CONFIG)
         if finished.kind == "language":
@@ -250,7 +250,7 @@ def summarize(run: RunDir) -> Summary:
         results = read_results(held, finished, None if labels is None else tuple(labels))
         return Summary(run, status, finished, accuracy=results.test.accuracy)
     except LstmError as error:
-        return Summary(run, "broken", None, problem=runs.reason(run, error))
+        return Summary(run, "broken", None, problem=runs.integrity_reason(run, error))
 
 
 def _check_best_epoch(run: RunDir, info: FinishedRunInfo, best_epoch: int) -> None:

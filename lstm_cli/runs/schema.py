@@ -286,7 +286,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
         return known
 
 
-class BegunRunInfo(RunInfo, frozen=True, kw_only=True):
+class StartedRunInfo(RunInfo, frozen=True, kw_only=True):
     """`run.json` of a run whose training began: with all that is known by then."""
 
     kind: Kind
@@ -302,7 +302,7 @@ class BegunRunInfo(RunInfo, frozen=True, kw_only=True):
     why: Text
 
 
-class FinishedRunInfo(BegunRunInfo, frozen=True, kw_only=True):
+class FinishedRunInfo(StartedRunInfo, frozen=True, kw_only=True):
     """`run.json` of a finished run."""
 
     status: Literal["finished"]

@@ -28,7 +28,7 @@ from lstm_cli.io.safe_open import detect_file_type
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph, onnx_reader, safetensors_reader
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.onnx_graph import Node, Plan, Trained
+from lstm_cli.runs.onnx_graph import GraphPlan, Node, TrainedConstant
 from lstm_cli.text import tokenizer_json
 from lstm_cli.text.tokenizer import Tokenizer
 
@@ -107,7 +107,7 @@ class ValidatedRun(msgspec.Struct, frozen=True):
     labels: tuple[str, ...]
     tokenizer: Tokenizer | None
     golden: Golden
-    plan: Plan
+    plan: GraphPlan
     model: FileStamp
 
 
@@ -118,7 +118,7 @@ def read(run: RunDir) -> ValidatedRun:
         LstmError: A file is missing, changed, or not one that `train` writes (exit code 5).
     """
     run.names()
-    run = run.verified()
+    run = run.with_manifest()
     config = run.config()
     if config.language is not None:
         raise not_a_classifier_error(run, config)
@@ -144,13 +144,13 @@ def not_a_classifier_error(run: RunDir, config: Config) -> LstmError:
 
 def graph_plan(
     config: Config, labels: tuple[str, ...], tokenizer: Tokenizer | None, golden: Golden
-) -> Plan:
+) -> GraphPlan:
     """Lay out the only graph that a run may hold."""
     vocab_size = tokenizer.vocab_size if tokenizer else None
     return onnx_graph.plan(config, len(labels), vocab_size, golden.shape)
 
 
-def max_bytes(plan: Plan) -> dict[str, int]:
+def max_bytes(plan: GraphPlan) -> dict[str, int]:
     """Return how many bytes the files of a graph may have: its numbers, and what frames them."""
     constants = sum(_num_bytes(value) for value in plan.constants.values())
     return {runs.MODEL: constants + _FRAME_BYTES, runs.WEIGHTS: max_weight_bytes(plan.sources)}
@@ -200,7 +200,7 @@ def read_golden(run: RunDir, config: Config, num_classes: int) -> Golden:
     return Golden(inputs, probabilities)
 
 
-def read_model(run: RunDir, plan: Plan) -> tuple[FileStamp, dict[str, Array]]:
+def read_model(run: RunDir, plan: GraphPlan) -> tuple[FileStamp, dict[str, Array]]:
     """Hold the ONNX file to the graph it must be.
 
     It is mapped and not copied: whoever opens it by its name afterwards asks `check_unchanged`.
@@ -212,7 +212,7 @@ def read_model(run: RunDir, plan: Plan) -> tuple[FileStamp, dict[str, Array]]:
         LstmError: It is another graph, its numbers do not have the shapes the settings give, or
             some are not finite (exit code 5).
     """
-    with run.held(runs.MODEL, max_bytes(plan)[runs.MODEL]) as file:
+    with run.open_verified(runs.MODEL, max_bytes(plan)[runs.MODEL]) as file:
         seen = FileStamp.of(os.fstat(file.fileno()))
         content = _mapped(file, seen.num_bytes)
     try:
@@ -240,7 +240,7 @@ def check_unchanged(run: RunDir, name: str, seen: FileStamp) -> None:
         raise run.integrity_error(f"{name} was changed while it was opened")
 
 
-def read_weights(run: RunDir, plan: Plan) -> dict[str, Array]:
+def read_weights(run: RunDir, plan: GraphPlan) -> dict[str, Array]:
     """Read the arrays of the model, `<float32>`, named as `models.get_weights` names them.
 
     Raises:
@@ -252,7 +252,7 @@ def read_weights(run: RunDir, plan: Plan) -> dict[str, Array]:
 def _read_arrays(run: RunDir, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     content = run.read_bytes(runs.WEIGHTS, max_weight_bytes(shapes))
     try:
-        arrays = safetensors_reader.read(memoryview(content), shapes)
+        arrays = safetensors_reader.read(content, shapes)
         check_finite(arrays)
     except ValueError as error:
         raise run.integrity_error(f"{runs.WEIGHTS} {_file_type(content) or error}") from None
@@ -310,19 +310,19 @@ def read_language_weights(run: RunDir, config: Config, vocab_size: int) -> dict[
 
 def max_weight_bytes(shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Return how many bytes a file of arrays may have."""
-    return sum(4 * math.prod(shape) for shape in shapes.values()) + safetensors_reader.MAX_HEAD
+    return sum(4 * math.prod(shape) for shape in shapes.values()) + safetensors_reader.MAX_HEAD_BYTES
 
 
-def check_weights_header(run: RunDir, plan: Plan) -> None:
+def check_weights_header(run: RunDir, plan: GraphPlan) -> None:
     """Hold the head of the file of weights to the arrays it must hold; the rest is not read.
 
     Raises:
         LstmError: It is no safetensors file, or describes other arrays (exit code 5).
     """
     allowed = max_bytes(plan)[runs.WEIGHTS]
-    head, num_bytes = run.read_head(runs.WEIGHTS, safetensors_reader.MAX_HEAD, allowed)
+    head = run.read_head(runs.WEIGHTS, safetensors_reader.MAX_HEAD_BYTES, allowed)
     try:
-        safetensors_reader.places(memoryview(head), num_bytes, plan.sources)
+        safetensors_reader.check_header(run.file(runs.WEIGHTS), head, plan.sources)
     except ValueError as error:
         raise run.integrity_error(f"{runs.WEIGHTS} {_file_type(head) or error}") from None
 
@@ -343,7 +343,7 @@ def check_finite(arrays: dict[str, Array]) -> None:
                 raise ValueError(f"holds numbers in {name!r} that are infinite or none (NaN)")
 
 
-def _check_structure(found: onnx_reader.Model, plan: Plan) -> None:
+def _check_structure(found: onnx_reader.Model, plan: GraphPlan) -> None:
     """Hold the graph of a file to the plan: the same nodes in the same order, and no other."""
     if (found.ir_version, found.opset) != (onnx_graph.IR_VERSION, onnx_graph.OPSET):
         raise ValueError(
@@ -366,10 +366,10 @@ def _check_structure(found: onnx_reader.Model, plan: Plan) -> None:
         raise ValueError(f"{'lacks' if name in plan.constants else 'holds a foreign'} {name!r}")
 
 
-def _array(found: onnx_reader.Model, plan: Plan, name: str) -> Array:
+def _array(found: onnx_reader.Model, plan: GraphPlan, name: str) -> Array:
     """Return a constant once its type, shape and size, and if it is fixed its value, are right."""
     tensor, expected = found.constants[name], plan.constants[name]
-    dtype = np.dtype(np.float32) if isinstance(expected, Trained) else expected.dtype
+    dtype = np.dtype(np.float32) if isinstance(expected, TrainedConstant) else expected.dtype
     if (tensor.dtype, tensor.shape) != (dtype.name, expected.shape):
         raise ValueError(
             f"holds {name!r} as {tensor.dtype} {list(tensor.shape)}, expected {dtype.name} "
@@ -381,13 +381,13 @@ def _array(found: onnx_reader.Model, plan: Plan, name: str) -> Array:
             f"holds {len(tensor.data):,} bytes for {name!r}, expected {_num_bytes(expected):,}"
         )
     array = np.frombuffer(tensor.data, dtype.newbyteorder("<")).reshape(expected.shape)
-    if not isinstance(expected, Trained) and array.tobytes() != expected.tobytes():
+    if not isinstance(expected, TrainedConstant) and array.tobytes() != expected.tobytes():
         raise ValueError(f"holds another value for {name!r} than {expected.tolist()}")
     return array
 
 
-def _num_bytes(value: Array | Trained) -> int:
-    item = 4 if isinstance(value, Trained) else value.dtype.itemsize
+def _num_bytes(value: Array | TrainedConstant) -> int:
+    item = 4 if isinstance(value, TrainedConstant) else value.dtype.itemsize
     return math.prod(value.shape) * item
 
 

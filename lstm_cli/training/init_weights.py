@@ -78,7 +78,7 @@ def read(config: Config) -> InitialWeights | None:
     if config.train.init_from is None:
         return None
     path = Path(config.train.init_from)
-    run = find.find(path.parent.parent, str(path)).verified()
+    run = find.find(path.parent.parent, str(path)).with_manifest()
     run.names()
     theirs = run.config()
     _check(run, theirs, config)

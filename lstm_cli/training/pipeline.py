@@ -18,8 +18,10 @@ from lstm_cli.io.progress import Reporter
 from lstm_cli.io.signals import Signals, catch_signals
 from lstm_cli.models import classifier
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs import lock
+from lstm_cli.runs.create import create_run
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.schema import BegunRunInfo
+from lstm_cli.runs.schema import StartedRunInfo
 from lstm_cli.training import artifacts, checkpoint, device, init_weights, resume_checks
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.init_weights import InitialWeights
@@ -250,9 +252,9 @@ def begin(
     with catch_signals() as signals:
         device_info = start(config, options.use, options.reporter)
         dataset = load_data(config, kind.splits, options.data_dir)
-        run = runs.create(runs.runs_root(runs_dir), dataset.name, name)
+        run = create_run(runs.runs_root(runs_dir), dataset.name, name)
         record = artifacts.new_record(config)
-        with runs.locked(run), resume_checks.recording_failure(run, record, new=True):
+        with lock.acquire(run.path), resume_checks.recording_failure(run, record, new=True):
             run.remove_temp_files()
             prepared = kind.prepare(
                 config, dataset, device_info, options.data_dir, options.reporter, init=init
@@ -283,11 +285,11 @@ def resume_run(
     """
     began = time.perf_counter()
     reporter = options.reporter
-    with catch_signals() as signals, runs.locked(run):
+    with catch_signals() as signals, lock.acquire(run.path):
         run.remove_temp_files()
         # A finished run has a manifest to be held to.
-        held = run.verified() if run.status == "finished" else run
-        before = runs.read_record(held, BegunRunInfo)
+        held = run.with_manifest() if run.status == "finished" else run
+        before = runs.read_run_json(held, StartedRunInfo)
         found = resume_checks.newest(run, reporter)
         config = resume_checks.resumed_config(run, found, epochs)
         device_info = start(config, options.use, reporter)

@@ -135,9 +135,9 @@ def replay(
             the run was trained on towards more epochs, which training anew does not repeat.
     """
     reporter = reporter or SilentReporter()
-    listed = run.verified()
+    listed = run.with_manifest()
     config = listed.config()
-    record = runs.read_record(listed, FinishedRunInfo)
+    record = runs.read_run_json(listed, FinishedRunInfo)
     # All is read now: the run may be trained on while it is replayed.
     before, touched = _results(run, config), _touched(listed)
     if runs.HISTORY not in touched:
@@ -158,9 +158,9 @@ def replay(
         except NonFiniteError as error:
             differences, epochs = _non_finite(before, error)
             (path,) = folder.glob(f"*/replay/{runs.RUN}")
-            again_record = runs.read_record(RunDir(path.parent))
+            again_record = runs.read_run_json(RunDir(path.parent))
         else:
-            after, again_record = _results(again, config), runs.read_record(again)
+            after, again_record = _results(again, config), runs.read_run_json(again)
             differences, epochs = _compare(before, after), len(after.history)
     return Replay(
         run.name,
@@ -222,7 +222,7 @@ def _results(run: RunDir, config: Config) -> _Results:
     Raises:
         LstmError: A file is missing, or not what training writes (exit code 5).
     """
-    with run.held(runs.WEIGHTS) as file:
+    with run.open_verified(runs.WEIGHTS) as file:
         file.seek(0)
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     run.decode(runs.METRICS, Results if config.language is None else LanguageResults)

@@ -231,7 +231,7 @@ def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None
 
     Args:
         run: The run.
-        record: Its `run.json`, known to be a `BegunRunInfo`.
+        record: Its `run.json`, known to be a `StartedRunInfo`.
         dataset: What is there now.
 
     Raises:

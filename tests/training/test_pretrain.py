@@ -30,6 +30,7 @@ from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
+from lstm_cli.runs.manifest import sha256
 from lstm_cli.text import corpus as encoded
 from lstm_cli.training import init_weights, pretrain
 from lstm_cli.training.objectives.language_model import LanguageModelObjective
@@ -92,7 +93,7 @@ def test_it_predicts_better_than_frequencies_and_says_so(pretrained):
 
 
 def test_its_record_says_what_it_read(pretrained):
-    record = runs.read_record(pretrained)
+    record = runs.read_run_json(pretrained)
     sizes = record["dataset"]["sizes"]
     assert record["kind"] == "language"
     # 160 texts, of which a tenth is the classifier's validation split.
@@ -259,10 +260,10 @@ def test_a_classifier_begins_with_the_words_and_weights_of_the_run(pretrained, r
     assert all(np.array_equal(own[name], theirs[name]) for name in shared)
     assert np.abs(own["head/bias"]).max() > 0
     assert run.read_bytes(runs.TOKENIZER) == pretrained.read_bytes(runs.TOKENIZER)
-    told = runs.read_record(run)["init_from"]
+    told = runs.read_run_json(run)["init_from"]
     assert told["run"] == "demo/words"
     assert sorted(told["arrays"]) == sorted(shared)
-    assert told["weights_sha256"] == runs.sha256(pretrained.file(runs.WEIGHTS))
+    assert told["weights_sha256"] == sha256(pretrained.file(runs.WEIGHTS))
     assert run.config().train.init_from == str(pretrained.path)
     assert verify(run).passed
 

@@ -51,7 +51,7 @@ def test_a_text_run_is_told_on_one_page_that_loads_nothing(root):
         "lstm runs replay reviews/drawn",
         "keras 3.15",
         "embedding.dim 4 64",
-        run.verified().manifest[runs.MODEL].sha256,
+        run.with_manifest().manifest[runs.MODEL].sha256,
     ):
         assert told in seen.text
 

@@ -26,7 +26,7 @@ from lstm_cli.prediction import predictor
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import find, validate
+from lstm_cli.runs import find, lock, validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import tokenizer_json
 
@@ -174,7 +174,7 @@ def test_a_lock_that_is_a_link_is_never_written_through(run, tmp_path):
     refused(run, "symbolic link")
     run.write_json(runs.RUN, {"status": "running"})
     assert run.status == "interrupted"
-    with pytest.raises(LstmError), runs.locked(run):
+    with pytest.raises(LstmError), lock.acquire(run.path):
         pass
     assert secret.read_text() == "precious"
 
@@ -453,7 +453,7 @@ def test_a_second_tokenizer_hidden_under_the_first_is_never_used(run):
         text.replace('"model":{', '"model":{"type":"BPE",'),
     ):
         put(run, runs.TOKENIZER, doubled.encode())
-        found = validate.read_tokenizer(run.verified(), run.config())
+        found = validate.read_tokenizer(run.with_manifest(), run.config())
         assert tokenizer_json.write(found) == text
 
 
@@ -546,24 +546,24 @@ def overlap(header):
 
 
 FOREIGN_HEADERS = {
-    "doubles": (tensor(dtype="F64"), "expected F32"),
-    "no type": (tensor(dtype=None), "expected F32"),
-    "a shape that overflows": (tensor(shape=[2**62, 4]), "expected F32"),
-    "a shape of its own": (tensor(shape=[2**31, 2**31]), "expected F32"),
-    "a shape below zero": (tensor(shape=[-1, 4]), "expected F32"),
-    "a shape that is none": (tensor(shape="4"), "expected F32"),
-    "a place behind the end": (tensor(data_offsets=[2**40, 2**40 + 4]), "lies at"),
-    "a place before the begin": (tensor(data_offsets=[-4, 0]), "lies at"),
-    "a place backwards": (tensor(data_offsets=[4, 0]), "lies at"),
-    "a place too small": (tensor(data_offsets=[0, 4]), "lies at"),
-    "half a place": (tensor(data_offsets=[0]), "no place"),
-    "a place with a point": (tensor(data_offsets=[0.0, 4.0]), "no place"),
-    "a field more": (tensor(evil=1), "not described"),
-    "two arrays in one place": (overlap, "adjoin", "belong to no array"),
-    "an array more": (lambda h: h.update(evil=h["head/bias"]), "foreign array 'evil'"),
-    "an array less": (lambda h: h.pop("head/bias") and None, "lacks array 'head/bias'"),
-    "notes": (lambda h: h.update(__metadata__={"a": "b"}), "foreign"),
-    "a list": (lambda h: [h], "no mapping"),
+    "doubles": tensor(dtype="F64"),
+    "no type": tensor(dtype=None),
+    "a shape that overflows": tensor(shape=[2**62, 4]),
+    "a shape of other size": tensor(shape=[2**31, 2**31]),
+    "a negative dimension": tensor(shape=[-1, 4]),
+    "a shape that is a string": tensor(shape="4"),
+    "offsets beyond the end": tensor(data_offsets=[2**40, 2**40 + 4]),
+    "negative offsets": tensor(data_offsets=[-4, 0]),
+    "offsets in reverse order": tensor(data_offsets=[4, 0]),
+    "offsets too close": tensor(data_offsets=[0, 4]),
+    "one offset": tensor(data_offsets=[0]),
+    "offsets that are floats": tensor(data_offsets=[0.0, 4.0]),
+    "an unknown field": tensor(evil=1),
+    "two arrays at the same offsets": overlap,
+    "an unexpected array": lambda h: h.update(evil=h["head/bias"]),
+    "a missing array": lambda h: h.pop("head/bias") and None,
+    "metadata": lambda h: h.update(__metadata__={"a": "b"}),
+    "a list": lambda h: [h],
 }
 
 
@@ -575,18 +575,17 @@ def split(content):
 
 @named(FOREIGN_HEADERS)
 def test_weights_of_another_form_are_refused(change, run):
-    edit, *told = change
     header, data = split(run.file(runs.WEIGHTS).read_bytes())
-    changed = edit(header)
+    changed = change(header)
     content = attacks.weights_with_header(header if changed is None else changed, data)
-    refused(put(run, runs.WEIGHTS, content), *told)
+    refused(put(run, runs.WEIGHTS, content), runs.WEIGHTS)
 
 
 @pytest.mark.parametrize("change", [lambda d: d[:-4], lambda d: d + b"\0\0\0\0"])
 def test_weights_with_too_little_or_too_much_data_are_refused(change, run):
     header, data = split(run.file(runs.WEIGHTS).read_bytes())
     content = attacks.weights_with_header(header, change(data))
-    refused(put(run, runs.WEIGHTS, content), "lies at", "belong to no array")
+    refused(put(run, runs.WEIGHTS, content), runs.WEIGHTS)
 
 
 def test_an_array_described_twice_is_refused(run):
@@ -600,7 +599,7 @@ def test_an_array_described_twice_is_refused(run):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_no_numbers_are_read_by_nobody(value, run):
     attacks.edit_weights(run, lambda weights: weights["head/bias"].fill(value))
-    verified = run.verified()
+    verified = run.with_manifest()
     config, labels = verified.config(), verified.labels()
     tokenizer = validate.read_tokenizer(verified, config)
     golden = validate.read_golden(verified, config, len(labels))

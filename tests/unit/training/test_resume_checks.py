@@ -434,7 +434,7 @@ def test_training_goes_on_from_the_one_before(halfway):
     ],
 )
 def test_a_record_of_the_run_that_describes_no_data_is_refused(change, halfway):
-    halfway.write_json(runs.RUN, {**runs.read_record(halfway), **change})
+    halfway.write_json(runs.RUN, {**runs.read_run_json(halfway), **change})
     with pytest.raises(LstmError, match=rf"run\.json, .*{next(iter(change))}") as caught:
         train.resume(halfway)
     assert caught.value.exit_code == ExitCode.INTEGRITY
