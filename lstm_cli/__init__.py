@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from lstm_cli.config.schema import Config as Config
     from lstm_cli.data import load as load_dataset
     from lstm_cli.errors import LstmError as LstmError
-    from lstm_cli.prediction.predictor import Prediction as Prediction
     from lstm_cli.prediction.predictor import load as load
+    from lstm_cli.prediction.result import Prediction as Prediction
     from lstm_cli.runs.directory import RunDir as RunDir
     from lstm_cli.runs.find import find as find_run
 
@@ -32,7 +32,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "Config": ("config.schema", "Config"),
     "LstmError": ("errors", "LstmError"),
-    "Prediction": ("prediction.predictor", "Prediction"),
+    "Prediction": ("prediction.result", "Prediction"),
     "RunDir": ("runs.directory", "RunDir"),
     "find_run": ("runs.find", "find"),
     "load": ("prediction.predictor", "load"),

@@ -13,7 +13,8 @@ from lstm_cli.cli.options import Run, RunsDir, TextColumn
 
 if TYPE_CHECKING:
     from lstm_cli.data.records import Records
-    from lstm_cli.prediction.predictor import Prediction, Predictor
+    from lstm_cli.prediction.predictor import Predictor
+    from lstm_cli.prediction.result import Prediction
 
 
 def command(

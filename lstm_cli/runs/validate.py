@@ -310,7 +310,9 @@ def read_language_weights(run: RunDir, config: Config, vocab_size: int) -> dict[
 
 def max_weight_bytes(shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Return how many bytes a file of arrays may have."""
-    return sum(4 * math.prod(shape) for shape in shapes.values()) + safetensors_reader.MAX_HEAD_BYTES
+    return (
+        sum(4 * math.prod(shape) for shape in shapes.values()) + safetensors_reader.MAX_HEAD_BYTES
+    )
 
 
 def check_weights_header(run: RunDir, plan: GraphPlan) -> None:

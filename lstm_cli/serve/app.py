@@ -20,6 +20,7 @@ from lstm_cli import __version__
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.explain.result import Explanation
+from lstm_cli.prediction.result import Prediction, make_prediction
 from lstm_cli.runs import validate
 from lstm_cli.serve import openapi, security_headers
 from lstm_cli.serve.batcher import Batcher, QueueFullError, Sizes
@@ -31,7 +32,6 @@ from lstm_cli.serve.schemas import (
     ExplainText,
     ImageRequest,
     PredictAnswer,
-    PredictionAnswer,
     TextRequest,
     decode,
     one_or_many,
@@ -262,7 +262,7 @@ class Service:
                 "Leave out 'threshold'; 'top_k' shows how close the next classes are.",
             )
 
-    async def _answers(self, asked: TextRequest | ImageRequest) -> list[PredictionAnswer]:
+    async def _answers(self, asked: TextRequest | ImageRequest) -> list[Prediction]:
         most = self._limits.max_texts
         if isinstance(asked, TextRequest):
             texts = one_or_many(asked.text, asked.texts, ("text", "texts"), most)
@@ -315,20 +315,8 @@ class Service:
         row: NDArray[np.float32],
         asked: TextRequest | ImageRequest,
         encoding: Encoding | None,
-    ) -> PredictionAnswer:
-        labels = self._predictor.labels
-        told = row.tolist()
-        threshold = asked.threshold
-        chosen = int(row.argmax()) if threshold is None else int(told[1] >= threshold)
-        classes = list(zip(labels, told, strict=True))
-        if asked.top_k is not None:
-            classes = sorted(classes, key=lambda entry: -entry[1])[: asked.top_k]
-        answer = PredictionAnswer(labels[chosen], told[chosen], dict(classes))
-        if encoding is not None:
-            answer.num_tokens = encoding.num_tokens
-            answer.truncated = encoding.truncated
-            answer.unknown = encoding.unknown
-        return answer
+    ) -> Prediction:
+        return make_prediction(row, self._predictor.labels, encoding, asked.threshold, asked.top_k)
 
     def _describe(self) -> dict[str, Any]:
         """Return what `/v1/model` says."""

@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from lstm_cli.prediction.result import Prediction
+
 Pixel = Annotated[int, Meta(ge=0, le=255, description="0 is black, 255 bright.")]
 Rows = Annotated[
     list[Annotated[list[Pixel], Meta(min_length=1)]],
@@ -51,26 +53,11 @@ class ExplainImage(msgspec.Struct, forbid_unknown_fields=True):
     image: Rows
 
 
-class PredictionAnswer(msgspec.Struct, omit_defaults=True):
-    """What the network says of one input.
-
-    `num_tokens`, `truncated` (the middle of the text was left out) and `unknown` (share of tokens
-    that training never saw) are there for texts.
-    """
-
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-    num_tokens: int | None = None
-    truncated: bool | None = None
-    unknown: float | None = None
-
-
 class PredictAnswer(msgspec.Struct):
     """One prediction for each input, in order."""
 
     run: str
-    predictions: list[PredictionAnswer]
+    predictions: list[Prediction]
 
 
 class ErrorDetail(msgspec.Struct):

@@ -121,9 +121,7 @@ def test_changed_description_is_refused(field, value):
     text = json.dumps(header).encode()
     content = len(text).to_bytes(8, "little") + text + CONTENT[8 + length :]
     if value == right:
-        assert np.array_equal(
-            safetensors_reader.read(content, SHAPES)["b"], ARRAYS["b"]
-        )
+        assert np.array_equal(safetensors_reader.read(content, SHAPES)["b"], ARRAYS["b"])
         return
     with pytest.raises(ValueError, match=r"\w"):
         safetensors_reader.read(content, SHAPES)
