@@ -97,7 +97,7 @@ def refused(run, *words, verdict=True):
         with within(10):
             told = verify(run)
         assert not told.passed
-        failed = [check.told for check in told.failures]
+        failed = [check.detail for check in told.failures]
         assert any(word in reason for word in words for reason in failed), failed
     return error
 
@@ -283,7 +283,7 @@ FOREIGN_GRAPHS = {
         lambda m: setattr(m.opset_import[0], "domain", "ai.onnx.ml"),
         "another domain",
     ),
-    "another operator set": (lambda m: setattr(m.opset_import[0], "version", 1), "operators 1"),
+    "another operator set": (lambda m: setattr(m.opset_import[0], "version", 1), "operator set 1"),
     "another version": (lambda m: setattr(m, "ir_version", 3), "ONNX version 3"),
     "If": (
         lambda m: m.graph.node.append(node("If", then_branch=subgraph(), else_branch=subgraph())),
@@ -323,20 +323,20 @@ FOREIGN_GRAPHS = {
     "a node more": (lambda m: m.graph.node.append(node("Identity")), "more than it may"),
     "a node less": (without("node"), "none, expected"),
     "another name": (lambda m: setattr(m.graph.node[0], "name", "x"), "node 0"),
-    "another graph name": (lambda m: setattr(m.graph, "name", "x"), "other values"),
+    "another graph name": (lambda m: setattr(m.graph, "name", "x"), "other inputs"),
     "other wires": (reverse_lookup, "tokens"),
-    "a second input": (twice("input"), "takes or gives"),
-    "a second output": (twice("output"), "takes or gives"),
-    "no second input": (without("input"), "takes or gives"),
+    "a second input": (twice("input"), "other inputs"),
+    "a second output": (twice("output"), "other inputs"),
+    "no second input": (without("input"), "other inputs"),
     "an input that is a list": (sequence_input, "the type of an input"),
     "an input of another type": (
         lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 1),
-        "takes or gives",
+        "other inputs",
     ),
-    "an input of absurd size": (wide_input, "takes or gives"),
+    "an input of absurd size": (wide_input, "other inputs"),
     "an output of another size": (
         lambda m: setattr(m.graph.output[0].type.tensor_type.shape.dim[1], "dim_value", 3),
-        "takes or gives",
+        "other inputs",
     ),
     "types of values in between": (
         lambda m: m.graph.value_info.append(m.graph.input[0]),

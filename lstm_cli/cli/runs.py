@@ -361,7 +361,7 @@ def _print_verdict(verdict: VerifyResult) -> None:
     from lstm_cli.cli import output
 
     words = {True: "ok", False: "FAILED", None: "-"}
-    rows = [(check.name, words[check.passed], check.told) for check in verdict.checks]
+    rows = [(check.name, words[check.passed], check.detail) for check in verdict.checks]
     output.print_rows(rows, ("check", "result", "found"), title=verdict.run)
     for check in verdict.failures:
         output.print_line(f"{check.name}: {check.meaning}")

@@ -17,7 +17,7 @@ from lstm_cli.prediction import batches
 from lstm_cli.prediction.batches import Batch
 from lstm_cli.prediction.result import Prediction, make_prediction
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import find, validate
+from lstm_cli.runs import find, onnx_check, validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.validate import Golden
 from lstm_cli.text.corpus import Corpus
@@ -66,7 +66,7 @@ class Predictor:
         """
         validated = validate.read(run)
         session = open_session(run.file(runs.MODEL))
-        validate.check_unchanged(run, runs.MODEL, validated.model)
+        onnx_check.check_unchanged(run, runs.MODEL, validated.model)
         predictor = cls(run, session, validated.tokenizer, validated.labels)
         predictor.replay(validated.golden)
         return predictor

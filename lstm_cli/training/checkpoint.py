@@ -177,7 +177,7 @@ def _arrays(content: bytes, name: str) -> dict[str, Array]:
 
     An optimizer's may be infinite: the square of a great gradient is, and trains on.
     """
-    from lstm_cli.runs.validate import check_finite
+    from lstm_cli.runs.arrays import check_finite
 
     try:
         arrays = safetensors_reader.read_any(content)

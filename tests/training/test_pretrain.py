@@ -126,7 +126,7 @@ def test_weights_of_another_shape_are_found_though_the_manifest_lists_them(copie
     copied.write_bytes(runs.WEIGHTS, safetensors.numpy.save(arrays))
     copied.write_manifest()
     (failure,) = verify(copied).failures
-    assert "next_bias/embeddings" in failure.told
+    assert "next_bias/embeddings" in failure.detail
 
 
 def test_labels_are_not_looked_at(pretrained, monkeypatch, tmp_path):

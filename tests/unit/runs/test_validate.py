@@ -25,8 +25,9 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction import predictor
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.verify import verify
+from lstm_cli.runs import arrays, find, lock, validate
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import find, lock, validate
+from lstm_cli.runs.arrays import check_finite
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import tokenizer_json
 
@@ -66,7 +67,7 @@ NEEDED = [runs.CONFIG, runs.LABELS, runs.TOKENIZER, runs.GOLDEN, runs.MODEL]
 def test_a_run_as_train_leaves_it_is_loaded(kind, copied):
     run = copied(kind)
     Predictor.load(run)
-    assert [check.told for check in verify(run).failures] == []
+    assert [check.detail for check in verify(run).failures] == []
 
 
 @pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
@@ -310,19 +311,19 @@ def test_numbers_that_are_none_or_infinite_are_refused(change, run):
 
 
 def test_a_number_that_is_none_is_found_in_the_middle_of_many():
-    numbers = np.zeros(3 * validate._CHUNK + 7, np.float32)
-    validate.check_finite({"table": numbers})
+    numbers = np.zeros(3 * arrays._CHUNK + 7, np.float32)
+    check_finite({"table": numbers})
     for index in (
         0,
-        validate._CHUNK - 1,
-        validate._CHUNK,
-        2 * validate._CHUNK + 5,
+        arrays._CHUNK - 1,
+        arrays._CHUNK,
+        2 * arrays._CHUNK + 5,
         len(numbers) - 1,
     ):
         changed = numbers.copy()
         changed[index] = np.nan
         with pytest.raises(ValueError, match="table"):
-            validate.check_finite({"table": changed})
+            check_finite({"table": changed})
 
 
 def test_the_graph_of_a_run_of_another_kind_is_refused(run, pictures):
@@ -518,14 +519,14 @@ def test_golden_texts_of_absurd_form_are_refused(change, run):
 @named(FOREIGN_IMAGES)
 def test_golden_images_of_absurd_form_are_refused(change, pictures):
     edit_json(pictures, runs.GOLDEN, change)
-    refused(pictures, runs.GOLDEN, "takes or gives", "'lstm_0_forward/kernel'")
+    refused(pictures, runs.GOLDEN, "other inputs", "'lstm_0_forward/kernel'")
 
 
 def test_an_image_as_high_as_the_attacker_likes_needs_a_golden_one_as_high(pictures):
     def higher(model):
         model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 2**31
 
-    refused(edit_model(pictures, higher), "takes or gives")
+    refused(edit_model(pictures, higher), "other inputs")
 
 
 # The weights
@@ -655,7 +656,7 @@ def test_a_model_exchanged_between_its_check_and_its_opening_is_refused(
         return session
 
     monkeypatch.setattr(predictor, "open_session", exchanging)
-    with pytest.raises(LstmError, match="changed while it was opened") as caught:
+    with pytest.raises(LstmError, match=runs.MODEL) as caught:
         Predictor.load(run)
     assert caught.value.exit_code == ExitCode.INTEGRITY
 
@@ -690,7 +691,7 @@ for bomb in bombs:
         told = [0, "loaded"]
     except LstmError as error:
         told = [int(error.exit_code), error.message]
-    failed = [check.told for check in verify(bomb).failures]
+    failed = [check.detail for check in verify(bomb).failures]
     seconds, taken = time.process_time() - began, memory("VmHWM:") - before
     found.append([*told, failed, seconds, taken])
 print(json.dumps(found))
