@@ -140,7 +140,7 @@ def pickled(path: Path) -> bytes:
 
 
 def node(op, **attributes):
-    return helper.make_node(op, ["words"], ["evil"], name="evil", **attributes)
+    return helper.make_node(op, ["token_vectors"], ["evil"], name="evil", **attributes)
 
 
 def subgraph():
@@ -267,7 +267,7 @@ def wide_input(model):
 
 def reverse_lookup(model):
     """Have each word looked up as its neighbour: a network of the same shape, and another one."""
-    found = next(n for n in model.graph.node if n.output[0] == "words")
+    found = next(n for n in model.graph.node if n.output[0] == "token_vectors")
     found.input[1] = "tokens"
 
 
@@ -287,7 +287,7 @@ FOREIGN_GRAPHS = {
     "another version": (lambda m: setattr(m, "ir_version", 3), "ONNX version 3"),
     "If": (
         lambda m: m.graph.node.append(node("If", then_branch=subgraph(), else_branch=subgraph())),
-        "more than it may",
+        "more often",
     ),
     "Loop in place of a node": (
         lambda m: m.graph.node[0].CopyFrom(node("Loop", body=subgraph())),
@@ -320,7 +320,7 @@ FOREIGN_GRAPHS = {
     "training": (lambda m: m.training_info.add(), "training_info"),
     "notes": (lambda m: m.metadata_props.add(key="a", value="b"), "field 14"),
     "a text in the model": (lambda m: setattr(m, "doc_string", "x" * 2000), "field 6"),
-    "a node more": (lambda m: m.graph.node.append(node("Identity")), "more than it may"),
+    "a node more": (lambda m: m.graph.node.append(node("Identity")), "more often"),
     "a node less": (without("node"), "none, expected"),
     "another name": (lambda m: setattr(m.graph.node[0], "name", "x"), "node 0"),
     "another graph name": (lambda m: setattr(m.graph, "name", "x"), "other inputs"),
@@ -345,29 +345,29 @@ FOREIGN_GRAPHS = {
     "sparse constants": (add_sparse, "sparse"),
     "a constant more": (
         lambda m: m.graph.initializer.append(numpy_helper.from_array(np.zeros(2), "evil")),
-        "more than it may",
+        "more often",
     ),
     "a constant less": (without("initializer"), "lacks"),
-    "a constant of another name": (set_tensor("factor", name="evil"), "evil"),
+    "a constant of another name": (set_tensor("bigram_factor", name="evil"), "evil"),
     "a constant twice": (
         lambda m: m.graph.initializer[1].CopyFrom(m.graph.initializer[0]),
         "two constants",
     ),
     "another factor": (
-        lambda m: set_array(m, "factor", np.array(7, np.int32)),
-        "another value for 'factor'",
+        lambda m: set_array(m, "bigram_factor", np.array(7, np.int32)),
+        "another value for 'bigram_factor'",
     ),
     "more pairs than rows": (
-        lambda m: set_array(m, "buckets", np.array(2**31 - 1, np.int32)),
-        "another value for 'buckets'",
+        lambda m: set_array(m, "bigram_buckets", np.array(2**31 - 1, np.int32)),
+        "another value for 'bigram_buckets'",
     ),
     "other padding": (
-        lambda m: set_array(m, "one_step", np.array([2**40, 0, 0, 0])),
-        "another value for 'one_step'",
+        lambda m: set_array(m, "pad_one_step", np.array([2**40, 0, 0, 0])),
+        "another value for 'pad_one_step'",
     ),
     "another shape for a reshape": (
-        lambda m: set_array(m, "flat", np.array([-1, 0, 0])),
-        "another value for 'flat'",
+        lambda m: set_array(m, "sequence_shape", np.array([-1, 0, 0])),
+        "another value for 'sequence_shape'",
     ),
 }
 
@@ -391,7 +391,7 @@ WRONG_SHAPES = {
     "dimensions that overflow": (set_tensor("embedding", dims=[2**62, 4]), "expected float32"),
     "a negative dimension": (set_tensor("embedding", dims=[-1, 4]), "expected float32"),
     "no dimensions": (set_tensor("embedding", dims=[]), "expected float32"),
-    "dimensions without end": (set_tensor("embedding", dims=[1] * 9), "more than it may"),
+    "dimensions without end": (set_tensor("embedding", dims=[1] * 9), "more often"),
     "less data than declared": (cut, "bytes for 'embedding'"),
     "more data than declared": (
         lambda m: setattr(initializer(m, "head_bias"), "raw_data", b"\0" * 400),
@@ -424,15 +424,15 @@ WRONG_TYPES = {
         "a segment",
     ),
     "a factor with a point": (
-        lambda m: set_array(m, "factor", np.array(32749, np.float32)),
-        "'factor'",
+        lambda m: set_array(m, "bigram_factor", np.array(32749, np.float32)),
+        "'bigram_factor'",
     ),
 }
 
 NOT_FINITE = {
     "the first is none": (poison("embedding", 0, np.nan), "NaN"),
     "the last is none": (poison("embedding", -1, np.nan), "NaN"),
-    "infinite": (poison("pair_table", 5, np.inf), "infinite"),
+    "infinite": (poison("bigram_embedding", 5, np.inf), "infinite"),
     "infinite below zero": (poison("lstm_0_B", 3, -np.inf), "infinite"),
     "in the recurrence": (poison("lstm_0_R", 7, np.nan), "NaN"),
     "in the head": (poison("head_bias", 0, np.nan), "NaN"),

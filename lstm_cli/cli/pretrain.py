@@ -11,7 +11,7 @@ from lstm_cli.cli.options import DataDir, Json, LabelColumn, RunsDir, TextColumn
 
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
-    from lstm_cli.runs.schema import HeldOutScores
+    from lstm_cli.runs.metrics_schema import HeldOutScores
     from lstm_cli.training.pretrain import Plan
 
 
@@ -143,7 +143,7 @@ def _print_run(run: RunDir, dataset: str, as_json: bool) -> None:
     from lstm_cli.cli import output
     from lstm_cli.io import text_format
     from lstm_cli.runs.directory import read_run_json
-    from lstm_cli.runs.schema import LanguageResults
+    from lstm_cli.runs.metrics_schema import LanguageResults
 
     record, metrics = read_run_json(run), run.read_json("metrics.json")
     if as_json:

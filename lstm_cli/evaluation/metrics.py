@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.errors import ExitCode, LstmError, suggest
-from lstm_cli.runs.schema import Bin as Bin
-from lstm_cli.runs.schema import ClassScores as ClassScores
-from lstm_cli.runs.schema import Report as Report
+from lstm_cli.runs.metrics_schema import Bin as Bin
+from lstm_cli.runs.metrics_schema import ClassScores as ClassScores
+from lstm_cli.runs.metrics_schema import Report as Report
 
 THRESHOLD_METRICS = ("accuracy", "f1", "precision", "recall", "roc_auc")
 LOWER_IS_BETTER = ("loss", "calibration_error")

@@ -163,8 +163,7 @@ class Predictor:
             else:
                 found = self.text_probabilities(golden.inputs)
             max_difference = float(np.abs(found - golden.probabilities).max())
-        except (KeyError, TypeError, ValueError, AttributeError, *_session_errors()) as error:
-            # Inputs of one run and the graph of another.
+        except _mismatch_errors() as error:
             raise self.run.integrity_error(
                 f"{runs.GOLDEN} does not fit the model ({error})"
             ) from None
@@ -275,3 +274,8 @@ def _session_errors() -> tuple[type[Exception], ...]:
 
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
     return tuple(getattr(state, name) for name in (*names, "NoSuchFile", "RuntimeException"))
+
+
+def _mismatch_errors() -> tuple[type[Exception], ...]:
+    """Return what may be raised if inputs of one run go through the graph of another."""
+    return (KeyError, TypeError, ValueError, AttributeError, *_session_errors())

@@ -18,7 +18,7 @@ from lstm_cli.runs.arrays import Array
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.manifest import is_in_manifest
 from lstm_cli.runs.onnx_check import FileStamp
-from lstm_cli.runs.onnx_graph import GraphPlan
+from lstm_cli.runs.onnx_plan import GraphPlan
 from lstm_cli.runs.schema import FinishedRunInfo
 from lstm_cli.runs.validate import Golden
 from lstm_cli.text.tokenizer import Tokenizer

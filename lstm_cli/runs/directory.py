@@ -20,12 +20,13 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import safe_open
 from lstm_cli.io.atomic_write import remove, remove_temp_files, write_atomic
 from lstm_cli.runs import lock, manifest
+from lstm_cli.runs.decode import decode
 from lstm_cli.runs.lock import LOCK as LOCK
 from lstm_cli.runs.manifest import CHECKPOINTS as CHECKPOINTS
 from lstm_cli.runs.manifest import MANIFEST as MANIFEST
 from lstm_cli.runs.manifest import REPORTS as REPORTS
 from lstm_cli.runs.manifest import ManifestEntry
-from lstm_cli.runs.schema import EpochLine, RunInfo, decode, decode_lines
+from lstm_cli.runs.schema import EpochLine, RunInfo, decode_lines
 
 CONFIG = "config.yaml"
 RUN = "run.json"

@@ -16,7 +16,7 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph, onnx_reader
 from lstm_cli.runs.arrays import Array, check_finite
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.onnx_graph import GraphPlan, Node, TrainedConstant, Value
+from lstm_cli.runs.onnx_plan import GraphPlan, Node, TrainedConstant, Value
 
 # For names, nodes and shapes, beside the constants.
 _OVERHEAD_BYTES = 1 << 20

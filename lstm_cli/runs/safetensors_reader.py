@@ -40,8 +40,9 @@ def read(content: bytes, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Arr
     import safetensors
 
     _check_header(content, _MAX_HEADER_BYTES)
+    deserialize: Any = safetensors.deserialize
     try:
-        arrays = dict(safetensors.deserialize(content))
+        arrays = dict(deserialize(content))
     except safetensors.SafetensorError as error:
         raise ValueError(_message(error)) from None
     _check_arrays({n: (a["dtype"], a["shape"]) for n, a in arrays.items()}, shapes)

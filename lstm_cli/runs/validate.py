@@ -25,7 +25,7 @@ from lstm_cli.runs import onnx_graph, safetensors_reader
 from lstm_cli.runs.arrays import Array, check_finite
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.onnx_check import FileStamp, describe, max_model_bytes, read_model
-from lstm_cli.runs.onnx_graph import GraphPlan
+from lstm_cli.runs.onnx_plan import GraphPlan
 from lstm_cli.text import tokenizer_json
 from lstm_cli.text.tokenizer import Tokenizer
 

@@ -21,7 +21,8 @@ from lstm_cli.io.signals import Interrupted, catch_signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.schema import FinishedRunInfo, LanguageResults, Results
+from lstm_cli.runs.metrics_schema import LanguageResults, Results
+from lstm_cli.runs.schema import FinishedRunInfo
 from lstm_cli.training.device import Device
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 from lstm_cli.training.prepare import load_data

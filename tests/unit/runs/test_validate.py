@@ -336,7 +336,7 @@ def test_the_graph_of_a_run_of_another_kind_is_refused(run, pictures):
     [
         ("units: 3", "units: 4", "hidden_size"),
         ("dim: 4", "dim: 3", "'embedding'"),
-        ("bigram_buckets: 11", "bigram_buckets: 12", "'buckets'"),
+        ("bigram_buckets: 11", "bigram_buckets: 12", "'bigram_buckets'"),
         ("bigram_buckets: 11", "bigram_buckets: 0", "nodes in the graph, more"),
         ("pooling: max_mean", "pooling: max", "nodes in the graph, more"),
         ("layers: 1", "layers: 8", "node"),
