@@ -1,4 +1,4 @@
-"""Runs as an attacker would hand them over: changed by hand, the manifest made to fit."""
+"""Runs as an attacker would make them: changed, with a manifest that matches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lstm_cli.runs import directory as runs
 
 
 def text_run(path, **overrides):
-    """A finished text run with word pairs, and with figures, as `train` leaves them."""
+    """A finished text run with bigrams and results, as `train` writes it."""
     settings = {"embedding__bigram_buckets": 11, "embedding__bigram_dim": 2, **overrides}
     return write_results(make_text_run(path, config=text_config(**settings)))
 
@@ -34,13 +34,13 @@ def image_run(path):
 
 
 def sign(run):
-    """Make the manifest fit what is there now, as whoever can change a file can."""
+    """Write a manifest that matches the files, as an attacker can."""
     run.write_manifest()
     return run
 
 
 def put(run, name, content):
-    """Replace a file and make the manifest fit."""
+    """Replace a file, and write the manifest anew."""
     run.file(name).write_bytes(content)
     return sign(run)
 
@@ -71,18 +71,18 @@ def edit_weights(run, change):
 
 
 def weights_with_header(header, data=b"", length=None):
-    """A safetensors file put together by hand."""
+    """Build a safetensors file from a header and data."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return (len(text) if length is None else length).to_bytes(8, "little") + text + data
 
 
 def refused(run, *words, verdict=True):
-    """Hold that a run is refused with exit code 5, for the reason given, before it could run.
+    """Check that a run is refused with exit code 5 before its model is opened.
 
     Args:
         run: The run.
-        words: Some of which the reason says.
-        verdict: Whether `lstm runs verify` must say the same.
+        words: The reason contains at least one of these.
+        verdict: Whether `lstm runs verify` must refuse it too.
     """
     with pytest.MonkeyPatch.context() as patch, within(10):
         patch.setattr(predictor, "open_session", None)
@@ -95,9 +95,9 @@ def refused(run, *words, verdict=True):
     assert len(error.message) < 1000
     if verdict:
         with within(10):
-            told = verify(run)
-        assert not told.passed
-        failed = [check.detail for check in told.failures]
+            result = verify(run)
+        assert not result.passed
+        failed = [check.detail for check in result.failures]
         assert any(word in reason for word in words for reason in failed), failed
     return error
 
@@ -219,7 +219,7 @@ def outside(location):
     return change
 
 
-def also_outside(model):
+def both_inside_and_outside(model):
     initializer(model, "embedding").external_data.add(key="location", value="/etc/passwd")
 
 
@@ -266,12 +266,12 @@ def wide_input(model):
 
 
 def reverse_lookup(model):
-    """Have each word looked up as its neighbour: a network of the same shape, and another one."""
+    """Look up other tokens: a model with the same shapes, but other results."""
     found = next(n for n in model.graph.node if n.output[0] == "token_vectors")
     found.input[1] = "tokens"
 
 
-FOREIGN_GRAPHS = {
+OTHER_GRAPHS = {
     "an operator there is not": (set_node("Gather", op_type="Evil"), "Evil"),
     "another operator": (set_node("ReduceMax", op_type="ReduceMin"), "ReduceMin"),
     "a domain of its own": (set_node("Gather", domain="com.evil"), "another domain"),
@@ -348,7 +348,7 @@ FOREIGN_GRAPHS = {
         "more often",
     ),
     "a constant less": (without("initializer"), "lacks"),
-    "a constant of another name": (set_tensor("bigram_factor", name="evil"), "evil"),
+    "a constant of another name": (set_tensor("bigram_factor", name="evil"), "bigram_factor"),
     "a constant twice": (
         lambda m: m.graph.initializer[1].CopyFrom(m.graph.initializer[0]),
         "two constants",
@@ -375,7 +375,7 @@ EXTERNAL_DATA = {
     "data in /etc": (outside("/etc/passwd"), "data outside the file"),
     "data above the run": (outside("../../../secret"), "data outside the file"),
     "data in another file of the run": (outside("weights.safetensors"), "data outside the file"),
-    "data outside, and inside too": (also_outside, "data outside the file"),
+    "data outside, and inside too": (both_inside_and_outside, "data outside the file"),
     "data said to be outside": (
         set_tensor("embedding", data_location=TensorProto.EXTERNAL),
         "data outside the file",

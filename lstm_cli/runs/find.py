@@ -99,17 +99,6 @@ def resume_command(run: RunDir) -> str:
     return shlex.join(["lstm", verb, data_name or "DATASET", "--resume", run.path.name])
 
 
-def data_name_of(root: Path, dataset: str) -> str | None:
-    """Return the `data.name` of the runs in a subfolder of all runs; None if there is no run.
-
-    A run on `tickets.csv` lies in `tickets/`, so `tickets` also names its data.
-    """
-    if has_separator(dataset):
-        return None
-    infos = [info for run in reversed(all_runs(root, dataset)) if (info := peek(run))]
-    return next((info.data for info in infos if info.data), None)
-
-
 def exists(path: Path) -> bool:
     """Tell whether a path exists; False for a text that is too long to be a path."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
@@ -45,14 +44,6 @@ def test_printed_resume_command_can_be_pasted(tmp_path):
     hint = refused(find.find, tmp_path, "run: 1").hint
     command = shlex.split(hint[hint.index("lstm ") :])
     assert command == ["lstm", "train", "my data.csv", "--resume", run.path.name]
-
-
-def test_folder_of_runs_names_its_data(tmp_path):
-    path = os.fspath(tmp_path / "tickets.csv")
-    made(tmp_path, "tickets/t1", data=path)
-    assert find.data_name_of(tmp_path, "tickets") == path
-    assert find.data_name_of(tmp_path, "other") is None
-    assert find.data_name_of(tmp_path, "..") is None
 
 
 def test_newest_finished_run_is_newest_by_start_time(tmp_path):
