@@ -25,7 +25,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.evaluate import evaluate
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
-from lstm_cli.models import classifier, language_model
+from lstm_cli.models import classifier
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
@@ -177,9 +177,9 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
 
 def test_a_checkpoint_beyond_the_plan_is_not_gone_on_from(pretrained, monkeypatch, tmp_path):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        train_step = language_model.LanguageModelObjective.train_step
+        train_step = LanguageModelObjective.train_step
         patch.setattr(
-            language_model.LanguageModelObjective,
+            LanguageModelObjective,
             "train_step",
             lambda *args: os.kill(os.getpid(), signal.SIGINT) or train_step(*args),
         )
