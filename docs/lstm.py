@@ -24,7 +24,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.models import lstm_equations
 from lstm_cli.render.plot_style import BLUE, GREEN, GREY, INK, ORANGE, PALE, fit_name, picture
 from lstm_cli.runs import directory, find, validate
-from lstm_cli.text.tokenizer import BIGRAM_FACTOR
+from lstm_cli.text.ngrams import BIGRAM_FACTOR
 
 FOLDER = Path(__file__).parent
 MEASURED = FOLDER / "lstm.json"
@@ -77,7 +77,7 @@ def read(found: directory.RunDir, text: str) -> ForwardPass:
     if parts.config.model.layers == 1:
         directions = 2 if parts.config.model.bidirectional else 1
         effects = add_up(trace.hidden[0], parts.config.model.pooling, directions, weights)
-    words = [parts.tokenizer.token(int(token)) for token in ids]
+    words = [parts.tokenizer.id_to_token(int(token)) for token in ids]
     return ForwardPass(words, trace, effects, parts.labels[-1])
 
 

@@ -24,7 +24,7 @@ from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, Split
 from lstm_cli.io.progress import SilentReporter
-from lstm_cli.models.calibration import Scores, log_probabilities
+from lstm_cli.models.calibration import SplitLogits, log_probabilities
 from lstm_cli.training import device
 
 _NUM_VALIDATION = 4000
@@ -65,7 +65,7 @@ def measure(config: Config) -> dict[str, Any]:
     classifier.set_weights(prepared.model, fitted.weights)
     examples = prepared.validation
     said = scores(prepared.model, examples, predict(prepared.model, examples))
-    alone = Scores(said.own, None)
+    alone = SplitLogits(said.lstm, None)
     return {
         **_judged(said, examples.labels),
         **({} if examples.linear is None else {"network": _judged(alone, examples.labels)}),
@@ -97,9 +97,9 @@ def parted(config: Config) -> Dataset:
     )
 
 
-def _judged(said: Scores, labels: NDArray[np.int32]) -> dict[str, float]:
+def _judged(said: SplitLogits, labels: NDArray[np.int32]) -> dict[str, float]:
     """Return accuracy and loss with the best factors."""
-    logs = log_probabilities(said.scaled(*said.best(labels)))
+    logs = log_probabilities(said.scaled(*said.fit_scales(labels)))
     return {
         "accuracy": float(np.mean(logs.argmax(axis=1) == labels)),
         "loss": float(-logs[np.arange(len(labels)), labels].mean()),

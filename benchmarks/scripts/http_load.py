@@ -108,7 +108,7 @@ def texts_of(predictor: Predictor, num_tokens: int) -> list[str]:
     """Make texts of exactly so many words that the run knows."""
     tokenizer = predictor.tokenizer
     assert tokenizer is not None
-    words = [tokenizer.token(i) for i in range(2, tokenizer.vocab_size)]
+    words = [tokenizer.id_to_token(i) for i in range(2, tokenizer.vocab_size)]
     known = [word for word in words if word.isascii() and word.isalpha()]
     rng = np.random.default_rng(0)
     drawn = [" ".join(rng.choice(known, num_tokens)) for _ in range(_NUM_TEXTS)]

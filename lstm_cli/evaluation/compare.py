@@ -195,7 +195,7 @@ def differing(given: Sequence[Config]) -> dict[str, tuple[Any, ...]]:
     Returns:
         By dotted key, the value in each; None where an experiment has no such setting.
     """
-    flat = [configs.dotted(configs.to_dict(config)) for config in given]
+    flat = [configs.flatten(configs.to_dict(config)) for config in given]
     keys = dict.fromkeys(key for one in flat for key in one)
     found = {key: tuple(one.get(key) for one in flat) for key in keys}
     return {key: values for key, values in found.items() if any(v != values[0] for v in values)}

@@ -327,7 +327,7 @@ class Service:
         if encoding is not None:
             answer.num_tokens = encoding.num_tokens
             answer.truncated = encoding.truncated
-            answer.unknown = encoding.unknown
+            answer.unknown = encoding.unknown_fraction
         return answer
 
     def _describe(self) -> dict[str, Any]:

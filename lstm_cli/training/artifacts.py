@@ -23,7 +23,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
 from lstm_cli.evaluation import plots
 from lstm_cli.evaluation.evaluate import Scored, draw_results
-from lstm_cli.models.calibration import Scores, scale_logits
+from lstm_cli.models.calibration import SplitLogits, scale_logits
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
 from lstm_cli.runs import directory as runs
@@ -195,8 +195,10 @@ def calibrated(prepared: Prepared, predictor: Predictor, fitted: TrainingResult)
     """
     examples = prepared.validation
     weight = fitted.weights.get(onnx_graph.LINEAR_SCALE, np.zeros(1, np.float32))
-    said = Scores.of(predictor.probabilities(examples.inputs), examples.linear, weight)
-    own, linear = said.best(examples.labels)
+    said = SplitLogits.from_probabilities(
+        predictor.probabilities(examples.inputs), examples.linear, weight
+    )
+    own, linear = said.fit_scales(examples.labels)
     weights = scale_logits(fitted.weights, own, linear)
     return replace(fitted, weights=weights, temperature=round(1 / own, 4))
 

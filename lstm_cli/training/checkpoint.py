@@ -159,7 +159,7 @@ def _content(folder: Path, number: int, suffix: str, largest: int) -> bytes:
     """Read one of a checkpoint's files: no link, no device, and not without bound."""
     name = f"{number:06d}{suffix}"
     # From the run: the folder of checkpoints must be no link either.
-    with folders.opened(folder.parent, f"{folder.name}/{name}") as file:
+    with folders.open_file(folder.parent, f"{folder.name}/{name}") as file:
         size = os.fstat(file.fileno()).st_size
         if size > largest or (suffix == _TENSORS and size != largest):
             raise ValueError(f"{name} has {size:,} bytes, expected {largest:,}")

@@ -101,7 +101,7 @@ def plan(
     prepared = prepare(config, dataset, device_info, data_dir, reporter, init=init)
     work = objective_for(prepared, reporter)
     lengths, size = work.examples.lengths, config.train.batch_size
-    planned = batching.plan(lengths, size, config.seed, 0)
+    planned = batching.training_batches(lengths, size, config.seed, 0)
     parameters = prepared.num_parameters
     layers = _layers(prepared.model)
     if prepared.linear is not None:
@@ -119,7 +119,7 @@ def plan(
         parameters=parameters,
         steps_per_epoch=len(planned),
         epochs=config.train.epochs,
-        padding=batching.padding_share(lengths, planned),
+        padding=batching.padding_fraction(lengths, planned),
         seconds_per_step=seconds,
         seconds=config.train.epochs * steps * seconds,
         device=f"{device_info.device} ({device_info.kernel})",
@@ -134,7 +134,9 @@ def _split(name: str, examples: Examples, labels: tuple[str, ...]) -> SplitPlan:
     corpus = examples.inputs
     tokens = {f"{q}%": int(np.percentile(corpus.num_tokens, q)) for q in (50, 90, 99)}
     tokens["max"] = int(corpus.num_tokens.max())
-    return SplitPlan(name, len(examples), classes, tokens, float(corpus.coverage), corpus.truncated)
+    return SplitPlan(
+        name, len(examples), classes, tokens, float(corpus.coverage), corpus.truncated_fraction
+    )
 
 
 def _layers(model: Any) -> dict[str, int]:

@@ -20,6 +20,7 @@ from lstm_cli.io.progress import Epoch, Reporter, Step
 from lstm_cli.io.signals import Interrupted, Signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
+from lstm_cli.models.optimizer import DiscriminativeAdam
 from lstm_cli.training.checkpoint import Checkpoint, model_state, set_model_state
 from lstm_cli.training.objectives.objective import Objective
 
@@ -284,9 +285,11 @@ class TrainingLoop:
     def _set_learning_rates(self) -> None:
         optimizer, settings = self.model.optimizer, self.config.train
         optimizer.learning_rate.assign(self._rate(self._step))
-        if isinstance(optimizer, classifier.DiscriminativeAdam):
+        if isinstance(optimizer, DiscriminativeAdam):
             done = self._epoch * self.steps_per_epoch + self._step
-            optimizer.share.assign(0.0 if done < settings.frozen_steps else settings.init_lr_factor)
+            optimizer.init_lr_factor.assign(
+                0.0 if done < settings.frozen_steps else settings.init_lr_factor
+            )
 
     def _rate(self, step: int) -> float:
         done = self._epoch * self.steps_per_epoch + step
@@ -299,7 +302,7 @@ class TrainingLoop:
 
     def _checkpoint_and_maybe_stop(self, save: bool = False) -> None:
         """Save if it is time, and stop if a signal came."""
-        signum = self._signals.wanted
+        signum = self._signals.pending
         due = time.perf_counter() - self._saved >= self.config.train.checkpoint_seconds
         if save or due or signum is not None:
             self.save()

@@ -24,6 +24,7 @@ from lstm_cli.models import classifier, word_vectors
 from lstm_cli.models import linear as linear
 from lstm_cli.models.linear import LinearModel
 from lstm_cli.text import corpus as encoded
+from lstm_cli.text import corpus_cache
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
 from lstm_cli.training import device, init_weights
@@ -122,9 +123,9 @@ def prepare(
     """
     _report_data(dataset, reporter)
     seconds: dict[str, float] = {}
-    with workers.found(should_use_worker(config, dataset, init)) as worker:
+    with workers.start_worker(should_use_worker(config, dataset, init)) as worker:
         if config.linear is not None:
-            worker.ask(workers.load, *linear.NEEDED)
+            worker.submit(workers.import_modules, *linear.REQUIRED_MODULES)
         with timed(seconds, "encode"):
             tokenizer, train = _encode_train(config, dataset, init, worker)
             learned = _fit_linear(config, len(dataset.labels), train, worker)
@@ -141,7 +142,10 @@ def prepare(
         # What the partner has not done by now is waited for.
         with timed(seconds, "linear"):
             found = learned()
-    train, validation = replace(train, linear=found.train), _with_linear_logits(validation, found)
+    train, validation = (
+        replace(train, linear=found.train_logits),
+        _with_linear_logits(validation, found),
+    )
     unlabeled = _unlabeled_examples(others, found) if config.train.self_training else None
     if init is None or "head/kernel" not in init.record["arrays"]:
         classifier.init_from_linear_model(model, found)
@@ -171,7 +175,7 @@ def objective_for(prepared: Prepared, reporter: Reporter) -> ClassificationObjec
         return ClassificationObjective(prepared.config, num_classes, *splits)
     assert prepared.linear is not None
     assert prepared.unlabeled.linear is not None
-    pseudo_labels = linear.pseudo_labels(prepared.linear, prepared.unlabeled.linear)
+    pseudo_labels = linear.linear_probabilities(prepared.linear, prepared.unlabeled.linear)
     return SelfTrainingObjective(
         prepared.config, num_classes, *splits, prepared.unlabeled, pseudo_labels, reporter
     )
@@ -224,7 +228,7 @@ def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Example
     if isinstance(inputs, np.ndarray):
         return Examples(inputs, labels)
     assert tokenizer is not None
-    return Examples(encoded.encode_cached(inputs, tokenizer), labels)
+    return Examples(corpus_cache.encode_cached(inputs, tokenizer), labels)
 
 
 def _build(
@@ -237,9 +241,9 @@ def _build(
     """Build and compile the model for the data."""
     shape = None if tokenizer is not None else train.inputs.shape[1:]  # type: ignore[union-attr]
     vocab_size = None if tokenizer is None else tokenizer.vocab_size
-    model = classifier.build(config, len(dataset.labels), vocab_size, shape)
+    model = classifier.build_classifier(config, len(dataset.labels), vocab_size, shape)
     init_arrays = init_weights.give(model, init) if init is not None else []
-    classifier.compile_model(model, config.train, len(dataset.labels), init_arrays)
+    classifier.compile_classifier(model, config.train, len(dataset.labels), init_arrays)
     return model
 
 
@@ -272,14 +276,14 @@ def _fit_linear(
     if config.linear is None:
         return None
     assert isinstance(train.inputs, Corpus)
-    return worker.ask(
-        linear.learn, train.inputs, train.labels, num_classes, config.linear, config.seed
+    return worker.submit(
+        linear.fit_linear_model, train.inputs, train.labels, num_classes, config.linear, config.seed
     )
 
 
 def _with_linear_logits(examples: Examples, found: LinearModel) -> Examples:
     assert isinstance(examples.inputs, Corpus)
-    return replace(examples, linear=linear.of(examples.inputs, found.table))
+    return replace(examples, linear=linear.linear_logits(examples.inputs, found.table))
 
 
 def _unlabeled(
@@ -303,7 +307,9 @@ def _unlabeled_examples(corpora: Sequence[Corpus], found: LinearModel) -> Exampl
     if not corpora:
         return None
     (corpus,) = corpora
-    return Examples(corpus, np.zeros(len(corpus), np.int32), linear.of(corpus, found.table))
+    return Examples(
+        corpus, np.zeros(len(corpus), np.int32), linear.linear_logits(corpus, found.table)
+    )
 
 
 def encode_unlabeled(
@@ -318,7 +324,7 @@ def encode_unlabeled(
     if not texts:
         reporter.warn(f"{config.data.name} has no unlabeled texts; train alone is used.")
         return []
-    return [encoded.encode_cached(texts, tokenizer)]
+    return [corpus_cache.encode_cached(texts, tokenizer)]
 
 
 def set_vectors(
@@ -326,7 +332,9 @@ def set_vectors(
 ) -> None:
     """Learn word vectors from texts and have a model's embedding start from them."""
     assert config.embedding is not None
-    table = word_vectors.learn(corpora, tokenizer.vocab_size, config.embedding.dim, config.seed)
+    table = word_vectors.learn_word_vectors(
+        corpora, tokenizer.vocab_size, config.embedding.dim, config.seed
+    )
     model.get_layer("embedding").set_weights([table])
     num_texts = sum(len(corpus) for corpus in corpora)
     reporter.note(f"Word vectors: learned from {num_texts:,} texts.")

@@ -22,8 +22,9 @@ from lstm_cli.report.model_card import language_card
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import tokenizer_json
-from lstm_cli.text.corpus import Corpus, encode_cached
-from lstm_cli.text.lm_windows import Texts, hold_out, unigram
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.corpus_cache import encode_cached
+from lstm_cli.text.lm_windows import TextSubset, hold_out, unigram_probabilities
 from lstm_cli.text.tokenizer import Tokenizer
 from lstm_cli.training import artifacts, device, init_weights
 from lstm_cli.training.init_weights import InitialWeights
@@ -62,8 +63,8 @@ class Prepared:
     config: Config
     dataset: Dataset
     tokenizer: Tokenizer
-    train: Texts
-    held_out: Texts
+    train: TextSubset
+    held_out: TextSubset
     unlabeled: int
     model: Any
     device_info: device.DeviceInfo
@@ -185,7 +186,7 @@ def prepare(
         corpora, unlabeled = _corpora(
             config, dataset, tokenizer.without_truncation(), data_dir, reporter
         )
-        train, held_out = hold_out(corpora, config.language.held_out, config.seed)
+        train, held_out = hold_out(corpora, config.language.validation_fraction, config.seed)
     reporter.note(
         f"Data: {dataset.source}, {len(train):,} texts of {train.num_tokens:,} words "
         f"({unlabeled:,} unlabeled); {len(held_out):,} texts are held out."
@@ -215,11 +216,13 @@ def _corpora(
     return [encode_cached(texts, tokenizer), *unlabeled], sum(map(len, unlabeled))
 
 
-def _build(config: Config, tokenizer: Tokenizer, train: Texts, init: InitialWeights | None) -> Any:
-    model = language_model.build(config, tokenizer.vocab_size)
-    language_model.set_frequencies(model, unigram(train, tokenizer.vocab_size))
+def _build(
+    config: Config, tokenizer: Tokenizer, train: TextSubset, init: InitialWeights | None
+) -> Any:
+    model = language_model.build_language_model(config, tokenizer.vocab_size)
+    language_model.init_output_bias(model, unigram_probabilities(train, tokenizer.vocab_size))
     init_arrays = init_weights.give(model, init) if init is not None else []
-    language_model.compile_model(model, config.train, init_arrays)
+    language_model.compile_language_model(model, config.train, init_arrays)
     return model
 
 

@@ -106,8 +106,10 @@ class Undisturbed:
 
     def compiled(self):
         prepare.start(self.config, "cpu", SilentReporter())
-        model = classifier.build(self.config, self.num_classes, self.vocab_size, self.shape)
-        classifier.compile_model(model, self.config.train, self.num_classes)
+        model = classifier.build_classifier(
+            self.config, self.num_classes, self.vocab_size, self.shape
+        )
+        classifier.compile_classifier(model, self.config.train, self.num_classes)
         model.optimizer.build(model.trainable_variables)
         return model
 
@@ -211,7 +213,7 @@ def test_a_signal_while_the_last_epoch_is_validated_is_not_lost(undisturbed, tmp
     predict = classification.predict
 
     def interrupted(*args):
-        signals.wanted = signal.SIGTERM
+        signals.pending = signal.SIGTERM
         return predict(*args)
 
     monkeypatch.setattr(classification, "predict", interrupted)

@@ -20,7 +20,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
-from lstm_cli.text.batching import pad, shifted
+from lstm_cli.text.batching import pad_batch, random_shift
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.training import loop as fit
 from lstm_cli.training.loop import TrainingLoop
@@ -57,8 +57,8 @@ def config(**train):
 
 def compiled(settings):
     keras.utils.set_random_seed(0)
-    model = classifier.build(settings, 2, VOCAB, None)
-    classifier.compile_model(model, settings.train, 2)
+    model = classifier.build_classifier(settings, 2, VOCAB, None)
+    classifier.compile_classifier(model, settings.train, 2)
     return model
 
 
@@ -164,7 +164,7 @@ def test_predictions_are_in_order_and_complete_whatever_the_batches(model, monke
     found = classification.predict(model, mixed)
     assert found.shape == (8, 2)
     for i in range(8):
-        alone = np.asarray(model(pad(mixed.inputs, np.array([i])), training=False))
+        alone = np.asarray(model(pad_batch(mixed.inputs, np.array([i])), training=False))
         assert found[i, 1] == pytest.approx(float(alone[0, 0]), abs=1e-6)
     assert found.sum(axis=1) == pytest.approx(np.ones(8))
 
@@ -497,7 +497,7 @@ def test_the_draws_that_shuffle_an_epoch_do_not_shift_its_first_batch_too():
         Examples(images, np.zeros(64)), settings, 5
     )
     shuffling = np.random.default_rng([settings.seed, 5])
-    assert not np.array_equal(inputs, shifted(images[indices], 3, shuffling))
+    assert not np.array_equal(inputs, random_shift(images[indices], 3, shuffling))
 
 
 def test_an_epoch_can_begin_at_any_of_its_steps():
@@ -514,10 +514,10 @@ def test_an_epoch_can_begin_at_any_of_its_steps():
 
 def test_texts_are_padded_batch_by_batch():
     for indices, inputs in classification.training_batches(EIGHT, config(batch_size=2), 0):
-        assert np.array_equal(inputs, pad(EIGHT.inputs, indices))
+        assert np.array_equal(inputs, pad_batch(EIGHT.inputs, indices))
         assert inputs.shape[1] == EIGHT.lengths[indices].max()
 
 
 def test_the_parameters_of_a_model_are_counted():
-    model = classifier.build(config(), 2, VOCAB, None)
+    model = classifier.build_classifier(config(), 2, VOCAB, None)
     assert fit.num_parameters(model) == model.count_params()

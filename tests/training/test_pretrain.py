@@ -47,7 +47,7 @@ SMALL = {
     "train.batch_size": 16,
     "train.learning_rate": 0.03,
 }
-LANGUAGE = {"language.window": 24, "language.negatives": 64, "language.held_out": 0.1}
+LANGUAGE = {"language.window": 24, "language.negatives": 64, "language.validation_fraction": 0.1}
 
 
 def settings(**changes):
@@ -327,7 +327,9 @@ def test_images_cannot_begin_with_words(pretrained):
 
 
 def test_word_vectors_are_not_learned_anew(pretrained, monkeypatch, tmp_path):
-    monkeypatch.setattr("lstm_cli.models.word_vectors.learn", lambda *_: pytest.fail("learned"))
+    monkeypatch.setattr(
+        "lstm_cli.models.word_vectors.learn_word_vectors", lambda *_: pytest.fail("learned")
+    )
     chosen = begun(pretrained, embedding__vectors="train", train__epochs=1)
     assert train(chosen, runs_dir=tmp_path).status == "finished"
 
@@ -336,12 +338,12 @@ def test_what_comes_from_the_run_learns_at_the_lower_rate():
     settings_ = settings(train__init_lr_factor=0.25, train__clip_norm=0.0).train
     changed = {}
     for share in (0.25, 1.0):
-        model = classifier.build(settings(), 2, 30, None)
-        classifier.compile_model(model, settings_, 2, ["embedding/embeddings"])
+        model = classifier.build_classifier(settings(), 2, 30, None)
+        classifier.compile_classifier(model, settings_, 2, ["embedding/embeddings"])
         ones = {name: np.ones_like(array) for name, array in classifier.get_weights(model).items()}
         classifier.set_weights(model, ones)
         model.optimizer.learning_rate.assign(0.01)
-        model.optimizer.share.assign(share)
+        model.optimizer.init_lr_factor.assign(share)
         tokens = np.full((2, 3), 5, np.int32)
         model.train_on_batch(tokens, np.array([[0.0], [1.0]], np.float32))
         changed[share] = {n: a - ones[n] for n, a in classifier.get_weights(model).items()}

@@ -89,7 +89,7 @@ class Says:
     def predict_on_batch(self, inputs):
         """Return the probabilities."""
         tokens, said = inputs
-        return calibration.as_targets(self.own(tokens, said.shape[1]) + self.WEIGHT * said)
+        return calibration.soft_targets(self.own(tokens, said.shape[1]) + self.WEIGHT * said)
 
     def train_on_batch(self, inputs, targets, **_):
         """Keep the batch."""
@@ -136,9 +136,9 @@ def test_between_epochs_the_network_judges_anew_with_the_evidence_and_calibrated
         tokens = np.stack([examples.inputs[i][:1] for i in range(len(examples))]).astype(int)
         return Says.own(tokens, examples.linear.shape[1]), examples.linear
 
-    scale, weight = calibration.best_scales(*parts(work.validation), work.validation.labels)
+    scale, weight = calibration.fit_two_scales(*parts(work.validation), work.validation.labels)
     own, said = parts(work.unlabeled)
-    expected = calibration.as_targets(scale * own + weight * said)
+    expected = calibration.soft_targets(scale * own + weight * said)
     assert work.pseudo_labels == pytest.approx(expected, rel=1e-2, abs=1e-4)
     assert abs(scale - 1) > 0.1
     assert abs(weight - 0.7) > 0.1
@@ -152,7 +152,7 @@ def test_an_epoch_is_judged_as_network_and_evidence_will_be_weighed():
     loss, accuracy = work.validate(Says())
     said = classification.scores(Says(), work.validation, work.said)
     labels = work.validation.labels
-    best = np.exp(calibration.log_probabilities(said.scaled(*said.best(labels))))
+    best = np.exp(calibration.log_probabilities(said.scaled(*said.fit_scales(labels))))
     assert loss == pytest.approx(-np.log(best[np.arange(6), labels]).mean(), rel=1e-4)
     assert accuracy == np.mean(best.argmax(axis=1) == labels)
     assert loss < classification.loss_and_accuracy(labels, work.said)[0]
@@ -214,7 +214,7 @@ def test_it_needs_evidence_to_begin_with():
     with pytest.raises(LstmError, match="needs the section 'linear:'") as refused:
         text_config(train__self_training=True)
     assert refused.value.exit_code == ExitCode.USAGE
-    with pytest.raises(LstmError, match="no meaning for images"):
+    with pytest.raises(LstmError, match="self_training"):
         image_config(train__self_training=True)
 
 

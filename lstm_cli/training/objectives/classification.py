@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lstm_cli.config.schema import Config
 from lstm_cli.evaluation.metrics import loss_and_accuracy
 from lstm_cli.models import classifier
-from lstm_cli.models.calibration import Scores, log_probabilities
+from lstm_cli.models.calibration import SplitLogits, log_probabilities
 from lstm_cli.text import batching as batches
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.training.objectives.objective import StatelessObjective, StepResult
@@ -55,7 +55,7 @@ class Examples:
             return self.inputs[indices]
         # JAX compiles anew for every width: a few seconds each, so there are to be few.
         widths = 64 if keras.backend.backend() == "jax" else 1
-        tokens = batches.pad(self.inputs, indices, widths)
+        tokens = batches.pad_batch(self.inputs, indices, widths)
         return tokens if self.linear is None else [tokens, self.linear[indices]]
 
 
@@ -81,13 +81,13 @@ def training_batches(
         epoch: Counted from 0.
         first: The step to begin with.
     """
-    planned = batches.plan(train.lengths, config.train.batch_size, config.seed, epoch)
+    planned = batches.training_batches(train.lengths, config.train.batch_size, config.seed, epoch)
     for step, indices in enumerate(planned[first:], first):
         inputs = train.gather(indices)
         if config.image is not None and config.image.shift:
             # NumPy takes [seed, epoch, 0] for [seed, epoch], which shuffled the epoch.
             rng = np.random.default_rng([config.seed, epoch, step + 1])
-            inputs = batches.shifted(inputs, config.image.shift, rng)
+            inputs = batches.random_shift(inputs, config.image.shift, rng)
         yield indices, inputs
 
 
@@ -105,7 +105,7 @@ def predict(model: Any, examples: Examples) -> NDArray[np.float32]:
     return found
 
 
-def scores(model: Any, examples: Examples, probabilities: NDArray[np.float32]) -> Scores:
+def scores(model: Any, examples: Examples, probabilities: NDArray[np.float32]) -> SplitLogits:
     """Take what a model says of examples apart: its own part, and the evidence.
 
     Args:
@@ -114,7 +114,7 @@ def scores(model: Any, examples: Examples, probabilities: NDArray[np.float32]) -
         probabilities: What it said, `<float32>[num, classes]`.
     """
     weight = 0.0 if examples.linear is None else np.asarray(model.get_layer("linear").scale)
-    return Scores.of(probabilities, examples.linear, weight)
+    return SplitLogits.from_probabilities(probabilities, examples.linear, weight)
 
 
 class ClassificationObjective(StatelessObjective):
@@ -138,7 +138,7 @@ class ClassificationObjective(StatelessObjective):
         self.config = config
         self.num_classes = num_classes
         self.examples = train
-        self.targets = classifier.targets(train.labels, num_classes)
+        self.targets = classifier.encode_labels(train.labels, num_classes)
         self.validation = validation
         self.said = np.zeros((0, num_classes), np.float32)
         self.rate = config.train.batch_size
@@ -182,5 +182,5 @@ class ClassificationObjective(StatelessObjective):
         if not self.config.train.calibrate or not math.isfinite(loss):
             return loss, accuracy
         said = scores(model, self.validation, self.said)
-        calibrated = np.exp(log_probabilities(said.scaled(*said.best(labels))))
+        calibrated = np.exp(log_probabilities(said.scaled(*said.fit_scales(labels))))
         return loss_and_accuracy(labels, calibrated.astype(np.float32))

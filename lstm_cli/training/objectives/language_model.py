@@ -12,7 +12,7 @@ from lstm_cli.config.schema import Config, LanguageModelSettings
 from lstm_cli.io.progress import perplexity
 from lstm_cli.models import language_model
 from lstm_cli.text import lm_windows
-from lstm_cli.text.lm_windows import Texts
+from lstm_cli.text.lm_windows import TextSubset
 from lstm_cli.training.objectives.objective import StatelessObjective, StepResult
 
 
@@ -26,16 +26,18 @@ class LanguageModelObjective(StatelessObjective):
         vocab_size: Of the tokenizer.
     """
 
-    def __init__(self, config: Config, train: Texts, held_out: Texts, vocab_size: int) -> None:
+    def __init__(
+        self, config: Config, train: TextSubset, held_out: TextSubset, vocab_size: int
+    ) -> None:
         self.config = config
         self.train = train
-        self.held_out = lm_windows.windows(held_out, self.settings.window)
-        self.frequencies = lm_windows.unigram(train, vocab_size)
+        self.held_out = lm_windows.make_windows(held_out, self.settings.window)
+        self.frequencies = lm_windows.unigram_probabilities(train, vocab_size)
         size = config.train.batch_size
         self.num_steps = lm_windows.num_batches(train, self.settings.window, size)
         self.rate = size * self.settings.window
         # Compiled once for all epochs.
-        self._states_of: Any = None
+        self._states_model: Any = None
 
     @property
     def settings(self) -> LanguageModelSettings:
@@ -56,13 +58,15 @@ class LanguageModelObjective(StatelessObjective):
         seed, size = self.config.seed, self.config.train.batch_size
         windows = lm_windows.epoch_windows(self.train, self.settings.window, seed, epoch)
         for step in range(first, self.num_steps):
-            indices = lm_windows.batch(len(windows), self.num_steps, size, step)
+            indices = lm_windows.batch_indices(len(windows), self.num_steps, size, step)
             yield indices, self._inputs(windows.gather(indices), epoch, step)
 
     def _inputs(self, tokens: NDArray[np.int32], epoch: int, step: int) -> dict[str, NDArray[Any]]:
         num, seed = self.settings.negatives, self.config.seed
-        drawn, expected = lm_windows.negatives(self.frequencies, num, seed, epoch, step)
-        return {"tokens": tokens, "negatives": drawn, "expected": expected}
+        drawn, log_expected_counts = lm_windows.sample_negatives(
+            self.frequencies, num, seed, epoch, step
+        )
+        return {"tokens": tokens, "negatives": drawn, "log_expected_counts": log_expected_counts}
 
     def train_step(
         self, model: Any, indices: NDArray[np.int64], inputs: dict[str, NDArray[Any]]
@@ -75,7 +79,7 @@ class LanguageModelObjective(StatelessObjective):
         """Measure the loss on held-out texts, exactly."""
         return self.score(model).loss, None
 
-    def score(self, model: Any) -> language_model.Score:
+    def score(self, model: Any) -> language_model.LanguageModelScore:
         """Measure a model on held-out texts; it is always the same model that is given."""
-        self._states_of = self._states_of or language_model.states_of(model)
-        return language_model.score(model, self.held_out, self._states_of)
+        self._states_model = self._states_model or language_model.build_states_model(model)
+        return language_model.score_language_model(model, self.held_out, self._states_model)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.io.progress import Reporter
-from lstm_cli.models.calibration import as_targets
+from lstm_cli.models.calibration import soft_targets
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.training.objectives.classification import (
     ClassificationObjective,
@@ -37,7 +37,7 @@ class SelfTrainingObjective(ClassificationObjective):
         train: The training split, with evidence.
         validation: The validation split, with evidence.
         unlabeled: Texts with evidence; their labels mean nothing.
-        pseudo_labels: What to learn of them in the first epoch, as `calibration.as_targets` returns it.
+        pseudo_labels: What to learn of them in the first epoch, as `calibration.soft_targets`.
         reporter: Told how many texts changed sides.
 
     Source: Lee 2013, "Pseudo-Label"; Xie et al. 2020, "Self-training with Noisy Student improves
@@ -69,9 +69,9 @@ class SelfTrainingObjective(ClassificationObjective):
 
     def after_validation(self, model: Any) -> None:
         """Judge the unlabeled texts anew."""
-        factors = scores(model, self.validation, self.said).best(self.validation.labels)
+        factors = scores(model, self.validation, self.said).fit_scales(self.validation.labels)
         found = scores(model, self.unlabeled, predict(model, self.unlabeled))
-        pseudo_labels = as_targets(found.scaled(*factors))
+        pseudo_labels = soft_targets(found.scaled(*factors))
         changed = np.mean(
             _predicted_classes(pseudo_labels) != _predicted_classes(self.pseudo_labels)
         )
