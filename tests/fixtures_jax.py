@@ -89,19 +89,17 @@ def _trained(name, kind, config, folder):
     """Train, or go on."""
     from lstm_cli.io.signals import Interrupted
     from lstm_cli.runs import directory as runs
-    from lstm_cli.training import pretrain, train
+    from lstm_cli.training import pipeline
 
-    module = train if config.language is None else pretrain
-    begin = module.train if config.language is None else module.pretrain
     root, notes = folder / ("whole" if name == "whole" else "parts"), Notes()
     watch = _watch(INTERRUPTED_AFTER[kind] if name == "begun" else 0)
-    told = {"callbacks": [watch], "use": "cpu", "reporter": notes}
+    told = {"callbacks": [watch], "device": "cpu", "reporter": notes}
     try:
         if name == "resumed":
             (record,) = root.glob(f"*/{kind}/{runs.RUN}")
-            run = module.resume(runs.RunDir(record.parent), **told)
+            run = pipeline.resume(runs.RunDir(record.parent), **told)
         else:
-            run = begin(config, runs_dir=root, name=kind, **told)
+            run = pipeline.train(config, runs_dir=root, name=kind, **told)
     except Interrupted as interrupted:
         return {"interrupted": interrupted.message, "steps": watch.steps}
     return {"path": str(run.path), "notes": notes.told, "averages": watch.averages}

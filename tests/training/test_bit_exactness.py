@@ -20,7 +20,7 @@ from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted, Signals
 from lstm_cli.models import classifier
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.training import checkpoint, prepare
+from lstm_cli.training import checkpoint, device
 from lstm_cli.training import loop as fit
 from lstm_cli.training.loop import NonFiniteError, TrainingLoop
 from lstm_cli.training.objectives import classification
@@ -105,7 +105,7 @@ class Undisturbed:
         self.other = self.compiled()
 
     def compiled(self):
-        prepare.start(self.config, "cpu", SilentReporter())
+        device.configure_backend(self.config, "cpu", SilentReporter())
         model = classifier.build_classifier(
             self.config, self.num_classes, self.vocab_size, self.shape
         )
@@ -134,7 +134,10 @@ class Undisturbed:
         same_tensors(checkpoint.model_state(self.other), self.final)
         same_tensors(fitted.weights, self.fitted.weights)
         assert untimed(fitted.history) == untimed(self.fitted.history)
-        assert (fitted.best_epoch, fitted.stopped) == (self.fitted.best_epoch, self.fitted.stopped)
+        assert (fitted.best_epoch, fitted.stop_reason) == (
+            self.fitted.best_epoch,
+            self.fitted.stop_reason,
+        )
 
 
 def same_tensors(found, expected):
@@ -235,7 +238,7 @@ def test_a_callback_that_asked_to_stop_is_remembered(undisturbed, tmp_path):
     start, saved = undisturbed.states[0], []
     loop = undisturbed.loop(undisturbed.other, saved.append)
     loop.restore(start)
-    assert loop.run([StopAfterTwo()]).stopped == "a callback asked to stop"
+    assert loop.run([StopAfterTwo()]).stop_reason == "a callback asked to stop"
     found = undisturbed.from_disk(saved[-1], tmp_path)
     loop = undisturbed.loop(undisturbed.other)
     loop.restore(found)
@@ -254,7 +257,7 @@ def test_more_epochs_are_trained_the_same_way_however_often_it_is_interrupted(
     loop.restore(undisturbed.from_disk(undisturbed.states[-1], tmp_path / "a"))
     whole = loop.run()
     final = checkpoint.model_state(undisturbed.other)
-    assert len(whole.history) == 5 or whole.stopped.startswith("validation")
+    assert len(whole.history) == 5 or whole.stop_reason.startswith("validation")
     for number, state in enumerate(saved[::3]):
         loop = undisturbed.loop(undisturbed.other, config=config)
         loop.restore(undisturbed.from_disk(state, tmp_path / f"b{number}"))
@@ -285,7 +288,7 @@ def restored(undisturbed):
 
 
 def batch(undisturbed, epoch, step):
-    planned = undisturbed.loop(undisturbed.other).work.batches(epoch, step)
+    planned = undisturbed.loop(undisturbed.other).objective.batches(epoch, [step])
     return next(iter(planned))[0].tolist()
 
 
@@ -304,8 +307,8 @@ def test_a_loss_that_is_no_number_stops_training_with_step_rate_and_examples(und
     with pytest.raises(NonFiniteError) as caught:
         loop.run()
     examples = batch(undisturbed, 1, 0)
-    message, found = caught.value.message, caught.value.found
-    assert "The loss is no finite number at epoch 2, step 1" in message
+    message, found = caught.value.message, caught.value.details
+    assert "The loss is not finite at epoch 2, step 1" in message
     assert f"training examples {examples[0]}" in message
     rate = fit.learning_rate(
         undisturbed.config.train, loop.steps_per_epoch, 3 * loop.steps_per_epoch
@@ -316,7 +319,7 @@ def test_a_loss_that_is_no_number_stops_training_with_step_rate_and_examples(und
     }  # fmt: skip
     # The best weights so far are those of the first epoch, and finite.
     assert loop.best_epoch == 1
-    same_tensors(loop.fitted("").weights, best)
+    same_tensors(loop.result("").weights, best)
     assert all(np.isfinite(array).all() for array in best.values())
 
 
@@ -324,10 +327,10 @@ def test_a_loss_that_is_no_number_stops_training_with_step_rate_and_examples(und
 def test_a_gradient_that_is_no_number_stops_training_before_it_is_saved(undisturbed, value):
     loop = restored(undisturbed)
     saved = []
-    loop._save = saved.append
+    loop._save_checkpoint = saved.append
     # The loss of this step is right; the step that it takes is not.
     poison(variable(loop.model.optimizer.variables, "head_bias_momentum"), value)
-    with pytest.raises(NonFiniteError, match="A gradient is no finite number at epoch 2"):
+    with pytest.raises(NonFiniteError, match="A gradient is not finite at epoch 2"):
         loop.run()
     assert saved == []
 

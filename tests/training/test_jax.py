@@ -108,11 +108,11 @@ def test_the_weights_that_are_kept_are_averages(stages, kind):
     assert np.abs(weights_of(run)["lstm_0_forward/kernel"] - expected).max() < 1e-6
 
 
-def test_texts_without_labels_are_judged_anew_between_epochs(stages):
+def test_pseudo_labels_are_predicted_anew_between_epochs(stages):
     run = finished(stages, "whole", "text")
     assert run.read_json(runs.RUN)["dataset"]["sizes"]["unlabeled"] == 8
-    judged = [note for note in stages["whole"]["text"]["notes"] if "judged anew" in note]
-    assert len(judged) == 2
+    notes = [note for note in stages["whole"]["text"]["notes"] if "pseudo-labels" in note]
+    assert len(notes) == 2
 
 
 def test_peepholes_open(stages):

@@ -23,18 +23,21 @@ from lstm_cli.config import load as configs
 from lstm_cli.data import loading
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.evaluate import evaluate
-from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
-from lstm_cli.models import classifier, language_model
+from lstm_cli.models import classifier
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.text import corpus as encoded
-from lstm_cli.training import init_weights, pretrain
+from lstm_cli.training import init_weights
+from lstm_cli.training.device import configure_backend
+from lstm_cli.training.dry_run import dry_run
 from lstm_cli.training.objectives.language_model import LanguageModelObjective
-from lstm_cli.training.train import resume as resume_classifier
-from lstm_cli.training.train import train
+from lstm_cli.training.options import TrainOptions
+from lstm_cli.training.pipeline import prepare, resume, train
+from lstm_cli.training.prepare import load_training_data
+from lstm_cli.training.task import check_is_classifier, with_language_model
 
 SMALL = {
     "data.demo_train": 160,
@@ -71,7 +74,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pretrained(root):
     """A finished language model."""
-    return pretrain.pretrain(language_settings(), runs_dir=root, name="words")
+    return train(language_settings(), runs_dir=root, name="words")
 
 
 @pytest.fixture
@@ -138,15 +141,15 @@ def test_labels_are_not_looked_at(pretrained, monkeypatch, tmp_path):
         return dataset
 
     monkeypatch.setattr("lstm_cli.data.load", scrambled)
-    again = pretrain.pretrain(language_settings(), runs_dir=tmp_path)
+    again = train(language_settings(), runs_dir=tmp_path)
     assert again.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
 
 
 def test_unlabeled_texts_are_read_too(monkeypatch, tmp_path):
     texts = ["an unlabeled film is a film"] * 40
     monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _: texts)
-    planned = pretrain.plan(language_settings(), runs_dir=tmp_path)
-    assert planned.texts["train"] + planned.texts["held_out"] == 144 + 40
+    plan = dry_run(language_settings(), runs_dir=tmp_path)
+    assert plan.texts["train"] + plan.texts["held_out"] == 144 + 40
 
 
 class StopError(Exception):
@@ -165,11 +168,11 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
         patch.setattr(LanguageModelObjective, "train_step", interrupting)
-        pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
+        train(language_settings(), runs_dir=tmp_path, name="x")
     assert "lstm pretrain demo --resume" in interrupted.value.message
     run = find.find_unfinished(tmp_path, None, "demo", language=True)
     assert run.status == "interrupted"
-    pretrain.resume(run)
+    resume(run)
     assert run.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
     assert run.read_json(runs.METRICS) == pretrained.read_json(runs.METRICS)
     assert verify(run).passed
@@ -177,13 +180,13 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
 
 def test_a_checkpoint_beyond_the_plan_is_not_gone_on_from(pretrained, monkeypatch, tmp_path):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        train_step = language_model.LanguageModelObjective.train_step
+        train_step = LanguageModelObjective.train_step
         patch.setattr(
-            language_model.LanguageModelObjective,
+            LanguageModelObjective,
             "train_step",
             lambda *args: os.kill(os.getpid(), signal.SIGINT) or train_step(*args),
         )
-        pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
+        train(language_settings(), runs_dir=tmp_path, name="x")
     run = find.find_unfinished(tmp_path, None, "demo", language=True)
     path = run.file(f"{runs.CHECKPOINTS}/000001.json")
     good = path.read_text()
@@ -194,32 +197,32 @@ def test_a_checkpoint_beyond_the_plan_is_not_gone_on_from(pretrained, monkeypatc
         signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
         path.write_text(json.dumps(signed))
         if step:
-            refused(pretrain.resume, run, code=ExitCode.INTEGRITY)
+            refused(resume, run, code=ExitCode.INTEGRITY)
     path.write_text(good)
-    pretrain.resume(run)
+    resume(run)
     assert run.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
 
 
 def test_it_can_be_trained_on_with_more_epochs(copied):
     before = copied.read_json(runs.METRICS)["held_out"]["perplexity"]
-    pretrain.resume(copied, epochs=3)
+    resume(copied, epochs=3)
     assert copied.read_json(runs.METRICS)["held_out"]["perplexity"] < before
     assert len(copied.read_text(runs.HISTORY).splitlines()) == 3
 
 
 @pytest.mark.parametrize("preset", ["demo", "imdb", "imdb-best", "text"])
 def test_the_settings_of_every_preset_of_texts_make_a_language_model(preset):
-    settled = pretrain.settled(configs.load_preset(preset))
-    assert configs.from_dict(configs.to_dict(settled)) == settled
+    config = with_language_model(configs.load_preset(preset))
+    assert configs.from_dict(configs.to_dict(config)) == config
 
 
 def test_images_have_no_text():
-    error = refused(pretrain.pretrain, configs.load_preset("digits"), code=ExitCode.USAGE)
+    error = refused(with_language_model, configs.load_preset("digits"), code=ExitCode.USAGE)
     assert "digits has no text" in error.message
 
 
 def test_a_classifier_has_no_language_section():
-    error = refused(train, language_settings(), code=ExitCode.USAGE)
+    error = refused(check_is_classifier, language_settings(), code=ExitCode.USAGE)
     assert "lstm pretrain demo" in error.hint
 
 
@@ -245,12 +248,12 @@ def test_a_run_is_gone_on_with_by_the_command_that_made_it(pretrained, root):
 # Training that begins with a run
 
 
-def begun(pretrained, **changes):
+def starting_from(pretrained, **changes):
     return settings(train__init_from=str(pretrained.path), **changes)
 
 
 def test_a_classifier_begins_with_the_words_and_weights_of_the_run(pretrained, root):
-    chosen = begun(pretrained, train__frozen_steps=1000)
+    chosen = starting_from(pretrained, train__frozen_steps=1000)
     run = train(chosen, runs_dir=root, name="begun")
     theirs, own = weights_of(pretrained), weights_of(run)
     shared = [name for name in own if not name.startswith("head")]
@@ -268,7 +271,7 @@ def test_a_classifier_begins_with_the_words_and_weights_of_the_run(pretrained, r
 
 
 def test_it_resumes_to_the_same_bits_when_that_run_is_gone(copied, monkeypatch, tmp_path):
-    chosen = begun(copied, train__init_lr_factor=0.5, train__frozen_steps=3)
+    chosen = starting_from(copied, train__init_lr_factor=0.5, train__frozen_steps=3)
     whole = train(chosen, runs_dir=tmp_path, name="whole")
     with monkeypatch.context() as patch, pytest.raises(StopError):
         # Killed before the first step.
@@ -278,7 +281,7 @@ def test_it_resumes_to_the_same_bits_when_that_run_is_gone(copied, monkeypatch, 
         train(chosen, runs_dir=tmp_path, name="x")
     shutil.rmtree(copied.path)
     run = runs.RunDir(tmp_path / "demo" / "x")
-    resume_classifier(run)
+    resume(run)
     assert run.read_bytes(runs.WEIGHTS) == whole.read_bytes(runs.WEIGHTS)
 
 
@@ -288,9 +291,10 @@ def _stop(*_):
 
 def test_a_classifier_can_begin_with_a_classifier(root, pretrained, tmp_path):
     first = train(settings(train__epochs=1), runs_dir=tmp_path, name="first")
-    start = init_weights.read(begun(first))
-    assert start.record["task"] == "text"
-    assert "head/kernel" in start.weights
+    init = init_weights.read_initial_weights(starting_from(first))
+    assert init.kind == "run"
+    assert init.record["task"] == "text"
+    assert "head/kernel" in init.arrays
 
 
 @pytest.mark.parametrize(
@@ -305,10 +309,10 @@ def test_a_classifier_can_begin_with_a_classifier(root, pretrained, tmp_path):
     ],
 )
 def test_other_widths_and_words_are_refused_by_key_and_both_values(pretrained, key, value):
-    chosen = begun(pretrained, **{key.replace(".", "__"): value})
+    chosen = starting_from(pretrained, **{key.replace(".", "__"): value})
     was = configs.to_dict(pretrained.config())
     section, name = key.split(".")
-    error = refused(init_weights.read, chosen, code=ExitCode.USAGE)
+    error = refused(init_weights.read_initial_weights, chosen, code=ExitCode.USAGE)
     assert f"{key} is {was[section][name]} there, {value} here" in error.message
     assert f"--set {key}={was[section][name]}" in error.hint
 
@@ -318,19 +322,21 @@ def test_a_run_that_cannot_be_trusted_is_not_begun_with(copied):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
-    refused(init_weights.read, begun(copied), code=ExitCode.INTEGRITY)
+    refused(init_weights.read_initial_weights, starting_from(copied), code=ExitCode.INTEGRITY)
 
 
 def test_images_cannot_begin_with_words(pretrained):
     chosen = configs.load_preset("digits", {"train.init_from": str(pretrained.path)})
-    assert "images" in refused(init_weights.read, chosen, code=ExitCode.USAGE).message
+    assert (
+        "images" in refused(init_weights.read_initial_weights, chosen, code=ExitCode.USAGE).message
+    )
 
 
 def test_word_vectors_are_not_learned_anew(pretrained, monkeypatch, tmp_path):
     monkeypatch.setattr(
         "lstm_cli.models.word_vectors.learn_word_vectors", lambda *_: pytest.fail("learned")
     )
-    chosen = begun(pretrained, embedding__vectors="train", train__epochs=1)
+    chosen = starting_from(pretrained, embedding__vectors="train", train__epochs=1)
     assert train(chosen, runs_dir=tmp_path).status == "finished"
 
 
@@ -376,7 +382,7 @@ def test_both_commands_in_a_row(capsys, monkeypatch):
     options = as_options({**SMALL, "train.epochs": 1})
     code, told = lstm(capsys, monkeypatch, "train", "demo", "--init-from", "w", *options)
     assert code == 0
-    assert "Begun with 8 arrays and the words of run demo/w." in told.err
+    assert "8 arrays and the vocabulary of run demo/w" in told.err
     code, told = lstm(capsys, monkeypatch, "runs", "list")
     assert "perplexity" in told.out
     code, told = lstm(capsys, monkeypatch, "runs", "show", "w")
@@ -399,11 +405,13 @@ def test_a_dry_run_says_how_much_there_is_and_keeps_nothing(capsys, monkeypatch)
 
 def test_texts_are_read_whole(tmp_path):
     chosen = language_settings(text__max_tokens=5)
-    dataset = pretrain.load_data(chosen, ("train",), None)
-    device_info = pretrain.start(chosen, "cpu", SilentReporter())
-    prepared = pretrain.prepare(chosen, dataset, device_info, None, SilentReporter())
-    longest = max(len(encoded.encode([text], prepared.tokenizer.without_truncation())[0])
+    options = TrainOptions(device="cpu")
+    dataset = load_training_data(chosen, None)
+    device_info = configure_backend(chosen, "cpu", options.reporter)
+    init = init_weights.InitialWeights("random")
+    task = prepare(chosen, dataset, init, device_info, options)
+    longest = max(len(encoded.encode([text], task.tokenizer.without_truncation())[0])
                   for text in dataset.splits["train"].inputs)  # fmt: skip
     assert longest > 5
-    (corpus,) = prepared.train.corpora
+    (corpus,) = task.train.corpora
     assert corpus.lengths.max() == longest

@@ -21,7 +21,7 @@ from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.runs import directory as runs
-from lstm_cli.training import artifacts, pipeline, replay, train
+from lstm_cli.training import artifacts, pipeline, replay
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 
 
@@ -44,8 +44,8 @@ def left(scratch):
 def tabled(monkeypatch):
     """A finished run whose network is a table, which `replay` trains with too."""
     without_keras(monkeypatch)
-    monkeypatch.setattr(replay, "load_data", train.load_data)
-    return train.train(CONFIG, name="x")
+    monkeypatch.setattr(replay, "load_training_data", pipeline.load_training_data)
+    return pipeline.train(CONFIG, name="x")
 
 
 @pytest.fixture
@@ -112,11 +112,11 @@ SMALL = {
 def test_a_run_is_repeated_to_the_bit(preset, scratch, monkeypatch):
     monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     settings = {**SMALL[preset], "train.epochs": 2, "train.batch_size": 32}
-    run = train.train(load_preset(preset, settings), name="x")
+    run = pipeline.train(load_preset(preset, settings), name="x")
     before = snapshot(run)
     found = replay.replay(run)
     assert found.identical
-    assert (found.differences, found.changes, found.touched) == ((), (), ())
+    assert (found.differences, found.changes, found.modified) == ((), (), ())
     assert found.epochs == 2
     assert snapshot(run) == before
     assert left(scratch) == []
@@ -129,7 +129,7 @@ def test_seconds_may_differ(tabled):
     edit_history(tabled, 1, seconds=1e6)
     found = replay.replay(tabled)
     assert found.identical
-    assert found.touched == (runs.HISTORY,)
+    assert found.modified == (runs.HISTORY,)
 
 
 def test_the_first_epoch_that_differs_is_named_with_both_values(tabled):
@@ -158,7 +158,7 @@ def test_a_single_bit_of_the_weights_differs(tabled):
     assert found.differences == (
         replay.Difference(runs.WEIGHTS, None, "sha256", changed, original),
     )
-    assert found.touched == (runs.WEIGHTS,)
+    assert found.modified == (runs.WEIGHTS,)
 
 
 def test_a_metric_that_differs_is_named_by_its_path(tabled):
@@ -183,18 +183,22 @@ def test_a_metric_that_differs_is_named_by_its_path(tabled):
     ],
 )
 def test_the_first_difference_of_two_values(recorded, replayed, expected):
-    assert replay._first(recorded, replayed) == expected
+    assert replay._first_difference(recorded, replayed) == expected
 
 
-def test_a_replay_that_does_not_get_to_the_end_differs_where_it_stopped(
-    tabled, scratch, monkeypatch
+@pytest.mark.parametrize("metric", ["loss", "val_loss"])
+def test_a_non_finite_loss_of_the_replay_is_a_difference_under_its_own_key(
+    metric, tabled, scratch, monkeypatch
 ):
+    edit_history(tabled, 2, loss=0.75)
+
     def non_finite(self, _callbacks=()):
-        raise NonFiniteError("The loss is infinite.", "", {"epoch": 2, "loss": "inf"})
+        raise NonFiniteError("The loss is infinite.", "", {"epoch": 2, "loss": "inf"}, metric)
 
     monkeypatch.setattr(TableLoop, "run", non_finite)
     found = replay.replay(tabled)
-    assert found.differences == (replay.Difference(runs.HISTORY, 2, "loss", 0.5, "inf"),)
+    recorded = {"loss": 0.75, "val_loss": 0.5}[metric]
+    assert found.differences == (replay.Difference(runs.HISTORY, 2, metric, recorded, "inf"),)
     assert found.epochs == 1
     assert left(scratch) == []
 
@@ -220,21 +224,23 @@ def test_what_was_trained_on_the_cpu_is_trained_on_it_again(
     tabled, monkeypatch, recorded, expected
 ):
     edit_record(tabled, device=recorded)
-    start, device_info = pipeline.start, []
+    configure, devices = pipeline.configure_backend, []
     monkeypatch.setattr(
         pipeline,
-        "start",
-        lambda config, use, told: device_info.append(use) or start(config, use, told),
+        "configure_backend",
+        lambda config, device, reporter: (
+            devices.append(device) or configure(config, device, reporter)
+        ),
     )
     replay.replay(tabled)
-    assert device_info == [expected]
+    assert devices == [expected]
 
 
 def test_without_determinism_no_equality_is_promised(monkeypatch):
     without_keras(monkeypatch)
-    monkeypatch.setattr(replay, "load_data", train.load_data)
+    monkeypatch.setattr(replay, "load_training_data", pipeline.load_training_data)
     settings = configs.from_dict(configs.to_dict(CONFIG), {"train.deterministic": False})
-    found = replay.replay(train.train(settings, name="x"))
+    found = replay.replay(pipeline.train(settings, name="x"))
     assert not found.deterministic
     assert "train.deterministic is false" in found.causes[0]
 
@@ -274,7 +280,7 @@ def test_a_run_trained_on_to_more_epochs_is_refused_naming_both(tabled, decay, b
     tabled.write_text(runs.CONFIG, configs.to_yaml(config))
     tabled.write_manifest()
     message = refused(tabled).message
-    assert f"begun with train.epochs={began} and trained on to 5" in message
+    assert f"started with train.epochs={began} and extended to 5" in message
 
 
 def test_a_history_changed_by_hand_is_not_taken_for_one_trained_on(tabled):
@@ -283,7 +289,7 @@ def test_a_history_changed_by_hand_is_not_taken_for_one_trained_on(tabled):
     (found,) = replay.replay(tabled).differences
     assert (found.epoch, found.key) == (1, "steps")
     tabled.write_manifest()
-    assert "begun with train.epochs=1" in refused(tabled).message
+    assert "started with train.epochs=1" in refused(tabled).message
 
 
 def test_a_run_that_was_not_trained_on_is_not_refused(tabled):
@@ -297,9 +303,9 @@ def test_a_run_that_was_not_trained_on_is_not_refused(tabled):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("where", ["load_data", "save", "write_golden", "rmtree"])
+@pytest.mark.parametrize("where", ["load_training_data", "save", "write_golden", "rmtree"])
 def test_an_interrupted_replay_leaves_nothing(where, signum, tabled, lstm, scratch, monkeypatch):
-    owner = {"load_data": replay, "save": pipeline.checkpoint, "write_golden": artifacts}
+    owner = {"load_training_data": replay, "save": pipeline.checkpoint, "write_golden": artifacts}
     owner = owner.get(where, replay.shutil)
     original, came = getattr(owner, where), []
 
@@ -314,7 +320,7 @@ def test_an_interrupted_replay_leaves_nothing(where, signum, tabled, lstm, scrat
     code, out, err = lstm("runs", "replay", "x")
     assert (code, out) == (128 + signum, "")
     # It came when there was something to leave.
-    assert bool(came[0]) == (where != "load_data")
+    assert bool(came[0]) == (where != "load_training_data")
     assert "--resume" not in err
     assert left(scratch) == []
     assert snapshot(tabled) == before

@@ -31,7 +31,7 @@ from lstm_cli.io.signals import Interrupted
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
-from lstm_cli.training import artifacts, checkpoint, resume_checks, train
+from lstm_cli.training import artifacts, checkpoint, pipeline, resume_checks
 from lstm_cli.training.loop import NonFiniteError
 
 # What is told and refused; the network is a table here
@@ -42,7 +42,7 @@ def tabled(monkeypatch, tmp_path):
     """`train` without Keras; runs go where the command line finds them."""
     without_keras(monkeypatch)
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path))
-    return lambda name="x", config=CONFIG: train.train(config, name=name)
+    return lambda name="x", config=CONFIG: pipeline.train(config, name=name)
 
 
 class KilledError(BaseException):
@@ -83,7 +83,7 @@ def test_a_run_killed_while_finishing_is_finished_and_not_trained(where, name, t
     run = find.find_unfinished(runs.runs_root(), None, "demo")
     with monkeypatch.context() as patch:
         patch.setattr(TableLoop, "save", lambda self: pytest.fail("trained again"))
-        train.resume(run)
+        pipeline.resume(run)
     assert whole(run)
     assert results(run) == expected
 
@@ -92,7 +92,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(tabled, monkeypat
     expected = results(tabled("whole"))
     killed(tabled, monkeypatch, checkpoint, "save")
     run = find.find_unfinished(runs.runs_root(), None, "demo")
-    assert results(train.resume(run)) == expected
+    assert results(pipeline.resume(run)) == expected
 
 
 def test_a_run_killed_before_training_began_is_no_obstacle(tabled, monkeypatch):
@@ -106,13 +106,13 @@ def test_an_error_before_training_began_leaves_no_trace(tabled, monkeypatch):
     def fail(*_, **__):
         raise LstmError("The data is odd.")
 
-    monkeypatch.setattr(train, "prepare", fail)
+    monkeypatch.setattr(pipeline, "prepare", fail)
     refused(tabled)
     assert not (runs.runs_root() / "demo" / "x").exists()
 
 
 def test_an_interruption_before_training_began_leaves_no_trace_and_says_so(tabled, monkeypatch):
-    monkeypatch.setattr(train, "prepare", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(pipeline, "prepare", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted) as interrupted:
         tabled()
     assert "nothing is kept" in interrupted.value.message
@@ -127,13 +127,13 @@ def test_an_interruption_while_finishing_says_how_to_resume(tabled, monkeypatch)
     assert interrupted.value.message == "Resume: lstm train demo --resume x"
     run = runs.RunDir(runs.runs_root() / "demo" / "x")
     assert run.status == "interrupted"
-    assert results(train.resume(run)) == expected
+    assert results(pipeline.resume(run)) == expected
     assert "error" not in run.read_json(runs.RUN)
 
 
 def test_the_way_to_resume_names_a_run_elsewhere_by_its_path(tabled, tmp_path):
     run = runs.RunDir(tmp_path / "other place" / "demo" / "x")
-    told = shlex.split(resume_checks.command(run, {"data": "/data/my reviews.csv"}))
+    told = shlex.split(resume_checks.resume_command(run, {"data": "/data/my reviews.csv"}))
     assert told == ["lstm", "train", "/data/my reviews.csv", "--resume", str(run.path)]
 
 
@@ -180,26 +180,26 @@ def test_a_setting_typed_anew_is_refused_with_both_values(key, halfway, capsys, 
 def test_a_setting_edited_in_the_run_is_refused_with_both_values(key, halfway):
     edited = configs.from_dict(configs.to_dict(CONFIG), {key: CHANGES[key]})
     halfway.write_text(runs.CONFIG, configs.to_yaml(edited))
-    message = refused(train.resume, halfway, code=ExitCode.USAGE).message
+    message = refused(pipeline.resume, halfway, code=ExitCode.USAGE).message
     assert f"{key} was " in message
     assert f", now {CHANGES[key]!r}" in message
     assert str(halfway.file(runs.CONFIG)) in message
     halfway.write_text(runs.CONFIG, configs.to_yaml(CONFIG))
-    assert whole(train.resume(halfway))
+    assert whole(pipeline.resume(halfway))
 
 
 def test_how_often_to_save_may_change(halfway):
     settings = configs.to_dict(CONFIG)
     edited = configs.from_dict(settings, {"train.checkpoint_seconds": 5})
     halfway.write_text(runs.CONFIG, configs.to_yaml(edited))
-    assert whole(train.resume(halfway))
+    assert whole(pipeline.resume(halfway))
 
 
 def test_changed_data_is_refused_with_both_fingerprints(halfway):
     record = halfway.read_json(runs.RUN)
     record["dataset"]["fingerprint"] = "0" * 64
     halfway.write_json(runs.RUN, record)
-    message = refused(train.resume, halfway).message
+    message = refused(pipeline.resume, halfway).message
     assert "000000000000" in message
     assert "ffffffffffff" in message
     assert halfway.status == "interrupted"
@@ -207,7 +207,7 @@ def test_changed_data_is_refused_with_both_fingerprints(halfway):
 
 def test_another_tokenizer_is_refused(halfway):
     halfway.write_text(runs.TOKENIZER, halfway.read_text(runs.TOKENIZER).replace("film", "movie"))
-    assert "tokenizer" in refused(train.resume, halfway).message
+    assert "tokenizer" in refused(pipeline.resume, halfway).message
 
 
 def test_another_version_or_device_is_told(halfway, monkeypatch):
@@ -215,9 +215,9 @@ def test_another_version_or_device_is_told(halfway, monkeypatch):
     halfway.write_json(runs.RUN, {**record, "versions": {"keras": "3.0"}, "device": "a GPU"})
     monkeypatch.setattr(artifacts, "versions", lambda: {"keras": "3.1", "jax": "1"})
     heard = HeardAll()
-    train.resume(halfway, reporter=heard)
-    assert [w for w in heard.warnings if "keras 3.0 and goes on with 3.1" in w]
-    assert [w for w in heard.warnings if "device a GPU and goes on with cpu" in w]
+    pipeline.resume(halfway, reporter=heard)
+    assert [w for w in heard.warnings if "keras 3.0 and is resumed with 3.1" in w]
+    assert [w for w in heard.warnings if "device a GPU and is resumed with cpu" in w]
     assert not [w for w in heard.warnings if "jax" in w]
 
 
@@ -226,14 +226,14 @@ class HeardAll(Heard, SilentReporter):
 
 
 def test_fewer_epochs_are_refused(halfway):
-    message = refused(train.resume, halfway, epochs=1, code=ExitCode.USAGE).message
+    message = refused(pipeline.resume, halfway, epochs=1, code=ExitCode.USAGE).message
     assert "train.epochs=2" in message
     assert "--epochs 1" in message
 
 
 def test_more_epochs_once_asked_for_hold_for_every_later_resume(halfway, monkeypatch):
-    killed(lambda: train.resume(halfway, epochs=4), monkeypatch, TableLoop, "run")
-    assert train.resume(halfway).read_json(runs.METRICS)["best_epoch"] == 4
+    killed(lambda: pipeline.resume(halfway, epochs=4), monkeypatch, TableLoop, "run")
+    assert pipeline.resume(halfway).read_json(runs.METRICS)["best_epoch"] == 4
     assert halfway.config().train.epochs == 4
 
 
@@ -241,13 +241,13 @@ def test_a_finished_run_can_be_trained_on_and_is_whole_until_then(tabled, monkey
     run = tabled()
     before = {path: path.read_bytes() for path in run.path.glob("*.*")}
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
-        patch.setattr(TableLoop, "fitted", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        train.resume(run, epochs=4)
+        patch.setattr(TableLoop, "result", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        pipeline.resume(run, epochs=4)
     assert whole(run)
     assert {path: path.read_bytes() for path in run.path.glob("*.*")} == before
     # The epochs asked for are remembered, so that the command told needs no more.
     assert interrupted.value.message == "Resume: lstm train demo --resume x"
-    train.resume(run)
+    pipeline.resume(run)
     assert whole(run)
     assert run.read_json(runs.METRICS)["best_epoch"] == 4
 
@@ -255,14 +255,14 @@ def test_a_finished_run_can_be_trained_on_and_is_whole_until_then(tabled, monkey
 def test_a_finished_run_without_its_checkpoint_is_not_overwritten(tabled):
     run = tabled()
     shutil.rmtree(run.file(runs.CHECKPOINTS))
-    assert "holds no checkpoint" in refused(train.resume, run, epochs=4).message
+    assert "has no checkpoint" in refused(pipeline.resume, run, epochs=4).message
     assert whole(run)
 
 
 def test_a_run_that_stopped_early_needs_no_more_epochs(tabled, monkeypatch):
     monkeypatch.setattr(TableLoop, "stop_reason", lambda self: "no better" * (self.epoch >= 2))
     run = tabled()
-    assert "needs no more epochs: no better" in refused(train.resume, run, epochs=9).message
+    assert "needs no more epochs: no better" in refused(pipeline.resume, run, epochs=9).message
     assert whole(run)
 
 
@@ -271,7 +271,7 @@ def test_a_damaged_checkpoint_costs_its_epochs_and_not_the_run(halfway, tabled):
     for path in halfway.file(runs.CHECKPOINTS).glob("*.safetensors"):
         path.write_bytes(b"")
     heard = HeardAll()
-    assert results(train.resume(halfway, reporter=heard)) == expected
+    assert results(pipeline.resume(halfway, reporter=heard)) == expected
     assert "damaged" in heard.warnings[0]
 
 
@@ -294,7 +294,7 @@ def test_of_two_runs_of_one_name_the_one_on_the_data_is_meant(halfway, tmp_path)
 def test_time_adds_up_over_processes(halfway, monkeypatch):
     monkeypatch.setattr(TableLoop, "earlier_seconds", 1000.0)
     monkeypatch.setattr(TableLoop, "seconds", 1001.0)
-    seconds = train.resume(halfway).read_json(runs.RUN)["seconds"]
+    seconds = pipeline.resume(halfway).read_json(runs.RUN)["seconds"]
     assert seconds["train"] == 1001
     assert 1000 < seconds["total"] < 1060
 
@@ -336,7 +336,7 @@ def test_numbers_gone_wrong_leave_a_finished_run_as_it_was(tabled, monkeypatch):
     run = tabled()
     before = results(run)
     monkeypatch.setattr(TableLoop, "run", non_finite)
-    assert "left as it was" in refused(train.resume, run, epochs=4).hint
+    assert "finished run is unchanged" in refused(pipeline.resume, run, epochs=4).hint
     assert whole(run)
     assert results(run) == before
 
@@ -401,13 +401,13 @@ def test_training_interrupted_twice_ends_with_the_same_bits(tmp_path, monkeypatc
     monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as again:
         interrupt_after(4, patch)
-        train.resume(run)
+        pipeline.resume(run)
     assert again.value.exit_code == 143
     assert again.value.message.endswith("Resume: lstm train demo --resume x")
 
-    train.resume(run)
+    pipeline.resume(run)
     assert whole(run)
-    expected = train.train(load_preset("demo", SETTINGS), name="whole")
+    expected = pipeline.train(load_preset("demo", SETTINGS), name="whole")
     same = set(RESULTS) - {runs.HISTORY}
     assert {n: results(run)[n] for n in same} == {n: results(expected)[n] for n in same}
     assert untimed(run) == untimed(expected)

@@ -20,7 +20,7 @@ from lstm_cli.training.objectives import classification
 from lstm_cli.training.objectives import self_training as teaching
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.objectives.self_training import SelfTrainingObjective
-from lstm_cli.training.train import train
+from lstm_cli.training.pipeline import train
 
 CONFIG = text_config(linear__buckets=50, train__self_training=True, train__batch_size=4)
 SMALL = {
@@ -101,7 +101,7 @@ class Says:
 def test_every_text_is_learned_from_once_an_epoch_by_its_label_or_its_verdict(classes):
     work, pseudo_labels = self_training(classes)
     model, wanted = Says(), []
-    for indices, inputs in work.batches(0, 0):
+    for indices, inputs in work.batches(0, range(work.num_steps)):
         work.train_step(model, indices, inputs)
         wanted += indices.tolist()
     assert sorted(wanted) == list(range(17))
@@ -117,7 +117,7 @@ def test_the_evidence_of_an_unlabeled_text_is_not_shown_in_training():
     work, _ = self_training()
     model = Says()
     shown = np.full(17, np.nan)
-    for indices, inputs in work.batches(0, 0):
+    for indices, inputs in work.batches(0, range(work.num_steps)):
         work.train_step(model, indices, inputs)
         shown[indices] = model.seen[-1][0][1][:, 0]
     assert (shown[7:] == 0).all()
@@ -143,19 +143,20 @@ def test_between_epochs_the_network_judges_anew_with_the_evidence_and_calibrated
     assert abs(scale - 1) > 0.1
     assert abs(weight - 0.7) > 0.1
     changed = np.mean(teaching._predicted_classes(before) != teaching._predicted_classes(expected))
-    assert told.notes == [f"10 unlabeled texts judged anew: {changed:.1%} changed sides."]
+    (note,) = told.notes
+    assert f"10 unlabeled texts: {changed:.1%}" in note
     assert (work.targets[:7] == self_training(classes)[0].targets[:7]).all()
 
 
 def test_an_epoch_is_judged_as_network_and_evidence_will_be_weighed():
     work, _ = self_training()
     loss, accuracy = work.validate(Says())
-    said = classification.scores(Says(), work.validation, work.said)
+    said = classification.split_logits(Says(), work.validation, work.validation_probabilities)
     labels = work.validation.labels
     best = np.exp(calibration.log_probabilities(said.scaled(*said.fit_scales(labels))))
     assert loss == pytest.approx(-np.log(best[np.arange(6), labels]).mean(), rel=1e-4)
     assert accuracy == np.mean(best.argmax(axis=1) == labels)
-    assert loss < classification.loss_and_accuracy(labels, work.said)[0]
+    assert loss < classification.loss_and_accuracy(labels, work.validation_probabilities)[0]
 
 
 def test_a_state_of_other_texts_is_refused():
@@ -165,11 +166,11 @@ def test_a_state_of_other_texts_is_refused():
         {"pseudo_labels": np.zeros((9, 1), np.float32)},
         {**work.state(), "more": np.ones(1)},
     ):
-        with pytest.raises(LstmError, match="other work"):
+        with pytest.raises(LstmError, match="another objective"):
             work.set_state(state)
     plain = classification.ClassificationObjective(CONFIG, 2, examples(7), examples(6))
     plain.set_state({})
-    with pytest.raises(LstmError, match="'verdicts' does not fit"):
+    with pytest.raises(LstmError, match="'pseudo_labels' does not fit"):
         plain.set_state(work.state())
 
 
@@ -206,7 +207,7 @@ def test_after_the_last_epoch_nobody_is_judged(epochs, monkeypatch):
     loop = TrainingLoop(model, work.config, work, SilentReporter())
     loop.run()
     assert judged == [model] * (epochs - 1)
-    assert "objective/verdicts" in loop.checkpoint().tensors
+    assert "objective/pseudo_labels" in loop.checkpoint().tensors
     assert isinstance(loop.checkpoint(), Checkpoint)
 
 
@@ -225,7 +226,7 @@ def test_unlabeled_texts_change_what_is_learned(monkeypatch, tmp_path):
         monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _, found=found: found)
         config = configs.load_preset("demo", SMALL)
         runs[name] = train(config, runs_dir=tmp_path, name=name, reporter=told)
-    assert sum("unlabeled texts judged anew" in note for note in told.notes) == 1
+    assert sum("New pseudo-labels for 60" in note for note in told.notes) == 1
     records = {name: run.read_json(RUN) for name, run in runs.items()}
     assert records["with"]["dataset"]["sizes"]["unlabeled"] == 60
     assert "unlabeled" not in records["without"]["dataset"]["sizes"]

@@ -157,7 +157,7 @@ def test_tensors_without_their_record_do_not_exist_and_do_not_stay(tmp_path):
     assert newest(tmp_path) == 2
     checkpoint.save(tmp_path, state(3))
     assert newest(tmp_path) == 3
-    checkpoint.keep(tmp_path, 1)
+    checkpoint.remove_old(tmp_path, 1)
     assert len(list(tmp_path.glob("00*"))) == 2
     assert (tmp_path / "notes.txt").exists()
 
@@ -167,7 +167,7 @@ def test_other_files_are_left_alone(name, tmp_path):
     saved(tmp_path, 1)
     (tmp_path / name).write_text("not ours")
     checkpoint.save(tmp_path, state(2))
-    checkpoint.keep(tmp_path, 1)
+    checkpoint.remove_old(tmp_path, 1)
     assert newest(tmp_path) == 2
     assert (tmp_path / name).read_text() == "not ours"
 
