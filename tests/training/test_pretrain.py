@@ -1,5 +1,4 @@
-"""`lstm pretrain`: a run that learns, stops, goes on to the same bits, and can be trusted; and
-`--init-from`, which takes over what it learned.
+"""`lstm pretrain`: training, resuming and verification of language models; and `--init-from`.
 
 Everything here imports Keras; the runs are of a few steps.
 """
@@ -79,12 +78,12 @@ def pretrained(root):
 
 @pytest.fixture
 def copied(pretrained, tmp_path):
-    """The same, to be changed."""
+    """A copy of it that the test may change."""
     shutil.copytree(pretrained.path, tmp_path / "demo" / "words")
     return runs.RunDir(tmp_path / "demo" / "words")
 
 
-def test_it_predicts_better_than_frequencies_and_says_so(pretrained):
+def test_it_beats_the_unigram_perplexity_and_records_both(pretrained):
     told = pretrained.read_json(runs.METRICS)["held_out"]
     assert told["perplexity"] < told["unigram_perplexity"]
     assert told["perplexity"] == pytest.approx(np.exp(told["loss"]))
@@ -94,16 +93,16 @@ def test_it_predicts_better_than_frequencies_and_says_so(pretrained):
     assert "perplexity" in pretrained.read_text(runs.CARD)
 
 
-def test_its_record_says_what_it_read(pretrained):
+def test_run_json_has_the_sizes_of_its_data(pretrained):
     record = runs.read_record(pretrained)
     sizes = record["dataset"]["sizes"]
     assert record["kind"] == "language"
-    # 160 texts, of which a tenth is the classifier's validation split.
+    # 160 texts without the validation split of the classifier, which is a tenth.
     assert sizes["train"] + sizes["held_out"] == 144
     assert pretrained.config().language.window == 24
 
 
-def test_every_check_of_it_passes(pretrained):
+def test_it_passes_verification(pretrained):
     assert verify(pretrained).passed
 
 
@@ -116,13 +115,13 @@ def test_every_check_of_it_passes(pretrained):
         (runs.CONFIG, {"settings", "contents"}),
     ],
 )
-def test_a_changed_file_is_found(copied, name, failed):
+def test_a_changed_file_fails_verification(copied, name, failed):
     path = copied.file(name)
     path.write_bytes(path.read_bytes()[:-2] + b"x\n")
     assert {check.name for check in verify(copied).failures} == failed
 
 
-def test_weights_of_another_shape_are_found_though_the_manifest_lists_them(copied):
+def test_weights_of_another_shape_fail_although_the_manifest_lists_them(copied):
     arrays = weights_of(copied)
     arrays["next_bias/embeddings"] = arrays["next_bias/embeddings"][:-1]
     copied.write_bytes(runs.WEIGHTS, safetensors.numpy.save(arrays))
@@ -131,7 +130,7 @@ def test_weights_of_another_shape_are_found_though_the_manifest_lists_them(copie
     assert "next_bias/embeddings" in failure.told
 
 
-def test_labels_are_not_looked_at(pretrained, monkeypatch, tmp_path):
+def test_labels_are_not_used(pretrained, monkeypatch, tmp_path):
     read = loading.load
 
     def scrambled(source, splits):
@@ -157,7 +156,7 @@ class StopError(Exception):
 
 
 @pytest.mark.parametrize("after", [1, 9])
-def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch, tmp_path):
+def test_a_resumed_language_model_ends_with_the_same_bits(after, pretrained, monkeypatch, tmp_path):
     train_step, taken = LanguageModelObjective.train_step, []
 
     def interrupting(*args):
@@ -178,7 +177,7 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
     assert verify(run).passed
 
 
-def test_a_checkpoint_beyond_the_plan_is_not_gone_on_from(pretrained, monkeypatch, tmp_path):
+def test_a_checkpoint_beyond_the_number_of_steps_is_refused(pretrained, monkeypatch, tmp_path):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         train_step = LanguageModelObjective.train_step
         patch.setattr(
@@ -203,7 +202,7 @@ def test_a_checkpoint_beyond_the_plan_is_not_gone_on_from(pretrained, monkeypatc
     assert run.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
 
 
-def test_it_can_be_trained_on_with_more_epochs(copied):
+def test_it_can_be_extended_with_more_epochs(copied):
     before = copied.read_json(runs.METRICS)["held_out"]["perplexity"]
     resume(copied, epochs=3)
     assert copied.read_json(runs.METRICS)["held_out"]["perplexity"] < before
@@ -216,17 +215,17 @@ def test_the_settings_of_every_preset_of_texts_make_a_language_model(preset):
     assert configs.from_dict(configs.to_dict(config)) == config
 
 
-def test_images_have_no_text():
+def test_a_language_model_of_images_is_refused():
     error = refused(with_language_model, configs.load_preset("digits"), code=ExitCode.USAGE)
     assert "digits has no text" in error.message
 
 
-def test_a_classifier_has_no_language_section():
+def test_a_classifier_with_the_section_language_is_refused():
     error = refused(check_is_classifier, language_settings(), code=ExitCode.USAGE)
     assert "lstm pretrain demo" in error.hint
 
 
-def test_a_language_model_predicts_no_classes_and_says_what_to_do(pretrained):
+def test_prediction_with_a_language_model_is_refused_with_a_hint(pretrained):
     for use in (Predictor.load, evaluate):
         error = refused(use, pretrained, code=ExitCode.USAGE)
         assert "is a language model" in error.message
@@ -240,25 +239,25 @@ def test_the_newest_run_is_a_classifier_unless_a_language_model_is_wanted(pretra
         find.find(root, "demo")
 
 
-def test_a_run_is_gone_on_with_by_the_command_that_made_it(pretrained, root):
+def test_a_language_model_is_not_resumed_by_train(pretrained, root):
     error = refused(find.find_unfinished, root, "words", "demo", code=ExitCode.USAGE)
     assert "lstm pretrain demo --resume words" in error.hint
 
 
-# Training that begins with a run
+# Training that starts from a run
 
 
 def starting_from(pretrained, **changes):
     return settings(train__init_from=str(pretrained.path), **changes)
 
 
-def test_a_classifier_begins_with_the_words_and_weights_of_the_run(pretrained, root):
+def test_a_classifier_starts_from_vocabulary_and_weights_of_the_run(pretrained, root):
     chosen = starting_from(pretrained, train__frozen_steps=1000)
     run = train(chosen, runs_dir=root, name="begun")
     theirs, own = weights_of(pretrained), weights_of(run)
     shared = [name for name in own if not name.startswith("head")]
     assert len(shared) == 8
-    # All steps are frozen, so what was taken is still there; the head has learned.
+    # All steps are frozen, so only the head has changed.
     assert all(np.array_equal(own[name], theirs[name]) for name in shared)
     assert np.abs(own["head/bias"]).max() > 0
     assert run.read_bytes(runs.TOKENIZER) == pretrained.read_bytes(runs.TOKENIZER)
@@ -270,7 +269,7 @@ def test_a_classifier_begins_with_the_words_and_weights_of_the_run(pretrained, r
     assert verify(run).passed
 
 
-def test_it_resumes_to_the_same_bits_when_that_run_is_gone(copied, monkeypatch, tmp_path):
+def test_it_is_resumed_to_the_same_bits_without_that_run(copied, monkeypatch, tmp_path):
     chosen = starting_from(copied, train__init_lr_factor=0.5, train__frozen_steps=3)
     whole = train(chosen, runs_dir=tmp_path, name="whole")
     with monkeypatch.context() as patch, pytest.raises(StopError):
@@ -289,7 +288,7 @@ def _stop(*_):
     raise StopError
 
 
-def test_a_classifier_can_begin_with_a_classifier(root, pretrained, tmp_path):
+def test_a_classifier_can_start_from_a_classifier(root, pretrained, tmp_path):
     first = train(settings(train__epochs=1), runs_dir=tmp_path, name="first")
     init = init_weights.read_initial_weights(starting_from(first))
     assert init.kind == "run"
@@ -308,7 +307,7 @@ def test_a_classifier_can_begin_with_a_classifier(root, pretrained, tmp_path):
         ("text.min_count", 2),
     ],
 )
-def test_other_widths_and_words_are_refused_by_key_and_both_values(pretrained, key, value):
+def test_other_widths_and_vocabularies_are_refused_with_key_and_both_values(pretrained, key, value):
     chosen = starting_from(pretrained, **{key.replace(".", "__"): value})
     was = configs.to_dict(pretrained.config())
     section, name = key.split(".")
@@ -317,7 +316,7 @@ def test_other_widths_and_words_are_refused_by_key_and_both_values(pretrained, k
     assert f"--set {key}={was[section][name]}" in error.hint
 
 
-def test_a_run_that_cannot_be_trusted_is_not_begun_with(copied):
+def test_a_damaged_run_to_start_from_is_refused(copied):
     path = copied.file(runs.WEIGHTS)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -325,7 +324,7 @@ def test_a_run_that_cannot_be_trusted_is_not_begun_with(copied):
     refused(init_weights.read_initial_weights, starting_from(copied), code=ExitCode.INTEGRITY)
 
 
-def test_images_cannot_begin_with_words(pretrained):
+def test_a_classifier_of_images_cannot_start_from_a_run_on_texts(pretrained):
     chosen = configs.load_preset("digits", {"train.init_from": str(pretrained.path)})
     assert (
         "images" in refused(init_weights.read_initial_weights, chosen, code=ExitCode.USAGE).message
@@ -340,7 +339,7 @@ def test_word_vectors_are_not_learned_anew(pretrained, monkeypatch, tmp_path):
     assert train(chosen, runs_dir=tmp_path).status == "finished"
 
 
-def test_what_comes_from_the_run_learns_at_the_lower_rate():
+def test_arrays_of_the_run_have_the_lower_learning_rate():
     settings_ = settings(train__init_lr_factor=0.25, train__clip_norm=0.0).train
     changed = {}
     for share in (0.25, 1.0):
@@ -372,7 +371,7 @@ def as_options(chosen):
     return [f"--set={key}={value}" for key, value in chosen.items()]
 
 
-def test_both_commands_in_a_row(capsys, monkeypatch):
+def test_pretrain_then_train(capsys, monkeypatch):
     code, told = lstm(
         capsys, monkeypatch, "pretrain", "demo", "--name=w", *as_options({**SMALL, **LANGUAGE})
     )
@@ -393,7 +392,7 @@ def test_both_commands_in_a_row(capsys, monkeypatch):
     assert "is a language model" in told.err
 
 
-def test_a_dry_run_says_how_much_there_is_and_keeps_nothing(capsys, monkeypatch):
+def test_a_dry_run_counts_words_and_writes_nothing(capsys, monkeypatch):
     options = as_options({**SMALL, **LANGUAGE})
     code, told = lstm(capsys, monkeypatch, "pretrain", "demo", "--dry-run", "--json", *options)
     assert code == 0
@@ -403,7 +402,7 @@ def test_a_dry_run_says_how_much_there_is_and_keeps_nothing(capsys, monkeypatch)
     assert not runs.runs_root().exists()
 
 
-def test_texts_are_read_whole(tmp_path):
+def test_texts_are_not_truncated(tmp_path):
     chosen = language_settings(text__max_tokens=5)
     options = TrainOptions(device="cpu")
     dataset = load_training_data(chosen, None)
