@@ -8,7 +8,6 @@ The reviews are those of the train split; the test split is not read.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from dataclasses import asdict, replace
@@ -23,7 +22,7 @@ from benchmarks import films
 from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, Split
-from lstm_cli.io.progress import SilentReporter
+from lstm_cli.io.memory import peak_memory_mb
 from lstm_cli.models.calibration import SplitLogits, log_probabilities
 from lstm_cli.training import device
 
@@ -50,32 +49,35 @@ def measure(config: Config) -> dict[str, Any]:
     """
     device.load_keras("cpu")
     from lstm_cli.models import classifier
-    from lstm_cli.training import init_weights
+    from lstm_cli.training.classifier_task import prepare_classifier
+    from lstm_cli.training.init_weights import read_initial_weights
     from lstm_cli.training.loop import TrainingLoop
-    from lstm_cli.training.objectives.classification import predict, scores
-    from lstm_cli.training.prepare import objective_for, prepare, start
+    from lstm_cli.training.objectives.classification import predict, split_logits
+    from lstm_cli.training.options import TrainOptions
 
-    began, reporter = time.perf_counter(), SilentReporter()
-    used = start(config, "cpu", reporter)
+    start, options = time.perf_counter(), TrainOptions(device="cpu")
+    device_info = device.configure_backend(config, "cpu", options.reporter)
     dataset = parted(config)
     read = time.perf_counter()
-    prepared = prepare(config, dataset, used, None, reporter, begun=init_weights.read(config))
-    fitted = TrainingLoop(prepared.model, config, objective_for(prepared, reporter), reporter).run()
+    init = read_initial_weights(config)
+    task = prepare_classifier(config, dataset, init, device_info, options)
+    objective = task.make_objective(options.reporter)
+    result = TrainingLoop(task.model, config, objective, options.reporter).run()
     ended = time.perf_counter()
-    classifier.set_weights(prepared.model, fitted.weights)
-    examples = prepared.validation
-    said = scores(prepared.model, examples, predict(prepared.model, examples))
-    alone = SplitLogits(said.lstm, None)
+    classifier.set_weights(task.model, result.weights)
+    examples = task.validation
+    logits = split_logits(task.model, examples, predict(task.model, examples))
+    lstm_only = SplitLogits(logits.lstm, None)
     return {
-        **_judged(said, examples.labels),
-        **({} if examples.linear is None else {"network": _judged(alone, examples.labels)}),
-        "num_train": len(prepared.train),
+        **_judged(logits, examples.labels),
+        **({} if examples.linear is None else {"network": _judged(lstm_only, examples.labels)}),
+        "num_train": len(task.train),
         "num_validation": len(examples),
-        "epochs": [asdict(epoch) for epoch in fitted.history],
-        "prepare_seconds": sum(prepared.seconds.values()),
+        "epochs": [asdict(epoch) for epoch in result.history],
+        "prepare_seconds": sum(task.seconds.values()),
         "seconds": ended - read,
-        "parting_seconds": read - began,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "parting_seconds": read - start,
+        "peak_mb": peak_memory_mb(),
     }
 
 

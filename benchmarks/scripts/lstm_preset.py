@@ -35,8 +35,8 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.training.pipeline import train
 from lstm_cli.training.prepare import encode, load_data
-from lstm_cli.training.train import train
 
 
 class Snapshots(keras.callbacks.Callback):

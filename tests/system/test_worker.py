@@ -21,7 +21,6 @@ from lstm_cli.config.load import load_preset
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.data.source import from_config
 from lstm_cli.io import worker
-from lstm_cli.io.progress import SilentReporter
 from lstm_cli.text import tokenizer
 
 
@@ -207,7 +206,9 @@ def test_parallel_tokenization_gives_the_same_result():
 
 def test_the_worker_does_not_change_the_bits_of_the_prepared_data(monkeypatch):
     from lstm_cli.models import classifier
-    from lstm_cli.training import prepare
+    from lstm_cli.training import classifier_task, device
+    from lstm_cli.training.init_weights import read_initial_weights
+    from lstm_cli.training.options import TrainOptions
 
     changes = {"data.limit": 60, "linear.buckets": 5000, "embedding.vectors": "train"}
     config = load_preset("imdb", {"data.name": "demo", "model.units": 3, **changes})
@@ -222,15 +223,17 @@ def test_the_worker_does_not_change_the_bits_of_the_prepared_data(monkeypatch):
     monkeypatch.setattr(worker, "_call", recording_call)
 
     def prepare_with(min_texts):
-        monkeypatch.setattr(prepare, "_MANY_TEXTS", min_texts)
+        monkeypatch.setattr(classifier_task, "_MIN_TEXTS_FOR_WORKER", min_texts)
         calls.clear()
-        device_info = prepare.start(config, "cpu", SilentReporter())
+        options = TrainOptions(device="cpu")
+        device_info = device.configure_backend(config, "cpu", options.reporter)
         dataset = data.load(from_config(config, None), ("train", "validation"))
-        found = prepare.prepare(config, dataset, device_info, None, SilentReporter())
-        arrays = classifier.get_weights(found.model)
-        arrays |= {"table": found.linear.table, "train": found.train.linear}
-        arrays |= {"validation": found.validation.linear, "ids": found.train.inputs.ids}
-        words = found.tokenizer.words
+        init = read_initial_weights(config)
+        task = classifier_task.prepare_classifier(config, dataset, init, device_info, options)
+        arrays = classifier.get_weights(task.model)
+        arrays |= {"table": task.linear.table, "train": task.train.linear}
+        arrays |= {"validation": task.validation.linear, "ids": task.train.inputs.ids}
+        words = task.tokenizer.words
         return words, {name: np.asarray(array).tobytes() for name, array in arrays.items()}
 
     serial = prepare_with(min_texts=10**9)

@@ -202,7 +202,10 @@ def test_training_beats_the_unigram_model():
     language_model.compile_language_model(model, settings.train)
     losses = []
     for epoch in range(6):
-        results = [objective.train_step(model, *batch) for batch in objective.batches(epoch, 0)]
+        results = [
+            objective.train_step(model, *batch)
+            for batch in objective.batches(epoch, range(objective.num_steps))
+        ]
         losses.append(np.mean([result.loss for result in results]))
     assert losses[-1] < losses[0] / 2
     score = language_model.score_language_model(model, objective.held_out)
