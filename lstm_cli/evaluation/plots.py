@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.evaluation.metrics import Report, wilson
+from lstm_cli.evaluation.metrics import Report, wilson_interval
 from lstm_cli.io.text_format import number
 from lstm_cli.render.plot_style import (
     BLUE,
@@ -108,7 +108,7 @@ def reliability(report: Report, path: Path) -> None:
         top.plot([0, 1], [0, 1], **_DASHED)
         for b, confidence, accuracy in filled:
             colour = BLUE if b.count >= _FEW else PALE
-            interval = wilson(round(accuracy * b.count), b.count)
+            interval = wilson_interval(round(accuracy * b.count), b.count)
             top.plot([confidence, confidence], interval, color=colour, linewidth=1.2)
             top.plot(confidence, accuracy, "o", color=colour, markersize=4.5)
         top.plot([x for x, _ in many], [y for _, y in many], color=BLUE, linewidth=1.6)
@@ -156,7 +156,7 @@ def roc_pr(
             colour = (BLUE, ORANGE, GREEN)[rank] if rank < 3 else PALE
             line = {"color": colour, "linewidth": 1.8 if rank < 3 else 1.0, "zorder": 20 - rank}
             label = f"{_area(curve.area)}  {fit_name(curve.name)}"
-            roc.plot(curve.false_positives, curve.true_positives, **line)
+            roc.plot(curve.false_positive_rates, curve.true_positive_rates, **line)
             pr.plot(curve.recalls, curve.precisions, **line, label=label)
         roc.set(xlabel="False positive rate", ylabel="True positive rate")
         pr.set(xlabel="Recall", ylabel="Precision")

@@ -22,7 +22,7 @@ from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
 from lstm_cli.evaluation import plots
-from lstm_cli.evaluation.evaluate import Scored, draw_results
+from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results
 from lstm_cli.models.calibration import Scores, scale_logits
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
@@ -218,7 +218,7 @@ def write_results(
     run: RunDir,
     prepared: Prepared,
     fitted: TrainingResult,
-    results: Mapping[str, Scored],
+    results: Mapping[str, ScoredSplit],
     record: dict[str, Any],
     began: float,
 ) -> None:
@@ -250,7 +250,7 @@ def write_results(
     run.write_manifest()
 
 
-def _draw(run: RunDir, prepared: Prepared, fitted: TrainingResult, test: Scored) -> list[str]:
+def _draw(run: RunDir, prepared: Prepared, fitted: TrainingResult, test: ScoredSplit) -> list[str]:
     folder = run.file(runs.PLOTS)
     plots.learning_curves([asdict(epoch) for epoch in fitted.history], folder / "curves.png")
     drawn = ["curves.png", *draw_results(folder, test, prepared.dataset.labels)]

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lstm_cli.evaluation.roc import class_curves, mean_curve
+from lstm_cli.evaluation.roc import class_curves, mean_curve, roc_auc
 
 
 def noisy(num, num_classes, seed=0):
@@ -42,12 +44,36 @@ def test_the_mean_curve_encloses_the_mean_of_the_areas():
     curves = class_curves(*noisy(2000, 12), [str(i) for i in range(12)])
     mean = mean_curve(curves)
     assert mean.area == pytest.approx(np.mean([c.area for c in curves]))
-    assert np.trapezoid(mean.true_positives, mean.false_positives) == pytest.approx(
+    assert np.trapezoid(mean.true_positive_rates, mean.false_positive_rates) == pytest.approx(
         mean.area, abs=2e-3
     )
-    assert (mean.false_positives[0], mean.true_positives[0]) == (0, 0)
-    assert mean.true_positives[-1] == 1
-    assert (np.diff(mean.true_positives) >= 0).all()
+    assert (mean.false_positive_rates[0], mean.true_positive_rates[0]) == (0, 0)
+    assert mean.true_positive_rates[-1] == 1
+    assert (np.diff(mean.true_positive_rates) >= 0).all()
     assert np.trapezoid(mean.precisions, mean.recalls) == pytest.approx(
         mean.average_precision, abs=5e-3
     )
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=40))
+def test_curves_agree_with_scikit_learn(examples):
+    from sklearn import metrics
+
+    is_positive = np.array([positive for positive, _ in examples])
+    scores = np.array([score / 8 for _, score in examples], np.float32)
+    if is_positive.all() or not is_positive.any():
+        return
+    columns = np.stack([1 - scores, scores], axis=1)
+    (curve,) = class_curves(is_positive.astype(np.int32), columns, ("neg", "pos"))
+    false_rates, true_rates, _ = metrics.roc_curve(is_positive, scores)
+    precisions, recalls, _ = metrics.precision_recall_curve(is_positive, scores)
+    for found, expected in (
+        (curve.false_positive_rates, false_rates),
+        (curve.true_positive_rates, true_rates),
+        (curve.precisions, precisions),
+        (curve.recalls, recalls),
+        (curve.area, metrics.roc_auc_score(is_positive, scores)),
+        (roc_auc(is_positive, scores), curve.area),
+        (curve.average_precision, metrics.average_precision_score(is_positive, scores)),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
