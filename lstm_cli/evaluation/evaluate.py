@@ -139,7 +139,7 @@ def evaluate(
     relative = folder.relative_to(run.path)
     run.write_json(str(relative / "report.json"), evaluation.to_dict())
     if find_spec("matplotlib") is None:
-        reporter.note("No plots: Matplotlib is not installed (pip install matplotlib).")
+        reporter.note("No plots: Matplotlib is not installed (try: pip install matplotlib).")
     else:
         draw_results(folder, scored, predictor.labels)
     return evaluation

@@ -10,6 +10,7 @@ from typing import Literal
 from lstm_cli.data.readers.tfds_download import quiet
 from lstm_cli.errors import LstmError
 from lstm_cli.io import environment
+from lstm_cli.io.optional import require
 
 Device = Literal["auto", "cpu", "gpu"]
 
@@ -40,6 +41,7 @@ def load_keras(device: Device) -> None:
     Raises:
         LstmError: `KERAS_BACKEND` names a backend that `lstm` does not run on.
     """
+    require("keras", "tensorflow")
     environment.check_backend()
     if device == "cpu" and "tensorflow" not in sys.modules and "jax" not in sys.modules:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
