@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
-from lstm_cli.evaluation import plots
+from lstm_cli.evaluation import training_plots
 from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results
 from lstm_cli.models.calibration import Scores, scale_logits
 from lstm_cli.prediction.predictor import Predictor
@@ -252,14 +252,16 @@ def write_results(
 
 def _draw(run: RunDir, prepared: Prepared, fitted: TrainingResult, test: ScoredSplit) -> list[str]:
     folder = run.file(runs.PLOTS)
-    plots.learning_curves([asdict(epoch) for epoch in fitted.history], folder / "curves.png")
+    training_plots.learning_curves(
+        [asdict(epoch) for epoch in fitted.history], folder / "curves.png"
+    )
     drawn = ["curves.png", *draw_results(folder, test, prepared.dataset.labels)]
     if isinstance(prepared.train.inputs, Corpus) and prepared.config.text is not None:
         by_split = {
             "train": prepared.train.inputs.num_tokens,
             "validation": prepared.validation.inputs.num_tokens,  # type: ignore[union-attr]
         }
-        plots.lengths(by_split, prepared.config.text.max_tokens, folder / "lengths.png")
+        training_plots.lengths(by_split, prepared.config.text.max_tokens, folder / "lengths.png")
         drawn.append("lengths.png")
     return drawn
 

@@ -140,5 +140,5 @@ def test_the_light_environment_is_small_and_does_all_but_training(tmp_path, caps
     assert packages.stdout.strip() == "[]"
     size = megabytes(folder)
     with capsys.disabled():
-        print(f"\nThe light environment, with the server's packages: {size} MB")
+        sys.stdout.write(f"\nThe light environment, with the server's packages: {size} MB\n")
     assert size < MAX_MEGABYTES
