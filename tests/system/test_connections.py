@@ -16,11 +16,7 @@ from pathlib import Path
 
 import pytest
 from fixtures_runs import make_text_run
-from fixtures_serve import received, served_process, text_server  # noqa: F401
-from hypothesis import given
-from hypothesis import strategies as st
-
-from lstm_cli.serve.framing import Framer
+from fixtures_serve import receive_all, server_process, text_server  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -81,7 +77,7 @@ def wait_until(true, seconds=20):
 @pytest.mark.parametrize("key", [{}, {"LSTM_API_KEY": "k"}], ids=["open", "with a key"])
 def test_a_client_that_hangs_up_does_not_end_the_server(run, key):
     large = json.dumps({"texts": ["fine words " * 350] * 128}).encode()
-    with served_process(run, **key) as server:
+    with server_process(run, **key) as server:
         for place in range(40):
             with server.connect() as sock:
                 # The first answer meets a closed socket, which resets it; the second a broken pipe.
@@ -97,7 +93,7 @@ def test_a_client_that_hangs_up_does_not_end_the_server(run, key):
 
 def test_what_nobody_waits_for_any_more_is_not_computed(run):
     large = json.dumps({"texts": ["fine words " * 350] * 128}).encode()
-    with served_process(run) as server:
+    with server_process(run) as server:
         for _ in range(30):
             with server.connect() as sock:
                 sock.sendall(POST % (b"/v1/predict", len(large), large))
@@ -194,7 +190,7 @@ def sockets():
 
 @pytest.mark.parametrize("number", [64, pytest.param(512, marks=pytest.mark.slow)])
 def test_clients_that_never_read_are_aborted_and_others_answered(run, sockets, number):
-    with served_process(run, "--client-timeout", 1, "--max-connections", number) as server:
+    with server_process(run, "--client-timeout", 1, "--max-connections", number) as server:
         assert server.get("/docs").status == 200
         before, peak, health, own = server.resident_mb, 0, [], num_sockets(server)
         for _ in range(number):
@@ -209,14 +205,14 @@ def test_clients_that_never_read_are_aborted_and_others_answered(run, sockets, n
         assert server.predict({"text": "fine"}).status == 200
         assert max(health) < 10
         assert peak - before < 150, (before, peak)
-    assert len(server.said) < 10, server.stderr[-2000:]
+    assert len(server.stderr_lines) < 10, server.stderr[-2000:]
 
 
 def test_a_client_that_reads_slowly_gets_its_whole_answer(run):
     """Taking something in each interval is enough, however long the whole takes."""
     number = 300
     with (
-        served_process(run, "--client-timeout", 1) as server,
+        server_process(run, "--client-timeout", 1) as server,
         never_reading(server, b"", 1 << 16) as sock,
     ):
         sock.settimeout(20)
@@ -229,11 +225,11 @@ def test_a_client_that_reads_slowly_gets_its_whole_answer(run):
             told += part
             time.sleep(0.05 if pause else 0)
         assert time.monotonic() - began > 3
-    assert len(server.said) < 10, server.stderr
+    assert len(server.stderr_lines) < 10, server.stderr
 
 
 def test_an_idle_end_and_a_half_closed_one_that_do_not_read_go_too(run):
-    with served_process(run, "--client-timeout", 1, "--max-connections", 4) as server:
+    with server_process(run, "--client-timeout", 1, "--max-connections", 4) as server:
         own = num_sockets(server)
         half = [never_reading(server) for _ in range(2)]
         for sock in half:
@@ -248,7 +244,7 @@ def test_an_idle_end_and_a_half_closed_one_that_do_not_read_go_too(run):
 
 
 def test_probes_are_answered_where_there_are_too_many_connections(run):
-    with served_process(run, "--max-connections", 2, "--client-timeout", 20) as server:
+    with server_process(run, "--max-connections", 2, "--client-timeout", 20) as server:
         kept = [server.connect() for _ in range(2)]
         for sock in kept:
             sock.sendall(HEALTH)
@@ -258,7 +254,7 @@ def test_probes_are_answered_where_there_are_too_many_connections(run):
         assert (told.status, told.headers["connection"]) == (503, "close")
         began = time.monotonic()
         with server.connect() as sock:
-            assert received(sock).startswith(b"HTTP/1.1 503")
+            assert receive_all(sock).startswith(b"HTTP/1.1 503")
         assert time.monotonic() - began < 5
         for sock in kept:
             sock.close()
@@ -282,7 +278,7 @@ def test_a_request_of_which_a_part_has_come_is_answered(text_server, cut):  # no
 
 def test_bodies_that_are_too_large_are_refused_one_after_the_other(run):
     body = b"x" * 1_500_000
-    with served_process(run) as server, server.connect() as sock:
+    with server_process(run) as server, server.connect() as sock:
         for _ in range(6):
             sock.sendall(POST % (b"/v1/predict", len(body), body))
             (answer,) = read_answers(sock, 1)
@@ -320,14 +316,14 @@ def test_a_body_that_nobody_reads_ends_the_connection_as_announced(text_server):
         time.sleep(0.1)
         with contextlib.suppress(OSError):
             sock.sendall(b"z" * 300_000 + HEALTH)
-        told = received(sock)
+        told = receive_all(sock)
     assert statuses(told) == [200]
     assert b"connection: close" in told.lower()
 
 
 def test_what_waits_is_bounded_for_all_connections_together(run, sockets):
     explain = POST % (b"/v1/explain", 2000, json.dumps({"text": "fine " * 397 + "a"}).encode())
-    with served_process(run) as server:
+    with server_process(run) as server:
         before = server.resident_mb
         for _ in range(300):
             sockets.append(never_reading(server, explain + HEALTH * 20_000))
@@ -354,7 +350,7 @@ def test_a_head_has_the_size_that_is_documented(text_server, size, status, at_on
             sock.sendall(HEALTH)
             assert [a[0][9:12] for a in read_answers(sock, 2)] == [b"200", b"200"]
         else:
-            assert statuses(received(sock)) == [431]
+            assert statuses(receive_all(sock)) == [431]
 
 
 @pytest.mark.parametrize(
@@ -370,7 +366,7 @@ def test_a_head_has_the_size_that_is_documented(text_server, size, status, at_on
 def test_a_request_line_has_a_version_that_is_spoken(text_server, line, status):  # noqa: F811
     with text_server.connect() as sock:
         sock.sendall(line + b"\r\nHost: localhost\r\n\r\n")
-        told = received(sock)
+        told = receive_all(sock)
     assert statuses(told) == [status]
     assert b"connection: close" in told.lower()
 
@@ -384,39 +380,12 @@ def test_what_follows_the_chunks_is_bounded(text_server):  # noqa: F811
             )
             with contextlib.suppress(OSError):
                 sock.sendall(flood)
-            assert statuses(received(sock)) == [431]
+            assert statuses(receive_all(sock)) == [431]
 
 
 @pytest.mark.slow
 def test_a_body_of_more_than_256_mib_is_legal_where_it_is_allowed(run):
     body = b'{"text": "fine", "x": "%s"}' % (b"y" * (300 << 20))
-    with served_process(run, "--max-body", 400 << 20, "--client-timeout", 60) as server:
-        told = server.ask("POST", "/v1/predict", body, {"Content-Type": "application/json"})
+    with server_process(run, "--max-body", 400 << 20, "--client-timeout", 60) as server:
+        told = server.request("POST", "/v1/predict", body, {"Content-Type": "application/json"})
         assert told.status == 422
-
-
-# Where requests end
-
-
-@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"ab", b"\n\n"])), st.data())
-def test_every_blank_line_ends_a_piece_however_the_bytes_come(parts, data):
-    whole = b"".join(parts)
-    ends = {found.start() + 1 + len(found[1]) for found in re.finditer(rb"(?=\n(\r?\n))", whole)}
-    framer, cuts, place = Framer(), set(), 0
-    while place < len(whole):
-        size = data.draw(st.integers(1, len(whole) - place))
-        framer.receive(whole[place : place + size])
-        place += size
-        while len(framer):
-            cuts.add((max(cuts) if cuts else 0) + len(framer.cut()))
-    assert ends <= cuts
-
-
-def test_a_body_of_known_length_ends_a_piece():
-    framer = Framer()
-    framer.receive(b"HEAD\r\n\r\n12\n\n5NEXT\r\n\r\n")
-    assert framer.cut() == b"HEAD\r\n\r\n"
-    framer.begin_body([(b"content-length", b"5")])
-    assert framer.cut() == b"12\n\n5"
-    framer.end_body()
-    assert (framer.cut(), len(framer)) == (b"NEXT\r\n\r\n", 0)

@@ -8,14 +8,14 @@ import os
 
 import pytest
 from fixtures_runs import TEXTS, make_text_run
-from fixtures_serve import JSON, received, served_process, text_server
+from fixtures_serve import JSON, receive_all, server_process, text_server
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.serve import hosts
-from lstm_cli.serve.hosts import Hosts
-from lstm_cli.serve.schemas import ApiError
+from lstm_cli.serve.errors import ApiError
+from lstm_cli.serve.hosts import HostPolicy
 
 __all__ = ["text_server"]
 _SCOPE = {"http_version": "1.1", "server": ("127.0.0.1", 8000)}
@@ -26,7 +26,7 @@ def head(server, *lines, target=b"/v1/model", method=b"GET", version=b"1.1"):
     with server.connect() as sock:
         rows = [b"%s %s HTTP/%s" % (method, target, version), *lines, b"Connection: close"]
         sock.sendall(b"\r\n".join(rows) + b"\r\n\r\n")
-        told = received(sock)
+        told = receive_all(sock)
     start, _, body = told.partition(b"\r\n\r\n")
     return int(start.split()[1]), body
 
@@ -89,7 +89,7 @@ def test_without_a_name_http_1_0_is_400_too(text_server):
 
 def test_allowed_hosts_are_answered_beside_those_of_this_machine(run):
     options = ("--allowed-host", "LSTM.example.org", "--allowed-host", "2001:DB8::1")
-    with served_process(run, *options) as server:
+    with server_process(run, *options) as server:
         for host in (
             b"lstm.example.org",
             b"lstm.example.org:443",
@@ -116,7 +116,7 @@ def test_allowed_hosts_are_answered_beside_those_of_this_machine(run):
 def test_any_name_is_answered_with_a_key_or_elsewhere_but_not_beside_allowed_ones(
     is_loopback, has_key, allowed, answered
 ):
-    chosen = hosts.choose(allowed, is_loopback, has_key)
+    chosen = hosts.make_policy(allowed, is_loopback, has_key)
     scope = {**_SCOPE, "headers": [(b"host", b"other.example")]}
     if answered:
         chosen.check(scope)
@@ -134,7 +134,7 @@ def test_any_name_is_answered_with_a_key_or_elsewhere_but_not_beside_allowed_one
 )
 def test_the_command_chooses_by_key_and_address(run, options, key, expected):
     environment = {"LSTM_API_KEY": key} if key else {}
-    with served_process(run, *options, names=(), **environment) as server:
+    with server_process(run, *options, names=(), **environment) as server:
         lines = (b"Host: other.example", b"Authorization: Bearer k")
         assert status(server, *lines) == expected
         assert status(server, *lines, b"Origin: http://other.example:80") == expected
@@ -144,7 +144,7 @@ def test_the_command_chooses_by_key_and_address(run, options, key, expected):
 
 
 def test_with_any_name_allowed_there_must_still_be_one():
-    open_to_all = Hosts(any_host=True)
+    open_to_all = HostPolicy(allow_any=True)
     open_to_all.check({**_SCOPE, "http_version": "1.0", "headers": []})
     for headers in ([], [(b"host", b"a"), (b"host", b"a")], [(b"host", b"a b")]):
         with pytest.raises(ApiError) as refused:
@@ -163,7 +163,7 @@ def test_with_any_name_allowed_there_must_still_be_one():
 def test_the_address_that_was_connected_to_is_answered(address, host):
     """Probes of a load balancer ask by it, and no page can have it as its name."""
     scope = {"http_version": "1.1", "server": (address, 8000), "headers": [(b"host", host)]}
-    Hosts().check(scope)
+    HostPolicy().check(scope)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +172,14 @@ def test_the_address_that_was_connected_to_is_answered(address, host):
 )
 def test_an_allowed_host_that_is_not_a_name_is_a_usage_error(name):
     with pytest.raises(LstmError) as caught:
-        hosts.parse(name)
+        hosts.parse_host(name)
     assert caught.value.exit_code == ExitCode.USAGE
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
 def test_any_bytes_are_answered_or_refused(host, origin):
     scope = {**_SCOPE, "headers": [(b"host", host), (b"origin", origin)]}
-    for policy in (Hosts(), Hosts(any_host=True)):
+    for policy in (HostPolicy(), HostPolicy(allow_any=True)):
         try:
             policy.check(scope)
         except ApiError as refused:
@@ -198,7 +198,7 @@ def test_any_bytes_are_answered_or_refused(host, origin):
         (b"localhost:443", b"https://localhost"),
         (b"localhost", b"https://localhost"),  # a proxy ends TLS
         (b"[::1]:8000", b"http://[::1]:8000"),
-        (b"127.0.0.1", b"https://x:8443"),  # the proxy's name, allowed by `served_process`
+        (b"127.0.0.1", b"https://x:8443"),  # the proxy's name, allowed by `server_process`
     ],
 )
 def test_pages_of_the_server_itself_are_answered(text_server, host, origin):
@@ -237,7 +237,7 @@ def test_a_compressed_body_is_415(text_server, coding):
     body = gzip.compress(b'{"text": "fine"}')
     for content in (body, b'{"text": "fine"}'):
         headers = {**JSON, "Content-Encoding": coding}
-        told = text_server.ask("POST", "/v1/predict", content, headers)
+        told = text_server.request("POST", "/v1/predict", content, headers)
         assert (told.status, told.headers["accept-encoding"]) == (415, "identity")
         assert "Content-Encoding" in told.error
 
@@ -257,7 +257,7 @@ def test_a_compressed_body_is_415(text_server, coding):
 )
 def test_bodies_are_json_in_utf_8(text_server, headers, expected):
     headers = {**JSON, **headers}
-    told = text_server.ask("POST", "/v1/predict", b'{"text": "fine"}', headers)
+    told = text_server.request("POST", "/v1/predict", b'{"text": "fine"}', headers)
     assert told.status == expected, told.body
 
 
@@ -273,7 +273,7 @@ def test_another_transfer_coding_is_501_and_two_types_are_415(text_server):
 
 
 def test_white_space_around_the_key_locks_nobody_out(run):
-    with served_process(run, LSTM_API_KEY=" open sesame\r\n") as server:
+    with server_process(run, LSTM_API_KEY=" open sesame\r\n") as server:
         assert server.predict({"text": "a"}).status == 401
         assert server.predict({"text": "a"}, Authorization="Bearer open sesame").status == 200
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fixtures_runs import make_image_run, make_text_run
-from fixtures_serve import serving_run
+from fixtures_serve import server_thread
 
 import lstm_cli
 from lstm_cli.prediction.predictor import Predictor
@@ -39,14 +39,14 @@ def chromium():
 @pytest.fixture(scope="module")
 def text_server(tmp_path_factory):
     predictor = Predictor.load(make_text_run(tmp_path_factory.mktemp("runs") / "demo" / "a"))
-    with serving_run(predictor) as server:
+    with server_thread(predictor) as server:
         yield server, predictor
 
 
 @pytest.fixture(scope="module")
 def image_server(tmp_path_factory):
     run = make_image_run(tmp_path_factory.mktemp("runs") / "mnist" / "a", (28, 28))
-    with serving_run(Predictor.load(run)) as server:
+    with server_thread(Predictor.load(run)) as server:
         yield server
 
 
@@ -196,7 +196,7 @@ def test_a_text_of_which_the_middle_is_left_out_says_so(chromium, text_server):
 def test_data_is_text_and_never_markup(chromium, tmp_path):
     labels = ("<img src=x onerror=alert(1)>", "<b>bold</b>")
     run = make_text_run(tmp_path / "demo" / "<i>run", labels)
-    with serving_run(Predictor.load(run)) as server:
+    with server_thread(Predictor.load(run)) as server:
         page = Browser(chromium, server)
         page.find("#text").send_keys("<script>alert(1)</script> a fine film")
         page.until(page.shares)
@@ -289,21 +289,21 @@ def test_a_digit_can_be_drawn_with_the_keyboard(chromium, image_server):
 
 def test_the_page_says_when_the_server_is_gone_and_when_it_is_back(chromium, text_server):
     _, predictor = text_server
-    with serving_run(predictor) as server:
+    with server_thread(predictor) as server:
         page = Browser(chromium, server)
         page.find("#text").send_keys("a fine film")
         page.until(page.shares)
     page.find("#text").send_keys(" indeed")
     page.until(lambda: "does not answer" in page.text("#notice"))
     assert page.text("#label") == "–"
-    with serving_run(predictor, port=server.port):
+    with server_thread(predictor, port=server.port):
         page.until(lambda: not page.find("#notice").is_displayed())
         page.until(lambda: page.text("#label") != "–")
 
 
 def test_what_the_server_refuses_is_told(chromium, text_server):
     _, predictor = text_server
-    with serving_run(predictor, max_tokens=3) as server:
+    with server_thread(predictor, max_tokens=3) as server:
         page = Browser(chromium, server)
         page.find("#text").send_keys("one two three four")
         page.until(lambda: "has 4 tokens" in page.text("#notice"))
@@ -313,7 +313,7 @@ def test_what_the_server_refuses_is_told(chromium, text_server):
 
 def test_a_key_is_asked_for_and_used(chromium, text_server):
     _, predictor = text_server
-    with serving_run(predictor, key="sesame") as server:
+    with server_thread(predictor, key="sesame") as server:
         page = Browser(chromium, server)
         assert not page.find("#try").is_displayed()
         page.find("#key").send_keys("open\n")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.serve.batcher import Batcher, QueueFullError, Sizes
+from lstm_cli.serve.batcher import Batcher, BatchLimits, QueueFullError
 
 
 class Doubler:
@@ -44,7 +44,9 @@ def test_requests_that_come_together_are_computed_together():
     compute = Doubler()
 
     async def main():
-        return await submit_all(Batcher(compute, Sizes(inputs=8, workers=1)), [[1], [2, 3], [4]])
+        return await submit_all(
+            Batcher(compute, BatchLimits(max_inputs=8, num_workers=1)), [[1], [2, 3], [4]]
+        )
 
     assert run(main()) == [[2], [4, 6], [8]]
     assert compute.batches == [[1, 2, 3, 4]]
@@ -55,20 +57,22 @@ def test_requests_that_come_together_are_computed_together():
     st.integers(1, 5),
     st.integers(1, 3),
 )
-def test_each_request_gets_its_own_answers_in_order(requests, inputs, workers):
+def test_each_request_gets_its_own_answers_in_order(requests, max_inputs, num_workers):
     compute = Doubler()
 
     async def main():
-        return await submit_all(Batcher(compute, Sizes(inputs, 8192, 1000, workers)), requests)
+        return await submit_all(
+            Batcher(compute, BatchLimits(max_inputs, 8192, 1000, num_workers)), requests
+        )
 
     assert run(main()) == [[2 * value for value in values] for values in requests]
-    assert max(map(len, compute.batches), default=0) <= inputs
+    assert max(map(len, compute.batches), default=0) <= max_inputs
     assert sum(map(len, compute.batches)) == sum(map(len, requests))
 
 
 def test_an_input_that_fails_fails_alone():
     async def main():
-        batcher = Batcher(Doubler(), Sizes(inputs=8, workers=1))
+        batcher = Batcher(Doubler(), BatchLimits(max_inputs=8, num_workers=1))
         return await submit_all(batcher, [[1], [13], [3, 13], [4]])
 
     first, second, third, fourth = run(main())
@@ -81,7 +85,7 @@ def test_texts_of_very_different_length_are_not_computed_together():
     compute = Doubler()
 
     async def main():
-        batcher = Batcher(compute, Sizes(inputs=8, workers=1))
+        batcher = Batcher(compute, BatchLimits(max_inputs=8, num_workers=1))
         found = await batcher.submit([1, 2, 3, 4], [400, 5, 390, 6])
         batcher.close()
         return found
@@ -94,7 +98,7 @@ def test_a_batch_is_bounded_in_steps_and_one_long_input_goes_alone():
     compute = Doubler()
 
     async def main():
-        batcher = Batcher(compute, Sizes(inputs=8, steps=100, workers=1))
+        batcher = Batcher(compute, BatchLimits(max_inputs=8, max_steps=100, num_workers=1))
         found = await batcher.submit([1, 2, 3, 4], [300, 40, 40, 40])
         batcher.close()
         return found
@@ -108,7 +112,7 @@ def test_a_full_queue_takes_none_of_a_request_and_works_on():
     compute.may_go_on.clear()
 
     async def main():
-        batcher = Batcher(compute, Sizes(inputs=1, waiting=2, workers=1))
+        batcher = Batcher(compute, BatchLimits(max_inputs=1, max_queue=2, num_workers=1))
         first = asyncio.ensure_future(batcher.submit([1], [1]))
         while not compute.batches:
             await asyncio.sleep(0.001)
@@ -130,7 +134,7 @@ def test_what_nobody_waits_for_any_more_is_not_computed_and_makes_room():
     compute.may_go_on.clear()
 
     async def main():
-        batcher = Batcher(compute, Sizes(inputs=1, waiting=1, workers=1))
+        batcher = Batcher(compute, BatchLimits(max_inputs=1, max_queue=1, num_workers=1))
         first = asyncio.ensure_future(batcher.submit([1], [1]))
         while not compute.batches:
             await asyncio.sleep(0.001)
