@@ -59,17 +59,17 @@ def impatient_server(text_run):
 def test_incomplete_or_oversized_requests_end_the_connection(impatient_server, sent, status):
     with impatient_server.connect() as sock:
         sock.sendall(sent)
-        began = time.monotonic()
+        started = time.monotonic()
         response = receive_all(sock)
         assert response.split(b" ")[1] == status, response
         assert b'{"error":' in response
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - started < 8
 
 
 def test_slow_heads_and_idle_connections_time_out(text_run):
     with server_process(text_run, "--client-timeout", 1) as server:
         with server.connect() as sock:
-            began = time.monotonic()
+            started = time.monotonic()
             for byte in b"GET /healthz HTTP/1.1\r\nX-Slow: " + b"y" * 1000:
                 try:
                     sock.sendall(bytes([byte]))
@@ -77,7 +77,7 @@ def test_slow_heads_and_idle_connections_time_out(text_run):
                     break
                 if select.select([sock], [], [], 0.05)[0]:
                     break
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - started < 8
         with server.connect() as sock:
             sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert receive_all(sock).startswith(b"HTTP/1.1 200")
@@ -91,9 +91,9 @@ def test_slow_heads_and_idle_connections_time_out(text_run):
 def test_bad_clients_do_not_disturb_others(predictor):
     with server_process(predictor.run, "--max-body", 65536, "--client-timeout", 2) as server:
         idle = [server.connect() for _ in range(20)]
-        for place, sock in enumerate(idle):
+        for index, sock in enumerate(idle):
             sock.sendall(
-                (b"", b"GET / HT", b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n")[place % 3]
+                (b"", b"GET / HT", b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n")[index % 3]
             )
         bad = [
             in_thread(server.request, "POST", "/v1/predict", body, JSON)

@@ -171,14 +171,14 @@ def test_benchmark_counts_responses_and_failures(text_run, tmp_path, capsys):
     assert benchmark.main([*arguments, "--run", str(text_run.path), "--json", str(path)]) == 0
     found = json.loads(path.read_text())["measurements"]
     for load in found["loads"].values():
-        assert load["answers"] > 0
+        assert load["responses"] > 0
         assert load["compared"] > 0
         assert load["failures"] == []
         assert load["memory_mb"]["peak"] > 20
-    ended = found["loads"]["with trouble"]["trouble"]["ended"]
-    assert {"malformed: 400", "malformed: 422"} <= ended.keys()
-    assert ended["64 MiB: 413"] >= 1
-    ended = found["loads"]["with abuse"]["trouble"]["ended"]
-    assert {"pipelined: 200", "1.5 MB: 413", "hang-up: done"} <= ended.keys()
-    assert not {"pipelined: reset", "1.5 MB: reset", "connect: refused"} & ended.keys()
+    outcomes = found["loads"]["faulty clients"]["bad_clients"]["outcomes"]
+    assert {"malformed: 400", "malformed: 422"} <= outcomes.keys()
+    assert outcomes["64 MiB: 413"] >= 1
+    outcomes = found["loads"]["hostile clients"]["bad_clients"]["outcomes"]
+    assert {"pipelined: 200", "1.5 MB: 413", "disconnect: done"} <= outcomes.keys()
+    assert not {"pipelined: reset", "1.5 MB: reset", "connect: refused"} & outcomes.keys()
     assert "predictions/s" in capsys.readouterr().out

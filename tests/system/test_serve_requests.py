@@ -105,9 +105,9 @@ def test_concurrent_requests_share_batches(blocking, predictor):
         for thread, _ in busy + rest:
             thread.join()
         assert {found[0].status for _, found in busy + rest} == {200}
-        shown = server.get("/metrics").body.decode()
-    batches = float(re.search(r"lstm_batch_inputs_count (\S+)", shown)[1])
-    inputs = float(re.search(r"lstm_batch_inputs_sum (\S+)", shown)[1])
+        metrics = server.get("/metrics").body.decode()
+    batches = float(re.search(r"lstm_batch_inputs_count (\S+)", metrics)[1])
+    inputs = float(re.search(r"lstm_batch_inputs_sum (\S+)", metrics)[1])
     assert inputs == 9 + cores
     assert batches < inputs
 
@@ -162,17 +162,17 @@ def test_explain_rejects_invalid_requests(server, value, status, detail):
 
 def test_queue_of_explanations_is_limited(blocking):
     with server_thread(blocking) as server:
-        asked = [in_thread(server.post, "/v1/explain", {"text": TEXTS[0]}) for _ in range(12)]
+        requests = [in_thread(server.post, "/v1/explain", {"text": TEXTS[0]}) for _ in range(12)]
         assert blocking.started.wait(20)
         deadline = time.monotonic() + 20
-        while sum(len(found) for _, found in asked) < 4:
+        while sum(len(found) for _, found in requests) < 4:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert {found[0].status for _, found in asked if found} == {429}
+        assert {found[0].status for _, found in requests if found} == {429}
         blocking.release.set()
-        for thread, _ in asked:
+        for thread, _ in requests:
             thread.join()
-        assert sorted(found[0].status for _, found in asked) == [200] * 8 + [429] * 4
+        assert sorted(found[0].status for _, found in requests) == [200] * 8 + [429] * 4
 
 
 def test_explanation_is_cancelled_when_the_client_disconnects(blocking):
@@ -265,10 +265,10 @@ def test_expect_100_continue_is_rejected_before_the_body(server):
             b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 99999999\r\nExpect: 100-continue\r\n\r\n"
         )
-        began = time.monotonic()
+        started = time.monotonic()
         response = receive_all(sock)
     assert response.startswith(b"HTTP/1.1 413")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - started < 3
 
 
 def test_full_queue_is_429_with_retry_after(blocking):
@@ -362,13 +362,13 @@ def test_metrics_count_requests_by_route_and_status(text_run):
         server.predict({"text": 1})
         server.get("/some/where")
         response = server.get("/metrics")
-    shown = response.body.decode()
+    metrics = response.body.decode()
     assert response.headers["content-type"].startswith("text/plain")
-    assert 'lstm_requests_total{path="/v1/predict",status="200"} 1.0' in shown
-    assert 'lstm_requests_total{path="/v1/predict",status="422"} 1.0' in shown
-    assert 'lstm_requests_total{path="other",status="404"} 1.0' in shown
-    assert "somewhere" not in shown
-    assert "process_resident_memory_bytes" in shown
+    assert 'lstm_requests_total{path="/v1/predict",status="200"} 1.0' in metrics
+    assert 'lstm_requests_total{path="/v1/predict",status="422"} 1.0' in metrics
+    assert 'lstm_requests_total{path="other",status="404"} 1.0' in metrics
+    assert "somewhere" not in metrics
+    assert "process_resident_memory_bytes" in metrics
 
 
 def test_openapi_document_and_its_page(server):
