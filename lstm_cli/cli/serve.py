@@ -22,7 +22,13 @@ def command(
     ] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 chooses a free one."),
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Port to listen on; 0 chooses a free one.",
+        ),
     ] = 8000,
     key_env: Annotated[
         str,
@@ -41,7 +47,7 @@ def command(
             help="Host name or address, without a port, that clients may use for this server, and "
             "whose web pages may use it. localhost, 127.0.0.1, ::1 and the server's own address "
             "are always allowed; other names get status 421. Repeatable.",
-            show_default="any name, if an API key is set or other machines can connect",
+            show_default="any name if an API key is set or other machines can connect, else none",
         ),
     ] = None,
     examples: Annotated[
@@ -64,19 +70,26 @@ def command(
     max_texts: Annotated[
         int,
         typer.Option(
-            "--max-texts", min=1, help="Most texts or images in a request. More get status 422."
+            "--max-texts",
+            metavar="N",
+            min=1,
+            help="Most texts or images in a request. More get status 422.",
         ),
     ] = 128,
     max_tokens: Annotated[
         int,
         typer.Option(
-            "--max-tokens", min=1, help="Most tokens in a text. Longer texts get status 422."
+            "--max-tokens",
+            metavar="N",
+            min=1,
+            help="Most tokens in a text. Longer texts get status 422.",
         ),
     ] = 10_000,
     max_queue: Annotated[
         int,
         typer.Option(
             "--max-queue",
+            metavar="N",
             min=1,
             help="Most texts or images that wait to be computed. More get status 429.",
         ),
@@ -85,6 +98,7 @@ def command(
         int,
         typer.Option(
             "--max-connections",
+            metavar="N",
             min=1,
             help="Most open connections. More get status 503, except for /healthz and /readyz.",
         ),

@@ -284,7 +284,7 @@ class HttpProtocol(HttpToolsProtocol):
         scope["over_connection_limit"] = self._is_over_limit
 
         async def send_with_close(message: Any) -> None:
-            # What follows a body that nobody has read cannot be told apart from that body.
+            # After a body that was not read, the start of the next request cannot be found.
             is_last = cycle.more_body or self._is_over_limit or not cycle.keep_alive
             if message["type"] == "http.response.start" and is_last:
                 headers = [pair for pair in message["headers"] if pair[0] != b"connection"]

@@ -59,7 +59,7 @@ def read_responses(sock, number):
 
 
 def close_with_reset(sock):
-    """Close with a reset, as a client that is killed with responses unread."""
+    """Close with a reset, like a client that is killed before it reads a response."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 

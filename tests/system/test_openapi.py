@@ -168,7 +168,14 @@ def test_image_schema_accepts_exactly_what_the_server_accepts(image_server, path
     assert validator(image_server, path).is_valid(body) == (status == 200)
 
 
-@given(st.text(max_size=8) | st.lists(st.sampled_from(["<br>", "<BR/>", "<", " "])).map("".join))
+# Unassigned characters differ between the Unicode versions of the two engines.
+_ASSIGNED = st.characters(exclude_categories=["Cn", "Cs"])
+
+
+@given(
+    st.text(_ASSIGNED, max_size=8)
+    | st.lists(st.sampled_from(["<br>", "<BR/>", "<", " "])).map("".join)
+)
 @example("<br\n/>\x1f")
 @example("\ufeff\u00a0\u2028")
 def test_pattern_of_texts_with_tokens_agrees_with_the_tokenizer(value):

@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 __all__ = ["blocking", "predictor", "text_run", "text_server"]
+_HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture
@@ -30,14 +31,11 @@ def server(text_server):
     return text_server
 
 
-_HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-
-
 @pytest.fixture(scope="module")
 def impatient_server(text_run):
-    """A server that gives clients little time."""
-    with server_process(text_run, "--client-timeout", 0.5) as running:
-        yield running
+    """A server with a short client timeout."""
+    with server_process(text_run, "--client-timeout", 0.5) as server:
+        yield server
 
 
 @pytest.mark.parametrize(
@@ -54,7 +52,7 @@ def impatient_server(text_run):
         (b"GET /" + b"a" * 100_000, b"431"),
         (b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 100_000, b"431"),
     ],
-    ids=["silent", "half a head", "half a body", "no HTTP", "long target", "long head"],
+    ids=["silent", "half a head", "half a body", "not HTTP", "long target", "long head"],
 )
 def test_incomplete_or_oversized_requests_end_the_connection(impatient_server, sent, status):
     with impatient_server.connect() as sock:
