@@ -17,9 +17,13 @@ from typing import Any
 from benchmarks import child, report
 from benchmarks.report import Option, Outcome, Table
 
-# By name: the preset, and what is changed in it.
+# By name: the preset, and the settings that are changed.
 _BARE = ("linear=null", "embedding.vectors=random", "train.ema_momentum=0")
-_SELF_TRAINING = ("train.self_training=true", "embedding.vectors=unlabeled", "train.ema_momentum=0.99")
+_PSEUDO_LABELS = (
+    "train.self_training=true",
+    "embedding.vectors=unlabeled",
+    "train.ema_momentum=0.99",
+)
 LINES: dict[str, tuple[str, ...]] = {
     "words": ("imdb", *_BARE, "embedding.bigram_buckets=0"),
     "words-bigrams": ("imdb", *_BARE),
@@ -31,9 +35,9 @@ LINES: dict[str, tuple[str, ...]] = {
     "imdb-batch-64": ("imdb", "train.batch_size=64"),
     "imdb-2-epochs": ("imdb", "train.epochs=2"),
     "imdb-30k-words": ("imdb", "text.vocab_size=30000"),
-    "self-training-1-epoch": ("imdb", *_SELF_TRAINING),
-    "self-training-1-epoch-no-averaging": ("imdb", *_SELF_TRAINING, "train.ema_momentum=0"),
-    "self-training-2-epochs": ("imdb", *_SELF_TRAINING, "train.epochs=2"),
+    "self-training-1-epoch": ("imdb", *_PSEUDO_LABELS),
+    "self-training-1-epoch-no-averaging": ("imdb", *_PSEUDO_LABELS, "train.ema_momentum=0"),
+    "self-training-2-epochs": ("imdb", *_PSEUDO_LABELS, "train.epochs=2"),
     "imdb-best": ("imdb-best",),
     "imdb-best-64-units": ("imdb-best", "model.units=64"),
     "pretrained-1-epoch": ("imdb-best", "train.epochs=1"),
@@ -41,7 +45,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "pretrained": ("imdb-best",),
     "pretrained-64-units": ("imdb-best", "model.units=64"),
 }
-# These begin with a run of `lstm pretrain` of the same settings.
+# These start from a run of `lstm pretrain` with the same settings.
 _PRETRAINED = "pretrained"
 
 OPTIONS = (
