@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.text.batching import evaluation_batches, pad
+from lstm_cli.text.batching import evaluation_batches, pad_batch
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Encoding, Tokenizer
 
@@ -78,7 +78,7 @@ def text_batches(ids: Corpus | Sequence[NDArray[np.int32]]) -> Iterator[Batch]:
     lengths = np.array([len(ids[i]) for i in range(len(ids))], np.int64)
 
     def feed(indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        return {"tokens": pad(ids, indices), "lengths": lengths[indices].astype(np.int32)}
+        return {"tokens": pad_batch(ids, indices), "lengths": lengths[indices].astype(np.int32)}
 
     for indices in reversed(evaluation_batches(lengths, _BATCH_TEXTS, _BATCH_TOKENS)):
         yield indices, partial(feed, indices)

@@ -66,5 +66,10 @@ def make_prediction(
     if encoding is None:
         return Prediction(label, probability, by_class)
     return Prediction(
-        label, probability, by_class, encoding.num_tokens, encoding.truncated, encoding.unknown
+        label,
+        probability,
+        by_class,
+        encoding.num_tokens,
+        encoding.truncated,
+        encoding.unknown_fraction,
     )

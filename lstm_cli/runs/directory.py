@@ -106,7 +106,7 @@ class RunDir:
             LstmError: Something is not a plain file: a link, a pipe (exit code 5).
         """
         try:
-            return safe_open.names(self.path)
+            return safe_open.list_files(self.path)
         except (OSError, ValueError) as error:
             raise self.integrity_error(str(error)) from None
 
@@ -324,7 +324,7 @@ class RunDir:
         """Open a file and check its size."""
         limit = max_bytes or _max_bytes(name)
         try:
-            with safe_open.opened(self.path, name) as file:
+            with safe_open.open_file(self.path, name) as file:
                 self._check_size(name, os.fstat(file.fileno()).st_size, limit)
                 yield file
         except FileNotFoundError:

@@ -17,7 +17,8 @@ from lstm_cli.runs.onnx_plan import (
     TrainedConstant,
     Value,
 )
-from lstm_cli.text.tokenizer import BIGRAM_FACTOR, PAD_ID
+from lstm_cli.text.ngrams import BIGRAM_FACTOR
+from lstm_cli.text.tokenizer import PAD_ID
 
 if TYPE_CHECKING:
     import onnx

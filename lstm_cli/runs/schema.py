@@ -196,7 +196,6 @@ class StartedRunInfo(RunInfo, frozen=True, kw_only=True):
     kind: Kind
     data: Text
     started: Annotated[str, Meta(max_length=64)]
-    command: Text
     seed: Annotated[int, Meta(ge=0, lt=2**31)]
     versions: Annotated[dict[ShortText, ShortText], Meta(max_length=100)]
     dataset: FullDatasetInfo
