@@ -123,11 +123,7 @@ class RunDir:
             raise self.integrity_error(f"{name} is not JSON ({error})") from None
 
     def decode(self, name: str, kind: type[T]) -> T:
-        """Decode one of the run's JSON files into a type of `runs.schema`.
-
-        Args:
-            name: Inside the run directory.
-            kind: The type.
+        """Decode one of the run's JSON files into a type of `schema` or `metrics_schema`.
 
         Raises:
             LstmError: It is missing, too large or not of that type; the key is named (exit code 5).
@@ -189,10 +185,6 @@ class RunDir:
     @contextlib.contextmanager
     def open_verified(self, name: str, max_bytes: int | None = None) -> Iterator[BufferedReader]:
         """Check a file against the manifest without holding it in memory, and open it.
-
-        Args:
-            name: Inside the run directory.
-            max_bytes: As for `read_bytes`.
 
         Raises:
             LstmError: As `read_bytes`.
@@ -362,11 +354,7 @@ def json_line(value: Any) -> str:
 
 
 def read_run_json(run: RunDir, kind: type[RunInfo] = RunInfo) -> dict[str, Any]:
-    """Check the types in `run.json`, then return it with its unknown keys.
-
-    Args:
-        run: The run.
-        kind: The type it must have.
+    """Return `run.json` with its unknown keys, if it is of a type.
 
     Raises:
         LstmError: It is missing or damaged; the key is named (exit code 5).
