@@ -80,10 +80,11 @@ def _print(evaluation: Evaluation) -> None:
     from lstm_cli.cli import output
     from lstm_cli.io import text_format
     from lstm_cli.io.text_format import number
+    from lstm_cli.report.metric_rows import METRIC_ROWS
 
     report = evaluation.report
     title = f"{evaluation.run} on {evaluation.dataset} ({evaluation.split})"
-    output.print_key_values(_summary(report), title)
+    output.print_key_values({row.label: row.cell(report) for row in METRIC_ROWS}, title)
     output.print_line("")
     _print_classes(report)
     _print_confusion(report)
@@ -100,25 +101,6 @@ def _print(evaluation: Evaluation) -> None:
             title="Most confidently wrong",
         )  # fmt: skip
     output.print_line(f"\nReport and plots: {evaluation.folder}")
-
-
-def _summary(report: Report) -> dict[str, object]:
-    from lstm_cli.io.text_format import interval, number
-
-    why = f" ({report.roc_auc_reason})" if report.roc_auc is None else ""
-    return {
-        "examples": f"{report.num_examples:,}",
-        "accuracy": f"{number(report.accuracy)}  "
-        f"(95% interval {interval(report.accuracy_interval)}; "
-        f"the commonest class alone {number(report.baseline_accuracy)})",
-        "loss": f"{number(report.loss)} nats",
-        "precision, recall, F1": ", ".join(
-            map(number, (report.precision, report.recall, report.f1))
-        )
-        + " (macro)",
-        "ROC-AUC": number(report.roc_auc) + why,
-        "calibration error": number(report.calibration_error),
-    }
 
 
 def _print_classes(report: Report) -> None:

@@ -76,6 +76,7 @@ def show(
     """Show what a run was trained on, how, and what it reached."""
     from lstm_cli.cli import output
     from lstm_cli.config import load
+    from lstm_cli.report.metric_rows import metric_table
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
     from lstm_cli.runs.record import RunRecord, read
@@ -87,13 +88,9 @@ def show(
     output.print_key_values(_pairs(record), record.run.name)
     output.print_line("")
     if isinstance(record, RunRecord):
-        for split, report in (("validation", record.validation), ("test", record.test)):
-            low, high = report.accuracy_interval
-            output.print_line(
-                f"{split}: accuracy {report.accuracy:.4f} ({low:.4f} to {high:.4f}), "
-                f"loss {report.loss:.4f}, F1 {report.f1:.4f}, "
-                f"{report.num_examples:,} examples"
-            )
+        splits = ("validation", "test")
+        rows = metric_table(record.validation, record.test)
+        output.print_rows(rows, ("", *splits), right=splits)
     else:
         output.print_key_values(perplexities(record.held_out))
     output.print_line(f"\n{load.to_yaml(record.config).rstrip()}")
@@ -199,12 +196,12 @@ def report(
     wrong, settings, versions, model card. Where the test data is not there, the page says so.
     """
     from lstm_cli.cli import output
-    from lstm_cli.report.run_report import report as report_run
+    from lstm_cli.report.run_report import write_report
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
 
     found = find(runs_root(runs_dir), run)
-    written = report_run(
+    written = write_report(
         found, out, data_dir=data_dir, num_errors=errors, reporter=output.reporter()
     )
     if json:
@@ -243,7 +240,7 @@ def compare(
     from lstm_cli.runs.find import find
 
     if out is not None:
-        comparison.check_place(out)
+        comparison.check_path(out)
     found = [find(runs_root(runs_dir), run) for run in runs]
     compared = compare_runs(found, data_dir=data_dir, reporter=output.reporter())
     if out is not None:
@@ -259,18 +256,20 @@ def compare(
 def _print_comparison(compared: Comparison) -> None:
     from lstm_cli.cli import output
     from lstm_cli.report import comparison
+    from lstm_cli.report.metric_rows import metric_table
 
     names = compared.names
-    data = comparison.shared_data(compared)
+    data = comparison.shared_dataset(compared)
     title = "Results" if data is None else f"Results on {data}"
-    rows = comparison.figures(compared)
+    rows = metric_table(*compared.entries, rows=comparison.ROWS)
     if data is None:
         rows.insert(0, ("data", *(entry.dataset for entry in compared.entries)))
     output.print_rows(rows, ("", *names), right=names, title=title)
     output.print_line("")
     if compared.settings:
         rows = [
-            (key, *map(comparison.setting, values)) for key, values in compared.settings.items()
+            (key, *map(comparison.format_setting, values))
+            for key, values in compared.settings.items()
         ]
         output.print_rows(rows, ("setting", *names), title="Settings that differ")
     else:
@@ -287,7 +286,7 @@ def _print_comparison(compared: Comparison) -> None:
             right=columns[2:],
             title="The same examples",
         )
-        output.print_text(comparison.HOW)
+        output.print_text(comparison.TEST_NOTE)
     for pair in compared.untested:
         output.print_line("")
         output.print_text(f"{pair.first} and {pair.second}: no test; {pair.why}.")

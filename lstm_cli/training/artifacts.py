@@ -245,7 +245,8 @@ def write_results(
         "seconds": {**prepared.seconds, "total": round(time.perf_counter() - began, 3)},
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
-    run.write_text(runs.CARD, model_card(_card(run, prepared, record, reports, drawn)))
+    scores = {name: scored.report for name, scored in results.items()}
+    run.write_text(runs.CARD, model_card(_card(run, prepared, record, scores, drawn)))
     run.write_json(runs.RUN, record)
     run.write_manifest()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import math
@@ -16,15 +15,12 @@ from fixtures_reports import text_run
 
 from lstm_cli import cli
 from lstm_cli.cli import output
-from lstm_cli.cli.evaluate import _summary
 from lstm_cli.cli.train import check_thresholds
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import metrics
 from lstm_cli.io import text_format
 from lstm_cli.io.text_format import interval, number
 from lstm_cli.render import plot_style
-from lstm_cli.report import comparison
-from lstm_cli.report.model_card import _column
 
 EVIL = "evil\x1b[2J\x9b1m\u202eedoc\u2066"
 LONG = 120_000 * "x"
@@ -217,20 +213,6 @@ def test_a_gate_on_a_metric_without_a_value_says_why(one_class):
     assert caught.value.exit_code == ExitCode.THRESHOLD
     assert "roc_auc has no value (no example of 'good')" in caught.value.message
     assert "accuracy is 0.5000, below 0.9" in caught.value.message
-
-
-@pytest.mark.parametrize("missing", [None, math.nan])
-def test_tables_take_a_report_without_numbers(one_class, missing):
-    names = ("accuracy", "loss", "f1", "precision", "recall", "roc_auc")
-    fields = dict.fromkeys((*names, "calibration_error", "baseline_accuracy"), missing)
-    report = dataclasses.replace(one_class, **fields, accuracy_interval=(missing, missing))
-    assert _summary(report)["loss"] == "- nats"
-    assert _column({**dataclasses.asdict(report), "roc_auc_reason": "none"})[1] == "-"
-    entry = comparison.Entry(
-        "a", "b", 2, missing, (missing, missing), missing, missing, missing, 3, 4, 5, missing
-    )
-    told = comparison._measures(entry)
-    assert told["accuracy"] == told["loss (nats)"] == told["training"] == "-"
 
 
 def test_json_has_no_word_for_nan():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures_reports import EVIL, complete, image_run, lstm, read, text_run
+from fixtures_reports import EVIL, complete, image_run, lstm, parse_page, text_run
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -241,7 +241,7 @@ def test_the_command_writes_a_page_that_loads_nothing(root, tmp_path):
         "runs", "compare", root / "reviews/one", root / f"reviews/two{EVIL[:8]}", "--out", out
     )
     assert done.exit_code == 0
-    seen = read(out)
+    seen = parse_page(out)
     assert len(seen.pictures) == 1
     assert "their classes differ" in seen.text
     assert EVIL[:8] in seen.text
