@@ -15,7 +15,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import evaluate
 from lstm_cli.evaluation.evaluate import Misclassified
 from lstm_cli.explain.explainer import Explainer
-from lstm_cli.explain.segments import relative_effects, segments
+from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
 from lstm_cli.io.progress import Reporter
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.render import html
@@ -23,7 +23,7 @@ from lstm_cli.runs.record import RunRecord
 
 _MAX_CHARACTERS = 2000  # shown of a text
 _NUM_STRONGEST = 5
-_MIN_SHARE, _MAX_OPACITY = 0.08, 0.6  # smallest coloured share of the strongest effect
+_MAX_OPACITY = 0.6
 
 
 class Piece(NamedTuple):
@@ -153,25 +153,27 @@ def text_pieces(
         truncated_span: Start and end offset of the part that the model did not read, if any.
     """
     shares = relative_effects(effects)
-    num_shown = num_hidden = 0
+    end, limit = 0, _MAX_CHARACTERS
     for segment in segments(text, spans, truncated_span):
         length = len(segment.text)
-        if segment.kind == "truncated" and not num_hidden:
+        if segment.kind == "truncated":
             yield Piece(f" [{length:,} characters not read] ", "omitted")
+            end, limit = end + length, limit + length
             continue
-        if num_hidden or (segment.kind == "token" and num_shown + length > _MAX_CHARACTERS):
-            num_hidden += length
-            continue
-        shown = segment.text[: _MAX_CHARACTERS - num_shown]
-        num_shown, num_hidden = num_shown + len(shown), length - len(shown)
+        if segment.kind == "token" and end + length > limit:
+            break
+        shown = segment.text[: limit - end]
         share = shares[segment.token_index] if segment.kind == "token" else 0.0
-        if abs(share) < _MIN_SHARE:
+        if abs(share) < MIN_SHARE:
             yield Piece(shown)
-            continue
-        kind: Literal["for", "against"] = "for" if share > 0 else "against"
-        yield Piece(shown, kind, _MAX_OPACITY * abs(share), effects[segment.token_index])
-    if num_hidden:
-        yield Piece(f" [{num_hidden:,} more characters] ", "omitted")
+        else:
+            kind: Literal["for", "against"] = "for" if share > 0 else "against"
+            yield Piece(shown, kind, _MAX_OPACITY * abs(share), effects[segment.token_index])
+        end += len(shown)
+        if len(shown) < length:
+            break
+    if end < len(text):
+        yield Piece(f" [{len(text) - end:,} more characters] ", "omitted")
 
 
 def strongest_tokens(text: str, spans: Sequence[tuple[int, int]], effects: Sequence[float]) -> str:

@@ -15,8 +15,6 @@ from lstm_cli.report.metric_rows import metric_table
 from lstm_cli.runs.schema import Report
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_MAX_CLASSES = 30  # listed one by one
-_MIN_SUPPORT = 30  # examples of a class; with fewer its scores are unreliable
 CAPTIONS = {
     "curves.png": "Loss and accuracy by epoch",
     "confusion.png": "True and predicted classes",
@@ -44,22 +42,15 @@ def model_card(run: Mapping[str, Any]) -> str:
     """
     test: Report = run["metrics"]["test"]
     sizes = {split: run["metrics"][split].num_examples for split in ("validation", "test")}
-    labels = run["dataset"]["labels"]
     name = _one_line(run["name"])
     inputs = "picture.png" if run["dataset"]["kind"] == "image" else "'A text to classify.'"
     return markdown.render(
         _TEMPLATES / "model_card.md",
         run=run,
-        dataset=run["dataset"],
-        config=run["config"],
         test=test,
         sizes={**run["dataset"]["sizes"], **sizes},
-        labels=labels,
-        max_classes=_MAX_CLASSES,
         metric_table=metric_table(run["metrics"]["validation"], test),
         mean_confidence=mean_confidence(test),
-        min_support=_MIN_SUPPORT,
-        rare_classes=[scores.name for scores in test.classes if scores.support < _MIN_SUPPORT],
         captions=CAPTIONS,
         temperature=run.get("temperature", 1.0),
         predict_command=f"lstm predict --run {shlex.quote(name)} {inputs}",
@@ -81,8 +72,6 @@ def language_card(run: Mapping[str, Any]) -> str:
     return markdown.render(
         _TEMPLATES / "language_card.md",
         run=run,
-        dataset=run["dataset"],
-        held_out=run["held_out"],
         unigram_loss=math.log(run["held_out"]["unigram_perplexity"]),
         train_command=shlex.join(command),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +39,18 @@ class WrittenReport:
         path: Path of the page.
         num_bytes: Size of the page.
         num_errors: How many errors it shows.
-        missing: Why it shows none, where the data could not be read; else empty.
+        missing: Why it shows none, where the data could not be read; else None.
     """
 
     run: str
     path: Path
     num_bytes: int
     num_errors: int
-    missing: str
+    missing: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
-        return {
-            "run": self.run,
-            "path": str(self.path),
-            "bytes": self.num_bytes,
-            "errors": self.num_errors,
-            "missing": self.missing or None,
-        }
+        return {**asdict(self), "path": str(self.path)}
 
 
 @dataclass(frozen=True)
@@ -106,12 +100,9 @@ def write_report(
     page = html.render(
         _TEMPLATE,
         record=record,
-        info=record.info,
         sizes=", ".join(f"{n:,} {split}" for split, n in record.info.dataset.sizes.items()),
         times=", ".join(f"{part} {duration(s)}" for part, s in record.info.seconds.items()),
         versions=", ".join(f"{package} {v}" for package, v in record.info.versions.items()),
-        validation=record.validation,
-        test=record.test,
         metric_table=metric_table(record.validation, record.test),
         class_table=list(_class_rows(record.test)),
         mean_confidences=[mean_confidence(each) for each in (record.validation, record.test)],
@@ -126,7 +117,7 @@ def write_report(
     )
     num_bytes = html.write_page(out, page)
     num_shown = len(confident_errors.errors)
-    return WrittenReport(run.name, out, num_bytes, num_shown, confident_errors.missing)
+    return WrittenReport(run.name, out, num_bytes, num_shown, confident_errors.missing or None)
 
 
 def nearest_preset(config: Config) -> NearestPreset | None:

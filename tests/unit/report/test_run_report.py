@@ -287,7 +287,7 @@ def test_the_command_writes_the_page_and_prints_its_path(run, tmp_path):
     done = lstm("runs", "report", run.path, "--errors", 1, "--json")
     result = json.loads(done.stdout)
     assert result["path"] == str(run.file("reports") / "report.html")
-    assert (result["errors"], result["missing"]) == (1, None)
+    assert (result["num_errors"], result["missing"]) == (1, None)
 
 
 def test_a_run_without_results_is_refused_by_the_command(root):
