@@ -32,7 +32,7 @@ def model_card(run: Mapping[str, Any]) -> str:
         run: The content of `run.json`, and beside it:
 
             - `name`: what `--run` takes, `imdb/20261121-2148-ab12`;
-            - `config`: the resolved settings, as nested dicts;
+            - `config`: the resolved settings, a `Config`;
             - `seconds`: of the whole command;
             - `metrics`: a `Report` for `validation` and for `test`;
             - `plots`: file names in the run's `plots/`.
@@ -67,8 +67,7 @@ def language_card(run: Mapping[str, Any]) -> str:
     Returns:
         Markdown; names and sources show as they are.
     """
-    data_name = str(run["config"]["data"]["name"])
-    command = ["lstm", "train", data_name, "--init-from", _one_line(run["name"])]
+    command = ["lstm", "train", run["config"].data.name, "--init-from", _one_line(run["name"])]
     return markdown.render(
         _TEMPLATES / "language_card.md",
         run=run,

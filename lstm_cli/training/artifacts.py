@@ -275,7 +275,7 @@ def _card(
     return {
         **record,
         "name": run.name,
-        "config": configs.to_dict(prepared.config),
+        "config": prepared.config,
         "seconds": record["seconds"]["total"],
         "metrics": reports,
         "plots": drawn,

@@ -278,8 +278,8 @@ class _LanguageModel(Task[Prepared]):
             "seconds": {**prepared.seconds, "total": round(total, 3)},
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
-        settings = configs.to_dict(prepared.config)
-        card = {**self.record, "name": self.run.name, "config": settings, "held_out": held_out}
+        card = {**self.record, "name": self.run.name, "held_out": held_out}
+        card["config"] = prepared.config
         self.run.write_text(runs.CARD, language_card(card))
         self.run.write_json(runs.RUN, self.record)
         self.run.write_manifest()

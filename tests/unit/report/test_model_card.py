@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fixtures_runs import image_config, text_config
 from markdown_it import MarkdownIt
 
 from lstm_cli.evaluation import metrics
@@ -36,20 +37,16 @@ def text_run(labels=("neg", "pos"), **changes):
             "sizes": {"train": 22_500, "validation": 300},
             "notes": ["3 rows without a label were skipped"],
         },
-        "config": {
-            "data": {"name": "imdb"},
-            "text": {"vocab_size": 30_000, "max_tokens": 301},
-            "embedding": {"dim": 64, "bigram_buckets": 200_000, "bigram_dim": 32},
-            "image": None,
-            "linear": None,
-            "model": {
-                "units": 48,
-                "layers": 1,
-                "bidirectional": True,
-                "pooling": "max",
-                "cell": "lstm",
-            },
-        },
+        "config": text_config(
+            data__name="imdb",
+            text__max_tokens=301,
+            embedding__dim=64,
+            embedding__bigram_buckets=200_000,
+            embedding__bigram_dim=32,
+            model__units=48,
+            model__bidirectional=True,
+            model__pooling="max",
+        ),
         "parameters": 8_363_137,
         "command": "lstm train imdb --seed 7",
         "seed": 7,
@@ -71,18 +68,9 @@ def text_run(labels=("neg", "pos"), **changes):
 def image_run():
     run = text_run(labels=[str(i) for i in range(10)])
     run["dataset"] |= {"name": "mnist", "kind": "image", "notes": []}
-    run["config"] |= {
-        "text": None,
-        "embedding": None,
-        "image": {"shift": 1},
-        "model": {
-            "units": 128,
-            "layers": 2,
-            "bidirectional": False,
-            "pooling": "max_mean",
-            "cell": "lstm",
-        },
-    }
+    run["config"] = image_config(
+        model__units=128, model__layers=2, model__bidirectional=False, model__pooling="max_mean"
+    )
     return run
 
 
@@ -173,8 +161,7 @@ def test_an_image_model_is_described():
 
 def test_linear_model_and_peepholes_are_named():
     run = text_run()
-    run["config"]["linear"] = {"buckets": 8}
-    run["config"]["model"]["cell"] = "peephole"
+    run["config"] = text_config(linear__buckets=1024, model__cell="peephole")
     model = section(model_card(run), "Model")
     assert "linear model" in model
     assert "1 peephole LSTM layer" in model
@@ -183,7 +170,7 @@ def test_linear_model_and_peepholes_are_named():
 @pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
 def test_every_pooling_is_described(pooling):
     run = text_run()
-    run["config"]["model"]["pooling"] = pooling
+    run["config"] = text_config(model__pooling=pooling)
     assert "outputs, the " in section(model_card(run), "Model")
 
 
@@ -309,7 +296,7 @@ LANGUAGE_RUN = {
         "unigram_perplexity": 300.0,
         "forward": {"loss": 1.4, "perplexity": 4.06},
     },
-    "config": {"data": {"name": "wiki"}, "model": {"units": 64}},
+    "config": text_config(data__name="wiki"),
     "vocab_size": 30_000,
     "parameters": 123_456,
     "command": "lstm pretrain wiki",
