@@ -33,7 +33,7 @@ def environment(folder: Path, clean: Callable[[str], str]) -> Environment:
     `pluralize`; `quote` for a shell.
 
     Args:
-        folder: Where the templates are. Those of `lstm_cli/render/templates` are found too.
+        folder: Where the templates are. Those of `lstm_cli/render/templates` can be used too.
         clean: Applied to each string that a template prints. Its result is escaped as HTML, unless
             it is `Markup`.
     """

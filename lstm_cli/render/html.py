@@ -54,7 +54,7 @@ def render(template: Path, script: str = "", **values: Any) -> str:
         script: A script that the page's policy allows to run.
         **values: The template's variables. Strings are escaped and cleaned of control characters.
     """
-    # The browser is told to load nothing and to run nothing else, whatever the data contains.
+    # The browser loads nothing and runs no other script, whatever the data contains.
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     if script:
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
+from lstm_cli.evaluation.compare import differing
 from lstm_cli.evaluation.metrics import Report, wilson
 from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.io.text_format import duration, number
@@ -51,19 +52,6 @@ class WrittenReport:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
         return {**asdict(self), "path": str(self.path)}
-
-
-@dataclass(frozen=True)
-class NearestPreset:
-    """The preset a run differs least from, and each difference.
-
-    Attributes:
-        name: The preset.
-        changed: By key, the value of the run and that of the preset.
-    """
-
-    name: str
-    changed: Mapping[str, tuple[Any, Any]]
 
 
 def write_report(
@@ -120,29 +108,23 @@ def write_report(
     return WrittenReport(run.name, out, num_bytes, num_shown, confident_errors.missing or None)
 
 
-def nearest_preset(config: Config) -> NearestPreset | None:
+def nearest_preset(config: Config) -> tuple[str, dict[str, tuple[Any, ...]]] | None:
     """Find the preset for a run's data that it differs least from.
 
     Args:
         config: The run's settings.
 
     Returns:
-        The preset and the settings that differ; None for images without a preset.
+        The preset's name, and by key the values of the run and the preset where they differ; None
+        for images without a preset.
     """
     presets = {name: configs.load_preset(name) for name in configs.preset_names()}
     presets = {name: p for name, p in presets.items() if p.data.name == config.data.name}
     if not presets and config.text is not None:
         # For a file or folder, `train` starts from the preset `text`.
         presets = {"text": configs.load_preset("text", {"data.name": config.data.name})}
-    settings = configs.dotted(configs.to_dict(config))
-    candidates = []
-    for name, preset in presets.items():
-        defaults = configs.dotted(configs.to_dict(preset))
-        keys = dict.fromkeys([*settings, *defaults])
-        pairs = {key: (settings.get(key), defaults.get(key)) for key in keys}
-        changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-        candidates.append(NearestPreset(name, changed))
-    return min(candidates, key=lambda preset: (len(preset.changed), preset.name), default=None)
+    candidates = [(name, differing((config, preset))) for name, preset in presets.items()]
+    return min(candidates, key=lambda pair: (len(pair[1]), pair[0]), default=None)
 
 
 def _pictures(record: RunRecord) -> dict[str, html.Picture]:

@@ -50,12 +50,12 @@ def test_escaped_data_shows_as_it_is_in_a_line_a_cell_and_a_heading(text):
     expected = " ".join(clean(text).split())
     escaped = escape(text)
     for card in (escaped, f"| a | b |\n| --- | --- |\n| {escaped} | c |", f"# {escaped}"):
-        seen = "".join(t.content for t in tokens(card, "text") if t.content)
+        shown = "".join(t.content for t in tokens(card, "text") if t.content)
         if card.startswith("|"):
-            assert seen == f"ab{expected}c"
+            assert shown == f"ab{expected}c"
             assert len(tokens(card, "td_open")) == 2
         else:
-            assert seen == expected
+            assert shown == expected
 
 
 def test_bare_addresses_do_not_become_links():

@@ -31,7 +31,7 @@ from lstm_cli.report.confident_errors import (
     strongest_tokens,
     text_pieces,
 )
-from lstm_cli.report.run_report import NearestPreset, nearest_preset, write_report
+from lstm_cli.report.run_report import nearest_preset, write_report
 from lstm_cli.runs import directory as runs
 
 
@@ -270,13 +270,11 @@ def test_a_page_that_lstm_did_not_write_is_not_replaced(run, tmp_path):
 def test_the_nearest_preset_differs_least(run):
     from lstm_cli.config.load import load_preset
 
-    assert nearest_preset(load_preset("imdb-tutorial")) == NearestPreset("imdb-tutorial", {})
+    assert nearest_preset(load_preset("imdb-tutorial")) == ("imdb-tutorial", {})
     changed = load_preset("imdb", {"model.units": 7})
-    assert nearest_preset(changed) == NearestPreset("imdb", {"model.units": (7, 64)})
+    assert nearest_preset(changed) == ("imdb", {"model.units": (7, 64)})
     assert nearest_preset(load_preset("mnist", {"data.name": "tfds:other"})) is None
-    assert nearest_preset(load_preset("text", {"data.name": "/some/x.csv"})) == NearestPreset(
-        "text", {}
-    )
+    assert nearest_preset(load_preset("text", {"data.name": "/some/x.csv"})) == ("text", {})
 
 
 def test_the_command_writes_the_page_and_prints_its_path(run, tmp_path):
