@@ -31,7 +31,8 @@ class Piece(NamedTuple):
 
     Attributes:
         text: The piece.
-        kind: Whether it speaks for or against the predicted class, or says what was left out.
+        kind: Whether it is evidence for or against the predicted class; `omitted` is a note on
+            what is left out.
         opacity: Of its colour.
         effect: Log-odds of the predicted class that are lost without it.
     """
