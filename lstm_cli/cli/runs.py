@@ -289,7 +289,7 @@ def _print_comparison(compared: Comparison) -> None:
         output.print_text(comparison.TEST_NOTE)
     for pair in compared.untested:
         output.print_line("")
-        output.print_text(f"{pair.first} and {pair.second}: no test; {pair.why}.")
+        output.print_text(f"{pair.first} and {pair.second}: no test; {pair.reason}.")
 
 
 def _print_replay(replayed: Replay) -> None:
@@ -417,7 +417,7 @@ def _pairs(record: RunRecord | LanguageRunRecord) -> dict[str, object]:
     memory = info.peak_memory_mb
     return {
         "data": f"{info.dataset.source} ({sizes})",
-        "command": info.command,
+        "command": info.command or "started from Python",
         "parameters": f"{info.parameters:,}",
         "epochs": f"{info.epochs}, the best is {info.best_epoch} ({info.stopped})",
         "temperature": info.temperature,

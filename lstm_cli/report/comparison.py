@@ -135,7 +135,7 @@ def test_columns(paired: PairedTest) -> dict[str, str]:
         "only B": f"{paired.only_second:,}",
         "points (95%)": f"{100 * paired.difference:+.1f} ({low:+.1f} to {high:+.1f})",
         "p": _format_p(paired.p_value),
-        "p (Holm)": _format_p(paired.adjusted),
+        "p (Holm)": _format_p(paired.adjusted_p_value),
     }
 
 

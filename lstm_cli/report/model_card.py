@@ -29,7 +29,7 @@ def model_card(run: Mapping[str, Any]) -> str:
     """Write the model card of a finished classifier.
 
     Args:
-        run: The content of `run.json`, and beside it:
+        run: The content of `run.json` (`command` is None for a run started from Python), and:
 
             - `name`: what `--run` takes, `imdb/20261121-2148-ab12`;
             - `config`: the resolved settings, a `Config`;
@@ -41,14 +41,12 @@ def model_card(run: Mapping[str, Any]) -> str:
         Markdown. Names and sources are data: they show as they are, never as markup.
     """
     test: Report = run["metrics"]["test"]
-    sizes = {split: run["metrics"][split].num_examples for split in ("validation", "test")}
     name = _one_line(run["name"])
     inputs = "picture.png" if run["dataset"]["kind"] == "image" else "'A text to classify.'"
     return markdown.render(
         _TEMPLATES / "model_card.md",
         run=run,
         test=test,
-        sizes={**run["dataset"]["sizes"], **sizes},
         metric_table=metric_table(run["metrics"]["validation"], test),
         mean_confidence=mean_confidence(test),
         captions=CAPTIONS,

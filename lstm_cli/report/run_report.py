@@ -11,8 +11,8 @@ import numpy as np
 
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
-from lstm_cli.evaluation.compare import differing
-from lstm_cli.evaluation.metrics import Report, wilson
+from lstm_cli.evaluation.compare import differing_settings
+from lstm_cli.evaluation.metrics import Report, wilson_interval
 from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.io.text_format import duration, number
 from lstm_cli.prediction.predictor import Predictor
@@ -123,7 +123,7 @@ def nearest_preset(config: Config) -> tuple[str, dict[str, tuple[Any, ...]]] | N
     if not presets and config.text is not None:
         # For a file or folder, `train` starts from the preset `text`.
         presets = {"text": configs.load_preset("text", {"data.name": config.data.name})}
-    candidates = [(name, differing((config, preset))) for name, preset in presets.items()]
+    candidates = [(name, differing_settings((config, preset))) for name, preset in presets.items()]
     return min(candidates, key=lambda pair: (len(pair[1]), pair[0]), default=None)
 
 
@@ -156,5 +156,5 @@ def _class_rows(report: Report) -> Iterator[tuple[str, ...]]:
 def _with_interval(num_correct: int, num: int) -> str:
     if not num:
         return "-"
-    low, high = wilson(num_correct, num)
+    low, high = wilson_interval(num_correct, num)
     return f"{num_correct / num:.3f} ({low:.3f} to {high:.3f})"

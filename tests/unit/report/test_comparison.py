@@ -38,7 +38,7 @@ TEST = PairedTest(
     difference=-0.1,
     interval=(-0.13, -0.07),
     p_value=1e-9,
-    adjusted=0.02,
+    adjusted_p_value=0.02,
 )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from lstm_cli.evaluation import metrics
+from lstm_cli.evaluation import metrics, thresholds
 from lstm_cli.evaluation.compare import Entry
 from lstm_cli.report import comparison
 from lstm_cli.report.metric_rows import METRIC_ROWS, metric_table
@@ -23,8 +23,8 @@ def test_every_number_of_a_report_has_a_row(one_class):
     shown = {row.key for row in METRIC_ROWS}
     assert asdict(one_class).keys() - shown == {"roc_auc_reason", "classes", "bins", "confusion"}
     lower = {row.key for row in METRIC_ROWS if row.better == "lower"}
-    assert lower == set(metrics.LOWER_IS_BETTER)
-    assert set(metrics.THRESHOLD_METRICS) <= {r.key for r in METRIC_ROWS if r.better == "higher"}
+    assert lower == set(thresholds.LOWER_IS_BETTER)
+    assert set(thresholds.THRESHOLD_METRICS) <= {r.key for r in METRIC_ROWS if r.better == "higher"}
 
 
 def test_a_table_has_a_column_per_report(one_class):

@@ -34,7 +34,7 @@ def text_run(labels=("neg", "pos"), **changes):
             "source": "TFDS imdb_reviews/plain_text 1.0.0",
             "kind": "text",
             "labels": list(labels),
-            "sizes": {"train": 22_500, "validation": 300},
+            "sizes": {"train": 22_500, "validation": 300, "test": 500},
             "notes": ["3 rows without a label were skipped"],
         },
         "config": text_config(
@@ -182,6 +182,13 @@ def test_training_can_be_repeated_from_the_card():
     assert "python 3.11.7, lstm-cli 0.1.0" in card
     links = [token.attrs["href"] for token in tokens(card, "link_open")]
     assert links == ["config.yaml", "history.jsonl"]
+
+
+def test_a_run_started_from_python_has_no_command():
+    training = section(model_card(text_run(command=None)), "Training")
+    assert "```" not in training
+    assert "Python" in training
+    assert "None" not in language_card(LANGUAGE_RUN | {"command": None})
 
 
 def test_plots_are_embedded_by_relative_path_in_their_section():

@@ -82,6 +82,14 @@ def test_an_image_run_shows_the_images_it_misclassifies(root):
     assert [p.size for p in parse_page(written.path).pictures].count((8, 8)) == 7
 
 
+def test_a_run_started_from_python_has_no_command(root):
+    run = text_run(root / "reviews" / "tiny")
+    rewrite(run, runs.RUN, lambda info: info.pop("command"))
+    page = parse_page(write_report(run, num_errors=0).path)
+    assert "started from Python" in page.text
+    assert "None" not in page.text
+
+
 def test_errors_are_sorted_by_confidence(run):
     written = write_report(run, num_errors=4)
     text = parse_page(written.path).text
