@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lstm_cli.cli.options import Run, RunsDir
+
+
+def _limit(name: str, text: str, metavar: str = "N", minimum: float = 1) -> Any:
+    return typer.Option(name, help=text, metavar=metavar, min=minimum)
 
 
 def command(
@@ -59,67 +63,41 @@ def command(
         ),
     ] = None,
     max_body: Annotated[
-        int,
-        typer.Option(
-            "--max-body",
-            metavar="BYTES",
-            min=1,
-            help="Largest body of a request. Larger bodies get status 413.",
-        ),
+        int, _limit("--max-body", "Largest body of a request; larger is status 413.", "BYTES")
     ] = 1 << 20,
     max_texts: Annotated[
-        int,
-        typer.Option(
-            "--max-texts",
-            metavar="N",
-            min=1,
-            help="Most texts or images in a request. More get status 422.",
-        ),
+        int, _limit("--max-texts", "Most texts or images in a request; more is status 422.")
     ] = 128,
     max_tokens: Annotated[
-        int,
-        typer.Option(
-            "--max-tokens",
-            metavar="N",
-            min=1,
-            help="Most tokens in a text. Longer texts get status 422.",
-        ),
+        int, _limit("--max-tokens", "Most tokens in a text; more is status 422.")
     ] = 10_000,
     max_queue: Annotated[
-        int,
-        typer.Option(
-            "--max-queue",
-            metavar="N",
-            min=1,
-            help="Most texts or images that wait to be computed. More get status 429.",
-        ),
+        int, _limit("--max-queue", "Most texts or images in the queue; more is status 429.")
     ] = 1024,
     max_connections: Annotated[
         int,
-        typer.Option(
+        _limit(
             "--max-connections",
-            metavar="N",
-            min=1,
-            help="Most open connections. More get status 503, except for /healthz and /readyz.",
+            "Most open connections; more is status 503, except for /healthz and /readyz.",
         ),
     ] = 512,
     timeout: Annotated[
         float,
-        typer.Option(
+        _limit(
             "--timeout",
-            metavar="SECONDS",
-            min=0.001,
-            help="Longest time to compute a response. Slower requests get status 504.",
+            "Longest time to compute a response; longer is status 504.",
+            "SECONDS",
+            0.001,
         ),
     ] = 10.0,
     client_timeout: Annotated[
         float,
-        typer.Option(
+        _limit(
             "--client-timeout",
-            metavar="SECONDS",
-            min=0.1,
-            help="Longest time a client may take to send a request (then status 408), or may not "
+            "Longest time a client may take to send a request (longer is status 408), or may not "
             "read its response (then the connection is closed).",
+            "SECONDS",
+            0.1,
         ),
     ] = 10.0,
 ) -> None:
