@@ -23,8 +23,8 @@ HEAVY = {
     "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "uvicorn", "regex",
 }  # fmt: skip
 KERAS_AT_TOP = ("models.", "training.")
-# `listener` imports it where it serves.
-UVICORN_AT_TOP = {"serve.connection"}
+# `serve.server` imports it when it serves.
+UVICORN_AT_TOP = {"serve.protocol"}
 TENSORFLOW_INSIDE = {
     "data.readers.tfds", "data.readers.tfds_download", "models.compiled", "training.device",
 }  # fmt: skip
