@@ -42,7 +42,8 @@ def model_card(run: Mapping[str, Any]) -> str:
               `sizes` (examples by split), and perhaps `notes` (what was noticed while reading);
             - `config`: the resolved settings, as nested dicts;
             - `parameters`: their number; `command`: what was typed, or None; `seed`; `epochs`: how
-              many were trained; `best_epoch`: whose weights were kept; `seconds`: the whole command;
+              many were trained; `best_epoch`: whose weights were kept; `seconds`: the whole
+              command;
             - `device` and `kernel`: what really computed;
             - `metrics`: `validation` and perhaps `test`, as `Report.to_dict()` or None;
             - `plots`: file names in the run's `plots/`;
