@@ -18,7 +18,7 @@ from lstm_cli.config.load import to_dict
 from lstm_cli.data import Dataset
 from lstm_cli.data.dataset import Split
 from lstm_cli.evaluation import metrics
-from lstm_cli.evaluation.evaluate import Scored
+from lstm_cli.evaluation.evaluate import ScoredSplit
 from lstm_cli.io.progress import Epoch
 from lstm_cli.prediction import predictor
 from lstm_cli.runs import directory as runs
@@ -151,7 +151,7 @@ def without_keras(monkeypatch):
         key = probabilities.tobytes()
         if key not in reports:
             reports[key] = metrics.compute(labels, probabilities, LABELS)
-        return Scored(labels, probabilities, reports[key])
+        return ScoredSplit(labels, probabilities, reports[key])
 
     def draw(run, *_):
         run.write_bytes("plots/curves.png", b"a picture")

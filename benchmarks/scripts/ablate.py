@@ -1,6 +1,6 @@
 """Train a preset with some settings changed, and judge it on reviews of films it does not know.
 
-Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json   (evidence=null: without that section)
+Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json   (linear=null: without that section)
 
 The reviews are those of the train split; the test split is not read.
 """
@@ -32,8 +32,8 @@ _NUM_VALIDATION = 4000
 def main() -> None:
     """Train, judge, and write what was found."""
     _, preset, *changes, path = sys.argv
-    bare = "evidence=null" in changes
-    chosen = parse_overrides([change for change in changes if change != "evidence=null"])
+    bare = "linear=null" in changes
+    chosen = parse_overrides([change for change in changes if change != "linear=null"])
     config = load_preset(preset, chosen)
     if bare:
         config = msgspec.structs.replace(config, linear=None)

@@ -22,7 +22,7 @@ from lstm_cli.cli import (
     train,
 )
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io import environment
+from lstm_cli.io import environment, optional
 from lstm_cli.io.signals import Interrupted, catch_signals, end_with_reader, outlive_reader
 
 # Commands that are worth more than their output; all others are filters.
@@ -100,6 +100,8 @@ def _run() -> int:
             return _usage(error)
         if os.environ.get("LSTM_DEBUG"):
             raise
+        if isinstance(error, ModuleNotFoundError) and optional.is_known(error.name or ""):
+            return _tell(optional.missing_package(error.name or ""))
         if isinstance(error, OSError) and error.errno is not None:
             return _tell(_from_system(error))
         return _tell(

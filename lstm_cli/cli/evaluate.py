@@ -50,13 +50,13 @@ def command(
     from lstm_cli.cli.dataset_argument import locate
     from lstm_cli.cli.train import check_thresholds
     from lstm_cli.data import DataSource
-    from lstm_cli.evaluation import metrics
     from lstm_cli.evaluation.evaluate import evaluate
+    from lstm_cli.evaluation.thresholds import parse_thresholds
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
 
     thresholds = fail_under or []
-    metrics.parse_thresholds(thresholds)
+    parse_thresholds(thresholds)
     name = locate(dataset)
     found = find(runs_root(runs_dir), run, data_name=None if run else name)
     own = found.config().data.name == name

@@ -290,7 +290,7 @@ def _print_comparison(compared: Comparison) -> None:
         output.print_text(comparison.HOW)
     for pair in compared.untested:
         output.print_line("")
-        output.print_text(f"{pair.first} and {pair.second}: no test; {pair.why}.")
+        output.print_text(f"{pair.first} and {pair.second}: no test; {pair.reason}.")
 
 
 def _print_replay(replayed: Replay) -> None:

@@ -99,7 +99,7 @@ def command(
     """
     from lstm_cli.cli import dataset_argument, output
     from lstm_cli.config import load as configs
-    from lstm_cli.evaluation import metrics
+    from lstm_cli.evaluation.thresholds import parse_thresholds
     from lstm_cli.training.device import load_keras
     from lstm_cli.training.task import check_is_classifier
 
@@ -115,7 +115,7 @@ def command(
     overrides |= {key: value for key, value in short.items() if value is not None}
     settings = dataset_argument.settings(dataset, config, overrides)
     thresholds = fail_under or []
-    metrics.parse_thresholds(thresholds)
+    parse_thresholds(thresholds)
     check_is_classifier(settings)
     if tensorboard:
         require_tensorboard()
@@ -249,9 +249,9 @@ def check_thresholds(report: dict[str, Any], requirements: list[str]) -> None:
         LstmError: A gate is not met.
     """
     from lstm_cli.errors import ExitCode, LstmError
-    from lstm_cli.evaluation import metrics
+    from lstm_cli.evaluation.thresholds import unmet_thresholds
 
-    unmet = metrics.unmet_thresholds(report, requirements)
+    unmet = unmet_thresholds(report, requirements)
     if unmet:
         told = ", ".join(one.describe(report) for one in unmet)
         raise LstmError(f"Gate not met: {told}.", "The run is kept.", ExitCode.THRESHOLD)

@@ -18,8 +18,8 @@ from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
-from lstm_cli.evaluation import plots
-from lstm_cli.evaluation.evaluate import Scored, draw_results
+from lstm_cli.evaluation import training_plots
+from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results
 from lstm_cli.io.progress import Epoch
 from lstm_cli.models.calibration import SplitLogits, scale_logits
 from lstm_cli.prediction.predictor import Predictor
@@ -234,7 +234,7 @@ def write_golden(run: RunDir, task: ClassifierTask, predictor: Predictor) -> Non
 
 
 def write_results(
-    run: RunDir, task: ClassifierTask, result: TrainingResult, results: Mapping[str, Scored]
+    run: RunDir, task: ClassifierTask, result: TrainingResult, results: Mapping[str, ScoredSplit]
 ) -> tuple[dict[str, Any], list[str]]:
     """Write metrics and plots.
 
@@ -252,15 +252,19 @@ def write_results(
     return reports, _draw(run, task, result, results["test"])
 
 
-def _draw(run: RunDir, task: ClassifierTask, result: TrainingResult, test: Scored) -> list[str]:
+def _draw(
+    run: RunDir, task: ClassifierTask, result: TrainingResult, test: ScoredSplit
+) -> list[str]:
     folder = run.file(runs.PLOTS)
-    plots.learning_curves([asdict(epoch) for epoch in result.history], folder / "curves.png")
+    training_plots.learning_curves(
+        [asdict(epoch) for epoch in result.history], folder / "curves.png"
+    )
     names = ["curves.png", *draw_results(folder, test, task.dataset.labels)]
     if isinstance(task.train.inputs, Corpus) and task.config.text is not None:
         by_split = {
             "train": task.train.inputs.num_tokens,
             "validation": task.validation.inputs.num_tokens,  # type: ignore[union-attr]
         }
-        plots.lengths(by_split, task.config.text.max_tokens, folder / "lengths.png")
+        training_plots.lengths(by_split, task.config.text.max_tokens, folder / "lengths.png")
         names.append("lengths.png")
     return names

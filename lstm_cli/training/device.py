@@ -11,6 +11,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data.readers.tfds_download import quiet
 from lstm_cli.errors import LstmError
 from lstm_cli.io import environment
+from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Reporter
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -42,6 +43,7 @@ def load_keras(device: Device) -> None:
     Raises:
         LstmError: `KERAS_BACKEND` names a backend that is not supported.
     """
+    require("keras", "tensorflow")
     environment.check_backend()
     if device == "cpu" and "tensorflow" not in sys.modules and "jax" not in sys.modules:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
