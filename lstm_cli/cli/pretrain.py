@@ -181,12 +181,14 @@ def perplexities(held_out: HeldOutScores) -> dict[str, object]:
 
 def _print_plan(plan: LanguageModelPlan, as_json: bool) -> None:
     """Print what would be trained."""
+    from dataclasses import asdict
+
     from lstm_cli.cli import output
     from lstm_cli.io import text_format
     from lstm_cli.io.text_format import pluralize
 
     if as_json:
-        output.print_json(plan.to_dict())
+        output.print_json(asdict(plan))
         return
     pairs: dict[str, object] = {
         name: f"{plan.texts[name]:,} texts, {plan.words[name]:,} words" for name in plan.texts

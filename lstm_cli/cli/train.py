@@ -290,12 +290,14 @@ def _print_run(run: RunDir, as_json: bool) -> None:
 
 def _print_plan(plan: ClassifierPlan, as_json: bool) -> None:
     """Print what would be trained."""
+    from dataclasses import asdict
+
     from lstm_cli.cli import output
     from lstm_cli.io import text_format
     from lstm_cli.io.text_format import pluralize
 
     if as_json:
-        output.print_json(plan.to_dict())
+        output.print_json(asdict(plan))
         return
     rows = []
     for split in plan.splits:

@@ -41,7 +41,7 @@ _MIN_TEXTS_FOR_WORKER = 10_000
 
 @dataclass(frozen=True)
 class ClassifierTask:
-    """A classifier that is ready to train; see `task.Task`.
+    """A classifier that is ready to train, with its data and the files of its run.
 
     Attributes:
         config: The settings.

@@ -32,7 +32,7 @@ from lstm_cli.training.task import Evaluation
 
 @dataclass(frozen=True)
 class LanguageModelTask:
-    """A language model that is ready to train; see `task.Task`.
+    """A language model that is ready to train, with its data and the files of its run.
 
     Attributes:
         config: The settings.
