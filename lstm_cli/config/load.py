@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,17 @@ from lstm_cli.config.schema import Config
 from lstm_cli.config.yaml import shortened
 from lstm_cli.errors import ExitCode, LstmError, suggest
 
+_WORDS = (
+    (r"`int( \| null)?`", "a whole number"),
+    (r"`float( \| null)?`", "a number"),
+    (r"`str( \| null)?`", "text"),
+    (r"`bool( \| null)?`", "true or false"),
+    (r"`object( \| null)?`", "a section"),
+    (r" >= (\S+)", r" of \1 or more"),
+    (r" <= (\S+)", r" of \1 or less"),
+    (r" > (\S+)", r" above \1"),
+    (r" < (\S+)", r" below \1"),
+)
 # Of a file of settings, which is read in whole; the longest that any has is a twentieth.
 _MAX_BYTES = 64 << 10
 
@@ -120,7 +132,7 @@ def from_dict(
     except msgspec.ValidationError as error:
         raise LstmError(
             _explain(error, nested, where),
-            "See 'lstm config schema' for every setting, its type and its range.",
+            "'lstm config describe' shows every setting, its type and its range.",
             ExitCode.USAGE,
         ) from None
     _check_sections(config, where)
@@ -256,16 +268,24 @@ def _check_keys(
 
 
 def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], where: str) -> str:
-    """Turn msgspec's `Expected ... - at $.model.units` into a sentence with the value found."""
+    """Turn msgspec's `Expected ... - at $.model.units` into a sentence with the value."""
     problem, _, path = str(error).partition(" - at `$")
     key = path.rstrip("`").lstrip(".")
     found: Any = nested
     for part in filter(None, key.split(".")):
         found = found.get(part) if isinstance(found, Mapping) else None
-    problem = problem[:1].lower() + problem[1:].rstrip(".")
+    problem = _in_words(problem[:1].lower() + problem[1:].rstrip("."))
     if options := _options(key):
         problem = f"expected one of {', '.join(options)}"
     return f"{where}: {key or 'top level'}: {problem}; found {_shown(found)}."
+
+
+def _in_words(problem: str) -> str:
+    """Replace msgspec's names of types and its signs by words."""
+    problem = re.sub(r", got `.*`$", "", problem)
+    for pattern, words in _WORDS:
+        problem = re.sub(pattern, words, problem)
+    return problem
 
 
 def _shown(value: Any) -> str:

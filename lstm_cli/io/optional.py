@@ -6,8 +6,8 @@ import importlib.util
 
 from lstm_cli.errors import LstmError
 
-# Import name -> (what it is called on PyPI, what it is needed for, extra of lstm-cli that brings it;
-# "" is the full installation). A light installation, which only predicts, has none of these.
+# Import name -> (name for people, what needs it, extra of lstm-cli that brings it; "" is the full
+# installation). A light installation, which only predicts, has none of these.
 _PACKAGES = {
     "tensorflow": ("TensorFlow", "Training", ""),
     "keras": ("Keras", "Training", ""),

@@ -287,7 +287,9 @@ def recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) ->
             raise
         if run.status != "finished":
             interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
-            told: dict[str, Any] = {"error": artifacts.shortened(str(error))}
+            told: dict[str, Any] = {
+                "error": artifacts.shortened(getattr(error, "message", str(error)))
+            }
             told["status"] = "interrupted" if interrupted else "failed"
             if isinstance(error, NonFiniteError):
                 told["non_finite"] = error.found

@@ -21,7 +21,7 @@ def lstm(monkeypatch, capfd):
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli._run()
+        code = cli.run()
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 
@@ -396,7 +396,7 @@ def test_a_slow_pipe_is_answered_as_it_comes(text_run):
 def test_a_missing_tensorboard_is_said_before_training(lstm, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     code, out, err = lstm("train", "demo", "--tensorboard")
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert "lstm-cli[tensorboard]" in err
 
 

@@ -16,8 +16,8 @@ from fixtures_reports import text_run
 
 from lstm_cli import cli
 from lstm_cli.cli import output
-from lstm_cli.cli.evaluate import _summary
-from lstm_cli.cli.train import check_thresholds
+from lstm_cli.cli.print_evaluation import summarize
+from lstm_cli.cli.training import check_thresholds
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import metrics
 from lstm_cli.io import text_format
@@ -34,7 +34,7 @@ LONG = 120_000 * "x"
 def lstm(monkeypatch, capfd):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli._run()
+        code = cli.run()
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 
@@ -224,7 +224,7 @@ def test_tables_take_a_report_without_numbers(one_class, missing):
     names = ("accuracy", "loss", "f1", "precision", "recall", "roc_auc")
     fields = dict.fromkeys((*names, "calibration_error", "baseline_accuracy"), missing)
     report = dataclasses.replace(one_class, **fields, accuracy_interval=(missing, missing))
-    assert _summary(report)["loss"] == "- nats"
+    assert summarize(report)["loss"] == "- nats"
     assert _column({**dataclasses.asdict(report), "roc_auc_reason": "none"})[1] == "-"
     entry = comparison.Entry(
         "a", "b", 2, missing, (missing, missing), missing, missing, missing, 3, 4, 5, missing

@@ -37,7 +37,7 @@ def lstm(monkeypatch, capfd, tmp_path):
         output._stdout.cache_clear()
         runs_dir = ("--runs-dir", str(tmp_path / "runs"))
         monkeypatch.setattr(sys, "argv", ["lstm", "explain", *map(str, arguments), *runs_dir])
-        code = cli._run()
+        code = cli.run()
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 

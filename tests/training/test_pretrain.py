@@ -356,7 +356,7 @@ def test_what_comes_from_the_run_learns_at_the_lower_rate():
 
 def lstm(capsys, monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-    code = cli._run()
+    code = cli.run()
     return code, capsys.readouterr()
 
 
