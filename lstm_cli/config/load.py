@@ -22,6 +22,7 @@ _WORDS = (
     (r"`str( \| null)?`", "text"),
     (r"`bool( \| null)?`", "true or false"),
     (r"`object( \| null)?`", "a section"),
+    (r" of length >= (\S+)", r" of \1 or more characters"),
     (r" >= (\S+)", r" of \1 or more"),
     (r" <= (\S+)", r" of \1 or less"),
     (r" > (\S+)", r" above \1"),
