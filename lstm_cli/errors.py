@@ -44,19 +44,20 @@ def command_line(*words: str) -> str:
     return shlex.join(words)
 
 
-def suggest(name: str, known: list[str]) -> str:
+def suggest(name: str, known: list[str], listed: list[str] | None = None) -> str:
     """Return a hint with the known names that are similar to a mistyped one.
 
     Args:
         name: What was typed.
         known: The names that exist.
+        listed: Which of them to list if none is similar; all by default.
 
     Returns:
-        `Did you mean 'imdb'?`, or the list of all names if none is similar.
+        `Did you mean 'imdb'?`, or a list of names if none is similar.
     """
     import difflib
 
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(repr(c) for c in close)}?"
-    return f"Known: {', '.join(known)}."
+    return f"Known: {', '.join(known if listed is None else listed)}."

@@ -178,11 +178,13 @@ def print_rows(
     table = _table(columns, right)
     for row in rows:
         table.add_row(*(clean(str(cell)) for cell in row))
+    console = _stdout()
     if fold:
-        _stdout().print(table)
-    else:
-        widest = _stdout().measure(table, options=_stdout().options.update(width=_NO_LIMIT)).maximum
-        _stdout().print(table, width=max(widest, 1), crop=False, soft_wrap=True)
+        console.print(table)
+        return
+    options = console.options.update(width=_NO_LIMIT)
+    table.width = console.measure(table, options=options).maximum
+    console.print(table, crop=False, soft_wrap=True)
 
 
 def print_key_values(pairs: Mapping[str, object], title: str | None = None) -> None:

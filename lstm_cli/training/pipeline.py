@@ -191,7 +191,6 @@ class Task(ABC, Generic[Prepared]):
         classifier.set_weights(self.prepared.model, fitted.weights)
         self.finish(fitted)
         self._keep_last_state()
-        self.reporter.note(f"Run {self.run.name} is finished: {self.run.path}")
 
     def _fit(self, callbacks: Sequence[Any]) -> TrainingResult:
         """Run the loop; where the numbers go wrong, the best weights so far are kept."""

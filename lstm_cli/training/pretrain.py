@@ -177,7 +177,7 @@ def prepare(
     """
     assert config.language is not None
     for note in dataset.notes:
-        reporter.warn(note)
+        reporter.note(f"Note: {note}")
     seconds: dict[str, float] = {}
     with timed(seconds, "encode"):
         tokenizer = init.tokenizer if init is not None else fit_tokenizer(config, dataset)

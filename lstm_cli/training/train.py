@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_cli.config.schema import Config
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import ExitCode, LstmError, command_line
 from lstm_cli.evaluation.evaluate import score_encoded
 from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.models import classifier
@@ -91,7 +91,7 @@ def _check_task(config: Config) -> None:
     if config.language is not None:
         raise LstmError(
             "The section 'language:' is for a language model, not for a classifier.",
-            f"Leave it out, or run 'lstm pretrain {config.data.name}'.",
+            f"Leave it out, or run: {command_line('lstm', 'pretrain', config.data.name)}",
             ExitCode.USAGE,
         )
 
