@@ -83,7 +83,8 @@ def describe(key: _Key = None) -> None:
 
     for section, settings in describe_settings(key).items():
         rows = [(s.key, s.type, s.default, s.description) for s in settings]
-        output.print_rows(rows, ("setting", "type", "default", "meaning"), title=section)
+        columns = ("setting", "type", "default", "meaning")
+        output.print_rows(rows, columns, title=section, unfolded=columns[:1])
         output.print_line("")
 
 

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from lstm_cli.cli import options
-from lstm_cli.cli.command import Command, Group
+from lstm_cli.cli.command import Command, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
+from lstm_cli.cli.resolve import column_conflicts
 
 app = typer.Typer(cls=Group, help="List, show and download data sets.", no_args_is_help=True)
 
@@ -51,6 +52,7 @@ def list_(json: options.Json = False) -> None:
 
 @app.command(cls=Command)
 def show(
+    ctx: typer.Context,
     dataset: _Dataset,
     data_dir: options.DataDir = None,
     text_column: options.TextColumn = None,
@@ -68,10 +70,11 @@ def show(
     ```
     """
     from lstm_cli.cli import print_data
+    from lstm_cli.cli.resolve import locate_data
     from lstm_cli.data import DataSource, describe
-    from lstm_cli.data.dataset_settings import locate
 
-    source = DataSource(locate(dataset), data_dir, text_column, label_column)
+    check_conflicts(ctx, column_conflicts(dataset))
+    source = DataSource(locate_data(dataset), data_dir, text_column, label_column)
     print_data.print_description(describe(source, examples), json)
 
 

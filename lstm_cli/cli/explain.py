@@ -73,15 +73,11 @@ def command(
     ```
     """
     from lstm_cli.cli import output
+    from lstm_cli.cli.resolve import find_run
     from lstm_cli.explain.explainer import Explainer
-    from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.find import find
 
     format_name = _resolve_format(format_, out)
-    found = find(runs_root(runs_dir), run, kind=None if run else "text")
-    if run is None:
-        output.print_note(f"Run: {found.name}")
-    explanation = _explain(Explainer.load(found), text)
+    explanation = _explain(Explainer.load(find_run(run, runs_dir, "text")), text)
     if format_name == "auto":
         from lstm_cli.explain.render_terminal import render_lines
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lstm_cli.cli.completion import complete_assignment, complete_preset, complete_run
+from lstm_cli.cli.completion import complete_assignment, complete_run
 
 RUN_HELP = "its folder, DATASET/NAME, NAME, or a data set, which means its newest run"
 
@@ -83,15 +83,6 @@ FailUnder = Annotated[
 ]
 
 # Options of `train` and `pretrain`.
-TrainDataset = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATASET",
-        help="What to train on: a preset (demo, digits, imdb, mnist, ...), a table (.csv, .tsv, "
-        ".jsonl), a folder with one subfolder of .txt files per class, or tfds:NAME.",
-        autocompletion=complete_preset,
-    ),
-]
 Resume = Annotated[
     str | None,
     typer.Option(

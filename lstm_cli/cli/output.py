@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# Columns of a table that is not folded.
+# Wider than any table.
 _NO_LIMIT = 100_000
 # Characters that act on a terminal and that JSON does not escape.
 _NOT_ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -161,7 +161,7 @@ def print_rows(
     columns: Sequence[str],
     right: Sequence[str] = (),
     title: str | None = None,
-    fold: bool = True,
+    unfolded: Sequence[str] = (),
 ) -> None:
     """Print a table of results.
 
@@ -170,20 +170,17 @@ def print_rows(
         columns: Headings.
         right: Headings of the columns that are aligned right.
         title: Printed above the table.
-        fold: Whether cells are folded to fit the terminal. Without it lines may be longer than the
-            terminal is wide, so that names can be copied.
+        unfolded: Headings of the columns whose cells stay on one line, so that they can be copied;
+            lines may then be longer than the terminal is wide.
     """
     if title:
         print_heading(title)
-    table = _table(columns, right)
+    table = _table(columns, right, unfolded)
     for row in rows:
         table.add_row(*(clean(str(cell)) for cell in row))
     console = _stdout()
-    if fold:
-        console.print(table)
-        return
-    options = console.options.update(width=_NO_LIMIT)
-    table.width = console.measure(table, options=options).maximum
+    limits = console.measure(table, options=console.options.update(width=_NO_LIMIT))
+    table.width = max(limits.minimum, min(limits.maximum, console.width))
     console.print(table, crop=False, soft_wrap=True)
 
 
@@ -201,7 +198,7 @@ def print_key_values(pairs: Mapping[str, object], title: str | None = None) -> N
     _stdout().print(table)
 
 
-def _table(columns: Sequence[str], right: Sequence[str]) -> Table:
+def _table(columns: Sequence[str], right: Sequence[str], unfolded: Sequence[str]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -211,5 +208,5 @@ def _table(columns: Sequence[str], right: Sequence[str]) -> Table:
         # A heading may be a label, which is data.
         heading = Text(clean(column))
         justify: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(heading, justify=justify, overflow="fold")
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=column in unfolded)
     return table

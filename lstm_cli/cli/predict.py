@@ -105,10 +105,12 @@ def command(
     ```
     """
     from lstm_cli.cli import output, print_predictions
+    from lstm_cli.cli.resolve import find_run
+    from lstm_cli.prediction.predictor import Predictor
 
     check_conflicts(ctx, _CONFLICTS)
     _check_inputs(inputs, file)
-    predictor = _load(run, runs_dir)
+    predictor = Predictor.load(find_run(run, runs_dir, "text"))
     if format_ == "auto":
         format_ = "table" if output.is_terminal() else "tsv"
     if predictor.kind == "image":
@@ -141,19 +143,6 @@ def _check_inputs(inputs: list[str] | None, file: Path | None) -> None:
             'For example: lstm predict "A triumph."  or  lstm predict --file reviews.txt',
             ExitCode.USAGE,
         )
-
-
-def _load(run: str | None, runs_dir: Path | None) -> Predictor:
-    """Open the run that is named, or the newest finished text run."""
-    from lstm_cli.cli import output
-    from lstm_cli.prediction.predictor import Predictor
-    from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.find import find
-
-    found = find(runs_root(runs_dir), run, kind=None if run else "text")
-    if run is None:
-        output.print_note(f"Run: {found.name}")
-    return Predictor.load(found)
 
 
 def _open_records(file: Path | None, text_column: str | None) -> Records:

@@ -38,7 +38,7 @@ def print_list(summaries: list[Summary], root: Path, as_json: bool) -> None:
         for run in runs
     ]
     columns = ("run", "status", "accuracy", "parameters", "time", "started")
-    output.print_rows(rows, columns, right=columns[2:5], fold=False)
+    output.print_rows(rows, columns, right=columns[2:5], unfolded=columns)
     for run in runs:
         if run["problem"]:
             output.print_text(f"{run['name']} is broken: {run['problem']}.")
@@ -211,14 +211,14 @@ def print_comparison(compared: Comparison) -> None:
     rows = comparison.figures(compared)
     if data is None:
         rows.insert(0, ("data", *(entry.dataset for entry in compared.entries)))
-    output.print_rows(rows, ("", *names), right=names, title=title, fold=False)
+    output.print_rows(rows, ("", *names), right=names, title=title, unfolded=names)
     output.print_line("")
     if compared.settings:
         rows = [
             (key, *map(comparison.setting, values)) for key, values in compared.settings.items()
         ]
         columns = ("setting", *names)
-        output.print_rows(rows, columns, title="Settings that differ", fold=False)
+        output.print_rows(rows, columns, title="Settings that differ", unfolded=columns)
     else:
         output.print_line("All settings are the same.")
     if compared.paired:
@@ -237,5 +237,7 @@ def _print_tests(compared: Comparison) -> None:
     hidden = "p" if len(tests) > 1 else "p (Holm)"
     columns = tuple(column for column in tests[0] if column != hidden)
     rows = [tuple(test[column] for column in columns) for test in tests]
-    output.print_rows(rows, columns, right=columns[2:], title="The same examples", fold=False)
+    output.print_rows(
+        rows, columns, right=columns[2:], title="The same examples", unfolded=columns[:2]
+    )
     output.print_text(comparison.HOW)

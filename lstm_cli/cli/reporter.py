@@ -133,10 +133,9 @@ def _bar_text(step: Step) -> str:
 
 def progress_line(step: Step) -> str:
     """Describe a training step in at most 80 columns."""
-    unit = "words" if step.accuracy is None else "examples"
     return (
         f"Epoch {step.epoch}/{step.epochs}, {step.step}/{step.steps}: "
-        f"{_scores(step.loss, step.accuracy, 3)}, {step.rate:,.0f} {unit}/s, "
+        f"{_scores(step.loss, step.accuracy, 3)}, {step.rate:,.0f}/s, "
         f"{duration(step.seconds_left)} left"
     )
 

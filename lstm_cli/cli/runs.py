@@ -93,11 +93,10 @@ def show(
 ) -> None:
     """Show the data, the settings and the results of a run."""
     from lstm_cli.cli import print_runs
-    from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.find import find
+    from lstm_cli.cli.resolve import find_run
     from lstm_cli.runs.record import read
 
-    print_runs.print_record(read(find(runs_root(runs_dir), run)), json)
+    print_runs.print_record(read(find_run(run, runs_dir)), json)
 
 
 @app.command(cls=Command)
@@ -115,14 +114,12 @@ def verify(
     of training.
     """
     from lstm_cli.cli import output, print_runs
+    from lstm_cli.cli.resolve import find_run
     from lstm_cli.prediction.verify import verify as verify_run
-    from lstm_cli.runs.directory import runs_root
 
     check_conflicts(ctx, _VERIFY_CONFLICTS)
     results = []
-    for found in _runs_to_verify(runs_root(runs_dir), run, all_):
-        if run is None and not all_:
-            output.print_note(f"Run: {found.name}")
+    for found in _finished_runs(runs_dir) if all_ else [find_run(run, runs_dir)]:
         results.append(verify_run(found))
         if not json:
             print_runs.print_verify_result(results[-1])
@@ -147,12 +144,12 @@ def replay(
     """
     from lstm_cli.cli import print_runs
     from lstm_cli.cli.reporter import training_reporter
+    from lstm_cli.cli.resolve import find_run
     from lstm_cli.cli.training import load_backend
-    from lstm_cli.runs.directory import RUN, runs_root
-    from lstm_cli.runs.find import find
+    from lstm_cli.runs.directory import RUN
     from lstm_cli.runs.schema import FinishedRunInfo
 
-    found = find(runs_root(runs_dir), run)
+    found = find_run(run, runs_dir)
     # Decided before Keras is imported: later a GPU cannot be hidden any more.
     on_cpu = found.verified().decode(RUN, FinishedRunInfo).device == "cpu"
     load_backend("cpu" if on_cpu else "auto")
@@ -181,11 +178,10 @@ def report(
     """
     from lstm_cli.cli import output
     from lstm_cli.cli.reporter import make_reporter
+    from lstm_cli.cli.resolve import find_run
     from lstm_cli.report.run_report import report as report_run
-    from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.find import find
 
-    found = find(runs_root(runs_dir), run)
+    found = find_run(run, runs_dir)
     written = report_run(found, out, data_dir=data_dir, num_errors=errors, reporter=make_reporter())
     if json:
         output.print_json(written.to_dict())
@@ -214,14 +210,13 @@ def compare(
     """
     from lstm_cli.cli import output, print_runs
     from lstm_cli.cli.reporter import make_reporter
+    from lstm_cli.cli.resolve import find_run
     from lstm_cli.evaluation.compare import compare as compare_runs
     from lstm_cli.report import comparison
-    from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.find import find
 
     if out is not None:
         comparison.check_place(out)
-    found = [find(runs_root(runs_dir), run) for run in runs]
+    found = [find_run(run, runs_dir) for run in runs]
     compared = compare_runs(found, data_dir=data_dir, reporter=make_reporter())
     if out is not None:
         comparison.write(compared, out)
@@ -233,17 +228,17 @@ def compare(
         output.print_line(f"\nWritten: {out}")
 
 
-def _runs_to_verify(root: Path, run: str | None, all_: bool) -> list[RunDir]:
-    """Return the run that is named, or every finished run.
+def _finished_runs(runs_dir: Path | None) -> list[RunDir]:
+    """Return every finished run.
 
     Raises:
         LstmError: There is none.
     """
     from lstm_cli.errors import LstmError
-    from lstm_cli.runs.find import all_runs, find
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import all_runs
 
-    if not all_:
-        return [find(root, run)]
+    root = runs_root(runs_dir)
     found = [run for run in all_runs(root) if run.status in ("finished", "broken")]
     if not found:
         raise LstmError(f"There is no finished run under {root}.", "Train one: 'lstm train demo'.")

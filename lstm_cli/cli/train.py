@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from lstm_cli.cli import options, training
 from lstm_cli.cli.command import check_conflicts
+from lstm_cli.cli.completion import complete_preset
+from lstm_cli.cli.resolve import column_conflicts
+
+_Dataset = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET",
+        help="What to train on: a preset (demo, digits, imdb, mnist, ...), a table (.csv, .tsv, "
+        ".jsonl), a folder with one subfolder of .txt files per class, or tfds:NAME.",
+        autocompletion=complete_preset,
+    ),
+]
 
 
 def command(
     ctx: typer.Context,
-    dataset: options.TrainDataset,
+    dataset: _Dataset,
     resume: options.Resume = None,
     config: options.ConfigFile = None,
     set_: options.Set = None,
@@ -46,7 +60,7 @@ def command(
     from lstm_cli.cli import print_training
     from lstm_cli.evaluation.metrics import parse_thresholds
 
-    check_conflicts(ctx, training.CONFLICTS)
+    check_conflicts(ctx, training.CONFLICTS + column_conflicts(dataset))
     parse_thresholds(fail_under or [])
     overrides = options.to_overrides(
         set_, epochs=epochs, seed=seed, limit=limit,
