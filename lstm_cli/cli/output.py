@@ -173,11 +173,18 @@ def print_rows(
         unfolded: Headings of the columns whose cells stay on one line, so that they can be copied;
             lines may then be longer than the terminal is wide.
     """
+    from rich.cells import cell_len
+
     if title:
         print_heading(title)
-    table = _table(columns, right, unfolded)
-    for row in rows:
-        table.add_row(*(clean(str(cell)) for cell in row))
+    table = _table(columns, right)
+    cells = [[clean(str(cell)) for cell in row] for row in rows]
+    for row in cells:
+        table.add_row(*row)
+    for index, column in enumerate(columns):
+        if column in unfolded:
+            widths = (cell_len(row[index]) for row in cells)
+            table.columns[index].min_width = max(cell_len(clean(column)), *widths, 0)
     console = _stdout()
     limits = console.measure(table, options=console.options.update(width=_NO_LIMIT))
     table.width = max(limits.minimum, min(limits.maximum, console.width))
@@ -198,7 +205,7 @@ def print_key_values(pairs: Mapping[str, object], title: str | None = None) -> N
     _stdout().print(table)
 
 
-def _table(columns: Sequence[str], right: Sequence[str], unfolded: Sequence[str]) -> Table:
+def _table(columns: Sequence[str], right: Sequence[str]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -208,5 +215,5 @@ def _table(columns: Sequence[str], right: Sequence[str], unfolded: Sequence[str]
         # A heading may be a label, which is data.
         heading = Text(clean(column))
         justify: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(heading, justify=justify, overflow="fold", no_wrap=column in unfolded)
+        table.add_column(heading, justify=justify, overflow="fold")
     return table
