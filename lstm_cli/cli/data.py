@@ -70,11 +70,11 @@ def show(
     ```
     """
     from lstm_cli.cli import print_data
-    from lstm_cli.cli.resolve import locate_data
     from lstm_cli.data import DataSource, describe
+    from lstm_cli.data.dataset_settings import locate
 
     check_conflicts(ctx, column_conflicts(dataset))
-    source = DataSource(locate_data(dataset), data_dir, text_column, label_column)
+    source = DataSource(locate(dataset), data_dir, text_column, label_column)
     print_data.print_description(describe(source, examples), json)
 
 

@@ -84,7 +84,6 @@ def command(
     """
     from lstm_cli.cli import output, print_evaluation
     from lstm_cli.cli.reporter import make_reporter
-    from lstm_cli.cli.resolve import note_loading
     from lstm_cli.cli.training import check_thresholds
     from lstm_cli.data import DataSource
     from lstm_cli.evaluation.evaluate import evaluate
@@ -95,7 +94,6 @@ def command(
     if name is None:
         check_conflicts(ctx, _OWN_DATA)
     output.print_note(f"Run: {found.name}")
-    note_loading(name or found.config().data.name)
     source = DataSource(name, None, text_column, label_column, limit=limit) if name else None
     evaluation = evaluate(
         found, source, split=split, data_dir=data_dir, num_mistakes=errors, reporter=make_reporter()

@@ -1,4 +1,4 @@
-"""From words on the command line to runs and data sets, with notes on stderr."""
+"""From words on the command line to runs and data sets."""
 
 from __future__ import annotations
 
@@ -32,19 +32,6 @@ def find_run(run: str | None, runs_dir: Path | None, kind: str | None = None) ->
     return found
 
 
-def locate_data(dataset: str) -> str:
-    """Return the name of a data set; says that TensorFlow is loaded if TFDS has to read it.
-
-    Raises:
-        LstmError: There is no such data set.
-    """
-    from lstm_cli.data.dataset_settings import locate
-
-    name = locate(dataset)
-    note_loading(name)
-    return name
-
-
 def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
     """Return what is refused with a data set that has no columns to choose from.
 
@@ -57,12 +44,3 @@ def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
     if resolve(locate(dataset)) in ("table", "tfds"):
         return ()
     return (Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns"),)
-
-
-def note_loading(name: str) -> None:
-    """Say that TensorFlow is loaded, which takes seconds, if TFDS reads this data set."""
-    from lstm_cli.cli.output import print_note
-    from lstm_cli.data.registry import resolve
-
-    if resolve(name) == "tfds":
-        print_note("Loading TensorFlow ...")
