@@ -61,7 +61,7 @@ def perplexities(held_out: HeldOutScores) -> dict[str, object]:
     """Return the scores on held-out text by name, for people."""
     scores: dict[str, object] = {
         "perplexity": f"{held_out.perplexity:,.1f} on {held_out.num_words:,} words held out "
-        f"(by word frequency alone {held_out.unigram_perplexity:,.1f})"
+        f"(by frequency alone {held_out.unigram_perplexity:,.1f})"
     }
     if held_out.forward is not None:
         scores["next word"] = f"{held_out.forward.perplexity:,.1f}"

@@ -242,7 +242,7 @@ def test_eval_of_the_other_kind_is_refused(lstm, text_run):
     assert "digits" in err
 
 
-def test_a_gate_that_is_not_met_ends_with_4(lstm, text_run, reviews):
+def test_a_threshold_that_is_not_met_ends_with_4(lstm, text_run, reviews):
     code, out, err = lstm("eval", reviews, "--run", "tiny", "--fail-under", "accuracy=1")
     assert code == 4
     assert "accuracy" in out

@@ -214,7 +214,7 @@ def one_class():
     return metrics.compute(np.zeros(2, np.int32), probabilities, ("bad", "good"))
 
 
-def test_a_gate_on_a_metric_without_a_value_says_why(one_class):
+def test_a_threshold_on_a_metric_without_a_value_says_why(one_class):
     with pytest.raises(LstmError) as caught:
         check_thresholds(one_class.to_dict(), ["roc_auc=0.9", "accuracy=0.9"])
     assert caught.value.exit_code == ExitCode.THRESHOLD
