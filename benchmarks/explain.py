@@ -33,7 +33,7 @@ from benchmarks.report import Goal, Option, Outcome, Table
 from lstm_cli.config.load import preset_dict
 from lstm_cli.data.readers import demo
 from lstm_cli.data.readers.demo import Example
-from lstm_cli.evaluation.metrics import wilson
+from lstm_cli.evaluation.metrics import wilson_interval
 from lstm_cli.explain.occlusion import Occlusion, occlude
 from lstm_cli.explain.result import TokenEffects
 from lstm_cli.prediction.predictor import Predictor
@@ -190,7 +190,7 @@ def _summed_up(places: Sequence[_Place]) -> dict[str, Any]:
     return {
         "num": len(places),
         "first": first / len(places),
-        "interval": wilson(first, len(places)),
+        "interval": wilson_interval(first, len(places)),
         "among_three": sum(place.rank <= 3 for place in places) / len(places),
         "without": float(np.mean([place.without for place in places])),
         "turns": float(np.mean(turns)) if turns else None,

@@ -111,14 +111,14 @@ def train(
     from lstm_cli.training.device import load_keras
 
     load_keras(device)
-    from lstm_cli.training.train import train as train_classifier
+    from lstm_cli.training.pipeline import train as train_run
 
-    return train_classifier(
+    return train_run(
         config,
         runs_dir=runs_dir,
         name=name,
         data_dir=data_dir,
-        use=device,
+        device=device,
         callbacks=callbacks,
         reporter=reporter,
     )

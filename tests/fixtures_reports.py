@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lstm_cli import cli
-from lstm_cli.evaluation import evaluate, plots
+from lstm_cli.evaluation import evaluate, training_plots
 from lstm_cli.evaluation.evaluate import draw_results
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.prediction.predictor import Predictor
@@ -41,7 +41,7 @@ def complete(run, *, card="# card\n", record=None, drawn=False):
     run.write_text(runs.HISTORY, "".join(runs.json_line(epoch) for epoch in EPOCHS))
     run.write_text(runs.CARD, card)
     if drawn:
-        plots.learning_curves(EPOCHS, run.file(runs.PLOTS) / "curves.png")
+        training_plots.learning_curves(EPOCHS, run.file(runs.PLOTS) / "curves.png")
         draw_results(run.file(runs.PLOTS), scored, predictor.labels)
     data = {
         "name": dataset.name,

@@ -94,7 +94,7 @@ def main() -> None:
 
 def run() -> int:
     """Run the command in `sys.argv`; print errors, and return the exit code."""
-    environment.strip()
+    environment.strip_variables()
     try:
         with catch_signals():
             result = app(prog_name="lstm", standalone_mode=False)

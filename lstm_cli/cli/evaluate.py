@@ -87,7 +87,7 @@ def command(
     from lstm_cli.cli.training import check_thresholds
     from lstm_cli.data import DataSource
     from lstm_cli.evaluation.evaluate import evaluate
-    from lstm_cli.evaluation.metrics import parse_thresholds
+    from lstm_cli.evaluation.thresholds import parse_thresholds
 
     parse_thresholds(fail_under or [])
     found, name = _find(dataset, run, runs_dir)

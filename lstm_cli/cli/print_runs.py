@@ -95,7 +95,7 @@ def _key_values(record: RunRecord | LanguageRunRecord) -> dict[str, object]:
     memory = info.peak_memory_mb
     return {
         "data": f"{info.dataset.source} ({sizes})",
-        "command": info.command,
+        "command": info.command or "started from Python",
         "parameters": f"{info.parameters:,}",
         "epochs": f"{info.epochs}, the best is {info.best_epoch} ({info.stopped})",
         "temperature": info.temperature,
@@ -225,7 +225,7 @@ def print_comparison(compared: Comparison) -> None:
         _print_tests(compared)
     for pair in compared.untested:
         output.print_line("")
-        output.print_text(f"{pair.first} and {pair.second}: no test; {pair.why}.")
+        output.print_text(f"{pair.first} and {pair.second}: no test; {pair.reason}.")
 
 
 def _print_tests(compared: Comparison) -> None:

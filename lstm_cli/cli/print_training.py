@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lstm_cli.cli import output
@@ -12,8 +11,7 @@ from lstm_cli.io.text_format import duration, interval, number, percent, plurali
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
     from lstm_cli.runs.schema import HeldOutScores
-    from lstm_cli.training.dry_run import Plan
-    from lstm_cli.training.pretrain import Plan as LanguageModelPlan
+    from lstm_cli.training.dry_run import ClassifierPlan, LanguageModelPlan
 
 
 def print_classifier(run: RunDir, as_json: bool) -> None:
@@ -70,7 +68,7 @@ def perplexities(held_out: HeldOutScores) -> dict[str, object]:
     return scores
 
 
-def print_plan(plan: Plan, as_json: bool) -> None:
+def print_plan(plan: ClassifierPlan, as_json: bool) -> None:
     """Print what `lstm train` would do."""
     if as_json:
         output.print_json(plan.to_dict())
@@ -111,7 +109,7 @@ def print_plan(plan: Plan, as_json: bool) -> None:
 def print_language_model_plan(plan: LanguageModelPlan, as_json: bool) -> None:
     """Print what `lstm pretrain` would do."""
     if as_json:
-        output.print_json(asdict(plan))
+        output.print_json(plan.to_dict())
         return
     values: dict[str, object] = {
         name: f"{plan.texts[name]:,} texts, {plan.words[name]:,} words" for name in plan.texts

@@ -10,7 +10,7 @@ import typer
 from lstm_cli.cli import options
 
 if TYPE_CHECKING:
-    from lstm_cli.serve.middleware import Limits
+    from lstm_cli.serve.settings import Limits
 
 _PACKAGES = ("starlette", "uvicorn", "httptools", "prometheus_client")
 
@@ -145,9 +145,8 @@ def command(
     from lstm_cli.io.optional import require
 
     # Before the room is imported, which needs them.
-    require(*_PACKAGES, purpose="'lstm serve'", extra="serve")
-    from lstm_cli.serve.app import check_limits
-    from lstm_cli.serve.middleware import Limits
+    require(*_PACKAGES)
+    from lstm_cli.serve.settings import Limits, check_limits
 
     limits = Limits(
         max_body, max_texts, max_tokens, max_queue, timeout, client_timeout, max_connections
@@ -177,10 +176,11 @@ def _serve(
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
     from lstm_cli.serve import hosts, server
-    from lstm_cli.serve.app import Settings, serve
+    from lstm_cli.serve.app import serve
+    from lstm_cli.serve.settings import ServerSettings
 
     key = environment.read_secret(key_env)
-    names = [hosts.parse(name) for name in allowed_hosts]
+    names = [hosts.parse_host(name) for name in allowed_hosts]
     found = find(runs_root(runs_dir), run)
     output.print_note(f"Run: {found.name}")
     with server.bind(host, port) as sock:
@@ -191,15 +191,15 @@ def _serve(
                 "key."
             )
         url = server.url(sock)
-        settings = Settings(
+        settings = ServerSettings(
             limits,
             key,
             is_local if examples is None else examples,
-            hosts.choose(names, is_local, key is not None),
+            hosts.make_policy(names, is_local, key is not None),
         )
         serve(
             Explainer.load(found),
             sock,
             settings,
-            lambda _: output.print_note(f"Serving on {url}  (Ctrl-C ends it)"),
+            lambda _: output.print_note(f"Serving on {url} (press Ctrl-C to stop)"),
         )

@@ -58,7 +58,7 @@ def command(
     ```
     """
     from lstm_cli.cli import print_training
-    from lstm_cli.evaluation.metrics import parse_thresholds
+    from lstm_cli.evaluation.thresholds import parse_thresholds
 
     check_conflicts(ctx, training.CONFLICTS + column_conflicts(dataset))
     parse_thresholds(fail_under or [])

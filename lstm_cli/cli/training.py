@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lstm_cli.cli.command import Conflict
+from lstm_cli.errors import command_line
 
 if TYPE_CHECKING:
     from lstm_cli.config.schema import Config
     from lstm_cli.io.progress import Reporter
     from lstm_cli.runs.directory import RunDir
+    from lstm_cli.training.dry_run import ClassifierPlan, LanguageModelPlan
 
 CONFLICTS = (
     Conflict("--resume", ("--name",), "a run keeps its name"),
@@ -64,8 +67,13 @@ def run_training(request: TrainingRequest) -> Any:
     from lstm_cli.cli.reporter import training_reporter
     from lstm_cli.data.dataset_settings import dataset_settings
     from lstm_cli.io.optional import require
+    from lstm_cli.training.task import check_is_classifier, with_language_model
 
     settings = dataset_settings(request.dataset, request.config, request.overrides)
+    if request.language_model:
+        settings = with_language_model(settings)
+    else:
+        check_is_classifier(settings)
     if request.tensorboard:
         require("tensorboard")
     unfinished_run = None
@@ -75,8 +83,6 @@ def run_training(request: TrainingRequest) -> Any:
         unfinished_run = _find_run_to_resume(request)
     load_backend(request.device)
     with training_reporter() as reporter:
-        if request.dry_run:
-            return _plan(request, settings, reporter)
         return _train(request, settings, unfinished_run, reporter)
 
 
@@ -99,43 +105,29 @@ def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
 
 def _train(
     request: TrainingRequest, settings: Config, unfinished_run: RunDir | None, reporter: Reporter
-) -> RunDir:
-    """Start or continue a run."""
+) -> RunDir | ClassifierPlan | LanguageModelPlan:
+    """Plan, start or continue a run."""
+    from lstm_cli.training import pipeline
+    from lstm_cli.training.dry_run import dry_run
+
     options: dict[str, Any] = {
         "data_dir": request.data_dir,
-        "use": request.device,
-        "tensorboard": request.tensorboard,
+        "device": request.device,
         "reporter": reporter,
     }
-    module = _training_module(request)
+    if request.dry_run:
+        return dry_run(settings, runs_dir=request.runs_dir, **options)
+    options["tensorboard"] = request.tensorboard
     if unfinished_run is not None:
         epochs = request.overrides.get("train.epochs")
-        resumed: RunDir = module.resume(unfinished_run, epochs=epochs, **options)
-        return resumed
-    start = module.pretrain if request.language_model else module.train
-    new: RunDir = start(settings, runs_dir=request.runs_dir, name=request.name, **options)
-    return new
-
-
-def _plan(request: TrainingRequest, settings: Config, reporter: Reporter) -> Any:
-    """Return what would be trained."""
-    if request.language_model:
-        from lstm_cli.training.pretrain import plan
-    else:
-        from lstm_cli.training.dry_run import plan  # type: ignore[assignment]
-    return plan(
+        return pipeline.resume(unfinished_run, epochs=epochs, **options)
+    return pipeline.train(
         settings,
-        data_dir=request.data_dir,
         runs_dir=request.runs_dir,
-        use=request.device,
-        reporter=reporter,
+        name=request.name,
+        command=command_line("lstm", *sys.argv[1:]),
+        **options,
     )
-
-
-def _training_module(request: TrainingRequest) -> Any:
-    from lstm_cli.training import pretrain, train
-
-    return pretrain if request.language_model else train
 
 
 def _check_name(request: TrainingRequest, settings: Config) -> None:
@@ -187,11 +179,11 @@ def _check_settings(run: RunDir, request: TrainingRequest) -> None:
 
     original = configs.to_dict(run.config())
     file = configs.read_settings(request.config) if request.config else {}
-    typed = {"data.name": locate(request.dataset), **configs.dotted(file)}
+    typed = {"data.name": locate(request.dataset), **configs.flatten(file)}
     typed |= {key: value for key, value in request.overrides.items() if key != "train.epochs"}
     # Through validation, so that "1e-3" and 0.001 are equal.
     changed = configs.to_dict(configs.from_dict(original, typed, "--resume"))
-    before, after = configs.dotted(original), configs.dotted(changed)
+    before, after = configs.flatten(original), configs.flatten(changed)
     differing = [key for key in after if after[key] != before.get(key)]
     if differing:
         values = "; ".join(f"{k} was {before.get(k)!r}, now {after[k]!r}" for k in differing)
@@ -223,9 +215,9 @@ def check_thresholds(report: dict[str, Any], requirements: list[str]) -> None:
         LstmError: A threshold is not met.
     """
     from lstm_cli.errors import ExitCode, LstmError
-    from lstm_cli.evaluation import metrics
+    from lstm_cli.evaluation.thresholds import unmet_thresholds
 
-    unmet = metrics.unmet_thresholds(report, requirements)
+    unmet = unmet_thresholds(report, requirements)
     if unmet:
         reasons = ", ".join(threshold.describe(report) for threshold in unmet)
         raise LstmError(f"Threshold not met: {reasons}.", "The run is kept.", ExitCode.THRESHOLD)

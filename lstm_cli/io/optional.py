@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 
 from lstm_cli.errors import LstmError
 
-# Import name -> (name for people, what needs it, extra of lstm-cli that brings it; "" is the full
-# installation). A light installation, which only predicts, has none of these.
+# Import name -> (name of the package, what needs it, what pip installs). An installation from
+# deploy/predict.txt has none of these.
+_FULL, _SERVE = "lstm-cli", "lstm-cli[serve]"
 _PACKAGES = {
-    "tensorflow": ("TensorFlow", "Training", ""),
-    "keras": ("Keras", "Training", ""),
-    "tensorflow_datasets": ("tensorflow-datasets", "Reading data sets of TFDS", ""),
-    "sklearn": ("scikit-learn", "This command", ""),
-    "scipy": ("SciPy", "This command", ""),
-    "matplotlib": ("Matplotlib", "Drawing pictures", ""),
-    "PIL": ("Pillow", "Reading images", ""),
-    "onnx": ("onnx", "Exporting a model", ""),
-    "jinja2": ("Jinja2", "Writing HTML", ""),
-    "markdown_it": ("markdown-it-py", "Writing HTML", ""),
-    "jax": ("JAX", "KERAS_BACKEND=jax", "jax"),
-    "tensorboard": ("TensorBoard", "--tensorboard", "tensorboard"),
-    "starlette": ("starlette", "'lstm serve'", "serve"),
-    "uvicorn": ("uvicorn", "'lstm serve'", "serve"),
-    "httptools": ("httptools", "'lstm serve'", "serve"),
-    "prometheus_client": ("prometheus-client", "'lstm serve'", "serve"),
+    "tensorflow": ("TensorFlow", "Training", _FULL),
+    "keras": ("Keras", "Training", _FULL),
+    "tensorflow_datasets": ("tensorflow-datasets", "Reading data sets of TFDS", _FULL),
+    "sklearn": ("scikit-learn", "This command", "scikit-learn"),
+    "scipy": ("SciPy", "This command", "scipy"),
+    "matplotlib": ("Matplotlib", "Drawing pictures", "matplotlib"),
+    "PIL": ("Pillow", "Reading images", "pillow"),
+    "onnx": ("onnx", "Exporting a model", "onnx"),
+    "jinja2": ("Jinja2", "Writing HTML", "jinja2"),
+    "markdown_it": ("markdown-it-py", "Writing HTML", "markdown-it-py"),
+    "jax": ("JAX", "KERAS_BACKEND=jax", "lstm-cli[jax]"),
+    "tensorboard": ("TensorBoard", "--tensorboard", "lstm-cli[tensorboard]"),
+    "starlette": ("starlette", "'lstm serve'", _SERVE),
+    "uvicorn": ("uvicorn", "'lstm serve'", _SERVE),
+    "uvloop": ("uvloop", "'lstm serve'", _SERVE),
+    "httptools": ("httptools", "'lstm serve'", _SERVE),
+    "prometheus_client": ("prometheus-client", "'lstm serve'", _SERVE),
 }
 
 
@@ -55,10 +58,13 @@ def missing_package(package: str, purpose: str = "", extra: str | None = None) -
         extra: As for `require`.
     """
     top = package.partition(".")[0]
-    name, default_purpose, default_extra = _PACKAGES.get(top, (top, "This command", ""))
-    extra = default_extra if extra is None else extra
-    install = f"pip install 'lstm-cli[{extra}]'" if extra else "pip install lstm-cli"
-    return LstmError(f"{purpose or default_purpose} needs {name}, which is not installed.", install)
+    name, default_purpose, requirement = _PACKAGES.get(top, (top, "This command", top))
+    if extra is not None:
+        requirement = f"lstm-cli[{extra}]" if extra else _FULL
+    return LstmError(
+        f"{purpose or default_purpose} needs {name}, which is not installed.",
+        f"pip install {shlex.quote(requirement)}",
+    )
 
 
 def is_known(package: str) -> bool:

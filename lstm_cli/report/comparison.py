@@ -136,7 +136,7 @@ def test_columns(paired: PairedTest) -> dict[str, str]:
         "only B right": f"{paired.only_second:,}",
         "points (95%)": f"{100 * paired.difference:+.1f} ({low:+.1f} to {high:+.1f})",
         "p": _p(paired.p_value),
-        "p (Holm)": _p(paired.adjusted),
+        "p (Holm)": _p(paired.adjusted_p_value),
     }
 
 
@@ -162,7 +162,7 @@ def _tests(compared: Comparison) -> html.Html:
         table = html.table(tuple(rows[0]), [tuple(row.values()) for row in rows])
         parts += [table, html.element("p", HOW, class_="quiet")]
     for pair in compared.untested:
-        parts.append(html.element("p", f"{pair.first} and {pair.second}: no test; {pair.why}."))
+        parts.append(html.element("p", f"{pair.first} and {pair.second}: no test; {pair.reason}."))
     return html.join(parts)
 
 

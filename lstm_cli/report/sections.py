@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config import load as configs
 from lstm_cli.evaluation.evaluate import Misclassified
-from lstm_cli.evaluation.metrics import Report, wilson
+from lstm_cli.evaluation.metrics import Report, wilson_interval
 from lstm_cli.explain.segments import relative_effects, segments
 from lstm_cli.io.text_format import duration
 from lstm_cli.render import html
@@ -263,7 +263,7 @@ def again(told: RunRecord) -> Html:
         "again",
         "Check and repeat",
         element("p", "Trained by:"),
-        html.code(info.command),
+        html.code(info.command or "started from Python"),
         html.pairs(facts),
         element("p", "Check that every file is unchanged and the network answers as it did then; "
                 "train it again from its settings and compare bit for bit:"),
@@ -330,7 +330,7 @@ def _classes(report: Report) -> Sequence[Html]:
 def _share(num_right: int, num: int) -> str:
     if not num:
         return _NONE
-    low, high = wilson(num_right, num)
+    low, high = wilson_interval(num_right, num)
     return f"{num_right / num:.3f} ({low:.3f} to {high:.3f})"
 
 

@@ -17,6 +17,7 @@ from lstm_cli.data.readers.tfds_download import ensure, quiet
 from lstm_cli.data.readers.tfds_prepared import REGISTERED, data_dir, parse_name
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.optional import require
 
 UNLABELED = "unsupervised"
 BATCH_SIZE = 1000  # examples at once: as fast as all at once, with a fraction of the memory
@@ -42,6 +43,7 @@ def open_tfds(source: DataSource) -> RawDataset:
     Raises:
         LstmError: It cannot be had, or has no single text and label.
     """
+    require("tensorflow_datasets", "tensorflow", purpose="Reading data sets of TFDS")
     directory = ensure(parse_name(source.name), data_dir(source))
     builder = _builder(directory)
     title = f"TFDS {builder.info.full_name}"

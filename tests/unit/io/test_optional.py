@@ -14,6 +14,7 @@ from lstm_cli.io.optional import is_known, missing_package, require
     ("package", "hint"),
     [
         ("tensorflow", "pip install lstm-cli"),
+        ("matplotlib", "pip install matplotlib"),
         ("starlette", "pip install 'lstm-cli[serve]'"),
         ("tensorboard", "pip install 'lstm-cli[tensorboard]'"),
     ],
