@@ -189,13 +189,13 @@ def check_replay(replayed: Replay) -> None:
     first = replayed.differences[0]
     epoch = f" at epoch {first.epoch}" if first.epoch else ""
     hint = (
-        "Versions and device are the recorded ones. A run that was extended with more epochs, or "
+        "Versions and device are those recorded. A run that was extended with more epochs, or "
         "trained with callbacks, cannot be repeated; otherwise the processor may be another model."
     )
     if replayed.causes:
         hint = f"Likely: {' '.join(replayed.causes)}"
     raise LstmError(
-        f"{replayed.run} was not reproduced: {first.file} differs{epoch}, in {first.key}.",
+        f"{replayed.run} was not repeated: {first.file} differs{epoch}, in {first.key}.",
         hint,
         ExitCode.INTEGRITY,
     )
