@@ -393,17 +393,8 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
     Raises:
         LstmError: The name is taken or no plain name, or the folder cannot be written.
     """
-    if name is not None and not _is_plain(name):
-        raise LstmError(
-            f"--name expects a plain name, found {name!r}.",
-            "For example: --name baseline",
-            ExitCode.USAGE,
-        )
-    path = root / dataset / (name or _free_name(root / dataset))
-    if exists(path) and not _never_began(path):
-        raise LstmError(
-            f"There is already a run {path}.", "Give another --name, or remove that folder."
-        )
+    name = _free_name(root / dataset) if name is None else name
+    path = check_free(root, dataset, name)
     try:
         make_folder(path)
     except OSError as error:
@@ -412,6 +403,26 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
             "Name another folder with --runs-dir or LSTM_RUNS_DIR.",
         ) from None
     return RunDir(path)
+
+
+def check_free(root: Path, dataset: str, name: str) -> Path:
+    """Return the folder that a new run of this name gets.
+
+    Raises:
+        LstmError: There is such a run, or the name is not valid.
+    """
+    if not _is_plain(name):
+        raise LstmError(
+            f"--name expects a plain name, found {name!r}.",
+            "For example: --name baseline",
+            ExitCode.USAGE,
+        )
+    path = root / dataset / name
+    if exists(path) and not _never_began(path):
+        raise LstmError(
+            f"There is already a run {path}.", "Give another --name, or remove that folder."
+        )
+    return path
 
 
 @contextlib.contextmanager

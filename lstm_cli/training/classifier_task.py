@@ -230,7 +230,7 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
 
 def _report_data(dataset: Dataset, reporter: Reporter) -> None:
     for note in dataset.notes:
-        reporter.warn(note)
+        reporter.note(f"Note: {note}")
     sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
 

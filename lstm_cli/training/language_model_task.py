@@ -141,7 +141,7 @@ def prepare_language_model(
     assert config.language is not None
     reporter = options.reporter
     for note in dataset.notes:
-        reporter.warn(note)
+        reporter.note(f"Note: {note}")
     seconds: dict[str, float] = {}
     with timed(seconds, "encode"):
         tokenizer = init.tokenizer

@@ -260,7 +260,6 @@ class _Training:
         classifier.set_weights(task.model, result.weights)
         self._evaluate_and_finish(result)
         self._remove_old_checkpoints()
-        self.reporter.note(f"Run {self.run.name} is finished: {self.run.path}")
 
     def write_inputs(self) -> None:
         """Write settings, tokenizer, labels, and `run.json` with status `running`."""

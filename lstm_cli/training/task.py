@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from lstm_cli.config.schema import Config, LanguageModelSettings
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import ExitCode, LstmError, command_line
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,6 @@ def check_is_classifier(config: Config) -> None:
     if config.language is not None:
         raise LstmError(
             "The section 'language:' is for a language model, not for a classifier.",
-            f"Leave it out, or run 'lstm pretrain {config.data.name}'.",
+            f"Leave it out, or run: {command_line('lstm', 'pretrain', config.data.name)}",
             ExitCode.USAGE,
         )

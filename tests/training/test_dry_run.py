@@ -32,7 +32,7 @@ SETTINGS = {
 def lstm(capsys, monkeypatch, *arguments):
     options = [f"--set={key}={value}" for key, value in SETTINGS.items()]
     monkeypatch.setattr(sys, "argv", ["lstm", *arguments, *options])
-    code = cli._run()
+    code = cli.run()
     return code, capsys.readouterr()
 
 

@@ -63,7 +63,7 @@ def lstm(monkeypatch, capfd):
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
         with within(seconds):
-            code = cli._run()
+            code = cli.run()
         captured = capfd.readouterr()
         assert "defect" not in captured.err, captured.err
         return code, captured.out, captured.err
