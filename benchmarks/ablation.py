@@ -17,41 +17,45 @@ from typing import Any
 from benchmarks import child, report
 from benchmarks.report import Option, Outcome, Table
 
-# By name: the preset, and what is changed in it.
-_BARE = ("evidence=null", "embedding.vectors=random", "train.ema_momentum=0")
-_TAUGHT = ("train.self_training=true", "embedding.vectors=unlabeled", "train.ema_momentum=0.99")
+# By name: the preset, and the settings that are changed.
+_BARE = ("linear=null", "embedding.vectors=random", "train.ema_momentum=0")
+_PSEUDO_LABELS = (
+    "train.self_training=true",
+    "embedding.vectors=unlabeled",
+    "train.ema_momentum=0.99",
+)
 LINES: dict[str, tuple[str, ...]] = {
     "words": ("imdb", *_BARE, "embedding.bigram_buckets=0"),
-    "words-pairs": ("imdb", *_BARE),
-    "words-pairs-vectors": ("imdb", "evidence=null", "train.ema_momentum=0"),
+    "words-bigrams": ("imdb", *_BARE),
+    "words-bigrams-vectors": ("imdb", "linear=null", "train.ema_momentum=0"),
     "imdb": ("imdb",),
     "imdb-no-averaging": ("imdb", "train.ema_momentum=0"),
     "imdb-300k-buckets": ("imdb", "linear.buckets=300000"),
-    "imdb-no-evidence-dropout": ("imdb", "linear.dropout=0"),
+    "imdb-no-linear-dropout": ("imdb", "linear.dropout=0"),
     "imdb-batch-64": ("imdb", "train.batch_size=64"),
     "imdb-2-epochs": ("imdb", "train.epochs=2"),
     "imdb-30k-words": ("imdb", "text.vocab_size=30000"),
-    "taught-1-epoch": ("imdb", *_TAUGHT),
-    "taught-1-epoch-no-averaging": ("imdb", *_TAUGHT, "train.ema_momentum=0"),
-    "taught-2-epochs": ("imdb", *_TAUGHT, "train.epochs=2"),
+    "self-training-1-epoch": ("imdb", *_PSEUDO_LABELS),
+    "self-training-1-epoch-no-averaging": ("imdb", *_PSEUDO_LABELS, "train.ema_momentum=0"),
+    "self-training-2-epochs": ("imdb", *_PSEUDO_LABELS, "train.epochs=2"),
     "imdb-best": ("imdb-best",),
     "imdb-best-64-units": ("imdb-best", "model.units=64"),
-    "begun-1-epoch": ("imdb-best", "train.epochs=1"),
-    "begun-3-epochs": ("imdb-best", "train.epochs=3"),
-    "begun": ("imdb-best",),
-    "begun-64-units": ("imdb-best", "model.units=64"),
+    "pretrained-1-epoch": ("imdb-best", "train.epochs=1"),
+    "pretrained-3-epochs": ("imdb-best", "train.epochs=3"),
+    "pretrained": ("imdb-best",),
+    "pretrained-64-units": ("imdb-best", "model.units=64"),
 }
-# These begin with a run of `lstm pretrain` of the same settings.
-_BEGUN = "begun"
+# These start from a run of `lstm pretrain` with the same settings.
+_PRETRAINED = "pretrained"
 
 OPTIONS = (
     Option(
         "lines",
         f"of {', '.join(LINES)}",
-        ",".join(name for name in LINES if not name.startswith(_BEGUN)),
+        ",".join(name for name in LINES if not name.startswith(_PRETRAINED)),
         "words",
     ),
-    Option("init_from", f"run of a language model, for the lines called {_BEGUN}...", "", ""),
+    Option("init_from", f"run of a language model, for the lines called {_PRETRAINED}...", "", ""),
     Option("seeds", "with commas between", "0", "0"),
     Option("data", "whose reviews", "imdb", "demo"),
 )
@@ -62,16 +66,16 @@ def measure(settings: argparse.Namespace) -> Outcome:
     lines = settings.lines.split(",")
     if unknown := [name for name in lines if name not in LINES]:
         raise report.usage(f"There is no line '{unknown[0]}'; there are {', '.join(LINES)}.")
-    begun = [name for name in lines if name.startswith(_BEGUN)]
-    if begun and not settings.init_from:
-        raise report.usage(f"The line '{begun[0]}' needs --init-from RUN, of 'lstm pretrain'.")
+    pretrained = [name for name in lines if name.startswith(_PRETRAINED)]
+    if pretrained and not settings.init_from:
+        raise report.usage(f"The line '{pretrained[0]}' needs --init-from RUN, of 'lstm pretrain'.")
     report.require_data(settings.data)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in lines}
     for name in lines:
         for seed in report.numbers(settings.seeds):
             report.say(f"{name}, seed {seed}")
             changes = [*LINES[name][1:], f"seed={seed}", f"data.name={settings.data}"]
-            if name in begun:
+            if name in pretrained:
                 changes.append(f"train.init_from={Path(settings.init_from).absolute()}")
             found[name].append(child.script("ablate", LINES[name][0], *changes))
     return Outcome(found, [_table(found)])
@@ -94,7 +98,7 @@ def _table(found: dict[str, list[dict[str, Any]]]) -> Table:
         )
         for name, runs in found.items()
     ]
-    columns = ("line", "accuracy", "loss", "network alone", "loss", "seconds", "MB")
+    columns = ("line", "accuracy", "loss", "LSTM alone", "loss", "seconds", "MB")
     return Table("Reviews of films that training does not know", columns, rows)
 
 

@@ -3,7 +3,7 @@
 Everything the command line does, without a shell. Nothing heavy is imported until it is used:
 
     >>> import lstm_cli
-    >>> from lstm_cli.training.train import train
+    >>> from lstm_cli.training.pipeline import train
     >>> from lstm_cli.evaluation.evaluate import evaluate
     >>> run = train(lstm_cli.load_preset("demo"))
     >>> lstm_cli.load(run).predict(["Not a dull moment."])[0].label

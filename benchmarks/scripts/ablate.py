@@ -1,6 +1,6 @@
 """Train a preset with some settings changed, and judge it on reviews of films it does not know.
 
-Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json   (evidence=null: without that section)
+Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json   (linear=null: without that section)
 
 The reviews are those of the train split; the test split is not read.
 """
@@ -8,7 +8,6 @@ The reviews are those of the train split; the test split is not read.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from dataclasses import asdict, replace
@@ -23,8 +22,8 @@ from benchmarks import films
 from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, Split
-from lstm_cli.io.progress import SilentReporter
-from lstm_cli.models.calibration import Scores, log_probabilities
+from lstm_cli.io.memory import peak_memory_mb
+from lstm_cli.models.calibration import SplitLogits, log_probabilities
 from lstm_cli.training import device
 
 _NUM_VALIDATION = 4000
@@ -33,8 +32,8 @@ _NUM_VALIDATION = 4000
 def main() -> None:
     """Train, judge, and write what was found."""
     _, preset, *changes, path = sys.argv
-    bare = "evidence=null" in changes
-    chosen = parse_overrides([change for change in changes if change != "evidence=null"])
+    bare = "linear=null" in changes
+    chosen = parse_overrides([change for change in changes if change != "linear=null"])
     config = load_preset(preset, chosen)
     if bare:
         config = msgspec.structs.replace(config, linear=None)
@@ -50,32 +49,35 @@ def measure(config: Config) -> dict[str, Any]:
     """
     device.load_keras("cpu")
     from lstm_cli.models import classifier
-    from lstm_cli.training import init_weights
+    from lstm_cli.training.classifier_task import prepare_classifier
+    from lstm_cli.training.init_weights import read_initial_weights
     from lstm_cli.training.loop import TrainingLoop
-    from lstm_cli.training.objectives.classification import predict, scores
-    from lstm_cli.training.prepare import objective_for, prepare, start
+    from lstm_cli.training.objectives.classification import predict, split_logits
+    from lstm_cli.training.options import TrainOptions
 
-    began, reporter = time.perf_counter(), SilentReporter()
-    used = start(config, "cpu", reporter)
+    start, options = time.perf_counter(), TrainOptions(device="cpu")
+    device_info = device.configure_backend(config, "cpu", options.reporter)
     dataset = parted(config)
     read = time.perf_counter()
-    prepared = prepare(config, dataset, used, None, reporter, begun=init_weights.read(config))
-    fitted = TrainingLoop(prepared.model, config, objective_for(prepared, reporter), reporter).run()
+    init = read_initial_weights(config)
+    task = prepare_classifier(config, dataset, init, device_info, options)
+    objective = task.make_objective(options.reporter)
+    result = TrainingLoop(task.model, config, objective, options.reporter).run()
     ended = time.perf_counter()
-    classifier.set_weights(prepared.model, fitted.weights)
-    examples = prepared.validation
-    said = scores(prepared.model, examples, predict(prepared.model, examples))
-    alone = Scores(said.own, None)
+    classifier.set_weights(task.model, result.weights)
+    examples = task.validation
+    logits = split_logits(task.model, examples, predict(task.model, examples))
+    lstm_only = SplitLogits(logits.lstm, None)
     return {
-        **_judged(said, examples.labels),
-        **({} if examples.linear is None else {"network": _judged(alone, examples.labels)}),
-        "num_train": len(prepared.train),
+        **_judged(logits, examples.labels),
+        **({} if examples.linear is None else {"network": _judged(lstm_only, examples.labels)}),
+        "num_train": len(task.train),
         "num_validation": len(examples),
-        "epochs": [asdict(epoch) for epoch in fitted.history],
-        "prepare_seconds": sum(prepared.seconds.values()),
+        "epochs": [asdict(epoch) for epoch in result.history],
+        "prepare_seconds": sum(task.seconds.values()),
         "seconds": ended - read,
-        "parting_seconds": read - began,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "parting_seconds": read - start,
+        "peak_mb": peak_memory_mb(),
     }
 
 
@@ -97,9 +99,9 @@ def parted(config: Config) -> Dataset:
     )
 
 
-def _judged(said: Scores, labels: NDArray[np.int32]) -> dict[str, float]:
+def _judged(said: SplitLogits, labels: NDArray[np.int32]) -> dict[str, float]:
     """Return accuracy and loss with the best factors."""
-    logs = log_probabilities(said.scaled(*said.best(labels)))
+    logs = log_probabilities(said.scaled(*said.fit_scales(labels)))
     return {
         "accuracy": float(np.mean(logs.argmax(axis=1) == labels)),
         "loss": float(-logs[np.arange(len(labels)), labels].mean()),

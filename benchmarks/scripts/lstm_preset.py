@@ -28,15 +28,15 @@ load_keras("auto")
 import keras  # noqa: E402 -- after load_keras, as the command line does
 import safetensors.numpy  # noqa: E402
 
-from lstm_cli.evaluation.evaluate import score_encoded
-from lstm_cli.models import classifier
-from lstm_cli.prediction.predictor import Predictor, open_session
-from lstm_cli.runs import directory as runs
-from lstm_cli.runs import onnx_graph
-from lstm_cli.runs.directory import RunDir
-from lstm_cli.training.objectives.classification import Examples
-from lstm_cli.training.prepare import encode, load_data
-from lstm_cli.training.train import train
+from lstm_cli.evaluation.evaluate import score_encoded  # noqa: E402
+from lstm_cli.models import classifier  # noqa: E402
+from lstm_cli.prediction.predictor import Predictor, open_session  # noqa: E402
+from lstm_cli.runs import directory as runs  # noqa: E402
+from lstm_cli.runs import onnx_graph  # noqa: E402
+from lstm_cli.runs.directory import RunDir  # noqa: E402
+from lstm_cli.training.objectives.classification import Examples  # noqa: E402
+from lstm_cli.training.prepare import encode, load_data  # noqa: E402
+from lstm_cli.training.pipeline import train  # noqa: E402
 
 
 class Snapshots(keras.callbacks.Callback):

@@ -53,15 +53,15 @@ def main(preset: str, deterministic: bool, length: int, use: device.Device) -> N
     vocab_size = None if config.text is None else config.text.vocab_size
     endless = batches(config, length)
     shape = None if config.text else next(endless)[0].shape[1:]
-    model = classifier.build(config, num_classes, vocab_size, shape)
-    classifier.compile_model(model, config.train, num_classes)
+    model = classifier.build_classifier(config, num_classes, vocab_size, shape)
+    classifier.compile_classifier(model, config.train, num_classes)
 
     def step() -> float:
         arrays, labels = next(endless)
         inputs: Any = arrays
         if config.linear is not None:
             inputs = [arrays, np.zeros((len(arrays), 1), np.float32)]
-        wanted = classifier.targets(labels, num_classes)
+        wanted = classifier.encode_labels(labels, num_classes)
         began = time.perf_counter()
         logs = model.train_on_batch(inputs, wanted, return_dict=True)
         # Until the number is there, the step is not done.

@@ -80,7 +80,7 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command; turn what went wrong into a message and an exit code."""
-    environment.strip()
+    environment.strip_variables()
     try:
         with catch_signals():
             result = app(standalone_mode=False)

@@ -87,11 +87,11 @@ def check_unchanged(
     """
     began = configs.to_dict(run.config())
     read = configs.read_settings(file) if file else {}
-    typed = {"data.name": locate(dataset), **configs.dotted(read)}
+    typed = {"data.name": locate(dataset), **configs.flatten(read)}
     typed |= {key: value for key, value in overrides.items() if key != "train.epochs"}
     # Through validation, so that "1e-3" and 0.001 are equal.
     now = configs.to_dict(configs.from_dict(began, typed, "--resume"))
-    before, after = configs.dotted(began), configs.dotted(now)
+    before, after = configs.flatten(began), configs.flatten(now)
     changed = [key for key in after if after[key] != before.get(key)]
     if changed:
         told = "; ".join(f"{key} was {before.get(key)!r}, now {after[key]!r}" for key in changed)

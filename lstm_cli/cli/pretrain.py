@@ -12,7 +12,7 @@ from lstm_cli.cli.options import DataDir, Json, LabelColumn, RunsDir, TextColumn
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
     from lstm_cli.runs.schema import HeldOutScores
-    from lstm_cli.training.pretrain import Plan
+    from lstm_cli.training.dry_run import LanguageModelPlan
 
 
 def command(
@@ -86,9 +86,15 @@ def command(
     Examples: 'lstm pretrain imdb --name words', then 'lstm train imdb --init-from words'.
     """
     from lstm_cli.cli import dataset_argument, output
-    from lstm_cli.cli.train import find_run_to_resume, require_tensorboard
+    from lstm_cli.cli.train import (
+        check_not_both,
+        command_line,
+        find_run_to_resume,
+        require_tensorboard,
+    )
     from lstm_cli.config import load as configs
     from lstm_cli.training.device import load_keras
+    from lstm_cli.training.task import with_language_model
 
     short = {
         "train.epochs": epochs,
@@ -99,41 +105,46 @@ def command(
     }
     overrides = configs.parse_overrides(set_ or [])
     overrides |= {key: value for key, value in short.items() if value is not None}
-    settings = dataset_argument.settings(dataset, config, overrides)
+    settings = with_language_model(dataset_argument.settings(dataset, config, overrides))
     if tensorboard:
         require_tensorboard()
+    check_not_both(resume, dry_run)
     unfinished_run = find_run_to_resume(
         dataset, run, resume, runs_dir, config, overrides, language=True
     )
     load_keras(device)
-    from lstm_cli.training import pretrain
+    from lstm_cli.training import pipeline
+    from lstm_cli.training.dry_run import LanguageModelPlan
+    from lstm_cli.training.dry_run import dry_run as plan_training
 
     with output.training_reporter() as reporter:
         if dry_run:
-            planned = pretrain.plan(
-                settings, data_dir=data_dir, runs_dir=runs_dir, use=device, reporter=reporter
+            plan = plan_training(
+                settings, data_dir=data_dir, runs_dir=runs_dir, device=device, reporter=reporter
             )
         elif unfinished_run is not None:
-            done = pretrain.resume(
+            done = pipeline.resume(
                 unfinished_run,
                 epochs=epochs,
                 data_dir=data_dir,
-                use=device,
+                device=device,
                 tensorboard=tensorboard,
                 reporter=reporter,
             )
         else:
-            done = pretrain.pretrain(
+            done = pipeline.train(
                 settings,
                 runs_dir=runs_dir,
                 name=name,
                 data_dir=data_dir,
-                use=device,
+                device=device,
                 tensorboard=tensorboard,
                 reporter=reporter,
+                command=command_line(),
             )
     if dry_run:
-        _print_plan(planned, json)
+        assert isinstance(plan, LanguageModelPlan)
+        _print_plan(plan, json)
     else:
         _print_run(done, dataset, json)
 
@@ -168,16 +179,14 @@ def perplexities(held_out: HeldOutScores) -> dict[str, object]:
     return told
 
 
-def _print_plan(plan: Plan, as_json: bool) -> None:
+def _print_plan(plan: LanguageModelPlan, as_json: bool) -> None:
     """Print what would be trained."""
-    from dataclasses import asdict
-
     from lstm_cli.cli import output
     from lstm_cli.io import text_format
     from lstm_cli.io.text_format import pluralize
 
     if as_json:
-        output.print_json(asdict(plan))
+        output.print_json(plan.to_dict())
         return
     pairs: dict[str, object] = {
         name: f"{plan.texts[name]:,} texts, {plan.words[name]:,} words" for name in plan.texts

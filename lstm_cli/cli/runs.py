@@ -418,7 +418,7 @@ def _pairs(record: RunRecord | LanguageRunRecord) -> dict[str, object]:
     memory = info.peak_memory_mb
     return {
         "data": f"{info.dataset.source} ({sizes})",
-        "command": info.command,
+        "command": info.command or "started from Python",
         "parameters": f"{info.parameters:,}",
         "epochs": f"{info.epochs}, the best is {info.best_epoch} ({info.stopped})",
         "temperature": info.temperature,

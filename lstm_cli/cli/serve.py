@@ -1,4 +1,4 @@
-"""`lstm serve`: a run behind HTTP, with a page to try it."""
+"""`lstm serve`: serve a run over HTTP, with a page in the browser."""
 
 from __future__ import annotations
 
@@ -13,18 +13,30 @@ def command(
     run: Run = None,
     runs_dir: RunsDir = None,
     host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; 0.0.0.0 is all.")
+        str,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            help="Address to listen on. 0.0.0.0 lets other machines connect.",
+        ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")
+        int,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Port to listen on; 0 chooses a free one.",
+        ),
     ] = 8000,
     key_env: Annotated[
         str,
         typer.Option(
             "--api-key-env",
             metavar="NAME",
-            help="Environment variable with the key that clients must bring. Where it is not set, "
-            "there is none.",
+            help="Environment variable with the API key that clients must send. If it is not set, "
+            "no key is needed.",
         ),
     ] = "LSTM_API_KEY",
     allowed_hosts: Annotated[
@@ -32,43 +44,73 @@ def command(
         typer.Option(
             "--allowed-host",
             metavar="NAME",
-            help="A name or address, without a port, that the header Host may have beside "
-            "localhost, 127.0.0.1, ::1 and the server's own address; pages of it are answered too. "
-            "Others get 421. Repeatable.",
-            show_default="any with an API key or where others can connect, else none",
+            help="Host name or address, without a port, that clients may use for this server, and "
+            "whose web pages may use it. localhost, 127.0.0.1, ::1 and the server's own address "
+            "are always allowed; other names get status 421. Repeatable.",
+            show_default="any name if an API key is set or other machines can connect, else none",
         ),
     ] = None,
     examples: Annotated[
         bool | None,
         typer.Option(
             "--examples/--no-examples",
-            help="Show inputs of the run's data on the page.",
-            show_default="where only this machine can connect",
+            help="Show examples from the run's data on the page.",
+            show_default="only if no other machine can connect",
         ),
     ] = None,
     max_body: Annotated[
-        int, typer.Option("--max-body", metavar="BYTES", min=1, help="Of a request; else 413.")
+        int,
+        typer.Option(
+            "--max-body",
+            metavar="BYTES",
+            min=1,
+            help="Largest body of a request. Larger bodies get status 413.",
+        ),
     ] = 1 << 20,
     max_texts: Annotated[
-        int, typer.Option("--max-texts", min=1, help="Or images, in a request; else 422.")
+        int,
+        typer.Option(
+            "--max-texts",
+            metavar="N",
+            min=1,
+            help="Most texts or images in a request. More get status 422.",
+        ),
     ] = 128,
     max_tokens: Annotated[
-        int, typer.Option("--max-tokens", min=1, help="In a text; else 422.")
+        int,
+        typer.Option(
+            "--max-tokens",
+            metavar="N",
+            min=1,
+            help="Most tokens in a text. Longer texts get status 422.",
+        ),
     ] = 10_000,
     max_queue: Annotated[
-        int, typer.Option("--max-queue", min=1, help="Inputs that wait; else 429.")
+        int,
+        typer.Option(
+            "--max-queue",
+            metavar="N",
+            min=1,
+            help="Most texts or images that wait to be computed. More get status 429.",
+        ),
     ] = 1024,
     max_connections: Annotated[
         int,
         typer.Option(
             "--max-connections",
+            metavar="N",
             min=1,
-            help="Open at once; else 503, but for /healthz and /readyz.",
+            help="Most open connections. More get status 503, except for /healthz and /readyz.",
         ),
     ] = 512,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", metavar="SECONDS", min=0.001, help="To an answer; else 504."),
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=0.001,
+            help="Longest time to compute a response. Slower requests get status 504.",
+        ),
     ] = 10.0,
     client_timeout: Annotated[
         float,
@@ -76,58 +118,60 @@ def command(
             "--client-timeout",
             metavar="SECONDS",
             min=0.1,
-            help="A client may take to send a request, else 408; or go without taking anything of "
-            "its answer, else the connection ends.",
+            help="Longest time a client may take to send a request (then status 408), or may not "
+            "read its response (then the connection is closed).",
         ),
     ] = 10.0,
 ) -> None:
-    """Answer requests over HTTP, and show a page in the browser.
+    """Serve a run over HTTP, with a page in the browser.
 
-    POST /v1/predict classifies, POST /v1/explain says why; GET /docs describes the rest. SIGINT and
-    SIGTERM end it: what is in flight is answered first, and the exit code is 0. A second signal
-    ends it at once.
+    POST /v1/predict classifies, POST /v1/explain explains a prediction, and GET /docs describes all
+    paths. SIGINT and SIGTERM stop the server: it finishes open requests and exits with code 0. A
+    second signal stops it at once.
 
     Needs: pip install 'lstm-cli[serve]'.
 
     Examples: 'lstm serve --run imdb', 'LSTM_API_KEY=secret lstm serve --host 0.0.0.0',
     'curl localhost:8000/v1/predict --json @request.json'.
     """
-    from lstm_cli.serve.app import check_limits, require_extra
+    from lstm_cli.io.optional import require
 
-    require_extra()
+    # Before the modules of the server, which import these packages.
+    require("starlette", "uvicorn", "httptools", "prometheus_client")
     from lstm_cli.cli import output
     from lstm_cli.explain.explainer import Explainer
     from lstm_cli.io import environment
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
     from lstm_cli.serve import hosts, server
-    from lstm_cli.serve.app import Settings, serve
-    from lstm_cli.serve.middleware import Limits
+    from lstm_cli.serve.app import serve
+    from lstm_cli.serve.settings import Limits, ServerSettings, check_limits
 
     limits = Limits(
         max_body, max_texts, max_tokens, max_queue, timeout, client_timeout, max_connections
     )
     check_limits(limits)
-    key = environment.read_secret(key_env)
-    names = [hosts.parse(name) for name in allowed_hosts or ()]
-    found = find(runs_root(runs_dir), run)
-    output.print_note(f"Run: {found.name}")
+    api_key = environment.read_secret(key_env)
+    names = [hosts.parse_host(name) for name in allowed_hosts or ()]
+    run_directory = find(runs_root(runs_dir), run)
+    output.print_note(f"Run: {run_directory.name}")
     with server.bind(host, port) as sock:
-        alone = server.is_loopback(sock)
-        if not alone and key is None:
+        is_loopback = server.is_loopback(sock)
+        if not is_loopback and api_key is None:
             output.print_note(
-                f"Warning: whoever reaches {host} can use this; set {key_env} to ask for a key."
+                f"Warning: everyone who can connect to {host} can use this server. Set {key_env} "
+                "to require an API key."
             )
-        where = server.url(sock)
-        settings = Settings(
+        settings = ServerSettings(
             limits,
-            key,
-            alone if examples is None else examples,
-            hosts.choose(names, alone, key is not None),
+            api_key,
+            is_loopback if examples is None else examples,
+            hosts.make_policy(names, is_loopback, api_key is not None),
         )
+        address = server.url(sock)
         serve(
-            Explainer.load(found),
+            Explainer.load(run_directory),
             sock,
             settings,
-            lambda _: output.print_note(f"Serving on {where}  (Ctrl-C ends it)"),
+            lambda _: output.print_note(f"Serving on {address} (press Ctrl-C to stop)"),
         )

@@ -68,6 +68,9 @@ class Results(io.FileIO):
                 raise OSError(errno.EBADF, "it is closed")
             while (num := super().write(data)) is None:
                 select.select([], [self], [])
+        except BrokenPipeError:
+            # Only commands that outlive their reader see this: a filter ends by SIGPIPE.
+            return memoryview(data).nbytes
         except OSError as error:
             self.reason = error.strerror or str(error)
             raise self.error() from error

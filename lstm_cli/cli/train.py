@@ -11,7 +11,7 @@ from lstm_cli.cli.options import DataDir, FailUnder, Json, LabelColumn, RunsDir,
 
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
-    from lstm_cli.training.dry_run import Plan
+    from lstm_cli.training.dry_run import ClassifierPlan
 
 
 def command(
@@ -101,6 +101,7 @@ def command(
     from lstm_cli.config import load as configs
     from lstm_cli.evaluation.thresholds import parse_thresholds
     from lstm_cli.training.device import load_keras
+    from lstm_cli.training.task import check_is_classifier
 
     short = {
         "train.epochs": epochs,
@@ -115,45 +116,71 @@ def command(
     settings = dataset_argument.settings(dataset, config, overrides)
     thresholds = fail_under or []
     parse_thresholds(thresholds)
+    check_is_classifier(settings)
     if tensorboard:
         require_tensorboard()
+    check_not_both(resume, dry_run)
     unfinished_run = find_run_to_resume(dataset, run, resume, runs_dir, config, overrides)
     load_keras(device)
+    from lstm_cli.training import pipeline
+    from lstm_cli.training.dry_run import ClassifierPlan
+    from lstm_cli.training.dry_run import dry_run as plan_training
+
     with output.training_reporter() as reporter:
         if dry_run:
-            from lstm_cli.training.dry_run import plan
-
-            planned = plan(
-                settings, data_dir=data_dir, runs_dir=runs_dir, use=device, reporter=reporter
+            plan = plan_training(
+                settings, data_dir=data_dir, runs_dir=runs_dir, device=device, reporter=reporter
             )
         elif unfinished_run is not None:
-            from lstm_cli.training.train import resume as resume_run
-
-            done = resume_run(
+            done = pipeline.resume(
                 unfinished_run,
                 epochs=epochs,
                 data_dir=data_dir,
-                use=device,
+                device=device,
                 tensorboard=tensorboard,
                 reporter=reporter,
             )
         else:
-            from lstm_cli.training.train import train
-
-            done = train(
+            done = pipeline.train(
                 settings,
                 runs_dir=runs_dir,
                 name=name,
                 data_dir=data_dir,
-                use=device,
+                device=device,
                 tensorboard=tensorboard,
                 reporter=reporter,
+                command=command_line(),
             )
     if dry_run:
-        _print_plan(planned, json)
+        assert isinstance(plan, ClassifierPlan)
+        _print_plan(plan, json)
     else:
         _print_run(done, json)
         check_thresholds(done.read_json("metrics.json")["test"], thresholds)
+
+
+def command_line() -> str:
+    """Return the command line of this process, for `run.json`."""
+    import shlex
+    import sys
+
+    return shlex.join(["lstm", *sys.argv[1:]])
+
+
+def check_not_both(resume: bool, dry_run: bool) -> None:
+    """Check that a dry run is one of a new run.
+
+    Raises:
+        LstmError: Both options were given (exit code 2).
+    """
+    from lstm_cli.errors import ExitCode, LstmError
+
+    if resume and dry_run:
+        raise LstmError(
+            "--dry-run plans a new run, so it cannot be combined with --resume.",
+            "Leave out one of the two.",
+            ExitCode.USAGE,
+        )
 
 
 def require_tensorboard() -> None:
@@ -261,7 +288,7 @@ def _print_run(run: RunDir, as_json: bool) -> None:
     output.print_line(f"Next: lstm predict --run {run.name} {kind}")
 
 
-def _print_plan(plan: Plan, as_json: bool) -> None:
+def _print_plan(plan: ClassifierPlan, as_json: bool) -> None:
     """Print what would be trained."""
     from lstm_cli.cli import output
     from lstm_cli.io import text_format

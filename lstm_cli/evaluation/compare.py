@@ -196,7 +196,7 @@ def differing_settings(experiments: Sequence[Config]) -> dict[str, tuple[Any, ..
     Returns:
         By dotted key, the value in each; None where an experiment has no such setting.
     """
-    flat = [configs.dotted(configs.to_dict(config)) for config in experiments]
+    flat = [configs.flatten(configs.to_dict(config)) for config in experiments]
     keys = dict.fromkeys(key for settings in flat for key in settings)
     table = {key: tuple(settings.get(key) for settings in flat) for key in keys}
     return {key: values for key, values in table.items() if any(v != values[0] for v in values)}

@@ -21,7 +21,7 @@ from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import RunInfo
-from lstm_cli.text import corpus
+from lstm_cli.text import corpus_cache
 from lstm_cli.text.corpus import Corpus
 
 
@@ -211,7 +211,7 @@ def inputs(
             )
         return examples
     assert predictor.tokenizer is not None
-    return corpus.encode_cached(examples, predictor.tokenizer)
+    return corpus_cache.encode_cached(examples, predictor.tokenizer)
 
 
 def draw_results(folder: Any, scored: ScoredSplit, labels: tuple[str, ...]) -> list[str]:

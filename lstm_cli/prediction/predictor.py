@@ -19,7 +19,7 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find, validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.validate import Golden
-from lstm_cli.text.batching import evaluation_batches, pad
+from lstm_cli.text.batching import evaluation_batches, pad_batch
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Encoding, Tokenizer
 
@@ -256,7 +256,12 @@ class Predictor:
         if encoding is None:
             return Prediction(label, told[label], told)
         return Prediction(
-            label, told[label], told, encoding.num_tokens, encoding.truncated, encoding.unknown
+            label,
+            told[label],
+            told,
+            encoding.num_tokens,
+            encoding.truncated,
+            encoding.unknown_fraction,
         )
 
     def _check_threshold(self, threshold: float | None) -> None:
@@ -353,7 +358,7 @@ def _feeds(ids: Corpus | Sequence[NDArray[np.int32]]) -> Iterator[_Feed]:
     lengths = np.array([len(ids[i]) for i in range(len(ids))], np.int64)
 
     def feed(indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        return {"tokens": pad(ids, indices), "lengths": lengths[indices].astype(np.int32)}
+        return {"tokens": pad_batch(ids, indices), "lengths": lengths[indices].astype(np.int32)}
 
     for indices in reversed(evaluation_batches(lengths, _BATCH_TEXTS, _BATCH_TOKENS)):
         yield indices, partial(feed, indices)

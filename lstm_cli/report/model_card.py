@@ -41,8 +41,8 @@ def model_card(run: Mapping[str, Any]) -> str:
             - `dataset`: `name`, `source`, `kind` (`text` or `image`), `labels` (class names),
               `sizes` (examples by split), and perhaps `notes` (what was noticed while reading);
             - `config`: the resolved settings, as nested dicts;
-            - `parameters`: their number; `command`: what was typed; `seed`; `epochs`: how many
-              were trained; `best_epoch`: whose weights were kept; `seconds`: the whole command;
+            - `parameters`: their number; `command`: what was typed, or None; `seed`; `epochs`: how
+              many were trained; `best_epoch`: whose weights were kept; `seconds`: the whole command;
             - `device` and `kernel`: what really computed;
             - `metrics`: `validation` and perhaps `test`, as `Report.to_dict()` or None;
             - `plots`: file names in the run's `plots/`;
@@ -103,7 +103,7 @@ def language_card(run: Mapping[str, Any]) -> str:
         "softmax is over all words.",
         _table(["direction", "loss (nats)", "perplexity"], rows),
         "## Training",
-        _fenced(run["command"], "sh"),
+        _command(run),
         _bullets(
             [
                 f"{run['epochs']} epoch{'s' * (run['epochs'] != 1)}; the weights are those of "
@@ -211,7 +211,12 @@ def _training(run: Mapping[str, Any]) -> list[str]:
         "all settings are in [config.yaml](config.yaml), all epochs in "
         "[history.jsonl](history.jsonl)",
     ]
-    return [_fenced(run["command"], "sh"), _bullets(facts), *_pictures(run, training=True)]
+    return [_command(run), _bullets(facts), *_pictures(run, training=True)]
+
+
+def _command(run: Mapping[str, Any]) -> str:
+    """Show the command line, if there was one."""
+    return _fenced(run["command"], "sh") if run["command"] else "Started from Python."
 
 
 def _temperature(run: Mapping[str, Any]) -> list[str]:

@@ -186,8 +186,8 @@ def nearest_preset(config: Config) -> Nearest | None:
         fitting = {"text": configs.load_preset("text", {"data.name": config.data.name})}
     found = []
     for name, preset in fitting.items():
-        theirs = configs.dotted(configs.to_dict(preset))
-        ours = configs.dotted(configs.to_dict(config))
+        theirs = configs.flatten(configs.to_dict(preset))
+        ours = configs.flatten(configs.to_dict(config))
         keys = [*ours, *(key for key in theirs if key not in ours)]
         changed = {k: (ours.get(k), theirs.get(k)) for k in keys if ours.get(k) != theirs.get(k)}
         found.append(Nearest(name, changed))

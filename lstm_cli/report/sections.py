@@ -263,7 +263,7 @@ def again(told: RunRecord) -> Html:
         "again",
         "Check and repeat",
         element("p", "Trained by:"),
-        html.code(info.command),
+        html.code(info.command or "started from Python"),
         html.pairs(facts),
         element("p", "Check that every file is unchanged and the network answers as it did then; "
                 "train it again from its settings and compare bit for bit:"),

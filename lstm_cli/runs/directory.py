@@ -323,7 +323,7 @@ class RunDir:
             LstmError: It holds something that is no plain file: a link, a pipe (exit code 5).
         """
         try:
-            return folders.names(self.path)
+            return folders.list_files(self.path)
         except (OSError, ValueError) as error:
             raise self.integrity_error(str(error)) from None
 
@@ -340,7 +340,7 @@ class RunDir:
         """Open a file whose size is right."""
         allowed = max_bytes or _largest(name)
         try:
-            with folders.opened(self.path, name) as file:
+            with folders.open_file(self.path, name) as file:
                 self._check_size(name, os.fstat(file.fileno()).st_size, allowed)
                 yield file
         except FileNotFoundError:

@@ -289,7 +289,7 @@ def language_shapes(config: Config, vocab_size: int) -> dict[str, tuple[int, ...
             shapes[f"{name}/peepholes"] = (3, units)
     for direction in ("forward", "backward") if config.model.bidirectional else ("forward",):
         shapes |= {f"next_{direction}/kernel": (units, dim), f"next_{direction}/bias": (dim,)}
-    if not config.language.tied:
+    if not config.language.tie_embeddings:
         shapes["next_words/embeddings"] = (vocab_size, dim)
     return shapes | {"next_bias/embeddings": (vocab_size, 1)}
 

@@ -287,13 +287,13 @@ def test_a_line_of_the_ablation_that_does_not_exist_is_named(capsys):
 
 
 def test_a_line_of_the_ablation_that_begins_with_a_run_asks_for_it(capsys):
-    assert ablation.main(["--quick", "--lines", "begun"]) == 2
-    assert "'begun' needs --init-from" in capsys.readouterr().err
+    assert ablation.main(["--quick", "--lines", "pretrained"]) == 2
+    assert "'pretrained' needs --init-from" in capsys.readouterr().err
 
 
 def test_every_line_of_the_ablation_is_a_preset_with_settings_that_exist():
     for preset, *changes in ablation.LINES.values():
-        load_preset(preset, parse_overrides([c for c in changes if c != "evidence=null"]))
+        load_preset(preset, parse_overrides([c for c in changes if c != "linear=null"]))
 
 
 def test_the_ablation_trains_and_judges(tmp_path):
