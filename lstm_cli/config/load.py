@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,18 @@ from lstm_cli.config.yaml import YAML_ERRORS, parse_mapping, parse_value
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io.text_format import shorten
 
+_WORDS = (
+    (r"`int( \| null)?`", "a whole number"),
+    (r"`float( \| null)?`", "a number"),
+    (r"`str( \| null)?`", "text"),
+    (r"`bool( \| null)?`", "true or false"),
+    (r"`object( \| null)?`", "a section"),
+    (r" of length >= (\S+)", r" of \1 or more characters"),
+    (r" >= (\S+)", r" of \1 or more"),
+    (r" <= (\S+)", r" of \1 or less"),
+    (r" > (\S+)", r" above \1"),
+    (r" < (\S+)", r" below \1"),
+)
 # Maximum size of a settings file. A file with every setting has a twentieth of it.
 _MAX_BYTES = 64 << 10
 _EXAMPLE = "Run 'lstm config show imdb' for an example."
@@ -115,7 +128,7 @@ def from_dict(
     except msgspec.ValidationError as error:
         raise _usage(
             _explain(error, nested, source),
-            "Run 'lstm config schema' for every setting, its type and its range.",
+            "'lstm config describe' shows every setting, its type and its range.",
         ) from None
     _check_sections(config, source)
     return config
@@ -253,10 +266,18 @@ def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], source: 
     value: Any = nested
     for part in filter(None, key.split(".")):
         value = value.get(part) if isinstance(value, Mapping) else None
-    problem = problem[:1].lower() + problem[1:].rstrip(".")
+    problem = _in_words(problem[:1].lower() + problem[1:].rstrip("."))
     if choices := _choices(key):
         problem = f"expected one of {', '.join(choices)}"
     return f"{source}: {key or 'top level'}: {problem}; found {_format(value)}."
+
+
+def _in_words(problem: str) -> str:
+    """Replace msgspec's names of types and its signs by words."""
+    problem = re.sub(r", got `.*`$", "", problem)
+    for pattern, words in _WORDS:
+        problem = re.sub(pattern, words, problem)
+    return problem
 
 
 def _format(value: Any) -> str:

@@ -125,7 +125,7 @@ def evaluate(
         source = replace(source, data_dir=data_dir)
         dataset = data.load_for_labels(source, predictor.labels, split)
     for note in dataset.notes:
-        reporter.warn(note)
+        reporter.note(f"Note: {note}")
     scored = score(predictor, dataset, split, reporter)
     folder = run.file(runs.REPORTS) / f"{dataset.name}-{split}"
     evaluation = Evaluation(

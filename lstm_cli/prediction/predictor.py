@@ -17,7 +17,7 @@ from lstm_cli.prediction import batches
 from lstm_cli.prediction.batches import Batch
 from lstm_cli.prediction.result import Prediction, make_prediction
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import find, onnx_check, validate
+from lstm_cli.runs import onnx_check, validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.validate import Golden
 from lstm_cli.text.corpus import Corpus
@@ -218,25 +218,6 @@ class Predictor:
             raise LstmError(
                 f"--threshold expects a number from 0 to 1, found {threshold}.", "", ExitCode.USAGE
             )
-
-
-def load(run: str | Path | RunDir, runs_dir: Path | None = None) -> Predictor:
-    """Load a run for prediction.
-
-    Args:
-        run: A path, `<dataset>/<name>`, a name, or a data set, whose newest run is taken.
-        runs_dir: Folder of all runs; None for `LSTM_RUNS_DIR`, else `./runs`.
-
-    Raises:
-        LstmError: There is no such run, or it fails its integrity check.
-
-    Example:
-        >>> lstm_cli.load("imdb").predict("A triumph.")[0].label
-        'pos'
-    """
-    if not isinstance(run, RunDir):
-        run = find.find(runs.runs_root(runs_dir), str(run))
-    return Predictor.load(run)
 
 
 def open_session(model: Path | bytes) -> Any:

@@ -25,17 +25,8 @@ def create_run(root: Path, dataset: str, name: str | None = None) -> RunDir:
     Raises:
         LstmError: The name is taken or not valid, or the folder cannot be written.
     """
-    if name is not None and not _is_valid_name(name):
-        raise LstmError(
-            f"--name expects the name of a folder, found {name!r}.",
-            "For example: --name baseline",
-            ExitCode.USAGE,
-        )
-    path = root / dataset / (name or _unused_name(root / dataset))
-    if exists(path) and not _is_before_training(path):
-        raise LstmError(
-            f"There is already a run {path}.", "Give another --name, or remove that folder."
-        )
+    name = _unused_name(root / dataset) if name is None else name
+    path = check_free(root, dataset, name)
     try:
         make_folder(path)
     except OSError as error:
@@ -44,6 +35,26 @@ def create_run(root: Path, dataset: str, name: str | None = None) -> RunDir:
             "Name another folder with --runs-dir or LSTM_RUNS_DIR.",
         ) from None
     return RunDir(path)
+
+
+def check_free(root: Path, dataset: str, name: str) -> Path:
+    """Return the folder that a new run with this name gets.
+
+    Raises:
+        LstmError: The name is taken or not valid.
+    """
+    if not _is_valid_name(name):
+        raise LstmError(
+            f"--name expects the name of a folder, found {name!r}.",
+            "For example: --name baseline",
+            ExitCode.USAGE,
+        )
+    path = root / dataset / name
+    if exists(path) and not _is_before_training(path):
+        raise LstmError(
+            f"There is already a run {path}.", "Give another --name, or remove that folder."
+        )
+    return path
 
 
 def _unused_name(folder: Path) -> str:

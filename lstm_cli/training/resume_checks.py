@@ -342,7 +342,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
     is_interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
     failure: dict[str, Any] = {
         "status": "interrupted" if is_interrupted else "failed",
-        "error": artifacts.truncate_text(str(error)),
+        "error": artifacts.truncate_text(getattr(error, "message", str(error))),
     }
     if isinstance(error, NonFiniteError):
         failure["non_finite"] = error.details

@@ -25,7 +25,7 @@ from lstm_cli.text.tokenizer import Tokenizer
 def lstm(capsys, monkeypatch, *arguments):
     """Run the command line here; return exit code and stderr."""
     monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-    code = cli._run()
+    code = cli.run()
     return code, capsys.readouterr().err
 
 
@@ -90,7 +90,7 @@ def test_the_list_of_runs_tells_the_living_from_the_dead(tmp_path, capsys, monke
     alive, _ = unfinished(tmp_path, "alive"), unfinished(tmp_path, "dead")
     monkeypatch.setattr(sys, "argv", ["lstm", "runs", "list", "--runs-dir", str(tmp_path)])
     with holding(alive):
-        assert cli._run() == 0
+        assert cli.run() == 0
     lines = capsys.readouterr().out.splitlines()
     (alive_line,) = [line for line in lines if "demo/alive" in line]
     (dead_line,) = [line for line in lines if "demo/dead" in line]

@@ -364,7 +364,7 @@ def test_arrays_of_the_run_have_the_lower_learning_rate():
 
 def lstm(capsys, monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-    code = cli._run()
+    code = cli.run()
     return code, capsys.readouterr()
 
 

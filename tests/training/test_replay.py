@@ -1,5 +1,5 @@
-"""`lstm runs replay`: a run trained again from its settings is bit-identical, or the first differences
-and their possible causes are reported.
+"""`lstm runs replay`: a run trained again from its settings is bit-identical, or the first
+differences and their possible causes are reported.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def lstm(monkeypatch, capfd):
     def call(*arguments):
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli._run()
+        code = cli.run()
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 

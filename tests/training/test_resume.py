@@ -64,7 +64,7 @@ def killed(call, monkeypatch, where, name):
 def lstm(capsys, monkeypatch, *arguments):
     """Run the command line in this process; return exit code and stderr."""
     monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-    code = cli._run()
+    code = cli.run()
     return code, capsys.readouterr().err
 
 

@@ -194,23 +194,23 @@ def test_an_override_of_a_section_is_refused(key):
 def test_a_value_out_of_range_is_refused_with_its_bound(section, key, value):
     error = refused(lambda: with_(section, **{key: value}))
     assert f"mine.yaml: {section}.{key}: expected" in error.message
-    assert "=" in error.message or "<" in error.message or ">" in error.message
+    assert any(word in error.message for word in ("or more", "or less", "above", "below"))
 
 
 @pytest.mark.parametrize(
     ("section", "key", "value", "expected"),
     [
-        ("model", "units", "many", "expected `int`, got `str`; found 'many'"),
-        ("model", "units", 2.5, "expected `int`, got `float`; found 2.5"),
-        ("model", "units", None, "expected `int`, got `null`; found None"),
+        ("model", "units", "many", "expected a whole number; found 'many'"),
+        ("model", "units", 2.5, "expected a whole number; found 2.5"),
+        ("model", "units", None, "expected a whole number; found None"),
         ("model", "units", [3], "found a list"),
         ("model", "units", {"a": 3}, "found a mapping"),
-        ("model", "units", True, "expected `int`, got `bool`"),
-        ("model", "bidirectional", "perhaps", "expected `bool`, got `str`; found 'perhaps'"),
+        ("model", "units", True, "expected a whole number; found True"),
+        ("model", "bidirectional", "perhaps", "expected true or false; found 'perhaps'"),
         ("model", "pooling", "maximum", "expected one of last, max, mean, max_mean; found 'max"),
         ("train", "decay", "fast", "expected one of none, linear, cosine; found 'fast'"),
         ("train", "class_weights", None, "expected one of none, balanced; found None"),
-        ("data", "name", 5, "expected `str`, got `int`; found 5"),
+        ("data", "name", 5, "expected text; found 5"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_with_the_expected_type(section, key, value, expected):

@@ -18,6 +18,7 @@ from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lstm_cli
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction import batches, predictor
 from lstm_cli.prediction.predictor import Predictor
@@ -293,7 +294,7 @@ def test_stream_gives_the_same_as_a_list(text_predictor, monkeypatch):
 def test_run_is_loaded_by_path_name_and_data_set(run):
     root = run.path.parents[1]
     for wanted in (run, run.path, str(run.path), "demo/one", "one", "demo"):
-        assert predictor.load(wanted, root).run.path == run.path
+        assert lstm_cli.load(wanted, root).run.path == run.path
 
 
 @pytest.mark.parametrize(
