@@ -218,7 +218,7 @@ def test_eval_scores_a_table_with_the_same_labels(lstm, text_run, reviews):
     assert sorted(p.name for p in folder.glob("*.png")) == [
         "confusion.png", "reliability.png", "roc_pr.png", "scores.png",
     ]  # fmt: skip
-    assert "Scoring" in err
+    assert "6 examples" in err
 
 
 def test_eval_lists_the_most_confident_errors(lstm, text_run, reviews):
@@ -539,7 +539,7 @@ def test_a_missing_package_is_no_defect(lstm, monkeypatch):
     monkeypatch.setattr(load, "preset_names", fail)
     code, _, err = lstm("config", "list")
     assert code == 1
-    assert "pip install lstm-cli" in err
+    assert "pip install" in err
     assert "defect" not in err
 
 

@@ -24,7 +24,7 @@ HEAVY = {
 }  # fmt: skip
 KERAS_AT_TOP = ("models.", "training.")
 # `listener` imports it where it serves.
-UVICORN_AT_TOP = {"serve.connection"}
+UVICORN_AT_TOP = {"serve.protocol"}
 TENSORFLOW_INSIDE = {
     "data.readers.tfds", "data.readers.tfds_download", "models.compiled", "training.device",
 }  # fmt: skip
