@@ -87,8 +87,8 @@ LOCK_PREDICT = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest 
 # prediction imports, and not for tests and tools: 13 MB less.
 predict-env:
 	@test '$(origin VENV)' != file || { echo "Name a folder for the environment: make predict-env VENV=DIR"; exit 1; }
-	@$(MAKE) --no-print-directory $(BIN)/python
-	$(BIN)/python -m pip uninstall --quiet --yes setuptools
+	@test -x $(BIN)/python || $(MAKE) --no-print-directory $(BIN)/python
+	$(BIN)/python -m pip uninstall -qq --yes setuptools
 	$(BIN)/python -m pip install --quiet --no-deps --no-compile --requirement deploy/$(if $(SERVE),serve,predict).txt
 	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	  $(BIN)/python -m pip install --quiet --no-deps --no-compile .

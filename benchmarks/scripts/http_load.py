@@ -58,7 +58,7 @@ class Client(asyncio.Protocol):
         self._measurements, self._end = measurements, end
         self._sent = 0.0
         self._buffer = b""
-        self._num_responses = first
+        self._num_responses = 0
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,8 +101,9 @@ class Client(asyncio.Protocol):
         if not head.startswith(b"HTTP/1.1 200"):
             self._measurements.failures.append(f"{head[:30]!r} {body[:200]!r}")
             return
+        is_compared = self._num_responses % _COMPARE_EVERY == 0
         self._num_responses += 1
-        if self._num_responses % _COMPARE_EVERY == 0:
+        if is_compared:
             self._measurements.compared += 1
             probabilities = json.loads(body)["predictions"][0]["probabilities"]
             if abs(next(iter(probabilities.values())) - self._expected[self._next]) > _TOLERANCE:

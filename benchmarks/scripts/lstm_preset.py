@@ -35,8 +35,8 @@ from lstm_cli.runs import directory as runs  # noqa: E402
 from lstm_cli.runs import onnx_graph  # noqa: E402
 from lstm_cli.runs.directory import RunDir  # noqa: E402
 from lstm_cli.training.objectives.classification import Examples  # noqa: E402
-from lstm_cli.training.prepare import encode, load_data  # noqa: E402
 from lstm_cli.training.pipeline import train  # noqa: E402
+from lstm_cli.training.prepare import encode, load_data  # noqa: E402
 
 
 class Snapshots(keras.callbacks.Callback):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lstm_cli.cli import output
-from lstm_cli.io.text_format import interval, number, shorten
+from lstm_cli.io.text_format import number, shorten
+from lstm_cli.report.metric_rows import METRIC_ROWS
 
 if TYPE_CHECKING:
     from lstm_cli.evaluation.evaluate import Evaluation, Misclassified
@@ -21,7 +22,7 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
         return
     report = evaluation.report
     title = f"{evaluation.run} on {evaluation.dataset} ({evaluation.split})"
-    output.print_key_values(summarize(report), title)
+    output.print_key_values({row.label: row.cell(report) for row in METRIC_ROWS}, title)
     output.print_line("")
     _print_classes(report)
     if len(report.classes) <= _MAX_CLASSES:
@@ -35,22 +36,6 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
             title="Most confidently wrong",
         )
     output.print_line(f"\nReport and plots: {evaluation.folder}")
-
-
-def summarize(report: Report) -> dict[str, object]:
-    """Return the metrics of a split by name, for people."""
-    reason = f" ({report.roc_auc_reason})" if report.roc_auc is None else ""
-    averages = ", ".join(map(number, (report.precision, report.recall, report.f1)))
-    return {
-        "examples": f"{report.num_examples:,}",
-        "accuracy": f"{number(report.accuracy)}  "
-        f"(95% interval {interval(report.accuracy_interval)}; "
-        f"always the commonest class: {number(report.baseline_accuracy)})",
-        "loss": f"{number(report.loss)} nats",
-        "precision, recall, F1": f"{averages} (macro)",
-        "ROC-AUC": number(report.roc_auc) + reason,
-        "calibration error": number(report.calibration_error),
-    }
 
 
 def _mistake_row(mistake: Misclassified) -> tuple[object, ...]:

@@ -69,6 +69,7 @@ def _score(run: dict[str, Any]) -> str:
 def print_record(record: RunRecord | LanguageRunRecord, as_json: bool) -> None:
     """Print data, settings and results of a finished run."""
     from lstm_cli.config import load
+    from lstm_cli.report.metric_rows import metric_table
     from lstm_cli.runs.record import RunRecord
 
     if as_json:
@@ -77,12 +78,9 @@ def print_record(record: RunRecord | LanguageRunRecord, as_json: bool) -> None:
     output.print_key_values(_key_values(record), record.run.name)
     output.print_line("")
     if isinstance(record, RunRecord):
-        for split, report in (("validation", record.validation), ("test", record.test)):
-            low, high = report.accuracy_interval
-            output.print_line(
-                f"{split}: accuracy {report.accuracy:.4f} ({low:.4f} to {high:.4f}), "
-                f"loss {report.loss:.4f}, F1 {report.f1:.4f}, {report.num_examples:,} examples"
-            )
+        splits = ("validation", "test")
+        rows = metric_table(record.validation, record.test)
+        output.print_rows(rows, ("", *splits), right=splits)
     else:
         output.print_key_values(perplexities(record.held_out))
     output.print_line(f"\n{load.to_yaml(record.config).rstrip()}")
@@ -204,18 +202,20 @@ def check_replay(replayed: Replay) -> None:
 def print_comparison(compared: Comparison) -> None:
     """Print metrics, settings that differ, and the paired tests."""
     from lstm_cli.report import comparison
+    from lstm_cli.report.metric_rows import metric_table
 
     names = compared.names
-    data = comparison.shared_data(compared)
+    data = comparison.shared_dataset(compared)
     title = "Results" if data is None else f"Results on {data}"
-    rows = comparison.figures(compared)
+    rows = metric_table(*compared.entries, rows=comparison.ROWS)
     if data is None:
         rows.insert(0, ("data", *(entry.dataset for entry in compared.entries)))
     output.print_rows(rows, ("", *names), right=names, title=title, unfolded=names)
     output.print_line("")
     if compared.settings:
         rows = [
-            (key, *map(comparison.setting, values)) for key, values in compared.settings.items()
+            (key, *map(comparison.format_setting, values))
+            for key, values in compared.settings.items()
         ]
         columns = ("setting", *names)
         output.print_rows(rows, columns, title="Settings that differ", unfolded=columns)
@@ -240,4 +240,4 @@ def _print_tests(compared: Comparison) -> None:
     output.print_rows(
         rows, columns, right=columns[2:], title="The same examples", unfolded=columns[:2]
     )
-    output.print_text(comparison.HOW)
+    output.print_text(comparison.TEST_NOTE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lstm_cli.cli import output
@@ -71,7 +72,7 @@ def perplexities(held_out: HeldOutScores) -> dict[str, object]:
 def print_plan(plan: ClassifierPlan, as_json: bool) -> None:
     """Print what `lstm train` would do."""
     if as_json:
-        output.print_json(plan.to_dict())
+        output.print_json(asdict(plan))
         return
     rows = []
     for split in plan.splits:
@@ -109,7 +110,7 @@ def print_plan(plan: ClassifierPlan, as_json: bool) -> None:
 def print_language_model_plan(plan: LanguageModelPlan, as_json: bool) -> None:
     """Print what `lstm pretrain` would do."""
     if as_json:
-        output.print_json(plan.to_dict())
+        output.print_json(asdict(plan))
         return
     values: dict[str, object] = {
         name: f"{plan.texts[name]:,} texts, {plan.words[name]:,} words" for name in plan.texts

@@ -179,10 +179,12 @@ def report(
     from lstm_cli.cli import output
     from lstm_cli.cli.reporter import make_reporter
     from lstm_cli.cli.resolve import find_run
-    from lstm_cli.report.run_report import report as report_run
+    from lstm_cli.report.run_report import write_report
 
     found = find_run(run, runs_dir)
-    written = report_run(found, out, data_dir=data_dir, num_errors=errors, reporter=make_reporter())
+    written = write_report(
+        found, out, data_dir=data_dir, num_errors=errors, reporter=make_reporter()
+    )
     if json:
         output.print_json(written.to_dict())
     else:
@@ -215,7 +217,7 @@ def compare(
     from lstm_cli.report import comparison
 
     if out is not None:
-        comparison.check_place(out)
+        comparison.check_path(out)
     found = [find_run(run, runs_dir) for run in runs]
     compared = compare_runs(found, data_dir=data_dir, reporter=make_reporter())
     if out is not None:

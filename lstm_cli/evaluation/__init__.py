@@ -1,8 +1,8 @@
 """Evaluation: metrics, thresholds, curves, plots, and paired comparison of runs.
 
-`evaluate` compares predictions with labels, `metrics` computes the report, `roc` the curves, `plots`
-and `training_plots` draw, `compare` compares runs on the examples they share with the tests of
-`significance`, and `thresholds` reads `--fail-under`.
+`evaluate` compares predictions with labels, `metrics` computes the report, `roc` the curves, and
+`plots` and `training_plots` draw. `compare` compares runs on the examples they share, with the
+tests of `significance`. `thresholds` reads `--fail-under`.
 
 May import: `prediction` and the rooms below. Begin with `evaluate`.
 """

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from lstm_cli.serve.errors import ApiError
 from lstm_cli.serve.inference import Inference, json_response
 from lstm_cli.serve.metrics import ServerMetrics
 from lstm_cli.serve.middleware import Middleware
+from lstm_cli.serve.schemas import ModelResponse
 from lstm_cli.serve.security_headers import static_page
 from lstm_cli.serve.settings import ServerSettings
 
@@ -134,29 +134,24 @@ def _static_json(value: Any) -> Any:
     return endpoint
 
 
-def _describe_model(predictor: Predictor, settings: ServerSettings) -> dict[str, Any]:
-    """Return the body of `/v1/model`."""
-    description: dict[str, Any] = {
-        "run": predictor.run.name,
-        "kind": predictor.kind,
-        "labels": predictor.labels,
-        "dataset": predictor.run.config().data.name,
-        "version": __version__,
-        "limits": asdict(settings.limits),
-    }
-    if predictor.tokenizer is not None:
-        description["max_tokens"] = predictor.tokenizer.max_tokens
-    else:
-        description["shape"] = predictor.shape
-    if settings.show_examples:
-        description["examples"] = _examples(predictor)
-    return description
+def _describe_model(predictor: Predictor, settings: ServerSettings) -> ModelResponse:
+    return ModelResponse(
+        predictor.run.name,
+        "image" if predictor.tokenizer is None else "text",
+        predictor.labels,
+        predictor.run.config().data.name,
+        __version__,
+        settings.limits,
+        None if predictor.tokenizer is None else predictor.tokenizer.max_tokens,
+        predictor.shape,
+        _examples(predictor) if settings.show_examples else None,
+    )
 
 
-def _examples(predictor: Predictor) -> Sequence[Any]:
+def _examples(predictor: Predictor) -> list[Any]:
     """Return some inputs of the run's data; no blank texts."""
     golden = validate.read_golden(predictor.run, predictor.run.config(), len(predictor.labels))
     if isinstance(golden.inputs, np.ndarray):
-        images: Sequence[Any] = golden.inputs[:_NUM_EXAMPLES].tolist()
+        images: list[Any] = golden.inputs[:_NUM_EXAMPLES].tolist()
         return images
     return [text for text in golden.inputs if text.strip()][:_NUM_EXAMPLES]

@@ -82,12 +82,12 @@ class Batcher:
     def __init__(
         self,
         compute: Callable[[list[Any]], Iterable[Any]],
-        limits: BatchLimits | None = None,
-        observe_batch: Callable[[int], None] | None = None,
+        limits: BatchLimits,
+        observe_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._limits = limits or BatchLimits()
+        self._limits = limits
         self._compute = compute
-        self._observe_batch = observe_batch or (lambda _: None)
+        self._observe_batch = observe_batch
         self._queue: list[_QueueItem] = []
         self._num_running = 0
         self._flush_timer: asyncio.TimerHandle | None = None

@@ -6,9 +6,20 @@ from collections.abc import Mapping
 
 import msgspec
 
-from lstm_cli.serve.schemas import ErrorDetail, ErrorResponse
-
 _RETRY_SECONDS = 1
+
+
+class ErrorDetail(msgspec.Struct):
+    """What is wrong, and what the client can do."""
+
+    message: str
+    hint: str
+
+
+class ErrorResponse(msgspec.Struct):
+    """The body of every response with an error status."""
+
+    error: ErrorDetail
 
 
 class ApiError(Exception):

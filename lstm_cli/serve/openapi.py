@@ -11,6 +11,7 @@ import numpy as np
 from lstm_cli import __version__
 from lstm_cli.explain.result import ImageExplanation, TextExplanation
 from lstm_cli.serve import schemas
+from lstm_cli.serve.errors import ErrorResponse
 from lstm_cli.serve.settings import Limits
 
 # Error statuses of every path: the protocol and the middleware send them.
@@ -49,7 +50,7 @@ _GET: dict[str, tuple[str, str, dict[str, Any]]] = {
     "/v1/model": (
         "Return the run's labels and settings, and the limits of requests.",
         "application/json",
-        {"$ref": "#/components/schemas/Model"},
+        {"$ref": "#/components/schemas/ModelResponse"},
     ),
     "/healthz": ("Return whether the process is alive.", "application/json", _STATUS),
     "/readyz": (
@@ -115,15 +116,14 @@ class ApiInfo:
 
 def build_document(info: ApiInfo) -> dict[str, Any]:
     """Return the OpenAPI document of a server."""
-    types: list[Any] = [schemas.ErrorResponse, Limits]
+    types: list[Any] = [ErrorResponse, schemas.ModelResponse]
     for _, kinds in _POST.values():
         types += kinds[info.kind]
     references, components = msgspec.json.schema_components(
         types, schema_hook=_array_schema, ref_template="#/components/schemas/{name}"
     )
-    error, limits, bodies = references[0], references[1], references[2:]
+    error, bodies = references[0], references[2:]
     _add_run_constraints(components, info)
-    components["Model"] = _model_schema(limits)
     paths: dict[str, Any] = {}
     for index, (path, (summary, _)) in enumerate(_POST.items()):
         request, response = bodies[2 * index : 2 * index + 2]
@@ -233,25 +233,6 @@ def _image_schema(shape: tuple[int, int]) -> dict[str, Any]:
         "maxItems": rows,
         "description": "Rows of pixels, 0 is black, 255 is white: bright strokes on black.",
     }
-
-
-def _model_schema(limits: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of `/v1/model`."""
-    required = {
-        "run": _STRING,
-        "kind": {"enum": ["text", "image"]},
-        "labels": {"type": "array", "items": _STRING},
-        "dataset": _STRING,
-        "version": _STRING,
-        "limits": limits,
-    }
-    optional = {
-        "max_tokens": {"type": "integer", "description": "Tokens of a text that the run reads."},
-        "shape": {"type": "array", "description": "Rows and columns of an image."},
-        "examples": {"type": "array", "description": "Inputs from the run's data."},
-    }
-    properties = {**required, **optional}
-    return {"type": "object", "properties": properties, "required": list(required)}
 
 
 def _array_schema(kind: Any) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+
+from lstm_cli.serve.settings import Limits
 
 Pixel = Annotated[int, Meta(ge=0, le=255, description="0 is black, 255 is white.")]
 Image = Annotated[
@@ -75,14 +78,19 @@ class PredictResponse(msgspec.Struct):
     predictions: list[PredictionAnswer]
 
 
-class ErrorDetail(msgspec.Struct):
-    """What is wrong, and what the client can do."""
+class ModelResponse(msgspec.Struct, omit_defaults=True):
+    """Labels and settings of the run, and the limits of requests.
 
-    message: str
-    hint: str
+    `max_tokens` (tokens of a text that the run reads) is given for texts, `shape` (rows and
+    columns) for images, and `examples` (inputs of the run's data) if the server shows them.
+    """
 
-
-class ErrorResponse(msgspec.Struct):
-    """The body of every response with an error status."""
-
-    error: ErrorDetail
+    run: str
+    kind: Literal["text", "image"]
+    labels: Sequence[str]
+    dataset: str
+    version: str
+    limits: Limits
+    max_tokens: int | None = None
+    shape: tuple[int, int] | None = None
+    examples: list[Any] | None = None

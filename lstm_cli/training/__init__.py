@@ -1,7 +1,8 @@
 """Training: from settings to a finished run directory.
 
 - `pipeline` has `train` and `resume`, for classifiers and language models.
-- `task` is the interface to what differs: `classifier_task` and `language_model_task`.
+- `classifier_task` and `language_model_task` have the same methods, for what differs; `task` has
+  what they share.
 - `prepare` loads and encodes data; `init_weights` is what training starts from.
 - `loop` trains; `objectives` are its batches, steps and validations.
 - `checkpoint` saves and restores the state; `resume_checks` validates a run before it is resumed.

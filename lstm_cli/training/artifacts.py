@@ -235,7 +235,7 @@ def write_golden(run: RunDir, task: ClassifierTask, predictor: Predictor) -> Non
 
 def write_results(
     run: RunDir, task: ClassifierTask, result: TrainingResult, results: Mapping[str, ScoredSplit]
-) -> tuple[dict[str, Any], list[str]]:
+) -> list[str]:
     """Write metrics and plots.
 
     Args:
@@ -245,11 +245,11 @@ def write_results(
         results: Scores by split.
 
     Returns:
-        The reports by split, and the names of the plots.
+        The names of the plots.
     """
     reports = {split: scored.report.to_dict() for split, scored in results.items()}
     run.write_json(runs.METRICS, {"best_epoch": result.best_epoch, **reports})
-    return reports, _draw(run, task, result, results["test"])
+    return _draw(run, task, result, results["test"])
 
 
 def _draw(

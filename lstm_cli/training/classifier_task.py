@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.evaluation.evaluate import score_encoded
@@ -42,7 +41,7 @@ _MIN_TEXTS_FOR_WORKER = 10_000
 
 @dataclass(frozen=True)
 class ClassifierTask:
-    """A classifier that is ready to train; see `task.Task`.
+    """A classifier that is ready to train, with its data and the files of its run.
 
     Attributes:
         config: The settings.
@@ -152,15 +151,16 @@ class ClassifierTask:
                 ),
                 "test": score_encoded(predictor, test.inputs, test.labels),
             }
-        reports, plots = artifacts.write_results(run, self, result, results)
+        plots = artifacts.write_results(run, self, result, results)
+        reports = {name: scored.report for name, scored in results.items()}
         card = {"metrics": reports, "plots": plots}
         return Evaluation({"temperature": result.temperature}, {"test": len(test)}, card)
 
     def model_card(self, record: Mapping[str, Any], evaluation: Evaluation) -> str:
         """Return the model card."""
         seconds = record["seconds"]["total"]
-        config = configs.to_dict(self.config)
-        return model_card({**record, "seconds": seconds, "config": config, **evaluation.card})
+        known = {**record, "seconds": seconds, "config": self.config}
+        return model_card({**known, **evaluation.card})
 
 
 def prepare_classifier(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,6 @@ class ClassifierPlan:
     seconds: float
     device: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plan as JSON types."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class LanguageModelPlan:
@@ -113,10 +109,6 @@ class LanguageModelPlan:
     words_per_second: float
     seconds: float
     device: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plan as JSON types."""
-        return asdict(self)
 
 
 def dry_run(
@@ -153,7 +145,6 @@ def dry_run(
     name = f"{device_info.device} ({device_info.kernel})"
     if isinstance(task, LanguageModelTask):
         return _language_model_plan(task, objective, seconds, num, name)
-    assert isinstance(task, ClassifierTask)
     assert isinstance(objective, ClassificationObjective)
     return _classifier_plan(task, objective, seconds, name)
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.io.progress import Epoch, Reporter, perplexity
@@ -33,7 +32,7 @@ from lstm_cli.training.task import Evaluation
 
 @dataclass(frozen=True)
 class LanguageModelTask:
-    """A language model that is ready to train; see `task.Task`.
+    """A language model that is ready to train, with its data and the files of its run.
 
     Attributes:
         config: The settings.
@@ -114,7 +113,7 @@ class LanguageModelTask:
 
     def model_card(self, record: Mapping[str, Any], evaluation: Evaluation) -> str:
         """Return the model card."""
-        return language_card({**record, "config": configs.to_dict(self.config), **evaluation.card})
+        return language_card({**record, "config": self.config, **evaluation.card})
 
 
 def prepare_language_model(

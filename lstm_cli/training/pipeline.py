@@ -22,7 +22,7 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import BegunRunInfo
 from lstm_cli.training import artifacts, checkpoint, resume_checks
 from lstm_cli.training.checkpoint import Checkpoint
-from lstm_cli.training.classifier_task import prepare_classifier
+from lstm_cli.training.classifier_task import ClassifierTask, prepare_classifier
 from lstm_cli.training.device import Device, DeviceInfo, configure_backend
 from lstm_cli.training.init_weights import (
     InitialWeights,
@@ -30,11 +30,13 @@ from lstm_cli.training.init_weights import (
     resolve_init_from,
     resumed_initial_weights,
 )
-from lstm_cli.training.language_model_task import prepare_language_model
+from lstm_cli.training.language_model_task import LanguageModelTask, prepare_language_model
 from lstm_cli.training.loop import NonFiniteError, TrainingLoop, TrainingResult
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import load_training_data
-from lstm_cli.training.task import Task
+
+# Both have the same methods; each does what differs between classifiers and language models.
+Task = ClassifierTask | LanguageModelTask
 
 
 def train(

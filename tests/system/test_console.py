@@ -17,7 +17,6 @@ from fixtures_reports import text_run
 from lstm_cli import cli
 from lstm_cli.cli import output
 from lstm_cli.cli.print_data import draw_image, side_by_side
-from lstm_cli.cli.print_evaluation import summarize
 from lstm_cli.cli.reporter import epoch_line, progress_line
 from lstm_cli.cli.training import check_thresholds
 from lstm_cli.errors import ExitCode, LstmError
@@ -26,8 +25,6 @@ from lstm_cli.io import text_format
 from lstm_cli.io.progress import Epoch, Step
 from lstm_cli.io.text_format import interval, number
 from lstm_cli.render import plot_style
-from lstm_cli.report import comparison
-from lstm_cli.report.model_card import _column
 
 EVIL = "evil\x1b[2J\x9b1m\u202eedoc\u2066"
 LONG = 120_000 * "x"
@@ -220,20 +217,6 @@ def test_a_threshold_on_a_metric_without_a_value_says_why(one_class):
     assert caught.value.exit_code == ExitCode.THRESHOLD
     assert "roc_auc has no value (no example of 'good')" in caught.value.message
     assert "accuracy is 0.5000, below 0.9" in caught.value.message
-
-
-@pytest.mark.parametrize("missing", [None, math.nan])
-def test_tables_take_a_report_without_numbers(one_class, missing):
-    names = ("accuracy", "loss", "f1", "precision", "recall", "roc_auc")
-    fields = dict.fromkeys((*names, "calibration_error", "baseline_accuracy"), missing)
-    report = dataclasses.replace(one_class, **fields, accuracy_interval=(missing, missing))
-    assert summarize(report)["loss"] == "- nats"
-    assert _column({**dataclasses.asdict(report), "roc_auc_reason": "none"})[1] == "-"
-    entry = comparison.Entry(
-        "a", "b", 2, missing, (missing, missing), missing, missing, missing, 3, 4, 5, missing
-    )
-    told = comparison._measures(entry)
-    assert told["accuracy"] == told["loss (nats)"] == told["training"] == "-"
 
 
 def test_json_has_no_word_for_nan():

@@ -23,7 +23,7 @@ HEAVY = {
     "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "uvicorn", "regex",
 }  # fmt: skip
 KERAS_AT_TOP = ("models.", "training.")
-# `listener` imports it where it serves.
+# `serve.server` imports it when it serves.
 UVICORN_AT_TOP = {"serve.protocol"}
 TENSORFLOW_INSIDE = {
     "data.readers.tfds", "data.readers.tfds_download", "models.compiled", "training.device",

@@ -94,7 +94,7 @@ sys.meta_path.insert(0, RefuseImports())
 
 def test_serve_imports_neither_tensorflow_nor_keras(text_run):
     code = _IMPORT_HOOK.replace(
-        "NAMES", "('tensorflow', 'keras', 'onnx', 'matplotlib', 'sklearn')"
+        "NAMES", "('tensorflow', 'keras', 'onnx', 'jinja2', 'matplotlib', 'sklearn')"
     ) + (
         "from lstm_cli.cli import main\n"
         f"sys.argv = ['lstm', 'serve', '--port', '0', '--run', {str(text_run.path)!r}]\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from lstm_cli import cli
@@ -14,6 +15,8 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.text import batching
 from lstm_cli.training import pipeline
 from lstm_cli.training.dry_run import dry_run
+from lstm_cli.training.objectives import classification
+from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.task import with_language_model
 
 SETTINGS = {
@@ -37,7 +40,8 @@ def lstm(capsys, monkeypatch, *arguments):
 def test_a_dry_run_builds_only_the_batches_that_it_times(task, monkeypatch, tmp_path):
     config = configs.load_preset("demo", SETTINGS)
     if task == "language model":
-        config = with_language_model(config)
+        settings = configs.to_dict(with_language_model(config))
+        config = configs.from_dict(settings, {"language.window": 8})
     prepare, built, trained = pipeline.prepare, [], []
 
     def watched(*args):
@@ -94,11 +98,6 @@ def test_a_dry_run_of_a_resumed_run_is_refused(command, capsys, monkeypatch):
 
 
 def test_batches_of_some_steps_are_those_of_the_epoch():
-    import numpy as np
-
-    from lstm_cli.training.objectives import classification
-    from lstm_cli.training.objectives.classification import Examples
-
     config = configs.load_preset("digits", {"train.batch_size": 4})
     images = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
     examples = Examples(images, np.zeros(30, np.int32))

@@ -1,5 +1,5 @@
-"""`lstm runs replay`: a run trained again from its settings is bit-identical, or the first differences
-and their possible causes are reported.
+"""`lstm runs replay`: a run trained again from its settings is bit-identical, or the first
+differences and their possible causes are reported.
 """
 
 from __future__ import annotations

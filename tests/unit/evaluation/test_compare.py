@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from fixtures_reports import EVIL, complete, image_run, lstm, read, text_run
+from fixtures_reports import EVIL, complete, image_run, lstm, parse_page, text_run
 from PIL import Image
 
 from lstm_cli.config.load import load_preset
@@ -154,7 +154,7 @@ def test_the_command_writes_html_without_external_resources(root, tmp_path):
         "runs", "compare", root / "reviews/one", root / f"reviews/two{EVIL[:8]}", "--out", out
     )
     assert done.exit_code == 0
-    seen = read(out)
+    seen = parse_page(out)
     assert len(seen.pictures) == 1
     assert "their classes differ" in seen.text
     assert EVIL[:8] in seen.text

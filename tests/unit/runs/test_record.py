@@ -23,7 +23,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import text_format
 from lstm_cli.prediction.verify import verify
 from lstm_cli.render import plot_style
-from lstm_cli.report.run_report import report
+from lstm_cli.report.run_report import write_report
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find, schema
 from lstm_cli.runs import record as run_record
@@ -145,7 +145,7 @@ def hold_commands(run, which, name, lstm):
 
 def refused(run, *words):
     """Hold that a run is refused by everything that reads its record, for the reason given."""
-    for call in (run_record.read, report):
+    for call in (run_record.read, write_report):
         with pytest.raises(LstmError) as caught:
             call(run)
         assert caught.value.exit_code == ExitCode.INTEGRITY
