@@ -93,10 +93,12 @@ def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
         LstmError: It is not installed.
     """
     from lstm_cli.cli import output
+    from lstm_cli.io import environment
     from lstm_cli.io.optional import require
 
+    environment.check_backend()
     backend = os.environ.get("KERAS_BACKEND", "").strip() or "tensorflow"
-    require(backend if backend != "jax" else "keras", "keras", purpose="Training")
+    require(backend, "keras", purpose="Training")
     output.print_note(f"Loading {'JAX' if backend == 'jax' else 'TensorFlow'} ...")
     from lstm_cli.training.device import load_keras
 
