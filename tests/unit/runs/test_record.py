@@ -186,7 +186,6 @@ WRONG = {
     ),
     "a time without total": (runs.RUN, lambda r: r | {"seconds": {}}, ["seconds"]),
     "a best epoch to come": (runs.RUN, lambda r: r | {"best_epoch": 3}, ["best_epoch"]),
-    "no command": (runs.RUN, lambda r: {k: v for k, v in r.items() if k != "command"}, ["command"]),
     "a date without end": (runs.RUN, lambda r: r | {"started": "2" * 5_000_000}, ["started"]),
     "a line without fields": (runs.HISTORY, lambda h: [h[0], {"epoch": 2}], ["line 2"]),
     "a line too few": (runs.HISTORY, lambda h: h[:1], ["history.jsonl", "1 epoch"]),
