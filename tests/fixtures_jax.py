@@ -35,7 +35,7 @@ IMAGE = {
 LANGUAGE = {
     **TEXT,
     "linear": None,
-    "language": {"window": 12, "negatives": 16, "held_out": 0.2},
+    "language": {"window": 12, "negatives": 16, "validation_fraction": 0.2},
     "train": {"epochs": 20, "batch_size": 8, "learning_rate": 0.05, "patience": 0},
 }
 # Starts from the language model, with arrays that must not change.
