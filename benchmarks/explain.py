@@ -101,7 +101,7 @@ def _demo_runs(settings: argparse.Namespace, scratch: Path) -> list[RunDir]:
 def _test_reviews(run: RunDir) -> list[Example]:
     """Write the reviews that a run on demo was tested on once more, with the words that decide."""
     data = run.config().data
-    return demo.write_splits(data.demo_train, data.demo_test)[1]
+    return demo.generate_splits(data.demo_train, data.demo_test)[1]
 
 
 def _lowercase(settings: argparse.Namespace) -> list[str]:
@@ -117,7 +117,7 @@ def _hidden(settings: argparse.Namespace, scratch: Path) -> float:
     folder.mkdir()
     train, test, config = (folder / name for name in ("train.csv", "test.csv", "settings.yaml"))
     sizes = (200, 50) if settings.quick else (6000, 1000)
-    for path, examples in zip((train, test), demo.write_splits(*sizes), strict=True):
+    for path, examples in zip((train, test), demo.generate_splits(*sizes), strict=True):
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["text", "label"])
@@ -131,7 +131,7 @@ def _hidden(settings: argparse.Namespace, scratch: Path) -> float:
 
 
 def _without_word(example: Example) -> str:
-    start, end = example.decisive
+    start, end = example.decisive_span
     return f"{example.text[:start]}something{example.text[end:]}"
 
 
@@ -173,13 +173,13 @@ def _decisive(predictor: Predictor, examples: Sequence[Example]) -> dict[str, An
 def _place(predictor: Predictor, example: Example, way: Occlusion) -> _Place:
     assert predictor.tokenizer is not None
     _, words, chosen = _effects(predictor, example.text, way)
-    start, end = example.decisive
+    start, end = example.decisive_span
     spans = text_spans(example.text)
     decides = np.array([a < end and b > start for a, b in spans])
     largest = words.effects[decides].max()
     rank = 1 + int(np.count_nonzero(words.effects[~decides] >= largest))
     turns = None
-    if example.instead:
+    if example.replacement:
         turns = int(predictor.text_probabilities([example.counterpart])[0].argmax()) != chosen
     return _Place(rank, float(words.occluded_probabilities[decides].min()), turns)
 

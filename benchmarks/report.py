@@ -147,8 +147,8 @@ def require_data(*names: str) -> None:
     for name in names:
         if name not in tfds_prepared.REGISTERED:
             continue
-        folder = tfds_prepared.data_dir(DataSource(name))
-        if tfds_prepared.find(tfds_prepared.parse_name(name), folder) is None:
+        folder = tfds_prepared.resolve_data_dir(DataSource(name))
+        if tfds_prepared.find_prepared(tfds_prepared.parse_name(name), folder) is None:
             raise LstmError(
                 f"This measurement needs {name}, and it is not prepared under {folder}.",
                 f"Set TFDS_DATA_DIR to where it is, or prepare it: lstm data prepare {name}. "

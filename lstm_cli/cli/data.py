@@ -102,9 +102,9 @@ def _print_splits(found: Description) -> None:
         columns += ["words: 50%", "90%", "99%", "longest", "empty"]
     rows = []
     for split in found.splits:
-        row: list[object] = [split.name, f"{split.num:,}"]
+        row: list[object] = [split.name, f"{split.num_examples:,}"]
         if found.shape is None:
-            row += [*(f"{words:,}" for words in split.words), f"{split.num_empty:,}"]
+            row += [*(f"{words:,}" for words in split.word_percentiles), f"{split.num_empty:,}"]
         rows.append(row)
     output.print_rows(rows, columns, right=columns[1:])
 
@@ -121,7 +121,7 @@ def _print_balance(found: Description) -> None:
         (
             label,
             f"{count:,}",
-            text_format.percent(count / train.num),
+            text_format.percent(count / train.num_examples),
             "█" * round(24 * count / most),
         )
         for label, count in zip(found.labels, train.class_counts, strict=True)

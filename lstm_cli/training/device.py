@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from lstm_cli.data.readers.tfds_download import quiet
+from lstm_cli.data.readers.tfds_download import suppress_native_logs
 from lstm_cli.errors import LstmError
 from lstm_cli.io import environment
 
@@ -44,7 +44,7 @@ def load_keras(device: Device) -> None:
     if device == "cpu" and "tensorflow" not in sys.modules and "jax" not in sys.modules:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
-    with quiet():
+    with suppress_native_logs():
         import keras
 
         # Finding the devices is what logs.

@@ -244,7 +244,7 @@ PREPARER = """
     download.find, download._prepare, download.probe = find, prepare, lambda url: ""
     print("ready", flush=True)
     sys.stdin.readline()
-    print(download.ensure(Wanted("mnist"), folder), flush=True)
+    print(download.ensure_prepared(Wanted("mnist"), folder), flush=True)
 """
 
 

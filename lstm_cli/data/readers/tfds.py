@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from lstm_cli.data.dataset import Kind, Split
-from lstm_cli.data.readers.tfds_download import ensure, quiet
-from lstm_cli.data.readers.tfds_prepared import REGISTERED, data_dir, parse_name
+from lstm_cli.data.readers.tfds_download import ensure_prepared, suppress_native_logs
+from lstm_cli.data.readers.tfds_prepared import REGISTERED, parse_name, resolve_data_dir
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -42,7 +42,7 @@ def open_tfds(source: DataSource) -> RawDataset:
     Raises:
         LstmError: It cannot be had, or has no single text and label.
     """
-    directory = ensure(parse_name(source.name), data_dir(source))
+    directory = ensure_prepared(parse_name(source.name), resolve_data_dir(source))
     builder = _builder(directory)
     title = f"TFDS {builder.info.full_name}"
     columns = _columns(builder.info.features, title, source)
@@ -176,7 +176,7 @@ def _batches(directory: Path, split: str, columns: _Columns) -> Any:
     Raises:
         LstmError: A file of the data set is missing or damaged.
     """
-    with quiet():
+    with suppress_native_logs():
         import tensorflow as tf
         import tensorflow_datasets as tfds
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lstm_cli.data.readers.tfds_prepared import TfdsName, find
+from lstm_cli.data.readers.tfds_prepared import TfdsName, find_prepared
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
@@ -23,7 +23,7 @@ BLOCKED_STATUS = (403, 407, 451, 502, 503, 504)
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that a data set is made from; a size of 0 bytes means that it is not known."""
+    """A file that a data set is parts from; a size of 0 bytes means that it is not known."""
 
     name: str
     size: int
@@ -54,7 +54,7 @@ _CATALOG = "https://www.tensorflow.org/datasets/catalog"
 _OFFLINE = {"mnist": "digits"}  # else demo
 
 
-def ensure(wanted: TfdsName, folder: Path) -> Path:
+def ensure_prepared(wanted: TfdsName, folder: Path) -> Path:
     """Find a prepared data set, or download and prepare it.
 
     Processes that need it at once take turns on a file lock, which the system lifts from a process
@@ -70,7 +70,7 @@ def ensure(wanted: TfdsName, folder: Path) -> Path:
     Raises:
         LstmError: It is not there and cannot be had (exit code 3).
     """
-    found = find(wanted, folder)
+    found = find_prepared(wanted, folder)
     if found:
         return found
     manual = folder / "downloads" / "manual"
@@ -85,14 +85,14 @@ def ensure(wanted: TfdsName, folder: Path) -> Path:
         if reason:
             raise _unavailable(wanted, folder, f"{urlsplit(url).netloc} {reason}", missing)
     with _locked(wanted, folder):
-        found = find(wanted, folder) or _prepare(wanted, folder)
+        found = find_prepared(wanted, folder) or _prepare(wanted, folder)
     if not found:
         raise _unavailable(wanted, folder, "TFDS prepared another version", [])
     return found
 
 
 def _archives(wanted: TfdsName) -> tuple[Archive, ...]:
-    """The files a data set is made from, as far as TFDS knows them beforehand."""
+    """The files a data set is parts from, as far as TFDS knows them beforehand."""
     if wanted.name in _ARCHIVES:
         return _ARCHIVES[wanted.name]
     import tensorflow_datasets as tfds
@@ -177,7 +177,7 @@ def _locked(wanted: TfdsName, folder: Path) -> Iterator[None]:
 
 def _prepare(wanted: TfdsName, folder: Path) -> Path | None:
     """Have TFDS download and prepare a data set, without its progress bars."""
-    with quiet():
+    with suppress_native_logs():
         import tensorflow  # noqa: F401
         import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -197,7 +197,7 @@ def _prepare(wanted: TfdsName, folder: Path) -> Path | None:
         ) from error
     except (OSError, DownloadError, AssertionError, ImportError, ValueError) as error:
         raise _unavailable(wanted, folder, f"preparing it failed ({error})", []) from error
-    return find(wanted, folder)
+    return find_prepared(wanted, folder)
 
 
 def _unavailable(wanted: TfdsName, folder: Path, reason: str, missing: list[Archive]) -> LstmError:
@@ -216,7 +216,7 @@ def _unavailable(wanted: TfdsName, folder: Path, reason: str, missing: list[Arch
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def suppress_native_logs() -> Iterator[None]:
     """Keep what TensorFlow's C++ parts log while they are imported from standard error.
 
     `TF_CPP_MIN_LOG_LEVEL` alone does not: they log before they read it. Python exceptions are not

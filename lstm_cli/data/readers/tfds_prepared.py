@@ -46,14 +46,14 @@ def parse_name(name: str) -> TfdsName:
     return TfdsName(*match.groups())
 
 
-def data_dir(source: DataSource) -> Path:
+def resolve_data_dir(source: DataSource) -> Path:
     """The folder TFDS data sets lie in: as asked for, else `TFDS_DATA_DIR`, else TFDS' default."""
     # TFDS reads the variable once, at import; so we always pass the folder on.
     folder = source.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return paths.expand(folder)
 
 
-def find(wanted: TfdsName, folder: Path) -> Path | None:
+def find_prepared(wanted: TfdsName, folder: Path) -> Path | None:
     """The folder of a prepared data set: the newest version, or None when there is none."""
     root = folder / wanted.name
     if wanted.config is not None:

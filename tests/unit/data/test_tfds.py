@@ -156,7 +156,7 @@ def test_who_comes_second_waits_and_finds_it_done(tmp_path, monkeypatch):
     found = []
     waiting = threading.Thread(
         target=lambda: found.append(
-            tfds_download.ensure(tfds_prepared.TfdsName("mnist"), tmp_path)
+            tfds_download.ensure_prepared(tfds_prepared.TfdsName("mnist"), tmp_path)
         ),
         daemon=True,
     )
@@ -180,11 +180,14 @@ def test_a_lock_dies_with_its_process(tmp_path, monkeypatch):
     assert lock.exists()
     monkeypatch.setattr(tfds_download, "probe", lambda url: "")
     monkeypatch.setattr(tfds_download, "_prepare", lambda wanted, folder: folder / "done")
-    assert tfds_download.ensure(tfds_prepared.TfdsName("mnist"), tmp_path) == tmp_path / "done"
+    assert (
+        tfds_download.ensure_prepared(tfds_prepared.TfdsName("mnist"), tmp_path)
+        == tmp_path / "done"
+    )
 
 
 def test_a_missing_data_set_is_prepared_without_a_word_on_stdout(tmp_path, monkeypatch, capfd):
-    with warnings.catch_warnings(), tfds_download.quiet():
+    with warnings.catch_warnings(), tfds_download.suppress_native_logs():
         warnings.simplefilter("ignore")
         import tensorflow_datasets as tfds
 
@@ -233,10 +236,15 @@ def test_an_unknown_tfds_name_offers_the_nearest(tmp_path):
 
 def test_the_data_folder_is_the_one_asked_for_else_the_variable_else_the_default(monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", "/variable")
-    assert tfds_prepared.data_dir(DataSource("imdb", data_dir=Path("/asked"))) == Path("/asked")
-    assert tfds_prepared.data_dir(DataSource("imdb")) == Path("/variable")
+    assert tfds_prepared.resolve_data_dir(DataSource("imdb", data_dir=Path("/asked"))) == Path(
+        "/asked"
+    )
+    assert tfds_prepared.resolve_data_dir(DataSource("imdb")) == Path("/variable")
     monkeypatch.delenv("TFDS_DATA_DIR")
-    assert tfds_prepared.data_dir(DataSource("imdb")) == Path("~/tensorflow_datasets").expanduser()
+    assert (
+        tfds_prepared.resolve_data_dir(DataSource("imdb"))
+        == Path("~/tensorflow_datasets").expanduser()
+    )
 
 
 def _lay(folder: Path, *versions: str) -> None:
@@ -248,24 +256,27 @@ def _lay(folder: Path, *versions: str) -> None:
 def test_the_newest_version_is_found_and_an_unfinished_one_is_not(tmp_path):
     _lay(tmp_path / "set", "2.0.0", "10.0.0")
     (tmp_path / "set" / "11.0.0.incompleteXYZ").mkdir()
-    found = tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path)
+    found = tfds_prepared.find_prepared(tfds_prepared.TfdsName("set"), tmp_path)
     assert found == tmp_path / "set" / "10.0.0"
-    found = tfds_prepared.find(tfds_prepared.TfdsName("set", version="2.0.0"), tmp_path)
+    found = tfds_prepared.find_prepared(tfds_prepared.TfdsName("set", version="2.0.0"), tmp_path)
     assert found == tmp_path / "set" / "2.0.0"
-    assert tfds_prepared.find(tfds_prepared.TfdsName("set", version="3.0.0"), tmp_path) is None
-    assert tfds_prepared.find(tfds_prepared.TfdsName("other"), tmp_path) is None
+    assert (
+        tfds_prepared.find_prepared(tfds_prepared.TfdsName("set", version="3.0.0"), tmp_path)
+        is None
+    )
+    assert tfds_prepared.find_prepared(tfds_prepared.TfdsName("other"), tmp_path) is None
 
 
 def test_the_default_configuration_is_taken_and_a_choice_is_left_to_the_user(tmp_path):
     _lay(tmp_path / "set" / "plain", "1.0.0")
-    assert tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path).parts[-2] == "plain"
+    assert tfds_prepared.find_prepared(tfds_prepared.TfdsName("set"), tmp_path).parts[-2] == "plain"
     _lay(tmp_path / "set" / "rich", "1.0.0")
     with pytest.raises(LstmError, match="plain, rich"):
-        tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path)
+        tfds_prepared.find_prepared(tfds_prepared.TfdsName("set"), tmp_path)
     (tmp_path / "set" / ".config").mkdir()
     metadata = tmp_path / "set" / ".config" / "metadata.json"
     metadata.write_text('{"default_config_name": "rich"}')
-    assert tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path).parts[-2] == "rich"
+    assert tfds_prepared.find_prepared(tfds_prepared.TfdsName("set"), tmp_path).parts[-2] == "rich"
 
 
 # Reading, from small data sets written by TFDS itself
@@ -273,7 +284,7 @@ def test_the_default_configuration_is_taken_and_a_choice_is_left_to_the_user(tmp
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    with warnings.catch_warnings(), tfds_download.quiet():
+    with warnings.catch_warnings(), tfds_download.suppress_native_logs():
         warnings.simplefilter("ignore")
         import tensorflow as tf
         import tensorflow_datasets as tfds

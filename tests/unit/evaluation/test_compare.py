@@ -121,8 +121,8 @@ def test_the_interval_of_a_difference_is_around_it_and_turns_with_it(both, first
     low, high = difference_interval(both, first, second, neither)
     difference = (first - second) / (both + first + second + neither)
     assert -1 - 1e-9 <= low <= difference <= high <= 1 + 1e-9
-    reverse_within = difference_interval(both, second, first, neither)
-    assert reverse_within == pytest.approx((-high, -low), abs=1e-12)
+    swapped = difference_interval(both, second, first, neither)
+    assert swapped == pytest.approx((-high, -low), abs=1e-12)
 
 
 def test_settings_that_differ_are_named_and_no_others():
