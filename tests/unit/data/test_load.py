@@ -46,7 +46,7 @@ def test_an_unknown_name_offers_the_nearest():
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "some/folder", "data/reviews"])
-def test_a_path_that_leads_nowhere_is_told_from_an_unknown_name(name):
+def test_a_missing_path_is_distinguished_from_an_unknown_name(name):
     with pytest.raises(LstmError, match="no file or folder") as caught:
         resolve(name)
     assert caught.value.exit_code == ExitCode.DATA

@@ -153,7 +153,7 @@ def test_a_file_without_rows_is_refused(tmp_path, name):
 
 def test_a_single_class_is_refused(tmp_path):
     path = write(tmp_path / "a.csv", [("a", "good"), ("b", "good"), ("c", "good")])
-    with pytest.raises(LstmError, match="3 examples .*'good'"):
+    with pytest.raises(LstmError, match=r"3 examples .*'good'"):
         load(DataSource(path))
 
 

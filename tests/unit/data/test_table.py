@@ -163,7 +163,7 @@ def test_half_a_surrogate_pair_is_refused_or_replaced():
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
         ('{"text": "a"', "column 13: expected a JSON object"),
         ("text,label", "expected a JSON object"),
@@ -173,8 +173,8 @@ def test_half_a_surrogate_pair_is_refused_or_replaced():
         ('{"a": ' + "9" * 5000 + "}", "digits"),
     ],
 )
-def test_a_malformed_json_line_is_refused_with_its_number(line, said):
-    with pytest.raises(LstmError, match=f"file, line 3.*{said}"):
+def test_a_malformed_json_line_is_refused_with_its_number(line, expected):
+    with pytest.raises(LstmError, match=f"file, line 3.*{expected}"):
         records('{"text": "a"}\n\n' + line + "\n", "jsonl")
 
 
