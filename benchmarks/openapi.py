@@ -74,7 +74,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
             kind = "image" if run.config().text is None else "text"
             for key in (None, _KEY):
                 told = f"{kind}, {'with a key' if key else 'no key'}"
-                report.say(told)
+                report.log(told)
                 with serving(run, key) as url:
                     found[told] = hold(url, key, settings.cases, settings.seed)
     rows = [
@@ -92,7 +92,7 @@ def _find(name: str, preset: str, scratch: Path) -> RunDir:
     """Find the run named, or train one for an epoch."""
     if name:
         return RunDir(find.find(runs.runs_root(), name).path.absolute())
-    report.say(f"training on {preset}")
+    report.log(f"training on {preset}")
     options = ("--epochs", "1", "--runs-dir", str(scratch), "--name", "a")
     child.run([sys.executable, "-m", "lstm_cli", "train", preset, *options])
     return find.find(scratch, f"{preset}/a")

@@ -69,8 +69,8 @@ def measure(settings: argparse.Namespace) -> Outcome:
     """Measure starts, then load alone, then load with trouble."""
     run = RunDir(find.find(runs.runs_root(), settings.run).path.absolute())
     if run.config().text is None:
-        raise report.usage(f"Run {run.name} reads images; this measures texts.")
-    report.say("starts")
+        raise report.usage_error(f"Run {run.name} reads images; this measures texts.")
+    report.log("starts")
     ready = []
     for _ in range(settings.starts):
         with serving(run) as server:
@@ -78,7 +78,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
     with serving(run) as server:
         loads = {}
         for name in _LOADS:
-            report.say(f"load, {name}")
+            report.log(f"load, {name}")
             loads[name] = _load(server, run, settings, _LOADS[name])
     found = {"run": run.name, "ready_seconds": report.spread(ready), "loads": loads}
     notes = [
@@ -138,7 +138,7 @@ def _load(
         trouble = stack.enter_context(_trouble(server, settings.seconds, kind)) if kind else {}
         samples = stack.enter_context(_sampled(pid))
         before, cpu = resident_mb(pid), _cpu_seconds(pid)
-        found: dict[str, Any] = child.script(
+        found: dict[str, Any] = child.run_script(
             "http_load", str(run.path), server.host, str(server.port), str(settings.clients),
             str(settings.tokens), str(settings.seconds),
         )  # fmt: skip

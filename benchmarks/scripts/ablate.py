@@ -1,14 +1,13 @@
-"""Train a preset with some settings changed, and judge it on reviews of films it does not know.
+"""Train a preset with some settings changed, and validate it on reviews of unseen films.
 
-Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json   (evidence=null: without that section)
+Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json   (linear=null: without the linear model)
 
-The reviews are those of the train split; the test split is not read.
+All reviews are from the train split; the test split is not read.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from dataclasses import asdict, replace
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import films
+from benchmarks.scripts import NO_LINEAR, clock
 from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, Split
@@ -31,22 +31,20 @@ _NUM_VALIDATION = 4000
 
 
 def main() -> None:
-    """Train, judge, and write what was found."""
+    """Train, validate, and write the result."""
     _, preset, *changes, path = sys.argv
-    bare = "evidence=null" in changes
-    chosen = parse_overrides([change for change in changes if change != "evidence=null"])
-    config = load_preset(preset, chosen)
-    if bare:
+    config = load_preset(preset, parse_overrides([c for c in changes if c != NO_LINEAR]))
+    if NO_LINEAR in changes:
         config = msgspec.structs.replace(config, linear=None)
     Path(path).write_text(json.dumps(measure(config)))
 
 
 def measure(config: Config) -> dict[str, Any]:
-    """Train on one part of the films and judge on the other.
+    """Train on the reviews of some films and validate on those of others.
 
     Returns:
-        Accuracy and loss (calibrated), the same of the network without its evidence, what each
-        epoch told, seconds and peak memory.
+        Accuracy and loss (calibrated), the same of the LSTM without the linear model, the history,
+        seconds and peak memory.
     """
     device.load_keras("cpu")
     from lstm_cli.models import classifier
@@ -55,39 +53,40 @@ def measure(config: Config) -> dict[str, Any]:
     from lstm_cli.training.objectives.classification import predict, scores
     from lstm_cli.training.prepare import objective_for, prepare, start
 
-    began, reporter = time.perf_counter(), SilentReporter()
-    used = start(config, "cpu", reporter)
-    dataset = parted(config)
-    read = time.perf_counter()
-    prepared = prepare(config, dataset, used, None, reporter, begun=init_weights.read(config))
-    fitted = TrainingLoop(prepared.model, config, objective_for(prepared, reporter), reporter).run()
-    ended = time.perf_counter()
-    classifier.set_weights(prepared.model, fitted.weights)
+    started_at, reporter = time.perf_counter(), SilentReporter()
+    device_info = start(config, "cpu", reporter)
+    dataset = split_by_film(config)
+    split_at = time.perf_counter()
+    init = init_weights.read(config)
+    prepared = prepare(config, dataset, device_info, None, reporter, init=init)
+    result = TrainingLoop(prepared.model, config, objective_for(prepared, reporter), reporter).run()
+    trained_at = time.perf_counter()
+    classifier.set_weights(prepared.model, result.weights)
     examples = prepared.validation
-    said = scores(prepared.model, examples, predict(prepared.model, examples))
-    alone = Scores(said.own, None)
+    both = scores(prepared.model, examples, predict(prepared.model, examples))
+    lstm_alone = Scores(both.own, None)
     return {
-        **_judged(said, examples.labels),
-        **({} if examples.linear is None else {"network": _judged(alone, examples.labels)}),
+        **_metrics(both, examples.labels),
+        **({} if examples.linear is None else {"lstm": _metrics(lstm_alone, examples.labels)}),
         "num_train": len(prepared.train),
         "num_validation": len(examples),
-        "epochs": [asdict(epoch) for epoch in fitted.history],
+        "epochs": [asdict(epoch) for epoch in result.history],
         "prepare_seconds": sum(prepared.seconds.values()),
-        "seconds": ended - read,
-        "parting_seconds": read - began,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "seconds": trained_at - split_at,
+        "split_seconds": split_at - started_at,
+        "peak_mb": clock.peak_mb(),
     }
 
 
-def parted(config: Config) -> Dataset:
-    """Return the data set with its train split parted by films."""
+def split_by_film(config: Config) -> Dataset:
+    """Return the data set with train and validation splits that share no film."""
     from lstm_cli.training.prepare import load_data
 
     dataset = load_data(config, ("train", "validation"), None)
     splits = dataset.splits.values()
     texts = [text for split in splits for text in split.inputs]
     labels = np.concatenate([split.labels for split in splits])
-    parts = films.part(texts, min(_NUM_VALIDATION, len(texts) // 5))
+    parts = films.split_by_film(texts, min(_NUM_VALIDATION, len(texts) // 5))
     return replace(
         dataset,
         splits={
@@ -97,9 +96,9 @@ def parted(config: Config) -> Dataset:
     )
 
 
-def _judged(said: Scores, labels: NDArray[np.int32]) -> dict[str, float]:
-    """Return accuracy and loss with the best factors."""
-    logs = log_probabilities(said.scaled(*said.best(labels)))
+def _metrics(scores: Scores, labels: NDArray[np.int32]) -> dict[str, float]:
+    """Return accuracy and loss after calibration."""
+    logs = log_probabilities(scores.scaled(*scores.best(labels)))
     return {
         "accuracy": float(np.mean(logs.argmax(axis=1) == labels)),
         "loss": float(-logs[np.arange(len(labels)), labels].mean()),

@@ -191,8 +191,8 @@ def _prepare(tfds_name: TfdsName, folder: Path) -> Path | None:
     except NonMatchingChecksumError as error:
         raise LstmError(
             f"An archive of {tfds_name} is not what TFDS expects. {str(error).splitlines()[0]}",
-            f"Delete it from {folder / 'downloads'} and get it again. The usual cause is a web page "
-            "in its place.",
+            f"Delete it from {folder / 'downloads'} and get it again. Check that it is "
+            "not a web page.",
             ExitCode.DATA,
         ) from error
     except (OSError, DownloadError, AssertionError, ImportError, ValueError) as error:
