@@ -84,9 +84,9 @@ def label_of(record: Record, column: str, place: str) -> str:
         return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    found = "nothing" if isinstance(value, str) else format_value(value)
+    value_name = "nothing" if isinstance(value, str) else format_value(value)
     raise LstmError(
-        f"{place}: expected a label in {column!r}, a string or an integer; found {found}.",
+        f"{place}: expected a label in {column!r}, a string or an integer; found {value_name}.",
         "Add the label or drop the row.",
     )
 

@@ -17,16 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_cli.data.dataset import Kind, Split
 from lstm_cli.data.readers.tfds_download import ensure_prepared
 from lstm_cli.data.readers.tfds_prepared import REGISTERED, parse_name, resolve_data_dir
-from lstm_cli.data.readers.tfrecord import Value, parse_example, read_shards
+from lstm_cli.data.readers.tfrecord import parse_example, read_shards
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
 
 UNLABELED = "unsupervised"
 _FILE_TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+
+
+_Examples = Callable[[], Iterator[tuple[Any, int]]]  # yields inputs and labels
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,19 @@ def open_tfds(source: DataSource) -> RawDataset:
         raise LstmError(
             f"{title} has no train split, only {', '.join(splits)}.", exit_code=ExitCode.DATA
         )
-    records = {split: partial(_read_examples, directory, info, splits[split]) for split in splits}
+    examples = {
+        name: partial(_read_examples, directory, info, split, columns)
+        for name, split in splits.items()
+    }
     notes: list[str] = []
     names = ["train"]
     if "test" in splits:
-        if source.name in REGISTERED or _has_labels(records["test"], columns):
+        if source.name in REGISTERED or _has_labels(examples["test"]):
             names.append("test")
         else:
             notes.append("Its test split has no labels; the test split is split off train.")
     read: dict[str, Callable[[], Split]] = {
-        split: partial(_read, records[split], columns) for split in names
+        split: partial(_read, examples[split], columns.kind) for split in names
     }
     has_unlabeled = UNLABELED in splits and columns.kind == "text"
     return RawDataset(
@@ -79,7 +86,7 @@ def open_tfds(source: DataSource) -> RawDataset:
         read=read,
         identity=_identity(info, columns),
         notes=tuple(notes),
-        unlabeled=partial(_read_texts, records[UNLABELED], columns) if has_unlabeled else None,
+        unlabeled=partial(_read_texts, examples[UNLABELED]) if has_unlabeled else None,
     )
 
 
@@ -156,52 +163,39 @@ def _choose(
     )
 
 
-_Examples = Callable[[], Iterator[dict[str, Value]]]
-
-
-def _has_labels(examples: _Examples, columns: _Columns) -> bool:
+def _has_labels(examples: _Examples) -> bool:
     """Return whether the first example has a label."""
-    first = next(examples(), None)
-    return first is not None and int(first[columns.label]) >= 0
+    return next((label >= 0 for _, label in examples()), False)
 
 
-def _read_texts(examples: _Examples, columns: _Columns) -> list[str]:
-    return [_text(example[columns.input]) for example in examples()]
+def _read_texts(examples: _Examples) -> list[str]:
+    return [text for text, _ in examples()]
 
 
-def _read(examples: _Examples, columns: _Columns) -> Split:
+def _read(examples: _Examples, kind: Kind) -> Split:
     """Read the labeled examples of a split in the order of TFDS."""
-    decode = _text if columns.kind == "text" else _decode_image
-    inputs, labels = [], []
-    for example in examples():
-        label = int(example[columns.label])
-        if label >= 0:
-            labels.append(label)
-            inputs.append(decode(example[columns.input]))
-    ids = np.array(labels, np.int32)
-    if columns.kind == "text" or not inputs:
-        return Split(inputs, ids)
-    return Split(np.stack(inputs), ids)
+    labeled = [(value, label) for value, label in examples() if label >= 0]
+    inputs = [value for value, _ in labeled]
+    labels = np.array([label for _, label in labeled], np.int32)
+    return Split(np.stack(inputs) if kind == "image" and inputs else inputs, labels)
 
 
-def _text(value: Value) -> str:
-    assert isinstance(value, bytes)
+def _decode_text(value: bytes) -> str:
     return value.decode("utf-8", errors="replace")
 
 
-def _decode_image(value: Value) -> Any:
+def _decode_image(value: bytes) -> NDArray[np.uint8]:
     """Return the pixels of a PNG or JPEG file, `<uint8>[rows, columns]`."""
     from PIL import Image
 
-    assert isinstance(value, bytes)
     with Image.open(io.BytesIO(value), formats=("PNG", "JPEG")) as image:
         return np.asarray(image)
 
 
 def _read_examples(
-    directory: Path, info: Mapping[str, Any], split: Mapping[str, Any]
-) -> Iterator[dict[str, Value]]:
-    """Yield the examples of a split.
+    directory: Path, info: Mapping[str, Any], split: Mapping[str, Any], columns: _Columns
+) -> Iterator[tuple[Any, int]]:
+    """Yield the input and the label of each example of a split.
 
     Raises:
         LstmError: A file of the data set is missing or damaged.
@@ -216,22 +210,21 @@ def _read_examples(
     if names["FILEFORMAT"] != "tfrecord":
         raise _damaged(directory, f"its files are {names['FILEFORMAT']}, not tfrecord")
     template = split.get("filepathTemplate", _FILE_TEMPLATE)
-    paths = [
+    shards = [
         directory
-        / template.format(
-            SHARD_INDEX=f"{i:05}", SHARD_X_OF_Y=f"{i:05}-of-{len(lengths):05}", **names
-        )
-        for i, length in enumerate(lengths)
-        if length
+        / template.format(SHARD_INDEX=i, SHARD_X_OF_Y=f"{i}-of-{names['NUM_SHARDS']}", **names)
+        for i in [f"{i:05}" for i, length in enumerate(lengths) if length]
     ]
+    decode = _decode_text if columns.kind == "text" else _decode_image
     num = 0
     try:
-        for record in read_shards(paths, is_shuffled=not info.get("disableShuffling", False)):
-            yield parse_example(record)
+        for record in read_shards(shards, is_shuffled=not info.get("disableShuffling", False)):
+            example = parse_example(record)
+            yield decode(example[columns.input]), int(example[columns.label])
             num += 1
         if num != sum(lengths):
             raise ValueError(f"{num} of {sum(lengths)} examples found in {split['name']}")
-    except (OSError, ValueError) as error:
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise _damaged(directory, str(error)) from error
 
 

@@ -15,11 +15,10 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-Value = bytes | int
 
 _HEADER_SIZE = 12  # the length as a little-endian uint64, and its checksum
 _FOOTER_SIZE = 4  # the checksum of the record
@@ -133,13 +132,13 @@ def _crc32c_table() -> NDArray[np.uint32]:
     return table
 
 
-def parse_example(record: bytes) -> dict[str, Value]:
+def parse_example(record: bytes) -> dict[str, Any]:
     """Return the first value of each feature of a `tf.train.Example`: bytes or an integer.
 
     Raises:
         ValueError: The record is not such a message.
     """
-    features: dict[str, Value] = {}
+    features: dict[str, Any] = {}
     try:
         for _, message in _fields(record):
             for _, entry in _fields(message):
@@ -153,18 +152,16 @@ def parse_example(record: bytes) -> dict[str, Value]:
     return features
 
 
-def _scalar(kind: int, value: Value) -> Value:
+def _scalar(kind: int, value: Any) -> bytes | int:
     """Return a value of a `BytesList` (kind 1) or, also packed, of an `Int64List` (kind 3)."""
     if kind != 3:
-        return value
-    number = _varint(value, 0)[0] if isinstance(value, bytes) else value
+        return bytes(value)
+    number: int = _varint(value, 0)[0] if isinstance(value, bytes) else value
     return number - (1 << 64) if number >> 63 else number
 
 
-def _fields(message: Value) -> Iterator[tuple[int, Value]]:
-    """Yield the number and the value of each field of a protocol buffer message."""
-    if isinstance(message, int):
-        raise ValueError("a number in place of a message")
+def _fields(message: Any) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the value of each field of a protocol buffer message, as bytes."""
     position, end = 0, len(message)
     while position < end:
         key, position = _varint(message, position)
