@@ -70,9 +70,9 @@ def ensure_prepared(tfds_name: TfdsName, folder: Path) -> Path:
     Raises:
         LstmError: The data set is missing and cannot be downloaded (exit code 3).
     """
-    found = find_prepared(tfds_name, folder)
-    if found:
-        return found
+    prepared = find_prepared(tfds_name, folder)
+    if prepared:
+        return prepared
     manual = folder / "downloads" / "manual"
     archives = _archives(tfds_name)
     missing = [archive for archive in archives if not paths.exists(manual / archive.name)]
@@ -85,10 +85,10 @@ def ensure_prepared(tfds_name: TfdsName, folder: Path) -> Path:
         if reason:
             raise _unavailable(tfds_name, folder, f"{urlsplit(url).netloc} {reason}", missing)
     with _locked(tfds_name, folder):
-        found = find_prepared(tfds_name, folder) or _prepare(tfds_name, folder)
-    if not found:
+        prepared = find_prepared(tfds_name, folder) or _prepare(tfds_name, folder)
+    if not prepared:
         raise _unavailable(tfds_name, folder, "TFDS prepared another version", [])
-    return found
+    return prepared
 
 
 def _archives(tfds_name: TfdsName) -> tuple[Archive, ...]:
@@ -207,11 +207,11 @@ def _unavailable(
     files = ", ".join(
         archive.name + (f" ({archive.size:,} bytes)" if archive.size else "") for archive in missing
     )
-    by_hand = f" Or put {files} into {folder / 'downloads' / 'manual'}." if missing else ""
+    manual_hint = f" Or put {files} into {folder / 'downloads' / 'manual'}." if missing else ""
     return LstmError(
         f"TFDS {tfds_name} is not in {place}, and {reason}.",
         "Name the folder that has it with --data-dir or TFDS_DATA_DIR."
-        f"{by_hand} Or start with `lstm train {_OFFLINE_PRESETS.get(tfds_name.name, 'demo')}`, "
+        f"{manual_hint} Or start with `lstm train {_OFFLINE_PRESETS.get(tfds_name.name, 'demo')}`, "
         "which needs no download.",
         ExitCode.DATA,
     )
