@@ -34,7 +34,7 @@ from benchmarks.report import Goal, Option, Outcome, Table
 from lstm_cli.config.load import preset_dict
 from lstm_cli.data.readers import demo
 from lstm_cli.data.readers.demo import Example
-from lstm_cli.evaluation.metrics import wilson
+from lstm_cli.evaluation.metrics import wilson_interval
 from lstm_cli.explain.occlusion import Occlusion, occlude
 from lstm_cli.explain.result import TokenEffects
 from lstm_cli.prediction.predictor import Predictor
@@ -201,7 +201,7 @@ def _summarize(effects: Sequence[_WordEffect]) -> dict[str, Any]:
     return {
         "num": len(effects),
         "first": num_first / len(effects),
-        "interval": wilson(num_first, len(effects)),
+        "interval": wilson_interval(num_first, len(effects)),
         "top_three": sum(effect.rank <= 3 for effect in effects) / len(effects),
         "occluded_probability": float(np.mean([e.occluded_probability for e in effects])),
         "flips": float(np.mean(flips)) if flips else None,
@@ -315,7 +315,7 @@ def _text_of_200(run: RunDir) -> str:
     predictor = Predictor.load(run)
     assert predictor.tokenizer is not None
     ids = range(2, min(1000, predictor.tokenizer.vocab_size))
-    words = [word for word in map(predictor.tokenizer.token, ids) if word.isalpha()]
+    words = [word for word in map(predictor.tokenizer.id_to_token, ids) if word.isalpha()]
     return " ".join((words * 200)[:200])
 
 

@@ -1,9 +1,9 @@
-"""`lstm serve` under load: predictions a second, latency, failures, memory, time to readiness.
+"""`lstm serve` under load: predictions per second, latency, failures, memory, start-up time.
 
-Keep-alive clients ask for one prediction at a time, all from one process. Then they do it again
-while another process sends bodies of 64 MiB, malformed JSON, and opens connections on which bytes
-come slowly or never. And once more while eight clients, a quarter as many as behave, hang up, never
-read, pipeline requests in parts and send bodies that are too large.
+Keep-alive clients in one process request one prediction at a time. They do it three times: alone;
+beside faulty clients, which send bodies of 64 MiB and malformed JSON, and open connections on which
+bytes arrive slowly or never; and beside eight hostile clients, which disconnect, never read,
+pipeline requests in parts and send bodies that are too large.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from lstm_cli.runs.directory import RunDir
 
 OPTIONS = (
     Option("run", "a finished text run: its folder, DATASET/NAME or DATASET"),
-    Option("seconds", "of load, without and with trouble", 60, 3),
+    Option("seconds", "of each load", 60, 3),
     Option("clients", "connections, each with one request at a time", 32, 8),
     Option("tokens", "in each text", 200, 20),
-    Option("starts", "until the server is ready, each a new process", 10, 1),
+    Option("starts", "of the server, to measure the time until it is ready", 10, 1),
 )
 _ROOT = Path(__file__).parents[1]
-# Each load, and what `http_trouble` does beside it.
-_LOADS = {"alone": None, "with trouble": "trouble", "with abuse": "abuse"}
-_CLIENT_TIMEOUT = 3
+# Each load, and the kind of bad clients (`scripts/http_bad_clients.py`) beside it.
+_LOADS = {"alone": None, "faulty clients": "faulty", "hostile clients": "hostile"}
+_OPTIONS = ("--client-timeout", "3")
 _START_SECONDS = 60.0
 _SAMPLE_SECONDS = 0.25
-# The allocator's own back and forth.
-_FLAT = 1.1
+# Growth of memory that the allocator alone can cause.
+_MAX_MEMORY_GROWTH = 1.1
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Server:
     """A server that is ready.
 
     Attributes:
-        process: Of `lstm serve`.
-        host: Where it listens.
-        port: Where it listens.
-        ready_seconds: From its start to the first 200 of /readyz.
+        process: The process of `lstm serve`.
+        host: Address it listens on.
+        port: Port it listens on.
+        ready_seconds: From the start of the process to the first 200 of /readyz.
     """
 
     process: subprocess.Popen[str]
@@ -66,77 +66,89 @@ class Server:
 
 
 def measure(settings: argparse.Namespace) -> Outcome:
-    """Measure starts, then load alone, then load with trouble."""
+    """Measure the start-up time, then each load."""
     run = RunDir(find.find(runs.runs_root(), settings.run).path.absolute())
     if run.config().text is None:
-        raise report.usage_error(f"Run {run.name} reads images; this measures texts.")
+        raise report.usage_error(
+            f"Run {run.name} classifies images; this benchmark needs a text run."
+        )
     report.log("starts")
     ready = []
     for _ in range(settings.starts):
-        with serving(run) as server:
+        with serving(run, *_OPTIONS) as server:
             ready.append(server.ready_seconds)
-    with serving(run) as server:
+    with serving(run, *_OPTIONS) as server:
         loads = {}
         for name in _LOADS:
             report.log(f"load, {name}")
             loads[name] = _load(server, run, settings, _LOADS[name])
     found = {"run": run.name, "ready_seconds": report.spread(ready), "loads": loads}
     notes = [
-        f"Clients and server share the machine's {os.cpu_count()} cores: 'CPU' is cores' seconds a "
-        "second of load, of each. Every eighth answer was compared with the predictor's own.",
-        f"How trouble ended: {loads['with trouble']['trouble']['ended']}",
-        f"How abuse ended: {loads['with abuse']['trouble']['ended']}",
+        f"Clients and server share the machine's {os.cpu_count()} cores; 'CPU' is CPU seconds per "
+        "second of load. Every eighth prediction is compared with the predictor's.",
+        *(
+            f"Outcomes of {name}: {loads[name]['bad_clients']['outcomes']}"
+            for name, kind in _LOADS.items()
+            if kind
+        ),
     ]
     tables = [_ready_table(found), _load_table(loads), _memory_table(loads)]
     return Outcome(found, tables, [] if settings.quick else _goals(found), notes)
 
 
 @contextlib.contextmanager
-def serving(run: RunDir) -> Iterator[Server]:
-    """Serve a run in a process of its own during a block.
+def serving(run: RunDir, *options: str, api_key: str | None = None) -> Iterator[Server]:
+    """Serve a run in a process of its own inside a `with` block.
+
+    Args:
+        run: The run.
+        options: Further options of `lstm serve`.
+        api_key: The key that clients must send.
 
     Raises:
-        LstmError: It does not start.
+        LstmError: The server does not start.
     """
+    environment = {k: v for k, v in os.environ.items() if k != "LSTM_API_KEY"}
+    if api_key is not None:
+        environment["LSTM_API_KEY"] = api_key
     command = [sys.executable, "-m", "lstm_cli", "serve", "--run", str(run.path), "--port", "0"]
-    began = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--client-timeout", str(_CLIENT_TIMEOUT)],
-        cwd=_ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
+        [*command, *options], cwd=_ROOT, env=environment, stderr=subprocess.PIPE, text=True
     )
     try:
-        yield _wait(process, began)
+        yield _wait_until_ready(process, started)
     finally:
         process.terminate()
         process.communicate(timeout=_START_SECONDS)
 
 
-def _wait(process: subprocess.Popen[str], began: float) -> Server:
-    """Read where the server listens, and ask until it says that it is ready."""
+def _wait_until_ready(process: subprocess.Popen[str], started: float) -> Server:
+    """Read the address from stderr, then wait for the first response of /readyz."""
     assert process.stderr is not None
-    said = []
+    lines = []
     while not (
-        found := re.search(r"Serving on http://([\d.]+):(\d+)", line := process.stderr.readline())
+        match := re.search(r"Serving on http://([\d.]+):(\d+)", line := process.stderr.readline())
     ):
-        said.append(line)
+        lines.append(line)
         if not line:
-            raise LstmError(f"lstm serve does not start: {''.join(said).strip()}")
-    host, port = found[1], int(found[2])
-    with urllib.request.urlopen(f"http://{host}:{port}/readyz", timeout=_START_SECONDS) as answer:
-        answer.read()
-    return Server(process, host, port, time.perf_counter() - began)
+            raise LstmError(f"lstm serve does not start: {''.join(lines).strip()}")
+    host, port = match[1], int(match[2])
+    with urllib.request.urlopen(f"http://{host}:{port}/readyz", timeout=_START_SECONDS) as response:
+        response.read()
+    return Server(process, host, port, time.perf_counter() - started)
 
 
 def _load(
     server: Server, run: RunDir, settings: argparse.Namespace, kind: str | None
 ) -> dict[str, Any]:
-    """Load the server for some seconds; watch its memory and its CPU."""
+    """Load the server; measure its memory and CPU time."""
     pid = server.process.pid
     with contextlib.ExitStack() as stack:
-        trouble = stack.enter_context(_trouble(server, settings.seconds, kind)) if kind else {}
-        samples = stack.enter_context(_sampled(pid))
+        bad_clients = (
+            stack.enter_context(_bad_clients(server, settings.seconds, kind)) if kind else {}
+        )
+        samples = stack.enter_context(_memory_samples(pid))
         before, cpu = resident_mb(pid), _cpu_seconds(pid)
         found: dict[str, Any] = child.run_script(
             "http_load", str(run.path), server.host, str(server.port), str(settings.clients),
@@ -147,17 +159,17 @@ def _load(
     found["memory_mb"]["peak"] = max(samples)
     found["memory_mb"]["samples"] = samples
     if kind:
-        found["trouble"] = trouble
+        found["bad_clients"] = bad_clients
     return found
 
 
 @contextlib.contextmanager
-def _trouble(server: Server, seconds: int, kind: str) -> Iterator[dict[str, Any]]:
-    """Make trouble during a block; what became of it is there afterwards."""
+def _bad_clients(server: Server, seconds: int, kind: str) -> Iterator[dict[str, Any]]:
+    """Run bad clients inside a `with` block; their outcomes are known after it."""
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="lstm-bench-") as scratch:
-        out = Path(scratch, "result.json")
-        command = [sys.executable, "-m", "benchmarks.scripts.http_trouble", kind, server.host]
+    with tempfile.TemporaryDirectory(prefix="lstm-bench-") as folder:
+        out = Path(folder, "result.json")
+        command = [sys.executable, "-m", "benchmarks.scripts.http_bad_clients", kind, server.host]
         process = subprocess.Popen(
             [*command, str(server.port), str(seconds + 3), str(out)], cwd=_ROOT
         )
@@ -171,13 +183,13 @@ def _trouble(server: Server, seconds: int, kind: str) -> Iterator[dict[str, Any]
 
 
 @contextlib.contextmanager
-def _sampled(pid: int) -> Iterator[list[float]]:
-    """Note the resident memory of a process in MiB, four times a second."""
+def _memory_samples(pid: int) -> Iterator[list[float]]:
+    """Sample the resident memory of a process, in MiB, inside a `with` block."""
     samples = [resident_mb(pid)]
-    ended = threading.Event()
+    stop_event = threading.Event()
 
     def sample() -> None:
-        while not ended.wait(_SAMPLE_SECONDS):
+        while not stop_event.wait(_SAMPLE_SECONDS):
             samples.append(resident_mb(pid))
 
     thread = threading.Thread(target=sample)
@@ -185,7 +197,7 @@ def _sampled(pid: int) -> Iterator[list[float]]:
     try:
         yield samples
     finally:
-        ended.set()
+        stop_event.set()
         thread.join()
 
 
@@ -215,7 +227,7 @@ def _load_table(loads: dict[str, Any]) -> Table:
             name,
             f"{found['per_second']:,.0f}",
             *(f"{found['latency_ms'][p]:,.0f}" for p in ("p50", "p90", "p99", "p99.9", "p100")),
-            f"{found['num_failures']:,} of {found['answers']:,}",
+            f"{found['num_failures']:,} of {found['responses']:,}",
             f"{found['server_cpu_seconds'] / found['seconds']:.2f}",
             f"{found['cpu_seconds'] / found['seconds']:.2f}",
         )
@@ -239,21 +251,21 @@ def _memory_table(loads: dict[str, Any]) -> Table:
 def _goals(found: dict[str, Any]) -> list[Goal]:
     goals = [report.at_most("ready, s, median", found["ready_seconds"]["median"], 1.5, 2)]
     for name, load in found["loads"].items():
-        if name != "with abuse":
-            # Abusers are answered too, out of the same cores.
+        if name != "hostile clients":
+            # Hostile clients are answered too, with the same cores.
             goals += [
                 report.at_least(f"predictions/s, {name}", load["per_second"], 500, 0),
                 report.at_most(f"p99, ms, {name}", load["latency_ms"]["p99"], 200, 0),
             ]
         goals.append(report.at_most(f"failures, {name}", load["num_failures"], 0, 0))
-    memory = found["loads"]["with trouble"]["memory_mb"]
+    memory = found["loads"]["faulty clients"]["memory_mb"]
     growth = memory["peak"] / found["loads"]["alone"]["memory_mb"]["peak"]
-    ended = found["loads"]["with abuse"]["trouble"]["ended"]
-    resets = sum(count for name, count in ended.items() if name.endswith(("reset", "refused")))
+    outcomes = found["loads"]["hostile clients"]["bad_clients"]["outcomes"]
+    resets = sum(count for name, count in outcomes.items() if name.endswith(("reset", "refused")))
     return [
         *goals,
-        report.at_most("peak memory, with trouble / alone", growth, _FLAT, 2),
-        report.at_most("resets of valid requests, with abuse", resets, 0, 0),
+        report.at_most("peak memory, faulty clients / alone", growth, _MAX_MEMORY_GROWTH, 2),
+        report.at_most("resets of valid requests, hostile clients", resets, 0, 0),
     ]
 
 

@@ -69,8 +69,8 @@ def _steps(config: Config, rate: float, settings: argparse.Namespace) -> list[di
     if config.train.deterministic:
         device.make_deterministic()
     assert config.text is not None
-    model = classifier.build(config, 2, config.text.vocab_size, None)
-    classifier.compile_model(model, config.train, 2)
+    model = classifier.build_classifier(config, 2, config.text.vocab_size, None)
+    classifier.compile_classifier(model, config.train, 2)
     results = []
     for batch_size in report.parse_numbers(settings.batch_sizes):
         for length in report.parse_numbers(settings.lengths):
@@ -116,7 +116,9 @@ def _padding(config: Config, epochs: int) -> dict[str, Any]:
     lengths = encode(dataset, "train", fit_tokenizer(config, dataset)).lengths
     size = config.train.batch_size
     fractions = [
-        batching.padding_share(lengths, batching.plan(lengths, size, config.seed, epoch))
+        batching.padding_fraction(
+            lengths, batching.training_batches(lengths, size, config.seed, epoch)
+        )
         for epoch in range(epochs)
     ]
     order = np.random.default_rng(config.seed).permutation(len(lengths))
@@ -125,7 +127,7 @@ def _padding(config: Config, epochs: int) -> dict[str, Any]:
         "batch_size": size,
         "examples": len(lengths),
         "bucketed": report.spread(fractions),
-        "shuffled": batching.padding_share(lengths, shuffled),
+        "shuffled": batching.padding_fraction(lengths, shuffled),
         "to_longest": 1 - float(lengths.mean()) / int(lengths.max()),
     }
 

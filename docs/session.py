@@ -1,4 +1,4 @@
-"""Draw docs/session.svg: a real session, run now, in the colours of a terminal."""
+"""Draw docs/session.svg: run the commands below in a terminal and record the output."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ COMMANDS = (
 
 
 def run(command: str, folder: str) -> str:
-    """Run a command line in a terminal of its own; return what it showed."""
+    """Run a command line in a new pseudo-terminal; return its output."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    # CI: lines in place of a bar, which would leave its every state in the picture.
+    # With CI set there is no progress bar; each of its states would be in the picture.
     env = {**os.environ, "PATH": path, "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
     env |= {"CI": "1", "LSTM_RUNS_DIR": "runs", "LSTM_CACHE_DIR": f"{folder}/cache"}
-    near, far = pty.openpty()
+    parent, child = pty.openpty()
     with subprocess.Popen(
-        ["bash", "-c", command], cwd=folder, env=env, stdin=far, stdout=far, stderr=far
+        ["bash", "-c", command], cwd=folder, env=env, stdin=child, stdout=child, stderr=child
     ):
-        os.close(far)
-        shown = b""
-        while chunk := _read(near):
-            shown += chunk
-    os.close(near)
-    return shown.decode("utf-8").replace("\r\n", "\n")
+        os.close(child)
+        output = b""
+        while chunk := _read(parent):
+            output += chunk
+    os.close(parent)
+    return output.decode("utf-8").replace("\r\n", "\n")
 
 
-def _read(handle: int) -> bytes:
+def _read(fd: int) -> bytes:
     try:
-        return os.read(handle, 65536)
-    except OSError:  # the terminal closes with its last program
+        return os.read(fd, 65536)
+    except OSError:  # the last program has ended
         return b""
 
 
@@ -58,7 +58,7 @@ def main() -> None:
             assert shlex.split(command)
             console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
             console.print(Text.from_ansi(run(command, folder)))
-    # The page's own monospace font will do: a picture should load nothing from elsewhere.
+    # Use the monospace font of the page: a picture should not load a font from another server.
     picture = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="lstm"), flags=re.S)
     TARGET.write_text(picture, encoding="utf-8")
 

@@ -1,14 +1,15 @@
-"""Train, evaluate, look inside and ship small LSTM classifiers.
+"""Train, evaluate, explain and ship small LSTM classifiers.
 
-Everything the command line does, without a shell. Nothing heavy is imported until it is used:
+What the command line does, from Python. Nothing heavy is imported until it is used:
 
     >>> import lstm_cli
-    >>> from lstm_cli.training.train import train
-    >>> from lstm_cli.evaluation.evaluate import evaluate
-    >>> run = train(lstm_cli.load_preset("demo"))
-    >>> lstm_cli.load(run).predict(["Not a dull moment."])[0].label
+    >>> run = lstm_cli.train("demo")
+    >>> model = lstm_cli.load(run)
+    >>> model.predict(["Not a dull moment."])[0].label
     'positive'
-    >>> evaluate(run).report.accuracy
+    >>> model.explain("Not a dull moment.").prediction.label
+    'positive'
+    >>> lstm_cli.evaluate(run).report.accuracy
     1.0
 """
 
@@ -18,42 +19,57 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lstm_cli.api import Model as Model
+    from lstm_cli.api import evaluate as evaluate
+    from lstm_cli.api import load as load
+    from lstm_cli.api import train as train
     from lstm_cli.config.load import load_preset as load_preset
     from lstm_cli.config.schema import Config as Config
     from lstm_cli.data import load as load_dataset
     from lstm_cli.errors import LstmError as LstmError
     from lstm_cli.prediction.predictor import Prediction as Prediction
-    from lstm_cli.prediction.predictor import load as load
     from lstm_cli.runs.directory import RunDir as RunDir
     from lstm_cli.runs.find import find as find_run
 
 __version__ = "0.1.0"
 
-_WHERE = {
+# Public name -> module and attribute.
+_PUBLIC = {
     "Config": ("config.schema", "Config"),
     "LstmError": ("errors", "LstmError"),
+    "Model": ("api", "Model"),
     "Prediction": ("prediction.predictor", "Prediction"),
     "RunDir": ("runs.directory", "RunDir"),
+    "evaluate": ("api", "evaluate"),
     "find_run": ("runs.find", "find"),
-    "load": ("prediction.predictor", "load"),
+    "load": ("api", "load"),
     "load_dataset": ("data", "load"),
     "load_preset": ("config.load", "load_preset"),
+    "train": ("api", "train"),
 }
 __all__ = [
     "Config",
     "LstmError",
+    "Model",
     "Prediction",
     "RunDir",
+    "evaluate",
     "find_run",
     "load",
     "load_dataset",
     "load_preset",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, when it is."""
-    if name not in _WHERE:
+    """Import a public name when it is first used."""
+    if name not in _PUBLIC:
         raise AttributeError(f"module 'lstm_cli' has no attribute {name!r}")
-    module, attribute = _WHERE[name]
+    module, attribute = _PUBLIC[name]
     return getattr(import_module(f"lstm_cli.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return [*__all__, "__version__"]

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command's exit status means (docs/architecture.md, "The shell contract")."""
+    """Exit codes of all commands (docs/architecture.md, "The shell contract")."""
 
     DONE = 0
     ERROR = 1
@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
 
 
 class LstmError(Exception):
-    """A mistake a person can mend: what was expected, what was found and where, what to do next.
+    """An error that a user can fix: what was expected, what was found and where, what to do next.
 
     Args:
         message: What went wrong: expected, found, where (file, line, column, key).
@@ -32,20 +32,32 @@ class LstmError(Exception):
         self.hint = hint
         self.exit_code = exit_code
 
+    def __str__(self) -> str:
+        """Return the message with its hint: what a traceback shows."""
+        return f"{self.message} Try: {self.hint}" if self.hint else self.message
 
-def suggest(name: str, known: list[str]) -> str:
-    """Say which known names a mistyped one is closest to.
+
+def command_line(*words: str) -> str:
+    """Return a command as it can be pasted into a shell: words with spaces are quoted."""
+    import shlex
+
+    return shlex.join(words)
+
+
+def suggest(name: str, known: list[str], listed: list[str] | None = None) -> str:
+    """Return a hint with the known names that are similar to a mistyped one.
 
     Args:
         name: What was typed.
         known: The names that exist.
+        listed: Which of them to list if none is similar; all by default.
 
     Returns:
-        `Did you mean 'imdb'?`, or the list of what there is when nothing is close.
+        `Did you mean 'imdb'?`, or a list of names if none is similar.
     """
     import difflib
 
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(repr(c) for c in close)}?"
-    return f"Known: {', '.join(known)}."
+    return f"Known: {', '.join(known if listed is None else listed)}."

@@ -1,4 +1,4 @@
-"""Tiny checkpoints, and a reporter that keeps warnings."""
+"""Tiny checkpoints, and a reporter that records warnings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lstm_cli.training import checkpoint
 from lstm_cli.training.checkpoint import Checkpoint
 
 
-class Heard:
-    """A reporter that keeps its warnings."""
+class WarningRecorder:
+    """A reporter that records its warnings."""
 
     def __init__(self):
         self.warnings = []
@@ -21,7 +21,7 @@ class Heard:
 
 
 def state(number):
-    """A tiny checkpoint that tells which one it is."""
+    """A tiny checkpoint with a number."""
     tensors = {
         "model/0": np.full((2, 3), number, np.float32),
         "model/1": np.array([number, 2**32 - 1], np.uint32),
@@ -32,8 +32,8 @@ def state(number):
 
 
 def newest(folder, reporter=None):
-    """The number of the newest good checkpoint, once all of it is as it was saved; None without."""
-    found = checkpoint.newest(folder, reporter or Heard())
+    """Check that the newest valid checkpoint is exact; return its number, or None without one."""
+    found = checkpoint.newest(folder, reporter or WarningRecorder())
     if found is None:
         return None
     number = found.progress["epoch"]

@@ -38,7 +38,7 @@ LANGUAGE = {
     "language": {"window": 12, "negatives": 16, "held_out": 0.2},
     "train": {"epochs": 20, "batch_size": 8, "learning_rate": 0.05, "patience": 0},
 }
-# Begins with the language model; what it takes from there is to stay as it is.
+# Starts from the language model, with arrays that must not change.
 LOWERED = {
     **TEXT,
     "linear": None,
@@ -53,7 +53,7 @@ INTERRUPTED_AFTER = {"text": 3, "image": 3, "language": 9}
 
 
 def write_texts(folder):
-    """Write 80 labelled texts, of which 8 are for validation, and a dozen to test on."""
+    """Write 80 labeled texts, 8 of them for validation, and 12 test texts."""
     for split, num in (("train", 40), ("test", 6)):
         for label, (first, second) in WORDS.items():
             place = folder / split / label
@@ -64,13 +64,13 @@ def write_texts(folder):
 
 
 def stage(name, folder):
-    """Do one stage; return what each training of it told, or how it failed."""
+    """Run a stage; return the results or the error of each training."""
     from lstm_cli import data
     from lstm_cli.config import load as configs
     from lstm_cli.training import device
 
     device.load_keras("cpu")
-    # A folder has none.
+    # A folder has no unlabeled texts.
     data.load_unlabeled = lambda _: UNLABELED
     found = {}
     for kind, settings in SETTINGS.items():
@@ -86,29 +86,27 @@ def stage(name, folder):
 
 
 def _trained(name, kind, config, folder):
-    """Train, or go on."""
+    """Train or resume."""
     from lstm_cli.io.signals import Interrupted
     from lstm_cli.runs import directory as runs
-    from lstm_cli.training import pretrain, train
+    from lstm_cli.training import pipeline
 
-    module = train if config.language is None else pretrain
-    begin = module.train if config.language is None else module.pretrain
     root, notes = folder / ("whole" if name == "whole" else "parts"), Notes()
     watch = _watch(INTERRUPTED_AFTER[kind] if name == "begun" else 0)
-    told = {"callbacks": [watch], "use": "cpu", "reporter": notes}
+    told = {"callbacks": [watch], "device": "cpu", "reporter": notes}
     try:
         if name == "resumed":
             (record,) = root.glob(f"*/{kind}/{runs.RUN}")
-            run = module.resume(runs.RunDir(record.parent), **told)
+            run = pipeline.resume(runs.RunDir(record.parent), **told)
         else:
-            run = begin(config, runs_dir=root, name=kind, **told)
+            run = pipeline.train(config, runs_dir=root, name=kind, **told)
     except Interrupted as interrupted:
         return {"interrupted": interrupted.message, "steps": watch.steps}
     return {"path": str(run.path), "notes": notes.told, "averages": watch.averages}
 
 
 class Notes:
-    """A reporter that remembers."""
+    """A reporter that records notes."""
 
     def __init__(self):
         self.told = []
@@ -126,12 +124,12 @@ class Notes:
 
 
 def _watch(interrupted_after):
-    """Return a callback that averages one array itself, and ends the process' training."""
+    """Return a callback that averages one array, and interrupts the training."""
     import keras
     import numpy as np
 
     class Watch(keras.callbacks.Callback):
-        """Hears of each step."""
+        """Averages after each step."""
 
         def __init__(self):
             super().__init__()

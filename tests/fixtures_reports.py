@@ -1,4 +1,4 @@
-"""Finished runs with everything `train` leaves behind, made by hand, and pages to be parsed."""
+"""Finished runs with all files that `train` writes, made by hand; and a parser of pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lstm_cli import cli
-from lstm_cli.evaluation import evaluate, plots
+from lstm_cli.evaluation import evaluate, training_plots
 from lstm_cli.evaluation.evaluate import draw_results
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.prediction.predictor import Predictor
@@ -28,20 +28,24 @@ EPOCHS = (
 )  # fmt: skip
 
 
-def complete(run, *, card="# card\n", record=None, drawn=False):
-    """Score a run by hand on its own data, and write what `train` writes beside the network.
+def complete(run, *, card="# card\n", record=None, with_plots=False):
+    """Score a run on its own data, and write the other files of a finished run.
 
-    The manifest is left as `train` leaves it: it lists everything there is.
+    Args:
+        run: A run with a model, of `make_text_run` or `make_image_run`.
+        card: Content of its model card.
+        record: Changes to `run.json`.
+        with_plots: Whether to draw the plots, which takes a second.
     """
     predictor = Predictor.from_files(run)
     dataset = evaluate.own_data(run, "test")
     scored = evaluate.score(predictor, dataset, "test", SilentReporter())
-    told = scored.report.to_dict()
-    run.write_json(runs.METRICS, {"best_epoch": 2, "validation": told, "test": told})
+    report = scored.report.to_dict()
+    run.write_json(runs.METRICS, {"best_epoch": 2, "validation": report, "test": report})
     run.write_text(runs.HISTORY, "".join(runs.json_line(epoch) for epoch in EPOCHS))
     run.write_text(runs.CARD, card)
-    if drawn:
-        plots.learning_curves(EPOCHS, run.file(runs.PLOTS) / "curves.png")
+    if with_plots:
+        training_plots.learning_curves(EPOCHS, run.file(runs.PLOTS) / "curves.png")
         draw_results(run.file(runs.PLOTS), scored, predictor.labels)
     data = {
         "name": dataset.name,
@@ -52,7 +56,7 @@ def complete(run, *, card="# card\n", record=None, drawn=False):
         "sizes": {"train": 10, "validation": 2, "test": len(scored.labels)},
         "notes": [],
     }
-    told = {
+    info = {
         **run.read_json(runs.RUN),
         "command": "lstm train it",
         "seed": 0,
@@ -69,49 +73,54 @@ def complete(run, *, card="# card\n", record=None, drawn=False):
         "temperature": 1.25,
         **(record or {}),
     }
-    run.write_json(runs.RUN, told)
+    run.write_json(runs.RUN, info)
     run.write_manifest()
     return run
 
 
-def text_run(path, **told):
-    """A run of random weights on a file of reviews beside it, and what else `complete` takes."""
-    labels = tuple(sorted(told.pop("labels", ("negative", "positive"))))
-    texts = told.pop("texts", ("a dull film", "a fine film", "not a moment fine", "just a cast"))
+def text_run(path, **options):
+    """A run of random weights on a file of reviews beside it.
+
+    Args:
+        path: The run's folder.
+        **options: `labels`, `texts`, `seed` and `max_tokens`, and those of `complete`.
+    """
+    labels = tuple(sorted(options.pop("labels", ("negative", "positive"))))
+    texts = options.pop("texts", ("a dull film", "a fine film", "not a moment fine", "just a cast"))
     reviews = path.parent / f"{path.name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = "".join(f'"{text} {i}","{labels[i % 2]}"\n' for i, text in enumerate(30 * texts))
     reviews.write_text(f"text,label\n{rows}", encoding="utf-8")
     config = text_config(
         data__name=str(reviews),
-        seed=told.pop("seed", 0),
-        text__max_tokens=told.pop("max_tokens", 12),
+        seed=options.pop("seed", 0),
+        text__max_tokens=options.pop("max_tokens", 12),
     )
-    return complete(make_text_run(path, labels, config), **told)
+    return complete(make_text_run(path, labels, config), **options)
 
 
-def image_run(path, **told):
-    """A run of random weights on scikit-learn's digits."""
-    return complete(make_image_run(path), **told)
+def image_run(path, **options):
+    """A run of random weights on scikit-learn's digits; options of `complete`."""
+    return complete(make_image_run(path), **options)
 
 
 def rewrite(run, name, change):
-    """Change one of a run's JSON files, and list it anew: what a careful forger would do."""
+    """Change one of a run's JSON files and write a new manifest, as a careful attacker would."""
     value = run.read_json(name)
     change(value)
     run.write_json(name, value)
     run.write_manifest()
 
 
-def wrong_of(run):
-    """Positions of the test examples a run gets wrong."""
+def misclassified_ids(run):
+    """Return the positions of the test examples that a run misclassifies."""
     dataset = evaluate.own_data(run, "test")
     scored = evaluate.score(Predictor.load(run), dataset, "test", SilentReporter())
     return np.flatnonzero(scored.probabilities.argmax(axis=1) != scored.labels)
 
 
-class FileStamp(HTMLParser):
-    """What is in a page."""
+class ParsedPage(HTMLParser):
+    """The tags, addresses, styles and texts of a page."""
 
     def __init__(self, content):
         super().__init__()
@@ -121,10 +130,10 @@ class FileStamp(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        told = dict(attributes)
+        values = dict(attributes)
         loading = ("src", "href", "srcset", "data", "action", "poster", "xlink:href")
-        self.loads += [told[name] for name in loading if name in told]
-        assert not [name for name in told if name.startswith("on")]
+        self.loads += [values[name] for name in loading if name in values]
+        assert not [name for name in values if name.startswith("on")]
         if tag not in ("meta", "img"):
             self._in.append(tag)
 
@@ -144,18 +153,18 @@ class FileStamp(HTMLParser):
         return [Image.open(io.BytesIO(base64.b64decode(d.split(",")[1]))) for d in data]
 
 
-def read(path):
-    """Parse a page, and hold it to loading and running nothing."""
-    seen = FileStamp(Path(path).read_text(encoding="utf-8"))
-    assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & set(seen.tags)
-    assert all(load.startswith(("#", "data:image/png;base64,")) for load in seen.loads)
-    style = "".join(seen.styles)
+def parse_page(path):
+    """Parse a page, and check that it loads no file and runs no script."""
+    page = ParsedPage(Path(path).read_text(encoding="utf-8"))
+    assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & set(page.tags)
+    assert all(load.startswith(("#", "data:image/png;base64,")) for load in page.loads)
+    style = "".join(page.styles)
     assert "url(" not in style
     assert "@import" not in style
-    assert not seen._in
-    return seen
+    assert not page._in
+    return page
 
 
 def lstm(*arguments):
-    """Run a command line, with its exit code as a shell would see it."""
+    """Run a command; the result has its exit code and output."""
     return CliRunner().invoke(cli.app, [str(a) for a in arguments])

@@ -1,4 +1,4 @@
-"""What a finished run holds: its result files, and whether all of them are whole."""
+"""The result files of a finished run, and a check of all its files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def results(run):
 
 
 def whole(run):
-    """Whether a run is finished; then every file is what the manifest says, and it predicts."""
+    """Return whether a run is finished; if so, check its files by the manifest, and predict."""
     if run.status != "finished":
         return False
     for name, listed in run.read_json(runs.MANIFEST)["files"].items():

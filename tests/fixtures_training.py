@@ -1,7 +1,7 @@
-"""Training without Keras: everything of `lstm_cli.training.train` but the network itself.
+"""Training without Keras: the training pipeline with a table in place of the model.
 
-What a step does to the weights is a table, so that a whole run takes milliseconds and thousands of
-them can be killed.
+The weights after each epoch come from a table. So a run takes milliseconds, and tests can kill
+thousands of them.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from lstm_cli.config.load import to_dict
 from lstm_cli.data import Dataset
 from lstm_cli.data.dataset import Split
 from lstm_cli.evaluation import metrics
-from lstm_cli.evaluation.evaluate import Scored
+from lstm_cli.evaluation.evaluate import ScoredSplit
 from lstm_cli.io.progress import Epoch
 from lstm_cli.prediction import predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.text import corpus
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training import artifacts, pipeline, train
+from lstm_cli.training import artifacts, classifier_task, pipeline
 from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.classifier_task import ClassifierTask
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.loop import TrainingResult
 from lstm_cli.training.objectives.classification import Examples
-from lstm_cli.training.prepare import Prepared
 
 CONFIG = text_config(train__epochs=2)
-USED = DeviceInfo("cpu", "none", "nothing is computed", "none")
+DEVICE_INFO = DeviceInfo("cpu", "none", "nothing is computed", "none")
 
 
 def weights_of(epoch, vocab_size):
-    """What the weights are after some epochs."""
+    """Weights after some epochs."""
     return random_weights(CONFIG, len(LABELS), vocab_size, seed=epoch)
 
 
 def progress(loop):
-    """What a checkpoint says of how far training is."""
+    """The progress in a checkpoint."""
     return {
         "epoch": loop.epoch,
         "step": 0,
@@ -57,49 +57,49 @@ def progress(loop):
 
 
 class TableLoop:
-    """Stands in for `fit.TrainingLoop`: an epoch is a step along the table."""
+    """Replaces `loop.TrainingLoop`; an epoch takes the next weights of the table."""
 
     seconds = 1.0
     earlier_seconds = 0.0
 
-    def __init__(self, model, config, work, reporter, save, signals):
-        self.config, self.model, self._save = config, model, save
-        self.work = SimpleNamespace(num_steps=1, rate=4)
+    def __init__(self, model, config, objective, reporter, save_checkpoint, signals):
+        self.config, self.model, self._save = config, model, save_checkpoint
+        self.objective = SimpleNamespace(num_steps=1, step_size=4)
         self.epoch = 0
 
     @property
     def history(self):
-        """One line an epoch."""
+        """One entry per epoch."""
         return [Epoch(n, 1, 1 / n, 0.5, 1 / n, 0.5, 0.1, 0.0, True) for n in self._epochs()]
 
     @property
     def best_epoch(self):
-        """The last is the best."""
+        """The last epoch is the best."""
         return self.epoch
 
     @property
     def position(self):
-        """Where training stands."""
+        """The position, for people."""
         return f"epoch {self.epoch}"
 
     def _epochs(self):
         return range(1, self.epoch + 1)
 
     def stop_reason(self):
-        """Say why no further epoch is trained."""
+        """Return why no further epoch is trained."""
         return "the last epoch is done" if self.epoch >= self.config.train.epochs else ""
 
     def run(self, _callbacks=()):
-        """Go on to the last epoch, saving after each."""
+        """Train to the last epoch, with a checkpoint after each."""
         while not self.stop_reason():
             self.epoch += 1
             self.save()
-        return self.fitted(self.stop_reason())
+        return self.result(self.stop_reason())
 
-    def fitted(self, stopped):
-        """Return what was found."""
+    def result(self, stop_reason):
+        """Return the result so far."""
         weights = weights_of(self.epoch, self.model.vocab_size)
-        return TrainingResult(tuple(self.history), weights, self.epoch, stopped)
+        return TrainingResult(tuple(self.history), weights, self.epoch, stop_reason)
 
     def save(self):
         """Save a checkpoint."""
@@ -107,19 +107,22 @@ class TableLoop:
         tensors["best/x"] = tensors["model/0"]
         self._save(Checkpoint(tensors, progress(self)))
 
-    def restore(self, found):
-        """Go back to a checkpoint."""
-        self.epoch = found.progress["epoch"]
+    def restore(self, checkpoint):
+        """Restore a checkpoint."""
+        self.epoch = checkpoint.progress["epoch"]
+
+    def extend(self, epochs_before):
+        """Do nothing."""
 
 
 def _by_content(open_session):
-    """Open each graph once, whatever file it is in."""
+    """Open each graph once, also if it is in several files."""
     opened = functools.cache(open_session)
 
     def open_(model):
         if isinstance(model, bytes):
             return opened(model)
-        # As onnxruntime does: past Python, and so past the disk of `fixtures_faults`.
+        # `Path.open`, unlike this, would go through the faulty disk of `fixtures_faults`.
         with open(model, "rb") as file:  # noqa: PTH123
             return opened(file.read())
 
@@ -127,7 +130,7 @@ def _by_content(open_session):
 
 
 def without_keras(monkeypatch):
-    """Put the table in place of the network, and one small file in place of the pictures."""
+    """Replace the model by the table, and the plots by one small file."""
     tokenizer = Tokenizer.fit(TEXTS, CONFIG.text)
     labels = np.array([1, 0, 1, 0], np.int32)
     split = Split(TEXTS, labels)
@@ -136,8 +139,10 @@ def without_keras(monkeypatch):
     examples = Examples(corpus.encode(TEXTS, tokenizer), labels)
     model = SimpleNamespace(trainable_variables=[], vocab_size=tokenizer.vocab_size)
 
-    def prepare(config, *_, **__):
-        return Prepared(config, dataset, tokenizer, examples, examples, model, USED, {})
+    def prepare(config, *_):
+        return ClassifierTask(
+            config, dataset, tokenizer, examples, examples, model, DEVICE_INFO, {}, {}
+        )
 
     reports = {}
 
@@ -146,22 +151,22 @@ def without_keras(monkeypatch):
         key = probabilities.tobytes()
         if key not in reports:
             reports[key] = metrics.compute(labels, probabilities, LABELS)
-        return Scored(labels, probabilities, reports[key])
+        return ScoredSplit(labels, probabilities, reports[key])
 
     def draw(run, *_):
         run.write_bytes("plots/curves.png", b"a picture")
         return ["curves.png"]
 
-    monkeypatch.setattr(pipeline, "start", lambda *_: USED)
-    for module in (pipeline, train):
-        monkeypatch.setattr(module, "load_data", lambda *_: dataset)
-    monkeypatch.setattr(train, "prepare", prepare)
-    monkeypatch.setattr(train, "encode", lambda *_: examples)
+    monkeypatch.setattr(pipeline, "configure_backend", lambda *_: DEVICE_INFO)
+    monkeypatch.setattr(pipeline, "load_training_data", lambda *_: dataset)
+    monkeypatch.setattr(classifier_task, "load_data", lambda *_: dataset)
+    monkeypatch.setattr(pipeline, "prepare", prepare)
+    monkeypatch.setattr(classifier_task, "encode", lambda *_: examples)
     monkeypatch.setattr(pipeline, "TrainingLoop", TableLoop)
-    monkeypatch.setattr(train.classifier, "set_weights", lambda *_: None)
+    monkeypatch.setattr(pipeline.classifier, "set_weights", lambda *_: None)
     monkeypatch.setattr(artifacts, "check_parity", lambda *_: None)
-    # What is computed anew for each of a thousand runs, though nothing of it has changed.
-    monkeypatch.setattr(train, "score_encoded", score)
+    # Cached, because thousands of runs compute the same.
+    monkeypatch.setattr(classifier_task, "score_encoded", score)
     monkeypatch.setattr(runs, "from_yaml", functools.cache(runs.from_yaml))
     monkeypatch.setattr(configs, "to_yaml", functools.cache(configs.to_yaml))
     monkeypatch.setattr(predictor, "open_session", _by_content(predictor.open_session))

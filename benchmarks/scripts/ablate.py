@@ -23,8 +23,7 @@ from benchmarks.scripts import NO_LINEAR, clock
 from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, Split
-from lstm_cli.io.progress import SilentReporter
-from lstm_cli.models.calibration import Scores, log_probabilities
+from lstm_cli.models.calibration import SplitLogits, log_probabilities
 from lstm_cli.training import device
 
 _NUM_VALIDATION = 4000
@@ -48,30 +47,32 @@ def measure(config: Config) -> dict[str, Any]:
     """
     device.load_keras("cpu")
     from lstm_cli.models import classifier
-    from lstm_cli.training import init_weights
+    from lstm_cli.training.classifier_task import prepare_classifier
+    from lstm_cli.training.init_weights import read_initial_weights
     from lstm_cli.training.loop import TrainingLoop
-    from lstm_cli.training.objectives.classification import predict, scores
-    from lstm_cli.training.prepare import objective_for, prepare, start
+    from lstm_cli.training.objectives.classification import predict, split_logits
+    from lstm_cli.training.options import TrainOptions
 
-    started_at, reporter = time.perf_counter(), SilentReporter()
-    device_info = start(config, "cpu", reporter)
+    started_at, options = time.perf_counter(), TrainOptions(device="cpu")
+    device_info = device.configure_backend(config, "cpu", options.reporter)
     dataset = split_by_film(config)
     split_at = time.perf_counter()
-    init = init_weights.read(config)
-    prepared = prepare(config, dataset, device_info, None, reporter, init=init)
-    result = TrainingLoop(prepared.model, config, objective_for(prepared, reporter), reporter).run()
+    init = read_initial_weights(config)
+    task = prepare_classifier(config, dataset, init, device_info, options)
+    objective = task.make_objective(options.reporter)
+    result = TrainingLoop(task.model, config, objective, options.reporter).run()
     trained_at = time.perf_counter()
-    classifier.set_weights(prepared.model, result.weights)
-    examples = prepared.validation
-    both = scores(prepared.model, examples, predict(prepared.model, examples))
-    lstm_alone = Scores(both.own, None)
+    classifier.set_weights(task.model, result.weights)
+    examples = task.validation
+    logits = split_logits(task.model, examples, predict(task.model, examples))
+    lstm_only = SplitLogits(logits.lstm, None)
     return {
-        **_metrics(both, examples.labels),
-        **({} if examples.linear is None else {"lstm": _metrics(lstm_alone, examples.labels)}),
-        "num_train": len(prepared.train),
+        **_metrics(logits, examples.labels),
+        **({} if examples.linear is None else {"lstm": _metrics(lstm_only, examples.labels)}),
+        "num_train": len(task.train),
         "num_validation": len(examples),
         "epochs": [asdict(epoch) for epoch in result.history],
-        "prepare_seconds": sum(prepared.seconds.values()),
+        "prepare_seconds": sum(task.seconds.values()),
         "seconds": trained_at - split_at,
         "split_seconds": split_at - started_at,
         "peak_mb": clock.peak_mb(),
@@ -96,9 +97,9 @@ def split_by_film(config: Config) -> Dataset:
     )
 
 
-def _metrics(scores: Scores, labels: NDArray[np.int32]) -> dict[str, float]:
+def _metrics(logits: SplitLogits, labels: NDArray[np.int32]) -> dict[str, float]:
     """Return accuracy and loss after calibration."""
-    logs = log_probabilities(scores.scaled(*scores.best(labels)))
+    logs = log_probabilities(logits.scaled(*logits.fit_scales(labels)))
     return {
         "accuracy": float(np.mean(logs.argmax(axis=1) == labels)),
         "loss": float(-logs[np.arange(len(labels)), labels].mean()),

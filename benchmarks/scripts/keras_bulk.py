@@ -34,7 +34,7 @@ def load(run: RunDir) -> tuple[Any, Tokenizer, int, NDArray[np.float32] | None]:
     config = run.config()
     assert config.text is not None
     tokenizer = tokenizer_json.read(run.read_bytes(runs.TOKENIZER), config.text)
-    model = classifier.build(config, len(run.labels()), tokenizer.vocab_size, None)
+    model = classifier.build_classifier(config, len(run.labels()), tokenizer.vocab_size, None)
     weights = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
     classifier.set_weights(model, weights)
     return model, tokenizer, config.text.max_tokens, weights.get(onnx_graph.LINEAR_TABLE)
@@ -56,12 +56,12 @@ def inputs(ids: NDArray[np.int32], table: NDArray[np.float32] | None) -> Any:
     starts = np.cumsum([0, *lengths], dtype=np.int64)
     counts = lengths.astype(np.int32)
     corpus = Corpus(ids[ids != PAD_ID].astype(np.uint16), starts, counts, np.zeros_like(counts))
-    return [ids, linear.of(corpus, table)]
+    return [ids, linear.linear_logits(corpus, table)]
 
 
 def vectorize_seconds(tokenizer: Tokenizer, texts: list[str], width: int) -> float:
     """Time TextVectorization with the run's vocabulary."""
-    words = [tokenizer.token(i) for i in range(2, tokenizer.vocab_size)]
+    words = [tokenizer.id_to_token(i) for i in range(2, tokenizer.vocab_size)]
     layer = keras.layers.TextVectorization(output_sequence_length=width, vocabulary=words)
     layer(texts[:1])
     start = time.perf_counter()

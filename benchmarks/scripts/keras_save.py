@@ -24,7 +24,7 @@ def main(run_path: str, model_path: str, out: str) -> None:
     settings = run.config().text
     assert settings is not None
     tokenizer = tokenizer_json.read(run.read_bytes(runs.TOKENIZER), settings)
-    words = [tokenizer.token(i) for i in range(2, min(20_000, tokenizer.vocab_size))]
+    words = [tokenizer.id_to_token(i) for i in range(2, min(20_000, tokenizer.vocab_size))]
     model = keras.Sequential(
         [
             keras.Input((1,), dtype="string"),

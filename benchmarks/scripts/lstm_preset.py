@@ -23,7 +23,7 @@ def main(preset: str, seed: int, limit: int, out: str) -> None:
     load_keras("auto")
     # Keras must be imported after load_keras, as in `lstm train`.
     from benchmarks.scripts.lstm_snapshots import Snapshots, evaluate
-    from lstm_cli.training.train import train
+    from lstm_cli.training.pipeline import train
 
     overrides = {"seed": seed, **({"data.limit": limit, "train.epochs": 1} if limit else {})}
     config = load_preset(preset, overrides)

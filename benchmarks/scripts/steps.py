@@ -53,15 +53,15 @@ def main(preset: str, deterministic: bool, length: int, device_choice: device.De
     vocab_size = None if config.text is None else config.text.vocab_size
     batch_iterator = batches(config, length)
     shape = None if config.text else next(batch_iterator)[0].shape[1:]
-    model = classifier.build(config, num_classes, vocab_size, shape)
-    classifier.compile_model(model, config.train, num_classes)
+    model = classifier.build_classifier(config, num_classes, vocab_size, shape)
+    classifier.compile_classifier(model, config.train, num_classes)
 
     def step() -> float:
         arrays, labels = next(batch_iterator)
         inputs: Any = arrays
         if config.linear is not None:
             inputs = [arrays, np.zeros((len(arrays), 1), np.float32)]
-        targets = classifier.targets(labels, num_classes)
+        targets = classifier.encode_labels(labels, num_classes)
         start = time.perf_counter()
         logs = model.train_on_batch(inputs, targets, return_dict=True)
         # The step is complete when the loss has been computed.

@@ -1,8 +1,16 @@
-"""The command line: one thin file a command group; bodies import what they need when they run."""
+"""The command line, one file per command; commands only read options, call a room, and print.
+
+`options` has the option types that commands share, `command` the command classes and the check for
+options that have no effect together, `training` what `train` and `pretrain` share, `output` prints,
+`print_*` format results, `reporter` shows progress, `failures` turns exceptions into messages and
+exit codes, and `streams` guards stdout and stderr.
+
+May import: every room. Begin with `train`. Commands import other rooms when they run, so that
+`--help` is fast.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -14,6 +22,7 @@ from lstm_cli.cli import (
     data,
     evaluate,
     explain,
+    failures,
     predict,
     pretrain,
     runs,
@@ -21,36 +30,39 @@ from lstm_cli.cli import (
     streams,
     train,
 )
+from lstm_cli.cli.command import Command, Group
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import environment
-from lstm_cli.io.signals import Interrupted, catch_signals, end_with_reader, outlive_reader
+from lstm_cli.io.signals import catch_signals, end_with_reader, outlive_reader
 
-# Commands that are worth more than their output; all others are filters.
+# Commands that continue when the reader of their output is gone. All others end then, as in
+# `lstm predict ... | head`.
 _OUTLIVING = (["train"], ["pretrain"], ["serve"], ["runs", "replay"], ["data", "prepare"])
 
 app = typer.Typer(
     name="lstm",
-    help="Train, evaluate, look inside and ship small LSTM classifiers.",
-    epilog="Exit codes: 0 done, 1 error, 2 usage, 3 data not available, 4 a --fail-under not "
-    "met, 5 a run fails its integrity check, 130 or 143 interrupted.",
+    cls=Group,
+    help="Train, evaluate, explain and ship small LSTM classifiers.",
+    epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 data not available, 4 a --fail-under "
+    "threshold not met, 5 a run fails its integrity check, 130 or 143 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="train")(train.command)
-app.command(name="pretrain")(pretrain.command)
-app.command(name="eval")(evaluate.command)
-app.command(name="predict")(predict.command)
-app.command(name="explain")(explain.command)
-app.command(name="serve")(serve.command)
+app.command(name="train", cls=Command)(train.command)
+app.command(name="pretrain", cls=Command)(pretrain.command)
+app.command(name="eval", cls=Command)(evaluate.command)
+app.command(name="predict", cls=Command)(predict.command)
+app.command(name="explain", cls=Command)(explain.command)
+app.command(name="serve", cls=Command)(serve.command)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(flag: bool) -> None:
+    if flag:
         sys.stdout.write(f"lstm {__version__}\n")
         raise typer.Exit
 
@@ -64,93 +76,39 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Train, evaluate, look inside and ship small LSTM classifiers."""
+    """Train, evaluate, explain and ship small LSTM classifiers."""
 
 
 def main() -> None:
-    """Run the command line and end the process with the exit code of the shell contract."""
+    """Run the command line and end the process with its exit code."""
+    if not sys.platform.startswith(("linux", "darwin")):
+        sys.stderr.write("Error: lstm supports Linux and macOS.\n")
+        sys.exit(int(ExitCode.ERROR))
     if sys.argv[1:2] in _OUTLIVING or sys.argv[1:3] in _OUTLIVING:
         outlive_reader()
     else:
-        # `lstm predict ... | head` ends quietly.
         end_with_reader()
     streams.guard()
-    sys.exit(_finish(_run()))
+    sys.exit(_finish(run()))
 
 
-def _run() -> int:
-    """Run the command; turn what went wrong into a message and an exit code."""
-    environment.strip()
+def run() -> int:
+    """Run the command in `sys.argv`; print errors, and return the exit code."""
+    environment.strip_variables()
     try:
         with catch_signals():
-            result = app(standalone_mode=False)
+            result = app(prog_name="lstm", standalone_mode=False)
             streams.finish()
-    except Interrupted as interrupted:
-        from lstm_cli.cli.output import print_note
-
-        print_note(f"Interrupted. {interrupted.message}")
-        return interrupted.exit_code
-    except SystemExit as ending:
-        # Shell completion ends so.
-        return ending.code if isinstance(ending.code, int) else 0
-    except LstmError as error:
-        return _tell(error)
-    except Exception as error:
-        if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-            return _usage(error)
-        if os.environ.get("LSTM_DEBUG"):
-            raise
-        if isinstance(error, OSError) and error.errno is not None:
-            return _tell(_from_system(error))
-        return _tell(
-            LstmError(
-                f"Unexpected {type(error).__name__}: {error}",
-                "This is a defect of lstm; LSTM_DEBUG=1 shows where it happened.",
-            )
-        )
+    except BaseException as error:
+        return failures.report(error)
     return result if isinstance(result, int) else 0
 
 
 def _finish(code: int) -> int:
-    """Write what still waits for stdout; whatever a command came to, it fails if that fails."""
+    """Flush stdout; if that fails, the command has failed."""
     try:
         streams.finish()
     except LstmError as error:
-        # After exit code 1 this is what was just told; an interruption stays one.
-        return code if code == ExitCode.ERROR or code > 128 else _tell(error)
+        # Exit code 1 was reported already; an interruption stays one.
+        return code if code == ExitCode.ERROR or code > 128 else failures.report(error)
     return code
-
-
-def _from_system(error: OSError) -> LstmError:
-    """Say what the system refused, where no command has said it better."""
-    where = error.filename if isinstance(error.filename, str) else ""
-    if isinstance(error.filename, bytes):
-        where = os.fsdecode(error.filename)
-    reason = error.strerror or str(error)
-    return LstmError(
-        f"{where}: {reason}." if where else f"The system refused: {reason}.",
-        "Check the path, its rights and the free space there; LSTM_DEBUG=1 shows where it "
-        "happened.",
-    )
-
-
-def _tell(error: LstmError) -> int:
-    from lstm_cli.cli.output import print_error
-
-    if os.environ.get("LSTM_DEBUG"):
-        import traceback
-
-        traceback.print_exc()
-    print_error(error)
-    return int(error.exit_code)
-
-
-def _usage(error: Exception) -> int:
-    """Say what is wrong with the command line; typer's own exceptions carry the words."""
-    from lstm_cli.cli.output import print_error
-
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "lstm"
-    message = error.format_message()  # type: ignore[attr-defined]
-    print_error(LstmError(message, f"See '{command} --help'."))
-    return int(ExitCode.USAGE)

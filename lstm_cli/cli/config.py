@@ -1,4 +1,4 @@
-"""`lstm config`: presets and the schema of settings."""
+"""`lstm config`: presets and settings."""
 
 from __future__ import annotations
 
@@ -6,19 +6,43 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Presets and settings.", no_args_is_help=True)
+from lstm_cli.cli.command import Command, Group
+from lstm_cli.cli.completion import complete_key, complete_preset
+
+app = typer.Typer(cls=Group, help="Show presets and settings.", no_args_is_help=True)
+
+_Preset = Annotated[
+    str,
+    typer.Argument(
+        metavar="PRESET",
+        help="Name of a preset; 'lstm config list' lists them.",
+        autocompletion=complete_preset,
+    ),
+]
+_Full = Annotated[
+    bool,
+    typer.Option("--full", help="Print all settings, also those that have their default value."),
+]
+_Key = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="KEY",
+        help="A setting (model.units) or a section (model). Without it: all settings.",
+        autocompletion=complete_key,
+    ),
+]
 
 
-@app.command()
-def show(
-    preset: Annotated[str, typer.Argument(metavar="PRESET", help="demo, digits, imdb, ...")],
-    full: Annotated[
-        bool, typer.Option("--full", help="Every setting, those at their default included.")
-    ] = False,
-) -> None:
+@app.command(cls=Command)
+def show(preset: _Preset, full: _Full = False) -> None:
     """Print a preset as YAML: a file to start from.
 
-    Example: 'lstm config show imdb > mine.yaml', then 'lstm train imdb --config mine.yaml'.
+    For example:
+
+    ```
+    lstm config show imdb > mine.yaml
+    lstm train imdb --config mine.yaml
+    ```
     """
     from lstm_cli.cli import output
     from lstm_cli.config import load
@@ -27,7 +51,7 @@ def show(
     output.write_data(text.rstrip("\n") + "\n")
 
 
-@app.command(name="list")
+@app.command(name="list", cls=Command)
 def list_() -> None:
     """List the presets."""
     from lstm_cli.cli import output
@@ -42,9 +66,38 @@ def list_() -> None:
     output.print_rows(rows, ("preset", "data", "model", "epochs"), right=("epochs",))
 
 
-@app.command()
+@app.command(cls=Command)
+def describe(key: _Key = None) -> None:
+    """Explain settings: type, range, default and meaning.
+
+    For example:
+
+    ```
+    lstm config describe
+    lstm config describe train
+    lstm config describe model.units
+    ```
+    """
+    from lstm_cli.cli import output
+    from lstm_cli.config.describe import describe as describe_settings
+
+    for section, settings in describe_settings(key).items():
+        rows = [(s.key, s.type, s.default, s.description) for s in settings]
+        columns = ("setting", "type", "default", "meaning")
+        output.print_rows(rows, columns, title=section, unfolded=columns[:1])
+        output.print_line("")
+
+
+@app.command(cls=Command)
 def schema() -> None:
-    """Print the JSON Schema of a settings file, for editors."""
+    """Print the JSON Schema of a settings file, for editors.
+
+    For example:
+
+    ```
+    lstm config schema > lstm.schema.json
+    ```
+    """
     from lstm_cli.cli import output
     from lstm_cli.config import load
 

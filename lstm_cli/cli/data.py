@@ -1,29 +1,34 @@
-"""`lstm data`: what there is to learn from."""
+"""`lstm data`: data sets to learn from."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from lstm_cli.cli.options import DataDir, Json, LabelColumn, TextColumn
+from lstm_cli.cli import options
+from lstm_cli.cli.command import Command, Group, check_conflicts
+from lstm_cli.cli.completion import complete_dataset
+from lstm_cli.cli.resolve import column_conflicts
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+app = typer.Typer(cls=Group, help="List, show and download data sets.", no_args_is_help=True)
 
-    from lstm_cli.data import Description
-
-app = typer.Typer(help="What there is to learn from.", no_args_is_help=True)
-
-_SHADES = " .:-=+*#%@"
-_Name = Annotated[
-    str, typer.Argument(metavar="DATASET", help="A name from the list, tfds:NAME, or a path.")
+_Dataset = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET",
+        help="A name that 'lstm data list' shows, tfds:NAME, a table, or a folder.",
+        autocompletion=complete_dataset,
+    ),
+]
+_Examples = Annotated[
+    int,
+    typer.Option("--examples", metavar="N", min=0, help="How many examples of each class to show."),
 ]
 
 
-@app.command(name="list")
-def list_(json: Json = False) -> None:
+@app.command(name="list", cls=Command)
+def list_(json: options.Json = False) -> None:
     """List the data sets known by name."""
     from dataclasses import asdict
 
@@ -45,102 +50,47 @@ def list_(json: Json = False) -> None:
     )
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
-    dataset: _Name,
-    data_dir: DataDir = None,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    examples: Annotated[int, typer.Option("--examples", min=0, help="To show of each class.")] = 1,
-    json: Json = False,
+    ctx: typer.Context,
+    dataset: _Dataset,
+    data_dir: options.DataDir = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    examples: _Examples = 1,
+    json: options.Json = False,
 ) -> None:
-    """Show sizes, class balance, lengths and example rows."""
-    from lstm_cli.cli import output
-    from lstm_cli.cli.dataset_argument import locate
+    """Show sizes, classes, text lengths and examples of a data set.
+
+    For example:
+
+    ```
+    lstm data show demo
+    lstm data show reviews.csv --label-column stars --examples 3
+    ```
+    """
+    from lstm_cli.cli import print_data
     from lstm_cli.data import DataSource, describe
-    from lstm_cli.io import text_format
+    from lstm_cli.data.dataset_settings import locate
 
+    check_conflicts(ctx, column_conflicts(dataset))
     source = DataSource(locate(dataset), data_dir, text_column, label_column)
-    found = describe(source, examples)
-    if json:
-        output.print_json(_plain(found))
-        return
-    kind = (
-        "texts" if found.shape is None else "images of {} rows and {} columns".format(*found.shape)
-    )
-    output.print_heading(f"{found.name}: {kind} from {found.source}")
-    for note in found.notes:
-        output.print_note(f"Note: {note}")
-    _print_splits(found)
-    _print_balance(found)
-    for label, inputs in found.examples.items():
-        for example in inputs:
-            output.print_line("")
-            output.print_heading(label)
-            shown = (
-                text_format.shorten(example, 500) if isinstance(example, str) else _draw(example)
-            )
-            output.print_text(shown)
+    print_data.print_description(describe(source, examples), json)
 
 
-@app.command()
-def prepare(dataset: _Name, data_dir: DataDir = None) -> None:
-    """Download and prepare a data set ahead of time."""
+@app.command(cls=Command)
+def prepare(dataset: _Dataset, data_dir: options.DataDir = None) -> None:
+    """Download a data set and prepare it, so that training can start at once.
+
+    For example:
+
+    ```
+    lstm data prepare imdb
+    ```
+    """
     from lstm_cli.cli import output
-    from lstm_cli.cli.dataset_argument import locate
     from lstm_cli.data import DataSource
-    from lstm_cli.data import prepare as make_ready
+    from lstm_cli.data import prepare as prepare_data
+    from lstm_cli.data.dataset_settings import locate
 
-    output.print_line(make_ready(DataSource(locate(dataset), data_dir)))
-
-
-def _print_splits(found: Description) -> None:
-    from lstm_cli.cli import output
-
-    columns = ["split", "examples"]
-    if found.shape is None:
-        columns += ["words: 50%", "90%", "99%", "longest", "empty"]
-    rows = []
-    for split in found.splits:
-        row: list[object] = [split.name, f"{split.num_examples:,}"]
-        if found.shape is None:
-            row += [*(f"{words:,}" for words in split.word_percentiles), f"{split.num_empty:,}"]
-        rows.append(row)
-    output.print_rows(rows, columns, right=columns[1:])
-
-
-def _print_balance(found: Description) -> None:
-    """Print how many examples each class has in train, and its share."""
-    from lstm_cli.cli import output
-    from lstm_cli.io import text_format
-
-    output.print_line("")
-    train = found.splits[0]
-    most = max(train.class_counts)
-    rows = [
-        (
-            label,
-            f"{count:,}",
-            text_format.percent(count / train.num_examples),
-            "█" * round(24 * count / most),
-        )
-        for label, count in zip(found.labels, train.class_counts, strict=True)
-    ]
-    output.print_rows(rows, ("class", "train", "share", ""), right=("train", "share"))
-
-
-def _draw(image: NDArray[np.uint8]) -> str:
-    """Draw an image with characters, two to a pixel as they are twice as high as wide."""
-    last = len(_SHADES) - 1
-    return "\n".join("".join(2 * _SHADES[int(p) * last // 255] for p in row) for row in image)
-
-
-def _plain(found: Description) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    told = asdict(found)
-    told["examples"] = {
-        label: [example if isinstance(example, str) else example.tolist() for example in inputs]
-        for label, inputs in found.examples.items()
-    }
-    return told
+    output.print_line(prepare_data(DataSource(locate(dataset), data_dir)))

@@ -1,149 +1,130 @@
-"""`lstm eval`: a run on a split."""
+"""`lstm eval`: score a run on a split."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstm_cli.cli.options import DataDir, FailUnder, Json, LabelColumn, Run, RunsDir, TextColumn
+from lstm_cli.cli import options
+from lstm_cli.cli.command import Conflict, check_conflicts
+from lstm_cli.cli.completion import complete_preset
 
 if TYPE_CHECKING:
-    from lstm_cli.evaluation.evaluate import Evaluation
-    from lstm_cli.evaluation.metrics import Report
+    from lstm_cli.runs.directory import RunDir
+
+_Dataset = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATASET",
+        help="What to score on: the run's own data set, or any other with the same labels (a "
+        "preset, a table, a folder, tfds:NAME). Without it: the run's own.",
+        autocompletion=complete_preset,
+    ),
+]
+_Split = Annotated[
+    Literal["train", "validation", "test"],
+    typer.Option(
+        "--split",
+        help="Which part of the data. Of a table or folder that the run was not trained on, all "
+        "rows are used.",
+    ),
+]
+_Errors = Annotated[
+    int,
+    typer.Option(
+        "--errors", metavar="N", min=0, help="List the N mistakes the run was most sure of."
+    ),
+]
+_Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=1,
+        help="Use at most N examples of data that is not the run's own.",
+        show_default="all examples",
+    ),
+]
+# For the data that the run was trained on.
+_OWN_DATA = (
+    Conflict(
+        "",
+        ("--limit", "--text-column", "--label-column"),
+        "the run's own data is read as for training",
+    ),
+)
 
 
 def command(
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATASET",
-            help="The run's own data set, or any other with the same labels: a preset, a table, "
-            "a folder, tfds:NAME.",
-        ),
-    ],
-    run: Run = None,
-    split: Annotated[
-        Literal["train", "validation", "test"],
-        typer.Option("--split", help="Which part; of a file the run never saw, all of it."),
-    ] = "test",
-    errors: Annotated[
-        int, typer.Option("--errors", min=0, help="List the N most confidently wrong examples.")
-    ] = 0,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, help="At most N examples of other data than the run's own."),
-    ] = None,
-    data_dir: DataDir = None,
-    runs_dir: RunsDir = None,
-    json: Json = False,
-    fail_under: FailUnder = None,
+    ctx: typer.Context,
+    dataset: _Dataset = None,
+    run: options.Run = None,
+    split: _Split = "test",
+    errors: _Errors = 0,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    limit: _Limit = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    json: options.Json = False,
+    fail_under: options.FailUnder = None,
 ) -> None:
-    """Score a run on a split and write report and plots into it.
+    """Score a run on a data set; write a report and plots into the run.
 
-    Examples: 'lstm eval imdb --errors 5', 'lstm eval reviews.csv --run imdb',
-    'lstm eval imdb --fail-under accuracy=0.88 --fail-under f1=0.88'.
+    For example:
+
+    ```
+    lstm eval imdb --errors 5
+    lstm eval --run demo
+    lstm eval reviews.csv --run imdb
+    lstm eval imdb --fail-under accuracy=0.88 --fail-under f1=0.88
+    ```
     """
-    from lstm_cli.cli import output
-    from lstm_cli.cli.dataset_argument import locate
-    from lstm_cli.cli.train import check_thresholds
+    from lstm_cli.cli import output, print_evaluation
+    from lstm_cli.cli.reporter import make_reporter
+    from lstm_cli.cli.training import check_thresholds
     from lstm_cli.data import DataSource
-    from lstm_cli.evaluation import metrics
     from lstm_cli.evaluation.evaluate import evaluate
-    from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.find import find
+    from lstm_cli.evaluation.thresholds import parse_thresholds
 
-    thresholds = fail_under or []
-    metrics.parse_thresholds(thresholds)
-    name = locate(dataset)
-    found = find(runs_root(runs_dir), run, data_name=None if run else name)
-    own = found.config().data.name == name
+    parse_thresholds(fail_under or [])
+    found, name = _find(dataset, run, runs_dir)
+    if name is None:
+        check_conflicts(ctx, _OWN_DATA)
     output.print_note(f"Run: {found.name}")
+    source = DataSource(name, None, text_column, label_column, limit=limit) if name else None
     evaluation = evaluate(
-        found,
-        None if own else DataSource(name, None, text_column, label_column, limit=limit),
-        split=split,
-        data_dir=data_dir,
-        num_mistakes=errors,
-        reporter=output.reporter(),
+        found, source, split=split, data_dir=data_dir, num_mistakes=errors, reporter=make_reporter()
     )
-    if json:
-        output.print_json(evaluation.to_dict())
-    else:
-        _print(evaluation)
-    check_thresholds(evaluation.report.to_dict(), thresholds)
+    print_evaluation.print_evaluation(evaluation, json)
+    check_thresholds(evaluation.report.to_dict(), fail_under or [])
 
 
-def _print(evaluation: Evaluation) -> None:
-    from lstm_cli.cli import output
-    from lstm_cli.io import text_format
-    from lstm_cli.io.text_format import number
+def _find(dataset: str | None, run: str | None, runs_dir: Path | None) -> tuple[RunDir, str | None]:
+    """Return the run, and the name of the data if it is not the run's own.
 
-    report = evaluation.report
-    title = f"{evaluation.run} on {evaluation.dataset} ({evaluation.split})"
-    output.print_key_values(_summary(report), title)
-    output.print_line("")
-    _print_classes(report)
-    _print_confusion(report)
-    if evaluation.mistakes:
-        output.print_line("")
-        output.print_rows(
-            [
-                (m.index, m.label, m.predicted, number(m.probability),
-                 "(image)" if m.text is None else text_format.shorten(m.text, 160))
-                for m in evaluation.mistakes
-            ],
-            ("example", "true", "predicted", "probability", "text"),
-            right=("example", "probability"),
-            title="Most confidently wrong",
-        )  # fmt: skip
-    output.print_line(f"\nReport and plots: {evaluation.folder}")
+    Raises:
+        LstmError: There is no such run or data set.
+    """
+    from lstm_cli.data.dataset_settings import locate
+    from lstm_cli.errors import LstmError
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import all_runs, find
 
-
-def _summary(report: Report) -> dict[str, object]:
-    from lstm_cli.io.text_format import interval, number
-
-    why = f" ({report.roc_auc_reason})" if report.roc_auc is None else ""
-    return {
-        "examples": f"{report.num_examples:,}",
-        "accuracy": f"{number(report.accuracy)}  "
-        f"(95% interval {interval(report.accuracy_interval)}; "
-        f"the commonest class alone {number(report.baseline_accuracy)})",
-        "loss": f"{number(report.loss)} nats",
-        "precision, recall, F1": ", ".join(
-            map(number, (report.precision, report.recall, report.f1))
-        )
-        + " (macro)",
-        "ROC-AUC": number(report.roc_auc) + why,
-        "calibration error": number(report.calibration_error),
-    }
-
-
-def _print_classes(report: Report) -> None:
-    from lstm_cli.cli import output
-    from lstm_cli.io.text_format import number
-
-    columns = ("class", "precision", "recall", "F1", "examples")
-    output.print_rows(
-        [
-            (c.name, *map(number, (c.precision, c.recall, c.f1)), f"{c.support:,}")
-            for c in report.classes
-        ],
-        columns,
-        right=columns[1:],
-    )
-
-
-def _print_confusion(report: Report) -> None:
-    """Print the confusion matrix where it fits a terminal; the picture has it in any case."""
-    from lstm_cli.cli import output
-
-    names = [c.name for c in report.classes]
-    if len(names) > 10:
-        return
-    output.print_line("")
-    columns = ("true \\ predicted", *names)
-    rows = [(name, *counts) for name, counts in zip(names, report.confusion, strict=True)]
-    output.print_rows(rows, columns, right=columns[1:])
+    root = runs_root(runs_dir)
+    if dataset is None:
+        return find(root, run), None
+    try:
+        name = locate(dataset)
+    except LstmError:
+        # The data set that runs are filed under: `tickets` for runs on tickets.csv.
+        if "/" in dataset or not all_runs(root, dataset):
+            raise
+        found = find(root, run or dataset)
+        if found.path.parent.name != dataset:
+            raise
+        return found, None
+    found = find(root, run, data_name=None if run else name)
+    return found, None if found.config().data.name == name else name

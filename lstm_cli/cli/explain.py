@@ -1,4 +1,4 @@
-"""`lstm explain`: what a network saw in a text or an image."""
+"""`lstm explain`: why a run answers as it does for a text or an image."""
 
 from __future__ import annotations
 
@@ -10,96 +10,110 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstm_cli.cli.options import Run, RunsDir
+from lstm_cli.cli import options
 
 if TYPE_CHECKING:
     from lstm_cli.explain.explainer import Explainer
     from lstm_cli.explain.result import Explanation
 
-_SUFFIXES = {".json": "json", ".html": "html", ".htm": "html", ".png": "png", ".svg": "png"}
-_PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
-# Far more than any run reads of a text.
+_FORMATS = {".json": "json", ".html": "html", ".htm": "html", ".png": "png", ".svg": "svg"}
+_IMAGE_FILES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+# Far more than a run reads of a text.
 _MAX_BYTES = 16 << 20
+
+_Input = Annotated[
+    str,
+    typer.Argument(
+        metavar="TEXT",
+        help="The text to explain; '-' reads it from the pipe. For a run trained on images, an "
+        "image file.",
+    ),
+]
+_Format = Annotated[
+    Literal["auto", "json", "html", "png", "svg"],
+    typer.Option(
+        "--format",
+        help="What to write. 'auto' follows the ending of --out; without --out it draws on the "
+        "terminal, with signed numbers where there are no colours.",
+    ),
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Write to this file: .json, .html, .png or .svg.",
+        show_default="the terminal",
+    ),
+]
 
 
 def command(
-    given: Annotated[
-        str,
-        typer.Argument(
-            metavar="TEXT",
-            help="A text; '-' reads it from the pipe. An image file for a run that reads images.",
-        ),
-    ],
-    run: Run = None,
-    runs_dir: RunsDir = None,
-    format_: Annotated[
-        Literal["auto", "json", "html", "png"],
-        typer.Option(
-            "--format",
-            help="'auto' goes by the name of --out; without, it draws on the terminal, with signed "
-            "numbers in place of colours where there are none.",
-        ),
-    ] = "auto",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write there: .json, .html, .png, .svg."),
-    ] = None,
+    text: _Input,
+    run: options.Run = None,
+    runs_dir: options.RunsDir = None,
+    format_: _Format = "auto",
+    out: _Out = None,
 ) -> None:
     """Show the effect of each token, the prediction after each token, and the gates of units.
 
-    Effect: the log-odds of the predicted class that are lost when [UNK] replaces the token.
-    Prediction after a token: what the model answers if the text ends there. Gates: of the units
-    that contribute most to the score. For an image: the prediction after each row.
+    The effect of a token is how much the log-odds of the predicted class fall if [UNK] replaces
+    the token. The prediction after a token is what the run answers if the text ends there. Gates
+    are shown for the units that contribute most to the score. For an image: the prediction after
+    each row.
 
-    Examples: 'lstm explain "Hardly a dull moment."', 'lstm explain - < review.txt',
-    'lstm explain "Hardly a dull moment." --out page.html', 'lstm explain --run mnist digit.png'.
+    For example:
+
+    ```
+    lstm explain "The plot is thin, but the cast is superb."
+    lstm explain - < review.txt
+    lstm explain "A triumph." --out page.html
+    lstm explain --run mnist digit.png
+    ```
     """
     from lstm_cli.cli import output
+    from lstm_cli.cli.resolve import find_run
     from lstm_cli.explain.explainer import Explainer
-    from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.find import find
 
-    wanted = _format(format_, out)
-    found = find(runs_root(runs_dir), run, kind=None if run else "text")
-    if run is None:
-        output.print_note(f"Run: {found.name}")
-    explanation = _explain(Explainer.load(found), given)
-    if wanted == "auto":
+    format_name = _resolve_format(format_, out)
+    explanation = _explain(Explainer.load(find_run(run, runs_dir, "text")), text)
+    if format_name == "auto":
         from lstm_cli.explain.render_terminal import render_lines
 
         output.print_styled(render_lines(explanation, output.width(), output.has_colour()))
     else:
-        _write(explanation, wanted, out)
+        _write(explanation, format_name, out)
 
 
-def _format(format_: str, out: Path | None) -> str:
-    """Return what to write; with `auto` the name of the file says it.
+def _resolve_format(format_: str, out: Path | None) -> str:
+    """Return what to write; `auto` without a file stays `auto`.
 
     Raises:
-        LstmError: The name says nothing, or a picture has no file to go to (exit code 2).
+        LstmError: The ending of the file is not a format, or an image has no file (exit code 2).
     """
     from lstm_cli.errors import ExitCode, LstmError
 
     suffix = out.suffix.lower() if out is not None else ""
     if format_ == "auto" and out is not None:
-        if suffix not in _SUFFIXES:
+        if suffix not in _FORMATS:
             raise LstmError(
-                f"--out expects a name that ends in {', '.join(_SUFFIXES)}, found '{out}'.",
-                "Or say what it is to be with --format.",
+                f"--out expects a name that ends in {', '.join(_FORMATS)}, found '{out}'.",
+                "Or choose with --format.",
                 ExitCode.USAGE,
             )
-        return _SUFFIXES[suffix]
-    if format_ == "png" and suffix not in (".png", ".svg"):
+        return _FORMATS[suffix]
+    if format_ in ("png", "svg") and suffix != f".{format_}":
+        found = f", found '{out}'" if out is not None else ""
         raise LstmError(
-            "A picture needs --out and a name that ends in .png or .svg"
-            + (f", found '{out}'." if out is not None else "."),
-            "For example: --out words.png",
+            f"--format {format_} needs --out and a name that ends in .{format_}{found}.",
+            f"For example: --out words.{format_}",
             ExitCode.USAGE,
         )
     return format_
 
 
-def _explain(explainer: Explainer, given: str) -> Explanation:
+def _explain(explainer: Explainer, text: str) -> Explanation:
     """Explain a text, the text in the pipe, or an image file."""
     from lstm_cli.errors import ExitCode, LstmError
 
@@ -107,28 +121,28 @@ def _explain(explainer: Explainer, given: str) -> Explanation:
     if shape is not None:
         from lstm_cli.data.images import read_image
 
-        return explainer.explain_image(read_image(Path(given), shape), Path(given).name)
-    if given == "-":
-        return explainer.explain_text(_piped())
-    if Path(given).suffix.lower() in _PICTURES and _is_file(given):
+        return explainer.explain_image(read_image(Path(text), shape), Path(text).name)
+    if text == "-":
+        return explainer.explain_text(_read_pipe())
+    if Path(text).suffix.lower() in _IMAGE_FILES and _is_file(text):
         raise LstmError(
-            f"Run {explainer.predictor.run.name} reads texts, and '{given}' is an image.",
+            f"Run {explainer.predictor.run.name} reads texts, and '{text}' is an image.",
             "Name an image run with --run.",
             ExitCode.USAGE,
         )
-    return explainer.explain_text(given)
+    return explainer.explain_text(text)
 
 
 def _is_file(name: str) -> bool:
-    """Tell whether there is such a file; a text may be longer than any name is."""
+    """Return whether there is such a file; a text may be longer than any file name."""
     try:
         return Path(name).is_file()
     except (OSError, ValueError):
         return False
 
 
-def _piped() -> str:
-    """Read one text from the pipe; bytes that are no UTF-8 are replaced, as `predict` does."""
+def _read_pipe() -> str:
+    """Read one text from the pipe; bytes that are not UTF-8 are replaced, as in `predict`."""
     from lstm_cli.data.records import unreadable_input
     from lstm_cli.errors import ExitCode, LstmError
 
@@ -145,24 +159,24 @@ def _piped() -> str:
             "Give one text; 'lstm predict' takes many.",
             ExitCode.USAGE,
         )
-    # A last line break is the shell's, not the text's.
+    # The last line break comes from the shell.
     return str(content.decode("utf-8", "replace")).removesuffix("\n")
 
 
-def _write(explanation: Explanation, wanted: str, out: Path | None) -> None:
-    """Write JSON, a page or a picture, to a file or to stdout."""
+def _write(explanation: Explanation, format_name: str, out: Path | None) -> None:
+    """Write JSON, HTML or an image, to a file or to stdout."""
     from lstm_cli.cli import output
 
-    if wanted == "png":
+    if format_name in ("png", "svg"):
         from lstm_cli.explain.render_image import draw
 
         assert out is not None
         with _writing(out):
             draw(explanation, out)
     else:
-        text = _text(explanation, wanted)
+        text = _text(explanation, format_name)
         if out is None:
-            if wanted == "json":
+            if format_name == "json":
                 output.print_json(explanation.to_dict(), None)
             else:
                 output.write_data(text)
@@ -176,7 +190,7 @@ def _write(explanation: Explanation, wanted: str, out: Path | None) -> None:
 
 @contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """Say of a file that cannot be written how to name another."""
+    """Add a hint to the error for a file that cannot be written."""
     from lstm_cli.errors import LstmError
 
     try:
@@ -185,13 +199,13 @@ def _writing(out: Path) -> Iterator[None]:
         raise LstmError(error.message, "Name another file with --out.", error.exit_code) from error
 
 
-def _text(explanation: Explanation, wanted: str) -> str:
-    if wanted == "html":
+def _text(explanation: Explanation, format_name: str) -> str:
+    if format_name == "html":
         from lstm_cli.explain.render_html import render_page
 
         return render_page(explanation)
     import json
 
     text = json.dumps(explanation.to_dict(), ensure_ascii=False) + "\n"
-    # A byte of the command line that is no UTF-8; JSON reads the escape back as the same.
+    # For bytes of the command line that are not UTF-8; JSON reads the escape back as the same.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

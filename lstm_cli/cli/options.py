@@ -1,27 +1,40 @@
-"""Options that several commands share, said the same way everywhere."""
+"""Option types that several commands share, and options as settings.
+
+Every help text says what the option does; its default stands beside it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
+
+from lstm_cli.cli.completion import complete_assignment, complete_run
+
+RUN_HELP = "its folder, DATASET/NAME, NAME, or a data set, which means its newest run"
 
 Run = Annotated[
     str | None,
     typer.Option(
         "--run",
         metavar="RUN",
-        help="A run: its folder, DATASET/NAME, NAME, or a data set, whose newest run is taken. "
-        "The newest finished run if not given.",
+        help=f"Which run to use: {RUN_HELP}.",
+        show_default="the newest finished run",
+        autocompletion=complete_run,
     ),
+]
+RunArgument = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help=f"Which run: {RUN_HELP}.", autocompletion=complete_run),
 ]
 RunsDir = Annotated[
     Path | None,
     typer.Option(
         "--runs-dir",
         metavar="DIR",
-        help="Folder of all runs.",
+        help="Folder that holds all runs.",
         envvar="LSTM_RUNS_DIR",
         show_default="./runs",
     ),
@@ -31,28 +44,161 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        help="Folder of TFDS data sets.",
+        help="Folder where TensorFlow Datasets (TFDS) keeps its data.",
         envvar="TFDS_DATA_DIR",
         show_default="~/tensorflow_datasets",
     ),
 ]
 TextColumn = Annotated[
     str | None,
-    typer.Option("--text-column", metavar="NAME", help="Of a table; found if not given."),
+    typer.Option(
+        "--text-column",
+        metavar="NAME",
+        help="Column of a table that holds the text.",
+        show_default="found by itself",
+    ),
 ]
 LabelColumn = Annotated[
     str | None,
-    typer.Option("--label-column", metavar="NAME", help="Of a table; found if not given."),
+    typer.Option(
+        "--label-column",
+        metavar="NAME",
+        help="Column of a table that holds the label.",
+        show_default="found by itself",
+    ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")
+    bool,
+    typer.Option("--json", help="Print the result as one JSON object instead of tables."),
 ]
 FailUnder = Annotated[
     list[str] | None,
     typer.Option(
         "--fail-under",
         metavar="METRIC=VALUE",
-        help="Exit with 4 if a test metric is lower: accuracy, f1, precision, recall, roc_auc. "
-        "Repeatable.",
+        help="End with exit code 4 if a metric of the result is lower than VALUE. METRIC is "
+        "accuracy, f1, precision, recall or roc_auc. Repeatable.",
+        show_default="no check",
     ),
 ]
+
+# Options of `train` and `pretrain`.
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="[RUN]",
+        help="Continue a run from its newest checkpoint instead of starting one. Without RUN: the "
+        "newest unfinished run on DATASET.",
+        show_default="start a new run",
+        autocompletion=complete_run,
+    ),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="YAML file with settings that replace those of the preset.",
+        show_default="the preset alone",
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one setting, for example model.units=64; wins over --config. Repeatable. "
+        "'lstm config describe' lists all settings.",
+        show_default="no change",
+        autocompletion=complete_assignment,
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        "--epochs",
+        metavar="N",
+        help="How many times to go through the training data at most; short for --set "
+        "train.epochs=N.",
+        show_default="the preset's",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Start value of all random numbers: the same seed gives the same result. Short for "
+        "--set seed=N.",
+        show_default="0",
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", help="Name of the new run.", show_default="start time and a hash"),
+]
+InitFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--init-from",
+        metavar="RUN",
+        help="Start with the vocabulary and the weights of this run, usually one made by 'lstm "
+        f"pretrain': {RUN_HELP}.",
+        show_default="random weights",
+        autocompletion=complete_run,
+    ),
+]
+Device = Annotated[
+    Literal["auto", "cpu", "gpu"],
+    typer.Option("--device", help="Where to train. 'auto' takes a GPU if there is one."),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        help="Use at most N examples of each split, for a quick try.",
+        show_default="all examples",
+    ),
+]
+TensorBoard = Annotated[
+    bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard into the run.")
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Load the data, build the model and time a few steps; print the plan and train "
+        "nothing.",
+    ),
+]
+
+
+def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str, Any]:
+    """Turn options into settings.
+
+    Args:
+        assignments: Values of `--set`, as typed.
+        options: Values of the short options by name: `epochs`, `seed`, `limit`, `text_column`,
+            `label_column`, `init_from`. They win over `assignments`; None is skipped.
+
+    Returns:
+        Values by dotted key: `train.epochs`.
+
+    Raises:
+        LstmError: An assignment is not KEY=VALUE (exit code 2).
+    """
+    from lstm_cli.config.load import parse_overrides
+
+    keys = {
+        "epochs": "train.epochs",
+        "seed": "seed",
+        "init_from": "train.init_from",
+        "limit": "data.limit",
+        "text_column": "data.text_column",
+        "label_column": "data.label_column",
+    }
+    overrides = parse_overrides(assignments or [])
+    short = {keys[name]: value for name, value in options.items() if value is not None}
+    return overrides | short

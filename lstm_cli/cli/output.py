@@ -1,31 +1,28 @@
-"""Everything printed: tables, progress, plain mode for CI; the only user of rich."""
+"""Everything that commands print: results on stdout, notes and errors on stderr."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from lstm_cli.errors import LstmError
-from lstm_cli.io.progress import Epoch, Reporter, Step, perplexity
-from lstm_cli.io.text_format import clean, duration, excerpt, number
+from lstm_cli.io.text_format import clean, clean_lines, excerpt
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
 
-_PLAIN_SECONDS = 10.0
-# What JSON does not escape by itself.
+# Wider than any table.
+_NO_LIMIT = 100_000
+# Characters that act on a terminal and that JSON does not escape.
 _NOT_ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-# Shades of blue and orange, told apart with every kind of colour vision; black on them is legible
-# whatever the colours of the terminal are.
+# Shades of blue and orange, which people with any kind of colour vision can tell apart. Black text
+# on them is legible whatever the colours of the terminal are.
 _SHADES = {
     "for": ("#dcebf5", "#b5d5ea", "#86bbdd", "#56a3d0"),
     "against": ("#fbe5d6", "#f6c8a8", "#efa675", "#e88747"),
@@ -49,24 +46,25 @@ def _stdout() -> Console:
 
 
 @cache
-def _stderr() -> Console:
+def stderr_console() -> Console:
+    """Return the console on stderr; for progress bars."""
     from rich.console import Console
 
     return Console(stderr=True, markup=False, highlight=False, emoji=False)
 
 
 def is_terminal() -> bool:
-    """Tell whether a person reads stdout."""
+    """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 def print_line(text: str) -> None:
-    """Print lines of results for people."""
+    """Print results for people; what a terminal would act on is replaced."""
     sys.stdout.write("\n".join(map(clean, text.split("\n"))) + "\n")
 
 
 def write_data(text: str) -> None:
-    """Write results for programs: as they are, but for what a terminal would act on."""
+    """Write results for programs: unchanged, but safe where stdout is a terminal."""
     if is_terminal():
         text = "\n".join("\t".join(map(clean, line.split("\t"))) for line in text.split("\n"))
     sys.stdout.write(text)
@@ -78,11 +76,11 @@ def print_json(value: Any, indent: int | None = 2) -> None:
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """Return JSON for stdout, in which nothing but text stands that is safe on a terminal.
+    """Return JSON for stdout that is safe on a terminal.
 
-    A number that is NaN or infinite, for which JSON has no word, is null. Controls, marks of
-    direction and halves of surrogate pairs are escaped, and all that is not ASCII where stdout has
-    another encoding than UTF-8.
+    NaN and infinite numbers become null: JSON has no word for them. Control characters, direction
+    marks and halves of surrogate pairs are escaped, as is everything that is not ASCII if the
+    encoding of stdout is not UTF-8.
     """
     is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
     options: Any = {"indent": indent, "ensure_ascii": not is_utf8, "allow_nan": False}
@@ -90,23 +88,23 @@ def json_text(value: Any, indent: int | None = None) -> str:
         text = json.dumps(value, **options)
     except ValueError:
         text = json.dumps(_finite(value), **options)
-    return _NOT_ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return _NOT_ESCAPED.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _finite(value: Any) -> Any:
     """Replace the numbers that JSON cannot hold by None."""
     if isinstance(value, Mapping):
-        return {key: _finite(held) for key, held in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(held) for held in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_error(error: LstmError) -> None:
-    """Say on stderr what went wrong and what to do next."""
+    """Print an error and its hint on stderr."""
     from rich.text import Text
 
-    console = _stderr()
+    console = stderr_console()
     console.print(
         Text.assemble(("Error: ", "bold red"), clean(excerpt(error.message))), soft_wrap=True
     )
@@ -115,7 +113,7 @@ def print_error(error: LstmError) -> None:
 
 
 def print_note(text: str) -> None:
-    """Say on stderr what is going on."""
+    """Print a line on stderr."""
     sys.stderr.write(clean(excerpt(text)) + "\n")
     sys.stderr.flush()
 
@@ -126,36 +124,35 @@ def print_heading(text: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print data over as many lines as it takes, wrapped between words."""
+    """Print text, wrapped between words."""
     for line in text.split("\n"):
         _stdout().print(clean(line))
 
 
 def print_styled(lines: Iterable[Sequence[tuple[str, str]]]) -> None:
-    """Print lines made of pieces, wrapped between words.
+    """Print lines of styled text, wrapped between words.
 
     Args:
-        lines: For each its pieces, text and style: a name of `_STYLES`, or any style of rich. Text
-            is data; a line break in it is kept.
+        lines: For each line its parts, each a text and a style: a key of `_STYLES`, or any style
+            of rich. Line breaks in the text are kept.
     """
     from rich.text import Text
 
     for pieces in lines:
         line = Text(overflow="fold")
         for text, style in pieces:
-            kept = "\n".join(clean(part) for part in text.split("\n"))
-            line.append(kept, _STYLES.get(style, style))
+            line.append(clean_lines(text), _STYLES.get(style, style))
         _stdout().print(line)
 
 
 def has_colour() -> bool:
-    """Tell whether colours on stdout will be seen."""
+    """Return whether stdout shows colours."""
     console = _stdout()
     return console.color_system is not None and not console.no_color
 
 
 def width() -> int:
-    """Return how many columns stdout has."""
+    """Return the width of stdout in columns."""
     return _stdout().width
 
 
@@ -164,25 +161,38 @@ def print_rows(
     columns: Sequence[str],
     right: Sequence[str] = (),
     title: str | None = None,
+    unfolded: Sequence[str] = (),
 ) -> None:
     """Print a table of results.
 
     Args:
-        rows: Cells; data among them is shown as it is, never as markup.
+        rows: Cells; they are shown as they are, never as markup.
         columns: Headings.
-        right: Headings of the columns set flush right.
-        title: Above the table.
+        right: Headings of the columns that are aligned right.
+        title: Printed above the table.
+        unfolded: Headings of the columns whose cells stay on one line, so that they can be copied;
+            lines may then be longer than the terminal is wide.
     """
+    from rich.cells import cell_len
+
     if title:
         print_heading(title)
     table = _table(columns, right)
-    for row in rows:
-        table.add_row(*(clean(str(cell)) for cell in row))
-    _stdout().print(table)
+    cells = [[clean(str(cell)) for cell in row] for row in rows]
+    for row in cells:
+        table.add_row(*row)
+    for index, column in enumerate(columns):
+        if column in unfolded:
+            widths = (cell_len(row[index]) for row in cells)
+            table.columns[index].min_width = max(cell_len(clean(column)), *widths, 0)
+    console = _stdout()
+    limits = console.measure(table, options=console.options.update(width=_NO_LIMIT))
+    table.width = max(limits.minimum, min(limits.maximum, console.width))
+    console.print(table, crop=False, soft_wrap=True)
 
 
 def print_key_values(pairs: Mapping[str, object], title: str | None = None) -> None:
-    """Print names and values, one pair a line."""
+    """Print names and values, one pair per line."""
     from rich.table import Table
 
     if title:
@@ -195,165 +205,6 @@ def print_key_values(pairs: Mapping[str, object], title: str | None = None) -> N
     _stdout().print(table)
 
 
-def reporter(quiet: bool = False) -> _Reporter:
-    """Return a reporter for training: a bar on a terminal, rare lines in CI and logs.
-
-    Args:
-        quiet: Say only warnings.
-    """
-    if quiet:
-        return _Reporter()
-    live = sys.stderr.isatty() and not os.environ.get("CI")
-    return _Bar() if live else _Plain()
-
-
-class _Reporter:
-    """Says warnings, and nothing else."""
-
-    def note(self, text: str) -> None:
-        """Say nothing."""
-
-    def warn(self, text: str) -> None:
-        """Say what a person should look at."""
-        print_note(f"Warning: {text}")
-
-    def step(self, step: Step) -> None:
-        """Say nothing."""
-
-    def epoch(self, epoch: Epoch) -> None:
-        """Say nothing."""
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-
-
-class _Plain(_Reporter):
-    """A line now and then: for logs."""
-
-    def __init__(self) -> None:
-        self._next = 0.0
-
-    def note(self, text: str) -> None:
-        """Say it as a line."""
-        print_note(text)
-
-    def step(self, step: Step) -> None:
-        """Say a line at most every ten seconds."""
-        import time
-
-        now = time.monotonic()
-        self._next = self._next or now + _PLAIN_SECONDS
-        if now >= self._next:
-            self._next = now + _PLAIN_SECONDS
-            print_note(_progress_line(step))
-
-    def epoch(self, epoch: Epoch) -> None:
-        """Say how the epoch ended."""
-        print_note(_epoch_line(epoch))
-
-
-class _Bar(_Reporter):
-    """A live bar below the lines: for terminals."""
-
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-        self._task: Any = None
-        self._epoch = 0
-
-    def note(self, text: str) -> None:
-        """Say it above the bar."""
-        _stderr().print(clean(excerpt(text)), style="dim")
-
-    def warn(self, text: str) -> None:
-        """Say it above the bar, in colour."""
-        _stderr().print(f"Warning: {clean(excerpt(text))}", style="yellow")
-
-    def step(self, step: Step) -> None:
-        """Move the bar."""
-        if self._progress is None:
-            self._progress = _progress_bar(_stderr())
-            self._progress.start()
-        if step.epoch != self._epoch:
-            self._epoch = step.epoch
-            self._remove_task()
-            self._task = self._progress.add_task("", total=step.steps)
-        self._progress.update(self._task, completed=step.step, description=_short_line(step))
-
-    def epoch(self, epoch: Epoch) -> None:
-        """Replace the bar by the epoch's line."""
-        self._remove_task()
-        _stderr().print(_epoch_line(epoch))
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._progress is not None:
-            self._remove_task()
-            self._progress.stop()
-            self._progress = None
-
-    def _remove_task(self) -> None:
-        if self._progress is not None and self._task is not None:
-            self._progress.remove_task(self._task)
-            self._task = None
-
-
-@contextmanager
-def training_reporter(quiet: bool = False) -> Iterator[Reporter]:
-    """Give a reporter whose bar is gone when the block ends, however it ends."""
-    told = reporter(quiet)
-    try:
-        yield told
-    finally:
-        told.close()
-
-
-def _progress_bar(console: Console) -> Progress:
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        TextColumn("{task.completed}/{task.total}", markup=False),
-        console=console,
-        transient=True,
-        expand=True,
-    )
-
-
-def _short_line(step: Step) -> str:
-    return (
-        f"Epoch {step.epoch}/{step.epochs}  {_reached(step.loss, step.accuracy, 3, '  ')}  "
-        f"{step.rate:,.0f}/s  {duration(step.seconds_left)} left"
-    )
-
-
-def _progress_line(step: Step) -> str:
-    unit = "words" if step.accuracy is None else "examples"
-    return (
-        f"Epoch {step.epoch}/{step.epochs}, step {step.step}/{step.steps}: "
-        f"{_reached(step.loss, step.accuracy)}, "
-        f"{step.rate:,.0f} {unit}/s, {duration(step.seconds_left)} left"
-    )
-
-
-def _epoch_line(epoch: Epoch) -> str:
-    best = ", the best so far" if epoch.best else ""
-    split = "held-out" if epoch.val_accuracy is None else "validation"
-    return (
-        f"Epoch {epoch.epoch}: {_reached(epoch.loss, epoch.accuracy)}; "
-        f"{split} {_reached(epoch.val_loss, epoch.val_accuracy)}; "
-        f"{duration(epoch.seconds)}{best}"
-    )
-
-
-def _reached(loss: float, accuracy: float | None, digits: int = 4, between: str = ", ") -> str:
-    """Write a loss, and beside it the accuracy, or the perplexity of a language model."""
-    spec = f".{digits}f"
-    if accuracy is not None:
-        return f"loss {number(loss, spec)}{between}accuracy {number(accuracy, spec)}"
-    return f"loss {number(loss, spec)}{between}perplexity {number(perplexity(loss), ',.1f')}"
-
-
 def _table(columns: Sequence[str], right: Sequence[str]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -361,7 +212,7 @@ def _table(columns: Sequence[str], right: Sequence[str]) -> Table:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        # A heading may be a label: data, with whatever is in it.
+        # A heading may be a label, which is data.
         heading = Text(clean(column))
         justify: Literal["left", "right"] = "right" if column in right else "left"
         table.add_column(heading, justify=justify, overflow="fold")

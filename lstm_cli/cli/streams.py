@@ -1,4 +1,4 @@
-"""Standard streams of the process: a full disk is an error on stdout and is ignored on stderr."""
+"""Standard streams of the process: a full disk is an error on stdout and ignored on stderr."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ if TYPE_CHECKING:
 
 
 def guard() -> None:
-    """Replace the standard streams by ones whose failures end in the right exit code.
+    """Replace the standard streams by ones whose failures lead to the right exit code.
 
-    A stream that was closed (`>&-`) gets the null device as its descriptor: the next file that is
-    opened would get its number, and what a library prints would be written into that file.
+    A stream that was closed (`>&-`) gets the null device. Otherwise the next file that is opened
+    would get its number, and libraries would print into that file.
     """
     for descriptor in range(3):
         _reserve(descriptor)
-    sys.stdout = _wrap(sys.stdout, Results(1, closed=sys.stdout is None))
-    sys.stderr = _wrap(sys.stderr, Notes(2))
+    sys.stdout = _wrap(sys.stdout, ResultStream(1, closed=sys.stdout is None))
+    sys.stderr = _wrap(sys.stderr, NoteStream(2))
 
 
 def finish() -> None:
-    """Write what waits for stdout.
+    """Flush stdout.
 
     Raises:
-        LstmError: It, or an earlier write whose error got lost, failed.
+        LstmError: This write failed, or an earlier one whose error was lost.
     """
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    if isinstance(raw, Results) and raw.reason is not None:
+    if isinstance(raw, ResultStream) and raw.reason is not None:
         raise raw.error()
 
 
-class Results(io.FileIO):
-    """Standard output. The first failure raises an error; what comes after it is dropped.
+class ResultStream(io.FileIO):
+    """Standard output. The first failure raises an error; later writes are dropped.
 
-    The interpreter flushes stdout once more when it ends: a second failure would replace the exit
-    code by 120.
+    The interpreter flushes stdout once more when it exits; a second failure would change the exit
+    code to 120.
 
     Args:
-        descriptor: Of the file.
-        closed: Whether the process was started without it.
+        descriptor: File descriptor.
+        closed: Whether the process was started with this stream closed.
     """
 
     def __init__(self, descriptor: int, closed: bool = False) -> None:
@@ -56,10 +56,10 @@ class Results(io.FileIO):
         self._was_closed = closed
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write some of it, waiting where a pipe is full and must not be waited for.
+        """Write some of the data; wait if the pipe is full and does not block.
 
         Raises:
-            LstmError: It cannot be written.
+            LstmError: The data cannot be written.
         """
         if self.reason is not None:
             return memoryview(data).nbytes
@@ -68,27 +68,30 @@ class Results(io.FileIO):
                 raise OSError(errno.EBADF, "it is closed")
             while (num := super().write(data)) is None:
                 select.select([], [self], [])
+        except BrokenPipeError:
+            # Only commands that outlive their reader see this: a filter ends by SIGPIPE.
+            return memoryview(data).nbytes
         except OSError as error:
             self.reason = error.strerror or str(error)
             raise self.error() from error
         return num
 
     def error(self) -> LstmError:
-        """Return what to tell."""
+        """Return the error for the user."""
         return LstmError(
             f"Cannot write to standard output: {self.reason}.",
             "Free space where it goes, or send it elsewhere; what is there now is incomplete.",
         )
 
 
-class Notes(io.FileIO):
-    """Standard error. What cannot be written is dropped: no work is lost for a line about it."""
+class NoteStream(io.FileIO):
+    """Standard error. What cannot be written is dropped: a lost line must not end the work."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write what can be written, and say that all of it was."""
+        """Write what can be written, and return as if all of it was."""
         size = memoryview(data).nbytes
         try:
             num = super().write(data)
@@ -98,7 +101,7 @@ class Notes(io.FileIO):
 
 
 def _reserve(descriptor: int) -> None:
-    """Open the null device as a descriptor that is closed; those below it are open."""
+    """Open the null device in place of a descriptor that is closed."""
     try:
         os.fstat(descriptor)
     except OSError:
@@ -107,7 +110,7 @@ def _reserve(descriptor: int) -> None:
 
 
 def _wrap(stream: TextIO | None, raw: io.FileIO) -> io.TextIOWrapper:
-    """Put text on top of a file as it was on the stream, but that no character is refused."""
+    """Wrap a file as text like the original stream; characters it cannot encode are escaped."""
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding if stream is not None else "utf-8",

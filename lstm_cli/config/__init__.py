@@ -1,7 +1,8 @@
-"""Settings: what there is, its types and ranges, and how files and options set it.
+"""Settings: their names, types and ranges, and how files and options set them.
 
-`schema` declares every setting, `load` lays presets, files and `--set` over each other and
-validates the result, `yaml` reads YAML within limits.
+- `schema` declares every setting.
+- `load` merges presets, files and `--set`, and validates the result.
+- `yaml` reads YAML with limits on its size.
 
 May import: `io`, `errors`. Begin with `schema`.
 """

@@ -1,7 +1,8 @@
-"""Settings from presets, files and `--set`: laid over each other, validated."""
+"""Settings from presets, files and `--set`, merged and validated."""
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,120 +11,126 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 import yaml
 
-from lstm_cli.config import yaml as parsing
 from lstm_cli.config.schema import Config
-from lstm_cli.config.yaml import shortened
+from lstm_cli.config.yaml import YAML_ERRORS, parse_mapping, parse_value
 from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.io.text_format import shorten
 
-# Of a file of settings, which is read in whole; the longest that any has is a twentieth.
+_WORDS = (
+    (r"`int( \| null)?`", "a whole number"),
+    (r"`float( \| null)?`", "a number"),
+    (r"`str( \| null)?`", "text"),
+    (r"`bool( \| null)?`", "true or false"),
+    (r"`object( \| null)?`", "a section"),
+    (r" of length >= (\S+)", r" of \1 or more characters"),
+    (r" >= (\S+)", r" of \1 or more"),
+    (r" <= (\S+)", r" of \1 or less"),
+    (r" > (\S+)", r" above \1"),
+    (r" < (\S+)", r" below \1"),
+)
+# Maximum size of a settings file. A file with every setting has a twentieth of it.
 _MAX_BYTES = 64 << 10
+_EXAMPLE = "Run 'lstm config show imdb' for an example."
 
 
 def presets_dir() -> Path:
-    """Return the folder of presets: inside the wheel, or at the root of a checkout."""
+    """Return the folder of presets: in the installed package, or in a checkout."""
     inside = Path(__file__).parents[1] / "configs"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "configs"
 
 
 def preset_names() -> list[str]:
-    """List the presets by name, sorted."""
+    """Return the names of the presets, sorted."""
     return sorted(path.stem for path in presets_dir().glob("*.yaml"))
 
 
 def preset_text(name: str) -> str:
-    """Return a preset's YAML as written, comments included.
+    """Return the YAML of a preset, with its comments.
 
     Raises:
-        LstmError: There is no such preset; the nearest names are offered.
+        LstmError: There is no such preset; the hint suggests similar names.
     """
     if name not in preset_names():
-        raise LstmError(
-            f"There is no preset '{name}'.", suggest(name, preset_names()), ExitCode.USAGE
-        )
+        raise _usage(f"There is no preset '{name}'.", suggest(name, preset_names()))
     return (presets_dir() / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read a preset, with settings changed by dotted key."""
+    """Read a preset and apply overrides by dotted key."""
     return from_dict(preset_dict(name), overrides, f"preset {name}")
 
 
 def load_file(path: Path, base: Mapping[str, Any], overrides: Mapping[str, Any]) -> Config:
-    """Read settings from a YAML file over a base (a preset's), with overrides over both.
+    """Read a YAML file of settings, on top of a base, and apply overrides.
 
     Args:
-        path: The file; it may name only what it changes.
-        base: What holds where the file is silent, as nested mappings.
-        overrides: Dotted keys and values, as from `--set`.
+        path: The file; settings that are not in it come from the base.
+        base: Default settings as nested mappings, such as those of a preset.
+        overrides: Values by dotted key, as from `--set`.
 
     Raises:
-        LstmError: The file is missing, is no YAML, or holds an unknown key or a bad value.
+        LstmError: The file is missing or not valid YAML, or has an unknown key or invalid value.
     """
     return from_dict(_merge(base, read_settings(path)), overrides, str(path))
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Read a YAML file of settings as nested mappings, unvalidated.
+    """Read a YAML file of settings as nested mappings, without validation.
 
     Raises:
-        LstmError: The file cannot be read, is not YAML, or is no mapping.
+        LstmError: The file cannot be read or is not a YAML mapping.
     """
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         text = content.decode("utf-8-sig") if len(content) <= _MAX_BYTES else ""
     except FileNotFoundError:
-        raise LstmError(
-            f"There is no settings file {path}.",
-            "See 'lstm config show imdb' for one to start from.",
-            ExitCode.USAGE,
-        ) from None
+        raise _usage(f"There is no settings file {path}.", _EXAMPLE) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise LstmError(
             f"Cannot read the settings file {path}: {reason}.", "Check the path."
         ) from error
     if len(content) > _MAX_BYTES:
-        raise LstmError(
-            f"{path} is larger than the {_MAX_BYTES:,} bytes a file of settings may have.",
-            "See 'lstm config show imdb' for what one looks like.",
-            ExitCode.USAGE,
+        raise _usage(
+            f"{path} is larger than {_MAX_BYTES:,} bytes, the limit of a settings file.", _EXAMPLE
         )
-    return parsing.mapping(text, str(path))
+    return parse_mapping(text, str(path))
 
 
 def preset_dict(name: str) -> dict[str, Any]:
     """Return a preset as nested mappings."""
-    return parsing.mapping(preset_text(name), f"preset {name}")
+    return parse_mapping(preset_text(name), f"preset {name}")
 
 
 def from_dict(
-    settings: Mapping[str, Any], overrides: Mapping[str, Any] | None = None, where: str = "settings"
+    settings: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    source: str = "settings",
 ) -> Config:
-    """Validate nested mappings into a Config.
+    """Convert nested mappings to a Config and validate it.
 
     Args:
         settings: Sections and their settings.
-        overrides: Dotted keys (`model.units`) and values laid over them.
-        where: What to name in errors: a path, `preset imdb`.
+        overrides: Values by dotted key, such as `model.units`.
+        source: Source of the settings for error messages: a path, or `preset imdb`.
 
     Raises:
-        LstmError: An unknown key (the nearest is offered) or a value out of range (exit code 2).
+        LstmError: There is an unknown key or an invalid value (exit code 2).
     """
     nested: dict[str, Any] = _merge(settings, {})
     for key, value in (overrides or {}).items():
         _check_key(key)
         nested = _merge(nested, _nest(key, value))
-    _check_keys(Config, nested, "", where)
+    _check_keys(Config, nested, "", source)
     try:
         config = msgspec.convert(nested, Config, strict=False)
     except msgspec.ValidationError as error:
-        raise LstmError(
-            _explain(error, nested, where),
-            "See 'lstm config schema' for every setting, its type and its range.",
-            ExitCode.USAGE,
+        raise _usage(
+            _explain(error, nested, source),
+            "'lstm config describe' shows every setting, its type and its range.",
         ) from None
-    _check_sections(config, where)
+    _check_sections(config, source)
     return config
 
 
@@ -131,145 +138,150 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     """Parse `--set` arguments: `model.units=64` -> `{"model.units": 64}`.
 
     Raises:
-        LstmError: An argument has no `=`, or its value is no YAML scalar.
+        LstmError: An argument has no `=`, or its value is not valid YAML.
     """
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key.strip():
-            raise LstmError(
-                f"--set expects KEY=VALUE, found '{shortened(assignment)}'.",
+            raise _usage(
+                f"--set expects KEY=VALUE, found '{shorten(assignment)}'.",
                 "For example: --set model.units=64",
-                ExitCode.USAGE,
             )
         try:
-            overrides[key.strip()] = parsing.value(value)
-        except parsing.NO_YAML:
-            raise LstmError(
-                f"--set {shortened(key.strip())}: '{shortened(value)}' is not a YAML value.",
-                "Quote it, for example: --set 'data.text_column=\"a: b\"'",
-                ExitCode.USAGE,
+            overrides[key.strip()] = parse_value(value)
+        except YAML_ERRORS:
+            raise _usage(
+                f"--set {shorten(key.strip())}: '{shorten(value)}' is not a valid YAML value.",
+                "Quote the value, for example: --set 'data.text_column=\"a: b\"'",
             ) from None
     return overrides
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """Return the settings as nested plain mappings, sections that do not apply left out."""
+    """Return the settings as nested mappings, without the sections that are not used."""
     nested: dict[str, Any] = msgspec.to_builtins(config)
     return {key: value for key, value in nested.items() if value is not None}
 
 
-def dotted(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested settings into dotted keys: `{"model": {"units": 3}}` -> `model.units`."""
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested settings to dotted keys: `{"model": {"units": 3}}` -> `model.units`."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
         if isinstance(value, Mapping):
-            flat |= dotted(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat
 
 
 def to_yaml(config: Config) -> str:
-    """Return every setting as YAML; `from_yaml` reads it back to an equal Config."""
+    """Return every setting as YAML; `from_yaml` returns an equal Config."""
     return str(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
 
 
-def from_yaml(text: str, where: str) -> Config:
-    """Read what `to_yaml` wrote.
+def from_yaml(text: str, source: str) -> Config:
+    """Read the YAML of `to_yaml`.
 
     Raises:
-        LstmError: The text is no valid configuration.
+        LstmError: The text is not valid.
     """
-    return from_dict(parsing.mapping(text, where), None, where)
+    return from_dict(parse_mapping(text, source), None, source)
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a settings file, for editors."""
+    """Return the JSON Schema of a settings file, for editors and for documentation."""
     return msgspec.json.schema(Config)
 
 
+def _usage(message: str, hint: str) -> LstmError:
+    return LstmError(message, hint, ExitCode.USAGE)
+
+
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay nested mappings over others; neither is changed."""
+    """Merge nested mappings; neither argument is changed."""
     merged = dict(base)
     for key, value in changes.items():
-        below = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            merged[key] = _merge(below, value)
+        old = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            merged[key] = _merge(old, value)
         else:
             merged[key] = value
     return merged
 
 
-def _nest(dotted: str, value: Any) -> dict[str, Any]:
-    for part in reversed(dotted.split(".")):
+def _nest(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
         value = {part: value}
     return dict(value)
 
 
 def _fields(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
-    """Map a section's keys to the section below each, or None for a plain setting."""
+    """Map each key of a section to its subsection, or to None for a plain setting."""
     hints = get_type_hints(struct)
-    below: dict[str, type[msgspec.Struct] | None] = {}
+    sections: dict[str, type[msgspec.Struct] | None] = {}
     for name in struct.__struct_fields__:
-        kinds = (hints[name], *get_args(hints[name]))
-        below[name] = next(
-            (k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)), None
+        types = (hints[name], *get_args(hints[name]))
+        sections[name] = next(
+            (t for t in types if isinstance(t, type) and issubclass(t, msgspec.Struct)), None
         )
-    return below
+    return sections
 
 
 def all_keys() -> list[str]:
-    """List every dotted key a configuration may have."""
+    """Return the dotted key of every setting."""
     keys = []
     for name, section in _fields(Config).items():
         keys += [name] if section is None else [f"{name}.{k}" for k in section.__struct_fields__]
     return keys
 
 
-def _check_key(dotted: str) -> None:
-    """Refuse a `--set` key that does not exist."""
-    if dotted not in all_keys():
-        raise LstmError(
-            f"There is no setting '{shortened(dotted)}'.",
-            suggest(dotted, all_keys()),
-            ExitCode.USAGE,
-        )
+def _check_key(key: str) -> None:
+    """Check that a key of `--set` exists."""
+    if key not in all_keys():
+        raise _usage(f"There is no setting '{shorten(key)}'.", suggest(key, all_keys()))
 
 
 def _check_keys(
-    struct: type[msgspec.Struct], settings: Mapping[Any, Any], prefix: str, where: str
+    struct: type[msgspec.Struct], settings: Mapping[Any, Any], prefix: str, source: str
 ) -> None:
-    """Refuse unknown keys, naming the nearest known ones."""
+    """Check that all keys exist; the hint suggests similar keys."""
     known = _fields(struct)
     for key, value in settings.items():
         if key not in known:
-            told = f"{prefix}{shortened(key) if isinstance(key, str) else _shown(key)}"
-            raise LstmError(
-                f"{where}: there is no setting '{told}'.",
-                suggest(told, [f"{prefix}{k}" for k in known]),
-                ExitCode.USAGE,
+            name = f"{prefix}{shorten(key) if isinstance(key, str) else _format(key)}"
+            raise _usage(
+                f"{source}: there is no setting '{name}'.",
+                suggest(name, [f"{prefix}{k}" for k in known]),
             )
         section = known[key]
         if section is not None and isinstance(value, Mapping):
-            _check_keys(section, value, f"{prefix}{key}.", where)
+            _check_keys(section, value, f"{prefix}{key}.", source)
 
 
-def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], where: str) -> str:
-    """Turn msgspec's `Expected ... - at $.model.units` into a sentence with the value found."""
+def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], source: str) -> str:
+    """Turn msgspec's `Expected ... - at $.model.units` into a message with key and value."""
     problem, _, path = str(error).partition(" - at `$")
     key = path.rstrip("`").lstrip(".")
-    found: Any = nested
+    value: Any = nested
     for part in filter(None, key.split(".")):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    problem = problem[:1].lower() + problem[1:].rstrip(".")
-    if options := _options(key):
-        problem = f"expected one of {', '.join(options)}"
-    return f"{where}: {key or 'top level'}: {problem}; found {_shown(found)}."
+        value = value.get(part) if isinstance(value, Mapping) else None
+    problem = _in_words(problem[:1].lower() + problem[1:].rstrip("."))
+    if choices := _choices(key):
+        problem = f"expected one of {', '.join(choices)}"
+    return f"{source}: {key or 'top level'}: {problem}; found {_format(value)}."
 
 
-def _shown(value: Any) -> str:
-    """Name a value in a few words: lists of lists and numbers of any size come in a few bytes."""
+def _in_words(problem: str) -> str:
+    """Replace msgspec's names of types and its signs by words."""
+    problem = re.sub(r", got `.*`$", "", problem)
+    for pattern, words in _WORDS:
+        problem = re.sub(pattern, words, problem)
+    return problem
+
+
+def _format(value: Any) -> str:
+    """Format a value briefly: YAML can expand to very large lists and numbers."""
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, list | set):
@@ -279,44 +291,39 @@ def _shown(value: Any) -> str:
     return reprlib.repr(value)
 
 
-def _options(dotted: str) -> tuple[str, ...]:
-    """Return the words a setting is chosen from, or none where it is no choice."""
+def _choices(dotted: str) -> tuple[str, ...]:
+    """Return the allowed values of a setting that is a choice, else an empty tuple."""
     section, _, key = dotted.partition(".")
-    below = _fields(Config).get(section)
-    kind = get_type_hints(below).get(key) if below is not None else None
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    struct = _fields(Config).get(section)
+    hint = get_type_hints(struct).get(key) if struct is not None else None
+    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
-def _check_sections(config: Config, where: str) -> None:
-    """Hold that a text run has text settings and an image run has image settings, not both."""
+def _check_sections(config: Config, source: str) -> None:
+    """Check that the sections fit together: those of a text run, or those of an image run."""
     if config.image is None:
         missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
         if missing:
-            raise LstmError(
-                f"{where}: a text classifier needs the section '{missing[0]}:'.",
-                "Start from 'lstm config show text'; for images give 'image:' instead.",
-                ExitCode.USAGE,
+            raise _usage(
+                f"{source}: a text classifier needs the section '{missing[0]}:'.",
+                "Run 'lstm config show text' for an example; for images use 'image:' instead.",
             )
         if config.train.self_training and config.linear is None:
-            raise LstmError(
-                f"{where}: train.self_training needs the section 'linear:', whose verdicts on "
-                "texts without labels are what it begins with.",
-                "Add 'linear: {}', or leave out train.self_training.",
-                ExitCode.USAGE,
+            raise _usage(
+                f"{source}: train.self_training needs the section 'linear:': the linear model "
+                "makes the first pseudo-labels.",
+                "Add 'linear: {}', or remove train.self_training.",
             )
         return
     if config.train.self_training:
-        raise LstmError(
-            f"{where}: train.self_training has no meaning for images: it learns from texts without "
-            "labels.",
-            "Leave out train.self_training.",
-            ExitCode.USAGE,
+        raise _usage(
+            f"{source}: train.self_training is not available for images: it needs unlabeled texts.",
+            "Remove train.self_training.",
         )
-    apart = ("text", "embedding", "linear", "language")
-    extra = [name for name in apart if getattr(config, name) is not None]
+    text_sections = ("text", "embedding", "linear", "language")
+    extra = [name for name in text_sections if getattr(config, name) is not None]
     if extra:
-        raise LstmError(
-            f"{where}: the section '{extra[0]}:' has no meaning for images, which have 'image:'.",
-            f"Leave out '{extra[0]}'.",
-            ExitCode.USAGE,
+        raise _usage(
+            f"{source}: the section '{extra[0]}:' is not available for images, which use 'image:'.",
+            f"Remove '{extra[0]}:'.",
         )

@@ -1,17 +1,21 @@
-"""The settings of an experiment: what there is, its type, its range, what it is by default."""
+"""The settings of an experiment: their names, types, ranges, defaults and descriptions."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-Share = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=1)]
-# Far above what fits a machine, so that a slip of the keyboard is named and not allocated.
-Width = Annotated[int, Meta(ge=1, le=16_384)]
-Pooling = Literal["last", "max", "mean", "max_mean"]
+# The limit is far above what fits in memory: it refuses typing errors early.
+Dimension = Annotated[int, Meta(ge=1, le=16_384)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+
+
+def _doc(description: str, **limits: Any) -> Meta:
+    """Return the description and the limits of a setting."""
+    return Meta(description=description, **limits)
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -19,78 +23,80 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class DataSettings(_Section, frozen=True):
-    """What to learn from, and how it is split."""
+    """The data set and its splits."""
 
     name: Annotated[
-        str, Meta(min_length=1, description="demo, digits, imdb, mnist, tfds:NAME or a path")
+        str, _doc("data set: demo, digits, imdb, mnist, tfds:NAME, or a path", min_length=1)
     ]
-    text_column: Annotated[
-        str | None, Meta(description="column of the text; found if not said")
-    ] = None
-    label_column: Annotated[
-        str | None, Meta(description="column of the label; found if not said")
-    ] = None
-    test: Annotated[str | None, Meta(description="file or folder with the test split")] = None
-    validation: Annotated[float, Meta(gt=0, lt=0.5, description="share cut from train")] = 0.1
+    text_column: Annotated[str | None, _doc("column of the text; null: detect it")] = None
+    label_column: Annotated[str | None, _doc("column of the label; null: detect it")] = None
+    test: Annotated[str | None, _doc("file or folder with the test split; null: none")] = None
+    validation: Annotated[
+        float, _doc("fraction of the training split used for validation", gt=0, lt=0.5)
+    ] = 0.1
     test_fraction: Annotated[
-        float, Meta(gt=0, lt=0.9, description="share cut off where there is no test split")
+        float, _doc("fraction of the data used for testing if there is no test split", gt=0, lt=0.9)
     ] = 0.2
-    limit: Annotated[Count | None, Meta(description="at most this many examples a split")] = None
+    limit: Annotated[Count | None, _doc("maximum examples in a split; null: no limit")] = None
     demo_train: Annotated[
-        int, Meta(ge=20, le=1_000_000, description="examples to generate (demo)")
+        int, _doc("number of training examples that demo generates", ge=20, le=1_000_000)
     ] = 6000
     demo_test: Annotated[
-        int, Meta(ge=2, le=1_000_000, description="examples to generate (demo)")
+        int, _doc("number of test examples that demo generates", ge=2, le=1_000_000)
     ] = 1000
 
 
 class TextSettings(_Section, frozen=True):
     """How a text becomes token ids."""
 
-    # Pair ids are computed in int32 inside the network, and corpora stored as uint16.
-    vocab_size: Annotated[int, Meta(ge=3, le=65_536, description="distinct tokens kept")] = 20_000
-    min_count: Annotated[Count, Meta(description="rarer tokens become [UNK]")] = 2
+    # Bigram ids are computed in int32 in the model, and corpora are stored as uint16.
+    vocab_size: Annotated[
+        int, _doc("maximum size of the vocabulary; the most frequent words", ge=3, le=65_536)
+    ] = 20_000
+    min_count: Annotated[
+        Count, _doc("minimum count of a word in the training split; rarer words become [UNK]")
+    ] = 2
     max_tokens: Annotated[
-        int, Meta(ge=1, le=100_000, description="longer texts keep head and tail")
+        int,
+        _doc("maximum tokens in a text; longer texts keep their start and end", ge=1, le=100_000),
     ] = 400
 
 
 class EmbeddingSettings(_Section, frozen=True):
     """How token ids become vectors."""
 
-    dim: Annotated[Width, Meta(description="width of a word vector")] = 128
+    dim: Annotated[Dimension, _doc("dimensions of a word vector")] = 128
     bigram_buckets: Annotated[
-        int,
-        Meta(
-            ge=0, le=4_000_000, description="rows for hashed (previous word, word) pairs; 0: none"
-        ),
+        int, _doc("hash buckets for bigrams (previous word, word); 0: none", ge=0, le=4_000_000)
     ] = 0
-    bigram_dim: Annotated[Width, Meta(description="width of a pair vector")] = 32
+    bigram_dim: Annotated[Dimension, _doc("dimensions of a bigram vector")] = 32
     vectors: Annotated[
         Literal["random", "train", "unlabeled"],
-        Meta(
-            description="word vectors to start from: random, or learned from the texts of train, "
-            "or of train and the unlabeled split where there is one"
+        _doc(
+            "initial word vectors: random; learned from the training texts (train); or from these "
+            "and the unlabeled texts, if there are any (unlabeled)"
         ),
     ] = "random"
-    dropout: Annotated[Share, Meta(description="whole channels dropped")] = 0.3
-    word_dropout: Annotated[Share, Meta(description="words replaced by [UNK] in training")] = 0.0
+    dropout: Annotated[Fraction, _doc("dropout rate of whole dimensions of a text; 0: off")] = 0.3
+    word_dropout: Annotated[
+        Fraction, _doc("fraction of words replaced by [UNK] in training; 0: off")
+    ] = 0.0
 
 
 class LinearSettings(_Section, frozen=True):
-    """A linear classifier of words and pairs, whose verdict the network gets as one more input."""
+    """A linear model of words and bigrams whose logits are added to those of the LSTM."""
 
     buckets: Annotated[
-        int, Meta(ge=1, le=4_000_000, description="rows for hashed words and pairs")
+        int, _doc("number of hash buckets for words and bigrams", ge=1, le=4_000_000)
     ] = 300_000
     folds: Annotated[
-        int, Meta(ge=2, le=100, description="a training text is judged by the other folds")
+        int, _doc("folds for out-of-fold predictions on the training split", ge=2, le=100)
     ] = 3
-    penalty: Annotated[
-        float, Meta(gt=0, le=1e6, description="on the square of weights; more is simpler")
-    ] = 0.05
+    penalty: Annotated[float, _doc("strength of the L2 penalty on the weights", gt=0, le=1e6)] = (
+        0.05
+    )
     dropout: Annotated[
-        Share, Meta(description="texts the network has to judge without it in training")
+        Fraction, _doc("fraction of texts in training that the LSTM predicts without this model")
     ] = 0.5
 
 
@@ -98,25 +104,23 @@ class ImageSettings(_Section, frozen=True):
     """How an image becomes a sequence of rows."""
 
     shift: Annotated[
-        int, Meta(ge=0, le=8, description="random shift in training, pixels each way")
+        int, _doc("maximum random shift of training images, in pixels; 0: off", ge=0, le=8)
     ] = 0
 
 
 class LanguageModelSettings(_Section, frozen=True):
-    """How a language model is pretrained; only the settings of its runs have this section."""
+    """How a language model is pretrained; classifiers do not use this section."""
 
     window: Annotated[
-        int, Meta(ge=1, le=100_000, description="words to predict, each way, in one window of text")
+        int, _doc("number of words to predict in a window, each direction", ge=1, le=100_000)
     ] = 128
     negatives: Annotated[
-        int, Meta(ge=1, le=65_536, description="words drawn for a batch to tell the right one from")
+        int, _doc("negative samples for each batch (sampled softmax)", ge=1, le=65_536)
     ] = 512
-    tied: Annotated[bool, Meta(description="predict words with the vectors they are read with")] = (
-        True
-    )
-    dropout: Annotated[Share, Meta(description="whole channels of the word vectors dropped")] = 0.0
-    held_out: Annotated[
-        float, Meta(gt=0, lt=0.5, description="share of the texts that perplexity is measured on")
+    tie_embeddings: Annotated[bool, _doc("use the same word vectors for input and output")] = True
+    dropout: Annotated[Fraction, _doc("dropout rate of whole dimensions of a window; 0: off")] = 0.0
+    validation_fraction: Annotated[
+        float, _doc("fraction of the texts on which perplexity is measured", gt=0, lt=0.5)
     ] = 0.005
 
 
@@ -125,81 +129,91 @@ class ModelSettings(_Section, frozen=True):
 
     cell: Annotated[
         Literal["lstm", "peephole"],
-        Meta(description="peephole: the gates of each unit also see its cell state"),
+        _doc("LSTM cell; with peephole, the gates also read the cell state"),
     ] = "lstm"
-    units: Annotated[Width, Meta(description="hidden units of each LSTM layer and direction")] = 64
-    layers: Annotated[int, Meta(ge=1, le=8, description="stacked LSTM layers")] = 1
-    bidirectional: Annotated[bool, Meta(description="read in both directions")] = True
+    units: Annotated[Dimension, _doc("hidden units in each LSTM layer and direction")] = 64
+    layers: Annotated[int, _doc("number of stacked LSTM layers", ge=1, le=8)] = 1
+    bidirectional: Annotated[bool, _doc("read in both directions, not only forward")] = True
     pooling: Annotated[
-        Pooling, Meta(description="how the outputs of all steps become one vector")
+        Literal["last", "max", "mean", "max_mean"],
+        _doc("how the hidden states of all steps become one vector"),
     ] = "max_mean"
-    dropout: Annotated[Share, Meta(description="on the pooled vector")] = 0.3
+    dropout: Annotated[Fraction, _doc("dropout rate of the pooled vector; 0: off")] = 0.3
 
 
 class TrainSettings(_Section, frozen=True):
-    """How the weights are found."""
+    """Optimization and training schedule."""
 
-    epochs: Annotated[int, Meta(ge=1, le=100_000)] = 5
-    batch_size: Annotated[int, Meta(ge=1, le=100_000)] = 64
-    learning_rate: Annotated[float, Meta(gt=0, le=1, description="peak, after warm-up (Adam)")] = (
-        2e-3
-    )
-    warmup: Annotated[Share, Meta(description="share of all steps")] = 0.1
+    epochs: Annotated[
+        int, _doc("maximum number of passes over the training split", ge=1, le=100_000)
+    ] = 5
+    batch_size: Annotated[int, _doc("examples in a training batch", ge=1, le=100_000)] = 64
+    learning_rate: Annotated[
+        float, _doc("peak learning rate of Adam, after the warm-up", gt=0, le=1)
+    ] = 2e-3
+    warmup: Annotated[
+        Fraction, _doc("fraction of all steps in which the learning rate rises to its peak")
+    ] = 0.1
     decay: Annotated[
-        Literal["none", "linear", "cosine"], Meta(description="from the peak to its share decay_to")
+        Literal["none", "linear", "cosine"],
+        _doc("how the learning rate falls from its peak until the last step"),
     ] = "cosine"
     decay_to: Annotated[
-        float, Meta(ge=0, le=1, description="share of the peak that the decay ends at")
+        float, _doc("final learning rate, as a fraction of the peak", ge=0, le=1)
     ] = 0.0
-    weight_decay: Annotated[float, Meta(ge=0, lt=1, description="decoupled (AdamW); 0: off")] = 0.0
-    clip_norm: Annotated[float, Meta(ge=0, le=1e6, description="global gradient norm; 0: off")] = (
-        1.0
-    )
-    label_smoothing: Share = 0.0
+    weight_decay: Annotated[float, _doc("decoupled weight decay (AdamW); 0: off", ge=0, lt=1)] = 0.0
+    clip_norm: Annotated[
+        float, _doc("maximum global norm of the gradient; 0: no clipping", ge=0, le=1e6)
+    ] = 1.0
+    label_smoothing: Annotated[
+        Fraction, _doc("probability moved from the true class to all classes; 0: off")
+    ] = 0.0
     patience: Annotated[
-        int, Meta(ge=0, description="epochs without a better validation loss; 0: never stop early")
+        int, _doc("stop after this many epochs without a better validation loss; 0: never", ge=0)
     ] = 2
     class_weights: Annotated[
-        Literal["none", "balanced"], Meta(description="weigh classes by inverse frequency")
+        Literal["none", "balanced"],
+        _doc("weights of classes in the loss; balanced: by inverse frequency"),
     ] = "none"
     ema_momentum: Annotated[
-        Share, Meta(description="momentum of the moving average of weights; 0: off")
+        Fraction, _doc("momentum of the exponential moving average of the weights; 0: off")
     ] = 0.0
     self_training: Annotated[
         bool,
-        Meta(
-            description="learn from the unlabeled split too: by what the evidence says of its "
-            "texts in the first epoch, then by what the network said after the last one"
+        _doc(
+            "also train on pseudo-labels for the unlabeled texts: from the linear model in the "
+            "first epoch, then from the network after the previous epoch"
         ),
     ] = False
     calibrate: Annotated[
         bool,
-        Meta(
-            description="scale the logits so that they are as sure as validation is right: for the "
-            "validation loss of an epoch, and at the end"
+        _doc(
+            "scale the logits by temperature scaling on the validation split: for the validation "
+            "loss of each epoch, and at the end"
         ),
     ] = True
     init_from: Annotated[
-        str | None, Meta(description="run whose tokenizer and weights training begins with")
+        str | None, _doc("run whose tokenizer and weights training starts from; null: none")
     ] = None
     init_lr_factor: Annotated[
-        float, Meta(ge=0, le=1, description="of the learning rate, for what comes from init_from")
+        float, _doc("learning-rate multiplier of the weights from init_from", ge=0, le=1)
     ] = 1.0
     frozen_steps: Annotated[
-        int,
-        Meta(ge=0, description="first steps, which leave what comes from init_from alone"),
+        int, _doc("first steps in which the weights from init_from do not change", ge=0)
     ] = 0
     checkpoint_seconds: Annotated[
-        float, Meta(gt=0, description="a checkpoint at least this often, and after each epoch")
+        float, _doc("maximum seconds between checkpoints; each epoch also saves one", gt=0)
     ] = 60.0
-    deterministic: Annotated[bool, Meta(description="the same bits on the same machine")] = True
+    deterministic: Annotated[
+        bool, _doc("use deterministic operations: the same bits on the same machine")
+    ] = True
 
 
 class Config(_Section, frozen=True):
-    """One experiment, complete: enough to run it again."""
+    """All settings of one experiment, enough to run it again."""
 
     data: DataSettings
-    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    seed: Annotated[int, _doc("seed of all random numbers", ge=0, le=2**31 - 1)] = 0
     text: TextSettings | None = None
     embedding: EmbeddingSettings | None = None
     linear: LinearSettings | None = None
@@ -210,10 +224,10 @@ class Config(_Section, frozen=True):
 
     @property
     def kind(self) -> Literal["text", "image"]:
-        """What the network reads."""
+        """Kind of the input."""
         return "image" if self.image is not None else "text"
 
     @property
     def task(self) -> Literal["text", "image", "language"]:
-        """What `run.json` calls the run: what a classifier reads, or that it is none."""
+        """Task of the run, as in `run.json`: the kind of a classifier, or `language`."""
         return self.kind if self.language is None else "language"

@@ -1,7 +1,8 @@
-"""Evaluation: metrics, thresholds, curves, and paired comparison of runs.
+"""Evaluation: metrics, thresholds, curves, plots, and paired comparison of runs.
 
-`evaluate` scores a run on a split, `metrics` computes what is reported, `roc` the curves, `compare`
-tests two or more runs on the examples they share.
+`evaluate` compares predictions with labels, `metrics` computes the report, `roc` the curves, and
+`plots` and `training_plots` draw. `compare` compares runs on the examples they share, with the
+tests of `significance`. `thresholds` reads `--fail-under`.
 
 May import: `prediction` and the rooms below. Begin with `evaluate`.
 """

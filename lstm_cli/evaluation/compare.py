@@ -1,9 +1,8 @@
-"""Runs side by side: figures, settings that differ, and a paired test on shared test examples."""
+"""Comparison of runs: metrics, settings that differ, and a paired test on shared test examples."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +20,8 @@ from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import evaluate
-from lstm_cli.evaluation.metrics import wilson
+from lstm_cli.evaluation.significance import difference_interval, holm, mcnemar
+from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Epoch, Reporter, SilentReporter
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
@@ -32,21 +32,21 @@ from lstm_cli.runs.record import RunRecord
 
 @dataclass(frozen=True)
 class Entry:
-    """One of the runs, by what it reached on its test split and what it costs.
+    """One run: its metrics on its test split, its size and its training time.
 
     Attributes:
-        name: Of the run; its path where names are not enough to tell runs apart.
-        dataset: What it was trained on.
-        num_examples: In its test split.
-        accuracy: Share of them predicted right.
+        name: Name of the run; its path where two runs have the same name.
+        dataset: The data set it was trained on.
+        num_examples: Number of test examples.
+        accuracy: Accuracy on the test split.
         accuracy_interval: Its 95% Wilson interval.
-        loss: In nats.
-        f1: Mean of classes.
+        loss: Cross-entropy in nats.
+        f1: Macro F1.
         calibration_error: Expected calibration error.
-        parameters: Their number.
-        model_bytes: Of the graph that predicts.
-        num_bytes: Of all files of the run.
-        seconds: The whole training command.
+        parameters: Number of weights.
+        model_bytes: Size of model.onnx.
+        num_bytes: Size of all files of the run.
+        seconds: Duration of the training command.
     """
 
     name: str
@@ -65,19 +65,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two runs on the test examples they share.
+    """A test of two runs on the test examples they share.
 
     Attributes:
-        first: Name of a run.
-        second: Name of another.
-        num_shared: How many examples are in the test splits of both.
-        both_right: How many of them both predict right.
-        only_first: How many only the first does.
-        only_second: How many only the second does.
-        difference: Accuracy of the first less that of the second, on these examples.
+        first: Name of the first run.
+        second: Name of the second run.
+        num_shared: Number of examples in both test splits.
+        both_right: Examples that both classify correctly.
+        only_first: Examples that only the first classifies correctly.
+        only_second: Examples that only the second classifies correctly.
+        difference: Accuracy of the first minus that of the second, on these examples.
         interval: Its 95% interval.
-        p_value: Of McNemar's test.
-        adjusted: The same, held to the number of pairs tested (Holm).
+        p_value: p-value of McNemar's test.
+        adjusted_p_value: The same, adjusted for the number of pairs (Holm).
     """
 
     first: str
@@ -89,28 +89,28 @@ class PairedTest:
     difference: float
     interval: tuple[float, float]
     p_value: float
-    adjusted: float
+    adjusted_p_value: float
 
 
 @dataclass(frozen=True)
 class UntestedPair:
-    """Two runs that could not be compared example by example, and why."""
+    """Two runs that cannot be compared example by example, and the reason."""
 
     first: str
     second: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side.
+    """Two or more runs side by side.
 
     Attributes:
-        entries: One a run, in the order given.
-        settings: Of the settings that differ, the value in each run; None where it is not set.
-        paired: One a pair of runs that share test examples.
+        entries: One per run, in the order of the arguments.
+        settings: The value of each setting that differs, per run; None where it is not set.
+        paired: One test per pair of runs that share test examples.
         untested: The other pairs.
-        histories: Epochs of each run.
+        histories: The epochs of each run.
     """
 
     entries: tuple[Entry, ...]
@@ -132,215 +132,145 @@ class Comparison:
                 key: dict(zip(self.names, values, strict=True))
                 for key, values in self.settings.items()
             },
-            "paired": [asdict(paired) for paired in self.paired],
-            "untested": [asdict(untested) for untested in self.untested],
+            "paired": [asdict(test) for test in self.paired],
+            "untested": [asdict(pair) for pair in self.untested],
         }
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """Where a run was right on its test split.
+class _TestOutcomes:
+    """Which test examples a run classifies correctly.
 
     Attributes:
-        keys: What each example is, label included.
-        right: Whether it was predicted right, `<bool>[num]`.
+        keys: A hash of each example and its label.
+        correct: `<bool>[num]`.
     """
 
     keys: list[bytes]
-    right: NDArray[np.bool_]
+    correct: NDArray[np.bool_]
 
 
 def compare(
-    given: Sequence[RunDir], *, data_dir: Path | None = None, reporter: Reporter | None = None
+    run_dirs: Sequence[RunDir], *, data_dir: Path | None = None, reporter: Reporter | None = None
 ) -> Comparison:
-    """Put runs side by side.
+    """Compare runs.
 
-    Every pair is tested on the examples that are in the test splits of both: neither run was
-    trained on those. A run whose data is not there, or has changed, is in the table only.
+    Each pair is tested on the examples that are in both test splits: neither run was trained on
+    them. A run whose data is missing or has changed is not tested.
 
     Args:
-        given: Two or more finished classifiers.
-        data_dir: Where TFDS data sets lie.
-        reporter: Told how it goes.
+        run_dirs: Two or more finished classifiers.
+        data_dir: Where TFDS data sets are.
+        reporter: Receives notes on progress.
 
     Raises:
-        LstmError: There are less than two runs, or one twice, or one that is none to compare
-            (exit code 2); or one cannot be trusted (exit code 5).
+        LstmError: There are fewer than two runs, or the same run twice, or a run that is not a
+            finished classifier (exit code 2); or a run fails its integrity check (exit code 5).
     """
     reporter = reporter or SilentReporter()
-    _check_different(given)
-    told = [record.read_classifier(run) for run in given]
-    predictors = [Predictor.load(run) for run in given]
-    names = _names(given)
-    answers: list[_Answers | str] = []
-    read: dict[DataSource, Dataset] = {}
-    for one, predictor in zip(told, predictors, strict=True):
-        answers.append(_answers(one, predictor, data_dir, read, reporter))
-    paired, untested = _pairs(names, told, answers)
+    _check_different(run_dirs)
+    require("scipy", purpose="Comparing runs")
+    records = [record.read_classifier(run) for run in run_dirs]
+    predictors = [Predictor.load(run) for run in run_dirs]
+    names = _names(run_dirs)
+    outcomes: list[_TestOutcomes | str] = []
+    datasets: dict[DataSource, Dataset] = {}
+    for run_record, predictor in zip(records, predictors, strict=True):
+        outcomes.append(_outcomes(run_record, predictor, data_dir, datasets, reporter))
+    paired, untested = _test_pairs(names, records, outcomes)
     return Comparison(
-        entries=tuple(_entry(name, one) for name, one in zip(names, told, strict=True)),
-        settings=differing([one.config for one in told]),
+        entries=tuple(_entry(name, each) for name, each in zip(names, records, strict=True)),
+        settings=differing_settings([each.config for each in records]),
         paired=paired,
         untested=untested,
-        histories=tuple(one.history for one in told),
+        histories=tuple(each.history for each in records),
     )
 
 
-def differing(given: Sequence[Config]) -> dict[str, tuple[Any, ...]]:
+def differing_settings(experiments: Sequence[Config]) -> dict[str, tuple[Any, ...]]:
     """Find the settings in which experiments differ.
 
     Args:
-        given: The experiments.
+        experiments: The settings of each.
 
     Returns:
         By dotted key, the value in each; None where an experiment has no such setting.
     """
-    flat = [configs.dotted(configs.to_dict(config)) for config in given]
-    keys = dict.fromkeys(key for one in flat for key in one)
-    found = {key: tuple(one.get(key) for one in flat) for key in keys}
-    return {key: values for key, values in found.items() if any(v != values[0] for v in values)}
+    flat = [configs.flatten(configs.to_dict(config)) for config in experiments]
+    keys = dict.fromkeys(key for settings in flat for key in settings)
+    table = {key: tuple(settings.get(key) for settings in flat) for key in keys}
+    return {key: values for key, values in table.items() if any(v != values[0] for v in values)}
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the two-sided p-value that two classifiers are equally often right.
-
-    Under that hypothesis each example that one alone gets right is as likely to be the first's as
-    the second's. The test is exact for any number of them: nothing is approximated by chi-squared.
-
-    Args:
-        only_first: Examples that only the first predicts right.
-        only_second: Examples that only the second does.
-
-    Source: McNemar 1947, "Note on the sampling error of the difference between correlated
-        proportions or percentages", Psychometrika 12(2), p. 153-157; as a binomial test, Dixon &
-        Mood 1946, "The statistical sign test", JASA 41(236), p. 557-566.
-    """
-    num = only_first + only_second
-    ways = total = 1  # of drawing none, and of drawing as few as were seen
-    for drawn in range(1, min(only_first, only_second) + 1):
-        ways = ways * (num - drawn + 1) // drawn
-        total += ways
-    # Whole numbers to the end: of thousands of examples, no factor fits a float.
-    return min(1.0, 2 * total / (1 << num))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values so that all tests together err as rarely as one would.
-
-    Args:
-        p_values: One a test.
-
-    Returns:
-        Adjusted, in the same order.
-
-    Source: Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian
-        Journal of Statistics 6(2), p. 65-70.
-    """
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
-
-
-def difference_interval(
-    both: int, only_first: int, only_second: int, neither: int
-) -> tuple[float, float]:
-    """Return the 95% interval of the difference of two accuracies on the same examples.
-
-    Args:
-        both: Examples that both predict right.
-        only_first: Examples that only the first does.
-        only_second: Examples that only the second does.
-        neither: Examples that neither does.
-
-    Source: Newcombe 1998, "Improved confidence intervals for the difference between binomial
-        proportions based on paired data", Statistics in Medicine 17, p. 2635-2650, method 10.
-    """
-    num = both + only_first + only_second + neither
-    first, second = both + only_first, both + only_second
-    (low1, high1), (low2, high2) = wilson(first, num), wilson(second, num)
-    share1, share2 = first / num, second / num
-    cross = float(both * neither - only_first * only_second)
-    if cross > 0:
-        cross = max(cross - num / 2, 0.0)
-    margins = first * (num - first) * second * (num - second)
-    phi = cross / math.sqrt(margins) if margins else 0.0
-    below, above = share1 - low1, high2 - share2
-    low = math.sqrt(max(0.0, below**2 - 2 * phi * below * above + above**2))
-    below, above = share2 - low2, high1 - share1
-    high = math.sqrt(max(0.0, above**2 - 2 * phi * above * below + below**2))
-    return share1 - share2 - low, share1 - share2 + high
-
-
-def _check_different(given: Sequence[RunDir]) -> None:
-    if len(given) < 2:
+def _check_different(run_dirs: Sequence[RunDir]) -> None:
+    if len(run_dirs) < 2:
         raise LstmError(
-            f"Comparing takes two runs or more, found {len(given)}.",
+            f"Comparing needs two or more runs, found {len(run_dirs)}.",
             "For example: lstm runs compare imdb/baseline imdb/wider",
             ExitCode.USAGE,
         )
-    counts = Counter(run.path.resolve() for run in given)
-    if twice := [run.name for run in given if counts[run.path.resolve()] > 1]:
+    counts = Counter(run.path.resolve() for run in run_dirs)
+    if repeated := [run.name for run in run_dirs if counts[run.path.resolve()] > 1]:
         raise LstmError(
-            f"Run {twice[0]} is named twice.", "Name each run once.", ExitCode.USAGE
+            f"Run {repeated[0]} is named twice.", "Name each run once.", ExitCode.USAGE
         )  # fmt: skip
 
 
-def _names(given: Sequence[RunDir]) -> list[str]:
-    names = [run.name for run in given]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in given]
+def _names(run_dirs: Sequence[RunDir]) -> list[str]:
+    names = [run.name for run in run_dirs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in run_dirs]
 
 
-def _entry(name: str, told: RunRecord) -> Entry:
-    listed = told.run.manifest or {}
+def _entry(name: str, run_record: RunRecord) -> Entry:
+    manifest = run_record.run.manifest or {}
     return Entry(
         name=name,
-        dataset=told.info.dataset.source,
-        num_examples=told.test.num_examples,
-        accuracy=told.test.accuracy,
-        accuracy_interval=told.test.accuracy_interval,
-        loss=told.test.loss,
-        f1=told.test.f1,
-        calibration_error=told.test.calibration_error,
-        parameters=told.info.parameters,
-        model_bytes=listed[runs.MODEL].num_bytes,
-        num_bytes=told.num_bytes,
-        seconds=told.info.seconds["total"],
+        dataset=run_record.info.dataset.source,
+        num_examples=run_record.test.num_examples,
+        accuracy=run_record.test.accuracy,
+        accuracy_interval=run_record.test.accuracy_interval,
+        loss=run_record.test.loss,
+        f1=run_record.test.f1,
+        calibration_error=run_record.test.calibration_error,
+        parameters=run_record.info.parameters,
+        model_bytes=manifest[runs.MODEL].num_bytes,
+        num_bytes=run_record.num_bytes,
+        seconds=run_record.info.seconds["total"],
     )
 
 
-def _answers(
-    told: RunRecord,
+def _outcomes(
+    run_record: RunRecord,
     predictor: Predictor,
     data_dir: Path | None,
-    read: dict[DataSource, Dataset],
+    datasets: dict[DataSource, Dataset],
     reporter: Reporter,
-) -> _Answers | str:
-    """Ask a run about its test split; where that cannot be, say why.
+) -> _TestOutcomes | str:
+    """Predict a run's test split; return the reason where that is not possible.
 
     Args:
-        told: The run.
-        predictor: Its network.
-        data_dir: Where TFDS data sets lie.
-        read: Data sets read so far, which are added to.
-        reporter: Told how it goes.
+        run_record: The run.
+        predictor: Its model.
+        data_dir: Where TFDS data sets are.
+        datasets: Data sets read so far; a new one is added.
+        reporter: Receives notes on progress.
     """
-    source = from_config(told.config, data_dir)
+    source = from_config(run_record.config, data_dir)
     try:
-        dataset = read[source] if source in read else data.load(source, ("test",))
-        read[source] = dataset
+        dataset = datasets[source] if source in datasets else data.load(source, ("test",))
+        datasets[source] = dataset
     except LstmError as error:
         return f"its test data could not be read. {error.message}"
-    if dataset.fingerprint != told.info.dataset.fingerprint or dataset.labels != told.labels:
-        return "its data has changed since, and may now test on what it was trained on"
+    trained_on = run_record.info.dataset.fingerprint
+    if dataset.fingerprint != trained_on or dataset.labels != run_record.labels:
+        return "its data has changed since training, so test examples may have been trained on"
     scored = evaluate.score(predictor, dataset, "test", reporter)
-    right = scored.probabilities.argmax(axis=1) == scored.labels
-    return _Answers(_keys(dataset), right)
+    correct = scored.probabilities.argmax(axis=1) == scored.labels
+    return _TestOutcomes(_example_keys(dataset), correct)
 
 
-def _keys(dataset: Dataset) -> list[bytes]:
-    """Stand for each test example, with its label, by a hash of its content."""
+def _example_keys(dataset: Dataset) -> list[bytes]:
+    """Return a hash of the label and the content of each test example."""
     split = dataset.splits["test"]
     names = [dataset.labels[label].encode("utf-8", "surrogatepass") for label in split.labels]
     contents = (
@@ -354,57 +284,66 @@ def _keys(dataset: Dataset) -> list[bytes]:
     ]
 
 
-def _pairs(
-    names: Sequence[str], told: Sequence[RunRecord], answers: Sequence[_Answers | str]
+def _test_pairs(
+    names: Sequence[str],
+    records: Sequence[RunRecord],
+    outcomes: Sequence[_TestOutcomes | str],
 ) -> tuple[tuple[PairedTest, ...], tuple[UntestedPair, ...]]:
-    """Test each pair of runs that can be."""
-    tested: list[dict[str, Any]] = []
+    """Test each pair of runs that can be tested."""
+    tests: list[dict[str, Any]] = []
     untested = []
-    for one, other in combinations(range(len(names)), 2):
-        pair = {"first": names[one], "second": names[other]}
-        found = _counts(told[one], told[other], answers[one], answers[other])
-        if isinstance(found, str):
-            untested.append(UntestedPair(**pair, why=found))
+    for i, j in combinations(range(len(names)), 2):
+        pair = {"first": names[i], "second": names[j]}
+        result = _test_pair(records[i], records[j], outcomes[i], outcomes[j])
+        if isinstance(result, str):
+            untested.append(UntestedPair(**pair, reason=result))
         else:
-            tested.append({**pair, **found})
-    adjusted = holm([pair["p_value"] for pair in tested])
-    both = zip(tested, adjusted, strict=True)
-    return tuple(PairedTest(**pair, adjusted=p) for pair, p in both), tuple(untested)
+            tests.append({**pair, **result})
+    adjusted = holm([test["p_value"] for test in tests])
+    paired = tuple(
+        PairedTest(**test, adjusted_p_value=p) for test, p in zip(tests, adjusted, strict=True)
+    )
+    return paired, tuple(untested)
 
 
-def _counts(
-    one: RunRecord, other: RunRecord, ours: _Answers | str, theirs: _Answers | str
+def _test_pair(
+    first: RunRecord,
+    second: RunRecord,
+    first_outcomes: _TestOutcomes | str,
+    second_outcomes: _TestOutcomes | str,
 ) -> Mapping[str, Any] | str:
-    """Count who is right where on the examples that two runs share, or say why there are none."""
-    if one.config.kind != other.config.kind:
-        return f"one reads {one.config.kind}s and the other {other.config.kind}s"
-    if set(one.labels) != set(other.labels):
+    """Test two runs on the examples they share; return the reason where that is not possible."""
+    if first.config.kind != second.config.kind:
+        return f"the first reads {first.config.kind}s and the second {second.config.kind}s"
+    if set(first.labels) != set(second.labels):
         return "their classes differ"
-    for told, answers in ((one, ours), (other, theirs)):
-        if isinstance(answers, str):
-            return f"{told.run.name}: {answers}"
-    assert isinstance(ours, _Answers)
-    assert isinstance(theirs, _Answers)
-    at = np.array(_shared(ours.keys, theirs.keys), np.int64).reshape(-1, 2)
-    if not len(at):
+    for run_record, outcomes in ((first, first_outcomes), (second, second_outcomes)):
+        if isinstance(outcomes, str):
+            return f"{run_record.run.name}: {outcomes}"
+    assert isinstance(first_outcomes, _TestOutcomes)
+    assert isinstance(second_outcomes, _TestOutcomes)
+    matches = _shared_examples(first_outcomes.keys, second_outcomes.keys)
+    if not matches:
         return "their test splits share no example"
-    first, second = ours.right[at[:, 0]], theirs.right[at[:, 1]]
-    both, neither = int((first & second).sum()), int((~first & ~second).sum())
-    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    indices = np.array(matches, np.int64)
+    ours = first_outcomes.correct[indices[:, 0]]
+    theirs = second_outcomes.correct[indices[:, 1]]
+    both, neither = int((ours & theirs).sum()), int((~ours & ~theirs).sum())
+    only_first, only_second = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
     return {
-        "num_shared": len(at),
+        "num_shared": len(matches),
         "both_right": both,
         "only_first": only_first,
         "only_second": only_second,
-        "difference": (only_first - only_second) / len(at),
+        "difference": (only_first - only_second) / len(matches),
         "interval": difference_interval(both, only_first, only_second, neither),
         "p_value": mcnemar(only_first, only_second),
     }
 
 
-def _shared(ours: Sequence[bytes], theirs: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Find the places of examples that are in both; of equal ones, the first with the first."""
-    places: dict[bytes, list[int]] = defaultdict(list)
-    for place in reversed(range(len(theirs))):
-        places[theirs[place]].append(place)
-    return [(place, places[key].pop()) for place, key in enumerate(ours) if places.get(key)]
+def _shared_examples(first: Sequence[bytes], second: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Return the index pairs of examples in both; equal examples are matched in order."""
+    indices: dict[bytes, list[int]] = defaultdict(list)
+    for index in reversed(range(len(second))):
+        indices[second[index]].append(index)
+    return [(index, indices[key].pop()) for index, key in enumerate(first) if indices.get(key)]

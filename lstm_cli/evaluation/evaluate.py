@@ -1,9 +1,10 @@
-"""A run on a split -> report, without Keras."""
+"""Evaluation of a run on a split of a data set; Keras is not needed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,18 @@ from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import RunInfo
-from lstm_cli.text import corpus
+from lstm_cli.text import corpus_cache
 from lstm_cli.text.corpus import Corpus
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A split with what the network said of it.
+class ScoredSplit:
+    """The labels and predictions of a split.
 
     Attributes:
         labels: True class ids, `<int32>[num]`.
         probabilities: `<float32>[num, classes]`.
-        report: What follows from both.
+        report: The metrics of both.
     """
 
     labels: NDArray[np.int32]
@@ -41,13 +42,13 @@ class Scored:
 
 @dataclass(frozen=True)
 class Misclassified:
-    """An example the network got wrong.
+    """An example that the model classifies wrong.
 
     Attributes:
-        index: Its place in the split, counted from 0.
+        index: Its index in the split, from 0.
         label: The true class.
-        predicted: The class chosen.
-        probability: Of the class chosen.
+        predicted: The predicted class.
+        probability: The probability of the predicted class.
         text: The example; None for images.
     """
 
@@ -60,15 +61,15 @@ class Misclassified:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run scored on a split.
+    """The result of `evaluate`.
 
     Attributes:
-        run: Its name.
-        dataset: What it was scored on.
-        split: Which part of it.
-        report: The figures.
-        mistakes: The most confidently wrong examples.
-        folder: Where report and plots were written.
+        run: Name of the run.
+        dataset: Name of the data set.
+        split: `train`, `validation` or `test`.
+        report: The metrics.
+        mistakes: The wrong predictions with the highest confidence.
+        folder: Where report.json and the plots are.
     """
 
     run: str
@@ -99,31 +100,32 @@ def evaluate(
     num_mistakes: int = 0,
     reporter: Reporter | None = None,
 ) -> Evaluation:
-    """Score a run on a split of its own data set, or on other data with the same labels.
+    """Evaluate a run on a split of its own data set, or on other data with the same labels.
 
-    The report and its plots are written to `reports/<dataset>-<split>/` in the run.
+    The report and its plots are written to `reports/<dataset>-<split>/` in the run. Without
+    Matplotlib there are no plots, and the reporter gets a note.
 
     Args:
         run: A finished run.
-        source: Other data; the run's own where None.
+        source: Other data; None for the run's own.
         split: `train`, `validation` or `test`.
-        data_dir: Where TFDS data sets lie.
-        num_mistakes: How many of the most confidently wrong examples to list.
-        reporter: Told how it goes.
+        data_dir: Where TFDS data sets are.
+        num_mistakes: How many of the most confident errors to list.
+        reporter: Receives notes and warnings.
 
     Raises:
-        LstmError: The run cannot be trusted, the data is not there, is of the other kind, or has
-            labels that the run never saw.
+        LstmError: The run fails its integrity check, or the data is missing, of the other kind,
+            or has labels that the run does not know.
     """
     reporter = reporter or SilentReporter()
     predictor = Predictor.load(run)
     if source is None:
         dataset = own_data(run, split, data_dir)
     else:
-        given = replace(source, data_dir=data_dir)
-        dataset = data.load_for_labels(given, predictor.labels, split)
+        source = replace(source, data_dir=data_dir)
+        dataset = data.load_for_labels(source, predictor.labels, split)
     for note in dataset.notes:
-        reporter.warn(note)
+        reporter.note(f"Note: {note}")
     scored = score(predictor, dataset, split, reporter)
     folder = run.file(runs.REPORTS) / f"{dataset.name}-{split}"
     evaluation = Evaluation(
@@ -136,16 +138,19 @@ def evaluate(
     )
     relative = folder.relative_to(run.path)
     run.write_json(str(relative / "report.json"), evaluation.to_dict())
-    draw_results(folder, scored, predictor.labels)
+    if find_spec("matplotlib") is None:
+        reporter.note("No plots: Matplotlib is not installed (try: pip install matplotlib).")
+    else:
+        draw_results(folder, scored, predictor.labels)
     return evaluation
 
 
 def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:
-    """Read a split of the data a run was trained on; a note says so where it has changed since.
+    """Read a split of the data a run was trained on; a note says if the data has changed since.
 
     Raises:
-        LstmError: The data is not there (exit code 3), or malformed; or the run has changed (exit
-            code 5).
+        LstmError: The data is missing (exit code 3) or malformed, or the run fails its integrity
+            check (exit code 5).
     """
     dataset = data.load(from_config(run.config(), data_dir), (split,))
     trained_on = run.verified().decode(runs.RUN, RunInfo).dataset
@@ -155,45 +160,47 @@ def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:
     return replace(dataset, notes=(changed, *dataset.notes))
 
 
-def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter) -> Scored:
-    """Run a split through a network and compare with the truth; nothing is written.
+def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter) -> ScoredSplit:
+    """Predict a split and compare with the true labels; nothing is written.
 
     Args:
-        predictor: With the labels of the data set, in their order.
-        dataset: With this split.
-        split: Which one.
-        reporter: Told what is scored.
+        predictor: Its labels are those of the data set, in the same order.
+        dataset: Has this split.
+        split: `train`, `validation` or `test`.
+        reporter: Receives a note on what is evaluated.
 
     Raises:
-        LstmError: The data is of the other kind than the network reads, or images of another size.
+        LstmError: The data is of the other kind than the model reads, or images of another size.
     """
     if dataset.kind != predictor.kind:
         raise LstmError(
             f"{dataset.name} holds {dataset.kind}s; run {predictor.run.name} reads "
             f"{predictor.kind}s.",
-            f"Name {'an image' if dataset.kind == 'image' else 'a text'} run with --run.",
+            f"Choose a run that reads {dataset.kind}s with --run.",
             ExitCode.USAGE,
         )
     examples = dataset.splits[split]
-    reporter.note(f"Scoring {len(examples):,} examples of {dataset.source} ({split}).")
+    reporter.note(f"Evaluating {len(examples):,} examples of {dataset.source} ({split}).")
     return score_encoded(predictor, inputs(predictor, examples.inputs), examples.labels)
 
 
 def score_encoded(
     predictor: Predictor, inputs: Corpus | NDArray[np.uint8], labels: NDArray[np.int32]
-) -> Scored:
-    """Run encoded inputs through the exported graph and compare with the truth."""
+) -> ScoredSplit:
+    """Predict encoded inputs and compare with the true labels."""
     probabilities = predictor.probabilities(inputs)
-    return Scored(labels, probabilities, metrics.compute(labels, probabilities, predictor.labels))
+    return ScoredSplit(
+        labels, probabilities, metrics.compute(labels, probabilities, predictor.labels)
+    )
 
 
 def inputs(
     predictor: Predictor, examples: Sequence[str] | NDArray[np.uint8]
 ) -> Corpus | NDArray[np.uint8]:
-    """Encode a split as the predictor takes it; images of another size are refused.
+    """Encode a split for the predictor.
 
     Raises:
-        LstmError: The images do not have the rows and columns the network was built for.
+        LstmError: The images are not of the size that the model reads.
     """
     if isinstance(examples, np.ndarray):
         if examples.shape[1:] != predictor.shape:
@@ -204,11 +211,11 @@ def inputs(
             )
         return examples
     assert predictor.tokenizer is not None
-    return corpus.encode_cached(examples, predictor.tokenizer)
+    return corpus_cache.encode_cached(examples, predictor.tokenizer)
 
 
-def draw_results(folder: Any, scored: Scored, labels: tuple[str, ...]) -> list[str]:
-    """Draw what a split's probabilities show; return the file names."""
+def draw_results(folder: Any, scored: ScoredSplit, labels: tuple[str, ...]) -> list[str]:
+    """Draw the plots of a split; return the file names."""
     plots.confusion(scored.report, folder / "confusion.png")
     plots.reliability(scored.report, folder / "reliability.png")
     plots.roc_pr(scored.labels, scored.probabilities, labels, folder / "roc_pr.png")
@@ -217,15 +224,18 @@ def draw_results(folder: Any, scored: Scored, labels: tuple[str, ...]) -> list[s
 
 
 def mistakes(
-    scored: Scored, examples: Sequence[str] | NDArray[np.uint8], labels: tuple[str, ...], num: int
+    scored: ScoredSplit,
+    examples: Sequence[str] | NDArray[np.uint8],
+    labels: tuple[str, ...],
+    num: int,
 ) -> tuple[Misclassified, ...]:
-    """Pick the examples with the most confident wrong answers.
+    """Return the wrong predictions with the highest confidence.
 
     Args:
-        scored: The split's labels and probabilities.
+        scored: The labels and probabilities of the split.
         examples: Its texts or images.
         labels: Class names.
-        num: How many at most.
+        num: The largest number to return.
     """
     if not num:
         return ()
@@ -237,5 +247,5 @@ def mistakes(
             probability=float(scored.probabilities[i].max()),
             text=None if isinstance(examples, np.ndarray) else examples[int(i)],
         )
-        for i in metrics.most_wrong(scored.labels, scored.probabilities, num)
+        for i in metrics.most_confident_errors(scored.labels, scored.probabilities, num)
     )

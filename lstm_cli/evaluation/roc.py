@@ -1,4 +1,4 @@
-"""ROC and precision-recall curves: one class against the rest, and the mean of several."""
+"""ROC and precision-recall curves of one class against the rest, and the mean of curves."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Curve:
-    """How well one class is told from the rest at every threshold.
+    """The ROC curve and the precision-recall curve of one class against the rest.
 
     Attributes:
         name: The class.
-        false_positives: False positive rates, `<float64>[points]`, rising.
-        true_positives: True positive rate at each.
+        false_positive_rates: `<float64>[points]`, ascending.
+        true_positive_rates: `<float64>[points]`.
         area: Area under the ROC curve.
-        recalls: Recalls, `<float64>[points']`.
-        precisions: Precision at each.
-        average_precision: Precision averaged over recall.
+        recalls: `<float64>[points']`, descending.
+        precisions: `<float64>[points']`.
+        average_precision: The mean precision, weighted by the gain in recall.
     """
 
     name: str
-    false_positives: NDArray[np.float64]
-    true_positives: NDArray[np.float64]
+    false_positive_rates: NDArray[np.float64]
+    true_positive_rates: NDArray[np.float64]
     area: float
     recalls: NDArray[np.float64]
     precisions: NDArray[np.float64]
@@ -43,8 +43,8 @@ def class_curves(
         class_names: Name of each column.
 
     Returns:
-        The curves in order of class; without those of classes that have no example, or nothing
-        but their examples.
+        The curves in order of class. A class has no curve if no example, or every example, is of
+        it.
     """
     ids = [1] if len(class_names) == 2 else range(len(class_names))
     present = [i for i in ids if 0 < np.count_nonzero(labels == i) < len(labels)]
@@ -63,12 +63,12 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     Source: Fawcett 2006, "An introduction to ROC analysis", section 9.1, vertical averaging.
     """
     grid = np.linspace(0, 1, 501)
-    rates = [np.interp(grid, c.false_positives, c.true_positives) for c in curves]
+    rates = [np.interp(grid, c.false_positive_rates, c.true_positive_rates) for c in curves]
     precisions = [np.interp(grid, c.recalls[::-1], c.precisions[::-1]) for c in curves]
     return Curve(
         name="mean",
-        false_positives=np.append(0.0, grid),
-        true_positives=np.append(0.0, np.mean(rates, axis=0)),
+        false_positive_rates=np.append(0.0, grid),
+        true_positive_rates=np.append(0.0, np.mean(rates, axis=0)),
         area=float(np.mean([c.area for c in curves])),
         recalls=grid,
         precisions=np.mean(precisions, axis=0),
@@ -76,17 +76,47 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     )
 
 
-def _curve(name: str, truth: NDArray[np.bool_], score: NDArray[np.float32]) -> Curve:
-    from sklearn import metrics
+def roc_auc(is_positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
+    """Return the area under the ROC curve.
 
-    false_positives, true_positives, _ = metrics.roc_curve(truth, score)
-    precisions, recalls, _ = metrics.precision_recall_curve(truth, score)
+    Args:
+        is_positive: The true class, `<bool>[num]`; both values occur.
+        scores: Scores of the positive class, `<float32>[num]`.
+    """
+    false_counts, true_counts = _cumulative_counts(is_positive, scores)
+    # Trapezoids, in whole numbers: nothing is rounded before the division.
+    twice = np.sum(np.diff(false_counts) * (true_counts[1:] + true_counts[:-1]))
+    return float(twice / (2 * false_counts[-1] * true_counts[-1]))
+
+
+def _curve(name: str, is_positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> Curve:
+    false_counts, true_counts = _cumulative_counts(is_positive, scores)
+    recalls = true_counts / true_counts[-1]
+    precisions = np.append(1.0, true_counts[1:] / (true_counts + false_counts)[1:])
+    # Points inside a straight line add nothing to the picture.
+    bends = (np.diff(false_counts, 2) != 0) | (np.diff(true_counts, 2) != 0)
+    corners = np.flatnonzero(np.concatenate([[True], bends, [True]]))
     return Curve(
         name=name,
-        false_positives=false_positives,
-        true_positives=true_positives,
-        area=float(metrics.auc(false_positives, true_positives)),
-        recalls=recalls,
-        precisions=precisions,
-        average_precision=float(metrics.average_precision_score(truth, score)),
+        false_positive_rates=(false_counts / false_counts[-1])[corners],
+        true_positive_rates=recalls[corners],
+        area=roc_auc(is_positive, scores),
+        recalls=recalls[::-1],
+        precisions=precisions[::-1],
+        average_precision=float(np.sum(np.diff(recalls) * precisions[1:])),
     )
+
+
+def _cumulative_counts(
+    is_positive: NDArray[np.bool_], scores: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count false and true positives at each distinct score, highest first, beginning with 0.
+
+    Returns:
+        False positives and true positives, each `<int64>[distinct + 1]`.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last_of_equal = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    true_counts = np.cumsum(is_positive[order], dtype=np.int64)[last_of_equal]
+    false_counts = 1 + last_of_equal - true_counts
+    return np.append(0, false_counts), np.append(0, true_counts)

@@ -172,7 +172,7 @@ def _tokenize(
             'For example: lstm explain "A triumph, for once."',
             ExitCode.USAGE,
         )
-    kept = tokenizer.kept(len(spans))
+    kept = tokenizer.kept_positions(len(spans))
     tokens = tuple(
         Token(text[start:end], start, end, bool(token_id != UNKNOWN_ID))
         for (start, end), token_id in zip((spans[i] for i in kept), encoding.ids, strict=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config, ModelSettings
 from lstm_cli.models import lstm_equations
-from lstm_cli.text.tokenizer import bigram_ids
+from lstm_cli.text.ngrams import bigram_ids
 
 Array = NDArray[Any]
 DIRECTIONS = ("forward", "backward")

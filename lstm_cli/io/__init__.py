@@ -1,8 +1,12 @@
-"""Files, processes and progress: what every other room stands on.
+"""Files, processes and progress: the base of all other packages.
 
-It holds atomic writes (`atomic_write`), reads that never leave a folder (`safe_open`), signals
-(`signals`), text for people (`text_format`), the reporter that core modules talk to instead of
-printing (`progress`), and a second process for Python work (`worker`).
+- `atomic_write` writes files that are never half-written.
+- `safe_open` reads files of an untrusted folder and never leaves it.
+- `signals` handles SIGINT, SIGTERM and SIGPIPE.
+- `progress` defines the reporter that core modules use instead of printing, and `text_format`
+  formats what people read.
+- `worker` runs functions in a second process; `memory` measures memory.
+- `paths` and `environment` read paths and environment variables as users write them.
 
 May import: `errors`. Begin with `atomic_write`.
 """

@@ -1,4 +1,4 @@
-"""Files that hold the old content or the new, whatever happens while they are written."""
+"""Atomic writes: a file has its old content or its new content, never a part of it."""
 
 from __future__ import annotations
 
@@ -13,76 +13,76 @@ from pathlib import Path
 from lstm_cli.errors import LstmError
 
 _SUFFIX = ".part"
-# What `mkstemp` makes of the name of a file: hidden, eight characters of its own, our suffix.
-_SCRATCH = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
+# The names that `mkstemp` makes: hidden, eight random characters, and our suffix.
+_TEMP_NAME = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
 _CHUNK = 1 << 20
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that it holds the old content or the new, whatever happens.
+    """Write a file atomically: a crash leaves the old content or the new content.
 
     Args:
-        path: Where; its folder is made if missing.
-        content: All of it.
+        path: The file; its folder is created if it does not exist.
+        content: The whole new content.
 
     Raises:
-        LstmError: The disk is full, or the place cannot be written.
+        LstmError: The disk is full, or the folder is not writable.
     """
     check_replaceable(path)
     try:
         make_folder(path.parent)
         handle, name = tempfile.mkstemp(_SUFFIX, f".{path.name}.", path.parent)
-        scratch = Path(name)
+        temp = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            _read_back(scratch, content)
-            # mkstemp's files are private to the user; others may read a run as they may its folder.
-            scratch.chmod(0o666 & ~_umask())
-            scratch.replace(path)
+            _read_back(temp, content)
+            # mkstemp's files are private to the user; the files of a run follow the umask.
+            temp.chmod(0o666 & ~_umask())
+            temp.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
-                scratch.unlink()
+                temp.unlink()
             raise
         _sync_folder(path.parent)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise LstmError(
             f"Cannot write {path}: {reason}.",
-            "Free space or name another --runs-dir; what was saved before is intact.",
+            "Free disk space, or choose another --runs-dir. Files saved before are intact.",
         ) from error
 
 
 def check_replaceable(path: Path) -> None:
-    """See that no pipe, socket or device would be replaced by a file, nor a name of a stream.
+    """Check that a path is not a pipe, a socket, a device or the name of a stream.
 
-    Opening a pipe would wait for a reader; root may replace `/dev/null`, or `/dev/stdout`, which is
-    a link.
+    Opening a pipe would wait for a reader, and root could replace `/dev/null`, or `/dev/stdout`,
+    which is a link.
 
     Raises:
-        LstmError: One lies there.
+        LstmError: It is one of these.
     """
     try:
         mode = path.stat().st_mode
         folder = path.parent.resolve()
     except (OSError, ValueError, RuntimeError):
-        # Nothing is there; what is in the way of writing is found when it is written.
+        # The path does not exist, or cannot be read; the write itself reports other problems.
         return
     is_stream = folder == Path("/dev") or folder.is_relative_to("/proc")
     if is_stream or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise LstmError(
             f"Cannot write {path}: it is a pipe, a socket or a device, not a plain file.",
-            "Name a file.",
+            "Choose a path of a plain file.",
         )
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, and make their names last.
+    """Create a folder and its parents, and sync their names to disk.
 
     Raises:
-        OSError: One cannot be made.
+        OSError: A folder cannot be created.
     """
     if path.is_dir():
         return
@@ -95,10 +95,10 @@ def make_folder(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file so that it does not come back after a power cut; one that is gone is fine.
+    """Remove a file and sync its folder to disk; a missing file is not an error.
 
     Raises:
-        LstmError: It cannot be removed.
+        LstmError: The file cannot be removed.
     """
     try:
         path.unlink(missing_ok=True)
@@ -108,12 +108,12 @@ def remove(path: Path) -> None:
 
 
 def is_temp_file(path: Path) -> bool:
-    """Tell a temporary file of `write_atomic` by its name."""
-    return _SCRATCH.fullmatch(path.name) is not None
+    """Return whether a name is that of a temporary file of `write_atomic`."""
+    return _TEMP_NAME.fullmatch(path.name) is not None
 
 
 def remove_temp_files(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed; nobody may be writing there now."""
+    """Remove the temporary files of killed writers; no process may be writing there now."""
     for path in folder.glob(f".*{_SUFFIX}"):
         if is_temp_file(path):
             with contextlib.suppress(OSError):
@@ -121,32 +121,32 @@ def remove_temp_files(folder: Path) -> None:
 
 
 def _read_back(path: Path, content: bytes) -> None:
-    """Hold a file to what was written before it takes the place of a good one.
+    """Check that a file contains what was written, before it replaces a good file.
 
     Raises:
-        OSError: It holds something else: a file system took less than it said.
+        OSError: The content differs: the file system did not store everything.
     """
     with path.open("rb", buffering=0) as file:
-        at = 0
+        offset = 0
         while chunk := file.read(_CHUNK):
-            if chunk != content[at : at + len(chunk)]:
+            if chunk != content[offset : offset + len(chunk)]:
                 break
-            at += len(chunk)
-    if at != len(content):
-        raise OSError(errno.EIO, f"byte {at:,} of {len(content):,} reads back differently")
+            offset += len(chunk)
+    if offset != len(content):
+        raise OSError(errno.EIO, f"byte {offset:,} of {len(content):,} reads back differently")
 
 
 def _sync_folder(path: Path) -> None:
-    """Make a rename last: a folder is a file of names, and it too waits in memory."""
+    """Sync a folder to disk: a rename is durable only after the folder is synced."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except PermissionError:
-        # A folder that may be written but not read cannot be synced either.
+        # A folder that is writable but not readable cannot be synced.
         return
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some network file systems keep names safe by themselves and know no such call.
+        # Some network file systems do not support this call and do not need it.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:

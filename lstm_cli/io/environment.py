@@ -1,4 +1,4 @@
-"""Environment variables, as shells, files of settings and service managers really set them."""
+"""Environment variables, as shells, env files and service managers set them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 from lstm_cli.errors import ExitCode, LstmError
 
-# What a command reads itself or has read by a library.
-_READ = (
+# Variables that a command reads, itself or through a library.
+_VARIABLES = (
     "LSTM_RUNS_DIR",
     "LSTM_CACHE_DIR",
     "LSTM_DEBUG",
@@ -19,13 +19,13 @@ _READ = (
 _BACKENDS = ("tensorflow", "jax")
 
 
-def strip() -> None:
-    """Take white space from around the values that commands read; a blank one counts as not set.
+def strip_variables() -> None:
+    """Strip white space from the variables that commands read; a blank one counts as not set.
 
-    A value read from a file often ends in a line break. Nothing that is read here can begin or end
-    in white space, except for folders, which an option can name.
+    A value that was read from a file often ends in a line break. No valid value begins or ends with
+    white space, except the name of a folder, for which there is an option.
     """
-    for name in _READ:
+    for name in _VARIABLES:
         value = os.environ.get(name)
         if value is None or value == value.strip():
             continue
@@ -36,16 +36,16 @@ def strip() -> None:
 
 
 def read_secret(name: str) -> str | None:
-    """Return a secret without the white space around it; None where the variable is not set.
+    """Return a secret, stripped of white space; None if the variable is not set.
 
     Raises:
-        LstmError: The variable is blank, or holds bytes that are not text, or control characters:
-            no client could send it.
+        LstmError: The variable is blank, or has bytes that are not text or control characters,
+            which no client could send.
     """
     if not name.strip():
         raise LstmError(
             "The name of the environment variable with the key is empty.",
-            "Name one, such as LSTM_API_KEY.",
+            "Use a name such as LSTM_API_KEY.",
             ExitCode.USAGE,
         )
     value = os.environ.get(name)
@@ -54,24 +54,24 @@ def read_secret(name: str) -> str | None:
     value = value.strip()
     if not value:
         raise LstmError(
-            f"{name} is set, and empty.", "Set it to a key, or unset it.", ExitCode.USAGE
+            f"{name} is set, but empty.", "Set it to a key, or unset it.", ExitCode.USAGE
         )
     # Python reads bytes that are not UTF-8 as lone surrogates, which are not printable either.
     if not all(character.isprintable() for character in value):
         raise LstmError(
-            f"{name} holds bytes that are not UTF-8 text, or control characters; the key is not "
+            f"{name} contains bytes that are not UTF-8 text, or control characters; the key is not "
             "shown here.",
-            "Set it to printable characters, for example of 'openssl rand -hex 32'.",
+            "Set it to printable characters, for example from 'openssl rand -hex 32'.",
             ExitCode.USAGE,
         )
     return value
 
 
 def check_backend() -> None:
-    """Check the backend that Keras is asked for, before Keras is imported.
+    """Check KERAS_BACKEND before Keras is imported.
 
     Raises:
-        LstmError: It is not one that `lstm` runs on, or is not installed.
+        LstmError: The backend is not supported or not installed.
     """
     from importlib.util import find_spec
 
@@ -81,7 +81,7 @@ def check_backend() -> None:
     if name not in _BACKENDS:
         raise LstmError(
             f"KERAS_BACKEND is {name[:80]!r}, expected {' or '.join(_BACKENDS)}.",
-            "Set it to one of them, or unset it.",
+            "Set it to one of these, or unset it.",
             ExitCode.USAGE,
         )
     if find_spec(name) is None:

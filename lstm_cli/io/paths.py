@@ -1,4 +1,4 @@
-"""Paths as people type them: too long, in a loop of links, of an unknown user, without rights."""
+"""Paths from the user: too long, in a loop of links, of an unknown user, without permission."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from lstm_cli.errors import ExitCode, LstmError
 
-# No file can have such a name, so there is none.
+# Errors that mean that the file does not exist.
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 def expand(name: str | Path) -> Path:
-    """Return a path with `~` and `~user` replaced, as it is where there is no such user."""
+    """Return a path with `~` and `~user` expanded; unchanged if there is no such user."""
     path = Path(name)
     try:
         return path.expanduser()
@@ -23,28 +23,28 @@ def expand(name: str | Path) -> Path:
 
 
 def status(path: Path) -> os.stat_result | None:
-    """Look at a file or folder; None where there is none.
+    """Return the status of a file or folder; None if it does not exist.
 
     Raises:
-        LstmError: It cannot be looked at: no rights, a loop of links, a broken disk (exit code 3).
+        LstmError: No permission, a loop of links, or a disk error (exit code 3).
     """
     try:
         return path.stat()
     except ValueError:
-        # A NUL, or what the encoding of the file system cannot write.
+        # The path has a NUL, or characters that the file system cannot encode.
         return None
     except OSError as error:
         if error.errno in _ABSENT:
             return None
         raise LstmError(
             f"Cannot read {path}: {error.strerror or error}.",
-            "Check the path and the rights of the folders in it.",
+            "Check the path and the permissions of its folders.",
             ExitCode.DATA,
         ) from None
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is a file or folder.
+    """Return whether a file or folder exists.
 
     Raises:
         LstmError: See `status`.
@@ -53,10 +53,10 @@ def exists(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Tell whether there is a folder.
+    """Return whether a path is a folder.
 
     Raises:
         LstmError: See `status`.
     """
-    found = status(path)
-    return found is not None and stat.S_ISDIR(found.st_mode)
+    result = status(path)
+    return result is not None and stat.S_ISDIR(result.st_mode)

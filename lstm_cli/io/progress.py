@@ -1,4 +1,4 @@
-"""Who is told how the work goes: core modules never print, they tell a reporter."""
+"""The reporter: core modules report progress to it and never print."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Step:
-    """Where training stands after a step.
+    """Progress after a training step.
 
     Attributes:
-        epoch: Counted from 1.
-        epochs: How many there will be at most.
-        step: Of this epoch, counted from 1.
-        steps: Of this epoch.
+        epoch: Number of the epoch, from 1.
+        epochs: Maximum number of epochs.
+        step: Number of the step in this epoch, from 1.
+        steps: Steps in this epoch.
         loss: Mean over the epoch so far.
         accuracy: Mean over the epoch so far, 0 to 1; None for a language model.
-        rate: Examples a second; words for a language model.
-        seconds_left: Until the last epoch ends, by the rate so far.
+        rate: Examples per second; words per second for a language model.
+        seconds_left: Estimated time to the end of the last epoch.
     """
 
     epoch: int
@@ -34,16 +34,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Epoch:
-    """How an epoch ended; one line of `history.jsonl`.
+    """Result of an epoch; one line of `history.jsonl`.
 
     Attributes:
-        epoch: Counted from 1.
-        steps: Training steps in it.
+        epoch: Number of the epoch, from 1.
+        steps: Training steps in the epoch.
         loss: Mean training loss.
         accuracy: Mean training accuracy, 0 to 1; None for a language model.
-        val_loss: On the validation split.
-        val_accuracy: On the validation split; None for a language model.
-        learning_rate: At the last step.
+        val_loss: Loss on the validation split.
+        val_accuracy: Accuracy on the validation split; None for a language model.
+        learning_rate: Learning rate at the last step.
         seconds: Wall time, validation included.
         best: Whether no earlier epoch had a lower validation loss.
     """
@@ -60,37 +60,37 @@ class Epoch:
 
 
 def perplexity(loss: float) -> float:
-    """Return among how many equally likely words a language model of this loss is undecided."""
+    """Return the perplexity of a loss in nats: exp(loss), limited to what a float can hold."""
     return math.exp(min(loss, 700.0))
 
 
 class Reporter(Protocol):
-    """What core modules say while they work."""
+    """Receives the progress of core modules."""
 
     def note(self, text: str) -> None:
-        """Say what is going on, as one sentence."""
+        """Report what happens, in one sentence."""
 
     def warn(self, text: str) -> None:
-        """Say what a person should look at."""
+        """Report a problem that the user should look at."""
 
     def step(self, step: Step) -> None:
-        """Tell that a training step is done."""
+        """Report the end of a training step."""
 
     def epoch(self, epoch: Epoch) -> None:
-        """Tell that an epoch is done and validated."""
+        """Report the end of an epoch, after validation."""
 
 
 class SilentReporter:
-    """A reporter that keeps everything to itself."""
+    """A reporter that ignores everything."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def warn(self, text: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def step(self, step: Step) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def epoch(self, epoch: Epoch) -> None:
-        """Say nothing."""
+        """Do nothing."""

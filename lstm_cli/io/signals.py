@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM: the first ends training at a step boundary, the second ends it at once.
+"""SIGINT and SIGTERM: the first stops training after the current step, the second at once.
 
-And SIGPIPE, which a process gets that writes to a pipe or a socket that nobody reads any more.
+Also SIGPIPE, which a process receives when it writes to a pipe or socket that has no reader.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """The process was asked to end.
+    """A signal asked the process to stop.
 
-    Not an `Exception`: code that handles errors must not swallow it.
+    It is not an `Exception`, so that error handlers do not catch it.
 
     Args:
-        signum: Of the signal.
-        message: What a person should know, such as how to resume.
+        signum: Number of the signal.
+        message: Message for the user, such as how to resume.
     """
 
     def __init__(self, signum: int, message: str = "") -> None:
@@ -35,42 +35,42 @@ class Interrupted(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What shells give a process ended by this signal: 130 or 143."""
+        """Exit code that shells use for this signal: 130 or 143."""
         return 128 + self.signum
 
 
 class Signals:
-    """What was asked of the process while its signals were caught.
+    """The state of caught signals.
 
     Attributes:
-        wanted: The signal that came first, or None.
+        pending: Number of the first signal, or None.
     """
 
     def __init__(self) -> None:
-        self.wanted: int | None = None
+        self.pending: int | None = None
         self._deferred = False
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Only note the first signal: the block looks at `wanted` where it can stop.
+        """Only record the first signal; the block checks `pending` where it can stop.
 
         Raises:
-            Interrupted: At the end of a block that did not.
+            Interrupted: At the end of the block, if there was a signal.
         """
         self._deferred = True
         try:
             yield
         finally:
             self._deferred = False
-        if self.wanted is not None:
-            raise Interrupted(self.wanted)
+        if self.pending is not None:
+            raise Interrupted(self.pending)
 
     def handle(self, signum: int, _frame: FrameType | None) -> None:
-        """Note or raise; from now on the system ends the process at once.
+        """Record the signal or raise; after that, the next signal ends the process at once.
 
-        The next signal must not wait for Python, which may be deep inside a long computation.
+        The next signal must not wait for Python, which may be inside a long computation.
         """
-        self.wanted = signum
+        self.pending = signum
         for number in _SIGNALS:
             if signal.getsignal(number) == self.handle:
                 signal.signal(number, signal.SIG_DFL)
@@ -79,42 +79,44 @@ class Signals:
 
 
 def end_with_reader() -> None:
-    """Let the system end the process where nobody reads its output any more, as other filters."""
+    """End the process when its output has no reader, like other filters (`lstm predict | head`)."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def outlive_reader() -> None:
-    """Go on where nobody reads the output any more, and drop what is still written there.
+    """Continue when the output has no reader, and drop further output.
 
-    For what is worth more than its output: a training, and a server, whose clients are readers too.
+    For commands that do more than write output: training, and a server, whose clients also read.
     """
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    sys.stdout = _outlived(sys.stdout)
-    sys.stderr = _outlived(sys.stderr)
+    sys.stdout = _without_broken_pipes(sys.stdout)
+    sys.stderr = _without_broken_pipes(sys.stderr)
 
 
-class _OutlivedFile(io.FileIO):
+class _DroppingFile(io.FileIO):
+    """A file that drops what is written after its reader has closed it."""
+
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except BrokenPipeError:
-            # The descriptor itself: libraries write there without Python.
+            # Redirect the descriptor itself: libraries write to it without Python.
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.fileno())
             os.close(null)
             return len(data)
 
 
-def _outlived(stream: TextIO) -> TextIO:
-    """Put a stream of Python over the same descriptor that drops what nobody reads."""
+def _without_broken_pipes(stream: TextIO) -> TextIO:
+    """Return a stream for the same descriptor that drops output without a reader."""
     if not isinstance(stream, io.TextIOWrapper):
-        # Closed by the caller, or replaced by a program that this is a part of.
+        # The caller closed it, or a program that embeds this one replaced it.
         return stream
     stream.flush()
     return io.TextIOWrapper(
-        io.BufferedWriter(_OutlivedFile(stream.fileno(), "w", closefd=False)),
+        io.BufferedWriter(_DroppingFile(stream.fileno(), "w", closefd=False)),
         stream.encoding,
         stream.errors,
         line_buffering=stream.line_buffering,
@@ -124,9 +126,9 @@ def _outlived(stream: TextIO) -> TextIO:
 
 @contextmanager
 def catch_signals() -> Iterator[Signals]:
-    """Catch SIGINT and SIGTERM in a block; outside the main thread nothing is caught.
+    """Catch SIGINT and SIGTERM in a block; outside the main thread, do nothing.
 
-    A signal that the process was started to ignore, as by `nohup`, stays ignored.
+    A signal that is ignored from the start, as with `nohup`, stays ignored.
     """
     signals = Signals()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Text for people: safe to show, short enough, numbers and durations formatted."""
+"""Text output: cleaned, shortened, and with formatted numbers and durations."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import math
 import re
 from collections.abc import Sequence
 
-# Controls, halves of surrogate pairs, line separators, and the marks that turn the direction of a
-# line: they would let data rewrite what stands beside it.
+# Control characters, lone surrogates, line separators and bidirectional marks: with them, data can
+# change the text beside it.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-# Of an error or a note, and of one word in it: an argument may have 128 KiB, a list of names any
-# length.
+# Limits of a message and of one word in it: an argument can have 128 KiB, a list any length.
 _MAX_MESSAGE = 3000
 _LONG_WORD = re.compile(r"(\S{200})\S{300,}(\S{100})")
 
 
 def clean(text: str) -> str:
-    """Make data safe to show: controls and marks of direction become spaces.
+    """Make data safe to print: control characters and bidirectional marks become spaces.
 
-    Terminals act on ESC and C1 bytes; a review must not be able to move the cursor.
+    Terminals interpret ESC and C1 bytes, and data must not be able to move the cursor.
     """
     return _UNSAFE.sub(" ", text)
 
@@ -30,16 +29,16 @@ def clean_lines(text: str) -> str:
     return "\n".join(map(clean, text.split("\n")))
 
 
-def shorten(text: str, width: int) -> str:
-    """Fit cleaned text into a width, an ellipsis where it was cut."""
+def shorten(text: str, width: int = 80) -> str:
+    """Clean a text and shorten it to a width, with an ellipsis at the end."""
     text = " ".join(clean(text).split())
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
 def excerpt(text: str) -> str:
-    """Shorten what a message echoes: words of over 600 characters, then the message itself.
+    """Shorten a message: words of over 600 characters, then the message itself.
 
-    The middle is left out: a message says what it is about, and why, at its ends.
+    The middle is removed: the beginning and the end of a message say the most.
     """
     text = _LONG_WORD.sub(r"\1[…]\2", text)
     if len(text) <= _MAX_MESSAGE:
@@ -48,13 +47,13 @@ def excerpt(text: str) -> str:
     return f"{text[:half]} […] {text[-half:]}"
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """Write a share for people: 0.8765 -> `87.7%`; a dash where there is none."""
-    return number(share, f".{digits}%")
+def percent(fraction: float | None, digits: int = 1) -> str:
+    """Format a fraction: 0.8765 -> `87.7%`; a dash for None."""
+    return number(fraction, f".{digits}%")
 
 
 def duration(seconds: float | None) -> str:
-    """Write a time for people: `42 s`, `3 min 05 s`, `1 h 12 min`; a dash where there is none."""
+    """Format a duration: `42 s`, `3 min 05 s`, `1 h 12 min`; a dash for None."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
     whole = round(seconds)
@@ -71,15 +70,15 @@ def pluralize(number: int, noun: str) -> str:
 
 
 def number(value: float | None, spec: str = ".4f") -> str:
-    """Write a number for people; a dash where there is none, or where it is NaN.
+    """Format a number; a dash for None and NaN.
 
     Args:
-        value: A metric may be undefined, as the ROC area of a single class.
-        spec: How Python formats it.
+        value: A metric can be undefined, such as the ROC area of a single class.
+        spec: Format specification of Python.
     """
     return "-" if value is None or math.isnan(value) else format(value, spec)
 
 
 def interval(bounds: Sequence[float | None] | None, spec: str = ".4f") -> str:
-    """Write the two bounds of an interval for people; a dash where there is none."""
+    """Format the bounds of an interval; a dash for None."""
     return " to ".join(number(bound, spec) for bound in bounds) if bounds else "-"

@@ -1,4 +1,4 @@
-"""A second process: what Python does on one core alone, two share."""
+"""A worker process for Python code that would otherwise run on one core."""
 
 from __future__ import annotations
 
@@ -16,107 +16,109 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# `multiprocessing` would run the user's own script once more.
+# Not `multiprocessing`: with its method `spawn`, a script without a guard would run a second time.
 _SERVE = "import sys; sys.path[:] = sys.argv[1:]; from lstm_cli.io.worker import serve; serve()"
 
 
 class Worker:
-    """Calls functions beside this process.
+    """Calls functions in a second process.
 
-    A partner that dies, or that could not be started, costs time and never the result: this process
-    calls the function itself then, and where the function raises too.
+    If the worker process cannot be started, or dies, or a function raises there, this process calls
+    the function itself. So the worker never changes a result.
 
     Args:
-        process: Of `serve`, with pipes; without one, this process calls everything.
+        process: A process that runs `serve`, with pipes; None to call everything in this process.
     """
 
     def __init__(self, process: subprocess.Popen[bytes] | None = None) -> None:
         self._process = process
-        # A pipe blocks who writes until someone reads, as a process does not that is starting.
-        self._thread = ThreadPoolExecutor(1, initializer=_let_pipes_break)
+        # A thread writes: a write to the pipe blocks until the starting process reads.
+        self._thread = ThreadPoolExecutor(1, initializer=_block_sigpipe)
 
     @property
     def is_alive(self) -> bool:
         """Whether there is a second process."""
         return self._process is not None
 
-    def ask(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> Callable[[], T]:
-        """Have a function called. One is called after the other.
+    def submit(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Callable[[], T]:
+        """Call a function in the worker process. Calls run one after the other.
 
         Args:
-            function: Of a module, where the other process finds it by name.
-            args: Copied to the other process, as is the result from there.
-            options: Copied too.
+            function: A function of a module, which the other process imports by name.
+            args: Positional arguments; they and the result are pickled.
+            kwargs: Keyword arguments; pickled too.
 
         Returns:
-            What waits for the result.
+            A function that waits for the result and returns it.
         """
         if self._process is None:
-            return lambda: function(*args, **options)
-        asked = self._thread.submit(_call, self._process, function, args, options)
+            return lambda: function(*args, **kwargs)
+        future = self._thread.submit(_call, self._process, function, args, kwargs)
 
-        def result() -> T:
-            answered = asked.result()
-            return answered[0] if answered else function(*args, **options)
+        def wait_for_result() -> T:
+            answer = future.result()
+            return answer[0] if answer else function(*args, **kwargs)
 
-        return result
+        return wait_for_result
 
-    def end(self) -> None:
-        """End the other process, whatever it is doing."""
+    def close(self) -> None:
+        """End the worker process, even in the middle of a call."""
         if self._process is None:
             return
         self._process.kill()
-        # There, as a pipe that is closed tries once more to write what it could not.
-        self._thread.submit(_close, self._process)
+        # In the thread, because closing a pipe tries again to write what was not yet written.
+        self._thread.submit(_close_pipes, self._process)
         self._thread.shutdown()
 
 
 @contextlib.contextmanager
-def found(wanted: bool) -> Iterator[Worker]:
-    """Give a partner for the time of a block.
+def start_worker(enabled: bool) -> Iterator[Worker]:
+    """Start a worker process for the duration of a block.
 
     Args:
-        wanted: Whether it is worth a process. With a single core it is not in any case.
+        enabled: Whether to start a process. With a single core none is started in any case.
     """
-    worker = Worker(_start() if wanted and _num_cores() > 1 else None)
+    worker = Worker(_start() if enabled and _num_cores() > 1 else None)
     try:
         yield worker
     finally:
-        worker.end()
+        worker.close()
 
 
-def load(*modules: str) -> None:
-    """Import modules, so that a partner has them when they are needed."""
+def import_modules(*modules: str) -> None:
+    """Import modules, so that the worker process has them when they are needed."""
     for module in modules:
         import_module(module)
 
 
 def serve() -> None:
-    """Do what is asked through standard input until that ends."""
+    """Call the functions that arrive on standard input, until it ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # What a library prints is no answer.
+    # What a library prints must not get between the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     with contextlib.suppress(EOFError, BrokenPipeError), answers:
         while True:
-            function, args, options = pickle.load(sys.stdin.buffer)
-            pickle.dump((function(*args, **options),), answers, pickle.HIGHEST_PROTOCOL)
+            function, args, kwargs = pickle.load(sys.stdin.buffer)
+            pickle.dump((function(*args, **kwargs),), answers, pickle.HIGHEST_PROTOCOL)
             answers.flush()
 
 
 def _start() -> subprocess.Popen[bytes] | None:
     if not sys.executable or getattr(sys, "frozen", False):
-        # Python is part of another program, which would start once more.
+        # Python is embedded in another program, which would be started a second time.
         return None
     try:
         return subprocess.Popen(
-            # A `pickle.py` of the folder we happen to be in is not meant.
+            # -P: do not import a `pickle.py` from the current folder.
             [sys.executable, "-P", "-c", _SERVE, *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
     except OSError:
-        # No memory for it, or too many processes.
+        # Not enough memory, or too many processes.
         return None
 
 
@@ -127,7 +129,7 @@ def _num_cores() -> int:
 
 
 def _call(process: subprocess.Popen[bytes], *request: Any) -> tuple[Any] | None:
-    """Send a request and wait for the answer; None where none comes."""
+    """Send a request and wait for the answer; None if there is no answer."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -135,18 +137,18 @@ def _call(process: subprocess.Popen[bytes], *request: Any) -> tuple[Any] | None:
         process.stdin.flush()
         answer: tuple[Any] = pickle.load(process.stdout)
     except Exception:
-        # Halfway through a message, the rest of it would be taken for the next one.
+        # The rest of a partial message would be read as the next message.
         process.kill()
         return None
     return answer
 
 
-def _close(process: subprocess.Popen[bytes]) -> None:
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError), process:
         pass
 
 
-def _let_pipes_break() -> None:
-    """Have a write to a process that has ended fail; without this, it ends a filter."""
+def _block_sigpipe() -> None:
+    """Make a write to a closed pipe fail; by default, SIGPIPE ends a command that is a filter."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})

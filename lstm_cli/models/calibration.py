@@ -1,4 +1,4 @@
-"""How sure to be: the factor that makes logits as confident as they are right."""
+"""Calibration: factors on logits that make probabilities as high as predictions are right."""
 
 from __future__ import annotations
 
@@ -7,121 +7,125 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_LEAST, _MOST = 0.02, 50.0
-_SMALLEST = 1e-8
+_MIN_SCALE, _MAX_SCALE = 0.02, 50.0
+# Below this, float32 cannot distinguish 1 - p from 1.
+_MIN_PROBABILITY = 1e-8
 
 
-def best_scale(
+def fit_scale(
     logits: NDArray[np.floating],
     labels: NDArray[np.int32],
     biases: NDArray[np.floating] | float = 0.0,
 ) -> float:
-    """Find the factor on logits with which the labels are most likely.
+    """Find the factor on logits that maximizes the likelihood of the labels.
 
-    Its inverse is the temperature of temperature scaling. Without biases it never changes which
-    class comes first.
+    It is the inverse of the temperature in temperature scaling. Without biases it does not change
+    which class is predicted.
 
     Args:
-        logits: `[num, outputs]`; one output, for class 1, where there are two classes.
+        logits: `<float>[num, outputs]`; with two classes there is one output, for class 1.
         labels: True class ids, `<int32>[num]`.
-        biases: Added after scaling, `[outputs]`.
+        biases: Added after scaling, `<float>[outputs]`.
 
     Returns:
-        From 0.02 to 50.
+        A factor between 0.02 and 50.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2; Platt 1999,
-        "Probabilistic Outputs for Support Vector Machines", section 2.2, for counting one more
-        example as wrong, without which logits that are never wrong would grow without end.
+        "Probabilistic Outputs for Support Vector Machines", section 2.2, for the smoothed targets:
+        without them, the factor for predictions that are all right would be unlimited.
     """
     from scipy.optimize import minimize_scalar
 
-    def loss(power: float) -> float:
-        return _loss(np.exp(power) * logits + biases, labels)
+    def loss(log_scale: float) -> float:
+        return _loss(np.exp(log_scale) * logits + biases, labels)
 
-    found = minimize_scalar(loss, bounds=(np.log(_LEAST), np.log(_MOST)), method="bounded")
-    return float(np.exp(found.x))
+    bounds = (np.log(_MIN_SCALE), np.log(_MAX_SCALE))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def best_scales(
-    own: NDArray[np.floating], said: NDArray[np.floating], labels: NDArray[np.int32]
+def fit_two_scales(
+    lstm: NDArray[np.floating], linear: NDArray[np.floating], labels: NDArray[np.int32]
 ) -> tuple[float, float]:
-    """Find the factors on two parts of the logits with which the labels are most likely.
+    """Find the factors on two logits whose sum maximizes the likelihood of the labels.
 
     Args:
-        own: What a network finds by itself, `[num, outputs]`.
-        said: The evidence beside it, likewise.
+        lstm: Logits of the LSTM, `<float>[num, outputs]`.
+        linear: Logits of the linear model, of the same shape.
         labels: True class ids, `<int32>[num]`.
 
     Returns:
-        The factor on `own` and that on `said`, each from 0.02 to 50.
+        The factors on `lstm` and on `linear`, each between 0.02 and 50.
 
-    Source: Platt 1999, section 2.2, with two scores in place of one.
+    Source: Platt 1999, section 2.2, with two scores instead of one.
     """
     from scipy.optimize import minimize
 
-    def loss(powers: NDArray[np.float64]) -> float:
-        scale, weight = np.exp(powers)
-        return _loss(scale * own + weight * said, labels)
+    def loss(log_scales: NDArray[np.float64]) -> float:
+        lstm_scale, linear_scale = np.exp(log_scales)
+        return _loss(lstm_scale * lstm + linear_scale * linear, labels)
 
-    bounds = [(np.log(_LEAST), np.log(_MOST))] * 2
-    found = minimize(loss, np.zeros(2), bounds=bounds, method="L-BFGS-B")
-    scale, weight = np.exp(found.x)
-    return float(scale), float(weight)
+    bounds = [(np.log(_MIN_SCALE), np.log(_MAX_SCALE))] * 2
+    result = minimize(loss, np.zeros(2), bounds=bounds, method="L-BFGS-B")
+    lstm_scale, linear_scale = np.exp(result.x)
+    return float(lstm_scale), float(linear_scale)
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Logits, and the part of them that is evidence.
+class SplitLogits:
+    """The logits of a classifier, split into the parts of the LSTM and of the linear model.
 
     Attributes:
-        own: What a network finds by itself, `<float64>[num, outputs]`.
-        linear: What is said beside it, `<float32>[num, outputs]`; None where nothing is.
+        lstm: Logits of the LSTM, `<float64>[num, outputs]`.
+        linear: Logits of the linear model, `<float32>[num, outputs]`; None without one.
     """
 
-    own: NDArray[np.float64]
+    lstm: NDArray[np.float64]
     linear: NDArray[np.float32] | None
 
     @classmethod
-    def of(
+    def from_probabilities(
         cls,
         probabilities: NDArray[np.float32],
         linear: NDArray[np.float32] | None,
-        weight: NDArray[np.float32] | float,
-    ) -> Scores:
-        """Take what a network answers apart.
+        linear_scale: NDArray[np.float32] | float,
+    ) -> SplitLogits:
+        """Split the predictions of a classifier.
 
         Args:
-            probabilities: Its answers, `<float32>[num, classes]`.
-            linear: As the attribute.
-            weight: With which the network adds the evidence.
+            probabilities: Its predictions, `<float32>[num, classes]`.
+            linear: Logits of the linear model, as the attribute.
+            linear_scale: The classifier's factor on these logits.
         """
-        found = logits(probabilities)
-        return cls(found if linear is None else found - weight * linear, linear)
+        logits = logits_from_probabilities(probabilities)
+        return cls(logits if linear is None else logits - linear_scale * linear, linear)
 
-    def best(self, labels: NDArray[np.int32]) -> tuple[float, float]:
-        """Find the factors on both parts with which the labels are most likely; 0 on what is not.
+    def fit_scales(self, labels: NDArray[np.int32]) -> tuple[float, float]:
+        """Find the factors on both parts that maximize the likelihood of the labels.
 
         Args:
             labels: True class ids, `<int32>[num]`.
+
+        Returns:
+            The factors on `lstm` and on `linear`; 0 without a linear model.
         """
         if self.linear is None:
-            return best_scale(self.own, labels), 0.0
-        return best_scales(self.own, self.linear, labels)
+            return fit_scale(self.lstm, labels), 0.0
+        return fit_two_scales(self.lstm, self.linear, labels)
 
-    def scaled(self, own: float, linear: float) -> NDArray[np.float64]:
-        """Return logits with factors on their parts, `<float64>[num, outputs]`."""
+    def scaled(self, lstm_scale: float, linear_scale: float) -> NDArray[np.float64]:
+        """Return the sum of the scaled parts, `<float64>[num, outputs]`."""
         if self.linear is None:
-            return own * self.own
-        return own * self.own + linear * self.linear
+            return lstm_scale * self.lstm
+        return lstm_scale * self.lstm + linear_scale * self.linear
 
 
 def _loss(logits: NDArray[np.floating], labels: NDArray[np.int32]) -> float:
-    """Return the mean negative log likelihood, as if one more example were wrong."""
-    rows, wrong = np.arange(len(labels)), 1 / (len(labels) + 2)
+    """Return the mean negative log likelihood of smoothed targets: as if one more were wrong."""
+    rows, smoothing = np.arange(len(labels)), 1 / (len(labels) + 2)
     logs = log_probabilities(logits)
     right = logs[rows, labels]
-    others = (logs.sum(axis=1) - right) / (logs.shape[1] - 1)
-    return float(-np.mean((1 - wrong) * right + wrong * others))
+    wrong = (logs.sum(axis=1) - right) / (logs.shape[1] - 1)
+    return float(-np.mean((1 - smoothing) * right + smoothing * wrong))
 
 
 def log_probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -134,43 +138,44 @@ def log_probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return logs
 
 
-def logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return logits that give these probabilities, `<float64>[num, outputs]`.
+def logits_from_probabilities(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return logits that have these probabilities, `<float64>[num, outputs]`.
 
     Args:
-        probabilities: `<float32>[num, classes]`; those below 1e-8, which is less than what
-            tells 1 from the number before it, count as that.
+        probabilities: `<float32>[num, classes]`; values below 1e-8 count as 1e-8.
     """
-    logs: NDArray[np.float64] = np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST))
+    logs: NDArray[np.float64] = np.log(
+        np.maximum(probabilities.astype(np.float64), _MIN_PROBABILITY)
+    )
     if logs.shape[1] > 2:
         return logs
-    odds: NDArray[np.float64] = logs[:, 1:] - logs[:, :1]
-    return odds
+    log_odds: NDArray[np.float64] = logs[:, 1:] - logs[:, :1]
+    return log_odds
 
 
-def as_targets(logits: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Turn logits `[num, outputs]` into probabilities to learn from.
+def soft_targets(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Turn logits `[num, outputs]` into probabilities in the shape of training targets.
 
     Returns:
-        Those of class 1 alone where there are two classes, `<float32>[num, 1]`, else those of all,
-        `<float32>[num, classes]`.
+        The probability of class 1 with two classes, `<float32>[num, 1]`; else the probabilities of
+        all classes, `<float32>[num, classes]`.
     """
     probabilities = np.exp(log_probabilities(logits)).astype(np.float32)
     return probabilities[:, 1:] if logits.shape[1] == 1 else probabilities
 
 
 def scale_logits(
-    weights: dict[str, NDArray[np.float32]], scale: float, linear: float
+    weights: dict[str, NDArray[np.float32]], scale: float, linear_scale: float
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the weights of the same network with logits `scale` times as large.
+    """Return the weights of a classifier with scaled logits.
 
     Args:
-        weights: As `models.get_weights` names them.
-        scale: A factor on the last layer.
-        linear: The new weight of the evidence, where the network has any.
+        weights: As `classifier.get_weights` returns them.
+        scale: Factor on the last layer of the LSTM part.
+        linear_scale: New scale of the linear logits; not used without a linear model.
     """
     last = [name for name in weights if name.startswith("head/")]
     scaled = weights | {name: weights[name] * np.float32(scale) for name in last}
     if "linear/scale" in weights:
-        scaled["linear/scale"] = np.array([linear], np.float32)
+        scaled["linear/scale"] = np.array([linear_scale], np.float32)
     return scaled

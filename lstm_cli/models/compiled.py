@@ -1,4 +1,4 @@
-"""What Keras leaves to the backend: steps compiled once, and texts turned round within a batch."""
+"""Backend-specific parts of the Keras models: compiled steps and reversed sequences."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from keras import layers, ops
 class CompiledModel(keras.Model):  # type: ignore[misc]
     """A functional model for `train_on_batch` and `predict_on_batch`.
 
-    TensorFlow would compile a step for the size of the first batch, and once more for every size
-    when others come. Which code computes a batch then depends on the batches before it, and so do
-    the last bits of the result: a resumed training, which begins with another batch, would end
-    with other weights. It also saves the seconds of compiling twice.
+    Each step is compiled once, for all batch shapes. By default TensorFlow compiles a step for the
+    shape of the first batch, and again for any shape when a second shape comes. Then the code that
+    computes a batch, and with it the last bits of the result, would depend on the batches before
+    it, and a resumed training would end with other weights. Compiling once also saves seconds.
     """
 
     train_function: Any
     predict_function: Any
 
     def make_train_function(self, force: bool = False) -> None:
-        """Make what `train_on_batch` calls, for any number of examples and of time steps."""
+        """Make the function that `train_on_batch` calls, for any batch size and length."""
         if keras.backend.backend() != "tensorflow":
             super().make_train_function(force)
         elif self.train_function is None or force:
@@ -29,32 +29,41 @@ class CompiledModel(keras.Model):  # type: ignore[misc]
             self.train_function = lambda batches: step(*next(batches))
 
     def make_predict_function(self, force: bool = False) -> None:
-        """Make what `predict_on_batch` calls, for any number of examples and of time steps."""
+        """Make the function that `predict_on_batch` calls, for any batch size and length."""
         if keras.backend.backend() != "tensorflow":
             super().make_predict_function(force)
         elif self.predict_function is None or force:
             step = _compiled(self.predict_step, _specs(self.inputs))
 
-            def first(batches: Any) -> Any:
-                # `predict` hands over inputs alone where there is one, `predict_on_batch` never.
+            def predict_function(batches: Any) -> Any:
+                # With one input, `predict` passes the array itself and `predict_on_batch` a tuple.
                 return step(keras.utils.unpack_x_y_sample_weight(batches[0])[0])
 
-            self.predict_function = first
+            self.predict_function = predict_function
 
 
 class ReverseSequence(layers.Layer):  # type: ignore[misc]
-    """Turn each row of a batch round within its length; padding stays behind it."""
+    """Reverse each row of a batch within its length; padding stays on the right."""
 
     def call(self, x: Any, lengths: Any) -> Any:
-        """Map `<float32>[batch, time, dim]`, given `<int32>[batch, 1]`, to the same shape."""
+        """Reverse `<float32>[batch, time, dim]` by lengths `<int32>[batch, 1]`."""
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            # Its gradient is itself; that of a gather adds up row by row, on one core.
+            # Its gradient is the same operation; the gradient of a gather is slow, on one core.
             return tf.reverse_sequence(x, lengths[:, 0], seq_axis=1)
         steps = ops.arange(ops.shape(x)[1])[None]
         order = ops.where(steps < lengths, lengths - 1 - steps, steps)
         return ops.take_along_axis(x, order[:, :, None], axis=1)
+
+
+def use_xla() -> bool:
+    """Return whether steps are compiled with XLA: on JAX only.
+
+    Without XLA, JAX runs each operation by itself. TensorFlow makes a graph of a step in any case,
+    and its own kernels are as fast.
+    """
+    return bool(keras.backend.backend() == "jax")
 
 
 def _specs(tensors: list[Any]) -> list[Any]:
@@ -64,25 +73,25 @@ def _specs(tensors: list[Any]) -> list[Any]:
 
 
 def _compiled(step: Any, specs: list[Any]) -> Any:
-    """Compile a step of a batch: inputs, then targets and weights of examples where there are any.
+    """Compile a step: a function of inputs, then targets and sample weights if there are any.
 
     Args:
         step: `train_step` or `predict_step` of a model.
-        specs: Shape and dtype of each array of the batch, weights of examples left out.
+        specs: Shape and dtype of each array of the batch, without sample weights.
     """
     import tensorflow as tf
 
     weight = tf.TensorSpec([None], "float32")
     compiled: dict[int, Any] = {}
 
-    def run(inputs: Any, *others: Any) -> Any:
+    def run(inputs: Any, *targets_and_weights: Any) -> Any:
         arrays = [*(inputs if isinstance(inputs, list | tuple) else [inputs])]
         num_inputs = len(arrays)
-        arrays += [other for other in others if other is not None]
+        arrays += [array for array in targets_and_weights if array is not None]
 
         def traced(*tensors: Any) -> Any:
-            first = tensors[:num_inputs]
-            return step((first[0] if num_inputs == 1 else list(first), *tensors[num_inputs:]))
+            x = tensors[0] if num_inputs == 1 else list(tensors[:num_inputs])
+            return step((x, *tensors[num_inputs:]))
 
         if len(arrays) not in compiled:
             signature = specs if len(arrays) == len(specs) else [*specs, weight]

@@ -1,7 +1,7 @@
-"""A language model of the layers a classifier begins with: built and measured.
+"""The language model of the layers a classifier begins with: built, compiled and evaluated.
 
-The forward direction predicts the next word, the backward one the previous word; each reads what
-it reads in the classifier, but for what would give its answer away.
+The forward direction predicts the next word, the backward direction the previous word. Each reads
+the same inputs as in the classifier, except those that would reveal the word to predict.
 """
 
 from __future__ import annotations
@@ -18,229 +18,246 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config, TrainSettings
 from lstm_cli.io.progress import perplexity
-from lstm_cli.models import classifier
-from lstm_cli.models.compiled import CompiledModel
+from lstm_cli.models.classifier import embed_tokens, get_weights, lstm_layer
+from lstm_cli.models.compiled import CompiledModel, use_xla
+from lstm_cli.models.optimizer import build_slots, make_optimizer
 from lstm_cli.text.lm_windows import Windows
 
-_FORBIDDEN = -1e9
-# Rows of the full softmax at once: 20,000 words make 160 MB of them.
+_VERY_LOW = -1e9
+# Rows of the full softmax at once: with 20,000 words they take 160 MB.
 _SCORED_ROWS = 2048
 _SCORED_WINDOWS = 64
 _DIRECTIONS = ("forward", "backward")
 
 
 class SampledSoftmax(layers.Layer):  # type: ignore[misc]
-    """Adds the loss of telling each word from some that were drawn for the whole batch."""
+    """Adds the sampled softmax loss, with negative samples shared by the whole batch."""
 
-    def call(self, states: Any, words: Any, drawn: Any, ids: Any, expected: Any) -> Any:
-        """Add the mean loss and return it, `<float32>[1]`.
+    def call(
+        self, states: Any, targets: Any, negatives: Any, ids: Any, log_expected_counts: Any
+    ) -> Any:
+        """Add the mean loss to the model and return it, `<float32>[1]`.
 
-        Args:
-            states: What predicts, `<float32>[num, dim]`.
-            words: Vectors and biases of the words to predict, `[num, dim]` and `[num]`.
-            drawn: The same of the words drawn, `[negatives, dim]` and `[negatives]`.
-            ids: Of the words to predict and of those drawn, `<int32>[num]` and `[negatives]`.
-            expected: As for `sampled_losses`.
+        The arguments are those of `sampled_softmax_losses`.
         """
-        loss = ops.mean(sampled_losses(states, words, drawn, ids, expected))
+        loss = ops.mean(
+            sampled_softmax_losses(states, targets, negatives, ids, log_expected_counts)
+        )
         self.add_loss(loss)
         return ops.reshape(loss, (1,))
 
 
-def sampled_losses(
+def sampled_softmax_losses(
     states: Any,
-    words: tuple[Any, Any],
-    drawn: tuple[Any, Any],
+    targets: tuple[Any, Any],
+    negatives: tuple[Any, Any],
     ids: tuple[Any, Any],
-    expected: Any,
+    log_expected_counts: Any,
 ) -> Any:
-    """Estimate -log p(word) of a softmax over all words from a few of them.
+    """Estimate -log p(word) of a softmax over all words from a sample of the words.
 
-    The sum over all words is the word's own part and that of the others, which those drawn stand
-    for, each divided by how often it was to be expected; a word drawn that is the target itself
-    does not count. So the estimated sum is right on average.
+    The sum over all words is the term of the target plus the terms of the other words. The latter
+    are estimated by the negative samples, each divided by its expected count; a negative sample
+    that equals the target does not count. So the estimate of the sum is unbiased.
 
     Args:
-        states: What predicts, `<float32>[num, dim]`.
-        words: Vectors and biases of the words to predict, `<float32>[num, dim]` and `[num]`.
-        drawn: The same of the words drawn, `<float32>[negatives, dim]` and `[negatives]`.
-        ids: Of the words to predict and of those drawn, `<int32>[num]` and `[negatives]`.
-        expected: Logarithm of how often each word drawn was to be expected among them,
-            `<float32>[negatives]`.
+        states: Input of the prediction, `<float32>[num, dim]`.
+        targets: Vectors and biases of the target words, `<float32>[num, dim]` and `[num]`.
+        negatives: Vectors and biases of the negative samples, `<float32>[samples, dim]` and
+            `[samples]`.
+        ids: Ids of the targets and of the negative samples, `<int32>[num]` and `[samples]`.
+        log_expected_counts: Logarithm of the expected count of each negative sample among the
+            samples, `<float32>[samples]`.
 
     Returns:
-        `<float32>[num]`, in nats.
+        Losses in nats, `<float32>[num]`.
 
     Source: Bengio & Senecal 2003, "Quick Training of Probabilistic Neural Nets by Importance
         Sampling"; Jean et al. 2015, "On Using Very Large Target Vocabulary", section 3.1.
     """
-    right = ops.sum(states * words[0], axis=-1) + words[1]
-    wrong = ops.matmul(states, ops.transpose(drawn[0])) + (drawn[1] - expected)
-    wrong = ops.where(ids[0][:, None] == ids[1][None, :], _FORBIDDEN, wrong)
-    return ops.logaddexp(right, ops.logsumexp(wrong, axis=-1)) - right
+    positive = ops.sum(states * targets[0], axis=-1) + targets[1]
+    negative = ops.matmul(states, ops.transpose(negatives[0])) + (
+        negatives[1] - log_expected_counts
+    )
+    negative = ops.where(ids[0][:, None] == ids[1][None, :], _VERY_LOW, negative)
+    return ops.logaddexp(positive, ops.logsumexp(negative, axis=-1)) - positive
 
 
-def build(config: Config, vocab_size: int) -> Any:
-    """Build an uncompiled language model.
+def build_language_model(config: Config, vocab_size: int) -> Any:
+    """Build a language model, not yet compiled.
 
-    Inputs: `tokens <int32>[batch, length + 1]`, a window; `negatives <int32>[drawn]`, ids; and
-    `expected <float32>[drawn]`, as `stream.negatives` gives them. Output: the mean loss of both
-    directions, `<float32>[1]`.
+    The inputs are `tokens`, windows `<int32>[batch, length + 1]`, and the results of
+    `lm_windows.sample_negatives`: `negatives <int32>[samples]` and
+    `log_expected_counts <float32>[samples]`. The output is the mean loss of both directions,
+    `<float32>[1]`.
 
-    Layers that a classifier of the same settings has bear the same names. Of a bidirectional one
-    these are the first of the stack only: from the second on each direction reads both.
+    Layers that a classifier of the same settings also has have the same names. If the model is
+    bidirectional, the LSTM has only the first layer of the stack: from the second layer on, each
+    direction of a classifier reads both.
 
     Args:
-        config: With a `language` section.
-        vocab_size: Of the tokenizer.
+        config: Settings with a `language` section.
+        vocab_size: Vocabulary size of the tokenizer.
     """
     assert config.language is not None
     assert config.embedding is not None
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     negatives = keras.Input((), dtype="int32", name="negatives")
-    expected = keras.Input((), dtype="float32", name="expected")
+    log_expected_counts = keras.Input((), dtype="float32", name="log_expected_counts")
     dim = config.embedding.dim
-    embedding = replace(config.embedding, dropout=config.language.dropout, word_dropout=0.0)
-    read = classifier.embed(tokens, embedding, vocab_size, config.seed)
-    states = [_flat(layers.Dense(dim, name="next_forward")(_forward(read, config)), dim)]
+    settings = replace(config.embedding, dropout=config.language.dropout, word_dropout=0.0)
+    embedded = embed_tokens(tokens, settings, vocab_size, config.seed)
+    states = [_flatten(layers.Dense(dim, name="next_forward")(_forward(embedded, config)), dim)]
     targets = [ops.reshape(tokens[:, 1:], (-1,))]
     if config.model.bidirectional:
-        backward = _backward(read, dim, config)
-        states.append(_flat(layers.Dense(dim, name="next_backward")(backward), dim))
+        backward = _backward(embedded, dim, config)
+        states.append(_flatten(layers.Dense(dim, name="next_backward")(backward), dim))
         targets.append(ops.reshape(tokens[:, :-1], (-1,)))
-    wanted = ops.concatenate(targets)
-    if config.language.tied:
-        vectors = keras.Model(tokens, read).get_layer("embedding")
+    target_ids = ops.concatenate(targets)
+    if config.language.tie_embeddings:
+        vectors = keras.Model(tokens, embedded).get_layer("embedding")
     else:
         vectors = layers.Embedding(vocab_size, dim, name="next_words")
     biases = layers.Embedding(vocab_size, 1, name="next_bias")
     loss = SampledSoftmax(name="loss")(
         ops.concatenate(states),
-        (vectors(wanted), biases(wanted)[:, 0]),
+        (vectors(target_ids), biases(target_ids)[:, 0]),
         (vectors(negatives), biases(negatives)[:, 0]),
-        (wanted, negatives),
-        expected,
+        (target_ids, negatives),
+        log_expected_counts,
     )
-    inputs = {"tokens": tokens, "negatives": negatives, "expected": expected}
+    inputs = {"tokens": tokens, "negatives": negatives, "log_expected_counts": log_expected_counts}
     return keras.Model(inputs, loss, name="lstm_language")
 
 
-def compile_model(model: Any, settings: TrainSettings, init_arrays: Collection[str] = ()) -> None:
-    """Give a language model its optimizer, as `models.compile_model`; its loss it has."""
-    model.compile(classifier.optimizer(settings, init_arrays), jit_compile=classifier.use_xla())
-    classifier.build_optimizer(model)
-
-
-def set_frequencies(model: Any, probabilities: NDArray[np.float64]) -> None:
-    """Have an untrained model say of each word how frequent it is, whatever stands beside it.
+def compile_language_model(
+    model: Any, settings: TrainSettings, init_arrays: Collection[str] = ()
+) -> None:
+    """Compile a language model; its loss is part of the model.
 
     Args:
-        model: As `build` returns it.
-        probabilities: Of each word, `<float64>[vocab]`.
+        model: A model from `build_language_model`.
+        settings: Training settings.
+        init_arrays: As for `make_optimizer`.
+    """
+    model.compile(make_optimizer(settings, init_arrays), jit_compile=use_xla())
+    build_slots(model)
+
+
+def init_output_bias(model: Any, probabilities: NDArray[np.float64]) -> None:
+    """Set the output biases so that an untrained model predicts the frequency of each word.
+
+    Args:
+        model: A model from `build_language_model`.
+        probabilities: Relative frequency of each word, `<float64>[vocab]`.
     """
     model.get_layer("next_bias").set_weights([np.log(probabilities)[:, None].astype(np.float32)])
 
 
 @dataclass(frozen=True)
-class Score:
-    """How well words are predicted, by the softmax over all of them.
+class LanguageModelScore:
+    """The loss of a language model, with the softmax over all words.
 
     Attributes:
         losses: Mean of -log p(word) by direction, in nats.
-        num: Words predicted in each.
+        num_words: Predicted words in each direction.
     """
 
     losses: dict[str, float]
-    num: int
+    num_words: int
 
     @property
     def loss(self) -> float:
-        """Mean of all directions."""
+        """Mean over all directions, in nats."""
         return sum(self.losses.values()) / len(self.losses)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return loss and perplexity, of each direction too, as plain JSON types."""
-        both: dict[str, Any] = {"loss": self.loss, "perplexity": perplexity(self.loss)}
-        both["num_words"] = self.num
+        """Return loss and perplexity, in total and by direction, as plain JSON types."""
+        result: dict[str, Any] = {"loss": self.loss, "perplexity": perplexity(self.loss)}
+        result["num_words"] = self.num_words
         for name, loss in self.losses.items():
-            both[name] = {"loss": loss, "perplexity": perplexity(loss)}
-        return both
+            result[name] = {"loss": loss, "perplexity": perplexity(loss)}
+        return result
 
 
-def states_of(model: Any) -> Any:
-    """Return a model of the same layers from tokens to what each direction predicts from.
+def build_states_model(model: Any) -> Any:
+    """Return a model of the same layers that maps tokens to the states before the softmax.
 
     Args:
-        model: As `build` returns it.
+        model: A model from `build_language_model`.
     """
     outputs = [model.get_layer(f"next_{name}").output for name in _directions(model)]
     return CompiledModel(model.get_layer("tokens").output, outputs)
 
 
 def _directions(model: Any) -> list[str]:
-    layers_ = {layer.name for layer in model.layers}
-    return [name for name in _DIRECTIONS if f"next_{name}" in layers_]
+    names = {layer.name for layer in model.layers}
+    return [name for name in _DIRECTIONS if f"next_{name}" in names]
 
 
-def score(model: Any, windows: Windows, states: Any = None) -> Score:
-    """Measure how well a language model predicts the words of some windows.
+def score_language_model(
+    model: Any, windows: Windows, states_model: Any = None
+) -> LanguageModelScore:
+    """Measure the loss of a language model with the softmax over all words.
 
     Args:
-        model: As `build` returns it.
-        windows: Each read by itself.
-        states: `states_of(model)`, where it is at hand.
+        model: A model from `build_language_model`.
+        windows: Windows to predict, each by itself.
+        states_model: `build_states_model(model)`, to compile it only once.
     """
-    states, names = states or states_of(model), _directions(model)
-    vectors = classifier.get_weights(model)
-    table = vectors.get("next_words/embeddings", vectors["embedding/embeddings"])
-    words = ops.convert_to_tensor(np.ascontiguousarray(table.T))
-    biases = ops.convert_to_tensor(vectors["next_bias/embeddings"][:, 0])
-    sums = dict.fromkeys(names, 0.0)
+    states_model, directions = states_model or build_states_model(model), _directions(model)
+    weights = get_weights(model)
+    table = weights.get("next_words/embeddings", weights["embedding/embeddings"])
+    vectors = ops.convert_to_tensor(np.ascontiguousarray(table.T))
+    biases = ops.convert_to_tensor(weights["next_bias/embeddings"][:, 0])
+    sums = dict.fromkeys(directions, 0.0)
     for start in range(0, len(windows), _SCORED_WINDOWS):
         indices = np.arange(start, min(start + _SCORED_WINDOWS, len(windows)))
         ids = windows.gather(indices)
-        found = states.predict_on_batch(ids)
-        for name, given in zip(names, found if len(names) > 1 else [found], strict=True):
+        outputs = states_model.predict_on_batch(ids)
+        outputs = outputs if len(directions) > 1 else [outputs]
+        for name, states in zip(directions, outputs, strict=True):
             targets = ids[:, 1:] if name == "forward" else ids[:, :-1]
-            flat = np.asarray(given).reshape(-1, given.shape[-1])
-            sums[name] += _total_loss(flat, targets.reshape(-1), words, biases)
-    num = len(windows) * windows.length
-    return Score({name: total / num for name, total in sums.items()}, num)
+            flat = np.asarray(states).reshape(-1, states.shape[-1])
+            sums[name] += _total_loss(flat, targets.reshape(-1), vectors, biases)
+    num_words = len(windows) * windows.length
+    return LanguageModelScore({name: s / num_words for name, s in sums.items()}, num_words)
 
 
 def _total_loss(
-    states: NDArray[np.float32], targets: NDArray[np.int32], words: Any, biases: Any
+    states: NDArray[np.float32], targets: NDArray[np.int32], vectors: Any, biases: Any
 ) -> float:
-    """Sum -log p(target) of the full softmax, in pieces that fit the memory."""
+    """Sum -log p(target) of the full softmax, in parts that fit in memory."""
     total = 0.0
     for start in range(0, len(states), _SCORED_ROWS):
-        logits = ops.matmul(states[start : start + _SCORED_ROWS], words) + biases
-        wanted = targets[start : start + _SCORED_ROWS]
-        right = ops.take_along_axis(logits, wanted[:, None], axis=1)[:, 0]
-        total += float(np.asarray(ops.sum(ops.logsumexp(logits, axis=1) - right)))
+        logits = ops.matmul(states[start : start + _SCORED_ROWS], vectors) + biases
+        ids = targets[start : start + _SCORED_ROWS, None]
+        target_logits = ops.take_along_axis(logits, ids, axis=1)[:, 0]
+        total += float(np.asarray(ops.sum(ops.logsumexp(logits, axis=1) - target_logits)))
     return total
 
 
-def _forward(read: Any, config: Config) -> Any:
-    """Read each window but for its last word, `[batch, length, units]`."""
-    x = read[:, :-1]
+def _forward(embedded: Any, config: Config) -> Any:
+    """Read each window except its last word, `[batch, length, units]`."""
+    x = embedded[:, :-1]
     for index in range(1 if config.model.bidirectional else config.model.layers):
-        x = classifier.lstm(config.model, f"lstm_{index}_forward")(x)
+        x = lstm_layer(config.model, f"lstm_{index}_forward")(x)
     return x
 
 
-def _backward(read: Any, dim: int, config: Config) -> Any:
-    """Read each window from its end up to its second word, `[batch, length, units]` in text order.
+def _backward(embedded: Any, dim: int, config: Config) -> Any:
+    """Read each window from its end to its second word, `[batch, length, units]` in text order.
 
-    In the classifier this direction reads (word, pair of the previous word and it), and the
-    previous word is what it has to predict here. So it reads each pair one step earlier: beside a
-    word that of it and the word after, both of which it knows.
+    In the classifier this direction reads, at each word, the word and the bigram of the previous
+    word and this word. Here the previous word is the one to predict. So the bigrams are shifted by
+    one step: at each word, the model reads the word and the bigram of this word and the next, both
+    of which it has already read.
     """
-    words, pairs = read[:, 1:, :dim], read[:, 2:, dim:]
-    x = ops.concatenate([words, ops.pad(pairs, ((0, 0), (0, 1), (0, 0)))], axis=-1)
-    return ops.flip(classifier.lstm(config.model, "lstm_0_backward")(ops.flip(x, axis=1)), axis=1)
+    words, bigrams = embedded[:, 1:, :dim], embedded[:, 2:, dim:]
+    x = ops.concatenate([words, ops.pad(bigrams, ((0, 0), (0, 1), (0, 0)))], axis=-1)
+    return ops.flip(lstm_layer(config.model, "lstm_0_backward")(ops.flip(x, axis=1)), axis=1)
 
 
-def _flat(x: Any, dim: int) -> Any:
-    """Turn `[batch, length, dim]` into `[batch * length, dim]`."""
+def _flatten(x: Any, dim: int) -> Any:
+    """Reshape `[batch, length, dim]` to `[batch * length, dim]`."""
     return ops.reshape(x, (-1, dim))

@@ -1,4 +1,9 @@
-"""What words and pairs of words say of the class by themselves, as one more input."""
+"""The linear model of unigrams and bigrams: the wide part beside the LSTM (the deep part).
+
+Its logits are an input of the classifier, which adds them to those of the LSTM.
+
+Source: Cheng et al. 2016, "Wide & Deep Learning for Recommender Systems".
+"""
 
 from __future__ import annotations
 
@@ -10,141 +15,125 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import LinearSettings
 from lstm_cli.errors import LstmError
-from lstm_cli.models.calibration import as_targets, best_scale
+from lstm_cli.models.calibration import fit_scale, soft_targets
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.text.tokenizer import bigram_ids
+from lstm_cli.text.ngrams import ngram_ids
 
-# Imported when evidence is learned, in a second.
-NEEDED = ("scipy.sparse", "sklearn.linear_model")
-_MAX_NUMBERS = 32_000_000
-# Added to every count: what was seen once or twice has shown little.
+# `fit_linear_model` imports these; it takes a second.
+REQUIRED_MODULES = ("scipy.sparse", "sklearn.linear_model")
+_MAX_TABLE_SIZE = 32_000_000
+# Added to every count, because features seen once or twice are unreliable.
 _SMOOTHING = 3.0
-_LEAST_TEXTS = 3
-# Of the dual problem, where 0.1 is usual and takes three times as long for the same weights.
-_TOLERANCE, _ITERATIONS = 1.0, 1000
+_MIN_TEXTS = 3
+# Tolerance on the dual problem: the usual 0.1 takes three times as long for the same weights.
+_TOLERANCE, _MAX_ITERATIONS = 1.0, 1000
 
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Weights of words and pairs, learned from the training split.
+    """A linear classifier of hashed unigrams and bigrams, fitted to the training split.
 
     Attributes:
-        table: What a word or a pair says for each class, `<float32>[buckets, outputs]`, with one
-            output for two classes. In units of the spread that the evidence has over the training
-            texts.
-        train: Evidence of each training text, by weights learned from the other folds,
-            `<float32>[num, outputs]`.
-        scale: The weight on it with which the evidence alone classifies best.
-        biases: Added to that, for classes that are not equally frequent, `<float32>[outputs]`.
+        table: Weights, `<float32>[buckets, outputs]`, with one output for two classes. They are
+            scaled so that `train_logits` has a standard deviation of 1.
+        train_logits: Out-of-fold logits of the training texts, `<float32>[num, outputs]`.
+        scale: Factor on the logits with the highest likelihood of the labels.
+        biases: Added to the scaled logits, for classes of unequal frequency, `<float32>[outputs]`.
     """
 
     table: NDArray[np.float32]
-    train: NDArray[np.float32]
+    train_logits: NDArray[np.float32]
     scale: float
     biases: NDArray[np.float32]
 
 
-def learn(
-    corpus: Corpus,
-    labels: NDArray[np.int32],
-    num_classes: int,
-    settings: LinearSettings,
-    seed: int,
+def fit_linear_model(
+    corpus: Corpus, labels: NDArray[np.int32], num_classes: int, settings: LinearSettings, seed: int
 ) -> LinearModel:
-    """Fit a linear classifier to hashed words and pairs.
+    """Fit a linear classifier to hashed unigrams and bigrams.
 
-    Weights fitted to a text know its label, and training would learn to trust them more than a
-    new text deserves. So the training texts are dealt into folds, and the evidence of each comes
-    from weights fitted to the other folds.
+    The logits of the training texts are out-of-fold: each fold is predicted by weights fitted to
+    the other folds. This avoids label leakage; otherwise training would rely on these logits more
+    than is right for new texts.
 
     Args:
         corpus: The training texts.
-        labels: Their class ids, `<int32>[num]`.
+        labels: Class ids, `<int32>[num]`.
         num_classes: At least 2.
         settings: Buckets, folds and penalty.
-        seed: Of the folds.
+        seed: Seed of the folds.
 
     Raises:
-        LstmError: The table would have more numbers than is sensible.
+        LstmError: The table of weights would be too large.
 
-    Source: Wang & Manning 2012, "Baselines and Bigrams", section 2: features weighed by the
-        log-count ratios of naive Bayes. Wolpert 1992, "Stacked Generalization", for the folds.
+    Source: Wang & Manning 2012, "Baselines and Bigrams", section 2: features weighted by naive
+        Bayes log-count ratios. Wolpert 1992, "Stacked Generalization", for the folds.
     """
-    most = _MAX_NUMBERS // num_classes
-    if settings.buckets > most:
+    max_buckets = _MAX_TABLE_SIZE // num_classes
+    if settings.buckets > max_buckets:
         raise LstmError(
-            f"linear.buckets expects at most {most:,} with {num_classes:,} classes, found "
+            f"linear.buckets expects at most {max_buckets:,} with {num_classes:,} classes, found "
             f"{settings.buckets:,}.",
             "Lower linear.buckets.",
         )
-    kept, features = _features(corpus, settings.buckets)
+    buckets, features = _features(corpus, settings.buckets)
     table = np.zeros((settings.buckets, _num_outputs(num_classes)))
-    table[kept] = _fit(features, labels, num_classes, settings.penalty)
-    train = _out_of_fold_logits(features, labels, num_classes, settings, seed)
-    spread = float(train.std()) or 1.0
-    table /= spread
-    train /= spread
+    table[buckets] = _fit(features, labels, num_classes, settings.penalty)
+    train_logits = _out_of_fold_logits(features, labels, num_classes, settings, seed)
+    std = float(train_logits.std()) or 1.0
+    table /= std
+    train_logits /= std
     biases = _biases(labels, num_classes)
-    scale = best_scale(train, labels, biases)
     return LinearModel(
-        table.astype(np.float32), train.astype(np.float32), scale, biases.astype(np.float32)
+        table.astype(np.float32),
+        train_logits.astype(np.float32),
+        fit_scale(train_logits, labels, biases),
+        biases.astype(np.float32),
     )
 
 
-def of(corpus: Corpus, table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sum what the words and pairs of each text say, over the square root of its length.
+def linear_logits(corpus: Corpus, table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sum the weights of the unigrams and bigrams of each text, over the square root of its length.
 
     Args:
         corpus: The texts.
-        table: As `LinearModel` has it.
+        table: Weights of a `LinearModel`.
 
     Returns:
         `<float32>[num, outputs]`.
     """
-    words, pairs = _ids(corpus, len(table))
-    said = table[words].astype(np.float64) + table[pairs]
-    sums = np.add.reduceat(said, corpus.starts[:-1], axis=0)
+    unigrams, bigrams = ngram_ids(corpus, len(table))
+    weights = table[unigrams].astype(np.float64) + table[bigrams]
+    sums = np.add.reduceat(weights, corpus.starts[:-1], axis=0)
     return (sums / np.sqrt(corpus.lengths)[:, None]).astype(np.float32)
 
 
-def pseudo_labels(found: LinearModel, said: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Say how likely the classes are by the evidence alone.
+def linear_probabilities(model: LinearModel, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the class probabilities of the linear model alone.
 
     Args:
-        found: As `learn` returns it.
-        said: The evidence of texts, as `of` returns it.
+        model: A fitted model.
+        logits: Result of `linear_logits`.
 
     Returns:
-        As `calibration.as_targets`: `<float32>[num, 1]` or `[num, classes]`.
+        As `calibration.soft_targets`: `<float32>[num, 1]` or `[num, classes]`.
     """
-    return as_targets(found.scale * said + found.biases)
+    return soft_targets(model.scale * logits + model.biases)
 
 
 def _num_outputs(num_classes: int) -> int:
     return 1 if num_classes == 2 else num_classes
 
 
-def _ids(corpus: Corpus, buckets: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the buckets of each token, and of it with the one before, `<int32>[tokens]` each.
-
-    A word has the bucket of its pair with nothing before it.
-    """
-    ids = np.asarray(corpus.ids).astype(np.int32)
-    before = np.zeros_like(ids)
-    before[1:] = ids[:-1]
-    before[corpus.starts[:-1]] = 0
-    return bigram_ids(np.zeros_like(ids), ids, buckets), bigram_ids(before, ids, buckets)
-
-
 def _counts(corpus: Corpus, buckets: int) -> Any:
-    """Count words and pairs by text, over the square root of its length.
+    """Count unigrams and bigrams by text, over the square root of its length.
 
     Returns:
         A sparse `<float32>[num, buckets]`.
     """
     from scipy import sparse
 
-    columns = np.concatenate(_ids(corpus, buckets))
+    columns = np.concatenate(ngram_ids(corpus, buckets))
     rows = np.repeat(np.arange(len(corpus), dtype=np.int32), corpus.lengths)
     values = np.repeat(1 / np.sqrt(corpus.lengths), corpus.lengths).astype(np.float32)
     counts = sparse.csr_matrix(
@@ -155,104 +144,100 @@ def _counts(corpus: Corpus, buckets: int) -> Any:
 
 
 def _features(corpus: Corpus, buckets: int) -> tuple[NDArray[np.int64], Any]:
-    """Count words and pairs by text, and leave out what hardly any text has.
+    """Count unigrams and bigrams by text, without those in fewer than three texts.
 
-    That says nothing of the next one, and is most of what there is.
+    Rare n-grams tell nothing about new texts, and most n-grams are rare.
 
     Returns:
-        The buckets kept, `<int64>[kept]`, and their counts, a sparse `<float32>[num, kept]`.
+        The frequent buckets, `<int64>[features]`, and their counts, a sparse
+        `<float32>[num, features]`.
     """
     counts = _counts(corpus, buckets)
-    seen = np.bincount(counts.indices, minlength=buckets)
-    kept = np.flatnonzero(seen >= max(1, min(_LEAST_TEXTS, seen.max())))
-    return kept, counts[:, kept]
+    num_texts = np.bincount(counts.indices, minlength=buckets)
+    frequent = np.flatnonzero(num_texts >= max(1, min(_MIN_TEXTS, num_texts.max())))
+    return frequent, counts[:, frequent]
 
 
 def _out_of_fold_logits(
-    features: Any,
-    labels: NDArray[np.int32],
-    num_classes: int,
-    settings: LinearSettings,
-    seed: int,
+    features: Any, labels: NDArray[np.int32], num_classes: int, settings: LinearSettings, seed: int
 ) -> NDArray[np.float64]:
-    """Judge each text by weights fitted to the other folds, `<float64>[num, outputs]`."""
+    """Predict each text by weights fitted to the other folds, `<float64>[num, outputs]`."""
     num_folds = min(settings.folds, len(labels))
     fold_of = np.random.default_rng(seed).permutation(len(labels)) % num_folds
-    judged = np.zeros((len(labels), _num_outputs(num_classes)))
+    logits = np.zeros((len(labels), _num_outputs(num_classes)))
     for fold in range(num_folds):
-        inside, others = fold_of == fold, fold_of != fold
-        weights = _fit(features[others], labels[others], num_classes, settings.penalty)
-        judged[inside] = features[inside] @ weights
-    return judged
+        test, train = fold_of == fold, fold_of != fold
+        weights = _fit(features[train], labels[train], num_classes, settings.penalty)
+        logits[test] = features[test] @ weights
+    return logits
 
 
 def _fit(
     features: Any, labels: NDArray[np.int32], num_classes: int, penalty: float
 ) -> NDArray[np.float64]:
-    """Fit logistic regression for class 1, or for each of more classes against all others.
+    """Fit logistic regression: class 1 against class 0, or each class against the rest.
 
     Returns:
-        Its weights on the counts themselves, `<float64>[features, outputs]`.
+        Its weights on the counts, `<float64>[features, outputs]`.
     """
     classes = range(1, 2) if num_classes == 2 else range(num_classes)
-    columns = [_fit_one(features, labels == label, penalty) for label in classes]
+    columns = [_fit_class(features, labels == label, penalty) for label in classes]
     return np.stack(columns, axis=1)
 
 
-def _fit_one(features: Any, is_class: NDArray[np.bool_], penalty: float) -> NDArray[np.float64]:
-    """Fit logistic regression to counts weighed by what they tell of a class.
+def _fit_class(features: Any, is_class: NDArray[np.bool_], penalty: float) -> NDArray[np.float64]:
+    """Fit logistic regression to counts weighted by their log-count ratios.
 
     Source: Yu, Huang & Lin 2011, "Dual coordinate descent methods for logistic regression and
-        maximum entropy models", algorithm 5: on texts it is at the optimum in a quarter of the
-        time that lbfgs takes.
+        maximum entropy models", algorithm 5. On texts it takes a quarter of the time of lbfgs.
     """
     from sklearn.linear_model import LogisticRegression
 
     if is_class.all() or not is_class.any() or not features.nnz:
-        # A fold may lack a class.
+        # A fold can lack a class.
         return np.zeros(features.shape[1])
-    tells = _log_count_ratios(features, is_class)
+    ratios = _log_count_ratios(features, is_class)
     features = features.copy()
-    features.data *= tells[features.indices]
-    # The penalty is to mean the same for all data: features of a text have a norm of about 1.
+    features.data *= ratios[features.indices]
+    # The mean squared norm of a text becomes 1, so the penalty means the same for all data.
     norm = np.sqrt(np.square(features.data, dtype=np.float64).sum() / len(is_class)) or 1.0
     features.data /= np.float32(norm)
-    # Its generator is one for the whole process: no two fits at once, or bits would differ.
+    # liblinear has one random generator per process: two fits in parallel would change the bits.
     model = LogisticRegression(
         C=1 / penalty,
         solver="liblinear",
         dual=True,
         tol=_TOLERANCE,
-        max_iter=_ITERATIONS,
+        max_iter=_MAX_ITERATIONS,
         random_state=0,
     )
     model.fit(features, is_class)
-    weights: NDArray[np.float64] = model.coef_[0] * (tells / norm)
+    weights: NDArray[np.float64] = model.coef_[0] * (ratios / norm)
     return weights
 
 
 def _log_count_ratios(features: Any, is_class: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Say how much each feature tells of a class, `<float32>[features]`.
+    """Return the absolute log-count ratio of each feature, `<float32>[features]`.
 
-    That is the size of its log-count ratio: how much larger its share is in the texts of the class
-    than in the others. A fit is free to choose the sign.
+    The ratio compares the relative frequency of the feature inside and outside the class. Its sign
+    is dropped: the fit chooses the sign of the weight.
     """
-    inside = np.repeat(is_class, np.diff(features.indptr))
-    ratios = [
-        _log_frequencies(np.bincount(features.indices[chosen], minlength=features.shape[1]))
-        for chosen in (inside, ~inside)
-    ]
-    tells: NDArray[np.float64] = np.abs(ratios[0] - ratios[1])
-    return tells.astype(np.float32)
+    in_class = np.repeat(is_class, np.diff(features.indptr))
+    inside, outside = (
+        _log_frequencies(np.bincount(features.indices[mask], minlength=features.shape[1]))
+        for mask in (in_class, ~in_class)
+    )
+    ratios: NDArray[np.float64] = np.abs(inside - outside)
+    return ratios.astype(np.float32)
 
 
-def _log_frequencies(texts: NDArray[np.int64]) -> NDArray[np.float64]:
-    smoothed = texts + _SMOOTHING
+def _log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    smoothed = counts + _SMOOTHING
     logs: NDArray[np.float64] = np.log(smoothed / smoothed.sum())
     return logs
 
 
 def _biases(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float64]:
-    """Return log shares of the classes, `<float64>[outputs]`; for two classes, log odds."""
+    """Return log frequencies of the classes, `<float64>[outputs]`; for two classes, log odds."""
     logs = np.log((np.bincount(labels, minlength=num_classes) + 1) / (len(labels) + num_classes))
     return logs[1:] - logs[:1] if num_classes == 2 else logs

@@ -1,4 +1,4 @@
-"""Word vectors from the company that words keep: counted, weighted, factorised."""
+"""Word vectors from co-occurrence counts: PPMI, then a truncated SVD."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from lstm_cli.text.corpus import Corpus
 _WINDOW = 5
 _CONTEXTS = 2000
 _SMOOTHING = 0.75
-_SCALE = 0.3
+_STD = 0.3
 _CHUNK = 4_000_000
-# [PAD] and [UNK] are no words: they have no company and get no vector.
+# [PAD] and [UNK] are not words and get no vector.
 _FIRST_WORD = 2
 
 
-def learn(corpora: Sequence[Corpus], vocab_size: int, dim: int, seed: int) -> NDArray[np.float32]:
-    """Learn vectors for every word of a vocabulary.
+def learn_word_vectors(
+    corpora: Sequence[Corpus], vocab_size: int, dim: int, seed: int
+) -> NDArray[np.float32]:
+    """Learn a vector for every word of a vocabulary.
 
-    Counts how often each word stands within five words of each of the 2,000 most frequent ones, a
-    neighbour at distance d counting 1/d; turns counts into positive pointwise mutual information;
-    and keeps the leading singular vectors, scaled by the square roots of their values.
+    Counts how often each word occurs within five words of each of the 2,000 most frequent words,
+    with weight 1/d at distance d; turns the counts into positive pointwise mutual information; and
+    takes the leading singular vectors, scaled by the square roots of their singular values.
 
     Args:
-        corpora: Encoded texts, labelled or not. Vocabularies are sorted by frequency, so that the
+        corpora: Encoded texts, labelled or not. The vocabulary is sorted by frequency, so the
             lowest ids are the most frequent words.
-        vocab_size: Of the tokenizer.
-        dim: Of a vector; at most the number of contexts.
-        seed: Of the factorisation.
+        vocab_size: Vocabulary size of the tokenizer.
+        dim: Dimensions of a vector. Dimensions beyond the number of contexts are 0.
+        seed: Seed of the factorization.
 
     Returns:
-        `<float32>[vocab_size, dim]`, of standard deviation 0.3 like the outputs of a trained
-        embedding; zero for `[PAD]` and `[UNK]`.
+        `<float32>[vocab_size, dim]` with a standard deviation of 0.3, as in a trained embedding;
+        zero for `[PAD]` and `[UNK]`.
 
     Source: Levy, Goldberg & Dagan 2015, "Improving Distributional Similarity with Lessons Learned
         from Word Embeddings", sections 2 and 3: PPMI with context distribution smoothing and
@@ -46,29 +48,29 @@ def learn(corpora: Sequence[Corpus], vocab_size: int, dim: int, seed: int) -> ND
     counts = np.zeros((vocab_size, num_contexts), np.float32)
     for corpus in corpora:
         _count(counts, corpus)
-    dim_found = min(dim, num_contexts)
-    left, values, _ = randomized_svd(_ppmi(counts), dim_found, n_iter=3, random_state=seed)
+    rank = min(dim, num_contexts)
+    left, values, _ = randomized_svd(_ppmi(counts), rank, n_iter=3, random_state=seed)
     vectors = np.zeros((vocab_size, dim), np.float32)
-    vectors[:, :dim_found] = left * np.sqrt(values)
+    vectors[:, :rank] = left * np.sqrt(values)
     vectors[:_FIRST_WORD] = 0
-    spread = float(vectors[_FIRST_WORD:].std())
-    return vectors * np.float32(_SCALE / spread if spread else 0.0)
+    std = float(vectors[_FIRST_WORD:].std())
+    return vectors * np.float32(_STD / std if std else 0.0)
 
 
 def _count(counts: NDArray[np.float32], corpus: Corpus) -> None:
-    """Add the weighted neighbours within each text to `[vocab, contexts]`, in place."""
+    """Add the weighted co-occurrences within each text to `[vocab, contexts]`, in place."""
     flat = counts.reshape(-1)
     num_contexts = counts.shape[1]
     text_of = np.repeat(np.arange(len(corpus), dtype=np.int32), corpus.lengths)
     for start in range(0, len(corpus.ids), _CHUNK):
-        # A chunk overlaps the next by a window, so that no pair is lost between them.
+        # Chunks overlap by a window, so that no pair of words is lost between them.
         ids = corpus.ids[start : start + _CHUNK + _WINDOW].astype(np.int64)
         texts = text_of[start : start + _CHUNK + _WINDOW]
         for distance in range(1, _WINDOW + 1):
             left, right = ids[:-distance][:_CHUNK], ids[distance:][:_CHUNK]
-            together = (texts[:-distance] == texts[distance:])[:_CHUNK]
+            same_text = (texts[:-distance] == texts[distance:])[:_CHUNK]
             for words, contexts in ((left, right), (right, left)):
-                known = together & (words >= _FIRST_WORD) & (contexts >= _FIRST_WORD)
+                known = same_text & (words >= _FIRST_WORD) & (contexts >= _FIRST_WORD)
                 known &= contexts < _FIRST_WORD + num_contexts
                 cells = words[known] * num_contexts + (contexts[known] - _FIRST_WORD)
                 np.add.at(flat, cells, np.float32(1 / distance))
@@ -81,6 +83,6 @@ def _ppmi(counts: NDArray[np.float32]) -> NDArray[np.float32]:
     contexts /= max(contexts.sum(), 1e-12)
     counts /= np.maximum(words, 1e-12).astype(np.float32)
     counts /= np.maximum(contexts, 1e-12).astype(np.float32)
-    # log 0 is -inf, which the maximum takes to 0 as it does all that is rarer than chance.
+    # Ratios below 1, which are rarer than chance, become 1, and their logarithm is 0.
     np.maximum(counts, 1.0, out=counts)
     return np.log(counts, out=counts)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import find, validate
+from lstm_cli.runs import validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.validate import Golden
-from lstm_cli.text.batching import evaluation_batches, pad
+from lstm_cli.text.batching import evaluation_batches, pad_batch
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Encoding, Tokenizer
 
@@ -144,7 +144,7 @@ class Predictor:
         """Classify texts one after the other, in order, with memory for a window of them only.
 
         Raises:
-            LstmError: This is an image run, or the threshold does not apply.
+            LstmError: The run reads images, an input is not a text, or there is no threshold.
         """
         self._check_threshold(threshold)
         tokenizer = self._text_tokenizer()
@@ -256,7 +256,12 @@ class Predictor:
         if encoding is None:
             return Prediction(label, told[label], told)
         return Prediction(
-            label, told[label], told, encoding.num_tokens, encoding.truncated, encoding.unknown
+            label,
+            told[label],
+            told,
+            encoding.num_tokens,
+            encoding.truncated,
+            encoding.unknown_fraction,
         )
 
     def _check_threshold(self, threshold: float | None) -> None:
@@ -272,25 +277,6 @@ class Predictor:
             raise LstmError(
                 f"--threshold expects a number from 0 to 1, found {threshold}.", "", ExitCode.USAGE
             )
-
-
-def load(run: str | Path | RunDir, runs_dir: Path | None = None) -> Predictor:
-    """Open a run for prediction.
-
-    Args:
-        run: A path, `<dataset>/<name>`, a name, or a data set, whose newest run is taken.
-        runs_dir: Folder of all runs; else `LSTM_RUNS_DIR`, else `./runs`.
-
-    Raises:
-        LstmError: There is no such run, or it cannot be trusted.
-
-    Example:
-        >>> lstm_cli.load("imdb").predict("A triumph.")[0].label
-        'pos'
-    """
-    if not isinstance(run, RunDir):
-        run = find.find(runs.runs_root(runs_dir), str(run))
-    return Predictor.load(run)
 
 
 def open_session(model: Path | bytes) -> Any:
@@ -353,7 +339,7 @@ def _feeds(ids: Corpus | Sequence[NDArray[np.int32]]) -> Iterator[_Feed]:
     lengths = np.array([len(ids[i]) for i in range(len(ids))], np.int64)
 
     def feed(indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        return {"tokens": pad(ids, indices), "lengths": lengths[indices].astype(np.int32)}
+        return {"tokens": pad_batch(ids, indices), "lengths": lengths[indices].astype(np.int32)}
 
     for indices in reversed(evaluation_batches(lengths, _BATCH_TEXTS, _BATCH_TOKENS)):
         yield indices, partial(feed, indices)
@@ -363,7 +349,13 @@ def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
     """Cut a stream into lists bounded in texts and in characters."""
     window: list[str] = []
     size = 0
-    for text in texts:
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise LstmError(
+                f"Input {index} is {text!r}, expected a text.",
+                "Drop missing values, or replace them by an empty text.",
+                ExitCode.USAGE,
+            )
         window.append(text)
         size += len(text)
         if len(window) >= _WINDOW_TEXTS or size >= _WINDOW_CHARACTERS:

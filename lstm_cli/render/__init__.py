@@ -1,8 +1,9 @@
-"""The look of pictures and pages.
+"""The look of plots and pages.
 
 `plot_style` makes all plots look alike, with the same bytes for the same data. `html` renders
-Jinja2 templates as pages that load nothing; `templates/` holds the frame of every page
-(`base.html`), its style, and parts that pages share (`macros.html`).
+Jinja2 templates as pages that load no other file, `markdown` as Markdown; both escape all data, in
+the `environment` they share. `templates/` holds the frame of every page (`base.html`), its style,
+and parts that templates share (`macros.html`, `macros.md`).
 
-May import: `config`, `io`, `errors`. Begin with `plot_style`.
+May import: `config`, `io`, `errors`. Begin with `html`.
 """

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.atomic_write import check_replaceable, write_atomic
 from lstm_cli.io.text_format import clean_lines
+from lstm_cli.render.environment import Markup, environment
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-_TEMPLATES = Path(__file__).parent / "templates"
 _GENERATOR_MARK = '<meta name="generator" content="lstm">'
 _HEAD_BYTES = 1024
 _WIDE = 600
 _SCALE = 0.66  # CSS pixels per pixel of a plot
-
-
-class Html(str):
-    """A string that is markup already; templates and `join` escape every other string."""
-
-    __slots__ = ()
-
-    def __html__(self) -> str:
-        """Return the markup, for Jinja2."""
-        return str(self)
 
 
 @dataclass(frozen=True)
@@ -69,17 +54,17 @@ def render(template: Path, script: str = "", **values: Any) -> str:
         script: A script that the page's policy allows to run.
         **values: The template's variables. Strings are escaped and cleaned of control characters.
     """
-    # The browser is told to load nothing and to run nothing else, whatever the data contains.
+    # The browser loads nothing and runs no other script, whatever the data contains.
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     if script:
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         policy += f"; script-src 'sha256-{digest}'"
     fixed = {
-        "generator_mark": Html(_GENERATOR_MARK),
-        "policy": Html(policy),
-        "script": Html(script),
+        "generator_mark": Markup(_GENERATOR_MARK),
+        "policy": Markup(policy),
+        "script": Markup(script),
     }
-    page = _environment(template.parent).get_template(template.name)
+    page = environment(template.parent, clean_lines).get_template(template.name)
     return page.render(**values, **fixed)
 
 
@@ -88,7 +73,7 @@ def image_uri(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def markdown(source: str) -> Html:
+def markdown(source: str) -> Markup:
     """Convert Markdown to HTML, with headings two levels lower.
 
     HTML in the source becomes text. Links and images are dropped: their targets are files beside
@@ -106,7 +91,7 @@ def markdown(source: str) -> Html:
             token.children = [c for c in token.children or [] if c.type not in dropped]
             if not token.children:
                 tokens[index - 1].hidden = tokens[index + 1].hidden = True
-    return Html(parser.renderer.render(tokens, parser.options, {}))
+    return Markup(parser.renderer.render(tokens, parser.options, {}))
 
 
 def write_page(path: Path, content: str) -> int:
@@ -147,106 +132,3 @@ def check_page_path(path: Path) -> None:
             f"{path} exists already and was not written by lstm.",
             "Name another file with --out.",
         )
-
-
-def _environment(folder: Path) -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader([folder, _TEMPLATES]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_clean_value,
-    )
-    environment.filters["number"] = format
-    return environment
-
-
-def _clean_value(value: Any) -> Any:
-    """Clean each string that a template prints; markup is clean already."""
-    if isinstance(value, str) and not hasattr(value, "__html__"):
-        return clean_lines(value)
-    return value
-
-
-# Builders of markup for the pages of `report`, which are not templates yet.
-
-
-def text(data: str) -> Html:
-    """Make data show as it is: no markup, no controls; its line ends stay."""
-    return Html(html.escape(clean_lines(data)))
-
-
-def element(tag: str, *children: str, **attributes: str) -> Html:
-    """Put children into an element.
-
-    Args:
-        tag: Its name.
-        *children: Markup, and data that is escaped.
-        **attributes: Their values, which are escaped; `class_` is `class`.
-    """
-    told = "".join(f' {name.rstrip("_")}="{text(value)}"' for name, value in attributes.items())
-    return Html(f"<{tag}{told}>{join(children)}</{tag}>")
-
-
-def join(parts: Iterable[str]) -> Html:
-    """Put markup and data one after the other, the data escaped."""
-    return Html("".join(part if isinstance(part, Html) else text(part) for part in parts))
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: bool = False) -> Html:
-    """Lay out a table that scrolls in itself where it is wider than the window.
-
-    Args:
-        header: Headings; an empty one leaves its cell empty.
-        rows: Cells; the first of each names the row.
-        words: Whether cells hold words, set flush left, and not figures.
-    """
-    head = element("tr", *(element("th", cell, scope="col") for cell in header))
-    body = [
-        element("tr", element("th", row[0], scope="row"), *(element("td", c) for c in row[1:]))
-        for row in rows
-    ]
-    laid = element("table", element("thead", head), element("tbody", *body))
-    # What scrolls has to be reached by keyboard too.
-    return element("div", laid, class_="scroll words" if words else "scroll", tabindex="0")
-
-
-def pairs(told: Mapping[str, str]) -> Html:
-    """Lay out names and values."""
-    rows = [
-        element("tr", element("th", name, scope="row"), element("td", value))
-        for name, value in told.items()
-    ]
-    return element("div", element("table", element("tbody", *rows)), class_="scroll words")
-
-
-def code(lines: str) -> Html:
-    """Show commands or settings as they are typed."""
-    return element("pre", element("code", lines))
-
-
-def figure(content: bytes, caption: str) -> Html:
-    """Show a picture of ours, a PNG whose paper turns dark with the page."""
-    drawn = Picture.from_png(content, caption)
-    kind = "drawn wide" if drawn.is_wide else "drawn"
-    picture = image(content, caption, class_=kind, width=str(drawn.width))
-    return element(
-        "figure",
-        element("div", picture, class_="scroll", tabindex="0"),
-        element("figcaption", caption),
-    )
-
-
-def image(content: bytes, alt: str, **attributes: str) -> Html:
-    """Show a PNG, its bytes within the page."""
-    told = element("img", alt=alt, src=image_uri(content), **attributes)
-    return Html(told.removesuffix("</img>"))
-
-
-def page(title: str, *body: str) -> str:
-    """Return a whole page."""
-    return render(_TEMPLATES / "markup.html", title=title, markup=join(body))

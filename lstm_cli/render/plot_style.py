@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from lstm_cli.io.atomic_write import write_atomic
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
@@ -167,6 +168,11 @@ def _round_positions(figure: Figure) -> None:
     for axes in figure.axes:
         left, bottom, width, height = (round(x, 6) for x in axes.get_position().bounds)
         axes.set_position((left, bottom, width, height))
+
+
+def format_percent_axis(axes: Axes) -> None:
+    """Label the y axis in percent."""
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
 
 
 def _shrink_to_fit(text: Text, width: float) -> None:

@@ -323,7 +323,7 @@ class RunDir:
             LstmError: It holds something that is no plain file: a link, a pipe (exit code 5).
         """
         try:
-            return folders.names(self.path)
+            return folders.list_files(self.path)
         except (OSError, ValueError) as error:
             raise self.integrity_error(str(error)) from None
 
@@ -340,7 +340,7 @@ class RunDir:
         """Open a file whose size is right."""
         allowed = max_bytes or _largest(name)
         try:
-            with folders.opened(self.path, name) as file:
+            with folders.open_file(self.path, name) as file:
                 self._check_size(name, os.fstat(file.fileno()).st_size, allowed)
                 yield file
         except FileNotFoundError:
@@ -393,17 +393,8 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
     Raises:
         LstmError: The name is taken or no plain name, or the folder cannot be written.
     """
-    if name is not None and not _is_plain(name):
-        raise LstmError(
-            f"--name expects a plain name, found {name!r}.",
-            "For example: --name baseline",
-            ExitCode.USAGE,
-        )
-    path = root / dataset / (name or _free_name(root / dataset))
-    if exists(path) and not _never_began(path):
-        raise LstmError(
-            f"There is already a run {path}.", "Give another --name, or remove that folder."
-        )
+    name = _free_name(root / dataset) if name is None else name
+    path = check_free(root, dataset, name)
     try:
         make_folder(path)
     except OSError as error:
@@ -412,6 +403,26 @@ def create(root: Path, dataset: str, name: str | None = None) -> RunDir:
             "Name another folder with --runs-dir or LSTM_RUNS_DIR.",
         ) from None
     return RunDir(path)
+
+
+def check_free(root: Path, dataset: str, name: str) -> Path:
+    """Return the folder that a new run of this name gets.
+
+    Raises:
+        LstmError: There is such a run, or the name is not valid.
+    """
+    if not _is_plain(name):
+        raise LstmError(
+            f"--name expects a plain name, found {name!r}.",
+            "For example: --name baseline",
+            ExitCode.USAGE,
+        )
+    path = root / dataset / name
+    if exists(path) and not _never_began(path):
+        raise LstmError(
+            f"There is already a run {path}.", "Give another --name, or remove that folder."
+        )
+    return path
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.errors import ExitCode, LstmError, command_line, suggest
 from lstm_cli.runs.directory import (
     CONFIG,
     MANIFEST,
@@ -21,10 +21,10 @@ from lstm_cli.runs.schema import RunInfo
 
 
 def resume_command(run: RunDir) -> str:
-    """Say how a run is gone on with."""
+    """Return the command that continues a run."""
     verb = "pretrain" if is_language(run) else "train"
     info = peek(run)
-    return f"lstm {verb} {info.data if info else None} --resume {run.path.name}"
+    return command_line("lstm", verb, str(info.data if info else None), "--resume", run.path.name)
 
 
 def find_unfinished(
@@ -47,7 +47,7 @@ def find_unfinished(
         what = "a language model" if not language else "a classifier"
         raise LstmError(
             f"Run {found.name} is {what}.",
-            f"Go on with it by '{resume_command(found)}'.",
+            f"Continue it: {resume_command(found)}",
             ExitCode.USAGE,
         )
     return found
@@ -171,15 +171,19 @@ def _finished(run: RunDir) -> RunDir:
         raise run.integrity_error(f"{MANIFEST} is missing")
     raise LstmError(
         f"Run {run.path} did not finish: its status is '{status}'.",
-        f"Go on with it ('{resume_command(run)}'), or name another run ('lstm runs list').",
+        f"Name another run ('lstm runs list'), or continue it: {resume_command(run)}",
     )
 
 
 def _no_such_run(root: Path, wanted: str) -> LstmError:
-    names = sorted({run.name for run in all_runs(root)} | {r.path.name for r in all_runs(root)})
+    runs = all_runs(root)
+    names = sorted({run.name for run in runs})
+    parts = {part for run in runs for part in (run.path.name, run.path.parent.name)}
     if exists(Path(wanted)):
         return LstmError(
             f"{wanted} is no run directory: it holds no {RUN}.", "See 'lstm runs list'."
         )
-    hint = suggest(wanted, names) if names else "Train one: 'lstm train demo'."
+    hint = "Train one: 'lstm train demo'."
+    if names:
+        hint = suggest(wanted, sorted({*names, *parts}), names)
     return LstmError(f"There is no run '{wanted}' under {root}.", hint)

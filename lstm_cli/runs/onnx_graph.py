@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config, LinearSettings
-from lstm_cli.text.tokenizer import BIGRAM_FACTOR, PAD_ID
+from lstm_cli.text.ngrams import BIGRAM_FACTOR
+from lstm_cli.text.tokenizer import PAD_ID
 
 if TYPE_CHECKING:
     import onnx

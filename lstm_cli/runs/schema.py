@@ -292,7 +292,6 @@ class BegunRunInfo(RunInfo, frozen=True, kw_only=True):
     kind: Kind
     data: Text
     started: Annotated[str, Meta(max_length=64)]
-    command: Text
     seed: Annotated[int, Meta(ge=0, lt=2**31)]
     versions: Annotated[dict[Word, Word], Meta(max_length=100)]
     dataset: FullDatasetInfo

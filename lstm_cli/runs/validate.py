@@ -23,7 +23,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import ExitCode, LstmError, command_line
 from lstm_cli.io.safe_open import detect_file_type
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph, onnx_reader, safetensors_reader
@@ -136,8 +136,8 @@ def not_a_classifier_error(run: RunDir, config: Config) -> LstmError:
     """Build the error for a language model where a classifier is wanted."""
     return LstmError(
         f"Run {run.name} is a language model: it has no classes to choose from.",
-        f"Train a classifier that begins with it: lstm train {config.data.name} --init-from "
-        f"{run.name}",
+        "Train a classifier that starts with it: "
+        + command_line("lstm", "train", config.data.name, "--init-from", run.name),
         ExitCode.USAGE,
     )
 
@@ -289,7 +289,7 @@ def language_shapes(config: Config, vocab_size: int) -> dict[str, tuple[int, ...
             shapes[f"{name}/peepholes"] = (3, units)
     for direction in ("forward", "backward") if config.model.bidirectional else ("forward",):
         shapes |= {f"next_{direction}/kernel": (units, dim), f"next_{direction}/bias": (dim,)}
-    if not config.language.tied:
+    if not config.language.tie_embeddings:
         shapes["next_words/embeddings"] = (vocab_size, dim)
     return shapes | {"next_bias/embeddings": (vocab_size, 1)}
 

@@ -1,8 +1,9 @@
-"""A run behind HTTP: the routes, the middleware, the socket, and the page.
+"""HTTP server for one run: predictions, explanations and a page in the browser.
 
-`app` answers requests for a run, `middleware` stands before it (key, limits, errors), `server` holds
-the connections, `batcher` joins requests into batches, `schemas` and `openapi` describe the API, and
-`index.html` is the page at `/`.
+From the socket inwards: `server` (socket, Uvicorn, signals), `protocol` (one connection; it uses
+`framing` and `transport`), `middleware` (hosts, API key, errors, metrics), `app` (routes),
+`inference` (predict and explain; it uses `request_body` and `batcher`). `schemas` and `openapi`
+describe the API, `docs_page` shows it, `index.html` is the page at `/`.
 
-May import: `explain` and the rooms below. Begin with `app`.
+May import: `explain` and the packages below it. Begin with `app`.
 """

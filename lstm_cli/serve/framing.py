@@ -1,4 +1,4 @@
-"""Where the requests of a connection end: bytes cut so that a parser gets one request at a time."""
+"""Message framing: cut received bytes so that a parser gets one request at a time."""
 
 from __future__ import annotations
 
@@ -9,62 +9,64 @@ _BLANK_LINE = re.compile(rb"\n\r?\n")
 
 
 class Framer:
-    """Cuts received bytes into pieces; a request ends only where a piece ends.
+    """A buffer of received bytes that returns pieces; a request ends only where a piece ends.
 
-    It does not parse. A head, and a body in chunks, end with a blank line, so every blank line ends
-    a piece, also those within chunks. A body with a Content-Length ends where that says.
+    It does not parse. A head and a chunked body end with a blank line, so every blank line ends a
+    piece, also a blank line inside a chunk. A body with a Content-Length ends after that length.
     """
 
     def __init__(self) -> None:
-        self._waiting = bytearray()
+        self._buffer = bytearray()
         self._tail = b""
-        self._body_left: int | None = None
+        self._num_body_bytes_left: int | None = None
 
     def __len__(self) -> int:
-        """Return how many bytes wait to be cut."""
-        return len(self._waiting)
+        """Return the number of bytes in the buffer."""
+        return len(self._buffer)
 
-    def receive(self, data: bytes) -> None:
-        """Add what was received."""
-        self._waiting += data
+    def feed(self, data: bytes) -> None:
+        """Append received bytes."""
+        self._buffer += data
 
-    def begin_body(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Expect a body after the piece cut last.
+    def start_body(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Expect the body of a request whose head was the last piece.
 
         Args:
-            headers: Names in lower case, checked by the parser: one Content-Length, of digits.
+            headers: Of the request, names in lower case. The parser has checked that there is at
+                most one Content-Length, and that it consists of digits.
         """
-        found = dict(headers)
-        if b"transfer-encoding" not in found and b"content-length" in found:
-            self._body_left = int(found[b"content-length"])
+        values = dict(headers)
+        if b"transfer-encoding" not in values and b"content-length" in values:
+            self._num_body_bytes_left = int(values[b"content-length"])
 
     def end_body(self) -> None:
-        """Expect a head after the piece cut last."""
-        self._body_left = None
+        """Expect the head of the next request."""
+        self._num_body_bytes_left = None
         self._tail = b""
 
-    def cut(self) -> bytes:
-        """Return the next piece of what was received: not empty where bytes wait."""
-        end = self._find_end() if self._body_left is None else self._body_left
-        with memoryview(self._waiting) as waiting:
-            piece = bytes(waiting[:end])
-        del self._waiting[:end]
-        if self._body_left is None:
+    def next_piece(self) -> bytes:
+        """Remove and return the next piece; it is empty only if the buffer is empty."""
+        num_left = self._num_body_bytes_left
+        end = self._find_end() if num_left is None else num_left
+        with memoryview(self._buffer) as buffer:
+            piece = bytes(buffer[:end])
+        del self._buffer[:end]
+        if num_left is None:
             self._tail = (self._tail + piece[-2:])[-2:]
         else:
-            self._body_left -= len(piece)
+            self._num_body_bytes_left = num_left - len(piece)
         return piece
 
     def clear(self) -> None:
-        """Forget what waits."""
-        self._waiting.clear()
+        """Drop all bytes in the buffer."""
+        self._buffer.clear()
 
     def _find_end(self) -> int:
-        """Find the end of the first blank line, which may have begun in the piece before."""
-        for begun, rest in ((b"\n", b"\n"), (b"\n\r", b"\n"), (b"\n", b"\r\n")):
-            if self._tail.endswith(begun) and self._waiting.startswith(rest):
+        """Return the end of the first blank line, which may start in the previous piece."""
+        for start, rest in ((b"\n", b"\n"), (b"\n\r", b"\n"), (b"\n", b"\r\n")):
+            if self._tail.endswith(start) and self._buffer.startswith(rest):
                 return len(rest)
-        # Finding a byte is ten times as fast as a pattern.
-        first = self._waiting.find(b"\n")
-        found = _BLANK_LINE.search(self._waiting, first) if first >= 0 else None
-        return found.end() if found else len(self._waiting)
+        # To find a byte is ten times as fast as to find a pattern.
+        first = self._buffer.find(b"\n")
+        match = _BLANK_LINE.search(self._buffer, first) if first >= 0 else None
+        return match.end() if match else len(self._buffer)

@@ -1,61 +1,62 @@
-"""What a server counts, as Prometheus reads it."""
+"""Metrics of a server, in the text format of Prometheus."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
-_INPUTS = (1, 2, 4, 8, 16, 32, 64, 128)
+_SECONDS_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class ServerMetrics:
-    """Requests, their seconds, batches and the queue.
+    """Counts of requests, their durations, batch sizes and the length of the queue.
 
-    Attributes:
-        paths: Paths counted by name; others are counted as one, so that clients cannot fill the
-            memory with names.
+    Args:
+        paths: Paths with a label of their own. All other paths share the label "other", so that
+            clients cannot fill the memory with labels.
+        num_waiting: Returns the number of inputs in the queue; called when metrics are rendered.
     """
 
-    def __init__(self, num_waiting: Callable[[], int]) -> None:
-        """Begin at zero; `num_waiting` is asked when the counts are read."""
-        self.paths: set[str] = set()
+    def __init__(self, paths: Iterable[str], num_waiting: Callable[[], int]) -> None:
+        self._paths = frozenset(paths)
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         self._requests = Counter(
-            "lstm_requests", "Requests answered.", ("path", "status"), registry=self._registry
+            "lstm_requests", "Answered requests.", ("path", "status"), registry=self._registry
         )
         self._seconds = Histogram(
             "lstm_request_seconds",
-            "From the head of a request to the end of its answer.",
+            "Seconds from the head of a request to the end of its response.",
             ("path",),
-            buckets=_SECONDS,
+            buckets=_SECONDS_BUCKETS,
             registry=self._registry,
         )
         self._batches = Histogram(
             "lstm_batch_inputs",
-            "Inputs computed together.",
-            buckets=_INPUTS,
+            "Inputs in a batch.",
+            buckets=_BATCH_BUCKETS,
             registry=self._registry,
         )
-        waiting = Gauge("lstm_queue_inputs", "Inputs that wait.", registry=self._registry)
-        waiting.set_function(num_waiting)
+        queue = Gauge("lstm_queue_inputs", "Inputs in the queue.", registry=self._registry)
+        queue.set_function(num_waiting)
 
-    def request(self, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
-        known = path if path in self.paths else "other"
-        self._requests.labels(known, str(status)).inc()
-        self._seconds.labels(known).observe(seconds)
+    def observe_request(self, path: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        label = path if path in self._paths else "other"
+        self._requests.labels(label, str(status)).inc()
+        self._seconds.labels(label).observe(seconds)
 
-    def batch(self, num: int) -> None:
+    def observe_batch(self, num_inputs: int) -> None:
         """Count a batch."""
-        self._batches.observe(num)
+        self._batches.observe(num_inputs)
 
-    def shown(self) -> tuple[bytes, str]:
-        """Return the counts, and the type of that text."""
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+    def render(self) -> bytes:
+        """Return all metrics as text of type `CONTENT_TYPE`."""
+        return generate_latest(self._registry)

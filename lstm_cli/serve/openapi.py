@@ -1,9 +1,7 @@
-"""The description of the server's interface: OpenAPI 3.1, and a page that shows it."""
+"""The OpenAPI 3.1 document of a server."""
 
 from __future__ import annotations
 
-import html
-import json
 from dataclasses import dataclass
 from typing import Any, get_origin
 
@@ -12,96 +10,100 @@ import numpy as np
 
 from lstm_cli import __version__
 from lstm_cli.explain.result import ImageExplanation, TextExplanation
-from lstm_cli.serve import schemas as wire
-from lstm_cli.serve.middleware import Limits
+from lstm_cli.serve import schemas
+from lstm_cli.serve.errors import ErrorResponse
+from lstm_cli.serve.settings import Limits
 
-# Of requests to any path; the listener and the gate refuse them.
+# Error statuses of every path: the protocol and the middleware send them.
 _STATUSES = {
-    400: "This is not HTTP/1.1 with exactly one valid header 'Host'.",
-    403: "A page of another origin asks.",
-    408: "The request came too slowly.",
-    421: "The header 'Host' has a name that this server does not answer to.",
-    431: "The head of the request is too large.",
-    500: "A defect of the server.",
+    400: "The request is not valid HTTP/1.1 with exactly one valid header 'Host'.",
+    403: "The request comes from a web page of another origin.",
+    408: "The request arrived too slowly.",
+    421: "The host name in the header 'Host' is not allowed.",
+    431: "The request head is too large.",
+    500: "The server failed: a bug.",
     503: "Too many connections are open.",
+    505: "The HTTP version is not supported.",
 }
 _POST_STATUSES = {
-    400: "The body is no JSON, or this is not HTTP/1.1 with exactly one valid header 'Host'.",
+    400: "The body is not valid JSON, or the request is not valid HTTP/1.1 with exactly one valid "
+    "header 'Host'.",
     413: "The body is too large.",
-    415: "The body is not of type application/json, is compressed, or not in UTF-8.",
-    422: "JSON of another form, too many inputs, or too many tokens in a text.",
-    429: "Too many inputs wait; Retry-After says when to come back.",
-    501: "The transfer coding is another than 'chunked'.",
-    504: "There was no answer in time.",
+    415: "The body is not of type application/json, is compressed, or is not in UTF-8.",
+    422: "The JSON does not match the schema, or there are too many inputs or tokens.",
+    429: "The queue is full; the header Retry-After gives the seconds to wait.",
+    501: "The transfer coding is not 'chunked'.",
+    504: "The response was not ready within the timeout.",
 }
-_UNAUTHORIZED = "The API key is missing or another one."
-_ABOUT = (
-    "Every answer that is no success has the body `ErrorAnswer`. Besides those listed for each "
-    "path: 404 where there is no such path, and 405 with the header `Allow` where it has another "
-    "method. HEAD is answered wherever GET is. A body has at most {max_body:,} bytes, a text "
+_UNAUTHORIZED = "The API key is missing or not valid."
+_DESCRIPTION = (
+    "Every response with an error status has the body `ErrorResponse`. Each path lists its "
+    "statuses. In addition, an unknown path gets 404, and an unknown method 405 with the header "
+    "`Allow`. Each GET path answers HEAD too. A body has at most {max_body:,} bytes, a text "
     "at most {max_tokens:,} tokens."
 )
 _OBJECT = {"type": "object"}
 _STRING = {"type": "string"}
 _STATUS = {"type": "object", "properties": {"status": _STRING}, "required": ["status"]}
-# What is said of it, its media type, and the schema of that.
-_FIXED: dict[str, tuple[str, str, dict[str, Any]]] = {
+# GET paths: summary, media type and schema of the response.
+_GET: dict[str, tuple[str, str, dict[str, Any]]] = {
     "/v1/model": (
-        "What is known of the run, and the limits of requests.",
+        "Return the run's labels and settings, and the limits of requests.",
         "application/json",
-        {"$ref": "#/components/schemas/Model"},
+        {"$ref": "#/components/schemas/ModelResponse"},
     ),
-    "/healthz": ("Whether the process answers.", "application/json", _STATUS),
+    "/healthz": ("Return whether the process is alive.", "application/json", _STATUS),
     "/readyz": (
-        "Whether requests are wanted: 503 once the server is about to end.",
+        "Return whether the server accepts requests: 503 when it shuts down.",
         "application/json",
         _STATUS,
     ),
-    "/metrics": ("Counts for Prometheus.", "text/plain", _STRING),
-    "/openapi.json": ("This document.", "application/json", _OBJECT),
-    "/docs": ("This document, as a page.", "text/html", _STRING),
-    "/": ("A page to try the run on.", "text/html", _STRING),
+    "/metrics": ("Return metrics for Prometheus.", "text/plain", _STRING),
+    "/openapi.json": ("Return this document.", "application/json", _OBJECT),
+    "/docs": ("Return this document as a page.", "text/html", _STRING),
+    "/": ("Return a page to try the run.", "text/html", _STRING),
 }
-# Answered without the API key, where there is one.
-OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
-# For a text run, and for an image run: what is asked, and what is answered.
-_POSTED: dict[str, tuple[str, dict[str, tuple[Any, Any]]]] = {
+# POST paths: summary, then the types of request and response for text runs and image runs.
+_POST: dict[str, tuple[str, dict[str, tuple[Any, Any]]]] = {
     "/v1/predict": (
         "Classify inputs.",
         {
-            "text": (wire.TextRequest, wire.PredictAnswer),
-            "image": (wire.ImageRequest, wire.PredictAnswer),
+            "text": (schemas.TextRequest, schemas.PredictResponse),
+            "image": (schemas.ImageRequest, schemas.PredictResponse),
         },
     ),
     "/v1/explain": (
         "Return the effect of each token, the prediction for each prefix, and the gates of units.",
         {
-            "text": (wire.ExplainText, TextExplanation),
-            "image": (wire.ExplainImage, ImageExplanation),
+            "text": (schemas.ExplainTextRequest, TextExplanation),
+            "image": (schemas.ExplainImageRequest, ImageExplanation),
         },
     ),
 }
-# Of a text with a token: a character that counts, and not line breaks of HTML alone.
-_TOKENS = {
+PATHS = (*_POST, *_GET)
+# Paths that need no API key.
+PUBLIC_PATHS = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
+# A text with at least one token: a visible character, and not only HTML line breaks.
+_TEXT_WITH_TOKENS = {
     "type": "string",
     "minLength": 1,
     "pattern": r"[^\s\p{C}]",
     "not": {"pattern": r"^(?:<[bB][rR]\s*/?>|[\s\p{C}])*$"},
-    "description": "With a word or a mark: not white space, control characters and <br> alone.",
+    "description": "Not only white space, control characters and <br>.",
 }
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What the document describes.
+class ApiInfo:
+    """The properties of a server that its document depends on.
 
     Attributes:
         run: Name of the run.
-        kind: Of the run, `text` or `image`.
-        num_classes: Of the run.
+        kind: Kind of the run, `text` or `image`.
+        num_classes: Number of classes of the run.
         shape: Rows and columns of an image; None for texts.
-        limits: Of requests.
-        has_key: Whether clients must bring a key.
+        limits: Limits of requests.
+        has_key: Whether clients must send an API key.
     """
 
     run: str
@@ -112,96 +114,102 @@ class Subject:
     has_key: bool
 
 
-def describe(subject: Subject) -> dict[str, Any]:
+def build_document(info: ApiInfo) -> dict[str, Any]:
     """Return the OpenAPI document of a server."""
-    types: list[Any] = [wire.ErrorAnswer, Limits]
-    for _, kinds in _POSTED.values():
-        types += kinds[subject.kind]
-    schemas, components = msgspec.json.schema_components(
-        types, schema_hook=_array, ref_template="#/components/schemas/{name}"
+    types: list[Any] = [ErrorResponse, schemas.ModelResponse]
+    for _, kinds in _POST.values():
+        types += kinds[info.kind]
+    references, components = msgspec.json.schema_components(
+        types, schema_hook=_array_schema, ref_template="#/components/schemas/{name}"
     )
-    error, limits, rest = schemas[0], schemas[1], schemas[2:]
-    _narrow(components, subject)
-    components["Model"] = _model(limits)
+    error, bodies = references[0], references[2:]
+    _add_run_constraints(components, info)
     paths: dict[str, Any] = {}
-    for place, (path, (told, _)) in enumerate(_POSTED.items()):
-        asked, answer = rest[2 * place : 2 * place + 2]
-        responses = {"200": _content("The answer.", answer)}
-        responses |= _refusals(path, subject, _POST_STATUSES, error)
-        body = {"required": True, "content": {"application/json": {"schema": asked}}}
-        paths[path] = {"post": {"summary": told, "requestBody": body, "responses": responses}}
-    for path, (told, media, schema) in _FIXED.items():
-        responses = {"200": _content("The answer.", schema, media)}
-        responses |= _refusals(path, subject, {}, error)
-        paths[path] = {"get": {"summary": told, "responses": responses}}
-    limit = subject.limits
-    about = _ABOUT.format(max_body=limit.max_body, max_tokens=limit.max_tokens)
+    for index, (path, (summary, _)) in enumerate(_POST.items()):
+        request, response = bodies[2 * index : 2 * index + 2]
+        responses = {"200": _content("Success.", response)}
+        responses |= _error_responses(path, info, _POST_STATUSES, error)
+        body = {"required": True, "content": {"application/json": {"schema": request}}}
+        paths[path] = {"post": {"summary": summary, "requestBody": body, "responses": responses}}
+    for path, (summary, media_type, schema) in _GET.items():
+        responses = {"200": _content("Success.", schema, media_type)}
+        responses |= _error_responses(path, info, {}, error)
+        paths[path] = {"get": {"summary": summary, "responses": responses}}
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
-            "title": f"lstm serve: {subject.run}",
+            "title": f"lstm serve: {info.run}",
             "version": __version__,
-            "description": about,
+            "description": _DESCRIPTION.format(
+                max_body=info.limits.max_body, max_tokens=info.limits.max_tokens
+            ),
         },
         "paths": paths,
         "components": {"schemas": components},
     }
-    if subject.has_key:
+    if info.has_key:
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"key": []}]
-        for path in OPEN_PATHS & paths.keys():
+        for path in PUBLIC_PATHS:
             for operation in paths[path].values():
                 operation["security"] = []
     return document
 
 
-def _refusals(
-    path: str, subject: Subject, further: dict[int, str], error: dict[str, Any]
+def _error_responses(
+    path: str, info: ApiInfo, path_statuses: dict[int, str], error: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the answers other than 200 that a path can give."""
-    statuses = _STATUSES | further
-    if subject.has_key and path not in OPEN_PATHS:
+    """Return the error responses of a path."""
+    statuses = _STATUSES | path_statuses
+    if info.has_key and path not in PUBLIC_PATHS:
         statuses[401] = _UNAUTHORIZED
     if path == "/readyz":
-        statuses[503] = "The server is about to end, or too many connections are open."
-    found = {str(code): _content(why, error) for code, why in sorted(statuses.items())}
+        statuses[503] = "The server is shutting down, or too many connections are open."
+    responses = {
+        str(status): _content(description, error)
+        for status, description in sorted(statuses.items())
+    }
     header = {"required": True, "schema": {"type": "string"}}
-    for code, name in (("401", "WWW-Authenticate"), ("429", "Retry-After")):
-        if code in found:
-            found[code]["headers"] = {name: header}
-    return found
+    for status, name in (("401", "WWW-Authenticate"), ("429", "Retry-After")):
+        if status in responses:
+            responses[status]["headers"] = {name: header}
+    return responses
 
 
-def _narrow(components: dict[str, Any], subject: Subject) -> None:
-    """Say in the schemas what only this run and these limits make true of a request."""
-    most = subject.limits.max_texts
-    if subject.kind == "text":
-        components["TextRequest"] = _either(
-            components["TextRequest"], {"text": _STRING, "texts": _several(_STRING, most)}, subject
+def _add_run_constraints(components: dict[str, Any], info: ApiInfo) -> None:
+    """Add to the schemas of requests the constraints of this run and of the limits."""
+    max_inputs = info.limits.max_texts
+    if info.kind == "text":
+        components["TextRequest"] = _one_of(
+            components["TextRequest"],
+            {"text": _STRING, "texts": _list_schema(_STRING, max_inputs)},
+            info,
         )
-        components["ExplainText"]["properties"]["text"] = _TOKENS
+        components["ExplainTextRequest"]["properties"]["text"] = _TEXT_WITH_TOKENS
         components["TextExplanation"]["properties"]["kind"] = {"const": "text"}
         return
-    image = _image(subject.shape or (0, 0))
-    components["ImageRequest"] = _either(
-        components["ImageRequest"], {"image": image, "images": _several(image, most)}, subject
+    image = _image_schema(info.shape or (0, 0))
+    components["ImageRequest"] = _one_of(
+        components["ImageRequest"],
+        {"image": image, "images": _list_schema(image, max_inputs)},
+        info,
     )
-    components["ExplainImage"]["properties"]["image"] = image
+    components["ExplainImageRequest"]["properties"]["image"] = image
     components["ImageExplanation"]["properties"]["kind"] = {"const": "image"}
 
 
-def _either(
-    schema: dict[str, Any], inputs: dict[str, dict[str, Any]], subject: Subject
+def _one_of(
+    schema: dict[str, Any], inputs: dict[str, dict[str, Any]], info: ApiInfo
 ) -> dict[str, Any]:
-    """Describe a request that has one of two fields; the other one may be null."""
+    """Return the schema of a request with one of two fields; the other one may be null."""
     null = {"type": "null"}
-    shared = {name: part for name, part in schema["properties"].items() if name not in inputs}
-    if subject.num_classes != 2:
-        shared["threshold"] = {**null, "description": "Needs two classes."}
+    options = {name: part for name, part in schema["properties"].items() if name not in inputs}
+    if info.num_classes != 2:
+        options["threshold"] = {**null, "description": "Needs two classes."}
     choices = [
         {
             "type": "object",
-            "properties": {**dict.fromkeys(inputs, null), name: part, **shared},
+            "properties": {**dict.fromkeys(inputs, null), name: part, **options},
             "required": [name],
             "additionalProperties": False,
         }
@@ -210,11 +218,11 @@ def _either(
     return {"title": schema["title"], "description": schema["description"], "oneOf": choices}
 
 
-def _several(schema: dict[str, Any], most: int) -> dict[str, Any]:
-    return {"type": "array", "items": schema, "minItems": 1, "maxItems": most}
+def _list_schema(items: dict[str, Any], max_items: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": max_items}
 
 
-def _image(shape: tuple[int, int]) -> dict[str, Any]:
+def _image_schema(shape: tuple[int, int]) -> dict[str, Any]:
     pixel = {"type": "integer", "minimum": 0, "maximum": 255}
     rows, columns = shape
     row = {"type": "array", "items": pixel, "minItems": columns, "maxItems": columns}
@@ -223,84 +231,18 @@ def _image(shape: tuple[int, int]) -> dict[str, Any]:
         "items": row,
         "minItems": rows,
         "maxItems": rows,
-        "description": "Rows of pixels, 0 is black, 255 bright: bright strokes on black.",
+        "description": "Rows of pixels, 0 is black, 255 is white: bright strokes on black.",
     }
 
 
-def _model(limits: dict[str, Any]) -> dict[str, Any]:
-    """Describe the answer of `/v1/model`."""
-    known = {
-        "run": _STRING,
-        "kind": {"enum": ["text", "image"]},
-        "labels": {"type": "array", "items": _STRING},
-        "data": _STRING,
-        "version": _STRING,
-        "limits": limits,
-    }
-    further = {
-        "max_tokens": {"type": "integer", "description": "Of a text, which the run reads."},
-        "shape": {"type": "array", "description": "Rows and columns of an image."},
-        "examples": {"type": "array", "description": "Inputs of the run's data."},
-    }
-    properties = {**known, **further}
-    return {"type": "object", "properties": properties, "required": list(known)}
-
-
-def page(document: dict[str, Any]) -> str:
-    """Return the document as one HTML page without script."""
-    parts = [f"<h1>{_text(document['info']['title'])}</h1>"]
-    parts.append(f"<p>{_text(document['info']['description'])}</p>")
-    parts.append('<p>As JSON: <a href="/openapi.json">/openapi.json</a>. To try it: ')
-    parts.append('<a href="/">the page</a>.</p>')
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            parts.append(f"<h2><code>{method.upper()} {_text(path)}</code></h2>")
-            parts.append(f"<p>{_text(operation['summary'])}</p>")
-            if "requestBody" in operation:
-                parts.append(_schema("Body", operation["requestBody"]["content"]))
-            rows = [
-                f"<tr><td>{_text(code)}</td><td>{_text(response['description'])}</td></tr>"
-                for code, response in operation["responses"].items()
-            ]
-            parts.append(f"<table><tr><th>Status</th><th></th></tr>{''.join(rows)}</table>")
-    parts.append("<h2>Schemas</h2>")
-    for name, schema in document["components"]["schemas"].items():
-        told = _text(json.dumps(schema, indent=2))
-        parts.append(f'<h3 id="{_text(name)}">{_text(name)}</h3><pre>{told}</pre>')
-    title = _text(document["info"]["title"])
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head>'
-        f"<body><main>{''.join(parts)}</main></body></html>"
-    )
-
-
-_STYLE = (
-    ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:0}"
-    "main{max-width:46rem;margin:auto;padding:1rem}pre{overflow-x:auto;padding:.8rem;"
-    "border:1px solid #8888;border-radius:.4rem}td,th{text-align:left;padding:.1rem 1rem .1rem 0}"
-)
-
-
-def _array(kind: Any) -> dict[str, Any]:
-    """Describe what JSON Schema has no name for: arrays of numbers, in one dimension or two."""
+def _array_schema(kind: Any) -> dict[str, Any]:
+    """Return the schema of a NumPy array of one or two dimensions."""
     if kind is np.ndarray or get_origin(kind) is np.ndarray:
         return {"type": "array", "items": {"type": ["number", "array"]}}
     raise NotImplementedError(kind)
 
 
 def _content(
-    description: str, schema: dict[str, Any], media: str = "application/json"
+    description: str, schema: dict[str, Any], media_type: str = "application/json"
 ) -> dict[str, Any]:
-    return {"description": description, "content": {media: {"schema": schema}}}
-
-
-def _schema(title: str, content: dict[str, Any]) -> str:
-    reference = content["application/json"]["schema"].get("$ref", "")
-    name = _text(reference.rpartition("/")[2])
-    return f'<p>{title}: <a href="#{name}">{name}</a></p>'
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
+    return {"description": description, "content": {media_type: {"schema": schema}}}

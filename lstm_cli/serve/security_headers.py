@@ -1,37 +1,37 @@
-"""Pages that may run their own script and style, and nothing else."""
+"""Content-Security-Policy of the server's pages: only their own inline scripts and styles run."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 
 
-def fixed(html: str) -> Callable[[Any], Any]:
-    """Build the route of a page that never changes."""
-    from starlette.responses import HTMLResponse
+def static_page(html: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of a page that never changes."""
+    policy = content_security_policy(html)
 
-    policy = content_policy(html)
-
-    async def page(_request: Any) -> Any:
+    async def endpoint(_request: Request) -> Response:
         return HTMLResponse(html, headers={"content-security-policy": policy})
 
-    return page
+    return endpoint
 
 
-def content_policy(html: str) -> str:
-    """Return the Content-Security-Policy of a page: its own inline parts by hash, its own server.
+def content_security_policy(html: str) -> str:
+    """Return the policy of a page: its own inline scripts and styles by hash, its own server.
 
-    Source: Content Security Policy Level 3, 6.7.3.3 (hashes of inline parts).
+    Source: Content Security Policy Level 3, 6.7.3.3 (hashes of inline elements).
     """
 
     def hashes(tag: str) -> str:
-        parts = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
-        digests = [hashlib.sha256(part.encode()).digest() for part in parts]
-        told = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
-        return " ".join(told) or "'none'"
+        contents = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digests = (hashlib.sha256(content.encode()).digest() for content in contents)
+        sources = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+        return " ".join(sources) or "'none'"
 
     return (
         f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; "

@@ -1,4 +1,4 @@
-"""The socket of `lstm serve`, the server on it, and its end when a signal asks for that."""
+"""The socket of `lstm serve`, Uvicorn's server on it, and graceful shutdown on a signal."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from functools import partial
 from typing import Any, cast
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.serve.middleware import Limits
+from lstm_cli.serve.settings import Limits
 
 _BACKLOG = 2048
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take an address; nobody is answered yet.
+    """Bind a socket; it does not listen yet.
 
     Raises:
-        LstmError: It is taken, or none of this machine's.
+        LstmError: The address is in use, or does not belong to this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -29,19 +29,19 @@ def bind(host: str, port: int) -> socket.socket:
         )[0]
         sock = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
-        raise _cannot_bind(host, port, error) from None
+        raise _bind_error(host, port, error) from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
     except OSError as error:
         sock.close()
-        raise _cannot_bind(host, port, error) from None
+        raise _bind_error(host, port, error) from None
     sock.setblocking(False)
     return sock
 
 
 def url(sock: socket.socket) -> str:
-    """Return where a bound socket is reached."""
+    """Return the URL of a bound socket."""
     host, port = sock.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
@@ -49,7 +49,7 @@ def url(sock: socket.socket) -> str:
 
 
 def is_loopback(sock: socket.socket) -> bool:
-    """Tell whether only this machine reaches a bound socket."""
+    """Return whether only this machine can connect to a bound socket."""
     host = str(sock.getsockname()[0])
     return host.startswith("127.") or host == "::1"
 
@@ -59,29 +59,29 @@ async def serve(
     sock: socket.socket,
     limits: Limits,
     on_ready: Callable[[Callable[[], None]], None],
-    on_drain: Callable[[], None],
+    on_shutdown: Callable[[], None],
 ) -> None:
-    """Answer until SIGINT or SIGTERM, then finish what is in flight; a second signal ends at once.
+    """Serve until SIGINT or SIGTERM, then finish open requests; a second signal ends at once.
 
     Args:
-        app: An ASGI application.
-        sock: Bound by `bind`; closed in the end.
-        limits: Times and sizes.
-        on_ready: Called once connections are accepted, with what ends the server as a signal does;
-            to be called in the server's thread.
-        on_drain: Called when the end begins.
+        app: ASGI application.
+        sock: From `bind`; closed at the end.
+        limits: Limits of requests and connections.
+        on_ready: Called when the server accepts connections, with a function that shuts it down as
+            a signal does. That function must be called in the server's thread.
+        on_shutdown: Called when the shutdown starts.
     """
     import uvicorn
 
-    from lstm_cli.serve.connection import Connection, Shared
+    from lstm_cli.serve.protocol import HttpProtocol, RequestScheduler
 
     config = uvicorn.Config(
         app,
-        http=cast(Any, partial(Connection, Shared(limits))),
+        http=cast(Any, partial(HttpProtocol, limits, RequestScheduler())),
         ws="none",
         lifespan="off",
         log_config=None,
-        # What clients do wrong they are told, and nobody else: it would fill a log.
+        # Errors of clients are answered but not logged: clients could fill the log.
         log_level="error",
         access_log=False,
         proxy_headers=False,
@@ -91,51 +91,50 @@ async def serve(
         backlog=_BACKLOG,
     )
 
-    def drain() -> None:
-        on_drain()
+    def shut_down() -> None:
+        on_shutdown()
         server.should_exit = True
 
-    server = _server(config, lambda: on_ready(drain))
-    with _heard(drain):
+    server = _make_server(config, lambda: on_ready(shut_down))
+    with _signal_handlers(shut_down):
         await server.serve(sockets=[sock])
 
 
 @contextmanager
-def _heard(drain: Callable[[], None]) -> Iterator[None]:
-    """Call once when the process is asked to end; the system answers the next signal.
+def _signal_handlers(shut_down: Callable[[], None]) -> Iterator[None]:
+    """Call a function on the first SIGINT or SIGTERM; the next one ends the process.
 
-    Outside the main thread nothing is heard.
+    Outside the main thread, Python handles no signals, and this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    # What the process was started to ignore, as by `nohup`, stays ignored.
-    wanted = [
-        number
+    # A signal that the process was started to ignore, as by `nohup`, stays ignored.
+    previous = {
+        number: handler
         for number in (signal.SIGINT, signal.SIGTERM)
-        if signal.getsignal(number) is not signal.SIG_IGN
-    ]
-    before = {number: signal.getsignal(number) for number in wanted}
+        if (handler := signal.getsignal(number)) is not signal.SIG_IGN
+    }
 
-    def hear() -> None:
-        for number in wanted:
+    def handle() -> None:
+        for number in previous:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
-        drain()
+        shut_down()
 
-    for number in wanted:
-        loop.add_signal_handler(number, hear)
+    for number in previous:
+        loop.add_signal_handler(number, handle)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
 
 
-def _server(config: Any, on_ready: Callable[[], None]) -> Any:
-    """Build uvicorn's server, which leaves signals to us and says when it is there."""
+def _make_server(config: Any, on_ready: Callable[[], None]) -> Any:
+    """Return Uvicorn's server, without its signal handlers and with a callback after start-up."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -150,9 +149,9 @@ def _server(config: Any, on_ready: Callable[[], None]) -> Any:
     return Server(config)
 
 
-def _cannot_bind(host: str, port: int, error: Exception) -> LstmError:
+def _bind_error(host: str, port: int, error: Exception) -> LstmError:
     return LstmError(
         f"Cannot listen on {host}, port {port}: {error}.",
-        "Name another with --host and --port; --port 0 takes one that is free.",
+        "Choose another address with --host and --port; --port 0 chooses a free port.",
         ExitCode.ERROR,
     )

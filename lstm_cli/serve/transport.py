@@ -1,4 +1,4 @@
-"""A transport that waits for no client for ever, and whose last answer is not lost in a reset."""
+"""A transport with a write timeout, which closes without losing the last response."""
 
 from __future__ import annotations
 
@@ -14,55 +14,55 @@ if sys.platform == "linux":
     import fcntl
     import termios
 
-# For the client to read the last answer and to close, while what it still sends is thrown away.
+# After the last response: time for the client to read it and close. Bytes it sends are dropped.
 _LINGER_SECONDS = 2.0
-# What a client has to take of an answer in each interval that it is given.
-_LEAST_PROGRESS = 1024
+# Bytes that a client must read within each write timeout.
+_MIN_PROGRESS_BYTES = 1024
 
 
-class PatientTransport:
-    """Stands before the transport of a connection.
+class WriteTimeoutTransport:
+    """Wraps the transport of a connection.
 
-    It aborts a client that takes nothing of its answer for some time, whether the connection is
-    being closed or not. After `close` it writes nothing more.
+    While the write timeout runs, it aborts the connection if the client does not read, also when
+    the connection is being closed. After `close` it writes nothing more.
 
     Args:
-        transport: Of the event loop.
-        loop: That one.
-        seconds: A client may go without taking anything.
-        sends_more: Whether the client may still be sending.
+        transport: The event loop's transport.
+        loop: The event loop.
+        write_timeout: Seconds a client may read nothing.
+        may_receive_more: Returns whether the client may still send bytes.
     """
 
     def __init__(
         self,
         transport: asyncio.Transport,
         loop: asyncio.AbstractEventLoop,
-        seconds: float,
-        sends_more: Callable[[], bool],
+        write_timeout: float,
+        may_receive_more: Callable[[], bool],
     ) -> None:
         self._transport = transport
         self._loop = loop
-        self._seconds = seconds
-        self._sends_more = sends_more
+        self._write_timeout = write_timeout
+        self._may_receive_more = may_receive_more
         self._is_closed = False
-        self._watch: asyncio.TimerHandle | None = None
-        self._linger: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._num_unsent = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write, unless the connection is closed."""
+        """Write, unless the connection is being closed."""
         if not self.is_closing():
             self._transport.write(data)
 
     def is_closing(self) -> bool:
-        """Tell whether nothing more is written."""
+        """Return whether the connection is closed or being closed."""
         return self._is_closed or self._transport.is_closing()
 
     def pause_reading(self) -> None:
-        """Leave what the client sends in the socket."""
+        """Leave further bytes of the client in the socket."""
         if not self.is_closing():
             self._transport.pause_reading()
 
@@ -72,25 +72,24 @@ class PatientTransport:
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Close once everything is sent.
+        """Close after all data is sent.
 
-        Where the client may still be sending, read on for a while; the owner throws away what
-        comes. A socket that is closed with bytes unread resets the connection, and the client may
-        lose the answer that is on its way.
+        If the client may still send, read on for a while; the protocol drops these bytes. Closing a
+        socket with unread bytes resets the connection, and the client may lose the last response.
         """
         if self._is_closed:
             return
-        if self._sends_more() and not self._transport.is_closing():
+        if self._may_receive_more() and not self._transport.is_closing():
             self._transport.write_eof()
             self._transport.resume_reading()
-            self._linger = self._loop.call_later(_LINGER_SECONDS, self._transport.close)
+            self._linger_timer = self._loop.call_later(_LINGER_SECONDS, self._transport.close)
         else:
             self._transport.close()
         self._is_closed = True
-        self.watch()
+        self.start_write_timeout()
 
     def abort(self) -> None:
-        """Close at once; what is not sent is lost, in the kernel's buffers too."""
+        """Close at once; unsent data is lost, in the kernel's buffers too."""
         self._is_closed = True
         if not self._transport.is_closing() or self._transport.get_write_buffer_size():
             with contextlib.suppress(OSError):
@@ -99,45 +98,45 @@ class PatientTransport:
                 )
         self._transport.abort()
 
-    def watch(self) -> None:
-        """Abort, from now on, where the client takes nothing of what is written."""
-        if self._watch is None:
-            self._wait()
+    def start_write_timeout(self) -> None:
+        """From now on, abort the connection if the client does not read."""
+        if self._write_timer is None:
+            self._restart_write_timer()
 
-    def unwatch(self) -> None:
-        """End `watch`, unless the connection is being closed."""
-        if self._watch is not None and not self._is_closed:
-            self._watch.cancel()
-            self._watch = None
+    def stop_write_timeout(self) -> None:
+        """Stop the write timeout, unless the connection is being closed."""
+        if self._write_timer is not None and not self._is_closed:
+            self._write_timer.cancel()
+            self._write_timer = None
 
-    def forget(self) -> None:
-        """End all waiting: the connection is gone."""
-        for timer in (self._watch, self._linger):
+    def cancel_timers(self) -> None:
+        """Cancel all timers, after the connection was lost."""
+        for timer in (self._write_timer, self._linger_timer):
             if timer is not None:
                 timer.cancel()
 
-    def _wait(self) -> None:
+    def _restart_write_timer(self) -> None:
         self._num_unsent = self._count_unsent()
-        self._watch = self._loop.call_later(self._seconds, self._check)
+        self._write_timer = self._loop.call_later(self._write_timeout, self._check_progress)
 
-    def _check(self) -> None:
-        unsent = self._count_unsent()
-        if unsent and unsent > self._num_unsent - _LEAST_PROGRESS:
+    def _check_progress(self) -> None:
+        num_unsent = self._count_unsent()
+        if num_unsent and num_unsent > self._num_unsent - _MIN_PROGRESS_BYTES:
             self.abort()
-        elif unsent or not self._is_closed:
-            self._wait()
+        elif num_unsent or not self._is_closed:
+            self._restart_write_timer()
 
     def _count_unsent(self) -> int:
-        """Count bytes that the client has not confirmed: of the process and, on Linux, the kernel.
+        """Return the bytes that the client has not acknowledged.
 
-        The kernel takes more from the process only when much of what it holds is sent: a slow
-        client would seem to take nothing for seconds.
+        On Linux this includes the kernel's buffer. The kernel takes more from the process only when
+        most of its own buffer is sent, so a slow client would seem to read nothing for seconds.
         """
         num_bytes = self._transport.get_write_buffer_size()
         if num_bytes and sys.platform == "linux":
-            held = bytearray(4)
+            value = bytearray(4)
             with contextlib.suppress(OSError):
                 descriptor = self._transport.get_extra_info("socket").fileno()
-                fcntl.ioctl(descriptor, termios.TIOCOUTQ, held)
-            num_bytes += int.from_bytes(held, sys.byteorder)
+                fcntl.ioctl(descriptor, termios.TIOCOUTQ, value)
+            num_bytes += int.from_bytes(value, sys.byteorder)
         return num_bytes

@@ -1,4 +1,4 @@
-"""Length-bucketed batches as a pure function of (seed, epoch)."""
+"""Batches of similar length, as a pure function of (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from numpy.typing import NDArray
 
 from lstm_cli.text.corpus import Corpus
 
-# Batches are cut from pools of this many: large enough that neighbours have nearly equal
-# lengths, small enough that every epoch mixes examples anew.
+# A pool has this many batches. That is large enough for batches of nearly equal lengths, and small
+# enough to mix the examples again in every epoch.
 _POOL_BATCHES = 50
 
 
-def plan(
+def training_batches(
     lengths: NDArray[np.int64], batch_size: int, seed: int, epoch: int
 ) -> list[NDArray[np.int64]]:
-    """Decide which examples form each training batch of an epoch.
+    """Choose the examples of each training batch of an epoch.
 
-    Examples are shuffled, sorted by length within pools, cut into batches, and the batches
-    shuffled. Batch k of epoch e depends on (lengths, batch_size, seed, e, k) and nothing else,
-    so that training can go on from any step.
+    Examples are shuffled, sorted by length within pools, and cut into batches; then the batches are
+    shuffled. Batch k of epoch e depends on (lengths, batch_size, seed, e, k) only, so training can
+    resume at any step.
 
     Args:
-        lengths: Tokens of each example, `<int64>[num]`.
-        batch_size: Examples in a batch; the last may have fewer.
-        seed: Of the run.
-        epoch: Counted from 0.
+        lengths: Tokens in each example, `<int64>[num]`.
+        batch_size: Examples in a batch; the last batch of a pool may have fewer.
+        seed: Seed of the run.
+        epoch: Number of the epoch, from 0.
 
     Returns:
-        For each batch the indices of its examples; every example stands in exactly one.
+        The indices of the examples of each batch. Every example is in exactly one batch.
     """
     rng = np.random.default_rng([seed, epoch])
-    # Ties in length fall in the shuffled order: the sort is stable.
+    # The sort is stable: examples of equal length stay in shuffled order.
     order = rng.permutation(len(lengths))
     pool_size = batch_size * _POOL_BATCHES
     batches: list[NDArray[np.int64]] = []
@@ -47,12 +47,13 @@ def plan(
 def evaluation_batches(
     lengths: NDArray[np.int64], batch_size: int, batch_tokens: int | None = None
 ) -> list[NDArray[np.int64]]:
-    """Cut examples into batches for evaluation: sorted by length, none dropped.
+    """Cut examples into batches for evaluation: sorted by length, with every example.
 
     Args:
-        lengths: Tokens of each example, `<int64>[num]`.
-        batch_size: Most examples in a batch.
-        batch_tokens: Most tokens in a batch, padding included; one example may exceed it alone.
+        lengths: Tokens in each example, `<int64>[num]`.
+        batch_size: Maximum number of examples in a batch.
+        batch_tokens: Maximum number of tokens in a batch, padding included. A longer example forms
+            a batch by itself.
     """
     order = np.argsort(lengths, kind="stable")
     if batch_tokens is None:
@@ -71,18 +72,18 @@ def evaluation_batches(
     return batches
 
 
-def pad(
+def pad_batch(
     corpus: Corpus | Sequence[NDArray[np.int32]], indices: NDArray[np.int64], multiple: int = 1
 ) -> NDArray[np.int32]:
-    """Gather examples into one right-padded array.
+    """Gather examples into one array, padded on the right.
 
     Args:
         corpus: Token ids by example.
-        indices: Which examples, `<int64>[batch]`.
+        indices: Examples of the batch, `<int64>[batch]`.
         multiple: The width is rounded up to a multiple of this.
 
     Returns:
-        `<int32>[batch, longest of these]`, 0 where an example has ended.
+        `<int32>[batch, time]`, with `time` the length of the longest example; 0 is padding.
     """
     rows = [corpus[int(i)] for i in indices]
     width = -(-max(len(row) for row in rows) // multiple) * multiple
@@ -92,25 +93,27 @@ def pad(
     return tokens
 
 
-def shifted(images: NDArray[np.uint8], reach: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Move each image by a random number of pixels, blank where it moved away.
+def random_shift(
+    images: NDArray[np.uint8], max_shift: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Shift each image by a random number of pixels and fill with zeros.
 
     Args:
         images: `<uint8>[batch, rows, columns]`.
-        reach: Most pixels in each direction.
-        rng: Where the moves come from.
+        max_shift: Maximum number of pixels in each direction.
+        rng: Source of the random shifts.
     """
     num, rows, columns = images.shape
-    canvas = np.zeros((num, rows + 2 * reach, columns + 2 * reach), np.uint8)
-    canvas[:, reach : reach + rows, reach : reach + columns] = images
-    down, right = rng.integers(0, 2 * reach + 1, (2, num))
-    moved = np.empty_like(images)
+    canvas = np.zeros((num, rows + 2 * max_shift, columns + 2 * max_shift), np.uint8)
+    canvas[:, max_shift : max_shift + rows, max_shift : max_shift + columns] = images
+    down, right = rng.integers(0, 2 * max_shift + 1, (2, num))
+    shifted = np.empty_like(images)
     for i in range(num):
-        moved[i] = canvas[i, down[i] : down[i] + rows, right[i] : right[i] + columns]
-    return moved
+        shifted[i] = canvas[i, down[i] : down[i] + rows, right[i] : right[i] + columns]
+    return shifted
 
 
-def padding_share(lengths: NDArray[np.int64], batches: Sequence[NDArray[np.int64]]) -> float:
-    """Return which share of the positions in these batches is padding."""
+def padding_fraction(lengths: NDArray[np.int64], batches: Sequence[NDArray[np.int64]]) -> float:
+    """Return the fraction of positions in these batches that are padding."""
     positions = sum(len(b) * int(lengths[b].max()) for b in batches)
     return 1.0 - int(lengths.sum()) / positions if positions else 0.0

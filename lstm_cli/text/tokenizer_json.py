@@ -1,4 +1,4 @@
-"""The tokenizer of a run as a file: one that the library `tokenizers` reads, in any language."""
+"""The file `tokenizer.json`: a tokenizer in the format of the library `tokenizers`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lstm_cli.config.schema import TextSettings
 from lstm_cli.text.tokenizer import LINE_BREAK, SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, token_pattern
 
 _MAX_WORDS = 65_536
-# No word holds a comma or a bracket but those that are one: so the marks in a file bound the
-# values in it, and what parsing it may allocate, before it is parsed.
+# A token with a comma or a bracket consists of that mark alone. So the number of these marks in a
+# file limits, before parsing, how many values it has and how much memory parsing takes.
 _MAX_COMMAS = _MAX_WORDS + 100
 _MAX_BRACKETS = 100
 
@@ -28,7 +28,7 @@ class _Model(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Saved(msgspec.Struct, forbid_unknown_fields=True):
-    """The file `tokenizers` writes."""
+    """The file as the library `tokenizers` writes it."""
 
     version: Any
     truncation: Any
@@ -42,30 +42,32 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def write(tokenizer: Tokenizer) -> str:
-    """Return a tokenizer as the JSON that `tokenizers` reads; the greatest length is not in it."""
-    saved = _file({word: number for number, word in enumerate(tokenizer.words)})
+    """Return a tokenizer as JSON for the library `tokenizers`, without the maximum length."""
+    saved = _file({word: token_id for token_id, word in enumerate(tokenizer.words)})
     return json.dumps(saved, ensure_ascii=False, separators=(",", ":"))
 
 
 def read(content: bytes, settings: TextSettings) -> Tokenizer:
-    """Build the tokenizer of a run from the vocabulary in its file.
+    """Read the tokenizer of a run from its file.
 
-    The file also says how texts are taken apart, and could name any other way. It must be ours.
+    The file also describes the tokenization and could describe another one, so everything except
+    the vocabulary must equal what `write` produces.
 
     Args:
-        content: `tokenizer.json`.
-        settings: Of the run.
+        content: Content of `tokenizer.json`.
+        settings: The text settings of the run.
 
     Raises:
-        ValueError: The file is none of ours; the words go on after its name.
+        ValueError: The file is not valid; the message continues a sentence that begins with the
+            name of the file.
     """
     saved = _decode(content)
     expected = msgspec.convert(_file({}), _Saved)
     for part in _Saved.__struct_fields__[:-1]:
         if getattr(saved, part) != getattr(expected, part):
-            raise ValueError(f"is not the tokenizer of a run: its '{part}' is another one")
+            raise ValueError(f"is not the tokenizer of a run: '{part}' differs")
     if (saved.model.type, saved.model.unk_token) != (expected.model.type, expected.model.unk_token):
-        raise ValueError("is not the tokenizer of a run: its model is no WordLevel of ours")
+        raise ValueError("is not the tokenizer of a run: its model is not a WordLevel with [UNK]")
     vocab = saved.model.vocab
     _check_ids(vocab, settings)
     return Tokenizer(sorted(vocab, key=vocab.__getitem__), settings.max_tokens)
@@ -73,9 +75,9 @@ def read(content: bytes, settings: TextSettings) -> Tokenizer:
 
 def _decode(content: bytes) -> _Saved:
     if content.count(b",") > _MAX_COMMAS:
-        raise ValueError(f"holds over {_MAX_WORDS:,} words")
+        raise ValueError(f"has more than {_MAX_WORDS:,} words")
     if content.count(b"[") + content.count(b"{") > _MAX_BRACKETS:
-        raise ValueError("is not the tokenizer of a run: it nests lists in lists")
+        raise ValueError("is not the tokenizer of a run: it has too many lists")
     try:
         return msgspec.json.decode(content, type=_Saved)
     except (ValueError, RecursionError) as error:
@@ -83,24 +85,24 @@ def _decode(content: bytes) -> _Saved:
 
 
 def _check_ids(vocab: dict[str, int], settings: TextSettings) -> None:
-    """Hold that the ids are 0, 1, 2, ... and each stands for one word."""
+    """Check that the ids are 0, 1, 2, ... and that each belongs to one word."""
     if not len(SPECIAL_TOKENS) < len(vocab) <= settings.vocab_size:
         raise ValueError(
-            f"holds {len(vocab):,} words, expected 3 to {settings.vocab_size:,} (text.vocab_size)"
+            f"has {len(vocab):,} words, expected 3 to {settings.vocab_size:,} (text.vocab_size)"
         )
     ids = np.fromiter(vocab.values(), np.int64, len(vocab))
     if not np.array_equal(np.sort(ids), np.arange(len(ids))):
-        raise ValueError("leaves ids out, or gives one to two words")
+        raise ValueError("has ids that are missing or used twice")
     if [vocab.get(token) for token in SPECIAL_TOKENS] != list(range(len(SPECIAL_TOKENS))):
         raise ValueError(f"does not begin with {' and '.join(SPECIAL_TOKENS)}")
 
 
 def _file(vocab: dict[str, int]) -> dict[str, Any]:
-    """Return the file of a vocabulary: `text.split` in the terms of `tokenizers`."""
+    """Return the file of a vocabulary: `tokenizer.tokenize` in the terms of `tokenizers`."""
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     added = [
-        {"id": number, "content": token, **flags, "special": True}
-        for number, token in enumerate(SPECIAL_TOKENS)
+        {"id": token_id, "content": token, **flags, "special": True}
+        for token_id, token in enumerate(SPECIAL_TOKENS)
     ]
     steps = [
         {"type": "Replace", "pattern": {"Regex": f"(?i){LINE_BREAK}"}, "content": " "},

@@ -1,8 +1,12 @@
 """Training: from settings to a finished run directory.
 
-`pipeline` is the way from start to end, `prepare` reads data and builds the model, `loop` trains,
-`objectives` say what a step and a validation are, `checkpoint` saves and restores the state,
-`resume_checks` guard a resumed run, and `artifacts` writes what a run leaves behind.
+- `pipeline` has `train` and `resume`, for classifiers and language models.
+- `classifier_task` and `language_model_task` have the same methods, for what differs; `task` has
+  what they share.
+- `prepare` loads and encodes data; `init_weights` is what training starts from.
+- `loop` trains; `objectives` are its batches, steps and validations.
+- `checkpoint` saves and restores the state; `resume_checks` validates a run before it is resumed.
+- `artifacts` writes the files of a run; `dry_run` and `replay` are commands on top of that.
 
-May import: every room but `cli` and `serve`. Begin with `pipeline`, then `loop`.
+May import: all rooms but `cli` and `serve`. Begin with `pipeline`, then `loop`.
 """

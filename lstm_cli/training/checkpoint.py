@@ -1,4 +1,4 @@
-"""Training state, saved atomically, restored exactly."""
+"""Checkpoints: the state of training, saved atomically and restored exactly."""
 
 from __future__ import annotations
 
@@ -20,24 +20,36 @@ from lstm_cli.io.atomic_write import write_atomic
 from lstm_cli.io.progress import Reporter
 from lstm_cli.runs import safetensors_reader as tensors
 
-_KEPT = 2
+_NUM_KEPT = 2
 _TENSORS = ".safetensors"
 _RECORD = ".json"
 _MAX_DIGITS = 12
-# A line of history for each of 100,000 epochs, and their values in memory.
+# Enough for the history of 100,000 epochs.
 _MAX_RECORD_BYTES = 64 << 20
 _MAX_RECORD_VALUES = 4_000_000
+
+# What reading a damaged file can raise.
+_DAMAGE_ERRORS = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+    MemoryError,
+)
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything the next training step depends on.
+    """All state that the next training step depends on.
 
     Attributes:
         tensors: Weights, optimizer slots, random states, averaged and best weights, by name.
-        progress: Epoch, step, sums, history, counters: plain JSON types.
+        progress: Epoch, step, sums, history and counters, as JSON types.
     """
 
     tensors: Mapping[str, Array]
@@ -45,20 +57,20 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint beside the last one, then remove older ones.
+    """Write a checkpoint, then remove all but the last two.
 
-    The tensors are written first and the record, which holds their size and SHA-256, last: a
-    checkpoint without a record does not exist. At every moment the newest good one is whole.
+    The tensors are written first and the record, with their size and SHA-256, last. A checkpoint
+    without a record does not count, so there is a complete checkpoint at any moment.
 
     Args:
         folder: `checkpoints/` of the run.
-        checkpoint: What to keep.
+        checkpoint: The state.
 
     Returns:
         Path of the record.
 
     Raises:
-        LstmError: The disk is full or the folder cannot be written; earlier checkpoints are intact.
+        LstmError: The disk is full or the folder not writable; earlier checkpoints are intact.
     """
     import safetensors.numpy
 
@@ -74,71 +86,70 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
     path = _file(folder, number, _RECORD)
     write_atomic(path, json.dumps(signed).encode())
-    keep(folder, _KEPT)
+    remove_old(folder, _NUM_KEPT)
     return path
 
 
 def newest(
     folder: Path, reporter: Reporter, check: Callable[[Checkpoint], None] | None = None
 ) -> Checkpoint | None:
-    """Read the newest good checkpoint; damaged ones are reported and stepped over.
+    """Read the newest valid checkpoint; damaged ones are reported and skipped.
 
-    Once a good one is found, the damaged ones after it are removed: they must not count among
-    those kept. Only whoever holds the run's lock may call this.
+    Damaged checkpoints that are newer than it are removed, so that they do not count among the
+    last two. Only the process that holds the lock of the run may call this.
 
     Args:
         folder: `checkpoints/` of the run.
-        reporter: Told of each damaged checkpoint.
-        check: Raises a ValueError for one that cannot be gone on from.
+        reporter: Receives a warning for each damaged checkpoint.
+        check: Raises a ValueError for a checkpoint that training cannot be resumed from.
 
     Returns:
-        None where there is no good one.
+        None without a valid checkpoint.
 
     Raises:
         LstmError: The folder cannot be read.
     """
-    ways = (OSError, ValueError, LookupError, TypeError, AttributeError)
-    integrity_error = []
+    damaged = []
     for number in sorted(_numbers(folder), reverse=True):
         try:
-            found = _read(folder, number)
+            checkpoint = _read(folder, number)
             if check is not None:
-                check(found)
-        except (*ways, RecursionError, OverflowError, MemoryError) as error:
-            told = f"{error}"[:300] or type(error).__name__
-            reporter.warn(f"Checkpoint {number} of {folder.parent} is damaged ({told}); skipped.")
-            integrity_error.append(number)
+                check(checkpoint)
+        except _DAMAGE_ERRORS as error:
+            reason = f"{error}"[:300] or type(error).__name__
+            reporter.warn(f"Checkpoint {number} of {folder.parent} is damaged ({reason}); skipped.")
+            damaged.append(number)
             continue
         with contextlib.suppress(LstmError):
-            _remove(folder, integrity_error)
-        return found
+            _remove(folder, damaged)
+        return checkpoint
     return None
 
 
-def keep(folder: Path, num: int) -> None:
+def remove_old(folder: Path, num_kept: int) -> None:
     """Remove all checkpoints but the newest.
 
     Args:
         folder: `checkpoints/` of the run.
-        num: How many to keep.
+        num_kept: How many to keep.
 
     Raises:
-        LstmError: One cannot be removed.
+        LstmError: A file cannot be removed.
     """
     numbers = sorted(_numbers(folder))
-    _remove(folder, numbers[:-num])
-    # Tensors whose record was never written.
-    strays = set(_numbers(folder, _TENSORS)) - set(numbers)
-    _remove(folder, sorted(strays))
+    _remove(folder, numbers[:-num_kept])
+    # Tensors without a record: the process was killed before it wrote the record.
+    incomplete = set(_numbers(folder, _TENSORS)) - set(numbers)
+    _remove(folder, sorted(incomplete))
 
 
 def _read(folder: Path, number: int) -> Checkpoint:
-    """Read a checkpoint, nothing parsed before its hash is checked.
+    """Read a checkpoint; its hash is verified before it is parsed.
 
-    Its hashes show damage and not who wrote it, so what is parsed is not taken at its word either.
+    The hash shows damage, but not who wrote the file. So the parsed content is validated too.
 
     Raises:
-        ValueError: It is none that `save` could have written.
+        ValueError: It is not a checkpoint that `save` writes.
     """
     signed = _parsed(_content(folder, number, _RECORD, _MAX_RECORD_BYTES).decode())
     body = signed["body"]
@@ -146,8 +157,8 @@ def _read(folder: Path, number: int) -> Checkpoint:
         raise ValueError("its record has changed")
     record = _parsed(body)
     if type(record["bytes"]) is not int or not isinstance(record["progress"], dict):
-        raise ValueError("its record is none of ours")
-    # JSON has no word for them, Python has.
+        raise ValueError("its record is not valid")
+    # Python reads NaN and infinities, which are not JSON.
     json.dumps(record["progress"], allow_nan=False)
     content = _content(folder, number, _TENSORS, record["bytes"])
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
@@ -156,10 +167,10 @@ def _read(folder: Path, number: int) -> Checkpoint:
 
 
 def _content(folder: Path, number: int, suffix: str, largest: int) -> bytes:
-    """Read one of a checkpoint's files: no link, no device, and not without bound."""
+    """Read a file of a checkpoint, with a size limit; links and devices are refused."""
     name = f"{number:06d}{suffix}"
-    # From the run: the folder of checkpoints must be no link either.
-    with folders.opened(folder.parent, f"{folder.name}/{name}") as file:
+    # Opened from the run directory, so that `checkpoints/` is not a link either.
+    with folders.open_file(folder.parent, f"{folder.name}/{name}") as file:
         size = os.fstat(file.fileno()).st_size
         if size > largest or (suffix == _TENSORS and size != largest):
             raise ValueError(f"{name} has {size:,} bytes, expected {largest:,}")
@@ -173,9 +184,9 @@ def _parsed(text: str) -> Any:
 
 
 def _arrays(content: bytes, name: str) -> dict[str, Array]:
-    """Parse the tensors; those that are weights must be numbers.
+    """Parse the tensors; weights must be finite.
 
-    An optimizer's may be infinite: the square of a great gradient is, and trains on.
+    Optimizer slots may be infinite: the square of a large gradient overflows, and training goes on.
     """
     from lstm_cli.runs.validate import check_finite
 
@@ -191,15 +202,15 @@ def _arrays(content: bytes, name: str) -> dict[str, Array]:
 
 
 def _numbers(folder: Path, suffix: str = _RECORD) -> list[int]:
-    """List the checkpoints of a folder that may not be there yet.
+    """Return the numbers of the checkpoints in a folder, which may not exist.
 
     Raises:
         LstmError: It cannot be read.
     """
     if folder.is_symlink():
         raise LstmError(
-            f"{folder} is a symbolic link; a run keeps its checkpoints in a folder of its own.",
-            "Put a folder in its place.",
+            f"{folder} is a symbolic link; the checkpoints of a run must be in a real folder.",
+            "Replace the link by the folder.",
         )
     try:
         paths = list(folder.iterdir())
@@ -220,10 +231,10 @@ def _file(folder: Path, number: int, suffix: str) -> Path:
 
 
 def _remove(folder: Path, numbers: Sequence[int]) -> None:
-    """Remove checkpoints; the record goes first, so that none is left without its tensors.
+    """Remove checkpoints, the record first: a record without tensors would be a damaged one.
 
     Raises:
-        LstmError: One cannot be removed.
+        LstmError: A file cannot be removed.
     """
     for number in numbers:
         for suffix in (_RECORD, _TENSORS):
@@ -236,21 +247,21 @@ def _remove(folder: Path, numbers: Sequence[int]) -> None:
 
 def model_state(model: Any) -> dict[str, Array]:
     """Return every variable of a model and its optimizer, random states included, by position."""
-    # A copy: the next step may write where this one reads.
+    # Copies: the next step changes the variables in place.
     return {name: np.array(variable.numpy()) for name, variable in _variables(model).items()}
 
 
 def set_model_state(model: Any, tensors: Mapping[str, Array]) -> None:
     """Assign what `model_state` returned to a model built from the same settings.
 
-    The best weights beside it, if any, are held to the same model.
+    The best weights in the checkpoint, if any, are checked against the model, too.
 
     Raises:
         LstmError: A tensor is missing or has another shape or type; nothing was assigned.
     """
     from lstm_cli.models import classifier
 
-    # The optimizer makes its slots at the first step; here they must be there before it.
+    # The optimizer would create its slots at the first step only.
     model.optimizer.build(model.trainable_variables)
     variables = _variables(model)
     best = {name for name in tensors if name.startswith("best/")}
@@ -258,8 +269,8 @@ def set_model_state(model: Any, tensors: Mapping[str, Array]) -> None:
     if best:
         weights = classifier.get_weights(model)
         expected |= {f"best/{name}": (array, name) for name, array in weights.items()}
-    if foreign := sorted(best - set(expected)):
-        raise _of_another_model(foreign[0], "the best weights")
+    if unknown := sorted(best - set(expected)):
+        raise _of_another_model(unknown[0], "the best weights")
     for name, (like, path) in expected.items():
         shape, dtype = tuple(like.shape), np.dtype(like.dtype)
         if name not in tensors or (tensors[name].shape, tensors[name].dtype) != (shape, dtype):

@@ -1,4 +1,4 @@
-"""Which device trains, decided before Keras is imported and told afterwards."""
+"""The device that trains: selected before Keras is imported, reported after it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from lstm_cli.config.schema import Config
 from lstm_cli.data.readers.tfds_download import suppress_native_logs
 from lstm_cli.errors import LstmError
 from lstm_cli.io import environment
+from lstm_cli.io.optional import require
+from lstm_cli.io.progress import Reporter
 
 Device = Literal["auto", "cpu", "gpu"]
 
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """What training really ran on.
+    """The device and kernel of a training.
 
     Attributes:
-        device: `cpu`, or the GPUs by name.
-        kernel: What computes the LSTM.
-        why: The reason for both, as a sentence.
-        backend: Keras' backend, `tensorflow` or `jax`.
+        device: `cpu`, or the names of the GPUs.
+        kernel: The implementation of the LSTM.
+        why: Reason for the device, for people.
+        backend: Backend of Keras, `tensorflow` or `jax`.
     """
 
     device: str
@@ -32,14 +35,15 @@ class DeviceInfo:
 
 
 def load_keras(device: Device) -> None:
-    """Import Keras without the log lines of its backend, which are no news to a user.
+    """Import Keras without the log lines of its backend.
 
     Args:
-        device: `cpu` hides every GPU; that takes effect in the first import only.
+        device: `cpu` hides every GPU. This works in the first import only.
 
     Raises:
-        LstmError: `KERAS_BACKEND` names a backend that `lstm` does not run on.
+        LstmError: `KERAS_BACKEND` names a backend that is not supported.
     """
+    require("keras", "tensorflow")
     environment.check_backend()
     if device == "cpu" and "tensorflow" not in sys.modules and "jax" not in sys.modules:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -47,19 +51,19 @@ def load_keras(device: Device) -> None:
     with suppress_native_logs():
         import keras
 
-        # Finding the devices is what logs.
+        # The backend logs when it looks for devices.
         keras.distribution.list_devices()
 
 
-def device_info(device: Device, cell: str = "lstm") -> DeviceInfo:
-    """Say what Keras found, after it was imported.
+def select_device(device: Device, cell: str = "lstm") -> DeviceInfo:
+    """Select the device and return what Keras will run on.
 
     Args:
-        device: What was asked for.
-        cell: `lstm`, or a cell that is not in cuDNN.
+        device: The requested device.
+        cell: `model.cell`; cuDNN has a kernel for `lstm` only.
 
     Raises:
-        LstmError: A GPU was asked for and there is none.
+        LstmError: A GPU was requested and there is none.
     """
     import keras
 
@@ -73,14 +77,32 @@ def device_info(device: Device, cell: str = "lstm") -> DeviceInfo:
     loop = "TensorFlow while loop" if backend == "tensorflow" else "XLA scan"
     if gpus:
         kernel = "cuDNN LSTM" if backend == "tensorflow" and cell == "lstm" else loop
-        asked = "asked for" if device == "gpu" else f"found by {backend}"
-        return DeviceInfo(", ".join(gpus), kernel, f"a GPU was {asked}", backend)
-    why = "asked for with --device cpu" if device == "cpu" else f"{backend} sees no GPU"
+        why = "requested with --device gpu" if device == "gpu" else f"found by {backend}"
+        return DeviceInfo(", ".join(gpus), kernel, why, backend)
+    why = "requested with --device cpu" if device == "cpu" else f"{backend} sees no GPU"
     return DeviceInfo("cpu", loop, why, backend)
 
 
+def configure_backend(config: Config, device: Device, reporter: Reporter) -> DeviceInfo:
+    """Select the device, seed all random generators, and turn on determinism if it is set.
+
+    Raises:
+        LstmError: A GPU was requested and there is none.
+    """
+    import keras
+
+    device_info = select_device(device, config.model.cell)
+    keras.utils.set_random_seed(config.seed)
+    if config.train.deterministic:
+        make_deterministic()
+    reporter.note(
+        f"Training on {device_info.device} ({device_info.why}); LSTM kernel: {device_info.kernel}."
+    )
+    return device_info
+
+
 def make_deterministic() -> None:
-    """Have TensorFlow choose the ops that give the same bits each time; JAX on a CPU does so."""
+    """Use only deterministic TensorFlow ops; JAX on a CPU is deterministic without this."""
     import keras
 
     if keras.backend.backend() == "tensorflow":
@@ -90,11 +112,12 @@ def make_deterministic() -> None:
 
 
 def _gpus(backend: str) -> list[str]:
+    """Return the names of the GPUs that a backend sees."""
     if backend == "tensorflow":
         import tensorflow
 
-        found = tensorflow.config.list_physical_devices("GPU")
-        details = [tensorflow.config.experimental.get_device_details(gpu) for gpu in found]
+        devices = tensorflow.config.list_physical_devices("GPU")
+        details = [tensorflow.config.experimental.get_device_details(gpu) for gpu in devices]
         return [str(d.get("device_name", "GPU")) for d in details]
     import jax
 

@@ -1,9 +1,9 @@
-"""What would be trained: everything but the training, for `lstm train --dry-run`."""
+"""A dry run: load, encode and build as training does, time a few steps, and write nothing."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,33 @@ from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.runs.directory import runs_root
 from lstm_cli.text import batching
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.training import device, init_weights
+from lstm_cli.training.classifier_task import ClassifierTask
+from lstm_cli.training.device import Device, configure_backend
+from lstm_cli.training.init_weights import InitialWeights, read_initial_weights, resolve_init_from
+from lstm_cli.training.language_model_task import LanguageModelTask
 from lstm_cli.training.objectives.classification import ClassificationObjective, Examples
-from lstm_cli.training.prepare import load_data, objective_for, prepare, start
+from lstm_cli.training.objectives.objective import Objective
+from lstm_cli.training.options import TrainOptions
+from lstm_cli.training.pipeline import prepare
+from lstm_cli.training.prepare import load_training_data
 
-_TIMED_STEPS = 6
-_WARM_UP_STEPS = 3
-# A validation example is read forward only: about a third of a training example's work.
+_NUM_WARM_UP_STEPS = 3
+_NUM_TIMED_STEPS = 6
+# A validation example needs the forward pass only: a third of the time of a training example.
 _VALIDATION_COST = 1 / 3
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """How a split looks to the network.
+    """A split as the model reads it.
 
     Attributes:
         name: `train` or `validation`.
         examples: Number of examples.
-        classes: Examples by class.
-        tokens: For texts, tokens in a text by percentile (50, 90, 99) and the greatest number.
-        coverage: For texts, share of tokens that the vocabulary knows.
-        truncated: For texts, share that loses its middle.
+        classes: Number of examples by class.
+        tokens: For texts, percentiles of the number of tokens (50, 90, 99), and the maximum.
+        coverage: For texts, fraction of tokens that are in the vocabulary.
+        truncated: For texts, fraction of texts that are truncated.
     """
 
     name: str
@@ -46,21 +52,21 @@ class SplitPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What `train` would do.
+class ClassifierPlan:
+    """What training of a classifier would do.
 
     Attributes:
-        source: Where the data comes from.
-        splits: What each split holds.
-        vocab_size: Of the tokenizer; None for images.
-        layers: Each layer with weights, and how many numbers it has.
-        parameters: All of them.
-        steps_per_epoch: Batches in an epoch.
-        epochs: At most.
-        padding: Share of positions in the training batches that are padding.
-        seconds_per_step: Measured here, on batches spread over an epoch.
-        seconds: Estimate for all epochs with validation.
-        device: Where it would run, and on which kernel.
+        source: Source of the data.
+        splits: The splits.
+        vocab_size: Size of the vocabulary; None for images.
+        layers: Number of parameters of each layer that has any.
+        parameters: Number of all parameters.
+        steps_per_epoch: Batches per epoch.
+        epochs: Maximum number of epochs.
+        padding: Fraction of the positions in training batches that are padding.
+        seconds_per_step: Measured on batches spread over an epoch.
+        seconds: Estimate for all epochs, with validation.
+        device: Device and kernel.
     """
 
     source: str
@@ -75,58 +81,134 @@ class Plan:
     seconds: float
     device: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plan as plain JSON types."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class LanguageModelPlan:
+    """What training of a language model would do.
+
+    Attributes:
+        source: Source of the texts.
+        texts: Number of texts for training, and of held-out texts.
+        words: Number of words in them.
+        vocab_size: Size of the vocabulary.
+        parameters: Number of parameters.
+        steps_per_epoch: Batches per epoch.
+        epochs: Maximum number of epochs.
+        words_per_second: Measured on batches spread over an epoch.
+        seconds: Estimate for all epochs, without validation.
+        device: Device and kernel.
+    """
+
+    source: str
+    texts: dict[str, int]
+    words: dict[str, int]
+    vocab_size: int
+    parameters: int
+    steps_per_epoch: int
+    epochs: int
+    words_per_second: float
+    seconds: float
+    device: str
 
 
-def plan(
+def dry_run(
     config: Config,
     *,
     data_dir: Path | None = None,
     runs_dir: Path | None = None,
-    use: device.Device = "auto",
+    device: Device = "auto",
     reporter: Reporter | None = None,
-) -> Plan:
-    """Load, encode and build as `train` would, time a few steps, and keep nothing.
+) -> ClassifierPlan | LanguageModelPlan:
+    """Return what `train` would do with these settings.
+
+    Args:
+        config: The settings.
+        data_dir: As for `train`.
+        runs_dir: Folder of all runs, for `train.init_from`.
+        device: As for `train`.
+        reporter: Receives notes and warnings.
 
     Raises:
         LstmError: As `train`.
     """
-    reporter = reporter or SilentReporter()
-    config = init_weights.resolved(config, runs_root(runs_dir))
-    init = init_weights.read(config)
-    device_info = start(config, use, reporter)
-    dataset = load_data(config, ("train", "validation"), data_dir)
-    prepared = prepare(config, dataset, device_info, data_dir, reporter, init=init)
-    work = objective_for(prepared, reporter)
-    lengths, size = work.examples.lengths, config.train.batch_size
-    planned = batching.plan(lengths, size, config.seed, 0)
-    parameters = prepared.num_parameters
-    layers = _layers(prepared.model)
-    if prepared.linear is not None:
-        layers["linear"] += prepared.linear.table.size
-    seconds = _time_step(work, prepared.model)
-    steps = len(planned) + _VALIDATION_COST * len(prepared.validation) / size
-    return Plan(
-        source=dataset.source,
+    options = TrainOptions(data_dir, device, reporter=reporter or SilentReporter())
+    config = resolve_init_from(config, runs_root(runs_dir))
+    init = read_initial_weights(config)
+    if init.kind == "word_vectors":
+        # Learning them takes time and changes nothing in the plan.
+        init = InitialWeights("random")
+    device_info = configure_backend(config, device, options.reporter)
+    dataset = load_training_data(config, data_dir)
+    task = prepare(config, dataset, init, device_info, options)
+    objective = task.make_objective(options.reporter)
+    seconds, num = _time_steps(task.model, objective)
+    name = f"{device_info.device} ({device_info.kernel})"
+    if isinstance(task, LanguageModelTask):
+        return _language_model_plan(task, objective, seconds, num, name)
+    assert isinstance(objective, ClassificationObjective)
+    return _classifier_plan(task, objective, seconds, name)
+
+
+def _time_steps(model: Any, objective: Objective) -> tuple[float, float]:
+    """Return the seconds of a training step, and how many examples or words it has on average.
+
+    The model is trained a little by this. Only the batches that are timed are built.
+    """
+    num_steps = _NUM_WARM_UP_STEPS + _NUM_TIMED_STEPS
+    steps = np.linspace(0, objective.num_steps - 1, num_steps).astype(int).tolist()
+    batches = list(objective.batches(0, steps))
+    for batch in batches[:_NUM_WARM_UP_STEPS]:
+        objective.train_step(model, *batch)
+    start = time.perf_counter()
+    results = [objective.train_step(model, *batch) for batch in batches[_NUM_WARM_UP_STEPS:]]
+    seconds = (time.perf_counter() - start) / _NUM_TIMED_STEPS
+    return seconds, sum(result.num for result in results) / _NUM_TIMED_STEPS
+
+
+def _classifier_plan(
+    task: ClassifierTask, objective: ClassificationObjective, seconds: float, device: str
+) -> ClassifierPlan:
+    config, labels = task.config, task.dataset.labels
+    lengths, batch_size = objective.examples.lengths, config.train.batch_size
+    batches = batching.training_batches(lengths, batch_size, config.seed, 0)
+    steps = len(batches) + _VALIDATION_COST * len(task.validation) / batch_size
+    return ClassifierPlan(
+        source=task.dataset.source,
         splits=(
-            _split("train", prepared.train, dataset.labels),
-            _split("validation", prepared.validation, dataset.labels),
+            _split_plan("train", task.train, labels),
+            _split_plan("validation", task.validation, labels),
         ),
-        vocab_size=prepared.tokenizer.vocab_size if prepared.tokenizer else None,
-        layers=layers,
-        parameters=parameters,
-        steps_per_epoch=len(planned),
+        vocab_size=task.tokenizer.vocab_size if task.tokenizer else None,
+        layers=_layers(task),
+        parameters=task.num_parameters,
+        steps_per_epoch=len(batches),
         epochs=config.train.epochs,
-        padding=batching.padding_share(lengths, planned),
+        padding=batching.padding_fraction(lengths, batches),
         seconds_per_step=seconds,
         seconds=config.train.epochs * steps * seconds,
-        device=f"{device_info.device} ({device_info.kernel})",
+        device=device,
     )
 
 
-def _split(name: str, examples: Examples, labels: tuple[str, ...]) -> SplitPlan:
+def _language_model_plan(
+    task: LanguageModelTask, objective: Objective, seconds: float, num_words: float, device: str
+) -> LanguageModelPlan:
+    record, epochs = task.describe(), task.config.train.epochs
+    return LanguageModelPlan(
+        source=task.dataset.source,
+        texts=record["dataset"]["sizes"],
+        words=record["dataset"]["words"],
+        vocab_size=record["vocab_size"],
+        parameters=record["parameters"],
+        steps_per_epoch=objective.num_steps,
+        epochs=epochs,
+        words_per_second=num_words / seconds,
+        seconds=epochs * objective.num_steps * seconds,
+        device=device,
+    )
+
+
+def _split_plan(name: str, examples: Examples, labels: tuple[str, ...]) -> SplitPlan:
     counts = np.bincount(examples.labels, minlength=len(labels))
     classes = {label: int(count) for label, count in zip(labels, counts, strict=True)}
     if not isinstance(examples.inputs, Corpus):
@@ -134,25 +216,17 @@ def _split(name: str, examples: Examples, labels: tuple[str, ...]) -> SplitPlan:
     corpus = examples.inputs
     tokens = {f"{q}%": int(np.percentile(corpus.num_tokens, q)) for q in (50, 90, 99)}
     tokens["max"] = int(corpus.num_tokens.max())
-    return SplitPlan(name, len(examples), classes, tokens, float(corpus.coverage), corpus.truncated)
+    coverage, truncated = float(corpus.coverage), corpus.truncated_fraction
+    return SplitPlan(name, len(examples), classes, tokens, coverage, truncated)
 
 
-def _layers(model: Any) -> dict[str, int]:
-    """Count the numbers of each layer that has any, in the order of the data."""
-    return {
+def _layers(task: ClassifierTask) -> dict[str, int]:
+    """Return the number of parameters of each layer that has any, in the order of the data."""
+    layers = {
         layer.name: int(sum(np.prod(v.shape) for v in layer.trainable_variables))
-        for layer in model.layers
+        for layer in task.model.layers
         if layer.trainable_variables
     }
-
-
-def _time_step(work: ClassificationObjective, model: Any) -> float:
-    """Measure a training step; the model has learned a little after it and is thrown away."""
-    every = list(work.batches(0, 0))
-    spread = np.linspace(0, len(every) - 1, _WARM_UP_STEPS + _TIMED_STEPS).astype(int)
-    began = 0.0
-    for number, chosen in enumerate(spread):
-        if number == _WARM_UP_STEPS:
-            began = time.perf_counter()
-        work.train_step(model, *every[chosen])
-    return (time.perf_counter() - began) / _TIMED_STEPS
+    if task.linear is not None:
+        layers["linear"] += task.linear.table.size
+    return layers

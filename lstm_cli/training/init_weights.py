@@ -1,13 +1,12 @@
-"""What training begins with where it does not begin by chance: words and weights of a run."""
+"""Initial weights: random, from word vectors, from another run, or from a checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
@@ -20,180 +19,191 @@ from lstm_cli.runs import find, validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.tokenizer import Tokenizer
 
-# Settings that decide what a word is, and the shapes of what is taken.
-_KEYS: tuple[str, ...] = ("text.vocab_size", "text.min_count", "embedding.dim")
-_KEYS += ("embedding.bigram_buckets", "model.units")
-_PAIR_KEY = "embedding.bigram_dim"
-# Peepholes begin at 0, so that they may be added, but not left out.
+# These settings decide the vocabulary and the shapes of the arrays.
+_KEYS = (
+    "text.vocab_size",
+    "text.min_count",
+    "embedding.dim",
+    "embedding.bigram_buckets",
+    "model.units",
+)
+_BIGRAM_KEY = "embedding.bigram_dim"
+# Peepholes start at 0: a run may add them, but not drop them.
 _CELL_KEY = "model.cell"
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What is taken of a run.
+    """What training starts from.
 
     Attributes:
-        tokenizer: Its words, with the greatest length of the new settings.
-        weights: Its arrays, as `models.get_weights` names them; empty where a checkpoint will
-            bring what became of them.
-        record: For `run.json`: the run, its task, the digest of its weights, the arrays taken.
+        kind: `random`; `word_vectors`: random, except for the embedding; `run`: arrays and
+            vocabulary of another run; `checkpoint`: a checkpoint will replace all weights.
+        tokenizer: Tokenizer of the other run, with `text.max_tokens` of the new settings; None
+            to fit one. A run that started from another run is resumed with its own copy.
+        arrays: Arrays of the other run by name, as `get_weights` returns them.
+        record: `init_from` of `run.json`: name, path, task and weights digest of the other run,
+            and the names of the arrays taken. Empty without another run.
     """
 
-    tokenizer: Tokenizer
-    weights: Mapping[str, NDArray[np.float32]]
-    record: dict[str, Any]
+    kind: Literal["random", "word_vectors", "run", "checkpoint"]
+    tokenizer: Tokenizer | None = None
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
-def resolved(config: Config, root: Path) -> Config:
-    """Return settings that name the run to begin with by its whole path.
+def resolve_init_from(config: Config, root: Path) -> Config:
+    """Return settings in which `train.init_from` is the absolute path of a run.
 
     Args:
-        config: With `train.init_from` as a person wrote it, or without it.
+        config: Settings; `train.init_from` may be a name.
         root: Folder of all runs.
 
     Raises:
-        LstmError: There is no such run, or it did not finish.
+        LstmError: There is no such run, or it is not finished.
     """
-    if config.train.init_from is None:
+    init_from = config.train.init_from
+    if init_from is None:
         return config
-    wanted = config.train.init_from
-    if not wanted:
+    if not init_from:
         raise LstmError(
             "train.init_from expects a run, found ''.", "See 'lstm runs list'.", ExitCode.USAGE
         )
-    path = str(find.find(root, wanted, language=True).path.absolute())
+    path = str(find.find(root, init_from, language=True).path.absolute())
     return replace(config, train=replace(config.train, init_from=path))
 
 
-def read(config: Config) -> InitialWeights | None:
-    """Read words and weights of the run that settings name; None where they name none.
+def read_initial_weights(config: Config) -> InitialWeights:
+    """Return what a new training with these settings starts from.
 
     Args:
-        config: As `resolved` returns it.
+        config: As `resolve_init_from` returns it.
 
     Raises:
-        LstmError: The run is for images, was built with other widths or words (exit code 2), is
-            gone, or cannot be trusted (exit code 5).
+        LstmError: The run of `train.init_from` is for images or has another vocabulary or other
+            widths (exit code 2), is missing, or is damaged (exit code 5).
     """
-    if config.train.init_from is None:
-        return None
-    path = Path(config.train.init_from)
-    run = find.find(path.parent.parent, str(path)).verified()
-    run.names()
-    theirs = run.config()
-    _check(run, theirs, config)
-    tokenizer = validate.read_tokenizer(run, theirs)
-    assert tokenizer is not None
-    assert config.text is not None
-    if theirs.language is not None:
-        weights = validate.read_language_weights(run, theirs, tokenizer.vocab_size)
-    else:
-        golden = validate.read_golden(run, theirs, len(run.labels()))
-        weights = validate.read_weights(
-            run, validate.graph_plan(theirs, run.labels(), tokenizer, golden)
-        )
-    record = {"run": run.name, "path": str(run.path), "task": theirs.task}
-    record["weights_sha256"] = _digest(run)
-    return InitialWeights(tokenizer.with_max_tokens(config.text.max_tokens), weights, record)
+    if config.train.init_from is not None:
+        return _read_run(config, Path(config.train.init_from))
+    if config.embedding is not None and config.embedding.vectors != "random":
+        return InitialWeights("word_vectors")
+    return InitialWeights("random")
 
 
-def of_resumed(run: RunDir, config: Config, record: Mapping[str, Any]) -> InitialWeights | None:
-    """Return what a run began with as the run itself tells it; None where it began by chance.
+def resumed_initial_weights(
+    run: RunDir, config: Config, record: Mapping[str, Any]
+) -> InitialWeights:
+    """Return the starting point of a run that is resumed from a checkpoint.
 
-    The run it began with may be gone: tokenizer and record were written down, and the weights are
-    in every checkpoint.
+    The run that it started from is not read and may be gone: its tokenizer and record were
+    copied, and the checkpoint has the weights.
 
     Args:
-        run: With a checkpoint.
+        run: The run to resume.
         config: Its settings.
         record: Its `run.json`.
 
     Raises:
-        LstmError: It does not say what it began with (exit code 5).
+        LstmError: `run.json` does not list the initial arrays (exit code 5).
     """
     if config.train.init_from is None:
-        return None
-    told = record.get("init_from")
-    arrays = told.get("arrays") if isinstance(told, dict) else None
-    if not isinstance(arrays, list) or not all(isinstance(name, str) for name in arrays):
-        raise run.integrity_error(f"{runs.RUN} does not say what training began with")
+        return InitialWeights("checkpoint")
+    init_record = record.get("init_from")
+    names = init_record.get("arrays") if isinstance(init_record, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise run.integrity_error(f"{runs.RUN} does not list the initial arrays in init_from")
     tokenizer = validate.read_tokenizer(run, config)
-    assert tokenizer is not None
-    return InitialWeights(tokenizer, {}, dict(told or {}))
+    return InitialWeights("checkpoint", tokenizer, record=dict(init_record or {}))
 
 
-def told(start: InitialWeights | None) -> dict[str, Any]:
-    """Return the part of `run.json` that says what training began with."""
-    return {} if start is None else {"init_from": start.record}
-
-
-def give(model: Any, start: InitialWeights) -> list[str]:
-    """Assign the arrays that a model has by the same name, and return their names.
+def apply_initial_weights(model: Any, init: InitialWeights) -> list[str]:
+    """Assign the arrays of another run that the model also has.
 
     Args:
-        model: Built.
-        start: What to begin with. Where its weights are with a checkpoint, nothing is assigned.
+        model: A built model.
+        init: The starting point; only arrays of kind `run` are assigned.
+
+    Returns:
+        The names of the arrays that come from another run; empty without one.
 
     Raises:
-        LstmError: An array of the same name has another shape, or none is shared.
+        LstmError: An array has another shape in the model, or the two share no array.
     """
     own = classifier.get_weights(model)
-    if not start.weights:
-        return [name for name in start.record["arrays"] if name in own]
-    shared = [name for name in own if name in start.weights and not _is_new(name, own, start)]
+    if init.kind != "run":
+        return [name for name in init.record.get("arrays", ()) if name in own]
+    shared = [name for name in own if name in init.arrays and not _is_new_head(name, own, init)]
     for name in shared:
-        theirs = start.weights[name].shape
-        if theirs != own[name].shape:
+        shape = init.arrays[name].shape
+        if shape != own[name].shape:
             raise LstmError(
-                f"--init-from: {name} is {list(theirs)} in run {start.record['run']}, and "
+                f"--init-from: {name} is {list(shape)} in run {init.record['run']}, and "
                 f"{list(own[name].shape)} here.",
                 "Train with the settings of that run.",
                 ExitCode.USAGE,
             )
     if not shared:
-        raise LstmError(f"Run {start.record['run']} has no array that this model has too.")
-    classifier.set_weights(model, {**own, **{name: start.weights[name] for name in shared}})
-    start.record["arrays"] = shared
+        raise LstmError(f"Run {init.record['run']} shares no array with this model.")
+    classifier.set_weights(model, {**own, **{name: init.arrays[name] for name in shared}})
     return shared
 
 
-def _is_new(name: str, own: Mapping[str, Any], start: InitialWeights) -> bool:
-    """Tell whether an array is another one under an old name: a head of other classes or width."""
-    return name.startswith("head/") and own[name].shape != start.weights[name].shape
+def _is_new_head(name: str, own: Mapping[str, Any], init: InitialWeights) -> bool:
+    """Return whether an array belongs to a head of other classes or width, which is not taken."""
+    return name.startswith("head/") and own[name].shape != init.arrays[name].shape
 
 
-def _check(run: RunDir, theirs: Config, config: Config) -> None:
-    """Refuse a run whose arrays or words cannot be taken over: the key and both values are named.
+def _read_run(config: Config, path: Path) -> InitialWeights:
+    """Read tokenizer and weights of the run to start from."""
+    run = find.find(path.parent.parent, str(path)).verified()
+    run.names()
+    run_config = run.config()
+    _check_compatible(run, run_config, config)
+    tokenizer = validate.read_tokenizer(run, run_config)
+    assert tokenizer is not None
+    assert config.text is not None
+    assert run.manifest is not None
+    if run_config.language is not None:
+        arrays = validate.read_language_weights(run, run_config, tokenizer.vocab_size)
+    else:
+        golden = validate.read_golden(run, run_config, len(run.labels()))
+        plan = validate.graph_plan(run_config, run.labels(), tokenizer, golden)
+        arrays = validate.read_weights(run, plan)
+    record = {
+        "run": run.name,
+        "path": str(run.path),
+        "task": run_config.task,
+        "weights_sha256": run.manifest[runs.WEIGHTS].sha256,
+    }
+    return InitialWeights("run", tokenizer.with_max_tokens(config.text.max_tokens), arrays, record)
+
+
+def _check_compatible(run: RunDir, run_config: Config, config: Config) -> None:
+    """Check that vocabulary and arrays of a run fit the settings.
 
     Raises:
-        LstmError: They cannot (exit code 2).
+        LstmError: They do not fit; the message names each key with both values (exit code 2).
     """
-    if theirs.kind != config.kind or config.kind != "text":
+    if run_config.kind != config.kind or config.kind != "text":
         raise LstmError(
-            f"--init-from takes words and weights of a run on texts; run {run.name} is for "
-            f"{theirs.kind}s, and these settings are for {config.kind}s.",
+            f"--init-from needs a run on texts and settings for texts; run {run.name} is for "
+            f"{run_config.kind}s, and these settings are for {config.kind}s.",
             "See 'lstm runs list'.",
             ExitCode.USAGE,
         )
-    before, now = configs.to_dict(theirs), configs.to_dict(config)
-    different = []
-    keys = [*_KEYS]
-    keys += [_PAIR_KEY] if now["embedding"]["bigram_buckets"] else []
+    before, now = configs.to_dict(run_config), configs.to_dict(config)
+    keys = list(_KEYS)
+    keys += [_BIGRAM_KEY] if now["embedding"]["bigram_buckets"] else []
     keys += [_CELL_KEY] if before["model"]["cell"] == "peephole" else []
+    differences = []
     for key in keys:
         section, _, name = key.partition(".")
         if before[section][name] != now[section][name]:
-            different.append((key, before[section][name], now[section][name]))
-    if different:
-        told = "; ".join(f"{key} is {was} there, {is_} here" for key, was, is_ in different)
-        settings = " ".join(f"--set {key}={was}" for key, was, _ in different)
+            differences.append((key, before[section][name], now[section][name]))
+    if differences:
+        listed = "; ".join(f"{key} is {old} there, {new} here" for key, old, new in differences)
         raise LstmError(
-            f"Run {run.name} cannot be trained from with these settings: {told}.",
-            f"Add {settings}",
+            f"Training cannot start from run {run.name} with these settings: {listed}.",
+            "Add " + " ".join(f"--set {key}={old}" for key, old, _ in differences),
             ExitCode.USAGE,
         )
-
-
-def _digest(run: RunDir) -> str:
-    assert run.manifest is not None
-    return run.manifest[runs.WEIGHTS].sha256

@@ -1,10 +1,11 @@
-"""The training loop: epochs of bucketed batches, schedule, validation, the best weights kept."""
+"""The training loop: epochs of steps, validation, checkpoints, early stopping."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,209 +21,123 @@ from lstm_cli.io.progress import Epoch, Reporter, Step
 from lstm_cli.io.signals import Interrupted, Signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
+from lstm_cli.models.optimizer import DiscriminativeAdam
 from lstm_cli.training.checkpoint import Checkpoint, model_state, set_model_state
 from lstm_cli.training.objectives.objective import Objective
 
 _REPORT_SECONDS = 0.1
+_MAX_LISTED = 8
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training found.
+    """The result of a training loop.
 
     Attributes:
-        history: One entry an epoch.
-        weights: Of the epoch with the lowest validation loss, as `models.get_weights` names them.
-        best_epoch: That epoch, counted from 1.
-        stopped: Why training ended.
-        temperature: What the network's own logits were divided by after training, in the weights.
+        history: One entry per epoch.
+        weights: Weights of the best epoch, as `classifier.get_weights` names them.
+        best_epoch: The epoch with the lowest validation loss, counted from 1.
+        stop_reason: Why training ended.
+        temperature: Temperature of the calibration; the weights are already divided by it.
     """
 
     history: tuple[Epoch, ...]
     weights: dict[str, NDArray[np.float32]]
     best_epoch: int
-    stopped: str
+    stop_reason: str
     temperature: float = 1.0
 
 
-def learning_rate(settings: TrainSettings, step: int, num_steps: int) -> float:
-    """Return the rate of a step: a linear warm-up, then the decay.
-
-    Args:
-        settings: Peak, share of warm-up, kind of decay.
-        step: Counted from 0 over all epochs.
-        num_steps: Of all epochs.
-    """
-    warmup = math.ceil(settings.warmup * num_steps)
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / max(1, num_steps - warmup)
-    left = {
-        "none": 1.0,
-        "linear": 1 - done,
-        # Source: Loshchilov & Hutter 2017, "SGDR", eq. 5, without restarts.
-        "cosine": 0.5 * (1 + math.cos(math.pi * done)),
-    }[settings.decay]
-    return settings.learning_rate * (settings.decay_to + (1 - settings.decay_to) * left)
-
-
 class NonFiniteError(LstmError):
-    """The loss or a weight became infinite or NaN.
+    """A loss or a weight became infinite or NaN.
 
     Attributes:
-        found: Epoch, step, learning rate and the batch's example ids, for `run.json`.
+        details: Epoch, step, loss, learning rate and example ids, for `run.json`.
+        metric: Key of the loss in `history.jsonl`: `loss` or `val_loss`.
     """
 
-    def __init__(self, message: str, hint: str, found: dict[str, Any]) -> None:
+    def __init__(
+        self, message: str, hint: str, details: dict[str, Any], metric: str = "loss"
+    ) -> None:
         super().__init__(message, hint)
-        self.found = found
+        self.details = details
+        self.metric = metric
 
 
 class TrainingLoop:
     """Training in progress.
 
     Args:
-        model: Compiled.
-        config: The experiment.
-        work: What to train for.
-        reporter: Told of every step and epoch.
-        save: Called with a checkpoint after each epoch, every `train.checkpoint_seconds`, and
-            before the loop gives way to a signal.
-        signals: Looked at after each step.
+        model: A compiled model.
+        config: The settings.
+        objective: Batches, training step and validation.
+        reporter: Receives steps and epochs.
+        save_checkpoint: Called with the state after each epoch, every `train.checkpoint_seconds`,
+            and before a signal stops the loop.
+        signals: Checked after each step.
     """
 
     def __init__(
         self,
         model: Any,
         config: Config,
-        work: Objective,
+        objective: Objective,
         reporter: Reporter,
-        save: Callable[[Checkpoint], None] | None = None,
+        save_checkpoint: Callable[[Checkpoint], None] | None = None,
         signals: Signals | None = None,
     ) -> None:
         self.model = model
         self.config = config
-        self.work = work
+        self.objective = objective
         self.reporter = reporter
         self.history: list[Epoch] = []
         self.best_weights: dict[str, NDArray[np.float32]] = {}
         self.best_loss = math.inf
         self.best_epoch = 0
-        self.steps_per_epoch = work.num_steps
-        # The next step to take, and examples seen in this epoch with sums of loss and accuracy
-        # over them: train_on_batch tells a batch's alone.
+        self.steps_per_epoch = objective.num_steps
+        # The position: the next step to train, both counted from 0.
         self._epoch = 0
         self._step = 0
+        # Number of examples in this epoch so far, and sums of their losses and accuracies.
         self._sums = [0.0, 0.0, 0.0]
         self._has_accuracy = True
         self._stop_requested = False
-        self._save = save
+        self._save_checkpoint = save_checkpoint
         self._signals = signals or Signals()
-        # Of this epoch and of all training, in the processes before this one.
-        self._epoch_seconds = self._seconds = 0.0
-        self._saved = self._told = self._began = self._started = time.perf_counter()
-        self._pace = _Pace()
+        # Seconds in earlier processes: of this epoch, and of all training.
+        self._epoch_seconds = self.earlier_seconds = 0.0
+        self._run_start = self._epoch_start = time.perf_counter()
+        self._last_save = self._last_report = self._run_start
+        self._steps_in_run = 0
 
     def run(self, callbacks: Sequence[Any] = ()) -> TrainingResult:
-        """Train until the last epoch, or until validation has not improved for `patience`.
+        """Train until the last epoch, or until the validation loss stops improving.
 
         Args:
-            callbacks: Keras callbacks; one may set `model.stop_training`.
+            callbacks: Keras callbacks; a callback may set `model.stop_training`.
 
         Raises:
-            LstmError: The loss or a weight is no finite number: the step, the examples and the rate
-                are named.
+            NonFiniteError: A loss or a weight became infinite or NaN.
             Interrupted: A signal came; a checkpoint was saved.
         """
-        listeners = keras.callbacks.CallbackList(
+        callback_list = keras.callbacks.CallbackList(
             list(callbacks),
             model=self.model,
             epochs=self.config.train.epochs,
             steps=self.steps_per_epoch,
         )
         self.model.stop_training = False
-        self._pace = _Pace()
-        self._started = time.perf_counter()
-        listeners.on_train_begin()
-        while not (stopped := self.stop_reason()):
-            self._run_epoch(listeners)
+        self._run_start, self._steps_in_run = time.perf_counter(), 0
+        callback_list.on_train_begin()
+        while not (stop_reason := self.stop_reason()):
+            self._run_epoch(callback_list)
             self._stop_requested = bool(self.model.stop_training)
-            self._checkpoint_and_maybe_stop(save=True)
-        listeners.on_train_end()
-        return self.fitted(stopped)
-
-    def fitted(self, stopped: str) -> TrainingResult:
-        """Return what was found so far.
-
-        Args:
-            stopped: Why training ended.
-        """
-        return TrainingResult(tuple(self.history), self.best_weights, self.best_epoch, stopped)
-
-    @property
-    def position(self) -> str:
-        """Where training stands, for people."""
-        if self._step:
-            return f"epoch {self._epoch + 1}, step {self._step} of {self.steps_per_epoch}"
-        return f"the end of epoch {self._epoch}" if self._epoch else "the beginning"
-
-    @property
-    def seconds(self) -> float:
-        """Time spent training, that of earlier processes up to their checkpoint included."""
-        return self._seconds + time.perf_counter() - self._started
-
-    @property
-    def earlier_seconds(self) -> float:
-        """The part of `seconds` that earlier processes spent."""
-        return self._seconds
-
-    def checkpoint(self) -> Checkpoint:
-        """Return everything the next step depends on."""
-        tensors = model_state(self.model)
-        tensors |= {f"best/{name}": array for name, array in self.best_weights.items()}
-        tensors |= {f"objective/{name}": array for name, array in self.work.state().items()}
-        progress = {
-            "epoch": self._epoch,
-            "step": self._step,
-            "sums": self._sums,
-            "best_loss": self.best_loss if self.best_epoch else None,
-            "best_epoch": self.best_epoch,
-            "stop_requested": self._stop_requested,
-            "history": [asdict(line) for line in self.history],
-            "seconds": self.seconds,
-            "epoch_seconds": self._spent_on_epoch() if self._step else 0.0,
-            "settings": to_dict(self.config),
-        }
-        return Checkpoint(tensors, progress)
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to where a checkpoint was taken.
-
-        Raises:
-            LstmError: It was taken of another model.
-        """
-        set_model_state(self.model, checkpoint.tensors)
-        self.work.set_state(_under("objective/", checkpoint.tensors))
-        progress = checkpoint.progress
-        self._epoch, self._step = progress["epoch"], progress["step"]
-        self._sums = list(progress["sums"])
-        self.history = [Epoch(**line) for line in progress["history"]]
-        self.best_epoch = progress["best_epoch"]
-        self.best_loss = progress["best_loss"] if self.best_epoch else math.inf
-        # Who asks for more epochs than there were to be has changed their mind.
-        grown = self.config.train.epochs > progress["settings"]["train"]["epochs"]
-        self._stop_requested = progress["stop_requested"] and not grown
-        self._seconds, self._epoch_seconds = progress["seconds"], progress["epoch_seconds"]
-        self.best_weights = _under("best/", checkpoint.tensors)
-
-    def save(self) -> None:
-        """Save a checkpoint now."""
-        if self._save is not None:
-            self._save(self.checkpoint())
-        self._saved = time.perf_counter()
+            self._checkpoint_and_maybe_stop(epoch_ended=True)
+        callback_list.on_train_end()
+        return self.result(stop_reason)
 
     def stop_reason(self) -> str:
-        """Say why no further epoch is trained; nothing where one is."""
+        """Return why no further epoch is trained; empty if training continues."""
         epochs, patience = self.config.train.epochs, self.config.train.patience
         if self._epoch >= epochs:
             return f"epoch {epochs} of {epochs} is done"
@@ -230,42 +145,69 @@ class TrainingLoop:
             return f"validation loss did not improve for {pluralize(patience, 'epoch')}"
         return "a callback asked to stop" if self._stop_requested else ""
 
-    def _run_epoch(self, listeners: Any) -> None:
-        """Train what is left of an epoch, and validate it."""
-        self._began = time.perf_counter()
-        listeners.on_epoch_begin(self._epoch)
-        for indices, inputs in self.work.batches(self._epoch, self._step):
-            listeners.on_train_batch_begin(self._step)
+    def result(self, stop_reason: str) -> TrainingResult:
+        """Return the result so far."""
+        return TrainingResult(tuple(self.history), self.best_weights, self.best_epoch, stop_reason)
+
+    # One epoch
+
+    def _run_epoch(self, callback_list: Any) -> None:
+        """Train the rest of an epoch and validate."""
+        self._epoch_start = time.perf_counter()
+        callback_list.on_epoch_begin(self._epoch)
+        steps = range(self._step, self.steps_per_epoch)
+        for indices, inputs in self.objective.batches(self._epoch, steps):
+            callback_list.on_train_batch_begin(self._step)
             self._train_step(indices, inputs)
-            listeners.on_train_batch_end(self._step, self._means())
+            callback_list.on_train_batch_end(self._step, self._means())
             self._step += 1
-            self._tell()
+            self._report_step()
             self._checkpoint_and_maybe_stop()
-        line = self._validate()
-        self.history.append(line)
+        epoch = self._validate()
+        self.history.append(epoch)
         self._epoch, self._step, self._sums = self._epoch + 1, 0, [0.0, 0.0, 0.0]
         self._epoch_seconds = 0.0
-        self.reporter.epoch(line)
-        logs = {k: getattr(line, k) for k in ("loss", "accuracy", "val_loss", "val_accuracy")}
-        listeners.on_epoch_end(self._epoch - 1, logs)
+        self.reporter.epoch(epoch)
+        logs = {k: getattr(epoch, k) for k in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        callback_list.on_epoch_end(self._epoch - 1, logs)
 
     def _train_step(self, indices: NDArray[np.int64], inputs: Any) -> None:
-        """Take one step and add what it told to the sums of the epoch."""
+        """Train one step and add its loss and accuracy to the sums of the epoch."""
         self._set_learning_rates()
-        told = self.work.train_step(self.model, indices, inputs)
-        if not math.isfinite(told.loss):
-            raise self._non_finite("The loss", told.loss, indices)
+        step = self.objective.train_step(self.model, indices, inputs)
+        if not math.isfinite(step.loss):
+            raise self._non_finite_step("The loss", step.loss, indices)
         if not self._weights_are_finite():
-            raise self._non_finite("A gradient", told.loss, indices)
-        self._has_accuracy = told.accuracy is not None
-        values = (1.0, told.loss, told.accuracy or 0.0)
-        self._sums = [s + v * told.num for s, v in zip(self._sums, values, strict=True)]
+            raise self._non_finite_step("A gradient", step.loss, indices)
+        self._has_accuracy = step.accuracy is not None
+        values = (1.0, step.loss, step.accuracy or 0.0)
+        self._sums = [s + v * step.num for s, v in zip(self._sums, values, strict=True)]
 
-    def _non_finite(self, what: str, loss: float, indices: NDArray[np.int64]) -> NonFiniteError:
-        rate = self._rate(self._step)
+    def _set_learning_rates(self) -> None:
+        optimizer, settings = self.model.optimizer, self.config.train
+        optimizer.learning_rate.assign(self._learning_rate(self._step))
+        if isinstance(optimizer, DiscriminativeAdam):
+            num_done = self._epoch * self.steps_per_epoch + self._step
+            factor = 0.0 if num_done < settings.frozen_steps else settings.init_lr_factor
+            optimizer.init_lr_factor.assign(factor)
+
+    def _learning_rate(self, step: int) -> float:
+        num_done = self._epoch * self.steps_per_epoch + step
+        num_steps = self.config.train.epochs * self.steps_per_epoch
+        return learning_rate(self.config.train, num_done, num_steps)
+
+    def _weights_are_finite(self) -> bool:
+        """Check all arrays but embeddings: every example uses these, so NaN spreads to them."""
+        arrays = (v for v in self.model.trainable_variables if "embeddings" not in v.path)
+        return all(np.isfinite(np.asarray(v).sum()) for v in arrays)
+
+    def _non_finite_step(
+        self, subject: str, loss: float, indices: NDArray[np.int64]
+    ) -> NonFiniteError:
+        rate = self._learning_rate(self._step)
         return NonFiniteError(
-            f"{what} is no finite number at epoch {self._epoch + 1}, step {self._step + 1}: loss "
-            f"{loss}, learning rate {rate:.3g}, training examples {_few(indices)}.",
+            f"{subject} is not finite at epoch {self._epoch + 1}, step {self._step + 1}: loss "
+            f"{loss}, learning rate {rate:.3g}, training examples {_abbreviate(indices)}.",
             "Lower train.learning_rate, or set train.clip_norm.",
             {
                 "epoch": self._epoch + 1,
@@ -276,48 +218,75 @@ class TrainingLoop:
             },
         )
 
-    def _weights_are_finite(self) -> bool:
-        """Look at the arrays that every example passes through; embeddings alone cannot break."""
-        every = (v for v in self.model.trainable_variables if "embeddings" not in v.path)
-        return all(np.isfinite(np.asarray(v).sum()) for v in every)
+    def _validate(self) -> Epoch:
+        """Validate the (averaged) weights, and copy them if they are the best so far."""
+        with self._averaged_weights():
+            val_loss, val_accuracy = self.objective.validate(self.model)
+            if not math.isfinite(val_loss):
+                raise NonFiniteError(
+                    f"The validation loss of epoch {self._epoch + 1} is not finite: {val_loss}.",
+                    "Lower train.learning_rate, or set train.clip_norm.",
+                    {"epoch": self._epoch + 1, "loss": str(val_loss)},
+                    "val_loss",
+                )
+            is_best = val_loss < self.best_loss
+            if is_best:
+                self.best_loss, self.best_epoch = val_loss, self._epoch + 1
+                self.best_weights = classifier.get_weights(self.model)
+            if self._epoch + 1 < self.config.train.epochs:
+                self.objective.after_validation(self.model)
+        return Epoch(
+            epoch=self._epoch + 1,
+            steps=self.steps_per_epoch,
+            **self._means(),
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            learning_rate=self._learning_rate(self.steps_per_epoch - 1),
+            seconds=self._seconds_in_epoch(),
+            best=is_best,
+        )
 
-    def _set_learning_rates(self) -> None:
-        optimizer, settings = self.model.optimizer, self.config.train
-        optimizer.learning_rate.assign(self._rate(self._step))
-        if isinstance(optimizer, classifier.DiscriminativeAdam):
-            done = self._epoch * self.steps_per_epoch + self._step
-            optimizer.share.assign(0.0 if done < settings.frozen_steps else settings.init_lr_factor)
+    @contextlib.contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Use the averaged weights in a block, if `train.ema_momentum` is set."""
+        if not self.config.train.ema_momentum:
+            yield
+            return
+        raw = classifier.get_weights(self.model)
+        classifier.set_averaged_weights(self.model)
+        yield
+        classifier.set_weights(self.model, raw)
 
-    def _rate(self, step: int) -> float:
-        done = self._epoch * self.steps_per_epoch + step
-        total = self.config.train.epochs * self.steps_per_epoch
-        return learning_rate(self.config.train, done, total)
+    # Progress
+
+    @property
+    def position(self) -> str:
+        """The position of training, for people."""
+        if self._step:
+            return f"epoch {self._epoch + 1}, step {self._step} of {self.steps_per_epoch}"
+        return f"the end of epoch {self._epoch}" if self._epoch else "the beginning"
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, with those of earlier processes up to their checkpoint."""
+        return self.earlier_seconds + time.perf_counter() - self._run_start
+
+    def _seconds_in_epoch(self) -> float:
+        return self._epoch_seconds + time.perf_counter() - self._epoch_start
 
     def _means(self) -> dict[str, Any]:
         num, loss, accuracy = self._sums
         return {"loss": loss / num, "accuracy": accuracy / num if self._has_accuracy else None}
 
-    def _checkpoint_and_maybe_stop(self, save: bool = False) -> None:
-        """Save if it is time, and stop if a signal came."""
-        signum = self._signals.wanted
-        due = time.perf_counter() - self._saved >= self.config.train.checkpoint_seconds
-        if save or due or signum is not None:
-            self.save()
-        if signum is not None:
-            raise Interrupted(signum, f"Saved at {self.position}.")
-
-    def _spent_on_epoch(self) -> float:
-        return self._epoch_seconds + time.perf_counter() - self._began
-
-    def _tell(self) -> None:
+    def _report_step(self) -> None:
         now = time.perf_counter()
-        self._pace.steps += 1
-        if now - self._told < _REPORT_SECONDS and self._step < self.steps_per_epoch:
+        self._steps_in_run += 1
+        if now - self._last_report < _REPORT_SECONDS and self._step < self.steps_per_epoch:
             return
-        self._told = now
-        seconds_a_step = self._pace.seconds_a_step()
+        self._last_report = now
+        seconds_per_step = (now - self._run_start) / self._steps_in_run
         epochs, means = self.config.train.epochs, self._means()
-        left = (epochs - self._epoch) * self.steps_per_epoch - self._step
+        steps_left = (epochs - self._epoch) * self.steps_per_epoch - self._step
         self.reporter.step(
             Step(
                 epoch=self._epoch + 1,
@@ -326,70 +295,114 @@ class TrainingLoop:
                 steps=self.steps_per_epoch,
                 loss=means["loss"],
                 accuracy=means["accuracy"],
-                rate=self.work.rate / seconds_a_step,
-                seconds_left=left * seconds_a_step,
+                rate=self.objective.step_size / seconds_per_step,
+                seconds_left=steps_left * seconds_per_step,
             )
         )
 
-    def _validate(self) -> Epoch:
-        """Judge the (averaged) weights, and keep them if the best."""
-        raw = self._swap_in_average()
-        val_loss, val_accuracy = self.work.validate(self.model)
-        if not math.isfinite(val_loss):
-            raise NonFiniteError(
-                f"The validation loss of epoch {self._epoch + 1} is no finite number: {val_loss}.",
-                "Lower train.learning_rate, or set train.clip_norm.",
-                {"epoch": self._epoch + 1, "loss": str(val_loss)},
-            )
-        best = val_loss < self.best_loss
-        if best:
-            self.best_loss, self.best_epoch = val_loss, self._epoch + 1
-            self.best_weights = classifier.get_weights(self.model)
-        if self._epoch + 1 < self.config.train.epochs:
-            self.work.after_validation(self.model)
-        if raw is not None:
-            classifier.set_weights(self.model, raw)
-        return Epoch(
-            epoch=self._epoch + 1,
-            steps=self.steps_per_epoch,
-            **self._means(),
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
-            learning_rate=self._rate(self.steps_per_epoch - 1),
-            seconds=self._spent_on_epoch(),
-            best=best,
-        )
+    # Checkpoints
 
-    def _swap_in_average(self) -> dict[str, NDArray[np.float32]] | None:
-        """Put averaged weights in place; return the ones that stood there."""
-        if not self.config.train.ema_momentum:
-            return None
-        raw = classifier.get_weights(self.model)
-        classifier.set_averaged_weights(self.model)
-        return raw
+    def _checkpoint_and_maybe_stop(self, epoch_ended: bool = False) -> None:
+        """Save if an epoch ended, if it is time, or on a signal; on a signal, stop."""
+        signum = self._signals.pending
+        is_due = time.perf_counter() - self._last_save >= self.config.train.checkpoint_seconds
+        if epoch_ended or is_due or signum is not None:
+            self.save()
+        if signum is not None:
+            raise Interrupted(signum, f"Saved at {self.position}.")
+
+    def save(self) -> None:
+        """Save a checkpoint now."""
+        if self._save_checkpoint is not None:
+            self._save_checkpoint(self.checkpoint())
+        self._last_save = time.perf_counter()
+
+    def checkpoint(self) -> Checkpoint:
+        """Return all state that the next step depends on."""
+        tensors = model_state(self.model)
+        tensors |= {f"best/{name}": array for name, array in self.best_weights.items()}
+        tensors |= {f"objective/{name}": array for name, array in self.objective.state().items()}
+        progress = {
+            "epoch": self._epoch,
+            "step": self._step,
+            "sums": self._sums,
+            "best_loss": self.best_loss if self.best_epoch else None,
+            "best_epoch": self.best_epoch,
+            "stop_requested": self._stop_requested,
+            "history": [asdict(line) for line in self.history],
+            "seconds": self.seconds,
+            "epoch_seconds": self._seconds_in_epoch() if self._step else 0.0,
+            "settings": to_dict(self.config),
+        }
+        return Checkpoint(tensors, progress)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Restore the state of a checkpoint.
+
+        Raises:
+            LstmError: It is a checkpoint of another model or objective.
+        """
+        set_model_state(self.model, checkpoint.tensors)
+        self.objective.set_state(_with_prefix("objective/", checkpoint.tensors))
+        progress = checkpoint.progress
+        self._epoch, self._step = progress["epoch"], progress["step"]
+        self._sums = list(progress["sums"])
+        self.history = [Epoch(**line) for line in progress["history"]]
+        self.best_epoch = progress["best_epoch"]
+        self.best_loss = progress["best_loss"] if self.best_epoch else math.inf
+        # A request for more epochs overrules a callback that stopped training earlier.
+        is_extended = self.config.train.epochs > progress["settings"]["train"]["epochs"]
+        self._stop_requested = progress["stop_requested"] and not is_extended
+        self.earlier_seconds = progress["seconds"]
+        self._epoch_seconds = progress["epoch_seconds"]
+        self.best_weights = _with_prefix("best/", checkpoint.tensors)
+
+    def extend(self, epochs_before: int) -> None:
+        """Prepare a restored loop for more epochs than it was planned for.
+
+        After the last planned epoch `_validate` skips `after_validation`. This does it now.
+
+        Args:
+            epochs_before: The number of epochs planned before.
+        """
+        if self._epoch == epochs_before:
+            with self._averaged_weights():
+                self.objective.before_extension(self.model)
 
 
-class _Pace:
-    """Steps taken since a moment."""
+def learning_rate(settings: TrainSettings, step: int, num_steps: int) -> float:
+    """Return the learning rate of a step: linear warm-up, then decay.
 
-    def __init__(self) -> None:
-        self.steps = 0
-        self._since = time.perf_counter()
-
-    def seconds_a_step(self) -> float:
-        return (time.perf_counter() - self._since) / max(1, self.steps)
+    Args:
+        settings: Peak, fraction of warm-up steps, kind of decay.
+        step: Counted from 0 over all epochs.
+        num_steps: Steps of all epochs.
+    """
+    num_warmup = math.ceil(settings.warmup * num_steps)
+    if step < num_warmup:
+        return settings.learning_rate * (step + 1) / num_warmup
+    progress = (step - num_warmup) / max(1, num_steps - num_warmup)
+    factor = {
+        "none": 1.0,
+        "linear": 1 - progress,
+        # Source: Loshchilov & Hutter 2017, "SGDR", eq. 5, without restarts.
+        "cosine": 0.5 * (1 + math.cos(math.pi * progress)),
+    }[settings.decay]
+    return settings.learning_rate * (settings.decay_to + (1 - settings.decay_to) * factor)
 
 
 def num_parameters(model: Any) -> int:
-    """Count the trainable numbers of a model."""
+    """Return the number of trainable parameters of a model."""
     return int(sum(np.prod(ops.shape(v)) for v in model.trainable_variables))
 
 
-def _under(prefix: str, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the tensors whose names begin so, without that."""
+def _with_prefix(prefix: str, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the tensors whose names have a prefix, by the rest of the name."""
     return {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
 
 
-def _few(indices: NDArray[np.int64]) -> str:
-    shown = ", ".join(str(i) for i in indices[:8])
-    return shown + (f" and {len(indices) - 8} more" if len(indices) > 8 else "")
+def _abbreviate(indices: NDArray[np.int64]) -> str:
+    """Return the first indices, and how many more there are."""
+    listed = ", ".join(str(i) for i in indices[:_MAX_LISTED])
+    num_more = len(indices) - _MAX_LISTED
+    return listed + (f" and {num_more} more" if num_more > 0 else "")

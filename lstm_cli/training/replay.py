@@ -1,4 +1,4 @@
-"""A finished run trained again, and held to what it recorded: what `lstm runs replay` says."""
+"""`lstm runs replay`: train a finished run again and compare the results bit for bit."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import FinishedRunInfo, LanguageResults, Results
 from lstm_cli.training.device import Device
 from lstm_cli.training.loop import NonFiniteError, learning_rate
-from lstm_cli.training.prepare import load_data
-from lstm_cli.training.pretrain import pretrain
-from lstm_cli.training.train import train
+from lstm_cli.training.pipeline import train
+from lstm_cli.training.prepare import load_training_data
 
 _COMPARED = (runs.HISTORY, runs.WEIGHTS, runs.METRICS)
-# What two trainings of the same bits never share.
-_CLOCK = "seconds"
-_MACHINE = ("platform", "device", "kernel", "backend")
+# The key of `history.jsonl` that always differs.
+_TIME_KEY = "seconds"
+_MACHINE_KEYS = ("platform", "device", "kernel", "backend")
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,10 @@ class Difference:
 
     Attributes:
         file: `history.jsonl`, `weights.safetensors` or `metrics.json`.
-        epoch: In the history; None elsewhere.
-        key: What differs there: a setting's dotted path, or `sha256` of the whole file.
-        recorded: What the run says; None where it has no such key.
-        replayed: What its replay says; likewise.
+        epoch: The epoch in the history; None in other files.
+        key: The dotted path of the value, or `sha256` of the whole file.
+        recorded: Value in the run; None if it has no such key.
+        replayed: Value in the replay; None if it has no such key.
     """
 
     file: str
@@ -55,7 +54,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Change:
-    """A version, or a part of the machine, that is another one now."""
+    """A version, or a property of the machine, that has changed."""
 
     name: str
     recorded: Any
@@ -64,17 +63,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Replay:
-    """How a run compares with its replay.
+    """Comparison of a run with its replay.
 
     Attributes:
-        run: Its name.
+        run: Name of the run.
         path: Its folder.
-        epochs: How many the replay trained.
-        differences: The first of each file, the history's before the others; empty where the
-            replay ended with the same bits.
-        changes: Versions, device and machine that are not those recorded.
-        touched: Compared files that were changed after training ended, by the manifest.
-        deterministic: `train.deterministic`; without it no two trainings need be equal.
+        epochs: Number of epochs that the replay trained.
+        differences: The first difference in each file; empty if the replay is bit-identical.
+        changes: Versions and properties of the machine that have changed.
+        modified: Compared files that were changed after training, by the manifest.
+        deterministic: `train.deterministic`; without it two trainings may differ.
     """
 
     run: str
@@ -82,31 +80,31 @@ class Replay:
     epochs: int
     differences: tuple[Difference, ...]
     changes: tuple[Change, ...]
-    touched: tuple[str, ...]
+    modified: tuple[str, ...]
     deterministic: bool
 
     @property
     def identical(self) -> bool:
-        """Whether the replay ended with the same bits."""
+        """Whether the replay is bit-identical."""
         return not self.differences
 
     @property
     def causes(self) -> list[str]:
-        """What a difference may come from, as sentences, the surest first."""
-        told = [f"{name} was changed after training ended." for name in self.touched]
+        """Possible causes of a difference as sentences, the most likely first."""
+        causes = [f"{name} was changed after training ended." for name in self.modified]
         if not self.deterministic:
-            told.append("train.deterministic is false: no two trainings need be equal.")
-        told += [f"{c.name} was {c.recorded}, and is {c.now}." for c in self.changes]
-        return told
+            causes.append("train.deterministic is false: two trainings may differ.")
+        causes += [f"{c.name} was {c.recorded}, and is {c.now}." for c in self.changes]
+        return causes
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON types."""
+        """Return the comparison as JSON types."""
         return {**asdict(self), "identical": self.identical, "causes": self.causes}
 
 
 @dataclass(frozen=True)
 class _Results:
-    """What of a run is compared: its history, weights and metrics."""
+    """The compared results of a run: history, digest of the weights, metrics."""
 
     history: Sequence[Mapping[str, Any]]
     weights: str
@@ -117,70 +115,70 @@ def replay(
     run: RunDir,
     *,
     data_dir: Path | None = None,
-    use: Device | None = None,
+    device: Device | None = None,
     reporter: Reporter | None = None,
 ) -> Replay:
-    """Train a finished run again from its own settings, and compare; the run is only read.
+    """Train a finished run again from its own settings, and compare the results.
 
-    The new run goes into a temporary folder, which is gone at the end, however it comes.
+    The run itself is not changed. The replay is trained in a temporary folder, which is removed.
 
     Args:
-        run: A finished run. Its settings and its record have to be as its manifest lists them.
-        data_dir: Where TFDS data sets lie; else `TFDS_DATA_DIR`, else TFDS' own default.
-        use: The device; else the CPU if the run was trained on it, and else `auto`.
-        reporter: Told how training goes.
+        run: A finished run, whose settings and `run.json` are as its manifest lists them.
+        data_dir: Folder of TFDS data sets; None for `TFDS_DATA_DIR`, or the default of TFDS.
+        device: The device; None for the CPU if the run was trained on it, else `auto`.
+        reporter: Receives the progress of training.
 
     Raises:
-        LstmError: The settings are damaged (exit code 5), the data is not there or has changed, or
-            the run was trained on towards more epochs, which training anew does not repeat.
+        LstmError: The settings are damaged (exit code 5), the data is missing or has changed, or
+            the run was extended to more epochs, which training from the start does not repeat.
     """
     reporter = reporter or SilentReporter()
     listed = run.verified()
     config = listed.config()
     record = runs.read_record(listed, FinishedRunInfo)
-    # All is read now: the run may be trained on while it is replayed.
-    before, touched = _results(run, config), _touched(listed)
-    if runs.HISTORY not in touched:
+    # Everything is read now, because another process may extend the run in the meantime.
+    before, modified = _read_results(run, config), _modified_files(listed)
+    if runs.HISTORY not in modified:
         _check_epochs(run, config, before.history)
     _check_data(run, config, record, data_dir)
     reporter.note(f"Replaying run {run.name}: {pluralize(config.train.epochs, 'epoch')} at most.")
-    use = use or ("cpu" if record.get("device") == "cpu" else "auto")
-    with _scratch() as folder:
+    device = device or ("cpu" if record.get("device") == "cpu" else "auto")
+    with _temporary_folder() as folder:
         try:
-            again = (train if config.language is None else pretrain)(
+            replayed = train(
                 config,
                 runs_dir=folder,
                 name="replay",
                 data_dir=data_dir,
-                use=use,
-                reporter=_Progress(reporter),
+                device=device,
+                reporter=_ProgressOnly(reporter),
             )
         except NonFiniteError as error:
             differences, epochs = _non_finite(before, error)
             (path,) = folder.glob(f"*/replay/{runs.RUN}")
-            again_record = runs.read_record(RunDir(path.parent))
+            replayed_record = runs.read_record(RunDir(path.parent))
         else:
-            after, again_record = _results(again, config), runs.read_record(again)
+            after, replayed_record = _read_results(replayed, config), runs.read_record(replayed)
             differences, epochs = _compare(before, after), len(after.history)
     return Replay(
         run.name,
         str(run.path),
         epochs,
         differences,
-        _changes(record, again_record),
-        touched,
+        _changes(record, replayed_record),
+        modified,
         config.train.deterministic,
     )
 
 
-class _Progress:
-    """Passes on how training goes, but not where: that folder will not be there."""
+class _ProgressOnly:
+    """A reporter without notes: they name the temporary folder, which is removed."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Drop it."""
 
     def warn(self, text: str) -> None:
         """Pass it on."""
@@ -196,19 +194,19 @@ class _Progress:
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """Make a temporary folder for a block; a signal does not keep it from being removed."""
+def _temporary_folder() -> Iterator[Path]:
+    """Create a temporary folder for a block; it is removed even if a signal comes."""
     try:
         folder = Path(tempfile.mkdtemp(prefix="lstm-replay-"))
     except OSError as error:
         raise LstmError(
-            f"Cannot make a temporary folder: {error.strerror or error}.",
-            "Name one that can be written with TMPDIR.",
+            f"Cannot create a temporary folder: {error.strerror or error}.",
+            "Set TMPDIR to a folder that is writable.",
         ) from error
     try:
         yield folder
     except Interrupted as interrupted:
-        # Training says how to go on with a run that will not be there.
+        # The message of training says how to resume a run that is removed now.
         interrupted.message = "Nothing of the replay is kept."
         raise
     finally:
@@ -216,11 +214,11 @@ def _scratch() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _results(run: RunDir, config: Config) -> _Results:
-    """Read what is compared, as it is: that it was changed is what the comparison shows.
+def _read_results(run: RunDir, config: Config) -> _Results:
+    """Read the compared files without the manifest: a changed file is a difference to report.
 
     Raises:
-        LstmError: A file is missing, or not what training writes (exit code 5).
+        LstmError: A file is missing, or not one that training writes (exit code 5).
     """
     with run.held(runs.WEIGHTS) as file:
         file.seek(0)
@@ -230,25 +228,25 @@ def _results(run: RunDir, config: Config) -> _Results:
     return _Results(lines, weights, run.read_json(runs.METRICS))
 
 
-def _touched(listed: RunDir) -> tuple[str, ...]:
-    """Name the compared files that are not as the manifest lists them."""
-    found = []
+def _modified_files(listed: RunDir) -> tuple[str, ...]:
+    """Return the compared files that are not as the manifest lists them."""
+    names = []
     for name in _COMPARED:
         try:
-            # The file may be as large as it is: it is only hashed.
+            # No limit on the size: the file is only hashed.
             listed.verify([name], 1 << 62)
         except LstmError:
-            found.append(name)
-    return tuple(found)
+            names.append(name)
+    return tuple(names)
 
 
 def _check_epochs(run: RunDir, config: Config, history: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse a run whose first epoch was trained towards fewer epochs than its settings say.
+    """Check that the run was not extended: started with fewer epochs than its settings say.
 
-    The learning rate follows the number of epochs, so the history tells.
+    The learning rate depends on the number of epochs, so the first line of the history shows it.
 
     Raises:
-        LstmError: It was; both numbers are named.
+        LstmError: It was extended; the message has both numbers.
     """
     first = history[0] if history else {}
     rate, steps = first.get("learning_rate"), first.get("steps")
@@ -259,100 +257,103 @@ def _check_epochs(run: RunDir, config: Config, history: Sequence[Mapping[str, An
         expected = learning_rate(config.train, steps - 1, epochs * steps)
         return math.isclose(rate, expected, rel_tol=1e-9)
 
-    wanted = config.train.epochs
-    if ends_epoch_1_of(wanted):
+    final_epochs = config.train.epochs
+    if ends_epoch_1_of(final_epochs):
         return
-    # Without a decay, several numbers end the first epoch at the same rate.
-    began = [str(epochs) for epochs in range(1, wanted) if ends_epoch_1_of(epochs)]
-    if began:
+    # Without decay, several numbers of epochs give the same learning rate.
+    initial_epochs = [str(epochs) for epochs in range(1, final_epochs) if ends_epoch_1_of(epochs)]
+    if initial_epochs:
         raise LstmError(
-            f"Run {run.name} cannot be replayed: it was begun with train.epochs="
-            f"{' or '.join(began)} and trained on to {wanted}, which changed its learning rate on "
-            "the way.",
-            "Only a run trained with one number of epochs can be repeated to the bit.",
+            f"Run {run.name} cannot be replayed: it was started with train.epochs="
+            f"{' or '.join(initial_epochs)} and extended to {final_epochs}, which changed its "
+            "learning rate.",
+            "Only a run that was not extended can be repeated bit for bit.",
         )
 
 
 def _check_data(
     run: RunDir, config: Config, record: Mapping[str, Any], data_dir: Path | None
 ) -> None:
-    """Refuse other data before any time is spent on it.
+    """Check before training that the data has not changed.
 
     Raises:
-        LstmError: The data is not there, or has changed; both fingerprints are named.
+        LstmError: The data is missing, or has changed; the message has both fingerprints.
     """
-    dataset = record.get("dataset")
-    before = dataset.get("fingerprint") if isinstance(dataset, dict) else None
-    found = load_data(config, ("train", "validation"), data_dir)
-    if before != found.fingerprint:
+    dataset_record = record.get("dataset")
+    before = dataset_record.get("fingerprint") if isinstance(dataset_record, dict) else None
+    dataset = load_training_data(config, data_dir)
+    if before != dataset.fingerprint:
         raise LstmError(
-            f"{found.source} has changed since run {run.name} was trained: its fingerprint was "
-            f"{str(before)[:12]} and is {found.fingerprint[:12]}.",
-            "Bring the old data back: on other data nothing can be repeated.",
+            f"{dataset.source} has changed since run {run.name} was trained: its fingerprint was "
+            f"{str(before)[:12]} and is {dataset.fingerprint[:12]}.",
+            "Restore the old data: a run cannot be repeated on other data.",
         )
 
 
 def _compare(before: _Results, after: _Results) -> tuple[Difference, ...]:
-    """Find the first difference of each file."""
-    found = []
+    """Return the first difference in each file."""
+    differences = []
     lines = max(len(before.history), len(after.history))
     for number in range(lines):
-        differs = _first(_timeless(before.history, number), _timeless(after.history, number))
-        if differs is not None:
-            found.append(Difference(runs.HISTORY, number + 1, *differs))
+        first = _first_difference(
+            _without_time(before.history, number), _without_time(after.history, number)
+        )
+        if first is not None:
+            differences.append(Difference(runs.HISTORY, number + 1, *first))
             break
     if before.weights != after.weights:
-        found.append(Difference(runs.WEIGHTS, None, "sha256", before.weights, after.weights))
-    if (differs := _first(before.metrics, after.metrics)) is not None:
-        found.append(Difference(runs.METRICS, None, *differs))
-    return tuple(found)
+        differences.append(Difference(runs.WEIGHTS, None, "sha256", before.weights, after.weights))
+    if (first := _first_difference(before.metrics, after.metrics)) is not None:
+        differences.append(Difference(runs.METRICS, None, *first))
+    return tuple(differences)
 
 
-def _timeless(history: Sequence[Mapping[str, Any]], number: int) -> dict[str, Any]:
-    """Return what a line must share with that of a replay: nothing where there is no such line."""
+def _without_time(history: Sequence[Mapping[str, Any]], number: int) -> dict[str, Any]:
+    """Return a line of the history without its time; empty if there is no such line."""
     line = history[number] if number < len(history) else {}
-    return {key: value for key, value in line.items() if key != _CLOCK}
+    return {key: value for key, value in line.items() if key != _TIME_KEY}
 
 
-def _first(recorded: Any, replayed: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    """Find the first place where two values of JSON differ: its path, and both values there."""
+def _first_difference(recorded: Any, replayed: Any, path: str = "") -> tuple[str, Any, Any] | None:
+    """Return path and values of the first difference between two JSON values."""
     if isinstance(recorded, list) and isinstance(replayed, list):
         recorded, replayed = dict(enumerate(recorded)), dict(enumerate(replayed))
     if isinstance(recorded, dict) and isinstance(replayed, dict):
         for key in {**replayed, **recorded}:
             below = f"{path}.{key}" if path else str(key)
             if key not in recorded or key not in replayed:
-                return below, _shown(recorded.get(key)), _shown(replayed.get(key))
-            if (differs := _first(recorded[key], replayed[key], below)) is not None:
-                return differs
+                return below, _summary(recorded.get(key)), _summary(replayed.get(key))
+            first = _first_difference(recorded[key], replayed[key], below)
+            if first is not None:
+                return first
         return None
-    # NaN is itself here, and True is not 1.
-    same = type(recorded) is type(replayed) and repr(recorded) == repr(replayed)
-    return None if same else (path, _shown(recorded), _shown(replayed))
+    # By `repr`, NaN equals NaN; by type, True does not equal 1.
+    is_equal = type(recorded) is type(replayed) and repr(recorded) == repr(replayed)
+    return None if is_equal else (path, _summary(recorded), _summary(replayed))
 
 
-def _shown(value: Any) -> Any:
-    """Return a plain value as it is, and name what holds others: it may be of any depth."""
+def _summary(value: Any) -> Any:
+    """Return a simple value unchanged, and a name for a list or mapping, which may be large."""
     if isinstance(value, dict):
         return "a mapping"
     return "a list" if isinstance(value, list) else value
 
 
 def _non_finite(before: _Results, error: NonFiniteError) -> tuple[tuple[Difference, ...], int]:
-    """Tell that the replay did not get as far as the run: its loss became no finite number."""
-    epoch = int(error.found["epoch"])
+    """Return the difference where a loss of the replay was not finite, and the epochs before it."""
+    epoch = int(error.details["epoch"])
     line = before.history[epoch - 1] if epoch <= len(before.history) else {}
-    recorded = _shown(line.get("loss"))
-    return (Difference(runs.HISTORY, epoch, "loss", recorded, error.found["loss"]),), epoch - 1
+    recorded, replayed = _summary(line.get(error.metric)), error.details["loss"]
+    return (Difference(runs.HISTORY, epoch, error.metric, recorded, replayed),), epoch - 1
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Compare versions and machine, as both runs recorded them."""
+    """Return the versions and properties of the machine that both runs recorded differently."""
     flat = []
     for record in (before, now):
         versions = record.get("versions")
         known = dict(versions) if isinstance(versions, dict) else {}
-        flat.append({**known, **{key: record.get(key) for key in _MACHINE}})
+        flat.append({**known, **{key: record.get(key) for key in _MACHINE_KEYS}})
     names = {**flat[0], **flat[1]}
     pairs = [(name, flat[0].get(name), flat[1].get(name)) for name in names]
-    return tuple(Change(n, _shown(was), _shown(is_)) for n, was, is_ in pairs if was != is_)
+    return tuple(Change(n, _summary(old), _summary(new)) for n, old, new in pairs if old != new)

@@ -21,7 +21,7 @@ def lstm(monkeypatch, capfd):
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli._run()
+        code = cli.run()
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 
@@ -64,9 +64,9 @@ def test_version_is_printed_and_nothing_else(lstm):
         (["train", "demo", "--config", "missing.yaml"], "missing.yaml"),
         (["train", "demo", "--fail-under", "acuracy=0.9"], "'accuracy'"),
         (["train", "demo", "--fail-under", "accuracy=2"], "accuracy"),
-        (["train", "demo", "elsewhere"], "--resume elsewhere"),
+        (["train", "demo", "elsewhere"], "elsewhere"),
         (["train", "notes.txt"], "notes.txt"),
-        (["eval", "demo", "--split", "tests"], "'test'"),
+        (["eval", "demo", "--split", "tests"], "test"),
         (["config", "show", "imbd"], "imdb"),
         (["predict", "x", "--file", "y"], "--file"),
         (["predict", "x", "--threshold", "2"], "--threshold"),
@@ -218,7 +218,7 @@ def test_eval_scores_a_table_with_the_same_labels(lstm, text_run, reviews):
     assert sorted(p.name for p in folder.glob("*.png")) == [
         "confusion.png", "reliability.png", "roc_pr.png", "scores.png",
     ]  # fmt: skip
-    assert "Scoring" in err
+    assert "Evaluating" in err
 
 
 def test_eval_lists_the_most_confident_errors(lstm, text_run, reviews):
@@ -242,7 +242,7 @@ def test_eval_of_the_other_kind_is_refused(lstm, text_run):
     assert "digits" in err
 
 
-def test_a_gate_that_is_not_met_ends_with_4(lstm, text_run, reviews):
+def test_a_threshold_that_is_not_met_ends_with_4(lstm, text_run, reviews):
     code, out, err = lstm("eval", reviews, "--run", "tiny", "--fail-under", "accuracy=1")
     assert code == 4
     assert "accuracy" in out
@@ -370,7 +370,8 @@ def test_prediction_and_help_need_no_keras(text_run, tmp_path):
         "            raise RuntimeError('imported ' + name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
     )
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    env = {**os.environ, "PYTHONPATH": path}
     for arguments in (["--help"], ["predict", "a fine film"], ["train", "--help"]):
         done = subprocess.run(
             [sys.executable, "-m", "lstm_cli", *arguments], env=env, capture_output=True, text=True
@@ -396,7 +397,7 @@ def test_a_slow_pipe_is_answered_as_it_comes(text_run):
 def test_a_missing_tensorboard_is_said_before_training(lstm, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     code, out, err = lstm("train", "demo", "--tensorboard")
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert "lstm-cli[tensorboard]" in err
 
 
@@ -411,3 +412,168 @@ def test_labels_in_headings_are_data_too(lstm, tmp_path):
     assert "[red]neg" in out
     assert "\x1b" not in out
     assert "\u202e" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["train", "demo", "--resume", "--name", "x"], "--name"),
+        (["train", "demo", "--resume", "t1", "--name", "x"], "--name"),
+        (["train", "demo", "--resume", "--dry-run"], "--dry-run"),
+        (["train", "demo", "--dry-run", "--tensorboard"], "--tensorboard"),
+        (["train", "demo", "--dry-run", "--fail-under", "accuracy=0.9"], "--fail-under"),
+        (["train", "demo", "--text-column", "x"], "--text-column"),
+        (["pretrain", "demo", "--resume", "--name", "x"], "--name"),
+        (["predict", "fine", "--text-column", "x"], "--text-column"),
+        (["predict", "fine", "--file", "x.csv"], "--file"),
+        (["predict", "fine", "--format", "jsonl", "--header"], "--header"),
+        (["eval", "--limit", "5"], "--limit"),
+        (["eval", "demo", "--label-column", "x"], "--label-column"),
+        (["data", "show", "digits", "--label-column", "x"], "--label-column"),
+        (["runs", "verify", "tiny", "--all"], "RUN"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_without_effect_is_refused(lstm, text_run, arguments, option):
+    code, out, err = lstm(*arguments)
+    assert (code, out) == (2, "")
+    assert option in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "value"),
+    [
+        (["train", "demo", "--device", "cuda"], "--device", "cuda"),
+        (["train", "demo", "--epochs", "many"], "--epochs", "many"),
+        (["train", "demo", "--set", "model.units=many"], "model.units", "many"),
+        (["eval", "--errors", "-1"], "--errors", "-1"),
+        (["predict", "fine", "--threshold", "high"], "--threshold", "high"),
+        (["predict", "fine", "--top-k", "0"], "--top-k", "0"),
+        (["explain", "fine", "--format", "gif"], "--format", "gif"),
+        (["serve", "--port", "99999"], "--port", "99999"),
+        (["data", "show", "demo", "--examples", "few"], "--examples", "few"),
+    ],
+    ids=" ".join,
+)
+def test_a_bad_value_is_named_without_words_of_a_library(lstm, arguments, name, value):
+    code, out, err = lstm(*arguments)
+    assert (code, out) == (2, "")
+    assert name in err
+    assert f"found '{value}'" in err
+    assert not any(word in err for word in ("Value error", "parse", "pydantic", "`int`", "got"))
+
+
+@pytest.mark.parametrize("group", [[], ["runs"], ["data"], ["config"]])
+def test_a_group_alone_prints_its_help(lstm, group):
+    code, out, err = lstm(*group)
+    assert (code, err) == (2, "")
+    assert "Commands" in out
+
+
+def test_resume_takes_a_run_or_nothing(lstm):
+    for arguments in (["train", "demo", "--resume"], ["train", "--resume", "demo"]):
+        code, _, err = lstm(*arguments)
+        assert code == 1
+        assert "nothing to resume" in err
+    code, _, err = lstm("train", "demo", "--resume", "best", "--epochs", "3")
+    assert code == 1
+    assert "'best'" in err
+
+
+def test_a_name_that_is_taken_is_found_before_tensorflow_loads(lstm, text_run):
+    code, _, err = lstm("train", "demo", "--name", "tiny")
+    assert code == 1
+    assert "demo/tiny" in err
+    assert "Loading" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--run", "tiny"], ["reviews", "--run", "tiny"], ["reviews"]]
+)
+def test_eval_knows_the_runs_own_data(lstm, arguments):
+    from fixtures_reports import text_run
+
+    text_run(Path(os.environ["LSTM_RUNS_DIR"]) / "reviews" / "tiny")
+    (Path(os.environ["LSTM_RUNS_DIR"]) / "reviews" / "one.csv").exists()
+    code, out, _ = lstm("eval", *arguments, "--json")
+    assert code == 0
+    assert json.loads(out)["run"] == "reviews/tiny"
+
+
+def test_an_unknown_run_is_answered_with_similar_names_or_all(lstm, text_run):
+    assert "Did you mean 'demo'" in lstm("runs", "show", "dmo")[2]
+    assert lstm("runs", "show", "zzz")[2].count("tiny") == 1
+
+
+def test_names_of_runs_are_never_folded(lstm, monkeypatch):
+    name = "a-name-that-is-much-longer-than-the-terminal-is-wide-and-must-not-be-folded"
+    make_text_run(Path(os.environ["LSTM_RUNS_DIR"]) / "demo" / name)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert f"demo/{name}" in lstm("runs", "list")[1]
+
+
+def test_settings_are_described(lstm):
+    code, out, _ = lstm("config", "describe", "model.units")
+    assert code == 0
+    assert all(word in out for word in ("model.units", "16,384", "64"))
+    everything = lstm("config", "describe")[1]
+    assert all(key in everything for key in ("seed", "train.epochs", "data.text_column"))
+    code, _, err = lstm("config", "describe", "model.unitz")
+    assert code == 2
+    assert "model.units" in err
+
+
+def test_a_missing_server_package_names_the_extra(lstm, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    code, out, err = lstm("serve")
+    assert (code, out) == (1, "")
+    assert "lstm-cli[serve]" in err
+
+
+def test_a_missing_package_is_no_defect(lstm, monkeypatch):
+    from lstm_cli.config import load
+
+    def fail() -> None:
+        raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib.figure")
+
+    monkeypatch.setattr(load, "preset_names", fail)
+    code, _, err = lstm("config", "list")
+    assert code == 1
+    assert "pip install lstm-cli" in err
+    assert "defect" not in err
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["serve"], ["runs", "verify"], []])
+def test_help_fits_80_columns_and_flags_have_no_type(lstm, monkeypatch, arguments):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = lstm(*arguments, "--help")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "<bool>" not in out
+
+
+def test_examples_in_help_stand_on_lines_of_their_own(lstm):
+    lines = [line.strip() for line in lstm("config", "describe", "--help")[1].splitlines()]
+    assert "lstm config describe train" in lines
+
+
+def test_only_linux_and_macos_are_supported(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 1
+    assert "Linux and macOS" in capfd.readouterr().err
+
+
+def test_the_shell_completes_presets_runs_and_settings(text_run):
+    from lstm_cli.cli import completion
+
+    assert "imdb" in completion.complete_preset("im")
+    assert completion.complete_assignment("model.un") == ["model.units="]
+    environment = {
+        **os.environ, "_LSTM_COMPLETE": "complete_bash", "COMP_CWORD": "3",
+        "COMP_WORDS": "lstm predict --run ",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "lstm_cli"], env=environment, capture_output=True, text=True
+    )
+    assert "demo/tiny" in done.stdout.splitlines()

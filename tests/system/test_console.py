@@ -16,15 +16,15 @@ from fixtures_reports import text_run
 
 from lstm_cli import cli
 from lstm_cli.cli import output
-from lstm_cli.cli.evaluate import _summary
-from lstm_cli.cli.train import check_thresholds
+from lstm_cli.cli.print_data import draw_image, side_by_side
+from lstm_cli.cli.reporter import epoch_line, progress_line
+from lstm_cli.cli.training import check_thresholds
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import metrics
 from lstm_cli.io import text_format
+from lstm_cli.io.progress import Epoch, Step
 from lstm_cli.io.text_format import interval, number
 from lstm_cli.render import plot_style
-from lstm_cli.report import comparison
-from lstm_cli.report.model_card import _column
 
 EVIL = "evil\x1b[2J\x9b1m\u202eedoc\u2066"
 LONG = 120_000 * "x"
@@ -34,7 +34,7 @@ LONG = 120_000 * "x"
 def lstm(monkeypatch, capfd):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli._run()
+        code = cli.run()
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 
@@ -211,7 +211,7 @@ def one_class():
     return metrics.compute(np.zeros(2, np.int32), probabilities, ("bad", "good"))
 
 
-def test_a_gate_on_a_metric_without_a_value_says_why(one_class):
+def test_a_threshold_on_a_metric_without_a_value_says_why(one_class):
     with pytest.raises(LstmError) as caught:
         check_thresholds(one_class.to_dict(), ["roc_auc=0.9", "accuracy=0.9"])
     assert caught.value.exit_code == ExitCode.THRESHOLD
@@ -219,20 +219,32 @@ def test_a_gate_on_a_metric_without_a_value_says_why(one_class):
     assert "accuracy is 0.5000, below 0.9" in caught.value.message
 
 
-@pytest.mark.parametrize("missing", [None, math.nan])
-def test_tables_take_a_report_without_numbers(one_class, missing):
-    names = ("accuracy", "loss", "f1", "precision", "recall", "roc_auc")
-    fields = dict.fromkeys((*names, "calibration_error", "baseline_accuracy"), missing)
-    report = dataclasses.replace(one_class, **fields, accuracy_interval=(missing, missing))
-    assert _summary(report)["loss"] == "- nats"
-    assert _column({**dataclasses.asdict(report), "roc_auc_reason": "none"})[1] == "-"
-    entry = comparison.Entry(
-        "a", "b", 2, missing, (missing, missing), missing, missing, missing, 3, 4, 5, missing
-    )
-    told = comparison._measures(entry)
-    assert told["accuracy"] == told["loss (nats)"] == told["training"] == "-"
-
-
 def test_json_has_no_word_for_nan():
     told = json.loads(output.json_text({"a": [math.nan, {"b": (math.inf, 1.5)}], "c": None}))
     assert told == {"a": [None, {"b": [None, 1.5]}], "c": None}
+
+
+def test_progress_fits_80_columns():
+    epoch = Epoch(
+        epoch=12, steps=350, loss=0.4512, accuracy=0.7812, val_loss=0.3012, val_accuracy=0.8812,
+        learning_rate=0.001, seconds=725.0, best=True,
+    )  # fmt: skip
+    step = Step(12, 50, 1200, 3500, 0.4512, 0.7812, 12_345.0, 725.0)
+    language_model = {"accuracy": None, "val_accuracy": None, "loss": 6.4512, "val_loss": 7.1234}
+    for line in (
+        epoch_line(epoch),
+        epoch_line(dataclasses.replace(epoch, **language_model)),
+        progress_line(step),
+    ):
+        assert len(line) <= 80, line
+
+
+def test_images_are_drawn_side_by_side():
+    image = np.zeros((28, 28), np.uint8)
+    image[:, 14] = 255
+    lines = draw_image(image)
+    assert (len(lines), set(map(len, lines))) == (14, {28})
+    assert all(line[14] == "@" for line in lines)
+    joined = side_by_side([["5", *lines], ["6", *lines]], 28)
+    assert len(joined) == 15
+    assert joined[0].split() == ["5", "6"]

@@ -196,17 +196,17 @@ def test_a_second_death_while_going_on_from_the_first_loses_nothing(prior, tmp_p
 
 @pytest.fixture
 def training(monkeypatch):
-    """`lstm_cli.training.train` with a table in place of the network: its reading and writing are real."""
+    """The training pipeline with a table in place of the model; its files are real."""
     from fixtures_training import CONFIG, without_keras
 
-    from lstm_cli.training import train
+    from lstm_cli.training import pipeline
 
     without_keras(monkeypatch)
 
     def begin(root):
-        return train.train(CONFIG, runs_dir=root / "runs", name="x")
+        return pipeline.train(CONFIG, runs_dir=root / "runs", name="x")
 
-    return begin, train.resume
+    return begin, pipeline.resume
 
 
 def tidy(run):

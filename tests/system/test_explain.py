@@ -37,7 +37,7 @@ def lstm(monkeypatch, capfd, tmp_path):
         output._stdout.cache_clear()
         runs_dir = ("--runs-dir", str(tmp_path / "runs"))
         monkeypatch.setattr(sys, "argv", ["lstm", "explain", *map(str, arguments), *runs_dir])
-        code = cli._run()
+        code = cli.run()
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 
@@ -90,7 +90,7 @@ def test_the_command_explains_an_image(lstm, tmp_path, digit):
     [
         ([""], 2, "no word"),
         (["fine", "--format", "png"], 2, "--out"),
-        (["fine", "--format", "png", "--out", "a.jpg"], 2, ".png or .svg"),
+        (["fine", "--format", "png", "--out", "a.jpg"], 2, ".png"),
         (["fine", "--out", "a.txt"], 2, ".json"),
         (["fine", "--format", "gif"], 2, "gif"),
         (["fine", "--out", "/dev/null/a.json"], 1, "Name another file with --out"),

@@ -17,14 +17,14 @@ from lstm_cli.errors import LstmError
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.text import corpus, tokenizer_json
+from lstm_cli.text import corpus, corpus_cache, tokenizer_json
 from lstm_cli.text.tokenizer import Tokenizer
 
 
 def lstm(capsys, monkeypatch, *arguments):
     """Run the command line here; return exit code and stderr."""
     monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-    code = cli._run()
+    code = cli.run()
     return code, capsys.readouterr().err
 
 
@@ -89,7 +89,7 @@ def test_the_list_of_runs_tells_the_living_from_the_dead(tmp_path, capsys, monke
     alive, _ = unfinished(tmp_path, "alive"), unfinished(tmp_path, "dead")
     monkeypatch.setattr(sys, "argv", ["lstm", "runs", "list", "--runs-dir", str(tmp_path)])
     with holding(alive):
-        assert cli._run() == 0
+        assert cli.run() == 0
     lines = capsys.readouterr().out.splitlines()
     (alive_line,) = [line for line in lines if "demo/alive" in line]
     (dead_line,) = [line for line in lines if "demo/dead" in line]
@@ -132,23 +132,23 @@ def test_a_lock_that_cannot_be_made_is_told(tmp_path):
 ENCODER = """
     import sys, time
     from pathlib import Path
-    from lstm_cli.text import corpus as encoded, tokenizer_json as vocabulary
+    from lstm_cli.text import corpus, corpus_cache, tokenizer_json
     from lstm_cli.config.schema import TextSettings
 
-    real = encoded.number
+    real = corpus.encode_tokens
 
-    def number(texts, id_of):
+    def encode_tokens(texts, token_to_id):
         with open(sys.argv[2], "a") as log:
             log.write("encoding\\n")
         time.sleep(float(sys.argv[3]))
-        return real(texts, id_of)
+        return real(texts, token_to_id)
 
-    encoded.number = number
-    tokenizer = vocabulary.read(Path(sys.argv[1]).read_bytes(), TextSettings(max_tokens=12))
+    corpus.encode_tokens = encode_tokens
+    tokenizer = tokenizer_json.read(Path(sys.argv[1]).read_bytes(), TextSettings(max_tokens=12))
     texts = sys.argv[4:]
     print("ready", flush=True)
     sys.stdin.readline()
-    print(encoded.encode_cached(texts, tokenizer).ids.tolist(), flush=True)
+    print(corpus_cache.encode_cached(texts, tokenizer).ids.tolist(), flush=True)
 """
 
 
@@ -179,7 +179,7 @@ def wait_for(path, seconds=60):
         time.sleep(0.02)
 
 
-def test_two_that_need_one_corpus_encode_it_once(encoder, tmp_path):
+def test_two_processes_encode_a_shared_corpus_once(encoder, tmp_path):
     with running(*encoder(0.5)) as first, running(*encoder(0.5)) as second:
         for process in (first, second):
             go(process)
@@ -188,7 +188,7 @@ def test_two_that_need_one_corpus_encode_it_once(encoder, tmp_path):
     assert (tmp_path / "log").read_text() == "encoding\n"
 
 
-def test_who_waits_for_one_that_is_killed_encodes_itself(encoder, tmp_path):
+def test_a_waiting_process_encodes_when_the_first_is_killed(encoder, tmp_path):
     with running(*encoder(60)) as first, running(*encoder(0)) as second:
         go(first)
         wait_for(tmp_path / "log")
@@ -200,23 +200,23 @@ def test_who_waits_for_one_that_is_killed_encodes_itself(encoder, tmp_path):
     assert (tmp_path / "log").read_text() == "encoding\n" * 2
 
 
-def test_a_lock_that_cannot_be_had_keeps_nobody_waiting(tmp_path, monkeypatch):
+def test_without_lock_support_nobody_waits(tmp_path, monkeypatch):
     monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "locks").write_text("a file where a folder should be")
     tokenizer = Tokenizer.fit(TEXTS, text_config().text)
     expected = corpus.encode(TEXTS, tokenizer).ids
-    assert (corpus.encode_cached(TEXTS, tokenizer).ids == expected).all()
+    assert (corpus_cache.encode_cached(TEXTS, tokenizer).ids == expected).all()
 
 
-def test_what_a_killed_encoder_left_is_removed_after_a_day(tmp_path, monkeypatch):
+def test_temporary_folders_of_killed_encoders_are_removed_after_a_day(tmp_path, monkeypatch):
     monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path))
     tokenizer = Tokenizer.fit(TEXTS, text_config().text)
     left = {age: tmp_path / "corpora" / f".writing-{age}" for age in ("old", "new")}
     for folder in left.values():
         folder.mkdir(parents=True)
     os.utime(left["old"], (time.time() - 100_000,) * 2)
-    corpus.encode_cached(TEXTS, tokenizer)
+    corpus_cache.encode_cached(TEXTS, tokenizer)
     assert not left["old"].exists()
     assert left["new"].exists()
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the server does, and the server does what it says."""
+"""The OpenAPI document agrees with the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fixtures_runs import TEXTS, make_image_run, make_text_run
-from fixtures_serve import JSON, received, served_process, text_server
+from fixtures_serve import JSON, receive_all, server_process, text_server
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -36,18 +36,18 @@ def image_run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def image_server(image_run):
-    with served_process(image_run, "--max-texts", 4) as served:
+    with server_process(image_run, "--max-texts", 4) as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def keyed_server(text_run):
-    with served_process(text_run, LSTM_API_KEY=_KEY) as served:
+    with server_process(text_run, LSTM_API_KEY=_KEY) as served:
         yield served
 
 
 def validator(server, path):
-    """What the document says of a body."""
+    """Return a validator with the document's schema of a body."""
     rust = pytest.importorskip("jsonschema_rs")
     document = server.get("/openapi.json").json()
     body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
@@ -63,33 +63,35 @@ def address(server):
 
 
 @pytest.mark.parametrize(("kind", "key"), [("text", _KEY), ("image", None)])
-def test_schemathesis_finds_no_difference(text_run, image_run, kind, key):
-    """A few hundred cases of all its checks; `benchmarks.openapi` sends thousands."""
+def test_schemathesis_finds_no_failure(text_run, image_run, kind, key):
+    """A few hundred cases with all checks; `benchmarks.openapi` sends thousands."""
     pytest.importorskip("schemathesis")
     run = text_run if kind == "text" else image_run
-    with served_process(run, "--max-texts", 4, **{"LSTM_API_KEY": key} if key else {}) as server:
-        found = benchmark.hold(address(server), key, cases=10, seed=1)
+    with server_process(run, "--max-texts", 4, **{"LSTM_API_KEY": key} if key else {}) as server:
+        found = benchmark.check(address(server), key, cases=10, seed=1)
     assert not found.failures, found.details
     assert found.num_cases > 150
-    # Where it cannot read a schema, it sends nothing that is valid, and says nothing.
+    # If it cannot read a schema, it sends no valid requests and reports nothing.
     assert found.num_valid["POST /v1/predict"] >= 10
     assert found.num_valid["POST /v1/explain"] >= 5
     assert len(found.num_valid) == 9
 
 
-def test_schemathesis_finds_a_document_that_says_too_much(text_server):
-    """The check above would be worth nothing if it passed whatever the document said."""
+def test_schemathesis_finds_a_wrong_document(text_server):
+    """The check above can fail."""
     pytest.importorskip("schemathesis")
     document = text_server.get("/openapi.json").json()
-    document["components"]["schemas"]["ExplainText"]["properties"]["text"] = {"type": "string"}
+    document["components"]["schemas"]["ExplainTextRequest"]["properties"]["text"] = {
+        "type": "string"
+    }
     document["paths"] = {"/v1/explain": document["paths"]["/v1/explain"]}
-    found = benchmark.hold(address(text_server), None, cases=5, seed=1, document=document)
+    found = benchmark.check(address(text_server), None, cases=5, seed=1, document=document)
     assert any("POST /v1/explain" in line for line in found.failures)
     assert "[422]" in found.details
 
 
 @pytest.mark.slow
-def test_the_benchmark_sums_up_four_servers(text_run, image_run, tmp_path, capsys):
+def test_benchmark_reports_four_servers(text_run, image_run, tmp_path, capsys):
     path = tmp_path / "result.json"
     named = ("--run", str(text_run.path), "--image-run", str(image_run.path))
     assert benchmark.main(["--quick", "--cases", "5", *named, "--json", str(path)]) == 0
@@ -100,7 +102,7 @@ def test_the_benchmark_sums_up_four_servers(text_run, image_run, tmp_path, capsy
     assert "valid ones" in capsys.readouterr().out
 
 
-# Bodies: valid by the document, or refused
+# Bodies: valid by the document, or rejected
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_the_benchmark_sums_up_four_servers(text_run, image_run, tmp_path, capsy
         ("/v1/predict", {"text": "a", "image": [[1]]}, 422),
     ],
 )
-def test_a_body_for_texts_is_valid_exactly_where_it_is_answered(text_server, path, body, status):
+def test_text_schema_accepts_exactly_what_the_server_accepts(text_server, path, body, status):
     assert text_server.post(path, body).status == status
     assert validator(text_server, path).is_valid(body) == (status == 200)
 
@@ -161,21 +163,28 @@ def test_a_body_for_texts_is_valid_exactly_where_it_is_answered(text_server, pat
         ("/v1/explain", {"text": "a"}, 422),
     ],
 )
-def test_a_body_for_images_is_valid_exactly_where_it_is_answered(image_server, path, body, status):
+def test_image_schema_accepts_exactly_what_the_server_accepts(image_server, path, body, status):
     assert image_server.post(path, body).status == status
     assert validator(image_server, path).is_valid(body) == (status == 200)
 
 
-@given(st.text(max_size=8) | st.lists(st.sampled_from(["<br>", "<BR/>", "<", " "])).map("".join))
+# Unassigned characters differ between the Unicode versions of the two engines.
+_ASSIGNED = st.characters(exclude_categories=["Cn", "Cs"])
+
+
+@given(
+    st.text(_ASSIGNED, max_size=8)
+    | st.lists(st.sampled_from(["<br>", "<BR/>", "<", " "])).map("".join)
+)
 @example("<br\n/>\x1f")
 @example("\ufeff\u00a0\u2028")
-def test_the_pattern_of_a_text_with_a_token_is_that_of_the_tokenizer(value):
+def test_pattern_of_texts_with_tokens_agrees_with_the_tokenizer(value):
     rust = pytest.importorskip("jsonschema_rs")
-    schema = rust.Draft202012Validator(openapi._TOKENS)
+    schema = rust.Draft202012Validator(openapi._TEXT_WITH_TOKENS)
     assert schema.is_valid(value) == bool(tokenizer.split(value))
 
 
-def test_answers_are_of_the_form_described(text_server, image_server):
+def test_responses_match_their_schemas(text_server, image_server):
     rust = pytest.importorskip("jsonschema_rs")
     for server, explanation, body in (
         (text_server, TextExplanation, {"text": TEXTS[0]}),
@@ -183,14 +192,14 @@ def test_answers_are_of_the_form_described(text_server, image_server):
     ):
         document = server.get("/openapi.json").json()
         for path in document["paths"]:
-            told = server.post(path, body) if "v1/" in path else server.get(path)
-            told = server.get(path) if told.status == 405 else told
+            response = server.post(path, body) if "v1/" in path else server.get(path)
+            response = server.get(path) if response.status == 405 else response
             method = "post" if "post" in document["paths"][path] else "get"
-            content = document["paths"][path][method]["responses"][str(told.status)]["content"]
+            content = document["paths"][path][method]["responses"][str(response.status)]["content"]
             ((media, described),) = content.items()
-            assert told.headers["content-type"].startswith(media)
+            assert response.headers["content-type"].startswith(media)
             schema = {**described["schema"], "components": document["components"]}
-            value = told.json() if "json" in media else told.body.decode()
+            value = response.json() if "json" in media else response.body.decode()
             rust.Draft202012Validator(schema).validate(value)
         assert explanation.__name__ in document["components"]["schemas"]
 
@@ -198,24 +207,24 @@ def test_answers_are_of_the_form_described(text_server, image_server):
 # Statuses and security
 
 
-def test_the_key_is_asked_for_exactly_where_the_document_says_so(keyed_server):
+def test_key_is_required_exactly_where_the_document_says_so(keyed_server):
     document = keyed_server.get("/openapi.json").json()
     assert document["security"] == [{"key": []}]
     for path, methods in document["paths"].items():
         ((method, operation),) = methods.items()
         is_open = operation.get("security") == []
         assert ("401" in operation["responses"]) != is_open, path
-        told = keyed_server.ask(method.upper(), path, b"{}", JSON)
-        assert (told.status != 401) == is_open, path
+        response = keyed_server.request(method.upper(), path, b"{}", JSON)
+        assert (response.status != 401) == is_open, path
     assert "401" in document["paths"]["/metrics"]["get"]["responses"]
     assert "401" in document["paths"]["/v1/model"]["get"]["responses"]
     assert document["paths"]["/healthz"]["get"]["security"] == []
 
 
-def test_without_a_key_the_document_asks_for_none(text_server):
-    told = text_server.get("/openapi.json").body
-    assert b"401" not in told
-    assert b"security" not in told
+def test_document_without_a_key_has_no_security(text_server):
+    response = text_server.get("/openapi.json").body
+    assert b"401" not in response
+    assert b"security" not in response
 
 
 @pytest.mark.parametrize(
@@ -233,11 +242,11 @@ def test_without_a_key_the_document_asks_for_none(text_server):
         ),
     ],
 )
-def test_a_refusal_is_one_that_is_described(text_server, status, headers):
+def test_error_statuses_are_described(text_server, status, headers):
     with text_server.connect() as sock:
         sock.sendall(b"POST /v1/predict HTTP/1.1\r\nExpect: 100-continue\r\n" + headers)
         sock.sendall(b"\r\n\r\n")
-        start, _, body = received(sock).partition(b"\r\n\r\n")
+        start, _, body = receive_all(sock).partition(b"\r\n\r\n")
     assert int(start.split()[1]) == status
     document = text_server.get("/openapi.json").json()
     described = document["paths"]["/v1/predict"]["post"]["responses"]
@@ -245,9 +254,9 @@ def test_a_refusal_is_one_that_is_described(text_server, status, headers):
     assert json.loads(body)["error"].keys() == {"message", "hint"}
 
 
-def test_every_path_names_the_refusals_of_any_request(text_server):
+def test_every_path_lists_the_common_error_statuses(text_server):
     document = text_server.get("/openapi.json").json()
-    always = {"200", "400", "403", "408", "421", "431", "500", "503"}
+    always = {"200", "400", "403", "408", "421", "431", "500", "503", "505"}
     posted = always | {"413", "415", "422", "429", "501", "504"}
     for methods in document["paths"].values():
         for method, operation in methods.items():
@@ -256,11 +265,11 @@ def test_every_path_names_the_refusals_of_any_request(text_server):
     assert "405" in document["info"]["description"]
 
 
-def test_every_status_that_the_code_refuses_with_is_described():
-    """404 and 405 are starlette's, and are described in the document's text."""
-    modules = Path(lstm_cli.__file__).parent.glob("*.py")
-    code = "".join(path.read_text(encoding="utf-8") for path in modules)
-    refused = {int(number) for number in re.findall(r"RefusedError\(\s*(\d{3})\b", code)}
+def test_every_status_of_an_error_in_the_code_is_described():
+    """404 and 405 come from Starlette; the description of the document mentions them."""
+    modules = (Path(lstm_cli.__file__).parent / "serve").glob("*.py")
+    source = "".join(path.read_text(encoding="utf-8") for path in modules)
+    statuses = {int(status) for status in re.findall(r"ApiError\(\s*(\d{3})\b", source)}
+    assert {400, 403, 408, 413, 415, 421, 422, 429, 431, 500, 501, 503, 504, 505, 401} == statuses
     described = openapi._STATUSES.keys() | openapi._POST_STATUSES.keys() | {401}
-    assert len(refused) > 10
-    assert refused <= described
+    assert statuses <= described

@@ -1,4 +1,4 @@
-"""The page of `lstm serve` in a real browser: typed into, clicked, drawn on."""
+"""The page of `lstm serve` in Chromium: type, click, draw."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fixtures_runs import make_image_run, make_text_run
-from fixtures_serve import serving_run
+from fixtures_serve import server_thread
 
 import lstm_cli
 from lstm_cli.prediction.predictor import Predictor
@@ -22,9 +22,11 @@ SECONDS = 30
 
 @pytest.fixture(scope="module")
 def chromium():
-    """Chromium without a window; skips where it, its driver or selenium is missing."""
+    """Headless Chromium; skips the test if it, its driver or selenium is missing."""
     if not (CHROMIUM and DRIVER):
-        pytest.skip("no chromium and chromedriver here (Debian: chromium, chromium-driver)")
+        pytest.skip(
+            "chromium and chromedriver are not installed (Debian: chromium, chromium-driver)"
+        )
     webdriver = pytest.importorskip("selenium.webdriver")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
@@ -39,19 +41,19 @@ def chromium():
 @pytest.fixture(scope="module")
 def text_server(tmp_path_factory):
     predictor = Predictor.load(make_text_run(tmp_path_factory.mktemp("runs") / "demo" / "a"))
-    with serving_run(predictor) as server:
+    with server_thread(predictor) as server:
         yield server, predictor
 
 
 @pytest.fixture(scope="module")
 def image_server(tmp_path_factory):
     run = make_image_run(tmp_path_factory.mktemp("runs") / "mnist" / "a", (28, 28))
-    with serving_run(Predictor.load(run)) as server:
+    with server_thread(Predictor.load(run)) as server:
         yield server
 
 
 class Browser:
-    """A page as a person meets it."""
+    """The page in Chromium."""
 
     def __init__(self, driver, server, width=1000, dark=False):
         self.driver, self.root = driver, f"http://{server.host}:{server.port}/"
@@ -61,7 +63,9 @@ class Browser:
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         driver.get_log("browser"), driver.get_log("performance")
         driver.get(self.root)
-        self.until(lambda: self.find("#try").is_displayed() or self.find("#keys").is_displayed())
+        self.until(
+            lambda: self.find("#main-panel").is_displayed() or self.find("#key-form").is_displayed()
+        )
 
     def find(self, selector):
         return self.driver.find_element("css selector", selector)
@@ -75,26 +79,26 @@ class Browser:
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
-    def until(self, holds):
-        """Wait until something holds; a page replaces its parts, so one may be gone meanwhile."""
+    def until(self, condition):
+        """Wait for a condition; the page may replace an element while the condition reads it."""
         from selenium.common.exceptions import StaleElementReferenceException
 
         deadline = time.monotonic() + SECONDS
         while True:
             try:
-                if found := holds():
-                    return found
+                if result := condition():
+                    return result
             except StaleElementReferenceException:
                 pass
             assert time.monotonic() < deadline, self.text("body")
             time.sleep(0.05)
 
-    def shares(self):
-        return [float(e.text[:-1]) for e in self.all("#classes .share") if e.text]
+    def percentages(self):
+        return [float(e.text[:-1]) for e in self.all("#classes .value") if e.text]
 
-    def complaints(self):
-        """What the console says, and requests to anything but the server."""
-        said = [entry["message"] for entry in self.driver.get_log("browser")]
+    def problems(self):
+        """Return messages of the console, and requests to other hosts."""
+        console = [entry["message"] for entry in self.driver.get_log("browser")]
         messages = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
         urls = [
             message["params"]["request"]["url"]
@@ -102,10 +106,10 @@ class Browser:
             if message["method"] == "Network.requestWillBeSent"
         ]
         assert any(url.startswith(self.root) for url in urls)
-        return said + [url for url in urls if not url.startswith((self.root, "data:"))]
+        return console + [url for url in urls if not url.startswith((self.root, "data:"))]
 
 
-def test_label_and_probability_move_as_one_types(chromium, text_server):
+def test_prediction_follows_the_text(chromium, text_server):
     server, predictor = text_server
     page = Browser(chromium, server)
     assert page.text("#label") == "–"
@@ -114,17 +118,21 @@ def test_label_and_probability_move_as_one_types(chromium, text_server):
         area.clear()
         area.send_keys(text)
         (expected,) = predictor.predict(text)
-        told = [round(100 * p, 1) for p in expected.probabilities.values()]
-        page.until(lambda told=told: page.shares() == pytest.approx(told, abs=0.11))
+        percentages = [round(100 * p, 1) for p in expected.probabilities.values()]
+        page.until(
+            lambda percentages=percentages: (
+                page.percentages() == pytest.approx(percentages, abs=0.11)
+            )
+        )
         assert page.text("#label") == expected.label
     assert "6 tokens" in page.text("#counts")
     page.find("#text").clear()
     page.find("#text").send_keys(" ")
     page.until(lambda: page.text("#label") == "–")
-    assert page.complaints() == []
+    assert page.problems() == []
 
 
-def test_an_example_that_is_clicked_is_answered(chromium, text_server):
+def test_click_on_an_example_predicts_it(chromium, text_server):
     server, predictor = text_server
     page = Browser(chromium, server)
     button = page.all("#examples button")[2]
@@ -132,10 +140,10 @@ def test_an_example_that_is_clicked_is_answered(chromium, text_server):
     button.click()
     page.until(lambda: page.text("#label") == predictor.predict(text)[0].label)
     assert page.find("#text").get_attribute("value") == text
-    assert page.complaints() == []
+    assert page.problems() == []
 
 
-def test_words_probability_and_gates_follow_the_word_one_points_at(chromium, text_server):
+def test_probability_and_gates_follow_the_selected_token(chromium, text_server):
     from selenium.webdriver import ActionChains
 
     server, _ = text_server
@@ -144,39 +152,39 @@ def test_words_probability_and_gates_follow_the_word_one_points_at(chromium, tex
     # Keys come one UTF-16 unit at a time; a paste does not.
     page.find("#text").click()
     chromium.execute_cdp_cmd("Input.insertText", {"text": text})
-    page.until(lambda: page.all("#words [data-place]"))
-    told = server.post("/v1/explain", {"text": text}).json()
-    words = page.all("#words [data-place]")
-    assert [word.text for word in words] == [token["text"] for token in told["tokens"]]
-    assert page.run("return words.textContent") == told["text"]
-    unknown = [word.text for word in words if "unknown" in word.get_attribute("class")]
+    page.until(lambda: page.all("#tokens [data-step]"))
+    response = server.post("/v1/explain", {"text": text}).json()
+    tokens = page.all("#tokens [data-step]")
+    assert [token.text for token in tokens] == [entry["text"] for entry in response["tokens"]]
+    assert page.run('return document.getElementById("tokens").textContent') == response["text"]
+    unknown = [token.text for token in tokens if "unknown" in token.get_attribute("class")]
     assert unknown == ["\U0001f600", "zzz"]
-    for place in (5, 0):
-        ActionChains(chromium).move_to_element(words[place]).perform()
-        page.until(lambda place=place: f"“{words[place].text}”" in page.text("#step"))
-        effect = told["token_effects"]["effects"][place]
+    for step in (5, 0):
+        ActionChains(chromium).move_to_element(tokens[step]).perform()
+        page.until(lambda step=step: f"“{tokens[step].text}”" in page.text("#step"))
+        effect = response["token_effects"]["effects"][step]
         assert f"{abs(effect):.2f} log-odds" in page.text("#step")
         rows = page.all("#gates tr")
-        assert len(rows) == 1 + len(told["gates"]["units"])
-        for row, unit in zip(rows[1:], told["gates"]["units"], strict=True):
+        assert len(rows) == 1 + len(response["gates"]["units"])
+        for row, unit in zip(rows[1:], response["gates"]["units"], strict=True):
             shown = [float(number) for number in re.findall(r"\d\.\d\d", row.text)]
-            gates = [unit[f"{name}_gate"][place] for name in ("input", "forget", "output")]
+            gates = [unit[f"{name}_gate"][step] for name in ("input", "forget", "output")]
             assert shown[1:4] == pytest.approx(gates, abs=0.0051)
     svg = page.find("#prefixes svg")
     ActionChains(chromium).move_to_element_with_offset(
         svg, svg.size["width"] // 2 - 12, 0
     ).perform()
-    page.until(lambda: f"“{words[-1].text}”" in page.text("#step"))
-    assert page.complaints() == []
+    page.until(lambda: f"“{tokens[-1].text}”" in page.text("#step"))
+    assert page.problems() == []
 
 
-def test_arrow_keys_move_from_word_to_word(chromium, text_server):
+def test_arrow_keys_select_tokens(chromium, text_server):
     from selenium.webdriver.common.keys import Keys
 
     page = Browser(chromium, text_server[0])
     page.find("#text").send_keys("fine film and a dull cast")
-    page.until(lambda: page.all("#words [data-place]"))
-    for selector in ("#words", "#prefixes"):
+    page.until(lambda: page.all("#tokens [data-step]"))
+    for selector in ("#tokens", "#prefixes"):
         page.find(selector).send_keys(Keys.HOME)
         page.until(lambda: "“fine”" in page.text("#step"))
         page.find(selector).send_keys(Keys.ARROW_RIGHT * 2)
@@ -185,42 +193,42 @@ def test_arrow_keys_move_from_word_to_word(chromium, text_server):
         page.until(lambda: "“cast”" in page.text("#step"))
 
 
-def test_a_text_of_which_the_middle_is_left_out_says_so(chromium, text_server):
+def test_truncated_text_is_marked(chromium, text_server):
     page = Browser(chromium, text_server[0])
     page.find("#text").send_keys("fine film " * 10)
-    page.until(lambda: page.all("#words .truncated"))
+    page.until(lambda: page.all("#tokens .truncated"))
     assert "the middle is left out" in page.text("#counts")
-    assert len(page.all("#words [data-place]")) == 12
+    assert len(page.all("#tokens [data-step]")) == 12
 
 
-def test_data_is_text_and_never_markup(chromium, tmp_path):
+def test_data_is_never_markup(chromium, tmp_path):
     labels = ("<img src=x onerror=alert(1)>", "<b>bold</b>")
     run = make_text_run(tmp_path / "demo" / "<i>run", labels)
-    with serving_run(Predictor.load(run)) as server:
+    with server_thread(Predictor.load(run)) as server:
         page = Browser(chromium, server)
         page.find("#text").send_keys("<script>alert(1)</script> a fine film")
-        page.until(page.shares)
+        page.until(page.percentages)
         assert page.text("#label") in labels
         assert page.all("#classes img, #classes b, #about i") == []
         assert "<i>run" in page.text("#about")
-        assert page.complaints() == []
+        assert page.problems() == []
 
 
-def test_answers_to_older_questions_are_dropped(chromium, text_server):
-    """The first answer comes after the second one; the page keeps the second."""
+def test_responses_to_older_requests_are_dropped(chromium, text_server):
+    """The first response arrives after the second one."""
     server, predictor = text_server
     page = Browser(chromium, server)
     page.run(
         """
-        const ask = window.fetch;
+        const send = window.fetch;
         let number = 0;
         window.fetch = async (path, options) => {
-          const late = path === "/v1/predict" && !number++;
-          const { signal, ...others } = options;
-          const answer = await ask(path, others);
-          if (late) await new Promise((done) => setTimeout(done, 1500));
-          if (late) window.lateCame = true;
-          return answer;
+          const isLate = path === "/v1/predict" && !number++;
+          const { signal, ...rest } = options;
+          const response = await send(path, rest);
+          if (isLate) await new Promise((done) => setTimeout(done, 1500));
+          if (isLate) window.lateArrived = true;
+          return response;
         };
         """
     )
@@ -229,13 +237,13 @@ def test_answers_to_older_questions_are_dropped(chromium, text_server):
     time.sleep(0.5)
     area.send_keys(" dull dull dull")
     (expected,) = predictor.predict("fine dull dull dull")
-    told = [round(100 * p, 1) for p in expected.probabilities.values()]
-    page.until(lambda: page.run("return window.lateCame"))
+    percentages = [round(100 * p, 1) for p in expected.probabilities.values()]
+    page.until(lambda: page.run("return window.lateArrived"))
     time.sleep(0.3)
-    assert page.shares() == pytest.approx(told, abs=0.11)
+    assert page.percentages() == pytest.approx(percentages, abs=0.11)
 
 
-def test_a_digit_that_is_drawn_is_answered_and_centred(chromium, image_server):
+def test_drawn_digit_is_centred_and_predicted(chromium, image_server):
     from selenium.webdriver import ActionChains
 
     page = Browser(chromium, image_server)
@@ -244,7 +252,7 @@ def test_a_digit_that_is_drawn_is_answered_and_centred(chromium, image_server):
     # No stroke upright in the middle of its own box: its mass is not where the box has its middle.
     strokes.click_and_hold().move_by_offset(0, 60).move_by_offset(0, 60)
     strokes.move_by_offset(60, 0).release().perform()
-    page.until(page.shares)
+    page.until(page.percentages)
     assert page.text("#label") in set("0123456789")
     rows = page.run("return pad.rows()")
     mass = sum(map(sum, rows))
@@ -253,57 +261,57 @@ def test_a_digit_that_is_drawn_is_answered_and_centred(chromium, image_server):
         for lines in (rows, zip(*rows, strict=True))
     ]
     assert middle == pytest.approx([14, 14], abs=0.5)
-    device_info = [place for place, row in enumerate(rows) if max(row) > 32]
-    assert 18 <= len(device_info) <= 22
+    rows_with_ink = [place for place, row in enumerate(rows) if max(row) > 32]
+    assert 18 <= len(rows_with_ink) <= 22
     page.until(lambda: page.all("#prefixes .cell"))
     assert len(page.all("#prefixes .cell")) == 28 * 10
     page.find("#prefixes").send_keys("\ue011")  # Home
     page.until(lambda: "After row 1:" in page.text("#step"))
     page.find("#clear").click()
     page.until(lambda: page.text("#label") == "–")
-    assert page.complaints() == []
+    assert page.problems() == []
 
 
-def test_an_example_image_is_answered_as_it_is(chromium, image_server):
+def test_example_image_is_sent_unchanged(chromium, image_server):
     page = Browser(chromium, image_server)
     (first, *_) = image_server.get("/v1/model").json()["examples"]
     page.all("#examples button")[0].click()
-    page.until(page.shares)
+    page.until(page.percentages)
     assert page.run("return pad.rows()") == first
     (found,) = image_server.predict({"image": first}).json()["predictions"]
     assert page.text("#label") == found["label"]
 
 
-def test_a_digit_can_be_drawn_with_the_keyboard(chromium, image_server):
+def test_keyboard_draws_a_digit(chromium, image_server):
     from selenium.webdriver.common.keys import Keys
 
     page = Browser(chromium, image_server)
     pad = page.find("#pad")
     pad.send_keys(Keys.ARROW_UP * 3 + " " + Keys.ARROW_DOWN * 6 + " ")
-    page.until(page.shares)
+    page.until(page.percentages)
     assert "pen up" in pad.get_attribute("aria-label")
     assert max(map(max, page.run("return pad.rows()"))) > 200
     pad.send_keys(Keys.DELETE)
     page.until(lambda: page.text("#label") == "–")
 
 
-def test_the_page_says_when_the_server_is_gone_and_when_it_is_back(chromium, text_server):
+def test_page_reconnects_to_a_server_that_was_stopped(chromium, text_server):
     _, predictor = text_server
-    with serving_run(predictor) as server:
+    with server_thread(predictor) as server:
         page = Browser(chromium, server)
         page.find("#text").send_keys("a fine film")
-        page.until(page.shares)
+        page.until(page.percentages)
     page.find("#text").send_keys(" indeed")
-    page.until(lambda: "does not answer" in page.text("#notice"))
+    page.until(lambda: "does not respond" in page.text("#notice"))
     assert page.text("#label") == "–"
-    with serving_run(predictor, port=server.port):
+    with server_thread(predictor, port=server.port):
         page.until(lambda: not page.find("#notice").is_displayed())
         page.until(lambda: page.text("#label") != "–")
 
 
-def test_what_the_server_refuses_is_told(chromium, text_server):
+def test_page_shows_errors_of_the_server(chromium, text_server):
     _, predictor = text_server
-    with serving_run(predictor, max_tokens=3) as server:
+    with server_thread(predictor, max_tokens=3) as server:
         page = Browser(chromium, server)
         page.find("#text").send_keys("one two three four")
         page.until(lambda: "has 4 tokens" in page.text("#notice"))
@@ -311,33 +319,33 @@ def test_what_the_server_refuses_is_told(chromium, text_server):
         page.until(lambda: not page.find("#notice").is_displayed())
 
 
-def test_a_key_is_asked_for_and_used(chromium, text_server):
+def test_page_asks_for_the_api_key(chromium, text_server):
     _, predictor = text_server
-    with serving_run(predictor, key="sesame") as server:
+    with server_thread(predictor, key="sesame") as server:
         page = Browser(chromium, server)
-        assert not page.find("#try").is_displayed()
+        assert not page.find("#main-panel").is_displayed()
         page.find("#key").send_keys("open\n")
-        page.until(lambda: "not the API key" in page.text("#notice"))
+        page.until(lambda: "not valid" in page.text("#notice"))
         page.find("#key").send_keys("sesame\n")
-        page.until(lambda: page.find("#try").is_displayed())
+        page.until(lambda: page.find("#main-panel").is_displayed())
         page.find("#text").send_keys("a fine film")
-        page.until(page.shares)
+        page.until(page.percentages)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("kind", ["text", "image"])
-def test_it_fits_360_pixels_and_its_colours_can_be_read(
+def test_page_fits_360_pixels_with_readable_colours(
     chromium, text_server, image_server, kind, dark
 ):
     page = Browser(chromium, text_server[0] if kind == "text" else image_server, 360, dark)
     page.all("#examples button")[-1].click()
     page.until(lambda: page.all("#prefixes svg"))
     assert page.run("return document.documentElement.scrollWidth") <= 360
-    for word in page.all("#words [data-place]"):
-        ink, paint = page.run(_COLOURS, word)
+    for token in page.all("#tokens [data-step]"):
+        ink, paint = page.run(_COLOURS, token)
         card = page.run(_COLOURS, page.find("#counts"))[1]
-        assert contrast(ink, over(paint, card)) >= 4.5, (word.text, ink, paint)
-    for selector in ("#label", "#about", "#classes .share", "button", "a"):
+        assert contrast(ink, over(paint, card)) >= 4.5, (token.text, ink, paint)
+    for selector in ("#label", "#about", "#classes .value", "button", "a"):
         ink, paper = page.run(_COLOURS, page.find(selector))
         assert contrast(ink, paper) >= 4.5, (selector, ink, paper)
 
@@ -351,7 +359,7 @@ return [own.color, getComputedStyle(paper).backgroundColor];
 
 
 def over(paint, card):
-    """The colour of a translucent paint on a card."""
+    """Return the colour of a translucent colour on a background."""
     parts = [float(part) for part in re.findall(r"[\d.]+", paint)]
     colour, share = parts[:3], parts[3] if len(parts) > 3 else 1
     below = [int(part) for part in re.findall(r"\d+", card)[:3]]
@@ -359,19 +367,22 @@ def over(paint, card):
     return "rgb({:.0f}, {:.0f}, {:.0f})".format(*mixed)
 
 
-def contrast(one, other):
-    """Source: WCAG 2.2, contrast ratio."""
+def contrast(first, second):
+    """Return the contrast ratio of two colours.
+
+    Source: WCAG 2.2, contrast ratio.
+    """
 
     def luminance(colour):
         parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
         r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
         return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
-    low, high = sorted((luminance(one), luminance(other)))
+    low, high = sorted((luminance(first), luminance(second)))
     return (high + 0.05) / (low + 0.05)
 
 
-def test_every_control_has_a_name(chromium, text_server, image_server):
+def test_every_control_has_an_accessible_name(chromium, text_server, image_server):
     for server in (text_server[0], image_server):
         Browser(chromium, server)
         tree = chromium.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
@@ -381,7 +392,7 @@ def test_every_control_has_a_name(chromium, text_server, image_server):
         assert [node for node in controls if not node.get("name", {}).get("value")] == []
 
 
-def test_the_page_asks_nobody_else_and_makes_no_markup_of_data():
+def test_page_loads_nothing_and_inserts_no_markup():
     assert not re.search(r"""(src|href|action)\s*=\s*["']?(https?:)?//""", PAGE)
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", PAGE)
     assert not re.search(r"<[^>]+\s(on\w+|style)\s*=", PAGE)

@@ -59,6 +59,7 @@ COMMANDS = {
     "runs compare": [["one", "two", "--json"]],
     "config show": [["imdb"], ["imdb", "--full"]],
     "config list": [[]],
+    "config describe": [[], ["model.units"]],
     "config schema": [[]],
 }
 ROOT = [["--help"], ["--version"], [], ["runs"], ["runs", "--help"], ["--show-completion", "bash"]]

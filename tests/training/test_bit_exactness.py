@@ -1,6 +1,6 @@
-"""Training that goes on from a checkpoint ends with the bits it would have ended with.
+"""Training resumed from a checkpoint ends with the same bits as without the interruption.
 
-The loop and the network are real, and so is the disk between them.
+The loop, the model and the files are real.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted, Signals
 from lstm_cli.models import classifier
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.training import checkpoint, prepare
+from lstm_cli.training import checkpoint, device
 from lstm_cli.training import loop as fit
 from lstm_cli.training.loop import NonFiniteError, TrainingLoop
 from lstm_cli.training.objectives import classification
@@ -29,7 +29,7 @@ from lstm_cli.training.objectives.self_training import SelfTrainingObjective
 
 
 def texts(num, seed):
-    """Random texts of a dozen words, few of them of the second class."""
+    """Random texts from ten words; one in four is of the second class."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 7, num)
     ids = rng.integers(2, 12, lengths.sum()).astype(np.uint16)
@@ -46,7 +46,7 @@ def images(num, seed):
     return Examples(pixels, np.arange(num, dtype=np.int32) % 3)
 
 
-# A checkpoint after each step, and everything in use that has a state or draws at random.
+# A checkpoint after each step; all features that have state or use random numbers.
 EVERY_STEP = {"train__checkpoint_seconds": 1e-9, "train__epochs": 3}
 TEXT = text_config(
     **EVERY_STEP,
@@ -78,20 +78,20 @@ IMAGE = image_config(
     train__decay="linear",
     train__patience=0,
 )
-TAUGHT = configs.from_dict(
+SELF_TRAINING = configs.from_dict(
     configs.to_dict(TEXT), {"train.self_training": True, "train.ema_momentum": 0.5}
 )
 UNLABELED = texts(14, 3)
-VERDICTS = np.random.default_rng(4).uniform(size=(14, 1)).astype(np.float32)
+PSEUDO_LABELS = np.random.default_rng(4).uniform(size=(14, 1)).astype(np.float32)
 KINDS = {
     "text": (TEXT, 2, 12, None, texts(22, 1), texts(9, 2)),
-    "taught": (TAUGHT, 2, 12, None, texts(22, 1), texts(9, 2)),
+    "self_training": (SELF_TRAINING, 2, 12, None, texts(22, 1), texts(9, 2)),
     "image": (IMAGE, 3, None, (8, 8), images(17, 1), images(9, 2)),
 }
 
 
-class Undisturbed:
-    """Training that nobody interrupts, with its state after each step, and a second network."""
+class Uninterrupted:
+    """A training without interruption, its state after each step, and a second model."""
 
     def __init__(self, kind):
         self.config, self.num_classes, self.vocab_size, self.shape, self.train, self.validation = (
@@ -100,39 +100,44 @@ class Undisturbed:
         self.states = []
         model = self.compiled()
         self.initial = checkpoint.model_state(model)
-        self.fitted = self.loop(model, self.states.append).run()
+        self.result = self.loop(model, self.states.append).run()
         self.final = checkpoint.model_state(model)
         self.other = self.compiled()
 
     def compiled(self):
-        prepare.start(self.config, "cpu", SilentReporter())
-        model = classifier.build(self.config, self.num_classes, self.vocab_size, self.shape)
-        classifier.compile_model(model, self.config.train, self.num_classes)
+        device.configure_backend(self.config, "cpu", SilentReporter())
+        model = classifier.build_classifier(
+            self.config, self.num_classes, self.vocab_size, self.shape
+        )
+        classifier.compile_classifier(model, self.config.train, self.num_classes)
         model.optimizer.build(model.trainable_variables)
         return model
 
     def loop(self, model, save=None, config=None, signals=None):
         config = config or self.config
         given = (config, self.num_classes, self.train, self.validation)
-        work = classification.ClassificationObjective(*given)
+        objective = classification.ClassificationObjective(*given)
         if config.train.self_training:
-            work = SelfTrainingObjective(*given, UNLABELED, VERDICTS, SilentReporter())
-        return TrainingLoop(model, config, work, SilentReporter(), save, signals)
+            objective = SelfTrainingObjective(*given, UNLABELED, PSEUDO_LABELS, SilentReporter())
+        return TrainingLoop(model, config, objective, SilentReporter(), save, signals)
 
     def from_disk(self, state, folder):
-        """What a new process reads."""
+        """Save and read a state, as a new process does."""
         checkpoint.save(folder, state)
         return checkpoint.newest(folder, SilentReporter())
 
     def resumed(self, state, folder, save=None):
-        """Go on from a state in the other network, whatever it was used for before."""
+        """Resume from a state with the second model, in any state."""
         loop = self.loop(self.other, save)
         loop.restore(self.from_disk(state, folder))
-        fitted = loop.run()
+        result = loop.run()
         same_tensors(checkpoint.model_state(self.other), self.final)
-        same_tensors(fitted.weights, self.fitted.weights)
-        assert untimed(fitted.history) == untimed(self.fitted.history)
-        assert (fitted.best_epoch, fitted.stopped) == (self.fitted.best_epoch, self.fitted.stopped)
+        same_tensors(result.weights, self.result.weights)
+        assert untimed(result.history) == untimed(self.result.history)
+        assert (result.best_epoch, result.stop_reason) == (
+            self.result.best_epoch,
+            self.result.stop_reason,
+        )
 
 
 def same_tensors(found, expected):
@@ -146,48 +151,48 @@ def untimed(history):
     return [replace(line, seconds=0.0) for line in history]
 
 
-@pytest.fixture(scope="module", params=["text", "taught", "image"])
-def undisturbed(request):
-    return Undisturbed(request.param)
+@pytest.fixture(scope="module", params=["text", "self_training", "image"])
+def uninterrupted(request):
+    return Uninterrupted(request.param)
 
 
-def test_the_same_seed_begins_with_the_same_state(undisturbed):
-    same_tensors(checkpoint.model_state(undisturbed.compiled()), undisturbed.initial)
+def test_the_same_seed_gives_the_same_initial_state(uninterrupted):
+    same_tensors(checkpoint.model_state(uninterrupted.compiled()), uninterrupted.initial)
 
 
-def test_training_resumed_after_any_step_ends_with_the_same_bits(undisturbed, tmp_path):
-    places = [(s.progress["epoch"], s.progress["step"]) for s in undisturbed.states]
-    steps = undisturbed.loop(undisturbed.other).steps_per_epoch
+def test_training_resumed_after_any_step_ends_with_the_same_bits(uninterrupted, tmp_path):
+    places = [(s.progress["epoch"], s.progress["step"]) for s in uninterrupted.states]
+    steps = uninterrupted.loop(uninterrupted.other).steps_per_epoch
     # The last step of an epoch, saved before validation; and its end, saved after.
     assert {(0, 1), (0, steps), (1, 0), (1, 1)} <= set(places)
-    assert undisturbed.fitted.history[0].loss != undisturbed.fitted.history[1].loss
-    for number, state in enumerate(undisturbed.states):
-        undisturbed.resumed(state, tmp_path / str(number))
+    assert uninterrupted.result.history[0].loss != uninterrupted.result.history[1].loss
+    for number, state in enumerate(uninterrupted.states):
+        uninterrupted.resumed(state, tmp_path / str(number))
 
 
-def test_training_resumed_twice_ends_with_the_same_bits(undisturbed, tmp_path):
+def test_training_resumed_twice_ends_with_the_same_bits(uninterrupted, tmp_path):
     again = []
-    undisturbed.resumed(undisturbed.states[1], tmp_path / "first", again.append)
-    undisturbed.resumed(again[len(again) // 2], tmp_path / "second")
+    uninterrupted.resumed(uninterrupted.states[1], tmp_path / "first", again.append)
+    uninterrupted.resumed(again[len(again) // 2], tmp_path / "second")
 
 
-def test_the_states_that_are_restored_differ_from_step_to_step(undisturbed):
-    """Or the tests above would show nothing."""
+def test_checkpoints_of_different_steps_differ(uninterrupted):
+    """Otherwise the tests above would pass without a restore."""
     digests = {
-        name: {state.tensors[name].tobytes() for state in undisturbed.states}
-        for name in undisturbed.initial
+        name: {state.tensors[name].tobytes() for state in uninterrupted.states}
+        for name in uninterrupted.initial
     }
     constant = {int(n.split("/")[1]) for n, seen in digests.items() if len(seen) == 1}
-    # The random states of LSTM layers, which have a dropout of their own that is not used.
-    paths = {undisturbed.other.variables[number].path for number in constant}
-    lstms = [layer for layer in undisturbed.other.layers if isinstance(layer, keras.layers.LSTM)]
+    # The random states of LSTM layers: their own dropout is not used.
+    paths = {uninterrupted.other.variables[number].path for number in constant}
+    lstms = [layer for layer in uninterrupted.other.layers if isinstance(layer, keras.layers.LSTM)]
     assert paths <= {v.path for lstm in lstms for v in lstm.variables if "seed" in v.path}
 
 
-def test_a_checkpoint_of_another_network_is_refused(undisturbed):
-    state = undisturbed.states[0]
+def test_a_checkpoint_of_another_model_is_refused(uninterrupted):
+    state = uninterrupted.states[0]
     name = "model/0"
-    loop = undisturbed.loop(undisturbed.other)
+    loop = uninterrupted.loop(uninterrupted.other)
     for tensors in (
         {key: value for key, value in state.tensors.items() if key != name},
         {**state.tensors, name: np.zeros((1, 1), np.float32)},
@@ -203,25 +208,25 @@ def grown(config, epochs):
     return configs.from_dict(configs.to_dict(config), {"train.epochs": epochs})
 
 
-def test_a_signal_while_the_last_epoch_is_validated_is_not_lost(undisturbed, tmp_path, monkeypatch):
-    (before,) = [s for s in undisturbed.states if s.progress == last_step(undisturbed).progress]
+def test_a_signal_during_the_last_validation_stops_training(uninterrupted, tmp_path, monkeypatch):
+    (before,) = [s for s in uninterrupted.states if s.progress == last_step(uninterrupted).progress]
     signals, saved = Signals(), []
-    loop = undisturbed.loop(undisturbed.other, saved.append, signals=signals)
+    loop = uninterrupted.loop(uninterrupted.other, saved.append, signals=signals)
     loop.restore(before)
     predict = classification.predict
 
     def interrupted(*args):
-        signals.wanted = signal.SIGTERM
+        signals.pending = signal.SIGTERM
         return predict(*args)
 
     monkeypatch.setattr(classification, "predict", interrupted)
     with pytest.raises(Interrupted, match="Saved at the end of epoch"):
         loop.run()
-    undisturbed.resumed(saved[-1], tmp_path)
+    uninterrupted.resumed(saved[-1], tmp_path)
 
 
-def last_step(undisturbed):
-    return [state for state in undisturbed.states if state.progress["step"]][-1]
+def last_step(uninterrupted):
+    return [state for state in uninterrupted.states if state.progress["step"]][-1]
 
 
 class StopAfterTwo(keras.callbacks.Callback):
@@ -229,41 +234,39 @@ class StopAfterTwo(keras.callbacks.Callback):
         self.model.stop_training = epoch == 1
 
 
-def test_a_callback_that_asked_to_stop_is_remembered(undisturbed, tmp_path):
-    start, saved = undisturbed.states[0], []
-    loop = undisturbed.loop(undisturbed.other, saved.append)
+def test_a_stop_request_of_a_callback_is_restored(uninterrupted, tmp_path):
+    start, saved = uninterrupted.states[0], []
+    loop = uninterrupted.loop(uninterrupted.other, saved.append)
     loop.restore(start)
-    assert loop.run([StopAfterTwo()]).stopped == "a callback asked to stop"
-    found = undisturbed.from_disk(saved[-1], tmp_path)
-    loop = undisturbed.loop(undisturbed.other)
+    assert loop.run([StopAfterTwo()]).stop_reason == "a callback asked to stop"
+    found = uninterrupted.from_disk(saved[-1], tmp_path)
+    loop = uninterrupted.loop(uninterrupted.other)
     loop.restore(found)
     assert loop.stop_reason() == "a callback asked to stop"
-    # Who asks for more epochs wants them.
-    loop = undisturbed.loop(undisturbed.other, config=grown(undisturbed.config, 4))
+    # A request for more epochs overrules it.
+    loop = uninterrupted.loop(uninterrupted.other, config=grown(uninterrupted.config, 4))
     loop.restore(found)
     assert loop.stop_reason() == ""
 
 
-def test_more_epochs_are_trained_the_same_way_however_often_it_is_interrupted(
-    undisturbed, tmp_path
-):
-    config, saved = grown(undisturbed.config, 5), []
-    loop = undisturbed.loop(undisturbed.other, saved.append, config)
-    loop.restore(undisturbed.from_disk(undisturbed.states[-1], tmp_path / "a"))
+def test_an_extended_run_ends_with_the_same_bits_after_interruptions(uninterrupted, tmp_path):
+    config, saved = grown(uninterrupted.config, 5), []
+    loop = uninterrupted.loop(uninterrupted.other, saved.append, config)
+    loop.restore(uninterrupted.from_disk(uninterrupted.states[-1], tmp_path / "a"))
     whole = loop.run()
-    final = checkpoint.model_state(undisturbed.other)
-    assert len(whole.history) == 5 or whole.stopped.startswith("validation")
+    final = checkpoint.model_state(uninterrupted.other)
+    assert len(whole.history) == 5 or whole.stop_reason.startswith("validation")
     for number, state in enumerate(saved[::3]):
-        loop = undisturbed.loop(undisturbed.other, config=config)
-        loop.restore(undisturbed.from_disk(state, tmp_path / f"b{number}"))
+        loop = uninterrupted.loop(uninterrupted.other, config=config)
+        loop.restore(uninterrupted.from_disk(state, tmp_path / f"b{number}"))
         assert untimed(loop.run().history) == untimed(whole.history)
-        same_tensors(checkpoint.model_state(undisturbed.other), final)
+        same_tensors(checkpoint.model_state(uninterrupted.other), final)
 
 
-def test_seconds_of_an_interrupted_epoch_add_up(undisturbed):
-    state = last_step(undisturbed)
+def test_seconds_of_an_interrupted_epoch_add_up(uninterrupted):
+    state = last_step(uninterrupted)
     progress = {**state.progress, "epoch_seconds": 1000.0, "seconds": 5000.0}
-    loop = undisturbed.loop(undisturbed.other)
+    loop = uninterrupted.loop(uninterrupted.other)
     loop.restore(checkpoint.Checkpoint(state.tensors, progress))
     history = loop.run().history
     assert 1000 < history[state.progress["epoch"]].seconds < 1100
@@ -271,19 +274,19 @@ def test_seconds_of_an_interrupted_epoch_add_up(undisturbed):
     assert 5000 < loop.seconds < 5100
 
 
-# Numbers gone wrong
+# Non-finite loss or weights
 
 
-def restored(undisturbed):
-    """The other network after its first epoch."""
-    state = next(s for s in undisturbed.states if s.progress["epoch"] == 1)
-    loop = undisturbed.loop(undisturbed.other)
+def restored(uninterrupted):
+    """The second model after its first epoch."""
+    state = next(s for s in uninterrupted.states if s.progress["epoch"] == 1)
+    loop = uninterrupted.loop(uninterrupted.other)
     loop.restore(state)
     return loop
 
 
-def batch(undisturbed, epoch, step):
-    planned = undisturbed.loop(undisturbed.other).work.batches(epoch, step)
+def batch(uninterrupted, epoch, step):
+    planned = uninterrupted.loop(uninterrupted.other).objective.batches(epoch, [step])
     return next(iter(planned))[0].tolist()
 
 
@@ -295,18 +298,18 @@ def variable(variables, name):
     return next(v for v in variables if name in v.path)
 
 
-def test_a_loss_that_is_no_number_stops_training_with_step_rate_and_examples(undisturbed):
-    loop = restored(undisturbed)
+def test_a_non_finite_loss_stops_training_with_step_rate_and_examples(uninterrupted):
+    loop = restored(uninterrupted)
     best = {name: array.copy() for name, array in loop.best_weights.items()}
     poison(variable(loop.model.variables, "head/bias"), math.nan)
     with pytest.raises(NonFiniteError) as caught:
         loop.run()
-    examples = batch(undisturbed, 1, 0)
-    message, found = caught.value.message, caught.value.found
-    assert "The loss is no finite number at epoch 2, step 1" in message
+    examples = batch(uninterrupted, 1, 0)
+    message, found = caught.value.message, caught.value.details
+    assert "The loss is not finite at epoch 2, step 1" in message
     assert f"training examples {examples[0]}" in message
     rate = fit.learning_rate(
-        undisturbed.config.train, loop.steps_per_epoch, 3 * loop.steps_per_epoch
+        uninterrupted.config.train, loop.steps_per_epoch, 3 * loop.steps_per_epoch
     )
     assert f"learning rate {rate:.3g}" in message
     assert found == {
@@ -314,24 +317,24 @@ def test_a_loss_that_is_no_number_stops_training_with_step_rate_and_examples(und
     }  # fmt: skip
     # The best weights so far are those of the first epoch, and finite.
     assert loop.best_epoch == 1
-    same_tensors(loop.fitted("").weights, best)
+    same_tensors(loop.result("").weights, best)
     assert all(np.isfinite(array).all() for array in best.values())
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
-def test_a_gradient_that_is_no_number_stops_training_before_it_is_saved(undisturbed, value):
-    loop = restored(undisturbed)
+def test_a_non_finite_gradient_stops_training_before_a_checkpoint(uninterrupted, value):
+    loop = restored(uninterrupted)
     saved = []
-    loop._save = saved.append
-    # The loss of this step is right; the step that it takes is not.
+    loop._save_checkpoint = saved.append
+    # The loss of this step is finite, but the update is not.
     poison(variable(loop.model.optimizer.variables, "head_bias_momentum"), value)
-    with pytest.raises(NonFiniteError, match="A gradient is no finite number at epoch 2"):
+    with pytest.raises(NonFiniteError, match="A gradient is not finite at epoch 2"):
         loop.run()
     assert saved == []
 
 
-def test_a_validation_loss_that_is_no_number_stops_training(undisturbed, monkeypatch):
-    loop = restored(undisturbed)
+def test_a_non_finite_validation_loss_stops_training(uninterrupted, monkeypatch):
+    loop = restored(uninterrupted)
     monkeypatch.setattr(classification, "loss_and_accuracy", lambda *_: (math.nan, 0.5))
     with pytest.raises(NonFiniteError, match="validation loss of epoch 2"):
         loop.run()

@@ -20,7 +20,7 @@ from lstm_cli.data.readers import demo, demo_grammar
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.text.tokenizer import token_spans
-from lstm_cli.training import artifacts, train
+from lstm_cli.training import artifacts, pipeline
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_decisive_token_has_the_largest_effect_where_sentences_are_few(monke
     monkeypatch.setattr(demo_grammar, "VERDICTS", verdicts)
     monkeypatch.setattr(demo, "NUM_FILLERS", (0,))
     monkeypatch.setattr(demo, "ASIDE_SHARE", 0)
-    run = train.train(load_preset("demo", FEW))
+    run = pipeline.train(load_preset("demo", FEW))
     effects = measured._measure_decisive_words(Predictor.load(run), measured._test_reviews(run))[
         "mask"
     ]

@@ -1,4 +1,4 @@
-"""`KERAS_BACKEND=jax`: each kind of training, whole, and interrupted and resumed.
+"""`KERAS_BACKEND=jax`: each kind of training, uninterrupted and resumed.
 
 Real processes: Keras chooses its backend once, when it is imported.
 """
@@ -30,7 +30,7 @@ SECONDS = 900
 
 
 def process(stage, folder):
-    """Start a stage; it leaves an account of itself in the folder."""
+    """Start a stage, which writes its results into the folder."""
     places = {"LSTM_CACHE_DIR": str(folder / "cache"), "LSTM_RUNS_DIR": str(folder / "whole")}
     return subprocess.Popen(
         [sys.executable, fixtures_jax.__file__, stage, str(folder)],
@@ -42,7 +42,7 @@ def process(stage, folder):
 
 
 def account(stage, folder, started):
-    """Wait for a stage and read its account."""
+    """Wait for a stage and read its results."""
     try:
         _, errors = started.communicate(timeout=SECONDS)
     finally:
@@ -53,7 +53,7 @@ def account(stage, folder, started):
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory):
-    """What was told of each kind of training, by stage."""
+    """Results of each kind of training, by stage."""
     folder = tmp_path_factory.mktemp("jax")
     fixtures_jax.write_texts(folder / "texts")
     whole = process("whole", folder)
@@ -67,7 +67,7 @@ def stages(tmp_path_factory):
 
 
 def finished(stages, stage, kind):
-    """The run that a stage ended with."""
+    """The run of a stage."""
     told = stages[stage][kind]
     assert "path" in told, told
     return RunDir(Path(told["path"]))
@@ -83,7 +83,7 @@ def history_of(run):
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "lowered"])
-def test_a_training_ends_with_a_run_that_is_whole(stages, kind):
+def test_training_ends_with_a_valid_run(stages, kind):
     run = finished(stages, "whole", kind)
     verdict = verify(run)
     assert verdict.passed, verdict
@@ -92,7 +92,7 @@ def test_a_training_ends_with_a_run_that_is_whole(stages, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_training_that_was_interrupted_ends_with_the_same_bits(stages, kind):
+def test_interrupted_training_ends_with_the_same_bits(stages, kind):
     begun = stages["begun"][kind]
     assert "epoch 2, step 1 of" in begun.get("interrupted", ""), begun
     whole, resumed = (finished(stages, stage, kind) for stage in ("whole", "resumed"))
@@ -101,21 +101,21 @@ def test_a_training_that_was_interrupted_ends_with_the_same_bits(stages, kind):
 
 
 @pytest.mark.parametrize("kind", ["text", "image"])
-def test_the_weights_that_are_kept_are_averages(stages, kind):
+def test_the_saved_weights_are_averages(stages, kind):
     run = finished(stages, "whole", kind)
     (best,) = [line["epoch"] for line in history_of(run) if line["best"]][-1:]
     expected = np.array(stages["whole"][kind]["averages"][best - 1], np.float32)
     assert np.abs(weights_of(run)["lstm_0_forward/kernel"] - expected).max() < 1e-6
 
 
-def test_texts_without_labels_are_judged_anew_between_epochs(stages):
+def test_pseudo_labels_are_predicted_anew_between_epochs(stages):
     run = finished(stages, "whole", "text")
     assert run.read_json(runs.RUN)["dataset"]["sizes"]["unlabeled"] == 8
-    judged = [note for note in stages["whole"]["text"]["notes"] if "judged anew" in note]
-    assert len(judged) == 2
+    notes = [note for note in stages["whole"]["text"]["notes"] if "pseudo-labels" in note]
+    assert len(notes) == 2
 
 
-def test_peepholes_open(stages):
+def test_peepholes_are_trained(stages):
     run = finished(stages, "whole", "image")
     assert np.abs(weights_of(run)["lstm_0_forward/peepholes"]).min() > 0
 
@@ -125,7 +125,7 @@ def test_a_language_model_learns(stages):
     assert told["perplexity"] < 0.7 * told["unigram_perplexity"]
 
 
-def test_arrays_with_a_rate_of_their_own_stay_where_it_is_zero(stages):
+def test_arrays_with_a_learning_rate_of_zero_do_not_change(stages):
     before, after = (weights_of(finished(stages, "whole", k)) for k in ("language", "lowered"))
     taken = finished(stages, "whole", "lowered").read_json(runs.RUN)["init_from"]["arrays"]
     assert {"embedding/embeddings", "lstm_0_backward/kernel"} <= set(taken)

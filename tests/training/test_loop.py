@@ -1,4 +1,4 @@
-"""The training loop: schedule, weights of classes, stopping, the best weights, what is reported.
+"""The training loop: schedule, class weights, stopping, best weights, reports.
 
 Everything here imports Keras. One compiled model serves most tests: tracing it is what takes time.
 """
@@ -20,7 +20,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
-from lstm_cli.text.batching import pad, shifted
+from lstm_cli.text.batching import pad_batch, random_shift
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.training import loop as fit
 from lstm_cli.training.loop import TrainingLoop
@@ -40,7 +40,7 @@ def corpus(*texts):
     )
 
 
-# Whether 2 comes before 3 decides; every word is in both classes.
+# The class depends on whether 2 comes before 3. Every word occurs in both classes.
 EIGHT = Examples(
     corpus([2, 3], [3, 2], [2, 4, 3], [3, 4, 2], [5, 2, 3], [5, 3, 2], [2, 3, 6, 6], [3, 2, 6, 6]),
     np.array([0, 1] * 4, np.int32),
@@ -48,7 +48,7 @@ EIGHT = Examples(
 
 
 def config(**train):
-    """Settings of a small text model; none of those given here is compiled into it."""
+    """Settings of a small text model; the settings here are not compiled into the model."""
     plain = {"patience": 0, "warmup": 0.0, "decay": "none", "calibrate": False}
     train = {"batch_size": 8, "epochs": 2, **plain, **train}
     settings = {"embedding__dim": 6, "model__units": 6}
@@ -57,13 +57,13 @@ def config(**train):
 
 def compiled(settings):
     keras.utils.set_random_seed(0)
-    model = classifier.build(settings, 2, VOCAB, None)
-    classifier.compile_model(model, settings.train, 2)
+    model = classifier.build_classifier(settings, 2, VOCAB, None)
+    classifier.compile_classifier(model, settings.train, 2)
     return model
 
 
 def variables(model):
-    """Every number that training changes."""
+    """All variables that training changes."""
     return {id(v): v for v in [*model.variables, *model.optimizer.variables]}.values()
 
 
@@ -75,15 +75,15 @@ def shared():
 
 @pytest.fixture
 def model(shared):
-    """A small model as it was before any training."""
+    """A small untrained model."""
     model, first = shared
     for variable, value in zip(variables(model), first, strict=True):
         variable.assign(value)
     return model
 
 
-class StepResult(SilentReporter):
-    """A reporter that remembers."""
+class RecordingReporter(SilentReporter):
+    """A reporter that records steps and epochs."""
 
     def __init__(self):
         self.steps, self.epochs = [], []
@@ -96,7 +96,7 @@ class StepResult(SilentReporter):
 
 
 class Watch(keras.callbacks.Callback):
-    """A callback that writes down what it is called with, and the weights at each end."""
+    """A callback that records its calls, and the weights after steps and epochs."""
 
     def __init__(self):
         super().__init__()
@@ -127,8 +127,8 @@ class Watch(keras.callbacks.Callback):
 
 def loop(model, train=EIGHT, validation=EIGHT, reporter=None, **settings):
     chosen = config(**settings)
-    work = classification.ClassificationObjective(chosen, 2, train, validation)
-    return TrainingLoop(model, chosen, work, reporter or SilentReporter())
+    objective = classification.ClassificationObjective(chosen, 2, train, validation)
+    return TrainingLoop(model, chosen, objective, reporter or SilentReporter())
 
 
 def equal(one, other, tolerance=0.0):
@@ -140,15 +140,15 @@ def equal(one, other, tolerance=0.0):
 # Learning
 
 
-def test_eight_texts_are_learned_by_the_order_of_their_words(model):
-    fitted = loop(model, epochs=40, learning_rate=0.05).run()
-    assert fitted.history[-1].accuracy == 1.0
-    assert fitted.history[-1].loss < 0.1
-    classifier.set_weights(model, fitted.weights)
+def test_word_order_is_learned(model):
+    result = loop(model, epochs=40, learning_rate=0.05).run()
+    assert result.history[-1].accuracy == 1.0
+    assert result.history[-1].loss < 0.1
+    classifier.set_weights(model, result.weights)
     assert (classification.predict(model, EIGHT).argmax(axis=1) == EIGHT.labels).all()
 
 
-def test_the_same_start_gives_the_same_end(model, shared):
+def test_the_same_initial_weights_give_the_same_result(model, shared):
     ends = []
     for _ in range(2):
         for variable, value in zip(variables(model), shared[1], strict=True):
@@ -157,14 +157,14 @@ def test_the_same_start_gives_the_same_end(model, shared):
     assert equal(ends[0], ends[1], 1e-6)
 
 
-def test_predictions_are_in_order_and_complete_whatever_the_batches(model, monkeypatch):
+def test_predictions_are_complete_and_in_order_for_any_batches(model, monkeypatch):
     classifier.set_weights(model, random_weights(config(), 2, VOCAB))
     monkeypatch.setattr(classification, "_VALIDATION_BATCH", 3)
     mixed = Examples(EIGHT.inputs.take(np.array([6, 0, 3, 7, 1, 5, 2, 4])), EIGHT.labels)
     found = classification.predict(model, mixed)
     assert found.shape == (8, 2)
     for i in range(8):
-        alone = np.asarray(model(pad(mixed.inputs, np.array([i])), training=False))
+        alone = np.asarray(model(pad_batch(mixed.inputs, np.array([i])), training=False))
         assert found[i, 1] == pytest.approx(float(alone[0, 0]), abs=1e-6)
     assert found.sum(axis=1) == pytest.approx(np.ones(8))
 
@@ -181,18 +181,18 @@ def test_without_warmup_and_decay_the_rate_stays():
     assert rates(warmup=0.0, decay="none") == [0.8] * 20
 
 
-def test_the_warmup_climbs_in_equal_steps_to_the_peak():
+def test_the_warmup_rises_linearly_to_the_peak():
     found = rates(warmup=0.2, decay="none")
     assert found[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
     assert found[4:] == [0.8] * 16
 
 
-def test_linear_decay_falls_in_equal_steps_towards_zero():
+def test_linear_decay_falls_linearly_towards_zero():
     found = rates(warmup=0.2, decay="linear")
     assert found[4:] == pytest.approx([0.8 * (1 - step / 16) for step in range(16)])
 
 
-def test_cosine_decay_is_at_half_the_peak_half_way():
+def test_cosine_decay_is_half_the_peak_in_the_middle():
     found = rates(warmup=0.2, decay="cosine")
     assert found[4] == pytest.approx(0.8)
     assert found[12] == pytest.approx(0.4)
@@ -200,7 +200,7 @@ def test_cosine_decay_is_at_half_the_peak_half_way():
 
 
 @pytest.mark.parametrize("decay", ["linear", "cosine"])
-def test_decay_ends_at_its_share_of_the_peak(decay):
+def test_decay_ends_at_decay_to(decay):
     found = rates(1000, warmup=0.0, decay=decay, decay_to=0.25)
     assert found[0] == pytest.approx(0.8)
     assert found[500] == pytest.approx((0.8 + 0.2) / 2)
@@ -215,16 +215,16 @@ def test_every_rate_is_above_zero_and_at_most_the_peak(warmup, decay, num_steps)
     assert max(found) == pytest.approx(0.8)
 
 
-def test_each_step_is_taken_at_the_rate_of_the_schedule(model):
+def test_each_step_has_the_learning_rate_of_the_schedule(model):
     watch = Watch()
     settings = {"warmup": 0.4, "decay": "cosine", "learning_rate": 0.01, "batch_size": 3}
-    fitted = loop(model, **settings).run([watch])
+    result = loop(model, **settings).run([watch])
     expected = rates(6, warmup=0.4, decay="cosine", learning_rate=0.01)
     assert watch.rates == pytest.approx(expected)
-    assert [e.learning_rate for e in fitted.history] == pytest.approx([expected[2], expected[5]])
+    assert [e.learning_rate for e in result.history] == pytest.approx([expected[2], expected[5]])
 
 
-# Weights of classes
+# Class weights
 
 
 @relaxed
@@ -255,16 +255,16 @@ def test_balanced_weights_raise_the_rare_class(model, shared):
     assert said["balanced"] == pytest.approx(1 / 2, abs=0.03)
 
 
-# What is reported
+# Reports
 
 
 def test_loss_and_accuracy_of_an_epoch_are_means_over_its_examples(model):
     classifier.set_weights(model, random_weights(config(), 2, VOCAB))
-    # At this rate nothing moves, and every batch is scored by the same weights.
-    fitted = loop(model, batch_size=3, epochs=1, learning_rate=1e-12).run()
+    # With this learning rate the weights stay almost the same.
+    result = loop(model, batch_size=3, epochs=1, learning_rate=1e-12).run()
     found = classification.predict(model, EIGHT)
     chosen = found[np.arange(8), EIGHT.labels]
-    (line,) = fitted.history
+    (line,) = result.history
     assert line.loss == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
     assert line.accuracy == pytest.approx(np.mean(found.argmax(axis=1) == EIGHT.labels))
     assert (line.val_loss, line.val_accuracy) == pytest.approx((line.loss, line.accuracy), abs=1e-5)
@@ -272,23 +272,23 @@ def test_loss_and_accuracy_of_an_epoch_are_means_over_its_examples(model):
     assert line.seconds > 0
 
 
-def test_the_reporter_is_told_of_every_epoch_and_of_its_last_step(model, monkeypatch):
+def test_every_epoch_and_its_last_step_are_reported(model, monkeypatch):
     monkeypatch.setattr(fit, "_REPORT_SECONDS", 1e9)
-    told = StepResult()
-    fitted = loop(model, reporter=told, batch_size=3).run()
-    assert tuple(told.epochs) == fitted.history
+    told = RecordingReporter()
+    result = loop(model, reporter=told, batch_size=3).run()
+    assert tuple(told.epochs) == result.history
     assert [(s.epoch, s.step, s.steps, s.epochs) for s in told.steps] == [
         (1, 3, 3, 2),
         (2, 3, 3, 2),
     ]
-    assert [s.loss for s in told.steps] == [e.loss for e in fitted.history]
+    assert [s.loss for s in told.steps] == [e.loss for e in result.history]
     assert told.steps[-1].seconds_left == pytest.approx(0)
     assert all(step.rate > 0 for step in told.steps)
 
 
-def test_often_enough_every_step_is_told(model, monkeypatch):
+def test_slow_steps_are_all_reported(model, monkeypatch):
     monkeypatch.setattr(fit, "_REPORT_SECONDS", 0)
-    told = StepResult()
+    told = RecordingReporter()
     loop(model, reporter=told, batch_size=3).run()
     assert [s.step for s in told.steps] == [1, 2, 3, 1, 2, 3]
     left = [s.seconds_left for s in told.steps]
@@ -299,7 +299,7 @@ def test_often_enough_every_step_is_told(model, monkeypatch):
 # Callbacks
 
 
-def test_callbacks_are_called_as_fit_would_call_them(model):
+def test_callbacks_are_called_as_by_fit(model):
     watch = Watch()
     loop(model, batch_size=4).run([watch])
     assert watch.events == [
@@ -309,16 +309,16 @@ def test_callbacks_are_called_as_fit_would_call_them(model):
     assert set(watch.logs[0]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
-def test_a_callback_can_stop_training_and_the_next_run_starts_anew(model):
+def test_a_callback_stops_training_but_not_the_next_training(model):
     class Stop(Watch):
         def on_epoch_end(self, epoch, logs=None):
             super().on_epoch_end(epoch, logs)
             self.model.stop_training = True
 
     stop = Stop()
-    fitted = loop(model, epochs=5).run([stop])
-    assert len(fitted.history) == 1
-    assert "callback" in fitted.stopped
+    result = loop(model, epochs=5).run([stop])
+    assert len(result.history) == 1
+    assert "callback" in result.stop_reason
     assert stop.events[-1] == "end"
     assert len(loop(model, epochs=2).run().history) == 2
 
@@ -327,7 +327,7 @@ def test_a_callback_can_stop_training_and_the_next_run_starts_anew(model):
 
 
 def scripted(monkeypatch, losses):
-    """Have validation find these losses, one an epoch."""
+    """Make validation return these losses, one per epoch."""
     found = iter(losses)
     monkeypatch.setattr(classification, "loss_and_accuracy", lambda *_: (next(found), 0.5))
 
@@ -342,31 +342,31 @@ def scripted(monkeypatch, losses):
         ([1.0, 1.1, 1.2, 1.3, 0.4], 0, 5, 5),
     ],
 )
-def test_training_stops_after_patience_and_keeps_the_best_epochs_weights(
+def test_training_stops_after_patience_with_the_weights_of_the_best_epoch(
     losses, patience, epochs, best, model, monkeypatch
 ):
     scripted(monkeypatch, losses)
     watch = Watch()
-    fitted = loop(model, epochs=5, patience=patience, learning_rate=0.01).run([watch])
-    assert len(fitted.history) == epochs
-    assert fitted.best_epoch == best
-    assert equal(fitted.weights, watch.after_epoch[best - 1])
-    assert not equal(fitted.weights, watch.after_epoch[best - 2])
+    result = loop(model, epochs=5, patience=patience, learning_rate=0.01).run([watch])
+    assert len(result.history) == epochs
+    assert result.best_epoch == best
+    assert equal(result.weights, watch.after_epoch[best - 1])
+    assert not equal(result.weights, watch.after_epoch[best - 2])
     best_so_far = [min(losses[: i + 1]) == x and x not in losses[:i] for i, x in enumerate(losses)]
-    assert [line.best for line in fitted.history] == best_so_far[:epochs]
+    assert [line.best for line in result.history] == best_so_far[:epochs]
     told = "did not improve for" if epochs < 5 else "epoch 5 of 5 is done"
-    assert told in fitted.stopped
+    assert told in result.stop_reason
 
 
-def test_numbers_agree_with_their_nouns():
+def test_pluralize():
     assert [pluralize(n, "epoch") for n in (1, 2, 1200)] == ["1 epoch", "2 epochs", "1,200 epochs"]
 
 
-def test_averaged_weights_are_validated_and_kept_and_training_goes_on_from_the_raw_ones():
+def test_averaged_weights_are_validated_and_saved_but_raw_weights_are_trained():
     settings = {"ema_momentum": 0.5, "batch_size": 3, "epochs": 2, "learning_rate": 0.05}
     model = compiled(config(**settings))
     watch = Watch()
-    fitted = loop(model, **settings).run([watch])
+    result = loop(model, **settings).run([watch])
     raw = watch.after_step
     averages = {name: raw[0][name] for name in raw[0]}
     found = []
@@ -375,36 +375,39 @@ def test_averaged_weights_are_validated_and_kept_and_training_goes_on_from_the_r
             averages = {name: 0.5 * averages[name] + 0.5 * weights[name] for name in weights}
         if step % 3 == 2:
             found.append(averages)
-    assert equal(fitted.weights, found[fitted.best_epoch - 1], 1e-6)
+    assert equal(result.weights, found[result.best_epoch - 1], 1e-6)
     assert equal(watch.after_epoch[0], raw[2])
-    classifier.set_weights(model, fitted.weights)
+    classifier.set_weights(model, result.weights)
     expected = classification.loss_and_accuracy(EIGHT.labels, classification.predict(model, EIGHT))
-    best = fitted.history[fitted.best_epoch - 1]
+    best = result.history[result.best_epoch - 1]
     assert (best.val_loss, best.val_accuracy) == pytest.approx(expected, abs=1e-6)
 
 
-def test_epochs_are_compared_by_how_they_are_calibrated(monkeypatch):
-    """Two epochs tell the classes apart alike; that one is surer than right has no part in it."""
+def test_epochs_are_compared_by_their_calibrated_loss(monkeypatch):
+    """Two epochs with the same classes have the same loss, although one is overconfident."""
     right = np.array([2.0, 1.0, 3.0, -2.0, 1.0, 3.0, -1.0, 1.5])
     odds = np.where(EIGHT.labels == 1, right, -right)
     answers = [1 / (1 + np.exp(-factor * odds)) for factor in (1, 6)]
     said = iter(np.stack([1 - p, p], axis=1).astype(np.float32) for p in answers)
     monkeypatch.setattr(classification, "predict", lambda *_: next(said))
-    work = classification.ClassificationObjective(config(calibrate=True), 2, EIGHT, EIGHT)
-    one, other = work.validate(None), work.validate(None)
+    objective = classification.ClassificationObjective(config(calibrate=True), 2, EIGHT, EIGHT)
+    one, other = objective.validate(None), objective.validate(None)
     assert one == pytest.approx(other, abs=1e-4)
-    assert one[0] < classification.loss_and_accuracy(EIGHT.labels, work.said)[0]
+    assert (
+        one[0]
+        < classification.loss_and_accuracy(EIGHT.labels, objective.validation_probabilities)[0]
+    )
 
 
-def test_an_epoch_of_no_number_stays_one_when_calibrated(monkeypatch):
+def test_a_loss_of_nan_is_not_hidden_by_calibration(monkeypatch):
     said = np.full((8, 2), np.nan, np.float32)
     monkeypatch.setattr(classification, "predict", lambda *_: said)
-    work = classification.ClassificationObjective(config(calibrate=True), 2, EIGHT, EIGHT)
-    assert math.isnan(work.validate(None)[0])
+    objective = classification.ClassificationObjective(config(calibrate=True), 2, EIGHT, EIGHT)
+    assert math.isnan(objective.validate(None)[0])
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX builds beforehand")
-def test_a_step_is_not_compiled_again_for_another_size_of_batch(monkeypatch):
+def test_a_step_is_not_compiled_again_for_another_batch_size(monkeypatch):
     model, traced, so_far = compiled(config()), [], []
     step = model.train_step
     monkeypatch.setattr(model, "train_step", lambda batch: traced.append(1) or step(batch))
@@ -415,10 +418,10 @@ def test_a_step_is_not_compiled_again_for_another_size_of_batch(monkeypatch):
     assert so_far[0] == so_far[1] > 0
 
 
-# What goes wrong
+# Non-finite loss or weights
 
 
-def test_a_loss_that_is_no_number_is_reported_with_step_examples_and_rate(model):
+def test_a_non_finite_loss_is_reported_with_step_examples_and_rate(model):
     class Poison(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if batch == 1:
@@ -428,14 +431,14 @@ def test_a_loss_that_is_no_number_is_reported_with_step_examples_and_rate(model)
     with pytest.raises(LstmError) as caught:
         loop(model, batch_size=3, learning_rate=0.125).run([Poison()])
     message = caught.value.message
-    assert message.startswith("The loss is no finite number at epoch 1, step 3")
+    assert message.startswith("The loss is not finite at epoch 1, step 3")
     assert "0.125" in message
     last = list(classification.training_batches(EIGHT, config(batch_size=3), 0))[2][0]
     assert all(str(i) in message.rsplit("examples", 1)[1] for i in last)
     assert "learning_rate" in caught.value.hint
 
 
-def test_weights_that_diverge_while_the_loss_does_not_are_reported(model, monkeypatch):
+def test_non_finite_weights_with_a_finite_loss_are_reported(model, monkeypatch):
     train_on_batch = model.train_on_batch
 
     def diverging(*args, **kwargs):
@@ -445,9 +448,7 @@ def test_weights_that_diverge_while_the_loss_does_not_are_reported(model, monkey
         return told
 
     monkeypatch.setattr(model, "train_on_batch", diverging)
-    with pytest.raises(
-        LstmError, match="gradient is no finite number at epoch 1, step 1"
-    ) as caught:
+    with pytest.raises(LstmError, match="gradient is not finite at epoch 1, step 1") as caught:
         loop(model).run()
     assert "learning_rate" in caught.value.hint
 
@@ -455,7 +456,7 @@ def test_weights_that_diverge_while_the_loss_does_not_are_reported(model, monkey
 # Batches
 
 
-def test_images_are_shifted_in_training_and_otherwise_left_alone():
+def test_images_are_shifted_in_training_only():
     images = np.zeros((20, 8, 8), np.uint8)
     images[:, 4, 4] = np.arange(1, 21)
     examples = Examples(images, np.zeros(20, np.int32))
@@ -489,7 +490,7 @@ def test_an_epochs_batches_are_a_function_of_seed_and_epoch():
     assert not same(drawn(3), drawn(3, seed=1))
 
 
-def test_the_draws_that_shuffle_an_epoch_do_not_shift_its_first_batch_too():
+def test_shuffling_and_shifts_of_the_first_batch_use_different_random_numbers():
     images = np.zeros((64, 8, 8), np.uint8)
     images[:, 4, 4] = 1
     settings = image_config(train__batch_size=64, image__shift=3)
@@ -497,16 +498,16 @@ def test_the_draws_that_shuffle_an_epoch_do_not_shift_its_first_batch_too():
         Examples(images, np.zeros(64)), settings, 5
     )
     shuffling = np.random.default_rng([settings.seed, 5])
-    assert not np.array_equal(inputs, shifted(images[indices], 3, shuffling))
+    assert not np.array_equal(inputs, random_shift(images[indices], 3, shuffling))
 
 
-def test_an_epoch_can_begin_at_any_of_its_steps():
+def test_an_epoch_can_start_at_any_step():
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
     examples = Examples(images, np.zeros(20, np.int32))
     settings = image_config(train__batch_size=6, image__shift=2)
     whole = list(classification.training_batches(examples, settings, 2))
     for first in range(5):
-        rest = list(classification.training_batches(examples, settings, 2, first))
+        rest = list(classification.training_batches(examples, settings, 2, range(first, 4)))
         assert len(rest) == 4 - first
         for one, other in zip(whole[first:], rest, strict=True):
             assert all(map(np.array_equal, one, other))
@@ -514,10 +515,10 @@ def test_an_epoch_can_begin_at_any_of_its_steps():
 
 def test_texts_are_padded_batch_by_batch():
     for indices, inputs in classification.training_batches(EIGHT, config(batch_size=2), 0):
-        assert np.array_equal(inputs, pad(EIGHT.inputs, indices))
+        assert np.array_equal(inputs, pad_batch(EIGHT.inputs, indices))
         assert inputs.shape[1] == EIGHT.lengths[indices].max()
 
 
 def test_the_parameters_of_a_model_are_counted():
-    model = classifier.build(config(), 2, VOCAB, None)
+    model = classifier.build_classifier(config(), 2, VOCAB, None)
     assert fit.num_parameters(model) == model.count_params()

@@ -1,4 +1,4 @@
-"""The Keras cell with peepholes: what the equations in NumPy and the ONNX graph compute."""
+"""The Keras cell with peepholes against the NumPy equations and the ONNX graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fixtures_runs import image_config, random_weights, text_config
 from lstm_cli.models import classifier, lstm_equations, peephole
 from lstm_cli.prediction.predictor import open_session
 from lstm_cli.runs import onnx_graph
-from lstm_cli.text.batching import pad
+from lstm_cli.text.batching import pad_batch
 from lstm_cli.training import device
 
 BATCH, TIME, DIM, UNITS, VOCAB = 3, 7, 4, 5, 12
@@ -25,20 +25,20 @@ def draw(*shape, seed=0):
 @pytest.fixture
 def layer():
     """A layer with random weights, in the order kernel, recurrent kernel, bias, peepholes."""
-    made = peephole.layer(UNITS, "lstm_0_forward")
-    made.build((BATCH, TIME, DIM))
-    made.set_weights([draw(*variable.shape) for variable in made.trainable_variables])
-    return made
+    result = peephole.peephole_lstm(UNITS, "lstm_0_forward")
+    result.build((BATCH, TIME, DIM))
+    result.set_weights([draw(*variable.shape) for variable in result.trainable_variables])
+    return result
 
 
-def test_the_hidden_states_are_those_of_the_equations(layer):
+def test_hidden_states_equal_the_equations(layer):
     inputs = draw(BATCH, TIME, DIM)
     trace = lstm_equations.forward(lstm_equations.Weights(*layer.get_weights()), inputs)
     assert np.abs(np.asarray(layer(inputs)) - trace.hidden).max() < 1e-6
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes TensorFlow's gradients")
-def test_the_gradients_are_those_of_the_equations(layer):
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs TensorFlow's gradients")
+def test_gradients_equal_the_equations(layer):
     import tensorflow as tf
 
     inputs, d_hidden = tf.Variable(draw(BATCH, TIME, DIM)), draw(BATCH, TIME, UNITS, seed=1)
@@ -53,9 +53,12 @@ def test_the_gradients_are_those_of_the_equations(layer):
         assert np.abs(getattr(expected, name) - np.asarray(gradient)).max() < 1e-5, name
 
 
-def test_at_first_it_is_keras_own_lstm():
-    """Weights are drawn in the same way, and peepholes of 0 see nothing."""
-    ours, theirs = peephole.layer(UNITS, "ours"), keras.layers.LSTM(UNITS, return_sequences=True)
+def test_a_new_layer_equals_the_keras_lstm():
+    """Initial weights have the same distribution, and peepholes are 0."""
+    ours, theirs = (
+        peephole.peephole_lstm(UNITS, "ours"),
+        keras.layers.LSTM(UNITS, return_sequences=True),
+    )
     inputs = draw(BATCH, TIME, DIM)
     hidden = np.asarray(ours(inputs))
     theirs.build(inputs.shape)
@@ -69,7 +72,7 @@ def test_at_first_it_is_keras_own_lstm():
 
 
 def built(config, num_classes, shape=None):
-    model = classifier.build(config, num_classes, None if shape else VOCAB, shape)
+    model = classifier.build_classifier(config, num_classes, None if shape else VOCAB, shape)
     weights = random_weights(config, num_classes, VOCAB, shape and shape[1])
     classifier.set_weights(model, weights)
     return model, weights
@@ -87,7 +90,7 @@ def test_keras_and_onnx_agree(pooling, num_layers, bidirectional):
         embedding__bigram_buckets=13,
     )
     model, weights = built(config, 3)
-    tokens = pad(TEXTS, np.arange(len(TEXTS)))
+    tokens = pad_batch(TEXTS, np.arange(len(TEXTS)))
     session = open_session(onnx_graph.build(config, weights, 3, None).SerializeToString())
     expected = session.run(None, {"tokens": tokens, "lengths": LENGTHS})[0]
     assert np.abs(np.asarray(model(tokens)) - expected).max() < 1e-5
@@ -102,7 +105,7 @@ def test_keras_and_onnx_agree_on_images():
     assert np.abs(np.asarray(model(images)) - expected).max() < 1e-5
 
 
-def test_the_graph_plans_exactly_the_arrays_that_the_model_has():
+def test_the_graph_expects_the_arrays_of_the_model():
     config = text_config(model__cell="peephole", model__layers=2)
     model, _ = built(config, 2)
     found = {name: array.shape for name, array in classifier.get_weights(model).items()}
@@ -110,13 +113,13 @@ def test_the_graph_plans_exactly_the_arrays_that_the_model_has():
     assert found["lstm_1_backward/peepholes"] == (3, 3)
 
 
-def test_training_opens_the_peepholes():
+def test_training_changes_the_peepholes():
     config = text_config(model__cell="peephole", train__learning_rate=0.01)
     keras.utils.set_random_seed(0)
-    model = classifier.build(config, 2, VOCAB, None)
-    classifier.compile_model(model, config.train, 2)
-    tokens = pad(TEXTS, np.arange(len(TEXTS)))
-    labels = classifier.targets(np.array([0, 1, 1, 0], np.int32), 2)
+    model = classifier.build_classifier(config, 2, VOCAB, None)
+    classifier.compile_classifier(model, config.train, 2)
+    tokens = pad_batch(TEXTS, np.arange(len(TEXTS)))
+    labels = classifier.encode_labels(np.array([0, 1, 1, 0], np.int32), 2)
     for _ in range(30):
         model.train_on_batch(tokens, labels)
     assert model.test_on_batch(tokens, labels, return_dict=True)["accuracy"] == 1
@@ -124,7 +127,7 @@ def test_training_opens_the_peepholes():
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="cuDNN is TensorFlow's")
-def test_a_gpu_is_not_said_to_use_a_kernel_that_has_no_peepholes(monkeypatch):
+def test_peepholes_do_not_use_the_cudnn_kernel(monkeypatch):
     monkeypatch.setattr(device, "_gpus", lambda backend: ["a GPU"])
-    assert device.device_info("auto").kernel == "cuDNN LSTM"
-    assert device.device_info("auto", "peephole").kernel == "TensorFlow while loop"
+    assert device.select_device("auto").kernel == "cuDNN LSTM"
+    assert device.select_device("auto", "peephole").kernel == "TensorFlow while loop"

@@ -1,5 +1,4 @@
-"""`lstm pretrain`: a run that learns, stops, goes on to the same bits, and can be trusted; and
-`--init-from`, which takes over what it learned.
+"""`lstm pretrain`: training, resuming and verification of language models; and `--init-from`.
 
 Everything here imports Keras; the runs are of a few steps.
 """
@@ -23,18 +22,21 @@ from lstm_cli.config import load as configs
 from lstm_cli.data import loading
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.evaluate import evaluate
-from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
-from lstm_cli.models import classifier, language_model
+from lstm_cli.models import classifier
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.text import corpus as encoded
-from lstm_cli.training import init_weights, pretrain
+from lstm_cli.training import init_weights
+from lstm_cli.training.device import configure_backend
+from lstm_cli.training.dry_run import dry_run
 from lstm_cli.training.objectives.language_model import LanguageModelObjective
-from lstm_cli.training.train import resume as resume_classifier
-from lstm_cli.training.train import train
+from lstm_cli.training.options import TrainOptions
+from lstm_cli.training.pipeline import prepare, resume, train
+from lstm_cli.training.prepare import load_training_data
+from lstm_cli.training.task import check_is_classifier, with_language_model
 
 SMALL = {
     "data.demo_train": 160,
@@ -47,7 +49,7 @@ SMALL = {
     "train.batch_size": 16,
     "train.learning_rate": 0.03,
 }
-LANGUAGE = {"language.window": 24, "language.negatives": 64, "language.held_out": 0.1}
+LANGUAGE = {"language.window": 24, "language.negatives": 64, "language.validation_fraction": 0.1}
 
 
 def settings(**changes):
@@ -71,17 +73,17 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pretrained(root):
     """A finished language model."""
-    return pretrain.pretrain(language_settings(), runs_dir=root, name="words")
+    return train(language_settings(), runs_dir=root, name="words")
 
 
 @pytest.fixture
 def copied(pretrained, tmp_path):
-    """The same, to be changed."""
+    """A copy of it that the test may change."""
     shutil.copytree(pretrained.path, tmp_path / "demo" / "words")
     return runs.RunDir(tmp_path / "demo" / "words")
 
 
-def test_it_predicts_better_than_frequencies_and_says_so(pretrained):
+def test_it_beats_the_unigram_perplexity_and_records_both(pretrained):
     told = pretrained.read_json(runs.METRICS)["held_out"]
     assert told["perplexity"] < told["unigram_perplexity"]
     assert told["perplexity"] == pytest.approx(np.exp(told["loss"]))
@@ -91,16 +93,16 @@ def test_it_predicts_better_than_frequencies_and_says_so(pretrained):
     assert "perplexity" in pretrained.read_text(runs.CARD)
 
 
-def test_its_record_says_what_it_read(pretrained):
+def test_run_json_has_the_sizes_of_its_data(pretrained):
     record = runs.read_record(pretrained)
     sizes = record["dataset"]["sizes"]
     assert record["kind"] == "language"
-    # 160 texts, of which a tenth is the classifier's validation split.
+    # 160 texts without the validation split of the classifier, which is a tenth.
     assert sizes["train"] + sizes["held_out"] == 144
     assert pretrained.config().language.window == 24
 
 
-def test_every_check_of_it_passes(pretrained):
+def test_it_passes_verification(pretrained):
     assert verify(pretrained).passed
 
 
@@ -113,13 +115,13 @@ def test_every_check_of_it_passes(pretrained):
         (runs.CONFIG, {"settings", "contents"}),
     ],
 )
-def test_a_changed_file_is_found(copied, name, failed):
+def test_a_changed_file_fails_verification(copied, name, failed):
     path = copied.file(name)
     path.write_bytes(path.read_bytes()[:-2] + b"x\n")
     assert {check.name for check in verify(copied).failures} == failed
 
 
-def test_weights_of_another_shape_are_found_though_the_manifest_lists_them(copied):
+def test_weights_of_another_shape_fail_although_the_manifest_lists_them(copied):
     arrays = weights_of(copied)
     arrays["next_bias/embeddings"] = arrays["next_bias/embeddings"][:-1]
     copied.write_bytes(runs.WEIGHTS, safetensors.numpy.save(arrays))
@@ -128,7 +130,7 @@ def test_weights_of_another_shape_are_found_though_the_manifest_lists_them(copie
     assert "next_bias/embeddings" in failure.told
 
 
-def test_labels_are_not_looked_at(pretrained, monkeypatch, tmp_path):
+def test_labels_are_not_used(pretrained, monkeypatch, tmp_path):
     read = loading.load
 
     def scrambled(source, splits):
@@ -138,15 +140,15 @@ def test_labels_are_not_looked_at(pretrained, monkeypatch, tmp_path):
         return dataset
 
     monkeypatch.setattr("lstm_cli.data.load", scrambled)
-    again = pretrain.pretrain(language_settings(), runs_dir=tmp_path)
+    again = train(language_settings(), runs_dir=tmp_path)
     assert again.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
 
 
 def test_unlabeled_texts_are_read_too(monkeypatch, tmp_path):
     texts = ["an unlabeled film is a film"] * 40
     monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _: texts)
-    planned = pretrain.plan(language_settings(), runs_dir=tmp_path)
-    assert planned.texts["train"] + planned.texts["held_out"] == 144 + 40
+    plan = dry_run(language_settings(), runs_dir=tmp_path)
+    assert plan.texts["train"] + plan.texts["held_out"] == 144 + 40
 
 
 class StopError(Exception):
@@ -154,7 +156,7 @@ class StopError(Exception):
 
 
 @pytest.mark.parametrize("after", [1, 9])
-def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch, tmp_path):
+def test_a_resumed_language_model_ends_with_the_same_bits(after, pretrained, monkeypatch, tmp_path):
     train_step, taken = LanguageModelObjective.train_step, []
 
     def interrupting(*args):
@@ -165,25 +167,25 @@ def test_interrupted_it_goes_on_to_the_same_bits(after, pretrained, monkeypatch,
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
         patch.setattr(LanguageModelObjective, "train_step", interrupting)
-        pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
+        train(language_settings(), runs_dir=tmp_path, name="x")
     assert "lstm pretrain demo --resume" in interrupted.value.message
     run = find.find_unfinished(tmp_path, None, "demo", language=True)
     assert run.status == "interrupted"
-    pretrain.resume(run)
+    resume(run)
     assert run.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
     assert run.read_json(runs.METRICS) == pretrained.read_json(runs.METRICS)
     assert verify(run).passed
 
 
-def test_a_checkpoint_beyond_the_plan_is_not_gone_on_from(pretrained, monkeypatch, tmp_path):
+def test_a_checkpoint_beyond_the_number_of_steps_is_refused(pretrained, monkeypatch, tmp_path):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        train_step = language_model.LanguageModelObjective.train_step
+        train_step = LanguageModelObjective.train_step
         patch.setattr(
-            language_model.LanguageModelObjective,
+            LanguageModelObjective,
             "train_step",
             lambda *args: os.kill(os.getpid(), signal.SIGINT) or train_step(*args),
         )
-        pretrain.pretrain(language_settings(), runs_dir=tmp_path, name="x")
+        train(language_settings(), runs_dir=tmp_path, name="x")
     run = find.find_unfinished(tmp_path, None, "demo", language=True)
     path = run.file(f"{runs.CHECKPOINTS}/000001.json")
     good = path.read_text()
@@ -194,36 +196,36 @@ def test_a_checkpoint_beyond_the_plan_is_not_gone_on_from(pretrained, monkeypatc
         signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
         path.write_text(json.dumps(signed))
         if step:
-            refused(pretrain.resume, run, code=ExitCode.INTEGRITY)
+            refused(resume, run, code=ExitCode.INTEGRITY)
     path.write_text(good)
-    pretrain.resume(run)
+    resume(run)
     assert run.read_bytes(runs.WEIGHTS) == pretrained.read_bytes(runs.WEIGHTS)
 
 
-def test_it_can_be_trained_on_with_more_epochs(copied):
+def test_it_can_be_extended_with_more_epochs(copied):
     before = copied.read_json(runs.METRICS)["held_out"]["perplexity"]
-    pretrain.resume(copied, epochs=3)
+    resume(copied, epochs=3)
     assert copied.read_json(runs.METRICS)["held_out"]["perplexity"] < before
     assert len(copied.read_text(runs.HISTORY).splitlines()) == 3
 
 
 @pytest.mark.parametrize("preset", ["demo", "imdb", "imdb-best", "text"])
 def test_the_settings_of_every_preset_of_texts_make_a_language_model(preset):
-    settled = pretrain.settled(configs.load_preset(preset))
-    assert configs.from_dict(configs.to_dict(settled)) == settled
+    config = with_language_model(configs.load_preset(preset))
+    assert configs.from_dict(configs.to_dict(config)) == config
 
 
-def test_images_have_no_text():
-    error = refused(pretrain.pretrain, configs.load_preset("digits"), code=ExitCode.USAGE)
+def test_a_language_model_of_images_is_refused():
+    error = refused(with_language_model, configs.load_preset("digits"), code=ExitCode.USAGE)
     assert "digits has no text" in error.message
 
 
-def test_a_classifier_has_no_language_section():
-    error = refused(train, language_settings(), code=ExitCode.USAGE)
+def test_a_classifier_with_the_section_language_is_refused():
+    error = refused(check_is_classifier, language_settings(), code=ExitCode.USAGE)
     assert "lstm pretrain demo" in error.hint
 
 
-def test_a_language_model_predicts_no_classes_and_says_what_to_do(pretrained):
+def test_prediction_with_a_language_model_is_refused_with_a_hint(pretrained):
     for use in (Predictor.load, evaluate):
         error = refused(use, pretrained, code=ExitCode.USAGE)
         assert "is a language model" in error.message
@@ -237,25 +239,25 @@ def test_the_newest_run_is_a_classifier_unless_a_language_model_is_wanted(pretra
         find.find(root, "demo")
 
 
-def test_a_run_is_gone_on_with_by_the_command_that_made_it(pretrained, root):
+def test_a_language_model_is_not_resumed_by_train(pretrained, root):
     error = refused(find.find_unfinished, root, "words", "demo", code=ExitCode.USAGE)
     assert "lstm pretrain demo --resume words" in error.hint
 
 
-# Training that begins with a run
+# Training that starts from a run
 
 
-def begun(pretrained, **changes):
+def starting_from(pretrained, **changes):
     return settings(train__init_from=str(pretrained.path), **changes)
 
 
-def test_a_classifier_begins_with_the_words_and_weights_of_the_run(pretrained, root):
-    chosen = begun(pretrained, train__frozen_steps=1000)
+def test_a_classifier_starts_from_vocabulary_and_weights_of_the_run(pretrained, root):
+    chosen = starting_from(pretrained, train__frozen_steps=1000)
     run = train(chosen, runs_dir=root, name="begun")
     theirs, own = weights_of(pretrained), weights_of(run)
     shared = [name for name in own if not name.startswith("head")]
     assert len(shared) == 8
-    # All steps are frozen, so what was taken is still there; the head has learned.
+    # All steps are frozen, so only the head has changed.
     assert all(np.array_equal(own[name], theirs[name]) for name in shared)
     assert np.abs(own["head/bias"]).max() > 0
     assert run.read_bytes(runs.TOKENIZER) == pretrained.read_bytes(runs.TOKENIZER)
@@ -267,8 +269,8 @@ def test_a_classifier_begins_with_the_words_and_weights_of_the_run(pretrained, r
     assert verify(run).passed
 
 
-def test_it_resumes_to_the_same_bits_when_that_run_is_gone(copied, monkeypatch, tmp_path):
-    chosen = begun(copied, train__init_lr_factor=0.5, train__frozen_steps=3)
+def test_it_is_resumed_to_the_same_bits_without_that_run(copied, monkeypatch, tmp_path):
+    chosen = starting_from(copied, train__init_lr_factor=0.5, train__frozen_steps=3)
     whole = train(chosen, runs_dir=tmp_path, name="whole")
     with monkeypatch.context() as patch, pytest.raises(StopError):
         # Killed before the first step.
@@ -278,7 +280,7 @@ def test_it_resumes_to_the_same_bits_when_that_run_is_gone(copied, monkeypatch, 
         train(chosen, runs_dir=tmp_path, name="x")
     shutil.rmtree(copied.path)
     run = runs.RunDir(tmp_path / "demo" / "x")
-    resume_classifier(run)
+    resume(run)
     assert run.read_bytes(runs.WEIGHTS) == whole.read_bytes(runs.WEIGHTS)
 
 
@@ -286,11 +288,12 @@ def _stop(*_):
     raise StopError
 
 
-def test_a_classifier_can_begin_with_a_classifier(root, pretrained, tmp_path):
+def test_a_classifier_can_start_from_a_classifier(root, pretrained, tmp_path):
     first = train(settings(train__epochs=1), runs_dir=tmp_path, name="first")
-    start = init_weights.read(begun(first))
-    assert start.record["task"] == "text"
-    assert "head/kernel" in start.weights
+    init = init_weights.read_initial_weights(starting_from(first))
+    assert init.kind == "run"
+    assert init.record["task"] == "text"
+    assert "head/kernel" in init.arrays
 
 
 @pytest.mark.parametrize(
@@ -304,44 +307,48 @@ def test_a_classifier_can_begin_with_a_classifier(root, pretrained, tmp_path):
         ("text.min_count", 2),
     ],
 )
-def test_other_widths_and_words_are_refused_by_key_and_both_values(pretrained, key, value):
-    chosen = begun(pretrained, **{key.replace(".", "__"): value})
+def test_other_widths_and_vocabularies_are_refused_with_key_and_both_values(pretrained, key, value):
+    chosen = starting_from(pretrained, **{key.replace(".", "__"): value})
     was = configs.to_dict(pretrained.config())
     section, name = key.split(".")
-    error = refused(init_weights.read, chosen, code=ExitCode.USAGE)
+    error = refused(init_weights.read_initial_weights, chosen, code=ExitCode.USAGE)
     assert f"{key} is {was[section][name]} there, {value} here" in error.message
     assert f"--set {key}={was[section][name]}" in error.hint
 
 
-def test_a_run_that_cannot_be_trusted_is_not_begun_with(copied):
+def test_a_damaged_run_to_start_from_is_refused(copied):
     path = copied.file(runs.WEIGHTS)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
-    refused(init_weights.read, begun(copied), code=ExitCode.INTEGRITY)
+    refused(init_weights.read_initial_weights, starting_from(copied), code=ExitCode.INTEGRITY)
 
 
-def test_images_cannot_begin_with_words(pretrained):
+def test_a_classifier_of_images_cannot_start_from_a_run_on_texts(pretrained):
     chosen = configs.load_preset("digits", {"train.init_from": str(pretrained.path)})
-    assert "images" in refused(init_weights.read, chosen, code=ExitCode.USAGE).message
+    assert (
+        "images" in refused(init_weights.read_initial_weights, chosen, code=ExitCode.USAGE).message
+    )
 
 
 def test_word_vectors_are_not_learned_anew(pretrained, monkeypatch, tmp_path):
-    monkeypatch.setattr("lstm_cli.models.word_vectors.learn", lambda *_: pytest.fail("learned"))
-    chosen = begun(pretrained, embedding__vectors="train", train__epochs=1)
+    monkeypatch.setattr(
+        "lstm_cli.models.word_vectors.learn_word_vectors", lambda *_: pytest.fail("learned")
+    )
+    chosen = starting_from(pretrained, embedding__vectors="train", train__epochs=1)
     assert train(chosen, runs_dir=tmp_path).status == "finished"
 
 
-def test_what_comes_from_the_run_learns_at_the_lower_rate():
+def test_arrays_of_the_run_have_the_lower_learning_rate():
     settings_ = settings(train__init_lr_factor=0.25, train__clip_norm=0.0).train
     changed = {}
     for share in (0.25, 1.0):
-        model = classifier.build(settings(), 2, 30, None)
-        classifier.compile_model(model, settings_, 2, ["embedding/embeddings"])
+        model = classifier.build_classifier(settings(), 2, 30, None)
+        classifier.compile_classifier(model, settings_, 2, ["embedding/embeddings"])
         ones = {name: np.ones_like(array) for name, array in classifier.get_weights(model).items()}
         classifier.set_weights(model, ones)
         model.optimizer.learning_rate.assign(0.01)
-        model.optimizer.share.assign(share)
+        model.optimizer.init_lr_factor.assign(share)
         tokens = np.full((2, 3), 5, np.int32)
         model.train_on_batch(tokens, np.array([[0.0], [1.0]], np.float32))
         changed[share] = {n: a - ones[n] for n, a in classifier.get_weights(model).items()}
@@ -356,7 +363,7 @@ def test_what_comes_from_the_run_learns_at_the_lower_rate():
 
 def lstm(capsys, monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-    code = cli._run()
+    code = cli.run()
     return code, capsys.readouterr()
 
 
@@ -364,7 +371,7 @@ def as_options(chosen):
     return [f"--set={key}={value}" for key, value in chosen.items()]
 
 
-def test_both_commands_in_a_row(capsys, monkeypatch):
+def test_pretrain_then_train(capsys, monkeypatch):
     code, told = lstm(
         capsys, monkeypatch, "pretrain", "demo", "--name=w", *as_options({**SMALL, **LANGUAGE})
     )
@@ -374,7 +381,7 @@ def test_both_commands_in_a_row(capsys, monkeypatch):
     options = as_options({**SMALL, "train.epochs": 1})
     code, told = lstm(capsys, monkeypatch, "train", "demo", "--init-from", "w", *options)
     assert code == 0
-    assert "Begun with 8 arrays and the words of run demo/w." in told.err
+    assert "8 arrays and the vocabulary of run demo/w" in told.err
     code, told = lstm(capsys, monkeypatch, "runs", "list")
     assert "perplexity" in told.out
     code, told = lstm(capsys, monkeypatch, "runs", "show", "w")
@@ -385,7 +392,7 @@ def test_both_commands_in_a_row(capsys, monkeypatch):
     assert "is a language model" in told.err
 
 
-def test_a_dry_run_says_how_much_there_is_and_keeps_nothing(capsys, monkeypatch):
+def test_a_dry_run_counts_words_and_writes_nothing(capsys, monkeypatch):
     options = as_options({**SMALL, **LANGUAGE})
     code, told = lstm(capsys, monkeypatch, "pretrain", "demo", "--dry-run", "--json", *options)
     assert code == 0
@@ -395,13 +402,15 @@ def test_a_dry_run_says_how_much_there_is_and_keeps_nothing(capsys, monkeypatch)
     assert not runs.runs_root().exists()
 
 
-def test_texts_are_read_whole(tmp_path):
+def test_texts_are_not_truncated(tmp_path):
     chosen = language_settings(text__max_tokens=5)
-    dataset = pretrain.load_data(chosen, ("train",), None)
-    device_info = pretrain.start(chosen, "cpu", SilentReporter())
-    prepared = pretrain.prepare(chosen, dataset, device_info, None, SilentReporter())
-    longest = max(len(encoded.encode([text], prepared.tokenizer.without_truncation())[0])
+    options = TrainOptions(device="cpu")
+    dataset = load_training_data(chosen, None)
+    device_info = configure_backend(chosen, "cpu", options.reporter)
+    init = init_weights.InitialWeights("random")
+    task = prepare(chosen, dataset, init, device_info, options)
+    longest = max(len(encoded.encode([text], task.tokenizer.without_truncation())[0])
                   for text in dataset.splits["train"].inputs)  # fmt: skip
     assert longest > 5
-    (corpus,) = prepared.train.corpora
+    (corpus,) = task.train.corpora
     assert corpus.lengths.max() == longest

@@ -1,5 +1,5 @@
-"""`lstm runs replay`: trained again from its own settings, a run ends with the same bits, or it is
-said where it does not, and why.
+"""`lstm runs replay`: a run trained again from its settings is bit-identical, or the first
+differences and their possible causes are reported.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.runs import directory as runs
-from lstm_cli.training import artifacts, pipeline, replay, train
+from lstm_cli.training import artifacts, pipeline, replay
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path, monkeypatch):
-    """Where temporary folders go: whatever is left there was left behind."""
+    """The folder of temporary folders."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -36,16 +36,16 @@ def scratch(tmp_path, monkeypatch):
 
 
 def left(scratch):
-    """What was left behind; onnxruntime keeps a file of its own there."""
+    """Names of temporary folders that were not removed; onnxruntime has a file there, too."""
     return [path.name for path in scratch.glob("*") if path.name.startswith("lstm")]
 
 
 @pytest.fixture
 def tabled(monkeypatch):
-    """A finished run whose network is a table, which `replay` trains with too."""
+    """A finished run with a table in place of the model, also in the replay."""
     without_keras(monkeypatch)
-    monkeypatch.setattr(replay, "load_data", train.load_data)
-    return train.train(CONFIG, name="x")
+    monkeypatch.setattr(replay, "load_training_data", pipeline.load_training_data)
+    return pipeline.train(CONFIG, name="x")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def lstm(monkeypatch, capfd):
     def call(*arguments):
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli._run()
+        code = cli.run()
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 
@@ -61,7 +61,7 @@ def lstm(monkeypatch, capfd):
 
 
 def edit_history(run, epoch, **values):
-    """Change a line of the history by hand."""
+    """Change a line of the history."""
     lines = [json.loads(line) for line in run.read_text(runs.HISTORY).splitlines()]
     lines[epoch - 1] |= values
     run.write_text(runs.HISTORY, "".join(map(runs.json_line, lines)))
@@ -109,27 +109,27 @@ SMALL = {
 
 
 @pytest.mark.parametrize("preset", SMALL)
-def test_a_run_is_repeated_to_the_bit(preset, scratch, monkeypatch):
+def test_a_replay_is_bit_identical(preset, scratch, monkeypatch):
     monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     settings = {**SMALL[preset], "train.epochs": 2, "train.batch_size": 32}
-    run = train.train(load_preset(preset, settings), name="x")
+    run = pipeline.train(load_preset(preset, settings), name="x")
     before = snapshot(run)
     found = replay.replay(run)
     assert found.identical
-    assert (found.differences, found.changes, found.touched) == ((), (), ())
+    assert (found.differences, found.changes, found.modified) == ((), (), ())
     assert found.epochs == 2
     assert snapshot(run) == before
     assert left(scratch) == []
 
 
-# What is compared; the network is a table from here on
+# Comparison, with a table in place of the model
 
 
 def test_seconds_may_differ(tabled):
     edit_history(tabled, 1, seconds=1e6)
     found = replay.replay(tabled)
     assert found.identical
-    assert found.touched == (runs.HISTORY,)
+    assert found.modified == (runs.HISTORY,)
 
 
 def test_the_first_epoch_that_differs_is_named_with_both_values(tabled):
@@ -158,7 +158,7 @@ def test_a_single_bit_of_the_weights_differs(tabled):
     assert found.differences == (
         replay.Difference(runs.WEIGHTS, None, "sha256", changed, original),
     )
-    assert found.touched == (runs.WEIGHTS,)
+    assert found.modified == (runs.WEIGHTS,)
 
 
 def test_a_metric_that_differs_is_named_by_its_path(tabled):
@@ -183,23 +183,27 @@ def test_a_metric_that_differs_is_named_by_its_path(tabled):
     ],
 )
 def test_the_first_difference_of_two_values(recorded, replayed, expected):
-    assert replay._first(recorded, replayed) == expected
+    assert replay._first_difference(recorded, replayed) == expected
 
 
-def test_a_replay_that_does_not_get_to_the_end_differs_where_it_stopped(
-    tabled, scratch, monkeypatch
+@pytest.mark.parametrize("metric", ["loss", "val_loss"])
+def test_a_non_finite_loss_of_the_replay_is_a_difference_under_its_own_key(
+    metric, tabled, scratch, monkeypatch
 ):
+    edit_history(tabled, 2, loss=0.75)
+
     def non_finite(self, _callbacks=()):
-        raise NonFiniteError("The loss is infinite.", "", {"epoch": 2, "loss": "inf"})
+        raise NonFiniteError("The loss is infinite.", "", {"epoch": 2, "loss": "inf"}, metric)
 
     monkeypatch.setattr(TableLoop, "run", non_finite)
     found = replay.replay(tabled)
-    assert found.differences == (replay.Difference(runs.HISTORY, 2, "loss", 0.5, "inf"),)
+    recorded = {"loss": 0.75, "val_loss": 0.5}[metric]
+    assert found.differences == (replay.Difference(runs.HISTORY, 2, metric, recorded, "inf"),)
     assert found.epochs == 1
     assert left(scratch) == []
 
 
-# Why it may differ
+# Causes of differences
 
 
 def test_versions_and_devices_that_are_not_those_recorded_are_named(tabled, monkeypatch):
@@ -216,30 +220,30 @@ def test_versions_and_devices_that_are_not_those_recorded_are_named(tabled, monk
 
 
 @pytest.mark.parametrize(("recorded", "expected"), [("cpu", "cpu"), ("a GPU", "auto")])
-def test_what_was_trained_on_the_cpu_is_trained_on_it_again(
-    tabled, monkeypatch, recorded, expected
-):
+def test_a_run_of_the_cpu_is_replayed_on_the_cpu(tabled, monkeypatch, recorded, expected):
     edit_record(tabled, device=recorded)
-    start, device_info = pipeline.start, []
+    configure, devices = pipeline.configure_backend, []
     monkeypatch.setattr(
         pipeline,
-        "start",
-        lambda config, use, told: device_info.append(use) or start(config, use, told),
+        "configure_backend",
+        lambda config, device, reporter: (
+            devices.append(device) or configure(config, device, reporter)
+        ),
     )
     replay.replay(tabled)
-    assert device_info == [expected]
+    assert devices == [expected]
 
 
-def test_without_determinism_no_equality_is_promised(monkeypatch):
+def test_a_replay_without_determinism_says_so(monkeypatch):
     without_keras(monkeypatch)
-    monkeypatch.setattr(replay, "load_data", train.load_data)
+    monkeypatch.setattr(replay, "load_training_data", pipeline.load_training_data)
     settings = configs.from_dict(configs.to_dict(CONFIG), {"train.deterministic": False})
-    found = replay.replay(train.train(settings, name="x"))
+    found = replay.replay(pipeline.train(settings, name="x"))
     assert not found.deterministic
     assert "train.deterministic is false" in found.causes[0]
 
 
-# What is refused
+# Refusals
 
 
 def test_changed_data_is_refused_with_both_fingerprints_before_training(tabled, monkeypatch):
@@ -258,48 +262,50 @@ def test_settings_and_records_that_were_changed_are_not_replayed(tabled, name):
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "[" * 100_000])
-def test_a_history_that_cannot_be_read_is_damage(tabled, line):
+def test_an_unreadable_history_fails_the_integrity_check(tabled, line):
     first = tabled.read_text(runs.HISTORY).splitlines()[0]
     tabled.write_text(runs.HISTORY, f"{first}\n{line}\n")
     assert "history.jsonl, line 2" in refused(tabled, ExitCode.INTEGRITY).message
 
 
 @pytest.mark.parametrize(("decay", "began"), [("none", "1 or 2"), ("linear", "2"), ("cosine", "2")])
-def test_a_run_trained_on_to_more_epochs_is_refused_naming_both(tabled, decay, began):
+def test_an_extended_run_is_refused_with_both_numbers_of_epochs(tabled, decay, began):
     config = configs.from_dict(
         configs.to_dict(CONFIG), {"train.epochs": 5, "train.decay": decay, "train.warmup": 0.5}
     )
     rate = learning_rate(config.train, 9, 2 * 10)
     edit_history(tabled, 1, steps=10, learning_rate=rate)
+    edit_history(tabled, 2, steps=10)
     tabled.write_text(runs.CONFIG, configs.to_yaml(config))
     tabled.write_manifest()
     message = refused(tabled).message
-    assert f"begun with train.epochs={began} and trained on to 5" in message
+    assert f"started with train.epochs={began} and extended to 5" in message
 
 
-def test_a_history_changed_by_hand_is_not_taken_for_one_trained_on(tabled):
+def test_a_modified_history_is_not_mistaken_for_an_extended_run(tabled):
     rate = learning_rate(CONFIG.train, 9, 10)
     edit_history(tabled, 1, steps=10, learning_rate=rate)
+    edit_history(tabled, 2, steps=10)
     (found,) = replay.replay(tabled).differences
     assert (found.epoch, found.key) == (1, "steps")
     tabled.write_manifest()
-    assert "begun with train.epochs=1" in refused(tabled).message
+    assert "started with train.epochs=1" in refused(tabled).message
 
 
-def test_a_run_that_was_not_trained_on_is_not_refused(tabled):
+def test_a_run_that_was_not_extended_is_not_refused(tabled):
     for epochs in (1, 2, 5):
         settings = configs.from_dict(configs.to_dict(CONFIG), {"train.epochs": epochs})
         rate = learning_rate(settings.train, 9, 10 * epochs)
         replay._check_epochs(tabled, settings, [{"steps": 10, "learning_rate": rate}])
 
 
-# Nothing is left behind
+# Temporary files
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("where", ["load_data", "save", "write_golden", "rmtree"])
+@pytest.mark.parametrize("where", ["load_training_data", "save", "write_golden", "rmtree"])
 def test_an_interrupted_replay_leaves_nothing(where, signum, tabled, lstm, scratch, monkeypatch):
-    owner = {"load_data": replay, "save": pipeline.checkpoint, "write_golden": artifacts}
+    owner = {"load_training_data": replay, "save": pipeline.checkpoint, "write_golden": artifacts}
     owner = owner.get(where, replay.shutil)
     original, came = getattr(owner, where), []
 
@@ -313,8 +319,8 @@ def test_an_interrupted_replay_leaves_nothing(where, signum, tabled, lstm, scrat
     monkeypatch.setattr(owner, where, interrupt)
     code, out, err = lstm("runs", "replay", "x")
     assert (code, out) == (128 + signum, "")
-    # It came when there was something to leave.
-    assert bool(came[0]) == (where != "load_data")
+    # The signal came when there was a temporary folder.
+    assert bool(came[0]) == (where != "load_training_data")
     assert "--resume" not in err
     assert left(scratch) == []
     assert snapshot(tabled) == before
@@ -329,23 +335,23 @@ def test_an_error_leaves_nothing(tabled, scratch, monkeypatch):
     assert left(scratch) == []
 
 
-def test_no_place_for_temporary_folders_is_an_error_with_a_hint(tabled, monkeypatch):
+def test_an_unwritable_temporary_folder_is_an_error_with_a_hint(tabled, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
     error = refused(tabled)
     assert "temporary folder" in error.message
     assert "TMPDIR" in error.hint
 
 
-def test_where_the_new_run_lies_is_not_told(tabled, scratch):
-    class Heard(SilentReporter):
+def test_the_folder_of_the_replay_is_not_reported(tabled, scratch):
+    class WarningRecorder(SilentReporter):
         notes = ()
 
         def note(self, text):
             self.notes += (text,)
 
-    heard = Heard()
-    replay.replay(tabled, reporter=heard)
-    assert heard.notes == ("Replaying run demo/x: 2 epochs at most.",)
+    reporter = WarningRecorder()
+    replay.replay(tabled, reporter=reporter)
+    assert reporter.notes == ("Replaying run demo/x: 2 epochs at most.",)
 
 
 # The command
@@ -357,7 +363,7 @@ def test_identical_is_one_line_and_exit_code_0(tabled, lstm):
     assert out == "identical: 2 epochs, weights and metrics\n"
 
 
-def test_a_difference_is_told_with_its_cause_and_exit_code_5(tabled, lstm):
+def test_a_difference_is_printed_with_its_cause_and_exit_code_5(tabled, lstm):
     edit_history(tabled, 2, loss=0.75)
     edit_weights(tabled)
     code, out, err = lstm("runs", "replay", "x")
@@ -380,7 +386,7 @@ def test_a_difference_without_a_known_cause_says_so(tabled, lstm):
     assert "Versions and device are those recorded" in err
 
 
-def test_another_version_is_told_though_the_bits_are_the_same(tabled, lstm):
+def test_another_version_is_printed_for_an_identical_replay(tabled, lstm):
     edit_record(tabled, versions={"keras": "3.0"})
     code, out, _ = lstm("runs", "replay", "x")
     assert code == 0
@@ -399,7 +405,7 @@ def test_json_is_one_object(tabled, lstm, tampered):
     assert [d["key"] for d in told["differences"]] == ["test.accuracy"] * tampered
 
 
-def test_what_did_not_finish_is_not_replayed(tabled, lstm):
+def test_an_unfinished_run_is_not_replayed(tabled, lstm):
     tabled.write_json(runs.RUN, {**tabled.read_json(runs.RUN), "status": "failed"})
     code, _, err = lstm("runs", "replay", "x")
     assert code == 1
@@ -407,7 +413,7 @@ def test_what_did_not_finish_is_not_replayed(tabled, lstm):
     assert lstm("runs", "replay", "none")[0] == 1
 
 
-def test_values_from_a_run_are_never_sent_to_the_terminal_as_they_are(tabled, lstm):
+def test_control_characters_in_a_run_are_not_printed(tabled, lstm):
     edit_history(tabled, 1, loss="\x1b[2J" + "x" * 1000)
     code, out, err = lstm("runs", "replay", "x")
     assert code == 5

@@ -1,5 +1,5 @@
-"""Resume: a run that was killed ends with the bits it would have ended with; what has changed is
-refused; what is finished stays finished until there is something better.
+"""Resume: an interrupted run ends with the same bits; changed settings and data are refused; a
+finished run stays valid until the extended one is written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 
 import pytest
 import safetensors.numpy
-from fixtures_checkpoints import Heard
+from fixtures_checkpoints import WarningRecorder
 from fixtures_errors import refused
 from fixtures_processes import python
 from fixtures_results import RESULTS, results, whole
@@ -31,26 +31,26 @@ from lstm_cli.io.signals import Interrupted
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
-from lstm_cli.training import artifacts, checkpoint, resume_checks, train
+from lstm_cli.training import artifacts, checkpoint, pipeline, resume_checks
 from lstm_cli.training.loop import NonFiniteError
 
-# What is told and refused; the network is a table here
+# Messages and refusals, with a table in place of the model
 
 
 @pytest.fixture
 def tabled(monkeypatch, tmp_path):
-    """`train` without Keras; runs go where the command line finds them."""
+    """`train` without Keras; the command line finds its runs."""
     without_keras(monkeypatch)
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path))
-    return lambda name="x", config=CONFIG: train.train(config, name=name)
+    return lambda name="x", config=CONFIG: pipeline.train(config, name=name)
 
 
 class KilledError(BaseException):
-    """What SIGKILL is to code that handles errors."""
+    """Stands for SIGKILL: no handler of errors catches it."""
 
 
 def killed(call, monkeypatch, where, name):
-    """Call; the process dies where it comes to `where.name`, and does nothing after."""
+    """Call, with SIGKILL at the first call of `where.name`."""
 
     def die(*_, **__):
         raise KilledError
@@ -62,9 +62,9 @@ def killed(call, monkeypatch, where, name):
 
 
 def lstm(capsys, monkeypatch, *arguments):
-    """Run the command line here; return exit code and stderr."""
+    """Run the command line in this process; return exit code and stderr."""
     monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-    code = cli._run()
+    code = cli.run()
     return code, capsys.readouterr().err
 
 
@@ -83,36 +83,44 @@ def test_a_run_killed_while_finishing_is_finished_and_not_trained(where, name, t
     run = find.find_unfinished(runs.runs_root(), None, "demo")
     with monkeypatch.context() as patch:
         patch.setattr(TableLoop, "save", lambda self: pytest.fail("trained again"))
-        train.resume(run)
+        pipeline.resume(run)
     assert whole(run)
     assert results(run) == expected
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_again(tabled, monkeypatch):
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tabled, monkeypatch):
     expected = results(tabled("whole"))
     killed(tabled, monkeypatch, checkpoint, "save")
     run = find.find_unfinished(runs.runs_root(), None, "demo")
-    assert results(train.resume(run)) == expected
+    assert results(pipeline.resume(run)) == expected
 
 
-def test_a_run_killed_before_training_began_is_no_obstacle(tabled, monkeypatch):
+def test_a_run_killed_before_training_does_not_block_its_name(tabled, monkeypatch):
     expected = results(tabled("whole"))
     killed(tabled, monkeypatch, artifacts, "write_inputs")
     assert [run.name for run in find.all_runs(runs.runs_root())] == ["demo/whole"]
     assert results(tabled()) == expected
 
 
-def test_an_error_before_training_began_leaves_no_trace(tabled, monkeypatch):
+def test_a_command_is_recorded_only_if_there_was_one(tabled):
+    assert tabled().read_json(runs.RUN)["command"] is None
+    assert "Started from Python" in tabled("y").read_text(runs.CARD)
+    run = pipeline.train(CONFIG, name="z", command="lstm train 'my data.csv'")
+    assert run.read_json(runs.RUN)["command"] == "lstm train 'my data.csv'"
+    assert "lstm train 'my data.csv'" in run.read_text(runs.CARD)
+
+
+def test_an_error_before_training_leaves_no_files(tabled, monkeypatch):
     def fail(*_, **__):
         raise LstmError("The data is odd.")
 
-    monkeypatch.setattr(train, "prepare", fail)
+    monkeypatch.setattr(pipeline, "prepare", fail)
     refused(tabled)
     assert not (runs.runs_root() / "demo" / "x").exists()
 
 
-def test_an_interruption_before_training_began_leaves_no_trace_and_says_so(tabled, monkeypatch):
-    monkeypatch.setattr(train, "prepare", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+def test_an_interruption_before_training_leaves_no_files_and_says_so(tabled, monkeypatch):
+    monkeypatch.setattr(pipeline, "prepare", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted) as interrupted:
         tabled()
     assert "nothing is kept" in interrupted.value.message
@@ -127,13 +135,13 @@ def test_an_interruption_while_finishing_says_how_to_resume(tabled, monkeypatch)
     assert interrupted.value.message == "Resume: lstm train demo --resume x"
     run = runs.RunDir(runs.runs_root() / "demo" / "x")
     assert run.status == "interrupted"
-    assert results(train.resume(run)) == expected
+    assert results(pipeline.resume(run)) == expected
     assert "error" not in run.read_json(runs.RUN)
 
 
-def test_the_way_to_resume_names_a_run_elsewhere_by_its_path(tabled, tmp_path):
+def test_the_resume_command_names_a_run_in_another_folder_by_its_path(tabled, tmp_path):
     run = runs.RunDir(tmp_path / "other place" / "demo" / "x")
-    told = shlex.split(resume_checks.command(run, {"data": "/data/my reviews.csv"}))
+    told = shlex.split(resume_checks.resume_command(run, {"data": "/data/my reviews.csv"}))
     assert told == ["lstm", "train", "/data/my reviews.csv", "--resume", str(run.path)]
 
 
@@ -145,7 +153,7 @@ def test_a_finished_run_is_not_resumed(tabled, capsys, monkeypatch):
     assert "--epochs 4" in told
 
 
-def test_where_there_is_nothing_to_resume_it_is_said(tabled, capsys, monkeypatch):
+def test_resume_without_an_unfinished_run_is_an_error(tabled, capsys, monkeypatch):
     code, told = lstm(capsys, monkeypatch, "train", "demo", "--resume")
     assert code == 1
     assert "nothing to resume" in told
@@ -167,7 +175,7 @@ CHANGES = {"model.units": 7, "train.learning_rate": 0.5, "seed": 3, "text.max_to
 
 
 @pytest.mark.parametrize("key", CHANGES)
-def test_a_setting_typed_anew_is_refused_with_both_values(key, halfway, capsys, monkeypatch):
+def test_another_value_of_a_setting_is_refused_with_both_values(key, halfway, capsys, monkeypatch):
     value = CHANGES[key]
     code, told = lstm(capsys, monkeypatch, "train", "demo", "--resume", "--set", f"{key}={value}")
     assert code == 2
@@ -180,26 +188,26 @@ def test_a_setting_typed_anew_is_refused_with_both_values(key, halfway, capsys, 
 def test_a_setting_edited_in_the_run_is_refused_with_both_values(key, halfway):
     edited = configs.from_dict(configs.to_dict(CONFIG), {key: CHANGES[key]})
     halfway.write_text(runs.CONFIG, configs.to_yaml(edited))
-    message = refused(train.resume, halfway, code=ExitCode.USAGE).message
+    message = refused(pipeline.resume, halfway, code=ExitCode.USAGE).message
     assert f"{key} was " in message
     assert f", now {CHANGES[key]!r}" in message
     assert str(halfway.file(runs.CONFIG)) in message
     halfway.write_text(runs.CONFIG, configs.to_yaml(CONFIG))
-    assert whole(train.resume(halfway))
+    assert whole(pipeline.resume(halfway))
 
 
-def test_how_often_to_save_may_change(halfway):
+def test_checkpoint_seconds_may_change(halfway):
     settings = configs.to_dict(CONFIG)
     edited = configs.from_dict(settings, {"train.checkpoint_seconds": 5})
     halfway.write_text(runs.CONFIG, configs.to_yaml(edited))
-    assert whole(train.resume(halfway))
+    assert whole(pipeline.resume(halfway))
 
 
 def test_changed_data_is_refused_with_both_fingerprints(halfway):
     record = halfway.read_json(runs.RUN)
     record["dataset"]["fingerprint"] = "0" * 64
     halfway.write_json(runs.RUN, record)
-    message = refused(train.resume, halfway).message
+    message = refused(pipeline.resume, halfway).message
     assert "000000000000" in message
     assert "ffffffffffff" in message
     assert halfway.status == "interrupted"
@@ -207,47 +215,47 @@ def test_changed_data_is_refused_with_both_fingerprints(halfway):
 
 def test_another_tokenizer_is_refused(halfway):
     halfway.write_text(runs.TOKENIZER, halfway.read_text(runs.TOKENIZER).replace("film", "movie"))
-    assert "tokenizer" in refused(train.resume, halfway).message
+    assert "tokenizer" in refused(pipeline.resume, halfway).message
 
 
-def test_another_version_or_device_is_told(halfway, monkeypatch):
+def test_another_version_or_device_is_a_warning(halfway, monkeypatch):
     record = halfway.read_json(runs.RUN)
     halfway.write_json(runs.RUN, {**record, "versions": {"keras": "3.0"}, "device": "a GPU"})
     monkeypatch.setattr(artifacts, "versions", lambda: {"keras": "3.1", "jax": "1"})
-    heard = HeardAll()
-    train.resume(halfway, reporter=heard)
-    assert [w for w in heard.warnings if "keras 3.0 and goes on with 3.1" in w]
-    assert [w for w in heard.warnings if "device a GPU and goes on with cpu" in w]
-    assert not [w for w in heard.warnings if "jax" in w]
+    reporter = SilentWarningRecorder()
+    pipeline.resume(halfway, reporter=reporter)
+    assert [w for w in reporter.warnings if "keras 3.0 and is resumed with 3.1" in w]
+    assert [w for w in reporter.warnings if "device a GPU and is resumed with cpu" in w]
+    assert not [w for w in reporter.warnings if "jax" in w]
 
 
-class HeardAll(Heard, SilentReporter):
-    """A reporter that keeps its warnings, and is silent on all else."""
+class SilentWarningRecorder(WarningRecorder, SilentReporter):
+    """A complete reporter that records its warnings."""
 
 
 def test_fewer_epochs_are_refused(halfway):
-    message = refused(train.resume, halfway, epochs=1, code=ExitCode.USAGE).message
+    message = refused(pipeline.resume, halfway, epochs=1, code=ExitCode.USAGE).message
     assert "train.epochs=2" in message
     assert "--epochs 1" in message
 
 
-def test_more_epochs_once_asked_for_hold_for_every_later_resume(halfway, monkeypatch):
-    killed(lambda: train.resume(halfway, epochs=4), monkeypatch, TableLoop, "run")
-    assert train.resume(halfway).read_json(runs.METRICS)["best_epoch"] == 4
+def test_a_new_number_of_epochs_holds_for_later_resumes(halfway, monkeypatch):
+    killed(lambda: pipeline.resume(halfway, epochs=4), monkeypatch, TableLoop, "run")
+    assert pipeline.resume(halfway).read_json(runs.METRICS)["best_epoch"] == 4
     assert halfway.config().train.epochs == 4
 
 
-def test_a_finished_run_can_be_trained_on_and_is_whole_until_then(tabled, monkeypatch):
+def test_a_finished_run_can_be_extended_and_stays_valid_until_then(tabled, monkeypatch):
     run = tabled()
     before = {path: path.read_bytes() for path in run.path.glob("*.*")}
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
-        patch.setattr(TableLoop, "fitted", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        train.resume(run, epochs=4)
+        patch.setattr(TableLoop, "result", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        pipeline.resume(run, epochs=4)
     assert whole(run)
     assert {path: path.read_bytes() for path in run.path.glob("*.*")} == before
-    # The epochs asked for are remembered, so that the command told needs no more.
+    # The new number of epochs is saved, so the printed command does not need it.
     assert interrupted.value.message == "Resume: lstm train demo --resume x"
-    train.resume(run)
+    pipeline.resume(run)
     assert whole(run)
     assert run.read_json(runs.METRICS)["best_epoch"] == 4
 
@@ -255,24 +263,24 @@ def test_a_finished_run_can_be_trained_on_and_is_whole_until_then(tabled, monkey
 def test_a_finished_run_without_its_checkpoint_is_not_overwritten(tabled):
     run = tabled()
     shutil.rmtree(run.file(runs.CHECKPOINTS))
-    assert "holds no checkpoint" in refused(train.resume, run, epochs=4).message
+    assert "has no checkpoint" in refused(pipeline.resume, run, epochs=4).message
     assert whole(run)
 
 
 def test_a_run_that_stopped_early_needs_no_more_epochs(tabled, monkeypatch):
     monkeypatch.setattr(TableLoop, "stop_reason", lambda self: "no better" * (self.epoch >= 2))
     run = tabled()
-    assert "needs no more epochs: no better" in refused(train.resume, run, epochs=9).message
+    assert "needs no more epochs: no better" in refused(pipeline.resume, run, epochs=9).message
     assert whole(run)
 
 
-def test_a_damaged_checkpoint_costs_its_epochs_and_not_the_run(halfway, tabled):
+def test_without_valid_checkpoints_a_run_starts_again(halfway, tabled):
     expected = results(tabled("whole"))
     for path in halfway.file(runs.CHECKPOINTS).glob("*.safetensors"):
         path.write_bytes(b"")
-    heard = HeardAll()
-    assert results(train.resume(halfway, reporter=heard)) == expected
-    assert "damaged" in heard.warnings[0]
+    reporter = SilentWarningRecorder()
+    assert results(pipeline.resume(halfway, reporter=reporter)) == expected
+    assert "damaged" in reporter.warnings[0]
 
 
 def test_one_damaged_run_does_not_hide_the_others(halfway):
@@ -282,7 +290,7 @@ def test_one_damaged_run_does_not_hide_the_others(halfway):
     assert find.find_unfinished(runs.runs_root(), None, "demo") == halfway
 
 
-def test_of_two_runs_of_one_name_the_one_on_the_data_is_meant(halfway, tmp_path):
+def test_of_two_runs_with_one_name_that_of_the_data_set_is_resumed(halfway, tmp_path):
     other = runs.RunDir(tmp_path / "another" / "x")
     shutil.copytree(halfway.path, other.path)
     other.write_json(runs.RUN, {**other.read_json(runs.RUN), "data": "another"})
@@ -291,15 +299,15 @@ def test_of_two_runs_of_one_name_the_one_on_the_data_is_meant(halfway, tmp_path)
     assert find.find_unfinished(tmp_path, str(other.path), "demo").path == other.path
 
 
-def test_time_adds_up_over_processes(halfway, monkeypatch):
+def test_seconds_of_several_processes_are_added(halfway, monkeypatch):
     monkeypatch.setattr(TableLoop, "earlier_seconds", 1000.0)
     monkeypatch.setattr(TableLoop, "seconds", 1001.0)
-    seconds = train.resume(halfway).read_json(runs.RUN)["seconds"]
+    seconds = pipeline.resume(halfway).read_json(runs.RUN)["seconds"]
     assert seconds["train"] == 1001
     assert 1000 < seconds["total"] < 1060
 
 
-# Numbers gone wrong
+# Non-finite loss or weights
 
 
 def non_finite(self, _callbacks=()):
@@ -310,7 +318,7 @@ def non_finite(self, _callbacks=()):
     raise NonFiniteError("The loss is no finite number.", "Lower the rate.", found)
 
 
-def test_numbers_gone_wrong_keep_the_best_weights_and_say_where(tabled, monkeypatch):
+def test_a_non_finite_loss_keeps_the_best_weights_and_names_their_file(tabled, monkeypatch):
     monkeypatch.setattr(TableLoop, "run", non_finite)
     error = refused(tabled)
     run = runs.RunDir(runs.runs_root() / "demo" / "x")
@@ -323,7 +331,7 @@ def test_numbers_gone_wrong_keep_the_best_weights_and_say_where(tabled, monkeypa
     assert Predictor.from_files(run).predict("a fine film")
 
 
-def test_numbers_gone_wrong_before_the_first_epoch_leave_no_weights(tabled, monkeypatch):
+def test_a_non_finite_loss_in_the_first_epoch_leaves_no_weights(tabled, monkeypatch):
     def at_once(self, _callbacks=()):
         raise NonFiniteError("The loss is no finite number.", "Lower the rate.", {})
 
@@ -332,11 +340,11 @@ def test_numbers_gone_wrong_before_the_first_epoch_leave_no_weights(tabled, monk
     assert not (runs.runs_root() / "demo" / "x" / runs.WEIGHTS).exists()
 
 
-def test_numbers_gone_wrong_leave_a_finished_run_as_it_was(tabled, monkeypatch):
+def test_a_non_finite_loss_leaves_a_finished_run_unchanged(tabled, monkeypatch):
     run = tabled()
     before = results(run)
     monkeypatch.setattr(TableLoop, "run", non_finite)
-    assert "left as it was" in refused(train.resume, run, epochs=4).hint
+    assert "finished run is unchanged" in refused(pipeline.resume, run, epochs=4).hint
     assert whole(run)
     assert results(run) == before
 
@@ -360,7 +368,7 @@ SETTINGS = {
 
 
 def interrupted_process(run, *arguments):
-    """Run `lstm train demo`, press Ctrl-C once a checkpoint is saved; return code and stderr."""
+    """Run `lstm train demo` and send SIGINT after the first checkpoint; return code and stderr."""
     code = "import sys; from lstm_cli.cli import main; sys.argv[0] = 'lstm'; main()"
     with python(code, "train", "demo", *arguments) as process:
         until = time.monotonic() + 120
@@ -374,7 +382,7 @@ def interrupted_process(run, *arguments):
 
 
 def interrupt_after(num, monkeypatch):
-    """Have SIGTERM arrive after some checkpoints."""
+    """Send SIGTERM after some checkpoints."""
     save, saved = checkpoint.save, []
 
     def saving(*args):
@@ -386,7 +394,7 @@ def interrupt_after(num, monkeypatch):
 
 
 def test_training_interrupted_twice_ends_with_the_same_bits(tmp_path, monkeypatch):
-    """Ctrl-C in one process, SIGTERM in the one that goes on, and a third that ends it."""
+    """SIGINT in the first process, SIGTERM in the second; the third finishes the run."""
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path))
     run = runs.RunDir(tmp_path / "demo" / "x")
     options = [f"--set={key}={value}" for key, value in SETTINGS.items()]
@@ -401,13 +409,13 @@ def test_training_interrupted_twice_ends_with_the_same_bits(tmp_path, monkeypatc
     monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as again:
         interrupt_after(4, patch)
-        train.resume(run)
+        pipeline.resume(run)
     assert again.value.exit_code == 143
     assert again.value.message.endswith("Resume: lstm train demo --resume x")
 
-    train.resume(run)
+    pipeline.resume(run)
     assert whole(run)
-    expected = train.train(load_preset("demo", SETTINGS), name="whole")
+    expected = pipeline.train(load_preset("demo", SETTINGS), name="whole")
     same = set(RESULTS) - {runs.HISTORY}
     assert {n: results(run)[n] for n in same} == {n: results(expected)[n] for n in same}
     assert untimed(run) == untimed(expected)
@@ -419,8 +427,8 @@ def untimed(run):
 
 
 @pytest.mark.slow
-def test_processes_killed_at_random_moments_end_with_the_same_bits():
-    """`python -m benchmarks.crash`, in small."""
+def test_processes_killed_at_random_end_with_the_same_bits():
+    """A small `python -m benchmarks.crash`."""
     from benchmarks import crash
 
     outcome = crash.measure(argparse.Namespace(kills=6, seeds=1))

@@ -1,4 +1,4 @@
-"""Texts without labels: what is learned of them, from whom, and when."""
+"""Self-training: pseudo-labels of unlabeled texts, and when they are predicted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lstm_cli.training.objectives import classification
 from lstm_cli.training.objectives import self_training as teaching
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.objectives.self_training import SelfTrainingObjective
-from lstm_cli.training.train import train
+from lstm_cli.training.pipeline import resume, train
 
 CONFIG = text_config(linear__buckets=50, train__self_training=True, train__batch_size=4)
 SMALL = {
@@ -36,7 +36,7 @@ SMALL = {
 
 
 def examples(num, outputs=1, seed=0):
-    """Texts of one to six words, each with another evidence."""
+    """Texts of one to six words, with random linear logits."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 7, num)
     starts = np.cumsum([0, *lengths], dtype=np.int64)
@@ -47,18 +47,18 @@ def examples(num, outputs=1, seed=0):
     return Examples(corpus, labels, rng.normal(size=(num, outputs)).astype(np.float32))
 
 
-class StepResult(SilentReporter):
-    """Keeps what is noted."""
+class RecordingReporter(SilentReporter):
+    """A reporter that records notes."""
 
     def __init__(self):
         self.notes = []
 
     def note(self, text):
-        """Keep it."""
+        """Record a note."""
         self.notes.append(text)
 
 
-def self_training(classes=2, reporter=None, config=CONFIG):
+def self_training_objective(classes=2, reporter=None, config=CONFIG):
     outputs = 1 if classes == 2 else classes
     rng = np.random.default_rng(9)
     pseudo_labels = rng.dirichlet(np.ones(classes), 10).astype(np.float32)
@@ -69,8 +69,8 @@ def self_training(classes=2, reporter=None, config=CONFIG):
     ), given
 
 
-class Says:
-    """Stands for a network that goes by a text's first word and its evidence; keeps its batches."""
+class TableModel:
+    """A model that predicts from the first word and the linear logits; it records batches."""
 
     WEIGHT = np.array([0.7], np.float32)
 
@@ -78,156 +78,179 @@ class Says:
         self.seen = []
 
     def get_layer(self, _name):
-        """Return the layer that weighs the evidence."""
+        """Return the layer that scales the linear logits."""
         return SimpleNamespace(scale=self.WEIGHT)
 
     @staticmethod
     def own(tokens, outputs):
-        """What it thinks by itself."""
+        """Logits without the linear model."""
         return (tokens[:, :1] - 6.0) * np.arange(1, outputs + 1) / 8
 
     def predict_on_batch(self, inputs):
         """Return the probabilities."""
         tokens, said = inputs
-        return calibration.as_targets(self.own(tokens, said.shape[1]) + self.WEIGHT * said)
+        return calibration.soft_targets(self.own(tokens, said.shape[1]) + self.WEIGHT * said)
 
     def train_on_batch(self, inputs, targets, **_):
-        """Keep the batch."""
+        """Record the batch."""
         self.seen.append((inputs, targets))
         return {"loss": 0.5, "accuracy": 0.5}
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_every_text_is_learned_from_once_an_epoch_by_its_label_or_its_verdict(classes):
-    work, pseudo_labels = self_training(classes)
-    model, wanted = Says(), []
-    for indices, inputs in work.batches(0, 0):
-        work.train_step(model, indices, inputs)
+def test_each_text_is_trained_once_per_epoch_with_its_label_or_pseudo_label(classes):
+    objective, pseudo_labels = self_training_objective(classes)
+    model, wanted = TableModel(), []
+    for indices, inputs in objective.batches(0, range(objective.num_steps)):
+        objective.train_step(model, indices, inputs)
         wanted += indices.tolist()
     assert sorted(wanted) == list(range(17))
-    assert work.num_steps == len(model.seen) == 5
+    assert objective.num_steps == len(model.seen) == 5
     learned = np.concatenate([targets for _, targets in model.seen])[np.argsort(wanted)]
-    labels = work.examples.labels[:7]
+    labels = objective.examples.labels[:7]
     hard = np.eye(classes, dtype=np.float32)[labels]
     assert (learned[:7] == (hard[:, 1:] if classes == 2 else hard)).all()
     assert (learned[7:] == pseudo_labels).all()
 
 
-def test_the_evidence_of_an_unlabeled_text_is_not_shown_in_training():
-    work, _ = self_training()
-    model = Says()
+def test_the_linear_logits_of_unlabeled_texts_are_hidden_in_training():
+    objective, _ = self_training_objective()
+    model = TableModel()
     shown = np.full(17, np.nan)
-    for indices, inputs in work.batches(0, 0):
-        work.train_step(model, indices, inputs)
+    for indices, inputs in objective.batches(0, range(objective.num_steps)):
+        objective.train_step(model, indices, inputs)
         shown[indices] = model.seen[-1][0][1][:, 0]
     assert (shown[7:] == 0).all()
     assert (shown[:7] != 0).all()
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_between_epochs_the_network_judges_anew_with_the_evidence_and_calibrated(classes):
-    told = StepResult()
-    work, before = self_training(classes, told)
-    model = Says()
-    work.validate(model)
-    work.after_validation(model)
+def test_pseudo_labels_are_calibrated_predictions_of_lstm_and_linear_model(classes):
+    told = RecordingReporter()
+    objective, before = self_training_objective(classes, told)
+    model = TableModel()
+    objective.validate(model)
+    objective.after_validation(model)
 
     def parts(examples):
         tokens = np.stack([examples.inputs[i][:1] for i in range(len(examples))]).astype(int)
-        return Says.own(tokens, examples.linear.shape[1]), examples.linear
+        return TableModel.own(tokens, examples.linear.shape[1]), examples.linear
 
-    scale, weight = calibration.best_scales(*parts(work.validation), work.validation.labels)
-    own, said = parts(work.unlabeled)
-    expected = calibration.as_targets(scale * own + weight * said)
-    assert work.pseudo_labels == pytest.approx(expected, rel=1e-2, abs=1e-4)
+    scale, weight = calibration.fit_two_scales(
+        *parts(objective.validation), objective.validation.labels
+    )
+    own, said = parts(objective.unlabeled)
+    expected = calibration.soft_targets(scale * own + weight * said)
+    assert objective.pseudo_labels == pytest.approx(expected, rel=1e-2, abs=1e-4)
     assert abs(scale - 1) > 0.1
     assert abs(weight - 0.7) > 0.1
     changed = np.mean(teaching._predicted_classes(before) != teaching._predicted_classes(expected))
-    assert told.notes == [f"10 unlabeled texts judged anew: {changed:.1%} changed sides."]
-    assert (work.targets[:7] == self_training(classes)[0].targets[:7]).all()
+    (note,) = told.notes
+    assert f"10 unlabeled texts: {changed:.1%}" in note
+    assert (objective.targets[:7] == self_training_objective(classes)[0].targets[:7]).all()
 
 
-def test_an_epoch_is_judged_as_network_and_evidence_will_be_weighed():
-    work, _ = self_training()
-    loss, accuracy = work.validate(Says())
-    said = classification.scores(Says(), work.validation, work.said)
-    labels = work.validation.labels
-    best = np.exp(calibration.log_probabilities(said.scaled(*said.best(labels))))
+def test_an_epoch_is_validated_with_the_calibrated_scales():
+    objective, _ = self_training_objective()
+    loss, accuracy = objective.validate(TableModel())
+    said = classification.split_logits(
+        TableModel(), objective.validation, objective.validation_probabilities
+    )
+    labels = objective.validation.labels
+    best = np.exp(calibration.log_probabilities(said.scaled(*said.fit_scales(labels))))
     assert loss == pytest.approx(-np.log(best[np.arange(6), labels]).mean(), rel=1e-4)
     assert accuracy == np.mean(best.argmax(axis=1) == labels)
-    assert loss < classification.loss_and_accuracy(labels, work.said)[0]
+    assert loss < classification.loss_and_accuracy(labels, objective.validation_probabilities)[0]
 
 
-def test_a_state_of_other_texts_is_refused():
-    work, _ = self_training()
+def test_the_state_of_other_texts_is_refused():
+    objective, _ = self_training_objective()
     for state in (
         {},
         {"pseudo_labels": np.zeros((9, 1), np.float32)},
-        {**work.state(), "more": np.ones(1)},
+        {**objective.state(), "more": np.ones(1)},
     ):
-        with pytest.raises(LstmError, match="other work"):
-            work.set_state(state)
+        with pytest.raises(LstmError, match="another objective"):
+            objective.set_state(state)
     plain = classification.ClassificationObjective(CONFIG, 2, examples(7), examples(6))
     plain.set_state({})
-    with pytest.raises(LstmError, match="'verdicts' does not fit"):
-        plain.set_state(work.state())
+    with pytest.raises(LstmError, match="'pseudo_labels' does not fit"):
+        plain.set_state(objective.state())
 
 
-def test_a_checkpoint_holds_the_verdicts():
-    work, _ = self_training()
-    kept = work.state()
-    work.after_validation(_judged(work))
-    assert (work.pseudo_labels != kept["pseudo_labels"]).all()
-    work.set_state(kept)
-    assert (work.pseudo_labels == kept["pseudo_labels"]).all()
+def test_a_checkpoint_has_the_pseudo_labels():
+    objective, _ = self_training_objective()
+    kept = objective.state()
+    objective.after_validation(_validated(objective))
+    assert (objective.pseudo_labels != kept["pseudo_labels"]).all()
+    objective.set_state(kept)
+    assert (objective.pseudo_labels == kept["pseudo_labels"]).all()
 
 
-def _judged(work):
-    model = Says()
-    work.validate(model)
+def _validated(objective):
+    model = TableModel()
+    objective.validate(model)
     return model
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_after_the_last_epoch_nobody_is_judged(epochs, monkeypatch):
+def test_pseudo_labels_are_not_predicted_after_the_last_epoch(epochs, monkeypatch):
     config = configs.from_dict(configs.to_dict(CONFIG), {"train.epochs": epochs})
-    work, _ = self_training(config=config)
-    judged = []
-    monkeypatch.setattr(work, "after_validation", judged.append)
+    objective, _ = self_training_objective(config=config)
+    calls = []
+    monkeypatch.setattr(objective, "after_validation", calls.append)
     model = SimpleNamespace(
         stop_training=False,
         trainable_variables=[],
         variables=[],
         optimizer=SimpleNamespace(variables=[], learning_rate=SimpleNamespace(assign=float)),
-        train_on_batch=Says().train_on_batch,
-        predict_on_batch=Says().predict_on_batch,
-        get_layer=Says().get_layer,
+        train_on_batch=TableModel().train_on_batch,
+        predict_on_batch=TableModel().predict_on_batch,
+        get_layer=TableModel().get_layer,
     )
-    loop = TrainingLoop(model, work.config, work, SilentReporter())
+    loop = TrainingLoop(model, objective.config, objective, SilentReporter())
     loop.run()
-    assert judged == [model] * (epochs - 1)
-    assert "objective/verdicts" in loop.checkpoint().tensors
+    assert calls == [model] * (epochs - 1)
+    assert "objective/pseudo_labels" in loop.checkpoint().tensors
     assert isinstance(loop.checkpoint(), Checkpoint)
 
 
-def test_it_needs_evidence_to_begin_with():
+def test_self_training_needs_a_linear_model():
     with pytest.raises(LstmError, match="needs the section 'linear:'") as refused:
         text_config(train__self_training=True)
     assert refused.value.exit_code == ExitCode.USAGE
-    with pytest.raises(LstmError, match="no meaning for images"):
+    with pytest.raises(LstmError, match="self_training"):
         image_config(train__self_training=True)
 
 
 def test_unlabeled_texts_change_what_is_learned(monkeypatch, tmp_path):
     texts = ["not a triumph , a dull film", "a triumph , not dull"] * 30
-    runs, told = {}, StepResult()
+    runs, told = {}, RecordingReporter()
     for name, found in (("with", texts), ("without", [])):
         monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _, found=found: found)
         config = configs.load_preset("demo", SMALL)
         runs[name] = train(config, runs_dir=tmp_path, name=name, reporter=told)
-    assert sum("unlabeled texts judged anew" in note for note in told.notes) == 1
+    assert sum("New pseudo-labels for 60" in note for note in told.notes) == 1
     records = {name: run.read_json(RUN) for name, run in runs.items()}
     assert records["with"]["dataset"]["sizes"]["unlabeled"] == 60
     assert "unlabeled" not in records["without"]["dataset"]["sizes"]
     weights = {name: run.read_bytes("weights.safetensors") for name, run in runs.items()}
     assert weights["with"] != weights["without"]
+
+
+def test_an_extended_run_has_the_pseudo_labels_and_bits_of_a_longer_run(monkeypatch, tmp_path):
+    """With a constant learning rate, an extension equals a longer run."""
+    texts = ["not a triumph , a dull film", "a triumph , not dull"] * 30
+    monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _: texts)
+    constant = {"train.decay": "none", "train.warmup": 0, "train.ema_momentum": 0.5}
+
+    def config(epochs):
+        return configs.load_preset("demo", {**SMALL, **constant, "train.epochs": epochs})
+
+    longer = train(config(3), runs_dir=tmp_path, name="longer")
+    extended = train(config(1), runs_dir=tmp_path, name="extended")
+    reporter = RecordingReporter()
+    resume(extended, epochs=3, reporter=reporter)
+    assert sum("New pseudo-labels" in note for note in reporter.notes) == 2
+    names = ("weights.safetensors", "metrics.json")
+    assert [longer.read_bytes(n) for n in names] == [extended.read_bytes(n) for n in names]

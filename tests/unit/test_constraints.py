@@ -45,6 +45,35 @@ def test_the_locked_versions_hold_no_option_address_or_path():
     assert not any(locked.extras for locked in LOCKED)
 
 
+def _pins(name):
+    text = (ROOT / "deploy" / name).read_text("utf-8")
+    return text, [
+        Requirement(line) for line in re.findall(r"^([\w.-]+==[^\\]+)", text, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize("name", ["predict", "serve"])
+def test_the_lists_for_prediction_have_the_locked_versions_and_hashes(name):
+    text, pins = _pins(f"{name}.txt")
+    locked = {canonicalize_name(each.name): each.specifier for each in LOCKED}
+    assert {each.name: each.specifier for each in pins} == {
+        each.name: locked[canonicalize_name(each.name)] for each in pins
+    }
+    assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=\w)", text)[1:])
+    assert "://" not in text
+    assert not {each.name for each in pins} & {"tensorflow", "keras", "scikit-learn", "scipy"}
+
+
+def test_each_package_of_prediction_is_in_its_list_and_the_servers_list_has_all():
+    predict, serve = (
+        {each.name for each in _pins(f"{name}.txt")[1]} for name in ("predict", "serve")
+    )
+    assert predict < serve
+    for name, names in (("predict", predict), ("serve", serve)):
+        lines = (ROOT / "deploy" / f"{name}.in").read_text("utf-8").splitlines()
+        assert {re.split("[; ]", line)[0] for line in lines if line[0] not in "#-"} <= names
+
+
 @pytest.fixture(scope="module")
 def newest():
     spec = importlib.util.spec_from_file_location("newest", ROOT / ".ci" / "newest.py")

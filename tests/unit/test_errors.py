@@ -27,7 +27,8 @@ def test_the_exit_codes_are_those_of_the_shell_contract():
 def test_an_error_carries_message_hint_and_exit_code():
     error = LstmError("found 5", "try 6", ExitCode.USAGE)
     assert (error.message, error.hint, error.exit_code) == ("found 5", "try 6", ExitCode.USAGE)
-    assert str(error) == "found 5"
+    assert str(error) == "found 5 Try: try 6"
+    assert str(LstmError("found 5")) == "found 5"
 
 
 def test_an_error_without_more_is_an_ordinary_one():

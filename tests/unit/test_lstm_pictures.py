@@ -105,7 +105,7 @@ def test_training_stops_when_the_problem_is_solved(monkeypatch):
 
 @pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
 @pytest.mark.parametrize("buckets", [0, 13])
-def test_unit_effects_add_up_to_the_probability_of_the_run(pictures, tmp_path, pooling, buckets):
+def test_unit_contributions_add_up_to_the_probability(pictures, tmp_path, pooling, buckets):
     config = text_config(
         model__bidirectional=False, model__pooling=pooling, embedding__bigram_buckets=buckets
     )
@@ -114,7 +114,8 @@ def test_unit_effects_add_up_to_the_probability_of_the_run(pictures, tmp_path, p
         reading = pictures.read(run, text)
         bias = _head_bias(run)
         expected = Predictor.load(run).text_probabilities([text])[0, 1]
-        assert 1 / (1 + np.exp(-reading.effects.sum() - bias)) == pytest.approx(expected, abs=1e-5)
+        logit = reading.contributions.sum() + bias
+        assert 1 / (1 + np.exp(-logit)) == pytest.approx(expected, abs=1e-5)
         assert reading.words == text.split()
 
 

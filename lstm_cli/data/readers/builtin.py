@@ -12,6 +12,7 @@ from lstm_cli.data import splits
 from lstm_cli.data.dataset import Split
 from lstm_cli.data.readers import demo
 from lstm_cli.data.source import DataSource, RawDataset
+from lstm_cli.io.optional import require
 
 # The test split is fixed, as in TFDS: `DataSource.seed` decides only the validation split, so that
 # runs with different seeds are tested on the same examples.
@@ -54,6 +55,7 @@ def open_digits(source: DataSource) -> RawDataset:
 
 @cache
 def _digits() -> tuple[Split, Split]:
+    require("sklearn", purpose="The digits data set")
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -25,6 +25,7 @@ from lstm_cli.data.readers.tfds_prepared import REGISTERED, parse_name, resolve_
 from lstm_cli.data.readers.tfrecord import parse_example, read_shards
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.optional import require
 
 UNLABELED = "unsupervised"
 _FILE_TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
@@ -58,6 +59,8 @@ def open_tfds(source: DataSource) -> RawDataset:
     name = "/".join(info[key] for key in ("name", "configName", "version") if info.get(key))
     title = f"TFDS {name}"
     columns = _find_columns(directory, title, source)
+    if columns.kind == "image":
+        require("PIL")
     splits = {split["name"]: split for split in info.get("splits", ())}
     if "train" not in splits:
         raise LstmError(

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from lstm_cli.data.readers.tfds_prepared import TfdsName, find_prepared
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
+from lstm_cli.io.optional import require
 
 PROBE_SECONDS = 3.0
 # Status codes with which proxies and firewalls block a download.
@@ -73,6 +74,7 @@ def ensure_prepared(tfds_name: TfdsName, folder: Path) -> Path:
     prepared = find_prepared(tfds_name, folder)
     if prepared:
         return prepared
+    require("tensorflow_datasets", "tensorflow", purpose="Preparing data sets of TFDS")
     manual = folder / "downloads" / "manual"
     archives = _archives(tfds_name)
     missing = [archive for archive in archives if not paths.exists(manual / archive.name)]

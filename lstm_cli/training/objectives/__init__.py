@@ -1,4 +1,4 @@
-"""What a training loop optimizes: batches, a step, a validation.
+"""What the training loop optimizes: batches, a training step, validation.
 
-`objective` is the protocol, `classification`, `self_training` and `language_model` implement it.
+`objective` has the protocol; `classification`, `self_training` and `language_model` implement it.
 """

@@ -1,8 +1,8 @@
-"""What a training loop trains for."""
+"""The interface between the training loop and what it trains for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,12 +14,12 @@ from lstm_cli.errors import LstmError
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step tells.
+    """The result of a training step.
 
     Attributes:
-        num: Examples it learned from: the weight of the others in a mean.
-        loss: Their mean loss.
-        accuracy: Their mean accuracy; None where there is none.
+        num: Number of examples (or words) in the step; the weight of the step in means.
+        loss: Mean loss.
+        accuracy: Mean accuracy; None for a language model.
     """
 
     num: int
@@ -28,51 +28,57 @@ class StepResult:
 
 
 class Objective(Protocol):
-    """What a loop trains for: batches, a step, a judgement."""
+    """Batches, training step and validation of a kind of training."""
 
     @property
     def num_steps(self) -> int:
-        """Steps in an epoch."""
+        """Steps per epoch."""
 
     @property
-    def rate(self) -> int:
-        """What a step learns from, in the unit a speed is told in: examples, or words."""
+    def step_size(self) -> int:
+        """Maximum number of examples, or of words, in a step; the unit of the speed."""
 
-    def batches(self, epoch: int, first: int) -> Iterator[tuple[NDArray[np.int64], Any]]:
-        """Yield the indices and the inputs of each batch of an epoch from a step on."""
+    def batches(self, epoch: int, steps: Sequence[int]) -> Iterator[tuple[NDArray[np.int64], Any]]:
+        """Yield indices and inputs of the batches of some steps; only these are built."""
 
     def train_step(self, model: Any, indices: NDArray[np.int64], inputs: Any) -> StepResult:
         """Train on a batch."""
 
     def validate(self, model: Any) -> tuple[float, float | None]:
-        """Return loss and, where there is one, accuracy on what is not trained on."""
+        """Return loss and, for a classifier, accuracy on held-out data."""
 
     def after_validation(self, model: Any) -> None:
-        """Do what is to be done with the weights just judged, before the next epoch."""
+        """Update the targets of the next epoch from the weights that were just validated."""
+
+    def before_extension(self, model: Any) -> None:
+        """Do `after_validation` for an epoch that was the last when it was trained."""
 
     def state(self) -> dict[str, NDArray[np.float32]]:
-        """Return what later steps depend on beside the model, by name."""
+        """Return the state, beside the model, that later steps depend on."""
 
     def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Go back to what `state` returned.
+        """Restore what `state` returned.
 
         Raises:
-            LstmError: It is of other work.
+            LstmError: It is the state of another objective or of other data.
         """
 
 
 class StatelessObjective:
-    """Work whose every batch is a function of seed and epoch alone."""
+    """The part of an `Objective` whose batches depend on seed and epoch alone."""
 
     def after_validation(self, model: Any) -> None:
-        """Do nothing: every epoch is of the same examples."""
+        """Do nothing: the targets never change."""
+
+    def before_extension(self, model: Any) -> None:
+        """Do nothing: the targets never change."""
 
     def state(self) -> dict[str, NDArray[np.float32]]:
-        """Return nothing."""
+        """Return no state."""
         return {}
 
     def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Refuse any.
+        """Check that there is no state.
 
         Raises:
             LstmError: There is some.
@@ -83,19 +89,18 @@ class StatelessObjective:
 def check_state(
     state: Mapping[str, NDArray[np.float32]], own: Mapping[str, NDArray[np.float32]]
 ) -> None:
-    """Hold the state of some work, read from a checkpoint, to the work's own names and shapes.
+    """Check the state of a checkpoint against the names, shapes and types of an objective.
 
     Raises:
-        LstmError: A name, a shape or a type differs.
+        LstmError: A name, shape or type differs.
     """
     for name in sorted(state.keys() | own.keys()):
-        found, expected = state.get(name), own.get(name)
-        if _form(found) != _form(expected):
+        if _shape_and_type(state.get(name)) != _shape_and_type(own.get(name)):
             raise LstmError(
-                f"The checkpoint is of other work: '{name[:80]}' does not fit.",
+                f"The checkpoint is of another objective: '{name[:80]}' does not fit.",
                 "Resume with the data, version and settings the run was started with.",
             )
 
 
-def _form(array: NDArray[Any] | None) -> tuple[Any, ...]:
+def _shape_and_type(array: NDArray[Any] | None) -> tuple[Any, ...]:
     return () if array is None else (array.shape, array.dtype)

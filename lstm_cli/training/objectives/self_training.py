@@ -1,4 +1,4 @@
-"""Self-training: texts without labels, learned from by what is thought of them so far."""
+"""Self-training: a classifier that also learns from pseudo-labels of unlabeled texts."""
 
 from __future__ import annotations
 
@@ -10,39 +10,38 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.io.progress import Reporter
-from lstm_cli.models.calibration import as_targets
+from lstm_cli.models.calibration import soft_targets
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.training.objectives.classification import (
     ClassificationObjective,
     Examples,
     predict,
-    scores,
+    split_logits,
 )
 from lstm_cli.training.objectives.objective import check_state
 
 
 class SelfTrainingObjective(ClassificationObjective):
-    """Learning to tell classes apart, also from texts whose class nobody has told.
+    """Classification of labeled texts and of unlabeled texts with pseudo-labels.
 
-    Each epoch goes over the labelled texts and the others alike. What the network is to say of
-    the others are verdicts: probabilities, not classes, so that doubt is learned as doubt. Those
-    of the first epoch are the evidence's; after each epoch the network, with the evidence, judges
-    the texts anew, with the weights of both that are the best on the validation split. While it
-    learns from such a text it does not see the evidence, which would give away what it is to find
-    in the words.
+    Each epoch has all labeled and all unlabeled texts. The targets of the unlabeled texts are
+    pseudo-labels: calibrated probabilities, so that uncertain ones count less. In the first epoch
+    they come from the linear model. After each epoch the classifier predicts them anew, from the
+    LSTM and the linear model with the factors that fit the validation split best. In training the
+    linear logits of unlabeled texts are 0, because they would give away the target.
 
     Args:
-        config: The experiment.
-        num_classes: At least 2.
-        train: The training split, with evidence.
-        validation: The validation split, with evidence.
-        unlabeled: Texts with evidence; their labels mean nothing.
-        pseudo_labels: What to learn of them in the first epoch, as `calibration.as_targets` returns it.
-        reporter: Told how many texts changed sides.
+        config: The settings.
+        num_classes: Number of classes, at least 2.
+        train: The training split, with linear logits.
+        validation: The validation split, with linear logits.
+        unlabeled: Unlabeled texts with linear logits; their labels are ignored.
+        pseudo_labels: Targets of the first epoch, `<float32>[num, 1 or classes]`.
+        reporter: Receives how many pseudo-labels changed their class.
 
     Source: Lee 2013, "Pseudo-Label"; Xie et al. 2020, "Self-training with Noisy Student improves
-        ImageNet classification", section 2, for soft verdicts, noise on the learner and none on
-        the judge, and a judge that learns too.
+        ImageNet classification", section 2: soft pseudo-labels, noise for the student only, and
+        a teacher that is replaced by the student.
     """
 
     def __init__(
@@ -58,44 +57,50 @@ class SelfTrainingObjective(ClassificationObjective):
         super().__init__(config, num_classes, train, validation)
         self.unlabeled = unlabeled
         self.reporter = reporter
-        self.examples = _together(train, unlabeled)
+        self.examples = _concatenate(train, unlabeled)
         self.targets = np.concatenate([self.targets, pseudo_labels])
-        self._num_labelled = len(train)
+        self._num_labeled = len(train)
 
     @property
     def pseudo_labels(self) -> NDArray[np.float32]:
-        """What is learned of the unlabeled texts now, `<float32>[num, 1 or classes]`."""
-        return self.targets[self._num_labelled :]
+        """Current targets of the unlabeled texts, `<float32>[num, 1 or classes]`."""
+        return self.targets[self._num_labeled :]
 
     def after_validation(self, model: Any) -> None:
-        """Judge the unlabeled texts anew."""
-        factors = scores(model, self.validation, self.said).best(self.validation.labels)
-        found = scores(model, self.unlabeled, predict(model, self.unlabeled))
-        pseudo_labels = as_targets(found.scaled(*factors))
-        changed = np.mean(
-            _predicted_classes(pseudo_labels) != _predicted_classes(self.pseudo_labels)
+        """Predict the pseudo-labels anew."""
+        scales = split_logits(model, self.validation, self.validation_probabilities).fit_scales(
+            self.validation.labels
         )
-        self.targets[self._num_labelled :] = pseudo_labels
+        logits = split_logits(model, self.unlabeled, predict(model, self.unlabeled))
+        pseudo_labels = soft_targets(logits.scaled(*scales))
+        is_changed = _predicted_classes(pseudo_labels) != _predicted_classes(self.pseudo_labels)
+        self.targets[self._num_labeled :] = pseudo_labels
         self.reporter.note(
-            f"{len(pseudo_labels):,} unlabeled texts judged anew: {changed:.1%} changed sides."
+            f"New pseudo-labels for {len(pseudo_labels):,} unlabeled texts: "
+            f"{np.mean(is_changed):.1%} changed their class."
         )
 
+    def before_extension(self, model: Any) -> None:
+        """Validate and predict the pseudo-labels anew, as after an epoch that is not the last."""
+        self.validate(model)
+        self.after_validation(model)
+
     def state(self) -> dict[str, NDArray[np.float32]]:
-        """Return the verdicts."""
+        """Return the pseudo-labels."""
         return {"pseudo_labels": np.array(self.pseudo_labels)}
 
     def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Go back to the verdicts of a checkpoint.
+        """Restore the pseudo-labels.
 
         Raises:
             LstmError: They are of other texts.
         """
         check_state(state, self.state())
-        self.targets[self._num_labelled :] = state["pseudo_labels"]
+        self.targets[self._num_labeled :] = state["pseudo_labels"]
 
 
-def _together(train: Examples, unlabeled: Examples) -> Examples:
-    """Put labelled texts and others into one row; the others without their evidence."""
+def _concatenate(train: Examples, unlabeled: Examples) -> Examples:
+    """Concatenate labeled and unlabeled texts, with linear logits of 0 for the latter."""
     assert isinstance(train.inputs, Corpus)
     assert isinstance(unlabeled.inputs, Corpus)
     assert train.linear is not None
@@ -109,6 +114,5 @@ def _together(train: Examples, unlabeled: Examples) -> Examples:
 
 def _predicted_classes(pseudo_labels: NDArray[np.float32]) -> NDArray[Any]:
     """Return the more likely class of each row."""
-    return (
-        pseudo_labels[:, 0] > 0.5 if pseudo_labels.shape[1] == 1 else pseudo_labels.argmax(axis=1)
-    )
+    is_binary = pseudo_labels.shape[1] == 1
+    return pseudo_labels[:, 0] > 0.5 if is_binary else pseudo_labels.argmax(axis=1)

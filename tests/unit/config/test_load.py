@@ -1,4 +1,4 @@
-"""Settings: presets, files and overrides become one validated whole, or a clear error."""
+"""Settings: presets, files and overrides are merged and validated, or a clear error."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.config import load as configs
-from lstm_cli.config import yaml as parsing
 from lstm_cli.config.schema import Config
+from lstm_cli.config.yaml import parse_mapping
 from lstm_cli.errors import ExitCode, LstmError
 
 TEXT = "data: {name: demo}\ntext: {}\nembedding: {}\n"
 
 
 def refused(call, *args):
-    with pytest.raises(LstmError) as caught:
+    with pytest.raises(LstmError) as error:
         call(*args)
-    assert caught.value.exit_code == ExitCode.USAGE
-    return caught.value
+    assert error.value.exit_code == ExitCode.USAGE
+    return error.value
 
 
 def read(text):
@@ -43,13 +43,13 @@ def with_(section, **settings):
 
 
 @pytest.mark.parametrize("name", configs.preset_names())
-def test_every_preset_loads_and_survives_being_written(name):
+def test_every_preset_survives_a_round_trip(name):
     config = configs.load_preset(name)
     assert read(configs.to_yaml(config)) == config
     assert configs.from_dict(configs.to_dict(config)) == config
 
 
-def test_the_presets_of_the_readme_are_there():
+def test_the_presets_of_the_readme_exist():
     expected = {
         "demo",
         "digits",
@@ -63,7 +63,7 @@ def test_the_presets_of_the_readme_are_there():
     assert expected <= set(configs.preset_names())
 
 
-def test_the_tutorial_preset_is_the_tutorials_model():
+def test_the_tutorial_preset_has_the_model_of_the_tutorial():
     config = configs.load_preset("imdb-tutorial")
     assert (config.text.vocab_size, config.text.max_tokens) == (20_000, 200)
     assert (config.embedding.dim, config.model.units) == (128, 128)
@@ -71,23 +71,23 @@ def test_the_tutorial_preset_is_the_tutorials_model():
     assert (config.train.epochs, config.train.batch_size, config.train.decay) == (10, 32, "none")
 
 
-def test_text_and_image_settings_say_what_kind_a_run_is():
+def test_the_kind_follows_from_the_sections():
     assert configs.load_preset("demo").kind == "text"
     assert configs.load_preset("digits").kind == "image"
 
 
-def test_a_mistyped_preset_is_answered_with_the_nearest():
+def test_an_unknown_preset_suggests_a_similar_one():
     error = refused(configs.load_preset, "imbd")
     assert "imbd" in error.message
     assert "'imdb'" in error.hint
 
 
 @pytest.mark.parametrize("name", ["../pyproject", "/etc/passwd", "", "demo.yaml", "demo\0"])
-def test_a_preset_is_a_name_and_no_path(name):
+def test_a_path_is_not_a_preset(name):
     refused(configs.preset_text, name)
 
 
-def test_overrides_win_over_the_file_and_the_file_over_the_preset(tmp_path):
+def test_overrides_replace_the_file_and_the_file_replaces_the_preset(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("model: {units: 7, layers: 2}\ntrain: {epochs: 9}\n")
     base = configs.preset_dict("demo")
@@ -104,7 +104,7 @@ def test_an_empty_file_changes_nothing(tmp_path):
     assert configs.load_file(path, configs.preset_dict("demo"), {}) == configs.load_preset("demo")
 
 
-def test_a_byte_order_mark_is_no_setting(tmp_path):
+def test_a_byte_order_mark_is_ignored(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"\xef\xbb\xbfseed: 3\n")
     assert configs.read_settings(path) == {"seed": 3}
@@ -115,7 +115,7 @@ def test_a_missing_settings_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"data: \xe9"])
-def test_a_settings_file_that_is_no_utf8_is_refused(content, tmp_path):
+def test_a_settings_file_that_is_not_utf8_is_refused(content, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
     with pytest.raises(LstmError, match=r"mine\.yaml"):
@@ -123,13 +123,13 @@ def test_a_settings_file_that_is_no_utf8_is_refused(content, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "a\0b"])
-def test_a_settings_path_that_is_no_file_is_refused(name, tmp_path):
+def test_a_settings_path_that_is_not_a_file_is_refused(name, tmp_path):
     with pytest.raises(LstmError, match="settings file"):
         configs.read_settings(tmp_path / name)
 
 
 @pytest.mark.parametrize(
-    ("text", "wrong", "offered"),
+    ("text", "key", "suggestion"),
     [
         (TEXT + "modle: {}", "modle", "'model'"),
         (TEXT + "model: {unit: 3}", "model.unit", "'model.units'"),
@@ -141,23 +141,23 @@ def test_a_settings_path_that_is_no_file_is_refused(name, tmp_path):
         (TEXT + "? 0x" + "f" * 5000 + "\n: 1", "over 64 bits", "Known"),
     ],
 )
-def test_an_unknown_key_is_answered_with_the_nearest(text, wrong, offered):
+def test_an_unknown_key_suggests_a_similar_one(text, key, suggestion):
     error = refused(read, text)
-    assert wrong in error.message
+    assert key in error.message
     assert "mine.yaml" in error.message
-    assert offered in error.hint
+    assert suggestion in error.hint
 
 
 @pytest.mark.parametrize(
-    ("key", "offered"),
+    ("key", "suggestion"),
     [("model.unit", "'model.units'"), ("epochs", "'train.epochs'"), ("trian.epochs", "'train.ep")],
 )
-def test_an_unknown_override_is_answered_with_the_nearest(key, offered):
-    assert offered in refused(configs.load_preset, "demo", {key: 1}).hint
+def test_an_unknown_override_suggests_a_similar_one(key, suggestion):
+    assert suggestion in refused(configs.load_preset, "demo", {key: 1}).hint
 
 
 @pytest.mark.parametrize("key", ["model", "text", "image", "data", "model.units.x", "model.", "."])
-def test_an_override_names_one_setting_and_no_section(key):
+def test_an_override_of_a_section_is_refused(key):
     assert key in refused(configs.load_preset, "demo", {key: {}}).message
 
 
@@ -191,35 +191,35 @@ def test_an_override_names_one_setting_and_no_section(key):
         ("embedding", "bigram_buckets", -1),
     ],
 )
-def test_a_value_out_of_range_is_named_with_its_bound(section, key, value):
+def test_a_value_out_of_range_is_refused_with_its_bound(section, key, value):
     error = refused(lambda: with_(section, **{key: value}))
     assert f"mine.yaml: {section}.{key}: expected" in error.message
-    assert "=" in error.message or "<" in error.message or ">" in error.message
+    assert any(word in error.message for word in ("or more", "or less", "above", "below"))
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "value", "told"),
+    ("section", "key", "value", "expected"),
     [
-        ("model", "units", "many", "expected `int`, got `str`; found 'many'"),
-        ("model", "units", 2.5, "expected `int`, got `float`; found 2.5"),
-        ("model", "units", None, "expected `int`, got `null`; found None"),
+        ("model", "units", "many", "expected a whole number; found 'many'"),
+        ("model", "units", 2.5, "expected a whole number; found 2.5"),
+        ("model", "units", None, "expected a whole number; found None"),
         ("model", "units", [3], "found a list"),
         ("model", "units", {"a": 3}, "found a mapping"),
-        ("model", "units", True, "expected `int`, got `bool`"),
-        ("model", "bidirectional", "perhaps", "expected `bool`, got `str`; found 'perhaps'"),
+        ("model", "units", True, "expected a whole number; found True"),
+        ("model", "bidirectional", "perhaps", "expected true or false; found 'perhaps'"),
         ("model", "pooling", "maximum", "expected one of last, max, mean, max_mean; found 'max"),
         ("train", "decay", "fast", "expected one of none, linear, cosine; found 'fast'"),
         ("train", "class_weights", None, "expected one of none, balanced; found None"),
-        ("data", "name", 5, "expected `str`, got `int`; found 5"),
+        ("data", "name", 5, "expected text; found 5"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_named_with_what_was_expected(section, key, value, told):
+def test_a_value_of_the_wrong_type_is_refused_with_the_expected_type(section, key, value, expected):
     message = refused(lambda: with_(section, **{key: value})).message
     assert f"{section}.{key}: " in message
-    assert told in message
+    assert expected in message
 
 
-def test_a_number_written_as_a_word_is_taken_as_the_number():
+def test_a_number_in_quotes_is_a_number():
     assert with_("train", learning_rate="1e-3", epochs="4").train.learning_rate == 0.001
 
 
@@ -228,12 +228,12 @@ def test_a_section_is_a_mapping(value):
     assert "train" in refused(read, TEXT + f"train: {value}").message
 
 
-def test_the_place_of_a_syntax_error_is_named():
+def test_a_syntax_error_has_line_and_column():
     message = refused(read, "data:\n  name: demo\n  test: [a\nmodel: {}\n").message
     assert "mine.yaml, line 4, column 6" in message
 
 
-def test_the_place_of_a_character_that_yaml_forbids_is_named():
+def test_a_forbidden_character_has_line_and_column():
     assert "mine.yaml, line 2, column 7" in refused(read, "data:\n  name\0: demo\n").message
 
 
@@ -241,18 +241,18 @@ def test_the_place_of_a_character_that_yaml_forbids_is_named():
     ("text", "line"),
     [(TEXT + "seed: 1\nmodel: {}\nseed: 2\n", 6), ("data: {name: demo, name: imdb}", 1)],
 )
-def test_a_key_that_stands_twice_is_refused(text, line):
+def test_a_duplicate_key_is_refused(text, line):
     message = refused(read, text).message
     assert f"line {line}" in message
-    assert "second time" in message
+    assert "duplicate key" in message
 
 
-def test_one_key_may_stand_in_several_sections():
+def test_a_key_can_be_in_several_sections():
     assert read("data: {name: demo}\ntext: {}\nembedding: {dropout: 0}\nmodel: {dropout: 0}\n")
 
 
 @pytest.mark.parametrize("text", ["- a\n- b", "demo", "5", "2020-01-01", "!!set {a, b}"])
-def test_a_file_of_anything_but_sections_is_refused(text):
+def test_a_file_without_sections_is_refused(text):
     assert "expected sections" in refused(read, text).message
 
 
@@ -275,13 +275,13 @@ def test_a_file_of_anything_but_sections_is_refused(text):
         "\ud800",
     ],
 )
-def test_strange_yaml_is_refused_with_the_file_named(text):
+def test_unusual_yaml_is_refused_with_the_name_of_the_file(text):
     message = refused(read, text).message
     assert message.startswith("mine.yaml")
     assert len(message) < 400
 
 
-def test_aliases_of_aliases_are_not_written_out():
+def test_nested_aliases_are_not_expanded_in_messages():
     lines = ["x0: &x0 [y, y, y, y, y, y, y, y, y]"]
     lines += [f"x{i + 1}: &x{i + 1} [{', '.join([f'*x{i}'] * 9)}]" for i in range(12)]
     nested = yaml.safe_load("\n".join(lines))
@@ -296,11 +296,11 @@ def _bomb(depth, start="{name: demo, limit: 3}"):
 
 
 @pytest.mark.parametrize("depth", [3, 12, 40, 400])
-def test_merges_of_merges_are_read_or_refused_within_bounds(depth, tmp_path):
+def test_nested_merges_are_read_or_refused_within_limits(depth, tmp_path):
     path = tmp_path / "bomb.yaml"
     path.write_text(_bomb(depth))
     with bounded():
-        # Which of the two is PyYAML's to say: some versions write each merge out, others do not.
+        # PyYAML expands every merge in some versions, and each key once since 6.0.4.
         try:
             assert configs.read_settings(path)["data"] == {"name": "demo", "limit": 3}
         except LstmError as error:
@@ -330,7 +330,7 @@ def _keys(count):
         "x: &x {}\ndata:\n  <<:\n" + "  - *x\n" * 8000,
     ],
 )
-def test_more_merges_than_there_are_settings_are_refused_before_they_are_made(text, tmp_path):
+def test_too_many_merges_are_refused_before_they_are_copied(text, tmp_path):
     (tmp_path / "wide.yaml").write_text(text)
     with bounded():
         error = refused(configs.read_settings, tmp_path / "wide.yaml")
@@ -345,18 +345,18 @@ def test_a_mapping_merged_into_itself_is_refused():
 
 @contextmanager
 def bounded():
-    """Fail where 64 KiB of settings take 5 s of a core, however busy it is, or 100 MB."""
-    taken, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    """Fail if a block takes 5 s of processor time or 100 MB of memory."""
+    peak, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with within(60):
         yield
     assert time.process_time() - began < 5
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - taken
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
     assert grown < (100 << 20 if sys.platform == "darwin" else 100 << 10)
 
 
-def test_a_mapping_may_be_merged_into_another_and_changed():
+def test_a_merged_mapping_can_be_changed():
     merged = "base: &base {units: 8, layers: 2}\nmodel: &m {<<: *base, units: 9}\n"
-    parsed = parsing.mapping(merged + "more: {below: {<<: *m, units: 3}}\n", "mine.yaml")
+    parsed = parse_mapping(merged + "more: {below: {<<: *m, units: 3}}\n", "mine.yaml")
     assert parsed["model"] == {"units": 9, "layers": 2}
     assert parsed["more"]["below"] == {"units": 3, "layers": 2}
 
@@ -364,32 +364,32 @@ def test_a_mapping_may_be_merged_into_another_and_changed():
 def test_a_file_too_large_for_settings_is_not_parsed(tmp_path):
     (tmp_path / "large.yaml").write_text(TEXT + "#" * (64 << 10))
     error = refused(configs.read_settings, tmp_path / "large.yaml")
-    assert "large.yaml is larger than the 65,536 bytes" in error.message
+    assert "large.yaml is larger than 65,536 bytes" in error.message
     with within(5):
         assert "larger" in refused(configs.read_settings, Path("/dev/zero")).message
 
 
-@pytest.mark.parametrize("typed", ["{}", "{}=3", "seed=[{}", "seed={}"])
-def test_what_was_typed_is_told_as_far_as_it_fits_a_line(typed):
-    long = [typed.format("w" * 50_000)]
+@pytest.mark.parametrize("template", ["{}", "{}=3", "seed=[{}", "seed={}"])
+def test_long_arguments_are_shortened_in_messages(template):
+    long = [template.format("w" * 50_000)]
     error = refused(lambda: configs.load_preset("demo", configs.parse_overrides(long)))
     assert len(error.message) < 300
     assert "www" in error.message
 
 
-def test_a_long_key_is_told_as_far_as_it_fits_a_line():
+def test_long_keys_are_shortened_in_messages():
     assert len(refused(read, TEXT + "w" * 60_000 + ": 3\n").message) < 300
     twice = f"? {'w' * 9000}\n: 3\n"
     assert len(refused(read, twice + twice).message) < 300
 
 
-def test_many_keys_are_not_called_merged():
+def test_many_keys_are_not_counted_as_merged():
     text = "\n".join(f"k{i}: 1" for i in range(2000))
     assert "no setting 'k0'" in refused(read, text).message
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, '{"a":' * 12_000, "[\n" * 20_000, "{" * 60_000])
-def test_nesting_without_end_is_refused_at_once(text):
+def test_deep_nesting_is_refused_at_once(text):
     began = time.process_time()
     assert "over 1,000 lists and mappings" in refused(read, text).message
     refused(configs.parse_overrides, [f"seed={text}"])
@@ -397,7 +397,7 @@ def test_nesting_without_end_is_refused_at_once(text):
 
 
 @pytest.mark.parametrize("value", ["!!bool x", "!!timestamp x", "!!int ''", "!!float x", "!!int x"])
-def test_a_value_that_is_not_of_its_tag_is_refused(value):
+def test_a_value_that_does_not_match_its_tag_is_refused(value):
     assert "mine.yaml" in refused(read, f"{TEXT}seed: {value}\n").message
     assert "seed" in refused(configs.parse_overrides, [f"seed={value}"]).message
 
@@ -412,7 +412,7 @@ def test_any_text_is_settings_or_a_clear_error(text):
 @given(
     st.text(st.sampled_from("dataextmbdingfrupsl:{}[],&*!?<|>-# \n'\"%@`~.0159=\t\\"), max_size=60)
 )
-def test_any_text_of_yamls_own_marks_is_settings_or_a_clear_error(text):
+def test_any_yaml_punctuation_is_settings_or_a_clear_error(text):
     _settings_or_refused(text)
     _settings_or_refused(TEXT + text)
     _settings_or_refused(f"data: {{name: demo}}\ntrain:\n  {text}")
@@ -433,7 +433,7 @@ VALUES = st.recursive(
 
 @relaxed
 @given(st.sampled_from(configs.all_keys()), VALUES)
-def test_any_value_of_any_setting_is_taken_or_refused_by_name(key, value):
+def test_any_value_of_any_setting_is_accepted_or_refused_by_name(key, value):
     try:
         config = configs.load_preset("demo", {key: value})
     except LstmError as error:
@@ -451,7 +451,7 @@ def test_a_text_classifier_needs_its_two_sections(missing):
 
 
 @pytest.mark.parametrize("extra", ["text", "embedding"])
-def test_image_settings_and_text_settings_exclude_each_other(extra):
+def test_image_and_text_settings_cannot_be_combined(extra):
     nested = {"data": {"name": "digits"}, "image": {}, extra: {}}
     assert f"'{extra}:'" in refused(configs.from_dict, nested).message
 
@@ -485,7 +485,7 @@ def test_an_override_without_key_or_value_is_refused(assignment):
 @pytest.mark.parametrize(
     "value", ["[1", "a: b: c", "2020-13-45", "0x_", "[" * 3000, "\0", "{a: 1, a: 2}"]
 )
-def test_an_override_that_is_no_yaml_value_is_refused(value):
+def test_an_override_that_is_not_yaml_is_refused(value):
     assert "seed" in refused(configs.parse_overrides, [f"seed={value}"]).message
 
 
@@ -503,7 +503,7 @@ def test_the_schema_is_json_and_describes_every_setting():
     assert schema["$defs"]["Config"]["additionalProperties"] is False
 
 
-def test_settings_cannot_be_changed_once_they_are_read():
+def test_settings_are_immutable():
     config = configs.load_preset("demo")
     with pytest.raises(AttributeError):
         config.model.units = 3

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import LstmError
 from lstm_cli.evaluation import metrics
 
 NAMES = ("neg", "pos")
@@ -32,20 +32,20 @@ def names(num_classes):
     return tuple(f"class {i}" for i in range(num_classes))
 
 
-def test_a_binary_report_agrees_with_a_hand_computation():
-    # Predicted 1,1,0,0,1 for truth 1,0,0,1,1: three of five right.
+def test_a_binary_report_has_the_values_computed_by_hand():
+    # Predicted 1,1,0,0,1, true 1,0,0,1,1: three of five are correct.
     labels, probabilities = binary([1, 0, 0, 1, 1], [0.9, 0.8, 0.3, 0.4, 0.6])
     report = metrics.compute(labels, probabilities, NAMES)
     assert report.num_examples == 5
     assert report.accuracy == pytest.approx(3 / 5)
-    assert report.accuracy_interval == metrics.wilson(3, 5)
+    assert report.accuracy_interval == metrics.wilson_interval(3, 5)
     assert report.loss == pytest.approx(-np.log([0.9, 0.2, 0.7, 0.4, 0.6]).mean(), rel=1e-6)
     assert report.confusion == ((1, 1), (1, 2))
     neg, pos = report.classes
     assert (neg.precision, neg.recall, neg.support) == (0.5, 0.5, 2)
     assert (pos.precision, pos.recall, pos.support) == pytest.approx((2 / 3, 2 / 3, 3))
     assert report.f1 == pytest.approx((0.5 + 2 / 3) / 2)
-    # Of the 6 (pos, neg) pairs, .9 beats both, .4 and .6 beat one each: 4 of 6.
+    # Of the 6 (pos, neg) pairs, .9 ranks above both, .4 and .6 above one each: 4 of 6.
     assert report.roc_auc == pytest.approx(4 / 6)
     assert report.baseline_accuracy == pytest.approx(3 / 5)
 
@@ -57,22 +57,22 @@ def test_rows_of_the_confusion_matrix_are_true_classes():
 
 def test_the_wilson_interval_gives_published_values():
     # Newcombe 1998, table I, method 3: 81/263, 15/148, 0/20, 1/29.
-    assert metrics.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert metrics.wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
-    assert metrics.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-    assert metrics.wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+    assert metrics.wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert metrics.wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert metrics.wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert metrics.wilson_interval(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
 
 
 @given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_wilson_interval_holds_the_share_and_stays_in_bounds(case):
-    num_right, num = case
-    low, high = metrics.wilson(num_right, num)
-    assert 0.0 <= low <= num_right / num <= high <= 1.0
+def test_the_wilson_interval_contains_the_proportion_and_stays_in_bounds(case):
+    num_correct, num = case
+    low, high = metrics.wilson_interval(num_correct, num)
+    assert 0.0 <= low <= num_correct / num <= high <= 1.0
     assert low < high
 
 
 def test_the_calibration_error_is_the_gap_weighted_by_count():
-    # Two bins: three predictions at .95 of which two right, one at .60 and right.
+    # Two bins: three predictions at .95, two of them correct; one at .61, correct.
     labels, probabilities = binary([1, 1, 0, 1], [0.95, 0.95, 0.95, 0.61])
     report = metrics.compute(labels, probabilities, NAMES)
     expected = (3 * abs(2 / 3 - 0.95) + 1 * abs(1 - 0.61)) / 4
@@ -100,22 +100,56 @@ def test_every_example_is_in_one_bin_and_one_cell(num_classes):
     assert [sum(row) for row in report.confusion] == [c.support for c in report.classes]
 
 
-def test_multi_class_scores_agree_with_scikit_learn():
-    from sklearn.metrics import f1_score, log_loss, roc_auc_score
+@pytest.mark.parametrize("num_classes", [2, 3, 7])
+@pytest.mark.parametrize("decimals", [1, 6])  # 1: many equal probabilities
+def test_metrics_agree_with_scikit_learn(num_classes, decimals):
+    from sklearn import metrics as sklearn_metrics
+
+    labels, probabilities = random_batch(400, num_classes)
+    probabilities = probabilities.round(decimals)
+    report = metrics.compute(labels, probabilities, names(num_classes))
+    predicted = probabilities.argmax(axis=1)
+    expected = sklearn_metrics.precision_recall_fscore_support(
+        labels, predicted, labels=np.arange(num_classes), zero_division=0
+    )
+    scores = [(c.precision, c.recall, c.f1, c.support) for c in report.classes]
+    np.testing.assert_allclose(np.transpose(scores), expected, rtol=0, atol=1e-12)
+    macro = sklearn_metrics.precision_recall_fscore_support(
+        labels, predicted, average="macro", zero_division=0
+    )
+    found = (report.precision, report.recall, report.f1)
+    np.testing.assert_allclose(found, macro[:3], rtol=0, atol=1e-12)
+    matrix = sklearn_metrics.confusion_matrix(labels, predicted, labels=np.arange(num_classes))
+    assert report.confusion == tuple(map(tuple, matrix.tolist()))
+    columns = [1] if num_classes == 2 else range(num_classes)
+    areas = [sklearn_metrics.roc_auc_score(labels == c, probabilities[:, c]) for c in columns]
+    assert report.roc_auc == pytest.approx(np.mean(areas), abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
+def test_macro_scores_agree_with_scikit_learn_where_classes_are_absent(pairs):
+    from sklearn.metrics import precision_recall_fscore_support
+
+    labels, predicted = np.array(pairs, np.int32).T
+    probabilities = np.eye(5, dtype=np.float32)[predicted]
+    report = metrics.compute(labels, probabilities, names(5))
+    expected = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)
+    found = (report.precision, report.recall, report.f1)
+    np.testing.assert_allclose(found, expected[:3], rtol=0, atol=1e-12)
+
+
+def test_the_loss_agrees_with_scikit_learn():
+    from sklearn.metrics import log_loss
 
     labels, probabilities = random_batch(400, 5)
-    report = metrics.compute(labels, probabilities, names(5))
-    predicted = probabilities.argmax(axis=1)
     exact = probabilities.astype(np.float64)
     exact /= exact.sum(axis=1, keepdims=True)
-    assert report.f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
+    report = metrics.compute(labels, probabilities, names(5))
     assert report.loss == pytest.approx(log_loss(labels, exact), rel=1e-5)
-    area = roc_auc_score(labels, exact, multi_class="ovr")
-    assert report.roc_auc == pytest.approx(area, abs=1e-6)
 
 
 @pytest.mark.parametrize("num_classes", [2, 5])
-def test_a_class_absent_from_the_split_leaves_no_area_and_says_why(num_classes):
+def test_an_absent_class_leaves_no_roc_auc_and_gives_the_reason(num_classes):
     labels, probabilities = random_batch(60, num_classes)
     kept = labels != 1
     report = metrics.compute(labels[kept], probabilities[kept], names(num_classes))
@@ -140,7 +174,7 @@ def test_a_report_survives_json():
     assert data["classes"][2]["name"] == "class 2"
 
 
-def test_certainty_in_the_wrong_class_costs_a_bounded_loss():
+def test_the_loss_of_a_certain_error_is_bounded():
     labels, probabilities = binary([0, 1], [1.0, 1.0])
     loss, accuracy = metrics.loss_and_accuracy(labels, probabilities)
     assert loss == pytest.approx(-math.log(1e-7) / 2)
@@ -156,7 +190,7 @@ def test_a_diverged_model_has_loss_nan_and_no_report():
         metrics.compute(labels, probabilities, NAMES)
 
 
-def test_an_empty_split_is_refused():
+def test_an_empty_split_is_an_error():
     with pytest.raises(LstmError, match="no example"):
         metrics.compute(*binary([], []), NAMES)
 
@@ -164,80 +198,14 @@ def test_an_empty_split_is_refused():
 @pytest.mark.parametrize(
     ("labels", "columns"), [([0, 1, 2], 2), ([0, -1, 1], 2), ([0, 1], 2), ([0, 1, 0], 3)]
 )
-def test_arrays_that_do_not_fit_together_are_refused(labels, columns):
+def test_arrays_that_do_not_match_are_an_error(labels, columns):
     probabilities = np.full((3, columns), 1 / columns, np.float32)
     with pytest.raises(ValueError, match="expected"):
         metrics.compute(np.asarray(labels, np.int32), probabilities, NAMES)
 
 
-def test_the_most_wrong_come_first_and_the_right_never():
+def test_the_most_confident_errors_come_first():
     labels, probabilities = binary([0, 0, 1, 1, 0], [0.6, 0.99, 0.9, 0.1, 0.2])
-    assert metrics.most_wrong(labels, probabilities, 10).tolist() == [1, 3, 0]
-    assert metrics.most_wrong(labels, probabilities, 2).tolist() == [1, 3]
-    assert metrics.most_wrong(labels, probabilities, 0).tolist() == []
-
-
-def test_a_gate_not_met_says_what_was_required_and_reached():
-    results = {"accuracy": 0.8, "f1": 0.9, "roc_auc": None}
-    unmet = metrics.unmet_thresholds(
-        results, ["accuracy=0.85", "f1=0.9", "roc_auc=0.5", "recall=0"]
-    )
-    assert unmet == [
-        metrics.UnmetThreshold("accuracy", 0.85, 0.8),
-        metrics.UnmetThreshold("roc_auc", 0.5, None),
-        metrics.UnmetThreshold("recall", 0.0, None),
-    ]
-
-
-def test_a_metric_that_is_nan_meets_no_gate():
-    assert len(metrics.unmet_thresholds({"f1": math.nan}, ["f1=0"])) == 1
-
-
-def test_gates_read_a_report():
-    report = metrics.compute(*random_batch(200, 3), names(3)).to_dict()
-    assert (
-        metrics.unmet_thresholds(report, [f"{name}=0" for name in metrics.THRESHOLD_METRICS]) == []
-    )
-    assert (
-        len(metrics.unmet_thresholds(report, [f"{name}=1" for name in metrics.THRESHOLD_METRICS]))
-        == 5
-    )
-
-
-@pytest.mark.parametrize(
-    ("requirement", "message", "hint"),
-    [
-        ("accuracy", "METRIC=VALUE", "accuracy=0.85"),
-        ("acuracy=0.9", "'acuracy'", "'accuracy'"),
-        ("loss=0.3", "lower loss is better", "accuracy"),
-        ("calibration_error=0.1", "lower calibration_error is better", "accuracy"),
-        ("accuracy=85", "'85'", "accuracy=0.85"),
-        ("accuracy=85%", "'85%'", "accuracy=0.85"),
-        ("accuracy=-0.1", "'-0.1'", "shares of 1"),
-        ("accuracy=nan", "'nan'", "shares of 1"),
-        ("accuracy=", "''", "shares of 1"),
-        ("=0.5", "''", "accuracy"),
-    ],
-)
-def test_a_malformed_gate_is_a_usage_error_that_shows_the_way(requirement, message, hint):
-    with pytest.raises(LstmError) as caught:
-        metrics.parse_thresholds([requirement])
-    assert message in caught.value.message
-    assert hint in caught.value.hint
-    assert caught.value.exit_code == ExitCode.USAGE
-
-
-@given(st.sampled_from(metrics.THRESHOLD_METRICS), st.floats(0, 1))
-def test_any_share_reads_back_exactly(name, value):
-    assert metrics.parse_thresholds([f" {name} = {value!r} "]) == [metrics.Threshold(name, value)]
-
-
-@given(st.text())
-def test_any_text_is_a_gate_or_a_usage_error(text):
-    try:
-        (parsed,) = metrics.parse_thresholds([text])
-    except LstmError as error:
-        assert error.exit_code == ExitCode.USAGE
-        assert error.hint
-    else:
-        assert 0.0 <= parsed.required <= 1.0
+    assert metrics.most_confident_errors(labels, probabilities, 10).tolist() == [1, 3, 0]
+    assert metrics.most_confident_errors(labels, probabilities, 2).tolist() == [1, 3]
+    assert metrics.most_confident_errors(labels, probabilities, 0).tolist() == []

@@ -1,4 +1,4 @@
-"""Environment variables with white space, empty, or with bytes that are not text."""
+"""Environment variables that are blank, have white space, or are not text."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def lstm(*arguments, **variables):
 
 @pytest.mark.parametrize("blank", ["", " ", "\t\r\n"])
 def test_a_blank_variable_counts_as_not_set(monkeypatch, blank):
-    for name in environment._READ:
+    for name in environment._VARIABLES:
         monkeypatch.setenv(name, blank)
-    environment.strip()
-    assert not [name for name in environment._READ if os.environ.get(name)]
+    environment.strip_variables()
+    assert not [name for name in environment._VARIABLES if os.environ.get(name)]
 
 
-def test_white_space_around_a_folder_is_taken_off(tmp_path, monkeypatch):
+def test_white_space_around_a_folder_is_stripped(tmp_path, monkeypatch):
     monkeypatch.setenv("LSTM_RUNS_DIR", f" {tmp_path / 'my runs'}\n")
-    environment.strip()
+    environment.strip_variables()
     assert os.environ["LSTM_RUNS_DIR"] == str(tmp_path / "my runs")
     done = lstm("runs", "list", LSTM_RUNS_DIR=f" {tmp_path}\n")
     assert (done.returncode, f"No runs under {tmp_path}." in done.stderr) == (0, True), done.stderr
@@ -46,14 +46,14 @@ def test_white_space_around_a_folder_is_taken_off(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["LSTM_RUNS_DIR", "LSTM_CACHE_DIR", "TFDS_DATA_DIR"])
 def test_a_folder_whose_name_is_not_text_is_used(tmp_path, name):
-    """It is a legal name, and no message may fail on it."""
+    """The name is valid, and no message must fail on it."""
     for arguments in (("runs", "list"), ("data", "list")):
         done = lstm(*arguments, **{name: str(tmp_path / _NO_TEXT)})
         assert (done.returncode, "defect" in done.stderr) == (0, False), done.stderr
 
 
 def test_a_run_in_a_folder_whose_name_is_not_text_is_used(tmp_path):
-    """onnxruntime takes paths in UTF-8 only; a training there ended as a defect."""
+    """onnxruntime accepts only UTF-8 paths."""
     run = make_text_run(tmp_path / _NO_TEXT / "demo" / "a")
     (there,) = Predictor.load(run).predict(TEXTS[0])
     (here,) = Predictor.load(make_text_run(tmp_path / "demo" / "a")).predict(TEXTS[0])
@@ -63,13 +63,13 @@ def test_a_run_in_a_folder_whose_name_is_not_text_is_used(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["\n secret\t", "secret ", "secret"])
-def test_a_secret_has_no_white_space_around_it(monkeypatch, value):
+def test_a_secret_is_stripped(monkeypatch, value):
     monkeypatch.setenv("KEY", value)
     assert environment.read_secret("KEY") == "secret"
 
 
 @pytest.mark.parametrize("value", ["", " ", _NO_TEXT, "a\nb", "a\x1b[31mb", "a\x7f"])
-def test_a_secret_that_nobody_could_send_is_refused_and_not_shown(monkeypatch, value):
+def test_an_invalid_secret_is_refused_and_not_shown(monkeypatch, value):
     monkeypatch.setenv("KEY", value)
     with pytest.raises(LstmError) as caught:
         environment.read_secret("KEY")
@@ -79,15 +79,15 @@ def test_a_secret_that_nobody_could_send_is_refused_and_not_shown(monkeypatch, v
     assert environment.read_secret("NO_SUCH_KEY") is None
 
 
-def test_a_variable_without_a_name_does_not_open_the_server():
-    """As `--api-key-env "$UNSET"` would."""
+def test_an_empty_variable_name_is_refused():
+    """This happens with `--api-key-env "$UNSET"`."""
     with pytest.raises(LstmError, match="is empty") as caught:
         environment.read_secret("")
     assert caught.value.exit_code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("value", ["torch", "numpy", "Jax", _NO_TEXT, "x" * 100_000])
-def test_a_backend_that_is_not_one_of_ours_is_refused_in_a_line(value):
+def test_an_unsupported_backend_is_refused_in_one_line(value):
     done = lstm("train", "demo", "--dry-run", KERAS_BACKEND=value)
     assert done.returncode == ExitCode.USAGE
     assert "expected tensorflow or jax" in done.stderr
@@ -95,9 +95,9 @@ def test_a_backend_that_is_not_one_of_ours_is_refused_in_a_line(value):
     assert len(done.stderr) < 1000
 
 
-def test_a_backend_may_have_white_space_around_it_and_must_be_installed(monkeypatch):
+def test_a_backend_is_stripped_and_must_be_installed(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", " tensorflow\n")
-    environment.strip()
+    environment.strip_variables()
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
     environment.check_backend()
     monkeypatch.setenv("KERAS_BACKEND", "jax")

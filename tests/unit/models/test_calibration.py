@@ -1,4 +1,4 @@
-"""Temperature scaling: found again where it is known, and never beyond bounds."""
+"""Temperature scaling: it recovers known scales and stays within its bounds."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ RNG = np.random.default_rng(0)
 
 @pytest.mark.parametrize("num_classes", [2, 5])
 @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
-def test_the_scale_that_labels_were_drawn_with_is_found_again(num_classes, scale):
+def test_a_known_scale_is_recovered(num_classes, scale):
     logits = RNG.normal(size=(20_000, 1 if num_classes == 2 else num_classes))
-    chances = np.exp(calibration.log_probabilities(scale * logits))
-    labels = (RNG.random((len(chances), 1)) > chances.cumsum(axis=1)).sum(axis=1)
-    assert calibration.best_scale(logits, labels) == pytest.approx(scale, rel=0.05)
+    probabilities = np.exp(calibration.log_probabilities(scale * logits))
+    labels = (RNG.random((len(probabilities), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    assert calibration.fit_scale(logits, labels) == pytest.approx(scale, rel=0.05)
 
 
 def test_biases_are_added_after_scaling():
     logits, bias = RNG.normal(size=(20_000, 1)), np.array([1.5])
-    chances = np.exp(calibration.log_probabilities(2 * logits + bias))[:, 1]
-    labels = (RNG.random(len(chances)) < chances).astype(np.int32)
-    assert calibration.best_scale(logits, labels, bias) == pytest.approx(2, rel=0.05)
-    assert calibration.best_scale(logits, labels) < 1.9
+    probabilities = np.exp(calibration.log_probabilities(2 * logits + bias))[:, 1]
+    labels = (RNG.random(len(probabilities)) < probabilities).astype(np.int32)
+    assert calibration.fit_scale(logits, labels, bias) == pytest.approx(2, rel=0.05)
+    assert calibration.fit_scale(logits, labels) < 1.9
 
 
 @pytest.mark.parametrize("num_classes", [2, 5])
-def test_two_scales_that_labels_were_drawn_with_are_found_again(num_classes):
-    own, said = RNG.normal(size=(2, 20_000, 1 if num_classes == 2 else num_classes))
-    chances = np.exp(calibration.log_probabilities(2.5 * own + 0.4 * said))
-    labels = (RNG.random((len(chances), 1)) > chances.cumsum(axis=1)).sum(axis=1)
-    assert calibration.best_scales(own, said, labels) == pytest.approx((2.5, 0.4), rel=0.08)
+def test_two_known_scales_are_recovered(num_classes):
+    lstm, linear = RNG.normal(size=(2, 20_000, 1 if num_classes == 2 else num_classes))
+    probabilities = np.exp(calibration.log_probabilities(2.5 * lstm + 0.4 * linear))
+    labels = (RNG.random((len(probabilities), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    assert calibration.fit_two_scales(lstm, linear, labels) == pytest.approx((2.5, 0.4), rel=0.08)
 
 
-def test_logits_that_are_never_wrong_stay_finite():
+def test_the_scale_of_perfect_predictions_is_finite():
     labels = np.array([0, 1] * 50)
-    scale = calibration.best_scale(np.where(labels, 3.0, -3.0)[:, None], labels)
-    # As sure as one mistake in 102 allows: log(101), by section 2.2 of Platt.
+    scale = calibration.fit_scale(np.where(labels, 3.0, -3.0)[:, None], labels)
+    # One error in 102 predictions: log(101), by section 2.2 of Platt.
     assert 3 * scale == pytest.approx(np.log(101), rel=1e-3)
 
 
 @pytest.mark.parametrize("num_classes", [2, 4])
-def test_logits_give_back_their_probabilities(num_classes):
+def test_logits_and_probabilities_round_trip(num_classes):
     probabilities = RNG.dirichlet(np.ones(num_classes), 50).astype(np.float32)
     probabilities[0] = np.eye(num_classes)[0]
-    logits = calibration.logits(probabilities)
+    logits = calibration.logits_from_probabilities(probabilities)
     assert np.isfinite(logits).all()
     assert np.abs(np.exp(calibration.log_probabilities(logits)) - probabilities).max() < 1e-6
 
@@ -60,29 +60,29 @@ def prepared_with(labels, linear=None):
     return SimpleNamespace(validation=validation)
 
 
-def test_evidence_that_the_network_repeats_weighs_less_afterwards():
-    own, said = RNG.normal(size=(2, 20_000, 1))
-    chances = np.exp(calibration.log_probabilities(2 * own + 0.5 * said))
-    labels = (RNG.random(len(own)) < chances[:, 1]).astype(np.int32)
-    found = np.exp(calibration.log_probabilities(4 * own + 3 * said))
-    predictor = SimpleNamespace(probabilities=lambda inputs: found)
+def test_overconfident_parts_get_smaller_scales():
+    lstm, linear = RNG.normal(size=(2, 20_000, 1))
+    probabilities = np.exp(calibration.log_probabilities(2 * lstm + 0.5 * linear))
+    labels = (RNG.random(len(lstm)) < probabilities[:, 1]).astype(np.int32)
+    predictions = np.exp(calibration.log_probabilities(4 * lstm + 3 * linear))
+    predictor = SimpleNamespace(probabilities=lambda inputs: predictions)
     weights = {
         "head/kernel": np.ones((3, 1), np.float32),
         "linear/scale": np.array([3], np.float32),
     }
     fitted = TrainingResult((), weights, 1, "done")
-    weighed = artifacts.calibrated(prepared_with(labels, said), predictor, fitted)
-    assert weighed.temperature == pytest.approx(2, rel=0.08)
-    assert weighed.weights["head/kernel"] == pytest.approx(0.5, rel=0.08)
-    assert weighed.weights["linear/scale"] == pytest.approx(0.5, rel=0.08)
+    result = artifacts.calibrated(prepared_with(labels, linear), predictor, fitted)
+    assert result.temperature == pytest.approx(2, rel=0.08)
+    assert result.weights["head/kernel"] == pytest.approx(0.5, rel=0.08)
+    assert result.weights["linear/scale"] == pytest.approx(0.5, rel=0.08)
 
 
-def test_weights_that_are_twice_as_sure_as_they_are_right_are_halved():
+def test_twice_too_large_logits_are_halved():
     truth = RNG.normal(size=(20_000, 1))
     labels = (RNG.random(len(truth)) < 1 / (1 + np.exp(-truth[:, 0]))).astype(np.int32)
-    sure = np.exp(calibration.log_probabilities(2 * truth))
+    predictions = np.exp(calibration.log_probabilities(2 * truth))
     prepared = prepared_with(labels)
-    predictor = SimpleNamespace(probabilities=lambda inputs: sure)
+    predictor = SimpleNamespace(probabilities=lambda inputs: predictions)
     weights = {"head/kernel": np.ones((3, 1), np.float32), "lstm_0_forward/bias": np.ones(4)}
     found = artifacts.calibrated(prepared, predictor, TrainingResult((), weights, 1, "done"))
     assert found.temperature == pytest.approx(2, rel=0.05)

@@ -1,4 +1,4 @@
-"""The equations in NumPy: what Keras computes, forward and backward, and what slopes measure."""
+"""The LSTM equations in NumPy against Keras and against numerical gradients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def weights(dtype=np.float64, peepholes=False):
 
 
 def keras_layer(given, mask, inputs, d_hidden):
-    """What Keras' own layer gives: the hidden states, and four gradients."""
+    """Hidden states and gradients of Keras' own layer."""
     tf = pytest.importorskip("tensorflow", reason="gradients are taken with TensorFlow")
     layer = layers.LSTM(len(given.recurrent_kernel), return_sequences=True, dtype=inputs.dtype.name)
     layer.build(inputs.shape)
@@ -45,7 +45,7 @@ def keras_layer(given, mask, inputs, d_hidden):
     return np.asarray(hidden), [np.asarray(found) for found in tape.gradient(loss, by)]
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes TensorFlow's gradients")
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs TensorFlow's gradients")
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 def test_keras_layer_computes_the_same_forward_and_backward(dtype, mask):
@@ -61,7 +61,7 @@ def test_keras_layer_computes_the_same_forward_and_backward(dtype, mask):
         assert np.abs(getattr(found, name) - other).max() < gradient, name
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes TensorFlow's gradients")
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs TensorFlow's gradients")
 def test_keras_layer_computes_the_same_over_two_hundred_steps():
     inputs = draw(2, 200, DIM, dtype=np.float32)
     d_hidden = np.zeros((2, 200, UNITS), np.float32)
@@ -75,20 +75,20 @@ def test_keras_layer_computes_the_same_over_two_hundred_steps():
         assert np.abs(getattr(found, name) - other).max() < 1e-5, name
 
 
-def slope(loss, array, index, step=1e-5):
-    """The loss' derivative by one number, measured: up a little, down a little."""
-    kept = array[index]
-    array[index] = kept + step
+def numerical_gradient(loss, array, index, step=1e-5):
+    """The central difference of the loss for one element of an array."""
+    value = array[index]
+    array[index] = value + step
     above = loss()
-    array[index] = kept - step
+    array[index] = value - step
     below = loss()
-    array[index] = kept
+    array[index] = value
     return (above - below) / (2 * step)
 
 
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("peepholes", [False, True], ids=["plain", "peepholes"])
-def test_every_gradient_is_the_slope_that_can_be_measured(peepholes, mask):
+def test_gradients_equal_numerical_gradients(peepholes, mask):
     given = weights(peepholes=peepholes)
     inputs = draw(BATCH, TIME, DIM)
     d_hidden = draw(BATCH, TIME, UNITS, seed=1)
@@ -102,40 +102,43 @@ def test_every_gradient_is_the_slope_that_can_be_measured(peepholes, mask):
     for name, array in arrays.items():
         gradient = getattr(found, name)
         assert gradient.shape == array.shape
-        measured = [slope(loss, array, index) for index in np.ndindex(array.shape)]
+        measured = [numerical_gradient(loss, array, index) for index in np.ndindex(array.shape)]
         assert np.abs(gradient.ravel() - measured).max() < 1e-7, name
     assert peepholes or found.peepholes is None
 
 
 @pytest.mark.parametrize("peepholes", [False, True], ids=["plain", "peepholes"])
-def test_the_gradient_of_a_state_is_what_a_push_to_it_would_change(peepholes):
+def test_state_gradients_equal_numerical_gradients(peepholes):
     given = weights(peepholes=peepholes)
     inputs, d_hidden = draw(1, TIME, DIM), draw(1, TIME, UNITS, seed=1)
     trace = lstm_equations.forward(given, inputs)
     found = lstm_equations.backward(trace, d_hidden)
-    at = 3
-    h, c = trace.hidden[0, at].copy(), trace.cell[0, at].copy()
+    step = 3
+    h, c = trace.hidden[0, step].copy(), trace.cell[0, step].copy()
 
     def loss():
-        """Go on by the equations, one unit at a time, from states that may have been pushed."""
-        total, h_now, c_now = h @ d_hidden[0, at], h, c
-        for x, weight in zip(inputs[0, at + 1 :], d_hidden[0, at + 1 :], strict=True):
+        """Continue from the possibly changed states with the equations, one unit at a time."""
+        total, h_now, c_now = h @ d_hidden[0, step], h, c
+        for x, weight in zip(inputs[0, step + 1 :], d_hidden[0, step + 1 :], strict=True):
             h_now, c_now = by_hand(given, x, h_now, c_now)
             total += h_now @ weight
         return total
 
-    measured = [slope(loss, h, (k,)) for k in range(UNITS)]
-    assert np.abs(found.hidden[0, at] - measured).max() < 1e-7
-    # A push to c(t) is also seen in h(t) = o * tanh(c), and with a peephole in o itself.
-    o, tanh_c = trace.output_gate[0, at], np.tanh(c)
+    measured = [numerical_gradient(loss, h, (k,)) for k in range(UNITS)]
+    assert np.abs(found.hidden[0, step] - measured).max() < 1e-7
+    # c(t) also changes h(t) = o * tanh(c), and through a peephole o itself.
+    o, tanh_c = trace.output_gate[0, step], np.tanh(c)
     p_o = given.peepholes[2] if peepholes else 0
-    shown = o * (1 - tanh_c**2) + p_o * o * (1 - o) * tanh_c
-    measured = [slope(loss, c, (k,)) + found.hidden[0, at, k] * shown[k] for k in range(UNITS)]
-    assert np.abs(found.cell[0, at] - measured).max() < 1e-7
+    d_h_d_c = o * (1 - tanh_c**2) + p_o * o * (1 - o) * tanh_c
+    measured = [
+        numerical_gradient(loss, c, (k,)) + found.hidden[0, step, k] * d_h_d_c[k]
+        for k in range(UNITS)
+    ]
+    assert np.abs(found.cell[0, step] - measured).max() < 1e-7
 
 
 def by_hand(given, x, h, c):
-    """One step, unit by unit and gate by gate, as the docstring of `cell` has it."""
+    """One step of the equations, one unit and gate at a time."""
 
     def sigma(z):
         return 1 / (1 + np.exp(-z))
@@ -154,23 +157,23 @@ def by_hand(given, x, h, c):
 
 
 @pytest.mark.parametrize("peepholes", [False, True], ids=["plain", "peepholes"])
-def test_a_trace_holds_what_the_equations_say_of_each_step(peepholes):
+def test_a_trace_equals_the_equations_at_each_step(peepholes):
     given = weights(peepholes=peepholes)
     inputs = draw(1, TIME, DIM)
     trace = lstm_equations.forward(given, inputs)
     h, c = np.zeros(UNITS), np.zeros(UNITS)
     for t in range(TIME):
-        before = c
+        previous_c = c
         h, c = by_hand(given, inputs[0, t], h, c)
         assert np.abs(trace.hidden[0, t] - h).max() < 1e-12
         assert np.abs(trace.cell[0, t] - c).max() < 1e-12
-        kept = trace.forget_gate[0, t] * before
+        kept = trace.forget_gate[0, t] * previous_c
         written = trace.input_gate[0, t] * trace.candidate[0, t]
         assert np.abs(kept + written - c).max() < 1e-12
         assert np.abs(trace.output_gate[0, t] * np.tanh(c) - h).max() < 1e-12
 
 
-def test_peepholes_of_zero_are_none():
+def test_zero_peepholes_equal_no_peepholes():
     plain = weights()
     zero = dataclasses.replace(plain, peepholes=np.zeros((3, UNITS)))
     inputs = draw(BATCH, TIME, DIM)
@@ -183,7 +186,7 @@ def test_peepholes_of_zero_are_none():
     )
 
 
-def test_padding_changes_nothing_and_the_states_stay_as_they_were():
+def test_padding_does_not_change_the_states():
     inputs = draw(BATCH, TIME, DIM)
     trace = lstm_equations.forward(weights(), inputs, lengths=LENGTHS)
     assert np.array_equal(trace.mask, PADDED)
@@ -198,7 +201,7 @@ def test_padding_changes_nothing_and_the_states_stay_as_they_were():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-def test_what_comes_out_has_the_type_of_what_goes_in(dtype):
+def test_results_have_the_dtype_of_the_arguments(dtype):
     trace = lstm_equations.forward(
         weights(dtype, peepholes=True), draw(BATCH, TIME, DIM, dtype=dtype)
     )
@@ -212,20 +215,20 @@ def test_what_comes_out_has_the_type_of_what_goes_in(dtype):
     )
 
 
-def test_no_number_is_too_large_for_a_gate():
+def test_large_inputs_do_not_overflow():
     inputs = np.full((1, 2, DIM), 1e30, np.float32)
     trace = lstm_equations.forward(weights(np.float32, peepholes=True), inputs)
     assert set(np.unique(trace.output_gate)) <= {0.0, 1.0}
     assert np.isfinite(lstm_equations.backward(trace, np.ones_like(trace.hidden)).inputs).all()
 
 
-def test_a_trace_cannot_be_changed_by_accident():
+def test_a_trace_is_immutable():
     trace = lstm_equations.forward(weights(), draw(1, 2, DIM))
     with pytest.raises(dataclasses.FrozenInstanceError):
         trace.cell = trace.hidden
 
 
-def test_shapes_that_do_not_belong_together_are_named():
+def test_mismatched_shapes_are_named():
     given = weights()
     for name, wrong in (
         ("kernel", draw(DIM, 3 * UNITS)),

@@ -16,6 +16,7 @@ from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lstm_cli
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction import predictor
 from lstm_cli.prediction.predictor import Predictor
@@ -273,7 +274,7 @@ def test_a_stream_gives_what_a_list_gives(reads_text, monkeypatch):
 def test_a_run_is_loaded_by_path_by_name_and_by_data_set(run):
     root = run.path.parents[1]
     for wanted in (run, run.path, str(run.path), "demo/one", "one", "demo"):
-        assert predictor.load(wanted, root).run.path == run.path
+        assert lstm_cli.load(wanted, root).run.path == run.path
 
 
 @pytest.mark.parametrize(
@@ -373,5 +374,8 @@ def test_prediction_imports_neither_tensorflow_nor_keras(template):
 
 def test_building_the_graph_imports_neither_tensorflow_nor_keras():
     assert onnx_graph.__name__ == "lstm_cli.runs.onnx_graph"
-    code = "import sys, lstm_cli.runs.onnx_graph; assert not {'tensorflow', 'keras', 'jax'} & set(sys.modules)"
+    code = (
+        "import sys, lstm_cli.runs.onnx_graph\n"
+        "assert not {'tensorflow', 'keras', 'jax'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -40,7 +40,7 @@ def lstm(monkeypatch, capfd):
     def call(*arguments):
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli._run()
+        code = cli.run()
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import io
+import math
 
 import jinja2
 import pytest
-from fixtures_reports import FileStamp
+from fixtures_reports import ParsedPage
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.text_format import clean
 from lstm_cli.render import html
+from lstm_cli.render.environment import Markup
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +55,27 @@ def test_only_the_given_script_may_run(template):
 @given(value=st.text(st.characters(exclude_categories=())))
 def test_values_are_escaped_and_cleaned(template, value):
     page = html.render(template('<pre title="{{ value }}">{{ value }}</pre>'), value=value)
-    seen = FileStamp(page)
-    assert seen.tags[-1] == "pre"
+    parsed = ParsedPage(page)
+    assert parsed.tags[-1] == "pre"
     page.encode()
     expected = "\n".join(map(clean, value.split("\n")))
-    assert "".join(seen.words).endswith(expected + "\n\n") or expected in "".join(seen.words)
+    assert "".join(parsed.words).endswith(expected + "\n\n") or expected in "".join(parsed.words)
 
 
-def test_markup_stays_as_it_is(template):
-    assert "<b>x</b>" in html.render(template("{{ value }}"), value=html.Html("<b>x</b>"))
+def test_markup_is_not_escaped(template):
+    assert "<b>x</b>" in html.render(template("{{ value }}"), value=Markup("<b>x</b>"))
     assert "<b>x</b>" not in html.render(template("{{ value }}"), value="<b>x</b>")
 
 
 def test_a_variable_that_is_not_given_is_an_error(template):
     with pytest.raises(jinja2.UndefinedError, match="absent"):
         html.render(template("{{ absent }}"))
+
+
+def test_a_missing_number_is_a_dash(template):
+    body = "{{ none|number }} {{ nan|percent }} {{ none|interval }} {{ none|duration }}"
+    page = html.render(template(body), none=None, nan=math.nan)
+    assert "- - - -" in page
 
 
 def test_macros_lay_out_what_pages_share(template):
@@ -78,10 +86,10 @@ def test_macros_lay_out_what_pages_share(template):
     """
     small, wide = (html.Picture.from_png(png(width), "A caption") for width in (100, 1000))
     page = html.render(template(body), small=small, wide=wide)
-    seen = FileStamp(page)
+    parsed = ParsedPage(page)
     for expected in ("a<b", "row 1", "key value", "42 caption", "lstm train <x>", "A caption"):
-        assert expected in seen.text
-    assert [picture.size for picture in seen.pictures] == [(100, 4), (1000, 4)]
+        assert expected in parsed.text
+    assert [picture.size for picture in parsed.pictures] == [(100, 4), (1000, 4)]
     assert (small.width, wide.width) == (66, 660)
     assert page.count('class="drawn wide"') == 1
     assert page.count('class="scroll words" tabindex="0"') == 1

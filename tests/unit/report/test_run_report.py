@@ -1,4 +1,4 @@
-"""A run's page: all of it in one file, loading nothing, with data shown as it is."""
+"""The report of a run: one page that loads no file and shows data as it is."""
 
 from __future__ import annotations
 
@@ -10,16 +10,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures_reports import EVIL, FileStamp, image_run, lstm, read, rewrite, text_run, wrong_of
+from fixtures_reports import (
+    EVIL,
+    image_run,
+    lstm,
+    misclassified_ids,
+    parse_page,
+    rewrite,
+    text_run,
+)
 from fixtures_runs import make_text_run
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.evaluate import Misclassified
+from lstm_cli.explain.explainer import Explainer
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.render import html
-from lstm_cli.report import sections
-from lstm_cli.report.run_report import nearest_preset, read_texts, report
-from lstm_cli.report.sections import Mark, Nearest, ReadText
+from lstm_cli.report.confident_errors import (
+    Piece,
+    explain_error,
+    strongest_tokens,
+    text_pieces,
+)
+from lstm_cli.report.run_report import nearest_preset, write_report
 from lstm_cli.runs import directory as runs
 
 
@@ -33,217 +45,255 @@ def run(root):
     return text_run(root / "reviews" / "tiny")
 
 
-def test_a_text_run_is_told_on_one_page_that_loads_nothing(root):
-    run = text_run(root / "reviews" / "drawn", drawn=True)
-    written = report(run, num_errors=3)
+def test_a_text_run_is_reported_on_one_page(root):
+    run = text_run(root / "reviews" / "tiny", with_plots=True)
+    written = write_report(run, num_errors=3)
     assert written.path == run.file("reports") / "report.html"
     assert written.num_bytes == written.path.stat().st_size
-    seen = read(written.path)
-    assert len(seen.pictures) == 5
+    page = parse_page(written.path)
+    assert len(page.pictures) == 5
     test = run.read_json(runs.METRICS)["test"]
     low, high = test["accuracy_interval"]
-    for told in (
+    for expected in (
         f"{test['accuracy']:.4f}",
         f"{low:.4f} to {high:.4f}",
         "divided by 1.25",
         "lstm train it",
-        "lstm runs verify reviews/drawn",
-        "lstm runs replay reviews/drawn",
+        "lstm runs verify reviews/tiny",
+        "lstm runs replay reviews/tiny",
         "keras 3.15",
         "embedding.dim 4 64",
         run.verified().manifest[runs.MODEL].sha256,
+        run.verified().manifest[runs.WEIGHTS].sha256,
     ):
-        assert told in seen.text
+        assert expected in page.text
 
 
-def test_an_image_run_shows_the_images_it_got_wrong(root):
-    run = image_run(root / "digits" / "tiny", drawn=True)
-    seen = read(report(run, num_errors=7).path)
-    assert [p.size for p in seen.pictures].count((8, 8)) == 7
-    assert "7 with most confidence" in seen.text
+def test_the_same_run_gives_the_same_bytes(root, tmp_path):
+    run = text_run(root / "reviews" / "tiny", with_plots=True)
+    first, second = (write_report(run, tmp_path / f"{i}.html").path for i in range(2))
+    assert first.read_bytes() == second.read_bytes()
 
 
-def test_the_errors_are_those_of_the_test_split_the_surest_first(run):
-    written = report(run, num_errors=4)
-    text = read(written.path).text
-    wrong = wrong_of(run)
-    assert f"{len(wrong)} of 24 test examples are wrong" in text
-    shares = [float(part.split()[-1].strip(">")) for part in text.split("% example")[:-1]]
-    assert shares == sorted(shares, reverse=True)
-    assert len(shares) == written.num_errors == min(4, len(wrong))
+def test_an_image_run_shows_the_images_it_misclassifies(root):
+    run = image_run(root / "digits" / "tiny", with_plots=True)
+    written = write_report(run, num_errors=7)
+    assert written.num_errors == 7
+    assert [p.size for p in parse_page(written.path).pictures].count((8, 8)) == 7
 
 
-def test_what_comes_from_data_is_shown_and_never_markup(root):
-    labels = (f"{EVIL}&amp;", '"><img src=x onerror=alert(2)>')
+def test_a_run_started_from_python_has_no_command(root):
+    run = text_run(root / "reviews" / "tiny")
+    rewrite(run, runs.RUN, lambda info: info.pop("command"))
+    page = parse_page(write_report(run, num_errors=0).path)
+    assert "started from Python" in page.text
+    assert "None" not in page.text
+
+
+def test_errors_are_sorted_by_confidence(run):
+    written = write_report(run, num_errors=4)
+    text = parse_page(written.path).text
+    wrong = misclassified_ids(run)
+    assert f"{len(wrong)} of 24 test examples" in text
+    confidences = [float(part.split()[-1].strip(">")) for part in text.split("% example")[:-1]]
+    assert confidences == sorted(confidences, reverse=True)
+    assert len(confidences) == written.num_errors == min(4, len(wrong))
+
+
+def test_data_is_shown_as_it_is_and_never_as_markup(root):
+    labels = (f"{EVIL}&amp;", "''><img src=x onerror=alert(2)>")
     run = text_run(
         root / "reviews" / "<b>tiny",
-        labels=tuple(label.replace('"', "''") for label in labels),
+        labels=labels,
         texts=(f"a dull film {EVIL} <img src=http://x.test/y>",),
         max_tokens=50,
         card=f"# {EVIL}\n\n![x](http://x.test/a.png) [y](javascript:alert(3))\n\n- <b>z</b>\n",
         record={"command": f"lstm train {EVIL}", "stopped": EVIL, "commit": EVIL},
     )
-    seen = read(report(run).path)
-    told = "".join(seen.words)  # as it stands, without what parts one element from the next
-    for place in ("onerror=alert(2)> and", "lstm train", "a dull film"):
-        assert f"{place} {EVIL}" in told
-    assert f"{EVIL}&amp;" in seen.text
-    assert "<img src=http://x.test/y>" in told
-    assert "<b>z</b>" in seen.text
+    page = parse_page(write_report(run).path)
+    words = "".join(page.words)  # with no space between elements
+    for start in ("onerror=alert(2)> or", "lstm train", "a dull film"):
+        assert f"{start} {EVIL}" in words
+    assert f"{EVIL}&amp;" in page.text
+    assert "<img src=http://x.test/y>" in words
+    assert "<b>z</b>" in page.text
 
 
-def test_controls_and_marks_of_direction_do_not_reach_the_page(root):
-    run = text_run(root / "r" / "t", texts=("a dull \x1b[31m\nfilm\u202e",))
-    seen = read(report(run).path)
+def test_control_and_direction_characters_do_not_reach_the_page(root):
+    evil = "\x1b[31m\u202e"
+    run = text_run(
+        root / "r" / "t",
+        texts=(f"a dull {evil}\nfilm",),
+        record={"device": evil, "why": evil, "kernel": evil, "versions": {"keras": evil}},
+    )
+    rewrite(run, runs.RUN, lambda info: info["dataset"].update(source=evil, notes=[evil]))
+    page = parse_page(write_report(run).path)
     content = run.file("reports/report.html").read_text(encoding="utf-8")
     assert "\x1b" not in content
     assert "\u202e" not in content
-    assert "a dull  [31m\nfilm  " in "".join(seen.words)
+    assert "a dull  [31m \nfilm" in "".join(page.words)
 
 
-def test_words_are_coloured_by_what_they_do_and_named_in_numbers(run):
-    seen = read(report(run, num_errors=2).path)
-    assert "log-odds of that class that are lost without the word" in seen.text
+def test_tokens_are_coloured_by_effect_and_named_in_numbers(run):
+    write_report(run, num_errors=2)
     content = run.file("reports/report.html").read_text(encoding="utf-8")
     strongest = re.findall(r'<span class="(for|against)" style="--w:0.60" title="([+-])', content)
     assert len(strongest) >= 2
     assert {("for", "+"), ("against", "-")} >= set(strongest)
-    first, empty = read_texts(run, ["a dull film", "  "])
-    assert [(mark.start, mark.end) for mark in first.marks] == [(0, 1), (2, 6), (7, 11)]
-    network = Predictor.load(run)
-    whole, without = network.text_probabilities(["a dull film", "a zzz film"])
+
+
+ERROR = Misclassified(3, "x", "y", 0.9, "a dull film")
+
+
+def test_the_effect_of_a_token_is_the_log_odds_lost_without_it(run):
+    shown = explain_error(Explainer.load(run), ERROR)
+    assert "".join(piece.text for piece in shown.pieces) == ERROR.text
+    effects = {
+        token: float(effect) for token, effect in re.findall("“(.+?)” (\\S+[0-9])", shown.strongest)
+    }
+    whole, without = Predictor.load(run).text_probabilities(["a dull film", "a zzz film"])
     chosen = int(whole.argmax())
     lost = np.log(whole / (1 - whole))[chosen] - np.log(without / (1 - without))[chosen]
-    assert first.marks[1].effect == pytest.approx(lost, abs=1e-3)
-    assert empty == ReadText()
+    assert float(effects["dull"]) == pytest.approx(lost, abs=0.006)
 
 
-TOLD = Misclassified(3, "x", "y", 0.9, "one <two> three four")
+def test_a_text_without_tokens_has_no_effects(run):
+    shown = explain_error(Explainer.load(run), replace(ERROR, text="  "))
+    assert shown.pieces == (Piece("  "),)
+    assert shown.strongest == ""
 
 
-def shown(reading, mistake=TOLD):
-    """The text of an article, as a reader sees it."""
-    seen = FileStamp(sections._text_error(mistake, reading))
-    return "".join(seen.words)
+TEXT = "one <two> three four"
 
 
-def test_a_text_is_shown_as_it_is_between_and_in_its_coloured_words():
-    marks = (Mark(0, 3, 0.5), Mark(5, 8, -2.0), Mark(10, 15, 0.01))
-    article = sections._text_error(TOLD, ReadText(marks))
-    assert '<span class="for" style="--w:0.15" title="+0.50">one</span> &lt;' in article
-    assert (
-        '<span class="against" style="--w:0.60" title="-2.00">two</span>&gt; three four' in article
-    )
-    assert "“two” -2.00, “one” +0.50, “three” +0.01" in article
-    assert TOLD.text in shown(ReadText(marks))
-    assert TOLD.text in shown(ReadText())
-    assert TOLD.text in shown(ReadText((Mark(0, 3, 0.0),)))
+def test_pieces_are_coloured_by_their_share_of_the_strongest_effect():
+    spans, effects = [(0, 3), (5, 8), (10, 15)], [0.5, -2.0, 0.01]
+    pieces = list(text_pieces(TEXT, spans, effects))
+    assert "".join(piece.text for piece in pieces) == TEXT
+    assert [piece for piece in pieces if piece.kind != "plain"] == [
+        Piece("one", "for", pytest.approx(0.15), 0.5),
+        Piece("two", "against", pytest.approx(0.6), -2.0),
+    ]
+    assert strongest_tokens(TEXT, spans, effects) == "“two” -2.00, “one” +0.50, “three” +0.01"
 
 
-def test_what_was_not_read_of_a_text_is_left_out_and_counted():
-    marks = (Mark(0, 3, 1.0), Mark(16, 20, 1.0))
-    told = shown(ReadText(marks, (4, 15)))
-    assert "one  [11 characters that it did not read]  four" in told
-    assert "three" not in told
+@pytest.mark.parametrize(("spans", "effects"), [([], []), ([(0, 3)], [0.0])])
+def test_a_text_without_effects_is_plain(spans, effects):
+    pieces = list(text_pieces(TEXT, spans, effects))
+    assert "".join(piece.text for piece in pieces) == TEXT
+    assert {piece.kind for piece in pieces} == {"plain"}
 
 
-def test_a_text_without_end_is_shown_as_far_as_it_can_be_read():
-    words = "word " * 2000
-    marks = tuple(Mark(5 * i, 5 * i + 4, 1.0) for i in range(2000))
-    told = shown(ReadText(marks), replace(TOLD, text=words))
-    assert told.count("word ") == 400  # and five in numbers below
-    assert "[8,000 characters more]" in told
+def test_the_truncated_part_is_left_out_and_counted():
+    pieces = list(text_pieces(TEXT, [(0, 3), (16, 20)], [1.0, 1.0], (4, 15)))
+    assert [piece.text for piece in pieces if piece.kind != "omitted"] == ["one", " ", " ", "four"]
+    (omitted,) = (piece.text for piece in pieces if piece.kind == "omitted")
+    assert "11 characters" in omitted
 
 
-def test_a_page_is_written_though_the_data_is_gone(run, root):
+def test_a_long_text_is_shown_up_to_a_limit():
+    spans = [(5 * i, 5 * i + 4) for i in range(2000)]
+    *shown, omitted = text_pieces("word " * 2000, spans, [1.0] * 2000)
+    assert "".join(piece.text for piece in shown) == "word " * 400
+    assert (omitted.kind, omitted.text.split()[0]) == ("omitted", "[8,000")
+
+
+def test_a_page_is_written_when_the_data_is_missing(run, root):
     (root / "reviews" / "tiny.csv").unlink()
-    written = report(run)
+    written = write_report(run)
     assert written.num_errors == 0
     assert "tiny.csv" in written.missing
-    assert "the test data could not be read" in read(written.path).text
+    assert "the test data could not be read" in parse_page(written.path).text
 
 
 def test_a_page_says_that_the_data_has_changed(run, root):
     with (root / "reviews" / "tiny.csv").open("a") as file:
         file.write("a fine cast,positive\n")
-    assert "has changed since" in read(report(run).path).text
+    assert "has changed since" in parse_page(write_report(run).path).text
 
 
 def test_a_run_that_was_changed_is_refused(run):
     run.write_text(runs.HISTORY, "")
     with pytest.raises(LstmError, match=r"history\.jsonl") as caught:
-        report(run)
+        write_report(run)
+    assert caught.value.exit_code == ExitCode.INTEGRITY
+
+
+@pytest.mark.parametrize("make", [text_run, image_run])
+@pytest.mark.parametrize("name", [runs.WEIGHTS, runs.MODEL, runs.LABELS, runs.HISTORY, runs.CARD])
+def test_a_run_whose_manifest_lacks_a_file_is_refused(root, make, name):
+    run = make(root / "data" / "tiny")
+    manifest = run.read_json(runs.MANIFEST)
+    del manifest["files"][name]
+    run.write_json(runs.MANIFEST, manifest)
+    with pytest.raises(LstmError, match=name) as caught:
+        write_report(run)
     assert caught.value.exit_code == ExitCode.INTEGRITY
 
 
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        (runs.METRICS, lambda told: told.pop("test")),
-        (runs.METRICS, lambda told: told["test"].update(accuracy="high")),
-        (runs.METRICS, lambda told: told["test"].update(confusion=[[1]])),
-        (runs.METRICS, lambda told: told["test"].update(num_examples=0)),
-        (runs.METRICS, lambda told: told["test"]["classes"][0].update(name="another")),
-        (runs.RUN, lambda told: told.update(versions=3)),
-        (runs.RUN, lambda told: told.pop("dataset")),
+        (runs.METRICS, lambda value: value.pop("test")),
+        (runs.METRICS, lambda value: value["test"].update(accuracy="high")),
+        (runs.METRICS, lambda value: value["test"].update(confusion=[[1]])),
+        (runs.METRICS, lambda value: value["test"].update(num_examples=0)),
+        (runs.METRICS, lambda value: value["test"]["classes"][0].update(name="another")),
+        (runs.RUN, lambda value: value.update(versions=3)),
+        (runs.RUN, lambda value: value.pop("dataset")),
     ],
 )
-def test_a_run_whose_account_has_another_form_is_refused(run, name, change):
+def test_a_run_whose_record_is_malformed_is_refused(run, name, change):
     rewrite(run, name, change)
     with pytest.raises(LstmError, match=name) as caught:
-        report(run)
+        write_report(run)
     assert caught.value.exit_code == ExitCode.INTEGRITY
     assert not run.file("reports").exists()
 
 
-def test_a_language_model_is_no_run_to_report_on(run):
+def test_a_language_model_is_refused(run):
     run.write_text(runs.CONFIG, run.read_text(runs.CONFIG) + "language: {}\n")
     run.write_manifest()
     with pytest.raises(LstmError, match="is a language model") as caught:
-        report(run)
+        write_report(run)
     assert caught.value.exit_code == ExitCode.USAGE
 
 
-def test_what_is_no_page_of_ours_is_not_replaced(run, tmp_path):
+def test_a_page_that_lstm_did_not_write_is_not_replaced(run, tmp_path):
     mine = tmp_path / "mine.html"
     mine.write_text("<p>mine</p>")
     with pytest.raises(LstmError, match="not written by lstm"):
-        report(run, mine)
+        write_report(run, mine)
     assert mine.read_text() == "<p>mine</p>"
     ours = tmp_path / "ours.html"
-    report(run, ours)
+    write_report(run, ours)
     before = ours.stat().st_mtime_ns
-    report(run, ours, num_errors=0)
+    write_report(run, ours, num_errors=0)
     assert ours.stat().st_mtime_ns > before
     with pytest.raises(LstmError, match=r"ends in \.html") as caught:
-        report(run, tmp_path / "report.png")
+        write_report(run, tmp_path / "report.png")
     assert caught.value.exit_code == ExitCode.USAGE
 
 
-def test_the_preset_that_differs_least_is_the_one_compared_with(run):
+def test_the_nearest_preset_differs_least(run):
     from lstm_cli.config.load import load_preset
 
-    assert nearest_preset(load_preset("imdb-tutorial")) == Nearest("imdb-tutorial", {})
+    assert nearest_preset(load_preset("imdb-tutorial")) == ("imdb-tutorial", {})
     changed = load_preset("imdb", {"model.units": 7})
-    assert nearest_preset(changed) == Nearest("imdb", {"model.units": (7, 64)})
+    assert nearest_preset(changed) == ("imdb", {"model.units": (7, 64)})
     assert nearest_preset(load_preset("mnist", {"data.name": "tfds:other"})) is None
-    assert nearest_preset(load_preset("text", {"data.name": "/some/x.csv"})) == Nearest("text", {})
+    assert nearest_preset(load_preset("text", {"data.name": "/some/x.csv"})) == ("text", {})
 
 
-def test_markup_is_what_was_made_here_and_all_else_is_data():
-    made = html.element("p", "<b>", html.element("i", "&"), title='"<')
-    assert made == '<p title="&quot;&lt;">&lt;b&gt;<i>&amp;</i></p>'
-
-
-def test_the_command_writes_the_page_and_says_where(run, tmp_path):
+def test_the_command_writes_the_page_and_prints_its_path(run, tmp_path):
     out = tmp_path / "deep" / "page.html"
     done = lstm("runs", "report", "reviews", "--out", out)
     assert (done.exit_code, done.stdout) == (0, f"Report: {out}\n")
-    read(out)
+    parse_page(out)
     done = lstm("runs", "report", run.path, "--errors", 1, "--json")
-    told = json.loads(done.stdout)
-    assert told["path"] == str(run.file("reports") / "report.html")
-    assert (told["errors"], told["missing"]) == (1, None)
+    result = json.loads(done.stdout)
+    assert result["path"] == str(run.file("reports") / "report.html")
+    assert (result["num_errors"], result["missing"]) == (1, None)
 
 
 def test_a_run_without_results_is_refused_by_the_command(root):

@@ -14,7 +14,7 @@ from fixtures_runs import image_config, random_weights, text_config
 from lstm_cli.config.load import load_preset, preset_names
 from lstm_cli.prediction.predictor import open_session
 from lstm_cli.runs import onnx_graph
-from lstm_cli.text.batching import pad
+from lstm_cli.text.batching import pad_batch
 
 VOCAB = 12
 TEXTS = [np.array(ids, np.int32) for ids in ([5], [2, 9, 11, 1, 7], [3, 3], [1, 2, 3, 4])]
@@ -22,7 +22,7 @@ KINDS = list(itertools.product(("last", "max", "mean", "max_mean"), (1, 2), (Tru
 
 
 def run(model, texts, width=0):
-    tokens = pad(texts, np.arange(len(texts)))
+    tokens = pad_batch(texts, np.arange(len(texts)))
     if width:
         tokens = np.pad(tokens, ((0, 0), (0, width - tokens.shape[1])))
     lengths = np.array([len(ids) for ids in texts], np.int32)

@@ -23,7 +23,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import text_format
 from lstm_cli.prediction.verify import verify
 from lstm_cli.render import plot_style
-from lstm_cli.report.run_report import report
+from lstm_cli.report.run_report import write_report
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find, schema
 from lstm_cli.runs import record as run_record
@@ -63,7 +63,7 @@ def lstm(monkeypatch, capfd):
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
         with within(seconds):
-            code = cli._run()
+            code = cli.run()
         captured = capfd.readouterr()
         assert "defect" not in captured.err, captured.err
         return code, captured.out, captured.err
@@ -145,7 +145,7 @@ def hold_commands(run, which, name, lstm):
 
 def refused(run, *words):
     """Hold that a run is refused by everything that reads its record, for the reason given."""
-    for call in (run_record.read, report):
+    for call in (run_record.read, write_report):
         with pytest.raises(LstmError) as caught:
             call(run)
         assert caught.value.exit_code == ExitCode.INTEGRITY

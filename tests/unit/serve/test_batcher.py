@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.serve.batcher import Batcher, QueueFullError, Sizes
+from lstm_cli.serve.batcher import Batcher, BatchLimits, QueueFullError
 
 
 class Doubler:
-    """Doubles numbers; remembers its batches; waits where told to; refuses 13."""
+    """Doubles numbers, records batches, waits for `release`, and raises for 13."""
 
     def __init__(self):
         self.batches = []
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
+        self.release = threading.Event()
+        self.release.set()
 
     def __call__(self, values):
         self.batches.append(list(values))
-        assert self.may_go_on.wait(20)
+        assert self.release.wait(20)
         if 13 in values:
             raise ValueError("13")
         return [2 * value for value in values]
@@ -40,11 +40,13 @@ async def submit_all(batcher, requests):
         batcher.close()
 
 
-def test_requests_that_come_together_are_computed_together():
+def test_concurrent_requests_share_a_batch():
     compute = Doubler()
 
     async def main():
-        return await submit_all(Batcher(compute, Sizes(inputs=8, workers=1)), [[1], [2, 3], [4]])
+        return await submit_all(
+            Batcher(compute, BatchLimits(max_inputs=8, num_workers=1)), [[1], [2, 3], [4]]
+        )
 
     assert run(main()) == [[2], [4, 6], [8]]
     assert compute.batches == [[1, 2, 3, 4]]
@@ -55,20 +57,22 @@ def test_requests_that_come_together_are_computed_together():
     st.integers(1, 5),
     st.integers(1, 3),
 )
-def test_each_request_gets_its_own_answers_in_order(requests, inputs, workers):
+def test_each_request_gets_its_results_in_order(requests, max_inputs, num_workers):
     compute = Doubler()
 
     async def main():
-        return await submit_all(Batcher(compute, Sizes(inputs, 8192, 1000, workers)), requests)
+        return await submit_all(
+            Batcher(compute, BatchLimits(max_inputs, 8192, 1000, num_workers)), requests
+        )
 
     assert run(main()) == [[2 * value for value in values] for values in requests]
-    assert max(map(len, compute.batches), default=0) <= inputs
+    assert max(map(len, compute.batches), default=0) <= max_inputs
     assert sum(map(len, compute.batches)) == sum(map(len, requests))
 
 
-def test_an_input_that_fails_fails_alone():
+def test_failing_input_fails_only_its_request():
     async def main():
-        batcher = Batcher(Doubler(), Sizes(inputs=8, workers=1))
+        batcher = Batcher(Doubler(), BatchLimits(max_inputs=8, num_workers=1))
         return await submit_all(batcher, [[1], [13], [3, 13], [4]])
 
     first, second, third, fourth = run(main())
@@ -77,38 +81,38 @@ def test_an_input_that_fails_fails_alone():
     assert isinstance(third, ValueError)
 
 
-def test_texts_of_very_different_length_are_not_computed_together():
+def test_inputs_of_different_length_are_in_different_batches():
     compute = Doubler()
 
     async def main():
-        batcher = Batcher(compute, Sizes(inputs=8, workers=1))
-        found = await batcher.submit([1, 2, 3, 4], [400, 5, 390, 6])
+        batcher = Batcher(compute, BatchLimits(max_inputs=8, num_workers=1))
+        results = await batcher.submit([1, 2, 3, 4], [400, 5, 390, 6])
         batcher.close()
-        return found
+        return results
 
     assert run(main()) == [2, 4, 6, 8]
     assert compute.batches == [[1, 3], [2, 4]]
 
 
-def test_a_batch_is_bounded_in_steps_and_one_long_input_goes_alone():
+def test_steps_of_a_batch_are_limited():
     compute = Doubler()
 
     async def main():
-        batcher = Batcher(compute, Sizes(inputs=8, steps=100, workers=1))
-        found = await batcher.submit([1, 2, 3, 4], [300, 40, 40, 40])
+        batcher = Batcher(compute, BatchLimits(max_inputs=8, max_steps=100, num_workers=1))
+        results = await batcher.submit([1, 2, 3, 4], [300, 40, 40, 40])
         batcher.close()
-        return found
+        return results
 
     assert run(main()) == [2, 4, 6, 8]
     assert compute.batches == [[1], [2, 3], [4]]
 
 
-def test_a_full_queue_takes_none_of_a_request_and_works_on():
+def test_full_queue_rejects_a_whole_request():
     compute = Doubler()
-    compute.may_go_on.clear()
+    compute.release.clear()
 
     async def main():
-        batcher = Batcher(compute, Sizes(inputs=1, waiting=2, workers=1))
+        batcher = Batcher(compute, BatchLimits(max_inputs=1, max_queue=2, num_workers=1))
         first = asyncio.ensure_future(batcher.submit([1], [1]))
         while not compute.batches:
             await asyncio.sleep(0.001)
@@ -117,20 +121,20 @@ def test_a_full_queue_takes_none_of_a_request_and_works_on():
         with pytest.raises(QueueFullError):
             await batcher.submit([3, 4], [1, 1])
         assert batcher.num_waiting == 1
-        compute.may_go_on.set()
-        found = [await first, await second, await batcher.submit([3, 4], [1, 1])]
+        compute.release.set()
+        results = [await first, await second, await batcher.submit([3, 4], [1, 1])]
         batcher.close()
-        return found
+        return results
 
     assert run(main()) == [[2], [4], [6, 8]]
 
 
-def test_what_nobody_waits_for_any_more_is_not_computed_and_makes_room():
+def test_cancelled_inputs_leave_the_queue():
     compute = Doubler()
-    compute.may_go_on.clear()
+    compute.release.clear()
 
     async def main():
-        batcher = Batcher(compute, Sizes(inputs=1, waiting=1, workers=1))
+        batcher = Batcher(compute, BatchLimits(max_inputs=1, max_queue=1, num_workers=1))
         first = asyncio.ensure_future(batcher.submit([1], [1]))
         while not compute.batches:
             await asyncio.sleep(0.001)
@@ -138,10 +142,10 @@ def test_what_nobody_waits_for_any_more_is_not_computed_and_makes_room():
             await asyncio.wait_for(batcher.submit([2], [1]), 0.01)
         third = asyncio.ensure_future(batcher.submit([3], [1]))
         await asyncio.sleep(0)
-        compute.may_go_on.set()
-        found = [await first, await third]
+        compute.release.set()
+        results = [await first, await third]
         batcher.close()
-        return found
+        return results
 
     assert run(main()) == [[2], [6]]
     assert compute.batches == [[1], [3]]

@@ -1,4 +1,4 @@
-"""Batches: a pure function of (seed, epoch), every example once, little padding."""
+"""Batches: a function of (seed, epoch), with every example once and little padding."""
 
 from __future__ import annotations
 
@@ -19,65 +19,70 @@ def same(one, other):
 
 
 def realistic_lengths(num=20_000):
-    """Lengths spread as those of film reviews are: median 200, a long tail, cut at 400."""
+    """Lengths distributed like those of film reviews: median 200, long tail, at most 400."""
     drawn = np.random.default_rng(0).lognormal(np.log(200), 0.6, num)
     return np.clip(drawn.astype(np.int64), 1, 400)
 
 
 @relaxed
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 2**31 - 1), st.integers(0, 1000))
-def test_a_training_epoch_holds_every_example_exactly_once(lengths, size, seed, epoch):
-    planned = batching.plan(lengths, size, seed, epoch)
-    assert sorted(np.concatenate(planned)) == list(range(len(lengths)))
-    assert max(map(len, planned)) <= size
-    assert len(planned) == -(-len(lengths) // size)
+def test_an_epoch_has_every_example_exactly_once(lengths, size, seed, epoch):
+    batches = batching.training_batches(lengths, size, seed, epoch)
+    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+    assert max(map(len, batches)) <= size
+    assert len(batches) == -(-len(lengths) // size)
 
 
 @relaxed
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 2**31 - 1), st.integers(0, 1000))
-def test_batches_depend_on_seed_and_epoch_alone(lengths, size, seed, epoch):
-    first = batching.plan(lengths, size, seed, epoch)
+def test_batches_depend_on_seed_and_epoch_only(lengths, size, seed, epoch):
+    first = batching.training_batches(lengths, size, seed, epoch)
     np.random.default_rng(0).random(9)
-    assert same(first, batching.plan(lengths, size, seed, epoch))
+    assert same(first, batching.training_batches(lengths, size, seed, epoch))
 
 
-def test_another_epoch_or_seed_gives_other_batches():
+def test_another_epoch_or_seed_gives_different_batches():
     lengths = realistic_lengths(2000)
-    first = batching.plan(lengths, 32, 1, 0)
-    assert not same(first, batching.plan(lengths, 32, 1, 1))
-    assert not same(first, batching.plan(lengths, 32, 2, 0))
+    first = batching.training_batches(lengths, 32, 1, 0)
+    assert not same(first, batching.training_batches(lengths, 32, 1, 1))
+    assert not same(first, batching.training_batches(lengths, 32, 2, 0))
 
 
-def test_examples_of_equal_length_meet_others_in_another_epoch():
+def test_examples_of_equal_length_are_mixed_again_in_each_epoch():
     lengths = np.full(512, 28)
-    met = [{frozenset(map(int, b)) for b in batching.plan(lengths, 32, 0, e)} for e in range(3)]
-    assert not met[0] & met[1]
-    assert not met[1] & met[2]
+    batches = [
+        {frozenset(map(int, b)) for b in batching.training_batches(lengths, 32, 0, e)}
+        for e in range(3)
+    ]
+    assert not batches[0] & batches[1]
+    assert not batches[1] & batches[2]
 
 
-def test_batches_do_not_come_in_order_of_length():
+def test_batches_are_not_sorted_by_length():
     lengths = realistic_lengths()
-    longest = [lengths[b].max() for b in batching.plan(lengths, 64, 0, 0)]
+    longest = [lengths[b].max() for b in batching.training_batches(lengths, 64, 0, 0)]
     assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.2
     assert abs(np.corrcoef(longest[:-1], longest[1:])[0, 1]) < 0.2
 
 
 @pytest.mark.parametrize("size", [16, 64, 128])
-def test_little_of_a_training_epoch_is_padding(size):
+def test_a_training_epoch_has_little_padding(size):
     lengths = realistic_lengths()
-    share = batching.padding_share(lengths, batching.plan(lengths, size, 0, 0))
-    assert share <= 0.05
+    fraction = batching.padding_fraction(lengths, batching.training_batches(lengths, size, 0, 0))
+    assert fraction <= 0.05
 
 
-def test_padding_share_counts_positions_behind_the_ends():
+def test_padding_fraction_counts_positions_after_the_last_token():
     lengths = np.array([1, 4, 2])
-    assert batching.padding_share(lengths, [np.array([0, 1]), np.array([2])]) == pytest.approx(0.3)
-    assert batching.padding_share(np.array([], np.int64), []) == 0.0
+    assert batching.padding_fraction(lengths, [np.array([0, 1]), np.array([2])]) == pytest.approx(
+        0.3
+    )
+    assert batching.padding_fraction(np.array([], np.int64), []) == 0.0
 
 
 @relaxed
 @given(LENGTHS, st.integers(1, 40), st.none() | st.integers(1, 2000))
-def test_evaluation_drops_no_example(lengths, size, tokens):
+def test_evaluation_has_every_example(lengths, size, tokens):
     cut = batching.evaluation_batches(lengths, size, tokens)
     assert sorted(np.concatenate(cut)) == list(range(len(lengths)))
     assert all(0 < len(batch) <= size for batch in cut)
@@ -85,70 +90,70 @@ def test_evaluation_drops_no_example(lengths, size, tokens):
 
 @relaxed
 @given(LENGTHS, st.integers(1, 40), st.integers(1, 2000))
-def test_evaluation_batches_stay_within_their_tokens(lengths, size, tokens):
+def test_evaluation_batches_respect_the_token_limit(lengths, size, tokens):
     for batch in batching.evaluation_batches(lengths, size, tokens):
         assert len(batch) == 1 or len(batch) * lengths[batch].max() <= tokens
 
 
-def test_evaluation_of_nothing_has_no_batches():
+def test_no_examples_give_no_batches():
     assert batching.evaluation_batches(np.array([], np.int64), 16, 100) == []
-    assert batching.plan(np.array([], np.int64), 16, 0, 0) == []
+    assert batching.training_batches(np.array([], np.int64), 16, 0, 0) == []
 
 
-def test_padding_stands_on_the_right_and_is_no_wider_than_the_longest():
+def test_padding_is_on_the_right_up_to_the_longest_example():
     rows = [np.array([5, 6, 7], np.int32), np.array([8], np.int32), np.array([9, 9], np.int32)]
-    padded = batching.pad(rows, np.array([1, 2]))
+    padded = batching.pad_batch(rows, np.array([1, 2]))
     assert padded.tolist() == [[8, 0], [9, 9]]
     assert padded.dtype == np.int32
 
 
-def test_a_stored_corpus_is_padded_as_a_list_is():
+def test_a_corpus_is_padded_like_a_list():
     corpus = Corpus(
         np.array([5, 65_535, 8], np.uint16),
         np.array([0, 2, 3]),
         np.array([2, 1], np.int32),
         np.array([0, 0], np.int32),
     )
-    assert batching.pad(corpus, np.array([1, 0])).tolist() == [[8, 0], [5, 65_535]]
+    assert batching.pad_batch(corpus, np.array([1, 0])).tolist() == [[8, 0], [5, 65_535]]
 
 
 @relaxed
 @given(st.integers(0, 4), st.integers(0, 2**31 - 1))
-def test_a_shifted_image_is_the_image_moved_by_at_most_the_reach(reach, seed):
+def test_an_image_is_shifted_by_at_most_max_shift(max_shift, seed):
     rng = np.random.default_rng(seed)
-    # A stroke far enough from the border is never cut off.
+    # A stroke far from the border is never shifted out.
     images = np.zeros((6, 15, 17), np.uint8)
     images[:, 5:9, 6:10] = rng.integers(1, 256, (6, 4, 4))
-    moved = batching.shifted(images, reach, rng)
-    assert moved.shape == images.shape
-    assert moved.dtype == np.uint8
-    for before, after in zip(images, moved, strict=True):
+    shifted = batching.random_shift(images, max_shift, rng)
+    assert shifted.shape == images.shape
+    assert shifted.dtype == np.uint8
+    for before, after in zip(images, shifted, strict=True):
         rows, columns = np.nonzero(after)
         down, right = rows.min() - 5, columns.min() - 6
-        assert abs(down) <= reach
-        assert abs(right) <= reach
+        assert abs(down) <= max_shift
+        assert abs(right) <= max_shift
         assert np.array_equal(np.roll(before, (down, right), (0, 1)), after)
 
 
-def test_shifts_reach_every_direction_and_differ_between_images():
+def test_images_are_shifted_in_every_direction():
     images = np.zeros((400, 9, 9), np.uint8)
     images[:, 4, 4] = 255
-    moved = batching.shifted(images, 1, np.random.default_rng(0))
-    places = {tuple(np.argwhere(image)[0]) for image in moved}
-    assert places == {(row, column) for row in (3, 4, 5) for column in (3, 4, 5)}
+    shifted = batching.random_shift(images, 1, np.random.default_rng(0))
+    positions = {tuple(np.argwhere(image)[0]) for image in shifted}
+    assert positions == {(row, column) for row in (3, 4, 5) for column in (3, 4, 5)}
 
 
-def test_what_a_shift_moves_out_does_not_come_back_on_the_other_side():
+def test_pixels_shifted_out_do_not_wrap_around():
     images = np.full((50, 4, 4), 7, np.uint8)
-    moved = batching.shifted(images, 2, np.random.default_rng(0))
-    for image in moved:
+    shifted = batching.random_shift(images, 2, np.random.default_rng(0))
+    for image in shifted:
         rows, columns = (image == 7).any(axis=1).sum(), (image == 7).any(axis=0).sum()
         assert (image == 7).sum() == rows * columns
-    assert (moved == 7).all(axis=(1, 2)).mean() < 0.2
+    assert (shifted == 7).all(axis=(1, 2)).mean() < 0.2
 
 
-def test_the_shifted_originals_are_left_as_they_were():
+def test_the_original_images_are_not_changed():
     images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
     before = images.copy()
-    batching.shifted(images, 1, np.random.default_rng(0))
+    batching.random_shift(images, 1, np.random.default_rng(0))
     assert np.array_equal(images, before)

@@ -1,4 +1,4 @@
-"""Encoded corpora: the same from memory and from disk, whatever has become of the disk."""
+"""Encoded corpora: the same in memory and from the cache, even if the cache is damaged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.config.schema import TextSettings
-from lstm_cli.text import corpus as encoded
+from lstm_cli.errors import LstmError
+from lstm_cli.text import corpus_cache
+from lstm_cli.text.corpus import encode, fit_and_encode
 from lstm_cli.text.tokenizer import Tokenizer
 
 TEXTS = ["a fine film", "", "dull dull dull dull dull", "unknownword film", "a"]
@@ -30,8 +32,8 @@ def tokenizer():
 @pytest.fixture
 def stored(tokenizer):
     """The folder of a corpus in the cache."""
-    encoded.encode_cached(TEXTS, tokenizer)
-    (folder,) = (encoded.cache_dir() / "corpora").iterdir()
+    corpus_cache.encode_cached(TEXTS, tokenizer)
+    (folder,) = (corpus_cache.cache_dir() / "corpora").iterdir()
     return folder
 
 
@@ -43,12 +45,12 @@ def assert_equal(one, other):
 
 
 def folders():
-    root = encoded.cache_dir() / "corpora"
+    root = corpus_cache.cache_dir() / "corpora"
     return sorted(p.name for p in root.iterdir()) if root.is_dir() else []
 
 
-def test_a_corpus_holds_what_the_tokenizer_says_of_each_text(tokenizer):
-    corpus = encoded.encode(TEXTS, tokenizer)
+def test_a_corpus_contains_the_encoding_of_each_text(tokenizer):
+    corpus = encode(TEXTS, tokenizer)
     assert len(corpus) == len(TEXTS)
     for row, encoding in enumerate(tokenizer.encode(TEXTS)):
         assert np.array_equal(corpus[row], encoding.ids)
@@ -57,55 +59,55 @@ def test_a_corpus_holds_what_the_tokenizer_says_of_each_text(tokenizer):
     assert corpus.lengths.tolist() == [3, 1, 4, 2, 1]
 
 
-def test_coverage_and_truncation_are_shares(tokenizer):
-    corpus = encoded.encode(TEXTS, tokenizer)
+def test_coverage_and_truncation_are_fractions(tokenizer):
+    corpus = encode(TEXTS, tokenizer)
     assert corpus.coverage == pytest.approx(10 / 11)
-    assert corpus.truncated == pytest.approx(1 / 5)
+    assert corpus.truncated_fraction == pytest.approx(1 / 5)
 
 
-def test_a_corpus_of_nothing_is_empty(tokenizer):
-    for corpus in (encoded.encode([], tokenizer), encoded.encode_cached([], tokenizer)):
-        assert (len(corpus), corpus.coverage, corpus.truncated) == (0, 1.0, 0.0)
+def test_a_corpus_without_texts_is_empty(tokenizer):
+    for corpus in (encode([], tokenizer), corpus_cache.encode_cached([], tokenizer)):
+        assert (len(corpus), corpus.coverage, corpus.truncated_fraction) == (0, 1.0, 0.0)
         assert corpus.lengths.tolist() == []
 
 
-def test_many_texts_are_encoded_in_their_order(tokenizer, monkeypatch):
-    monkeypatch.setattr(encoded, "_CHUNK", 2)
-    in_parts = encoded.encode(TEXTS, tokenizer)
+def test_chunks_are_encoded_in_order(tokenizer, monkeypatch):
+    monkeypatch.setattr("lstm_cli.text.corpus._CHUNK", 2)
+    in_chunks = encode(TEXTS, tokenizer)
     monkeypatch.undo()
-    assert_equal(in_parts, encoded.encode(TEXTS, tokenizer))
+    assert_equal(in_chunks, encode(TEXTS, tokenizer))
 
 
-def test_taken_texts_form_a_corpus_of_their_own(tokenizer):
-    corpus = encoded.encode(TEXTS, tokenizer)
-    some = corpus.take(np.array([3, 0, 3]))
-    assert_equal(some, encoded.encode([TEXTS[3], TEXTS[0], TEXTS[3]], tokenizer))
+def test_take_returns_a_corpus_of_the_selected_texts(tokenizer):
+    corpus = encode(TEXTS, tokenizer)
+    subset = corpus.take(np.array([3, 0, 3]))
+    assert_equal(subset, encode([TEXTS[3], TEXTS[0], TEXTS[3]], tokenizer))
 
 
-def test_what_is_read_from_the_cache_is_what_was_encoded(tokenizer):
-    expected = encoded.encode(TEXTS, tokenizer)
-    assert_equal(encoded.encode_cached(TEXTS, tokenizer), expected)
-    assert_equal(encoded.encode_cached(TEXTS, tokenizer), expected)
+def test_the_cache_returns_the_encoded_corpus(tokenizer):
+    expected = encode(TEXTS, tokenizer)
+    assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), expected)
+    assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), expected)
 
 
-def test_a_second_call_maps_the_arrays_from_disk_and_encodes_nothing(tokenizer, monkeypatch):
-    encoded.encode_cached(TEXTS, tokenizer)
-    monkeypatch.setattr(encoded, "number", None)
-    corpus = encoded.encode_cached(list(TEXTS), tokenizer)
+def test_a_second_call_maps_the_arrays_without_encoding(tokenizer, monkeypatch):
+    corpus_cache.encode_cached(TEXTS, tokenizer)
+    monkeypatch.setattr("lstm_cli.text.corpus.encode_tokens", None)
+    corpus = corpus_cache.encode_cached(list(TEXTS), tokenizer)
     assert isinstance(corpus.ids, np.memmap)
-    assert corpus.ids.filename.is_relative_to(encoded.cache_dir())
+    assert corpus.ids.filename.is_relative_to(corpus_cache.cache_dir())
 
 
-def test_the_cached_arrays_cannot_be_written_to(tokenizer):
-    corpus = encoded.encode_cached(TEXTS, tokenizer)
+def test_cached_arrays_are_read_only(tokenizer):
+    corpus = corpus_cache.encode_cached(TEXTS, tokenizer)
     with pytest.raises(ValueError, match="read-only"):
         corpus.ids[0] = 3
 
 
-def test_another_tokenizer_or_other_texts_have_a_place_of_their_own(tokenizer):
+def test_the_key_depends_on_texts_and_tokenizer(tokenizer):
     def key(texts, **settings):
         fitted = Tokenizer.fit(["a b c"], TextSettings(**{"min_count": 1, **settings}))
-        return encoded._key(texts, fitted)
+        return corpus_cache._key(texts, fitted)
 
     keys = [
         key(TEXTS),
@@ -125,13 +127,13 @@ def test_another_tokenizer_or_other_texts_have_a_place_of_their_own(tokenizer):
 
 
 def test_the_cache_follows_its_environment_variables(monkeypatch, tmp_path):
-    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "given"))
-    assert encoded.cache_dir() == tmp_path / "given"
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "explicit"))
+    assert corpus_cache.cache_dir() == tmp_path / "explicit"
     monkeypatch.delenv("LSTM_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert encoded.cache_dir() == tmp_path / "xdg" / "lstm"
+    assert corpus_cache.cache_dir() == tmp_path / "xdg" / "lstm"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert encoded.cache_dir() == Path.home() / ".cache" / "lstm"
+    assert corpus_cache.cache_dir() == Path.home() / ".cache" / "lstm"
 
 
 def _truncate(folder, name):
@@ -144,7 +146,7 @@ def _empty(folder, name):
 
 
 def _garbage(folder, name):
-    (folder / name).write_bytes(b"no array at all" * 20)
+    (folder / name).write_bytes(b"not an array" * 20)
 
 
 def _pickle(folder, name):
@@ -181,161 +183,163 @@ def _other_type(folder, name):
     np.save(folder / name, np.load(folder / name).astype(np.float64))
 
 
-def accept(folder):
-    """Make the sums those of the damaged files: what they hide, the arrays themselves must tell."""
-    if all((folder / f"{name}.npy").exists() for name in encoded._ARRAYS):
-        (folder / encoded._SUMS).write_text(json.dumps(encoded._sums(folder)))
+def update_checksums(folder):
+    """Update the checksums of damaged files, so that only the arrays can reveal the damage."""
+    if all((folder / f"{name}.npy").exists() for name in corpus_cache._ARRAYS):
+        (folder / corpus_cache._CHECKSUMS).write_text(json.dumps(corpus_cache._checksums(folder)))
 
 
 NAMES = ["ids.npy", "starts.npy", "num_tokens.npy", "num_unknown.npy"]
-LENGTHS_OR_FILES = [_truncate, _empty, _garbage, _pickle, _remove, _archive]
+FILE_DAMAGES = [_truncate, _empty, _garbage, _pickle, _remove, _archive]
 
 
-@pytest.mark.parametrize("accepted", [False, True])
+@pytest.mark.parametrize("checksums_match", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("damage", [*LENGTHS_OR_FILES, _broken_header, _other_type, _endless])
-def test_a_damaged_cache_is_encoded_anew(damage, name, accepted, tokenizer, stored):
+@pytest.mark.parametrize("damage", [*FILE_DAMAGES, _broken_header, _other_type, _endless])
+def test_a_damaged_corpus_is_encoded_again(damage, name, checksums_match, tokenizer, stored):
     damage(stored, name)
-    if accepted:
-        accept(stored)
-    expected = encoded.encode(TEXTS, tokenizer)
-    assert_equal(encoded.encode_cached(TEXTS, tokenizer), expected)
-    mapped = encoded.encode_cached(TEXTS, tokenizer)
+    if checksums_match:
+        update_checksums(stored)
+    expected = encode(TEXTS, tokenizer)
+    assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), expected)
+    mapped = corpus_cache.encode_cached(TEXTS, tokenizer)
     assert isinstance(mapped.ids, np.memmap)
     assert_equal(mapped, expected)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_flipped_bit_in_a_stored_array_is_found_out(name, tokenizer, stored):
+def test_a_flipped_bit_in_an_array_is_detected(name, tokenizer, stored):
     _flipped_bit(stored, name)
-    assert_equal(encoded.encode_cached(TEXTS, tokenizer), encoded.encode(TEXTS, tokenizer))
+    assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), encode(TEXTS, tokenizer))
 
 
 @pytest.mark.parametrize("sums", ["", "{}", "[]", "nonsense", "\xff"])
-def test_a_cache_without_its_sums_is_encoded_anew(sums, tokenizer, stored):
-    (stored / encoded._SUMS).write_text(sums, encoding="latin-1")
-    assert_equal(encoded.encode_cached(TEXTS, tokenizer), encoded.encode(TEXTS, tokenizer))
-    assert json.loads((stored / encoded._SUMS).read_text()) == encoded._sums(stored)
+def test_invalid_checksums_are_replaced(sums, tokenizer, stored):
+    (stored / corpus_cache._CHECKSUMS).write_text(sums, encoding="latin-1")
+    assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), encode(TEXTS, tokenizer))
+    assert json.loads((stored / corpus_cache._CHECKSUMS).read_text()) == corpus_cache._checksums(
+        stored
+    )
 
 
 UNORDERED = [[0, 3, 2, 8, 10, 11], [5, 6, 7, 8, 9, 11], [0, 3, 3, 8, 9, 11]]
-ENDING_ELSEWHERE = [[0, 3, 4, 8, 10, 12], [0, 3, 4, 8, 9, 10]]
+WRONG_END = [[0, 3, 4, 8, 10, 12], [0, 3, 4, 8, 9, 10]]
 
 
-@pytest.mark.parametrize("starts", UNORDERED + ENDING_ELSEWHERE)
-def test_places_that_make_no_sense_are_encoded_anew(starts, tokenizer, stored):
+@pytest.mark.parametrize("starts", UNORDERED + WRONG_END)
+def test_invalid_starts_are_encoded_again(starts, tokenizer, stored):
     np.save(stored / "starts.npy", np.array(starts, np.int64))
-    accept(stored)
-    assert_equal(encoded.encode_cached(TEXTS, tokenizer), encoded.encode(TEXTS, tokenizer))
+    update_checksums(stored)
+    assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), encode(TEXTS, tokenizer))
 
 
-def test_no_flipped_byte_in_a_header_gets_out_of_the_cache(tokenizer, stored):
-    dice = random.Random(0)
-    whole = {stored / name: (stored / name).read_bytes() for name in NAMES}
-    expected = encoded.encode(TEXTS, tokenizer)
+def test_a_changed_header_never_gives_an_invalid_corpus(tokenizer, stored):
+    rng = random.Random(0)
+    originals = {stored / name: (stored / name).read_bytes() for name in NAMES}
+    expected = encode(TEXTS, tokenizer)
     for _ in range(300):
-        path = dice.choice(list(whole))
-        content = bytearray(whole[path])
-        content[dice.randrange(128)] = dice.randrange(256)
+        path = rng.choice(list(originals))
+        content = bytearray(originals[path])
+        content[rng.randrange(128)] = rng.randrange(256)
         path.write_bytes(content)
-        accept(stored)
-        corpus = encoded._open(stored)
+        update_checksums(stored)
+        corpus = corpus_cache._open(stored)
         if corpus is not None:
             assert len(corpus) == len(expected)
             assert int(corpus.lengths.min()) >= 1
-        path.write_bytes(whole[path])
+        path.write_bytes(originals[path])
 
 
-def test_a_cache_that_cannot_be_written_costs_the_cache_alone(tokenizer, monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("no folder")
+def test_without_a_writable_cache_texts_are_encoded_in_memory(tokenizer, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    assert_equal(encoded.encode_cached(TEXTS, tokenizer), encoded.encode(TEXTS, tokenizer))
+    assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), encode(TEXTS, tokenizer))
 
 
-def test_a_full_disk_costs_the_cache_alone_and_leaves_no_litter(tokenizer, monkeypatch):
+def test_a_full_disk_leaves_no_files_and_still_gives_a_result(tokenizer, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    assert_equal(encoded.encode_cached(TEXTS, tokenizer), encoded.encode(TEXTS, tokenizer))
+    assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), encode(TEXTS, tokenizer))
     assert folders() == []
 
 
-def test_a_user_without_a_home_has_no_cache_but_a_result(tokenizer, monkeypatch):
+def test_without_a_home_folder_texts_are_encoded_in_memory(tokenizer, monkeypatch):
     def homeless():
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("LSTM_CACHE_DIR")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", homeless)
-    assert_equal(encoded.encode_cached(TEXTS, tokenizer), encoded.encode(TEXTS, tokenizer))
+    assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), encode(TEXTS, tokenizer))
 
 
-def test_the_corpora_used_longest_ago_make_room(tokenizer, monkeypatch):
+def test_the_least_recently_used_corpora_are_removed(tokenizer, monkeypatch):
     texts = [[f"film {number}"] for number in range(4)]
     for number, corpus in enumerate(texts[:3]):
-        encoded.encode_cached(corpus, tokenizer)
-        folder = encoded.cache_dir() / "corpora" / encoded._key(corpus, tokenizer)
+        corpus_cache.encode_cached(corpus, tokenizer)
+        folder = corpus_cache.cache_dir() / "corpora" / corpus_cache._key(corpus, tokenizer)
         os.utime(folder, (1000 + number, 1000 + number))
-    encoded.encode_cached(texts[0], tokenizer)  # used again: now the newest
+    corpus_cache.encode_cached(texts[0], tokenizer)  # used again: now the newest
     size = sum(f.stat().st_size for f in folder.iterdir())
-    monkeypatch.setattr(encoded, "_KEEP_BYTES", 2 * size)
-    encoded.encode_cached(texts[3], tokenizer)
-    assert folders() == sorted(encoded._key(texts[i], tokenizer) for i in (0, 2, 3))
+    monkeypatch.setattr(corpus_cache, "_MAX_BYTES", 2 * size)
+    corpus_cache.encode_cached(texts[3], tokenizer)
+    assert folders() == sorted(corpus_cache._key(texts[i], tokenizer) for i in (0, 2, 3))
 
 
-def test_what_a_killed_process_left_is_removed_after_a_day(tokenizer):
-    root = encoded.cache_dir() / "corpora"
+def test_old_temporary_folders_are_removed(tokenizer):
+    root = corpus_cache.cache_dir() / "corpora"
     for name, age in ((".writing-old", 90_000), (".writing-now", 60)):
         (root / name).mkdir(parents=True)
         os.utime(root / name, (time.time() - age, time.time() - age))
-    encoded.encode_cached(TEXTS, tokenizer)
-    assert folders() == [".writing-now", encoded._key(TEXTS, tokenizer)]
+    corpus_cache.encode_cached(TEXTS, tokenizer)
+    assert folders() == [".writing-now", corpus_cache._key(TEXTS, tokenizer)]
 
 
-def test_who_comes_second_waits_and_maps_what_the_first_stored(tokenizer, monkeypatch):
-    encoding, calls = encoded.encode, []
+def test_a_second_caller_waits_and_maps_the_stored_corpus(tokenizer, monkeypatch):
+    calls = []
 
     def slowly(*args):
         calls.append(1)
         time.sleep(0.2)
-        return encoding(*args)
+        return encode(*args)
 
-    monkeypatch.setattr(encoded, "encode", slowly)
+    monkeypatch.setattr(corpus_cache, "encode", slowly)
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda _: encoded.encode_cached(TEXTS, tokenizer), range(2)))
+        found = list(pool.map(lambda _: corpus_cache.encode_cached(TEXTS, tokenizer), range(2)))
     assert len(calls) == 1
     assert_equal(*found)
 
 
-def test_a_lock_that_is_never_given_costs_the_wait_alone(tokenizer, monkeypatch):
-    monkeypatch.setattr(encoded, "_LOCK_SECONDS", 0.05)
-    folder = encoded.cache_dir() / "corpora" / encoded._key(TEXTS, tokenizer)
-    with encoded._corpus_lock(folder):
-        found = encoded.encode_cached(TEXTS, tokenizer)
-    assert_equal(found, encoded.encode(TEXTS, tokenizer))
+def test_a_lock_timeout_still_gives_a_result(tokenizer, monkeypatch):
+    monkeypatch.setattr(corpus_cache, "_LOCK_SECONDS", 0.05)
+    folder = corpus_cache.cache_dir() / "corpora" / corpus_cache._key(TEXTS, tokenizer)
+    with corpus_cache._corpus_lock(folder):
+        found = corpus_cache.encode_cached(TEXTS, tokenizer)
+    assert_equal(found, encode(TEXTS, tokenizer))
 
 
-def test_a_vocabulary_too_large_for_the_store_is_refused(tokenizer, monkeypatch):
+def test_a_vocabulary_beyond_uint16_is_refused(tokenizer, monkeypatch):
     monkeypatch.setattr(Tokenizer, "vocab_size", 65_537)
-    with pytest.raises(encoded.LstmError, match="65537 tokens"):
-        encoded.encode(TEXTS, tokenizer)
+    with pytest.raises(LstmError, match="65537 tokens"):
+        encode(TEXTS, tokenizer)
 
 
 @relaxed
 @given(st.lists(st.text(st.characters(exclude_categories=()), max_size=20), max_size=6))
-def test_any_texts_come_back_from_disk_as_they_were_encoded(texts):
+def test_any_texts_survive_the_cache(texts):
     fitted = Tokenizer.fit(["a b c"], TextSettings(min_count=1, max_tokens=3))
-    expected = encoded.encode(texts, fitted)
-    assert_equal(encoded.encode_cached(texts, fitted), expected)
-    assert_equal(encoded.encode_cached(texts, fitted), expected)
+    expected = encode(texts, fitted)
+    assert_equal(corpus_cache.encode_cached(texts, fitted), expected)
+    assert_equal(corpus_cache.encode_cached(texts, fitted), expected)
 
 
 @relaxed
 @given(st.lists(st.text("ab .", max_size=12), max_size=6), st.integers(1, 4))
-def test_fitting_and_encoding_at_once_is_both_one_after_the_other(texts, max_tokens):
+def test_fit_and_encode_equals_fit_then_encode(texts, max_tokens):
     settings = TextSettings(min_count=2, max_tokens=max_tokens)
     texts = ["a a", *texts]
-    tokenizer, corpus = encoded.fit_and_encode(texts, settings)
+    tokenizer, corpus = fit_and_encode(texts, settings)
     assert tokenizer.words == Tokenizer.fit(texts, settings).words
-    assert_equal(corpus, encoded.encode(texts, tokenizer))
+    assert_equal(corpus, encode(texts, tokenizer))

@@ -1,7 +1,6 @@
-"""The tokenizer and the settings, given thousands of inputs of every kind: each ends as a value or
-as an error with words.
+"""Fuzz tests of the tokenizer and the settings: each input gives a value or a clear error.
 
-`pytest -s tests/test_fuzz_words.py` prints how many; `-m slow` gives each 5,000.
+`pytest -s` prints the number of inputs; `-m slow` runs 5,000 of each kind.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from lstm_cli.text import tokenizer_json
 from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer, token_spans
 
 NUMS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
-# Lone surrogates too: undecodable bytes of a command line arrive so.
+# With lone surrogates: this is how Python represents undecodable bytes of the command line.
 ANYTHING = st.text(st.characters(exclude_categories=()), max_size=40)
 KNOWN = ["a", "fine", "film", "Film", "don't", "don’t", "<br />", "<BR/>", "[PAD]", "[UNK]", "映画"]
 KNOWN += [
@@ -46,7 +45,7 @@ TEXTS = ANYTHING | WORDS | WORDS
 
 
 @pytest.mark.parametrize("num", NUMS)
-def test_any_texts_make_a_tokenizer_that_reads_any_texts(num):
+def test_a_tokenizer_of_any_texts_encodes_any_texts(num):
     strategy = st.tuples(
         st.lists(st.one_of(st.just(""), TEXTS), max_size=6),
         st.lists(TEXTS, max_size=5),
@@ -69,7 +68,7 @@ def test_any_texts_make_a_tokenizer_that_reads_any_texts(num):
 
 
 def _check_encodings(tokenizer, texts):
-    """Hold ids, counts and offsets to the texts they are of."""
+    """Check ids, counts and spans of texts."""
     encodings = tokenizer.encode(texts)
     assert len(encodings) == len(texts)
     for text, encoding in zip(texts, encodings, strict=True):
@@ -80,7 +79,7 @@ def _check_encodings(tokenizer, texts):
         assert encoding.truncated == (encoding.num_tokens > tokenizer.max_tokens)
         assert len(ids) == max(1, min(encoding.num_tokens, tokenizer.max_tokens))
         assert 0 <= encoding.num_unknown <= encoding.num_tokens
-        assert 0 <= encoding.unknown <= 1
+        assert 0 <= encoding.unknown_fraction <= 1
         _check_spans(tokenizer, text, encoding)
         alone = tokenizer.encode([text])[0]
         assert alone.ids.tolist() == ids.tolist()
@@ -90,24 +89,27 @@ def _check_encodings(tokenizer, texts):
 def _check_spans(tokenizer, text, encoding):
     spans = token_spans(text)
     assert len(spans) == encoding.num_tokens
-    at = 0
+    previous_start = 0
     for start, end in spans:
-        assert at <= start <= end <= len(text)
-        at = start
-    kept = tokenizer.kept(encoding.num_tokens).tolist()
+        assert previous_start <= start <= end <= len(text)
+        previous_start = start
+    kept = tokenizer.kept_positions(encoding.num_tokens).tolist()
     assert kept == sorted(set(kept))
     assert all(0 <= position < encoding.num_tokens for position in kept)
     for position, token_id in zip(kept, encoding.ids.tolist(), strict=False):
         start, end = spans[position]
         word = text[start:end].encode("utf-8", "replace").decode().lower().replace("’", "'")
-        # A letter may have a small form of two characters.
-        assert token_id == UNKNOWN_ID or tokenizer.token(token_id)[:1] in (word[:1], word[-1:])
+        # A letter can have a lowercase form of two characters.
+        assert token_id == UNKNOWN_ID or tokenizer.id_to_token(token_id)[:1] in (
+            word[:1],
+            word[-1:],
+        )
 
 
 def _check_saved(tokenizer, settings, texts, encodings):
-    """Hold that what was saved reads as what was fitted, and passes what a run is held to."""
-    other = tokenizer_json.read(tokenizer_json.write(tokenizer).encode(), settings)
-    for found, expected in zip(other.encode(texts), encodings, strict=True):
+    """Check that the saved tokenizer encodes like the original."""
+    loaded = tokenizer_json.read(tokenizer_json.write(tokenizer).encode(), settings)
+    for found, expected in zip(loaded.encode(texts), encodings, strict=True):
         assert found.ids.tolist() == expected.ids.tolist()
 
 
@@ -117,7 +119,7 @@ SETTINGS = TextSettings(min_count=1)
 
 @st.composite
 def vocabularies(draw):
-    """A tokenizer.json, of which one part may be another."""
+    """A tokenizer.json, sometimes with another vocabulary."""
     saved = json.loads(tokenizer_json.write(TOKENIZER))
     if draw(st.booleans()):
         words = draw(st.lists(TEXTS, max_size=6, unique=True))
@@ -127,7 +129,7 @@ def vocabularies(draw):
 
 
 @pytest.mark.parametrize("num", NUMS)
-def test_any_saved_tokenizer_is_one_or_refused(num):
+def test_any_tokenizer_json_is_read_or_refused(num):
     def read(content):
         try:
             found = tokenizer_json.read(content, SETTINGS)
@@ -158,7 +160,7 @@ GOOD = {
 
 @st.composite
 def assignments(draw, good=14):
-    """A dotted key with a value: most of them right."""
+    """A dotted key with a value, mostly valid."""
     if draw(st.integers(0, good)):
         key = draw(st.sampled_from(sorted(GOOD)))
         return key, GOOD[key]
@@ -168,7 +170,7 @@ def assignments(draw, good=14):
 
 @st.composite
 def yamls(draw):
-    """A file of settings, in blocks, in flow style, or with parts merged by reference."""
+    """A settings file in block style, in flow style, or with merged mappings."""
     sections = {}
     for key, value in draw(st.lists(assignments(), max_size=6)):
         section, _, name = key.rpartition(".")
@@ -199,7 +201,7 @@ def _check(config):
 
 
 @pytest.mark.parametrize("num", NUMS)
-def test_any_file_of_settings_is_settings_or_refused(num, tmp_path):
+def test_any_settings_file_is_read_or_refused(num, tmp_path):
     demo, digits = configs.preset_dict("demo"), configs.preset_dict("digits")
     path = tmp_path / "mine.yaml"
     whole = st.sampled_from([configs.preset_text(name) for name in configs.preset_names()])
@@ -213,20 +215,20 @@ def test_any_file_of_settings_is_settings_or_refused(num, tmp_path):
 
 
 @st.composite
-def typed(draw):
-    """What may stand behind `--set`, several times; mostly right."""
-    found = []
+def set_arguments(draw):
+    """Arguments of `--set`, mostly valid."""
+    arguments = []
     for key, value in draw(st.lists(assignments(good=3), min_size=1, max_size=3)):
         mark = draw(st.sampled_from(["=", "=", "=", "=", "=", "=", " = ", "", "=="]))
-        found.append(f"{key}{mark}{value}")
+        arguments.append(f"{key}{mark}{value}")
     if draw(st.integers(0, 9)) == 0:
-        found.append(draw(st.sampled_from(CHUNKS)).decode("utf-8", "surrogateescape"))
-    return found
+        arguments.append(draw(st.sampled_from(CHUNKS)).decode("utf-8", "surrogateescape"))
+    return arguments
 
 
 @pytest.mark.parametrize("num", NUMS)
-def test_anything_behind_set_is_settings_or_refused(num):
-    def read(typed_):
-        _check(configs.load_preset("demo", configs.parse_overrides(typed_)))
+def test_any_set_arguments_are_settings_or_refused(num):
+    def read(arguments):
+        _check(configs.load_preset("demo", configs.parse_overrides(arguments)))
 
-    fuzz("--set KEY=VALUE", typed(), read, num)
+    fuzz("--set KEY=VALUE", set_arguments(), read, num)

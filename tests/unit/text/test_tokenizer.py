@@ -1,4 +1,4 @@
-"""The tokenizer: what counts as a token, where it stands, what is cut, what bad texts become."""
+"""The tokenizer: tokens, spans, truncation, vocabulary, and unusual texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
-from lstm_cli.text.tokenizer import PAD_ID, UNKNOWN_ID, Tokenizer, learn, split, token_spans
+from lstm_cli.text.tokenizer import (
+    PAD_ID,
+    UNKNOWN_ID,
+    Tokenizer,
+    fit_vocabulary,
+    token_spans,
+    tokenize,
+)
 
 # Lone surrogates, NUL, control characters and everything else a shell or a JSON file lets through.
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
@@ -25,41 +32,41 @@ def fit(*texts, **settings):
 
 
 def tokens(text):
-    """Take a text apart with a vocabulary of its own."""
+    """Tokenize a text with a vocabulary of its own tokens."""
     tokenizer = fit(text)
-    return [tokenizer.token(int(i)) for i in tokenizer.encode([text])[0].ids]
+    return [tokenizer.id_to_token(int(i)) for i in tokenizer.encode([text])[0].ids]
 
 
 def test_case_does_not_matter():
     assert tokens("GOOD Good gOOd") == ["good", "good", "good"]
 
 
-def test_punctuation_stands_apart():
+def test_each_punctuation_mark_is_a_token():
     assert tokens('"Good," (he) said... 3.5!') == [
         '"', "good", ",", '"', "(", "he", ")", "said", ".", ".", ".", "3", ".", "5", "!",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("mark", ["<br />", "<BR>", "<Br/>", "<br   />", "<br\n/>"])
-def test_line_breaks_of_html_separate_and_are_dropped(mark):
+def test_html_line_breaks_separate_tokens_and_are_dropped(mark):
     assert tokens(f"good{mark}bad") == ["good", "bad"]
 
 
-def test_other_marks_of_html_are_kept_as_text():
+def test_other_html_tags_are_text():
     assert tokens("<i>a <bread>") == ["<", "i", ">", "a", "<", "bread", ">"]
 
 
-def test_apostrophes_inside_a_word_belong_to_it():
+def test_an_apostrophe_inside_a_word_is_part_of_it():
     assert tokens("wasn't 'twas rock'n'roll dogs'") == [
         "wasn't", "'", "twas", "rock'n'roll", "dogs", "'",
     ]  # fmt: skip
 
 
-def test_the_curly_apostrophe_is_the_straight_one():
+def test_a_curly_apostrophe_becomes_a_straight_one():
     assert tokens("don\u2019t don't") == ["don't", "don't"]
 
 
-def test_chinese_and_japanese_characters_stand_apart_and_korean_words_whole():
+def test_a_cjk_character_is_a_token_and_a_korean_word_is_one():
     assert tokens("好电影good ひカ 영화는") == ["好", "电", "影", "good", "ひ", "カ", "영화는"]
 
 
@@ -69,32 +76,32 @@ def test_emoji_and_right_to_left_words_are_tokens():
     ]  # fmt: skip
 
 
-def test_an_accent_typed_apart_stays_with_its_word():
+def test_a_combining_accent_is_part_of_its_word():
     assert tokens("cafe\u0301 bar") == ["cafe\u0301", "bar"]
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\x07b", "a\x1bb", "a\u200bb", "a\u202eb", "a\u2028b"])
-def test_control_characters_separate_and_are_dropped(text):
+def test_control_characters_separate_tokens_and_are_dropped(text):
     assert tokens(text) == ["a", "b"]
 
 
 @pytest.mark.parametrize("text", ["", "   \n\t", "\0\0", "\u200b", "<br />"])
-def test_a_text_without_tokens_is_one_unknown(text):
+def test_a_text_without_tokens_is_one_unknown_token(text):
     encoding = fit("a").encode([text])[0]
     assert encoding.ids.tolist() == [UNKNOWN_ID]
     assert (encoding.num_tokens, encoding.num_unknown, encoding.truncated) == (0, 0, False)
-    assert encoding.unknown == 0.0
+    assert encoding.unknown_fraction == 0.0
 
 
-def test_a_text_that_says_the_names_of_marks_means_the_words():
+def test_special_tokens_in_a_text_are_plain_words():
     tokenizer = fit("[PAD] [UNK] pad unk")
     ids = tokenizer.encode(["[PAD] [UNK] [pad]"])[0].ids
     assert not np.isin(ids, [PAD_ID, UNKNOWN_ID]).any()
-    words = [tokenizer.token(int(i)) for i in ids]
+    words = [tokenizer.id_to_token(int(i)) for i in ids]
     assert words == ["[", "pad", "]", "[", "unk", "]", "[", "pad", "]"]
 
 
-def test_a_lone_surrogate_is_one_unknown_mark():
+def test_a_lone_surrogate_is_one_unknown_token():
     encoding = fit("good film").encode(["good \udc80 film"])[0]
     assert encoding.num_tokens == 3
     assert encoding.ids[1] == UNKNOWN_ID
@@ -102,52 +109,52 @@ def test_a_lone_surrogate_is_one_unknown_mark():
 
 def test_unknown_words_are_counted():
     encoding = fit("good film").encode(["good bad ugly film"])[0]
-    assert (encoding.num_tokens, encoding.num_unknown, encoding.unknown) == (4, 2, 0.5)
+    assert (encoding.num_tokens, encoding.num_unknown, encoding.unknown_fraction) == (4, 2, 0.5)
 
 
-def test_unknown_words_are_counted_in_what_is_cut_out_too():
+def test_unknown_words_are_counted_before_truncation():
     encoding = fit("a b", max_tokens=2).encode(["a x y z b"])[0]
     assert encoding.ids.tolist() == fit("a b").encode(["a b"])[0].ids.tolist()
-    assert (encoding.num_tokens, encoding.num_unknown, encoding.unknown) == (5, 3, 0.6)
+    assert (encoding.num_tokens, encoding.num_unknown, encoding.unknown_fraction) == (5, 3, 0.6)
 
 
 @pytest.mark.parametrize(
-    ("max_tokens", "kept"),
+    ("max_tokens", "expected"),
     [(1, "a"), (2, "ag"), (3, "abg"), (4, "abfg"), (6, "abcefg"), (7, "abcdefg"), (8, "abcdefg")],
 )
-def test_a_long_text_keeps_its_head_and_its_tail(max_tokens, kept):
+def test_truncation_keeps_head_and_tail(max_tokens, expected):
     tokenizer = fit("a b c d e f g", max_tokens=max_tokens)
     encoding = tokenizer.encode(["a b c d e f g"])[0]
-    assert "".join(tokenizer.token(int(i)) for i in encoding.ids) == kept
+    assert "".join(tokenizer.id_to_token(int(i)) for i in encoding.ids) == expected
     assert encoding.num_tokens == 7
     assert encoding.truncated == (max_tokens < 7)
 
 
 @relaxed
 @given(st.integers(1, 30), st.integers(1, 30))
-def test_the_kept_positions_are_those_of_the_ids(num_tokens, max_tokens):
+def test_kept_positions_match_the_ids(num_tokens, max_tokens):
     words = [f"w{i}" for i in range(num_tokens)]
     tokenizer = fit(" ".join(words), max_tokens=max_tokens)
     ids = tokenizer.encode([" ".join(words)])[0].ids
-    kept = tokenizer.kept(num_tokens)
-    assert [tokenizer.token(int(i)) for i in ids] == [words[int(i)] for i in kept]
+    kept = tokenizer.kept_positions(num_tokens)
+    assert [tokenizer.id_to_token(int(i)) for i in ids] == [words[int(i)] for i in kept]
     assert len(kept) == min(num_tokens, max_tokens)
 
 
 @relaxed
 @given(ANY_TEXT | TRICKY)
-def test_offsets_follow_one_another_inside_the_original_text(text):
-    found = token_spans(text)
-    assert len(found) == len(split(text))
-    end_before = 0
-    for start, end in found:
-        assert end_before <= start < end <= len(text)
-        end_before = end
+def test_spans_are_ordered_and_inside_the_text(text):
+    spans = token_spans(text)
+    assert len(spans) == len(tokenize(text))
+    previous_end = 0
+    for start, end in spans:
+        assert previous_end <= start < end <= len(text)
+        previous_end = end
 
 
 @relaxed
 @given(ANY_TEXT | TRICKY)
-def test_any_text_becomes_at_least_one_known_id(text):
+def test_any_text_becomes_at_least_one_valid_id(text):
     encoding = fit("a b c", max_tokens=5).encode([text])[0]
     assert 1 <= len(encoding.ids) <= 5
     assert encoding.ids.dtype == np.int32
@@ -155,7 +162,7 @@ def test_any_text_becomes_at_least_one_known_id(text):
     assert encoding.num_unknown <= encoding.num_tokens
 
 
-def test_offsets_give_the_words_as_they_were_written():
+def test_spans_give_the_original_words():
     text = "Don’t<br/>MISS İt, 映画!"
     words = [text[start:end] for start, end in token_spans(text)]
     assert words == ["Don’t", "MISS", "İt", ",", "映", "画", "!"]
@@ -163,7 +170,7 @@ def test_offsets_give_the_words_as_they_were_written():
 
 @relaxed
 @given(st.lists(TRICKY, max_size=5))
-def test_texts_encoded_together_are_encoded_as_alone(texts):
+def test_texts_are_encoded_independently(texts):
     tokenizer = fit("a b r")
     together = tokenizer.encode(texts)
     assert len(together) == len(texts)
@@ -171,15 +178,19 @@ def test_texts_encoded_together_are_encoded_as_alone(texts):
         assert np.array_equal(encoding.ids, tokenizer.encode([text])[0].ids)
 
 
-def test_padding_and_unknown_have_the_first_ids():
+def test_special_tokens_have_the_first_ids():
     tokenizer = fit("a")
     assert (PAD_ID, UNKNOWN_ID) == (0, 1)
-    assert [tokenizer.token(i) for i in range(tokenizer.vocab_size)] == ["[PAD]", "[UNK]", "a"]
+    assert [tokenizer.id_to_token(i) for i in range(tokenizer.vocab_size)] == [
+        "[PAD]",
+        "[UNK]",
+        "a",
+    ]
 
 
-def test_frequent_words_come_first_and_ties_in_alphabetical_order():
+def test_words_are_sorted_by_frequency_then_alphabetically():
     tokenizer = fit("d c b a", "d c", "z z z")
-    assert [tokenizer.token(i) for i in range(2, 7)] == ["z", "c", "d", "a", "b"]
+    assert [tokenizer.id_to_token(i) for i in range(2, 7)] == ["z", "c", "d", "a", "b"]
 
 
 def test_the_order_of_texts_does_not_change_the_vocabulary():
@@ -188,55 +199,55 @@ def test_the_order_of_texts_does_not_change_the_vocabulary():
     assert fit(*texts, vocab_size=30).words == fit(*shuffled, vocab_size=30).words
 
 
-def test_the_vocabulary_is_no_larger_than_asked_for():
+def test_vocab_size_limits_the_vocabulary():
     tokenizer = fit("a b c d e f", "a b c", vocab_size=5)
     assert tokenizer.vocab_size == 5
-    assert [tokenizer.token(i) for i in range(2, 5)] == ["a", "b", "c"]
+    assert [tokenizer.id_to_token(i) for i in range(2, 5)] == ["a", "b", "c"]
 
 
-def test_rare_words_are_left_out():
+def test_words_below_min_count_are_unknown():
     tokenizer = fit("a a b", min_count=2)
     assert tokenizer.encode(["a b"])[0].ids.tolist() == [2, UNKNOWN_ID]
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["a b c"], ["\0", "<br />"]])
-def test_texts_without_a_word_often_enough_are_refused(texts):
-    with pytest.raises(LstmError, match="No word occurs 2 times") as caught:
+def test_texts_without_a_frequent_word_are_refused(texts):
+    with pytest.raises(LstmError, match="No word occurs 2 times") as error:
         fit(*texts, min_count=2)
-    assert "min_count" in caught.value.hint
+    assert "min_count" in error.value.hint
 
 
-def test_what_is_learned_from_texts_comes_with_their_ids():
+def test_fit_vocabulary_also_returns_the_ids():
     texts = ["b a a", "", "a c \ud800"]
-    tokenizer, ids, lengths = learn(texts, TextSettings(min_count=2, max_tokens=1))
+    tokenizer, ids, lengths = fit_vocabulary(texts, TextSettings(min_count=2, max_tokens=1))
     assert tokenizer.words == ("[PAD]", "[UNK]", "a")
     assert (ids.tolist(), lengths.tolist()) == ([1, 2, 2, 2, 1, 1], [3, 0, 3])
     assert ids.dtype == np.uint16
 
 
-def test_a_megabyte_of_text_is_one_text_cut_to_size():
+def test_a_megabyte_of_text_is_truncated():
     encoding = fit("a film", max_tokens=10).encode(["a film " * 150_000])[0]
     assert (encoding.num_tokens, len(encoding.ids), encoding.truncated) == (300_000, 10, True)
 
 
 @relaxed
 @given(st.text(st.characters(max_codepoint=127), max_size=60))
-def test_plain_english_is_taken_apart_as_any_text_is(text):
-    # With a letter that is not ASCII behind it, which leads past the shortcut.
-    assert [*split(text), "é"] == split(text + " é")
-    assert [text[start:end].lower() for start, end in token_spans(text)] == split(text)
+def test_ascii_texts_are_tokenized_like_other_texts(text):
+    # The letter that is not ASCII disables the shortcut.
+    assert [*tokenize(text), "é"] == tokenize(text + " é")
+    assert [text[start:end].lower() for start, end in token_spans(text)] == tokenize(text)
 
 
 @relaxed
 @given(TRICKY)
-def test_offsets_are_those_of_the_tokens(text):
-    for (start, end), token in zip(token_spans(text), split(text), strict=True):
-        written = text[start:end].replace("’", "'").encode("utf-8", "replace").decode()
-        assert "".join(letter.lower() for letter in written) == token
+def test_spans_match_the_tokens(text):
+    for (start, end), token in zip(token_spans(text), tokenize(text), strict=True):
+        original = text[start:end].replace("’", "'").encode("utf-8", "replace").decode()
+        assert "".join(letter.lower() for letter in original) == token
 
 
 @pytest.mark.parametrize("text", ["a'" * 100_000, "<br " * 50_000, "é" + "'a" * 100_000])
-def test_no_text_takes_for_ever(text):
+def test_no_text_takes_quadratic_time(text):
     began = time.process_time()
-    split(text)
+    tokenize(text)
     assert time.process_time() - began < 2

@@ -1,4 +1,4 @@
-"""Checkpoints: restored exactly, the last two kept, a damaged one told and stepped over."""
+"""Checkpoints: restored exactly, the last two kept, damaged ones reported and skipped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from fixtures_checkpoints import Heard, newest, state
+from fixtures_checkpoints import WarningRecorder, newest, state
 
 from lstm_cli.errors import LstmError
 from lstm_cli.training import checkpoint
@@ -20,26 +20,26 @@ def saved(folder, num):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_is_saved_comes_back_bit_by_bit(tmp_path):
+def test_a_checkpoint_is_restored_bit_by_bit(tmp_path):
     checkpoint.save(tmp_path / "checkpoints", state(7))
     assert newest(tmp_path / "checkpoints") == 7
 
 
-def test_numbers_that_json_has_no_word_for_come_back_too(tmp_path):
+def test_numbers_that_json_cannot_write_are_restored(tmp_path):
     odd = np.array([np.nan, np.inf, -0.0, 1e-45], np.float32)
     checkpoint.save(tmp_path, Checkpoint({"odd": odd}, {"best": 5e-324, "none": None}))
-    found = checkpoint.newest(tmp_path, Heard())
+    found = checkpoint.newest(tmp_path, WarningRecorder())
     assert found.tensors["odd"].tobytes() == odd.tobytes()
     assert found.progress == {"best": 5e-324, "none": None}
 
 
-def test_the_last_two_are_kept(tmp_path):
+def test_the_last_two_checkpoints_are_kept(tmp_path):
     names = [f"{n:06d}{suffix}" for n in (4, 5) for suffix in (".json", ".safetensors")]
     assert saved(tmp_path, 5) == names
     assert newest(tmp_path) == 5
 
 
-def test_the_millionth_is_newer_than_the_one_before(tmp_path):
+def test_checkpoint_1000000_is_newer_than_999999(tmp_path):
     checkpoint.save(tmp_path, state(1))
     for suffix in (".json", ".safetensors"):
         (tmp_path / f"000001{suffix}").rename(tmp_path / f"999999{suffix}")
@@ -47,7 +47,7 @@ def test_the_millionth_is_newer_than_the_one_before(tmp_path):
     assert newest(tmp_path) == 2
 
 
-def test_where_nothing_was_saved_there_is_nothing(tmp_path):
+def test_an_empty_folder_has_no_checkpoint(tmp_path):
     assert newest(tmp_path / "none") is None
     assert newest(tmp_path) is None
 
@@ -88,12 +88,12 @@ DAMAGES = [_flip, _cut, _lengthen, _empty, _become_a_folder, _swap_for_the_older
 
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(damage, suffix, tmp_path):
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(damage, suffix, tmp_path):
     saved(tmp_path, 2)
     damage(tmp_path / f"000002{suffix}")
-    heard = Heard()
-    assert newest(tmp_path, heard) == 1
-    (warning,) = heard.warnings
+    reporter = WarningRecorder()
+    assert newest(tmp_path, reporter) == 1
+    (warning,) = reporter.warnings
     assert "Checkpoint 2" in warning
     assert str(tmp_path.parent) in warning
 
@@ -103,13 +103,13 @@ RECORDS += ['{"body": "\\ud800", "sha256": ""}', "\0", "é"]
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_a_record_that_is_none_is_stepped_over(record, tmp_path):
+def test_an_invalid_record_is_skipped(record, tmp_path):
     saved(tmp_path, 2)
     (tmp_path / "000002.json").write_text(record, "latin-1")
     assert newest(tmp_path) == 1
 
 
-def test_no_flipped_bit_goes_unseen(tmp_path):
+def test_every_flipped_bit_is_detected(tmp_path):
     saved(tmp_path, 2)
     for suffix in (".json", ".safetensors"):
         path = tmp_path / f"000002{suffix}"
@@ -118,7 +118,7 @@ def test_no_flipped_bit_goes_unseen(tmp_path):
             flipped = bytearray(content)
             flipped[bit // 8] ^= 1 << bit % 8
             path.write_bytes(flipped)
-            # Not `newest`, which removes what is damaged.
+            # Not `newest`, which removes damaged checkpoints.
             try:
                 found = checkpoint._read(tmp_path, 2)
             except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -137,42 +137,42 @@ def test_a_damaged_checkpoint_does_not_count_among_the_two_kept(tmp_path):
     assert newest(tmp_path) == 2
 
 
-def test_where_all_are_damaged_training_begins_again_and_soon_has_two(tmp_path):
+def test_new_checkpoints_are_kept_after_all_were_damaged(tmp_path):
     saved(tmp_path, 2)
     for path in tmp_path.glob("*.safetensors"):
         _cut(path)
-    heard = Heard()
-    assert newest(tmp_path, heard) is None
-    assert len(heard.warnings) == 2
+    reporter = WarningRecorder()
+    assert newest(tmp_path, reporter) is None
+    assert len(reporter.warnings) == 2
     checkpoint.save(tmp_path, state(1))
     checkpoint.save(tmp_path, state(2))
     assert newest(tmp_path) == 2
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_tensors_without_their_record_do_not_exist_and_do_not_stay(tmp_path):
+def test_tensors_without_a_record_are_ignored_and_removed(tmp_path):
     saved(tmp_path, 2)
     (tmp_path / "000003.safetensors").write_bytes(b"a process was killed here")
     (tmp_path / "notes.txt").write_text("mine")
     assert newest(tmp_path) == 2
     checkpoint.save(tmp_path, state(3))
     assert newest(tmp_path) == 3
-    checkpoint.keep(tmp_path, 1)
+    checkpoint.remove_old(tmp_path, 1)
     assert len(list(tmp_path.glob("00*"))) == 2
     assert (tmp_path / "notes.txt").exists()
 
 
 @pytest.mark.parametrize("name", ["1.json", "²²²²²².json", "-00001.json", "last.json", "9" * 200])
-def test_other_files_are_left_alone(name, tmp_path):
+def test_other_files_are_not_removed(name, tmp_path):
     saved(tmp_path, 1)
     (tmp_path / name).write_text("not ours")
     checkpoint.save(tmp_path, state(2))
-    checkpoint.keep(tmp_path, 1)
+    checkpoint.remove_old(tmp_path, 1)
     assert newest(tmp_path) == 2
     assert (tmp_path / name).read_text() == "not ours"
 
 
-def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path):
+def test_an_unreadable_folder_is_an_error(tmp_path):
     (tmp_path / "checkpoints").write_text("a file where a folder should be")
     for call in (
         lambda: newest(tmp_path / "checkpoints"),
@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path):
             call()
 
 
-def test_a_checkpoint_that_cannot_be_removed_is_named(tmp_path):
+def test_the_error_names_a_checkpoint_that_cannot_be_removed(tmp_path):
     saved(tmp_path, 2)
     _become_a_folder(tmp_path / "000001.safetensors")
     with pytest.raises(LstmError, match=r"Cannot remove .*000001\.safetensors"):

@@ -1,5 +1,5 @@
-"""Checkpoints as an attacker would hand them over, their hashes made to fit: each is told and
-stepped over, and the one before it is gone on from.
+"""Malicious checkpoints with correct hashes: each is reported and skipped, and the one before it is
+used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from fixtures_attacks import Tripwire, within
-from fixtures_checkpoints import Heard
+from fixtures_checkpoints import WarningRecorder
 from fixtures_mutations import mutated
 from fixtures_training import CONFIG, without_keras
 from hypothesis import given, settings
@@ -24,19 +24,19 @@ from hypothesis import given, settings
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
-from lstm_cli.training import checkpoint, resume_checks, train
+from lstm_cli.training import checkpoint, pipeline, resume_checks
 
 TIB = 1 << 40
 
 
 @pytest.fixture
 def halfway(monkeypatch, tmp_path):
-    """A run of two epochs that died after the second was saved: two good checkpoints."""
+    """A run that failed after the second and last epoch: two valid checkpoints."""
     without_keras(monkeypatch)
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
     with monkeypatch.context() as patch, pytest.raises(LstmError, match="the power went"):
-        patch.setattr(train.artifacts, "write_model", _lose_power)
-        train.train(CONFIG, name="x")
+        patch.setattr(pipeline.artifacts, "write_model", _lose_power)
+        pipeline.train(CONFIG, name="x")
     (run,) = find.all_runs(tmp_path / "runs")
     assert _names(run) == ["000001.json", "000001.safetensors", "000002.json", "000002.safetensors"]
     return run
@@ -59,7 +59,7 @@ def _record(run):
 
 
 def sign(run, tensors=None, **changes):
-    """Put tensors and a record in place of the newest, with hashes that fit."""
+    """Replace tensors and record of the newest checkpoint, with correct hashes."""
     record = _record(run)
     if tensors is not None:
         _path(run, "safetensors").write_bytes(tensors)
@@ -69,26 +69,26 @@ def sign(run, tensors=None, **changes):
     _path(run, "json").write_text(json.dumps(signed))
 
 
-def stepped_over(run, *words):
-    """Hold that the newest is told and the one before it taken; return what was told."""
-    heard = Heard()
+def skipped(run, *words):
+    """Check that the newest is skipped and the one before it is used; return the warning."""
+    reporter = WarningRecorder()
     with within(10):
-        found = resume_checks.newest(run, heard)
+        found = resume_checks.newest_checkpoint(run, reporter)
     assert found is not None
     assert found.progress["epoch"] == 1
-    (warning,) = heard.warnings
+    (warning,) = reporter.warnings
     assert any(word in warning for word in words), warning
     assert "Checkpoint 2" in warning
     assert len(warning) < 600
     return warning
 
 
-def test_two_good_ones_are_as_they_should_be(halfway):
-    heard = Heard()
-    assert resume_checks.newest(halfway, heard).progress["epoch"] == 2
+def test_valid_checkpoints_pass(halfway):
+    reporter = WarningRecorder()
+    assert resume_checks.newest_checkpoint(halfway, reporter).progress["epoch"] == 2
     sign(halfway)
-    assert resume_checks.newest(halfway, heard).progress["epoch"] == 2
-    assert heard.warnings == []
+    assert resume_checks.newest_checkpoint(halfway, reporter).progress["epoch"] == 2
+    assert reporter.warnings == []
 
 
 # Files
@@ -100,12 +100,12 @@ def test_a_link_out_of_the_run_is_refused_with_exit_code_5(suffix, halfway, tmp_
     _path(halfway, suffix).rename(outside)
     _path(halfway, suffix).symlink_to(outside)
     with pytest.raises(LstmError, match="symbolic link") as caught:
-        resume_checks.newest(halfway, Heard())
+        resume_checks.newest_checkpoint(halfway, WarningRecorder())
     assert caught.value.exit_code == ExitCode.INTEGRITY
-    # Where one comes to lie there later, it is not followed.
-    heard = Heard()
-    assert checkpoint.newest(halfway.file(runs.CHECKPOINTS), heard).progress["epoch"] == 1
-    assert "a symbolic link, not a plain file" in heard.warnings[0]
+    # A link that is created later is not followed.
+    reporter = WarningRecorder()
+    assert checkpoint.newest(halfway.file(runs.CHECKPOINTS), reporter).progress["epoch"] == 1
+    assert "a symbolic link, not a plain file" in reporter.warnings[0]
     assert outside.exists()
 
 
@@ -113,49 +113,54 @@ def test_a_folder_of_checkpoints_elsewhere_is_refused(halfway, tmp_path):
     folder = halfway.file(runs.CHECKPOINTS)
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
-    for call in (resume_checks.newest, lambda run, heard: checkpoint.newest(folder, heard)):
+    for call in (
+        resume_checks.newest_checkpoint,
+        lambda run, reporter: checkpoint.newest(folder, reporter),
+    ):
         with pytest.raises(LstmError, match="a symbolic link"):
-            call(halfway, Heard())
+            call(halfway, WarningRecorder())
     with pytest.raises(LstmError, match="a symbolic link"):
-        checkpoint.keep(folder, 1)
+        checkpoint.remove_old(folder, 1)
     assert len(list((tmp_path / "elsewhere").iterdir())) == 4
 
 
 @pytest.mark.parametrize("suffix", ["json", "safetensors"])
-def test_a_pipe_is_not_waited_for(suffix, halfway):
+def test_a_named_pipe_is_skipped(suffix, halfway):
     _path(halfway, suffix).unlink()
     os.mkfifo(_path(halfway, suffix))
-    heard = Heard()
+    reporter = WarningRecorder()
     with within(10):
-        assert checkpoint.newest(halfway.file(runs.CHECKPOINTS), heard).progress["epoch"] == 1
-    assert "a named pipe" in heard.warnings[0]
+        assert checkpoint.newest(halfway.file(runs.CHECKPOINTS), reporter).progress["epoch"] == 1
+    assert "a named pipe" in reporter.warnings[0]
 
 
 @pytest.mark.parametrize("name", ["²²²²²².json", "9" * 200 + ".json", "٣٣٣٣٣٣.json", "1e5.json"])
-def test_names_that_are_no_numbers_of_ours_are_left_alone(name, halfway):
+def test_files_with_other_names_are_ignored(name, halfway):
     halfway.file(f"{runs.CHECKPOINTS}/{name}").write_text("{}")
-    assert resume_checks.newest(halfway, Heard()).progress["epoch"] == 2
-    checkpoint.save(halfway.file(runs.CHECKPOINTS), resume_checks.newest(halfway, Heard()))
+    assert resume_checks.newest_checkpoint(halfway, WarningRecorder()).progress["epoch"] == 2
+    checkpoint.save(
+        halfway.file(runs.CHECKPOINTS), resume_checks.newest_checkpoint(halfway, WarningRecorder())
+    )
     assert "000003.json" in _names(halfway)
 
 
 @pytest.mark.parametrize("suffix", ["json", "safetensors"])
-def test_a_file_full_of_holes_is_not_read(suffix, halfway):
+def test_a_sparse_file_is_not_read(suffix, halfway):
     if suffix == "safetensors":
         if Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "1":
             pytest.skip("the system gives more memory than it has")
         sign(halfway, bytes=8 * TIB, sha256="0" * 64)
     os.truncate(_path(halfway, suffix), 8 * TIB)
     tracemalloc.start()
-    stepped_over(halfway, "expected", "MemoryError")
+    skipped(halfway, "expected", "MemoryError")
     assert tracemalloc.get_traced_memory()[1] < 16 << 20
     tracemalloc.stop()
 
 
 @pytest.mark.parametrize("said", [10**30, 0, -1, True, 1.5, "many", None, [1]])
-def test_a_size_that_is_not_the_files_is_not_believed(said, halfway):
+def test_a_wrong_size_in_the_record_is_detected(said, halfway):
     sign(halfway, bytes=said)
-    stepped_over(halfway, "expected", "none of ours")
+    skipped(halfway, "expected", "not valid")
 
 
 # Tensors
@@ -165,7 +170,7 @@ GOOD = {"model/0": np.ones(3, np.float32), "best/x": np.ones(3, np.float32)}
 
 
 def framed(header, data=b"", length=None):
-    """A safetensors file put together by hand."""
+    """A safetensors file with any header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
@@ -212,32 +217,32 @@ TENSORS = {
 
 
 @pytest.mark.parametrize("name", TENSORS)
-def test_tensors_that_are_none_are_stepped_over(name, halfway):
+def test_invalid_tensors_are_skipped(name, halfway):
     content, word = TENSORS[name]
     sign(halfway, content)
-    stepped_over(halfway, word)
+    skipped(halfway, word)
 
 
 def test_a_pickle_is_not_loaded(halfway, tmp_path):
     sign(halfway, pickle.dumps(Tripwire(tmp_path / "ran")))
-    stepped_over(halfway, "Python pickle")
+    skipped(halfway, "Python pickle")
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["model/0", "best/x"])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_weights_that_are_no_numbers_are_stepped_over(name, bad, dtype, halfway):
+def test_non_finite_weights_are_skipped(name, bad, dtype, halfway):
     sign(halfway, safetensors.numpy.save(GOOD | {name: np.array([0, 1, bad], dtype)}))
-    assert f"'{name}'" in stepped_over(halfway, "infinite or none")
+    assert f"'{name}'" in skipped(halfway, "infinite or none")
 
 
-def test_a_square_that_overflowed_is_gone_on_from(halfway):
+def test_an_infinite_optimizer_slot_is_accepted(halfway):
     slot = {"optimizer/3": np.array([np.inf], np.float32)}
     sign(halfway, safetensors.numpy.save(GOOD | slot))
-    heard = Heard()
-    assert np.isinf(resume_checks.newest(halfway, heard).tensors["optimizer/3"][0])
-    assert heard.warnings == []
+    reporter = WarningRecorder()
+    assert np.isinf(resume_checks.newest_checkpoint(halfway, reporter).tensors["optimizer/3"][0])
+    assert reporter.warnings == []
 
 
 # Progress
@@ -247,37 +252,37 @@ KEYS = ("epoch", "step", "sums", "best_loss", "best_epoch", "stop_requested", "h
 
 
 @pytest.mark.parametrize("key", [*KEYS, "epoch_seconds", "settings"])
-def test_progress_of_another_kind_is_stepped_over_or_gone_on_from(key, halfway):
+def test_a_progress_value_of_another_type_is_skipped_or_accepted(key, halfway):
     progress = _record(halfway)["progress"]
     good, kept = _path(halfway, "json").read_bytes(), _path(halfway, "safetensors").read_bytes()
     num_refused = 0
     for value in FOREIGN:
         sign(halfway, progress=progress | {key: value})
         with within(10):
-            found = resume_checks.newest(halfway, heard := Heard())
-        assert found.progress["epoch"] == 2 - len(heard.warnings)
-        num_refused += len(heard.warnings)
+            found = resume_checks.newest_checkpoint(halfway, reporter := WarningRecorder())
+        assert found.progress["epoch"] == 2 - len(reporter.warnings)
+        num_refused += len(reporter.warnings)
         _path(halfway, "json").write_bytes(good)
         _path(halfway, "safetensors").write_bytes(kept)
     assert num_refused >= 7
     sign(halfway, progress={name: progress[name] for name in progress if name != key})
-    stepped_over(halfway, key)
+    skipped(halfway, key)
 
 
 def edited(progress, **values):
-    """The history, its last line changed."""
+    """The history with a changed last line."""
     *others, last = progress["history"]
     return [*others, last | values]
 
 
 def lines(progress, values):
-    """The history with a line more."""
+    """The history with one more line."""
     last = progress["history"][-1]
     return [*progress["history"], last | {"epoch": last["epoch"] + 1, "best": False} | values]
 
 
 def halfway_through(progress, **values):
-    """The position of a first step in the second epoch."""
+    """The position after the first step of the second epoch."""
     first = {"epoch": 1, "history": progress["history"][:1], "best_epoch": 1, "best_loss": 1.0}
     return progress | first | {"step": 1, "sums": [4.0, 1.0, 2.0]} | values
 
@@ -319,17 +324,17 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_progress_that_training_could_not_make_is_stepped_over(name, halfway):
+def test_progress_that_contradicts_itself_is_skipped(name, halfway):
     sign(halfway, progress=CHANGES[name](_record(halfway)["progress"]))
-    stepped_over(halfway, "damaged")
+    skipped(halfway, "damaged")
 
 
-def test_a_position_within_the_plan_is_gone_on_from(halfway):
+def test_a_position_within_the_steps_is_accepted(halfway):
     sign(halfway, progress=halfway_through(_record(halfway)["progress"]))
-    heard = Heard()
-    found = resume_checks.newest(halfway, heard)
-    assert resume_checks.fitting(halfway, found, 1, 4, heard) is found
-    assert heard.warnings == []
+    reporter = WarningRecorder()
+    found = resume_checks.newest_checkpoint(halfway, reporter)
+    assert resume_checks.fitting_checkpoint(halfway, found, 1, 4, reporter) is found
+    assert reporter.warnings == []
 
 
 BEYOND = {
@@ -341,53 +346,57 @@ BEYOND = {
 
 
 @pytest.mark.parametrize("name", BEYOND)
-def test_a_position_beyond_the_plan_is_stepped_over(name, halfway):
+def test_a_position_beyond_the_steps_is_skipped(name, halfway):
     progress = halfway_through(_record(halfway)["progress"], **BEYOND[name])
     if progress["history"] == 3:
         progress["history"] = [_record(halfway)["progress"]["history"][0] | {"steps": 3}]
     sign(halfway, progress=progress)
-    heard = Heard()
-    heard.note = heard.epoch = heard.step = lambda *_: None
-    train.resume(halfway, reporter=heard)
-    (warning,) = heard.warnings
+    reporter = WarningRecorder()
+    reporter.note = reporter.epoch = reporter.step = lambda *_: None
+    pipeline.resume(halfway, reporter=reporter)
+    (warning,) = reporter.warnings
     assert "Checkpoint 2" in warning
     assert halfway.status == "finished"
 
 
-def test_an_optimizer_that_took_other_steps_is_stepped_over(halfway):
+def test_an_optimizer_with_another_step_count_is_skipped(halfway):
     taken = {"optimizer/0": np.array(7, np.int64)}
     sign(halfway, safetensors.numpy.save(GOOD | taken))
-    heard = Heard()
-    found = resume_checks.fitting(halfway, resume_checks.newest(halfway, heard), 1, 4, heard)
+    reporter = WarningRecorder()
+    found = resume_checks.fitting_checkpoint(
+        halfway, resume_checks.newest_checkpoint(halfway, reporter), 1, 4, reporter
+    )
     assert found.progress["epoch"] == 1
-    assert "has not taken 2 steps" in heard.warnings[0]
+    assert "has not done 2 steps" in reporter.warnings[0]
 
 
-def test_where_no_position_is_within_the_plan_nothing_is_trained(halfway):
+def test_without_a_fitting_position_nothing_is_trained(halfway):
     for number in ("json", "safetensors"):
         halfway.file(f"{runs.CHECKPOINTS}/000001.{number}").unlink()
     sign(halfway, progress=halfway_through(_record(halfway)["progress"], step=10**8))
-    with pytest.raises(LstmError, match="within its plan of 1 steps") as caught:
-        train.resume(halfway)
+    with pytest.raises(LstmError, match="within its 1 steps") as caught:
+        pipeline.resume(halfway)
     assert caught.value.exit_code == ExitCode.INTEGRITY
     assert _path(halfway, "json").exists()
     assert halfway.status == "failed"
 
 
 @pytest.mark.parametrize("value", [-0.5, 1.5])
-def test_pseudo_labels_that_are_no_probabilities_are_stepped_over(value, halfway):
-    sign(halfway, safetensors.numpy.save(GOOD | {"objective/verdicts": np.full((3, 1), value)}))
-    stepped_over(halfway, "pseudo-labels")
+def test_pseudo_labels_that_are_not_probabilities_are_skipped(value, halfway):
+    sign(
+        halfway, safetensors.numpy.save(GOOD | {"objective/pseudo_labels": np.full((3, 1), value)})
+    )
+    skipped(halfway, "pseudo-labels")
 
 
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"a":' * 100_000, "[" + "1," * 5_000_000 + "1]"])
-def test_a_record_that_would_fill_the_memory_is_not_parsed(body, halfway):
+def test_a_record_that_needs_too_much_memory_is_not_parsed(body, halfway):
     signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
     _path(halfway, "json").write_text(json.dumps(signed))
-    stepped_over(halfway, "recursion", "values")
+    skipped(halfway, "recursion", "values")
 
 
-def test_progress_of_any_content_is_gone_on_from_or_stepped_over(halfway):
+def test_any_progress_is_accepted_or_skipped(halfway):
     folder = halfway.file(runs.CHECKPOINTS)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     progress = halfway_through(_record(halfway)["progress"])
@@ -396,12 +405,12 @@ def test_progress_of_any_content_is_gone_on_from_or_stepped_over(halfway):
     @given(mutated(progress))
     def hold(value):
         sign(halfway, progress=value)
-        heard = Heard()
+        reporter = WarningRecorder()
         try:
             with within(10):
-                found = resume_checks.newest(halfway, heard)
-                found = resume_checks.fitting(halfway, found, 1, 4, heard)
-            stepped = len(heard.warnings)
+                found = resume_checks.newest_checkpoint(halfway, reporter)
+                found = resume_checks.fitting_checkpoint(halfway, found, 1, 4, reporter)
+            stepped = len(reporter.warnings)
             assert stepped <= 1
             assert found.progress["epoch"] == 1
             assert found.progress["step"] == (0 if stepped else 1)
@@ -413,13 +422,13 @@ def test_progress_of_any_content_is_gone_on_from_or_stepped_over(halfway):
     hold()
 
 
-def test_training_goes_on_from_the_one_before(halfway):
+def test_training_is_resumed_from_the_checkpoint_before(halfway):
     sign(halfway, progress=[])
-    heard = Heard()
-    heard.note = heard.epoch = heard.step = lambda *_: None
-    train.resume(halfway, reporter=heard)
+    reporter = WarningRecorder()
+    reporter.note = reporter.epoch = reporter.step = lambda *_: None
+    pipeline.resume(halfway, reporter=reporter)
     assert halfway.status == "finished"
-    assert "Checkpoint 2" in heard.warnings[0]
+    assert "Checkpoint 2" in reporter.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -433,8 +442,8 @@ def test_training_goes_on_from_the_one_before(halfway):
         {"data": 3},
     ],
 )
-def test_a_record_of_the_run_that_describes_no_data_is_refused(change, halfway):
+def test_a_run_json_without_a_valid_dataset_is_refused(change, halfway):
     halfway.write_json(runs.RUN, {**runs.read_record(halfway), **change})
     with pytest.raises(LstmError, match=rf"run\.json, .*{next(iter(change))}") as caught:
-        train.resume(halfway)
+        pipeline.resume(halfway)
     assert caught.value.exit_code == ExitCode.INTEGRITY

@@ -1,0 +1,174 @@
+"""The Python interface: train, evaluate, and open a run, each with one call.
+
+The names are available as `lstm_cli.train` and so on. Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli.config import load as configs
+from lstm_cli.config.schema import Config
+from lstm_cli.data import DataSource
+from lstm_cli.data.dataset_settings import dataset_settings, locate
+from lstm_cli.io.optional import require
+from lstm_cli.io.progress import Reporter
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs.directory import RunDir, runs_root
+from lstm_cli.runs.find import find
+
+if TYPE_CHECKING:
+    from lstm_cli.evaluation.evaluate import Evaluation
+    from lstm_cli.explain.explainer import Explainer
+    from lstm_cli.explain.result import Explanation
+
+
+class Model(Predictor):
+    """A trained run that predicts and explains.
+
+    Example:
+        >>> model = lstm_cli.load("demo")
+        >>> model.predict("Not a dull moment.")[0].label
+        'positive'
+        >>> model.explain("Not a dull moment.").prediction.label
+        'positive'
+    """
+
+    _explainer: Explainer | None = None
+
+    def explain(self, input_: str | NDArray[np.uint8]) -> Explanation:
+        """Explain the prediction for a text, or for an image `<uint8>[rows, columns]`.
+
+        Raises:
+            LstmError: The input is of the other kind, or has no token.
+        """
+        if self._explainer is None:
+            from lstm_cli.explain.explainer import Explainer
+
+            self._explainer = Explainer.load(self.run)
+        if isinstance(input_, str):
+            return self._explainer.explain_text(input_)
+        return self._explainer.explain_image(input_)
+
+    def __repr__(self) -> str:
+        """Return the run's name with what it reads and its classes."""
+        return f"<Model {self.run.name}: {self.kind}, classes {', '.join(self.labels)}>"
+
+
+def load(run: str | Path | RunDir, runs_dir: Path | None = None) -> Model:
+    """Open a finished run.
+
+    Args:
+        run: A path, `<dataset>/<name>`, a name, or a data set, which means its newest run.
+        runs_dir: Folder of all runs; else `LSTM_RUNS_DIR`, else `./runs`.
+
+    Raises:
+        LstmError: There is no such run, or it fails its integrity check.
+    """
+    return cast(Model, Model.load(_find(run, runs_dir)))
+
+
+def train(
+    dataset: str | Path | Config,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    runs_dir: Path | None = None,
+    data_dir: Path | None = None,
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    callbacks: Sequence[Any] = (),
+    reporter: Reporter | None = None,
+) -> RunDir:
+    """Train a classifier.
+
+    Args:
+        dataset: A preset, a path, `tfds:NAME`, or complete settings.
+        settings: Values by dotted key that replace those of the preset:
+            `{"train.epochs": 3, "data.text_column": "body"}`.
+        name: Name of the run; start time and a hash by default.
+        runs_dir: Folder of all runs; else `LSTM_RUNS_DIR`, else `./runs`.
+        data_dir: Folder of TFDS data sets; else `TFDS_DATA_DIR`, else TFDS' own default.
+        device: `cpu`, `gpu`, or `auto`, which takes a GPU if there is one.
+        callbacks: Keras callbacks, called as `fit` does.
+        reporter: Receives progress; silent by default.
+
+    Returns:
+        The finished run: `lstm_cli.load(run)` opens it.
+
+    Raises:
+        LstmError: The data is not available, a setting is not valid, or TensorFlow is missing.
+    """
+    if isinstance(dataset, Config):
+        config = configs.from_dict(configs.to_dict(dataset), settings)
+    else:
+        config = dataset_settings(str(dataset), None, settings)
+    require("tensorflow", "keras", purpose="Training")
+    from lstm_cli.training.device import load_keras
+
+    load_keras(device)
+    from lstm_cli.training.pipeline import train as train_run
+
+    return train_run(
+        config,
+        runs_dir=runs_dir,
+        name=name,
+        data_dir=data_dir,
+        device=device,
+        callbacks=callbacks,
+        reporter=reporter,
+    )
+
+
+def evaluate(
+    run: str | Path | RunDir,
+    dataset: str | Path | None = None,
+    *,
+    split: Literal["train", "validation", "test"] = "test",
+    text_column: str | None = None,
+    label_column: str | None = None,
+    limit: int | None = None,
+    num_mistakes: int = 0,
+    runs_dir: Path | None = None,
+    data_dir: Path | None = None,
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Score a run; the report and its plots are written into the run.
+
+    Args:
+        run: As for `load`.
+        dataset: A preset, a path or `tfds:NAME` with the same labels; the run's own by default.
+        split: Which part of the data.
+        text_column: Column of a table that holds the text; not for the run's own data.
+        label_column: Column of a table that holds the label; not for the run's own data.
+        limit: Greatest number of examples; not for the run's own data.
+        num_mistakes: How many of the most confidently wrong examples to list.
+        runs_dir: As for `train`.
+        data_dir: As for `train`.
+        reporter: As for `train`.
+
+    Raises:
+        LstmError: There is no such run or data, or the labels differ.
+    """
+    from lstm_cli.evaluation.evaluate import evaluate as evaluate_run
+
+    source = None
+    if dataset is not None:
+        name = locate(str(dataset))
+        source = DataSource(name, None, text_column, label_column, limit=limit)
+    return evaluate_run(
+        _find(run, runs_dir),
+        source,
+        split=split,
+        data_dir=data_dir,
+        num_mistakes=num_mistakes,
+        reporter=reporter,
+    )
+
+
+def _find(run: str | Path | RunDir, runs_dir: Path | None) -> RunDir:
+    return run if isinstance(run, RunDir) else find(runs_root(runs_dir), str(run))

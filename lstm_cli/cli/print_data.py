@@ -1,0 +1,124 @@
+"""Descriptions of data sets, for people or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstm_cli.cli import output
+from lstm_cli.io.text_format import percent, shorten
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lstm_cli.data import Description
+
+_SHADES = " .:-=+*#%@"
+_BAR_WIDTH = 24
+_MAX_CHARACTERS = 500
+# Taller images get one character for two rows of a column, others two characters for a pixel:
+# characters are twice as high as wide.
+_MAX_ROWS = 16
+_GAP = 3
+
+
+def print_description(description: Description, as_json: bool) -> None:
+    """Print sizes, classes, text lengths and examples."""
+    if as_json:
+        output.print_json(_to_dict(description))
+        return
+    shape = description.shape
+    kind = "texts" if shape is None else f"images of {shape[0]} rows and {shape[1]} columns"
+    output.print_heading(f"{description.name}: {kind} from {description.source}")
+    for note in description.notes:
+        output.print_note(f"Note: {note}")
+    _print_splits(description)
+    _print_balance(description)
+    if shape is None:
+        for label, texts in description.examples.items():
+            for text in texts:
+                output.print_line("")
+                output.print_heading(label)
+                output.print_text(shorten(str(text), _MAX_CHARACTERS))
+    else:
+        _print_images(description)
+
+
+def _print_splits(description: Description) -> None:
+    columns = ["split", "examples"]
+    if description.shape is None:
+        columns += ["words: 50%", "90%", "99%", "longest", "empty"]
+    rows = []
+    for split in description.splits:
+        row: list[object] = [split.name, f"{split.num_examples:,}"]
+        if description.shape is None:
+            row += [*(f"{words:,}" for words in split.word_percentiles), f"{split.num_empty:,}"]
+        rows.append(row)
+    output.print_rows(rows, columns, right=columns[1:])
+
+
+def _print_balance(description: Description) -> None:
+    """Print how many training examples each class has, and their share."""
+    output.print_line("")
+    train = description.splits[0]
+    most = max(train.class_counts)
+    rows = [
+        (
+            label,
+            f"{count:,}",
+            percent(count / train.num_examples),
+            "█" * round(_BAR_WIDTH * count / most),
+        )
+        for label, count in zip(description.labels, train.class_counts, strict=True)
+    ]
+    output.print_rows(rows, ("class", "train", "share", ""), right=("train", "share"))
+
+
+def _print_images(description: Description) -> None:
+    """Print images side by side, as many as fit, with the label above each."""
+    blocks = [
+        [label, *draw_image(np.asarray(image))]
+        for label, images in description.examples.items()
+        for image in images
+    ]
+    if not blocks:
+        return
+    width = max(len(blocks[0][1]), 1)
+    per_line = max(1, (output.width() + _GAP) // (width + _GAP))
+    for start in range(0, len(blocks), per_line):
+        output.print_line("")
+        for line in side_by_side(blocks[start : start + per_line], width):
+            output.print_line(line)
+
+
+def side_by_side(blocks: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Join blocks of lines of one height into lines."""
+    gap = " " * _GAP
+    return [
+        gap.join(f"{line[:width]:<{width}}" for line in lines).rstrip()
+        for lines in zip(*blocks, strict=True)
+    ]
+
+
+def draw_image(image: NDArray[np.uint8]) -> list[str]:
+    """Draw an image `<uint8>[rows, columns]` with characters."""
+    repeat = 2
+    if len(image) > _MAX_ROWS:
+        if len(image) % 2:
+            image = np.concatenate([image, image[-1:]])
+        image = image.reshape(len(image) // 2, 2, -1).mean(axis=1).astype(np.uint8)
+        repeat = 1
+    last = len(_SHADES) - 1
+    return ["".join(repeat * _SHADES[int(p) * last // 255] for p in row) for row in image]
+
+
+def _to_dict(description: Description) -> dict[str, Any]:
+    values = asdict(description)
+    values["examples"] = {
+        label: [example if isinstance(example, str) else example.tolist() for example in inputs]
+        for label, inputs in description.examples.items()
+    }
+    return values

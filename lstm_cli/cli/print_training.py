@@ -1,0 +1,127 @@
+"""Plans of dry runs and results of training, for people or as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from lstm_cli.cli import output
+from lstm_cli.errors import command_line
+from lstm_cli.io.text_format import duration, interval, number, percent, pluralize
+
+if TYPE_CHECKING:
+    from lstm_cli.runs.directory import RunDir
+    from lstm_cli.runs.schema import HeldOutScores
+    from lstm_cli.training.dry_run import ClassifierPlan, LanguageModelPlan
+
+
+def print_classifier(run: RunDir, as_json: bool) -> None:
+    """Print the metrics of a finished classifier, and the command to use it."""
+    from lstm_cli.runs.directory import read_record
+
+    record, metrics = read_record(run), run.read_json("metrics.json")
+    if as_json:
+        output.print_json({"run": str(run.path), **record, "metrics": metrics})
+        return
+    rows = [
+        (
+            split,
+            f"{report['num_examples']:,}",
+            number(report["accuracy"]),
+            interval(report["accuracy_interval"]),
+            number(report["loss"]),
+            number(report["f1"]),
+        )
+        for split, report in metrics.items()
+        if isinstance(report, dict)
+    ]
+    columns = ("split", "examples", "accuracy", "95% interval", "loss", "F1")
+    output.print_rows(rows, columns, right=columns[1:])
+    output.print_line(f"\nRun {run.name} in {duration(record['seconds']['total'])}: {run.path}")
+    example = "IMAGE" if record["kind"] == "image" else "some text"
+    output.print_line(f"Next: {command_line('lstm', 'predict', '--run', run.name, example)}")
+
+
+def print_language_model(run: RunDir, dataset: str, as_json: bool) -> None:
+    """Print the perplexity of a finished language model, and the command to use it."""
+    from lstm_cli.runs.directory import read_record
+    from lstm_cli.runs.schema import LanguageResults
+
+    record, metrics = read_record(run), run.read_json("metrics.json")
+    if as_json:
+        output.print_json({"run": str(run.path), **record, "metrics": metrics})
+        return
+    output.print_key_values(perplexities(run.decode("metrics.json", LanguageResults).held_out))
+    output.print_line(f"\nRun {run.name} in {duration(record['seconds']['total'])}: {run.path}")
+    output.print_line(f"Next: {command_line('lstm', 'train', dataset, '--init-from', run.name)}")
+
+
+def perplexities(held_out: HeldOutScores) -> dict[str, object]:
+    """Return the scores on held-out text by name, for people."""
+    scores: dict[str, object] = {
+        "perplexity": f"{held_out.perplexity:,.1f} on {held_out.num_words:,} words held out "
+        f"(by frequency alone {held_out.unigram_perplexity:,.1f})"
+    }
+    if held_out.forward is not None:
+        scores["next word"] = f"{held_out.forward.perplexity:,.1f}"
+    if held_out.backward is not None:
+        scores["previous word"] = f"{held_out.backward.perplexity:,.1f}"
+    return scores
+
+
+def print_plan(plan: ClassifierPlan, as_json: bool) -> None:
+    """Print what `lstm train` would do."""
+    if as_json:
+        output.print_json(asdict(plan))
+        return
+    rows = []
+    for split in plan.splits:
+        sizes = split.classes.values()
+        rows.append(
+            (
+                split.name,
+                f"{split.examples:,}",
+                len(split.classes),
+                f"{min(sizes):,} to {max(sizes):,}",
+                "/".join(f"{n:,}" for n in split.tokens.values()) if split.tokens else "-",
+                percent(split.coverage),
+                percent(split.truncated),
+            )
+        )
+    columns = (
+        "split", "examples", "classes", "per class", "tokens 50/90/99%/max", "known", "cut",
+    )  # fmt: skip
+    output.print_rows(rows, columns, right=columns[1:], title=plan.source)
+    layers = ", ".join(f"{name} {count:,}" for name, count in plan.layers.items())
+    padding = percent(plan.padding)
+    output.print_key_values(
+        {
+            "vocabulary": f"{plan.vocab_size:,} tokens" if plan.vocab_size else "none (images)",
+            "parameters": f"{plan.parameters:,} ({layers})",
+            "batches": f"{plan.steps_per_epoch:,} per epoch, {padding} padding",
+            "device": plan.device,
+            "time": f"about {duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
+            f"({1000 * plan.seconds_per_step:.0f} ms per step, measured now)",
+        }
+    )
+    output.print_line("Nothing was trained.")
+
+
+def print_language_model_plan(plan: LanguageModelPlan, as_json: bool) -> None:
+    """Print what `lstm pretrain` would do."""
+    if as_json:
+        output.print_json(asdict(plan))
+        return
+    values: dict[str, object] = {
+        name: f"{plan.texts[name]:,} texts, {plan.words[name]:,} words" for name in plan.texts
+    }
+    values |= {
+        "vocabulary": f"{plan.vocab_size:,} tokens",
+        "parameters": f"{plan.parameters:,}",
+        "batches": f"{plan.steps_per_epoch:,} per epoch",
+        "device": plan.device,
+        "time": f"about {duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
+        f"({plan.words_per_second:,.0f} words/s, measured now)",
+    }
+    output.print_key_values(values, plan.source)
+    output.print_line("Nothing was trained.")

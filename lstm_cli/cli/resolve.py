@@ -1,0 +1,46 @@
+"""From words on the command line to runs and data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lstm_cli.cli.command import Conflict
+
+if TYPE_CHECKING:
+    from lstm_cli.runs.directory import RunDir
+
+
+def find_run(run: str | None, runs_dir: Path | None, kind: str | None = None) -> RunDir:
+    """Find the run that is named, or the newest finished one; that one is named on stderr.
+
+    Args:
+        run: As typed; None for the newest.
+        runs_dir: As typed.
+        kind: `text` or `image`: what the newest run must read.
+
+    Raises:
+        LstmError: There is no such run, or it is not finished.
+    """
+    from lstm_cli.cli.output import print_note
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find
+
+    found = find(runs_root(runs_dir), run, kind=None if run else kind)
+    if run is None:
+        print_note(f"Run: {found.name}")
+    return found
+
+
+def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
+    """Return what is refused with a data set that has no columns to choose from.
+
+    Raises:
+        LstmError: There is no such data set.
+    """
+    from lstm_cli.data.dataset_settings import locate
+    from lstm_cli.data.registry import resolve
+
+    if resolve(locate(dataset)) in ("table", "tfds"):
+        return ()
+    return (Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns"),)

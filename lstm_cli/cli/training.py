@@ -1,0 +1,223 @@
+"""What `lstm train` and `lstm pretrain` share: checks first, then TensorFlow, then training."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lstm_cli.cli.command import Conflict
+from lstm_cli.errors import command_line
+
+if TYPE_CHECKING:
+    from lstm_cli.config.schema import Config
+    from lstm_cli.io.progress import Reporter
+    from lstm_cli.runs.directory import RunDir
+    from lstm_cli.training.dry_run import ClassifierPlan, LanguageModelPlan
+
+CONFLICTS = (
+    Conflict("--resume", ("--name",), "a run keeps its name"),
+    Conflict("--resume", ("--dry-run",), "a dry run plans a new run"),
+    Conflict("--dry-run", ("--tensorboard", "--fail-under"), "a dry run trains nothing"),
+)
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What a command line asks to train.
+
+    Attributes:
+        dataset: As typed.
+        config: YAML file of settings.
+        overrides: Settings by dotted key.
+        resume: Run to continue; "" for the newest unfinished one, None for a new run.
+        name: Name of a new run.
+        device: Where to train.
+        data_dir: Folder of TFDS data sets.
+        runs_dir: Folder of all runs.
+        tensorboard: Whether to write TensorBoard logs.
+        dry_run: Whether to plan only.
+        language_model: Whether to train a language model; else a classifier.
+    """
+
+    dataset: str
+    config: Path | None
+    overrides: dict[str, Any]
+    resume: str | None
+    name: str | None
+    device: Literal["auto", "cpu", "gpu"]
+    data_dir: Path | None
+    runs_dir: Path | None
+    tensorboard: bool
+    dry_run: bool
+    language_model: bool = False
+
+
+def run_training(request: TrainingRequest) -> Any:
+    """Check everything that can be checked without TensorFlow, load it, and train.
+
+    Returns:
+        The finished run (`RunDir`), or the plan of a dry run.
+
+    Raises:
+        LstmError: A setting is wrong, the name is taken, a package is missing, or training failed.
+    """
+    from lstm_cli.cli.reporter import training_reporter
+    from lstm_cli.data.dataset_settings import dataset_settings
+    from lstm_cli.io.optional import require
+    from lstm_cli.training.task import check_is_classifier, with_language_model
+
+    settings = dataset_settings(request.dataset, request.config, request.overrides)
+    if request.language_model:
+        settings = with_language_model(settings)
+    else:
+        check_is_classifier(settings)
+    if request.tensorboard:
+        require("tensorboard")
+    unfinished_run = None
+    if request.resume is None:
+        _check_name(request, settings)
+    else:
+        unfinished_run = _find_run_to_resume(request)
+    load_backend(request.device)
+    with training_reporter() as reporter:
+        return _train(request, settings, unfinished_run, reporter)
+
+
+def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
+    """Say that TensorFlow (or JAX) is loaded, which takes seconds, and load it.
+
+    Raises:
+        LstmError: It is not installed.
+    """
+    from lstm_cli.cli import output
+    from lstm_cli.io.optional import require
+
+    backend = os.environ.get("KERAS_BACKEND", "").strip() or "tensorflow"
+    require(backend if backend != "jax" else "keras", "keras", purpose="Training")
+    output.print_note(f"Loading {'JAX' if backend == 'jax' else 'TensorFlow'} ...")
+    from lstm_cli.training.device import load_keras
+
+    load_keras(device)
+
+
+def _train(
+    request: TrainingRequest, settings: Config, unfinished_run: RunDir | None, reporter: Reporter
+) -> RunDir | ClassifierPlan | LanguageModelPlan:
+    """Plan, start or continue a run."""
+    from lstm_cli.training import pipeline
+    from lstm_cli.training.dry_run import dry_run
+
+    options: dict[str, Any] = {
+        "data_dir": request.data_dir,
+        "device": request.device,
+        "reporter": reporter,
+    }
+    if request.dry_run:
+        return dry_run(settings, runs_dir=request.runs_dir, **options)
+    options["tensorboard"] = request.tensorboard
+    if unfinished_run is not None:
+        epochs = request.overrides.get("train.epochs")
+        return pipeline.resume(unfinished_run, epochs=epochs, **options)
+    return pipeline.train(
+        settings,
+        runs_dir=request.runs_dir,
+        name=request.name,
+        command=command_line("lstm", *sys.argv[1:]),
+        **options,
+    )
+
+
+def _check_name(request: TrainingRequest, settings: Config) -> None:
+    """Refuse a name that is taken before anything slow begins.
+
+    Training checks it once more when it makes the folder.
+
+    Raises:
+        LstmError: There is such a run already, or the name is not valid.
+    """
+    from lstm_cli.data.dataset_settings import run_folder
+    from lstm_cli.runs.directory import check_free, runs_root
+
+    if request.name is not None:
+        check_free(runs_root(request.runs_dir), run_folder(settings.data.name), request.name)
+
+
+def _find_run_to_resume(request: TrainingRequest) -> RunDir:
+    """Find the run to continue, and compare the typed settings with its own.
+
+    Raises:
+        LstmError: There is nothing to resume, or a setting differs.
+    """
+    from lstm_cli.data.dataset_settings import locate
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find_unfinished
+
+    run = find_unfinished(
+        runs_root(request.runs_dir),
+        request.resume or None,
+        locate(request.dataset),
+        request.language_model,
+    )
+    _check_settings(run, request)
+    return run
+
+
+def _check_settings(run: RunDir, request: TrainingRequest) -> None:
+    """Compare the settings typed with `--resume` with those the run was started with.
+
+    Settings that were not typed are the run's own; `train.epochs` may grow.
+
+    Raises:
+        LstmError: A setting differs; the message names the key and both values (exit code 2).
+    """
+    from lstm_cli.config import load as configs
+    from lstm_cli.data.dataset_settings import locate
+    from lstm_cli.errors import ExitCode, LstmError
+
+    original = configs.to_dict(run.config())
+    file = configs.read_settings(request.config) if request.config else {}
+    typed = {"data.name": locate(request.dataset), **configs.flatten(file)}
+    typed |= {key: value for key, value in request.overrides.items() if key != "train.epochs"}
+    # Through validation, so that "1e-3" and 0.001 are equal.
+    changed = configs.to_dict(configs.from_dict(original, typed, "--resume"))
+    before, after = configs.flatten(original), configs.flatten(changed)
+    differing = [key for key in after if after[key] != before.get(key)]
+    if differing:
+        values = "; ".join(f"{k} was {before.get(k)!r}, now {after[k]!r}" for k in differing)
+        raise LstmError(
+            f"Run {run.name} was started with other settings: {values}.",
+            "Leave them out to continue the run, or start a new one without --resume.",
+            ExitCode.USAGE,
+        )
+
+
+def init_from(run: str | None, runs_dir: Path | None) -> str | None:
+    """Return the path of the run that `--init-from` names; a path always means the same run.
+
+    Raises:
+        LstmError: There is no such run, or it is not finished.
+    """
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find
+
+    if run is None:
+        return None
+    return str(find(runs_root(runs_dir), run, language=True).path.absolute())
+
+
+def check_thresholds(report: dict[str, Any], requirements: list[str]) -> None:
+    """End with exit code 4 where a metric is lower than `--fail-under` requires.
+
+    Raises:
+        LstmError: A threshold is not met.
+    """
+    from lstm_cli.errors import ExitCode, LstmError
+    from lstm_cli.evaluation.thresholds import unmet_thresholds
+
+    unmet = unmet_thresholds(report, requirements)
+    if unmet:
+        reasons = ", ".join(threshold.describe(report) for threshold in unmet)
+        raise LstmError(f"Threshold not met: {reasons}.", "The run is kept.", ExitCode.THRESHOLD)

@@ -1,0 +1,81 @@
+"""From what people type for DATASET to the data set's name and to complete settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lstm_cli.config import load as configs
+from lstm_cli.config.schema import Config
+from lstm_cli.data.registry import resolve
+from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.io import paths
+
+# Settings for a data set that has no preset of its own.
+DEFAULT_PRESET = "text"
+
+
+def locate(dataset: str) -> str:
+    """Return `data.name` for a preset, a path (made absolute) or `tfds:NAME`.
+
+    Raises:
+        LstmError: There is no such data set; the hint offers similar names (exit code 2 or 3).
+    """
+    presets = configs.preset_names()
+    if dataset in presets:
+        return configs.load_preset(dataset).data.name
+    if dataset.startswith("tfds:"):
+        return dataset
+    path = paths.expand(dataset)
+    if not paths.exists(path) and "/" not in dataset and not path.suffix:
+        raise LstmError(
+            f"There is no data set '{dataset}'.",
+            f"{suggest(dataset, presets)} Or give a .csv, .tsv or .jsonl file, a folder with a "
+            "subfolder per class, or tfds:NAME.",
+            ExitCode.USAGE,
+        )
+    resolve(dataset)
+    return str(path.absolute())
+
+
+def dataset_settings(
+    dataset: str, file: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Config:
+    """Return the settings for a data set.
+
+    Args:
+        dataset: A preset, a path or `tfds:NAME`; the latter two start from the preset `text`.
+        file: YAML settings that replace those of the preset.
+        overrides: Values by dotted key (`model.units`) that replace both.
+
+    Raises:
+        LstmError: The data set is unknown, or a setting does not exist or is out of range.
+    """
+    name = locate(dataset)
+    preset = dataset if dataset in configs.preset_names() else DEFAULT_PRESET
+    base = configs.preset_dict(preset)
+    base["data"] = {**base["data"], "name": name} if preset == dataset else {"name": name}
+    if file is None:
+        return configs.from_dict(base, overrides, f"preset {preset}")
+    config = configs.load_file(file, base, overrides or {})
+    if config.data.name != name:
+        raise LstmError(
+            f"{file} is for the data set '{config.data.name}', the command line for '{name}'.",
+            f"Leave out 'data.name' in {file}, or name that data set.",
+            ExitCode.USAGE,
+        )
+    return config
+
+
+def run_folder(name: str) -> str:
+    """Return the folder under the folder of all runs that holds the runs on a data set.
+
+    Args:
+        name: `data.name` of the settings.
+    """
+    if resolve(name) in ("table", "folder"):
+        from lstm_cli.data.readers.path import run_name
+
+        return run_name(paths.expand(name))
+    return name.replace(":", "-").replace("/", "-")

@@ -1,0 +1,81 @@
+"""The rows in which metrics are shown: card, report, comparison, `eval` and `runs show`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lstm_cli.io.text_format import duration, interval, number
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """How one metric is shown.
+
+    Attributes:
+        key: Its key in `metrics.json`, and its attribute in a `Report`.
+        label: Its name for people.
+        format_value: Formats its value; a missing value is a dash.
+        better: Which values are better; None where none are.
+    """
+
+    key: str
+    label: str
+    format_value: Callable[[Any], str] = number
+    better: Literal["higher", "lower"] | None = None
+
+    def cell(self, source: object) -> str:
+        """Format the metric of a report; a missing value is followed by its reason."""
+        text = self.format_value(getattr(source, self.key))
+        reason = getattr(source, f"{self.key}_reason", "")
+        return f"{text} ({reason})" if reason else text
+
+    def best(self, sources: Sequence[object]) -> list[bool]:
+        """Return for each source whether no other has a better value."""
+        values = [getattr(source, self.key) for source in sources]
+        if self.better is None or None in values:
+            return [False] * len(values)
+        best = max(values) if self.better == "higher" else min(values)
+        return [value == best for value in values]
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:,.1f} kB"
+
+
+METRIC_ROWS = (
+    MetricRow("num_examples", "examples", _count),
+    MetricRow("accuracy", "accuracy", number, "higher"),
+    MetricRow("accuracy_interval", "95% interval", interval),
+    MetricRow("baseline_accuracy", "accuracy of the most common class"),
+    MetricRow("loss", "loss (nats)", number, "lower"),
+    MetricRow("precision", "precision, mean of classes", number, "higher"),
+    MetricRow("recall", "recall, mean of classes", number, "higher"),
+    MetricRow("f1", "F1, mean of classes", number, "higher"),
+    MetricRow("roc_auc", "area under the ROC curve", number, "higher"),
+    MetricRow("calibration_error", "calibration error", number, "lower"),
+)
+# What a run costs; the keys are those of `evaluation.compare.Entry`.
+COST_ROWS = (
+    MetricRow("parameters", "parameters", _count, "lower"),
+    MetricRow("model_bytes", "model.onnx", _size, "lower"),
+    MetricRow("num_bytes", "run on disk", _size, "lower"),
+    MetricRow("seconds", "training", duration, "lower"),
+)
+
+
+def metric_table(
+    *sources: object, rows: Sequence[MetricRow] = METRIC_ROWS
+) -> list[tuple[str, ...]]:
+    """Return the label of each row and its cell for each source.
+
+    Args:
+        *sources: Reports, or other objects with the attributes of the rows.
+        rows: Which metrics.
+    """
+    return [(row.label, *(row.cell(source) for source in sources)) for row in rows]

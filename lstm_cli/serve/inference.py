@@ -1,0 +1,249 @@
+"""The endpoints that compute: `/v1/predict` and `/v1/explain`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lstm_cli.explain.explainer import Explainer
+from lstm_cli.explain.result import Explanation
+from lstm_cli.serve.batcher import Batcher, BatchLimits, QueueFullError
+from lstm_cli.serve.errors import ApiError, too_many_requests
+from lstm_cli.serve.request_body import BodyReader, decode
+from lstm_cli.serve.schemas import (
+    ExplainImageRequest,
+    ExplainTextRequest,
+    ImageRequest,
+    PredictionAnswer,
+    PredictResponse,
+    TextRequest,
+)
+from lstm_cli.serve.settings import Limits
+from lstm_cli.text.tokenizer import Encoding
+
+# Texts with more characters in total are tokenized in a thread, so that the event loop goes on.
+_MAX_INLINE_CHARS = 16_384
+_TEXT_BATCH_SIZE, _IMAGE_BATCH_SIZE = 16, 128
+_MAX_EXPLANATIONS = 8
+_Result = TypeVar("_Result")
+
+
+class Inference:
+    """Predictions and explanations of one run.
+
+    Args:
+        explainer: The run's explainer; it has the predictor too.
+        limits: Limits of requests.
+        observe_batch: Receives the number of inputs of each batch.
+    """
+
+    def __init__(
+        self, explainer: Explainer, limits: Limits, observe_batch: Callable[[int], None]
+    ) -> None:
+        self._explainer = explainer
+        self._predictor = predictor = explainer.predictor
+        self._limits = limits
+        self._bodies = BodyReader(limits)
+        is_text = predictor.kind == "text"
+        self._decoder: Any = msgspec.json.Decoder(TextRequest if is_text else ImageRequest)
+        self._explain_decoder: Any = msgspec.json.Decoder(
+            ExplainTextRequest if is_text else ExplainImageRequest
+        )
+        # One thread: an explanation is hundreds of predictions and uses all cores.
+        self._explain_pool = ThreadPoolExecutor(1, "lstm-explain")
+        self._num_explanations = 0
+        self._batcher = Batcher(
+            predictor.run_texts if is_text else self._compute_images,
+            BatchLimits(
+                _TEXT_BATCH_SIZE if is_text else _IMAGE_BATCH_SIZE, max_queue=limits.max_queue
+            ),
+            observe_batch,
+        )
+
+    @property
+    def num_waiting(self) -> int:
+        """Inputs in the queue."""
+        return self._batcher.num_waiting
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._batcher.close()
+        self._explain_pool.shutdown(wait=True, cancel_futures=True)
+
+    async def predict(self, request: Request) -> Response:
+        """Answer `/v1/predict`."""
+        body = decode(await self._bodies.read(request), self._decoder)
+        self._check_threshold(body)
+        predictions = await self._with_timeout(self._predict(body))
+        return json_response(PredictResponse(self._predictor.run.name, predictions))
+
+    async def explain(self, request: Request) -> Response:
+        """Answer `/v1/explain`."""
+        body = decode(await self._bodies.read(request), self._explain_decoder)
+        if isinstance(body, ExplainTextRequest):
+            (encoding,) = await self._with_timeout(self._encode([body.text]))
+            if not encoding.num_tokens:
+                raise ApiError(422, "The text has no tokens.", "Send a text with words.")
+            compute: Callable[[], Explanation] = partial(self._explainer.explain_text, body.text)
+        else:
+            compute = partial(self._explainer.explain_image, self._pixels(body.image, 0))
+        content = await self._with_timeout(self._explain(compute))
+        return Response(content, media_type="application/json")
+
+    async def _explain(self, compute: Callable[[], Explanation]) -> bytes:
+        """Compute an explanation after those before it.
+
+        If the client disconnects, the protocol cancels this coroutine, and an explanation that has
+        not started is not computed.
+        """
+        if self._num_explanations >= _MAX_EXPLANATIONS:
+            raise too_many_requests(f"{_MAX_EXPLANATIONS} explanations are in the queue.")
+        self._num_explanations += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._explain_pool, lambda: msgspec.json.encode(compute().to_dict())
+            )
+        finally:
+            self._num_explanations -= 1
+
+    async def _with_timeout(self, work: Awaitable[_Result]) -> _Result:
+        """Wait for a result.
+
+        Raises:
+            ApiError: It takes longer than the timeout (504), or the queue is full (429).
+        """
+        try:
+            async with asyncio.timeout(self._limits.timeout):
+                return await work
+        except TimeoutError:
+            raise ApiError(
+                504,
+                f"The request took longer than {self._limits.timeout:g} s.",
+                "Send fewer or shorter inputs in a request, or try again later.",
+            ) from None
+        except QueueFullError:
+            raise too_many_requests(
+                f"The queue is full ({self._limits.max_queue:,} inputs)."
+            ) from None
+
+    def _check_threshold(self, body: TextRequest | ImageRequest) -> None:
+        num_classes = len(self._predictor.labels)
+        if body.threshold is not None and num_classes != 2:
+            raise ApiError(
+                422,
+                f"A threshold needs two classes; this run has {num_classes}.",
+                "Leave out 'threshold'. Use 'top_k' to get the most probable classes.",
+            )
+
+    async def _predict(self, body: TextRequest | ImageRequest) -> list[PredictionAnswer]:
+        max_inputs = self._limits.max_texts
+        if isinstance(body, TextRequest):
+            texts = _inputs(body.text, body.texts, ("text", "texts"), max_inputs)
+            encodings = await self._encode(texts)
+            ids = [encoding.ids for encoding in encodings]
+            rows = await self._batcher.submit(ids, [len(i) for i in ids])
+            pairs = zip(rows, encodings, strict=True)
+            return [self._answer(row, body, encoding) for row, encoding in pairs]
+        images = _inputs(body.image, body.images, ("image", "images"), max_inputs)
+        pixels = [self._pixels(image, index) for index, image in enumerate(images)]
+        rows = await self._batcher.submit(pixels, [len(p) for p in pixels])
+        return [self._answer(row, body, None) for row in rows]
+
+    async def _encode(self, texts: list[str]) -> list[Encoding]:
+        """Tokenize texts, and check their lengths."""
+        tokenizer = self._predictor.tokenizer
+        assert tokenizer is not None
+        if sum(map(len, texts)) <= _MAX_INLINE_CHARS:
+            encodings = tokenizer.encode(texts)
+        else:
+            encodings = await asyncio.to_thread(tokenizer.encode, texts)
+        for index, encoding in enumerate(encodings):
+            if encoding.num_tokens > self._limits.max_tokens:
+                raise ApiError(
+                    422,
+                    f"Text {index + 1} has {encoding.num_tokens:,} tokens, expected at most "
+                    f"{self._limits.max_tokens:,}.",
+                    f"The run reads only {tokenizer.max_tokens:,} of them: send the first and the "
+                    "last ones.",
+                )
+        return encodings
+
+    def _pixels(self, image: list[list[int]], index: int) -> NDArray[np.uint8]:
+        """Return an image as `<uint8>[rows, columns]`, and check its size."""
+        num_rows, num_columns = self._predictor.shape or (0, 0)
+        if len(image) != num_rows or any(len(row) != num_columns for row in image):
+            widths = sorted({len(row) for row in image})
+            width = f"{widths[0]}" if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
+            raise ApiError(
+                422,
+                f"Image {index + 1} has {len(image)} rows of {width} pixels, expected {num_rows} "
+                f"rows of {num_columns}.",
+                "Scale it to that size: bright strokes on black, centred.",
+            )
+        return np.array(image, np.uint8)
+
+    def _compute_images(self, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        return self._predictor.probabilities(np.stack(images))
+
+    def _answer(
+        self,
+        row: NDArray[np.float32],
+        body: TextRequest | ImageRequest,
+        encoding: Encoding | None,
+    ) -> PredictionAnswer:
+        labels = self._predictor.labels
+        probabilities = row.tolist()
+        if body.threshold is None:
+            index = int(row.argmax())
+        else:
+            index = int(probabilities[1] >= body.threshold)
+        classes = list(zip(labels, probabilities, strict=True))
+        if body.top_k is not None:
+            classes = sorted(classes, key=lambda entry: -entry[1])[: body.top_k]
+        answer = PredictionAnswer(labels[index], probabilities[index], dict(classes))
+        if encoding is not None:
+            answer.num_tokens = encoding.num_tokens
+            answer.truncated = encoding.truncated
+            answer.unknown = encoding.unknown_fraction
+        return answer
+
+
+def json_response(value: Any) -> Response:
+    """Return a response with the JSON of a value."""
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _inputs(
+    single: Any, several: list[Any] | None, names: tuple[str, str], max_inputs: int
+) -> list[Any]:
+    """Return the inputs of a request as a list.
+
+    Args:
+        single: Value of the first field, or None.
+        several: Value of the second field, or None.
+        names: Names of the two fields.
+        max_inputs: Limit of the number of inputs.
+
+    Raises:
+        ApiError: Neither or both fields are given, or there are too many inputs (422).
+    """
+    if (single is None) == (several is None):
+        found = "neither" if single is None else "both"
+        raise ApiError(422, f"Expected '{names[0]}' or '{names[1]}', found {found}.", "See /docs.")
+    inputs = [single] if several is None else several
+    if len(inputs) > max_inputs:
+        raise ApiError(
+            422,
+            f"Expected at most {max_inputs:,} {names[1]} in a request, found {len(inputs):,}.",
+            "Send them in several requests.",
+        )
+    return inputs

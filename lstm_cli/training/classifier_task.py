@@ -1,0 +1,311 @@
+"""A classifier as a training task: data, model, objective, and the files of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lstm_cli.config.schema import Config
+from lstm_cli.data import Dataset
+from lstm_cli.evaluation.evaluate import score_encoded
+from lstm_cli.io import worker as workers
+from lstm_cli.io.progress import Epoch, Reporter
+from lstm_cli.io.worker import Worker
+from lstm_cli.models import classifier, linear
+from lstm_cli.models.linear import LinearModel
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.report.model_card import model_card
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.text import corpus as encoding
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.training import artifacts
+from lstm_cli.training.device import DeviceInfo
+from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
+from lstm_cli.training.loop import TrainingResult, num_parameters
+from lstm_cli.training.objectives.classification import ClassificationObjective, Examples, predict
+from lstm_cli.training.objectives.self_training import SelfTrainingObjective
+from lstm_cli.training.options import TrainOptions
+from lstm_cli.training.prepare import encode, encode_unlabeled, init_word_vectors, load_data, timed
+from lstm_cli.training.task import Evaluation
+
+# With fewer texts the worker process takes longer to start than it saves: nothing with 5,000
+# reviews, half a second of four with 10,000.
+_MIN_TEXTS_FOR_WORKER = 10_000
+
+
+@dataclass(frozen=True)
+class ClassifierTask:
+    """A classifier that is ready to train, with its data and the files of its run.
+
+    Attributes:
+        config: The settings.
+        dataset: With `train` and `validation`; the test split is read after training.
+        tokenizer: Fitted on `train`; None for images.
+        train: The encoded training split.
+        validation: The encoded validation split.
+        model: The compiled model, with its initial weights.
+        device_info: Device and kernel.
+        init_record: `init_from` of `run.json`; empty without another run to start from.
+        seconds: Seconds by part of the work; `linear` is the time spent waiting for the worker.
+        linear: The linear model, if the settings have one.
+        unlabeled: Unlabeled texts for self-training, if the settings use them.
+    """
+
+    selection_metric: ClassVar[str] = "validation loss"
+
+    config: Config
+    dataset: Dataset
+    tokenizer: Tokenizer | None
+    train: Examples
+    validation: Examples
+    model: Any
+    device_info: DeviceInfo
+    init_record: Mapping[str, Any]
+    seconds: dict[str, float]
+    linear: LinearModel | None = None
+    unlabeled: Examples | None = None
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trained parameters: those of the model and the table of the linear model."""
+        table_size = 0 if self.linear is None else self.linear.table.size
+        return num_parameters(self.model) + table_size
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """Rows and columns of an image; None for texts."""
+        if self.tokenizer is not None:
+            return None
+        images = np.asarray(self.train.inputs)
+        return int(images.shape[1]), int(images.shape[2])
+
+    def make_objective(self, reporter: Reporter) -> ClassificationObjective:
+        """Return the objective: classification, or self-training if there are unlabeled texts."""
+        num_classes = len(self.dataset.labels)
+        if self.unlabeled is None:
+            return ClassificationObjective(self.config, num_classes, self.train, self.validation)
+        assert self.linear is not None
+        assert self.unlabeled.linear is not None
+        pseudo_labels = linear.linear_probabilities(self.linear, self.unlabeled.linear)
+        return SelfTrainingObjective(
+            self.config,
+            num_classes,
+            self.train,
+            self.validation,
+            self.unlabeled,
+            pseudo_labels,
+            reporter,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `run.json` says of data and model before training."""
+        sizes = {name: len(split) for name, split in self.dataset.splits.items()}
+        if self.unlabeled is not None:
+            sizes["unlabeled"] = len(self.unlabeled)
+        labels = list(self.dataset.labels)
+        return {
+            "dataset": {**artifacts.describe(self.dataset), "labels": labels, "sizes": sizes},
+            "parameters": self.num_parameters,
+            "vocab_size": self.tokenizer.vocab_size if self.tokenizer else None,
+        }
+
+    def write_inputs(self, run: RunDir) -> None:
+        """Write settings, tokenizer and labels."""
+        artifacts.write_inputs(run, self.config, self.tokenizer)
+        run.write_json(runs.LABELS, list(self.dataset.labels))
+
+    def write_history(self, run: RunDir, history: Sequence[Epoch]) -> None:
+        """Write one line per epoch."""
+        artifacts.write_history(run, history)
+
+    def write_model(self, run: RunDir, result: TrainingResult) -> None:
+        """Write weights, ONNX graph and history."""
+        artifacts.write_model(run, self, result)
+        self.write_history(run, result.history)
+
+    def evaluate(
+        self, run: RunDir, result: TrainingResult, objective: Any, data_dir: Path | None
+    ) -> Evaluation:
+        """Calibrate, compare the ONNX graph with Keras, score, and write metrics and plots."""
+        predictor = Predictor.from_files(run)
+        if self.config.train.calibrate:
+            result = artifacts.calibrated(self, predictor, result)
+            self.write_model(run, result)
+            classifier.set_weights(self.model, result.weights)
+            predictor = Predictor.from_files(run)
+        artifacts.check_parity(self, predictor, lambda examples: predict(self.model, examples))
+        artifacts.write_golden(run, self, predictor)
+        with timed(self.seconds, "evaluate"):
+            # The test split is read here for the first time: all choices are made.
+            test_set = load_data(self.config, ("test",), data_dir)
+            test = encode(test_set, "test", self.tokenizer)
+            results = {
+                "validation": score_encoded(
+                    predictor, self.validation.inputs, self.validation.labels
+                ),
+                "test": score_encoded(predictor, test.inputs, test.labels),
+            }
+        plots = artifacts.write_results(run, self, result, results)
+        reports = {name: scored.report for name, scored in results.items()}
+        card = {"metrics": reports, "plots": plots}
+        return Evaluation({"temperature": result.temperature}, {"test": len(test)}, card)
+
+    def model_card(self, record: Mapping[str, Any], evaluation: Evaluation) -> str:
+        """Return the model card."""
+        seconds = record["seconds"]["total"]
+        known = {**record, "seconds": seconds, "config": self.config}
+        return model_card({**known, **evaluation.card})
+
+
+def prepare_classifier(
+    config: Config,
+    dataset: Dataset,
+    init: InitialWeights,
+    device_info: DeviceInfo,
+    options: TrainOptions,
+) -> ClassifierTask:
+    """Fit the tokenizer, encode the data, and build the model.
+
+    Args:
+        config: The settings.
+        dataset: With `train` and `validation`.
+        init: What training starts from.
+        device_info: Device and kernel.
+        options: Data folder and reporter.
+
+    Raises:
+        LstmError: The data does not fit the settings.
+    """
+    reporter = options.reporter
+    _report_data(dataset, reporter)
+    seconds: dict[str, float] = {}
+    with workers.start_worker(should_use_worker(config, dataset, init)) as worker:
+        if config.linear is not None:
+            worker.submit(workers.import_modules, *linear.REQUIRED_MODULES)
+        with timed(seconds, "encode"):
+            tokenizer, train = _encode_train(config, dataset, init, worker)
+            wait_for_linear = _submit_linear_model(config, len(dataset.labels), train, worker)
+            validation = encode(dataset, "validation", tokenizer)
+            unlabeled = _encode_unlabeled(config, tokenizer, init, options)
+        with timed(seconds, "build"):
+            model, init_arrays = _build(config, dataset, tokenizer, train, init)
+        init_record = {**init.record, "arrays": init_arrays} if init.record else {}
+        if init.kind == "run":
+            reporter.note(
+                f"Starting from {len(init_arrays)} arrays and the vocabulary of run "
+                f"{init.record['run']}."
+            )
+        elif init.kind == "word_vectors":
+            assert tokenizer is not None
+            assert config.embedding is not None
+            assert isinstance(train.inputs, Corpus)
+            extra = unlabeled if config.embedding.vectors == "unlabeled" else []
+            with timed(seconds, "vectors"):
+                init_word_vectors(config, model, tokenizer, [train.inputs, *extra], reporter)
+        task = ClassifierTask(
+            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds
+        )
+        if wait_for_linear is None:
+            return task
+        with timed(seconds, "linear"):
+            linear_model = wait_for_linear()
+    if "head/kernel" not in init_arrays:
+        classifier.init_from_linear_model(model, linear_model)
+    return _with_linear_model(task, linear_model, unlabeled)
+
+
+def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) -> bool:
+    """Return whether there is enough work for a worker process."""
+    has_many_texts = (
+        dataset.kind == "text" and len(dataset.splits["train"]) >= _MIN_TEXTS_FOR_WORKER
+    )
+    return has_many_texts and (init.tokenizer is None or config.linear is not None)
+
+
+def _report_data(dataset: Dataset, reporter: Reporter) -> None:
+    for note in dataset.notes:
+        reporter.note(f"Note: {note}")
+    sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
+
+
+def _encode_train(
+    config: Config, dataset: Dataset, init: InitialWeights, worker: Worker
+) -> tuple[Tokenizer | None, Examples]:
+    """Encode the training split, with a tokenizer fitted to it unless another run has one."""
+    if init.tokenizer is not None or config.text is None:
+        return init.tokenizer, encode(dataset, "train", init.tokenizer)
+    split = dataset.splits["train"]
+    assert not isinstance(split.inputs, np.ndarray)
+    tokenizer, corpus = encoding.fit_and_encode(split.inputs, config.text, worker)
+    return tokenizer, Examples(corpus, split.labels)
+
+
+def _encode_unlabeled(
+    config: Config, tokenizer: Tokenizer | None, init: InitialWeights, options: TrainOptions
+) -> list[Corpus]:
+    """Encode the unlabeled texts if self-training or the word vectors need them."""
+    for_vectors = (
+        init.kind == "word_vectors"
+        and config.embedding is not None
+        and config.embedding.vectors == "unlabeled"
+    )
+    if not config.train.self_training and not for_vectors:
+        return []
+    assert tokenizer is not None
+    return encode_unlabeled(config, tokenizer, options)
+
+
+def _submit_linear_model(
+    config: Config, num_classes: int, train: Examples, worker: Worker
+) -> Callable[[], LinearModel] | None:
+    """Start to fit the linear model in the worker; return a function that waits for it."""
+    if config.linear is None:
+        return None
+    assert isinstance(train.inputs, Corpus)
+    return worker.submit(
+        linear.fit_linear_model, train.inputs, train.labels, num_classes, config.linear, config.seed
+    )
+
+
+def _build(
+    config: Config,
+    dataset: Dataset,
+    tokenizer: Tokenizer | None,
+    train: Examples,
+    init: InitialWeights,
+) -> tuple[Any, list[str]]:
+    """Build and compile the model; return it with the names of the arrays of another run."""
+    shape = None if tokenizer is not None else train.inputs.shape[1:]  # type: ignore[union-attr]
+    vocab_size = None if tokenizer is None else tokenizer.vocab_size
+    model = classifier.build_classifier(config, len(dataset.labels), vocab_size, shape)
+    init_arrays = apply_initial_weights(model, init)
+    classifier.compile_classifier(model, config.train, len(dataset.labels), init_arrays)
+    return model, init_arrays
+
+
+def _with_linear_model(
+    task: ClassifierTask, linear_model: LinearModel, unlabeled: Sequence[Corpus]
+) -> ClassifierTask:
+    """Return the task with the logits of the linear model beside all examples."""
+    assert isinstance(task.validation.inputs, Corpus)
+    table = linear_model.table
+    validation_logits = linear.linear_logits(task.validation.inputs, table)
+    extra = None
+    if task.config.train.self_training and unlabeled:
+        (corpus,) = unlabeled
+        labels = np.zeros(len(corpus), np.int32)
+        extra = Examples(corpus, labels, linear.linear_logits(corpus, table))
+    return replace(
+        task,
+        train=replace(task.train, linear=linear_model.train_logits),
+        validation=replace(task.validation, linear=validation_logits),
+        linear=linear_model,
+        unlabeled=extra,
+    )

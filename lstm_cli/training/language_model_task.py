@@ -1,0 +1,198 @@
+"""A language model as a training task: data, model, objective, and the files of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lstm_cli.config.schema import Config
+from lstm_cli.data import Dataset
+from lstm_cli.io.progress import Epoch, Reporter, perplexity
+from lstm_cli.models import language_model
+from lstm_cli.report.model_card import language_card
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs.directory import RunDir
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.corpus_cache import encode_cached
+from lstm_cli.text.lm_windows import TextSubset, hold_out, unigram_probabilities
+from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.training import artifacts
+from lstm_cli.training.device import DeviceInfo
+from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
+from lstm_cli.training.loop import TrainingResult, num_parameters
+from lstm_cli.training.objectives.language_model import LanguageModelObjective
+from lstm_cli.training.options import TrainOptions
+from lstm_cli.training.prepare import encode_unlabeled, fit_tokenizer, init_word_vectors, timed
+from lstm_cli.training.task import Evaluation
+
+
+@dataclass(frozen=True)
+class LanguageModelTask:
+    """A language model that is ready to train, with its data and the files of its run.
+
+    Attributes:
+        config: The settings.
+        dataset: With `train`; its labels are not read.
+        tokenizer: That of a classifier with the same settings, but without truncation.
+        train: Texts to train on.
+        held_out: Texts to measure perplexity on.
+        num_unlabeled: How many of all texts have no label.
+        model: The compiled model, with its initial weights.
+        device_info: Device and kernel.
+        init_record: `init_from` of `run.json`; empty without another run to start from.
+        seconds: Seconds by part of the work.
+    """
+
+    selection_metric: ClassVar[str] = "held-out perplexity"
+
+    config: Config
+    dataset: Dataset
+    tokenizer: Tokenizer
+    train: TextSubset
+    held_out: TextSubset
+    num_unlabeled: int
+    model: Any
+    device_info: DeviceInfo
+    init_record: Mapping[str, Any]
+    seconds: dict[str, float]
+
+    def make_objective(self, reporter: Reporter) -> LanguageModelObjective:
+        """Return the objective: predict the next and the previous word."""
+        return LanguageModelObjective(
+            self.config, self.train, self.held_out, self.tokenizer.vocab_size
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `run.json` says of data and model before training."""
+        subsets = {"train": self.train, "held_out": self.held_out}
+        return {
+            "dataset": {
+                **artifacts.describe(self.dataset),
+                "sizes": {name: len(subset) for name, subset in subsets.items()},
+                "unlabeled": self.num_unlabeled,
+                "words": {name: subset.num_tokens for name, subset in subsets.items()},
+            },
+            "parameters": num_parameters(self.model),
+            "vocab_size": self.tokenizer.vocab_size,
+        }
+
+    def write_inputs(self, run: RunDir) -> None:
+        """Write settings and tokenizer."""
+        artifacts.write_inputs(run, self.config, self.tokenizer)
+
+    def write_history(self, run: RunDir, history: Sequence[Epoch]) -> None:
+        """Write one line per epoch: losses, and the perplexities computed from them."""
+        lines = []
+        for epoch in history:
+            line = {k: v for k, v in asdict(epoch).items() if not k.endswith("accuracy")}
+            line["perplexity"] = perplexity(epoch.loss)
+            line["val_perplexity"] = perplexity(epoch.val_loss)
+            lines.append(runs.json_line(line))
+        run.write_text(runs.HISTORY, "".join(lines))
+
+    def write_model(self, run: RunDir, result: TrainingResult) -> None:
+        """Write weights and history."""
+        import safetensors.numpy
+
+        run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(result.weights))
+        self.write_history(run, result.history)
+
+    def evaluate(
+        self, run: RunDir, result: TrainingResult, objective: Any, data_dir: Path | None
+    ) -> Evaluation:
+        """Measure the perplexity on the held-out texts."""
+        with timed(self.seconds, "evaluate"):
+            score = objective.score(self.model)
+        held_out = score.to_dict() | {"unigram_perplexity": objective.unigram_perplexity}
+        run.write_json(runs.METRICS, {"best_epoch": result.best_epoch, "held_out": held_out})
+        return Evaluation({}, {}, {"held_out": held_out})
+
+    def model_card(self, record: Mapping[str, Any], evaluation: Evaluation) -> str:
+        """Return the model card."""
+        return language_card({**record, "config": self.config, **evaluation.card})
+
+
+def prepare_language_model(
+    config: Config,
+    dataset: Dataset,
+    init: InitialWeights,
+    device_info: DeviceInfo,
+    options: TrainOptions,
+) -> LanguageModelTask:
+    """Encode the texts of the training split and the unlabeled texts, and build the model.
+
+    The vocabulary is that of a classifier with the same settings: it comes from the training split
+    alone. The validation split is not read.
+
+    Args:
+        config: The settings, with the section `language`.
+        dataset: With `train`.
+        init: What training starts from.
+        device_info: Device and kernel.
+        options: Data folder and reporter.
+
+    Raises:
+        LstmError: The data does not fit the settings.
+    """
+    assert config.language is not None
+    reporter = options.reporter
+    for note in dataset.notes:
+        reporter.note(f"Note: {note}")
+    seconds: dict[str, float] = {}
+    with timed(seconds, "encode"):
+        tokenizer = init.tokenizer
+        if tokenizer is None:
+            tokenizer = fit_tokenizer(config, dataset)
+        assert tokenizer is not None
+        corpora = _encode_texts(config, dataset, tokenizer.without_truncation(), options)
+        num_unlabeled = sum(map(len, corpora[1:]))
+        train, held_out = hold_out(corpora, config.language.validation_fraction, config.seed)
+    reporter.note(
+        f"Data: {dataset.source}, {len(train):,} texts of {train.num_tokens:,} words "
+        f"({num_unlabeled:,} unlabeled); {len(held_out):,} texts are held out."
+    )
+    with timed(seconds, "build"):
+        model, init_arrays = _build(config, tokenizer, train, init)
+    init_record = {**init.record, "arrays": init_arrays} if init.record else {}
+    if init.kind == "word_vectors":
+        assert config.embedding is not None
+        used = corpora if config.embedding.vectors == "unlabeled" else corpora[:1]
+        with timed(seconds, "vectors"):
+            init_word_vectors(config, model, tokenizer, used, reporter)
+    return LanguageModelTask(
+        config,
+        dataset,
+        tokenizer,
+        train,
+        held_out,
+        num_unlabeled,
+        model,
+        device_info,
+        init_record,
+        seconds,
+    )
+
+
+def _encode_texts(
+    config: Config, dataset: Dataset, tokenizer: Tokenizer, options: TrainOptions
+) -> list[Corpus]:
+    """Encode the texts of the training split and, if there are any, the unlabeled texts."""
+    texts = dataset.splits["train"].inputs
+    assert not isinstance(texts, np.ndarray)
+    unlabeled = encode_unlabeled(config, tokenizer, options)
+    return [encode_cached(texts, tokenizer), *unlabeled]
+
+
+def _build(
+    config: Config, tokenizer: Tokenizer, train: TextSubset, init: InitialWeights
+) -> tuple[Any, list[str]]:
+    """Build and compile the model; return it with the names of the arrays of another run."""
+    model = language_model.build_language_model(config, tokenizer.vocab_size)
+    language_model.init_output_bias(model, unigram_probabilities(train, tokenizer.vocab_size))
+    init_arrays = apply_initial_weights(model, init)
+    language_model.compile_language_model(model, config.train, init_arrays)
+    return model, init_arrays

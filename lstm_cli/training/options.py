@@ -1,0 +1,30 @@
+"""Options of a training that do not change its result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lstm_cli.io.progress import Reporter, SilentReporter
+from lstm_cli.training.device import Device
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train, beside the settings.
+
+    Attributes:
+        data_dir: Folder of TFDS data sets; None for `TFDS_DATA_DIR`, or the default of TFDS.
+        device: `cpu`, `gpu`, or `auto`, which takes a GPU if there is one.
+        callbacks: Keras callbacks, called as by `fit`.
+        tensorboard: Whether to write TensorBoard logs into the run.
+        reporter: Receives progress, notes and warnings.
+    """
+
+    data_dir: Path | None = None
+    device: Device = "auto"
+    callbacks: Sequence[Any] = ()
+    tensorboard: bool = False
+    reporter: Reporter = field(default_factory=SilentReporter)

@@ -1,0 +1,62 @@
+"""What the tasks share: settings of a language model, and the results of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from lstm_cli.config.schema import Config, LanguageModelSettings
+from lstm_cli.errors import ExitCode, LstmError, command_line
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results of the evaluation after training.
+
+    Attributes:
+        record: Additions to `run.json`.
+        sizes: Additions to `dataset.sizes` of `run.json`.
+        card: Values for the model card that are not in `run.json`.
+    """
+
+    record: Mapping[str, Any]
+    sizes: Mapping[str, int]
+    card: Mapping[str, Any]
+
+
+def with_language_model(config: Config) -> Config:
+    """Return settings that train a language model, with the section `language`.
+
+    Args:
+        config: Settings of a classifier for texts, or of a language model.
+
+    Raises:
+        LstmError: The settings are for images (exit code 2).
+    """
+    if config.kind != "text":
+        raise LstmError(
+            f"{config.data.name} has no text: a language model learns from words.",
+            "Pretrain on a data set of texts, for example 'lstm pretrain demo'.",
+            ExitCode.USAGE,
+        )
+    # Linear model and self-training need labels, which a language model does not read.
+    train = replace(config.train, self_training=False)
+    language = config.language or LanguageModelSettings()
+    return replace(config, linear=None, train=train, language=language)
+
+
+def check_is_classifier(config: Config) -> None:
+    """Check that settings train a classifier.
+
+    Raises:
+        LstmError: They have the section `language` (exit code 2).
+    """
+    if config.language is not None:
+        raise LstmError(
+            "The section 'language:' is for a language model, not for a classifier.",
+            f"Leave it out, or run: {command_line('lstm', 'pretrain', config.data.name)}",
+            ExitCode.USAGE,
+        )
