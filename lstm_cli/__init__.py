@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lstm_cli.config.schema import Config as Config
     from lstm_cli.data import load as load_dataset
     from lstm_cli.errors import LstmError as LstmError
-    from lstm_cli.prediction.predictor import Prediction as Prediction
+    from lstm_cli.prediction.result import Prediction as Prediction
     from lstm_cli.runs.directory import RunDir as RunDir
     from lstm_cli.runs.find import find as find_run
 
@@ -38,7 +38,7 @@ _PUBLIC = {
     "Config": ("config.schema", "Config"),
     "LstmError": ("errors", "LstmError"),
     "Model": ("api", "Model"),
-    "Prediction": ("prediction.predictor", "Prediction"),
+    "Prediction": ("prediction.result", "Prediction"),
     "RunDir": ("runs.directory", "RunDir"),
     "evaluate": ("api", "evaluate"),
     "find_run": ("runs.find", "find"),

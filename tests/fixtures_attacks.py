@@ -1,4 +1,4 @@
-"""Runs as an attacker would hand them over: changed by hand, the manifest made to fit."""
+"""Runs as an attacker would make them: changed, with a manifest that matches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lstm_cli.runs import directory as runs
 
 
 def text_run(path, **overrides):
-    """A finished text run with word pairs, and with figures, as `train` leaves them."""
+    """A finished text run with bigrams and results, as `train` writes it."""
     settings = {"embedding__bigram_buckets": 11, "embedding__bigram_dim": 2, **overrides}
     return write_results(make_text_run(path, config=text_config(**settings)))
 
@@ -34,13 +34,13 @@ def image_run(path):
 
 
 def sign(run):
-    """Make the manifest fit what is there now, as whoever can change a file can."""
+    """Write a manifest that matches the files, as an attacker can."""
     run.write_manifest()
     return run
 
 
 def put(run, name, content):
-    """Replace a file and make the manifest fit."""
+    """Replace a file, and write the manifest anew."""
     run.file(name).write_bytes(content)
     return sign(run)
 
@@ -71,18 +71,18 @@ def edit_weights(run, change):
 
 
 def weights_with_header(header, data=b"", length=None):
-    """A safetensors file put together by hand."""
+    """Build a safetensors file from a header and data."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return (len(text) if length is None else length).to_bytes(8, "little") + text + data
 
 
 def refused(run, *words, verdict=True):
-    """Hold that a run is refused with exit code 5, for the reason given, before it could run.
+    """Check that a run is refused with exit code 5 before its model is opened.
 
     Args:
         run: The run.
-        words: Some of which the reason says.
-        verdict: Whether `lstm runs verify` must say the same.
+        words: The reason contains at least one of these.
+        verdict: Whether `lstm runs verify` must refuse it too.
     """
     with pytest.MonkeyPatch.context() as patch, within(10):
         patch.setattr(predictor, "open_session", None)
@@ -95,9 +95,9 @@ def refused(run, *words, verdict=True):
     assert len(error.message) < 1000
     if verdict:
         with within(10):
-            told = verify(run)
-        assert not told.passed
-        failed = [check.told for check in told.failures]
+            result = verify(run)
+        assert not result.passed
+        failed = [check.detail for check in result.failures]
         assert any(word in reason for word in words for reason in failed), failed
     return error
 
@@ -140,7 +140,7 @@ def pickled(path: Path) -> bytes:
 
 
 def node(op, **attributes):
-    return helper.make_node(op, ["words"], ["evil"], name="evil", **attributes)
+    return helper.make_node(op, ["token_vectors"], ["evil"], name="evil", **attributes)
 
 
 def subgraph():
@@ -219,7 +219,7 @@ def outside(location):
     return change
 
 
-def also_outside(model):
+def both_inside_and_outside(model):
     initializer(model, "embedding").external_data.add(key="location", value="/etc/passwd")
 
 
@@ -266,12 +266,12 @@ def wide_input(model):
 
 
 def reverse_lookup(model):
-    """Have each word looked up as its neighbour: a network of the same shape, and another one."""
-    found = next(n for n in model.graph.node if n.output[0] == "words")
+    """Look up other tokens: a model with the same shapes, but other results."""
+    found = next(n for n in model.graph.node if n.output[0] == "token_vectors")
     found.input[1] = "tokens"
 
 
-FOREIGN_GRAPHS = {
+OTHER_GRAPHS = {
     "an operator there is not": (set_node("Gather", op_type="Evil"), "Evil"),
     "another operator": (set_node("ReduceMax", op_type="ReduceMin"), "ReduceMin"),
     "a domain of its own": (set_node("Gather", domain="com.evil"), "another domain"),
@@ -283,11 +283,11 @@ FOREIGN_GRAPHS = {
         lambda m: setattr(m.opset_import[0], "domain", "ai.onnx.ml"),
         "another domain",
     ),
-    "another operator set": (lambda m: setattr(m.opset_import[0], "version", 1), "operators 1"),
+    "another operator set": (lambda m: setattr(m.opset_import[0], "version", 1), "operator set 1"),
     "another version": (lambda m: setattr(m, "ir_version", 3), "ONNX version 3"),
     "If": (
         lambda m: m.graph.node.append(node("If", then_branch=subgraph(), else_branch=subgraph())),
-        "more than it may",
+        "more often",
     ),
     "Loop in place of a node": (
         lambda m: m.graph.node[0].CopyFrom(node("Loop", body=subgraph())),
@@ -320,23 +320,23 @@ FOREIGN_GRAPHS = {
     "training": (lambda m: m.training_info.add(), "training_info"),
     "notes": (lambda m: m.metadata_props.add(key="a", value="b"), "field 14"),
     "a text in the model": (lambda m: setattr(m, "doc_string", "x" * 2000), "field 6"),
-    "a node more": (lambda m: m.graph.node.append(node("Identity")), "more than it may"),
+    "a node more": (lambda m: m.graph.node.append(node("Identity")), "more often"),
     "a node less": (without("node"), "none, expected"),
     "another name": (lambda m: setattr(m.graph.node[0], "name", "x"), "node 0"),
-    "another graph name": (lambda m: setattr(m.graph, "name", "x"), "other values"),
+    "another graph name": (lambda m: setattr(m.graph, "name", "x"), "other inputs"),
     "other wires": (reverse_lookup, "tokens"),
-    "a second input": (twice("input"), "takes or gives"),
-    "a second output": (twice("output"), "takes or gives"),
-    "no second input": (without("input"), "takes or gives"),
+    "a second input": (twice("input"), "other inputs"),
+    "a second output": (twice("output"), "other inputs"),
+    "no second input": (without("input"), "other inputs"),
     "an input that is a list": (sequence_input, "the type of an input"),
     "an input of another type": (
         lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 1),
-        "takes or gives",
+        "other inputs",
     ),
-    "an input of absurd size": (wide_input, "takes or gives"),
+    "an input of absurd size": (wide_input, "other inputs"),
     "an output of another size": (
         lambda m: setattr(m.graph.output[0].type.tensor_type.shape.dim[1], "dim_value", 3),
-        "takes or gives",
+        "other inputs",
     ),
     "types of values in between": (
         lambda m: m.graph.value_info.append(m.graph.input[0]),
@@ -345,29 +345,29 @@ FOREIGN_GRAPHS = {
     "sparse constants": (add_sparse, "sparse"),
     "a constant more": (
         lambda m: m.graph.initializer.append(numpy_helper.from_array(np.zeros(2), "evil")),
-        "more than it may",
+        "more often",
     ),
     "a constant less": (without("initializer"), "lacks"),
-    "a constant of another name": (set_tensor("factor", name="evil"), "evil"),
+    "a constant of another name": (set_tensor("bigram_factor", name="evil"), "bigram_factor"),
     "a constant twice": (
         lambda m: m.graph.initializer[1].CopyFrom(m.graph.initializer[0]),
         "two constants",
     ),
     "another factor": (
-        lambda m: set_array(m, "factor", np.array(7, np.int32)),
-        "another value for 'factor'",
+        lambda m: set_array(m, "bigram_factor", np.array(7, np.int32)),
+        "another value for 'bigram_factor'",
     ),
     "more pairs than rows": (
-        lambda m: set_array(m, "buckets", np.array(2**31 - 1, np.int32)),
-        "another value for 'buckets'",
+        lambda m: set_array(m, "bigram_buckets", np.array(2**31 - 1, np.int32)),
+        "another value for 'bigram_buckets'",
     ),
     "other padding": (
-        lambda m: set_array(m, "one_step", np.array([2**40, 0, 0, 0])),
-        "another value for 'one_step'",
+        lambda m: set_array(m, "pad_one_step", np.array([2**40, 0, 0, 0])),
+        "another value for 'pad_one_step'",
     ),
     "another shape for a reshape": (
-        lambda m: set_array(m, "flat", np.array([-1, 0, 0])),
-        "another value for 'flat'",
+        lambda m: set_array(m, "sequence_shape", np.array([-1, 0, 0])),
+        "another value for 'sequence_shape'",
     ),
 }
 
@@ -375,7 +375,7 @@ EXTERNAL_DATA = {
     "data in /etc": (outside("/etc/passwd"), "data outside the file"),
     "data above the run": (outside("../../../secret"), "data outside the file"),
     "data in another file of the run": (outside("weights.safetensors"), "data outside the file"),
-    "data outside, and inside too": (also_outside, "data outside the file"),
+    "data outside, and inside too": (both_inside_and_outside, "data outside the file"),
     "data said to be outside": (
         set_tensor("embedding", data_location=TensorProto.EXTERNAL),
         "data outside the file",
@@ -391,7 +391,7 @@ WRONG_SHAPES = {
     "dimensions that overflow": (set_tensor("embedding", dims=[2**62, 4]), "expected float32"),
     "a negative dimension": (set_tensor("embedding", dims=[-1, 4]), "expected float32"),
     "no dimensions": (set_tensor("embedding", dims=[]), "expected float32"),
-    "dimensions without end": (set_tensor("embedding", dims=[1] * 9), "more than it may"),
+    "dimensions without end": (set_tensor("embedding", dims=[1] * 9), "more often"),
     "less data than declared": (cut, "bytes for 'embedding'"),
     "more data than declared": (
         lambda m: setattr(initializer(m, "head_bias"), "raw_data", b"\0" * 400),
@@ -424,15 +424,15 @@ WRONG_TYPES = {
         "a segment",
     ),
     "a factor with a point": (
-        lambda m: set_array(m, "factor", np.array(32749, np.float32)),
-        "'factor'",
+        lambda m: set_array(m, "bigram_factor", np.array(32749, np.float32)),
+        "'bigram_factor'",
     ),
 }
 
 NOT_FINITE = {
     "the first is none": (poison("embedding", 0, np.nan), "NaN"),
     "the last is none": (poison("embedding", -1, np.nan), "NaN"),
-    "infinite": (poison("pair_table", 5, np.inf), "infinite"),
+    "infinite": (poison("bigram_embedding", 5, np.inf), "infinite"),
     "infinite below zero": (poison("lstm_0_B", 3, -np.inf), "infinite"),
     "in the recurrence": (poison("lstm_0_R", 7, np.nan), "NaN"),
     "in the head": (poison("head_bias", 0, np.nan), "NaN"),

@@ -39,8 +39,8 @@ def holding(run):
     code = """
         import sys
         from pathlib import Path
-        from lstm_cli.runs.directory import RunDir, locked
-        with locked(RunDir(Path(sys.argv[1]))):
+        from lstm_cli.runs import lock
+        with lock.acquire(Path(sys.argv[1])):
             print("ready", flush=True)
             sys.stdin.read()
     """

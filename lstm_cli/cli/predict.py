@@ -14,7 +14,8 @@ from lstm_cli.cli.command import Conflict, check_conflicts
 
 if TYPE_CHECKING:
     from lstm_cli.data.records import Records
-    from lstm_cli.prediction.predictor import Prediction, Predictor
+    from lstm_cli.prediction.predictor import Predictor
+    from lstm_cli.prediction.result import Prediction
 
 _IMAGE_BATCH = 256
 _Texts = Annotated[

@@ -10,7 +10,8 @@ from lstm_cli.cli import output
 from lstm_cli.io.text_format import percent, shorten
 
 if TYPE_CHECKING:
-    from lstm_cli.prediction.predictor import Prediction, Predictor
+    from lstm_cli.prediction.predictor import Predictor
+    from lstm_cli.prediction.result import Prediction
 
 # Records in one table: a long file neither waits nor fills the memory.
 _TABLE_ROWS = 500

@@ -129,7 +129,7 @@ def _record_to_dict(record: RunRecord | LanguageRunRecord) -> dict[str, Any]:
 def print_verify_result(result: VerifyResult) -> None:
     """Print a table of checks; those that failed are explained below it."""
     words = {True: "ok", False: "FAILED", None: "-"}
-    rows = [(check.name, words[check.passed], check.told) for check in result.checks]
+    rows = [(check.name, words[check.passed], check.detail) for check in result.checks]
     output.print_rows(rows, ("check", "result", "found"), title=result.run)
     for check in result.failures:
         output.print_line(f"{check.name}: {check.meaning}")

@@ -11,15 +11,15 @@ from lstm_cli.io.text_format import duration, interval, number, percent, plurali
 
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
-    from lstm_cli.runs.schema import HeldOutScores
+    from lstm_cli.runs.metrics_schema import HeldOutScores
     from lstm_cli.training.dry_run import ClassifierPlan, LanguageModelPlan
 
 
 def print_classifier(run: RunDir, as_json: bool) -> None:
     """Print the metrics of a finished classifier, and the command to use it."""
-    from lstm_cli.runs.directory import read_record
+    from lstm_cli.runs.directory import read_run_json
 
-    record, metrics = read_record(run), run.read_json("metrics.json")
+    record, metrics = read_run_json(run), run.read_json("metrics.json")
     if as_json:
         output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return
@@ -44,10 +44,10 @@ def print_classifier(run: RunDir, as_json: bool) -> None:
 
 def print_language_model(run: RunDir, dataset: str, as_json: bool) -> None:
     """Print the perplexity of a finished language model, and the command to use it."""
-    from lstm_cli.runs.directory import read_record
-    from lstm_cli.runs.schema import LanguageResults
+    from lstm_cli.runs.directory import read_run_json
+    from lstm_cli.runs.metrics_schema import LanguageResults
 
-    record, metrics = read_record(run), run.read_json("metrics.json")
+    record, metrics = read_run_json(run), run.read_json("metrics.json")
     if as_json:
         output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return

@@ -151,7 +151,7 @@ def replay(
 
     found = find_run(run, runs_dir)
     # Decided before Keras is imported: later a GPU cannot be hidden any more.
-    on_cpu = found.verified().decode(RUN, FinishedRunInfo).device == "cpu"
+    on_cpu = found.with_manifest().decode(RUN, FinishedRunInfo).device == "cpu"
     load_backend("cpu" if on_cpu else "auto")
     from lstm_cli.training.replay import replay as replay_run
 

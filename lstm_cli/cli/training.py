@@ -93,10 +93,12 @@ def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
         LstmError: It is not installed.
     """
     from lstm_cli.cli import output
+    from lstm_cli.io import environment
     from lstm_cli.io.optional import require
 
+    environment.check_backend()
     backend = os.environ.get("KERAS_BACKEND", "").strip() or "tensorflow"
-    require(backend if backend != "jax" else "keras", "keras", purpose="Training")
+    require(backend, "keras", purpose="Training")
     output.print_note(f"Loading {'JAX' if backend == 'jax' else 'TensorFlow'} ...")
     from lstm_cli.training.device import load_keras
 
@@ -139,7 +141,8 @@ def _check_name(request: TrainingRequest, settings: Config) -> None:
         LstmError: There is such a run already, or the name is not valid.
     """
     from lstm_cli.data.dataset_settings import run_folder
-    from lstm_cli.runs.directory import check_free, runs_root
+    from lstm_cli.runs.create import check_free
+    from lstm_cli.runs.directory import runs_root
 
     if request.name is not None:
         check_free(runs_root(request.runs_dir), run_folder(settings.data.name), request.name)

@@ -153,7 +153,7 @@ def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:
             check (exit code 5).
     """
     dataset = data.load(from_config(run.config(), data_dir), (split,))
-    trained_on = run.verified().decode(runs.RUN, RunInfo).dataset
+    trained_on = run.with_manifest().decode(runs.RUN, RunInfo).dataset
     if trained_on is not None and trained_on.fingerprint == dataset.fingerprint:
         return dataset
     changed = f"{dataset.source} has changed since run {run.name} was trained on it."

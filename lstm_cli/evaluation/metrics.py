@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from lstm_cli.errors import LstmError
 from lstm_cli.evaluation import roc
-from lstm_cli.runs.schema import Bin as Bin
-from lstm_cli.runs.schema import ClassScores as ClassScores
-from lstm_cli.runs.schema import Report as Report
+from lstm_cli.runs.metrics_schema import Bin as Bin
+from lstm_cli.runs.metrics_schema import ClassScores as ClassScores
+from lstm_cli.runs.metrics_schema import Report as Report
 
 _NUM_BINS = 15
 _SMALLEST_PROBABILITY = 1e-7

@@ -48,7 +48,7 @@ class Explainer:
             LstmError: The run fails its integrity check (exit code 5).
         """
         predictor = Predictor.load(run)
-        verified = run.verified()
+        verified = run.with_manifest()
         config, tokenizer = verified.config(), predictor.tokenizer
         vocab_size = tokenizer.vocab_size if tokenizer else None
         plan = onnx_graph.plan(config, len(predictor.labels), vocab_size, predictor.shape)

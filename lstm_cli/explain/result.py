@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.prediction.predictor import Prediction
+from lstm_cli.prediction.result import Prediction
 
 # A float32 model is not exact beyond six digits.
 _DIGITS = 6

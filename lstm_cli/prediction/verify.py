@@ -1,4 +1,4 @@
-"""A run, checked in every respect: what `lstm runs verify` says."""
+"""Check a run completely: the result of `lstm runs verify`."""
 
 from __future__ import annotations
 
@@ -13,36 +13,39 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.prediction.predictor import Predictor, open_session
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import record, validate
+from lstm_cli.runs import onnx_check, record, validate
+from lstm_cli.runs.arrays import Array
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.onnx_graph import Array, Plan
+from lstm_cli.runs.manifest import is_in_manifest
+from lstm_cli.runs.onnx_check import FileStamp
+from lstm_cli.runs.onnx_plan import GraphPlan
 from lstm_cli.runs.schema import FinishedRunInfo
-from lstm_cli.runs.validate import FileStamp, Golden
+from lstm_cli.runs.validate import Golden
 from lstm_cli.text.tokenizer import Tokenizer
 
-_SHOWN = 5
+_MAX_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Check:
-    """One respect in which a run was checked.
+    """One check of a run.
 
     Attributes:
         name: What was checked.
-        passed: None where it could not be checked because another check failed.
-        told: What was found.
-        meaning: What it means that it failed; empty where it did not.
+        passed: None if it was skipped because a check that it needs failed.
+        detail: What was found.
+        meaning: The consequence of a failure; empty if the check did not fail.
     """
 
     name: str
     passed: bool | None
-    told: str
+    detail: str
     meaning: str = ""
 
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """All checks of a run, in the order in which they build on each other."""
+    """All checks of a run, in the order in which they depend on each other."""
 
     run: str
     path: str
@@ -50,7 +53,7 @@ class VerifyResult:
 
     @property
     def passed(self) -> bool:
-        """Whether the run can be trusted."""
+        """Whether all checks passed."""
         return all(check.passed for check in self.checks)
 
     @property
@@ -65,250 +68,272 @@ class VerifyResult:
 
 
 def verify(run: RunDir) -> VerifyResult:
-    """Check a finished run: files, contents, graph, weights, answers and records.
+    """Check a finished run: files, contents, graph, weights, probabilities and records.
 
-    Nothing is trusted, nothing in the run is run but the network once it is known to be ours, and
-    nothing is written. A check that fails does not stop those that do not need it.
+    Nothing is written. The model is run only if its graph is the one of the settings. A check that
+    fails does not stop those that do not depend on it.
 
     Args:
-        run: A run that says it is finished.
+        run: A run whose status is `finished`.
     """
-    looked = _VerifyState(run)
+    state = _VerifyState(run)
     checks: dict[str, Check] = {}
-    for name, (look, needs, meaning) in _checks(run).items():
-        missing = next((other for other in needs if not checks[other].passed), None)
-        if missing is not None:
-            checks[name] = Check(name, None, f"not checked: it needs '{missing}'")
+    for name, step in _steps(run).items():
+        failed = next((needed for needed in step.needs if not checks[needed].passed), None)
+        if failed is not None:
+            checks[name] = Check(name, None, f"not checked: it needs '{failed}'")
             continue
         try:
-            checks[name] = Check(name, True, look(looked))
+            checks[name] = Check(name, True, step.check(state))
         except LstmError as error:
-            checks[name] = Check(name, False, runs.reason(run, error), meaning)
+            checks[name] = Check(name, False, runs.integrity_reason(run, error), step.meaning)
     return VerifyResult(run.name, str(run.path), tuple(checks.values()))
-
-
-def _checks(run: RunDir) -> Mapping[str, _How]:
-    """Choose the checks of a classifier or of a language model, which has no graph to run."""
-    try:
-        is_language = run.verified().config().language is not None
-    except LstmError:
-        is_language = runs.is_language(run)
-    return _LANGUAGE_CHECKS if is_language else _CHECKS
 
 
 @dataclass
 class _VerifyState:
-    """What the checks so far have read, for those that build on it."""
+    """What earlier checks have read, for the later ones."""
 
     run: RunDir
-    names: list[str] = field(default_factory=list)
     config: Config | None = None
     labels: tuple[str, ...] = ()
     tokenizer: Tokenizer | None = None
     golden: Golden | None = None
-    plan: Plan | None = None
+    plan: GraphPlan | None = None
     model: FileStamp | None = None
     info: FinishedRunInfo | None = None
     constants: Mapping[str, Array] = field(default_factory=dict)
     weights: Mapping[str, Array] = field(default_factory=dict)
-    shapes: Mapping[str, tuple[int, ...]] | None = None
+    language_shapes: Mapping[str, tuple[int, ...]] | None = None
 
     @property
-    def settings(self) -> Config:
+    def checked_config(self) -> Config:
         assert self.config is not None
         return self.config
 
     @property
-    def network(self) -> Plan:
+    def checked_plan(self) -> GraphPlan:
         assert self.plan is not None
         return self.plan
 
-
-def _manifest(looked: _VerifyState) -> str:
-    looked.run = looked.run.verified()
-    assert looked.run.manifest is not None
-    return f"lists {len(looked.run.manifest)} files, none outside the run"
-
-
-def _files(looked: _VerifyState) -> str:
-    listed = looked.run.manifest or {}
-    looked.names = [name for name in looked.run.names() if runs.is_in_manifest(name)]
-    if missing := sorted(listed.keys() - set(looked.names)):
-        raise looked.run.integrity_error(f"{_some(missing)} listed and missing")
-    if runs.CARD not in listed:
-        raise looked.run.integrity_error(f"{runs.CARD} not listed in {runs.MANIFEST}")
-    if extra := sorted(set(looked.names) - listed.keys()):
-        raise looked.run.integrity_error(f"{_some(extra)} not listed in {runs.MANIFEST}")
-    return f"{len(looked.names)} files, each listed, and no links or devices"
+    @property
+    def checked_info(self) -> FinishedRunInfo:
+        assert self.info is not None
+        return self.info
 
 
-def _contents(looked: _VerifyState) -> str:
-    """Hash every listed file; all that differ are told."""
-    listed = dict(looked.run.manifest or {})
-    # How large the network's files may be, the settings say: hashing must have an end too.
-    max_bytes = validate.max_bytes(looked.plan) if looked.plan else {}
-    if looked.shapes is not None:
-        max_bytes = {runs.WEIGHTS: validate.max_weight_bytes(looked.shapes)}
-    unjudged = [n for n in (runs.MODEL, runs.WEIGHTS) if n in listed and n not in max_bytes]
-    for name in unjudged:
-        del listed[name]
-    changed = []
-    for name in listed:
+@dataclass(frozen=True)
+class _Step:
+    """A check: its function, the checks that must pass before it, what a failure means."""
+
+    check: Callable[[_VerifyState], str]
+    needs: tuple[str, ...]
+    meaning: str
+
+
+def _check_manifest(state: _VerifyState) -> str:
+    state.run = state.run.with_manifest()
+    return f"lists {len(state.run.manifest or {})} files, none outside the run"
+
+
+def _check_files(state: _VerifyState) -> str:
+    manifest = state.run.manifest or {}
+    names = {name for name in state.run.names() if is_in_manifest(name)}
+    if missing := sorted(manifest.keys() - names):
+        raise state.run.integrity_error(f"{_format_names(missing)} listed, but missing")
+    if runs.CARD not in manifest:
+        raise state.run.integrity_error(f"{runs.CARD} is not listed in {runs.MANIFEST}")
+    if extra := sorted(names - manifest.keys()):
+        raise state.run.integrity_error(f"{_format_names(extra)} not listed in {runs.MANIFEST}")
+    return f"{len(names)} files, each listed, and no links or devices"
+
+
+def _check_contents(state: _VerifyState) -> str:
+    """Hash every file in the manifest, and report all that differ."""
+    entries = dict(state.run.manifest or {})
+    # The settings limit the size of the large files; without settings they are not hashed.
+    max_bytes = validate.max_bytes(state.plan) if state.plan else {}
+    if state.language_shapes is not None:
+        max_bytes = {runs.WEIGHTS: validate.max_weight_bytes(state.language_shapes)}
+    skipped = [n for n in (runs.MODEL, runs.WEIGHTS) if n in entries and n not in max_bytes]
+    for name in skipped:
+        del entries[name]
+    reasons = []
+    for name in entries:
         try:
-            looked.run.verify([name], max_bytes.get(name))
+            state.run.verify([name], max_bytes.get(name))
         except LstmError as error:
-            changed.append(runs.reason(looked.run, error))
-    if changed:
-        more = f", and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
-        raise looked.run.integrity_error(", ".join(changed[:_SHOWN]) + more)
-    size = sum(entry.num_bytes for entry in listed.values())
-    but = f", but not of {' and '.join(unjudged)}" if unjudged else ""
-    return f"sizes and SHA-256 of {len(listed)} files, {size:,} bytes{but}"
+            reasons.append(runs.integrity_reason(state.run, error))
+    if reasons:
+        num_more = len(reasons) - _MAX_SHOWN
+        more = f", and {num_more} more" if num_more > 0 else ""
+        raise state.run.integrity_error(", ".join(reasons[:_MAX_SHOWN]) + more)
+    size = sum(entry.num_bytes for entry in entries.values())
+    exception = f", but not of {' and '.join(skipped)}" if skipped else ""
+    return f"sizes and SHA-256 of {len(entries)} files, {size:,} bytes{exception}"
 
 
-def _settings(looked: _VerifyState) -> str:
-    looked.config = looked.run.config()
-    if looked.config.language is not None:
-        return "those of a language model, each valid"
-    return f"those of a classifier of {looked.config.kind}s, each valid"
+def _check_settings(state: _VerifyState) -> str:
+    state.config = state.run.config()
+    if state.config.language is not None:
+        return "valid settings of a language model"
+    return f"valid settings of a classifier ({state.config.kind})"
 
 
-def _labels(looked: _VerifyState) -> str:
-    looked.labels = looked.run.labels()
-    return f"{len(looked.labels)} classes"
+def _check_labels(state: _VerifyState) -> str:
+    state.labels = state.run.labels()
+    return f"{len(state.labels)} classes"
 
 
-def _tokenizer(looked: _VerifyState) -> str:
-    looked.tokenizer = validate.read_tokenizer(looked.run, looked.settings)
-    if looked.tokenizer is None:
-        return "none, as images need none"
-    if looked.settings.language is not None:
-        looked.shapes = validate.language_shapes(looked.settings, looked.tokenizer.vocab_size)
-    return f"{looked.tokenizer.vocab_size:,} words, no patterns but ours"
+def _check_tokenizer(state: _VerifyState) -> str:
+    config = state.checked_config
+    state.tokenizer = validate.read_tokenizer(state.run, config)
+    if state.tokenizer is None:
+        return "none: images need none"
+    if config.language is not None:
+        state.language_shapes = validate.language_shapes(config, state.tokenizer.vocab_size)
+    return f"{state.tokenizer.vocab_size:,} words, and only the patterns that lstm writes"
 
 
-def _golden(looked: _VerifyState) -> str:
-    golden = validate.read_golden(looked.run, looked.settings, len(looked.labels))
-    looked.golden = golden
-    looked.plan = validate.graph_plan(looked.settings, looked.labels, looked.tokenizer, golden)
-    return f"{len(golden.inputs)} inputs with their probabilities"
+def _check_golden(state: _VerifyState) -> str:
+    config = state.checked_config
+    state.golden = validate.read_golden(state.run, config, len(state.labels))
+    state.plan = validate.graph_plan(config, state.labels, state.tokenizer, state.golden)
+    return f"{len(state.golden.inputs)} inputs with their probabilities"
 
 
-def _graph(looked: _VerifyState) -> str:
-    looked.model, looked.constants = validate.read_model(looked.run, looked.network)
-    plan = looked.network
-    return f"{len(plan.nodes)} nodes, {len(plan.constants)} constants: the network of the settings"
+def _check_graph(state: _VerifyState) -> str:
+    plan = state.checked_plan
+    state.model, state.constants = onnx_check.read_model(state.run, plan)
+    return f"{len(plan.nodes)} nodes and {len(plan.constants)} constants, as the settings describe"
 
 
-def _weights(looked: _VerifyState) -> str:
-    if looked.settings.language is not None:
-        assert looked.tokenizer is not None
-        num_words = looked.tokenizer.vocab_size
-        looked.weights = validate.read_language_weights(looked.run, looked.settings, num_words)
+def _check_weights(state: _VerifyState) -> str:
+    if state.checked_config.language is not None:
+        assert state.tokenizer is not None
+        state.weights = validate.read_language_weights(
+            state.run, state.checked_config, state.tokenizer.vocab_size
+        )
     else:
-        looked.weights = validate.read_weights(looked.run, looked.network)
-    total = sum(array.size for array in looked.weights.values())
-    return f"{len(looked.weights)} arrays, {total:,} numbers, all finite"
+        state.weights = validate.read_weights(state.run, state.checked_plan)
+    num_values = sum(array.size for array in state.weights.values())
+    return f"{len(state.weights)} arrays, {num_values:,} values, all finite"
 
 
-def _same_weights(looked: _VerifyState) -> str:
-    for name, trained in looked.network.trained.items():
-        made = np.ascontiguousarray(trained.make(looked.weights))
-        if not np.array_equal(made.view(np.uint32), looked.constants[name].view(np.uint32)):
-            raise looked.run.integrity_error(
-                f"{runs.WEIGHTS} and {runs.MODEL} hold different numbers for {name!r}"
+def _check_same_weights(state: _VerifyState) -> str:
+    for name, constant in state.checked_plan.trained.items():
+        expected = np.ascontiguousarray(constant.make(state.weights))
+        if not np.array_equal(expected.view(np.uint32), state.constants[name].view(np.uint32)):
+            raise state.run.integrity_error(
+                f"{runs.WEIGHTS} and {runs.MODEL} have different values for {name!r}"
             )
-    return f"{runs.WEIGHTS} and {runs.MODEL} hold the same bits"
+    return f"{runs.WEIGHTS} and {runs.MODEL} are bit-identical"
 
 
-def _replay(looked: _VerifyState) -> str:
-    assert looked.golden is not None
-    assert looked.model is not None
-    session = open_session(looked.run.file(runs.MODEL))
-    validate.check_unchanged(looked.run, runs.MODEL, looked.model)
-    Predictor(looked.run, session, looked.tokenizer, looked.labels).replay(looked.golden)
-    return f"{len(looked.golden.inputs)} inputs answered as at the end of training"
+def _check_probabilities(state: _VerifyState) -> str:
+    assert state.golden is not None
+    assert state.model is not None
+    session = open_session(state.run.file(runs.MODEL))
+    onnx_check.check_unchanged(state.run, runs.MODEL, state.model)
+    Predictor(state.run, session, state.tokenizer, state.labels).replay(state.golden)
+    return f"{len(state.golden.inputs)} golden inputs have their probabilities"
 
 
-def _record(looked: _VerifyState) -> str:
-    """Hold `run.json` to its types, the settings and the labels."""
-    config = looked.settings
-    labels = looked.labels if config.language is None else None
-    looked.info = record.read_info(looked.run, config, labels)
+def _check_record(state: _VerifyState) -> str:
+    config = state.checked_config
+    labels = state.labels if config.language is None else None
+    state.info = record.read_info(state.run, config, labels)
     return f"finished, {config.task}, trained on {config.data.name}"
 
 
-def _results(looked: _VerifyState) -> str:
-    """Hold metrics and history to their types and to each other."""
-    assert looked.info is not None
-    results = record.read_results(looked.run, looked.info, looked.labels)
-    history = record.read_history(looked.run, looked.settings, looked.info)
-    return f"{pluralize(len(history), 'epoch')}; test accuracy {results.test.accuracy:.4f}"
+def _check_results(state: _VerifyState) -> str:
+    results = record.read_results(state.run, state.checked_info, state.labels)
+    return f"{_count_epochs(state)}; test accuracy {results.test.accuracy:.4f}"
 
 
-def _perplexity(looked: _VerifyState) -> str:
-    """Hold metrics and history of a language model to their types and to each other."""
-    assert looked.info is not None
-    held_out = record.read_language_results(looked.run, looked.info)
-    history = record.read_history(looked.run, looked.settings, looked.info)
-    return f"{pluralize(len(history), 'epoch')}; perplexity {held_out.perplexity:,.1f}"
+def _check_language_results(state: _VerifyState) -> str:
+    held_out = record.read_language_results(state.run, state.checked_info)
+    return f"{_count_epochs(state)}; perplexity {held_out.perplexity:,.1f}"
 
 
-# What is checked, what must have passed before, and what it means if it fails.
-_How = tuple[Callable[[_VerifyState], str], tuple[str, ...], str]
-_CHECKS: Mapping[str, _How] = {
-    "manifest": (
-        _manifest,
-        (),
-        "Nothing says what the files were when training ended, so none is trusted.",
+def _count_epochs(state: _VerifyState) -> str:
+    history = record.read_history(state.run, state.checked_config, state.checked_info)
+    return pluralize(len(history), "epoch")
+
+
+CLASSIFIER_STEPS: Mapping[str, _Step] = {
+    "manifest": _Step(
+        _check_manifest, (), "The files at the end of training are unknown: trust none of them."
     ),
-    "files": (
-        _files,
+    "files": _Step(
+        _check_files,
         ("manifest",),
-        "Something was added, removed or replaced after training ended.",
+        "A file was added, removed or replaced after training ended.",
     ),
-    "settings": (_settings, ("manifest",), "The network cannot be told from its settings."),
-    "labels": (_labels, ("manifest",), "An answer would have no or a wrong name."),
-    "tokenizer": (_tokenizer, ("settings",), "Words would reach the network as other words."),
-    "golden inputs": (
-        _golden,
+    "settings": _Step(_check_settings, ("manifest",), "The model cannot be rebuilt."),
+    "labels": _Step(_check_labels, ("manifest",), "A prediction would have no or a wrong name."),
+    "tokenizer": _Step(
+        _check_tokenizer, ("settings",), "The model would read other words than in the text."
+    ),
+    "golden inputs": _Step(
+        _check_golden,
         ("settings", "labels", "tokenizer"),
-        "There is nothing to hold the network's answers to.",
+        "The probabilities of the model cannot be checked.",
     ),
-    "contents": (
-        _contents,
+    "contents": _Step(
+        _check_contents,
         ("manifest",),
         "A file is not what training wrote: a damaged disk, a broken copy, or a change by hand.",
     ),
-    "graph": (
-        _graph,
+    "graph": _Step(
+        _check_graph,
         ("golden inputs",),
-        "The model is not the network of these settings; it is not run.",
+        "The model is not the one of these settings; it was not run.",
     ),
-    "weights": (_weights, ("golden inputs",), "The weights cannot be read, and are not."),
-    "same weights": (
-        _same_weights,
+    "weights": _Step(_check_weights, ("golden inputs",), "The weights cannot be used."),
+    "same weights": _Step(
+        _check_same_weights,
         ("graph", "weights"),
-        "What predicts is not what was trained: one of both files is of another run.",
+        "The model that predicts was not made from these weights: a file is of another run.",
     ),
-    "answers": (
-        _replay,
+    "probabilities": _Step(
+        _check_probabilities,
         ("graph",),
-        "The network does not answer as at the end of training; do not use it.",
+        "The model does not predict as at the end of training; do not use it.",
     ),
-    "record": (_record, ("settings", "labels"), f"{runs.RUN} is of another run, or was changed."),
-    "results": (_results, ("record",), "The figures of this run cannot be relied on."),
+    "record": _Step(
+        _check_record,
+        ("settings", "labels"),
+        f"{runs.RUN} is of another run, or was changed.",
+    ),
+    "results": _Step(_check_results, ("record",), "Do not rely on the results of this run."),
 }
 
-_LANGUAGE_CHECKS: Mapping[str, _How] = {
-    **{name: _CHECKS[name] for name in ("manifest", "files", "settings", "tokenizer", "contents")},
-    "weights": (_weights, ("tokenizer",), "The weights cannot be read, and are not."),
-    "record": (_record, ("settings",), f"{runs.RUN} is of another run, or was changed."),
-    "results": (_perplexity, ("record",), "The figures of this run cannot be relied on."),
+# A language model has no graph to run.
+LANGUAGE_STEPS: Mapping[str, _Step] = {
+    **{
+        name: CLASSIFIER_STEPS[name]
+        for name in ("manifest", "files", "settings", "tokenizer", "contents")
+    },
+    "weights": _Step(_check_weights, ("tokenizer",), "The weights cannot be used."),
+    "record": _Step(_check_record, ("settings",), f"{runs.RUN} is of another run, or was changed."),
+    "results": _Step(
+        _check_language_results, ("record",), "Do not rely on the results of this run."
+    ),
 }
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    told = ", ".join(repr(name[:80]) for name in names[:_SHOWN])
-    return f"{told}{more} {'is' if len(names) == 1 else 'are'}"
+def _steps(run: RunDir) -> Mapping[str, _Step]:
+    """Return the checks of a classifier or of a language model."""
+    try:
+        is_language = run.with_manifest().config().language is not None
+    except LstmError:
+        is_language = runs.is_language(run)
+    return LANGUAGE_STEPS if is_language else CLASSIFIER_STEPS
+
+
+def _format_names(names: list[str]) -> str:
+    num_more = len(names) - _MAX_SHOWN
+    more = f" and {num_more} more" if num_more > 0 else ""
+    shown = ", ".join(repr(name[:80]) for name in names[:_MAX_SHOWN])
+    return f"{shown}{more} {'is' if len(names) == 1 else 'are'}"

@@ -12,7 +12,7 @@ from typing import Any
 from lstm_cli.io.text_format import clean
 from lstm_cli.render import markdown
 from lstm_cli.report.metric_rows import metric_table
-from lstm_cli.runs.schema import Report
+from lstm_cli.runs.metrics_schema import Report
 
 _TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {

@@ -1,8 +1,13 @@
-"""The run directory: layout, records, the exported graph, and the checks before it is used.
+"""The run directory: its files, its record, the exported graph, and the checks before use.
 
-`directory` names the files of a run and reads them against the manifest, `record` is what a run
-says of itself, `find` resolves a name to a run, `onnx_graph` writes the graph for prediction,
-`onnx_reader` reads it back without `onnx`, and `validate` checks all of it against the settings.
+- `directory` names the files of a run, and reads and writes them; `manifest` holds their sizes and
+  hashes, `lock` keeps a second process out, `create` makes a new run, and `find` finds one.
+- `record` reads what a run says about its training; `schema`, `metrics_schema` and `decode` are
+  the types of its JSON files.
+- `onnx_graph` builds the graph for prediction from parts in `onnx_plan`; `onnx_reader` reads a
+  graph without the package `onnx`, and `onnx_check` compares it with the settings.
+- `validate` reads everything that prediction needs, and checks it; `safetensors_reader` and
+  `arrays` check weights.
 
 May import: `text`, `data`, `config`, `io`, `errors`. Begin with `directory`.
 """

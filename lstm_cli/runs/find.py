@@ -1,189 +1,219 @@
-"""Which run is meant: by a path or a name, the newest, the one to go on with."""
+"""Find a run: by its path or name, the newest, or the one to resume."""
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from lstm_cli.errors import ExitCode, LstmError, command_line, suggest
-from lstm_cli.runs.directory import (
-    CONFIG,
-    MANIFEST,
-    RUN,
-    RunDir,
-    exists,
-    has_separator,
-    is_language,
-    is_locked,
-    peek,
-)
+from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.runs.directory import CONFIG, MANIFEST, RUN, RunDir, is_language, peek
+from lstm_cli.runs.lock import is_locked
 from lstm_cli.runs.schema import RunInfo
 
 
-def resume_command(run: RunDir) -> str:
-    """Return the command that continues a run."""
-    verb = "pretrain" if is_language(run) else "train"
-    info = peek(run)
-    return command_line("lstm", verb, str(info.data if info else None), "--resume", run.path.name)
-
-
-def find_unfinished(
-    root: Path, wanted: str | None, data_name: str, language: bool = False
-) -> RunDir:
-    """Find the run that `--resume` means: the one named, or the newest that did not finish.
+def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:
+    """List runs in any state, the oldest first.
 
     Args:
         root: Folder of all runs.
-        wanted: A path, `<dataset>/<name>` or a name; None for the newest on `data_name` that no
-            process is training.
-        data_name: The `data.name` asked for.
-        language: Whether it is to be a language model; else it is a classifier.
-
-    Raises:
-        LstmError: There is nothing to resume, or the run named is not of that sort.
+        dataset: Only runs in this subfolder.
     """
-    found = _find_unfinished(root, wanted, data_name, language)
-    if is_language(found) != language:
-        what = "a language model" if not language else "a classifier"
-        raise LstmError(
-            f"Run {found.name} is {what}.",
-            f"Continue it: {resume_command(found)}",
-            ExitCode.USAGE,
-        )
-    return found
-
-
-def _find_unfinished(root: Path, wanted: str | None, data_name: str, language: bool) -> RunDir:
-    runs = [run for run in all_runs(root) if run.file(CONFIG).is_file()]
-    on_data = [run for run in runs if (info := peek(run)) and info.data == data_name]
-    if wanted is not None:
-        if exists(Path(wanted) / RUN):
-            return RunDir(Path(wanted).absolute())
-        # Of two runs of one name, the one on the data that was named.
-        for run in (*on_data, *runs):
-            if wanted in (run.name, run.path.name):
-                return run
-        raise _no_such_run(root, wanted)
-    on_data = [run for run in on_data if is_language(run) == language]
-    unfinished = [run for run in on_data if run.status != "finished"]
-    for run in reversed(unfinished):
-        if not is_locked(run):
-            return run
-    if unfinished:
-        raise LstmError(
-            f"There is nothing to resume: another process is training {unfinished[-1].name}.",
-            "Wait for it, or start a run without --resume.",
-        )
-    raise LstmError(
-        f"There is nothing to resume: every run on {data_name} under {root} is finished, "
-        "or there is none.",
-        "Start one without --resume, or name a finished run and give more --epochs.",
-    )
-
-
-def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:
-    """List runs, the oldest first, in whatever state."""
     folders = root.glob("*") if dataset is None else [root / dataset]
-    found = [RunDir(p.parent) for folder in folders for p in folder.glob(f"*/{RUN}")]
-    return sorted(found, key=lambda run: (_started(run), run.path.name))
+    runs = [RunDir(path.parent) for folder in folders for path in folder.glob(f"*/{RUN}")]
+    return sorted(runs, key=lambda run: (_started(run), run.path.name))
 
 
 def find(
     root: Path,
-    wanted: str | None,
+    name: str | None,
     *,
     data_name: str | None = None,
     kind: str | None = None,
     language: bool = False,
 ) -> RunDir:
-    """Find the run that `--run` means, or the newest finished one.
+    """Find the run that `--run` names, or the newest finished one.
 
     Args:
         root: Folder of all runs.
-        wanted: A path, `<dataset>/<name>`, a name, a data set (its newest), or None.
-        data_name: Where `wanted` is None: only runs trained on this `data.name`.
-        kind: Where `wanted` is None: only runs of this kind, `text` or `image`.
-        language: Whether the newest is to be a language model; else it is a classifier. A run
-            that is named may be either.
+        name: A path, `<dataset>/<name>`, a name, a data set (its newest run), or None.
+        data_name: If `name` is None: only runs trained on this `data.name`.
+        kind: If `name` is None: only runs of this kind, `text` or `image`.
+        language: If the newest run is taken: whether it must be a language model or a classifier.
+            A run that is named may be either.
 
     Raises:
         LstmError: There is none, more than one, or it did not finish.
     """
-    if wanted is None:
-        wants = {"data": data_name, "kind": kind}
-        given = {key: value for key, value in wants.items() if value}
-        return _newest(root, None, given, language)
-    for path in (Path(wanted), root / wanted):
+    if name is None:
+        wanted = {"data": data_name, "kind": kind}
+        return _newest(root, None, {key: value for key, value in wanted.items() if value}, language)
+    # `.` and `..` have no name of their own.
+    for path in (_resolve(Path(name)), root / name):
         if exists(path / RUN):
-            return _finished(RunDir(path))
-    named = [run for run in all_runs(root) if run.path.name == wanted]
-    if len(named) > 1:
+            return _check_finished(RunDir(path))
+    runs = [run for run in all_runs(root) if run.path.name == name]
+    if len(runs) > 1:
         raise LstmError(
-            f"{len(named)} runs are named '{wanted}': {', '.join(r.name for r in named)}.",
-            "Name the data set too.",
+            f"{len(runs)} runs are named '{name}': {', '.join(run.name for run in runs)}.",
+            "Put the data set before the name.",
             ExitCode.USAGE,
         )
-    if named:
-        return _finished(named[0])
-    if not has_separator(wanted) and exists(root / wanted) and all_runs(root, wanted):
-        return _newest(root, wanted, {}, language)
-    raise _no_such_run(root, wanted)
+    if runs:
+        return _check_finished(runs[0])
+    if not has_separator(name) and exists(root / name) and all_runs(root, name):
+        return _newest(root, name, {}, language)
+    raise _not_found(root, name)
 
 
-def _started(run: RunDir) -> str:
-    info = peek(run)
-    return info.started or "" if info else ""
+def find_unfinished(root: Path, name: str | None, data_name: str, language: bool = False) -> RunDir:
+    """Find the run that `--resume` names, or the newest that did not finish.
 
-
-def _newest(
-    root: Path, dataset: str | None, wants: Mapping[str, str], language: bool = False
-) -> RunDir:
-    """Return the newest finished run whose record says what is wanted.
+    Args:
+        root: Folder of all runs.
+        name: A path, `<dataset>/<name>` or a name; None for the newest run on `data_name` that no
+            process is training.
+        data_name: The `data.name` of the command.
+        language: Whether the run must be a language model or a classifier.
 
     Raises:
-        LstmError: There is none, or the record of the newest has changed (exit code 5).
+        LstmError: There is nothing to resume, or the named run is of the other task.
+    """
+    if name is None:
+        return _newest_unfinished(root, data_name, language)
+    run = _find_any(root, name, data_name)
+    if is_language(run) != language:
+        task = "a classifier" if language else "a language model"
+        raise LstmError(
+            f"Run {run.name} is {task}.", f"Resume it: {resume_command(run)}", ExitCode.USAGE
+        )
+    return run
+
+
+def resume_command(run: RunDir) -> str:
+    """Return the shell command that resumes a run."""
+    verb = "pretrain" if is_language(run) else "train"
+    info = peek(run)
+    data_name = info.data if info else None
+    return shlex.join(["lstm", verb, data_name or "DATASET", "--resume", run.path.name])
+
+
+def exists(path: Path) -> bool:
+    """Tell whether a path exists; False for a text that is too long to be a path."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def has_separator(name: str) -> bool:
+    """Tell whether a text is not the name of a single folder."""
+    return "/" in name or os.sep in name or "\0" in name or name in (".", "..")
+
+
+def _find_any(root: Path, name: str, data_name: str) -> RunDir:
+    """Find a named run in any state; of two with one name, the one on `data_name`."""
+    path = _resolve(Path(name))
+    if exists(path / RUN):
+        return RunDir(path)
+    runs = [run for run in all_runs(root) if run.file(CONFIG).is_file()]
+    for run in (*(run for run in runs if _is_on(run, data_name)), *runs):
+        if name in (run.name, run.path.name):
+            return run
+    raise _not_found(root, name)
+
+
+def _newest_unfinished(root: Path, data_name: str, language: bool) -> RunDir:
+    runs = [
+        run
+        for run in all_runs(root)
+        if run.file(CONFIG).is_file()
+        and _is_on(run, data_name)
+        and is_language(run) == language
+        and run.status != "finished"
+    ]
+    for run in reversed(runs):
+        if not is_locked(run.path):
+            return run
+    if runs:
+        raise LstmError(
+            f"There is nothing to resume: another process is training {runs[-1].name}.",
+            "Wait for it, or start a run without --resume.",
+        )
+    raise LstmError(
+        f"There is nothing to resume: {root} has no unfinished run on {data_name}.",
+        "Start one without --resume, or name a finished run and give more --epochs.",
+    )
+
+
+def _newest(root: Path, dataset: str | None, wanted: Mapping[str, str], language: bool) -> RunDir:
+    """Return the newest finished run whose `run.json` has the wanted values.
+
+    Raises:
+        LstmError: There is none, or `run.json` of the newest has changed (exit code 5).
     """
     runs = [run for run in all_runs(root, dataset) if is_language(run) == language]
     for run in reversed(runs):
         if run.status == "finished":
-            info = run.verified().decode(RUN, RunInfo)
-            if all(getattr(info, key) == value for key, value in wants.items()):
+            info = run.with_manifest().decode(RUN, RunInfo)
+            if all(getattr(info, key) == value for key, value in wanted.items()):
                 return run
-    what = {"data": "on", "kind": "that reads"}
-    told = "".join(f" {what[key]} {value}" for key, value in wants.items())
-    of = told or (f" of '{dataset}'" if dataset is not None else "")
+    words = {"data": "on", "kind": "that reads"}
+    which = "".join(f" {words[key]} {value}" for key, value in wanted.items())
+    if not which and dataset is not None:
+        which = f" of '{dataset}'"
     unfinished = sum(run.status != "finished" for run in runs)
     raise LstmError(
-        f"There is no finished {'language model' if language else 'run'}{of} under {root}"
+        f"There is no finished {'language model' if language else 'run'}{which} under {root}"
         + (f" ({unfinished} did not finish)." if unfinished else "."),
         f"Train one, for example 'lstm {'pretrain' if language else 'train'} demo', or name the "
         "folder of runs with --runs-dir.",
     )
 
 
-def _finished(run: RunDir) -> RunDir:
+def _check_finished(run: RunDir) -> RunDir:
     status = run.status
     if status == "finished":
-        run.verified().decode(RUN, RunInfo)
+        run.with_manifest().decode(RUN, RunInfo)
         return run
     if status == "broken":
         run.decode(RUN, RunInfo)
         raise run.integrity_error(f"{MANIFEST} is missing")
     raise LstmError(
         f"Run {run.path} did not finish: its status is '{status}'.",
-        f"Name another run ('lstm runs list'), or continue it: {resume_command(run)}",
+        f"Resume it: {resume_command(run)}",
     )
 
 
-def _no_such_run(root: Path, wanted: str) -> LstmError:
-    runs = all_runs(root)
-    names = sorted({run.name for run in runs})
-    parts = {part for run in runs for part in (run.path.name, run.path.parent.name)}
-    if exists(Path(wanted)):
+def _not_found(root: Path, name: str) -> LstmError:
+    if exists(Path(name)):
         return LstmError(
-            f"{wanted} is no run directory: it holds no {RUN}.", "See 'lstm runs list'."
+            f"{name} is not a run directory: it has no {RUN}.", "See 'lstm runs list'."
         )
-    hint = "Train one: 'lstm train demo'."
-    if names:
-        hint = suggest(wanted, sorted({*names, *parts}), names)
-    return LstmError(f"There is no run '{wanted}' under {root}.", hint)
+    runs = all_runs(root)
+    if not runs:
+        return LstmError(f"There is no run '{name}' under {root}.", "Train one: lstm train demo")
+    paths = [run.path for run in runs]
+    names = {run.name for run in runs}
+    shorter = {path.name for path in paths} | {path.parent.name for path in paths}
+    hint = suggest(name, sorted(names | shorter), sorted(names))
+    return LstmError(f"There is no run '{name}' under {root}.", hint)
+
+
+def _resolve(path: Path) -> Path:
+    """Return a path in which the last two parts are names, not `.` or `..`."""
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return path
+
+
+def _is_on(run: RunDir, data_name: str) -> bool:
+    info = peek(run)
+    return info is not None and info.data == data_name
+
+
+def _started(run: RunDir) -> str:
+    info = peek(run)
+    return info.started or "" if info else ""

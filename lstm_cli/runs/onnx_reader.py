@@ -1,8 +1,8 @@
-"""An ONNX file -> its nodes and constants, read without `onnx` and without trust.
+"""Read the nodes and constants of an ONNX file without the package `onnx`.
 
-Protobuf is a list of (field, value) pairs, and a value may be a message again. Here nothing is
-copied, no depth is entered that an ONNX model of ours has not, and each field of each message
-stands at most as often as it may: what else a file holds is refused where it stands.
+The file may come from an attacker. Protobuf is a list of (field, value) pairs, and a value may be
+a message again. No data is copied here, only the messages that a model of `lstm` has are read, and
+each field may occur only as often as there. Everything else is refused at once.
 
 Source: protobuf.dev, "Encoding"; onnx/onnx.proto for the numbers of the fields.
 """
@@ -13,25 +13,27 @@ from collections.abc import Mapping
 
 import msgspec
 
-from lstm_cli.runs.onnx_graph import ELEMENT_TYPES, Attribute, Node, Value
+from lstm_cli.runs.onnx_plan import ELEMENT_TYPES, Attribute, Node, Value
 
+# Wire types of protobuf.
 _VARINT, _BYTES = 0, 2
 _MAX_VARINT_BYTES = 10
-_MAX_NAME = 256
+_MAX_NAME_BYTES = 256
 _MAX_RANK = 8
 _MAX_VALUES = 16
+# Types of an attribute.
 _INT, _STRING, _INTS = 2, 3, 7
 
-Message = Mapping[int, list[int | memoryview]]
+Fields = Mapping[int, list[int | memoryview]]
 
 
 class Tensor(msgspec.Struct, frozen=True):
-    """A constant as a file holds it.
+    """A constant of the file.
 
     Attributes:
-        dtype: A name of `ELEMENT_TYPES`, or the number of another type.
-        shape: As declared; nothing says yet that the data fits it.
-        data: The raw bytes, where they lie in the file.
+        dtype: A name of `ELEMENT_TYPES`, or `type <number>` for any other type.
+        shape: As declared; the size of the data may not match it.
+        data: The raw bytes, not copied.
     """
 
     dtype: str
@@ -40,7 +42,7 @@ class Tensor(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """The graph of a file, in the words of `graph.Plan`."""
+    """The graph of a file; `onnx_plan.GraphPlan` is the one that is expected."""
 
     ir_version: int
     opset: int
@@ -52,190 +54,191 @@ class Model(msgspec.Struct, frozen=True):
 
 
 def read_model(content: memoryview, max_nodes: int, max_constants: int) -> Model:
-    """Read an ONNX file that holds one plain graph and all of its data.
+    """Read an ONNX file that holds one plain graph with all its data.
 
     Args:
         content: The file, `<uint8>[bytes]`.
-        max_nodes: How many nodes there may be; no more are read.
-        max_constants: How many constants there may be.
+        max_nodes: Largest number of nodes allowed.
+        max_constants: Largest number of constants allowed.
 
     Raises:
-        ValueError: It is no such file; the words go on after its name: "is cut short".
+        ValueError: The file holds anything else. The message continues after the name of the
+            file: "is truncated".
     """
-    model = _fields(
+    model = _parse(
         content, {1: 1, 2: 1, 7: 1, 8: 2}, "the model", {20: "training_info", 25: "functions"}
     )
-    opset = _fields(_message(model, 8, "the model"), {1: 1, 2: 1}, "its operator set")
+    opset = _parse(_message(model, 8, "the model"), {1: 1, 2: 1}, "the operator set")
     if _text(opset, 1) or len(model[8]) > 1:
-        raise ValueError("uses operators of another domain than ONNX' own")
-    parts = _fields(
+        raise ValueError("uses operators of another domain than that of ONNX")
+    graph = _parse(
         _message(model, 7, "the model"),
         {1: max_nodes, 2: 1, 5: max_constants, 11: _MAX_VALUES, 12: _MAX_VALUES},
         "the graph",
-        {1: "nodes", 5: "constants", 14: "quantisation", 15: "sparse constants"},
+        {1: "nodes", 5: "constants", 14: "quantization", 15: "sparse constants"},
     )
     constants: dict[str, Tensor] = {}
-    for view in _messages(parts, 5):
-        name, tensor = _tensor(view)
+    for message in _messages(graph, 5):
+        name, tensor = _tensor(message)
         if name in constants:
-            raise ValueError(f"holds two constants named {name!r}")
+            raise ValueError(f"has two constants named {name!r}")
         constants[name] = tensor
     return Model(
-        _number(model, 1),
-        _number(opset, 2),
-        _text(parts, 2),
-        tuple(_node(view) for view in _messages(parts, 1)),
+        _integer(model, 1),
+        _integer(opset, 2),
+        _text(graph, 2),
+        tuple(_node(message) for message in _messages(graph, 1)),
         constants,
-        tuple(_value(view) for view in _messages(parts, 11)),
-        tuple(_value(view) for view in _messages(parts, 12)),
+        tuple(_value(message) for message in _messages(graph, 11)),
+        tuple(_value(message) for message in _messages(graph, 12)),
     )
 
 
-def _node(view: memoryview) -> Node:
+def _node(message: memoryview) -> Node:
     limits = {1: _MAX_VALUES, 2: _MAX_VALUES, 3: 1, 4: 1, 5: _MAX_VALUES}
-    parts = _fields(view, limits, "a node", {7: "an operator of another domain"})
+    fields = _parse(message, limits, "a node", {7: "an operator of another domain"})
     attributes: dict[str, Attribute] = {}
-    for attribute in _messages(parts, 5):
+    for attribute in _messages(fields, 5):
         name, value = _attribute(attribute)
         if name in attributes:
-            raise ValueError(f"sets {name!r} of a node twice")
+            raise ValueError(f"sets the attribute {name!r} of a node twice")
         attributes[name] = value
-    inputs, outputs = (tuple(_decoded(v) for v in _messages(parts, n)) for n in (1, 2))
-    return Node(_text(parts, 4), inputs, outputs, _text(parts, 3), attributes)
+    inputs, outputs = (tuple(_decode(m) for m in _messages(fields, n)) for n in (1, 2))
+    return Node(_text(fields, 4), inputs, outputs, _text(fields, 3), attributes)
 
 
-def _attribute(view: memoryview) -> tuple[str, Attribute]:
-    parts = _fields(
-        view,
+def _attribute(message: memoryview) -> tuple[str, Attribute]:
+    fields = _parse(
+        message,
         {1: 1, 3: 1, 4: 1, 8: _MAX_RANK, 20: 1},
         "an attribute",
         {6: "a graph", 11: "graphs", 5: "a tensor", 10: "tensors", 21: "a reference"},
     )
-    kind = _number(parts, 20)
-    held = {number for number in (3, 4, 8) if parts[number]}
-    name = _text(parts, 1)
-    if kind == _INT and held <= {3}:
-        return name, _number(parts, 3)
-    if kind == _STRING and held <= {4}:
-        return name, _text(parts, 4)
-    if kind == _INTS and held <= {8}:
-        return name, _numbers(parts, 8)
-    raise ValueError(f"holds an attribute {name!r} of a kind that no run has")
+    attribute_type = _integer(fields, 20)
+    values = {number for number in (3, 4, 8) if fields[number]}
+    name = _text(fields, 1)
+    if attribute_type == _INT and values <= {3}:
+        return name, _integer(fields, 3)
+    if attribute_type == _STRING and values <= {4}:
+        return name, _text(fields, 4)
+    if attribute_type == _INTS and values <= {8}:
+        return name, _integers(fields, 8)
+    raise ValueError(f"has an attribute {name!r} of a type that no run has")
 
 
-def _tensor(view: memoryview) -> tuple[str, Tensor]:
-    parts = _fields(
-        view,
+def _tensor(message: memoryview) -> tuple[str, Tensor]:
+    fields = _parse(
+        message,
         {1: _MAX_RANK, 2: 1, 8: 1, 9: 1},
         "a constant",
         {13: "data outside the file", 14: "data outside the file", 3: "a segment"},
     )
-    data = _messages(parts, 9) or [memoryview(b"")]
-    return _text(parts, 8), Tensor(_dtype(_number(parts, 2)), _numbers(parts, 1), data[0])
+    data = _messages(fields, 9) or [memoryview(b"")]
+    return _text(fields, 8), Tensor(_dtype(_integer(fields, 2)), _integers(fields, 1), data[0])
 
 
-def _value(view: memoryview) -> Value:
-    """Read what goes in or comes out: ValueInfo, in it a type, in it a tensor, a shape, axes."""
-    what = "an input or output"
-    parts = _fields(view, {1: 1, 2: 1}, what)
-    kind = _fields(_message(parts, 2, what), {1: 1}, f"the type of {what}")
-    tensor = _fields(_message(kind, 1, what), {1: 1, 2: 1}, f"the type of {what}")
-    shape = _fields(_message(tensor, 2, what), {1: _MAX_RANK}, f"the shape of {what}")
+def _value(message: memoryview) -> Value:
+    """Read an input or output: ValueInfo, which nests a type, a tensor, a shape and axes."""
+    where = "an input or output"
+    fields = _parse(message, {1: 1, 2: 1}, where)
+    value_type = _parse(_message(fields, 2, where), {1: 1}, f"the type of {where}")
+    tensor = _parse(_message(value_type, 1, where), {1: 1, 2: 1}, f"the type of {where}")
+    shape = _parse(_message(tensor, 2, where), {1: _MAX_RANK}, f"the shape of {where}")
     axes: list[int | str] = []
-    for axis in _messages(shape, 1):
-        size = _fields(axis, {1: 1, 2: 1}, f"an axis of {what}")
-        if bool(size[1]) == bool(size[2]):
-            raise ValueError(f"has {what} with an axis of no size")
-        axes.append(_number(size, 1) if size[1] else _text(size, 2))
-    return Value(_text(parts, 1), _dtype(_number(tensor, 1)), tuple(axes))
+    for message in _messages(shape, 1):
+        axis = _parse(message, {1: 1, 2: 1}, f"an axis of {where}")
+        if bool(axis[1]) == bool(axis[2]):
+            raise ValueError(f"has {where} with an axis that has no size")
+        axes.append(_integer(axis, 1) if axis[1] else _text(axis, 2))
+    return Value(_text(fields, 1), _dtype(_integer(tensor, 1)), tuple(axes))
 
 
-def _fields(
+def _parse(
     message: memoryview,
     limits: Mapping[int, int],
-    what: str,
-    known: Mapping[int, str] | None = None,
+    where: str,
+    names: Mapping[int, str] | None = None,
 ) -> dict[int, list[int | memoryview]]:
-    """Read the fields of one message; those that are messages stay as they lie.
+    """Read the fields of one message; messages in it are not parsed.
 
     Args:
         message: Its bytes.
-        limits: How often each field may stand; one that is not named may not.
-        what: The message, for errors.
-        known: Names of fields that are refused, for errors.
+        limits: How often each field may occur; a field that is not listed may not occur.
+        where: Name of the message, for errors.
+        names: Names of fields that may be refused, for errors.
     """
-    found: dict[int, list[int | memoryview]] = {number: [] for number in limits}
+    fields: dict[int, list[int | memoryview]] = {number: [] for number in limits}
     position, end = 0, len(message)
     while position < end:
         key, position = _varint(message, position)
-        number, kind = key >> 3, key & 7
-        if len(found.get(number, ())) >= limits.get(number, 0):
-            named = (known or {}).get(number, f"the field {number}")
-            told = "more than it may" if number in limits else "which no run has"
-            raise ValueError(f"holds {named} in {what}, {told}")
+        number, wire_type = key >> 3, key & 7
+        if len(fields.get(number, ())) >= limits.get(number, 0):
+            name = (names or {}).get(number, f"field {number}")
+            reason = "more often than expected" if number in limits else "which no run has"
+            raise ValueError(f"has {name} in {where}, {reason}")
         value, position = _varint(message, position)
-        if kind == _BYTES:
+        if wire_type == _BYTES:
             if value > end - position:
-                raise ValueError(f"is cut short: {what} says it goes on behind its end")
-            found[number].append(message[position : position + value])
+                raise ValueError(f"is truncated: {where} is longer than the file")
+            fields[number].append(message[position : position + value])
             position += value
-        elif kind == _VARINT:
-            found[number].append(value)
+        elif wire_type == _VARINT:
+            fields[number].append(value)
         else:
-            raise ValueError(f"holds a number in {what} in a form that no run has")
-    return found
+            raise ValueError(f"has wire type {wire_type} in {where}, which no run has")
+    return fields
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """Read a number of 7 bits a byte, the lowest first; return it and where it ends."""
+    """Read an integer of 7 bits per byte, the lowest first; return it and its end."""
     value = 0
     for index in range(min(_MAX_VARINT_BYTES, len(message) - position)):
         byte = message[position + index]
         value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
             return value, position + index + 1
-    raise ValueError("is cut short, or no ONNX file: a number has no end")
+    raise ValueError("is truncated or not an ONNX file: an integer has no end")
 
 
-def _messages(parts: Message, number: int) -> list[memoryview]:
-    found = [value for value in parts[number] if isinstance(value, memoryview)]
-    if len(found) != len(parts[number]):
-        raise ValueError("holds a number in place of a message")
+def _messages(fields: Fields, number: int) -> list[memoryview]:
+    found = [value for value in fields[number] if isinstance(value, memoryview)]
+    if len(found) != len(fields[number]):
+        raise ValueError("has an integer in place of a message")
     return found
 
 
-def _message(parts: Message, number: int, what: str) -> memoryview:
-    found = _messages(parts, number)
+def _message(fields: Fields, number: int, where: str) -> memoryview:
+    found = _messages(fields, number)
     if not found:
-        raise ValueError(f"is no ONNX model of a run: {what} lacks field {number}")
+        raise ValueError(f"is not the ONNX model of a run: {where} lacks field {number}")
     return found[0]
 
 
-def _numbers(parts: Message, number: int) -> tuple[int, ...]:
-    """Return numbers of 64 bits with their sign."""
-    found = [value for value in parts[number] if isinstance(value, int)]
-    if len(found) != len(parts[number]):
-        raise ValueError("holds a message in place of a number")
+def _integers(fields: Fields, number: int) -> tuple[int, ...]:
+    """Return signed integers of 64 bits."""
+    found = [value for value in fields[number] if isinstance(value, int)]
+    if len(found) != len(fields[number]):
+        raise ValueError("has a message in place of an integer")
     return tuple(value - (1 << 64) if value >= 1 << 63 else value for value in found)
 
 
-def _number(parts: Message, number: int) -> int:
-    found = _numbers(parts, number)
+def _integer(fields: Fields, number: int) -> int:
+    found = _integers(fields, number)
     return found[0] if found else 0
 
 
-def _text(parts: Message, number: int) -> str:
-    found = _messages(parts, number)
-    return _decoded(found[0]) if found else ""
+def _text(fields: Fields, number: int) -> str:
+    found = _messages(fields, number)
+    return _decode(found[0]) if found else ""
 
 
-def _decoded(view: memoryview) -> str:
-    if len(view) > _MAX_NAME:
-        raise ValueError(f"holds a name of {len(view):,} bytes")
+def _decode(message: memoryview) -> str:
+    if len(message) > _MAX_NAME_BYTES:
+        raise ValueError(f"has a name of {len(message):,} bytes")
     try:
-        return str(view, "utf-8")
+        return str(message, "utf-8")
     except UnicodeDecodeError:
-        raise ValueError("holds a name that is no UTF-8") from None
+        raise ValueError("has a name that is not UTF-8") from None
 
 
 def _dtype(number: int) -> str:

@@ -1,8 +1,7 @@
-"""The record of a run: the one reader of its run.json, metrics.json and history.jsonl.
+"""The record of a run: what run.json, metrics.json and history.jsonl hold.
 
-A finished run is whole if `read` reads it: its files are as the manifest lists them, each has its
-types and ranges, and they agree with each other and with the settings. `runs show`, `report`,
-`compare` and `verify` all go by that.
+`read` checks them: the files match the manifest, the values have their types and ranges, and they
+agree with each other and with the settings. `runs show`, `report`, `compare` and `verify` use it.
 """
 
 from __future__ import annotations
@@ -14,29 +13,28 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Epoch
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.schema import (
-    FinishedRunInfo,
+from lstm_cli.runs.metrics_schema import (
     HeldOutScores,
     LanguageResults,
     Report,
     Results,
-    RunInfo,
     check_report,
 )
+from lstm_cli.runs.schema import FinishedRunInfo, RunInfo
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a finished classifier says of itself.
+    """The record of a finished classifier.
 
     Attributes:
-        run: Every file that is read from it is held to its manifest.
+        run: With its manifest.
         config: The settings.
-        info: How it was trained.
+        info: Content of `run.json`.
         labels: Class names.
-        validation: Its scores there.
-        test: Its scores there.
-        history: One entry an epoch.
+        validation: Results on the validation split.
+        test: Results on the test split.
+        history: One entry per epoch.
     """
 
     run: RunDir
@@ -49,20 +47,20 @@ class RunRecord:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all its listed files."""
-        return sum(listed.num_bytes for listed in (self.run.manifest or {}).values())
+        """Size of all files in the manifest."""
+        return sum(entry.num_bytes for entry in (self.run.manifest or {}).values())
 
 
 @dataclass(frozen=True)
 class LanguageRunRecord:
-    """What a finished language model says of itself.
+    """The record of a finished language model.
 
     Attributes:
-        run: Every file that is read from it is held to its manifest.
+        run: With its manifest.
         config: The settings.
-        info: How it was trained.
-        held_out: How well it predicts words that it was not trained on.
-        history: One entry an epoch.
+        info: Content of `run.json`.
+        held_out: Results on words that it was not trained on.
+        history: One entry per epoch.
     """
 
     run: RunDir
@@ -78,11 +76,11 @@ class Summary:
 
     Attributes:
         run: The run.
-        status: How it stands.
-        info: Its `run.json`; None where that is damaged.
+        status: State of the run.
+        info: Content of `run.json`; None if it is damaged.
         accuracy: On the test split; None for a language model and an unfinished run.
-        perplexity: Of a finished language model.
-        problem: Why the run is broken: file, key and reason; empty where it is not.
+        perplexity: Of a finished language model; None otherwise.
+        problem: Why the run is broken: file, key and reason; empty if it is not broken.
     """
 
     run: RunDir
@@ -94,18 +92,14 @@ class Summary:
 
 
 def read(run: RunDir) -> RunRecord | LanguageRunRecord:
-    """Read what a finished run says of itself.
-
-    Args:
-        run: A finished run.
+    """Read the record of a finished run.
 
     Raises:
-        LstmError: A file is missing, changed, or not what training writes; file and key are named
-            (exit code 5).
+        LstmError: A file is missing, changed or not valid; file and key are named (exit code 5).
     """
-    run = run.verified()
+    run = run.with_manifest()
     config = run.config()
-    for name in listed_files(config):
+    for name in required_files(config):
         if name not in (run.manifest or {}):
             raise run.integrity_error(f"{runs.MANIFEST} does not list {name}")
     if config.language is not None:
@@ -120,15 +114,15 @@ def read(run: RunDir) -> RunRecord | LanguageRunRecord:
 
 
 def read_classifier(run: RunDir) -> RunRecord:
-    """Read what a finished classifier says of itself.
+    """Read the record of a finished classifier.
 
     Raises:
         LstmError: It is a language model (exit code 2), or as `read`.
     """
-    if run.verified().config().language is not None:
+    if run.with_manifest().config().language is not None:
         raise LstmError(
-            f"Run {run.name} is a language model, which has no classes to report on.",
-            f"Its figures are in {run.file(runs.CARD)}; name a classifier.",
+            f"Run {run.name} is a language model: it has no classes to report on.",
+            f"Name a classifier. The results of this run are in {run.file(runs.CARD)}.",
             ExitCode.USAGE,
         )
     record = read(run)
@@ -136,8 +130,8 @@ def read_classifier(run: RunDir) -> RunRecord:
     return record
 
 
-def listed_files(config: Config) -> tuple[str, ...]:
-    """Return files that the manifest of every finished run lists."""
+def required_files(config: Config) -> tuple[str, ...]:
+    """Return the files that the manifest of a finished run must list."""
     model = (runs.MODEL,) if config.language is None else ()
     return (runs.RUN, runs.METRICS, runs.HISTORY, runs.WEIGHTS, runs.CARD, *model)
 
@@ -148,22 +142,22 @@ def read_info(
     """Read `run.json` of a finished run.
 
     Args:
-        run: As `verified` returns it.
+        run: With its manifest.
         config: Its settings.
         labels: Its class names; None for a language model.
 
     Raises:
-        LstmError: It is damaged, or is not of these settings or labels (exit code 5).
+        LstmError: It is damaged, or belongs to other settings or labels (exit code 5).
     """
     info = run.decode(runs.RUN, FinishedRunInfo)
     expected = {"kind": config.task, "data": config.data.name}
     for key, value in expected.items():
         if (found := getattr(info, key)) != value:
-            told = f"expected {value[:100]!r} as in {runs.CONFIG}, found {found[:100]!r}"
-            raise run.integrity_error(f"{runs.RUN}, {key}: {told}")
-    named = info.dataset.labels
-    if labels is not None and named is not None and tuple(named) != labels:
-        raise run.integrity_error(f"{runs.RUN}, dataset.labels: other labels than in {runs.LABELS}")
+            reason = f"expected {value[:100]!r} as in {runs.CONFIG}, found {found[:100]!r}"
+            raise run.integrity_error(f"{runs.RUN}, {key}: {reason}")
+    info_labels = info.dataset.labels
+    if labels is not None and info_labels is not None and tuple(info_labels) != labels:
+        raise run.integrity_error(f"{runs.RUN}, dataset.labels: expected those of {runs.LABELS}")
     return info
 
 
@@ -173,12 +167,12 @@ def read_results(
     """Read `metrics.json` of a classifier.
 
     Args:
-        run: As `verified` returns it.
+        run: With its manifest.
         info: Its `run.json`.
-        labels: Its class names, where they are known.
+        labels: Its class names; None if unknown.
 
     Raises:
-        LstmError: It is damaged, or of another run (exit code 5).
+        LstmError: It is damaged, or belongs to another run (exit code 5).
     """
     results = run.decode(runs.METRICS, Results)
     _check_best_epoch(run, info, results.best_epoch)
@@ -194,7 +188,7 @@ def read_language_results(run: RunDir, info: FinishedRunInfo) -> HeldOutScores:
     """Read `metrics.json` of a language model.
 
     Raises:
-        LstmError: It is damaged, or of another run (exit code 5).
+        LstmError: It is damaged, or belongs to another run (exit code 5).
     """
     results = run.decode(runs.METRICS, LanguageResults)
     _check_best_epoch(run, info, results.best_epoch)
@@ -205,12 +199,12 @@ def read_history(run: RunDir, config: Config, info: FinishedRunInfo) -> tuple[Ep
     """Read `history.jsonl` of a finished run.
 
     Args:
-        run: As `verified` returns it.
+        run: With its manifest.
         config: Its settings.
         info: Its `run.json`.
 
     Raises:
-        LstmError: It is damaged, or of another run (exit code 5).
+        LstmError: It is damaged, or belongs to another run (exit code 5).
     """
     lines = run.history()
     if len(lines) != info.epochs:
@@ -226,10 +220,10 @@ def read_history(run: RunDir, config: Config, info: FinishedRunInfo) -> tuple[Ep
 
 
 def summarize(run: RunDir) -> Summary:
-    """Read what `runs list` shows of a run; a damaged run is no error.
+    """Read what `runs list` shows of a run; a damaged run raises no error.
 
-    Of a finished run, run.json, metrics.json and config.yaml are held to the manifest; the larger
-    files are not read.
+    For a finished run, run.json, metrics.json and config.yaml are checked against the manifest;
+    the larger files are not read.
 
     Args:
         run: In any state.
@@ -240,17 +234,19 @@ def summarize(run: RunDir) -> Summary:
     try:
         if info is None:
             run.decode(runs.RUN, RunInfo)
-        held = run.verified()
-        finished = held.decode(runs.RUN, FinishedRunInfo)
-        held.read_bytes(runs.CONFIG)
+        run_with_manifest = run.with_manifest()
+        finished = run_with_manifest.decode(runs.RUN, FinishedRunInfo)
+        run_with_manifest.read_bytes(runs.CONFIG)
         if finished.kind == "language":
-            perplexity = read_language_results(held, finished).perplexity
+            perplexity = read_language_results(run_with_manifest, finished).perplexity
             return Summary(run, status, finished, perplexity=perplexity)
         labels = finished.dataset.labels
-        results = read_results(held, finished, None if labels is None else tuple(labels))
+        results = read_results(
+            run_with_manifest, finished, None if labels is None else tuple(labels)
+        )
         return Summary(run, status, finished, accuracy=results.test.accuracy)
     except LstmError as error:
-        return Summary(run, "broken", None, problem=runs.reason(run, error))
+        return Summary(run, "broken", None, problem=runs.integrity_reason(run, error))
 
 
 def _check_best_epoch(run: RunDir, info: FinishedRunInfo, best_epoch: int) -> None:

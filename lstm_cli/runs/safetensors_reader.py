@@ -1,170 +1,135 @@
-"""A safetensors file -> its arrays, where they lie, once its header is known to be right.
+"""Read safetensors files, and check names, shapes and dtypes of their arrays.
 
-Source: github.com/huggingface/safetensors, "Format": the length of the header in 8 bytes, the
-header in JSON, then the data of all arrays, one behind the other.
+The library `safetensors` parses the file. It refuses holes, overlaps, bytes that belong to no
+array, and shapes that do not fit. It accepts an array that is described twice, unknown fields and
+metadata, so these are refused here: `train` writes none of them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_LENGTH = 8
-_ITEM = 4
-_MAX_HEADER = 1 << 16
-# With what comes before it; so much of a file is enough to judge it.
-MAX_HEAD = _LENGTH + _MAX_HEADER
-# What `read_any` takes: some hundred arrays, each with a name of its own.
-_MAX_LONG_HEADER = 1 << 20
-_MAX_DIM = 1 << 40
-_MAX_DIMS = 8
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "?"}
-_DTYPES |= {f"{sign}{8 * n}": f"<{sign.lower()}{n}" for sign in "IU" for n in (1, 2, 4, 8)}
+_LENGTH_BYTES = 8
+_MAX_HEADER_BYTES = 1 << 16
+# The beginning of a file that holds the whole header.
+MAX_HEAD_BYTES = _LENGTH_BYTES + _MAX_HEADER_BYTES
+# For `read_any`: some hundred arrays with long names.
+_MAX_ANY_HEADER_BYTES = 1 << 20
+_FIELDS = {"dtype", "shape", "data_offsets"}
 
 Array = NDArray[Any]
 
 
-def read(content: memoryview, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    """Return the arrays of a file, `<float32>`, without copying them.
+def read(content: bytes, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """Return the arrays of a file, `<float32>`.
 
     Args:
-        content: The file, `<uint8>[bytes]`.
-        shapes: Every array that must be there, and no other may.
+        content: The file.
+        shapes: Shape of each array that the file must hold; it may hold no other.
 
     Raises:
-        ValueError: It is another kind of file, or holds other arrays; the words go on after its
-            name.
+        ValueError: It is another kind of file, or it holds other arrays. The message continues
+            after the name of the file.
     """
-    placed = places(content[:MAX_HEAD], len(content), shapes)
-    return {
-        name: np.frombuffer(content[start:end], "<f4").reshape(shapes[name])
-        for name, (start, end) in placed.items()
-    }
+    import safetensors
+
+    _check_header(content, _MAX_HEADER_BYTES)
+    deserialize: Any = safetensors.deserialize
+    try:
+        arrays = dict(deserialize(content))
+    except safetensors.SafetensorError as error:
+        raise ValueError(_message(error)) from None
+    _check_arrays({n: (a["dtype"], a["shape"]) for n, a in arrays.items()}, shapes)
+    return {n: np.frombuffer(arrays[n]["data"], "<f4").reshape(shapes[n]) for n in shapes}
 
 
-def read_any(content: memoryview) -> dict[str, Array]:
-    """Return the arrays of a file as it describes them, without copying them.
+def read_any(content: bytes) -> dict[str, Array]:
+    """Return the arrays of a file with the names, shapes and dtypes that it describes.
 
     Args:
-        content: The file, `<uint8>[bytes]`.
+        content: The file.
 
     Raises:
-        ValueError: It is another kind of file, or describes what it does not hold; the words go on
-            after its name.
+        ValueError: It is another kind of file. The message continues after the name of the file.
     """
-    header, data = _header(content, len(content), _MAX_LONG_HEADER)
-    shapes, dtypes, found = {}, {}, {}
-    for name, entry in header.items():
-        dtypes[name], shapes[name] = _described(name, entry)
-        wanted = dtypes[name].itemsize * int(np.prod(shapes[name], dtype=object))
-        found[name] = _span(name, entry["data_offsets"], wanted, len(content) - data)
-    _check_adjoin(found, len(content) - data)
-    return {
-        name: np.frombuffer(content[data + start : data + end], dtypes[name]).reshape(shapes[name])
-        for name, (start, end) in found.items()
-    }
+    import safetensors.numpy
+
+    _check_header(content, _MAX_ANY_HEADER_BYTES)
+    try:
+        return dict(safetensors.numpy.load(content))
+    except safetensors.SafetensorError as error:
+        raise ValueError(_message(error)) from None
+    except KeyError as error:
+        raise ValueError(f"has an array of dtype {error}, which NumPy does not have") from None
 
 
-def places(
-    head: memoryview, num_bytes: int, shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[int, int]]:
-    """Return where each array starts and ends, `[start, end)` in bytes from the file's begin.
+def check_header(path: Path, head: bytes, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Check the header of a file without reading the data.
 
     Args:
-        head: The first `MAX_HEAD` bytes of the file, or all of it.
-        num_bytes: Size of the whole file.
-        shapes: Every array that must be there, and no other may.
+        path: The file.
+        head: Its first `MAX_HEAD_BYTES` bytes, or all of it.
+        shapes: As for `read`.
 
     Raises:
         ValueError: As `read`.
     """
-    header, data = _header(head, num_bytes)
-    if set(header) != set(shapes):
-        different = sorted(set(header) ^ set(shapes))[0]
-        state = "lacks" if different in shapes else "holds a foreign"
-        raise ValueError(f"{state} array {different[:80]!r}")
-    found = {name: _place(name, header[name], shapes[name], num_bytes - data) for name in shapes}
-    _check_adjoin(found, num_bytes - data)
-    return {name: (data + start, data + end) for name, (start, end) in found.items()}
+    import safetensors
 
-
-def _check_adjoin(found: Mapping[str, tuple[int, int]], num_bytes: int) -> None:
-    """Hold that arrays fill the data, each beginning where the one before it ends."""
-    at = 0
-    for name, (start, end) in sorted(found.items(), key=lambda entry: entry[1]):
-        if start != at:
-            raise ValueError(
-                f"array {name[:80]!r} begins at {start}, expected {at}: they must adjoin"
-            )
-        at = end
-    if at != num_bytes:
-        raise ValueError(f"holds {num_bytes - at:,} bytes that belong to no array")
-
-
-def _header(
-    head: memoryview, num_bytes: int, most: int = _MAX_HEADER
-) -> tuple[dict[str, Any], int]:
-    """Parse the header; return it and where the data begins."""
-    begin = bytes(head[:_LENGTH])
-    length = int.from_bytes(begin, "little")
-    if len(begin) < _LENGTH or length > num_bytes - _LENGTH:
-        raise ValueError("is no safetensors file, or cut short: its header ends behind its end")
-    if length > most:
-        raise ValueError(f"says its header has {length:,} bytes, more than {most:,}")
+    _check_header(head, _MAX_HEADER_BYTES)
     try:
-        header = json.loads(bytes(head[_LENGTH : _LENGTH + length]), object_pairs_hook=_distinct)
+        with safetensors.safe_open(path, framework="np") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {n: (s.get_dtype(), s.get_shape()) for n, s in slices.items()}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(_message(error)) from None
+    _check_arrays(arrays, shapes)
+
+
+def _check_header(head: bytes, max_bytes: int) -> None:
+    """Check what `safetensors` does not: the size of the header, its keys, that each is unique."""
+    length = int.from_bytes(head[:_LENGTH_BYTES], "little")
+    if length > max_bytes:
+        raise ValueError(f"has a header of {length:,} bytes, the limit is {max_bytes:,}")
+    text = head[_LENGTH_BYTES : _LENGTH_BYTES + length]
+    try:
+        header = json.loads(text, object_pairs_hook=_check_unique_keys)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"has a header that cannot be read: {error}") from None
     if not isinstance(header, dict):
-        raise ValueError("has a header that is no mapping")
-    return header, _LENGTH + length
+        raise ValueError("has a header that is not a JSON object")
+    for name, entry in header.items():
+        if not isinstance(entry, dict) or entry.keys() != _FIELDS:
+            raise ValueError(f"describes {name[:80]!r} with other keys than {sorted(_FIELDS)}")
 
 
-def _place(name: str, entry: Any, shape: tuple[int, ...], num_bytes: int) -> tuple[int, int]:
-    """Hold an array to its dtype, shape and size; return its place in the data."""
-    _check_entry(name, entry)
-    if entry["dtype"] != "F32" or entry["shape"] != list(shape):
-        raise ValueError(
-            f"array {name!r} is {str(entry['dtype'])[:20]} {str(entry['shape'])[:80]}, "
-            f"expected F32 {list(shape)}"
-        )
-    return _span(name, entry["data_offsets"], _ITEM * int(np.prod(shape, dtype=object)), num_bytes)
+def _check_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return unique
 
 
-def _described(name: str, entry: Any) -> tuple[np.dtype[Any], list[int]]:
-    """Return the dtype and the shape that an array says it has."""
-    _check_entry(name, entry)
-    dtype, shape = entry["dtype"], entry["shape"]
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise ValueError(f"array {name[:80]!r} is of a type there is not, {str(dtype)[:20]}")
-    if not isinstance(shape, list) or len(shape) > _MAX_DIMS:
-        raise ValueError(f"array {name[:80]!r} has no shape")
-    if not all(type(dim) is int and 0 <= dim <= _MAX_DIM for dim in shape):
-        raise ValueError(f"array {name[:80]!r} has a shape there is not, {str(shape)[:80]}")
-    return np.dtype(_DTYPES[dtype]), shape
+def _check_arrays(
+    arrays: Mapping[str, tuple[str, list[int]]], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Compare the dtype and shape of each array with what is expected."""
+    for name in sorted(arrays.keys() ^ shapes.keys()):
+        state = "lacks the array" if name in shapes else "has an unexpected array"
+        raise ValueError(f"{state} {name[:80]!r}")
+    for name, shape in shapes.items():
+        found = arrays[name]
+        if found != ("F32", list(shape)):
+            raise ValueError(
+                f"has array {name!r} as {found[0]} {str(found[1])[:80]}, expected F32 {list(shape)}"
+            )
 
 
-def _check_entry(name: str, entry: Any) -> None:
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise ValueError(f"array {name[:80]!r} is not described by dtype, shape and data_offsets")
-
-
-def _span(name: str, place: Any, wanted: int, num_bytes: int) -> tuple[int, int]:
-    """Return where an array of so many bytes starts and ends in the data."""
-    if not (isinstance(place, list) and len(place) == 2 and all(type(n) is int for n in place)):
-        raise ValueError(f"array {name[:80]!r} has no place")
-    start, end = place
-    if not 0 <= start <= end <= num_bytes or end - start != wanted:
-        raise ValueError(f"array {name[:80]!r} lies at {start} to {end}, expected {wanted:,} bytes")
-    return start, end
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands in it twice")
-    return found
+def _message(error: Exception) -> str:
+    return f"is not a valid safetensors file ({str(error)[:200]})"

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.explain.result import Explanation
+from lstm_cli.prediction.result import Prediction, make_prediction
 from lstm_cli.serve.batcher import Batcher, BatchLimits, QueueFullError
 from lstm_cli.serve.errors import ApiError, too_many_requests
 from lstm_cli.serve.request_body import BodyReader, decode
@@ -23,7 +24,6 @@ from lstm_cli.serve.schemas import (
     ExplainImageRequest,
     ExplainTextRequest,
     ImageRequest,
-    PredictionAnswer,
     PredictResponse,
     TextRequest,
 )
@@ -144,7 +144,7 @@ class Inference:
                 "Leave out 'threshold'. Use 'top_k' to get the most probable classes.",
             )
 
-    async def _predict(self, body: TextRequest | ImageRequest) -> list[PredictionAnswer]:
+    async def _predict(self, body: TextRequest | ImageRequest) -> list[Prediction]:
         max_inputs = self._limits.max_texts
         if isinstance(body, TextRequest):
             texts = _inputs(body.text, body.texts, ("text", "texts"), max_inputs)
@@ -199,22 +199,8 @@ class Inference:
         row: NDArray[np.float32],
         body: TextRequest | ImageRequest,
         encoding: Encoding | None,
-    ) -> PredictionAnswer:
-        labels = self._predictor.labels
-        probabilities = row.tolist()
-        if body.threshold is None:
-            index = int(row.argmax())
-        else:
-            index = int(probabilities[1] >= body.threshold)
-        classes = list(zip(labels, probabilities, strict=True))
-        if body.top_k is not None:
-            classes = sorted(classes, key=lambda entry: -entry[1])[: body.top_k]
-        answer = PredictionAnswer(labels[index], probabilities[index], dict(classes))
-        if encoding is not None:
-            answer.num_tokens = encoding.num_tokens
-            answer.truncated = encoding.truncated
-            answer.unknown = encoding.unknown_fraction
-        return answer
+    ) -> Prediction:
+        return make_prediction(row, self._predictor.labels, encoding, body.threshold, body.top_k)
 
 
 def json_response(value: Any) -> Response:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from lstm_cli.prediction.result import Prediction
 from lstm_cli.serve.settings import Limits
 
 Pixel = Annotated[int, Meta(ge=0, le=255, description="0 is black, 255 is white.")]
@@ -56,26 +57,11 @@ class ExplainImageRequest(msgspec.Struct, forbid_unknown_fields=True):
     image: Image
 
 
-class PredictionAnswer(msgspec.Struct, omit_defaults=True):
-    """The prediction for one input.
-
-    `num_tokens`, `truncated` (whether the middle of the text was left out) and `unknown` (fraction
-    of tokens that are not in the vocabulary) are given for texts only.
-    """
-
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-    num_tokens: int | None = None
-    truncated: bool | None = None
-    unknown: float | None = None
-
-
 class PredictResponse(msgspec.Struct):
     """One prediction for each input, in order."""
 
     run: str
-    predictions: list[PredictionAnswer]
+    predictions: list[Prediction]
 
 
 class ModelResponse(msgspec.Struct, omit_defaults=True):

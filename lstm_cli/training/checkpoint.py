@@ -18,7 +18,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io import safe_open as folders
 from lstm_cli.io.atomic_write import write_atomic
 from lstm_cli.io.progress import Reporter
-from lstm_cli.runs import safetensors_reader as tensors
+from lstm_cli.runs import safetensors_reader
 
 _NUM_KEPT = 2
 _TENSORS = ".safetensors"
@@ -188,10 +188,10 @@ def _arrays(content: bytes, name: str) -> dict[str, Array]:
 
     Optimizer slots may be infinite: the square of a large gradient overflows, and training goes on.
     """
-    from lstm_cli.runs.validate import check_finite
+    from lstm_cli.runs.arrays import check_finite
 
     try:
-        arrays = tensors.read_any(memoryview(content))
+        arrays = safetensors_reader.read_any(content)
         weights = {
             n: a for n, a in arrays.items() if n.startswith(("model/", "best/", "objective/"))
         }

@@ -155,7 +155,7 @@ def _is_new_head(name: str, own: Mapping[str, Any], init: InitialWeights) -> boo
 
 def _read_run(config: Config, path: Path) -> InitialWeights:
     """Read tokenizer and weights of the run to start from."""
-    run = find.find(path.parent.parent, str(path)).verified()
+    run = find.find(path.parent.parent, str(path)).with_manifest()
     run.names()
     run_config = run.config()
     _check_compatible(run, run_config, config)

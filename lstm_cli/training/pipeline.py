@@ -18,8 +18,10 @@ from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.io.signals import Signals, catch_signals
 from lstm_cli.models import classifier
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs import lock
+from lstm_cli.runs.create import create_run
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.schema import BegunRunInfo
+from lstm_cli.runs.schema import StartedRunInfo
 from lstm_cli.training import artifacts, checkpoint, resume_checks
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.classifier_task import ClassifierTask, prepare_classifier
@@ -78,9 +80,9 @@ def train(
     with catch_signals() as signals:
         device_info = configure_backend(config, device, options.reporter)
         dataset = load_training_data(config, data_dir)
-        run = runs.create(root, dataset.name, name)
+        run = create_run(root, dataset.name, name)
         record = artifacts.new_record(config, command)
-        with runs.locked(run), resume_checks.recording_failure(run, record, new=True):
+        with lock.acquire(run.path), resume_checks.recording_failure(run, record, new=True):
             run.remove_temp_files()
             task = prepare(config, dataset, init, device_info, options)
             record |= task.describe() | asdict(device_info) | _init_from(task)
@@ -122,11 +124,11 @@ def resume(
     options = TrainOptions(data_dir, device, callbacks, tensorboard, reporter or SilentReporter())
     start = time.perf_counter()
     reporter = options.reporter
-    with catch_signals() as signals, runs.locked(run):
+    with catch_signals() as signals, lock.acquire(run.path):
         run.remove_temp_files()
         # A finished run has a manifest to verify it by.
-        verified = run.verified() if run.status == "finished" else run
-        before = runs.read_record(verified, BegunRunInfo)
+        verified = run.with_manifest() if run.status == "finished" else run
+        before = runs.read_run_json(verified, StartedRunInfo)
         newest = resume_checks.newest_checkpoint(run, reporter)
         config = resume_checks.resumed_config(run, newest, epochs)
         device_info = configure_backend(config, device, reporter)

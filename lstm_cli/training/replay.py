@@ -21,7 +21,8 @@ from lstm_cli.io.signals import Interrupted, catch_signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.schema import FinishedRunInfo, LanguageResults, Results
+from lstm_cli.runs.metrics_schema import LanguageResults, Results
+from lstm_cli.runs.schema import FinishedRunInfo
 from lstm_cli.training.device import Device
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 from lstm_cli.training.pipeline import train
@@ -133,9 +134,9 @@ def replay(
             the run was extended to more epochs, which training from the start does not repeat.
     """
     reporter = reporter or SilentReporter()
-    listed = run.verified()
+    listed = run.with_manifest()
     config = listed.config()
-    record = runs.read_record(listed, FinishedRunInfo)
+    record = runs.read_run_json(listed, FinishedRunInfo)
     # Everything is read now, because another process may extend the run in the meantime.
     before, modified = _read_results(run, config), _modified_files(listed)
     if runs.HISTORY not in modified:
@@ -156,9 +157,9 @@ def replay(
         except NonFiniteError as error:
             differences, epochs = _non_finite(before, error)
             (path,) = folder.glob(f"*/replay/{runs.RUN}")
-            replayed_record = runs.read_record(RunDir(path.parent))
+            replayed_record = runs.read_run_json(RunDir(path.parent))
         else:
-            after, replayed_record = _read_results(replayed, config), runs.read_record(replayed)
+            after, replayed_record = _read_results(replayed, config), runs.read_run_json(replayed)
             differences, epochs = _compare(before, after), len(after.history)
     return Replay(
         run.name,
@@ -220,7 +221,7 @@ def _read_results(run: RunDir, config: Config) -> _Results:
     Raises:
         LstmError: A file is missing, or not one that training writes (exit code 5).
     """
-    with run.held(runs.WEIGHTS) as file:
+    with run.open_verified(runs.WEIGHTS) as file:
         file.seek(0)
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     run.decode(runs.METRICS, Results if config.language is None else LanguageResults)

@@ -20,8 +20,9 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs.decode import MAX_EPOCHS, Number, Seconds
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.schema import MAX_EPOCHS, EpochLine, Number, Seconds, check_history
+from lstm_cli.runs.schema import EpochLine, check_history
 from lstm_cli.training import artifacts, checkpoint
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.device import DeviceInfo
@@ -264,7 +265,7 @@ def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None
 
     Args:
         run: The run.
-        record: Its `run.json`, a valid `BegunRunInfo`.
+        record: Its `run.json`, a valid `StartedRunInfo`.
         dataset: The data now.
 
     Raises:

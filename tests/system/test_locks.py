@@ -15,7 +15,8 @@ from lstm_cli import cli
 from lstm_cli.config import load as configs
 from lstm_cli.errors import LstmError
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import find
+from lstm_cli.runs import find, lock
+from lstm_cli.runs.create import create_run
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import corpus, corpus_cache, tokenizer_json
 from lstm_cli.text.tokenizer import Tokenizer
@@ -54,25 +55,25 @@ def test_a_run_that_is_being_trained_is_resumed_by_nobody_else(tmp_path, capsys,
 def test_a_lock_goes_with_its_process_however_that_ends(tmp_path):
     run = unfinished(tmp_path, "x")
     with holding(run) as process:
-        assert runs.is_locked(run)
+        assert lock.is_locked(run.path)
         assert run.status == "running"
         process.kill()
         process.wait()
-        assert not runs.is_locked(run)
+        assert not lock.is_locked(run.path)
         assert run.status == "interrupted"
-        with runs.locked(run):
+        with lock.acquire(run.path):
             pass
 
 
 def test_a_run_that_is_being_started_is_started_by_nobody_else(tmp_path):
-    run = runs.create(tmp_path, "demo", "x")
+    run = create_run(tmp_path, "demo", "x")
     with holding(run):
-        again = runs.create(tmp_path, "demo", "x")
-        with pytest.raises(LstmError, match="Another process"), runs.locked(again):
+        again = create_run(tmp_path, "demo", "x")
+        with pytest.raises(LstmError, match="Another process"), lock.acquire(again.path):
             pass
     run.write_json(runs.RUN, {"status": "running"})
     with pytest.raises(LstmError, match="already a run"):
-        runs.create(tmp_path, "demo", "x")
+        create_run(tmp_path, "demo", "x")
 
 
 def test_resume_takes_the_newest_run_that_nobody_is_training(tmp_path):
@@ -99,20 +100,20 @@ def test_the_list_of_runs_tells_the_living_from_the_dead(tmp_path, capsys, monke
 
 def test_who_looks_whether_a_run_is_trained_disturbs_nobody(tmp_path):
     run = unfinished(tmp_path, "x")
-    assert not runs.is_locked(run)
+    assert not lock.is_locked(run.path)
     assert not run.file(runs.LOCK).exists()
     stop = threading.Event()
 
     def look():
         while not stop.is_set():
-            runs.is_locked(run)
+            lock.is_locked(run.path)
 
     lookers = [threading.Thread(target=look) for _ in range(2)]
     for looker in lookers:
         looker.start()
     try:
         for _ in range(20):
-            with runs.locked(run):
+            with lock.acquire(run.path):
                 pass
     finally:
         stop.set()
@@ -123,7 +124,7 @@ def test_who_looks_whether_a_run_is_trained_disturbs_nobody(tmp_path):
 def test_a_lock_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("no folder")
     run = RunDir(tmp_path / "file" / "x")
-    with pytest.raises(LstmError, match=r"Cannot write .*\.lock"), runs.locked(run):
+    with pytest.raises(LstmError, match=r"Cannot write .*\.lock"), lock.acquire(run.path):
         pass
 
 

@@ -28,6 +28,7 @@ from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
+from lstm_cli.runs.manifest import sha256
 from lstm_cli.text import corpus as encoded
 from lstm_cli.training import init_weights
 from lstm_cli.training.device import configure_backend
@@ -94,7 +95,7 @@ def test_it_beats_the_unigram_perplexity_and_records_both(pretrained):
 
 
 def test_run_json_has_the_sizes_of_its_data(pretrained):
-    record = runs.read_record(pretrained)
+    record = runs.read_run_json(pretrained)
     sizes = record["dataset"]["sizes"]
     assert record["kind"] == "language"
     # 160 texts without the validation split of the classifier, which is a tenth.
@@ -127,7 +128,7 @@ def test_weights_of_another_shape_fail_although_the_manifest_lists_them(copied):
     copied.write_bytes(runs.WEIGHTS, safetensors.numpy.save(arrays))
     copied.write_manifest()
     (failure,) = verify(copied).failures
-    assert "next_bias/embeddings" in failure.told
+    assert "next_bias/embeddings" in failure.detail
 
 
 def test_labels_are_not_used(pretrained, monkeypatch, tmp_path):
@@ -261,10 +262,10 @@ def test_a_classifier_starts_from_vocabulary_and_weights_of_the_run(pretrained, 
     assert all(np.array_equal(own[name], theirs[name]) for name in shared)
     assert np.abs(own["head/bias"]).max() > 0
     assert run.read_bytes(runs.TOKENIZER) == pretrained.read_bytes(runs.TOKENIZER)
-    told = runs.read_record(run)["init_from"]
+    told = runs.read_run_json(run)["init_from"]
     assert told["run"] == "demo/words"
     assert sorted(told["arrays"]) == sorted(shared)
-    assert told["weights_sha256"] == runs.sha256(pretrained.file(runs.WEIGHTS))
+    assert told["weights_sha256"] == sha256(pretrained.file(runs.WEIGHTS))
     assert run.config().train.init_from == str(pretrained.path)
     assert verify(run).passed
 

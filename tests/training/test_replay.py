@@ -21,6 +21,7 @@ from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs.manifest import sha256
 from lstm_cli.training import artifacts, pipeline, replay
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 
@@ -151,10 +152,10 @@ def test_an_epoch_too_many_or_too_few_differs(tabled):
 
 
 def test_a_single_bit_of_the_weights_differs(tabled):
-    original = runs.sha256(tabled.file(runs.WEIGHTS))
+    original = sha256(tabled.file(runs.WEIGHTS))
     edit_weights(tabled)
     found = replay.replay(tabled)
-    changed = runs.sha256(tabled.file(runs.WEIGHTS))
+    changed = sha256(tabled.file(runs.WEIGHTS))
     assert found.differences == (
         replay.Difference(runs.WEIGHTS, None, "sha256", changed, original),
     )

@@ -1,4 +1,4 @@
-"""`lstm runs verify`: every respect in which a run can be wrong, told with what it means."""
+"""`lstm runs verify`: each check fails for its own kind of damage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fixtures_runs import snapshot
 
 from lstm_cli import cli
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.prediction.verify import _CHECKS, verify
+from lstm_cli.prediction.verify import CLASSIFIER_STEPS, verify
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 
@@ -48,7 +48,7 @@ def lstm(monkeypatch, capfd):
 
 
 def flip(name, at=-1):
-    """Change one bit, as a disk does: the manifest stays."""
+    """Flip one bit, as a faulty disk does; the manifest stays."""
 
     def change(run):
         content = bytearray(run.file(name).read_bytes())
@@ -58,18 +58,18 @@ def flip(name, at=-1):
     return change
 
 
-def gone(name):
+def removed(name):
     return lambda run: run.file(name).unlink()
 
 
-def signed(change):
-    """Make a change that the manifest fits."""
+def with_manifest(change):
+    """Make a change, then write the manifest anew."""
 
-    def both(run):
+    def change_and_sign(run):
         change(run)
         sign(run)
 
-    return both
+    return change_and_sign
 
 
 def other_weights(run):
@@ -77,14 +77,14 @@ def other_weights(run):
 
 
 def lowest_bit(run):
-    """Change a weight by as little as there is, in a table whose first row is never looked at."""
+    """Flip the lowest bit of a weight in the row of padding, which is never looked up."""
     content = bytearray(run.file(runs.WEIGHTS).read_bytes())
     begin = 8 + int.from_bytes(content[:8], "little")
     content[begin] ^= 1
     put(run, runs.WEIGHTS, bytes(content))
 
 
-def other_answers(golden):
+def other_probabilities(golden):
     golden["probabilities"][0].reverse()
 
 
@@ -93,13 +93,13 @@ def other_bias(model):
 
 
 FAILURES = [
-    ({"manifest"}, gone(runs.MANIFEST)),
+    ({"manifest"}, removed(runs.MANIFEST)),
     ({"manifest"}, lambda run: run.write_text(runs.MANIFEST, "{}")),
     ({"files"}, lambda run: run.write_text("notes.txt", "mine")),
     ({"files"}, lambda run: run.write_text("plots/evil.so", "x")),
     ({"files"}, lambda run: run.file("plots/link").symlink_to("curves.png")),
-    ({"files", "contents"}, gone("plots/curves.png")),
-    ({"files", "contents"}, gone(runs.CARD)),
+    ({"files", "contents"}, removed("plots/curves.png")),
+    ({"files", "contents"}, removed(runs.CARD)),
     ({"contents"}, flip("plots/curves.png")),
     ({"contents"}, flip(runs.CARD)),
     ({"contents"}, lambda run: run.write_text(runs.CARD, "Another card.")),
@@ -112,19 +112,19 @@ FAILURES = [
     ({"contents", "record"}, flip(runs.RUN)),
     ({"contents", "results"}, flip(runs.METRICS)),
     ({"contents", "results"}, flip(runs.HISTORY)),
-    ({"weights"}, signed(gone(runs.WEIGHTS))),
-    ({"golden inputs"}, signed(gone(runs.GOLDEN))),
+    ({"weights"}, with_manifest(removed(runs.WEIGHTS))),
+    ({"golden inputs"}, with_manifest(removed(runs.GOLDEN))),
     ({"same weights"}, other_weights),
     ({"same weights"}, lowest_bit),
-    ({"same weights", "answers"}, lambda run: edit_model(run, other_bias)),
-    ({"answers"}, lambda run: edit_json(run, runs.GOLDEN, other_answers)),
+    ({"same weights", "probabilities"}, lambda run: edit_model(run, other_bias)),
+    ({"probabilities"}, lambda run: edit_json(run, runs.GOLDEN, other_probabilities)),
     ({"record"}, lambda run: edit_json(run, runs.RUN, lambda r: r.update(kind="image"))),
     ({"record"}, lambda run: edit_json(run, runs.RUN, lambda r: r.update(data="imdb"))),
     ({"record"}, lambda run: edit_json(run, runs.RUN, lambda r: r.update(status="failed"))),
     ({"record"}, lambda run: edit_json(run, runs.RUN, lambda r: r["dataset"]["labels"].reverse())),
-    ({"record"}, signed(gone(runs.RUN))),
-    ({"results"}, signed(gone(runs.METRICS))),
-    ({"results"}, signed(gone(runs.HISTORY))),
+    ({"record"}, with_manifest(removed(runs.RUN))),
+    ({"results"}, with_manifest(removed(runs.METRICS))),
+    ({"results"}, with_manifest(removed(runs.HISTORY))),
     ({"results"}, lambda run: edit_json(run, runs.METRICS, lambda m: [])),
     ({"results"}, lambda run: edit_json(run, runs.METRICS, lambda m: m.update(best_epoch=7))),
     ({"results"}, lambda run: edit_json(run, runs.METRICS, lambda m: m["test"].update(accuracy=2))),
@@ -135,27 +135,27 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("expected", "change"), FAILURES)
-def test_what_is_wrong_fails_the_checks_it_concerns_and_no_other(expected, change, run):
+def test_damage_fails_only_the_checks_it_concerns(expected, change, run):
     change(run)
-    verdict = verify(run)
-    assert not verdict.passed
-    assert {check.name for check in verdict.failures} == expected
-    assert all(check.meaning and check.told for check in verdict.failures)
-    for check in verdict.checks:
-        assert str(run.path) not in check.told
+    result = verify(run)
+    assert not result.passed
+    assert {check.name for check in result.failures} == expected
+    assert all(check.meaning and check.detail for check in result.failures)
+    for check in result.checks:
+        assert str(run.path) not in check.detail
         assert not check.meaning or check.passed is False
 
 
 def test_every_check_can_fail():
-    assert set().union(*(expected for expected, _ in FAILURES)) == set(_CHECKS)
+    assert set().union(*(expected for expected, _ in FAILURES)) == set(CLASSIFIER_STEPS)
 
 
-def test_a_check_that_another_keeps_from_being_made_says_so(run):
+def test_check_is_skipped_if_one_it_needs_fails(run):
     flip(runs.CONFIG)(run)
-    told = {check.name: check for check in verify(run).checks}
-    assert told["graph"].passed is None
-    assert "golden inputs" in told["graph"].told
-    assert told["labels"].passed
+    found = {check.name: check for check in verify(run).checks}
+    assert found["graph"].passed is None
+    assert "golden inputs" in found["graph"].detail
+    assert found["labels"].passed
 
 
 def test_nothing_is_written(run):
@@ -164,20 +164,20 @@ def test_nothing_is_written(run):
     assert snapshot(run) == before
 
 
-def test_what_was_added_by_eval_and_by_resuming_is_no_damage(run):
+def test_reports_and_checkpoints_are_not_damage(run):
     for name in ("reports/demo-test/report.json", "checkpoints/000001.json", ".lock"):
         run.write_text(name, "{}")
     assert verify(run).passed
 
 
 def test_images_need_no_tokenizer(tmp_path):
-    verdict = verify(attacks.image_run(tmp_path / "digits" / "tiny"))
-    assert verdict.passed
-    assert len(verdict.checks) == len(_CHECKS)
+    result = verify(attacks.image_run(tmp_path / "digits" / "tiny"))
+    assert result.passed
+    assert len(result.checks) == len(CLASSIFIER_STEPS)
 
 
-def test_a_padding_row_may_differ_only_where_answers_do_not(run):
-    """Loading cannot see it, for the network never reads it; verifying does."""
+def test_unused_weight_is_compared_too(run):
+    """Loading does not see it, because the model never reads that row; `verify` does."""
     lowest_bit(run)
     Predictor.load(run)
     assert not verify(run).passed
@@ -186,48 +186,49 @@ def test_a_padding_row_may_differ_only_where_answers_do_not(run):
 # The command
 
 
-def test_a_sound_run_is_a_line_a_check_and_exit_code_0(lstm, run):
+def test_intact_run_prints_one_line_per_check(lstm, run):
     code, out, err = lstm("runs", "verify", "demo/tiny")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    for name in _CHECKS:
+    for name in CLASSIFIER_STEPS:
         assert any(line.split("  ")[0] == name and " ok " in line for line in lines), name
 
 
-def test_the_newest_run_is_taken_and_named(lstm, run):
+def test_newest_run_is_taken_and_named(lstm, run):
     code, out, err = lstm("runs", "verify")
     assert code == 0
     assert "demo/tiny" in err
     assert "ok" in out
 
 
-def test_a_damaged_run_ends_with_5_and_says_what_it_means(lstm, run):
+def test_damaged_run_ends_with_5_and_prints_the_meaning(lstm, run):
     flip("plots/curves.png")(run)
     code, out, err = lstm("runs", "verify", "tiny")
     assert code == 5
     assert "FAILED" in out
     assert "plots/curves.png" in out
-    assert _CHECKS["contents"][2] in out
-    assert "demo/tiny fails its integrity check: 'contents'" in err
+    assert CLASSIFIER_STEPS["contents"].meaning in out
+    assert "demo/tiny" in err
+    assert "'contents'" in err
 
 
 @pytest.mark.parametrize("damage", [None, flip(runs.MODEL)])
-def test_json_is_one_object_with_every_check(lstm, run, damage):
+def test_json_has_every_check(lstm, run, damage):
     if damage:
         damage(run)
     code, out, err = lstm("runs", "verify", "tiny", "--json")
-    told = json.loads(out)
+    found = json.loads(out)
     assert code == (5 if damage else 0)
-    assert told["run"] == "demo/tiny"
-    assert told["passed"] is not bool(damage)
-    assert [check["name"] for check in told["checks"]] == list(_CHECKS)
-    assert {check["passed"] for check in told["checks"]} == (
+    assert found["run"] == "demo/tiny"
+    assert found["passed"] is not bool(damage)
+    assert [check["name"] for check in found["checks"]] == list(CLASSIFIER_STEPS)
+    assert {check["passed"] for check in found["checks"]} == (
         {True, False, None} if damage else {True}
     )
-    assert ("fails its integrity check" in err) == bool(damage)
+    assert ("demo/tiny" in err) == bool(damage)
 
 
-def test_all_runs_are_verified_and_one_that_fails_decides(lstm, run, template):
+def test_one_failure_among_all_runs_ends_with_5(lstm, run, template):
     other = RunDir(Path(shutil.copytree(template.path, run.path.parent / "other")))
     unfinished = RunDir(Path(shutil.copytree(template.path, run.path.parent / "third")))
     unfinished.write_json(runs.RUN, {"status": "failed"})
@@ -239,19 +240,19 @@ def test_all_runs_are_verified_and_one_that_fails_decides(lstm, run, template):
     flip(runs.MODEL)(other)
     code, out, err = lstm("runs", "verify", "--all", "--json")
     assert code == 5
-    assert [told["passed"] for told in json.loads(out)["runs"]].count(False) == 1
-    assert "demo/other fails" in err
+    assert [found["passed"] for found in json.loads(out)["runs"]].count(False) == 1
+    assert "demo/other" in err
 
 
-def test_a_run_without_manifest_or_record_is_a_failure_among_all(lstm, run):
+def test_run_without_manifest_fails_among_all(lstm, run):
     run.file(runs.MANIFEST).unlink()
     code, out, _ = lstm("runs", "verify", "--all")
     assert code == 5
-    assert "manifest.json is missing" in out
+    assert runs.MANIFEST in out
     assert lstm("runs", "verify", "tiny")[0] == 5
 
 
-def test_what_cannot_be_meant_is_refused(lstm, run):
+def test_impossible_arguments_are_refused(lstm, run):
     assert lstm("runs", "verify", "tiny", "--all")[0] == 2
     assert lstm("runs", "verify", "none")[0] == 1
     shutil.rmtree(run.path)
@@ -259,7 +260,7 @@ def test_what_cannot_be_meant_is_refused(lstm, run):
     assert lstm("runs", "verify")[0] == 1
 
 
-def test_names_from_a_run_are_never_sent_to_the_terminal_as_they_are(lstm, run):
+def test_file_names_are_escaped_on_the_terminal(lstm, run):
     run.write_text("\x1b[2J\u202eevil.txt", "x")
     code, out, err = lstm("runs", "verify", "tiny")
     assert code == 5
@@ -268,7 +269,7 @@ def test_names_from_a_run_are_never_sent_to_the_terminal_as_they_are(lstm, run):
     assert "\u202e" not in out + err
 
 
-def test_predicting_with_a_run_that_cannot_be_trusted_ends_with_5(lstm, run):
+def test_predicting_with_a_damaged_run_ends_with_5(lstm, run):
     assert lstm("predict", "fine", "--run", "tiny")[0] == 0
     flip(runs.MODEL)(run)
     code, out, err = lstm("predict", "fine", "--run", "tiny")

@@ -1,4 +1,4 @@
-"""The ONNX graph: the LSTM equations, exact under padding, for every kind of model."""
+"""The ONNX graph equals the LSTM equations, also with padding, for every kind of model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(model, texts, width=0):
 
 
 @pytest.mark.parametrize(("pooling", "layers", "bidirectional"), KINDS)
-def test_the_graph_computes_the_equations_with_peepholes(pooling, layers, bidirectional):
+def test_graph_equals_the_equations_with_peepholes(pooling, layers, bidirectional):
     config = text_config(
         model__cell="peephole",
         model__pooling=pooling,
@@ -55,9 +55,7 @@ def test_the_graph_computes_the_equations_with_peepholes(pooling, layers, bidire
 @pytest.mark.parametrize("num_classes", [2, 3])
 @pytest.mark.parametrize("bigram_buckets", [0, 13])
 @pytest.mark.parametrize(("pooling", "layers", "bidirectional"), KINDS)
-def test_the_graph_computes_the_equations(
-    pooling, layers, bidirectional, bigram_buckets, num_classes
-):
+def test_graph_equals_the_equations(pooling, layers, bidirectional, bigram_buckets, num_classes):
     config = text_config(
         model__pooling=pooling,
         model__layers=layers,
@@ -81,7 +79,7 @@ def test_the_graph_computes_the_equations(
 @pytest.mark.parametrize("num_classes", [2, 3])
 @pytest.mark.parametrize("bigram_buckets", [0, 13])
 @pytest.mark.parametrize("pooling", ["last", "max_mean"])
-def test_the_graph_adds_the_evidence_of_pairs(pooling, bigram_buckets, num_classes):
+def test_graph_adds_the_linear_logits(pooling, bigram_buckets, num_classes):
     config = text_config(
         model__pooling=pooling,
         embedding__bigram_buckets=bigram_buckets,
@@ -102,7 +100,7 @@ def test_the_graph_adds_the_evidence_of_pairs(pooling, bigram_buckets, num_class
 
 
 @pytest.mark.parametrize(("pooling", "layers", "bidirectional"), KINDS)
-def test_the_graph_reads_the_rows_of_images(pooling, layers, bidirectional):
+def test_graph_reads_images_row_by_row(pooling, layers, bidirectional):
     config = image_config(
         model__pooling=pooling, model__layers=layers, model__bidirectional=bidirectional
     )
@@ -115,7 +113,7 @@ def test_the_graph_reads_the_rows_of_images(pooling, layers, bidirectional):
 
 
 def one_unit():
-    """A network of one unit whose numbers can be followed on paper."""
+    """A model of one unit, small enough to compute by hand."""
     config = text_config(
         embedding__dim=1, model__units=1, model__bidirectional=False, model__pooling="last"
     )
@@ -130,7 +128,7 @@ def one_unit():
     return config, weights
 
 
-def test_one_unit_gives_the_numbers_worked_out_by_hand():
+def test_one_unit_gives_values_computed_by_hand():
     def sigma(z):
         return 1 / (1 + math.exp(-z))
 
@@ -152,7 +150,7 @@ def test_one_unit_gives_the_numbers_worked_out_by_hand():
 GOLDEN = [0.668738856, 0.599597115]
 
 
-def test_the_pair_of_the_first_word_is_that_with_nothing_before():
+def test_first_bigram_starts_with_padding():
     config = text_config(embedding__bigram_buckets=7, embedding__bigram_dim=2)
     weights = random_weights(config, 2, VOCAB)
     model = onnx_graph.build(config, weights, 2, None)
@@ -162,7 +160,7 @@ def test_the_pair_of_the_first_word_is_that_with_nothing_before():
     assert np.abs(before - changed).max() > 1e-3
 
 
-def test_the_largest_pair_fits_the_integers_of_the_graph():
+def test_largest_bigram_hash_fits_int32():
     assert 65_535 * onnx_graph.BIGRAM_FACTOR + 65_535 < 2**31
     config = text_config(embedding__bigram_buckets=1009, embedding__bigram_dim=2, embedding__dim=1)
     weights = random_weights(config, 2, 65_536)
@@ -173,7 +171,7 @@ def test_the_largest_pair_fits_the_integers_of_the_graph():
     )
 
 
-def test_outputs_far_below_zero_are_no_match_for_padding():
+def test_padding_is_never_the_maximum():
     config = text_config(model__pooling="max", model__bidirectional=False)
     weights = random_weights(config, 2, VOCAB)
     # Output gate open, candidate low: every output is near -1, and padding must not be its maximum.
@@ -183,7 +181,7 @@ def test_outputs_far_below_zero_are_no_match_for_padding():
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_the_graph_of_every_preset_is_valid_onnx(name):
+def test_graph_of_every_preset_is_valid_onnx(name):
     config = load_preset(name)
     small = {"model.units": 3}
     if config.kind == "text":
@@ -195,7 +193,7 @@ def test_the_graph_of_every_preset_is_valid_onnx(name):
     onnx.checker.check_model(onnx_graph.build(config, weights, 3, shape), full_check=True)
 
 
-def test_the_graph_names_what_goes_in_and_what_comes_out():
+def test_graph_names_its_inputs_and_outputs():
     config = text_config()
     model = onnx_graph.build(config, random_weights(config, 3, VOCAB), 3, None)
     session = open_session(model.SerializeToString())
@@ -204,14 +202,14 @@ def test_the_graph_names_what_goes_in_and_what_comes_out():
     assert not any(t.external_data for t in model.graph.initializer)
 
 
-def test_the_same_weights_give_the_same_bytes():
+def test_graph_is_deterministic():
     config = text_config(embedding__bigram_buckets=5)
     weights = random_weights(config, 2, VOCAB)
     one, other = (onnx_graph.build(config, weights, 2, None).SerializeToString() for _ in range(2))
     assert one == other
 
 
-def test_a_missing_array_is_named():
+def test_missing_array_is_named():
     config = text_config()
     weights = random_weights(config, 2, VOCAB)
     del weights["lstm_0_backward/bias"]

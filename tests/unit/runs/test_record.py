@@ -1,4 +1,4 @@
-"""The record of a run: one reader, whatever its files hold, for every command."""
+"""The record of a run: every command checks it in the same way."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from lstm_cli.report.run_report import write_report
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find, schema
 from lstm_cli.runs import record as run_record
+from lstm_cli.runs.decode import decode
 from lstm_cli.runs.directory import RunDir
 
 FILES = (runs.RUN, runs.METRICS, runs.HISTORY)
@@ -72,7 +73,7 @@ def lstm(monkeypatch, capfd):
 
 
 def parsed(run, name):
-    """What a file holds: a list of lines for the history."""
+    """The content of a file; a list of lines for the history."""
     text = run.file(name).read_text()
     if name == runs.HISTORY:
         return [json.loads(line) for line in text.splitlines()]
@@ -80,7 +81,7 @@ def parsed(run, name):
 
 
 def put(run, name, value):
-    """Write a value, and list it anew: what a careful forger would do."""
+    """Write a value, and a manifest that matches it, as an attacker would."""
     if name == runs.HISTORY and isinstance(value, list):
         run.write_text(name, "".join(map(runs.json_line, value)))
     else:
@@ -103,7 +104,7 @@ COMMANDS = {
         pytest.param("words", 300, marks=pytest.mark.slow),
     ],
 )
-def test_every_command_ends_with_0_or_5_whatever_a_file_holds(which, num, root, lstm):
+def test_commands_end_with_0_or_5_for_any_content(which, num, root, lstm):
     (run,) = (one for one in find.all_runs(root) if one.path.name == which)
     before = {file: run.file(file).read_bytes() for file in (*FILES, runs.MANIFEST)}
 
@@ -122,7 +123,7 @@ def test_every_command_ends_with_0_or_5_whatever_a_file_holds(which, num, root, 
 
 
 def hold_commands(run, which, name, lstm):
-    """Hold that the commands agree on a run of which a file was changed."""
+    """Check that the commands agree on a run with a changed file."""
     codes = set()
     for command in COMMANDS[which]:
         code, _, err = lstm("runs", *command)
@@ -144,7 +145,7 @@ def hold_commands(run, which, name, lstm):
 
 
 def refused(run, *words):
-    """Hold that a run is refused by everything that reads its record, for the reason given."""
+    """Check that everything that reads the record of a run refuses it, for the given reason."""
     for call in (run_record.read, write_report):
         with pytest.raises(LstmError) as caught:
             call(run)
@@ -186,7 +187,6 @@ WRONG = {
     ),
     "a time without total": (runs.RUN, lambda r: r | {"seconds": {}}, ["seconds"]),
     "a best epoch to come": (runs.RUN, lambda r: r | {"best_epoch": 3}, ["best_epoch"]),
-    "no command": (runs.RUN, lambda r: {k: v for k, v in r.items() if k != "command"}, ["command"]),
     "a date without end": (runs.RUN, lambda r: r | {"started": "2" * 5_000_000}, ["started"]),
     "a line without fields": (runs.HISTORY, lambda h: [h[0], {"epoch": 2}], ["line 2"]),
     "a line too few": (runs.HISTORY, lambda h: h[:1], ["history.jsonl", "1 epoch"]),
@@ -199,7 +199,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_contradicts_itself_is_refused_with_file_and_key(case, run, lstm):
+def test_contradiction_is_refused_with_file_and_key(case, run, lstm):
     name, change, words = WRONG[case]
     put(run, name, change(parsed(run, name)))
     refused_by_path = [word for word in words if word != runs.RUN]
@@ -212,7 +212,7 @@ def test_what_contradicts_itself_is_refused_with_file_and_key(case, run, lstm):
 
 
 @pytest.mark.parametrize("name", [runs.RUN, runs.METRICS, runs.CONFIG])
-def test_a_file_that_was_altered_is_shown_by_no_command(name, run, lstm):
+def test_changed_file_is_refused_by_all_commands(name, run, lstm):
     text = run.read_text(name)
     changed = text.replace("0", "1", 1)
     assert changed != text
@@ -228,7 +228,7 @@ def test_a_file_that_was_altered_is_shown_by_no_command(name, run, lstm):
     assert name in out
 
 
-def test_a_run_that_predicts_is_held_to_its_record(run, lstm):
+def test_run_that_predicts_needs_a_valid_record(run, lstm):
     rewrite(run, runs.RUN, lambda told: told.update(seed=1))
     assert lstm("predict", "fine", "--run", run.path)[0] == 0
     run.write_text(runs.RUN, run.read_text(runs.RUN).replace('"seed": 1', '"seed": 2'))
@@ -240,7 +240,7 @@ def test_a_run_that_predicts_is_held_to_its_record(run, lstm):
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
-def test_an_unfinished_run_is_listed_and_its_types_are_checked(status, run, lstm):
+def test_unfinished_run_is_listed(status, run, lstm):
     run.file(runs.MANIFEST).unlink()
     known = parsed(run, runs.RUN) | {"status": status}
     run.write_json(runs.RUN, known)
@@ -258,7 +258,7 @@ def listed(lstm):
     return json.loads(lstm("runs", "list", "--json")[1])["runs"]
 
 
-def test_a_picture_without_end_is_not_put_on_a_page(run, lstm):
+def test_too_large_plot_is_refused(run, lstm):
     run.write_bytes("plots/curves.png", bytes(60 << 20))
     run.write_manifest()
     code, _, err = lstm("runs", "report", run.path, seconds=15)
@@ -267,26 +267,26 @@ def test_a_picture_without_end_is_not_put_on_a_page(run, lstm):
     assert "contents" in {check.name for check in verify(run).failures}
 
 
-def test_a_large_picture_is_put_on_a_page_in_time(run, lstm):
+def test_large_plot_is_reported_in_time(run, lstm):
     run.write_bytes("plots/curves.png", bytes(7 << 20))
     run.write_manifest()
     assert lstm("runs", "report", run.path, "--errors", 0, seconds=15)[0] == 0
 
 
 @pytest.mark.parametrize("piece", ["[", "*a ", "`", "> ", "- ", "|a", "<a ", "![", "\\"])
-def test_a_card_of_any_markdown_is_shown_in_time(piece, run, lstm):
+def test_card_with_any_markdown_is_reported_in_time(piece, run, lstm):
     run.write_text(runs.CARD, piece * (900_000 // len(piece)))
     run.write_manifest()
     assert lstm("runs", "report", run.path, "--errors", 0, seconds=15)[0] == 0
 
 
-def test_a_card_that_is_not_listed_is_not_left_to_one_command(run, lstm):
+def test_card_outside_the_manifest_is_refused_by_all_commands(run, lstm):
     run.file(runs.CARD).unlink()
     run.write_manifest()
     refused(run, runs.CARD)
 
 
-def test_a_list_of_many_runs_takes_milliseconds_a_run(root, run, lstm):
+def test_listing_takes_milliseconds_per_run(root, run, lstm):
     for number in range(100):
         shutil.copytree(run.path, root / "reviews" / f"n{number}")
     began = time.monotonic()
@@ -294,7 +294,7 @@ def test_a_list_of_many_runs_takes_milliseconds_a_run(root, run, lstm):
     assert time.monotonic() - began < 10
 
 
-def test_what_training_wrote_is_read_as_it_was_written(run):
+def test_record_round_trip(run):
     record = run_record.read(run)
     assert record.test.to_dict() == parsed(run, runs.METRICS)["test"]
     assert [vars(epoch) for epoch in record.history] == parsed(run, runs.HISTORY)
@@ -302,24 +302,24 @@ def test_what_training_wrote_is_read_as_it_was_written(run):
     assert {key: record.info.to_dict()[key] for key in known} == known
 
 
-def test_half_a_surrogate_pair_in_a_name_is_no_damage(run):
+def test_lone_surrogate_in_a_name_is_accepted(run):
     put(run, runs.RUN, parsed(run, runs.RUN) | {"command": "lstm train \udcff"})
     assert run_record.read(run).info.command == "lstm train \udcff"
 
 
-def test_what_a_decoder_finds_is_told_in_a_bounded_text():
+def test_decoder_message_is_bounded():
     with pytest.raises(ValueError, match=r"^, status: ") as caught:
-        schema.decode(b'{"status": "%s"}' % (b"x" * 1_000_000), schema.RunInfo)
+        decode(b'{"status": "%s"}' % (b"x" * 1_000_000), schema.RunInfo)
     assert len(str(caught.value)) < 1000
 
 
-def test_names_of_megabytes_are_cleaned_in_time():
+def test_long_names_are_cleaned_in_time():
     with within(3):
         assert text_format.clean("abc \x1b" * 2_000_000).endswith("abc  ")
         assert len(plot_style.fit_name("a name " * 1_000_000)) <= 18
 
 
-def test_text_is_cleaned_as_it_was_character_by_character():
+def test_cleaning_equals_cleaning_by_character():
     turns = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     every = "".join(map(chr, range(sys.maxunicode + 1)))
     unsafe = ("Cc", "Cs", "Zl", "Zp")
@@ -329,6 +329,6 @@ def test_text_is_cleaned_as_it_was_character_by_character():
     assert text_format.clean(every) == expected
 
 
-def test_completing_a_run_leaves_it_whole(run):
+def test_completed_run_passes_verify(run):
     assert run_record.read(complete(run))
     assert verify(run).passed

@@ -1,0 +1,75 @@
+"""The prediction for one input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli.text.tokenizer import Encoding
+
+
+# A msgspec struct: the server encodes it as it is, and the class is created faster than a
+# dataclass, which counts in every `lstm predict`.
+class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The prediction for one input.
+
+    Attributes:
+        label: The predicted class.
+        probability: Of that class, 0 to 1.
+        probabilities: By class, in the order of the run's labels; if only the most probable
+            classes were asked for, those, the most probable first.
+        num_tokens: Tokens in the whole text; None for images.
+        truncated: Whether the middle of the text was left out; None for images.
+        unknown: Fraction of tokens that are not in the vocabulary; None for images.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+    num_tokens: int | None = None
+    truncated: bool | None = None
+    unknown: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON types, without those that are None."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields
+
+
+def make_prediction(
+    row: NDArray[np.float32],
+    labels: Sequence[str],
+    encoding: Encoding | None = None,
+    threshold: float | None = None,
+    top_k: int | None = None,
+) -> Prediction:
+    """Turn the probabilities of one input into a prediction.
+
+    Args:
+        row: `<float32>[classes]`.
+        labels: Class names; the index is the class id.
+        encoding: Of the text; None for images.
+        threshold: For two classes, the second is predicted if its probability is at least this;
+            None for the most probable class.
+        top_k: Keep only the K most probable classes; None for all.
+    """
+    probabilities = row.tolist()
+    index = int(row.argmax()) if threshold is None else int(probabilities[1] >= threshold)
+    classes = list(zip(labels, probabilities, strict=True))
+    if top_k is not None:
+        classes = sorted(classes, key=lambda entry: -entry[1])[:top_k]
+    label, probability, by_class = labels[index], probabilities[index], dict(classes)
+    if encoding is None:
+        return Prediction(label, probability, by_class)
+    return Prediction(
+        label,
+        probability,
+        by_class,
+        encoding.num_tokens,
+        encoding.truncated,
+        encoding.unknown_fraction,
+    )

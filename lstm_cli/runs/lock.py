@@ -1,0 +1,64 @@
+"""The lock of a run: only one process may train it at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from lstm_cli.errors import LstmError
+
+LOCK = ".lock"
+_TIMEOUT_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def acquire(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run; the operating system releases it if the process dies.
+
+    Args:
+        folder: The run directory.
+
+    Raises:
+        LstmError: Another process holds the lock, or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    # Wait a moment: another process may be in `is_locked`, which holds the lock briefly.
+    lock = FileLock(folder / LOCK, timeout=_TIMEOUT_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise LstmError(
+            f"Another process is training run {folder.parent.name}/{folder.name}.",
+            "Wait for it, or start a run with another name.",
+        ) from None
+    except OSError as error:
+        raise LstmError(
+            f"Cannot write {folder / LOCK}: {error.strerror or error}.",
+            "The folder of a run must be writable.",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether a process is training a run; nothing is written."""
+    import fcntl
+
+    try:
+        # Opening a named pipe with O_NONBLOCK does not wait for a writer.
+        handle = os.open(folder / LOCK, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        # A shared lock: two processes that look at once do not see each other.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False

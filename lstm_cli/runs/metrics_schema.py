@@ -1,0 +1,160 @@
+"""The types of `metrics.json`: results on a split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from lstm_cli.runs.decode import (
+    MAX_INTEGER,
+    Count,
+    EpochNumber,
+    Fraction,
+    Loss,
+    Mean,
+    Perplexity,
+)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of one class; a score that is undefined (no prediction, no example) is 0.
+
+    Attributes:
+        name: The class.
+        precision: Fraction of the predictions of this class that are correct.
+        recall: Fraction of the examples of this class that are predicted as this class.
+        f1: Harmonic mean of the two.
+        support: Number of examples whose true class this is.
+    """
+
+    name: str
+    precision: Mean
+    recall: Mean
+    f1: Mean
+    support: Count
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The predictions whose confidence lies in (low, high].
+
+    Attributes:
+        low: Lower edge; the first bin includes it.
+        high: Upper edge.
+        count: Number of predictions.
+        confidence: Mean probability of the predicted class; None without predictions.
+        accuracy: Fraction of them that is correct; None without predictions.
+    """
+
+    low: Fraction
+    high: Fraction
+    count: Count
+    confidence: Mean | None
+    accuracy: Mean | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All results on one split.
+
+    Attributes:
+        num_examples: Number of examples.
+        accuracy: Fraction predicted correctly.
+        accuracy_interval: Its 95% Wilson interval.
+        loss: Mean negative log-likelihood, in nats.
+        precision: Mean over the classes that occur or were predicted (macro).
+        recall: The same for recall.
+        f1: The same for F1.
+        roc_auc: Area under the ROC curve; with more than two classes, mean of one-vs-rest.
+        roc_auc_reason: Why `roc_auc` is None; empty when it is a number.
+        calibration_error: Expected calibration error, 15 bins.
+        baseline_accuracy: Accuracy of always predicting the most frequent class of the split.
+        classes: One entry per class, in the order of class ids.
+        bins: The 15 reliability bins, from 0 to 1.
+        confusion: Number of examples by true class (rows) and predicted class (columns).
+    """
+
+    num_examples: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+    accuracy: Fraction
+    accuracy_interval: tuple[Fraction, Fraction]
+    loss: Loss
+    precision: Mean
+    recall: Mean
+    f1: Mean
+    roc_auc: Mean | None
+    roc_auc_reason: str
+    calibration_error: Mean
+    baseline_accuracy: Fraction
+    classes: tuple[ClassScores, ...]
+    bins: Annotated[tuple[Bin, ...], Meta(max_length=1000)]
+    confusion: tuple[tuple[Count, ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report in types JSON knows: dicts, lists, numbers, strings, None."""
+        builtins: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return builtins
+
+
+class Results(msgspec.Struct, frozen=True):
+    """`metrics.json` of a classifier."""
+
+    best_epoch: EpochNumber
+    validation: Report
+    test: Report
+
+
+class DirectionScores(msgspec.Struct, frozen=True):
+    """Results of a language model in one direction."""
+
+    loss: Loss
+    perplexity: Perplexity
+
+
+class HeldOutScores(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Results of a language model on words that it was not trained on."""
+
+    loss: Loss
+    perplexity: Perplexity
+    num_words: Count
+    unigram_perplexity: Perplexity
+    forward: DirectionScores | None = None
+    backward: DirectionScores | None = None
+
+
+class LanguageResults(msgspec.Struct, frozen=True):
+    """`metrics.json` of a language model."""
+
+    best_epoch: EpochNumber
+    held_out: HeldOutScores
+
+
+def check_report(report: Report, labels: Sequence[str] | None = None) -> None:
+    """Check that the numbers of a report agree with each other.
+
+    Args:
+        report: Of one split.
+        labels: Class names; None if unknown.
+
+    Raises:
+        ValueError: They contradict each other, or the classes differ; the message names the key.
+    """
+    names = [scores.name for scores in report.classes]
+    if labels is not None and names != list(labels):
+        raise ValueError("classes: expected those of the run")
+    rows = report.confusion
+    if len(rows) != len(names) or any(len(row) != len(names) for row in rows):
+        raise ValueError(f"confusion: expected {len(names)} rows of {len(names)} numbers")
+    if [sum(row) for row in rows] != [scores.support for scores in report.classes]:
+        raise ValueError("confusion: a row does not add up to the support of its class")
+    num, num_correct = sum(map(sum, rows)), sum(row[i] for i, row in enumerate(rows))
+    if num != report.num_examples or sum(b.count for b in report.bins) != num:
+        raise ValueError(f"num_examples: {report.num_examples:,} do not match confusion and bins")
+    low, high = report.accuracy_interval
+    if abs(report.accuracy - num_correct / num) > 1e-6 or not low <= report.accuracy <= high:
+        raise ValueError(f"accuracy: {report.accuracy} does not match confusion and interval")
