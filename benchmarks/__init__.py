@@ -1,14 +1,20 @@
-"""Side-by-side measurements, each with one command, each writing a JSON.
+"""Measurements and comparisons, each with one command, each writing a JSON file.
 
-    python -m benchmarks                     everything, in this order:
-    python -m benchmarks.presets             the presets through the real command line, from cold
-    python -m benchmarks.baseline            time to accuracy against what a user would take instead
+    python -m benchmarks                     all of these, in this order:
+    python -m benchmarks.presets             train the presets with the command line, cold start
+    python -m benchmarks.baseline            time to accuracy, compared with alternatives
     python -m benchmarks.prediction --run R  start-up, throughput, memory and latency
-    python -m benchmarks.explain --run R     whether explanations name the words that matter
-    python -m benchmarks.step                a training step against the matrix products in it
+    python -m benchmarks.serve --run R       the server under load
+    python -m benchmarks.explain --run R     whether explanations name the decisive words
+    python -m benchmarks.step                a training step compared with its matrix products
     python -m benchmarks.determinism         training steps with and without determinism
+    python -m benchmarks.memory              how far back an LSTM can learn
+    python -m benchmarks.scale               from a thousand reviews to a million
+    python -m benchmarks.ablation            what each part of a preset contributes
+    python -m benchmarks.crash               kill training at random moments and resume it
+    python -m benchmarks.openapi             the server compared with its OpenAPI document
 
-`--quick` tries a script in seconds, on `demo`; its figures mean nothing and are not kept. Each has
-`--help`. Everything together takes about an hour and a half on two cores; `--seeds 0` shortens it.
-IMDB and MNIST are read from `TFDS_DATA_DIR`. Figures mean something on an idle machine only.
+`--quick` tests a script in seconds on `demo`; its numbers mean nothing and are not kept. Each has
+`--help`. All together take some hours on two cores; `--seeds 0` makes single ones shorter. IMDB and
+MNIST are read from `TFDS_DATA_DIR`. The machine must be idle, or the times are too long.
 """

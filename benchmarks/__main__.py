@@ -1,6 +1,6 @@
-"""Every benchmark in order, each in a process of its own: `python -m benchmarks`.
+"""Run all benchmarks in order, each in its own process: `python -m benchmarks`.
 
-It takes some hours; each can be run alone: `python -m benchmarks.step`.
+This takes some hours. Each can be run alone: `python -m benchmarks.step`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from benchmarks import report
 
 
 def main() -> int:
-    """Run all; return the exit code of the first that failed, else 0."""
+    """Run all; return the exit code of the first that failed, or 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="try the scripts; no real figures")
-    parser.add_argument("--run", help="a text run for `prediction`; else the one `presets` trains")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to test the scripts")
+    parser.add_argument("--run", help="a text run for `prediction`; default: the one of `presets`")
     settings = parser.parse_args()
     quick = ["--quick"] if settings.quick else []
     with tempfile.TemporaryDirectory(prefix="lstm-bench-runs-") as runs_dir:
@@ -42,12 +42,12 @@ def main() -> int:
         codes = {name: _run(name, options) for name, options in commands.items()}
     failed = [name for name, code in codes.items() if code]
     if failed:
-        report.say(f"Failed: {', '.join(failed)}")
+        report.log(f"Failed: {', '.join(failed)}")
     return next((code for code in codes.values() if code), 0)
 
 
 def _run(name: str, options: list[str]) -> int:
-    report.say(f"== {name}")
+    report.log(f"== {name}")
     command = [sys.executable, "-m", f"benchmarks.{name}", *options]
     return subprocess.run(command, check=False, cwd=Path(__file__).parents[1]).returncode
 

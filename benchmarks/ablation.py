@@ -1,9 +1,10 @@
-"""What each part of a preset is worth, on reviews of films that training does not know.
+"""Ablation: what each part of a preset contributes, on reviews of films not seen in training.
 
-Each line is a preset with some settings changed. It learns from the reviews of IMDB's train split
-that share no film with 4,000 others (benchmarks/films.py), and is judged on those. The test split
-is not read. Accuracies are of one seed: differences below half a point mean little, and the loss
-says more. Seconds are of reading, fitting and training, without the end of a whole `lstm train`.
+Each variant is a preset with some settings changed. It is trained on those reviews of IMDB's train
+split that share no film with 4,000 others (benchmarks/films.py), and validated on these 4,000. The
+test split is not read. Each accuracy is of one seed: differences below half a point mean little,
+and the loss is more reliable. Seconds include preparation and training, but not the artifacts that
+`lstm train` writes at the end.
 """
 
 from __future__ import annotations
@@ -16,28 +17,33 @@ from typing import Any
 
 from benchmarks import child, report
 from benchmarks.report import Option, Outcome, Table
+from benchmarks.scripts import NO_LINEAR
 
-# By name: the preset, and the settings that are changed.
-_BARE = ("linear=null", "embedding.vectors=random", "train.ema_momentum=0")
-_PSEUDO_LABELS = (
+_LSTM_ONLY = (
+    NO_LINEAR,
+    "embedding.vectors=random",
+    "train.ema_momentum=0",
+)
+_SELF_TRAINING = (
     "train.self_training=true",
     "embedding.vectors=unlabeled",
     "train.ema_momentum=0.99",
 )
-LINES: dict[str, tuple[str, ...]] = {
-    "words": ("imdb", *_BARE, "embedding.bigram_buckets=0"),
-    "words-bigrams": ("imdb", *_BARE),
-    "words-bigrams-vectors": ("imdb", "linear=null", "train.ema_momentum=0"),
+# By name: the preset, and the changed settings.
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "unigrams": ("imdb", *_LSTM_ONLY, "embedding.bigram_buckets=0"),
+    "bigrams": ("imdb", *_LSTM_ONLY),
+    "bigrams-word-vectors": ("imdb", NO_LINEAR, "train.ema_momentum=0"),
     "imdb": ("imdb",),
     "imdb-no-averaging": ("imdb", "train.ema_momentum=0"),
     "imdb-300k-buckets": ("imdb", "linear.buckets=300000"),
     "imdb-no-linear-dropout": ("imdb", "linear.dropout=0"),
     "imdb-batch-64": ("imdb", "train.batch_size=64"),
     "imdb-2-epochs": ("imdb", "train.epochs=2"),
-    "imdb-30k-words": ("imdb", "text.vocab_size=30000"),
-    "self-training-1-epoch": ("imdb", *_PSEUDO_LABELS),
-    "self-training-1-epoch-no-averaging": ("imdb", *_PSEUDO_LABELS, "train.ema_momentum=0"),
-    "self-training-2-epochs": ("imdb", *_PSEUDO_LABELS, "train.epochs=2"),
+    "imdb-30k-vocabulary": ("imdb", "text.vocab_size=30000"),
+    "self-training-1-epoch": ("imdb", *_SELF_TRAINING),
+    "self-training-1-epoch-no-averaging": ("imdb", *_SELF_TRAINING, "train.ema_momentum=0"),
+    "self-training-2-epochs": ("imdb", *_SELF_TRAINING, "train.epochs=2"),
     "imdb-best": ("imdb-best",),
     "imdb-best-64-units": ("imdb-best", "model.units=64"),
     "pretrained-1-epoch": ("imdb-best", "train.epochs=1"),
@@ -45,61 +51,65 @@ LINES: dict[str, tuple[str, ...]] = {
     "pretrained": ("imdb-best",),
     "pretrained-64-units": ("imdb-best", "model.units=64"),
 }
-# These start from a run of `lstm pretrain` with the same settings.
+# These variants start from a run of `lstm pretrain` with the same settings.
 _PRETRAINED = "pretrained"
 
 OPTIONS = (
     Option(
-        "lines",
-        f"of {', '.join(LINES)}",
-        ",".join(name for name in LINES if not name.startswith(_PRETRAINED)),
-        "words",
+        "variants",
+        f"any of {', '.join(VARIANTS)}",
+        ",".join(name for name in VARIANTS if not name.startswith(_PRETRAINED)),
+        "unigrams",
     ),
-    Option("init_from", f"run of a language model, for the lines called {_PRETRAINED}...", "", ""),
-    Option("seeds", "with commas between", "0", "0"),
-    Option("data", "whose reviews", "imdb", "demo"),
+    Option("init_from", f"language model run for the variants {_PRETRAINED}...", "", ""),
+    Option("seeds", "seeds, separated by commas", "0", "0"),
+    Option("data", "the data set", "imdb", "demo"),
 )
 
 
 def measure(settings: argparse.Namespace) -> Outcome:
-    """Train each line on each seed."""
-    lines = settings.lines.split(",")
-    if unknown := [name for name in lines if name not in LINES]:
-        raise report.usage(f"There is no line '{unknown[0]}'; there are {', '.join(LINES)}.")
-    pretrained = [name for name in lines if name.startswith(_PRETRAINED)]
+    """Train each variant with each seed."""
+    variants = settings.variants.split(",")
+    if unknown := [name for name in variants if name not in VARIANTS]:
+        raise report.usage_error(
+            f"There is no variant '{unknown[0]}'; there are {', '.join(VARIANTS)}."
+        )
+    pretrained = [name for name in variants if name.startswith(_PRETRAINED)]
     if pretrained and not settings.init_from:
-        raise report.usage(f"The line '{pretrained[0]}' needs --init-from RUN, of 'lstm pretrain'.")
+        raise report.usage_error(
+            f"The variant '{pretrained[0]}' needs --init-from RUN, a run of 'lstm pretrain'."
+        )
     report.require_data(settings.data)
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in lines}
-    for name in lines:
-        for seed in report.numbers(settings.seeds):
-            report.say(f"{name}, seed {seed}")
-            changes = [*LINES[name][1:], f"seed={seed}", f"data.name={settings.data}"]
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
+    for name in variants:
+        for seed in report.parse_numbers(settings.seeds):
+            report.log(f"{name}, seed {seed}")
+            changes = [*VARIANTS[name][1:], f"seed={seed}", f"data.name={settings.data}"]
             if name in pretrained:
                 changes.append(f"train.init_from={Path(settings.init_from).absolute()}")
-            found[name].append(child.script("ablate", LINES[name][0], *changes))
-    return Outcome(found, [_table(found)])
+            results[name].append(child.run_script("ablate", VARIANTS[name][0], *changes))
+    return Outcome(results, [_table(results)])
 
 
-def _table(found: dict[str, list[dict[str, Any]]]) -> Table:
-    def told(runs: list[dict[str, Any]], key: str, digits: int, part: str = "") -> str:
+def _table(results: dict[str, list[dict[str, Any]]]) -> Table:
+    def cell(runs: list[dict[str, Any]], key: str, digits: int, part: str = "") -> str:
         values = [(run.get(part, {}) if part else run).get(key) for run in runs]
-        return "" if None in values else report.shown(report.spread(values), digits)
+        return "" if None in values else report.format_spread(report.spread(values), digits)
 
     rows = [
         (
             name,
-            told(runs, "accuracy", 4),
-            told(runs, "loss", 4),
-            told(runs, "accuracy", 4, "network"),
-            told(runs, "loss", 4, "network"),
-            told(runs, "seconds", 0),
-            told(runs, "peak_mb", 0),
+            cell(runs, "accuracy", 4),
+            cell(runs, "loss", 4),
+            cell(runs, "accuracy", 4, "lstm"),
+            cell(runs, "loss", 4, "lstm"),
+            cell(runs, "seconds", 0),
+            cell(runs, "peak_mb", 0),
         )
-        for name, runs in found.items()
+        for name, runs in results.items()
     ]
-    columns = ("line", "accuracy", "loss", "LSTM alone", "loss", "seconds", "MB")
-    return Table("Reviews of films that training does not know", columns, rows)
+    columns = ("variant", "accuracy", "loss", "LSTM alone", "loss", "seconds", "MB")
+    return Table("Validation on reviews of films not seen in training", columns, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,9 +1,9 @@
-"""Time to accuracy on IMDB: `lstm` against what a user would take instead.
+"""Time to accuracy on IMDB: `lstm` compared with alternatives.
 
-The plain Keras tutorial script, `lstm` with the preset `imdb`, scikit-learn (TF-IDF of words and
-pairs, logistic regression), and fastText where it is installed; one after the other, each in a
-process of its own whose clock starts with the process. The neural ones keep their weights on the
-way; which of them first reached an accuracy on test is found out afterwards.
+The alternatives are the Keras tutorial script, scikit-learn (TF-IDF of words and bigrams, logistic
+regression), and fastText if it is installed. They run one after the other, each in its own process,
+and the time counts from the start of the process. The neural models write snapshots of their
+weights during training; their test accuracies are computed afterwards.
 """
 
 from __future__ import annotations
@@ -19,47 +19,47 @@ from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
 
 OPTIONS = (
-    Option("seeds", "seeds, with commas between", "0,1,2", "0"),
-    Option("tutorial_epochs", "epochs of the Keras script, 80 to 100 s each", 5, 1),
+    Option("seeds", "seeds, separated by commas", "0,1,2", "0"),
+    Option("tutorial_epochs", "epochs of the Keras script; each takes 80 to 100 s", 5, 1),
 )
-# The best test accuracy of the tutorial's ten epochs, reached in the fourth.
+# The best test accuracy of the tutorial script in ten epochs; its fourth epoch reaches it.
 TARGET = 0.859
 _QUICK_LIMIT = 200
-_RATIO_WANTED = 8.0
+_MIN_SPEEDUP = 8.0
 
 
 def measure(settings: argparse.Namespace) -> Outcome:
-    """Run every contestant with every seed, one after the other."""
-    seeds = report.numbers(settings.seeds)
+    """Run each system with each seed, one after the other."""
+    seeds = report.parse_numbers(settings.seeds)
     data = "demo" if settings.quick else "imdb"
     report.require_data(data)
-    found: dict[str, list[Any]] = {"Keras tutorial": [], "lstm": [], "TF-IDF + logistic": []}
+    results: dict[str, list[Any]] = {"Keras tutorial": [], "lstm": [], "TF-IDF + logistic": []}
     if importlib.util.find_spec("fasttext"):
-        found["fastText bigrams"] = []
+        results["fastText bigrams"] = []
     for seed in seeds:
-        for name in found:
-            # Logistic regression on the whole of train has nothing random in it.
+        for name in results:
+            # Logistic regression on all of train does not depend on a seed.
             if name != "TF-IDF + logistic" or seed == seeds[0]:
-                report.say(f"{name}, seed {seed}")
-                found[name].append({"seed": seed, **_run(name, data, seed, settings)})
-                report.say(f"  best {best(found[name][-1]):.4f}")
-    ratios = [ratio(k, o) for k, o in zip(found["Keras tutorial"], found["lstm"], strict=True)]
+                report.log(f"{name}, seed {seed}")
+                results[name].append({"seed": seed, **_run(name, data, seed, settings)})
+                report.log(f"  best {best(results[name][-1]):.4f}")
+    ratios = [ratio(k, o) for k, o in zip(results["Keras tutorial"], results["lstm"], strict=True)]
     goals = [] if settings.quick else _goals(ratios)
-    figures = {name: _figures(runs) for name, runs in found.items()}
+    summaries = {name: _summarize(runs) for name, runs in results.items()}
     measurements = {
         "target": TARGET,
         "seeds": seeds,
-        "contestants": found,
-        "figures": figures,
+        "systems": results,
+        "summaries": summaries,
         "ratios": ratios,
     }
     notes = [
-        "Seconds count from the start of the process, imports and reading included. 'own best' is "
-        "the best test accuracy the Keras script reached with the same seed.",
+        "Seconds count from the start of the process, including imports and reading. 'own best' is "
+        "the best test accuracy of the Keras script with the same seed.",
     ]
-    if "fastText bigrams" not in found:
-        notes.append("fastText is not installed, so it was left out.")
-    return Outcome(measurements, [_table(figures), _ratio_table(ratios)], goals, notes)
+    if "fastText bigrams" not in results:
+        notes.append("fastText is not installed and was left out.")
+    return Outcome(measurements, [_table(summaries), _ratio_table(ratios)], goals, notes)
 
 
 def best(run: Mapping[str, Any]) -> float:
@@ -68,46 +68,46 @@ def best(run: Mapping[str, Any]) -> float:
 
 
 def seconds_to(run: Mapping[str, Any], accuracy: float) -> float | None:
-    """Return when a snapshot first had this test accuracy; None if none ever did."""
+    """Return the seconds to the first snapshot with this test accuracy; None if there is none."""
     reached = [s["seconds"] for s in run["snapshots"] if s["accuracy"] >= accuracy]
     return min(reached, default=None)
 
 
-def ratio(keras: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """Compare the seconds of two runs to 0.859 and to the best that Keras reached.
+def ratio(keras: Mapping[str, Any], lstm: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare the seconds of two runs to an accuracy of 0.859 and to the best one of Keras.
 
-    Where Keras never reached 0.859, its total stands for the time it would have needed at least.
+    If Keras never reaches 0.859, its total seconds are used, as a lower bound.
     """
-    own = best(keras)
-    compared: dict[str, Any] = {"seed": keras["seed"], "keras_best": own}
-    for name, accuracy in (("target", TARGET), ("keras_best", own)):
-        theirs, mine = seconds_to(keras, accuracy), seconds_to(ours, accuracy)
-        floor = theirs if theirs is not None else keras["total_seconds"]
+    keras_best = best(keras)
+    compared: dict[str, Any] = {"seed": keras["seed"], "keras_best": keras_best}
+    for name, accuracy in (("target", TARGET), ("keras_best", keras_best)):
+        keras_seconds, lstm_seconds = (seconds_to(run, accuracy) for run in (keras, lstm))
+        bound = keras["total_seconds"] if keras_seconds is None else keras_seconds
         compared |= {
-            f"keras_seconds_to_{name}": theirs,
-            f"lstm_seconds_to_{name}": mine,
-            f"ratio_to_{name}": None if mine is None else floor / mine,
+            f"keras_seconds_to_{name}": keras_seconds,
+            f"lstm_seconds_to_{name}": lstm_seconds,
+            f"ratio_to_{name}": None if lstm_seconds is None else bound / lstm_seconds,
         }
     return compared
 
 
 def _run(name: str, data: str, seed: int, settings: argparse.Namespace) -> Any:
-    """Run one contestant, with an empty cache."""
+    """Run one system, with an empty cache."""
     if name == "Keras tutorial":
-        return child.script("keras_tutorial", data, str(seed), str(settings.tutorial_epochs))
+        return child.run_script("keras_tutorial", data, str(seed), str(settings.tutorial_epochs))
     if name == "TF-IDF + logistic":
-        return child.script("tfidf", data)
+        return child.run_script("tfidf", data)
     if name == "fastText bigrams":
-        return child.script("fasttext_bigrams", data, str(seed))
+        return child.run_script("fasttext_bigrams", data, str(seed))
     limit = str(_QUICK_LIMIT if settings.quick else 0)
     with tempfile.TemporaryDirectory(prefix="lstm-bench-") as cache:
-        return child.script(
+        return child.run_script(
             "lstm_preset", data, str(seed), limit, environment={"LSTM_CACHE_DIR": cache}
         )
 
 
-def _figures(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Sum up the runs of a contestant; seconds to the target over those that reached it."""
+def _summarize(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Summarize the runs of a system; seconds to the target only of runs that reached it."""
     times = [t for run in runs if (t := seconds_to(run, TARGET)) is not None]
     return {
         "runs": len(runs),
@@ -119,24 +119,24 @@ def _figures(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
+def _table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = []
-    for name, found in figures.items():
-        times = found["seconds_to_target"]
-        reached = report.shown(times) if times else "never"
-        if times and found["reached_target"] < found["runs"]:
-            reached += f" ({found['reached_target']} of {found['runs']})"
+    for name, results in summaries.items():
+        times = results["seconds_to_target"]
+        reached = report.format_spread(times) if times else "never"
+        if times and results["reached_target"] < results["runs"]:
+            reached += f" ({results['reached_target']} of {results['runs']})"
         rows.append(
             (
                 name,
-                str(found["runs"]),
-                report.shown(found["best_accuracy"], 4),
+                str(results["runs"]),
+                report.format_spread(results["best_accuracy"], 4),
                 reached,
-                report.shown(found["total_seconds"]),
-                report.shown(found["peak_mb"], 0),
+                report.format_spread(results["total_seconds"]),
+                report.format_spread(results["peak_mb"], 0),
             )
         )
-    columns = ("", "runs", "best test accuracy", f"s to {TARGET}", "s in all", "peak MiB")
+    columns = ("", "runs", "best test accuracy", f"s to {TARGET}", "total s", "peak MiB")
     return Table("IMDB, mean ± sd", columns, rows)
 
 
@@ -166,11 +166,11 @@ def _seconds(value: float | None) -> str:
 
 def _goals(ratios: Sequence[Mapping[str, Any]]) -> list[Goal]:
     goals = []
-    for what, told in (("target", str(TARGET)), ("keras_best", "the script's own best")):
+    for what, label in (("target", str(TARGET)), ("keras_best", "the script's own best")):
         values = [r[f"ratio_to_{what}"] for r in ratios]
-        # A run that never got there counts as no faster at all.
+        # A run that never reached the accuracy counts as a ratio of 0.
         mean = sum(value or 0.0 for value in values) / len(values)
-        goals.append(report.at_least(f"times faster than Keras to {told}", mean, _RATIO_WANTED))
+        goals.append(report.at_least(f"speed-up over Keras to {label}", mean, _MIN_SPEEDUP))
     return goals
 
 

@@ -1,4 +1,4 @@
-"""Running what is measured: a fresh process, its wall time and its peak memory."""
+"""Run a command in a new process and measure its wall time and peak memory."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _TAIL_CHARACTERS = 3000
 
 
 @dataclass(frozen=True)
-class Child:
-    """A process that has ended.
+class ProcessResult:
+    """The result of a process.
 
     Attributes:
-        seconds: Wall time, from its start to its end.
-        peak_mb: The most memory it held at once (resident), in MiB.
-        stdout: What it wrote; empty where it wrote to a file.
+        seconds: Wall time from start to end.
+        peak_mb: Peak resident memory, in MiB.
+        stdout: Its output; empty if the output went to a file.
     """
 
     seconds: float
@@ -39,20 +39,20 @@ def run(
     command: Sequence[str],
     environment: Mapping[str, str] | None = None,
     stdout: Path | None = None,
-) -> Child:
-    """Run a command to its end, alone.
+) -> ProcessResult:
+    """Run a command and wait until it ends.
 
     Args:
         command: Program and arguments.
-        environment: Variables set in addition to ours.
-        stdout: Where its output goes; kept in memory if not given.
+        environment: Additional environment variables.
+        stdout: The file for its output; without it, the output is returned.
 
     Raises:
-        LstmError: It fails; the end of its stderr is told.
+        LstmError: The command fails; the error has the end of its stderr.
     """
-    with tempfile.TemporaryDirectory(prefix="lstm-bench-") as scratch:
-        result_path, out = Path(scratch, "result.json"), stdout or Path(scratch, "stdout")
-        errors = Path(scratch, "stderr")
+    with tempfile.TemporaryDirectory(prefix="lstm-bench-") as temp_dir:
+        result_path, out = Path(temp_dir, "result.json"), stdout or Path(temp_dir, "stdout")
+        errors = Path(temp_dir, "stderr")
         with out.open("wb") as out_file, errors.open("wb") as error_file:
             subprocess.run(
                 [sys.executable, "-I", "-S", str(_LAUNCHER), str(result_path), *command],
@@ -63,58 +63,58 @@ def run(
                 stderr=error_file,
                 check=False,
             )
-        told = errors.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:]
+        stderr = errors.read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARACTERS:]
         if not result_path.exists():
-            raise LstmError(f"Cannot start '{command[0]}': {told.strip()}")
+            raise LstmError(f"Cannot start '{command[0]}': {stderr.strip()}")
         result = json.loads(result_path.read_text())
         if result["exit_code"]:
-            raise _failed(command, result["exit_code"], told)
+            raise _process_error(command, result["exit_code"], stderr)
         text = "" if stdout else out.read_text(encoding="utf-8", errors="replace")
-    return Child(result["seconds"], result["peak_mb"], text)
+    return ProcessResult(result["seconds"], result["peak_mb"], text)
 
 
 def _inherited() -> dict[str, str]:
-    """Return our environment, but that modules are compiled once, as pip does for a user.
+    """Return the environment without `PYTHONDONTWRITEBYTECODE`.
 
-    Where a developer keeps Python from it, every start measured would compile `lstm_cli` anew.
+    With it, every measured start would compile `lstm_cli` again, which it does not for a user.
     """
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
-def script(name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:
+def run_script(name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:
     """Run one of `benchmarks/scripts`, which writes its result as JSON to its last argument.
 
     Returns:
-        That result, with the process' wall seconds beside it as `process_seconds`.
+        The result, with the wall time of the process as `process_seconds`.
 
     Raises:
-        LstmError: It fails.
+        LstmError: The script fails.
     """
-    with tempfile.TemporaryDirectory(prefix="lstm-bench-") as scratch:
-        out = Path(scratch, "result.json")
+    with tempfile.TemporaryDirectory(prefix="lstm-bench-") as temp_dir:
+        out = Path(temp_dir, "result.json")
         module = f"benchmarks.scripts.{name}"
-        ended = run([sys.executable, "-m", module, *arguments, str(out)], environment)
-        return {**json.loads(out.read_text()), "process_seconds": ended.seconds}
+        process = run([sys.executable, "-m", module, *arguments, str(out)], environment)
+        return {**json.loads(out.read_text()), "process_seconds": process.seconds}
 
 
 def lstm_command() -> str:
-    """Return the path of the installed `lstm`, as a user would call it.
+    """Return the path of the installed command `lstm`.
 
     Raises:
-        LstmError: It is not installed.
+        LstmError: `lstm` is not installed.
     """
     beside = Path(sys.executable).with_name("lstm")
-    found = str(beside) if beside.exists() else shutil.which("lstm")
-    if found is None:
-        raise LstmError("There is no command 'lstm' here.", "Install it: pip install -e .")
-    return found
+    command = str(beside) if beside.exists() else shutil.which("lstm")
+    if command is None:
+        raise LstmError("The command 'lstm' is not installed.", "Install it: pip install -e .")
+    return command
 
 
-def _failed(command: Sequence[str], exit_code: int, told: str) -> LstmError:
+def _process_error(command: Sequence[str], exit_code: int, stderr: str) -> LstmError:
     line = " ".join([Path(command[0]).name, *command[1:]])
-    # Data that is not there stays exit code 3, whichever process noticed.
+    # The exit code of missing data stays 3.
     code = ExitCode.DATA if exit_code == ExitCode.DATA else ExitCode.ERROR
     return LstmError(
-        f"'{line}' ended with exit code {exit_code}. Its last words:\n{told.strip()}",
+        f"'{line}' ended with exit code {exit_code}. The end of its stderr:\n{stderr.strip()}",
         exit_code=code,
     )

@@ -1,9 +1,9 @@
-"""Power cuts: kill training at random moments, resume it, and compare the bits.
+"""Power cuts: kill training at random moments, resume it, and compare the results bit by bit.
 
-Real `lstm train` processes of a small text and a small image model get SIGKILL at moments drawn
-uniformly over the time an undisturbed one takes, start-up and finishing included, and are resumed
-until they end by themselves. What then lies in the run must have the SHA-256 of the undisturbed
-run's: weights, graph, golden inputs, metrics, and the history without its wall-clock times.
+`lstm train` processes of a small text and a small image model get SIGKILL at random moments, drawn
+uniformly over the duration of an uninterrupted process, start and end included. They are resumed
+until they finish. The files of the run must then have the same SHA-256 as those of an uninterrupted
+run: weights, graph, golden inputs, metrics, and the history without its times.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 
 OPTIONS = (
-    Option("kills", "processes to kill, over all models and seeds", 100, 4),
+    Option("kills", "processes to kill, all models and seeds together", 100, 4),
     Option("seeds", "seeds of each model", 3, 1),
 )
 
 _ROOT = Path(__file__).parents[1]
-# Small, so that start-up and finishing do not drown training, with all in use that has a state.
+# Small, so that most of the time is training; with every feature that has a state.
 _MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "text": ("demo", {
         "data.demo_train": 1000, "data.demo_test": 200, "text.max_tokens": 30,
@@ -53,26 +53,26 @@ _MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 _SHARED = {"train.epochs": 10, "train.patience": 0, "train.checkpoint_seconds": 0.2}
 _SAME = (runs.WEIGHTS, runs.MODEL, runs.GOLDEN, runs.METRICS, runs.HISTORY)
 _PHASES = ("before the run", "before a checkpoint", "training", "finishing", "finished")
-# Enough for one that is killed, and for the slowest machine.
-_MOST_SECONDS = 600
+# Enough for the slowest machine.
+_TIMEOUT = 600
 
 
 @dataclass(frozen=True)
 class Model:
-    """What is trained: a preset with small settings, and a seed."""
+    """A preset with small settings, and a seed."""
 
     kind: str
     seed: int
 
     def start(self, folder: Path, name: str) -> subprocess.Popen[bytes]:
-        """Start training, or go on with it, as a user would after a power cut."""
+        """Start training, or resume it, as a user would after a power cut."""
         preset, settings = _MODELS[self.kind]
         command = [sys.executable, "-m", "lstm_cli", "train", preset, "--runs-dir", str(folder)]
         if self.run(folder, name).file(runs.RUN).exists():
             command += ["--resume", name]
         else:
-            every = {**settings, **_SHARED, "seed": self.seed}
-            command += ["--name", name, *(f"--set={k}={v}" for k, v in every.items())]
+            values = {**settings, **_SHARED, "seed": self.seed}
+            command += ["--name", name, *(f"--set={k}={v}" for k, v in values.items())]
         environment = {**os.environ, "LSTM_CACHE_DIR": str(folder / f"cache-{name}"), "CI": "1"}
         with (folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
@@ -86,118 +86,122 @@ class Model:
             )
 
     def run(self, folder: Path, name: str) -> RunDir:
-        """Return where its run lies."""
+        """Return the run."""
         return RunDir(folder / _MODELS[self.kind][0] / name)
 
 
 @dataclass
-class Life:
-    """A run from its start to its end.
+class Trial:
+    """A run whose processes are killed, from its start to its end.
 
     Attributes:
-        kills: When each of its processes was killed, in seconds, and what it was doing.
-        resumes: How often it was gone on with.
-        lost: What was not as in the undisturbed run; None where all was.
+        kills: When each of its processes was killed, in seconds, and in which phase.
+        resumes: How often the run was resumed.
+        failure: How the run differs from an uninterrupted one; None if it does not.
     """
 
     kills: list[tuple[float, str]] = field(default_factory=list)
     resumes: int = 0
-    lost: str | None = None
+    failure: str | None = None
 
 
 def measure(settings: argparse.Namespace) -> Outcome:
-    """Kill and resume until as many processes were killed as asked for."""
+    """Kill and resume until the requested number of processes was killed."""
     models = [Model(kind, seed) for seed in range(settings.seeds) for kind in _MODELS]
-    dice = random.Random(0)
-    found: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="lstm-crash-") as scratch:
+    rng = random.Random(0)
+    results: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="lstm-crash-") as temp_dir:
         for number, model in enumerate(models):
-            share = settings.kills * (number + 1) // len(models) - sum(f["kills"] for f in found)
-            folder = Path(scratch, f"{model.kind}-{model.seed}")
+            num_kills = settings.kills * (number + 1) // len(models) - sum(
+                f["kills"] for f in results
+            )
+            folder = Path(temp_dir, f"{model.kind}-{model.seed}")
             folder.mkdir()
-            found.append(_campaign(model, share, folder, dice))
-    kills, losses = (sum(f[key] for f in found) for key in ("kills", "losses"))
-    notes = [f"A loss is a run that did not end, or not with the same {', '.join(_SAME)}."]
+            results.append(_run_trials(model, num_kills, folder, rng))
+    kills, losses = (sum(f[key] for f in results) for key in ("kills", "losses"))
+    notes = [f"A run is lost if it did not finish, or with another {', '.join(_SAME)}."]
     goals = [
         report.at_least("processes killed", kills, settings.kills, 0),
         report.at_most("runs lost", losses, 0, 0),
     ]
-    return Outcome({"models": found}, [_table(found)], goals, notes)
+    return Outcome({"models": results}, [_table(results)], goals, notes)
 
 
-def _campaign(model: Model, num_kills: int, folder: Path, dice: random.Random) -> dict[str, Any]:
-    """Kill processes of one model; every run is gone on with to its end."""
-    seconds = _undisturbed(model, folder)
-    expected = _digests(model.run(folder, "undisturbed"))
-    report.say(f"{model.kind}, seed {model.seed}: {seconds:.1f} s undisturbed")
-    lives: list[Life] = []
-    while (left := num_kills - sum(len(life.kills) for life in lives)) > 0:
-        life = _live(model, folder, f"run-{len(lives)}", seconds, left, dice)
-        life.lost = life.lost or _difference(model.run(folder, f"run-{len(lives)}"), expected)
-        lives.append(life)
-        told = ", ".join(f"{at:.1f} s ({phase})" for at, phase in life.kills)
-        report.say(f"  killed at {told}: {life.lost or 'the same bits'}")
-    phases = Counter(phase for life in lives for _, phase in life.kills)
+def _run_trials(model: Model, num_kills: int, folder: Path, rng: random.Random) -> dict[str, Any]:
+    """Kill processes of one model, and resume every run until it finishes."""
+    seconds = _run_uninterrupted(model, folder)
+    expected = _digests(model.run(folder, "uninterrupted"))
+    report.log(f"{model.kind}, seed {model.seed}: {seconds:.1f} s uninterrupted")
+    trials: list[Trial] = []
+    while (num_left := num_kills - sum(len(trial.kills) for trial in trials)) > 0:
+        trial = _run_trial(model, folder, f"run-{len(trials)}", seconds, num_left, rng)
+        trial.failure = trial.failure or _difference(
+            model.run(folder, f"run-{len(trials)}"), expected
+        )
+        trials.append(trial)
+        kills = ", ".join(f"{at:.1f} s ({phase})" for at, phase in trial.kills)
+        report.log(f"  killed at {kills}: {trial.failure or 'bit-identical'}")
+    phases = Counter(phase for trial in trials for _, phase in trial.kills)
     return {
         "kind": model.kind,
         "seed": model.seed,
-        "undisturbed_seconds": seconds,
-        "runs": len(lives),
-        "kills": sum(len(life.kills) for life in lives),
-        "resumes": sum(life.resumes for life in lives),
-        "losses": sum(life.lost is not None for life in lives),
+        "uninterrupted_seconds": seconds,
+        "runs": len(trials),
+        "kills": sum(len(trial.kills) for trial in trials),
+        "resumes": sum(trial.resumes for trial in trials),
+        "losses": sum(trial.failure is not None for trial in trials),
         "phases": {phase: phases[phase] for phase in _PHASES},
-        "lives": [{"kills": life.kills, "lost": life.lost} for life in lives],
+        "trials": [{"kills": trial.kills, "failure": trial.failure} for trial in trials],
         "sha256": expected,
     }
 
 
-def _undisturbed(model: Model, folder: Path) -> float:
-    """Train to the end; return how long that took, the second time, when files are in memory."""
+def _run_uninterrupted(model: Model, folder: Path) -> float:
+    """Train twice without interruption; return the seconds of the second run, with a warm cache."""
     seconds = 0.0
-    for name in ("first", "undisturbed"):
-        began = time.monotonic()
-        if model.start(folder, name).wait(_MOST_SECONDS):
-            raise LstmError(f"Training fails undisturbed: {_last_words(folder, name)}")
-        seconds = time.monotonic() - began
-    if _digests(model.run(folder, "first")) != _digests(model.run(folder, "undisturbed")):
-        raise LstmError("Two undisturbed trainings differ: there is nothing to compare with.")
+    for name in ("first", "uninterrupted"):
+        start = time.monotonic()
+        if model.start(folder, name).wait(_TIMEOUT):
+            raise LstmError(f"Training without interruption fails: {_log_tail(folder, name)}")
+        seconds = time.monotonic() - start
+    if _digests(model.run(folder, "first")) != _digests(model.run(folder, "uninterrupted")):
+        raise LstmError("Two uninterrupted runs differ, so there is nothing to compare with.")
     return seconds
 
 
-def _live(
-    model: Model, folder: Path, name: str, seconds: float, num_kills: int, dice: random.Random
-) -> Life:
-    """Train one run to its end, killing its processes on the way."""
-    life, run = Life(), model.run(folder, name)
+def _run_trial(
+    model: Model, folder: Path, name: str, seconds: float, num_kills: int, rng: random.Random
+) -> Trial:
+    """Train one run until it finishes, and kill its processes at random moments."""
+    trial, run = Trial(), model.run(folder, name)
     while True:
         process = model.start(folder, name)
-        at = dice.uniform(0, seconds) if len(life.kills) < num_kills else _MOST_SECONDS
-        began = time.monotonic()
+        at = rng.uniform(0, seconds) if len(trial.kills) < num_kills else _TIMEOUT
+        start = time.monotonic()
         try:
             exit_code = process.wait(at)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            life.kills.append((round(time.monotonic() - began, 2), _phase(run)))
-            if at == _MOST_SECONDS:
-                life.lost = "did not end"
-                return life
+            trial.kills.append((round(time.monotonic() - start, 2), _phase(run)))
+            if at == _TIMEOUT:
+                trial.failure = "did not end"
+                return trial
             if run.status == "finished":
-                return life
-            life.resumes += run.file(runs.RUN).exists()
+                return trial
+            trial.resumes += run.file(runs.RUN).exists()
             continue
         if exit_code:
-            life.lost = f"exit code {exit_code}: {_last_words(folder, name)}"
-            return life
-        if life.kills:
-            return life
-        # It got away before its time: nothing is shown by it, so once more under another name.
-        run.path.rename(run.path.with_name(f"{name}-unharmed-{time.monotonic_ns()}"))
+            trial.failure = f"exit code {exit_code}: {_log_tail(folder, name)}"
+            return trial
+        if trial.kills:
+            return trial
+        # The process finished before it was killed, which shows nothing: try again.
+        run.path.rename(run.path.with_name(f"{name}-not-killed-{time.monotonic_ns()}"))
 
 
 def _phase(run: RunDir) -> str:
-    """Say what a process that was killed was doing, by what it left."""
+    """Return the phase in which a process was killed, judging by its files."""
     if not run.file(runs.RUN).exists():
         return _PHASES[0]
     if run.status == "finished":
@@ -210,15 +214,15 @@ def _phase(run: RunDir) -> str:
 
 
 def _difference(run: RunDir, expected: Mapping[str, str]) -> str | None:
-    """Say what of a run is not as it would have been; None where all is."""
+    """Return how a run differs from an uninterrupted one; None if it does not."""
     if run.status != "finished":
         return f"its status is {run.status}"
     try:
         Predictor.load(run)
     except LstmError as error:
         return error.message
-    found = _digests(run)
-    changed = [name for name in expected if found[name] != expected[name]]
+    digests = _digests(run)
+    changed = [name for name in expected if digests[name] != expected[name]]
     return f"another {', '.join(changed)}" if changed else None
 
 
@@ -230,25 +234,25 @@ def _digests(run: RunDir) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
-def _last_words(folder: Path, name: str) -> str:
+def _log_tail(folder: Path, name: str) -> str:
     return (folder / f"{name}.log").read_text(errors="replace")[-2000:].strip()
 
 
-def _table(found: Sequence[Mapping[str, Any]]) -> Table:
+def _table(results: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
         (
             f"{f['kind']}, seed {f['seed']}",
-            f"{f['undisturbed_seconds']:.1f}",
+            f"{f['uninterrupted_seconds']:.1f}",
             *(str(f[key]) for key in ("runs", "kills", "resumes", "losses")),
             *(str(f["phases"][phase]) for phase in _PHASES),
         )
-        for f in found
+        for f in results
     ]
-    total = [str(sum(f[key] for f in found)) for key in ("runs", "kills", "resumes", "losses")]
-    phases = [str(sum(f["phases"][phase] for f in found)) for phase in _PHASES]
+    total = [str(sum(f[key] for f in results)) for key in ("runs", "kills", "resumes", "losses")]
+    phases = [str(sum(f["phases"][phase] for f in results)) for phase in _PHASES]
     rows.append(("all", "", *total, *phases))
     columns = ("model", "seconds", "runs", "kills", "resumes", "losses", *_PHASES)
-    return Table("SIGKILL at random moments, then resumed to the end", columns, rows)
+    return Table("SIGKILL at random moments, then resumed until finished", columns, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,8 +1,9 @@
-"""What the same bits each time cost: training steps with and without `train.deterministic`.
+"""The cost of determinism: training steps with and without `train.deterministic`.
 
-TensorFlow is told once and for all whether its ops are to be deterministic, so each preset has two
-processes, one of each kind, with the same model and the same random batches. They take turns, a few
-steps each, and the one waits while the other computes: whatever else the machine does, both see it.
+TensorFlow's setting for deterministic ops is permanent for a process. So each preset has two
+processes, one with each setting, with the same model and the same random batches. They take a few
+steps in turn, and one waits while the other computes, so that other load on the machine affects
+both.
 """
 
 from __future__ import annotations
@@ -23,15 +24,20 @@ from lstm_cli.config.load import load_preset
 from lstm_cli.errors import LstmError
 
 OPTIONS = (
-    Option("presets", "whose models and batch sizes, with commas between", "imdb,mnist", "digits"),
-    Option("length", "of texts, in tokens", 200, 16),
-    Option("rounds", "turns of each process", 16, 3),
-    Option("steps", "in each turn", 4, 2),
+    Option(
+        "presets",
+        "presets, separated by commas",
+        "imdb,mnist",
+        "digits",
+    ),
+    Option("length", "length of the texts, in tokens", 200, 16),
+    Option("rounds", "rounds of each process", 16, 3),
+    Option("steps", "steps per round", 4, 2),
     Option("device", "auto, cpu or gpu", "auto", "cpu"),
 )
 _ROOT = Path(__file__).parents[1]
 _KINDS = ("off", "on")
-_WANTED = 1.1
+_MAX_RATIO = 1.1
 _TAIL_CHARACTERS = 3000
 
 
@@ -39,37 +45,37 @@ def measure(settings: argparse.Namespace) -> Outcome:
     """Measure every preset."""
     presets = settings.presets.split(",")
     for preset in presets:
-        # A name mistyped is told before anything is measured.
+        # Reports a mistyped name before the measurement.
         load_preset(preset)
-    found = {preset: _preset(preset, settings) for preset in presets}
+    results = {preset: _measure_preset(preset, settings) for preset in presets}
     return Outcome(
-        {"presets": found},
-        [_table(found)],
-        [] if settings.quick else _goals(found),
+        {"presets": results},
+        [_table(results)],
+        [] if settings.quick else _goals(results),
         [
-            "The ratio is that of the minima: a busy machine makes steps longer, never shorter. "
+            "The ratio is that of the minima, because other load only makes steps longer. "
             "Batches are random, so no data is needed."
         ],
     )
 
 
-def _preset(preset: str, settings: argparse.Namespace) -> dict[str, Any]:
-    """Have two processes take turns; return the milliseconds of each and their ratio."""
-    report.say(f"{preset}: starting two processes")
+def _measure_preset(preset: str, settings: argparse.Namespace) -> dict[str, Any]:
+    """Run two processes in turn; return the milliseconds of each and their ratio."""
+    report.log(f"{preset}: starting two processes")
     times: dict[str, list[float]] = {kind: [] for kind in _KINDS}
     with contextlib.ExitStack() as stack:
-        # The second starts when the first has compiled, or both would wait for each other.
-        stepping = {
+        # The second process starts when the first has compiled, so that they do not compete.
+        workers = {
             kind: stack.enter_context(
-                _stepping(preset, kind, str(settings.length), settings.device)
+                _step_worker(preset, kind, str(settings.length), settings.device)
             )
             for kind in _KINDS
         }
-        report.say(f"{preset}: {settings.rounds} rounds of {settings.steps} steps")
+        report.log(f"{preset}: {settings.rounds} rounds of {settings.steps} steps")
         for number in range(settings.rounds):
-            # Who goes first would warm the processor up for the other.
+            # Alternating, because the first process warms up the processor for the second.
             for kind in _KINDS if number % 2 else reversed(_KINDS):
-                times[kind] += stepping[kind].take(settings.steps)
+                times[kind] += workers[kind].take(settings.steps)
     return compare(times["off"], times["on"])
 
 
@@ -77,8 +83,8 @@ def compare(off: Sequence[float], on: Sequence[float]) -> dict[str, Any]:
     """Return the spread of both, and how much longer a step takes with determinism.
 
     Args:
-        off: Milliseconds of each step without it.
-        on: With it.
+        off: Milliseconds of each step without determinism.
+        on: Milliseconds of each step with determinism.
     """
     spreads = {"off_ms": report.spread(off), "on_ms": report.spread(on)}
     ratios = {
@@ -88,29 +94,29 @@ def compare(off: Sequence[float], on: Sequence[float]) -> dict[str, Any]:
     return {**spreads, **ratios}
 
 
-class _Stepping:
-    """A process that takes training steps when it is told to."""
+class _StepWorker:
+    """A process that takes training steps on request."""
 
     def __init__(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
         self._process = process
         self._errors = errors
 
     def read(self) -> str:
-        """Return its next line.
+        """Return the next line of its output.
 
         Raises:
-            LstmError: It has ended; its last words are told.
+            LstmError: The process has ended; the error has the end of its stderr.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             self._errors.seek(0)
-            told = self._errors.read()[-_TAIL_CHARACTERS:]
-            raise LstmError(f"A process that takes steps ended. Its last words:\n{told.strip()}")
+            tail = self._errors.read()[-_TAIL_CHARACTERS:]
+            raise LstmError(f"A training process ended. The end of its stderr:\n{tail.strip()}")
         return line
 
     def take(self, steps: int) -> list[float]:
-        """Have it take steps; return the milliseconds of each."""
+        """Take steps; return the milliseconds of each."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{steps}\n")
         self._process.stdin.flush()
@@ -118,8 +124,8 @@ class _Stepping:
 
 
 @contextlib.contextmanager
-def _stepping(*arguments: str) -> Iterator[_Stepping]:
-    """Start `benchmarks/scripts/steps.py` and wait until it is ready; it ends with the block."""
+def _step_worker(*arguments: str) -> Iterator[_StepWorker]:
+    """Run `benchmarks/scripts/steps.py` for the `with` block, from when it is ready."""
     command = [sys.executable, "-m", "benchmarks.scripts.steps", *arguments]
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
         process = subprocess.Popen(
@@ -132,34 +138,34 @@ def _stepping(*arguments: str) -> Iterator[_Stepping]:
         )
         with process:
             try:
-                stepping = _Stepping(process, errors)
-                stepping.read()
-                yield stepping
+                worker = _StepWorker(process, errors)
+                worker.read()
+                yield worker
             finally:
                 process.kill()
 
 
-def _table(found: Mapping[str, Any]) -> Table:
+def _table(results: Mapping[str, Any]) -> Table:
     rows = [
         (
             preset,
-            f"{one['off_ms']['min']:.1f}",
-            f"{one['on_ms']['min']:.1f}",
-            f"{one['ratio_of_minima']:.3f}",
-            f"{one['off_ms']['median']:.1f}",
-            f"{one['on_ms']['median']:.1f}",
-            f"{one['ratio_of_medians']:.3f}",
+            f"{values['off_ms']['min']:.1f}",
+            f"{values['on_ms']['min']:.1f}",
+            f"{values['ratio_of_minima']:.3f}",
+            f"{values['off_ms']['median']:.1f}",
+            f"{values['on_ms']['median']:.1f}",
+            f"{values['ratio_of_medians']:.3f}",
         )
-        for preset, one in found.items()
+        for preset, values in results.items()
     ]
     columns = ("preset", "ms, min", "with", "ratio", "ms, median", "with", "ratio")
     return Table("A training step without and with train.deterministic", columns, rows)
 
 
-def _goals(found: Mapping[str, Any]) -> list[Goal]:
+def _goals(results: Mapping[str, Any]) -> list[Goal]:
     return [
-        report.at_most(f"{preset}: step with / without", one["ratio_of_minima"], _WANTED, 3)
-        for preset, one in found.items()
+        report.at_most(f"{preset}: step with / without", values["ratio_of_minima"], _MAX_RATIO, 3)
+        for preset, values in results.items()
     ]
 
 

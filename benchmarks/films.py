@@ -1,9 +1,9 @@
-"""Reviews of films that training does not know: what to choose settings by.
+"""Split reviews so that train and validation share no film.
 
-IMDB's train and test splits share no film, but reviews within train do, and about the same films
-people think alike. A validation split cut at random therefore rewards a network for remembering
-films. Reviews do not name theirs; two that share several rare words (names, mostly) are about the
-same.
+IMDB's train and test splits share no film, but reviews within train do, and reviews of one film
+often agree. With a random validation split, a model gains by memorizing films. Reviews do not say
+which film they are about; two reviews that share several rare words (mostly names) are taken to be
+about the same film.
 """
 
 from __future__ import annotations
@@ -18,50 +18,52 @@ from lstm_cli.config.schema import TextSettings
 from lstm_cli.text.corpus import encode
 from lstm_cli.text.tokenizer import Tokenizer
 
-_WORDS = 30_000
-_RAREST, _MOST = 2, 40
-_SHARED = 3
+_VOCAB_SIZE = 30_000
+# A word is rare if it occurs in so many reviews; so many shared rare words link two reviews.
+_MIN_REVIEWS, _MAX_REVIEWS = 2, 40
+_NUM_SHARED = 3
 _SEED = 123
 
 
 @dataclass(frozen=True)
-class Parting:
-    """Texts parted by what they are about.
+class FilmSplit:
+    """A split of reviews by film.
 
     Attributes:
-        train: Indices of those that share no film with `validation`, `<int64>[num]`.
-        validation: Indices of the others' judges, `<int64>[num]`, drawn at random.
+        train: Indices of the reviews that share no film with `validation`, `<int64>[num]`.
+        validation: Indices drawn at random, `<int64>[num]`.
     """
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
 
 
-def part(texts: Sequence[str], num_validation: int) -> Parting:
-    """Draw a validation split, and leave out of train what may be about the same films.
+def split_by_film(texts: Sequence[str], num_validation: int) -> FilmSplit:
+    """Draw a validation split; the train split gets the reviews of other films only.
 
     Args:
         texts: Reviews.
-        num_validation: How many to draw.
+        num_validation: Number of validation examples.
     """
     from scipy import sparse
 
     tokenizer = Tokenizer.fit(
-        texts, TextSettings(vocab_size=_WORDS, min_count=1, max_tokens=100_000)
+        texts, TextSettings(vocab_size=_VOCAB_SIZE, min_count=1, max_tokens=100_000)
     )
     corpus = encode(texts, tokenizer)
     rows = np.repeat(np.arange(len(corpus)), corpus.lengths)
-    has = sparse.csr_matrix(
-        (np.ones(len(rows), np.float32), (rows, corpus.ids)), shape=(len(corpus), _WORDS)
+    contains = sparse.csr_matrix(
+        (np.ones(len(rows), np.float32), (rows, corpus.ids)), shape=(len(corpus), _VOCAB_SIZE)
     )
-    has.sum_duplicates()
-    has.data[:] = 1
-    texts_with = np.asarray(has.sum(axis=0)).ravel()
-    # [PAD] and [UNK] are no words.
-    rare = (texts_with >= _RAREST) & (texts_with <= _MOST) & (np.arange(_WORDS) > 1)
-    has = has[:, np.flatnonzero(rare)]
+    contains.sum_duplicates()
+    contains.data[:] = 1
+    num_reviews = np.asarray(contains.sum(axis=0)).ravel()
+    # [PAD] and [UNK] are not words.
+    is_word = np.arange(_VOCAB_SIZE) > 1
+    rare = is_word & (num_reviews >= _MIN_REVIEWS) & (num_reviews <= _MAX_REVIEWS)
+    contains = contains[:, np.flatnonzero(rare)]
     order = np.random.default_rng(_SEED).permutation(len(corpus))
     validation = order[:num_validation]
-    shared = (has[validation] @ has.T).tocoo()
-    linked = np.unique(shared.col[shared.data >= _SHARED])
-    return Parting(np.setdiff1d(order[num_validation:], linked), validation)
+    shared = (contains[validation] @ contains.T).tocoo()
+    linked = np.unique(shared.col[shared.data >= _NUM_SHARED])
+    return FilmSplit(np.setdiff1d(order[num_validation:], linked), validation)

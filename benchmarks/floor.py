@@ -1,4 +1,4 @@
-"""What the matrix products of an LSTM cost at least on this machine."""
+"""The least time that the matrix products of an LSTM take on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from lstm_cli.config.schema import Config
 
 _SIZE = 2048
-# Backward takes the gradient of the inputs and that of the weights: two products for each one.
+# The backward pass computes the gradients of inputs and weights: two products for each one.
 TRAINING_FACTOR = 3
 
 
@@ -19,7 +19,7 @@ def gemm_rate(
     """Measure how fast NumPy multiplies `<float32>[rows, inner]` by `[inner, columns]`.
 
     Returns:
-        GFLOP/s of the best repeat: the floor is what the machine can do, not what it did once.
+        GFLOP/s of the fastest repeat, because the floor is what the machine can do at best.
     """
     rng = np.random.default_rng(0)
     a = rng.standard_normal((rows, inner), np.float32)
@@ -27,29 +27,30 @@ def gemm_rate(
     out = np.empty((rows, columns), np.float32)
     seconds = []
     for _ in range(repeats):
-        began = time.perf_counter()
+        start = time.perf_counter()
         np.matmul(a, b, out=out)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
     return 2 * rows * inner * columns / min(seconds) / 1e9
 
 
 def input_dim(config: Config, columns: int = 0) -> int:
-    """Return the width of what the first LSTM layer reads.
+    """Return the input dimension of the first LSTM layer.
 
     Args:
-        config: The experiment.
-        columns: Of an image; texts have their embedding.
+        config: The settings of a run.
+        columns: Columns of an image; for texts, the dimension is that of the embedding.
     """
     if config.embedding is None:
         return columns
-    pairs = config.embedding.bigram_dim if config.embedding.bigram_buckets else 0
-    return config.embedding.dim + pairs
+    bigram_dim = config.embedding.bigram_dim if config.embedding.bigram_buckets else 0
+    return config.embedding.dim + bigram_dim
 
 
 def lstm_flops(config: Config, columns: int = 0) -> int:
-    """Count the floating-point operations of the LSTM layers for one time step, forwards.
+    """Count the floating-point operations of the LSTM layers for one time step, forward pass.
 
-    Four gates, each of `units` rows over input and state, a multiplication and an addition each.
+    Each of four gates has a matrix of `units` rows over input and state, and each element takes a
+    multiplication and an addition.
     """
     directions = 2 if config.model.bidirectional else 1
     units, total, width = config.model.units, 0, input_dim(config, columns)

@@ -71,7 +71,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
             kind = "image" if run.config().text is None else "text"
             for key in (None, _API_KEY):
                 title = f"{kind}, {'with a key' if key else 'no key'}"
-                report.say(title)
+                report.log(title)
                 with serving(run, *_OPTIONS, api_key=key) as server:
                     url = f"http://{server.host}:{server.port}"
                     results[title] = check(url, key, settings.cases, settings.seed)
@@ -95,7 +95,7 @@ def _find(name: str, preset: str, folder: Path) -> RunDir:
     """Find a run by name, or train one for one epoch."""
     if name:
         return RunDir(find.find(runs.runs_root(), name).path.absolute())
-    report.say(f"training on {preset}")
+    report.log(f"training on {preset}")
     options = ("--epochs", "1", "--runs-dir", str(folder), "--name", "a")
     child.run([sys.executable, "-m", "lstm_cli", "train", preset, *options])
     return find.find(folder, f"{preset}/a")

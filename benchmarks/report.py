@@ -1,4 +1,4 @@
-"""What all benchmarks share: options, the machine, spread, goals, tables and the JSON."""
+"""Shared by all benchmarks: options, a description of the machine, goals, tables and the JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PACKAGES = (
     "lstm-cli", "tensorflow", "keras", "numpy", "onnxruntime", "regex", "scikit-learn",
     "fasttext", "fasttext-numpy2",
 )  # fmt: skip
-_BUSY = 0.5
+_MAX_LOAD = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Option:
 
     Attributes:
         name: `--name` on the command line.
-        help: What it is.
-        full: Its value where not given; None makes it required.
-        quick: Its value under `--quick` where not given.
+        help: The help text.
+        full: The default; None makes the option required.
+        quick: The default under `--quick`.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Option:
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure to reach, and what was."""
+    """A target for a metric, and the measured value."""
 
-    what: str
-    wanted: str
-    reached: str
+    metric: str
+    target: str
+    value: str
     met: bool
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table to print: headings, then rows of cells; the first column is set flush left."""
+    """A table to print. The first column is aligned left, the others right."""
 
     title: str
     columns: Sequence[str]
@@ -65,13 +65,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a benchmark found.
+    """The result of a benchmark.
 
     Attributes:
-        measurements: Everything, every single value, as plain JSON types.
-        tables: The same for people.
-        goals: Figures to reach.
-        notes: What a reader of the tables has to know.
+        measurements: All measured values, as JSON types.
+        tables: The same, for people.
+        goals: Targets and whether they are met.
+        notes: What a reader of the tables must know.
     """
 
     measurements: Mapping[str, Any]
@@ -92,54 +92,54 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def shown(found: Mapping[str, Any], digits: int = 1) -> str:
-    """Write a spread for people: `62.1 ± 0.8`; the plain value where there is one only."""
-    told = f"{found['mean']:,.{digits}f}"
-    return told if found["sd"] is None else f"{told} ± {found['sd']:,.{digits}f}"
+def format_spread(values: Mapping[str, Any], digits: int = 1) -> str:
+    """Format a spread: `62.1 ± 0.8`, or the plain value if there is only one."""
+    mean = f"{values['mean']:,.{digits}f}"
+    return mean if values["sd"] is None else f"{mean} ± {values['sd']:,.{digits}f}"
 
 
-def at_least(what: str, reached: float, limit: float, digits: int = 1) -> Goal:
-    """Return the goal that a figure is not below a limit."""
-    return Goal(what, f">= {limit:g}", f"{reached:,.{digits}f}", reached >= limit)
+def at_least(metric: str, value: float, limit: float, digits: int = 1) -> Goal:
+    """Return the goal that a value is at least a limit."""
+    return Goal(metric, f">= {limit:g}", f"{value:,.{digits}f}", value >= limit)
 
 
-def at_most(what: str, reached: float, limit: float, digits: int = 1) -> Goal:
-    """Return the goal that a figure is not above a limit."""
-    return Goal(what, f"<= {limit:g}", f"{reached:,.{digits}f}", reached <= limit)
+def at_most(metric: str, value: float, limit: float, digits: int = 1) -> Goal:
+    """Return the goal that a value is at most a limit."""
+    return Goal(metric, f"<= {limit:g}", f"{value:,.{digits}f}", value <= limit)
 
 
-def numbers(text: str) -> list[int]:
-    """Read `0,1,2`.
+def parse_numbers(text: str) -> list[int]:
+    """Parse whole numbers separated by commas, such as `0,1,2`.
 
     Raises:
-        LstmError: It is something else.
+        LstmError: The text has another form.
     """
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise usage(
-            f"Expected whole numbers with commas between, such as 0,1,2; found '{text}'."
+        raise usage_error(
+            f"Expected whole numbers separated by commas, such as 0,1,2; found '{text}'."
         ) from None
 
 
-def usage(message: str) -> LstmError:
-    """Build the error for options that make no sense."""
+def usage_error(message: str) -> LstmError:
+    """Return the error for invalid options (exit code 2)."""
     return LstmError(message, "See --help.", ExitCode.USAGE)
 
 
-def say(text: str) -> None:
-    """Tell on stderr how far the measuring is."""
+def log(text: str) -> None:
+    """Print the progress of the measurement to stderr."""
     print(f"[{datetime.now():%H:%M:%S}] {text}", file=sys.stderr, flush=True)
 
 
 def require_data(*names: str) -> None:
-    """Stop before anything is measured where data is missing.
+    """Raise an error before the measurement if data is missing.
 
     Args:
-        names: Data sets; only `imdb` and `mnist` have to be there beforehand.
+        names: Data sets; only `imdb` and `mnist` must be prepared.
 
     Raises:
-        LstmError: One is not prepared (exit code 3).
+        LstmError: One of them is not prepared (exit code 3).
     """
     from lstm_cli.data import DataSource
     from lstm_cli.data.readers import tfds_prepared
@@ -147,11 +147,11 @@ def require_data(*names: str) -> None:
     for name in names:
         if name not in tfds_prepared.REGISTERED:
             continue
-        folder = tfds_prepared.data_dir(DataSource(name))
-        if tfds_prepared.find(tfds_prepared.parse_name(name), folder) is None:
+        folder = tfds_prepared.resolve_data_dir(DataSource(name))
+        if tfds_prepared.find_prepared(tfds_prepared.parse_name(name), folder) is None:
             raise LstmError(
-                f"This measurement needs {name}, and it is not prepared under {folder}.",
-                f"Set TFDS_DATA_DIR to where it is, or prepare it: lstm data prepare {name}. "
+                f"This measurement needs {name}, which is not prepared in {folder}.",
+                f"Set TFDS_DATA_DIR to its folder, or prepare it: lstm data prepare {name}. "
                 "To try the script without it: --quick.",
                 ExitCode.DATA,
             )
@@ -167,19 +167,19 @@ def main(
     """Run a benchmark: read the command line, measure, print, write the JSON.
 
     Args:
-        name: Of the benchmark and of its JSON.
-        description: For `--help`.
-        options: What can be set.
-        measure: Does the work.
+        name: The name of the benchmark and of its JSON file.
+        description: The text of `--help`.
+        options: The options of the benchmark.
+        measure: The measurement.
         arguments: The command line, for tests.
 
     Returns:
-        The exit code: 0, or that of the error. A goal not met is no error.
+        The exit code: 0, or that of the error. A goal that is not met is not an error.
     """
     settings = _settings(name, description, options, arguments)
-    began, stamp, load = time.monotonic(), datetime.now(UTC), os.getloadavg()[0]
-    if load > _BUSY and not settings.quick:
-        say(f"Warning: the machine is busy (load {load:.1f}); times will be too long.")
+    start, stamp, load = time.monotonic(), datetime.now(UTC), os.getloadavg()[0]
+    if load > _MAX_LOAD and not settings.quick:
+        log(f"Warning: the machine is busy (load {load:.1f}); times will be too long.")
     try:
         outcome = measure(settings)
     except LstmError as error:
@@ -190,7 +190,7 @@ def main(
         "benchmark": name,
         "quick": settings.quick,
         "started": stamp.isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - start, 1),
         "load_before": load,
         "settings": {o.name: getattr(settings, o.name) for o in options},
         "machine": machine(),
@@ -205,7 +205,7 @@ def main(
 
 
 def machine() -> dict[str, Any]:
-    """Describe what the figures were taken on."""
+    """Describe the machine."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -215,14 +215,14 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that matter, those installed."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the relevant packages that are installed."""
+    installed = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _settings(
@@ -236,13 +236,17 @@ def _settings(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="try the script; no real figures")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="small sizes, to test the script",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result to this file")
     for option in options:
         kind = int if isinstance(option.full, int) else str
-        told = option.help + ("" if option.full in (None, "") else f" ({option.full})")
+        text = option.help + ("" if option.full in (None, "") else f" ({option.full})")
         flag = f"--{option.name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, help=told, required=option.full is None)
+        parser.add_argument(flag, type=kind, help=text, required=option.full is None)
     settings = parser.parse_args(arguments)
     for option in options:
         if getattr(settings, option.name) is None:
@@ -253,15 +257,15 @@ def _settings(
 def _print(outcome: Outcome) -> None:
     from rich.console import Console
 
-    # A pipe or a log has no width of its own, and 80 columns would break every row.
+    # A pipe has no width, and with the default of 80 columns every row would wrap.
     console = Console(width=None if sys.stdout.isatty() else 140, markup=False, highlight=False)
     goals = [
-        (goal.what, goal.wanted, goal.reached, "met" if goal.met else "NOT met")
+        (goal.metric, goal.target, goal.value, "met" if goal.met else "NOT met")
         for goal in outcome.goals
     ]
     tables = list(outcome.tables)
     if goals:
-        tables.append(Table("Goals", ("what", "goal", "reached", ""), goals))
+        tables.append(Table("Goals", ("metric", "target", "value", ""), goals))
     for table in tables:
         console.print(_rich_table(table))
     for note in outcome.notes:
@@ -272,21 +276,21 @@ def _rich_table(table: Table) -> Any:
     from rich import box
     from rich.table import Table as RichTable
 
-    drawn = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
+    rich_table = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
     for index, column in enumerate(table.columns):
-        drawn.add_column(column, justify="right" if index else "left")
+        rich_table.add_column(column, justify="right" if index else "left")
     for row in table.rows:
-        drawn.add_row(*row)
-    return drawn
+        rich_table.add_row(*row)
+    return rich_table
 
 
 def _write(record: Mapping[str, Any], path: Path | None) -> None:
     if path is None:
-        say("Tried with --quick: nothing written (name a file with --json to keep it).")
+        log("No result written with --quick; name a file with --json to keep it.")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    say(f"Written: {path}")
+    log(f"Written: {path}")
 
 
 def _cpu_model() -> str:
@@ -299,9 +303,9 @@ def _cpu_model() -> str:
 
 
 def _commit() -> str | None:
-    """Return the commit measured, marked where files differ from it."""
+    """Return the commit, with a mark if files differ from it."""
     try:
-        told = subprocess.run(
+        done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
             cwd=Path(__file__).parent,
             capture_output=True,
@@ -311,4 +315,4 @@ def _commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return told.stdout.strip() or None
+    return done.stdout.strip() or None

@@ -1,8 +1,8 @@
-"""Scale: from a thousand reviews to a million, in seconds and in memory.
+"""Scale: seconds and memory for a thousand to a million reviews.
 
-Generated reviews go into a file as a user has one, `lstm train FILE` encodes them and trains one
-epoch, and `lstm predict --file` classifies the same texts; each size in processes of its own, with
-an empty cache. Time should grow as the number of reviews does, memory far slower.
+Generated reviews are written to a table. `lstm train FILE` encodes them and trains one epoch, and
+`lstm predict --file` classifies the same texts. Each size has its own processes and an empty cache.
+Time should grow linearly with the number of reviews, and memory much slower.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from lstm_cli.data.readers import demo
 from lstm_cli.runs.directory import RunDir
 
 OPTIONS = (
-    Option("sizes", "numbers of reviews, with commas between", "1000,10000,100000,1000000", "300"),
-    Option("batch_size", "of training", 256, 16),
-    Option("units", "of the LSTM, in each direction", 32, 4),
+    Option("sizes", "numbers of reviews, separated by commas", "1000,10000,100000,1000000", "300"),
+    Option("batch_size", "batch size of training", 256, 16),
+    Option("units", "units of the LSTM, in each direction", 32, 4),
 )
 _MAX_PREDICT_MB = 600.0
-# Starting takes the same time whatever the size: growth is measured from here on.
-_LARGE = 10_000
-# Reviews a second may fall by so much from one size to the next.
-_LINEAR = 1.3
+# Below this size, the constant start-up time is most of the time.
+_MIN_SIZE = 10_000
+# The time per review may grow by this factor from one size to the next.
+_MAX_GROWTH = 1.3
 
 
 def measure(settings: argparse.Namespace) -> Outcome:
-    """Measure one size after the other."""
-    found = []
-    for size in report.numbers(settings.sizes):
-        with tempfile.TemporaryDirectory(prefix="lstm-bench-") as scratch:
-            report.say(f"{size:,} reviews")
-            found.append({"reviews": size, **_one(size, Path(scratch), settings)})
+    """Measure each size."""
+    results = []
+    for size in report.parse_numbers(settings.sizes):
+        with tempfile.TemporaryDirectory(prefix="lstm-bench-") as temp_dir:
+            report.log(f"{size:,} reviews")
+            results.append({"reviews": size, **_measure_size(size, Path(temp_dir), settings)})
     notes = [
-        "Generated reviews have about 20 tokens. 'encode' reads, tokenises and stores them; "
-        "'predict' is the whole command on the same texts, start-up included.",
+        "Generated reviews have about 20 tokens. 'encode' reads, tokenizes and stores them. "
+        "'predict' is the whole command on the same texts, including start-up.",
     ]
     return Outcome(
-        {"sizes": found}, [_table(found)], [] if settings.quick else _goals(found), notes
+        {"sizes": results}, [_table(results)], [] if settings.quick else _goals(results), notes
     )
 
 
-def _one(size: int, scratch: Path, settings: argparse.Namespace) -> dict[str, Any]:
-    """Write a file of reviews, train on it, and classify it."""
-    table, texts = scratch / "reviews.tsv", scratch / "reviews.txt"
+def _measure_size(size: int, temp_dir: Path, settings: argparse.Namespace) -> dict[str, Any]:
+    """Generate reviews, train on them, and classify them."""
+    table, texts = temp_dir / "reviews.tsv", temp_dir / "reviews.txt"
     examples = demo.generate(size, 0)
     with table.open("w", encoding="utf-8") as rows, texts.open("w", encoding="utf-8") as lines:
         rows.write("text\tlabel\n")
@@ -59,15 +59,15 @@ def _one(size: int, scratch: Path, settings: argparse.Namespace) -> dict[str, An
             rows.write(f"{example.text}\t{'pos' if example.label else 'neg'}\n")
             lines.write(f"{example.text}\n")
     del examples
-    lstm, runs_dir = child.lstm_command(), scratch / "runs"
+    lstm, runs_dir = child.lstm_command(), temp_dir / "runs"
     train = [lstm, "train", str(table), "--runs-dir", str(runs_dir), "--name", "scale"]
     train += ["--epochs", "1", f"--set=train.batch_size={settings.batch_size}"]
     train += [f"--set=model.units={settings.units}", "--set=data.validation=0.01"]
     train += ["--set=data.test_fraction=0.01"]
-    trained = child.run(train, {"LSTM_CACHE_DIR": str(scratch / "cache")})
+    trained = child.run(train, {"LSTM_CACHE_DIR": str(temp_dir / "cache")})
     (run,) = (RunDir(path.parent) for path in runs_dir.glob("*/scale/run.json"))
     seconds = run.read_json("run.json")["seconds"]
-    answers = scratch / "answers.tsv"
+    answers = temp_dir / "answers.tsv"
     predict = [lstm, "predict", "--run", str(run.path), "--file", str(texts)]
     predicted = child.run(predict, stdout=answers)
     with answers.open("rb") as lines_:
@@ -85,25 +85,25 @@ def _one(size: int, scratch: Path, settings: argparse.Namespace) -> dict[str, An
     }
 
 
-def growth(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return by how much more than the number of reviews each time grew, at worst.
+def growth(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the largest growth of each time per review, from one size to the next.
 
-    From a size to the next; where there are no two large sizes, 1.
+    It is 1 if there are fewer than two large sizes.
     """
-    large = [f for f in found if f["reviews"] >= _LARGE]
-    worst = {"encode": 1.0, "epoch": 1.0, "predict": 1.0}
-    for less, more in itertools.pairwise(large):
-        times = more["reviews"] / less["reviews"]
+    large = [f for f in results if f["reviews"] >= _MIN_SIZE]
+    max_growth = {"encode": 1.0, "epoch": 1.0, "predict": 1.0}
+    for small, big in itertools.pairwise(large):
+        times = big["reviews"] / small["reviews"]
         for name, before, after in (
-            ("encode", less["train"]["encode_seconds"], more["train"]["encode_seconds"]),
-            ("epoch", less["train"]["epoch_seconds"], more["train"]["epoch_seconds"]),
-            ("predict", less["predict"]["seconds"], more["predict"]["seconds"]),
+            ("encode", small["train"]["encode_seconds"], big["train"]["encode_seconds"]),
+            ("epoch", small["train"]["epoch_seconds"], big["train"]["epoch_seconds"]),
+            ("predict", small["predict"]["seconds"], big["predict"]["seconds"]),
         ):
-            worst[name] = max(worst[name], after / before / times)
-    return worst
+            max_growth[name] = max(max_growth[name], after / before / times)
+    return max_growth
 
 
-def _table(found: Sequence[Mapping[str, Any]]) -> Table:
+def _table(results: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
         (
             f"{f['reviews']:,}",
@@ -116,7 +116,7 @@ def _table(found: Sequence[Mapping[str, Any]]) -> Table:
             f"{f['predict']['peak_mb']:,.0f}",
             f"{f['accuracy']:.3f}",
         )
-        for f in found
+        for f in results
     ]
     columns = (
         "reviews", "encode s", "epoch s", "train s", "peak MiB", "predict s", "reviews/s",
@@ -125,17 +125,17 @@ def _table(found: Sequence[Mapping[str, Any]]) -> Table:
     return Table("lstm train FILE, one epoch, and lstm predict --file", columns, rows)
 
 
-def _goals(found: Sequence[Mapping[str, Any]]) -> list[Goal]:
+def _goals(results: Sequence[Mapping[str, Any]]) -> list[Goal]:
     goals = [
-        report.at_most(f"growth of {name}, per review", worst, _LINEAR)
-        for name, worst in growth(found).items()
+        report.at_most(f"growth of {name}, per review", max_growth, _MAX_GROWTH)
+        for name, max_growth in growth(results).items()
     ]
-    largest = found[-1]
+    largest = results[-1]
     peak = largest["predict"]["peak_mb"]
-    told = f"MiB to predict {largest['reviews']:,} reviews"
-    goals.append(report.at_most(told, peak, _MAX_PREDICT_MB, 0))
-    missing = sum(f["reviews"] - f["answers"] for f in found)
-    goals.append(report.at_most("reviews without an answer", missing, 0, 0))
+    metric = f"MiB to predict {largest['reviews']:,} reviews"
+    goals.append(report.at_most(metric, peak, _MAX_PREDICT_MB, 0))
+    missing = sum(f["reviews"] - f["answers"] for f in results)
+    goals.append(report.at_most("reviews without a prediction", missing, 0, 0))
     return goals
 
 

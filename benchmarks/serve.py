@@ -69,8 +69,10 @@ def measure(settings: argparse.Namespace) -> Outcome:
     """Measure the start-up time, then each load."""
     run = RunDir(find.find(runs.runs_root(), settings.run).path.absolute())
     if run.config().text is None:
-        raise report.usage(f"Run {run.name} classifies images; this benchmark needs a text run.")
-    report.say("starts")
+        raise report.usage_error(
+            f"Run {run.name} classifies images; this benchmark needs a text run."
+        )
+    report.log("starts")
     ready = []
     for _ in range(settings.starts):
         with serving(run, *_OPTIONS) as server:
@@ -78,7 +80,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
     with serving(run, *_OPTIONS) as server:
         loads = {}
         for name in _LOADS:
-            report.say(f"load, {name}")
+            report.log(f"load, {name}")
             loads[name] = _load(server, run, settings, _LOADS[name])
     found = {"run": run.name, "ready_seconds": report.spread(ready), "loads": loads}
     notes = [
@@ -148,7 +150,7 @@ def _load(
         )
         samples = stack.enter_context(_memory_samples(pid))
         before, cpu = resident_mb(pid), _cpu_seconds(pid)
-        found: dict[str, Any] = child.script(
+        found: dict[str, Any] = child.run_script(
             "http_load", str(run.path), server.host, str(server.port), str(settings.clients),
             str(settings.tokens), str(settings.seconds),
         )  # fmt: skip

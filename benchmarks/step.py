@@ -1,9 +1,9 @@
-"""A training step against the matrix products in it, and the share of padding.
+"""A training step compared with the matrix products in it, and the fraction of padding.
 
-The model of a preset takes training steps on random tokens, by batch size and length, and each is
-compared with its floor: the LSTM's matrix products alone, forwards and backwards, at the best rate
-at which NumPy multiplies matrices in the same run. The share of padding is counted over the
-batches that training would see.
+The model of a preset takes training steps on random tokens, for several batch sizes and lengths.
+Each is compared with its floor: the time of the LSTM's matrix products alone, forward and backward,
+at the highest rate that NumPy reaches in the same run. The fraction of padding is computed for the
+batches of real training.
 """
 
 from __future__ import annotations
@@ -23,44 +23,44 @@ from lstm_cli.config.schema import Config
 from lstm_cli.text import batching
 
 OPTIONS = (
-    Option("preset", "whose model and batches", "imdb", "demo"),
-    Option("batch_sizes", "with commas between", "16,32,64,128", "4,8"),
-    Option("lengths", "in tokens, with commas between", "100,200,400", "16"),
-    Option("steps", "timed for each, after two that are not", 10, 2),
-    Option("epochs", "over which padding is counted", 3, 1),
+    Option("preset", "preset of the model and the batches", "imdb", "demo"),
+    Option("batch_sizes", "batch sizes, separated by commas", "16,32,64,128", "4,8"),
+    Option("lengths", "lengths in tokens, separated by commas", "100,200,400", "16"),
+    Option("steps", "timed steps for each, after two warm-up steps", 10, 2),
+    Option("epochs", "epochs over which padding is averaged", 3, 1),
 )
 _WARM_UP = 2
-_PADDING_WANTED = 0.05
+_MAX_PADDING = 0.05
 
 
 def measure(settings: argparse.Namespace) -> Outcome:
     """Measure the floor, the steps, and the padding."""
     config = load_preset(settings.preset)
     if config.text is None:
-        raise report.usage(f"'{settings.preset}' reads images, whose batches all have one length.")
+        raise report.usage_error(f"'{settings.preset}' classifies images; this measures texts.")
     report.require_data(config.data.name)
-    report.say("matrix products")
+    report.log("matrix products")
     rates = {"large": floor.gemm_rate()}
-    for size in report.numbers(settings.batch_sizes):
-        # The product of one time step, too small to reach the rate of large ones.
+    for size in report.parse_numbers(settings.batch_sizes):
+        # The matrix product of one time step is too small for the rate of large products.
         inner = floor.input_dim(config) + config.model.units
         rates[f"batch {size}"] = floor.gemm_rate(size, inner, 4 * config.model.units, 200)
     steps = _steps(config, max(rates.values()), settings)
-    report.say("padding")
+    report.log("padding")
     padding = _padding(config, settings.epochs)
     return Outcome(
         {"gemm_gflops": rates, "steps": steps, "padding": padding},
         [_rate_table(rates), _step_table(settings.preset, steps), _padding_table(padding)],
         [] if settings.quick else _goals(padding),
         [
-            "The floor is the LSTM's matrix products at the best of these rates. A step also looks "
-            "words up, computes gates, and updates every row of the embeddings."
+            "The floor is the time of the LSTM's matrix products at the highest of these rates. A "
+            "step also looks up words, computes gates, and updates every row of the embeddings."
         ],
     )
 
 
 def _steps(config: Config, rate: float, settings: argparse.Namespace) -> list[dict[str, Any]]:
-    """Time training steps for every batch size and length."""
+    """Time training steps for each batch size and length."""
     from lstm_cli.training import device
 
     device.load_keras("cpu")
@@ -71,23 +71,23 @@ def _steps(config: Config, rate: float, settings: argparse.Namespace) -> list[di
     assert config.text is not None
     model = classifier.build_classifier(config, 2, config.text.vocab_size, None)
     classifier.compile_classifier(model, config.train, 2)
-    found = []
-    for batch_size in report.numbers(settings.batch_sizes):
-        for length in report.numbers(settings.lengths):
-            report.say(f"batch {batch_size}, length {length}")
+    results = []
+    for batch_size in report.parse_numbers(settings.batch_sizes):
+        for length in report.parse_numbers(settings.lengths):
+            report.log(f"batch {batch_size}, length {length}")
             times = _time(model, config, batch_size, length, settings.steps)
             flops = floor.TRAINING_FACTOR * floor.lstm_flops(config) * batch_size * length
-            least = flops / rate / 1e6
-            found.append(
+            floor_ms = flops / rate / 1e6
+            results.append(
                 {
                     "batch_size": batch_size,
                     "length": length,
                     "ms": report.spread(times),
-                    "floor_ms": least,
+                    "floor_ms": floor_ms,
                     "tokens_per_second": 1000 * batch_size * length / float(np.median(times)),
                 }
             )
-    return found
+    return results
 
 
 def _time(model: Any, config: Config, batch_size: int, length: int, steps: int) -> list[float]:
@@ -100,22 +100,22 @@ def _time(model: Any, config: Config, batch_size: int, length: int, steps: int) 
         if config.linear is not None:
             inputs = [inputs, np.zeros((batch_size, 1), np.float32)]
         labels = rng.integers(0, 2, (batch_size, 1)).astype(np.float32)
-        began = time.perf_counter()
+        start = time.perf_counter()
         logs = model.train_on_batch(inputs, labels, return_dict=True)
         float(logs["loss"])
         if step >= _WARM_UP:
-            times.append(1000 * (time.perf_counter() - began))
+            times.append(1000 * (time.perf_counter() - start))
     return times
 
 
 def _padding(config: Config, epochs: int) -> dict[str, Any]:
-    """Count padding in the batches of training, and what it would be without bucketing."""
+    """Return the fraction of padding in the batches of training, with and without bucketing."""
     from lstm_cli.training.prepare import encode, fit_tokenizer, load_data
 
     dataset = load_data(config, ("train", "validation"), None)
     lengths = encode(dataset, "train", fit_tokenizer(config, dataset)).lengths
     size = config.train.batch_size
-    shares = [
+    fractions = [
         batching.padding_fraction(
             lengths, batching.training_batches(lengths, size, config.seed, epoch)
         )
@@ -126,7 +126,7 @@ def _padding(config: Config, epochs: int) -> dict[str, Any]:
     return {
         "batch_size": size,
         "examples": len(lengths),
-        "bucketed": report.spread(shares),
+        "bucketed": report.spread(fractions),
         "shuffled": batching.padding_fraction(lengths, shuffled),
         "to_longest": 1 - float(lengths.mean()) / int(lengths.max()),
     }
@@ -150,22 +150,30 @@ def _step_table(preset: str, steps: Sequence[dict[str, Any]]) -> Table:
         )
         for s in steps
     ]
-    columns = ("batch", "length", "ms a step, median", "from, to", "floor", "reached", "tokens/s")
+    columns = (
+        "batch",
+        "length",
+        "ms a step, median",
+        "from, to",
+        "floor",
+        "floor / median",
+        "tokens/s",
+    )
     return Table(f"Training steps, model of preset {preset}", columns, rows)
 
 
 def _padding_table(padding: dict[str, Any]) -> Table:
     rows = [
-        ("as trained: bucketed by length", f"{padding['bucketed']['mean']:.1%}"),
-        ("shuffled, each batch to its longest", f"{padding['shuffled']:.1%}"),
-        ("all to the longest", f"{padding['to_longest']:.1%}"),
+        ("in training: bucketed by length", f"{padding['bucketed']['mean']:.1%}"),
+        ("shuffled, each batch padded to its longest text", f"{padding['shuffled']:.1%}"),
+        ("all padded to the longest text", f"{padding['to_longest']:.1%}"),
     ]
-    return Table(f"Padding in batches of {padding['batch_size']}", ("", "share"), rows)
+    return Table(f"Padding in batches of {padding['batch_size']}", ("", "fraction"), rows)
 
 
 def _goals(padding: dict[str, Any]) -> list[Goal]:
-    share = padding["bucketed"]["mean"]
-    return [report.at_most("share of padding in training", share, _PADDING_WANTED, 3)]
+    fraction = padding["bucketed"]["mean"]
+    return [report.at_most("fraction of padding in training", fraction, _MAX_PADDING, 3)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

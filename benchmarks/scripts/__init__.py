@@ -1,1 +1,4 @@
-"""What the benchmarks time: each runs in a process of its own."""
+"""The scripts that the benchmarks measure: each runs in its own process."""
+
+# A change for `ablate.py` that removes the linear model of a preset.
+NO_LINEAR = "linear=null"

@@ -1,8 +1,8 @@
-"""Train a preset with some settings changed, and judge it on reviews of films it does not know.
+"""Train a preset with some settings changed, and validate it on reviews of unseen films.
 
-Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json   (linear=null: without that section)
+Usage: ablate.py PRESET [KEY=VALUE ...] RESULT.json   (linear=null: without the linear model)
 
-The reviews are those of the train split; the test split is not read.
+All reviews are from the train split; the test split is not read.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import films
+from benchmarks.scripts import NO_LINEAR, clock
 from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, Split
-from lstm_cli.io.memory import peak_memory_mb
 from lstm_cli.models.calibration import SplitLogits, log_probabilities
 from lstm_cli.training import device
 
@@ -30,22 +30,20 @@ _NUM_VALIDATION = 4000
 
 
 def main() -> None:
-    """Train, judge, and write what was found."""
+    """Train, validate, and write the result."""
     _, preset, *changes, path = sys.argv
-    bare = "linear=null" in changes
-    chosen = parse_overrides([change for change in changes if change != "linear=null"])
-    config = load_preset(preset, chosen)
-    if bare:
+    config = load_preset(preset, parse_overrides([c for c in changes if c != NO_LINEAR]))
+    if NO_LINEAR in changes:
         config = msgspec.structs.replace(config, linear=None)
     Path(path).write_text(json.dumps(measure(config)))
 
 
 def measure(config: Config) -> dict[str, Any]:
-    """Train on one part of the films and judge on the other.
+    """Train on the reviews of some films and validate on those of others.
 
     Returns:
-        Accuracy and loss (calibrated), the same of the network without its evidence, what each
-        epoch told, seconds and peak memory.
+        Accuracy and loss (calibrated), the same of the LSTM without the linear model, the history,
+        seconds and peak memory.
     """
     device.load_keras("cpu")
     from lstm_cli.models import classifier
@@ -55,41 +53,41 @@ def measure(config: Config) -> dict[str, Any]:
     from lstm_cli.training.objectives.classification import predict, split_logits
     from lstm_cli.training.options import TrainOptions
 
-    start, options = time.perf_counter(), TrainOptions(device="cpu")
+    started_at, options = time.perf_counter(), TrainOptions(device="cpu")
     device_info = device.configure_backend(config, "cpu", options.reporter)
-    dataset = parted(config)
-    read = time.perf_counter()
+    dataset = split_by_film(config)
+    split_at = time.perf_counter()
     init = read_initial_weights(config)
     task = prepare_classifier(config, dataset, init, device_info, options)
     objective = task.make_objective(options.reporter)
     result = TrainingLoop(task.model, config, objective, options.reporter).run()
-    ended = time.perf_counter()
+    trained_at = time.perf_counter()
     classifier.set_weights(task.model, result.weights)
     examples = task.validation
     logits = split_logits(task.model, examples, predict(task.model, examples))
     lstm_only = SplitLogits(logits.lstm, None)
     return {
-        **_judged(logits, examples.labels),
-        **({} if examples.linear is None else {"network": _judged(lstm_only, examples.labels)}),
+        **_metrics(logits, examples.labels),
+        **({} if examples.linear is None else {"lstm": _metrics(lstm_only, examples.labels)}),
         "num_train": len(task.train),
         "num_validation": len(examples),
         "epochs": [asdict(epoch) for epoch in result.history],
         "prepare_seconds": sum(task.seconds.values()),
-        "seconds": ended - read,
-        "parting_seconds": read - start,
-        "peak_mb": peak_memory_mb(),
+        "seconds": trained_at - split_at,
+        "split_seconds": split_at - started_at,
+        "peak_mb": clock.peak_mb(),
     }
 
 
-def parted(config: Config) -> Dataset:
-    """Return the data set with its train split parted by films."""
+def split_by_film(config: Config) -> Dataset:
+    """Return the data set with train and validation splits that share no film."""
     from lstm_cli.training.prepare import load_data
 
     dataset = load_data(config, ("train", "validation"), None)
     splits = dataset.splits.values()
     texts = [text for split in splits for text in split.inputs]
     labels = np.concatenate([split.labels for split in splits])
-    parts = films.part(texts, min(_NUM_VALIDATION, len(texts) // 5))
+    parts = films.split_by_film(texts, min(_NUM_VALIDATION, len(texts) // 5))
     return replace(
         dataset,
         splits={
@@ -99,9 +97,9 @@ def parted(config: Config) -> Dataset:
     )
 
 
-def _judged(said: SplitLogits, labels: NDArray[np.int32]) -> dict[str, float]:
-    """Return accuracy and loss with the best factors."""
-    logs = log_probabilities(said.scaled(*said.fit_scales(labels)))
+def _metrics(logits: SplitLogits, labels: NDArray[np.int32]) -> dict[str, float]:
+    """Return accuracy and loss after calibration."""
+    logs = log_probabilities(logits.scaled(*logits.fit_scales(labels)))
     return {
         "accuracy": float(np.mean(logs.argmax(axis=1) == labels)),
         "loss": float(-logs[np.arange(len(labels)), labels].mean()),

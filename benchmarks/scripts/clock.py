@@ -1,4 +1,4 @@
-"""The clock and the memory of a measured process."""
+"""Time and memory of a measured process."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Set by launch.py; a script run by hand counts from here.
+# Set by launch.py; otherwise the time counts from here.
 _STARTED = float(os.environ.get("LSTM_BENCH_STARTED") or time.monotonic())
 
 
 def age() -> float:
-    """Return the seconds since this process was started, imports included."""
+    """Return the seconds since the start of this process, including imports."""
     return time.monotonic() - _STARTED
 
 
 def peak_mb() -> float:
-    """Return the most memory this process has held so far, in MiB."""
+    """Return the peak memory of this process so far, in MiB."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def write(path: str, result: Any) -> None:
-    """Hand a result to the benchmark that started this process."""
+    """Write a result for the benchmark that started this process."""
     Path(path).write_text(json.dumps(result), encoding="utf-8")

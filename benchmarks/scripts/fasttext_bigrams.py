@@ -1,9 +1,9 @@
-"""fastText: bag of words and word pairs, with the settings of its paper for reviews.
+"""fastText: bag of words and bigrams, with the settings of its paper for reviews.
 
 Usage: fasttext_bigrams.py imdb|demo SEED RESULT.json
 
 Source: Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification", section 3.1: 10
-hidden units, 5 epochs, bigrams; of its learning rates the highest.
+    hidden units, 5 epochs, bigrams, and the highest of its learning rates.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from pathlib import Path
 from benchmarks.scripts import clock, keras_free
 from lstm_cli.data import Split
 
-_MARK = "__label__"
+_LABEL_PREFIX = "__label__"
 
 
-def prepared(text: str) -> str:
-    """Lower the case, take line breaks out and set punctuation apart, as fastText advises."""
+def normalize(text: str) -> str:
+    """Lowercase, remove line breaks and separate punctuation, as fastText recommends."""
     return re.sub(r"([^\w\s])", r" \1 ", text.lower().replace("<br />", " ")).replace("\n", " ")
 
 
 def lines(split: Split) -> str:
     """Return a split in fastText's format."""
-    pairs = zip(split.labels, split.inputs, strict=True)
-    return "".join(f"{_MARK}{label} {prepared(text)}\n" for label, text in pairs)
+    examples = zip(split.labels, split.inputs, strict=True)
+    return "".join(f"{_LABEL_PREFIX}{label} {normalize(text)}\n" for label, text in examples)
 
 
 def main(data: str, seed: int, out: str) -> None:
-    """Train and score."""
+    """Train and evaluate."""
     import fasttext
 
     train, test = keras_free.load(data)
@@ -44,7 +44,7 @@ def main(data: str, seed: int, out: str) -> None:
         )
         trained = clock.age()
         paths[1].write_text(lines(test), encoding="utf-8")
-        # Precision at 1 of one label each is the accuracy.
+        # With one label per text, precision at 1 is the accuracy.
         _, accuracy, _ = model.test(str(paths[1]))
     clock.write(out, keras_free.result(ready, trained, float(accuracy)))
 

@@ -1,8 +1,8 @@
-"""Keras `model.predict` with the weights of a run, at its default batch size.
+"""Keras `model.predict` with the weights of a run, with the default batch size.
 
-Every text is padded to the run's `max_tokens`, as `predict` wants one array. Tokenising is timed
-twice: with the run's own tokenizer, whose ids the answers are computed from, and with Keras'
-TextVectorization of the same vocabulary, as a plain Keras script would have it.
+Every text is padded to the run's `max_tokens`, because `predict` needs one array. Tokenization is
+timed twice: with the run's tokenizer, whose token ids are classified, and with Keras'
+TextVectorization with the same vocabulary, as a Keras script would do it.
 
 Usage: keras_bulk.py RUN TEXTS.txt SINGLES LABELS.json RESULT.json
 """
@@ -30,7 +30,7 @@ from lstm_cli.text.tokenizer import PAD_ID, Tokenizer
 
 
 def load(run: RunDir) -> tuple[Any, Tokenizer, int, NDArray[np.float32] | None]:
-    """Rebuild the Keras model of a text run; return it with tokenizer, width and evidence."""
+    """Rebuild the Keras model of a text run; with its tokenizer, max_tokens and linear table."""
     config = run.config()
     assert config.text is not None
     tokenizer = tokenizer_json.read(run.read_bytes(runs.TOKENIZER), config.text)
@@ -41,7 +41,7 @@ def load(run: RunDir) -> tuple[Any, Tokenizer, int, NDArray[np.float32] | None]:
 
 
 def padded(tokenizer: Tokenizer, texts: list[str], width: int) -> Any:
-    """Encode texts into `<int32>[num, width]`, zeros behind."""
+    """Encode texts as `<int32>[num, width]`, padded with zeros at the end."""
     ids = np.zeros((len(texts), width), np.int32)
     for row, encoding in zip(ids, tokenizer.encode(texts), strict=True):
         row[: len(encoding.ids)] = encoding.ids
@@ -49,7 +49,7 @@ def padded(tokenizer: Tokenizer, texts: list[str], width: int) -> Any:
 
 
 def inputs(ids: NDArray[np.int32], table: NDArray[np.float32] | None) -> Any:
-    """Return what the model reads: the ids, and the evidence of their pairs where it wants that."""
+    """Return the inputs of the model: token ids, and linear logits if the model has that input."""
     if table is None:
         return ids
     lengths = (ids != PAD_ID).sum(axis=1)
@@ -60,13 +60,13 @@ def inputs(ids: NDArray[np.int32], table: NDArray[np.float32] | None) -> Any:
 
 
 def vectorize_seconds(tokenizer: Tokenizer, texts: list[str], width: int) -> float:
-    """Time TextVectorization with the run's words."""
+    """Time TextVectorization with the run's vocabulary."""
     words = [tokenizer.id_to_token(i) for i in range(2, tokenizer.vocab_size)]
     layer = keras.layers.TextVectorization(output_sequence_length=width, vocabulary=words)
     layer(texts[:1])
-    began = time.perf_counter()
+    start = time.perf_counter()
     layer(texts)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main(run_path: str, texts_path: str, singles: int, labels_path: str, out: str) -> None:
@@ -76,28 +76,28 @@ def main(run_path: str, texts_path: str, singles: int, labels_path: str, out: st
     model, tokenizer, width, table = load(run)
     ready = clock.age()
 
-    began = time.perf_counter()
+    start = time.perf_counter()
     ids = padded(tokenizer, texts, width)
-    tokenised = time.perf_counter() - began
-    began = time.perf_counter()
-    found = model.predict(inputs(ids, table), verbose=0)
-    predicted = time.perf_counter() - began
+    tokenize_seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    outputs = model.predict(inputs(ids, table), verbose=0)
+    predict_seconds = time.perf_counter() - start
     peak = clock.peak_mb()
 
     latencies = []
     for row in ids[:singles]:
-        began = time.perf_counter()
+        start = time.perf_counter()
         model.predict(inputs(row[None], table), verbose=0)
-        latencies.append(1000 * (time.perf_counter() - began))
-    rows = np.hstack([1 - found, found]) if found.shape[1] == 1 else found
+        latencies.append(1000 * (time.perf_counter() - start))
+    rows = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
     labels = run.labels()
     answers = [[labels[int(row.argmax())], float(row.max())] for row in rows]
     clock.write(labels_path, answers)
     result = {
         "num": len(texts),
         "ready_seconds": ready,
-        "tokenise_seconds": tokenised,
-        "predict_seconds": predicted,
+        "tokenize_seconds": tokenize_seconds,
+        "predict_seconds": predict_seconds,
         "vectorize_seconds": vectorize_seconds(tokenizer, texts, width),
         "peak_mb": peak,
         "latency_ms": latencies,

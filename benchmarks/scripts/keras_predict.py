@@ -1,4 +1,4 @@
-"""The plain Keras script: load a saved model, answer one text.
+"""The Keras script: load a saved model and classify one text.
 
 Usage: keras_predict.py MODEL.keras TEXT
 """

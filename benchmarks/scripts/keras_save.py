@@ -1,6 +1,6 @@
 """Save the tutorial's model with its TextVectorization as a .keras file, for `keras_predict.py`.
 
-The words are those of a run; the weights are fresh, as only the time to answer matters.
+The vocabulary is that of a run. The weights are random, because only the time matters.
 
 Usage: keras_save.py RUN MODEL.keras RESULT.json
 """

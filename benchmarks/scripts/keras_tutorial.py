@@ -1,10 +1,10 @@
-"""The plain Keras script: an LSTM on IMDB as the tutorials write it.
+"""The Keras script: an LSTM on IMDB as in the tutorials.
 
 Embedding(20000, 128) -> LSTM(128) -> Dense(1, sigmoid), Adam, binary cross-entropy, batches of 32,
-200 tokens padded in front, no mask. Nothing of `lstm_cli` is in it but the data under `--quick`.
+200 tokens padded at the start, no mask. It uses `lstm_cli` only for the data under `--quick`.
 
-Beyond the tutorial it keeps the weights of every epoch on disk with the time they were ready, and
-scores them on test when all is over, so that scoring costs the clock nothing.
+In addition to the tutorial, it writes the weights of each epoch to disk with the time at which they
+were ready. They are evaluated on test after training, so that their evaluation is not timed.
 
 Usage: keras_tutorial.py imdb|demo SEED EPOCHS RESULT.json
 """
@@ -31,7 +31,7 @@ def load(data: str) -> tuple[Any, Any, Any, Any]:
         from lstm_cli import data as datasets
 
         splits = datasets.load(datasets.DataSource(data, limit=200), ("train", "test")).splits
-        return *_pair(splits["train"]), *_pair(splits["test"])
+        return *_arrays(splits["train"]), *_arrays(splits["test"])
     import tensorflow_datasets as tfds
 
     train, test = tfds.load(
@@ -40,38 +40,38 @@ def load(data: str) -> tuple[Any, Any, Any, Any]:
     return *tfds.as_numpy(train), *tfds.as_numpy(test)
 
 
-def _pair(split: Any) -> tuple[Any, Any]:
+def _arrays(split: Any) -> tuple[Any, Any]:
     return np.array(split.inputs, dtype=object), split.labels
 
 
 def tokens(vectorize: Any, texts: Any) -> Any:
-    """Turn texts into ids, `<int32>[num, 200]`, the last 200 of each, padded in front."""
+    """Return the last 200 token ids of each text, `<int32>[num, 200]`, padded at the start."""
     return keras.utils.pad_sequences(vectorize(texts).numpy(), maxlen=TOKENS)
 
 
 class Snapshots(keras.callbacks.Callback):
-    """Keeps the weights of every epoch on disk, with the time they were ready."""
+    """Writes the weights of each epoch to disk, with the time at which they were ready."""
 
     def __init__(self, folder: str) -> None:
         super().__init__()
         self.folder = Path(folder)
-        self.taken: list[dict[str, Any]] = []
+        self.entries: list[dict[str, Any]] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keep them."""
-        self.taken.append({"seconds": clock.age(), "epoch": epoch + 1})
+        """Write the weights."""
+        self.entries.append({"seconds": clock.age(), "epoch": epoch + 1})
         np.savez(self.folder / f"{epoch}.npz", *self.model.get_weights())
 
-    def score(self, inputs: Any, labels: Any) -> None:
-        """Compute the test accuracy of each."""
-        for index, snapshot in enumerate(self.taken):
+    def evaluate(self, inputs: Any, labels: Any) -> None:
+        """Add the test accuracy of each snapshot."""
+        for index, snapshot in enumerate(self.entries):
             with np.load(self.folder / f"{index}.npz") as weights:
                 self.model.set_weights([weights[name] for name in weights.files])
             _, snapshot["accuracy"] = self.model.evaluate(inputs, labels, batch_size=256, verbose=0)
 
 
 def main(data: str, seed: int, epochs: int, out: str) -> None:
-    """Train, then score."""
+    """Train, then evaluate the snapshots."""
     keras.utils.set_random_seed(seed)
     train_texts, train_labels, test_texts, test_labels = load(data)
     vectorize = keras.layers.TextVectorization(max_tokens=VOCABULARY, ragged=True)
@@ -94,9 +94,9 @@ def main(data: str, seed: int, epochs: int, out: str) -> None:
         )
         model.evaluate(test, test_labels, verbose=2)
         total, peak = clock.age(), clock.peak_mb()
-        snapshots.score(test, test_labels)
+        snapshots.evaluate(test, test_labels)
     result = {"ready_seconds": ready, "total_seconds": total, "peak_mb": peak}
-    clock.write(out, {**result, "snapshots": snapshots.taken})
+    clock.write(out, {**result, "snapshots": snapshots.entries})
 
 
 if __name__ == "__main__":

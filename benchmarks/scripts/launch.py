@@ -1,9 +1,9 @@
-"""Run a command; write how long it took, its peak memory and its exit code.
+"""Run a command; write its wall time, peak memory and exit code.
 
 Usage: launch.py RESULT.json COMMAND...
 
-A process counts the memory of the one it was forked from as its own peak, until then. So what is
-measured is started from this small one, never from a parent that may have TensorFlow loaded.
+The peak memory of a process includes that of the process it was forked from. So the measured
+process is started from this small one, and not from one that may have loaded TensorFlow.
 """
 
 import json
@@ -13,13 +13,13 @@ import time
 
 
 def launch(result_path: str, command: list[str]) -> None:
-    """Run the command to its end."""
-    began = time.monotonic()
-    # Linux' monotonic clock is one for all processes: the command can read its own age from it.
-    environment = {**os.environ, "LSTM_BENCH_STARTED": repr(began)}
+    """Run the command and wait until it ends."""
+    start = time.monotonic()
+    # Linux has one monotonic clock for all processes, so the command can compute its own age.
+    environment = {**os.environ, "LSTM_BENCH_STARTED": repr(start)}
     child = os.posix_spawnp(command[0], command, environment)
     _, status, usage = os.wait4(child, 0)
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - start
     unit = 2**20 if sys.platform == "darwin" else 2**10
     result = {
         "seconds": seconds,

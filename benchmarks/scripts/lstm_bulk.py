@@ -1,4 +1,4 @@
-"""Predict in one warm process, in parts: tokenise, compute, stream, and one text at a time.
+"""Time prediction in one warm process: tokenization, model, stream, and single texts.
 
 Usage: lstm_bulk.py RUN TEXTS.txt SINGLES RESULT.json
 """
@@ -27,17 +27,17 @@ from lstm_cli.runs.directory import MODEL, RunDir
 _WARM_UP = 20
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the seconds something takes, and its result."""
-    began = time.perf_counter()
-    result = work()
-    return time.perf_counter() - began, result
+def timed(function: Callable[[], Any]) -> tuple[float, Any]:
+    """Call a function; return the seconds it takes and its result."""
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
 
 
 def lstm_seconds(predictor: Predictor, ids: Sequence[NDArray[np.int32]]) -> float:
-    """Return how long the LSTM operators alone take with every core at a batch of its own.
+    """Return the seconds of the LSTM operators alone, with one batch on each core.
 
-    That is what onnxruntime's profile says of them, over the number of cores.
+    This is their time in the profile of onnxruntime, divided by the number of cores.
     """
     with tempfile.TemporaryDirectory(prefix="lstm-bench-") as folder:
         options = onnxruntime.SessionOptions()
@@ -50,12 +50,12 @@ def lstm_seconds(predictor: Predictor, ids: Sequence[NDArray[np.int32]]) -> floa
         )
         profiled.run_texts(ids)
         events = json.loads(Path(profiled._session.end_profiling()).read_text())
-    spent = [
+    durations = [
         event["dur"]
         for event in events
         if event.get("args", {}).get("op_name") == "LSTM" and event["name"].endswith("kernel_time")
     ]
-    return sum(spent) / 1e6 / (os.cpu_count() or 1)
+    return sum(durations) / 1e6 / (os.cpu_count() or 1)
 
 
 def main(run_path: str, texts_path: str, singles: int, out: str) -> None:
@@ -69,23 +69,23 @@ def main(run_path: str, texts_path: str, singles: int, out: str) -> None:
     for text in texts[:_WARM_UP]:
         predictor.predict(text)
     latencies = [timed(lambda text=text: predictor.predict(text))[0] for text in texts[:singles]]
-    streamed, _ = timed(lambda: sum(1 for _ in predictor.stream(texts)))
+    stream_seconds, _ = timed(lambda: sum(1 for _ in predictor.stream(texts)))
     peak = clock.peak_mb()
-    tokenised, encodings = timed(lambda: tokenizer.encode(texts))
-    computed, _ = timed(lambda: predictor.run_texts([e.ids for e in encodings]))
+    tokenize_seconds, encodings = timed(lambda: tokenizer.encode(texts))
+    compute_seconds, _ = timed(lambda: predictor.run_texts([e.ids for e in encodings]))
     tokens = sum(len(e.ids) for e in encodings)
     gflop = tokens * floor.lstm_flops(run.config()) / 1e9
-    in_lstm = lstm_seconds(predictor, [e.ids for e in encodings])
+    lstm_operators = lstm_seconds(predictor, [e.ids for e in encodings])
     result = {
         "num": len(texts),
         "tokens": tokens,
-        "stream_seconds": streamed,
+        "stream_seconds": stream_seconds,
         "stream_peak_mb": peak,
-        "tokenise_seconds": tokenised,
-        "compute_seconds": computed,
-        "lstm_seconds": in_lstm,
-        "lstm_gflops": gflop / in_lstm,
-        "network_gflops": gflop / computed,
+        "tokenize_seconds": tokenize_seconds,
+        "compute_seconds": compute_seconds,
+        "lstm_seconds": lstm_operators,
+        "lstm_gflops": gflop / lstm_operators,
+        "model_gflops": gflop / compute_seconds,
         "gemm_gflops": floor.gemm_rate(),
         "latency_ms": [1000 * seconds for seconds in latencies],
     }

@@ -1,9 +1,9 @@
-"""Training steps on random batches, a few at a time, as often as asked.
+"""Take training steps on random batches, on request.
 
-Usage: steps.py PRESET on|off LENGTH auto|cpu|gpu   (on: the same bits each time)
+Usage: steps.py PRESET on|off LENGTH auto|cpu|gpu   (on: deterministic)
 
-Each line on stdin is a number of steps to take; the answer is a line of JSON on stdout: the
-milliseconds of each. A line that says `ready` comes first.
+Each line on stdin is a number of steps; the answer is a line of JSON on stdout, the milliseconds of
+each step. The first line on stdout is `ready`.
 """
 
 from __future__ import annotations
@@ -36,37 +36,37 @@ def batches(config: Config, length: int) -> Iterator[tuple[NDArray[Any], NDArray
             side = _IMAGE_SIDES[config.data.name]
             yield rng.integers(0, 256, (size, side, side), np.uint8), labels
         else:
-            # As often as words are: Zipf's law. Adding gradients of one word is what may cost.
+            # Word frequencies follow Zipf's law: the gradients of frequent words must be summed.
             largest = np.log(config.text.vocab_size)
             yield np.exp(rng.uniform(np.log(2), largest, (size, length))).astype(np.int32), labels
 
 
-def main(preset: str, deterministic: bool, length: int, use: device.Device) -> None:
-    """Answer until stdin ends."""
+def main(preset: str, deterministic: bool, length: int, device_choice: device.Device) -> None:
+    """Answer requests until stdin ends."""
     config = load_preset(preset)
-    device.load_keras(use)
+    device.load_keras(device_choice)
     from lstm_cli.models import classifier
 
     if deterministic:
         device.make_deterministic()
     num_classes = _NUM_CLASSES[config.kind]
     vocab_size = None if config.text is None else config.text.vocab_size
-    endless = batches(config, length)
-    shape = None if config.text else next(endless)[0].shape[1:]
+    batch_iterator = batches(config, length)
+    shape = None if config.text else next(batch_iterator)[0].shape[1:]
     model = classifier.build_classifier(config, num_classes, vocab_size, shape)
     classifier.compile_classifier(model, config.train, num_classes)
 
     def step() -> float:
-        arrays, labels = next(endless)
+        arrays, labels = next(batch_iterator)
         inputs: Any = arrays
         if config.linear is not None:
             inputs = [arrays, np.zeros((len(arrays), 1), np.float32)]
-        wanted = classifier.encode_labels(labels, num_classes)
-        began = time.perf_counter()
-        logs = model.train_on_batch(inputs, wanted, return_dict=True)
-        # Until the number is there, the step is not done.
+        targets = classifier.encode_labels(labels, num_classes)
+        start = time.perf_counter()
+        logs = model.train_on_batch(inputs, targets, return_dict=True)
+        # The step is complete when the loss has been computed.
         float(logs["loss"])
-        return 1000 * (time.perf_counter() - began)
+        return 1000 * (time.perf_counter() - start)
 
     for _ in range(_WARM_UP):
         step()

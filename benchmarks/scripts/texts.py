@@ -1,6 +1,6 @@
-"""Write the raw test texts of a run's data set, one a line.
+"""Write the raw test texts of a run's data set, one per line.
 
-Usage: texts.py RUN LIMIT TEXTS.txt RESULT.json   (a limit of 0 is none)
+Usage: texts.py RUN LIMIT TEXTS.txt RESULT.json   (a limit of 0 means none)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lstm_cli.training.prepare import load_data
 def main(run: str, limit: int, texts_path: str, out: str) -> None:
     """Read and write."""
     config = RunDir(Path(run)).config()
-    # Breaks within a text would make two lines of it.
+    # A text with line breaks would become several lines.
     texts = [
         " ".join(str(text).splitlines())
         for text in load_data(config, ("test",), None).splits["test"].inputs

@@ -1,4 +1,4 @@
-"""scikit-learn: TF-IDF of words and word pairs, and logistic regression.
+"""scikit-learn: TF-IDF of words and bigrams, and logistic regression.
 
 Usage: tfidf.py imdb|demo RESULT.json
 """
@@ -11,7 +11,7 @@ from benchmarks.scripts import clock, keras_free
 
 
 def main(data: str, out: str) -> None:
-    """Train and score."""
+    """Train and evaluate."""
     train, test = keras_free.load(data)
     ready = clock.age()
     from sklearn.feature_extraction.text import TfidfVectorizer

@@ -53,9 +53,9 @@ def _print_splits(description: Description) -> None:
         columns += ["words: 50%", "90%", "99%", "longest", "empty"]
     rows = []
     for split in description.splits:
-        row: list[object] = [split.name, f"{split.num:,}"]
+        row: list[object] = [split.name, f"{split.num_examples:,}"]
         if description.shape is None:
-            row += [*(f"{words:,}" for words in split.words), f"{split.num_empty:,}"]
+            row += [*(f"{words:,}" for words in split.word_percentiles), f"{split.num_empty:,}"]
         rows.append(row)
     output.print_rows(rows, columns, right=columns[1:])
 
@@ -66,7 +66,12 @@ def _print_balance(description: Description) -> None:
     train = description.splits[0]
     most = max(train.class_counts)
     rows = [
-        (label, f"{count:,}", percent(count / train.num), "█" * round(_BAR_WIDTH * count / most))
+        (
+            label,
+            f"{count:,}",
+            percent(count / train.num_examples),
+            "█" * round(_BAR_WIDTH * count / most),
+        )
         for label, count in zip(description.labels, train.class_counts, strict=True)
     ]
     output.print_rows(rows, ("class", "train", "share", ""), right=("train", "share"))

@@ -1,4 +1,18 @@
-"""Name or path -> labelled splits."""
+"""Data sets: from a name or a path to labeled splits.
+
+What is in here:
+    dataset     `Dataset` and `Split`, what every reader produces in the end
+    source      `DataSource` (what to read) and `RawDataset` (what a reader found)
+    registry    the data sets known by name, and which reader a name or a path belongs to
+    loading     `load`: read, split, limit, fingerprint
+    splits      stratified splits and samples
+    summary     `lstm data show` and `lstm data prepare`
+    records     the texts that `lstm predict` reads from files and pipes
+    images      image files for prediction
+    readers/    one module per kind of source
+
+Start with `loading.load`. This package may import `config`, `io` and `errors`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a data set is: labelled splits, class names and a fingerprint."""
+"""A data set in memory: labeled splits, class names and a fingerprint."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Dataset:
     """A named data set.
 
     Attributes:
-        name: What runs are filed under: `imdb`, `reviews`, `tfds-ag_news_subset`.
-        source: Where it came from, for people: a path, `TFDS imdb_reviews/plain_text 1.0.0`.
-        kind: What an input is.
+        name: The folder name of its runs: `imdb`, `reviews`, `tfds-ag_news_subset`.
+        source: Where it comes from, as shown to people: a path, or
+            `TFDS imdb_reviews/plain_text 1.0.0`.
+        kind: The kind of input.
         labels: Class names; the index is the class id.
-        splits: `train`, `validation` and/or `test`, as asked for.
-        fingerprint: SHA-256 (hex) of what the splits were made from and how; equal means
-            equal data.
-        notes: What was noticed while reading and a person should know (rows skipped, bytes
-            replaced).
+        splits: The requested ones of `train`, `validation` and `test`.
+        fingerprint: SHA-256 (hex) of the content and of the settings that split it. Equal
+            fingerprints mean equal data.
+        notes: Remarks from reading that a person should see (rows skipped, bytes replaced).
     """
 
     name: str

@@ -75,7 +75,7 @@ def run_folder(name: str) -> str:
         name: `data.name` of the settings.
     """
     if resolve(name) in ("table", "folder"):
-        from lstm_cli.data.readers.files import run_name
+        from lstm_cli.data.readers.path import run_name
 
         return run_name(paths.expand(name))
     return name.replace(":", "-").replace("/", "-")

@@ -1,4 +1,4 @@
-"""A source -> the splits asked for."""
+"""Load a data set: read the source, split it, apply the limit."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from dataclasses import replace
 
 import numpy as np
 
-from lstm_cli.data import splits as cuts
+from lstm_cli.data import splits as splitting
 from lstm_cli.data.dataset import Dataset, Split
-from lstm_cli.data.readers.columns import few, listed, quoted
+from lstm_cli.data.readers.columns import abbreviate, join_names, quote_name
 from lstm_cli.data.registry import open_raw
 from lstm_cli.data.source import SPLITS, DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
 
-# Raise when the same material and settings come to give other splits.
-CUTS_VERSION = 1
+# Increase when the same content and settings give other splits than before.
+SPLITS_VERSION = 1
 
 
 def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
     """Read a data set.
 
-    Validation is a seeded cut of train with the same share of each class. A test split is only read
-    when asked for; where a data set has none, it is cut from train first.
+    The validation split is a seeded, stratified part of train. A test split is read only on
+    request. If a data set has no test split, one is split off train first.
 
     Args:
         source: What to read, and how.
-        splits: Which of `train`, `validation` and `test` to give.
+        splits: Which of `train`, `validation` and `test` to return.
 
     Returns:
         The splits, inputs in the order of the source. The fingerprint does not depend on `splits`.
 
     Raises:
-        LstmError: The data is not there (exit code 3), malformed, or cannot be cut.
+        LstmError: The data is missing (exit code 3), malformed, or cannot be split.
     """
     unknown = set(splits) - set(SPLITS)
     if unknown:
@@ -42,156 +42,164 @@ def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
             f"There is no split {min(unknown)!r}; there are {', '.join(SPLITS)}.",
             exit_code=ExitCode.USAGE,
         )
-    material = open_raw(source)
-    return _dataset(material, source, _make(material, source, splits))
+    raw = open_raw(source)
+    return _dataset(raw, source, _split(raw, source, splits))
 
 
 def load_unlabeled(source: DataSource) -> Sequence[str]:
-    """Read the texts without labels that come with a data set, `source.limit` of them at most.
+    """Read the texts without labels of a data set, at most `source.limit` of them.
 
     Args:
         source: What to read.
 
     Returns:
-        Texts in the order of the source; none where the data set has no such split.
+        Texts in the order of the source; empty if the data set has no such split.
 
     Raises:
-        LstmError: The data is not there.
+        LstmError: The data is missing.
     """
-    material = open_raw(source)
-    return material.unlabeled()[: source.limit] if material.unlabeled else []
+    raw = open_raw(source)
+    return raw.unlabeled()[: source.limit] if raw.unlabeled else []
 
 
 def load_for_labels(source: DataSource, labels: Sequence[str], split: str = "test") -> Dataset:
-    """Read one split to evaluate a run on whose training data was another.
+    """Read one split to evaluate a run that was trained on other data.
 
-    Of a path every row is used (of a folder with a `test` subfolder, that one): nothing in it was
-    trained on. Other data sets give the split asked for.
+    If the source is a path, every row is used (of a folder with a `test` subfolder, those in it),
+    as the run was not trained on any of them. Other data sets return the requested split.
 
     Args:
         source: What to read, and how.
         labels: The run's labels, in the order of its class ids.
-        split: What the split is to be called, and which one to read of a data set that is no path.
+        split: The name of the split. For a data set that is not a path, also the split to read.
 
     Returns:
-        A data set with that split alone and the run's labels.
+        A data set with this one split and the run's labels.
 
     Raises:
-        LstmError: There are labels that the run does not know.
+        LstmError: The data has labels that the run does not know.
     """
-    material = open_raw(source)
-    if material.whole:
-        whole = material.read["test" if "test" in material.read else "train"]()
-        if not len(whole):
-            raise LstmError(f"{material.source} holds no examples.")
-        made = {split: cuts.limit(whole, source.limit, source.seed, cuts.TEST_LIMIT)}
+    raw = open_raw(source)
+    if raw.is_path:
+        examples = raw.read["test" if "test" in raw.read else "train"]()
+        if not len(examples):
+            raise LstmError(f"{raw.source} holds no examples.")
+        examples = splitting.stratified_sample(
+            examples, source.limit, source.seed, splitting.TEST_SAMPLE
+        )
     else:
-        made = _make(material, source, (split,))
-    made = {split: _relabel(made[split], material, labels)}
-    return replace(_dataset(material, source, made), labels=tuple(labels))
+        examples = _split(raw, source, (split,))[split]
+    parts = {split: _relabel(examples, raw, labels)}
+    return replace(_dataset(raw, source, parts), labels=tuple(labels))
 
 
-def _relabel(split: Split, material: RawDataset, labels: Sequence[str]) -> Split:
-    """Map class ids of the material onto those of a run."""
-    counts = np.bincount(split.labels, minlength=len(material.labels))
+def _relabel(split: Split, raw: RawDataset, labels: Sequence[str]) -> Split:
+    """Map the class ids of the data to those of a run."""
+    counts = np.bincount(split.labels, minlength=len(raw.labels))
     known = {label: i for i, label in enumerate(labels)}
-    strange = [
-        f"{quoted(label)} ({num} rows)"
-        for label, num in zip(material.labels, counts.tolist(), strict=True)
+    unknown = [
+        f"{quote_name(label)} ({num} rows)"
+        for label, num in zip(raw.labels, counts.tolist(), strict=True)
         if num and label not in known
     ]
-    if strange:
+    if unknown:
         raise LstmError(
-            f"{material.source} has labels the run never saw: {few(strange)}.",
-            f"The run knows {listed(labels)}. Rename or drop those rows, "
+            f"{raw.source} has labels that the run does not know: {abbreviate(unknown)}.",
+            f"The run knows {join_names(labels)}. Rename or drop those rows, "
             "or name the right column with --label-column NAME.",
         )
-    ids = np.array([known.get(label, -1) for label in material.labels], np.int32)
+    ids = np.array([known.get(label, -1) for label in raw.labels], np.int32)
     return Split(split.inputs, ids[split.labels])
 
 
-def _make(material: RawDataset, source: DataSource, wanted: Sequence[str]) -> dict[str, Split]:
-    """Cut what is asked for from what there is."""
-    made: dict[str, Split] = {}
-    own_test = "test" in material.read
-    if set(wanted) & {"train", "validation"} or not own_test:
-        train = material.read["train"]()
-        _require_classes(train, material, num_parts=2 if own_test else 3)
-        if not own_test:
-            train, test = cuts.cut(train, source.test_fraction, source.seed, cuts.TEST_CUT)
-            made["test"] = test
-        train, validation = cuts.cut(train, source.validation, source.seed, cuts.VALIDATION_CUT)
-        made |= {"train": train, "validation": validation}
-    if own_test and "test" in wanted:
-        made["test"] = material.read["test"]()
-    _require_limit(made, source.limit)
-    purposes = zip(SPLITS, (cuts.TRAIN_LIMIT, cuts.VALIDATION_LIMIT, cuts.TEST_LIMIT), strict=True)
+def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dict[str, Split]:
+    """Return the requested splits, split off train where the data set does not have them."""
+    parts: dict[str, Split] = {}
+    seed = source.seed
+    has_test = "test" in raw.read
+    if set(requested) & {"train", "validation"} or not has_test:
+        train = raw.read["train"]()
+        _require_classes(train, raw, num_parts=2 if has_test else 3)
+        if not has_test:
+            train, parts["test"] = splitting.stratified_split(
+                train, source.test_fraction, seed, splitting.TEST_SPLIT
+            )
+        parts["train"], parts["validation"] = splitting.stratified_split(
+            train, source.validation, seed, splitting.VALIDATION_SPLIT
+        )
+    if has_test and "test" in requested:
+        parts["test"] = raw.read["test"]()
+    _require_limit(parts, source.limit)
+    purposes = {
+        "train": splitting.TRAIN_SAMPLE,
+        "validation": splitting.VALIDATION_SAMPLE,
+        "test": splitting.TEST_SAMPLE,
+    }
     return {
-        name: cuts.limit(made[name], source.limit, source.seed, purpose)
-        for name, purpose in purposes
-        if name in wanted
+        name: splitting.stratified_sample(parts[name], source.limit, seed, purpose)
+        for name, purpose in purposes.items()
+        if name in requested
     }
 
 
-def _require_classes(train: Split, material: RawDataset, num_parts: int) -> None:
-    """Refuse what no stratified cut can be made of."""
-    counts = np.bincount(train.labels, minlength=len(material.labels)).tolist()
-    present = [label for label, num in zip(material.labels, counts, strict=True) if num]
+def _require_classes(train: Split, raw: RawDataset, num_parts: int) -> None:
+    """Raise an error if a class has too few examples for a stratified split."""
+    counts = np.bincount(train.labels, minlength=len(raw.labels)).tolist()
+    present = [label for label, num in zip(raw.labels, counts, strict=True) if num]
     if len(present) < 2:
+        classes = f"only one class, {quote_name(present[0])}" if present else "no class"
         raise LstmError(
-            f"{material.source} has {len(train)} examples of "
-            + (f"one class only, {quoted(present[0])}." if present else "no class."),
+            f"{raw.source} has {len(train)} examples of {classes}.",
             "Training needs at least two classes; check the label column.",
         )
     rare = [
-        f"{quoted(label)} ({num})"
-        for label, num in zip(material.labels, counts, strict=True)
+        f"{quote_name(label)} ({num})"
+        for label, num in zip(raw.labels, counts, strict=True)
         if 0 < num < num_parts
     ]
     if rare:
-        parts = "train, validation and test" if num_parts == 3 else "train and validation"
+        names = "train, validation and test" if num_parts == 3 else "train and validation"
+        test_hint = ", or give a separate test file with --set data.test=FILE"
         raise LstmError(
-            f"{material.source} has too few examples of {few(rare)}: to be split into {parts}, "
-            f"a class needs at least {num_parts}.",
-            "Add examples of it, merge it with another class, or drop its rows"
-            + (
-                ", or give a test file of its own with --set data.test=FILE."
-                if num_parts == 3
-                else "."
-            ),
+            f"{raw.source} has too few examples of {abbreviate(rare)}. To split it into {names}, "
+            f"each class needs at least {num_parts}.",
+            "Add examples of the class, merge it with another class, or drop its rows"
+            f"{test_hint if num_parts == 3 else ''}.",
         )
 
 
-def _require_limit(made: dict[str, Split], limit: int | None) -> None:
-    num_classes = max((len(np.unique(split.labels)) for split in made.values()), default=0)
+def _require_limit(parts: dict[str, Split], limit: int | None) -> None:
+    """Raise an error if the limit is smaller than the number of classes."""
+    num_classes = max((len(np.unique(split.labels)) for split in parts.values()), default=0)
     if limit is not None and limit < num_classes:
         raise LstmError(
-            f"A limit of {limit} examples leaves some of the {num_classes} classes with none.",
+            f"A limit of {limit} examples is too small for {num_classes} classes.",
             f"Give --limit {num_classes} or more.",
             ExitCode.USAGE,
         )
 
 
-def _dataset(material: RawDataset, source: DataSource, made: dict[str, Split]) -> Dataset:
+def _dataset(raw: RawDataset, source: DataSource, parts: dict[str, Split]) -> Dataset:
     return Dataset(
-        name=material.name,
-        source=material.source,
-        kind=material.kind,
-        labels=material.labels,
-        splits=made,
-        fingerprint=_fingerprint(material, source),
-        notes=material.notes,
+        name=raw.name,
+        source=raw.source,
+        kind=raw.kind,
+        labels=raw.labels,
+        splits=parts,
+        fingerprint=_fingerprint(raw, source),
+        notes=raw.notes,
     )
 
 
-def _fingerprint(material: RawDataset, source: DataSource) -> str:
-    """SHA-256 of the content and of all that decides how it is cut."""
-    made_from = {
-        "identity": material.identity,
+def _fingerprint(raw: RawDataset, source: DataSource) -> str:
+    """Return the SHA-256 of the content and of every setting that decides the splits."""
+    # The keys are hashed too: a renamed key changes the fingerprint of every data set.
+    content = {
+        "identity": raw.identity,
         "validation": source.validation,
-        "test_fraction": None if "test" in material.read else source.test_fraction,
+        "test_fraction": None if "test" in raw.read else source.test_fraction,
         "seed": source.seed,
         "limit": source.limit,
-        "cuts": CUTS_VERSION,
+        "cuts": SPLITS_VERSION,
     }
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What `lstm predict` reads: one text a record, from lines or tables, as they come in."""
+"""Read the texts for `lstm predict`, one per record, from lines or tables, as they arrive."""
 
 from __future__ import annotations
 
@@ -10,53 +10,55 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from lstm_cli.data.readers.columns import find_column, text_of
-from lstm_cli.data.readers.decode import Replaced, decode_lines
+from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
 from lstm_cli.data.readers.table import Format, iter_records
 from lstm_cli.errors import ExitCode, LstmError
 
-# A window: what is classified at once.
-_MOST_TEXTS = 2048
-_MOST_CHARACTERS = 8 << 20
-_BLOCK = 1 << 16
+# The largest window of texts that is classified at once.
+_MAX_TEXTS = 2048
+_MAX_CHARACTERS = 8 << 20
+_BLOCK_SIZE = 1 << 16
 _TABLES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
 
 
 class Records:
-    """Texts of a file or a pipe, read as they are asked for.
+    """The texts of a file or a pipe, read lazily.
 
-    Bytes that are no text are replaced by U+FFFD and the lines counted: one bad line must not stop
-    a stream of good ones.
+    Invalid bytes are replaced by U+FFFD and their lines counted, because one bad line must not stop
+    a stream.
     """
 
     def __init__(self, path: Path | None, text_column: str | None) -> None:
-        """Open nothing yet.
+        """Choose the format; the file is opened when iterating.
 
         Args:
-            path: A table by its suffix, else one text a line; standard input where None.
-            text_column: Of a table; found by itself where None.
+            path: A table, if its suffix says so, else a file with one text per line. None means
+                standard input.
+            text_column: The column of the texts in a table. The default is the first column with a
+                common name.
 
         Raises:
-            LstmError: A column is named for a file that has none.
+            LstmError: `text_column` is set, but the input is not a table.
         """
         self._path = path
         self._column = text_column
         self._format = None if path is None else _TABLES.get(path.suffix.lower())
-        self._replaced = Replaced()
+        self._counter = ReplacementCounter()
         self._pipe = _Pipe(_standard_input()) if path is None else None
         if text_column is not None and self._format is None:
             raise LstmError(
-                f"--text-column {text_column}: {path or 'the pipe'} is read as plain lines.",
-                "Columns are those of .csv, .tsv and .jsonl files.",
+                f"--text-column {text_column}: {path or 'standard input'} is read as plain lines.",
+                "Only .csv, .tsv and .jsonl files have columns.",
                 ExitCode.USAGE,
             )
 
     @property
     def num_replaced(self) -> int:
-        """How many lines so far held bytes that are no text."""
-        return self._replaced.lines
+        """Number of lines so far that had invalid bytes."""
+        return self._counter.num_lines
 
     def __iter__(self) -> Iterator[str]:
-        """Yield one text a record.
+        """Yield one text per record.
 
         Raises:
             LstmError: The file cannot be read, or a record of a table is malformed.
@@ -65,7 +67,7 @@ class Records:
             assert self._path is not None
             yield from self._from_table(self._path, self._format)
         elif self._path is None:
-            yield from _lines(cast(BinaryIO, self._pipe), "standard input", self._replaced)
+            yield from _lines(cast(BinaryIO, self._pipe), "standard input", self._counter)
         else:
             try:
                 stream = self._path.open("rb")
@@ -73,21 +75,21 @@ class Records:
                 reason = getattr(error, "strerror", None) or error
                 raise LstmError(f"Cannot read {self._path}: {reason}.", "Check the path.") from None
             with stream:
-                yield from _lines(stream, str(self._path), self._replaced)
+                yield from _lines(stream, str(self._path), self._counter)
 
     def windows(self) -> Iterator[list[str]]:
-        """Yield lists of texts: as many as fit, or as many as have come where a pipe is slow.
+        """Yield lists of texts: full windows, or what has arrived if a pipe is slow.
 
         Raises:
-            LstmError: As when iterating.
+            LstmError: See `__iter__`.
         """
         window: list[str] = []
         size = 0
         for text in self:
             window.append(text)
             size += len(text)
-            full = len(window) >= _MOST_TEXTS or size >= _MOST_CHARACTERS
-            if full or (self._pipe is not None and not self._pipe.has_more()):
+            is_full = len(window) >= _MAX_TEXTS or size >= _MAX_CHARACTERS
+            if is_full or (self._pipe is not None and not self._pipe.has_more()):
                 yield window
                 window, size = [], 0
         if window:
@@ -95,7 +97,7 @@ class Records:
 
     def _from_table(self, path: Path, format_: Format) -> Iterator[str]:
         column = self._column
-        for number, record in iter_records(path, format_, None, self._replaced):
+        for number, record in iter_records(path, format_, None, self._counter):
             if column is None or column not in record:
                 column = self._find_column(list(record), str(path))
             yield text_of(record, column, f"{path}, line {number}")
@@ -104,81 +106,81 @@ class Records:
         try:
             return find_column(columns, "text", self._column, name)
         except LstmError as error:
-            raise LstmError(error.message, "Say which one it is with --text-column NAME.") from None
+            raise LstmError(error.message, "Name the column with --text-column NAME.") from None
 
 
 class _Pipe:
-    """Standard input that can tell whether reading on would wait."""
+    """Standard input that knows whether the next read would block."""
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
-        self._held = b""
+        self._buffer = b""
         self._start = 0
-        self._ended = False
+        self._at_end = False
 
     def has_more(self) -> bool:
-        """Tell whether a whole line, or the end, is there without waiting."""
-        while self._held.find(b"\n", self._start) < 0 and not self._ended:
+        """Return whether a whole line, or the end, can be read without blocking."""
+        while self._buffer.find(b"\n", self._start) < 0 and not self._at_end:
             if not select.select([self._handle], [], [], 0)[0]:
                 return False
             self._fill()
         return True
 
     def readline(self) -> bytes:
-        """Return a line with its end; what is left at the end of the pipe; then nothing."""
-        while (end := self._held.find(b"\n", self._start)) < 0 and not self._ended:
+        """Return a line with its end; at the end of the pipe the rest, then nothing."""
+        while (end := self._buffer.find(b"\n", self._start)) < 0 and not self._at_end:
             self._fill()
-        return self._take(end + 1 if end >= 0 else len(self._held))
+        return self._take(end + 1 if end >= 0 else len(self._buffer))
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes; nothing at the end."""
-        if self._start == len(self._held) and not self._ended:
+        if self._start == len(self._buffer) and not self._at_end:
             self._fill()
-        return self._take(min(self._start + size, len(self._held)))
+        return self._take(min(self._start + size, len(self._buffer)))
 
     def _take(self, end: int) -> bytes:
-        taken, self._start = self._held[self._start : end], end
-        return taken
+        content, self._start = self._buffer[self._start : end], end
+        return content
 
     def _fill(self) -> None:
-        """Add what comes next, waiting for it."""
-        # Pieces of one long line are joined as they come, so that it costs time in proportion.
-        pieces = [self._held[self._start :]]
+        """Read more bytes; block until there are some."""
+        # The pieces of a long line are joined once, so that the time grows linearly.
+        pieces = [self._buffer[self._start :]]
         while True:
             try:
-                piece = os.read(self._handle, _BLOCK)
+                piece = os.read(self._handle, _BLOCK_SIZE)
             except OSError as error:
                 raise unreadable_input(error.strerror or str(error)) from None
             pieces.append(piece)
-            self._ended = not piece
+            self._at_end = not piece
             more = bool(piece) and b"\n" not in piece
             if not more or not select.select([self._handle], [], [], 0)[0]:
                 break
-        self._held, self._start = b"".join(pieces), 0
+        self._buffer, self._start = b"".join(pieces), 0
 
 
 def unreadable_input(reason: str) -> LstmError:
-    """Return the error of a standard input that is closed or cannot be read."""
+    """Return the error for a standard input that is closed or cannot be read."""
     return LstmError(
         f"Cannot read standard input: {reason}.", "Pipe texts into it, or name a file."
     )
 
 
 def _standard_input() -> int:
-    """Return the descriptor of standard input.
+    """Return the file descriptor of standard input.
 
     Raises:
-        LstmError: It was closed (`<&-`).
+        LstmError: Standard input is closed (`<&-`).
     """
     if sys.stdin is None:
         raise unreadable_input("it is closed")
     return sys.stdin.fileno()
 
 
-def _lines(stream: BinaryIO, name: str, replaced: Replaced) -> Iterator[str]:
-    """Yield what stands before each line feed, as `wc -l` and `paste` count lines."""
+def _lines(stream: BinaryIO, name: str, counter: ReplacementCounter) -> Iterator[str]:
+    """Yield the text before each line feed, as `wc -l` and `paste` count lines."""
     line = ""
-    for piece in decode_lines(stream, name, replaced):
+    for piece in decode_lines(stream, name, counter):
         line += piece
         if line.endswith("\n"):
             yield line.rstrip("\r\n")

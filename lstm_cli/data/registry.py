@@ -1,4 +1,4 @@
-"""Which data sets there are, and which kind of source a name stands for."""
+"""The data sets known by name, and which reader a name or a path belongs to."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Entry:
     """A data set known by name.
 
     Attributes:
-        name: What is typed.
-        origin: Where it comes from.
-        kind: What an input is.
-        description: One line for a list.
+        name: The name on the command line.
+        origin: The kind of reader.
+        kind: The kind of input.
+        description: One line for `lstm data list`.
         train: Number of examples for training and validation.
-        test: Number of examples for testing.
-        num_classes: Number of labels.
+        test: Number of test examples.
+        num_classes: Number of classes.
     """
 
     name: str
@@ -48,18 +48,17 @@ _ENTRIES = (
 
 
 def names() -> tuple[Entry, ...]:
-    """The data sets known by name, for `lstm data list`."""
+    """Return the data sets known by name, for `lstm data list`."""
     return _ENTRIES
 
 
 def resolve(name: str) -> Origin:
-    """Say which kind of source a name stands for.
+    """Return the kind of source that a name stands for.
 
-    A registered name wins over a file or folder of that name; `./imdb` is the folder.
+    A known name takes precedence over a file or folder of that name; `./imdb` is the folder.
 
     Raises:
-        LstmError: No such data set (nearest names offered), no such path, or a file of no kind
-            that can be read.
+        LstmError: The name or path does not exist, or the file has a format that cannot be read.
     """
     for entry in _ENTRIES:
         if entry.name == name:
@@ -71,14 +70,14 @@ def resolve(name: str) -> Origin:
         return "folder"
     if path.suffix.lower() in TABLE_SUFFIXES and paths.exists(path):
         return "table"
-    raise _no_such(name, path)
+    raise _not_found(name, path)
 
 
-def _no_such(name: str, path: Path) -> LstmError:
-    """Tell an unknown name from a path that leads nowhere and from a file we cannot read."""
+def _not_found(name: str, path: Path) -> LstmError:
+    """Return the error for an unknown name, a missing path, or a file of another format."""
     if paths.exists(path):
         return LstmError(
-            f"{name!r} is a file, but not one of {', '.join(TABLE_SUFFIXES)}.",
+            f"{name!r} is not one of the file types {', '.join(TABLE_SUFFIXES)}.",
             "Give a table with a text and a label column, or a folder with a subfolder per class.",
             ExitCode.USAGE,
         )
@@ -97,7 +96,7 @@ def _no_such(name: str, path: Path) -> LstmError:
 
 
 def open_raw(source: DataSource) -> RawDataset:
-    """Find what `source` names, with the reader of its kind."""
+    """Open the data set that `source` names, with the reader of its kind."""
     origin = resolve(source.name)
     if origin == "embedded":
         from lstm_cli.data.readers.builtin import open_demo, open_digits
@@ -107,6 +106,6 @@ def open_raw(source: DataSource) -> RawDataset:
         from lstm_cli.data.readers.tfds import open_tfds
 
         return open_tfds(source)
-    from lstm_cli.data.readers.files import open_path
+    from lstm_cli.data.readers.path import open_path
 
     return open_path(source)

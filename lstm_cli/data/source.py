@@ -1,4 +1,4 @@
-"""What was asked for (`Source`) and what a reader found (`RawDataset`)."""
+"""What to read (`DataSource`) and what a reader found (`RawDataset`)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class DataSource:
-    """How to read a data set; the `data:` section of a config.
+    """How to read a data set: the `data:` section of a config.
 
     Attributes:
-        name: `imdb`, `mnist`, `digits`, `demo`, `tfds:NAME[/CONFIG]`, or a path to a .csv,
-            .tsv or .jsonl file or to a folder with a subfolder per class.
-        data_dir: Where TFDS data sets lie; else `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
-        text_column: Column of the texts, when it does not go by a common name.
-        label_column: Column of the labels, likewise.
-        test: A file or folder to test on, for a path; without it a share of `name` is set aside.
-        validation: Share of the training examples set aside for validation; above 0, below 0.5.
-        test_fraction: Share set aside for testing where a data set has no test split; above 0,
+        name: `imdb`, `mnist`, `digits`, `demo`, `tfds:NAME[/CONFIG]`, the path of a .csv, .tsv or
+            .jsonl file, or the path of a folder with one subfolder per class.
+        data_dir: The folder of the TFDS data sets. The default is `TFDS_DATA_DIR`, then
+            `~/tensorflow_datasets`.
+        text_column: The column of the texts. The default is the first column with a common name.
+        label_column: The column of the labels. The default is as for `text_column`.
+        test: The file or folder with the test examples, if `name` is a path. Without it, a
+            fraction of `name` is split off.
+        validation: Fraction of the training examples used for validation, above 0 and below 0.5.
+        test_fraction: Fraction used for testing if a data set has no test split, above 0 and
             below 0.9.
-        seed: Of these cuts and of `limit`.
-        limit: Keep at most so many examples of each split.
-        demo_train: Number of reviews `demo` writes for training and validation.
-        demo_test: Number of reviews `demo` writes for testing.
+        seed: The seed of these splits and of the sample for `limit`.
+        limit: The largest number of examples to keep of each split.
+        demo_train: Number of reviews that `demo` generates for training and validation.
+        demo_test: Number of reviews that `demo` generates for testing.
 
     Raises:
-        LstmError: A value is out of its range.
+        LstmError: A value is out of range.
     """
 
     name: str
@@ -49,42 +51,39 @@ class DataSource:
     demo_test: int = 1000
 
     def __post_init__(self) -> None:
-        _require(0 < self.validation < 0.5, "validation", "above 0 and below 0.5", self.validation)
-        _require(
-            0 < self.test_fraction < 0.9,
-            "test_fraction",
-            "above 0 and below 0.9",
-            self.test_fraction,
-        )
-        _require(self.seed >= 0, "seed", "0 or more", self.seed)
-        _require(self.limit is None or self.limit >= 1, "limit", "1 or more", self.limit)
-        _require(self.demo_train >= 20, "demo_train", "20 or more", self.demo_train)
-        _require(self.demo_test >= 2, "demo_test", "2 or more", self.demo_test)
-
-
-def _require(holds: bool, key: str, expected: str, found: object) -> None:
-    if not holds:
-        raise LstmError(
-            f"data.{key} must be {expected}, not {found}.",
-            f"Set it with --set data.{key}=VALUE or in the config file.",
-            ExitCode.USAGE,
-        )
+        ranges = {
+            "validation": (0 < self.validation < 0.5, "above 0 and below 0.5"),
+            "test_fraction": (0 < self.test_fraction < 0.9, "above 0 and below 0.9"),
+            "seed": (self.seed >= 0, "0 or more"),
+            "limit": (self.limit is None or self.limit >= 1, "1 or more"),
+            "demo_train": (self.demo_train >= 20, "20 or more"),
+            "demo_test": (self.demo_test >= 2, "2 or more"),
+        }
+        for key, (is_valid, expected) in ranges.items():
+            if not is_valid:
+                raise LstmError(
+                    f"data.{key} must be {expected}, not {getattr(self, key)}.",
+                    f"Set it with --set data.{key}=VALUE or in the config file.",
+                    ExitCode.USAGE,
+                )
 
 
 @dataclass(frozen=True)
 class RawDataset:
-    """A data set as it was found, before validation is cut and limits are applied.
+    """A data set as a reader found it, before splitting and limits.
 
     Attributes:
-        name: What runs are filed under.
-        source: Where it came from, for people.
-        kind: What an input is.
+        name: The folder name of its runs.
+        source: Where it comes from, as shown to people.
+        kind: The kind of input.
         labels: Class names; the index is the class id.
-        read: Reads `train`, and `test` where the data set has one of its own.
-        identity: Stands for the content: equal identities mean equal examples in equal order.
-        unlabeled: Reads texts without labels, where the data set has some.
-        whole: Whether `train` is all there is when somebody else's run is evaluated on it (a path).
-        notes: What was noticed while reading.
+        read: Functions that read `train`, and `test` if the data set has its own test split.
+        identity: A string that identifies the content. Equal strings mean equal examples in equal
+            order.
+        is_path: Whether the data is a file or folder of the user. If so, a run that was trained on
+            other data is evaluated on all of it.
+        unlabeled: Reads the texts without labels, if the data set has them.
+        notes: Remarks from reading.
     """
 
     name: str
@@ -93,7 +92,7 @@ class RawDataset:
     labels: tuple[str, ...]
     read: Mapping[str, Callable[[], Split]]
     identity: str
-    whole: bool = False
+    is_path: bool = False
     unlabeled: Callable[[], Sequence[str]] | None = None
     notes: tuple[str, ...] = field(default=())
 
@@ -102,8 +101,8 @@ def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
     """Return the source that a config's `data:` section names.
 
     Args:
-        config: The experiment; its seed decides the cuts.
-        data_dir: Where TFDS data sets lie.
+        config: The settings of the run; the splits use its seed.
+        data_dir: The folder of the TFDS data sets.
     """
     settings = config.data
     return DataSource(

@@ -1,97 +1,98 @@
-"""Seeded, stratified cuts: which examples go where."""
+"""Seeded, stratified splits and samples: which examples go where."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.data.dataset import Split
 
-# What a draw is for. Part of its seed, so that no two cuts of one data set are related.
-TEST_CUT, VALIDATION_CUT, TRAIN_LIMIT, VALIDATION_LIMIT, TEST_LIMIT = range(1, 6)
+# The purpose of a random draw is part of its seed, so that no two draws from one data set are
+# related.
+TEST_SPLIT, VALIDATION_SPLIT, TRAIN_SAMPLE, VALIDATION_SAMPLE, TEST_SAMPLE = range(1, 6)
 
 
-def cut(split: Split, share: float, seed: int, purpose: int) -> tuple[Split, Split]:
-    """Set a share of the examples aside, the same share of each class.
+def stratified_split(split: Split, fraction: float, seed: int, purpose: int) -> tuple[Split, Split]:
+    """Split off a fraction of the examples, the same fraction of each class.
 
-    Both parts keep the order of the examples, and both hold one or more of each class that has two.
+    Both parts keep the order of the examples. Each part gets at least one example of every class
+    that has two or more.
 
     Args:
-        split: What to cut.
-        share: Share of the examples to set aside, between 0 and 1.
-        seed: Equal seeds cut equally.
-        purpose: `TEST_CUT` or `VALIDATION_CUT`.
+        split: The examples to split.
+        fraction: Fraction of the examples to split off, between 0 and 1.
+        seed: Equal seeds give equal splits.
+        purpose: `TEST_SPLIT` or `VALIDATION_SPLIT`.
 
     Returns:
-        What remains, and what is set aside.
+        The remaining part, and the part that was split off.
     """
     counts = np.bincount(split.labels)
-    aside = _draw(
-        split.labels, _allot(counts, round(share * len(split)), counts - 1), seed, purpose
-    )
-    rest = np.setdiff1d(np.arange(len(split)), aside, assume_unique=True)
-    return take(split, rest), take(split, aside)
+    class_sizes = _allocate(counts, round(fraction * len(split)), counts - 1)
+    held_out = _draw(split.labels, class_sizes, seed, purpose)
+    rest = np.setdiff1d(np.arange(len(split)), held_out, assume_unique=True)
+    return take(split, rest), take(split, held_out)
 
 
-def limit(split: Split, most: int | None, seed: int, purpose: int) -> Split:
-    """Keep at most so many examples, each class in proportion; the order stays.
+def stratified_sample(split: Split, max_examples: int | None, seed: int, purpose: int) -> Split:
+    """Draw at most `max_examples`, each class in proportion, in their original order.
 
     Args:
-        split: What to choose from.
-        most: How many to keep, or None for all. No class that is there is lost, even if that
-            takes more.
-        seed: Equal seeds keep the same.
-        purpose: `TRAIN_LIMIT`, `VALIDATION_LIMIT` or `TEST_LIMIT`.
+        split: The examples to draw from.
+        max_examples: How many to keep; None keeps all. Every class keeps at least one example,
+            even if the sample becomes larger than that.
+        seed: Equal seeds give equal samples.
+        purpose: `TRAIN_SAMPLE`, `VALIDATION_SAMPLE` or `TEST_SAMPLE`.
     """
-    if most is None or len(split) <= most:
+    if max_examples is None or len(split) <= max_examples:
         return split
     counts = np.bincount(split.labels)
-    return take(split, _draw(split.labels, _allot(counts, most, counts), seed, purpose))
+    return take(split, _draw(split.labels, _allocate(counts, max_examples, counts), seed, purpose))
 
 
-def take(split: Split, ids: NDArray[np.int64]) -> Split:
-    """The examples with these positions, in their order."""
+def take(split: Split, indices: NDArray[np.int64]) -> Split:
+    """Return the examples at these indices, in this order."""
+    labels = split.labels[indices]
     if isinstance(split.inputs, np.ndarray):
-        return Split(split.inputs[ids], split.labels[ids])
-    return Split(pick(split.inputs, ids), split.labels[ids])
+        return Split(split.inputs[indices], labels)
+    return Split([split.inputs[i] for i in indices.tolist()], labels)
 
 
-def pick(texts: Sequence[str], ids: NDArray[np.int64]) -> list[str]:
-    """The texts with these positions, in their order."""
-    return [texts[i] for i in ids.tolist()]
-
-
-def _allot(counts: NDArray[np.int64], total: int, most: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Share out `total` among classes in proportion to their counts, by largest remainder.
+def _allocate(
+    counts: NDArray[np.int64], total: int, max_counts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Distribute `total` over the classes in proportion to their counts, by largest remainder.
 
     Args:
         counts: Examples of each class, `<int64>[classes]`.
-        total: How many to share out.
-        most: At most so many of each class.
+        total: The number to distribute.
+        max_counts: Upper bound for each class, `<int64>[classes]`.
 
     Returns:
-        How many of each class: at least one where `most` allows it, even if that takes more than
-        `total`.
+        The number for each class, `<int64>[classes]`: at least one where `max_counts` allows it,
+        even if the sum then exceeds `total`.
     """
     quotas = counts * (total / counts.sum())
-    least = np.clip(most, 0, 1)
-    shares: NDArray[np.int64] = np.clip(quotas.astype(np.int64), least, np.maximum(most, 0))
-    while (missing := total - shares.sum()) != 0:
-        movable = shares < most if missing > 0 else shares > least
+    min_counts = np.clip(max_counts, 0, 1)
+    sizes: NDArray[np.int64] = np.clip(
+        quotas.astype(np.int64), min_counts, np.maximum(max_counts, 0)
+    )
+    while (missing := total - sizes.sum()) != 0:
+        movable = sizes < max_counts if missing > 0 else sizes > min_counts
         if not movable.any():
             break
         sign = 1 if missing > 0 else -1
-        shares[np.argmax(np.where(movable, sign * (quotas - shares), -np.inf))] += sign
-    return shares
+        sizes[np.argmax(np.where(movable, sign * (quotas - sizes), -np.inf))] += sign
+    return sizes
 
 
 def _draw(
-    labels: NDArray[np.int32], shares: NDArray[np.int64], seed: int, purpose: int
+    labels: NDArray[np.int32], class_sizes: NDArray[np.int64], seed: int, purpose: int
 ) -> NDArray[np.int64]:
-    """Draw so many positions of each class without replacement; returns them ascending."""
+    """Draw that many indices of each class without replacement; return them in ascending order."""
     rng = np.random.default_rng([seed, purpose])
-    drawn = [rng.permutation(np.flatnonzero(labels == i))[:share] for i, share in enumerate(shares)]
-    ids: NDArray[np.int64] = np.sort(np.concatenate(drawn))
-    return ids
+    drawn = [
+        rng.permutation(np.flatnonzero(labels == i))[:size] for i, size in enumerate(class_sizes)
+    ]
+    indices: NDArray[np.int64] = np.sort(np.concatenate(drawn))
+    return indices

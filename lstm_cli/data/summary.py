@@ -1,4 +1,4 @@
-"""What a data set looks like, and making it ready ahead of time."""
+"""`lstm data show` and `lstm data prepare`: summarize a data set, or download it."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ PERCENTILES = (50, 90, 99, 100)
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """One split in numbers.
+    """Statistics of one split.
 
     Attributes:
         name: `train`, `validation` or `test`.
-        num: Number of examples.
+        num_examples: Number of examples.
         class_counts: Number of examples of each class, by class id.
-        words: Words in a text, split at white space: `PERCENTILES` of the split. None of an image.
-        num_empty: Texts without a word; 0 for images.
+        word_percentiles: Words per text, split at white space, at `PERCENTILES`. Empty for images.
+        num_empty: Number of texts without a word; 0 for images.
     """
 
     name: str
-    num: int
+    num_examples: int
     class_counts: tuple[int, ...]
-    words: tuple[int, ...]
+    word_percentiles: tuple[int, ...]
     num_empty: int
 
 
 @dataclass(frozen=True)
 class Description:
-    """A data set for `lstm data show`.
+    """Statistics of a data set, for `lstm data show`.
 
     Attributes:
-        name: What runs on it are filed under.
-        source: Where it comes from, for people.
-        kind: What an input is.
+        name: The folder name of its runs.
+        source: Where it comes from, as shown to people.
+        kind: The kind of input.
         labels: Class names, by class id.
         shape: Rows and columns of an image; None for texts.
-        splits: One summary each, train first.
-        examples: The first inputs of each class in train, by class name: texts whole, or images.
-        fingerprint: As of the data set.
-        notes: As of the data set.
+        splits: One summary per split, train first.
+        examples: The first inputs of each class in train, by class name: whole texts, or images.
+        fingerprint: See `Dataset`.
+        notes: See `Dataset`.
     """
 
     name: str
@@ -63,14 +63,14 @@ class Description:
 
 
 def describe(source: DataSource, num_examples: int = 2) -> Description:
-    """Read all splits of a data set and sum them up.
+    """Read all splits of a data set and summarize them.
 
     Args:
         source: What to read, and how.
-        num_examples: How many inputs of each class to show.
+        num_examples: How many inputs of each class to include.
 
     Raises:
-        LstmError: As `load`.
+        LstmError: See `load`.
     """
     data = load(source)
     train = data.splits["train"]
@@ -83,54 +83,56 @@ def describe(source: DataSource, num_examples: int = 2) -> Description:
         kind=data.kind,
         labels=data.labels,
         shape=shape,
-        splits=tuple(_summary(data, name) for name in SPLITS),
-        examples={label: _examples(train, i, num_examples) for i, label in enumerate(data.labels)},
+        splits=tuple(_summarize(data, name) for name in SPLITS),
+        examples={
+            label: _first_examples(train, i, num_examples) for i, label in enumerate(data.labels)
+        },
         fingerprint=data.fingerprint,
         notes=data.notes,
     )
 
 
-def _summary(data: Dataset, name: str) -> SplitSummary:
+def _summarize(data: Dataset, name: str) -> SplitSummary:
     split = data.splits[name]
     counts = np.bincount(split.labels, minlength=len(data.labels))
     lengths = np.zeros(0, np.int64)
     if data.kind == "text":
         lengths = np.array([len(text.split()) for text in split.inputs])
-    words = np.percentile(lengths, PERCENTILES, method="higher") if len(lengths) else ()
+    percentiles = np.percentile(lengths, PERCENTILES, method="higher") if len(lengths) else ()
     return SplitSummary(
         name=name,
-        num=len(split),
+        num_examples=len(split),
         class_counts=tuple(counts.tolist()),
-        words=tuple(int(number) for number in words),
+        word_percentiles=tuple(int(number) for number in percentiles),
         num_empty=int((lengths == 0).sum()),
     )
 
 
-def _examples(split: Split, label: int, num: int) -> tuple[str | NDArray[np.uint8], ...]:
-    ids = np.flatnonzero(split.labels == label)[:num]
-    return tuple(split.inputs[i] for i in ids.tolist())
+def _first_examples(split: Split, label: int, num: int) -> tuple[str | NDArray[np.uint8], ...]:
+    indices = np.flatnonzero(split.labels == label)[:num]
+    return tuple(split.inputs[i] for i in indices.tolist())
 
 
 def prepare(source: DataSource) -> str:
-    """Make a data set ready ahead of time: download and prepare what TFDS has.
+    """Download and prepare a TFDS data set ahead of time.
 
     Args:
-        source: What to make ready.
+        source: The data set.
 
     Returns:
-        What was done, as a sentence.
+        A sentence that says what was done.
 
     Raises:
-        LstmError: It cannot be had (exit code 3).
+        LstmError: The data cannot be downloaded (exit code 3).
     """
     origin = resolve(source.name)
     if origin == "embedded":
         return f"{source.name} comes with lstm; there is nothing to prepare."
     if origin != "tfds":
-        return f"{source.name} is read where it lies; there is nothing to prepare."
-    from lstm_cli.data.readers.tfds_download import ensure
-    from lstm_cli.data.readers.tfds_prepared import data_dir, find, parse_name
+        return f"{source.name} is read in place; there is nothing to prepare."
+    from lstm_cli.data.readers.tfds_download import ensure_prepared
+    from lstm_cli.data.readers.tfds_prepared import find_prepared, parse_name, resolve_data_dir
 
-    wanted, folder = parse_name(source.name), data_dir(source)
-    done = "was ready" if find(wanted, folder) else "is ready"
-    return f"{source.name} {done} in {ensure(wanted, folder)}."
+    tfds_name, folder = parse_name(source.name), resolve_data_dir(source)
+    state = "was already prepared" if find_prepared(tfds_name, folder) else "is now prepared"
+    return f"{source.name} {state} in {ensure_prepared(tfds_name, folder)}."

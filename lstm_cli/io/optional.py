@@ -13,7 +13,7 @@ _FULL, _SERVE = "lstm-cli", "lstm-cli[serve]"
 _PACKAGES = {
     "tensorflow": ("TensorFlow", "Training", _FULL),
     "keras": ("Keras", "Training", _FULL),
-    "tensorflow_datasets": ("tensorflow-datasets", "Reading data sets of TFDS", _FULL),
+    "tensorflow_datasets": ("tensorflow-datasets", "Preparing data sets of TFDS", _FULL),
     "sklearn": ("scikit-learn", "This command", "scikit-learn"),
     "scipy": ("SciPy", "This command", "scipy"),
     "matplotlib": ("Matplotlib", "Drawing pictures", "matplotlib"),

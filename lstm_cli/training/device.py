@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lstm_cli.config.schema import Config
-from lstm_cli.data.readers.tfds_download import quiet
+from lstm_cli.data.readers.tfds_download import suppress_native_logs
 from lstm_cli.errors import LstmError
 from lstm_cli.io import environment
 from lstm_cli.io.optional import require
@@ -48,7 +48,7 @@ def load_keras(device: Device) -> None:
     if device == "cpu" and "tensorflow" not in sys.modules and "jax" not in sys.modules:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
-    with quiet():
+    with suppress_native_logs():
         import keras
 
         # The backend logs when it looks for devices.

@@ -20,6 +20,7 @@ from benchmarks import (
     report,
     step,
 )
+from benchmarks.scripts import NO_LINEAR
 from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -33,7 +34,7 @@ def _run(*arguments):
 # Children
 
 
-def test_a_child_is_measured_by_its_own_memory_not_by_its_parents():
+def test_the_memory_of_a_child_does_not_include_its_parent():
     held = bytearray(200 << 20)
     small, large = (_run("-c", _HOLD, str(mb)) for mb in (1, 100))
     assert len(held) > large.peak_mb
@@ -41,7 +42,7 @@ def test_a_child_is_measured_by_its_own_memory_not_by_its_parents():
     assert 90 < large.peak_mb - small.peak_mb < 110
 
 
-def test_a_child_is_timed_from_start_to_end_and_its_output_kept():
+def test_a_child_is_timed_and_its_output_returned():
     ended = _run("-c", "import time; time.sleep(0.3); print('done')")
     assert 0.3 <= ended.seconds < 5
     assert ended.stdout == "done\n"
@@ -53,13 +54,13 @@ def test_a_child_knows_its_own_age():
     assert 0 < float(ended.stdout) <= ended.seconds
 
 
-def test_a_child_keeps_what_it_compiled_as_a_users_python_does(monkeypatch):
+def test_a_child_caches_bytecode_as_for_a_user(monkeypatch):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     code = "import sys; print(sys.dont_write_bytecode)"
     assert child.run([sys.executable, "-c", code]).stdout == "False\n"
 
 
-def test_a_child_that_fails_is_told_with_its_last_words():
+def test_a_failed_child_is_reported_with_the_end_of_its_stderr():
     with pytest.raises(LstmError, match=r"exit code 7.*\n.*no such thing") as caught:
         _run("-c", "import sys; sys.stderr.write('no such thing'); sys.exit(7)")
     assert caught.value.exit_code == ExitCode.ERROR
@@ -68,7 +69,7 @@ def test_a_child_that_fails_is_told_with_its_last_words():
     assert caught.value.exit_code == ExitCode.DATA
 
 
-def test_a_program_that_is_not_there_is_an_error():
+def test_a_missing_program_is_an_error():
     with pytest.raises(LstmError, match="Cannot start '/no/such/program'"):
         child.run(["/no/such/program"])
 
@@ -81,11 +82,11 @@ def test_spread_has_the_deviation_of_a_sample_and_none_for_one_value():
     assert (found["mean"], found["median"], found["min"], found["max"]) == (3, 2, 1, 6)
     assert found["sd"] == pytest.approx(7**0.5)
     assert found["values"] == [1.0, 2.0, 6.0]
-    assert report.shown(found) == "3.0 ± 2.6"
-    assert report.shown(report.spread([0.88612]), 4) == "0.8861"
+    assert report.format_spread(found) == "3.0 ± 2.6"
+    assert report.format_spread(report.spread([0.88612]), 4) == "0.8861"
 
 
-def test_goals_are_met_at_their_limit():
+def test_goals_are_met_at_the_limit():
     assert report.at_least("accuracy", 0.885, 0.885).met
     assert not report.at_least("accuracy", 0.8849, 0.885).met
     assert report.at_most("seconds", 60, 60).met
@@ -100,7 +101,7 @@ def _measure(settings):
 _OPTIONS = (report.Option("num", "how many", 5, 1),)
 
 
-def test_the_json_tells_machine_versions_settings_and_goals(tmp_path, capsys):
+def test_the_json_has_machine_versions_settings_and_goals(tmp_path, capsys):
     path = tmp_path / "deep" / "result.json"
     assert report.main("try", None, _OPTIONS, _measure, ["--json", str(path)]) == 0
     found = json.loads(path.read_text())
@@ -113,7 +114,7 @@ def test_the_json_tells_machine_versions_settings_and_goals(tmp_path, capsys):
     assert "NOT met" in printed
 
 
-def test_quick_has_its_own_settings_and_leaves_the_results_alone(tmp_path, monkeypatch, capsys):
+def test_quick_has_its_own_settings_and_writes_no_results(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "_RESULTS", tmp_path)
     assert report.main("try", None, _OPTIONS, _measure, ["--quick"]) == 0
     assert not list(tmp_path.iterdir())
@@ -126,18 +127,18 @@ def test_quick_has_its_own_settings_and_leaves_the_results_alone(tmp_path, monke
     ("main", "missing"),
     [(presets.main, "mnist"), (baseline.main, "imdb"), (step.main, "imdb")],
 )
-def test_missing_data_ends_with_exit_code_3_before_anything_is_measured(
+def test_missing_data_gives_exit_code_3_before_the_measurement(
     main, missing, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     arguments = ["--presets", "demo,mnist"] if main is presets.main else []
     assert main(arguments) == 3
-    told = capsys.readouterr().err
-    assert f"needs {missing}" in told
-    assert str(tmp_path) in told
+    message = capsys.readouterr().err
+    assert missing in message
+    assert str(tmp_path) in message
 
 
-# What follows from measurements
+# Calculations
 
 
 def _contestant(*snapshots, total=100.0):
@@ -145,14 +146,14 @@ def _contestant(*snapshots, total=100.0):
     return {"seed": 0, "snapshots": taken, "total_seconds": total}
 
 
-def test_the_time_to_an_accuracy_is_that_of_the_first_snapshot_that_has_it():
+def test_the_time_to_an_accuracy_is_that_of_the_first_snapshot_with_it():
     run = _contestant((10, 0.8), (20, 0.87), (30, 0.86))
     assert baseline.best(run) == 0.87
     assert baseline.seconds_to(run, 0.859) == 20
     assert baseline.seconds_to(run, 0.9) is None
 
 
-def test_a_script_that_never_gets_there_counts_with_its_total():
+def test_a_script_that_never_reaches_the_accuracy_counts_with_its_total_time():
     keras, ours = _contestant((40, 0.83), (80, 0.85)), _contestant((5, 0.84), (10, 0.88))
     found = baseline.ratio(keras, ours)
     assert (found["keras_seconds_to_target"], found["ratio_to_target"]) == (None, 10)
@@ -176,15 +177,15 @@ def test_percentiles_lie_within_the_values():
     assert prediction.percentile([3.0], 99) == 3.0
 
 
-def test_flops_count_both_directions_every_layer_and_the_pairs():
+def test_flops_include_both_directions_every_layer_and_the_bigrams():
     small = {"embedding.dim": 5, "model.units": 3, "model.bidirectional": False}
     one = 2 * 4 * 3 * (5 + 3)
     assert floor.lstm_flops(load_preset("demo", small)) == one
     stacked = {**small, "model.bidirectional": True, "model.layers": 2}
     both = 2 * one + 2 * (2 * 4 * 3 * (6 + 3))
     assert floor.lstm_flops(load_preset("demo", stacked)) == both
-    pairs = {**small, "embedding.bigram_buckets": 10, "embedding.bigram_dim": 2}
-    assert floor.lstm_flops(load_preset("demo", pairs)) == 2 * 4 * 3 * (7 + 3)
+    bigrams = {**small, "embedding.bigram_buckets": 10, "embedding.bigram_dim": 2}
+    assert floor.lstm_flops(load_preset("demo", bigrams)) == 2 * 4 * 3 * (7 + 3)
 
 
 def test_the_cost_of_determinism_is_the_ratio_of_the_shortest_steps():
@@ -194,15 +195,15 @@ def test_the_cost_of_determinism_is_the_ratio_of_the_shortest_steps():
     assert found["on_ms"]["values"] == [22.0, 90.0, 45.0]
 
 
-def test_a_stepping_process_that_dies_is_told_with_its_last_words():
+def test_a_worker_that_fails_is_reported_with_the_end_of_its_stderr():
     with (
         pytest.raises(LstmError, match="There is no preset 'none'"),
-        determinism._stepping("none", "on", "16", "cpu"),
+        determinism._step_worker("none", "on", "16", "cpu"),
     ):
         pass
 
 
-def test_a_mistyped_preset_is_told_before_anything_is_measured(capsys):
+def test_a_mistyped_preset_is_reported_before_the_measurement(capsys):
     assert determinism.main(["--presets", "digits,mnits"]) == 2
     assert "Did you mean 'mnist'" in capsys.readouterr().err
 
@@ -215,7 +216,7 @@ def test_determinism_takes_steps_with_and_without_it(tmp_path):
     assert determinism.main(["--quick", "--json", str(path)]) == 0
     found = json.loads(path.read_text())["measurements"]["presets"]["digits"]
     for kind in ("off_ms", "on_ms"):
-        # Three turns of two steps.
+        # Three rounds of two steps.
         assert len(found[kind]["values"]) == 6
         assert found[kind]["min"] > 0
 
@@ -237,7 +238,7 @@ def test_presets_trains_through_the_command_line(tmp_path):
 def test_everything_runs_quickly(capfd):
     done = subprocess.run([sys.executable, "-m", "benchmarks", "--quick"], check=False)
     assert done.returncode == 0
-    told = capfd.readouterr().out
+    output = capfd.readouterr().out
     for title in (
         "lstm train PRESET",
         "Keras tutorial against lstm",
@@ -245,61 +246,45 @@ def test_everything_runs_quickly(capfd):
         "Padding",
         "without and with train.deterministic",
     ):
-        assert title in told
+        assert title in output
 
 
-def test_reviews_of_films_that_are_judged_are_not_learned_from():
-    """Each film has three names of its own, and so do its reviews."""
-    common = [
-        "a",
-        "film",
-        "with",
-        "a",
-        "cast",
-        "and",
-        "a",
-        "story",
-        "that",
-        "some",
-        "will",
-        "like",
-        "and",
-        "some",
-        "will",
-        "not",
-    ]
+def test_train_and_validation_share_no_film():
+    """All reviews of a film have the same three names."""
+    sentence = "a film with a cast and a story that some will like and some will not"
+    common = sentence.split()
     rng = np.random.default_rng(0)
     film_of = rng.integers(0, 60, 300)
     texts = [
         " ".join([*rng.permutation(common), *(f"name{film}x{i}" for i in range(3))])
         for film in film_of
     ]
-    parts = films.part(texts, 30)
+    parts = films.split_by_film(texts, 30)
     assert len(parts.validation) == 30
-    judged = set(film_of[parts.validation])
-    assert set(film_of[parts.train]) == set(film_of) - judged
-    assert len(parts.train) == sum(film not in judged for film in film_of)
+    held_out = set(film_of[parts.validation])
+    assert set(film_of[parts.train]) == set(film_of) - held_out
+    assert len(parts.train) == sum(film not in held_out for film in film_of)
 
 
-def test_a_line_of_the_ablation_that_does_not_exist_is_named(capsys):
-    assert ablation.main(["--quick", "--lines", "wrods"]) == 2
-    assert "no line 'wrods'" in capsys.readouterr().err
+def test_an_unknown_variant_of_the_ablation_is_named(capsys):
+    assert ablation.main(["--quick", "--variants", "wrods"]) == 2
+    assert "'wrods'" in capsys.readouterr().err
 
 
-def test_a_line_of_the_ablation_that_begins_with_a_run_asks_for_it(capsys):
-    assert ablation.main(["--quick", "--lines", "pretrained"]) == 2
-    assert "'pretrained' needs --init-from" in capsys.readouterr().err
+def test_a_variant_of_the_ablation_that_starts_from_a_run_requires_it(capsys):
+    assert ablation.main(["--quick", "--variants", "pretrained"]) == 2
+    assert "--init-from" in capsys.readouterr().err
 
 
-def test_every_line_of_the_ablation_is_a_preset_with_settings_that_exist():
-    for preset, *changes in ablation.LINES.values():
-        load_preset(preset, parse_overrides([c for c in changes if c != "linear=null"]))
+def test_every_variant_of_the_ablation_has_valid_settings():
+    for preset, *changes in ablation.VARIANTS.values():
+        load_preset(preset, parse_overrides([c for c in changes if c != NO_LINEAR]))
 
 
-def test_the_ablation_trains_and_judges(tmp_path):
+def test_the_ablation_trains_and_validates(tmp_path):
     path = tmp_path / "ablation.json"
-    assert ablation.main(["--quick", "--json", str(path), "--lines", "words,imdb"]) == 0
+    assert ablation.main(["--quick", "--json", str(path), "--variants", "unigrams,imdb"]) == 0
     found = json.loads(path.read_text())["measurements"]
-    assert "network" not in found["words"][0]
-    assert 0 < found["imdb"][0]["network"]["accuracy"] <= 1
+    assert "lstm" not in found["unigrams"][0]
+    assert 0 < found["imdb"][0]["lstm"]["accuracy"] <= 1
     assert found["imdb"][0]["num_train"] + found["imdb"][0]["num_validation"] <= 6000

@@ -265,7 +265,7 @@ def test_data_is_listed_and_shown(lstm):
     assert {"demo", "imdb", "digits", "mnist"} == {entry["name"] for entry in listed}
     assert "imdb" in lstm("data", "list")[1]
     shown = json.loads(lstm("data", "show", "demo", "--json")[1])
-    assert [split["num"] for split in shown["splits"]] == [5400, 600, 1000]
+    assert [split["num_examples"] for split in shown["splits"]] == [5400, 600, 1000]
     assert "@@" in lstm("data", "show", "digits")[1]
 
 

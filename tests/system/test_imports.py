@@ -26,7 +26,7 @@ KERAS_AT_TOP = ("models.", "training.")
 # `serve.server` imports it when it serves.
 UVICORN_AT_TOP = {"serve.protocol"}
 TENSORFLOW_INSIDE = {
-    "data.readers.tfds", "data.readers.tfds_download", "models.compiled", "training.device",
+    "data.readers.tfds_download", "models.compiled", "training.device",
 }  # fmt: skip
 
 

@@ -228,32 +228,32 @@ PREPARER = """
     import sys, time
     from pathlib import Path
     from lstm_cli.data.readers import tfds_download as download
-    from lstm_cli.data.readers.tfds_prepared import TfdsName as Wanted
+    from lstm_cli.data.readers.tfds_prepared import TfdsName
 
     folder, log = Path(sys.argv[1]), Path(sys.argv[2])
 
-    def find(wanted, folder):
+    def find(tfds_name, folder):
         return folder / "mnist" if (folder / "mnist").exists() else None
 
-    def prepare(wanted, folder):
+    def prepare(tfds_name, folder):
         with log.open("a") as file:
             file.write("preparing\\n")
         time.sleep(0.5)
         (folder / "mnist").mkdir()
         return folder / "mnist"
 
-    download.find, download._prepare, download.probe = find, prepare, lambda url: ""
+    download.find_prepared, download._prepare, download.probe = find, prepare, lambda url: ""
     print("ready", flush=True)
     sys.stdin.readline()
-    print(download.ensure(Wanted("mnist"), folder), flush=True)
+    print(download.ensure_prepared(TfdsName("mnist"), folder), flush=True)
 """
 
 
-def test_two_that_need_one_data_set_prepare_it_once(tmp_path):
+def test_two_processes_prepare_a_data_set_only_once(tmp_path):
     arguments = (PREPARER, tmp_path / "data", tmp_path / "log")
     with running(*arguments) as first, running(*arguments) as second:
         for process in (first, second):
             go(process)
-        said = {process.stdout.readline() for process in (first, second)}
-    assert said == {f"{tmp_path / 'data' / 'mnist'}\n"}
+        outputs = {process.stdout.readline() for process in (first, second)}
+    assert outputs == {f"{tmp_path / 'data' / 'mnist'}\n"}
     assert (tmp_path / "log").read_text() == "preparing\n"

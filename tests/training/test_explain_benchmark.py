@@ -46,17 +46,17 @@ def test_the_benchmark_ranks_the_decisive_token(explainer):
     order = np.argsort(-effects, kind="stable")
     for rank, place in ((1, order[0]), (len(ids), order[-1])):
         review = demo.Example(TEXTS[0], 0, spans[place], "plain")
-        assert measured._place(explainer.predictor, review, "mask").rank == rank
+        assert measured._measure_word(explainer.predictor, review, "mask").rank == rank
 
 
 def test_tokens_of_the_same_effect_share_the_lowest_rank(explainer):
     review = demo.Example("zebra zebra zebra", 0, (6, 11), "plain")
-    assert measured._place(explainer.predictor, review, "mask").rank == 3
+    assert measured._measure_word(explainer.predictor, review, "mask").rank == 3
 
 
 def test_the_decisive_token_has_the_largest_effect_where_sentences_are_few(monkeypatch):
     monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
-    some = {
+    verdicts = {
         "affirmation": demo_grammar.CLAIMS[:1],
         "negation": demo_grammar.CLAIMS[:1],
         "agreement": demo_grammar.REPORTS[-1:],
@@ -64,14 +64,16 @@ def test_the_decisive_token_has_the_largest_effect_where_sentences_are_few(monke
         "contrast": demo_grammar.CONTRASTS[1:2],
         "plain": demo_grammar.PLAIN[:1],
     }
-    monkeypatch.setattr(demo_grammar, "VERDICTS", some)
+    monkeypatch.setattr(demo_grammar, "VERDICTS", verdicts)
     monkeypatch.setattr(demo, "NUM_FILLERS", (0,))
     monkeypatch.setattr(demo, "ASIDE_SHARE", 0)
     run = pipeline.train(load_preset("demo", FEW))
-    found = measured._decisive(Predictor.load(run), measured._test_reviews(run))["mask"]
+    effects = measured._measure_decisive_words(Predictor.load(run), measured._test_reviews(run))[
+        "mask"
+    ]
     # 0.995 to 1 with seeds 0, 1, 2.
-    assert found["all"]["first"] > 0.9
-    assert found["all"]["turns"] > 0.95
+    assert effects["all"]["first"] > 0.9
+    assert effects["all"]["flips"] > 0.95
 
 
 @pytest.mark.slow
@@ -79,9 +81,11 @@ def test_the_decisive_token_has_the_largest_effect(tmp_path):
     settings = argparse.Namespace(demo_run="", quick=False)
     (run,) = measured._demo_runs(settings, tmp_path)
     assert run.read_json(runs.METRICS)["test"]["accuracy"] >= 0.98
-    found = measured._decisive(Predictor.load(run), measured._test_reviews(run))["mask"]
-    assert found["all"]["num"] == 1000
-    assert found["all"]["first"] >= 0.9
-    assert found["all"]["turns"] >= 0.98
+    effects = measured._measure_decisive_words(Predictor.load(run), measured._test_reviews(run))[
+        "mask"
+    ]
+    assert effects["all"]["num"] == 1000
+    assert effects["all"]["first"] >= 0.9
+    assert effects["all"]["flips"] >= 0.98
     for form in ("negation", "contrast"):
-        assert found[form]["first"] >= 0.9
+        assert effects[form]["first"] >= 0.9

@@ -67,7 +67,7 @@ def test_the_remaining_gradient_is_the_product_of_the_forget_gates():
     units, bias = 3, np.zeros(12)
     bias[3:6] = 2.0
     arrays = (np.zeros((2, 12)), np.zeros((units, 12)), bias)
-    found = memory.fading("lstm", arrays, np.ones((4, 9, 2)), np.ones(units))
+    found = memory.relative_gradients("lstm", arrays, np.ones((4, 9, 2)), np.ones(units))
     forget = 1 / (1 + np.exp(-2.0))
     assert found == pytest.approx(forget ** np.arange(9), rel=1e-9)
 
@@ -100,7 +100,7 @@ def test_training_stops_when_the_problem_is_solved(monkeypatch):
     monkeypatch.setattr(memory, "_SOLVED", 10.0)
     trained = memory.train("simple", 5, 0, _settings(gradient_length=8))
     assert trained.updates == 1
-    assert trained.fading is None
+    assert trained.gradients is None
 
 
 @pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
@@ -148,7 +148,8 @@ def test_the_page_shows_existing_pictures_and_measured_figures():
     measured = json.loads((DOCS / "lstm.json").read_text(encoding="utf-8"))
     assert measured["quick"] is False
     for found in measured["measurements"]["adding"]:
-        row = f"| {found['length']} | {_NAMES[found['kind']]} | {report.shown(found['error'], 4)} |"
+        error = report.format_spread(found["error"], 4)
+        row = f"| {found['length']} | {_NAMES[found['kind']]} | {error} |"
         assert row in page, row
 
 

@@ -1,5 +1,7 @@
-"""Readers: each turns one kind of source into labelled splits.
+"""Readers: each opens one kind of source as a `RawDataset`.
 
-`table` reads CSV, TSV and JSON lines, `files` a table or a folder as a data set, `tfds` TensorFlow
-Datasets, and `builtin` the data sets that need no download.
+- `path`: a table (`table`, `columns`, `decode`) or a folder (`folder`).
+- `tfds`: a TFDS data set, prepared on disk (`tfds_prepared`, `tfrecord`) or downloaded first
+  (`tfds_download`).
+- `builtin`: the data sets that need no download, `demo` (`demo`, `demo_grammar`) and `digits`.
 """

@@ -14,15 +14,15 @@ from lstm_cli.data.readers import demo
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.io.optional import require
 
-# The data sets are fixed, as those of TFDS are: `Source.seed` only decides what is validated on, so
-# that results of different seeds stand for the same test.
+# The test split is fixed, as in TFDS: `DataSource.seed` decides only the validation split, so that
+# runs with different seeds are tested on the same examples.
 DIGITS_SEED = 22
-DIGITS_TEST = 0.2
+DIGITS_TEST_FRACTION = 0.2
 
 
 def open_demo(source: DataSource) -> RawDataset:
-    """Reviews from our grammar; those of test come from another seed, and none is in train."""
-    train, test = demo.write_splits(source.demo_train, source.demo_test)
+    """Generate reviews from the grammar. No test review occurs in train."""
+    train, test = demo.generate_splits(source.demo_train, source.demo_test)
     content = hashlib.sha256("\n".join(example.text for example in train).encode())
     return RawDataset(
         name="demo",
@@ -40,15 +40,15 @@ def _split(examples: list[demo.Example]) -> Split:
 
 
 def open_digits(source: DataSource) -> RawDataset:
-    """1,797 handwritten digits of 8 rows of 8, a fifth of them for testing."""
-    parts = _digits()
-    content = hashlib.sha256(b"".join(np.asarray(part.inputs).tobytes() for part in parts))
+    """Read 1,797 handwritten digits of 8 rows and 8 columns; a fifth of them is the test split."""
+    train, test = _digits()
+    content = hashlib.sha256(b"".join(np.asarray(part.inputs).tobytes() for part in (train, test)))
     return RawDataset(
         name="digits",
         source=f"scikit-learn {version('scikit-learn')} load_digits",
         kind="image",
         labels=tuple("0123456789"),
-        read={"train": lambda: parts[0], "test": lambda: parts[1]},
+        read={"train": lambda: train, "test": lambda: test},
         identity=f"digits {content.hexdigest()}",
     )
 
@@ -60,5 +60,5 @@ def _digits() -> tuple[Split, Split]:
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    whole = Split(images, digits.target.astype(np.int32))
-    return splits.cut(whole, DIGITS_TEST, DIGITS_SEED, splits.TEST_CUT)
+    examples = Split(images, digits.target.astype(np.int32))
+    return splits.stratified_split(examples, DIGITS_TEST_FRACTION, DIGITS_SEED, splits.TEST_SPLIT)

@@ -1,7 +1,8 @@
-"""Which column holds the texts and which the labels, and what a record has there."""
+"""Find the text and the label column, and read their values from a record."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -17,41 +18,41 @@ COMMON_NAMES: dict[Role, tuple[str, ...]] = {
 _JSON_NAMES = {bool: "true or false", float: "a fraction", type(None): "null", list: "a list"}
 
 
-def find_column(columns: Sequence[str], role: Role, asked: str | None, name: str) -> str:
-    """Find the column of the texts or the labels.
+def find_column(columns: Sequence[str], role: Role, requested: str | None, name: str) -> str:
+    """Find the column of the texts or of the labels.
 
     Args:
-        columns: The columns there are.
-        role: What is looked for.
-        asked: The column named by the user, if any; it must be there as spelled.
-        name: What to call the file in errors.
+        columns: The columns of the table.
+        role: Which of the two to find.
+        requested: The column that the user named, if any. Upper and lower case must match.
+        name: The name of the file, for errors.
 
     Returns:
-        The column asked for, else the first that has one of `COMMON_NAMES`, in any case.
+        The requested column, or the first that has one of `COMMON_NAMES`, case ignored.
 
     Raises:
-        LstmError: There is none.
+        LstmError: There is no such column.
     """
-    if asked is not None:
-        if asked in columns:
-            return asked
+    if requested is not None:
+        if requested in columns:
+            return requested
         raise LstmError(
-            f"{name} has no column {asked!r}, only {listed(columns)}.",
-            suggest(asked, list(columns)),
+            f"{name} has no column {requested!r}, only {join_names(columns)}.",
+            suggest(requested, list(columns)),
         )
-    spelled = {column.lower(): column for column in reversed(columns)}
+    by_lowercase = {column.lower(): column for column in reversed(columns)}
     for common in COMMON_NAMES[role]:
-        if common in spelled:
-            return spelled[common]
-    option = f"--{role}-column {columns[0] if len(columns) == 1 else 'NAME'}"
+        if common in by_lowercase:
+            return by_lowercase[common]
+    value = shlex.quote(columns[0]) if len(columns) == 1 else "NAME"
     raise LstmError(
-        f"{name} has no column named {role}; found {listed(columns)}.",
-        f"Say which one it is with {option}, or rename it.",
+        f"{name} has no column named {role}; found {join_names(columns)}.",
+        f"Name the column with --{role}-column {value}, or rename it.",
     )
 
 
 def text_of(record: Record, column: str, place: str) -> str:
-    """The text of a record; it may be empty.
+    """Return the text of a record; it may be empty.
 
     Args:
         record: From `iter_records`.
@@ -59,16 +60,16 @@ def text_of(record: Record, column: str, place: str) -> str:
         place: File and line, for errors.
 
     Raises:
-        LstmError: It is missing or no string.
+        LstmError: The value is missing or not a string.
     """
     value = _value(record, column, place)
     if isinstance(value, str):
         return value
-    raise LstmError(f"{place}: expected a string in {column!r}, found {shown(value)}.")
+    raise LstmError(f"{place}: expected a string in {column!r}, found {format_value(value)}.")
 
 
 def label_of(record: Record, column: str, place: str) -> str:
-    """The label of a record, a string or an integer, as a string.
+    """Return the label of a record, a string or an integer, as a string.
 
     Args:
         record: From `iter_records`.
@@ -76,42 +77,42 @@ def label_of(record: Record, column: str, place: str) -> str:
         place: File and line, for errors.
 
     Raises:
-        LstmError: It is missing, or neither.
+        LstmError: The value is missing, empty, or neither a string nor an integer.
     """
     value = _value(record, column, place)
     if isinstance(value, str) and value.strip():
         return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    found = "nothing" if isinstance(value, str) else shown(value)
+    value_name = "nothing" if isinstance(value, str) else format_value(value)
     raise LstmError(
-        f"{place}: expected a label in {column!r}, a string or an integer; found {found}.",
-        "Fill it in or drop the row.",
+        f"{place}: expected a label in {column!r}, a string or an integer; found {value_name}.",
+        "Add the label or drop the row.",
     )
 
 
 def _value(record: Record, column: str, place: str) -> object:
     if column not in record:
-        raise LstmError(f"{place}: there is no {column!r}, only {listed(list(record))}.")
+        raise LstmError(f"{place}: there is no {column!r}, only {join_names(list(record))}.")
     return record[column]
 
 
-def shown(value: object) -> str:
-    """A JSON value for an error, cut short."""
+def format_value(value: object) -> str:
+    """Format a JSON value for an error, shortened."""
     return _JSON_NAMES.get(type(value), f"{value!r:.40}")
 
 
-def quoted(name: str) -> str:
-    """A name for an error, cut short: where the wrong column is read, a text stands for a name."""
+def quote_name(name: str) -> str:
+    """Quote a name for an error, shortened: with the wrong column, a whole text can be a label."""
     return repr(name if len(name) <= 30 else name[:29] + "…")
 
 
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Names for an error; the tail of a long list is counted instead of told."""
-    return few([quoted(name) for name in names], most) or "none"
+def join_names(names: Sequence[str], max_items: int = 8) -> str:
+    """Quote and join names for an error; a long list is abbreviated."""
+    return abbreviate([quote_name(name) for name in names], max_items) or "none"
 
 
-def few(items: Sequence[str], most: int = 8) -> str:
-    """A list for a sentence, with its tail counted instead of told."""
-    rest = len(items) - most
-    return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
+def abbreviate(items: Sequence[str], max_items: int = 8) -> str:
+    """Join the first items of a list, and count the rest."""
+    rest = len(items) - max_items
+    return ", ".join(items[:max_items]) + (f" and {rest} more" if rest > 0 else "")

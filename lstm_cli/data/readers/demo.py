@@ -1,4 +1,4 @@
-"""`demo`: movie reviews from a small grammar, in which one word decides the label."""
+"""`demo`: film reviews from a small grammar, in which one word decides the label."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from lstm_cli.data.readers import demo_grammar
 
 LABELS = ("negative", "positive")
 
-# How a verdict is put. What is said first stands in an affirmation or agreement, and is overturned
-# in a negation or dissent; in a contrast either.
-SHARES = {
+# The form of the sentence with the opinion, and how often each form is used. The first opinion in
+# the sentence holds in an affirmation or agreement, and is reversed in a negation or dissent. A
+# contrast can do either.
+FORM_SHARES = {
     "affirmation": 0.17,
     "negation": 0.17,
     "agreement": 0.10,
@@ -25,7 +26,7 @@ SHARES = {
     "contrast": 0.31,
     "plain": 0.15,
 }
-_TURNED = ("negation", "dissent")
+_REVERSING_FORMS = ("negation", "dissent")
 _TRAIN_SEED, _TEST_SEED = 20, 21
 ASIDE_SHARE = 0.25
 NUM_FILLERS = (0, 1, 2, 3)
@@ -38,46 +39,46 @@ class Example:
     """One review.
 
     Attributes:
-        text: What is read.
+        text: The review.
         label: Index into `LABELS`.
-        decisive: Start and end, in characters of `text`, of the word that decides: the negation,
-            the contrast, what is said of a report; in a `plain` review the word of opinion itself.
-        form: How the verdict is put: a key of `SHARES`.
-        instead: The word in place of the one that decides with which the review has the other
-            label; empty in a `plain` review.
+        decisive_span: Start and end, in characters of `text`, of the decisive word: the negation,
+            the contrast, or the judgment of a report; in a `plain` review the opinion word itself.
+        form: The form of the sentence with the opinion: a key of `FORM_SHARES`.
+        replacement: The word that, in place of the decisive word, gives the review the other label;
+            empty in a `plain` review.
     """
 
     text: str
     label: int
-    decisive: tuple[int, int]
+    decisive_span: tuple[int, int]
     form: str
-    instead: str = ""
+    replacement: str = ""
 
     @property
     def counterpart(self) -> str:
-        """The review of the other label that differs in nothing but the word that decides."""
-        start, end = self.decisive
-        return self.text[:start] + self.instead + self.text[end:]
+        """The review with the other label, in which only the decisive word differs."""
+        start, end = self.decisive_span
+        return self.text[:start] + self.replacement + self.text[end:]
 
 
-class _Part(NamedTuple):
-    """A literal, a pair of words of which one decides, or a slot to fill."""
+class _TemplatePart(NamedTuple):
+    """A literal, two words of which one is the decisive word, or a slot to fill."""
 
     literal: str = ""
-    pair: tuple[str, str] | None = None
+    words: tuple[str, str] | None = None  # the reversing and the affirming word
     slot: str = ""
     polarity: str = ""  # "+", "-", "?", or empty
-    decisive: bool = False
+    is_decisive: bool = False
 
 
 class _Sentence(NamedTuple):
     text: str
-    decisive: tuple[int, int] = (0, 0)
-    instead: str = ""
+    decisive_span: tuple[int, int] = (0, 0)
+    replacement: str = ""
 
 
-class _Dice:
-    """Draws from one seeded stream, fetched in blocks: a call costs more than a whole sentence."""
+class _Random:
+    """Draws from one seeded generator, in blocks, because single calls of NumPy are slow."""
 
     def __init__(self, seed: int) -> None:
         self._draws = self._stream(np.random.default_rng(seed))
@@ -94,142 +95,143 @@ class _Dice:
         return choices[int(next(self._draws) * len(choices))]
 
 
-def write_splits(num_train: int, num_test: int) -> tuple[list[Example], list[Example]]:
-    """Write the reviews of the data set `demo`: those of train, and of test, none of them in both.
+def generate_splits(num_train: int, num_test: int) -> tuple[list[Example], list[Example]]:
+    """Generate the reviews of the data set `demo`: train and test, with no review in both.
 
-    The data set is fixed, as those of TFDS are: no setting but the numbers changes it.
+    The data set is fixed, as in TFDS: it depends on the two numbers only.
     """
     train = generate(num_train, _TRAIN_SEED)
     return train, generate(num_test, _TEST_SEED, {example.text for example in train})
 
 
 def generate(num: int, seed: int, known: Collection[str] = ()) -> list[Example]:
-    """Write reviews, as many negative as positive ones (to within one).
+    """Generate reviews, as many negative as positive ones (or one more).
 
-    The first reviews of a longer list are those of a shorter one from the same seed.
+    With the same seed, a shorter list is the start of a longer one.
 
     Args:
-        num: How many.
+        num: Number of reviews.
         seed: Equal seeds give equal reviews.
-        known: Texts not to write again. No text occurs twice in the result either.
+        known: Texts to exclude. No text occurs twice in the result either.
 
     Returns:
-        Reviews in an order that says nothing about their labels.
+        Reviews in an order that does not depend on their labels.
     """
-    dice = _Dice(seed)
+    rng = _Random(seed)
     seen = set(known)
     examples: list[Example] = []
     while len(examples) < num:
-        first = dice.choose((0, 1))
+        first = rng.choose((0, 1))
         for label in (first, 1 - first):
-            example = _write_review(label, dice)
+            example = _generate_review(label, rng)
             while example.text in seen:
-                example = _write_review(label, dice)
+                example = _generate_review(label, rng)
             seen.add(example.text)
             examples.append(example)
     return examples[:num]
 
 
-def _write_review(label: int, dice: _Dice) -> Example:
-    """A verdict among sentences that decide nothing."""
-    form = dice.choose(_forms())
-    reverse_within = form in _TURNED or (form == "contrast" and dice.chance(0.5))
-    sentences = [_write_sentence(template, dice) for template in _fillers(dice)]
-    template = dice.choose(demo_grammar.VERDICTS[form])
-    verdict = _write_sentence(template, dice, (label == 1) != reverse_within, reverse_within)
-    place = dice.choose(range(len(sentences) + 1))
+def _generate_review(label: int, rng: _Random) -> Example:
+    """Generate a sentence with the opinion, among sentences that say nothing about the label."""
+    form = rng.choose(_forms())
+    is_reversed = form in _REVERSING_FORMS or (form == "contrast" and rng.chance(0.5))
+    sentences = [_generate_sentence(template, rng) for template in _fillers(rng)]
+    template = rng.choose(demo_grammar.VERDICTS[form])
+    verdict = _generate_sentence(template, rng, (label == 1) != is_reversed, is_reversed)
+    place = rng.choose(range(len(sentences) + 1))
     before = "".join(f"{sentence.text} " for sentence in sentences[:place])
     after = "".join(f" {sentence.text}" for sentence in sentences[place:])
-    start, end = verdict.decisive
-    decisive = (len(before) + start, len(before) + end)
-    return Example(f"{before}{verdict.text}{after}", label, decisive, form, verdict.instead)
+    start, end = verdict.decisive_span
+    span = (len(before) + start, len(before) + end)
+    return Example(f"{before}{verdict.text}{after}", label, span, form, verdict.replacement)
 
 
-def _fillers(dice: _Dice) -> list[str]:
+def _fillers(rng: _Random) -> list[str]:
     fillers: list[str] = []
-    wanted = dice.choose(NUM_FILLERS)
-    while len(fillers) < wanted:
-        template = dice.choose(demo_grammar.FILLERS)
+    num = rng.choose(NUM_FILLERS)
+    while len(fillers) < num:
+        template = rng.choose(demo_grammar.FILLERS)
         if template not in fillers:
             fillers.append(template)
-    if dice.chance(ASIDE_SHARE):
-        fillers.insert(dice.choose(range(wanted + 1)), dice.choose(demo_grammar.ASIDES))
+    if rng.chance(ASIDE_SHARE):
+        fillers.insert(rng.choose(range(num + 1)), rng.choose(demo_grammar.ASIDES))
     return fillers
 
 
-def _write_sentence(
-    template: str, dice: _Dice, praise: bool = True, reverse_within: bool = False
+def _generate_sentence(
+    template: str, rng: _Random, is_praise: bool = True, is_reversed: bool = False
 ) -> _Sentence:
-    """Fill the slots of a sentence; no slot gets the same words twice.
+    """Fill the slots of a sentence; no two slots get the same words.
 
     Args:
-        template: Of `grammar`.
-        dice: To draw words with.
-        praise: Whether what is said first is praise.
-        reverse_within: Whether the word that decides overturns it.
+        template: A sentence of `demo_grammar`.
+        rng: Draws the words.
+        is_praise: Whether the first opinion in the sentence is positive.
+        is_reversed: Whether the decisive word reverses that opinion.
     """
-    text, instead = "", ""
-    decisive = (0, 0)
-    used: set[str] = set()
+    text, replacement = "", ""
+    span = (0, 0)
+    slot_words: set[str] = set()
     for part in _parse(template):
         word = part.literal
-        if part.pair:
-            word, instead = part.pair if reverse_within else part.pair[::-1]
+        if part.words:
+            word, replacement = part.words if is_reversed else part.words[::-1]
             if not text:
-                instead = _capitalised(instead)
+                replacement = _capitalize(replacement)
         elif part.slot:
-            choices = _choices(part, praise, dice)
-            word = dice.choose(choices)
-            while word in used:
-                word = dice.choose(choices)
-            used.add(word)
+            choices = _choices(part, is_praise, rng)
+            word = rng.choose(choices)
+            while word in slot_words:
+                word = rng.choose(choices)
+            slot_words.add(word)
             if word[0] in "aeiou" and text.endswith(" a "):
                 text = f"{text[:-1]}n "
-        if part.decisive:
-            decisive = (len(text), len(text) + len(word))
+        if part.is_decisive:
+            span = (len(text), len(text) + len(word))
         text += word
-    return _Sentence(_capitalised(text), decisive, instead)
+    return _Sentence(_capitalize(text), span, replacement)
 
 
-def _capitalised(text: str) -> str:
+def _capitalize(text: str) -> str:
+    """Capitalize the first character and leave the others, unlike `str.capitalize`."""
     return text[0].upper() + text[1:]
 
 
-def _choices(part: _Part, praise: bool, dice: _Dice) -> tuple[str, ...]:
+def _choices(part: _TemplatePart, is_praise: bool, rng: _Random) -> tuple[str, ...]:
     if not part.polarity:
         return demo_grammar.NEUTRAL[part.slot]
     negative, positive = demo_grammar.POLAR[part.slot]
     if part.polarity == "?":
-        return dice.choose((negative, positive))
-    return positive if praise == (part.polarity == "+") else negative
+        return rng.choose((negative, positive))
+    return positive if is_praise == (part.polarity == "+") else negative
 
 
 @cache
 def _forms() -> tuple[str, ...]:
-    """The forms, each as often as its share says, so that one even draw picks among them."""
-    steps = [round(share * 100) for share in accumulate(SHARES.values(), initial=0)]
+    """Return each form as often as its share says, so that a uniform draw picks one."""
+    steps = [round(share * 100) for share in accumulate(FORM_SHARES.values(), initial=0)]
     return tuple(
         form
-        for form, start, end in zip(SHARES, steps, steps[1:], strict=False)
+        for form, start, end in zip(FORM_SHARES, steps, steps[1:], strict=False)
         for _ in range(start, end)
     )
 
 
-_PIECE = re.compile(r"\*(\w+)\|(\w+)\*|(\*?)\{([-+?]?)(\w+)\}\*?")
+_PART = re.compile(r"\*(\w+)\|(\w+)\*|(\*?)\{([-+?]?)(\w+)\}\*?")
 
 
 @cache
-def _parse(template: str) -> tuple[_Part, ...]:
-    """Take a sentence apart: literals, slots, and the word that decides between asterisks."""
-    parts: list[_Part] = []
+def _parse(template: str) -> tuple[_TemplatePart, ...]:
+    """Split a sentence into literals, slots, and the decisive word between asterisks."""
+    parts: list[_TemplatePart] = []
     end = 0
-    for match in _PIECE.finditer(template):
-        describe_decision, keeping, star, polarity, slot = match.groups()
-        parts.append(_Part(template[end : match.start()]))
-        if describe_decision:
-            parts.append(_Part(pair=(describe_decision, keeping), decisive=True))
+    for match in _PART.finditer(template):
+        reversing, affirming, star, polarity, slot = match.groups()
+        parts.append(_TemplatePart(template[end : match.start()]))
+        if reversing:
+            parts.append(_TemplatePart(words=(reversing, affirming), is_decisive=True))
         else:
-            parts.append(_Part(slot=slot, polarity=polarity, decisive=bool(star)))
+            parts.append(_TemplatePart(slot=slot, polarity=polarity, is_decisive=bool(star)))
         end = match.end()
-    parts.append(_Part(template[end:]))
-    return tuple(part for part in parts if part != _Part())
+    parts.append(_TemplatePart(template[end:]))
+    return tuple(part for part in parts if part != _TemplatePart())

@@ -1,18 +1,19 @@
-"""The words and sentences that `demo` reviews are made of.
+"""The words and sentences of the `demo` reviews.
 
-A sentence is literal text with slots in braces, and the word that decides its verdict between
-asterisks:
+A sentence is literal text with slots in braces. The decisive word is between asterisks:
 
-- `*not|indeed*`: a pair of words. With the second the review means its `+` words, with the first
-  their opposite: a negation, a dissent, a contrast that is settled for the other side.
-- `{+adj}`, `{+noun}`, `{+verb}`: a word of the polarity said first; `{-adj}` ...: of the other.
-- `{?adj}`: a word of either polarity, drawn blindly, about something that is not the film.
-- any other slot: a word or phrase from `NEUTRAL` that says nothing about the film.
+- `*not|indeed*`: two words, of which one is used. With the second, the `+` words express the
+  opinion of the review; with the first, the opposite (a negation, a dissent, or a contrast that
+  decides for the other side).
+- `{+adj}`, `{+noun}`, `{+verb}`: a word with the polarity of the first opinion in the sentence.
+  `{-adj}` and so on: a word with the other polarity.
+- `{?adj}`: a word of random polarity, about something other than the film.
+- any other slot: a word or phrase from `NEUTRAL`, which says nothing about the film.
 
-Each pair stands with words of both polarities in turn, so that neither the words of opinion nor the
-rest of the sentence tell the label, and without the word that decides it stays open. No other word
-is needed like it: words of opinion come in twos, in contrasts as opposites, and each tells the
-other. Only `PLAIN` sentences hang on their one word of opinion.
+Each of the two decisive words occurs with opinion words of both polarities. So neither the opinion
+words nor the rest of the sentence give the label away, and without the decisive word the label is
+unknown. No other word is needed: opinion words come in twos (in contrasts as opposites), so one
+tells the other. Only `PLAIN` sentences depend on a single opinion word.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ NEUTRAL: dict[str, tuple[str, ...]] = {
     "snack": ("popcorn", "liquorice", "roasted almonds", "cold tea", "a bag of oranges"),
 }  # fmt: skip
 
-# Said of the film: it is so, or it is not.
+# Statements about the film, affirmed or negated.
 CLAIMS = (
     "It is *not|indeed* a {+adj}, {+adj} {film}.",
     "It is *not|indeed* a {+adj}, {+adj} and {+adj} {film}.",
@@ -130,7 +131,7 @@ CLAIMS = (
     "Is it a {+adj}, {+adj} {film}? *No|Yes*.",
 )
 
-# What others said of it, and whether they were right.
+# The opinions of other people, and whether they were right.
 REPORTS = (
     "{people} called it {+adj} and {+adj}, and once again they were *wrong|right*.",
     "{person} says that it is {+adj}, {+adj} and {+adj}, which is *false|true*.",
@@ -143,7 +144,7 @@ REPORTS = (
     "{person} is *wrong|right* to call it a {+adj} and {+adj} {+noun}.",
 )
 
-# One thing is granted, the other is meant.
+# Two opposite opinions, of which one is the verdict.
 CONTRASTS = (
     "It is {very} {+adj}, *but|though* it is {very} {-adj}.",
     "It is {+adj} and {+adj}, *but|though* it is {-adj} and {-adj}.",
@@ -161,7 +162,7 @@ CONTRASTS = (
     "I *arrived|left* sure of a {+adj} {+noun} and not of a {-adj} {-noun}.",
 )
 
-# With no word to turn it.
+# A single opinion; no word reverses it.
 PLAIN = (
     "It is {very} *{+adj}* from beginning to end.",
     "I found {aspect} {very} *{+adj}*.",
@@ -181,7 +182,7 @@ VERDICTS: dict[str, tuple[str, ...]] = {
     "plain": PLAIN,
 }
 
-# Said of something else: draws the eye to a word of opinion that decides nothing.
+# Opinions about something else, which do not affect the label.
 ASIDES: tuple[str, ...] = (
     "The short before it was {very} {?adj}.",
     "{actor} was once in something {?adj}, but that is another story.",

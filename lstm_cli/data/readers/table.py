@@ -1,28 +1,40 @@
-"""CSV, TSV and JSONL: records one at a time, with the lines they start at, in bounded memory."""
+"""CSV, TSV and JSONL: read records one at a time, with their line numbers, in bounded memory."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
-from lstm_cli.data.readers.columns import Record, listed, shown
-from lstm_cli.data.readers.decode import Replaced, decode_lines
+from lstm_cli.data.readers.columns import (
+    Record,
+    find_column,
+    format_value,
+    join_names,
+    label_of,
+    text_of,
+)
+from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
 from lstm_cli.errors import ExitCode, LstmError
 
 Format = Literal["csv", "tsv", "jsonl"]
+# Takes lines, the name of the source for errors, and a counter of lines with invalid bytes.
+_Reader = Callable[[Iterator[str], str, ReplacementCounter | None], Iterator[tuple[int, Record]]]
 
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
-_MOST_FIELD = 2**31 - 1  # characters; csv refuses fields over 131,072 otherwise
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MAX_FIELD = 2**31 - 1  # characters; the default of the csv module is 131,072
+_JSONL_HINT = 'Each line must be one object such as {"text": "...", "label": "..."}.'
 
 
 def format_of(path: Path) -> Format:
-    """The format a file's name stands for.
+    """Return the format that the suffix of a file stands for.
 
     Raises:
-        LstmError: None of ours.
+        LstmError: The suffix is not .csv, .tsv or .jsonl.
     """
     suffix = path.suffix.lower().removeprefix(".")
     for known in get_args(Format):
@@ -35,57 +47,104 @@ def format_of(path: Path) -> Format:
     )
 
 
+@dataclass(frozen=True)
+class LabeledTexts:
+    """Texts as read, with the names of their labels.
+
+    Attributes:
+        texts: In the order of the file, or sorted by class folder and file name.
+        labels: The label of each text.
+        columns: The text and the label column; empty for a folder.
+    """
+
+    texts: list[str]
+    labels: list[str]
+    columns: tuple[str, ...] = ()
+
+
+def read_table(path: Path, text_column: str | None, label_column: str | None) -> LabeledTexts:
+    """Read the texts and labels of a table.
+
+    Args:
+        path: A .csv, .tsv or .jsonl file.
+        text_column: The column of the texts, if the user named it.
+        label_column: The column of the labels, if the user named it.
+
+    Raises:
+        LstmError: The file is malformed, has no rows, or a column was not found.
+    """
+    texts: list[str] = []
+    labels: list[str] = []
+    columns: tuple[str, str] | None = None
+    interned: dict[str, str] = {}
+    for line, record in iter_records(path, format_of(path)):
+        if columns is None:
+            columns = (
+                find_column(list(record), "text", text_column, str(path)),
+                find_column(list(record), "label", label_column, str(path)),
+            )
+            if columns[0] == columns[1]:
+                raise LstmError(f"{path}: column {columns[0]!r} cannot be both text and label.")
+        place = f"{path}, line {line}"
+        texts.append(text_of(record, columns[0], place))
+        label = label_of(record, columns[1], place)
+        labels.append(interned.setdefault(label, label))  # one string per class, not per row
+    if columns is None:
+        raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
+    return LabeledTexts(texts, labels, columns)
+
+
 def iter_records(
     source: Path | BinaryIO,
     fmt: Format,
     name: str | None = None,
-    replaced: Replaced | None = None,
+    counter: ReplacementCounter | None = None,
 ) -> Iterator[tuple[int, Record]]:
     """Read records lazily.
 
-    The first line of CSV and TSV names the columns; a semicolon or a tab that separates them there
-    separates all fields. A field may span lines within quotes. In JSONL each line is an object.
-    Blank lines are skipped, except in CSV and TSV of one column, where they are empty values.
+    The first line of CSV and TSV names the columns. If a semicolon or a tab separates them there,
+    it separates all fields. A quoted field may span lines. In JSONL, each line is an object. Blank
+    lines are skipped, except in CSV and TSV with one column, where they are empty values.
 
     Args:
         source: A file, or a stream of bytes such as `sys.stdin.buffer`.
-        fmt: How to read it.
-        name: What to call it in errors; the path by default.
-        replaced: Where to count lines with bytes that are no text, which are then replaced;
-            without it they are refused.
+        fmt: The format.
+        name: The name of the source, for errors; the path by default.
+        counter: Counts the lines with invalid bytes, which are then replaced. Without it, invalid
+            bytes are an error.
 
     Yields:
-        The line a record starts at, from 1, and its values by column. Values are strings in CSV and
-        TSV, and whatever JSON has in JSONL.
+        The line at which a record starts, counted from 1, and its values by column. Values are
+        strings in CSV and TSV, and any JSON value in JSONL.
 
     Raises:
-        LstmError: The first malformed record, with its line.
+        LstmError: A record is malformed; the error names its line.
     """
     name = name or str(source)
     if not isinstance(source, Path):
-        yield from _READERS[fmt](decode_lines(source, name, replaced), name, replaced)
+        yield from _READERS[fmt](decode_lines(source, name, counter), name, counter)
         return
     try:
         stream = source.open("rb")
     except OSError as error:
         raise LstmError(f"Cannot read {name}: {error.strerror}.", "", ExitCode.DATA) from error
     with stream:
-        yield from _READERS[fmt](decode_lines(stream, name, replaced), name, replaced)
+        yield from _READERS[fmt](decode_lines(stream, name, counter), name, counter)
 
 
 def _read_separated(
-    lines: Iterator[str], name: str, replaced: Replaced | None, delimiter: str
+    lines: Iterator[str], name: str, counter: ReplacementCounter | None, delimiter: str
 ) -> Iterator[tuple[int, Record]]:
-    """Records of CSV and TSV."""
+    """Read the records of CSV and TSV."""
     import csv
 
-    csv.field_size_limit(_MOST_FIELD)
+    csv.field_size_limit(_MAX_FIELD)
     first = next(lines, "")
     if not first.strip():
         raise LstmError(f"{name}: expected a first line that names the columns, found nothing.")
     if delimiter not in first:
-        delimiter = next((other for other in ";\t," if other in first), delimiter)
-    # Strict: a quote that is never closed would otherwise swallow the rest of the file in silence.
+        delimiter = next((char for char in ";\t," if char in first), delimiter)
+    # Strict, because an unclosed quote would otherwise silently include the rest of the file.
     reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     columns: list[str] | None = None
     start = 1
@@ -104,28 +163,29 @@ def _read_separated(
                 raise LstmError(
                     f"{name}, line {start}: expected {len(columns)} fields as in the first line, "
                     f"found {len(row)}.",
-                    f"Put fields that contain {_spoken(delimiter)} between double quotes.",
+                    f"Put fields that contain {_delimiter_name(delimiter)} between double quotes.",
                 )
             yield start, {key: value for key, value in zip(columns, row, strict=True) if key}
         start = reader.line_num + 1
 
 
 def _header(row: list[str], name: str) -> list[str]:
-    """Column names of a first line; columns without a name are read over."""
+    """Return the column names in the first line; columns without a name are ignored."""
     columns = [column.strip() for column in row]
     if any("\0" in column for column in columns):
         raise LstmError(
             f"{name}, line 1: NUL characters in the column names.",
             "If this is UTF-16 without a byte order mark, save it as UTF-8.",
         )
-    twice = sorted({column for column in columns if column and columns.count(column) > 1})
-    if twice:
+    duplicates = sorted({column for column in columns if column and columns.count(column) > 1})
+    if duplicates:
+        found = f"column {join_names(duplicates)} occurs twice among {join_names(columns)}"
         raise LstmError(
-            f"{name}, line 1: column {listed(twice)} occurs twice among {listed(columns)}.",
-            "Rename or drop the others.",
+            f"{name}, line 1: {found}.",
+            "Rename or drop the duplicates.",
         )
     if not any(columns):
-        raise LstmError(f"{name}, line 1: expected names of columns, found none.")
+        raise LstmError(f"{name}, line 1: expected column names, found none.")
     return columns
 
 
@@ -133,34 +193,24 @@ def _malformed(name: str, start: int, line: int, reason: str, delimiter: str) ->
     if reason == "unexpected end of data":
         reason = "a double quote is opened and never closed"
     elif "expected after" in reason:
-        reason = f"expected {_spoken(delimiter)} or the line's end after a closing double quote"
+        reason = (
+            f"expected {_delimiter_name(delimiter)} or the line's end after a closing double quote"
+        )
     lines = f"line {start}" if line <= start else f"lines {start} to {line}"
     return LstmError(
         f"{name}, {lines}: {reason}.",
-        "A field that begins with a double quote must end with one, and double those inside it.",
+        "A field that begins with a double quote must end with one; write a quote inside it twice.",
     )
 
 
-def _spoken(delimiter: str) -> str:
+def _delimiter_name(delimiter: str) -> str:
     return {"\t": "a tab", ",": "a comma", ";": "a semicolon"}[delimiter]
 
 
-def _read_csv(
-    lines: Iterator[str], name: str, replaced: Replaced | None
-) -> Iterator[tuple[int, Record]]:
-    return _read_separated(lines, name, replaced, ",")
-
-
-def _read_tsv(
-    lines: Iterator[str], name: str, replaced: Replaced | None
-) -> Iterator[tuple[int, Record]]:
-    return _read_separated(lines, name, replaced, "\t")
-
-
 def _read_jsonl(
-    lines: Iterator[str], name: str, replaced: Replaced | None
+    lines: Iterator[str], name: str, counter: ReplacementCounter | None
 ) -> Iterator[tuple[int, Record]]:
-    """Records of JSONL."""
+    """Read the records of JSONL."""
     import json
 
     for number, line in enumerate(lines, start=1):
@@ -168,23 +218,21 @@ def _read_jsonl(
             continue
         place = f"{name}, line {number}"
         try:
-            record = json.loads(line.rstrip("\r\n"), object_pairs_hook=_unique)
+            record = json.loads(line.rstrip("\r\n"), object_pairs_hook=_without_duplicates)
         except json.JSONDecodeError as error:
-            raise LstmError(
-                f"{place}, column {error.colno}: expected a JSON object, found: {error.msg}.",
-                'Each line must be one object such as {"text": "...", "label": "..."}.',
-            ) from error
+            found = f"{place}, column {error.colno}: expected a JSON object, found: {error.msg}."
+            raise LstmError(found, _JSONL_HINT) from error
         except (ValueError, RecursionError) as error:
             raise LstmError(f"{place}: {error}.") from error
         if not isinstance(record, dict):
-            raise LstmError(
-                f"{place}: expected a JSON object, found {shown(record)}.",
-                'Each line must be one object such as {"text": "...", "label": "..."}.',
-            )
-        yield number, _strip_bom(record, place, number, replaced) if "\\u" in line else record
+            found = f"{place}: expected a JSON object, found {format_value(record)}."
+            raise LstmError(found, _JSONL_HINT)
+        if "\\u" in line:
+            record = _replace_surrogates(record, place, number, counter)
+        yield number, record
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> Record:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> Record:
     record = dict(pairs)
     if len(record) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -192,21 +240,25 @@ def _unique(pairs: list[tuple[str, Any]]) -> Record:
     return record
 
 
-def _strip_bom(record: Record, place: str, number: int, replaced: Replaced | None) -> Record:
-    r"""Treat halves of surrogate pairs, which `\u` escapes can write, as what is no text."""
-    head_and_tail = [
-        key for key, value in record.items() if isinstance(value, str) and _HALF_PAIR.search(value)
+def _replace_surrogates(
+    record: Record, place: str, number: int, counter: ReplacementCounter | None
+) -> Record:
+    r"""Treat half of a surrogate pair, which a `\u` escape can write, like invalid bytes."""
+    damaged_keys = [
+        key for key, value in record.items() if isinstance(value, str) and _SURROGATE.search(value)
     ]
-    if not head_and_tail:
+    if not damaged_keys:
         return record
-    if replaced is None:
+    if counter is None:
         raise LstmError(
-            f"{place}: {head_and_tail[0]!r} holds half of a surrogate pair, which is no text."
+            f"{place}: {damaged_keys[0]!r} holds half of a surrogate pair, which is not text."
         )
-    replaced.count(number)
-    return record | {key: _HALF_PAIR.sub("\ufffd", record[key]) for key in head_and_tail}
+    counter.add(number)
+    return record | {key: _SURROGATE.sub("\ufffd", record[key]) for key in damaged_keys}
 
 
-_READERS: dict[
-    Format, Callable[[Iterator[str], str, Replaced | None], Iterator[tuple[int, Record]]]
-] = {"csv": _read_csv, "tsv": _read_tsv, "jsonl": _read_jsonl}
+_READERS: dict[Format, _Reader] = {
+    "csv": partial(_read_separated, delimiter=","),
+    "tsv": partial(_read_separated, delimiter="\t"),
+    "jsonl": _read_jsonl,
+}

@@ -1,31 +1,42 @@
-"""TFDS data sets with one text (or one grey image) and one label."""
+"""TFDS data sets with one text (or one gray image) and one label.
+
+A prepared data set is read without TFDS and TensorFlow (`tfrecord`); they are imported only to
+prepare one (`tfds_download`).
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_cli.data.dataset import Kind, Split
-from lstm_cli.data.readers.tfds_download import ensure, quiet
-from lstm_cli.data.readers.tfds_prepared import REGISTERED, data_dir, parse_name
+from lstm_cli.data.readers.tfds_download import ensure_prepared
+from lstm_cli.data.readers.tfds_prepared import REGISTERED, parse_name, resolve_data_dir
+from lstm_cli.data.readers.tfrecord import parse_example, read_shards
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.optional import require
 
 UNLABELED = "unsupervised"
-BATCH_SIZE = 1000  # examples at once: as fast as all at once, with a fraction of the memory
+_FILE_TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+
+
+_Examples = Callable[[], Iterator[tuple[Any, int]]]  # yields inputs and labels
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which features are the input and the label, and what kind the input is."""
+    """The features that are the input and the label, and the kind of the input."""
 
     input: str
     label: str
@@ -34,44 +45,51 @@ class _Columns:
 
 
 def open_tfds(source: DataSource) -> RawDataset:
-    """Find a TFDS data set, preparing it first if need be.
+    """Open a TFDS data set, after downloading and preparing it if necessary.
 
-    Examples without a label (TFDS writes -1) are left out; a test split of nothing else, as in
-    GLUE, counts as none, so that one is cut from train. Bytes that are no UTF-8 become U+FFFD: what
-    TFDS ships is not the user's to mend.
+    Examples without a label (-1 in TFDS) are left out. If all test examples are such, as in GLUE,
+    the test split is split off train. Invalid UTF-8 becomes U+FFFD, because users cannot fix the
+    files of TFDS.
 
     Raises:
-        LstmError: It cannot be had, or has no single text and label.
+        LstmError: The data set is not available, or does not have one text and one label.
     """
-    require("tensorflow_datasets", "tensorflow", purpose="Reading data sets of TFDS")
-    directory = ensure(parse_name(source.name), data_dir(source))
-    builder = _builder(directory)
-    title = f"TFDS {builder.info.full_name}"
-    columns = _columns(builder.info.features, title, source)
-    available = dict(builder.info.splits)
-    if "train" not in available:
+    directory = ensure_prepared(parse_name(source.name), resolve_data_dir(source))
+    info = _read_json(directory / "dataset_info.json")
+    name = "/".join(info[key] for key in ("name", "configName", "version") if info.get(key))
+    title = f"TFDS {name}"
+    columns = _find_columns(directory, title, source)
+    if columns.kind == "image":
+        require("PIL")
+    splits = {split["name"]: split for split in info.get("splits", ())}
+    if "train" not in splits:
         raise LstmError(
-            f"{title} has no train split, only {', '.join(available)}.", exit_code=ExitCode.DATA
+            f"{title} has no train split, only {', '.join(splits)}.", exit_code=ExitCode.DATA
         )
-    notes: list[str] = []
-    wanted = ["train"]
-    if "test" in available:
-        if source.name in REGISTERED or _has_labels(directory, columns):
-            wanted.append("test")
-        else:
-            notes.append("Its test split has no labels, so one is cut from train.")
-    read: dict[str, Callable[[], Split]] = {
-        split: partial(_read, directory, split, columns) for split in wanted
+    examples = {
+        name: partial(_read_examples, directory, info, split, columns)
+        for name, split in splits.items()
     }
+    notes: list[str] = []
+    names = ["train"]
+    if "test" in splits:
+        if source.name in REGISTERED or _has_labels(examples["test"]):
+            names.append("test")
+        else:
+            notes.append("Its test split has no labels; the test split is split off train.")
+    read: dict[str, Callable[[], Split]] = {
+        split: partial(_read, examples[split], columns.kind) for split in names
+    }
+    has_unlabeled = UNLABELED in splits and columns.kind == "text"
     return RawDataset(
         name=_run_name(source.name),
         source=title,
         kind=columns.kind,
         labels=columns.labels,
         read=read,
-        identity=_identity(directory, columns),
+        identity=_identity(info, columns),
         notes=tuple(notes),
-        unlabeled=_unlabeled(directory, available, columns),
+        unlabeled=partial(_read_texts, examples[UNLABELED]) if has_unlabeled else None,
     )
 
 
@@ -79,118 +97,143 @@ def _run_name(name: str) -> str:
     return name if name in REGISTERED else name.replace(":", "-").replace("/", "-")
 
 
-def _identity(directory: Path, columns: _Columns) -> str:
-    """What TFDS wrote of a content: version, shards, sizes, checksums; without its prose."""
-    info = json.loads((directory / "dataset_info.json").read_text(encoding="utf-8"))
+def _identity(info: Mapping[str, Any], columns: _Columns) -> str:
+    """Identify the content: version, shards, sizes and checksums, but not the description."""
     keys = ("name", "configName", "version", "splits", "downloadChecksums")
     content = json.dumps({key: info.get(key) for key in keys}, sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
     return f"tfds {digest} {columns.input} {columns.label}"
 
 
-def _builder(directory: Path) -> Any:
-    """A reader of a prepared data set; TensorFlow, which takes seconds, is not imported yet."""
-    import tensorflow_datasets as tfds
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path.parent, f"{path.name}: {error}") from error
+    return content if isinstance(content, dict) else {}
 
-    return tfds.builder_from_directory(directory)
 
-
-def _columns(features: Any, title: str, source: DataSource) -> _Columns:
-    """Choose the input and the label among the features of a data set."""
-    import tensorflow_datasets as tfds
-
-    # Sorted: read back from disk, they come in another order in each process.
-    typed = dict(sorted(features.items())) if hasattr(features, "items") else {}
-    texts = [key for key, value in typed.items() if isinstance(value, tfds.features.Text)]
-    labels = [key for key, value in typed.items() if isinstance(value, tfds.features.ClassLabel)]
-    images = [
-        key
-        for key, value in typed.items()
-        if isinstance(value, tfds.features.Image) and value.shape[-1] == 1 and all(value.shape)
-    ]
+def _find_columns(directory: Path, title: str, source: DataSource) -> _Columns:
+    """Find the input and the label among the features of a data set."""
+    content = _read_json(directory / "features.json").get("featuresDict", {})
+    features: dict[str, dict[str, Any]] = dict(sorted(content.get("features", {}).items()))
+    texts = [key for key, feature in features.items() if "text" in feature]
+    labels = [key for key, feature in features.items() if "classLabel" in feature]
+    images = [key for key, feature in features.items() if _is_gray_image(feature)]
     kind: Kind = "text" if texts or not images else "image"
-    chosen = _only("text", texts or images, source.text_column, typed, title)
-    label = _only("label", labels, source.label_column, typed, title)
-    return _Columns(chosen, label, kind, tuple(typed[label].names))
+    chosen = _choose("text", texts or images, source.text_column, features, title)
+    label = _choose("label", labels, source.label_column, features, title)
+    return _Columns(chosen, label, kind, _class_names(directory, label, features[label]))
 
 
-def _only(
-    role: str, candidates: list[str], asked: str | None, typed: dict[str, Any], title: str
+def _is_gray_image(feature: Mapping[str, Any]) -> bool:
+    shape = feature.get("image", {}).get("shape", {}).get("dimensions", ())
+    sizes = [int(size) for size in shape]
+    return len(sizes) == 3 and sizes[-1] == 1 and min(sizes) > 0
+
+
+def _class_names(directory: Path, label: str, feature: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the class names of TFDS, or the class ids as strings if they have no names."""
+    path = directory / f"{label}.labels.txt"
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return tuple(line.strip() for line in lines if line.strip())
+    return tuple(str(i) for i in range(int(feature["classLabel"]["numClasses"])))
+
+
+def _choose(
+    role: str,
+    candidates: list[str],
+    requested: str | None,
+    features: Mapping[str, Mapping[str, Any]],
+    title: str,
 ) -> str:
-    """The one feature for a role, or the one asked for."""
-    if asked in candidates:
-        return str(asked)
-    if asked is None and len(candidates) == 1:
+    """Return the requested feature, or the only one for a role."""
+    if requested in candidates:
+        return str(requested)
+    if requested is None and len(candidates) == 1:
         return candidates[0]
-    listed = ", ".join(f"{key} ({type(value).__name__})" for key, value in typed.items())
-    found = f"no {asked!r}" if asked else f"{len(candidates) or 'none'}"
+    kinds = {key: feature["pythonClassName"].split(".")[-1] for key, feature in features.items()}
+    available = ", ".join(f"{key} ({kind})" for key, kind in kinds.items())
+    found = f"no {requested!r}" if requested else f"{len(candidates) or 'none'}"
     hint = "Choose another data set, or export this one to CSV."
     if candidates:
-        hint = f"Choose with --{role}-column {candidates[0]}."
+        hint = f"Choose with --{role}-column {shlex.quote(candidates[0])}."
     raise LstmError(
-        f"{title} should have one {role} feature, and has {found} among: {listed}.",
+        f"{title} should have one {role} feature, and has {found} among: {available}.",
         hint,
         ExitCode.USAGE,
     )
 
 
-def _has_labels(directory: Path, columns: _Columns) -> bool:
-    """Whether the first test example has a label."""
-    batch = next(iter(_batches(directory, "test[:1]", columns)), None)
-    return batch is not None and int(batch[columns.label][0]) >= 0
+def _has_labels(examples: _Examples) -> bool:
+    """Return whether the first example has a label."""
+    return next((label >= 0 for _, label in examples()), False)
 
 
-def _unlabeled(
-    directory: Path, available: Mapping[str, Any], columns: _Columns
-) -> Callable[[], Sequence[str]] | None:
-    """The reader of the split that TFDS calls `unsupervised`, where there is one."""
-    if UNLABELED not in available or columns.kind != "text":
-        return None
-
-    def read() -> Sequence[str]:
-        batches = _batches(directory, UNLABELED, columns)
-        return [text.decode("utf-8", "replace") for b in batches for text in b[columns.input]]
-
-    return read
+def _read_texts(examples: _Examples) -> list[str]:
+    return [text for text, _ in examples()]
 
 
-def _read(directory: Path, split: str, columns: _Columns) -> Split:
-    """Read a split in the order TFDS wrote it."""
-    inputs: list[Any] = []
-    labels = []
-    for batch in _batches(directory, split, columns):
-        labelled = batch[columns.label] >= 0
-        labels.append(batch[columns.label][labelled].astype(np.int32))
-        values = batch[columns.input][labelled]
-        if columns.kind == "text":
-            inputs += [text.decode("utf-8", errors="replace") for text in values]
-        else:
-            inputs.append(values[..., 0])
-    ids = np.concatenate(labels) if labels else np.zeros(0, np.int32)
-    if columns.kind == "text" or not inputs:
-        return Split(inputs, ids)
-    return Split(np.concatenate(inputs), ids)
+def _read(examples: _Examples, kind: Kind) -> Split:
+    """Read the labeled examples of a split in the order of TFDS."""
+    labeled = [(value, label) for value, label in examples() if label >= 0]
+    inputs = [value for value, _ in labeled]
+    labels = np.array([label for _, label in labeled], np.int32)
+    return Split(np.stack(inputs) if kind == "image" and inputs else inputs, labels)
 
 
-def _batches(directory: Path, split: str, columns: _Columns) -> Any:
-    """Batches of a split as dicts of arrays, the two columns only.
+def _decode_text(value: bytes) -> str:
+    return value.decode("utf-8", errors="replace")
+
+
+def _decode_image(value: bytes) -> NDArray[np.uint8]:
+    """Return the pixels of a PNG or JPEG file, `<uint8>[rows, columns]`."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(value), formats=("PNG", "JPEG")) as image:
+        return np.asarray(image)
+
+
+def _read_examples(
+    directory: Path, info: Mapping[str, Any], split: Mapping[str, Any], columns: _Columns
+) -> Iterator[tuple[Any, int]]:
+    """Yield the input and the label of each example of a split.
 
     Raises:
         LstmError: A file of the data set is missing or damaged.
     """
-    with quiet():
-        import tensorflow as tf
-        import tensorflow_datasets as tfds
-
-    columns_only = tfds.decode.PartialDecoding({columns.input: True, columns.label: True})
+    lengths = [int(length) for length in split.get("shardLengths", ())]
+    names = {
+        "DATASET": info["name"],
+        "SPLIT": split["name"],
+        "FILEFORMAT": info.get("fileFormat", "tfrecord"),
+        "NUM_SHARDS": f"{len(lengths):05}",
+    }
+    if names["FILEFORMAT"] != "tfrecord":
+        raise _damaged(directory, f"its files are {names['FILEFORMAT']}, not tfrecord")
+    template = split.get("filepathTemplate", _FILE_TEMPLATE)
+    shards = [
+        directory
+        / template.format(SHARD_INDEX=i, SHARD_X_OF_Y=f"{i}-of-{names['NUM_SHARDS']}", **names)
+        for i in [f"{i:05}" for i, length in enumerate(lengths) if length]
+    ]
+    decode = _decode_text if columns.kind == "text" else _decode_image
+    num = 0
     try:
-        data = _builder(directory).as_dataset(
-            split=split, batch_size=BATCH_SIZE, decoders=columns_only, shuffle_files=False
-        )
-        yield from tfds.as_numpy(data)
-    except (tf.errors.OpError, AssertionError, OSError) as error:
-        raise LstmError(
-            f"{directory} is incomplete or damaged: {str(error).splitlines()[0]}",
-            "Delete that folder and prepare the data set again with `lstm data prepare`.",
-            ExitCode.DATA,
-        ) from error
+        for record in read_shards(shards, is_shuffled=not info.get("disableShuffling", False)):
+            example = parse_example(record)
+            yield decode(example[columns.input]), int(example[columns.label])
+            num += 1
+        if num != sum(lengths):
+            raise ValueError(f"{num} of {sum(lengths)} examples found in {split['name']}")
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        raise _damaged(directory, str(error)) from error
+
+
+def _damaged(directory: Path, reason: str) -> LstmError:
+    return LstmError(
+        f"{directory} is incomplete or damaged: {reason}.",
+        "Delete that folder and prepare the data set again with `lstm data prepare`.",
+        ExitCode.DATA,
+    )

@@ -1,4 +1,4 @@
-"""Fetching TFDS data sets: once, under a lock, and with no waiting when offline."""
+"""Download and prepare TFDS data sets: once, under a lock, and without a long wait when offline."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lstm_cli.data.readers.tfds_prepared import TfdsName, find
+from lstm_cli.data.readers.tfds_prepared import TfdsName, find_prepared
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
+from lstm_cli.io.optional import require
 
 PROBE_SECONDS = 3.0
-# What a proxy or a firewall answers in place of the file.
+# Status codes with which proxies and firewalls block a download.
 BLOCKED_STATUS = (403, 407, 451, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that a data set is made from; a size of 0 bytes means that it is not known."""
+    """A file that a data set is prepared from; a size of 0 bytes means that it is unknown."""
 
     name: str
     size: int
@@ -31,7 +32,7 @@ class Archive:
 
 
 _MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
-# Known beforehand, so that a machine without network is told at once, before TFDS is imported.
+# Listed here, so that a machine without a network gets its error before TFDS is imported.
 _ARCHIVES = {
     "imdb_reviews": (
         Archive(
@@ -51,30 +52,31 @@ _ARCHIVES = {
     ),
 }
 _CATALOG = "https://www.tensorflow.org/datasets/catalog"
-_OFFLINE = {"mnist": "digits"}  # else demo
+_OFFLINE_PRESETS = {"mnist": "digits"}  # for all others, demo
 
 
-def ensure(wanted: TfdsName, folder: Path) -> Path:
+def ensure_prepared(tfds_name: TfdsName, folder: Path) -> Path:
     """Find a prepared data set, or download and prepare it.
 
-    Processes that need it at once take turns on a file lock, which the system lifts from a process
-    that dies; those that come second find it done.
+    If several processes need it at once, a file lock lets one of them prepare it; the others wait
+    and find it prepared. The system releases the lock if a process dies.
 
     Args:
-        wanted: What is needed.
+        tfds_name: The data set.
         folder: The TFDS data folder.
 
     Returns:
         The folder of the prepared version.
 
     Raises:
-        LstmError: It is not there and cannot be had (exit code 3).
+        LstmError: The data set is missing and cannot be downloaded (exit code 3).
     """
-    found = find(wanted, folder)
-    if found:
-        return found
+    prepared = find_prepared(tfds_name, folder)
+    if prepared:
+        return prepared
+    require("tensorflow_datasets", "tensorflow", purpose="Preparing data sets of TFDS")
     manual = folder / "downloads" / "manual"
-    archives = _archives(wanted)
+    archives = _archives(tfds_name)
     missing = [archive for archive in archives if not paths.exists(manual / archive.name)]
     for archive in archives:
         if archive not in missing:
@@ -83,28 +85,28 @@ def ensure(wanted: TfdsName, folder: Path) -> Path:
         url = missing[0].url if missing else _MNIST_URL
         reason = probe(url)
         if reason:
-            raise _unavailable(wanted, folder, f"{urlsplit(url).netloc} {reason}", missing)
-    with _locked(wanted, folder):
-        found = find(wanted, folder) or _prepare(wanted, folder)
-    if not found:
-        raise _unavailable(wanted, folder, "TFDS prepared another version", [])
-    return found
+            raise _unavailable(tfds_name, folder, f"{urlsplit(url).netloc} {reason}", missing)
+    with _locked(tfds_name, folder):
+        prepared = find_prepared(tfds_name, folder) or _prepare(tfds_name, folder)
+    if not prepared:
+        raise _unavailable(tfds_name, folder, "TFDS prepared another version", [])
+    return prepared
 
 
-def _archives(wanted: TfdsName) -> tuple[Archive, ...]:
-    """The files a data set is made from, as far as TFDS knows them beforehand."""
-    if wanted.name in _ARCHIVES:
-        return _ARCHIVES[wanted.name]
+def _archives(tfds_name: TfdsName) -> tuple[Archive, ...]:
+    """Return the files that a data set is prepared from, as far as TFDS lists them."""
+    if tfds_name.name in _ARCHIVES:
+        return _ARCHIVES[tfds_name.name]
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.registered import DatasetNotFoundError
 
     try:
-        infos = tfds.builder_cls(wanted.name).url_infos or {}
+        infos = tfds.builder_cls(tfds_name.name).url_infos or {}
     except DatasetNotFoundError as error:
         known = tfds.list_builders(with_community_datasets=False)
-        close = suggest(wanted.name, known)
+        close = suggest(tfds_name.name, known)
         raise LstmError(
-            f"TFDS has no data set {wanted.name!r}.",
+            f"TFDS has no data set {tfds_name.name!r}.",
             close
             if close.startswith("Did")
             else "See https://www.tensorflow.org/datasets/catalog.",
@@ -116,31 +118,31 @@ def _archives(wanted: TfdsName) -> tuple[Archive, ...]:
 
 
 def _check_size(path: Path, archive: Archive) -> None:
-    """Tell a cut-off or wrong archive at once, before TFDS reads all of it."""
+    """Raise an error for a truncated or wrong archive, before TFDS reads all of it."""
     size = path.stat().st_size
     if archive.size and size != archive.size:
         raise LstmError(
             f"{path} is not {archive.name}: expected {archive.size:,} bytes, found {size:,}.",
-            f"It was cut off, or is a web page saved in its place. Get {archive.url} again.",
+            f"It is truncated, or a web page was saved in its place. Get {archive.url} again.",
             ExitCode.DATA,
         )
 
 
 def probe(url: str) -> str:
-    """Ask for a URL, waiting at most `PROBE_SECONDS`; proxies set in the environment are used.
+    """Request a URL and wait at most `PROBE_SECONDS`, through the proxies of the environment.
 
     Returns:
-        Why it cannot be had, or an empty string when it answers.
+        Why the URL cannot be reached, or an empty string if it answers.
     """
     reasons = [f"does not answer within {PROBE_SECONDS:g} s"]
-    # A thread of its own: resolving a name has no time limit that could be set.
-    asking = threading.Thread(target=lambda: reasons.append(_ask(url)), daemon=True)
-    asking.start()
-    asking.join(PROBE_SECONDS)
+    # In a thread, because name resolution has no timeout.
+    thread = threading.Thread(target=lambda: reasons.append(_request(url)), daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
     return reasons[-1]
 
 
-def _ask(url: str) -> str:
+def _request(url: str) -> str:
     from urllib.error import HTTPError
     from urllib.request import Request, build_opener
 
@@ -156,17 +158,17 @@ def _ask(url: str) -> str:
 
 
 @contextmanager
-def _locked(wanted: TfdsName, folder: Path) -> Iterator[None]:
+def _locked(tfds_name: TfdsName, folder: Path) -> Iterator[None]:
     from filelock import FileLock
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f".lstm-{wanted.name}.lock")
+        lock = FileLock(folder / f".lstm-{tfds_name.name}.lock")
         lock.acquire()
     except OSError as error:
         raise LstmError(
             f"Cannot write to the data folder {folder}: {error.strerror}.",
-            "Name another with --data-dir or TFDS_DATA_DIR.",
+            "Choose another folder with --data-dir or TFDS_DATA_DIR.",
             ExitCode.DATA,
         ) from error
     try:
@@ -175,9 +177,9 @@ def _locked(wanted: TfdsName, folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _prepare(wanted: TfdsName, folder: Path) -> Path | None:
-    """Have TFDS download and prepare a data set, without its progress bars."""
-    with quiet():
+def _prepare(tfds_name: TfdsName, folder: Path) -> Path | None:
+    """Let TFDS download and prepare a data set, without progress bars."""
+    with suppress_native_logs():
         import tensorflow  # noqa: F401
         import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -185,54 +187,56 @@ def _prepare(wanted: TfdsName, folder: Path) -> Path | None:
 
     tfds.disable_progress_bar()
     try:
-        # TFDS announces its work on stdout, which is for results.
+        # TFDS prints messages to stdout, which is reserved for results.
         with redirect_stdout(io.StringIO()):
-            tfds.builder(str(wanted), data_dir=folder).download_and_prepare()
+            tfds.builder(str(tfds_name), data_dir=folder).download_and_prepare()
     except NonMatchingChecksumError as error:
         raise LstmError(
-            f"An archive of {wanted} is not what TFDS expects. {str(error).splitlines()[0]}",
-            f"Delete it from {folder / 'downloads'} and get it again; a web page in its place "
-            "is the usual cause.",
+            f"An archive of {tfds_name} is not what TFDS expects. {str(error).splitlines()[0]}",
+            f"Delete it from {folder / 'downloads'} and get it again. Check that it is "
+            "not a web page.",
             ExitCode.DATA,
         ) from error
     except (OSError, DownloadError, AssertionError, ImportError, ValueError) as error:
-        raise _unavailable(wanted, folder, f"preparing it failed ({error})", []) from error
-    return find(wanted, folder)
+        raise _unavailable(tfds_name, folder, f"preparing it failed ({error})", []) from error
+    return find_prepared(tfds_name, folder)
 
 
-def _unavailable(wanted: TfdsName, folder: Path, reason: str, missing: list[Archive]) -> LstmError:
+def _unavailable(
+    tfds_name: TfdsName, folder: Path, reason: str, missing: list[Archive]
+) -> LstmError:
     place = folder if paths.is_folder(folder) else f"{folder} (there is no such folder)"
     files = ", ".join(
         archive.name + (f" ({archive.size:,} bytes)" if archive.size else "") for archive in missing
     )
-    by_hand = f" Or put {files} into {folder / 'downloads' / 'manual'}." if missing else ""
+    manual_hint = f" Or put {files} into {folder / 'downloads' / 'manual'}." if missing else ""
     return LstmError(
-        f"TFDS {wanted} is not in {place}, and {reason}.",
-        "Name a folder that has it with --data-dir or TFDS_DATA_DIR."
-        f"{by_hand} Or start with `lstm train {_OFFLINE.get(wanted.name, 'demo')}`, "
+        f"TFDS {tfds_name} is not in {place}, and {reason}.",
+        "Name the folder that has it with --data-dir or TFDS_DATA_DIR."
+        f"{manual_hint} Or start with `lstm train {_OFFLINE_PRESETS.get(tfds_name.name, 'demo')}`, "
         "which needs no download.",
         ExitCode.DATA,
     )
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what TensorFlow's C++ parts log while they are imported from standard error.
+def suppress_native_logs() -> Iterator[None]:
+    """Hide the messages that the C++ parts of TensorFlow write to standard error on import.
 
-    `TF_CPP_MIN_LOG_LEVEL` alone does not: they log before they read it. Python exceptions are not
-    affected.
+    `TF_CPP_MIN_LOG_LEVEL` alone is not enough, because some messages come before it is read. Python
+    exceptions are not affected.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS warns of its own use of its own API
+    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS warns about its own code
     try:
-        kept = os.dup(2)
+        stderr = os.dup(2)
     except OSError:  # standard error is closed
         yield
         return
     try:
-        with Path(os.devnull).open("wb") as void:
-            os.dup2(void.fileno(), 2)
+        with Path(os.devnull).open("wb") as devnull:
+            os.dup2(devnull.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)

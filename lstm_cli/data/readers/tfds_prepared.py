@@ -1,4 +1,4 @@
-"""Finding TFDS data sets that are on disk, without importing TFDS."""
+"""Find prepared TFDS data sets on disk, without importing TFDS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lstm_cli.io import paths
 
 @dataclass(frozen=True)
 class TfdsName:
-    """A TFDS data set by name, and the configuration and version asked for, if any."""
+    """The name of a TFDS data set, with a configuration and a version if they were requested."""
 
     name: str
     config: str | None = None
@@ -30,10 +30,10 @@ REGISTERED = {"imdb": TfdsName("imdb_reviews", "plain_text"), "mnist": TfdsName(
 
 
 def parse_name(name: str) -> TfdsName:
-    """Take `imdb`, `mnist` or `tfds:NAME[/CONFIG][:VERSION]` apart.
+    """Parse `imdb`, `mnist` or `tfds:NAME[/CONFIG][:VERSION]`.
 
     Raises:
-        LstmError: It is none of these.
+        LstmError: The name has another form.
     """
     if name in REGISTERED:
         return REGISTERED[name]
@@ -46,25 +46,27 @@ def parse_name(name: str) -> TfdsName:
     return TfdsName(*match.groups())
 
 
-def data_dir(source: DataSource) -> Path:
-    """The folder TFDS data sets lie in: as asked for, else `TFDS_DATA_DIR`, else TFDS' default."""
-    # TFDS reads the variable once, at import; so we always pass the folder on.
+def resolve_data_dir(source: DataSource) -> Path:
+    """Return the folder of the TFDS data sets: `data_dir`, `TFDS_DATA_DIR`, or TFDS' default."""
+    # TFDS reads the variable only at import, so the folder is always passed on explicitly.
     folder = source.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return paths.expand(folder)
 
 
-def find(wanted: TfdsName, folder: Path) -> Path | None:
-    """The folder of a prepared data set: the newest version, or None when there is none."""
-    root = folder / wanted.name
-    if wanted.config is not None:
-        found = _versions(root / wanted.config)
+def find_prepared(tfds_name: TfdsName, folder: Path) -> Path | None:
+    """Return the folder of the newest prepared version of a data set; None if there is none."""
+    root = folder / tfds_name.name
+    if tfds_name.config is not None:
+        versions = _versions(root / tfds_name.config)
     else:
-        found = _versions(root)
-        if not found and paths.is_folder(root):
+        versions = _versions(root)
+        if not versions and paths.is_folder(root):
             configs = [path for path in sorted(root.iterdir()) if _versions(path)]
-            found = _versions(_default_config(root, configs)) if configs else []
-    fitting = [path for path in found if wanted.version in (None, path.name)]
-    return max(fitting, key=lambda path: [int(part) for part in path.name.split(".")], default=None)
+            versions = _versions(_default_config(root, configs)) if configs else []
+    matching = [path for path in versions if tfds_name.version in (None, path.name)]
+    return max(
+        matching, key=lambda path: [int(part) for part in path.name.split(".")], default=None
+    )
 
 
 def _versions(folder: Path) -> list[Path]:
@@ -76,7 +78,7 @@ def _versions(folder: Path) -> list[Path]:
 
 
 def _default_config(root: Path, configs: list[Path]) -> Path:
-    """The configuration meant when none is named: the default if it is there, or the only one."""
+    """Return the default configuration, or the only one."""
     metadata = root / ".config" / "metadata.json"
     if metadata.is_file():
         default = root / str(json.loads(metadata.read_text()).get("default_config_name"))
@@ -84,7 +86,7 @@ def _default_config(root: Path, configs: list[Path]) -> Path:
             return default
     if len(configs) > 1:
         raise LstmError(
-            f"TFDS {root.name} is there in {len(configs)} configurations: "
+            f"TFDS {root.name} is prepared in {len(configs)} configurations: "
             f"{', '.join(path.name for path in configs)}.",
             f"Name one, such as tfds:{root.name}/{configs[0].name}.",
             ExitCode.USAGE,

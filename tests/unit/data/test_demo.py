@@ -13,16 +13,18 @@ from lstm_cli.data.readers import demo, demo_grammar
 SENTENCES = [
     (form, sentence) for form, sentences in demo_grammar.VERDICTS.items() for sentence in sentences
 ]
-TURNED = [sentence for form, sentence in SENTENCES if form in ("negation", "dissent", "contrast")]
+REVERSIBLE = [
+    sentence for form, sentence in SENTENCES if form in ("negation", "dissent", "contrast")
+]
 PAIR = re.compile(r"\*(\w+)\|(\w+)\*")
 
 
 def pairs_in(sentences):
-    """Return the (turning, keeping) words of sentences."""
+    """Return the (reversing, affirming) words of sentences."""
     return {pair for sentence in sentences for pair in PAIR.findall(sentence.lower())}
 
 
-def test_equal_seeds_write_equal_reviews_and_other_seeds_write_others():
+def test_equal_seeds_give_equal_reviews_and_other_seeds_give_others():
     assert demo.generate(50, seed=1) == demo.generate(50, seed=1)
     texts = {example.text for example in demo.generate(200, seed=1)}
     assert not texts & {example.text for example in demo.generate(200, seed=2)}
@@ -61,21 +63,22 @@ def test_seven_thousand_reviews_take_a_moment():
 def test_the_decisive_span_is_the_marked_word_of_the_verdict():
     opinions = {word for words in demo_grammar.POLAR.values() for side in words for word in side}
     for example in demo.generate(1000, seed=4):
-        word, instead = example.text[slice(*example.decisive)].lower(), example.instead.lower()
+        word = example.text[slice(*example.decisive_span)].lower()
+        replacement = example.replacement.lower()
         if example.form == "plain":
             assert word in opinions
             continue
         pairs = pairs_in(demo_grammar.VERDICTS[example.form])
-        reverse_within = (word, instead) in pairs
-        assert reverse_within != ((instead, word) in pairs)
-        assert example.form == "contrast" or reverse_within == (
+        is_reversed = (word, replacement) in pairs
+        assert is_reversed != ((replacement, word) in pairs)
+        assert example.form == "contrast" or is_reversed == (
             example.form in ("negation", "dissent")
         )
 
 
 def test_the_counterpart_is_a_review_of_the_other_label():
     reviews = {e.text: e for e in demo.generate(40_000, seed=8)}
-    known = [e for e in reviews.values() if e.instead and e.counterpart in reviews]
+    known = [e for e in reviews.values() if e.replacement and e.counterpart in reviews]
     assert len(known) > 100
     for example in known:
         assert reviews[example.counterpart].label == 1 - example.label
@@ -83,55 +86,52 @@ def test_the_counterpart_is_a_review_of_the_other_label():
 
 
 @pytest.mark.parametrize(("form", "sentence"), SENTENCES)
-def test_every_verdict_marks_one_word(form, sentence):
+def test_every_verdict_has_one_decisive_word(form, sentence):
     assert len(re.findall(r"\*[^*]+\*", sentence)) == 1
     assert bool(PAIR.search(sentence)) == (form != "plain")
 
 
-@pytest.mark.parametrize("sentence", TURNED)
-def test_the_word_that_decides_is_all_that_the_label_changes(sentence):
+@pytest.mark.parametrize("sentence", REVERSIBLE)
+def test_the_label_changes_only_the_decisive_word(sentence):
     for praise in (False, True):
-        reverse_within = demo._write_sentence(sentence, demo._Dice(1), praise, reverse_within=True)
-        kept = demo._write_sentence(sentence, demo._Dice(1), praise, reverse_within=False)
-        start, end = reverse_within.decisive
-        assert (
-            reverse_within.text[:start] + reverse_within.instead + reverse_within.text[end:]
-            == kept.text
-            != reverse_within.text
-        )
+        negated = demo._generate_sentence(sentence, demo._Random(1), praise, is_reversed=True)
+        affirmed = demo._generate_sentence(sentence, demo._Random(1), praise, is_reversed=False)
+        start, end = negated.decisive_span
+        replaced = negated.text[:start] + negated.replacement + negated.text[end:]
+        assert replaced == affirmed.text != negated.text
 
 
-@pytest.mark.parametrize("sentence", TURNED)
-def test_no_other_word_is_needed_to_tell_the_label(sentence):
+@pytest.mark.parametrize("sentence", REVERSIBLE)
+def test_no_single_other_word_is_needed_to_tell_the_label(sentence):
     signs = re.findall(r"\{([-+])", sentence)
     contrast = sentence in demo_grammar.CONTRASTS
-    # Of a contrast either side tells the other.
+    # In a contrast, either side can be inferred from the other.
     assert set(signs) == ({"+", "-"} if contrast else {"+"})
     assert signs[0] == "+"
     assert len(signs) >= 2
 
 
-def test_what_is_said_first_and_the_word_that_decides_tell_the_label_together_and_not_alone():
+def test_the_first_opinion_and_the_decisive_word_give_the_label_only_together():
     praised = set(itertools.chain(*(positive for _, positive in demo_grammar.POLAR.values())))
     opinions = praised.union(*(negative for negative, _ in demo_grammar.POLAR.values()))
-    describe_decision = {pair[0] for pair in pairs_in(TURNED)}
+    reversing_words = {pair[0] for pair in pairs_in(REVERSIBLE)}
     counts = Counter()
     for example in demo.generate(8000, seed=9):
-        start, end = example.decisive
+        start, end = example.decisive_span
         verdict = next(s for s in re.finditer(r"[^.!]+", example.text) if s.end() > start)
         if example.form == "plain" or "?" in verdict[0]:
             continue
         first = next(word for word in re.findall(r"\w+", verdict[0].lower()) if word in opinions)
-        reverse_within = example.text[start:end].lower() in describe_decision
-        assert example.label == ((first in praised) != reverse_within)
-        counts[first in praised, reverse_within] += 1
+        is_reversed = example.text[start:end].lower() in reversing_words
+        assert example.label == ((first in praised) != is_reversed)
+        counts[first in praised, is_reversed] += 1
     assert min(counts.values()) == pytest.approx(max(counts.values()), rel=0.1)
 
 
-def test_words_of_opinion_take_the_side_the_sentence_gives_them():
+def test_opinion_words_have_the_polarity_that_the_sentence_asks_for():
     negative, positive = demo_grammar.POLAR["adj"]
     for praise, first, second in ((True, positive, negative), (False, negative, positive)):
-        text = demo._write_sentence("{+adj} {-adj}", demo._Dice(0), praise).text.lower()
+        text = demo._generate_sentence("{+adj} {-adj}", demo._Random(0), praise).text.lower()
         assert text.split()[0] in first
         assert text.split()[1] in second
 
@@ -144,13 +144,13 @@ def test_articles_fit_the_word_that_follows_and_sentences_start_with_a_capital()
 
 def test_every_form_is_as_frequent_as_its_share():
     counts = Counter(example.form for example in demo.generate(4000, seed=7))
-    assert {form: counts[form] / 4000 for form in demo.SHARES} == pytest.approx(
-        demo.SHARES, abs=0.03
+    assert {form: counts[form] / 4000 for form in demo.FORM_SHARES} == pytest.approx(
+        demo.FORM_SHARES, abs=0.03
     )
 
 
 @pytest.mark.parametrize("ngrams", [(1, 1), (1, 2)])
-def test_counting_words_and_pairs_does_not_solve_it(ngrams):
+def test_counts_of_words_and_bigrams_do_not_solve_it(ngrams):
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 

@@ -46,7 +46,7 @@ def test_an_unknown_name_offers_the_nearest():
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "some/folder", "data/reviews"])
-def test_a_path_that_leads_nowhere_is_told_from_an_unknown_name(name):
+def test_a_missing_path_is_distinguished_from_an_unknown_name(name):
     with pytest.raises(LstmError, match="no file or folder") as caught:
         resolve(name)
     assert caught.value.exit_code == ExitCode.DATA
@@ -55,11 +55,11 @@ def test_a_path_that_leads_nowhere_is_told_from_an_unknown_name(name):
 def test_a_file_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "reviews.xlsx"
     path.write_bytes(b"PK")
-    with pytest.raises(LstmError, match=r"not one of \.csv, \.tsv, \.jsonl"):
+    with pytest.raises(LstmError, match=r"\.csv, \.tsv, \.jsonl"):
         resolve(str(path))
 
 
-def test_the_list_tells_the_true_sizes_of_what_is_embedded():
+def test_the_list_has_the_sizes_of_the_built_in_data_sets():
     for entry in names():
         if entry.origin == "embedded":
             data = load(DataSource(entry.name))
@@ -89,7 +89,7 @@ def test_validation_has_a_tenth_of_train_and_its_share_of_each_class():
     assert np.abs(np.bincount(validation) - 0.1 * whole).max() < 1
 
 
-def test_another_seed_validates_on_others_and_tests_on_the_same():
+def test_another_seed_changes_validation_but_not_test():
     first, second = load(DataSource("digits", seed=0)), load(DataSource("digits", seed=1))
     np.testing.assert_array_equal(first.splits["test"].inputs, second.splits["test"].inputs)
     assert not np.array_equal(first.splits["validation"].inputs, second.splits["validation"].inputs)
@@ -111,14 +111,14 @@ def test_a_limit_below_the_number_of_classes_is_refused():
     assert "--limit 10" in caught.value.hint
 
 
-def test_only_the_splits_asked_for_are_given():
+def test_only_the_requested_splits_are_returned():
     assert set(load(DataSource("demo"), ["test"]).splits) == {"test"}
     assert set(load(DataSource("demo"), ["train", "validation"]).splits) == {"train", "validation"}
     with pytest.raises(LstmError, match="no split 'dev'"):
         load(DataSource("demo"), ["dev"])
 
 
-def test_the_fingerprint_follows_content_and_cuts_but_not_what_was_asked_for():
+def test_the_fingerprint_depends_on_content_and_settings_but_not_on_the_request():
     base = load(DataSource("demo"), ["test"]).fingerprint
     assert load(DataSource("demo"), ["train"]).fingerprint == base
     others = [
@@ -152,20 +152,20 @@ def test_settings_out_of_range_are_refused_by_name(wrong):
     assert caught.value.exit_code == ExitCode.USAGE
 
 
-def test_evaluating_elsewhere_maps_class_ids_onto_those_of_the_run():
+def test_class_ids_are_mapped_to_those_of_the_run():
     own = load(DataSource("demo"), ["test"]).splits["test"]
     mapped = load_for_labels(DataSource("demo"), ["positive", "mixed", "negative"])
     assert mapped.labels == ("positive", "mixed", "negative")
     np.testing.assert_array_equal(mapped.splits["test"].labels, np.array([2, 0])[own.labels])
 
 
-def test_evaluating_elsewhere_lists_labels_the_run_never_saw():
-    with pytest.raises(LstmError, match=r"never saw: 'negative' \(500 rows\)") as caught:
+def test_labels_unknown_to_the_run_are_listed():
+    with pytest.raises(LstmError, match=r"'negative' \(500 rows\)") as caught:
         load_for_labels(DataSource("demo"), ["positive", "neutral"])
     assert "'neutral'" in caught.value.hint
 
 
-# Cuts
+# Splits and samples
 
 
 def _numbered(labels):
@@ -177,36 +177,36 @@ def _numbered(labels):
     st.floats(0.01, 0.6),
     st.integers(0, 5),
 )
-def test_a_cut_loses_nothing_repeats_nothing_and_keeps_the_order(labels, share, seed):
-    rest, aside = splits.cut(_numbered(labels), share, seed, splits.TEST_CUT)
-    for part in (rest, aside):
+def test_a_split_has_every_example_once_and_keeps_the_order(labels, fraction, seed):
+    rest, held_out = splits.stratified_split(_numbered(labels), fraction, seed, splits.TEST_SPLIT)
+    for part in (rest, held_out):
         ids = [int(text) for text in part.inputs]
         assert ids == sorted(ids)
         assert [labels[i] for i in ids] == part.labels.tolist()
-    assert sorted(int(text) for text in [*rest.inputs, *aside.inputs]) == [*range(len(labels))]
+    assert sorted(int(text) for text in [*rest.inputs, *held_out.inputs]) == [*range(len(labels))]
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.floats(0.01, 0.89))
-def test_a_class_of_two_is_on_both_sides_of_a_cut(labels, share):
-    rest, aside = splits.cut(_numbered(labels), share, 0, splits.TEST_CUT)
+def test_a_class_of_two_is_in_both_parts_of_a_split(labels, fraction):
+    rest, held_out = splits.stratified_split(_numbered(labels), fraction, 0, splits.TEST_SPLIT)
     for label in set(labels):
         if labels.count(label) >= 2:
             assert label in rest.labels
-            assert label in aside.labels
+            assert label in held_out.labels
 
 
-def test_cuts_for_other_purposes_and_seeds_differ():
+def test_splits_with_other_purposes_and_seeds_differ():
     whole = _numbered([0, 1] * 200)
     drawn = [
-        splits.cut(whole, 0.2, seed, purpose)[1].inputs
+        splits.stratified_split(whole, 0.2, seed, purpose)[1].inputs
         for seed in (0, 1)
-        for purpose in (splits.TEST_CUT, splits.VALIDATION_CUT)
+        for purpose in (splits.TEST_SPLIT, splits.VALIDATION_SPLIT)
     ]
     assert len({tuple(inputs) for inputs in drawn}) == 4
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(4, 70))
-def test_a_limit_is_met_exactly_and_loses_no_class(labels, most):
-    kept = splits.limit(_numbered(labels), most, 0, splits.TRAIN_LIMIT)
-    assert len(kept) == min(most, len(labels))
-    assert set(kept.labels.tolist()) == set(labels)
+def test_a_limit_is_met_exactly_and_loses_no_class(labels, max_examples):
+    sample = splits.stratified_sample(_numbered(labels), max_examples, 0, splits.TRAIN_SAMPLE)
+    assert len(sample) == min(max_examples, len(labels))
+    assert set(sample.labels.tolist()) == set(labels)

@@ -12,16 +12,18 @@ def test_texts_are_counted_by_split_class_and_words(tmp_path):
     found = describe(DataSource(str(path)), num_examples=1)
     assert found.name == "films"
     assert (found.kind, found.shape, found.labels) == ("text", None, ("bad", "good"))
-    assert [(split.name, split.num) for split in found.splits] == [
+    assert [(split.name, split.num_examples) for split in found.splits] == [
         ("train", 72),
         ("validation", 8),
         ("test", 20),
     ]
     assert np.sum([split.class_counts for split in found.splits], axis=0).tolist() == [25, 75]
     assert sum(split.num_empty for split in found.splits) == 1
-    assert max(split.words[-1] for split in found.splits) == 99
-    assert all(list(split.words) == sorted(split.words) for split in found.splits)
-    assert found.splits[0].words[0] in range(35, 65)
+    assert max(split.word_percentiles[-1] for split in found.splits) == 99
+    assert all(
+        list(split.word_percentiles) == sorted(split.word_percentiles) for split in found.splits
+    )
+    assert found.splits[0].word_percentiles[0] in range(35, 65)
     assert {label: len(texts) for label, texts in found.examples.items()} == {"bad": 1, "good": 1}
     assert len(found.examples["bad"][0].split()) % 4 == 0
     assert "1 of 100 texts are empty" in found.notes[0]
@@ -30,18 +32,20 @@ def test_texts_are_counted_by_split_class_and_words(tmp_path):
 def test_images_have_a_shape_and_no_words():
     found = describe(DataSource("digits"))
     assert (found.kind, found.shape) == ("image", (8, 8))
-    assert {split.words for split in found.splits} == {()}
+    assert {split.word_percentiles for split in found.splits} == {()}
     assert found.examples["7"][1].shape == (8, 8)
-    assert sum(split.num for split in found.splits) == 1797
+    assert sum(split.num_examples for split in found.splits) == 1797
 
 
-def test_what_needs_no_preparation_is_told_so(tmp_path):
+def test_other_data_sets_need_no_preparation(tmp_path):
     assert "nothing to prepare" in prepare(DataSource("demo"))
     assert "nothing to prepare" in prepare(DataSource(str(tmp_path)))
 
 
-def test_what_is_prepared_is_named_with_its_place(tmp_path):
+def test_a_prepared_data_set_is_named_with_its_folder(tmp_path):
     place = tmp_path / "mnist" / "3.0.1"
     place.mkdir(parents=True)
     (place / "dataset_info.json").write_text("{}")
-    assert prepare(DataSource("mnist", data_dir=tmp_path)) == f"mnist was ready in {place}."
+    assert f"mnist was already prepared in {place}" in prepare(
+        DataSource("mnist", data_dir=tmp_path)
+    )

@@ -10,21 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.data.readers.columns import find_column, label_of, text_of
-from lstm_cli.data.readers.decode import Replaced, decode_lines
+from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
 from lstm_cli.data.readers.table import iter_records
 from lstm_cli.errors import LstmError
 
 
-def records(content, fmt="csv", replaced=None):
+def records(content, fmt="csv", counter=None):
     raw = content if isinstance(content, bytes) else content.encode()
-    return list(iter_records(io.BytesIO(raw), fmt, name="file", replaced=replaced))
+    return list(iter_records(io.BytesIO(raw), fmt, name="file", counter=counter))
 
 
 # Round trips
 
 
 @given(st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=2)))
-def test_what_the_csv_module_writes_comes_back(rows):
+def test_what_the_csv_module_writes_is_read_back(rows):
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(["text", "label"])
@@ -33,7 +33,7 @@ def test_what_the_csv_module_writes_comes_back(rows):
 
 
 @given(st.lists(st.dictionaries(st.text(), st.text() | st.integers() | st.none(), min_size=1)))
-def test_what_the_json_module_writes_comes_back(rows):
+def test_what_the_json_module_writes_is_read_back(rows):
     content = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     assert [record for _, record in records(content, "jsonl")] == rows
 
@@ -41,16 +41,16 @@ def test_what_the_json_module_writes_comes_back(rows):
 @given(st.text(st.characters(codec="utf-8")))
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_lines_are_whole_whatever_the_encoding(encoding, text):
-    text = "x" + text  # a text of its own that starts with a byte order mark has one too many
+    text = "x" + text  # a text that starts with a byte order mark would have two
     lines = list(decode_lines(io.BytesIO(text.encode(encoding)), "file"))
     assert "".join(lines) == text
     assert all(line.rstrip("\r\n") == line[:-1] or "\r\n" in line[-2:] for line in lines[:-1])
 
 
 @given(st.binary(), st.sampled_from(["csv", "tsv", "jsonl"]), st.booleans())
-def test_any_bytes_are_read_or_refused_with_words(raw, fmt, replace):
+def test_any_bytes_are_read_or_give_an_error_that_names_the_file(raw, fmt, replace):
     try:
-        records(raw, fmt, Replaced() if replace else None)
+        records(raw, fmt, ReplacementCounter() if replace else None)
     except LstmError as error:
         assert "file" in error.message
 
@@ -67,7 +67,7 @@ def test_records_know_the_line_they_start_at(end, encoding):
     assert found[0][1]["text"] == f"one{end}and two"
 
 
-def test_a_quote_that_is_never_closed_is_refused_with_the_line_it_opens_in():
+def test_an_unclosed_quote_is_refused_with_its_first_line():
     with pytest.raises(LstmError, match=r"file, lines 3 to 5: a double quote is opened and never"):
         records('text,label\na,1\n"b,1\nc,1\nd,1\n')
 
@@ -78,7 +78,7 @@ def test_text_after_a_closing_quote_is_refused():
 
 
 @pytest.mark.parametrize("row", ["a", "a,b,c"])
-def test_a_row_of_another_width_is_refused(row):
+def test_a_row_with_another_number_of_fields_is_refused(row):
     with pytest.raises(LstmError, match=r"file, line 3: expected 2 fields .* found \d"):
         records(f"text,label\nx,y\n{row}\n")
 
@@ -102,7 +102,7 @@ def test_in_a_file_of_one_column_a_blank_line_is_an_empty_value():
     assert [record["text"] for _, record in records("text\na\n\nb\n")] == ["a", "", "b"]
 
 
-def test_a_column_without_a_name_is_read_over():
+def test_a_column_without_a_name_is_ignored():
     assert records(",text,\n0,a,\n") == [(2, {"text": "a"})]
 
 
@@ -123,7 +123,7 @@ def test_utf_16_without_its_mark_is_suspected():
     assert "UTF-16" in caught.value.hint
 
 
-# Bytes that are no text
+# Invalid bytes
 
 
 def test_invalid_utf_8_is_refused_with_line_and_column():
@@ -133,29 +133,29 @@ def test_invalid_utf_8_is_refused_with_line_and_column():
 
 
 def test_invalid_utf_8_is_replaced_and_counted_when_asked():
-    replaced = Replaced()
-    found = records(b"text,label\na,1\nb\xff\xfe,1\nc,1\nd\xe9,1\n", replaced=replaced)
+    counter = ReplacementCounter()
+    found = records(b"text,label\na,1\nb\xff\xfe,1\nc,1\nd\xe9,1\n", counter=counter)
     assert [record["text"] for _, record in found] == ["a", "b\ufffd\ufffd", "c", "d\ufffd"]
-    assert (replaced.lines, replaced.first) == (2, 3)
+    assert (counter.num_lines, counter.first_line) == (2, 3)
 
 
 def test_broken_utf_16_is_refused_or_counted():
     raw = "text,label\na,1\n".encode("utf-16") + b"\x00"
     with pytest.raises(LstmError, match="UTF-16"):
         records(raw)
-    replaced = Replaced()
+    counter = ReplacementCounter()
     with pytest.raises(LstmError, match="expected 2 fields"):
-        records(raw, replaced=replaced)
-    assert replaced.lines == 1
+        records(raw, counter=counter)
+    assert counter.num_lines == 1
 
 
 def test_half_a_surrogate_pair_is_refused_or_replaced():
     line = r'{"text": "a\ud800b", "label": "\u00e9"}'
     with pytest.raises(LstmError, match="file, line 1: 'text' holds half of a surrogate pair"):
         records(line, "jsonl")
-    replaced = Replaced()
-    assert records(line, "jsonl", replaced)[0][1] == {"text": "a\ufffdb", "label": "é"}
-    assert replaced.lines == 1
+    counter = ReplacementCounter()
+    assert records(line, "jsonl", counter)[0][1] == {"text": "a\ufffdb", "label": "é"}
+    assert counter.num_lines == 1
     assert records(r'{"text": "\ud83d\ude00"}', "jsonl")[0][1]["text"] == "😀"
 
 
@@ -163,7 +163,7 @@ def test_half_a_surrogate_pair_is_refused_or_replaced():
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
         ('{"text": "a"', "column 13: expected a JSON object"),
         ("text,label", "expected a JSON object"),
@@ -173,8 +173,8 @@ def test_half_a_surrogate_pair_is_refused_or_replaced():
         ('{"a": ' + "9" * 5000 + "}", "digits"),
     ],
 )
-def test_a_malformed_json_line_is_refused_with_its_number(line, said):
-    with pytest.raises(LstmError, match=f"file, line 3.*{said}"):
+def test_a_malformed_json_line_is_refused_with_its_number(line, expected):
+    with pytest.raises(LstmError, match=f"file, line 3.*{expected}"):
         records('{"text": "a"}\n\n' + line + "\n", "jsonl")
 
 
@@ -196,17 +196,20 @@ def test_columns_of_common_names_are_found(columns, expected):
     assert found == expected
 
 
-def test_a_column_asked_for_is_taken_and_a_misspelt_one_corrected():
+def test_a_requested_column_is_used_and_a_misspelled_one_suggested():
     assert find_column(["text", "title"], "text", "title", "f") == "title"
     with pytest.raises(LstmError, match="no column 'titel', only 'text', 'title'") as caught:
         find_column(["text", "title"], "text", "titel", "f")
     assert "'title'" in caught.value.hint
 
 
-def test_columns_of_no_common_name_must_be_said():
+def test_columns_without_a_common_name_must_be_named():
     with pytest.raises(LstmError, match="no column named label; found 'a', 'b'") as caught:
         find_column(["a", "b"], "label", None, "f")
     assert "--label-column NAME" in caught.value.hint
+    with pytest.raises(LstmError) as caught:
+        find_column(["my label"], "label", None, "f")
+    assert "--label-column 'my label'" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ def test_labels_are_strings_or_integers(value, found):
         label_of({"y": value}, "y", "f, line 2")
 
 
-def test_an_integer_label_becomes_its_digits_and_spaces_around_one_go():
+def test_an_integer_label_becomes_a_string_and_spaces_around_a_label_are_removed():
     assert label_of({"y": 3}, "y", "") == "3"
     assert label_of({"y": " good "}, "y", "") == "good"
 

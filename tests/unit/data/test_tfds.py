@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from filelock import FileLock
 
 from lstm_cli.data import DataSource, load
 from lstm_cli.data.readers import tfds_download, tfds_prepared
+from lstm_cli.data.registry import open_raw
 from lstm_cli.errors import ExitCode, LstmError
 
 ARCHIVES = {
@@ -55,29 +58,29 @@ def _load_offline(name: str, folder: Path, proxy: str = "http://127.0.0.1:9") ->
         text=True,
         check=True,
     )
-    assert "set()" in done.stdout, "TensorFlow was imported only to say that there is no network"
+    assert "set()" in done.stdout, "TensorFlow was imported without need"
     return done.stdout, time.monotonic() - start
 
 
-def test_offline_fails_fast_and_names_the_ways_out(tmp_path):
-    said, seconds = _load_offline("imdb", tmp_path)
+def test_offline_fails_fast_and_suggests_alternatives(tmp_path):
+    message, seconds = _load_offline("imdb", tmp_path)
     assert seconds < 5
-    assert said.startswith(f"3 TFDS imdb_reviews/plain_text is not in {tmp_path}")
-    assert "ai.stanford.edu cannot be reached" in said
-    assert "--data-dir" in said
-    assert f"aclImdb_v1.tar.gz (84,125,825 bytes) into {tmp_path}/downloads/manual" in said
-    assert "lstm train demo" in said
+    assert message.startswith(f"3 TFDS imdb_reviews/plain_text is not in {tmp_path}")
+    assert "ai.stanford.edu cannot be reached" in message
+    assert "--data-dir" in message
+    assert f"aclImdb_v1.tar.gz (84,125,825 bytes) into {tmp_path}/downloads/manual" in message
+    assert "lstm train demo" in message
 
 
-def test_offline_a_data_set_that_needs_tfds_to_know_it_fails_as_fast(tmp_path):
-    said, seconds = _load_offline("tfds:ag_news_subset", tmp_path / "new")
+def test_offline_a_data_set_known_only_to_tfds_fails_as_fast(tmp_path):
+    message, seconds = _load_offline("tfds:ag_news_subset", tmp_path / "new")
     assert seconds < 5
-    assert said.startswith("3 TFDS ag_news_subset is not in")
-    assert "there is no such folder" in said
-    assert "ag_news_csv.tar.gz" in said
+    assert message.startswith("3 TFDS ag_news_subset is not in")
+    assert "there is no such folder" in message
+    assert "ag_news_csv.tar.gz" in message
 
 
-def test_a_network_that_swallows_everything_is_given_up_on(monkeypatch):
+def test_a_network_that_does_not_answer_times_out(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
         monkeypatch.setattr(tfds_download, "PROBE_SECONDS", 0.3)
@@ -86,8 +89,8 @@ def test_a_network_that_swallows_everything_is_given_up_on(monkeypatch):
         assert time.monotonic() - start < 1
 
 
-def test_a_name_that_takes_forever_to_resolve_is_given_up_on(monkeypatch):
-    monkeypatch.setattr(tfds_download, "_ask", lambda url: time.sleep(3))
+def test_a_slow_name_resolution_times_out(monkeypatch):
+    monkeypatch.setattr(tfds_download, "_request", lambda url: time.sleep(3))
     monkeypatch.setattr(tfds_download, "PROBE_SECONDS", 0.2)
     start = time.monotonic()
     assert tfds_download.probe("http://example.invalid/") == "does not answer within 0.2 s"
@@ -95,10 +98,10 @@ def test_a_name_that_takes_forever_to_resolve_is_given_up_on(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "reason"),
     [("200 OK", ""), ("404 Not Found", ""), ("403 Forbidden", "answers 403 Forbidden")],
 )
-def test_a_probe_tells_an_answer_from_a_block(monkeypatch, answer, said):
+def test_a_probe_distinguishes_an_answer_from_a_block(monkeypatch, answer, reason):
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def reply() -> None:
@@ -112,7 +115,7 @@ def test_a_probe_tells_an_answer_from_a_block(monkeypatch, answer, said):
         replying.start()
         for name in ("http_proxy", "HTTP_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        assert tfds_download.probe(f"http://127.0.0.1:{server.getsockname()[1]}/") == said
+        assert tfds_download.probe(f"http://127.0.0.1:{server.getsockname()[1]}/") == reason
         replying.join()
 
 
@@ -126,7 +129,7 @@ def test_an_archive_of_the_wrong_size_is_refused_before_anything_is_imported(tmp
     assert "web page" in caught.value.hint
 
 
-def test_an_archive_of_the_right_size_and_wrong_content_is_told_apart(tmp_path, monkeypatch):
+def test_an_archive_with_the_right_size_and_wrong_content_is_refused(tmp_path, monkeypatch):
     manual = tmp_path / "downloads" / "manual"
     manual.mkdir(parents=True)
     for name, size in ARCHIVES.items():
@@ -150,13 +153,13 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 # Preparing
 
 
-def test_who_comes_second_waits_and_finds_it_done(tmp_path, monkeypatch):
+def test_the_second_process_waits_and_does_not_prepare_again(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds_download, "probe", lambda url: "")
     monkeypatch.setattr(tfds_download, "_prepare", lambda *args: pytest.fail("prepared twice"))
     found = []
     waiting = threading.Thread(
         target=lambda: found.append(
-            tfds_download.ensure(tfds_prepared.TfdsName("mnist"), tmp_path)
+            tfds_download.ensure_prepared(tfds_prepared.TfdsName("mnist"), tmp_path)
         ),
         daemon=True,
     )
@@ -164,12 +167,12 @@ def test_who_comes_second_waits_and_finds_it_done(tmp_path, monkeypatch):
         waiting.start()
         waiting.join(0.2)
         assert waiting.is_alive()
-        _lay(tmp_path / "mnist", "3.0.1")
+        _create_versions(tmp_path / "mnist", "3.0.1")
     waiting.join(5)
     assert found == [tmp_path / "mnist" / "3.0.1"]
 
 
-def test_a_lock_dies_with_its_process(tmp_path, monkeypatch):
+def test_the_lock_of_a_killed_process_is_released(tmp_path, monkeypatch):
     code = (
         "import filelock, os, sys\n"
         "filelock.FileLock(sys.argv[1]).acquire()\n"
@@ -180,11 +183,14 @@ def test_a_lock_dies_with_its_process(tmp_path, monkeypatch):
     assert lock.exists()
     monkeypatch.setattr(tfds_download, "probe", lambda url: "")
     monkeypatch.setattr(tfds_download, "_prepare", lambda wanted, folder: folder / "done")
-    assert tfds_download.ensure(tfds_prepared.TfdsName("mnist"), tmp_path) == tmp_path / "done"
+    assert (
+        tfds_download.ensure_prepared(tfds_prepared.TfdsName("mnist"), tmp_path)
+        == tmp_path / "done"
+    )
 
 
-def test_a_missing_data_set_is_prepared_without_a_word_on_stdout(tmp_path, monkeypatch, capfd):
-    with warnings.catch_warnings(), tfds_download.quiet():
+def test_a_missing_data_set_is_prepared_without_output_on_stdout(tmp_path, monkeypatch, capfd):
+    with warnings.catch_warnings(), tfds_download.suppress_native_logs():
         warnings.simplefilter("ignore")
         import tensorflow_datasets as tfds
 
@@ -217,55 +223,63 @@ def test_malformed_names_are_refused(name):
         tfds_prepared.parse_name(name)
 
 
-def test_names_come_apart():
+def test_names_are_parsed():
     assert tfds_prepared.parse_name("tfds:glue/sst2:2.0.0") == tfds_prepared.TfdsName(
         "glue", "sst2", "2.0.0"
     )
     assert tfds_prepared.parse_name("imdb") == tfds_prepared.TfdsName("imdb_reviews", "plain_text")
 
 
-def test_an_unknown_tfds_name_offers_the_nearest(tmp_path):
+def test_an_unknown_tfds_name_suggests_the_nearest(tmp_path):
     with pytest.raises(LstmError, match="no data set 'ag_news_subst'") as caught:
         load(DataSource("tfds:ag_news_subst", data_dir=tmp_path))
     assert "'ag_news_subset'" in caught.value.hint
     assert caught.value.exit_code == ExitCode.USAGE
 
 
-def test_the_data_folder_is_the_one_asked_for_else_the_variable_else_the_default(monkeypatch):
+def test_the_data_folder_is_the_option_then_the_variable_then_the_default(monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", "/variable")
-    assert tfds_prepared.data_dir(DataSource("imdb", data_dir=Path("/asked"))) == Path("/asked")
-    assert tfds_prepared.data_dir(DataSource("imdb")) == Path("/variable")
+    assert tfds_prepared.resolve_data_dir(DataSource("imdb", data_dir=Path("/option"))) == Path(
+        "/option"
+    )
+    assert tfds_prepared.resolve_data_dir(DataSource("imdb")) == Path("/variable")
     monkeypatch.delenv("TFDS_DATA_DIR")
-    assert tfds_prepared.data_dir(DataSource("imdb")) == Path("~/tensorflow_datasets").expanduser()
+    assert (
+        tfds_prepared.resolve_data_dir(DataSource("imdb"))
+        == Path("~/tensorflow_datasets").expanduser()
+    )
 
 
-def _lay(folder: Path, *versions: str) -> None:
+def _create_versions(folder: Path, *versions: str) -> None:
     for version in versions:
         (folder / version).mkdir(parents=True)
         (folder / version / "dataset_info.json").write_text("{}")
 
 
 def test_the_newest_version_is_found_and_an_unfinished_one_is_not(tmp_path):
-    _lay(tmp_path / "set", "2.0.0", "10.0.0")
+    _create_versions(tmp_path / "set", "2.0.0", "10.0.0")
     (tmp_path / "set" / "11.0.0.incompleteXYZ").mkdir()
-    found = tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path)
+    found = tfds_prepared.find_prepared(tfds_prepared.TfdsName("set"), tmp_path)
     assert found == tmp_path / "set" / "10.0.0"
-    found = tfds_prepared.find(tfds_prepared.TfdsName("set", version="2.0.0"), tmp_path)
+    found = tfds_prepared.find_prepared(tfds_prepared.TfdsName("set", version="2.0.0"), tmp_path)
     assert found == tmp_path / "set" / "2.0.0"
-    assert tfds_prepared.find(tfds_prepared.TfdsName("set", version="3.0.0"), tmp_path) is None
-    assert tfds_prepared.find(tfds_prepared.TfdsName("other"), tmp_path) is None
+    assert (
+        tfds_prepared.find_prepared(tfds_prepared.TfdsName("set", version="3.0.0"), tmp_path)
+        is None
+    )
+    assert tfds_prepared.find_prepared(tfds_prepared.TfdsName("other"), tmp_path) is None
 
 
-def test_the_default_configuration_is_taken_and_a_choice_is_left_to_the_user(tmp_path):
-    _lay(tmp_path / "set" / "plain", "1.0.0")
-    assert tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path).parts[-2] == "plain"
-    _lay(tmp_path / "set" / "rich", "1.0.0")
+def test_the_default_configuration_is_used_and_else_the_user_must_choose(tmp_path):
+    _create_versions(tmp_path / "set" / "plain", "1.0.0")
+    assert tfds_prepared.find_prepared(tfds_prepared.TfdsName("set"), tmp_path).parts[-2] == "plain"
+    _create_versions(tmp_path / "set" / "rich", "1.0.0")
     with pytest.raises(LstmError, match="plain, rich"):
-        tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path)
+        tfds_prepared.find_prepared(tfds_prepared.TfdsName("set"), tmp_path)
     (tmp_path / "set" / ".config").mkdir()
     metadata = tmp_path / "set" / ".config" / "metadata.json"
     metadata.write_text('{"default_config_name": "rich"}')
-    assert tfds_prepared.find(tfds_prepared.TfdsName("set"), tmp_path).parts[-2] == "rich"
+    assert tfds_prepared.find_prepared(tfds_prepared.TfdsName("set"), tmp_path).parts[-2] == "rich"
 
 
 # Reading, from small data sets written by TFDS itself
@@ -273,7 +287,7 @@ def test_the_default_configuration_is_taken_and_a_choice_is_left_to_the_user(tmp
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    with warnings.catch_warnings(), tfds_download.quiet():
+    with warnings.catch_warnings(), tfds_download.suppress_native_logs():
         warnings.simplefilter("ignore")
         import tensorflow as tf
         import tensorflow_datasets as tfds
@@ -309,7 +323,34 @@ def folder(tmp_path_factory):
     images = np.arange(30 * 4 * 3, dtype=np.uint8).reshape(30, 4, 3, 1)
     image = tfds.features.Image(shape=(4, 3, 1))
     store("pictures", {"image": image, "label": label}, train={"image": images, "label": labels})
+    # TFDS writes small data sets into one file; these two have 20 files of 0 to 57 examples.
+    for name, ordered in (("shuffled", False), ("ordered", True)):
+        _write_shards(folder / name / "1.0.0", folder / "lone" / "1.0.0", name, ordered)
     return folder
+
+
+def _write_shards(target, source, name, ordered):
+    import tensorflow as tf
+
+    shutil.copytree(source, target)
+    next(target.glob("*.tfrecord*")).unlink()
+    lengths = [3 * shard for shard in range(20)]
+    for shard, length in enumerate(lengths):
+        path = target / f"{name}-train.tfrecord-{shard:05}-of-00020"
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for i in range(length):
+                features = {
+                    "text": tf.train.Feature(
+                        bytes_list=tf.train.BytesList(value=[b"%d/%d" % (shard, i)])
+                    ),
+                    "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[i % 3])),
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=features))
+                writer.write(example.SerializeToString())
+    info = json.loads((target / "dataset_info.json").read_text())
+    info |= {"name": name, "disableShuffling": ordered}
+    info["splits"][0]["shardLengths"] = [str(length) for length in lengths]
+    (target / "dataset_info.json").write_text(json.dumps(info))
 
 
 def test_texts_labels_and_order_are_those_of_tfds(folder):
@@ -326,15 +367,32 @@ def test_texts_labels_and_order_are_those_of_tfds(folder):
     }
 
 
-def test_the_test_split_is_read_only_when_asked_for(folder, monkeypatch):
+def test_the_test_split_is_read_only_on_request(folder, monkeypatch):
     from lstm_cli.data.readers import tfds
 
-    read, splits = tfds._read, []
-    monkeypatch.setattr(tfds, "_read", lambda *args: splits.append(args[1]) or read(*args))
+    parse, texts = tfds.parse_example, []
+
+    def parse_and_count(record):
+        texts.append(parse(record)["text"])
+        return parse(record)
+
+    monkeypatch.setattr(tfds, "parse_example", parse_and_count)
     load(DataSource("tfds:both", data_dir=folder), ["train", "validation"])
-    assert splits == ["train"]
+    assert len(texts) == 1 + 30  # the first test example tells whether the split has labels
     load(DataSource("tfds:both", data_dir=folder), ["test"])
-    assert splits == ["train", "test"]
+    assert len(texts) == 2 * 31
+
+
+@pytest.mark.parametrize("name", ["shuffled", "ordered", "both"])
+def test_the_order_of_several_files_is_that_of_tfds(folder, name):
+    import tensorflow_datasets as tfds
+
+    read = open_raw(DataSource(f"tfds:{name}", data_dir=folder)).read["train"]()
+    builder = tfds.builder_from_directory(folder / name / "1.0.0")
+    expected = list(tfds.as_numpy(builder.as_dataset(split="train")))
+    assert len(read) == len(expected)
+    assert list(read.inputs) == [example["text"].decode() for example in expected]
+    assert read.labels.tolist() == [example["label"] for example in expected]
 
 
 @pytest.mark.parametrize("name", ["lone", "hidden"])
@@ -363,7 +421,7 @@ def test_without_a_label_the_features_are_listed(folder):
         load(DataSource("tfds:bare", data_dir=folder))
 
 
-def test_grey_images_come_as_bytes(folder):
+def test_gray_images_come_as_bytes(folder):
     data = load(DataSource("tfds:pictures", data_dir=folder))
     assert data.kind == "image"
     assert data.splits["train"].inputs.shape == (21, 4, 3)
@@ -371,8 +429,6 @@ def test_grey_images_come_as_bytes(folder):
 
 
 def test_a_lost_shard_is_reported_as_damage(folder, tmp_path):
-    import shutil
-
     shutil.copytree(folder / "both", tmp_path / "both")
     next((tmp_path / "both" / "1.0.0").glob("*test.tfrecord*")).write_bytes(b"torn")
     with pytest.raises(LstmError, match="incomplete or damaged") as caught:
@@ -380,7 +436,43 @@ def test_a_lost_shard_is_reported_as_damage(folder, tmp_path):
     assert caught.value.exit_code == ExitCode.DATA
 
 
-def test_the_fingerprint_follows_the_column(folder):
+@pytest.mark.parametrize("offset", [3, 9, 30, -10, -1])
+def test_a_changed_byte_is_reported_as_damage(folder, tmp_path, offset):
+    shutil.copytree(folder / "both", tmp_path / "both")
+    path = next((tmp_path / "both" / "1.0.0").glob("*test.tfrecord*"))
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(LstmError) as caught:
+        load(DataSource("tfds:both", data_dir=tmp_path), ["test"])
+    assert caught.value.exit_code == ExitCode.DATA
+
+
+def test_a_missing_example_is_reported_as_damage(folder, tmp_path):
+    shutil.copytree(folder / "both", tmp_path / "both")
+    info = tmp_path / "both" / "1.0.0" / "dataset_info.json"
+    info.write_text(info.read_text().replace('"30"', '"31"'))
+    with pytest.raises(LstmError, match="30 of 31 examples") as caught:
+        load(DataSource("tfds:both", data_dir=tmp_path), ["test"])
+    assert caught.value.exit_code == ExitCode.DATA
+
+
+def test_a_prepared_data_set_is_read_without_tensorflow(folder):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from lstm_cli.data import DataSource, load\n"
+        "for name in ('both', 'pictures', 'hidden'):\n"
+        "    load(DataSource(f'tfds:{name}', data_dir=Path(sys.argv[1])))\n"
+        "print({'tensorflow', 'tensorflow_datasets'} & {*sys.modules})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
+
+
+def test_the_fingerprint_depends_on_the_column(folder):
     first = load(DataSource("tfds:titled", data_dir=folder, text_column="title"), ["train"])
     second = load(DataSource("tfds:titled", data_dir=folder, text_column="text"), ["train"])
     assert first.fingerprint != second.fingerprint

@@ -66,31 +66,31 @@ def test_a_test_file_of_another_format_is_used_whole(tmp_path):
     assert len(data.splits["train"]) + len(data.splits["validation"]) == 40
 
 
-def test_a_test_file_is_parsed_only_when_asked_for(tmp_path):
+def test_a_test_file_is_parsed_only_on_request(tmp_path):
     path = write(tmp_path / "films.csv")
     test = tmp_path / "held_out.csv"
     test.write_text("text,label\nnew,excellent\n")
     load(DataSource(path, test=test), ["train", "validation"])
-    with pytest.raises(LstmError, match="labels that the training examples have not: 'excellent'"):
+    with pytest.raises(LstmError, match="'excellent'"):
         load(DataSource(path, test=test), ["test"])
 
 
 def test_a_missing_test_file_is_named(tmp_path):
-    with pytest.raises(LstmError, match=r"nowhere\.csv' to test on") as caught:
+    with pytest.raises(LstmError, match=r"nowhere\.csv") as caught:
         load(DataSource(write(tmp_path / "films.csv"), test=tmp_path / "nowhere.csv"))
     assert caught.value.exit_code == ExitCode.DATA
 
 
 @pytest.mark.parametrize(
-    ("given", "ordered"),
+    ("labels", "ordered"),
     [
         (["10", "9", "-1"], ("-1", "9", "10")),
         (["10", "9", "b"], ("10", "9", "b")),
         (["Pos", "neg"], ("Pos", "neg")),
     ],
 )
-def test_integers_are_ordered_by_value_and_other_labels_by_spelling(tmp_path, given, ordered):
-    rows = [(f"text {i}", given[i % len(given)]) for i in range(30)]
+def test_labels_are_sorted_as_integers_or_as_strings(tmp_path, labels, ordered):
+    rows = [(f"text {i}", labels[i % len(labels)]) for i in range(30)]
     assert load(DataSource(write(tmp_path / "a.csv", rows))).labels == ordered
 
 
@@ -100,7 +100,7 @@ def test_integer_labels_of_jsonl_are_those_of_csv(tmp_path):
     assert load(DataSource(as_csv)).labels == load(DataSource(as_json)).labels == ("0", "1")
 
 
-def test_columns_that_were_guessed_are_noted(tmp_path):
+def test_columns_found_by_their_names_are_noted(tmp_path):
     path = write(tmp_path / "a.csv", columns=("Review", "Sentiment"))
     assert "column 'Review', labels from column 'Sentiment'" in load(DataSource(path)).notes[0]
     assert not load(DataSource(write(tmp_path / "b.csv"))).notes
@@ -124,7 +124,7 @@ def test_empty_texts_are_kept_and_copies_noted(tmp_path):
     assert any("1 of 42 texts repeat" in note for note in data.notes)
 
 
-def test_any_script_and_any_sign_survives(tmp_path):
+def test_any_script_and_any_character_is_kept(tmp_path):
     texts = [
         "你好，世界",
         "مرحبا بالعالم",
@@ -139,7 +139,7 @@ def test_any_script_and_any_sign_survives(tmp_path):
     assert {text for split in data.splits.values() for text in split.inputs} == set(texts)
 
 
-# Refusals
+# Errors
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
@@ -151,9 +151,9 @@ def test_a_file_without_rows_is_refused(tmp_path, name):
         load(DataSource(write(tmp_path / name, rows=[])))
 
 
-def test_one_class_only_is_refused(tmp_path):
+def test_a_single_class_is_refused(tmp_path):
     path = write(tmp_path / "a.csv", [("a", "good"), ("b", "good"), ("c", "good")])
-    with pytest.raises(LstmError, match="3 examples of one class only, 'good'"):
+    with pytest.raises(LstmError, match=r"3 examples .*'good'"):
         load(DataSource(path))
 
 
@@ -165,7 +165,7 @@ def test_a_class_too_small_to_split_is_named_with_what_to_do(tmp_path):
     assert "data.test" in caught.value.hint
 
 
-def test_texts_taken_for_labels_are_cut_short_in_the_error(tmp_path):
+def test_texts_in_the_label_column_are_shortened_in_the_error(tmp_path):
     rows = [("good", f"{i} " + "a long review " * 500) for i in range(99)]
     with pytest.raises(LstmError, match=r"too few examples of .* and 91 more") as caught:
         load(DataSource(write(tmp_path / "a.csv", rows)))
@@ -204,7 +204,7 @@ def test_an_unreadable_file_is_reported(tmp_path):
 # Folders
 
 
-def test_a_folder_laid_out_like_aclimdb_keeps_its_test_and_leaves_unsup(tmp_path):
+def test_a_folder_like_aclimdb_keeps_its_test_split_and_skips_unsup(tmp_path):
     write_folder(tmp_path / "train")
     write_folder(tmp_path / "train", [("unlabelled", "unsup")])
     write_folder(tmp_path / "test", [("a", "bad"), ("b", "good")])
@@ -213,7 +213,7 @@ def test_a_folder_laid_out_like_aclimdb_keeps_its_test_and_leaves_unsup(tmp_path
     assert pairs(data.splits["test"], data.labels) == {("a", "bad"), ("b", "good")}
 
 
-def test_hidden_and_other_files_are_left_and_the_order_is_that_of_names(tmp_path):
+def test_hidden_and_other_files_are_skipped_and_files_are_sorted_by_name(tmp_path):
     path = write_folder(tmp_path / "films", [("b", "x"), ("c", "x"), ("d", "y")])
     (tmp_path / "films" / ".git").mkdir()
     (tmp_path / "films" / "x" / ".hidden.txt").write_text("no")
@@ -233,7 +233,7 @@ def test_a_folder_without_classes_or_with_an_empty_one_is_refused(tmp_path):
         load(DataSource(str(tmp_path)))
 
 
-def test_names_of_files_may_be_any_bytes_and_names_of_classes_may_not(tmp_path):
+def test_file_names_may_be_any_bytes_but_class_names_must_be_utf_8(tmp_path):
     path = write_folder(tmp_path)
     raw = os.fsdecode(b"caf\xe9")
     before = load(DataSource(path), ["train"]).fingerprint
@@ -241,7 +241,7 @@ def test_names_of_files_may_be_any_bytes_and_names_of_classes_may_not(tmp_path):
     assert load(DataSource(path), ["train"]).fingerprint != before
     (tmp_path / raw).mkdir()
     (tmp_path / raw / "1.txt").write_text("a dull film")
-    with pytest.raises(LstmError, match=r"caf\\udce9' has a name that is no UTF-8") as caught:
+    with pytest.raises(LstmError, match=r"caf\\udce9") as caught:
         load(DataSource(path))
     assert "Rename" in caught.value.hint
 
@@ -266,33 +266,30 @@ def test_invalid_utf_8_in_a_folder_names_the_file(tmp_path):
         ("...csv", "data"),
     ],
 )
-def test_runs_are_filed_under_the_name_of_the_file(tmp_path, file, name):
+def test_the_data_set_is_named_after_the_file(tmp_path, file, name):
     assert load(DataSource(write(tmp_path / file))).name == name
 
 
-def test_a_folder_lends_its_name_even_when_it_is_the_current_one(tmp_path, monkeypatch):
+def test_the_current_folder_has_a_name_too(tmp_path, monkeypatch):
     write_folder(tmp_path / "my films")
     monkeypatch.chdir(tmp_path / "my films")
     assert load(DataSource(".")).name == "my-films"
 
 
 @pytest.mark.parametrize("kind", ["csv", "folder"])
-def test_the_fingerprint_follows_the_bytes_and_not_the_place(tmp_path, kind):
-    def made(name, rows):
+def test_the_fingerprint_depends_on_the_bytes_and_not_on_the_path(tmp_path, kind):
+    def fingerprint(name, rows):
         (tmp_path / name).mkdir()
         path = tmp_path / name / f"films.{kind}"
-        return load(DataSource(write_folder(path) if kind == "folder" else write(path, rows)))
+        write_rows = write_folder if kind == "folder" else write
+        return load(DataSource(write_rows(path, rows))).fingerprint
 
-    def made_folder(name, rows):
-        return load(DataSource(write_folder(tmp_path / name / "films", rows)))
-
-    make = made_folder if kind == "folder" else made
     changed = [*ROWS[:-1], ("film number thirty-nine", "good")]
-    prints = [make(f"{i}", rows).fingerprint for i, rows in enumerate((ROWS, ROWS, changed))]
-    assert prints[0] == prints[1] != prints[2]
+    first, copy, other = (fingerprint(f"{i}", rows) for i, rows in enumerate((ROWS, ROWS, changed)))
+    assert first == copy != other
 
 
-def test_the_fingerprint_follows_the_test_file(tmp_path):
+def test_the_fingerprint_depends_on_the_test_file(tmp_path):
     path, test = write(tmp_path / "films.csv"), tmp_path / "test.csv"
     write(test)
     first = load(DataSource(path, test=test), ["train"]).fingerprint
@@ -300,10 +297,10 @@ def test_the_fingerprint_follows_the_test_file(tmp_path):
     assert load(DataSource(path, test=test), ["train"]).fingerprint != first
 
 
-# Evaluation elsewhere
+# Evaluating a run on other data
 
 
-def test_a_whole_file_is_evaluated_on_with_the_ids_of_the_run(tmp_path):
+def test_all_rows_of_a_file_are_used_with_the_class_ids_of_the_run(tmp_path):
     path = write(tmp_path / "new.csv", [("a", "good"), ("b", "good")])
     data = load_for_labels(DataSource(path), ["good", "bad", "mixed"])
     assert data.labels == ("good", "bad", "mixed")
@@ -311,8 +308,8 @@ def test_a_whole_file_is_evaluated_on_with_the_ids_of_the_run(tmp_path):
     assert data.splits["test"].labels.tolist() == [0, 0]
 
 
-def test_labels_the_run_never_saw_are_listed_with_their_rows(tmp_path):
+def test_labels_unknown_to_the_run_are_listed_with_their_counts(tmp_path):
     path = write(tmp_path / "new.csv", [("a", "good"), ("b", "awful"), ("c", "awful")])
-    with pytest.raises(LstmError, match=r"never saw: 'awful' \(2 rows\)") as caught:
+    with pytest.raises(LstmError, match=r"'awful' \(2 rows\)") as caught:
         load_for_labels(DataSource(path), ["good", "bad"])
     assert "'bad'" in caught.value.hint

@@ -1,0 +1,124 @@
+"""Open the data set at a path: a table, or a folder with one subfolder per class."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lstm_cli.data.dataset import Split
+from lstm_cli.data.readers import folder
+from lstm_cli.data.readers.columns import join_names
+from lstm_cli.data.readers.table import LabeledTexts, read_table
+from lstm_cli.data.registry import names
+from lstm_cli.data.source import DataSource, RawDataset
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io import paths
+
+
+def open_path(source: DataSource) -> RawDataset:
+    """Read a table or a folder. A test file or folder is read on request.
+
+    The classes are those of the training examples. They are sorted as integers, or else as strings.
+    If a folder has its classes in a subfolder `train`, like aclImdb, its test split is `test`.
+
+    Raises:
+        LstmError: A file is malformed (the error names the line) or empty.
+    """
+    path = paths.expand(source.name)
+    train_path, test_path = _find_train_and_test(path, source.test)
+    train = _read(train_path, source)
+    classes = sort_labels(train.labels)
+    digests = [_digest(part) for part in (train_path, test_path) if part]
+    read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
+    if test_path:
+        read["test"] = lambda: _split(_read(test_path, source), classes, test_path)
+    return RawDataset(
+        name=run_name(path),
+        source=source.name,
+        kind="text",
+        labels=classes,
+        read=read,
+        identity=" ".join(["path", *digests, *train.columns]),
+        is_path=True,
+        notes=tuple(_notes(train)),
+    )
+
+
+def run_name(path: Path) -> str:
+    """Return the folder name of a path's runs: its name without characters special to a shell."""
+    path = path.resolve()
+    stem = path.name if paths.is_folder(path) else path.stem
+    name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "data"
+    if name in {entry.name for entry in names()} or name.startswith("tfds-"):
+        name = f"{name}-{path.suffix[1:].lower() or 'folder'}"  # imdb.csv is not the preset imdb
+    return name
+
+
+def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct labels in the order of their class ids: as integers, else as strings."""
+    distinct = sorted(set(labels))
+    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in distinct):
+        distinct.sort(key=int)
+    return tuple(distinct)
+
+
+def _find_train_and_test(path: Path, test: Path | None) -> tuple[Path, Path | None]:
+    """Return where the training examples and, if any, the test examples are."""
+    if test is not None:
+        test = paths.expand(test)
+        if not paths.exists(test):
+            raise LstmError(
+                f"There is no test file or folder {str(test)!r}.",
+                "Check data.test, or leave it out to split off a fraction of the examples.",
+                ExitCode.DATA,
+            )
+    train_path, test_path = folder.find_train_and_test(path)
+    return train_path, test or test_path
+
+
+def _read(path: Path, source: DataSource) -> LabeledTexts:
+    if paths.is_folder(path):
+        return folder.read_folder(path)
+    return read_table(path, source.text_column, source.label_column)
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, or of a folder's files with their names."""
+    if not path.is_file():
+        return folder.digest(path)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
+    """Map labels to class ids; raise an error for labels that the training examples do not have."""
+    known = {label: i for i, label in enumerate(classes)}
+    unknown = sorted(set(examples.labels) - set(known))
+    if unknown:
+        raise LstmError(
+            f"{path} has labels that the training examples do not have: {join_names(unknown)}.",
+            "Drop those rows, or add examples of them to the training file.",
+        )
+    return Split(examples.texts, np.array([known[label] for label in examples.labels], np.int32))
+
+
+def _notes(examples: LabeledTexts) -> Iterator[str]:
+    """Yield what a person should know about the training examples."""
+    num = len(examples.texts)
+    if examples.columns and examples.columns != ("text", "label"):
+        text, label = examples.columns
+        yield f"Texts are read from column {text!r}, labels from column {label!r}."
+    num_empty = sum(not text.strip() for text in examples.texts)
+    if num_empty:
+        yield f"{num_empty} of {num} texts are empty."
+    num_repeated = num - len(set(examples.texts))
+    if num_repeated:
+        yield (
+            f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "
+            "different splits, the results look better than they are."
+        )
