@@ -104,7 +104,7 @@ def test_a_run_killed_before_training_does_not_block_its_name(tabled, monkeypatc
 
 def test_a_command_is_recorded_only_if_there_was_one(tabled):
     assert tabled().read_json(runs.RUN)["command"] is None
-    assert "Started from Python" in tabled("y").read_text(runs.CARD)
+    assert "started from Python" in tabled("y").read_text(runs.CARD)
     run = pipeline.train(CONFIG, name="z", command="lstm train 'my data.csv'")
     assert run.read_json(runs.RUN)["command"] == "lstm train 'my data.csv'"
     assert "lstm train 'my data.csv'" in run.read_text(runs.CARD)
