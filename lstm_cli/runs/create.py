@@ -11,6 +11,9 @@ from lstm_cli.io.atomic_write import is_temp_file, make_folder
 from lstm_cli.runs.directory import CONFIG, LABELS, LOCK, TOKENIZER, RunDir
 from lstm_cli.runs.find import exists, has_separator
 
+# The limit of most file systems for one name, in UTF-8.
+_MAX_NAME_BYTES = 255
+
 
 def create_run(root: Path, dataset: str, name: str | None = None) -> RunDir:
     """Make a new run directory, `<root>/<dataset>/<name>`.
@@ -76,6 +79,5 @@ def _is_before_training(path: Path) -> bool:
 def _is_valid_name(name: str) -> bool:
     """Tell whether a name is a visible folder that fits on a line and is not an option."""
     is_printable = name == name.strip() and name.isprintable()
-    return (
-        bool(name) and is_printable and not name.startswith((".", "-")) and not has_separator(name)
-    )
+    is_short = 0 < len(name.encode("utf-8", "surrogatepass")) <= _MAX_NAME_BYTES
+    return is_short and is_printable and not name.startswith((".", "-")) and not has_separator(name)

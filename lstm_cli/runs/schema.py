@@ -156,7 +156,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """`run.json` of a run in any state: only the types of the fields are checked."""
 
     status: Literal["running", "finished", "failed", "interrupted"]
-    format: Count | None = None
+    format: Literal[1] | None = None
     kind: Kind | None = None
     data: Text | None = None
     started: Annotated[str, Meta(max_length=64)] | None = None

@@ -157,6 +157,7 @@ def refused(run, *words):
 
 WRONG = {
     "a number": (runs.METRICS, lambda m: 5, ["metrics.json"]),
+    "an unknown format": (runs.RUN, lambda r: r | {"format": 99}, ["format"]),
     "an empty test": (runs.METRICS, lambda m: m | {"test": {}}, ["test", "num_examples"]),
     "a text for a number": (
         runs.METRICS,
