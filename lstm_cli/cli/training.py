@@ -222,5 +222,5 @@ def check_thresholds(report: dict[str, Any], requirements: list[str]) -> None:
 
     unmet = unmet_thresholds(report, requirements)
     if unmet:
-        reasons = ", ".join(threshold.describe(report) for threshold in unmet)
-        raise LstmError(f"Threshold not met: {reasons}.", "The run is kept.", ExitCode.THRESHOLD)
+        reasons = "; ".join(threshold.describe(report) for threshold in unmet)
+        raise LstmError(f"Threshold not met: {reasons}.", exit_code=ExitCode.THRESHOLD)
