@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.errors import ExitCode, LstmError, command_line, suggest
 from lstm_cli.runs.directory import CONFIG, MANIFEST, RUN, RunDir, is_language, peek
 from lstm_cli.runs.lock import is_locked
 from lstm_cli.runs.schema import RunInfo
@@ -52,7 +51,7 @@ def find(
     # `.` and `..` have no name of their own.
     for path in (_resolve(Path(name)), root / name):
         if exists(path / RUN):
-            return _check_finished(RunDir(path))
+            return _check_finished(RunDir(path), root)
     runs = [run for run in all_runs(root) if run.path.name == name]
     if len(runs) > 1:
         raise LstmError(
@@ -61,7 +60,7 @@ def find(
             ExitCode.USAGE,
         )
     if runs:
-        return _check_finished(runs[0])
+        return _check_finished(runs[0], root)
     if not has_separator(name) and exists(root / name) and all_runs(root, name):
         return _newest(root, name, {}, language)
     raise _not_found(root, name)
@@ -86,17 +85,23 @@ def find_unfinished(root: Path, name: str | None, data_name: str, language: bool
     if is_language(run) != language:
         task = "a classifier" if language else "a language model"
         raise LstmError(
-            f"Run {run.name} is {task}.", f"Resume it: {resume_command(run)}", ExitCode.USAGE
+            f"Run {run.name} is {task}.", f"Resume it: {resume_command(run, root)}", ExitCode.USAGE
         )
     return run
 
 
-def resume_command(run: RunDir) -> str:
-    """Return the shell command that resumes a run."""
-    verb = "pretrain" if is_language(run) else "train"
+def resume_command(run: RunDir, root: Path) -> str:
+    """Return the shell command that resumes a run.
+
+    Args:
+        run: The run.
+        root: Folder of all runs; the command has the path of a run that is not in it.
+    """
     info = peek(run)
-    data_name = info.data if info else None
-    return shlex.join(["lstm", verb, data_name or "DATASET", "--resume", run.path.name])
+    verb = "pretrain" if info is not None and info.kind == "language" else "train"
+    data_name = (info.data if info else None) or "DATASET"
+    name = run.path.name if run.path.parent.parent == root else str(run.path)
+    return command_line("lstm", verb, data_name, "--resume", name)
 
 
 def exists(path: Path) -> bool:
@@ -172,7 +177,7 @@ def _newest(root: Path, dataset: str | None, wanted: Mapping[str, str], language
     )
 
 
-def _check_finished(run: RunDir) -> RunDir:
+def _check_finished(run: RunDir, root: Path) -> RunDir:
     status = run.status
     if status == "finished":
         run.with_manifest().decode(RUN, RunInfo)
@@ -182,7 +187,7 @@ def _check_finished(run: RunDir) -> RunDir:
         raise run.integrity_error(f"{MANIFEST} is missing")
     raise LstmError(
         f"Run {run.path} did not finish: its status is '{status}'.",
-        f"Resume it: {resume_command(run)}",
+        f"Resume it: {resume_command(run, root)}",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -20,6 +19,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
 from lstm_cli.runs.decode import MAX_EPOCHS, Number, Seconds
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import EpochLine, check_history
@@ -302,14 +302,6 @@ def warn_of_changes(record: Mapping[str, Any], device_info: DeviceInfo, reporter
 # Failures
 
 
-def resume_command(run: RunDir, record: Mapping[str, Any]) -> str:
-    """Return the command line that resumes a run."""
-    in_default_folder = run.path.parent.parent == runs.runs_root()
-    name = run.path.name if in_default_folder else str(run.path)
-    verb = "pretrain" if record.get("kind") == "language" else "train"
-    return shlex.join(["lstm", verb, str(record["data"]), "--resume", name])
-
-
 @contextlib.contextmanager
 def recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) -> Iterator[None]:
     """Record in `run.json` that the run failed or was interrupted.
@@ -333,7 +325,9 @@ def recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) ->
             with contextlib.suppress(LstmError):
                 run.write_json(runs.RUN, {**record, **_failure(error)})
         if isinstance(error, Interrupted):
-            error.message = f"{error.message} Resume: {resume_command(run, record)}".strip()
+            error.message = (
+                f"{error.message} Resume: {find.resume_command(run, runs.runs_root())}".strip()
+            )
         raise
 
 

@@ -141,8 +141,10 @@ def test_an_interruption_while_finishing_says_how_to_resume(tabled, monkeypatch)
 
 def test_the_resume_command_names_a_run_in_another_folder_by_its_path(tabled, tmp_path):
     run = runs.RunDir(tmp_path / "other place" / "demo" / "x")
-    told = shlex.split(resume_checks.resume_command(run, {"data": "/data/my reviews.csv"}))
-    assert told == ["lstm", "train", "/data/my reviews.csv", "--resume", str(run.path)]
+    run.path.mkdir(parents=True)
+    run.write_json(runs.RUN, {"status": "interrupted", "data": "/data/my reviews.csv"})
+    words = shlex.split(find.resume_command(run, tmp_path))
+    assert words == ["lstm", "train", "/data/my reviews.csv", "--resume", str(run.path)]
 
 
 def test_a_finished_run_is_not_resumed(tabled, capsys, monkeypatch):
