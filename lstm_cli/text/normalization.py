@@ -143,12 +143,22 @@ def _independent_parts(text: str) -> list[tuple[int, int]]:
             starts.append(position)
     spans: list[tuple[int, int]] = []
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
-        characters = text[start:end]
-        if "".join(map(_normalize_part, characters)) == _normalize_characters(characters):
-            spans += [(position, position + 1) for position in range(start, end)]
-        else:
+        if end - start > 1 and _is_one_part(text[start:end]):
             spans.append((start, end))
+        else:
+            spans += [(position, position + 1) for position in range(start, end)]
     return spans
+
+
+def _is_one_part(text: str) -> bool:
+    """Return whether characters that could join do so."""
+    # Whether a symbol is set apart depends on what else is in the text.
+    alone = _without_spaces("".join(map(_normalize_part, text)))
+    return alone != _without_spaces(_normalize_characters(text))
+
+
+def _without_spaces(text: str) -> str:
+    return text.replace(" ", "")
 
 
 def _is_independent(text: str, start: int, position: int) -> bool:
