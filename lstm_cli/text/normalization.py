@@ -120,7 +120,8 @@ def normalize_aligned(text: str) -> AlignedText:
     starts: list[int] = []
     ends: list[int] = []
     for start, end in _independent_parts(text):
-        part = _normalize_part(text[start:end])
+        part = text[start:end]
+        part = _normalize_letter(part) if end - start == 1 else _normalize_characters(part)
         if not part and ends:
             ends[-1] = end
         normalized.append(part)
@@ -129,8 +130,10 @@ def normalize_aligned(text: str) -> AlignedText:
     return AlignedText("".join(normalized), starts, ends)
 
 
-# A text repeats its letters.
-_normalize_part = functools.lru_cache(maxsize=4096)(_normalize_characters)
+@functools.lru_cache(maxsize=4096)
+def _normalize_letter(letter: str) -> str:
+    """Normalize one character; a text repeats its letters."""
+    return _normalize_characters(letter)
 
 
 def _independent_parts(text: str) -> list[tuple[int, int]]:
@@ -153,7 +156,7 @@ def _independent_parts(text: str) -> list[tuple[int, int]]:
 def _is_one_part(text: str) -> bool:
     """Return whether characters that could join do so."""
     # Whether a symbol is set apart depends on what else is in the text.
-    alone = _without_spaces("".join(map(_normalize_part, text)))
+    alone = _without_spaces("".join(map(_normalize_letter, text)))
     return alone != _without_spaces(_normalize_characters(text))
 
 
