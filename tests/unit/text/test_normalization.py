@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 from fixtures_properties import relaxed
 from fixtures_scripts import SAMPLES
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lstm_cli.text.normalization import normalize, normalize_aligned
@@ -45,6 +45,10 @@ def test_rules(text, expected):
 
 @relaxed
 @given(TRICKY | ANY_TEXT)
+@example("e\u200d\u0301")
+@example("\u1100\ufe0f\u1161\u11a8")
+@example("e\u0323\u0640\u0301")
+@example("😀\uff9e")
 def test_the_aligned_text_is_the_normalized_text(text):
     aligned = normalize_aligned(text)
     # Symbols that NFKC does not change are set apart in some texts only.
