@@ -100,7 +100,8 @@ def print_plan(plan: ClassifierPlan, as_json: bool) -> None:
             "parameters": f"{plan.parameters:,} ({layers})",
             "batches": f"{plan.steps_per_epoch:,} per epoch, {padding} padding",
             "device": plan.device,
-            "time": f"about {duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
+            "time": f"about {duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')}"
+            f"{f' in each of {plan.stages} stages' if plan.stages > 1 else ''} "
             f"({1000 * plan.seconds_per_step:.0f} ms per step, measured now)",
         }
     )

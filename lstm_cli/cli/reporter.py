@@ -143,7 +143,10 @@ def progress_line(step: Step) -> str:
 def epoch_line(epoch: Epoch) -> str:
     """Describe an epoch in at most 80 columns."""
     best = ", best" if epoch.best else ""
-    if epoch.val_accuracy is None:
+    if epoch.val_loss is None:
+        results = _scores(epoch.loss, epoch.accuracy, 4)
+        best = ""
+    elif epoch.val_accuracy is None:
         results = (
             f"loss {number(epoch.loss)}, held-out {number(epoch.val_loss)}, "
             f"perplexity {number(perplexity(epoch.val_loss), ',.1f')}"

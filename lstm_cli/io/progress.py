@@ -41,22 +41,25 @@ class Epoch:
         steps: Training steps in the epoch.
         loss: Mean training loss.
         accuracy: Mean training accuracy, 0 to 1; None for a language model.
-        val_loss: Loss on the validation split.
-        val_accuracy: Accuracy on the validation split; None for a language model.
+        val_loss: Loss on the validation split; None in a stage without validation.
+        val_accuracy: Accuracy on the validation split; None without one and for a language model.
         learning_rate: Learning rate at the last step.
         seconds: Wall time, validation included.
-        best: Whether no earlier epoch had a lower validation loss.
+        best: Whether no earlier epoch of the stage had a lower validation loss; without
+            validation, always.
+        stage: Number of the stage of training, from 1.
     """
 
     epoch: int
     steps: int
     loss: float
     accuracy: float | None
-    val_loss: float
+    val_loss: float | None
     val_accuracy: float | None
     learning_rate: float
     seconds: float
     best: bool
+    stage: int = 1
 
 
 def perplexity(loss: float) -> float:

@@ -211,11 +211,15 @@ def read_history(run: RunDir, config: Config, info: FinishedRunInfo) -> tuple[Ep
         raise run.integrity_error(
             f"{runs.HISTORY} has {len(lines):,} epochs, expected {info.epochs:,} as in {runs.RUN}"
         )
-    for line in lines:
-        if config.language is None and (line.accuracy is None or line.val_accuracy is None):
-            raise run.integrity_error(
-                f"{runs.HISTORY}, line {line.epoch}, accuracy: expected a number"
-            )
+    for number, line in enumerate(lines, 1):
+        is_classifier = config.language is None
+        has_accuracies = line.accuracy is not None and line.val_accuracy is not None
+        if is_classifier and line.val_loss is None:
+            has_accuracies = line.accuracy is not None and line.val_accuracy is None
+        if is_classifier and not has_accuracies:
+            raise run.integrity_error(f"{runs.HISTORY}, line {number}, accuracy: expected a number")
+        if line.val_loss is None and not config.is_refitted:
+            raise run.integrity_error(f"{runs.HISTORY}, line {number}, val_loss: expected a number")
     return tuple(line.to_epoch() for line in lines)
 
 

@@ -36,7 +36,8 @@ def test_two_known_scales_are_recovered(num_classes):
     lstm, linear = RNG.normal(size=(2, 20_000, 1 if num_classes == 2 else num_classes))
     probabilities = np.exp(calibration.log_probabilities(2.5 * lstm + 0.4 * linear))
     labels = (RNG.random((len(probabilities), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
-    assert calibration.fit_two_scales(lstm, linear, labels) == pytest.approx((2.5, 0.4), rel=0.08)
+    found = calibration.fit_scales([lstm, linear], [1, 1], labels)
+    assert found == pytest.approx((2.5, 0.4), rel=0.08)
 
 
 def test_the_scale_of_perfect_predictions_is_finite():
@@ -57,7 +58,7 @@ def test_logits_and_probabilities_round_trip(num_classes):
 
 def prepared_with(labels, linear=None):
     validation = SimpleNamespace(inputs=None, labels=labels, linear=linear)
-    return SimpleNamespace(validation=validation)
+    return SimpleNamespace(validation=validation, held_out=None)
 
 
 def test_overconfident_parts_get_smaller_scales():

@@ -333,7 +333,7 @@ def test_a_position_within_the_steps_is_accepted(halfway):
     sign(halfway, progress=halfway_through(_record(halfway)["progress"]))
     reporter = WarningRecorder()
     found = resume_checks.newest_checkpoint(halfway, reporter)
-    assert resume_checks.fitting_checkpoint(halfway, found, 1, 4, reporter) is found
+    assert resume_checks.fitting_checkpoint(halfway, found, 1, 4, 0, reporter) is found
     assert reporter.warnings == []
 
 
@@ -364,7 +364,7 @@ def test_an_optimizer_with_another_step_count_is_skipped(halfway):
     sign(halfway, safetensors.numpy.save(GOOD | taken))
     reporter = WarningRecorder()
     found = resume_checks.fitting_checkpoint(
-        halfway, resume_checks.newest_checkpoint(halfway, reporter), 1, 4, reporter
+        halfway, resume_checks.newest_checkpoint(halfway, reporter), 1, 4, 0, reporter
     )
     assert found.progress["epoch"] == 1
     assert "has not done 2 steps" in reporter.warnings[0]
@@ -409,7 +409,7 @@ def test_any_progress_is_accepted_or_skipped(halfway):
         try:
             with within(10):
                 found = resume_checks.newest_checkpoint(halfway, reporter)
-                found = resume_checks.fitting_checkpoint(halfway, found, 1, 4, reporter)
+                found = resume_checks.fitting_checkpoint(halfway, found, 1, 4, 0, reporter)
             stepped = len(reporter.warnings)
             assert stepped <= 1
             assert found.progress["epoch"] == 1
