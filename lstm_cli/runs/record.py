@@ -32,9 +32,10 @@ class RunRecord:
         config: The settings.
         info: Content of `run.json`.
         labels: Class names.
-        validation: Results on the validation split.
+        validation: Results on the validation split, or on the rows held out before a refit.
         test: Results on the test split.
         history: One entry per epoch.
+        validation_method: How the validation results came about before a refit; empty without one.
     """
 
     run: RunDir
@@ -44,6 +45,7 @@ class RunRecord:
     validation: Report
     test: Report
     history: tuple[Epoch, ...]
+    validation_method: str = ""
 
     @property
     def num_bytes(self) -> int:
@@ -110,7 +112,16 @@ def read(run: RunDir) -> RunRecord | LanguageRunRecord:
     info = read_info(run, config, labels)
     results = read_results(run, info, labels)
     history = read_history(run, config, info)
-    return RunRecord(run, config, info, labels, results.validation, results.test, history)
+    return RunRecord(
+        run,
+        config,
+        info,
+        labels,
+        results.validation,
+        results.test,
+        history,
+        results.validation_method,
+    )
 
 
 def read_classifier(run: RunDir) -> RunRecord:
@@ -176,6 +187,10 @@ def read_results(
     """
     results = run.decode(runs.METRICS, Results)
     _check_best_epoch(run, info, results.best_epoch)
+    if bool(results.validation_method) != bool(info.stages):
+        raise run.integrity_error(
+            f"{runs.METRICS}, validation_method: does not belong to the stages in {runs.RUN}"
+        )
     for split, report in (("validation", results.validation), ("test", results.test)):
         try:
             check_report(report, labels)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from lstm_cli.io.progress import Epoch
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs.decode import (
     Count,
     EpochNumber,
@@ -110,6 +111,34 @@ def check_history(lines: Sequence[EpochLine]) -> None:
         before = line
 
 
+class StageInfo(msgspec.Struct, frozen=True):
+    """A stage of training before the refit.
+
+    Attributes:
+        kind: A validation split, or a fold.
+        train: Number of rows to train on.
+        validation: Number of rows held out.
+        epochs: Number of epochs.
+        best_epoch: The epoch with the lowest validation loss.
+        stopped: Why the stage ended.
+    """
+
+    kind: Literal["selection", "fold"]
+    train: Count
+    validation: Count
+    epochs: EpochNumber
+    best_epoch: EpochNumber
+    stopped: Text
+
+
+def describe_selection(stages: Sequence[StageInfo]) -> str:
+    """Return how the number of epochs of a refit was chosen, for people."""
+    epochs = ", ".join(str(stage.best_epoch) for stage in stages)
+    if stages[0].kind == "fold":
+        return f"the mean of the best epochs of {len(stages)} folds ({epochs})"
+    return f"the best epoch on validation, of {pluralize(stages[0].epochs, 'epoch')}"
+
+
 class DatasetInfo(msgspec.Struct, frozen=True):
     """The data that a run was trained on.
 
@@ -164,26 +193,6 @@ class NonFiniteInfo(msgspec.Struct, frozen=True):
     step: Count | None = None
     learning_rate: Fraction | None = None
     examples: list[Count] | None = None
-
-
-class StageInfo(msgspec.Struct, frozen=True):
-    """A stage of training before the refit.
-
-    Attributes:
-        kind: A validation split, or a fold.
-        train: Number of rows to train on.
-        validation: Number of rows held out.
-        epochs: Number of epochs.
-        best_epoch: The epoch with the lowest validation loss.
-        stopped: Why the stage ended.
-    """
-
-    kind: Literal["selection", "fold"]
-    train: Count
-    validation: Count
-    epochs: EpochNumber
-    best_epoch: EpochNumber
-    stopped: Text
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
 from lstm_cli.evaluation import training_plots
 from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results
-from lstm_cli.io.progress import Epoch
+from lstm_cli.io.progress import Epoch, selection_curve
 from lstm_cli.models.calibration import SplitLogits, scale_logits
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
@@ -269,7 +269,9 @@ def _draw(
 ) -> list[str]:
     folder = run.file(runs.PLOTS)
     training_plots.learning_curves(
-        [asdict(epoch) for epoch in result.history], folder / "curves.png"
+        [asdict(epoch) for epoch in selection_curve(result.history)],
+        folder / "curves.png",
+        describe_validation(task.stages),
     )
     names = ["curves.png", *draw_results(folder, test, task.dataset.labels)]
     if isinstance(task.train.inputs, Corpus) and task.config.text is not None:

@@ -343,6 +343,7 @@ class TrainingLoop:
                 accuracy=means["accuracy"],
                 rate=self.objective.step_size / seconds_per_step,
                 seconds_left=steps_left * seconds_per_step,
+                stage=self.stage.name,
             )
         )
 

@@ -23,7 +23,7 @@ from lstm_cli.runs import lock
 from lstm_cli.runs.create import create_run
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import StartedRunInfo
-from lstm_cli.training import artifacts, checkpoint, resume_checks, stages
+from lstm_cli.training import artifacts, checkpoint, more_epochs, resume_checks, stages
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.classifier_task import ClassifierTask, prepare_classifier
 from lstm_cli.training.device import Device, DeviceInfo, configure_backend
@@ -310,6 +310,7 @@ class _Training:
                 f"Training ended: {result.stop_reason}; the weights are those of epoch "
                 f"{result.best_epoch}, with the lowest {task.selection_metric}."
             )
+        self._note_more_epochs(result)
         # From now on the old results of an extended run are no longer valid.
         self.run.remove(runs.MANIFEST)
         self.write_inputs()
@@ -317,6 +318,15 @@ class _Training:
         classifier.set_weights(task.model, result.weights)
         self._evaluate_and_finish(result)
         self._remove_old_checkpoints()
+
+    def _note_more_epochs(self, result: TrainingResult) -> None:
+        """Say so if more epochs may help."""
+        epochs = self.task.config.train.epochs
+        if more_epochs.still_improves(result.history, result.best_epoch, epochs):
+            command = self.record["command"]
+            is_new = self.task.config.is_refitted
+            note = more_epochs.describe(self.run, result.history, epochs, is_new, command)
+            self.reporter.note(note)
 
     def write_inputs(self) -> None:
         """Write settings, tokenizer, labels, and `run.json` with status `running`."""
