@@ -58,11 +58,13 @@ class LoopStage:
         name: For people, `fold 2 of 5`; empty if there is nothing to tell.
         epochs: Fixed number of epochs, fewer than `train.epochs` or as many; the learning rate
             follows its plan for `train.epochs`. None to train until validation stops it.
+        save_seconds: After an epoch, a checkpoint is saved unless the last one is younger.
     """
 
     number: int = 1
     name: str = ""
     epochs: int | None = None
+    save_seconds: float = 0.0
 
 
 class NonFiniteError(LstmError):
@@ -352,8 +354,10 @@ class TrainingLoop:
     def _checkpoint_and_maybe_stop(self, epoch_ended: bool = False) -> None:
         """Save if an epoch ended, if it is time, or on a signal; on a signal, stop."""
         signum = self._signals.pending
-        is_due = time.perf_counter() - self._last_save >= self.config.train.checkpoint_seconds
-        if epoch_ended or is_due or signum is not None:
+        settings, stage = self.config.train, self.stage
+        interval = stage.save_seconds if epoch_ended else settings.checkpoint_seconds
+        is_due = time.perf_counter() - self._last_save >= min(interval, settings.checkpoint_seconds)
+        if is_due or signum is not None:
             self.save()
         if signum is not None:
             raise Interrupted(signum, f"Saved at {self.position}.")

@@ -12,8 +12,10 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.runs.directory import RunDir
 
-# With a learning rate that decays to 0 the last epoch changes little, so the second half counts.
-_MIN_IMPROVEMENT = 0.05
+# With a learning rate that decays to 0 the last epoch changes little, so the second half of
+# training counts: how much of the loss it removed, and how much of what all epochs removed.
+_MIN_IMPROVEMENT = 0.01
+_MIN_SHARE = 0.1
 # Options of a command that a new training must not repeat.
 _LEFT_OUT = ("--name", "--epochs")
 
@@ -27,16 +29,16 @@ def still_improves(history: Sequence[Epoch], best_epoch: int, num_epochs: int) -
         num_epochs: The limit.
 
     Returns:
-        Whether the best epoch is the last one allowed, and the loss fell by over 5% since the
-        middle of training. False for a training of one epoch: nothing can be seen there.
+        Whether the best epoch is the last one allowed, and the loss fell in the second half of
+        training by over 1%, and by over a tenth of what it fell since the first epoch. False for a
+        training of one epoch: nothing can be seen there.
     """
     curve = selection_curve(history)
     if not curve or best_epoch < num_epochs or len(curve) < max(2, num_epochs):
         return False
-    middle, last = curve[(len(curve) - 1) // 2].val_loss, curve[-1].val_loss
-    assert middle is not None
-    assert last is not None
-    return last < (1 - _MIN_IMPROVEMENT) * middle
+    losses = [line.val_loss or 0.0 for line in curve]
+    first, middle, last = losses[0], losses[(len(losses) - 1) // 2], losses[-1]
+    return middle - last > max(_MIN_IMPROVEMENT * middle, _MIN_SHARE * (first - last))
 
 
 def describe(

@@ -39,6 +39,9 @@ from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import load_training_data
 from lstm_cli.training.stages import FinishedStage
 
+# A fold of few rows has epochs of a tenth of a second, of which a checkpoint would take a third.
+_FOLD_SAVE_SECONDS = 1.0
+
 # Both have the same methods; each does what differs between classifiers and language models.
 Task = ClassifierTask | LanguageModelTask
 
@@ -223,7 +226,8 @@ class _Training:
             stage = self.task.stage
             self.record["parameters"] = self.task.num_parameters
             reporter = _FoldReporter(reporter) if stage.kind == "fold" else reporter
-            loop_stage = LoopStage(stage.number, stage.name, self.task.refit_epochs)
+            save_seconds = _FOLD_SAVE_SECONDS if stage.kind == "fold" else 0.0
+            loop_stage = LoopStage(stage.number, stage.name, self.task.refit_epochs, save_seconds)
         self.loop = TrainingLoop(
             self.task.model,
             self.task.config,
@@ -288,6 +292,8 @@ class _Training:
             except ValueError as error:
                 reason = f"its newest checkpoint does not fit the settings ({error})"
                 raise self.run.integrity_error(reason) from None
+        elif self.finished:
+            raise self.run.integrity_error("its newest checkpoint is of a classifier")
         self.start_stage()
 
     def run_to_end(self) -> None:
