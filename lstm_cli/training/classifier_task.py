@@ -107,7 +107,7 @@ class ClassifierTask:
     @property
     def num_parameters(self) -> int:
         """Number of trained parameters: those of the model and the table of the linear model."""
-        table_size = 0 if self.linear is None else self.linear.table.size
+        table_size = 0 if self.linear is None else self.linear.tables.size
         return num_parameters(self.model) + table_size
 
     @property
@@ -160,11 +160,13 @@ class ClassifierTask:
         if self.config.linear is None:
             return task
         assert isinstance(task.train.inputs, Corpus)
+        assert self.tokenizer is not None
         with timed(self.seconds, "linear"):
             linear_model = linear.fit_linear_model(
                 task.train.inputs,
                 task.train.labels,
                 len(self.dataset.labels),
+                self.tokenizer.words,
                 self.config.linear,
                 self.config.seed,
             )
@@ -268,7 +270,10 @@ class ClassifierTask:
 
     def linear_logits(self, inputs: Any) -> Any:
         """Return the logits of the linear model for new texts; None without one."""
-        return None if self.linear is None else linear.linear_logits(inputs, self.linear.table)
+        if self.linear is None:
+            return None
+        assert self.config.linear is not None
+        return linear.linear_logits(inputs, self.linear.tables, self.config.linear)
 
     def _score_validation(self, predictor: Predictor) -> ScoredSplit:
         """Score the validation split, or the rows that were held out before the refit."""
@@ -317,7 +322,9 @@ def prepare_classifier(
             worker.submit(workers.import_modules, *linear.REQUIRED_MODULES)
         with timed(seconds, "encode"):
             tokenizer, train = _encode_train(config, dataset, init, worker)
-            wait_for_linear = _submit_linear_model(config, len(dataset.labels), train, worker)
+            wait_for_linear = _submit_linear_model(
+                config, len(dataset.labels), train, tokenizer, worker
+            )
             validation = encode(dataset, "validation", tokenizer)
             unlabeled = _encode_unlabeled(config, tokenizer, init, options)
         with timed(seconds, "build"):
@@ -370,7 +377,7 @@ def _prepare_stages(
         model_state(model),
         # Words of another run's vocabulary have a meaning even if no training row has them.
         config.text.min_count if config.text is not None and init.tokenizer is None else None,
-        None if tokenizer is None else tokenizer.vocab_size,
+        tokenizer,
         tuple(unlabeled),
         classifier.get_weights(model) if init.kind in ("word_vectors", "run") else None,
     )
@@ -420,7 +427,9 @@ def _encode_train(
         return init.tokenizer, encode(dataset, "train", init.tokenizer)
     split = dataset.splits["train"]
     assert not isinstance(split.inputs, np.ndarray)
-    tokenizer, corpus = encoding.fit_and_encode(split.inputs, config.text, worker)
+    tokenizer, corpus = encoding.fit_and_encode(
+        split.inputs, config.text, config.char_buckets, worker
+    )
     return tokenizer, Examples(corpus, split.labels)
 
 
@@ -440,14 +449,25 @@ def _encode_unlabeled(
 
 
 def _submit_linear_model(
-    config: Config, num_classes: int, train: Examples, worker: Worker
+    config: Config,
+    num_classes: int,
+    train: Examples,
+    tokenizer: Tokenizer | None,
+    worker: Worker,
 ) -> Callable[[], LinearModel] | None:
     """Start to fit the linear model in the worker; return a function that waits for it."""
     if config.linear is None:
         return None
     assert isinstance(train.inputs, Corpus)
+    assert tokenizer is not None
     return worker.submit(
-        linear.fit_linear_model, train.inputs, train.labels, num_classes, config.linear, config.seed
+        linear.fit_linear_model,
+        train.inputs,
+        train.labels,
+        num_classes,
+        tokenizer.words,
+        config.linear,
+        config.seed,
     )
 
 
@@ -471,17 +491,18 @@ def _with_linear_model(
     task: ClassifierTask, linear_model: LinearModel, unlabeled: Sequence[Corpus]
 ) -> ClassifierTask:
     """Return the task with the logits of the linear model beside all examples."""
-    table = linear_model.table
+    assert task.config.linear is not None
+    tables, settings = linear_model.tables, task.config.linear
     validation = task.validation
     if validation is not None:
         assert isinstance(validation.inputs, Corpus)
-        logits = linear.linear_logits(validation.inputs, table)
+        logits = linear.linear_logits(validation.inputs, tables, settings)
         validation = replace(validation, linear=logits)
     extra = None
     if task.config.train.self_training and unlabeled:
         (corpus,) = unlabeled
         labels = np.zeros(len(corpus), np.int32)
-        extra = Examples(corpus, labels, linear.linear_logits(corpus, table))
+        extra = Examples(corpus, labels, linear.linear_logits(corpus, tables, settings))
     return replace(
         task,
         train=replace(task.train, linear=linear_model.train_logits),

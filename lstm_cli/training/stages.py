@@ -22,7 +22,8 @@ from lstm_cli.io import text_format
 from lstm_cli.io.progress import Epoch
 from lstm_cli.models.calibration import SplitLogits
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.text.tokenizer import UNKNOWN_ID
+from lstm_cli.text.ngrams import char_ngram_ids
+from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer
 from lstm_cli.training.objectives.classification import Examples
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -102,7 +103,7 @@ class StagedData:
         initial_state: State of the model before each stage, as `checkpoint.model_state` returns it.
         min_count: In a stage, words rarer than this in its training rows are unknown; None if the
             vocabulary is that of another run.
-        vocab_size: Size of the vocabulary; None for images.
+        tokenizer: Has the vocabulary of all rows; None for images.
         unlabeled: Texts without labels, for self-training.
         initial_weights: Weights before each stage, as `classifier.get_weights` returns them; None
             if they are random, so that the settings are enough to get them.
@@ -112,7 +113,7 @@ class StagedData:
     stages: tuple[Stage, ...]
     initial_state: Tensors
     min_count: int | None
-    vocab_size: int | None
+    tokenizer: Tokenizer | None
     unlabeled: tuple[Corpus, ...] = ()
     initial_weights: Tensors | None = None
 
@@ -138,24 +139,46 @@ class StagedData:
         if self.min_count is None or not isinstance(examples.inputs, Corpus):
             return examples
         assert isinstance(self.examples.inputs, Corpus)
-        assert self.vocab_size is not None
+        assert self.tokenizer is not None
         train = self.examples.inputs.take(stage.train_rows)
-        counts = np.bincount(train.ids, minlength=self.vocab_size)
-        corpus = without_words(examples.inputs, counts < max(1, self.min_count))
+        counts = np.bincount(train.ids, minlength=self.tokenizer.vocab_size)
+        is_rare = counts < self.min_count
+        corpus = without_words(examples.inputs, is_rare, self.tokenizer)
         return replace(examples, inputs=corpus)
 
 
-def without_words(corpus: Corpus, is_removed: NDArray[np.bool_]) -> Corpus:
-    """Return a corpus in which some words are `[UNK]`.
+def without_words(corpus: Corpus, is_removed: NDArray[np.bool_], tokenizer: Tokenizer) -> Corpus:
+    """Return a corpus in which some words are unknown.
 
     Args:
         corpus: The texts.
         is_removed: Whether a word is removed, by its id, `<bool>[vocabulary]`.
+        tokenizer: The one that encoded the texts.
     """
     is_unknown = is_removed[corpus.ids] & (corpus.ids > UNKNOWN_ID)
+    texts = np.repeat(np.arange(len(corpus)), corpus.lengths)[is_unknown]
+    added = np.bincount(texts, minlength=len(corpus)).astype(np.int32)
     ids = np.where(is_unknown, np.uint16(UNKNOWN_ID), corpus.ids)
-    added = np.add.reduceat(is_unknown, corpus.starts[:-1], dtype=np.int32)
-    return replace(corpus, ids=ids, num_unknown=corpus.num_unknown + added)
+    changed = replace(corpus, ids=ids, num_unknown=corpus.num_unknown + added)
+    if not tokenizer.char_buckets:
+        return changed
+    # Unknown words are known by their character n-grams.
+    words, word_of = np.unique(corpus.ids[is_unknown], return_inverse=True)
+    hashed, counts = char_ngram_ids([tokenizer.words[i] for i in words], tokenizer.char_buckets)
+    by_word = np.split(hashed, np.cumsum(counts)[:-1]) if len(words) else []
+    ngrams = np.concatenate([corpus.ngrams, *(by_word[word] for word in word_of)])
+    owners = np.concatenate(
+        [
+            np.repeat(np.arange(len(corpus)), np.diff(corpus.ngram_starts)),
+            np.repeat(texts, counts[word_of]),
+        ]
+    )
+    totals = np.bincount(owners, minlength=len(corpus))
+    return replace(
+        changed,
+        ngrams=ngrams[np.argsort(owners, kind="stable")],
+        ngram_starts=np.concatenate([[0], np.cumsum(totals)]).astype(np.int64),
+    )
 
 
 def plan_stages(
