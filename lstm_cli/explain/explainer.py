@@ -179,8 +179,20 @@ def _tokenize(
         for (start, end), token_id in zip((spans[i] for i in kept), encoding.ids, strict=True)
     )
     removed = np.setdiff1d(np.arange(len(spans)), kept)
-    truncated_span = (spans[removed[0]][0], spans[removed[-1]][1]) if len(removed) else None
+    truncated_span = _span_between(spans, removed) if len(removed) else None
     return tokens, encoding, truncated_span
+
+
+def _span_between(
+    spans: Sequence[tuple[int, int]], removed: NDArray[np.int64]
+) -> tuple[int, int] | None:
+    """Return the span of the removed tokens; None if the others hold all of their characters."""
+    first, last = int(removed[0]), int(removed[-1])
+    # A token before them is always read.
+    start, end = max(spans[first][0], spans[first - 1][1]), spans[last][1]
+    if last + 1 < len(spans):
+        end = min(end, spans[last + 1][0])
+    return (start, end) if start < end else None
 
 
 def _batches(num_rows: int) -> Iterator[range]:
