@@ -151,7 +151,7 @@ def write_results(run, epochs=2):
     run.write_json(runs.METRICS, {"best_epoch": 2, "validation": report, "test": report})
     line = {"steps": 3, "accuracy": 0.5, "val_accuracy": 0.5, "learning_rate": 0.1, "seconds": 1.0}
     lines = [
-        {"epoch": n, **line, "loss": 1 / n, "val_loss": 1 / n, "best": True}
+        {"epoch": n, **line, "loss": 1 / n, "val_loss": 1 / n, "best": True, "stage": 1}
         for n in range(1, epochs + 1)
     ]
     run.write_text(runs.HISTORY, "".join(map(runs.json_line, lines)))

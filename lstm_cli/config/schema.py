@@ -34,6 +34,15 @@ class DataSettings(_Section, frozen=True):
     validation: Annotated[
         float, _doc("fraction of the training split used for validation", gt=0, lt=0.5)
     ] = 0.1
+    folds: Annotated[
+        int,
+        _doc(
+            "folds of a cross-validation on the training and validation splits, before a refit on "
+            "both; 0: one validation split",
+            ge=0,
+            le=100,
+        ),
+    ] = 0
     test_fraction: Annotated[
         float, _doc("fraction of the data used for testing if there is no test split", gt=0, lt=0.9)
     ] = 0.2
@@ -184,6 +193,13 @@ class TrainSettings(_Section, frozen=True):
     patience: Annotated[
         int, _doc("stop after this many epochs without a better validation loss; 0: never", ge=0)
     ] = 2
+    refit: Annotated[
+        bool,
+        _doc(
+            "train again at the end, on the training and validation splits, for the number of "
+            "epochs that was best on validation"
+        ),
+    ] = False
     class_weights: Annotated[
         Literal["none", "balanced"],
         _doc("weights of classes in the loss; balanced: by inverse frequency"),
@@ -244,6 +260,11 @@ class Config(_Section, frozen=True):
     def kind(self) -> Literal["text", "image"]:
         """Kind of the input."""
         return "image" if self.image is not None else "text"
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the model is trained at the end on the validation split too."""
+        return self.language is None and (self.train.refit or self.data.folds > 0)
 
     @property
     def task(self) -> Literal["text", "image", "language"]:

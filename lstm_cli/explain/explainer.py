@@ -134,7 +134,8 @@ class Explainer:
         """
         settings, weights = self.config.model, self._weights
         result = forward_pass.run_layers(settings, weights, inputs[None], np.array([len(inputs)]))
-        actual = _probabilities(result.logits + linear.sum(axis=0))[0]
+        biases = forward_pass.linear_biases(self.config, weights)
+        actual = _probabilities(result.logits + linear.sum(axis=0) + biases)[0]
         if not np.abs(actual - expected).max() <= GOLDEN_TOLERANCE:
             raise self.predictor.run.integrity_error(
                 "weights.safetensors and model.onnx do not hold the same network"
@@ -143,7 +144,7 @@ class Explainer:
         runner_up = int(others.argmax())
         logit_weights = _logit_weights(class_index, runner_up, len(expected))
         added = forward_pass.unit_contributions(settings, weights, result.pooled[0], logit_weights)
-        lstm, bias = float(added.sum()), float(weights["head/bias"] @ logit_weights)
+        lstm, bias = float(added.sum()), float((weights["head/bias"] + biases) @ logit_weights)
         has_linear = self.config.linear is not None
         linear_steps = (linear @ logit_weights).astype(np.float64) if has_linear else None
         linear_sum = None if linear_steps is None else float(linear_steps.sum())

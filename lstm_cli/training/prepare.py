@@ -98,7 +98,7 @@ def init_word_vectors(
 
 @contextlib.contextmanager
 def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
-    """Record the seconds that a block takes, under the name of the part."""
+    """Add the seconds that a block takes to those under the name of the part."""
     start = time.perf_counter()
     yield
-    seconds[part] = round(time.perf_counter() - start, 3)
+    seconds[part] = round(seconds.get(part, 0.0) + time.perf_counter() - start, 3)
