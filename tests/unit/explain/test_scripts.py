@@ -14,7 +14,7 @@ from lstm_cli.explain.explainer import Explainer
 @pytest.fixture(scope="module")
 def explainer(tmp_path_factory):
     """An explainer whose vocabulary is that of all samples."""
-    config = text_config(embedding__bigram_buckets=11, linear__buckets=13)
+    config = text_config(embedding__bigram_buckets=11)
     folder = tmp_path_factory.mktemp("runs") / "demo" / "one"
     texts = [sample.text for sample in SAMPLES]
     return Explainer.load(make_text_run(folder, config=config, texts=texts))
