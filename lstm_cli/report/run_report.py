@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.evaluation.compare import differing_settings
-from lstm_cli.evaluation.metrics import Report, wilson_interval
+from lstm_cli.evaluation.metrics import Report, predicted_counts, wilson_interval
 from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.io.text_format import duration, number
 from lstm_cli.prediction.predictor import Predictor
@@ -141,8 +139,7 @@ def _class_rows(report: Report) -> Iterator[tuple[str, ...]]:
     """Yield precision and recall of each class with intervals, unless there are too many."""
     if len(report.classes) > _MAX_CLASSES:
         return
-    confusion = np.asarray(report.confusion)
-    correct, predicted = confusion.diagonal().tolist(), confusion.sum(axis=0).tolist()
+    correct, predicted = (counts.tolist() for counts in predicted_counts(report))
     for index, scores in enumerate(report.classes):
         yield (
             scores.name,
