@@ -192,7 +192,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
     Args:
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `seed`, `class_weights`, `limit`,
-            `text_column`, `label_column`, `init_from`. They win over `assignments`; None is skipped.
+            `text_column`, `label_column`, `init_from`. They win over `assignments`; None is
+            skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.

@@ -66,7 +66,9 @@ def confusion(report: Report, path: Path) -> None:
     # Rotated names need more space below the matrix than one line.
     names_height = 1.5 if _fit_unrotated(names) else 1.6 + 0.055 * max(map(display_width, names))
     with picture(
-        path, (max(4.6, side + names_width), side + names_height), *_confusion_title(report, len(ids))
+        path,
+        (max(4.6, side + names_width), side + names_height),
+        *_confusion_title(report, len(ids)),
     ) as figure:
         axes = figure.subplots()
         shares = counts / np.maximum(supports, 1)

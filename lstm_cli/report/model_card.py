@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
 from lstm_cli.io.text_format import clean
 from lstm_cli.render import markdown
 from lstm_cli.report.metric_rows import metric_table
 from lstm_cli.runs.metrics_schema import Report
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_NUM_HARDEST = 15  # classes that are listed if there are too many for a table of all
 CAPTIONS = {
     "curves.png": "Loss and accuracy by epoch",
     "confusion.png": "True and predicted classes",
@@ -35,7 +37,8 @@ def model_card(run: Mapping[str, Any]) -> str:
             - `config`: the resolved settings, a `Config`;
             - `seconds`: of the whole command;
             - `metrics`: a `Report` for `validation` and for `test`;
-            - `plots`: file names in the run's `plots/`.
+            - `plots`: file names in the run's `plots/`;
+            - `missed_classes`: which classes are never found and what to do; may be left out.
 
     Returns:
         Markdown. Names and sources are data: they show as they are, never as markup.
@@ -48,6 +51,8 @@ def model_card(run: Mapping[str, Any]) -> str:
         run=run,
         test=test,
         metric_table=metric_table(run["metrics"]["validation"], test),
+        imbalance=report_imbalance(run["metrics"]["validation"], test),
+        hardest=[test.classes[i] for i in hardest_classes(test, _NUM_HARDEST)],
         mean_confidence=mean_confidence(test),
         captions=CAPTIONS,
         temperature=run.get("temperature", 1.0),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.evaluation.compare import differing_settings
+from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
 from lstm_cli.evaluation.metrics import Report, predicted_counts, wilson_interval
 from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.io.text_format import duration, number
@@ -25,7 +26,8 @@ from lstm_cli.runs.record import RunRecord
 
 FILE = "report.html"
 _TEMPLATE = Path(__file__).parent / "templates" / "run_report.html"
-_MAX_CLASSES = 40  # shown one by one
+_MAX_CLASSES = 40  # shown one by one; of more, those with the lowest F1
+_NUM_HARDEST = 20
 _MAX_MARKDOWN = 50_000  # characters
 
 
@@ -90,7 +92,9 @@ def write_report(
         times=", ".join(f"{part} {duration(s)}" for part, s in record.info.seconds.items()),
         versions=", ".join(f"{package} {v}" for package, v in record.info.versions.items()),
         metric_table=metric_table(record.validation, record.test),
+        imbalance=report_imbalance(record.validation, record.test),
         class_table=list(_class_rows(record.test)),
+        num_hardest=_NUM_HARDEST if len(record.test.classes) > _MAX_CLASSES else None,
         mean_confidences=[mean_confidence(each) for each in (record.validation, record.test)],
         pictures=_pictures(record),
         confident_errors=confident_errors,
@@ -136,11 +140,13 @@ def _pictures(record: RunRecord) -> dict[str, html.Picture]:
 
 
 def _class_rows(report: Report) -> Iterator[tuple[str, ...]]:
-    """Yield precision and recall of each class with intervals, unless there are too many."""
+    """Yield precision and recall of each class, or of the hardest, with intervals."""
+    ids: Iterable[int] = range(len(report.classes))
     if len(report.classes) > _MAX_CLASSES:
-        return
+        ids = hardest_classes(report, _NUM_HARDEST)
     correct, predicted = (counts.tolist() for counts in predicted_counts(report))
-    for index, scores in enumerate(report.classes):
+    for index in ids:
+        scores = report.classes[index]
         yield (
             scores.name,
             _with_interval(correct[index], predicted[index]),

@@ -11,7 +11,9 @@ import numpy as np
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
+from lstm_cli.data.balance import advice, imbalance
 from lstm_cli.evaluation.evaluate import score_encoded
+from lstm_cli.evaluation.hard_classes import describe_missed
 from lstm_cli.io import worker as workers
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
@@ -153,8 +155,17 @@ class ClassifierTask:
             }
         plots = artifacts.write_results(run, self, result, results)
         reports = {name: scored.report for name, scored in results.items()}
-        card = {"metrics": reports, "plots": plots}
-        return Evaluation({"temperature": result.temperature}, {"test": len(test)}, card)
+        missed = describe_missed(
+            reports["validation"],
+            np.bincount(self.train.labels, minlength=len(self.dataset.labels)),
+            self.config.train.class_weights,
+        )
+        return Evaluation(
+            record={"temperature": result.temperature},
+            sizes={"test": len(test)},
+            card={"metrics": reports, "plots": plots, "missed_classes": missed},
+            warnings=(missed,) if missed else (),
+        )
 
     def model_card(self, record: Mapping[str, Any], evaluation: Evaluation) -> str:
         """Return the model card."""
@@ -183,7 +194,7 @@ def prepare_classifier(
         LstmError: The data does not fit the settings.
     """
     reporter = options.reporter
-    _report_data(dataset, reporter)
+    _report_data(config, dataset, reporter)
     seconds: dict[str, float] = {}
     with workers.start_worker(should_use_worker(config, dataset, init)) as worker:
         if config.linear is not None:
@@ -228,11 +239,15 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
     return has_many_texts and (init.tokenizer is None or config.linear is not None)
 
 
-def _report_data(dataset: Dataset, reporter: Reporter) -> None:
+def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
     sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
+    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels):,} classes.")
+    uneven = imbalance(np.bincount(dataset.splits["train"].labels, minlength=len(dataset.labels)))
+    if uneven:
+        weights = config.train.class_weights
+        reporter.note(f"{uneven.describe(dataset.labels)} {advice(weights)}")
 
 
 def _encode_train(
