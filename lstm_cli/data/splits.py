@@ -88,9 +88,10 @@ def _allocate(
 def _allocate_at_random(
     counts: NDArray[np.int64], total: int, max_counts: NDArray[np.int64], seed: list[int]
 ) -> NDArray[np.int64]:
-    """Distribute `total` as `_allocate` does, but without a minimum, and equal remainders at random.
+    """Distribute `total` as `_allocate` does, but without a minimum.
 
-    The order of the class names must not decide which classes are tested.
+    Of equal remainders random ones are rounded up: the order of the class names must not decide
+    which classes are tested.
     """
     ties = 1e-6 * np.random.default_rng([*seed, len(counts)]).random(len(counts))
     quotas = counts * (total / counts.sum()) + ties

@@ -183,7 +183,8 @@ def scores(
     if len(class_names) > _MAX_CURVES:
         groups = [("all classes", np.full(len(labels), True))]
     else:
-        groups = [(fit_name(class_names[i]), labels == i) for i in np.unique(labels)]
+        present = np.unique(labels).tolist()
+        groups = [(fit_name(class_names[i]), labels == i) for i in present]
     num_columns = 2 if len(groups) > 4 else 1
     num_rows = -(-len(groups) // num_columns)
     with picture(path, (7.0, 1.3 + 1.35 * num_rows), *title) as figure:
@@ -317,8 +318,9 @@ def _scores_title(
     labels: NDArray[np.int32], correct: NDArray[np.bool_], class_names: Sequence[str]
 ) -> tuple[str, str]:
     counts = np.bincount(labels)
+    present = np.flatnonzero(counts).tolist()
     recalls = np.bincount(labels, weights=correct) / np.maximum(counts, 1)
-    _, hardest = min((float(recalls[i]), fit_name(class_names[i])) for i in np.flatnonzero(counts))
+    _, hardest = min((float(recalls[i]), fit_name(class_names[i])) for i in present)
     return (
         f"{percent(float(1 - correct.mean()))} of {len(correct):,} examples are misclassified",
         f"Share of a class by score, square-root scale; orange: wrong; hardest: {hardest}",

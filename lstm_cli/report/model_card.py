@@ -51,6 +51,7 @@ def model_card(run: Mapping[str, Any]) -> str:
         run=run,
         test=test,
         metric_table=metric_table(run["metrics"]["validation"], test),
+        missed_classes=run.get("missed_classes", ""),
         imbalance=report_imbalance(run["metrics"]["validation"], test),
         hardest=[test.classes[i] for i in hardest_classes(test, _NUM_HARDEST)],
         mean_confidence=mean_confidence(test),
