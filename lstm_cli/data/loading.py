@@ -190,8 +190,8 @@ def _lacking_classes(dataset: Dataset) -> Iterator[str]:
         if lacking:
             noun = "class" if len(lacking) == 1 else "classes"
             yield (
-                f"The {name} split has no example of {len(lacking):,} {noun} with few examples "
-                f"({join_names(lacking, 3)}); train keeps them."
+                f"The {name} split has no example of {len(lacking):,} {noun} that train has "
+                f"({join_names(lacking, 3)})."
             )
 
 

@@ -16,8 +16,6 @@ from lstm_cli.io.text_format import pluralize
 # number of examples. With fewer examples such a recall may be chance.
 _MAX_RECALL, _MIN_EXAMPLES = 0.05, 10
 _MAX_NAMES = 3
-# With fewer examples, more of them help more than anything else.
-_FEW_EXAMPLES = 20
 
 
 def report_imbalance(*reports: Report) -> Imbalance | None:
@@ -79,28 +77,28 @@ def describe_missed(
     if not missed:
         return ""
     counts = np.asarray(train_counts)
-    parts = [_describe(report, i, int(counts[i])) for i in missed[:_MAX_NAMES]]
-    actions = []
-    if weight_power(weights) < 1 and (counts[missed] < counts[counts > 0].mean()).any():
-        actions.append("give small classes more weight with '--class-weights balanced'")
-    elif len(missed) > _MAX_NAMES:
-        actions.append("train longer with '--epochs'")
-    few = "" if counts[missed].min() >= _FEW_EXAMPLES else " (they have very few)"
-    actions.append(f"add examples{few}")
-    what = "Try: " + ", ".join(actions) + ", or merge classes that mean the same."
-    if len(missed) <= _MAX_NAMES:
-        return f"{'; '.join(parts)}. {what}"
     num_present = sum(scores.support > 0 for scores in report.classes)
+    actions = []
+    if 2 * len(missed) > num_present > 2:
+        actions.append("train longer with '--epochs'")
+    elif weight_power(weights) < 1 and counts[missed].min() < counts[counts > 0].mean() / 2:
+        actions.append("give small classes more weight with '--class-weights balanced'")
+    actions += ["add examples of it" if len(missed) == 1 else "add examples of them"]
+    advice = f"Try: {', '.join(actions)}, or merge classes that mean the same."
+    parts = ", ".join(_describe(report, i, int(counts[i])) for i in missed[:_MAX_NAMES])
+    if len(missed) == 1:
+        return f"Class {parts} is never or almost never predicted correctly. {advice}"
+    names = parts if len(missed) <= _MAX_NAMES else f"{parts} and {len(missed) - _MAX_NAMES:,} more"
     return (
-        f"{len(missed):,} of {num_present:,} classes with validation examples are "
-        f"never or almost never predicted, among them: {'; '.join(parts)}. {what}"
+        f"{len(missed):,} of {num_present:,} classes are never or almost never predicted "
+        f"correctly: {names}. {advice}"
     )
 
 
 def _describe(report: Report, index: int, num_train: int) -> str:
     scores = report.classes[index]
-    problem = f"has a recall of {scores.recall:.2f}" if scores.recall else "is never found"
+    validation = pluralize(scores.support, "validation row")
     return (
-        f"Class {quote_name(scores.name)} {problem} ({pluralize(scores.support, 'validation row')}, "
+        f"{quote_name(scores.name)} (recall {scores.recall:.2f} on {validation}, "
         f"{num_train:,} in train)"
     )

@@ -65,11 +65,9 @@ def confusion(report: Report, path: Path) -> None:
     names_width = 0.8 + 0.08 * max(map(display_width, names)) + (len(names) > _MAX_CELLS)
     # Rotated names need more space below the matrix than one line.
     names_height = 1.5 if _fit_unrotated(names) else 1.6 + 0.055 * max(map(display_width, names))
-    with picture(
-        path,
-        (max(4.6, side + names_width), side + names_height),
-        *_confusion_title(report, len(ids)),
-    ) as figure:
+    title = _confusion_title(report, len(ids))
+    size = (max(4.6, side + names_width), side + names_height)
+    with picture(path, size, *title) as figure:
         axes = figure.subplots()
         shares = counts / np.maximum(supports, 1)
         # The square root makes rare errors visible.
