@@ -61,7 +61,11 @@ def missed_classes(report: Report) -> list[int]:
 
 
 def describe_missed(
-    report: Report, train_counts: Sequence[int] | NDArray[np.int64], weights: ClassWeights
+    report: Report,
+    train_counts: Sequence[int] | NDArray[np.int64],
+    weights: ClassWeights,
+    *,
+    is_improving: bool,
 ) -> str:
     """Name the classes that are never or almost never found, and say what to do.
 
@@ -69,6 +73,7 @@ def describe_missed(
         report: The metrics of the validation split.
         train_counts: Training examples of each class.
         weights: The setting `train.class_weights`.
+        is_improving: Whether the last epoch was the best one.
 
     Returns:
         One or two sentences; empty if no class is missed.
@@ -79,9 +84,9 @@ def describe_missed(
     counts = np.asarray(train_counts)
     num_present = sum(scores.support > 0 for scores in report.classes)
     actions = []
-    if 2 * len(missed) > num_present > 2:
+    if is_improving and 2 * len(missed) >= num_present:
         actions.append("train longer with '--epochs'")
-    elif weight_power(weights) < 1 and counts[missed].min() < counts[counts > 0].mean() / 2:
+    if weight_power(weights) < 1 and counts[missed].min() < counts[counts > 0].mean() / 2:
         actions.append("give small classes more weight with '--class-weights balanced'")
     actions += ["add examples of it" if len(missed) == 1 else "add examples of them"]
     advice = f"Try: {', '.join(actions)}, or merge classes that mean the same."

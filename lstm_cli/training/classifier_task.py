@@ -159,6 +159,7 @@ class ClassifierTask:
             reports["validation"],
             np.bincount(self.train.labels, minlength=len(self.dataset.labels)),
             self.config.train.class_weights,
+            is_improving=result.best_epoch == len(result.history),
         )
         return Evaluation(
             record={"temperature": result.temperature},
