@@ -97,7 +97,11 @@ def roc_auc(is_positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> floa
         is_positive: The true class, `<bool>[num]`; both values occur.
         scores: Scores of the positive class, `<float32>[num]`.
     """
-    false_counts, true_counts = _cumulative_counts(is_positive, scores)
+    return _area(*_cumulative_counts(is_positive, scores))
+
+
+def _area(false_counts: NDArray[np.int64], true_counts: NDArray[np.int64]) -> float:
+    """Return the area under the ROC curve of these cumulative counts."""
     # Trapezoids, in whole numbers: nothing is rounded before the division.
     twice = np.sum(np.diff(false_counts) * (true_counts[1:] + true_counts[:-1]))
     return float(twice / (2 * false_counts[-1] * true_counts[-1]))
@@ -114,7 +118,7 @@ def _curve(name: str, is_positive: NDArray[np.bool_], scores: NDArray[np.float32
         name=name,
         false_positive_rates=(false_counts / false_counts[-1])[corners],
         true_positive_rates=recalls[corners],
-        area=roc_auc(is_positive, scores),
+        area=_area(false_counts, true_counts),
         recalls=recalls[::-1],
         precisions=precisions[::-1],
         average_precision=float(np.sum(np.diff(recalls) * precisions[1:])),
@@ -129,7 +133,7 @@ def _cumulative_counts(
     Returns:
         False positives and true positives, each `<int64>[distinct + 1]`.
     """
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)  # the order of equal scores does not matter
     last_of_equal = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     true_counts = np.cumsum(is_positive[order], dtype=np.int64)[last_of_equal]
     false_counts = 1 + last_of_equal - true_counts

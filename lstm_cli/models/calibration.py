@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 _MIN_SCALE, _MAX_SCALE = 0.02, 50.0
 # Below this, float32 cannot distinguish 1 - p from 1.
 _MIN_PROBABILITY = 1e-8
+# Two factors need no more logits than this, and no more examples.
+_MAX_FITTED, _MIN_ROWS = 2_000_000, 1000
 
 
 def fit_scale(
@@ -106,11 +108,14 @@ class SplitLogits:
             labels: True class ids, `<int32>[num]`.
 
         Returns:
-            The factors on `lstm` and on `linear`; 0 without a linear model.
+            The factors on `lstm` and on `linear`; 0 without a linear model. With very many logits
+            they are fitted to a part of the examples.
         """
+        num_rows = min(len(labels), max(_MIN_ROWS, _MAX_FITTED // self.lstm.shape[1]))
+        rows = np.arange(num_rows) * len(labels) // num_rows
         if self.linear is None:
-            return fit_scale(self.lstm, labels), 0.0
-        return fit_two_scales(self.lstm, self.linear, labels)
+            return fit_scale(self.lstm[rows], labels[rows]), 0.0
+        return fit_two_scales(self.lstm[rows], self.linear[rows], labels[rows])
 
     def scaled(self, lstm_scale: float, linear_scale: float) -> NDArray[np.float64]:
         """Return the sum of the scaled parts, `<float64>[num, outputs]`."""
