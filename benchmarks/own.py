@@ -33,7 +33,7 @@ OPTIONS = (
     Option("folds", "cross-validate on train with so many folds; 0: use test.csv", 0, 0),
     Option("skip_baselines", "train lstm only", False, False, "flag"),
     Option("only_baselines", "train the baselines only", False, False, "flag"),
-    Option("baselines", "take the baselines from the JSON file of an earlier run", "", ""),
+    Option("baselines", "JSON of an earlier run with baselines of the same tables", "", ""),
     Option("set", "KEY=VALUE for lstm train; repeatable", (), (), "list"),
     Option("jobs", "data sets to measure at the same time; times are exact with 1", 1, 1),
 )

@@ -63,12 +63,12 @@ def _comparison(results: Mapping[str, Any], title: str) -> Table:
 
 
 def _details(results: Mapping[str, Any]) -> Table:
-    digits = {"macro_f1": 4, "ece": 3, "loss": 3, "seconds": 1, "peak_mb": 0}
+    digits = {"macro_f1": 4, "ece": 3, "loss": 3, "peak_mb": 0}
     rows = [
         (name, *(_metric(result.get("lstm"), key, digits[key]) for key in digits))
         for name, result in results.items()
     ]
-    columns = ("set", "macro F1", "calibration error", "loss", "seconds", "peak MiB")
+    columns = ("set", "macro F1", "calibration error", "loss", "peak MiB")
     return Table("lstm train", columns, rows)
 
 
