@@ -84,20 +84,33 @@ class EmbeddingSettings(_Section, frozen=True):
 
 
 class LinearSettings(_Section, frozen=True):
-    """A linear model of words and bigrams whose logits are added to those of the LSTM."""
+    """A linear model of n-grams whose logits are added to those of the LSTM."""
 
+    word_ngrams: Annotated[
+        int, _doc("longest n-gram of words: 2 for bigrams, 3 for trigrams too", ge=2, le=3)
+    ] = 2
     buckets: Annotated[
-        int, _doc("number of hash buckets for words and bigrams", ge=1, le=4_000_000)
+        int, _doc("number of hash buckets for bigrams and trigrams", ge=1, le=4_000_000)
     ] = 300_000
+    char_ngrams: Annotated[
+        Literal["all", "unknown", "none"],
+        _doc("words with character n-grams: all, only those outside the vocabulary, or none"),
+    ] = "none"
+    char_buckets: Annotated[
+        int, _doc("number of hash buckets for character n-grams", ge=2, le=4_000_000)
+    ] = 65_536
     folds: Annotated[
         int, _doc("folds for out-of-fold predictions on the training split", ge=2, le=100)
     ] = 3
-    penalty: Annotated[float, _doc("strength of the L2 penalty on the weights", gt=0, le=1e6)] = (
-        0.05
-    )
+    penalty: Annotated[float, _doc("strength of the L2 penalty on the weights", gt=0, le=1e6)] = 1.0
     dropout: Annotated[
         Fraction, _doc("fraction of texts in training that the LSTM predicts without this model")
     ] = 0.5
+
+    @property
+    def num_char_buckets(self) -> int:
+        """Number of buckets for character n-grams; 0 without them."""
+        return 0 if self.char_ngrams == "none" else self.char_buckets
 
 
 class ImageSettings(_Section, frozen=True):
@@ -221,6 +234,11 @@ class Config(_Section, frozen=True):
     language: LanguageModelSettings | None = None
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
+
+    @property
+    def char_buckets(self) -> int:
+        """Number of buckets for the character n-grams of unknown words; 0 without them."""
+        return 0 if self.linear is None else self.linear.num_char_buckets
 
     @property
     def kind(self) -> Literal["text", "image"]:

@@ -17,7 +17,7 @@ from lstm_cli.explain.result import Gates, ImageExplanation, TextExplanation, To
 from lstm_cli.prediction.predictor import GOLDEN_TOLERANCE, Predictor
 from lstm_cli.runs import onnx_graph, validate
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer, token_spans
+from lstm_cli.text.tokenizer import UNKNOWN_ID, Encoding, Tokenizer, token_spans
 
 Array = NDArray[Any]
 
@@ -66,11 +66,11 @@ class Explainer:
         """
         tokenizer = self._tokenizer()
         (prediction,) = self.predictor.predict(text)
-        tokens, ids, truncated_span = _tokenize(tokenizer, text)
+        tokens, encoding, truncated_span = _tokenize(tokenizer, text)
         class_index = self.predictor.labels.index(prediction.label)
-        prefixes = predict_prefixes(self.predictor, ids, class_index)
-        inputs = forward_pass.embed(self.config, self._weights, ids)
-        linear = forward_pass.linear_logits(self.config, self._weights, ids)
+        prefixes = predict_prefixes(self.predictor, encoding, class_index)
+        inputs = forward_pass.embed(self.config, self._weights, encoding.ids)
+        linear = forward_pass.linear_logits(self.config, self._weights, encoding)
         return TextExplanation(
             run=self.predictor.run.name,
             labels=self.predictor.labels,
@@ -78,7 +78,7 @@ class Explainer:
             prediction=prediction,
             tokens=tokens,
             truncated_span=truncated_span,
-            token_effects=occlude(self.predictor, ids, class_index, occlusion),
+            token_effects=occlude(self.predictor, encoding, class_index, occlusion),
             prefixes=prefixes,
             gates=self._gates(inputs, prefixes.steps[-1], class_index, linear),
         )
@@ -162,8 +162,8 @@ class Explainer:
 
 def _tokenize(
     tokenizer: Tokenizer, text: str
-) -> tuple[tuple[Token, ...], NDArray[np.int32], tuple[int, int] | None]:
-    """Return the tokens that the model reads, their ids, and the truncated span of the text."""
+) -> tuple[tuple[Token, ...], Encoding, tuple[int, int] | None]:
+    """Return the tokens that the model reads, their encoding, and the truncated span."""
     (encoding,) = tokenizer.encode([text])
     spans = token_spans(text)
     if not spans:
@@ -179,7 +179,7 @@ def _tokenize(
     )
     removed = np.setdiff1d(np.arange(len(spans)), kept)
     truncated_span = (spans[removed[0]][0], spans[removed[-1]][1]) if len(removed) else None
-    return tokens, encoding.ids, truncated_span
+    return tokens, encoding, truncated_span
 
 
 def _batches(num_rows: int) -> Iterator[range]:

@@ -47,7 +47,7 @@ def write(tokenizer: Tokenizer) -> str:
     return json.dumps(saved, ensure_ascii=False, separators=(",", ":"))
 
 
-def read(content: bytes, settings: TextSettings) -> Tokenizer:
+def read(content: bytes, settings: TextSettings, char_buckets: int = 0) -> Tokenizer:
     """Read the tokenizer of a run from its file.
 
     The file also describes the tokenization and could describe another one, so everything except
@@ -56,6 +56,7 @@ def read(content: bytes, settings: TextSettings) -> Tokenizer:
     Args:
         content: Content of `tokenizer.json`.
         settings: The text settings of the run.
+        char_buckets: As for `Tokenizer`.
 
     Raises:
         ValueError: The file is not valid; the message continues a sentence that begins with the
@@ -70,7 +71,8 @@ def read(content: bytes, settings: TextSettings) -> Tokenizer:
         raise ValueError("is not the tokenizer of a run: its model is not a WordLevel with [UNK]")
     vocab = saved.model.vocab
     _check_ids(vocab, settings)
-    return Tokenizer(sorted(vocab, key=vocab.__getitem__), settings.max_tokens)
+    words = sorted(vocab, key=vocab.__getitem__)
+    return Tokenizer(words, settings.max_tokens, char_buckets)
 
 
 def _decode(content: bytes) -> _Saved:

@@ -154,7 +154,7 @@ def write_model(run: RunDir, task: ClassifierTask, result: TrainingResult) -> No
 
     weights = dict(result.weights)
     if task.linear is not None:
-        weights[onnx_graph.LINEAR_TABLE] = task.linear.table
+        weights |= task.linear.tables.arrays()
     run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
     num_classes = len(task.dataset.labels)
     graph = onnx_graph.build(task.config, weights, num_classes, task.image_shape)

@@ -74,7 +74,7 @@ class ClassifierTask:
     @property
     def num_parameters(self) -> int:
         """Number of trained parameters: those of the model and the table of the linear model."""
-        table_size = 0 if self.linear is None else self.linear.table.size
+        table_size = 0 if self.linear is None else self.linear.tables.size
         return num_parameters(self.model) + table_size
 
     @property
@@ -190,7 +190,9 @@ def prepare_classifier(
             worker.submit(workers.import_modules, *linear.REQUIRED_MODULES)
         with timed(seconds, "encode"):
             tokenizer, train = _encode_train(config, dataset, init, worker)
-            wait_for_linear = _submit_linear_model(config, len(dataset.labels), train, worker)
+            wait_for_linear = _submit_linear_model(
+                config, len(dataset.labels), train, tokenizer, worker
+            )
             validation = encode(dataset, "validation", tokenizer)
             unlabeled = _encode_unlabeled(config, tokenizer, init, options)
         with timed(seconds, "build"):
@@ -243,7 +245,9 @@ def _encode_train(
         return init.tokenizer, encode(dataset, "train", init.tokenizer)
     split = dataset.splits["train"]
     assert not isinstance(split.inputs, np.ndarray)
-    tokenizer, corpus = encoding.fit_and_encode(split.inputs, config.text, worker)
+    tokenizer, corpus = encoding.fit_and_encode(
+        split.inputs, config.text, config.char_buckets, worker
+    )
     return tokenizer, Examples(corpus, split.labels)
 
 
@@ -263,14 +267,25 @@ def _encode_unlabeled(
 
 
 def _submit_linear_model(
-    config: Config, num_classes: int, train: Examples, worker: Worker
+    config: Config,
+    num_classes: int,
+    train: Examples,
+    tokenizer: Tokenizer | None,
+    worker: Worker,
 ) -> Callable[[], LinearModel] | None:
     """Start to fit the linear model in the worker; return a function that waits for it."""
     if config.linear is None:
         return None
     assert isinstance(train.inputs, Corpus)
+    assert tokenizer is not None
     return worker.submit(
-        linear.fit_linear_model, train.inputs, train.labels, num_classes, config.linear, config.seed
+        linear.fit_linear_model,
+        train.inputs,
+        train.labels,
+        num_classes,
+        tokenizer.words,
+        config.linear,
+        config.seed,
     )
 
 
@@ -295,13 +310,14 @@ def _with_linear_model(
 ) -> ClassifierTask:
     """Return the task with the logits of the linear model beside all examples."""
     assert isinstance(task.validation.inputs, Corpus)
-    table = linear_model.table
-    validation_logits = linear.linear_logits(task.validation.inputs, table)
+    assert task.config.linear is not None
+    tables, settings = linear_model.tables, task.config.linear
+    validation_logits = linear.linear_logits(task.validation.inputs, tables, settings)
     extra = None
     if task.config.train.self_training and unlabeled:
         (corpus,) = unlabeled
         labels = np.zeros(len(corpus), np.int32)
-        extra = Examples(corpus, labels, linear.linear_logits(corpus, table))
+        extra = Examples(corpus, labels, linear.linear_logits(corpus, tables, settings))
     return replace(
         task,
         train=replace(task.train, linear=linear_model.train_logits),

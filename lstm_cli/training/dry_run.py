@@ -228,5 +228,5 @@ def _layers(task: ClassifierTask) -> dict[str, int]:
         if layer.trainable_variables
     }
     if task.linear is not None:
-        layers["linear"] += task.linear.table.size
+        layers["linear"] += task.linear.tables.size
     return layers

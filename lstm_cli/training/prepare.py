@@ -58,7 +58,7 @@ def fit_tokenizer(config: Config, dataset: Dataset) -> Tokenizer | None:
         return None
     texts = dataset.splits["train"].inputs
     assert not isinstance(texts, np.ndarray)
-    return Tokenizer.fit(texts, config.text)
+    return Tokenizer.fit(texts, config.text, config.char_buckets)
 
 
 def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:

@@ -54,7 +54,7 @@ class Examples:
             return self.inputs[indices]
         # JAX takes seconds to compile the model for each width, so the widths are rounded up.
         widths = 64 if keras.backend.backend() == "jax" else 1
-        tokens = batching.pad_batch(self.inputs, indices, widths)
+        tokens = batching.pad_batch([self.inputs[i] for i in indices.tolist()], widths)
         return tokens if self.linear is None else [tokens, self.linear[indices]]
 
 
