@@ -268,7 +268,7 @@ def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], source: 
         value = value.get(part) if isinstance(value, Mapping) else None
     problem = _in_words(problem[:1].lower() + problem[1:].rstrip("."))
     if choices := _choices(key):
-        problem = f"expected one of {', '.join(choices)}"
+        problem = f"expected {choices}"
     return f"{source}: {key or 'top level'}: {problem}; found {_format(value)}."
 
 
@@ -291,12 +291,16 @@ def _format(value: Any) -> str:
     return reprlib.repr(value)
 
 
-def _choices(dotted: str) -> tuple[str, ...]:
-    """Return the allowed values of a setting that is a choice, else an empty tuple."""
+def _choices(dotted: str) -> str:
+    """Return the allowed values of a setting that is a choice in words, else an empty text."""
     section, _, key = dotted.partition(".")
     struct = _fields(Config).get(section)
     hint = get_type_hints(struct).get(key) if struct is not None else None
-    return get_args(hint) if get_origin(hint) is Literal else ()
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    kinds = get_args(hint)
+    names = [name for kind in kinds if get_origin(kind) is Literal for name in get_args(kind)]
+    return f"{', '.join(names)}, or a number from 0 to 1" if names and float in kinds else ""
 
 
 def _check_sections(config: Config, source: str) -> None:

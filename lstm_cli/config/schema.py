@@ -201,8 +201,11 @@ class TrainSettings(_Section, frozen=True):
         ),
     ] = False
     class_weights: Annotated[
-        Literal["none", "balanced"],
-        _doc("weights of classes in the loss; balanced: by inverse frequency"),
+        Literal["none", "balanced"] | Annotated[float, Meta(ge=0, le=1)],
+        _doc(
+            "weights of classes in the loss, by inverse frequency; a number: its power, from 0 "
+            "(none) to 1 (balanced)"
+        ),
     ] = "none"
     ema_momentum: Annotated[
         Fraction, _doc("momentum of the exponential moving average of the weights; 0: off")

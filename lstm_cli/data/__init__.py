@@ -6,6 +6,7 @@ What is in here:
     registry    the data sets known by name, and which reader a name or a path belongs to
     loading     `load`: read, split, limit, fingerprint
     splits      stratified splits and samples
+    balance     when classes are uneven, and class weights
     summary     `lstm data show` and `lstm data prepare`
     records     the texts that `lstm predict` reads from files and pipes
     images      image files for prediction

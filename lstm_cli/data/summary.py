@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.data.balance import Imbalance, imbalance
 from lstm_cli.data.dataset import Dataset, Kind, Split
 from lstm_cli.data.loading import load
 from lstm_cli.data.registry import resolve
@@ -49,6 +50,7 @@ class Description:
         examples: The first inputs of each class in train, by class name: whole texts, or images.
         fingerprint: See `Dataset`.
         notes: See `Dataset`.
+        imbalance: Of the classes in train; None if they are not so uneven that it matters.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Description:
     examples: Mapping[str, tuple[str | NDArray[np.uint8], ...]]
     fingerprint: str
     notes: tuple[str, ...]
+    imbalance: Imbalance | None
 
 
 def describe(source: DataSource, num_examples: int = 2) -> Description:
@@ -84,11 +87,10 @@ def describe(source: DataSource, num_examples: int = 2) -> Description:
         labels=data.labels,
         shape=shape,
         splits=tuple(_summarize(data, name) for name in SPLITS),
-        examples={
-            label: _first_examples(train, i, num_examples) for i, label in enumerate(data.labels)
-        },
+        examples=_first_examples(train, data.labels, num_examples),
         fingerprint=data.fingerprint,
         notes=data.notes,
+        imbalance=imbalance(np.bincount(train.labels, minlength=len(data.labels))),
     )
 
 
@@ -108,9 +110,18 @@ def _summarize(data: Dataset, name: str) -> SplitSummary:
     )
 
 
-def _first_examples(split: Split, label: int, num: int) -> tuple[str | NDArray[np.uint8], ...]:
-    indices = np.flatnonzero(split.labels == label)[:num]
-    return tuple(split.inputs[i] for i in indices.tolist())
+def _first_examples(
+    split: Split, labels: tuple[str, ...], num: int
+) -> dict[str, tuple[str | NDArray[np.uint8], ...]]:
+    """Return the first inputs of each class, by class name."""
+    order = np.argsort(split.labels, kind="stable")
+    starts = np.searchsorted(split.labels[order], np.arange(len(labels) + 1))
+    return {
+        label: tuple(
+            split.inputs[i] for i in order[starts[id_] : min(starts[id_] + num, starts[id_ + 1])]
+        )
+        for id_, label in enumerate(labels)
+    }
 
 
 def prepare(source: DataSource) -> str:

@@ -212,8 +212,9 @@ def _logit_weights(class_index: int, runner_up: int, num_classes: int) -> Array:
     """Return the weight of each logit in the score of one class against another."""
     if num_classes == 2:
         return np.array([1.0 if class_index else -1.0], np.float32)
-    one_hot = np.eye(num_classes, dtype=np.float32)
-    return np.asarray(one_hot[class_index] - one_hot[runner_up])
+    weights = np.zeros(num_classes, np.float32)
+    weights[[class_index, runner_up]] = 1, -1
+    return weights
 
 
 def _memory(forget: Array) -> NDArray[np.float64]:

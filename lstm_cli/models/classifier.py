@@ -167,7 +167,9 @@ def encode_labels(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.flo
     """Return labels in the shape of the loss: `[batch, 1]`, or one-hot `[batch, classes]`."""
     if num_classes == 2:
         return labels.astype(np.float32)[:, None]
-    return np.eye(num_classes, dtype=np.float32)[labels]
+    one_hot = np.zeros((len(labels), num_classes), np.float32)
+    one_hot[np.arange(len(labels)), labels] = 1
+    return one_hot
 
 
 def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:

@@ -11,8 +11,10 @@ import numpy as np
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, splits
+from lstm_cli.data.balance import advice, imbalance
 from lstm_cli.evaluation import metrics
 from lstm_cli.evaluation.evaluate import ScoredSplit, score_encoded
+from lstm_cli.evaluation.hard_classes import describe_missed
 from lstm_cli.io import worker as workers
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
@@ -265,8 +267,23 @@ class ClassifierTask:
         plots = artifacts.write_results(run, self, result, results)
         reports = {name: scored.report for name, scored in results.items()}
         validation_method = stages.describe_validation(self.stages)
-        card = {"metrics": reports, "plots": plots, "validation_method": validation_method}
-        return Evaluation({"temperature": result.temperature}, {"test": len(test)}, card)
+        missed = describe_missed(
+            reports["validation"],
+            np.bincount(self.train.labels, minlength=len(self.dataset.labels)),
+            self.config.train.class_weights,
+            is_improving=result.best_epoch == len(result.history),
+        )
+        return Evaluation(
+            record={"temperature": result.temperature},
+            sizes={"test": len(test)},
+            card={
+                "metrics": reports,
+                "plots": plots,
+                "validation_method": validation_method,
+                "missed_classes": missed,
+            },
+            warnings=(missed,) if missed else (),
+        )
 
     def linear_logits(self, inputs: Any) -> Any:
         """Return the logits of the linear model for new texts; None without one."""
@@ -313,7 +330,7 @@ def prepare_classifier(
         LstmError: The data does not fit the settings.
     """
     reporter = options.reporter
-    _report_data(dataset, reporter)
+    _report_data(config, dataset, reporter)
     if config.is_refitted:
         return _prepare_stages(config, dataset, init, device_info, options)
     seconds: dict[str, float] = {}
@@ -412,11 +429,15 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
     return has_many_texts and (init.tokenizer is None or config.linear is not None)
 
 
-def _report_data(dataset: Dataset, reporter: Reporter) -> None:
+def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
     sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
+    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels):,} classes.")
+    uneven = imbalance(np.bincount(dataset.splits["train"].labels, minlength=len(dataset.labels)))
+    if uneven:
+        weights = config.train.class_weights
+        reporter.note(f"{uneven.describe(dataset.labels)} {advice(weights)}")
 
 
 def _encode_train(

@@ -20,11 +20,13 @@ class Evaluation:
         record: Additions to `run.json`.
         sizes: Additions to `dataset.sizes` of `run.json`.
         card: Values for the model card that are not in `run.json`.
+        warnings: What the user should know about the results.
     """
 
     record: Mapping[str, Any]
     sizes: Mapping[str, int]
     card: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 def with_language_model(config: Config) -> Config:
