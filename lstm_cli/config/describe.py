@@ -105,6 +105,8 @@ def _unwrap(hint: Any) -> tuple[Any, list[Meta], bool]:
 def _type_text(kind: Any, metas: list[Meta]) -> str:
     if get_origin(kind) is Literal:
         return " | ".join(get_args(kind))
+    if get_origin(kind) is tuple:
+        return "list of texts"
     name = _TYPE_NAMES.get(kind, str(kind))
     bounds = {}
     for meta in metas:
@@ -123,7 +125,7 @@ def _type_text(kind: Any, metas: list[Meta]) -> str:
 def _default_text(default: Any, optional: bool) -> str:
     if default is msgspec.NODEFAULT:
         return "none" if optional else "(required)"
-    if default is None:
+    if default is None or default == ():
         return "none"
     if isinstance(default, bool):
         return str(default).lower()

@@ -31,7 +31,14 @@ from lstm_cli.training.loop import TrainingResult, num_parameters
 from lstm_cli.training.objectives.classification import ClassificationObjective, Examples, predict
 from lstm_cli.training.objectives.self_training import SelfTrainingObjective
 from lstm_cli.training.options import TrainOptions
-from lstm_cli.training.prepare import encode, encode_unlabeled, init_word_vectors, load_data, timed
+from lstm_cli.training.prepare import (
+    encode,
+    encode_unlabeled,
+    fit_tokenizer,
+    init_word_vectors,
+    load_data,
+    timed,
+)
 from lstm_cli.training.task import Evaluation
 
 # With fewer texts the worker process takes longer to start than it saves: nothing with 5,000
@@ -54,6 +61,7 @@ class ClassifierTask:
         init_record: `init_from` of `run.json`; empty without another run to start from.
         seconds: Seconds by part of the work; `linear` is the time spent waiting for the worker.
         linear: The linear model, if the settings have one.
+        num_unlabeled: Number of unlabeled texts that the word vectors or self-training learn from.
         unlabeled: Unlabeled texts for self-training, if the settings use them.
     """
 
@@ -69,6 +77,7 @@ class ClassifierTask:
     init_record: Mapping[str, Any]
     seconds: dict[str, float]
     linear: LinearModel | None = None
+    num_unlabeled: int = 0
     unlabeled: Examples | None = None
 
     @property
@@ -106,8 +115,8 @@ class ClassifierTask:
     def describe(self) -> dict[str, Any]:
         """Return what `run.json` says of data and model before training."""
         sizes = {name: len(split) for name, split in self.dataset.splits.items()}
-        if self.unlabeled is not None:
-            sizes["unlabeled"] = len(self.unlabeled)
+        if self.num_unlabeled:
+            sizes["unlabeled"] = self.num_unlabeled
         labels = list(self.dataset.labels)
         return {
             "dataset": {**artifacts.describe(self.dataset), "labels": labels, "sizes": sizes},
@@ -192,7 +201,7 @@ def prepare_classifier(
             tokenizer, train = _encode_train(config, dataset, init, worker)
             wait_for_linear = _submit_linear_model(config, len(dataset.labels), train, worker)
             validation = encode(dataset, "validation", tokenizer)
-            unlabeled = _encode_unlabeled(config, tokenizer, init, options)
+            unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
         with timed(seconds, "build"):
             model, init_arrays = _build(config, dataset, tokenizer, train, init)
         init_record = {**init.record, "arrays": init_arrays} if init.record else {}
@@ -209,8 +218,9 @@ def prepare_classifier(
             with timed(seconds, "vectors"):
                 init_word_vectors(config, model, tokenizer, [train.inputs, *extra], reporter)
         task = ClassifierTask(
-            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds
-        )
+            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds,
+            num_unlabeled=sum(map(len, unlabeled)),
+        )  # fmt: skip
         if wait_for_linear is None:
             return task
         with timed(seconds, "linear"):
@@ -231,8 +241,10 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
 def _report_data(dataset: Dataset, reporter: Reporter) -> None:
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
-    sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
+    sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
+    if dataset.unlabeled is not None:
+        sizes.append(f"{len(dataset.unlabeled):,} unlabeled")
+    reporter.note(f"Data: {dataset.source}, {' + '.join(sizes)}, {len(dataset.labels)} classes.")
 
 
 def _encode_train(
@@ -241,6 +253,9 @@ def _encode_train(
     """Encode the training split, with a tokenizer fitted to it unless another run has one."""
     if init.tokenizer is not None or config.text is None:
         return init.tokenizer, encode(dataset, "train", init.tokenizer)
+    if dataset.unlabeled is not None:
+        tokenizer = fit_tokenizer(config, dataset)
+        return tokenizer, encode(dataset, "train", tokenizer)
     split = dataset.splits["train"]
     assert not isinstance(split.inputs, np.ndarray)
     tokenizer, corpus = encoding.fit_and_encode(split.inputs, config.text, worker)
@@ -248,7 +263,11 @@ def _encode_train(
 
 
 def _encode_unlabeled(
-    config: Config, tokenizer: Tokenizer | None, init: InitialWeights, options: TrainOptions
+    config: Config,
+    dataset: Dataset,
+    tokenizer: Tokenizer | None,
+    init: InitialWeights,
+    options: TrainOptions,
 ) -> list[Corpus]:
     """Encode the unlabeled texts if self-training or the word vectors need them."""
     for_vectors = (
@@ -259,7 +278,7 @@ def _encode_unlabeled(
     if not config.train.self_training and not for_vectors:
         return []
     assert tokenizer is not None
-    return encode_unlabeled(config, tokenizer, options)
+    return encode_unlabeled(config, dataset, tokenizer, options)
 
 
 def _submit_linear_model(
