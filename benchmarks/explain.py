@@ -35,13 +35,13 @@ from lstm_cli.config.load import preset_dict
 from lstm_cli.data.readers import demo
 from lstm_cli.data.readers.demo import Example
 from lstm_cli.evaluation.metrics import wilson_interval
-from lstm_cli.explain.occlusion import Occlusion, occlude
+from lstm_cli.explain.occlusion import Occlusion, occlude, without
 from lstm_cli.explain.result import TokenEffects
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.text.tokenizer import UNKNOWN_ID
+from lstm_cli.text.tokenizer import Encoding
 from lstm_cli.text.tokenizer import token_spans as text_spans
 
 OPTIONS = (
@@ -210,12 +210,12 @@ def _summarize(effects: Sequence[_WordEffect]) -> dict[str, Any]:
 
 def _effects(
     predictor: Predictor, text: str, occlusion: Occlusion
-) -> tuple[NDArray[np.int32], TokenEffects, int]:
-    """Return the token ids of a text, their effects on the predicted class, and that class."""
+) -> tuple[Encoding, TokenEffects, int]:
+    """Return the encoding of a text, their effects on the predicted class, and that class."""
     assert predictor.tokenizer is not None
-    ids = predictor.tokenizer.encode([text])[0].ids
-    predicted = int(predictor.run_texts([ids])[0].argmax())
-    return ids, occlude(predictor, ids, predicted, occlusion), predicted
+    (encoding,) = predictor.tokenizer.encode([text])
+    predicted = int(predictor.run_texts([encoding])[0].argmax())
+    return encoding, occlude(predictor, encoding, predicted, occlusion), predicted
 
 
 def _deletion(run: RunDir, settings: argparse.Namespace) -> dict[str, Any]:
@@ -232,11 +232,11 @@ def _deletion(run: RunDir, settings: argparse.Namespace) -> dict[str, Any]:
         orders = {
             f"top, {occlusion}": _order(predictor, text, occlusion) for occlusion in _OCCLUSIONS
         }
-        ids, _, predicted = orders[f"top, {_OCCLUSIONS[0]}"]
+        encoding, _, predicted = orders[f"top, {_OCCLUSIONS[0]}"]
         tasks = [(name, order) for name, (_, order, _) in orders.items()]
-        tasks += [("random", rng.permutation(len(ids))) for _ in range(settings.draws)]
+        tasks += [("random", rng.permutation(len(encoding.ids))) for _ in range(settings.draws)]
         for occlusion in _OCCLUSIONS:
-            curves[occlusion].append(_drops(predictor, ids, predicted, tasks, occlusion))
+            curves[occlusion].append(_drops(predictor, encoding, predicted, tasks, occlusion))
     return {
         f"{name} / occlusion: {occlusion}": _area(curves[occlusion], name)
         for occlusion in _OCCLUSIONS
@@ -250,35 +250,25 @@ def _deletion(run: RunDir, settings: argparse.Namespace) -> dict[str, Any]:
 
 def _order(
     predictor: Predictor, text: str, occlusion: Occlusion
-) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
-    ids, tokens, predicted = _effects(predictor, text, occlusion)
-    return ids, np.argsort(-tokens.effects, kind="stable"), predicted
+) -> tuple[Encoding, NDArray[np.int64], int]:
+    encoding, tokens, predicted = _effects(predictor, text, occlusion)
+    return encoding, np.argsort(-tokens.effects, kind="stable"), predicted
 
 
 def _drops(
     predictor: Predictor,
-    ids: NDArray[np.int32],
+    encoding: Encoding,
     predicted: int,
     tasks: Sequence[tuple[str, NDArray[np.int64]]],
     occlusion: Occlusion,
 ) -> dict[str, NDArray[np.float64]]:
     """Return the decrease of the probability at each fraction, averaged over tasks of one name."""
-    counts = np.maximum(1, np.round(_FRACTIONS * len(ids)).astype(int))
-    texts = [_occlude(ids, order[:count], occlusion) for _, order in tasks for count in counts]
-    probabilities = predictor.run_texts([ids, *texts])[:, predicted].astype(np.float64)
+    counts = np.maximum(1, np.round(_FRACTIONS * len(encoding.ids)).astype(int))
+    texts = [without(encoding, order[:count], occlusion) for _, order in tasks for count in counts]
+    probabilities = predictor.run_texts([encoding, *texts])[:, predicted].astype(np.float64)
     drops = probabilities[0] - probabilities[1:].reshape(len(tasks), len(counts))
     names = np.array([name for name, _ in tasks])
     return {str(name): drops[names == name].mean(axis=0) for name in np.unique(names)}
-
-
-def _occlude(
-    ids: NDArray[np.int32], positions: NDArray[np.int64], occlusion: Occlusion
-) -> NDArray[np.int32]:
-    if occlusion == "remove" and len(positions) < len(ids):
-        return np.delete(ids, positions)
-    masked = ids.copy()
-    masked[positions] = UNKNOWN_ID
-    return masked
 
 
 def _area(curves: Sequence[dict[str, NDArray[np.float64]]], name: str) -> dict[str, Any]:

@@ -20,43 +20,46 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from benchmarks.scripts import clock
+from lstm_cli.config.schema import LinearSettings
 from lstm_cli.models import classifier, linear
+from lstm_cli.models.linear import LinearTables
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import onnx_graph
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import tokenizer_json
-from lstm_cli.text.corpus import Corpus
-from lstm_cli.text.tokenizer import PAD_ID, Tokenizer
+from lstm_cli.text.corpus import Corpus, encode
+from lstm_cli.text.tokenizer import Tokenizer
+
+# The weights of the linear model and its settings.
+Linear = tuple[LinearTables, LinearSettings]
 
 
-def load(run: RunDir) -> tuple[Any, Tokenizer, int, NDArray[np.float32] | None]:
-    """Rebuild the Keras model of a text run; with its tokenizer, max_tokens and linear table."""
+def load(run: RunDir) -> tuple[Any, Tokenizer, int, Linear | None]:
+    """Rebuild the Keras model of a text run; with tokenizer, max_tokens and linear model."""
     config = run.config()
     assert config.text is not None
-    tokenizer = tokenizer_json.read(run.read_bytes(runs.TOKENIZER), config.text)
+    tokenizer = tokenizer_json.read(
+        run.read_bytes(runs.TOKENIZER), config.text, config.char_buckets
+    )
     model = classifier.build_classifier(config, len(run.labels()), tokenizer.vocab_size, None)
     weights = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
     classifier.set_weights(model, weights)
-    return model, tokenizer, config.text.max_tokens, weights.get(onnx_graph.LINEAR_TABLE)
+    linear_model = None
+    if config.linear is not None:
+        linear_model = (LinearTables.from_arrays(weights), config.linear)
+    return model, tokenizer, config.text.max_tokens, linear_model
 
 
-def padded(tokenizer: Tokenizer, texts: list[str], width: int) -> Any:
-    """Encode texts as `<int32>[num, width]`, padded with zeros at the end."""
-    ids = np.zeros((len(texts), width), np.int32)
-    for row, encoding in zip(ids, tokenizer.encode(texts), strict=True):
-        row[: len(encoding.ids)] = encoding.ids
+def padded(corpus: Corpus, width: int) -> NDArray[np.int32]:
+    """Return token ids as `<int32>[num, width]`, padded with zeros at the end."""
+    ids = np.zeros((len(corpus), width), np.int32)
+    for index, row in enumerate(ids):
+        row[: len(corpus[index])] = corpus[index]
     return ids
 
 
-def inputs(ids: NDArray[np.int32], table: NDArray[np.float32] | None) -> Any:
+def inputs(corpus: Corpus, ids: NDArray[np.int32], linear_model: Linear | None) -> Any:
     """Return the inputs of the model: token ids, and linear logits if the model has that input."""
-    if table is None:
-        return ids
-    lengths = (ids != PAD_ID).sum(axis=1)
-    starts = np.cumsum([0, *lengths], dtype=np.int64)
-    counts = lengths.astype(np.int32)
-    corpus = Corpus(ids[ids != PAD_ID].astype(np.uint16), starts, counts, np.zeros_like(counts))
-    return [ids, linear.linear_logits(corpus, table)]
+    return ids if linear_model is None else [ids, linear.linear_logits(corpus, *linear_model)]
 
 
 def vectorize_seconds(tokenizer: Tokenizer, texts: list[str], width: int) -> float:
@@ -73,21 +76,23 @@ def main(run_path: str, texts_path: str, singles: int, labels_path: str, out: st
     """Measure."""
     run = RunDir(Path(run_path))
     texts = Path(texts_path).read_text(encoding="utf-8").split("\n")[:-1]
-    model, tokenizer, width, table = load(run)
+    model, tokenizer, width, linear_model = load(run)
     ready = clock.age()
 
     start = time.perf_counter()
-    ids = padded(tokenizer, texts, width)
+    corpus = encode(texts, tokenizer)
+    ids = padded(corpus, width)
     tokenize_seconds = time.perf_counter() - start
     start = time.perf_counter()
-    outputs = model.predict(inputs(ids, table), verbose=0)
+    outputs = model.predict(inputs(corpus, ids, linear_model), verbose=0)
     predict_seconds = time.perf_counter() - start
     peak = clock.peak_mb()
 
     latencies = []
-    for row in ids[:singles]:
+    for index in range(min(singles, len(ids))):
         start = time.perf_counter()
-        model.predict(inputs(row[None], table), verbose=0)
+        one = corpus.take(np.array([index]))
+        model.predict(inputs(one, ids[index : index + 1], linear_model), verbose=0)
         latencies.append(1000 * (time.perf_counter() - start))
     rows = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
     labels = run.labels()

@@ -15,14 +15,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from benchmarks import floor
 from benchmarks.scripts import clock
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import MODEL, RunDir
+from lstm_cli.text.tokenizer import Encoding
 
 _WARM_UP = 20
 
@@ -34,7 +33,7 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def lstm_seconds(predictor: Predictor, ids: Sequence[NDArray[np.int32]]) -> float:
+def lstm_seconds(predictor: Predictor, texts: Sequence[Encoding]) -> float:
     """Return the seconds of the LSTM operators alone, with one batch on each core.
 
     This is their time in the profile of onnxruntime, divided by the number of cores.
@@ -48,7 +47,7 @@ def lstm_seconds(predictor: Predictor, ids: Sequence[NDArray[np.int32]]) -> floa
         profiled._session = onnxruntime.InferenceSession(
             str(predictor.run.file(MODEL)), options, providers=["CPUExecutionProvider"]
         )
-        profiled.run_texts(ids)
+        profiled.run_texts(texts)
         events = json.loads(Path(profiled._session.end_profiling()).read_text())
     durations = [
         event["dur"]
@@ -72,10 +71,10 @@ def main(run_path: str, texts_path: str, singles: int, out: str) -> None:
     stream_seconds, _ = timed(lambda: sum(1 for _ in predictor.stream(texts)))
     peak = clock.peak_mb()
     tokenize_seconds, encodings = timed(lambda: tokenizer.encode(texts))
-    compute_seconds, _ = timed(lambda: predictor.run_texts([e.ids for e in encodings]))
+    compute_seconds, _ = timed(lambda: predictor.run_texts(encodings))
     tokens = sum(len(e.ids) for e in encodings)
     gflop = tokens * floor.lstm_flops(run.config()) / 1e9
-    lstm_operators = lstm_seconds(predictor, [e.ids for e in encodings])
+    lstm_operators = lstm_seconds(predictor, encodings)
     result = {
         "num": len(texts),
         "tokens": tokens,

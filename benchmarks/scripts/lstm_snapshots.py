@@ -13,6 +13,7 @@ from benchmarks.scripts import clock
 from lstm_cli.config.schema import Config
 from lstm_cli.evaluation.evaluate import score_encoded
 from lstm_cli.models import classifier
+from lstm_cli.models.linear import LinearTables
 from lstm_cli.prediction.predictor import Predictor, open_session
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph
@@ -66,7 +67,7 @@ def evaluate(run: RunDir, config: Config, snapshots: Snapshots) -> None:
     test: Examples = encode(dataset, "test", predictor.tokenizer)
     # The linear model is fitted before the first step and does not change.
     final = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
-    linear = {name: final[name] for name in final if name == onnx_graph.LINEAR_TABLE}
+    linear = LinearTables.from_arrays(final).arrays() if config.linear else {}
     for index, entry in enumerate(snapshots.entries):
         weights = safetensors.numpy.load_file(snapshots.folder / f"{index}.safetensors") | linear
         graph = onnx_graph.build(config, weights, len(predictor.labels), predictor.shape)

@@ -37,9 +37,16 @@ def print_classifier(run: RunDir, as_json: bool) -> None:
     ]
     columns = ("split", "examples", "accuracy", "95% interval", "loss", "F1")
     output.print_rows(rows, columns, right=columns[1:])
+    print_validation_method(metrics.get("validation_method", ""))
     output.print_line(f"\nRun {run.name} in {duration(record['seconds']['total'])}: {run.path}")
     example = "IMAGE" if record["kind"] == "image" else "some text"
     output.print_line(f"Next: {command_line('lstm', 'predict', '--run', run.name, example)}")
+
+
+def print_validation_method(method: str) -> None:
+    """Print below a table of results how those on validation came about, before a refit."""
+    if method:
+        output.print_text(f"validation: {method}")
 
 
 def print_language_model(run: RunDir, dataset: str, as_json: bool) -> None:
@@ -102,7 +109,8 @@ def print_plan(plan: ClassifierPlan, as_json: bool) -> None:
             "parameters": f"{plan.parameters:,} ({layers})",
             "batches": f"{plan.steps_per_epoch:,} per epoch, {padding} padding",
             "device": plan.device,
-            "time": f"about {duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
+            "time": f"about {duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')}"
+            f"{f' in each of {plan.stages} stages' if plan.stages > 1 else ''} "
             f"({1000 * plan.seconds_per_step:.0f} ms per step, measured now)",
         }
     )

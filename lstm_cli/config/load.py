@@ -306,6 +306,12 @@ def _choices(dotted: str) -> tuple[str, ...]:
 
 def _check_sections(config: Config, source: str) -> None:
     """Check that the sections fit together: those of a text run, or those of an image run."""
+    if config.data.folds == 1:
+        raise _usage(
+            f"{source}: data.folds expects 2 or more folds, or 0 for one validation split; found "
+            "1.",
+            "For example: --set data.folds=5",
+        )
     if config.image is None:
         missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
         if missing:

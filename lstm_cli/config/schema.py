@@ -38,6 +38,15 @@ class DataSettings(_Section, frozen=True):
     validation: Annotated[
         float, _doc("fraction of the training split used for validation", gt=0, lt=0.5)
     ] = 0.1
+    folds: Annotated[
+        int,
+        _doc(
+            "folds of a cross-validation on the training and validation splits, before a refit on "
+            "both; 0: one validation split",
+            ge=0,
+            le=100,
+        ),
+    ] = 0
     test_fraction: Annotated[
         float, _doc("fraction of the data used for testing if there is no test split", gt=0, lt=0.9)
     ] = 0.2
@@ -88,20 +97,33 @@ class EmbeddingSettings(_Section, frozen=True):
 
 
 class LinearSettings(_Section, frozen=True):
-    """A linear model of words and bigrams whose logits are added to those of the LSTM."""
+    """A linear model of n-grams whose logits are added to those of the LSTM."""
 
+    word_ngrams: Annotated[
+        int, _doc("longest n-gram of words: 2 for bigrams, 3 for trigrams too", ge=2, le=3)
+    ] = 2
     buckets: Annotated[
-        int, _doc("number of hash buckets for words and bigrams", ge=1, le=4_000_000)
+        int, _doc("number of hash buckets for bigrams and trigrams", ge=1, le=4_000_000)
     ] = 300_000
+    char_ngrams: Annotated[
+        Literal["all", "unknown", "none"],
+        _doc("words with character n-grams: all, only those outside the vocabulary, or none"),
+    ] = "none"
+    char_buckets: Annotated[
+        int, _doc("number of hash buckets for character n-grams", ge=2, le=4_000_000)
+    ] = 65_536
     folds: Annotated[
         int, _doc("folds for out-of-fold predictions on the training split", ge=2, le=100)
     ] = 3
-    penalty: Annotated[float, _doc("strength of the L2 penalty on the weights", gt=0, le=1e6)] = (
-        0.05
-    )
+    penalty: Annotated[float, _doc("strength of the L2 penalty on the weights", gt=0, le=1e6)] = 1.0
     dropout: Annotated[
         Fraction, _doc("fraction of texts in training that the LSTM predicts without this model")
     ] = 0.5
+
+    @property
+    def num_char_buckets(self) -> int:
+        """Number of buckets for character n-grams; 0 without them."""
+        return 0 if self.char_ngrams == "none" else self.char_buckets
 
 
 class ImageSettings(_Section, frozen=True):
@@ -175,6 +197,13 @@ class TrainSettings(_Section, frozen=True):
     patience: Annotated[
         int, _doc("stop after this many epochs without a better validation loss; 0: never", ge=0)
     ] = 2
+    refit: Annotated[
+        bool,
+        _doc(
+            "train again at the end, on the training and validation splits, for the number of "
+            "epochs that was best on validation"
+        ),
+    ] = False
     class_weights: Annotated[
         Literal["none", "balanced"],
         _doc("weights of classes in the loss; balanced: by inverse frequency"),
@@ -227,9 +256,19 @@ class Config(_Section, frozen=True):
     train: TrainSettings = TrainSettings()
 
     @property
+    def char_buckets(self) -> int:
+        """Number of buckets for the character n-grams of unknown words; 0 without them."""
+        return 0 if self.linear is None else self.linear.num_char_buckets
+
+    @property
     def kind(self) -> Literal["text", "image"]:
         """Kind of the input."""
         return "image" if self.image is not None else "text"
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the model is trained at the end on the validation split too."""
+        return self.language is None and (self.train.refit or self.data.folds > 0)
 
     @property
     def task(self) -> Literal["text", "image", "language"]:

@@ -9,7 +9,7 @@ from lstm_cli.data.dataset import Split
 
 # The purpose of a random draw is part of its seed, so that no two draws from one data set are
 # related.
-TEST_SPLIT, VALIDATION_SPLIT, TRAIN_SAMPLE, VALIDATION_SAMPLE, TEST_SAMPLE = range(1, 6)
+TEST_SPLIT, VALIDATION_SPLIT, TRAIN_SAMPLE, VALIDATION_SAMPLE, TEST_SAMPLE, FOLDS = range(1, 7)
 
 
 def stratified_split(split: Split, fraction: float, seed: int, purpose: int) -> tuple[Split, Split]:
@@ -50,12 +50,41 @@ def stratified_sample(split: Split, max_examples: int | None, seed: int, purpose
     return take(split, _draw(split.labels, _allocate(counts, max_examples, counts), seed, purpose))
 
 
+def stratified_folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.int64]:
+    """Assign examples to folds of equal size, each class in equal parts.
+
+    The sizes of two folds differ by one example at most, in all and for each class.
+
+    Args:
+        labels: Class ids, `<int32>[num]`.
+        num_folds: At least 2.
+        seed: Equal seeds give equal folds.
+
+    Returns:
+        The fold of each example, `<int64>[num]`.
+    """
+    rng = np.random.default_rng([seed, FOLDS])
+    # Sorted by class, and in random order within a class; then dealt out in turn.
+    order = np.lexsort((rng.permutation(len(labels)), labels))
+    fold_of = np.zeros(len(labels), np.int64)
+    fold_of[order] = np.arange(len(labels)) % num_folds
+    return fold_of
+
+
 def take(split: Split, indices: NDArray[np.int64]) -> Split:
     """Return the examples at these indices, in this order."""
     labels = split.labels[indices]
     if isinstance(split.inputs, np.ndarray):
         return Split(split.inputs[indices], labels)
     return Split([split.inputs[i] for i in indices.tolist()], labels)
+
+
+def concatenate(first: Split, second: Split) -> Split:
+    """Return the examples of two splits, one after the other."""
+    labels = np.concatenate([first.labels, second.labels])
+    if isinstance(first.inputs, np.ndarray):
+        return Split(np.concatenate([first.inputs, np.asarray(second.inputs)]), labels)
+    return Split([*first.inputs, *second.inputs], labels)
 
 
 def _allocate(

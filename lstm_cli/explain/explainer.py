@@ -17,7 +17,7 @@ from lstm_cli.explain.result import Gates, ImageExplanation, TextExplanation, To
 from lstm_cli.prediction.predictor import GOLDEN_TOLERANCE, Predictor
 from lstm_cli.runs import onnx_graph, validate
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer, token_spans
+from lstm_cli.text.tokenizer import UNKNOWN_ID, Encoding, Tokenizer, token_spans
 
 Array = NDArray[Any]
 
@@ -66,11 +66,11 @@ class Explainer:
         """
         tokenizer = self._tokenizer()
         (prediction,) = self.predictor.predict(text)
-        tokens, ids, truncated_span = _tokenize(tokenizer, text)
+        tokens, encoding, truncated_span = _tokenize(tokenizer, text)
         class_index = self.predictor.labels.index(prediction.label)
-        prefixes = predict_prefixes(self.predictor, ids, class_index)
-        inputs = forward_pass.embed(self.config, self._weights, ids)
-        linear = forward_pass.linear_logits(self.config, self._weights, ids)
+        prefixes = predict_prefixes(self.predictor, encoding, class_index)
+        inputs = forward_pass.embed(self.config, self._weights, encoding.ids)
+        linear = forward_pass.linear_logits(self.config, self._weights, encoding)
         return TextExplanation(
             run=self.predictor.run.name,
             labels=self.predictor.labels,
@@ -78,7 +78,7 @@ class Explainer:
             prediction=prediction,
             tokens=tokens,
             truncated_span=truncated_span,
-            token_effects=occlude(self.predictor, ids, class_index, occlusion),
+            token_effects=occlude(self.predictor, encoding, class_index, occlusion),
             prefixes=prefixes,
             gates=self._gates(inputs, prefixes.steps[-1], class_index, linear),
         )
@@ -134,7 +134,8 @@ class Explainer:
         """
         settings, weights = self.config.model, self._weights
         result = forward_pass.run_layers(settings, weights, inputs[None], np.array([len(inputs)]))
-        actual = _probabilities(result.logits + linear.sum(axis=0))[0]
+        biases = forward_pass.linear_biases(self.config, weights)
+        actual = _probabilities(result.logits + linear.sum(axis=0) + biases)[0]
         if not np.abs(actual - expected).max() <= GOLDEN_TOLERANCE:
             raise self.predictor.run.integrity_error(
                 "weights.safetensors and model.onnx do not hold the same network"
@@ -143,7 +144,7 @@ class Explainer:
         runner_up = int(others.argmax())
         logit_weights = _logit_weights(class_index, runner_up, len(expected))
         added = forward_pass.unit_contributions(settings, weights, result.pooled[0], logit_weights)
-        lstm, bias = float(added.sum()), float(weights["head/bias"] @ logit_weights)
+        lstm, bias = float(added.sum()), float((weights["head/bias"] + biases) @ logit_weights)
         has_linear = self.config.linear is not None
         linear_steps = (linear @ logit_weights).astype(np.float64) if has_linear else None
         linear_sum = None if linear_steps is None else float(linear_steps.sum())
@@ -162,8 +163,8 @@ class Explainer:
 
 def _tokenize(
     tokenizer: Tokenizer, text: str
-) -> tuple[tuple[Token, ...], NDArray[np.int32], tuple[int, int] | None]:
-    """Return the tokens that the model reads, their ids, and the truncated span of the text."""
+) -> tuple[tuple[Token, ...], Encoding, tuple[int, int] | None]:
+    """Return the tokens that the model reads, their encoding, and the truncated span."""
     (encoding,) = tokenizer.encode([text])
     spans = token_spans(text)
     if not spans:
@@ -178,8 +179,20 @@ def _tokenize(
         for (start, end), token_id in zip((spans[i] for i in kept), encoding.ids, strict=True)
     )
     removed = np.setdiff1d(np.arange(len(spans)), kept)
-    truncated_span = (spans[removed[0]][0], spans[removed[-1]][1]) if len(removed) else None
-    return tokens, encoding.ids, truncated_span
+    truncated_span = _span_between(spans, removed) if len(removed) else None
+    return tokens, encoding, truncated_span
+
+
+def _span_between(
+    spans: Sequence[tuple[int, int]], removed: NDArray[np.int64]
+) -> tuple[int, int] | None:
+    """Return the span of the removed tokens; None if the others hold all of their characters."""
+    first, last = int(removed[0]), int(removed[-1])
+    # A token before them is always read.
+    start, end = max(spans[first][0], spans[first - 1][1]), spans[last][1]
+    if last + 1 < len(spans):
+        end = min(end, spans[last + 1][0])
+    return (start, end) if start < end else None
 
 
 def _batches(num_rows: int) -> Iterator[range]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config, ModelSettings
 from lstm_cli.models import lstm_equations
-from lstm_cli.text.ngrams import bigram_ids
+from lstm_cli.text.ngrams import bigram_ids, word_ngram_ids
+from lstm_cli.text.tokenizer import Encoding
 
 Array = NDArray[Any]
 DIRECTIONS = ("forward", "backward")
@@ -48,18 +49,31 @@ def embed(config: Config, weights: Mapping[str, Array], ids: Array) -> Array:
     return np.concatenate([tokens, bigrams], axis=1)
 
 
-def linear_logits(config: Config, weights: Mapping[str, Array], ids: Array) -> Array:
+def linear_logits(config: Config, weights: Mapping[str, Array], encoding: Encoding) -> Array:
     """Return what the linear model adds for each token, `<float>[time, outputs]`.
 
-    Each row is the token's own weight plus the weight of its bigram with the token before it. The
-    sum over time is the linear model's logits. All rows are 0 for a run without a linear model.
+    Each row is the token's own weight, with its character n-grams, plus the weights of the word
+    n-grams that end at it. The sum over time, plus `linear_biases`, is the linear model's logits.
+    All rows are 0 for a run without a linear model.
     """
-    num_outputs = weights["head/bias"].shape[0]
+    ids, settings = encoding.ids, config.linear
+    if settings is None:
+        return np.zeros((len(ids), weights["head/bias"].shape[0]), np.float32)
+    logits = weights["linear/words"][ids]
+    is_first = np.arange(len(ids)) == 0
+    for buckets in word_ngram_ids(ids, is_first, settings.word_ngrams, settings.buckets):
+        logits = logits + weights["linear/word_ngrams"][buckets]
+    if settings.num_char_buckets:
+        ngrams = weights["linear/char_ngrams"][encoding.ngrams]
+        np.add.at(logits, encoding.ngram_positions, ngrams)
+    return np.asarray(weights["linear/scale"] * logits / np.sqrt(np.float32(len(ids))))
+
+
+def linear_biases(config: Config, weights: Mapping[str, Array]) -> Array:
+    """Return what the linear model adds to every text, `<float>[outputs]`; 0 without one."""
     if config.linear is None:
-        return np.zeros((len(ids), num_outputs), np.float32)
-    table, buckets = weights["linear/table"], config.linear.buckets
-    features = table[_bigram_ids(ids, buckets)] + table[ids % buckets]
-    return np.asarray(weights["linear/scale"] * features / np.sqrt(np.float32(len(ids))))
+        return np.zeros_like(weights["head/bias"])
+    return np.asarray(weights["linear/scale"] * weights["linear/biases"])
 
 
 def run_layers(

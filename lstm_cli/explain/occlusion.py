@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.explain.result import TokenEffects
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.text.tokenizer import UNKNOWN_ID
+from lstm_cli.text.tokenizer import Encoding
 
 Array = NDArray[Any]
 # `mask` puts [UNK] in a token's place; `remove` shortens the text.
@@ -23,13 +23,13 @@ MIN_PROBABILITY = 2.0**-24
 
 
 def occlude(
-    predictor: Predictor, ids: NDArray[np.int32], class_index: int, occlusion: Occlusion = "mask"
+    predictor: Predictor, encoding: Encoding, class_index: int, occlusion: Occlusion = "mask"
 ) -> TokenEffects:
     """Predict a text without each of its tokens.
 
     Args:
         predictor: The predictor of a text run.
-        ids: The token ids, `<int32>[tokens]`.
+        encoding: The text, as the model reads it.
         class_index: The class whose log-odds are compared.
         occlusion: How a token is taken away.
 
@@ -37,14 +37,16 @@ def occlude(
         4.2 (parts of images); Li, Monroe & Jurafsky 2016, "Understanding Neural Networks through
         Representation Erasure", section 2.
     """
-    window = window_size(len(ids))
-    starts = range(0, len(ids), window)
-    texts = [_without(ids, start, start + window, occlusion) for start in starts]
-    probabilities = predictor.run_texts([ids, *texts])
+    num_tokens = len(encoding.ids)
+    window = window_size(num_tokens)
+    positions = np.arange(num_tokens)
+    spans = [positions[start : start + window] for start in range(0, num_tokens, window)]
+    texts = [without(encoding, span, occlusion) for span in spans]
+    probabilities = predictor.run_texts([encoding, *texts])
     scores = log_odds(probabilities, class_index)
     effects = scores[0] - scores[1:]
     occluded = probabilities[1:, class_index].astype(np.float64)
-    effects, occluded = (np.repeat(part, window)[: len(ids)] for part in (effects, occluded))
+    effects, occluded = (np.repeat(part, window)[:num_tokens] for part in (effects, occluded))
     return TokenEffects(effects, occluded, window)
 
 
@@ -70,10 +72,8 @@ def window_size(num_tokens: int) -> int:
     return math.ceil(1.5 * num_tokens * num_tokens / _MAX_STEPS)
 
 
-def _without(ids: NDArray[np.int32], start: int, end: int, occlusion: Occlusion) -> Array:
-    """Take tokens away. Without its last token, a text becomes the empty text: one `[UNK]`."""
-    if occlusion == "remove" and end - start < len(ids):
-        return np.delete(ids, slice(start, end))
-    masked = ids.copy()
-    masked[start:end] = UNKNOWN_ID
-    return np.asarray(masked[:1] if occlusion == "remove" else masked)
+def without(encoding: Encoding, positions: NDArray[np.int64], occlusion: Occlusion) -> Encoding:
+    """Take the tokens at some positions away from a text."""
+    if occlusion == "mask":
+        return encoding.masked(positions)
+    return encoding.take(np.delete(np.arange(len(encoding.ids)), positions))

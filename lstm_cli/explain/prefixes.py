@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from lstm_cli.explain.occlusion import window_size
 from lstm_cli.explain.result import PrefixPredictions, Swing, Swings
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.text.tokenizer import UNKNOWN_ID
+from lstm_cli.text.tokenizer import Encoding
 
 
 def predict_prefixes(
-    predictor: Predictor, ids: NDArray[np.int32], class_index: int
+    predictor: Predictor, encoding: Encoding, class_index: int
 ) -> PrefixPredictions:
     """Predict each prefix of a text, from the empty text to the whole text.
 
@@ -21,14 +21,15 @@ def predict_prefixes(
 
     Args:
         predictor: The predictor of a text run.
-        ids: The token ids, `<int32>[tokens]`.
+        encoding: The text, as the model reads it.
         class_index: The class predicted for the whole text.
     """
-    window = window_size(len(ids))
-    ends = [min(start + window, len(ids)) for start in range(0, len(ids), window)]
-    empty = np.array([UNKNOWN_ID], np.int32)
-    probabilities = predictor.run_texts([empty, *(ids[:end] for end in ends)]).astype(np.float64)
-    steps = np.repeat(probabilities[1:], window, axis=0)[: len(ids)]
+    num_tokens = len(encoding.ids)
+    window = window_size(num_tokens)
+    ends = [0, *(min(start + window, num_tokens) for start in range(0, num_tokens, window))]
+    prefixes = [encoding.take(np.arange(end)) for end in ends]
+    probabilities = predictor.run_texts(prefixes).astype(np.float64)
+    steps = np.repeat(probabilities[1:], window, axis=0)[:num_tokens]
     return summarize(probabilities[0], steps, class_index, window)
 
 

@@ -130,7 +130,7 @@ def build_classifier(
 def init_from_linear_model(model: Any, linear_model: LinearModel) -> None:
     """Set the initial weights of a new model so that it predicts what the linear model predicts."""
     head = model.get_layer("head")
-    head.set_weights([np.zeros(head.kernel.shape, np.float32), linear_model.biases])
+    head.set_weights([np.zeros(part.shape, np.float32) for part in (head.kernel, head.bias)])
     model.get_layer("linear").set_weights([np.array([linear_model.scale], np.float32)])
 
 

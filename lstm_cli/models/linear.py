@@ -1,4 +1,4 @@
-"""The linear model of unigrams and bigrams: the wide part beside the LSTM (the deep part).
+"""The linear model of word and character n-grams: the wide part beside the LSTM (the deep part).
 
 Its logits are an input of the classifier, which adds them to those of the LSTM.
 
@@ -7,6 +7,7 @@ Source: Cheng et al. 2016, "Wide & Deep Learning for Recommender Systems".
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,43 +15,101 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import LinearSettings
-from lstm_cli.errors import LstmError
 from lstm_cli.models.calibration import fit_scale, soft_targets
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.text.ngrams import ngram_ids
+from lstm_cli.text.ngrams import char_ngram_ids, word_ngram_ids
+from lstm_cli.text.tokenizer import SPECIAL_TOKENS
 
 # `fit_linear_model` imports these; it takes a second.
-REQUIRED_MODULES = ("scipy.sparse", "sklearn.linear_model")
-_MAX_TABLE_SIZE = 32_000_000
-# Added to every count, because features seen once or twice are unreliable.
-_SMOOTHING = 3.0
-_MIN_TEXTS = 3
-# Tolerance on the dual problem: the usual 0.1 takes three times as long for the same weights.
-_TOLERANCE, _MAX_ITERATIONS = 1.0, 1000
+REQUIRED_MODULES = ("scipy.sparse", "sklearn.svm")
+# Added to the counts of the log-count ratios, because features seen once or twice are unreliable.
+_SMOOTHING = 0.5
+# A word has about twenty character n-grams, which say much the same: they count less.
+_CHAR_WEIGHT = 0.5
+# Up to this many classes, each has its own log-count ratios; more share the mean, as one fit of all
+# classes takes a third of the time.
+_MAX_OWN_RATIOS = 20
+_TOLERANCE, _MAX_ITERATIONS = 0.1, 1000
+
+
+@dataclass(frozen=True)
+class LinearTables:
+    """The weights of a linear model, with one output for two classes.
+
+    Attributes:
+        words: Weight of each word of the vocabulary, together with those of its character n-grams,
+            `<float32>[vocab_size, outputs]`; 0 for padding.
+        word_ngrams: Weights of bigrams and trigrams by bucket, `<float32>[buckets, outputs]`.
+        char_ngrams: Weights of character n-grams by bucket, for unknown words,
+            `<float32>[char_buckets, outputs]`; None without them. Bucket 0 is padding: its weights
+            are 0.
+        biases: Added to the sum of the weights of a text, `<float32>[outputs]`.
+    """
+
+    words: NDArray[np.float32]
+    word_ngrams: NDArray[np.float32]
+    char_ngrams: NDArray[np.float32] | None
+    biases: NDArray[np.float32]
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]]) -> LinearTables:
+        """Return the tables among the arrays of `weights.safetensors`.
+
+        Raises:
+            KeyError: These are not the arrays of a classifier with a linear model.
+        """
+        return cls(
+            arrays["linear/words"],
+            arrays["linear/word_ngrams"],
+            arrays.get("linear/char_ngrams"),
+            arrays["linear/biases"],
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return sum(array.size for array in self.arrays().values())
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return the tables by their names in `weights.safetensors`."""
+        arrays = {
+            "linear/words": self.words,
+            "linear/word_ngrams": self.word_ngrams,
+            "linear/biases": self.biases,
+        }
+        if self.char_ngrams is not None:
+            arrays["linear/char_ngrams"] = self.char_ngrams
+        return arrays
 
 
 @dataclass(frozen=True)
 class LinearModel:
-    """A linear classifier of hashed unigrams and bigrams, fitted to the training split.
+    """A linear classifier of words, word n-grams and character n-grams.
 
     Attributes:
-        table: Weights, `<float32>[buckets, outputs]`, with one output for two classes. They are
-            scaled so that `train_logits` has a standard deviation of 1.
+        tables: Its weights, scaled so that `train_logits` has a standard deviation of 1.
         train_logits: Out-of-fold logits of the training texts, `<float32>[num, outputs]`.
         scale: Factor on the logits with the highest likelihood of the labels.
-        biases: Added to the scaled logits, for classes of unequal frequency, `<float32>[outputs]`.
     """
 
-    table: NDArray[np.float32]
+    tables: LinearTables
     train_logits: NDArray[np.float32]
     scale: float
-    biases: NDArray[np.float32]
 
 
 def fit_linear_model(
-    corpus: Corpus, labels: NDArray[np.int32], num_classes: int, settings: LinearSettings, seed: int
+    corpus: Corpus,
+    labels: NDArray[np.int32],
+    num_classes: int,
+    words: Sequence[str],
+    settings: LinearSettings,
+    seed: int,
 ) -> LinearModel:
-    """Fit a linear classifier to hashed unigrams and bigrams.
+    """Fit linear support vector machines, each class against the rest.
+
+    The score of a text is the sum of the weights of its features over the square root of its
+    length, plus a bias. Within a word, the weights of its character n-grams add up. So a known word
+    needs one table row, and only unknown words need their n-grams.
 
     The logits of the training texts are out-of-fold: each fold is predicted by weights fitted to
     the other folds. This avoids label leakage; otherwise training would rely on these logits more
@@ -60,52 +119,46 @@ def fit_linear_model(
         corpus: The training texts.
         labels: Class ids, `<int32>[num]`.
         num_classes: At least 2.
-        settings: Buckets, folds and penalty.
+        words: The token of each id of the vocabulary.
+        settings: Features, folds and penalty.
         seed: Seed of the folds.
 
-    Raises:
-        LstmError: The table of weights would be too large.
-
-    Source: Wang & Manning 2012, "Baselines and Bigrams", section 2: features weighted by naive
-        Bayes log-count ratios. Wolpert 1992, "Stacked Generalization", for the folds.
+    Source: Wang & Manning 2012, "Baselines and Bigrams", section 2, for naive Bayes log-count
+        ratios as factors on the features (equation in `_fit_class`). Wolpert 1992, "Stacked
+        Generalization", for the folds.
     """
-    max_buckets = _MAX_TABLE_SIZE // num_classes
-    if settings.buckets > max_buckets:
-        raise LstmError(
-            f"linear.buckets expects at most {max_buckets:,} with {num_classes:,} classes, found "
-            f"{settings.buckets:,}.",
-            "Lower linear.buckets.",
-        )
-    buckets, features = _features(corpus, settings.buckets)
-    table = np.zeros((settings.buckets, _num_outputs(num_classes)))
-    table[buckets] = _fit(features, labels, num_classes, settings.penalty)
-    train_logits = _out_of_fold_logits(features, labels, num_classes, settings, seed)
-    std = float(train_logits.std()) or 1.0
-    table /= std
-    train_logits /= std
-    biases = _biases(labels, num_classes)
-    return LinearModel(
-        table.astype(np.float32),
-        train_logits.astype(np.float32),
-        fit_scale(train_logits, labels, biases),
-        biases.astype(np.float32),
-    )
+    features = _extract(corpus, words, settings)
+    counts = features.counts
+    weights, biases = _fit(counts, features.factors, labels, num_classes, settings.penalty)
+    logits = _out_of_fold_logits(features, labels, num_classes, settings, seed)
+    std = float(logits.std()) or 1.0
+    tables = features.tables(weights / std, biases / std, len(words), settings)
+    logits /= std
+    return LinearModel(tables, logits.astype(np.float32), fit_scale(logits, labels))
 
 
-def linear_logits(corpus: Corpus, table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sum the weights of the unigrams and bigrams of each text, over the square root of its length.
+def linear_logits(
+    corpus: Corpus, tables: LinearTables, settings: LinearSettings
+) -> NDArray[np.float32]:
+    """Sum the weights of the features of each text, over the root of its length; add the bias.
 
     Args:
         corpus: The texts.
-        table: Weights of a `LinearModel`.
+        tables: Weights of a `LinearModel`.
+        settings: Those of the model.
 
     Returns:
         `<float32>[num, outputs]`.
     """
-    unigrams, bigrams = ngram_ids(corpus, len(table))
-    weights = table[unigrams].astype(np.float64) + table[bigrams]
+    ids = np.asarray(corpus.ids).astype(np.int32)
+    weights = tables.words[ids].astype(np.float64)
+    for buckets in _word_ngrams(corpus, settings):
+        weights += tables.word_ngrams[buckets]
     sums = np.add.reduceat(weights, corpus.starts[:-1], axis=0)
-    return (sums / np.sqrt(corpus.lengths)[:, None]).astype(np.float32)
+    if tables.char_ngrams is not None:
+        texts = np.repeat(np.arange(len(corpus)), np.diff(corpus.ngram_starts))
+        np.add.at(sums, texts, tables.char_ngrams[corpus.ngrams])
+    return (sums / np.sqrt(corpus.lengths)[:, None] + tables.biases).astype(np.float32)
 
 
 def linear_probabilities(model: LinearModel, logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -118,126 +171,244 @@ def linear_probabilities(model: LinearModel, logits: NDArray[np.float32]) -> NDA
     Returns:
         As `calibration.soft_targets`: `<float32>[num, 1]` or `[num, classes]`.
     """
-    return soft_targets(model.scale * logits + model.biases)
+    return soft_targets(model.scale * logits)
 
 
 def _num_outputs(num_classes: int) -> int:
     return 1 if num_classes == 2 else num_classes
 
 
-def _counts(corpus: Corpus, buckets: int) -> Any:
-    """Count unigrams and bigrams by text, over the square root of its length.
+def _word_ngrams(corpus: Corpus, settings: LinearSettings) -> list[NDArray[np.int32]]:
+    """Return the buckets of the bigram and the trigram at each token, `<int32>[tokens]` each."""
+    is_first = np.zeros(len(corpus.ids), np.bool_)
+    is_first[corpus.starts[:-1]] = True
+    ids = np.asarray(corpus.ids).astype(np.int32)
+    return word_ngram_ids(ids, is_first, settings.word_ngrams, settings.buckets)
 
-    Returns:
-        A sparse `<float32>[num, buckets]`.
+
+@dataclass(frozen=True)
+class _Features:
+    """The features of texts: words, buckets of word n-grams, buckets of character n-grams.
+
+    Attributes:
+        counts: Count of each feature in each text over the square root of its length, a sparse
+            `<float32>[num, features]`, with a column for each feature that occurs.
+        factors: Weight of the kind of each feature, `<float32>[features]`.
+        columns: Number of the word or bucket of each column, by kind.
+        word_chars: Count of each character n-gram in each word, a sparse
+            `<float32>[vocab_size, character n-grams that occur]`; None without them.
     """
+
+    counts: Any
+    factors: NDArray[np.float32]
+    columns: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    word_chars: Any
+
+    def tables(
+        self,
+        weights: NDArray[np.float64],
+        biases: NDArray[np.float64],
+        vocab_size: int,
+        settings: LinearSettings,
+    ) -> LinearTables:
+        """Distribute the weights of the columns, `<float64>[features, outputs]`, to the tables."""
+        ends = np.cumsum([len(columns) for columns in self.columns])
+        words, word_ngrams, chars = np.split(weights, ends[:-1])
+        sizes = (vocab_size, settings.buckets, settings.num_char_buckets)
+        tables = [np.zeros((size, weights.shape[1]), np.float32) for size in sizes]
+        for table, columns, part in zip(
+            tables, self.columns, (words, word_ngrams, chars), strict=True
+        ):
+            table[columns] = part
+        if self.word_chars is not None:
+            tables[0] += (self.word_chars @ chars).astype(np.float32)
+        char_table = None if self.word_chars is None else tables[2]
+        return LinearTables(tables[0], tables[1], char_table, biases.astype(np.float32))
+
+
+def _extract(corpus: Corpus, words: Sequence[str], settings: LinearSettings) -> _Features:
+    """Count the features of each text."""
     from scipy import sparse
 
-    columns = np.concatenate(ngram_ids(corpus, buckets))
-    rows = np.repeat(np.arange(len(corpus), dtype=np.int32), corpus.lengths)
-    values = np.repeat(1 / np.sqrt(corpus.lengths), corpus.lengths).astype(np.float32)
-    counts = sparse.csr_matrix(
-        (np.tile(values, 2), (np.tile(rows, 2), columns)), shape=(len(corpus), buckets)
+    num = len(corpus)
+    texts = np.repeat(np.arange(num, dtype=np.int32), corpus.lengths)
+    word_counts = _count(texts, np.asarray(corpus.ids).astype(np.int32), num, len(words))
+    buckets = _word_ngrams(corpus, settings)
+    ngram_counts = _count(
+        np.tile(texts, len(buckets)), np.concatenate(buckets), num, settings.buckets
     )
+    char_counts, word_chars = _char_counts(corpus, word_counts, words, settings)
+    blocks, columns, factors = [], [], []
+    for counts, factor in ((word_counts, 1.0), (ngram_counts, 1.0), (char_counts, _CHAR_WEIGHT)):
+        used = np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]))
+        blocks.append(counts[:, used])
+        columns.append(used)
+        factors.append(np.full(len(used), factor, np.float32))
+    if word_chars is not None:
+        word_chars = word_chars[:, columns[2]]
+    all_counts = sparse.hstack(blocks, format="csr")
+    all_counts.data /= np.repeat(
+        np.sqrt(corpus.lengths).astype(np.float32), np.diff(all_counts.indptr)
+    )
+    return _Features(
+        all_counts, np.concatenate(factors), (columns[0], columns[1], columns[2]), word_chars
+    )
+
+
+def _char_counts(
+    corpus: Corpus, word_counts: Any, words: Sequence[str], settings: LinearSettings
+) -> tuple[Any, Any]:
+    """Count the character n-grams of each text, and of each word of the vocabulary.
+
+    Returns:
+        A sparse `<float32>[num, char_buckets]`, and a sparse `<float32>[vocab_size, char_buckets]`;
+        None for the second if only unknown words have n-grams, or none.
+    """
+    num_ngrams = np.diff(corpus.ngram_starts)
+    texts = np.repeat(np.arange(len(corpus), dtype=np.int32), num_ngrams)
+    size = max(1, settings.num_char_buckets)
+    counts = _count(texts, np.asarray(corpus.ngrams), len(corpus), size)
+    if not settings.num_char_buckets:
+        return counts, None
+    known = words[len(SPECIAL_TOKENS) :] if settings.char_ngrams == "all" else []
+    buckets, per_word = char_ngram_ids(known, settings.num_char_buckets)
+    rows = np.repeat(np.arange(len(known), dtype=np.int32) + len(SPECIAL_TOKENS), per_word)
+    word_chars = _count(rows, buckets, len(words), size)
+    return counts + word_counts @ word_chars, word_chars
+
+
+def _count(
+    rows: NDArray[np.int32], columns: NDArray[np.int32], num_rows: int, num_columns: int
+) -> Any:
+    """Count pairs of row and column, a sparse `<float32>[num_rows, num_columns]`."""
+    from scipy import sparse
+
+    ones = np.ones(len(rows), np.float32)
+    counts = sparse.csr_matrix((ones, (rows, columns)), shape=(num_rows, num_columns))
     counts.sum_duplicates()
     return counts
 
 
-def _features(corpus: Corpus, buckets: int) -> tuple[NDArray[np.int64], Any]:
-    """Count unigrams and bigrams by text, without those in fewer than three texts.
-
-    Rare n-grams tell nothing about new texts, and most n-grams are rare.
-
-    Returns:
-        The frequent buckets, `<int64>[features]`, and their counts, a sparse
-        `<float32>[num, features]`.
-    """
-    counts = _counts(corpus, buckets)
-    num_texts = np.bincount(counts.indices, minlength=buckets)
-    frequent = np.flatnonzero(num_texts >= max(1, min(_MIN_TEXTS, num_texts.max())))
-    return frequent, counts[:, frequent]
-
-
 def _out_of_fold_logits(
-    features: Any, labels: NDArray[np.int32], num_classes: int, settings: LinearSettings, seed: int
+    features: _Features,
+    labels: NDArray[np.int32],
+    num_classes: int,
+    settings: LinearSettings,
+    seed: int,
 ) -> NDArray[np.float64]:
     """Predict each text by weights fitted to the other folds, `<float64>[num, outputs]`."""
     num_folds = min(settings.folds, len(labels))
-    fold_of = np.random.default_rng(seed).permutation(len(labels)) % num_folds
+    fold_of = _folds(labels, num_folds, seed)
     logits = np.zeros((len(labels), _num_outputs(num_classes)))
     for fold in range(num_folds):
         test, train = fold_of == fold, fold_of != fold
-        weights = _fit(features[train], labels[train], num_classes, settings.penalty)
-        logits[test] = features[test] @ weights
+        weights, biases = _fit(
+            features.counts[train], features.factors, labels[train], num_classes, settings.penalty
+        )
+        logits[test] = features.counts[test] @ weights + biases
     return logits
 
 
+def _folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.int64]:
+    """Return the fold of each text, with each class spread evenly over the folds."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    folds = np.empty(len(labels), np.int64)
+    folds[by_class] = np.arange(len(labels)) % num_folds
+    return folds
+
+
 def _fit(
-    features: Any, labels: NDArray[np.int32], num_classes: int, penalty: float
-) -> NDArray[np.float64]:
-    """Fit logistic regression: class 1 against class 0, or each class against the rest.
+    counts: Any,
+    factors: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    num_classes: int,
+    penalty: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit class 1 against class 0, or each class against the rest.
+
+    A feature is multiplied by its inverse document frequency and by `1 + |r|`, with `r` its
+    log-count ratio. The penalty on the weight of a feature is smaller if its factor is larger.
 
     Returns:
-        Its weights on the counts, `<float64>[features, outputs]`.
+        Weights on the counts, `<float64>[features, outputs]`, and biases, `<float64>[outputs]`.
     """
+    num_texts = np.bincount(counts.indices, minlength=counts.shape[1])
+    # The inverse document frequency, smoothed as in scikit-learn.
+    idf = np.log((counts.shape[0] + 1) / (num_texts + 1)) + 1
+    factors = factors * idf.astype(np.float32)
     classes = range(1, 2) if num_classes == 2 else range(num_classes)
-    columns = [_fit_class(features, labels == label, penalty) for label in classes]
-    return np.stack(columns, axis=1)
+    if num_classes > _MAX_OWN_RATIOS:
+        ratios = np.zeros(counts.shape[1], np.float32)
+        for label in classes:
+            ratios += _log_count_ratios(counts, labels == label) / np.float32(num_classes)
+        return _fit_classes(counts, factors * (1 + ratios), labels, num_classes, penalty)
+    fits = []
+    for label in classes:
+        is_class = labels == label
+        own = factors * (1 + _log_count_ratios(counts, is_class))
+        fits.append(_fit_classes(counts, own, is_class.astype(np.int32), 2, penalty))
+    return np.hstack([fit[0] for fit in fits]), np.concatenate([fit[1] for fit in fits])
 
 
-def _fit_class(features: Any, is_class: NDArray[np.bool_], penalty: float) -> NDArray[np.float64]:
-    """Fit logistic regression to counts weighted by their log-count ratios.
+def _fit_classes(
+    counts: Any,
+    factors: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    num_classes: int,
+    penalty: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit linear support vector machines with squared hinge loss to features with these factors.
 
-    Source: Yu, Huang & Lin 2011, "Dual coordinate descent methods for logistic regression and
-        maximum entropy models", algorithm 5. On texts it takes a quarter of the time of lbfgs.
+    Returns:
+        As `_fit`. A class without texts, as a fold can have, is never predicted.
+
+    Source: Hsieh et al. 2008, "A Dual Coordinate Descent Method for Large-scale Linear SVM".
     """
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
 
-    if is_class.all() or not is_class.any() or not features.nnz:
-        # A fold can lack a class.
-        return np.zeros(features.shape[1])
-    ratios = _log_count_ratios(features, is_class)
-    features = features.copy()
-    features.data *= ratios[features.indices]
+    present = np.unique(labels)
+    outputs = present if num_classes > 2 else np.zeros(1, np.int64)
+    weights = np.zeros((counts.shape[1], _num_outputs(num_classes)))
+    biases = np.full(_num_outputs(num_classes), -1.0)
+    if len(present) < 2:
+        biases[outputs] = 1.0 if present[0] or num_classes > 2 else -1.0
+        return weights, biases
+    features = counts.copy()
+    features.data *= factors[features.indices]
     # The mean squared norm of a text becomes 1, so the penalty means the same for all data.
-    norm = np.sqrt(np.square(features.data, dtype=np.float64).sum() / len(is_class)) or 1.0
+    norm = np.sqrt(np.square(features.data, dtype=np.float64).sum() / len(labels)) or 1.0
     features.data /= np.float32(norm)
     # liblinear has one random generator per process: two fits in parallel would change the bits.
-    model = LogisticRegression(
-        C=1 / penalty,
-        solver="liblinear",
-        dual=True,
-        tol=_TOLERANCE,
-        max_iter=_MAX_ITERATIONS,
-        random_state=0,
-    )
-    model.fit(features, is_class)
-    weights: NDArray[np.float64] = model.coef_[0] * (ratios / norm)
-    return weights
+    model = LinearSVC(C=1 / penalty, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=0)
+    model.fit(features, labels)
+    if len(present) == 2 and num_classes > 2:
+        # Two classes are left of several: scikit-learn returns one output.
+        model.coef_ = np.vstack([-model.coef_, model.coef_])
+        model.intercept_ = np.concatenate([-model.intercept_, model.intercept_])
+    weights[:, outputs] = (model.coef_ * (factors / norm)).T
+    biases[outputs] = model.intercept_
+    return weights, biases
 
 
-def _log_count_ratios(features: Any, is_class: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _log_count_ratios(counts: Any, is_class: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the absolute log-count ratio of each feature, `<float32>[features]`.
 
     The ratio compares the relative frequency of the feature inside and outside the class. Its sign
     is dropped: the fit chooses the sign of the weight.
     """
-    in_class = np.repeat(is_class, np.diff(features.indptr))
+    in_class = np.repeat(is_class, np.diff(counts.indptr))
     inside, outside = (
-        _log_frequencies(np.bincount(features.indices[mask], minlength=features.shape[1]))
+        _log_frequencies(
+            np.bincount(counts.indices[mask], counts.data[mask], minlength=counts.shape[1])
+        )
         for mask in (in_class, ~in_class)
     )
     ratios: NDArray[np.float64] = np.abs(inside - outside)
     return ratios.astype(np.float32)
 
 
-def _log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _log_frequencies(counts: NDArray[Any]) -> NDArray[np.float64]:
     smoothed = counts + _SMOOTHING
     logs: NDArray[np.float64] = np.log(smoothed / smoothed.sum())
     return logs
-
-
-def _biases(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float64]:
-    """Return log frequencies of the classes, `<float64>[outputs]`; for two classes, log odds."""
-    logs = np.log((np.bincount(labels, minlength=num_classes) + 1) / (len(labels) + num_classes))
-    return logs[1:] - logs[:1] if num_classes == 2 else logs

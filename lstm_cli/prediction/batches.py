@@ -66,22 +66,40 @@ def window_batches(
     for start in range(0, len(texts), _PART_TEXTS):
         part = tokenizer.encode(texts[start : start + _PART_TEXTS])
         encodings += part
-        for indices, feed in text_batches([encoding.ids for encoding in part]):
+        for indices, feed in text_batches(part, tokenizer.char_buckets > 0):
             yield start + indices, feed
 
 
-def text_batches(ids: Corpus | Sequence[NDArray[np.int32]]) -> Iterator[Batch]:
+def text_batches(texts: Corpus | Sequence[Encoding], char_ngrams: bool) -> Iterator[Batch]:
     """Yield the batches of encoded texts, grouped by length so that padding is rare.
 
     The longest come first: a long batch at the end would leave all cores but one idle.
+
+    Args:
+        texts: The texts.
+        char_ngrams: Whether the model reads the character n-grams of unknown words.
     """
+    ids = texts if isinstance(texts, Corpus) else [text.ids for text in texts]
     lengths = np.array([len(ids[i]) for i in range(len(ids))], np.int64)
 
     def feed(indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        return {"tokens": pad_batch(ids, indices), "lengths": lengths[indices].astype(np.int32)}
+        inputs: dict[str, NDArray[Any]] = {
+            "tokens": pad_batch([ids[i] for i in indices.tolist()]),
+            "lengths": lengths[indices].astype(np.int32),
+        }
+        if char_ngrams:
+            rows = [_char_ngrams(texts, i) for i in indices.tolist()]
+            inputs["char_ngrams"] = pad_batch(rows)
+        return inputs
 
     for indices in reversed(evaluation_batches(lengths, _BATCH_TEXTS, _BATCH_TOKENS)):
         yield indices, partial(feed, indices)
+
+
+def _char_ngrams(texts: Corpus | Sequence[Encoding], index: int) -> NDArray[np.int32]:
+    if isinstance(texts, Corpus):
+        return texts.ngrams[texts.ngram_starts[index] : texts.ngram_starts[index + 1]]
+    return texts[index].ngrams
 
 
 def image_batches(images: NDArray[np.uint8]) -> Iterator[Batch]:

@@ -145,11 +145,16 @@ class Predictor:
         Raises:
             LstmError: This is an image run.
         """
-        return self.run_texts([e.ids for e in self._text_tokenizer().encode(texts)])
+        return self.run_texts(self._text_tokenizer().encode(texts))
 
-    def run_texts(self, ids: Corpus | Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
-        """Compute `<float32>[num, classes]` for token ids, in order."""
-        return self._run(batches.text_batches(ids), len(ids))
+    def run_texts(self, texts: Corpus | Sequence[Encoding]) -> NDArray[np.float32]:
+        """Compute `<float32>[num, classes]` for encoded texts, in order.
+
+        Raises:
+            LstmError: This is an image run.
+        """
+        char_ngrams = self._text_tokenizer().char_buckets > 0
+        return self._run(batches.text_batches(texts, char_ngrams), len(texts))
 
     def replay(self, golden: Golden) -> None:
         """Check that the model predicts the golden probabilities.

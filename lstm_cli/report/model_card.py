@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from lstm_cli.io.text_format import clean
 from lstm_cli.render import markdown
 from lstm_cli.report.metric_rows import metric_table
 from lstm_cli.runs.metrics_schema import Report
+from lstm_cli.runs.schema import StageInfo, describe_selection
 
 _TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
@@ -35,6 +38,7 @@ def model_card(run: Mapping[str, Any]) -> str:
             - `config`: the resolved settings, a `Config`;
             - `seconds`: of the whole command;
             - `metrics`: a `Report` for `validation` and for `test`;
+            - `validation_method`: how the former came about before a refit; empty without one;
             - `plots`: file names in the run's `plots/`.
 
     Returns:
@@ -51,6 +55,8 @@ def model_card(run: Mapping[str, Any]) -> str:
         mean_confidence=mean_confidence(test),
         captions=CAPTIONS,
         temperature=run.get("temperature", 1.0),
+        validation_method=run.get("validation_method", ""),
+        selection=_selection(run),
         predict_command=f"lstm predict --run {shlex.quote(name)} {inputs}",
         predict_python=_predict_python(name, run["dataset"]["kind"]),
     )
@@ -78,6 +84,12 @@ def mean_confidence(report: Report) -> float:
     """Return the mean probability of the predicted class."""
     total = sum(each.count * (each.confidence or 0.0) for each in report.bins)
     return total / report.num_examples
+
+
+def _selection(run: Mapping[str, Any]) -> str:
+    """Return how the number of epochs of a refit was chosen; empty without a refit."""
+    stages = msgspec.convert(run.get("stages", []), list[StageInfo])
+    return describe_selection(stages) if stages else ""
 
 
 def _predict_python(name: str, kind: str) -> str:

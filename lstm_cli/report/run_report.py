@@ -24,6 +24,7 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import record as run_record
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.record import RunRecord
+from lstm_cli.runs.schema import describe_selection
 
 FILE = "report.html"
 _TEMPLATE = Path(__file__).parent / "templates" / "run_report.html"
@@ -96,6 +97,7 @@ def write_report(
         mean_confidences=[mean_confidence(each) for each in (record.validation, record.test)],
         pictures=_pictures(record),
         confident_errors=confident_errors,
+        selection=describe_selection(record.info.stages) if record.info.stages else "",
         preset=nearest_preset(record.config),
         settings=configs.to_yaml(record.config).rstrip(),
         sha256={name: files[name].sha256 for name in (runs.WEIGHTS, runs.MODEL) if name in files},

@@ -18,6 +18,7 @@ from lstm_cli.runs.decode import (
     Loss,
     Mean,
     Perplexity,
+    ShortText,
 )
 
 
@@ -102,11 +103,19 @@ class Report:
 
 
 class Results(msgspec.Struct, frozen=True):
-    """`metrics.json` of a classifier."""
+    """`metrics.json` of a classifier.
+
+    Attributes:
+        best_epoch: The epoch whose weights are used.
+        validation: Results on the validation split, or on all rows held out before a refit.
+        test: Results on the test split.
+        validation_method: How the validation results came about, before a refit; empty without one.
+    """
 
     best_epoch: EpochNumber
     validation: Report
     test: Report
+    validation_method: ShortText = ""
 
 
 class DirectionScores(msgspec.Struct, frozen=True):

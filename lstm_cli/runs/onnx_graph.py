@@ -17,7 +17,7 @@ from lstm_cli.runs.onnx_plan import (
     TrainedConstant,
     Value,
 )
-from lstm_cli.text.ngrams import BIGRAM_FACTOR
+from lstm_cli.text.ngrams import BIGRAM_FACTOR, TRIGRAM_MODULUS
 from lstm_cli.text.tokenizer import PAD_ID
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 OPSET = 17
 IR_VERSION = 8
-# Names of the arrays of the linear model among the arrays of a classifier.
-LINEAR_TABLE = "linear/table"
+# Name of the factor on the logits of the linear model among the arrays of a classifier.
 LINEAR_SCALE = "linear/scale"
 # Added to the outputs at padding, so that a maximum never takes them.
 _PADDING_PENALTY = -1e9
@@ -39,9 +38,11 @@ def build(
     """Build the ONNX model of a run.
 
     Inputs of a text model: `tokens <int32>[batch, time]`, right-padded with 0, and
-    `lengths <int32>[batch]`, each at least 1. Input of an image model:
-    `images <uint8>[batch, rows, columns]`. Output: `probabilities <float32>[batch, classes]`,
-    with two columns for two classes.
+    `lengths <int32>[batch]`, each at least 1. With character n-grams, there is also
+    `char_ngrams <int32>[batch, n-grams]`: the buckets of the unknown words, right-padded with 0.
+    Input of an image model: `images <uint8>[batch, rows, columns]`.
+
+    Output: `probabilities <float32>[batch, classes]`, with two columns for two classes.
 
     Args:
         config: Of the run.
@@ -92,6 +93,8 @@ def plan(
             Value("tokens", "int32", ("batch", "time")),
             Value("lengths", "int32", ("batch",)),
         )
+        if config.char_buckets:
+            inputs = (*inputs, Value("char_ngrams", "int32", ("batch", "ngrams")))
         x, width = _add_embedding(graph, config, vocab_size)
     else:
         assert shape is not None
@@ -101,7 +104,8 @@ def plan(
     pooled, width = _add_lstms(graph, config, x, width, lengths)
     linear_logits = ""
     if config.linear is not None:
-        linear_logits = _add_linear_model(graph, config.linear, num_classes)
+        assert vocab_size is not None
+        linear_logits = _add_linear_model(graph, config.linear, vocab_size, num_classes)
     _add_head(graph, pooled, width, num_classes, linear_logits)
     outputs = (Value("probabilities", "float32", ("batch", num_classes)),)
     return GraphPlan(f"lstm_{config.kind}", tuple(graph.nodes), graph.constants, inputs, outputs)
@@ -130,43 +134,75 @@ def _add_bigram_hashes(graph: GraphBuilder) -> str:
     """Hash each token together with the one before it, `<int32>[time, batch]`."""
     if graph.has("bigram_hashes"):
         return "bigram_hashes"
-    first, last = (
-        graph.constant("slice_start", np.array([0])),
-        graph.constant("slice_end", np.array([-1])),
-    )
-    graph.add("Slice", ["time_major_tokens", first, last, first], "all_but_last_tokens")
-    graph.constant("pad_one_step", np.array([1, 0, 0, 0]))
-    graph.constant("pad_value", np.array(0, np.int32))
-    graph.add("Pad", ["all_but_last_tokens", "pad_one_step", "pad_value"], "previous_tokens")
+    previous = _add_previous(graph, "time_major_tokens", "previous_tokens")
     graph.constant("bigram_factor", np.array(BIGRAM_FACTOR, np.int32))
-    graph.add("Mul", ["previous_tokens", "bigram_factor"], "scaled_previous_tokens")
+    graph.add("Mul", [previous, "bigram_factor"], "scaled_previous_tokens")
     return graph.add("Add", ["scaled_previous_tokens", "time_major_tokens"], "bigram_hashes")
 
 
-def _add_linear_model(graph: GraphBuilder, settings: LinearSettings, num_classes: int) -> str:
-    """Sum the logits of tokens and bigrams, over the root of the length: `[batch, outputs]`."""
-    num_outputs = _num_outputs(num_classes)
-    table = graph.array("linear_table", LINEAR_TABLE, settings.buckets, num_outputs)
+def _add_trigram_hashes(graph: GraphBuilder) -> str:
+    """Hash each token together with the two before it, `<int32>[time, batch]`.
+
+    The two before it are the bigram of the step before; before the first step it is 0.
+    """
+    graph.constant("trigram_modulus", np.array(TRIGRAM_MODULUS, np.int32))
+    graph.add("Mod", [_add_bigram_hashes(graph), "trigram_modulus"], "first_two_of_next")
+    first_two = _add_previous(graph, "first_two_of_next", "first_two")
+    graph.add("Mul", [first_two, "bigram_factor"], "scaled_first_two")
+    return graph.add("Add", ["scaled_first_two", "time_major_tokens"], "trigram_hashes")
+
+
+def _add_previous(graph: GraphBuilder, value: str, output: str) -> str:
+    """Return the value one step before, `<int32>[time, batch]`; 0 at the first step."""
+    start = graph.constant("slice_start", np.array([0]))
+    end = graph.constant("slice_end", np.array([-1]))
+    pads = graph.constant("pad_one_step", np.array([1, 0, 0, 0]))
+    zero = graph.constant("pad_value", np.array(0, np.int32))
+    graph.add("Slice", [value, start, end, start], f"{output}_without_first")
+    return graph.add("Pad", [f"{output}_without_first", pads, zero], output)
+
+
+def _add_linear_model(
+    graph: GraphBuilder, settings: LinearSettings, vocab_size: int, num_classes: int
+) -> str:
+    """Sum the weights over the root of the length, plus biases: `[batch, outputs]`."""
+    outputs = _num_outputs(num_classes)
+    words = graph.array("linear_words", "linear/words", vocab_size, outputs)
+    ngrams = graph.array("linear_word_ngrams", "linear/word_ngrams", settings.buckets, outputs)
     graph.constant("linear_buckets", np.array(settings.buckets, np.int32))
-    graph.add("Mod", [_add_bigram_hashes(graph), "linear_buckets"], "linear_bigram_ids")
-    graph.add("Mod", ["time_major_tokens", "linear_buckets"], "linear_token_ids")
-    logits = [
-        graph.add("Gather", [table, f"linear_{ngram}_ids"], f"linear_{ngram}_logits")
-        for ngram in ("bigram", "token")
-    ]
-    graph.add("Add", logits, "linear_step_logits")
+    logits = graph.add("Gather", [words, "time_major_tokens"], "linear_step_logits")
+    hashes = {"bigram": _add_bigram_hashes(graph)}
+    if settings.word_ngrams == 3:
+        hashes["trigram"] = _add_trigram_hashes(graph)
+    for name, value in hashes.items():
+        ids = graph.add("Mod", [value, "linear_buckets"], f"linear_{name}_ids")
+        weights = graph.add("Gather", [ngrams, ids], f"linear_{name}_logits")
+        logits = graph.add("Add", [logits, weights], f"linear_with_{name}s")
     # Padding has logits too, so they are multiplied by 0.
     graph.add(
         "Cast", [graph.add("Not", [_add_is_padding(graph)], "is_token")], "token_mask", to=_FLOAT
     )
     graph.add("Unsqueeze", ["token_mask", _add_feature_axis(graph)], "token_mask_column")
-    graph.add("Mul", ["linear_step_logits", "token_mask_column"], "linear_masked_logits")
+    graph.add("Mul", [logits, "token_mask_column"], "linear_masked_logits")
     graph.constant("time_axis", np.array([0]))
-    graph.add("ReduceSum", ["linear_masked_logits", "time_axis"], "linear_sum", keepdims=0)
+    total = graph.add("ReduceSum", ["linear_masked_logits", "time_axis"], "linear_sum", keepdims=0)
+    if settings.num_char_buckets:
+        total = _add_char_ngrams(graph, total, settings.num_char_buckets, outputs)
     graph.add("Sqrt", [_add_lengths_column(graph)], "sqrt_lengths")
-    graph.add("Div", ["linear_sum", "sqrt_lengths"], "linear_normalized")
+    graph.add("Div", [total, "sqrt_lengths"], "linear_normalized")
+    biases = graph.array("linear_biases", "linear/biases", outputs)
+    graph.add("Add", ["linear_normalized", biases], "linear_unscaled")
     scale = graph.array("linear_scale", LINEAR_SCALE, 1)
-    return graph.add("Mul", ["linear_normalized", scale], "linear_logits")
+    return graph.add("Mul", ["linear_unscaled", scale], "linear_logits")
+
+
+def _add_char_ngrams(graph: GraphBuilder, total: str, buckets: int, outputs: int) -> str:
+    """Add the weights of the character n-grams of unknown words; those of padding are 0."""
+    table = graph.array("linear_char_ngrams", "linear/char_ngrams", buckets, outputs)
+    graph.add("Gather", [table, "char_ngrams"], "char_ngram_logits")
+    graph.constant("ngram_axis", np.array([1]))
+    graph.add("ReduceSum", ["char_ngram_logits", "ngram_axis"], "char_ngram_sum", keepdims=0)
+    return graph.add("Add", [total, "char_ngram_sum"], "linear_sum_with_chars")
 
 
 def _add_rescaling(graph: GraphBuilder) -> str:

@@ -136,7 +136,7 @@ def read_tokenizer(run: RunDir, config: Config) -> Tokenizer | None:
         return None
     content = run.read_bytes(runs.TOKENIZER)
     try:
-        return tokenizer_json.read(content, config.text)
+        return tokenizer_json.read(content, config.text, config.char_buckets)
     except ValueError as error:
         raise run.integrity_error(f"{runs.TOKENIZER} {describe(content) or error}") from None
 

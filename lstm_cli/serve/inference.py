@@ -149,8 +149,7 @@ class Inference:
         if isinstance(body, TextRequest):
             texts = _inputs(body.text, body.texts, ("text", "texts"), max_inputs)
             encodings = await self._encode(texts)
-            ids = [encoding.ids for encoding in encodings]
-            rows = await self._batcher.submit(ids, [len(i) for i in ids])
+            rows = await self._batcher.submit(encodings, [len(e.ids) for e in encodings])
             pairs = zip(rows, encodings, strict=True)
             return [self._answer(row, body, encoding) for row, encoding in pairs]
         images = _inputs(body.image, body.images, ("image", "images"), max_inputs)

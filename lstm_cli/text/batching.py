@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from lstm_cli.text.corpus import Corpus
 
 # A pool has this many batches. That is large enough for batches of nearly equal lengths, and small
 # enough to mix the examples again in every epoch.
@@ -72,21 +71,17 @@ def evaluation_batches(
     return batches
 
 
-def pad_batch(
-    corpus: Corpus | Sequence[NDArray[np.int32]], indices: NDArray[np.int64], multiple: int = 1
-) -> NDArray[np.int32]:
-    """Gather examples into one array, padded on the right.
+def pad_batch(rows: Sequence[NDArray[Any]], multiple: int = 1) -> NDArray[np.int32]:
+    """Stack rows of ids into one array, padded on the right.
 
     Args:
-        corpus: Token ids by example.
-        indices: Examples of the batch, `<int64>[batch]`.
+        rows: Ids of each example, `<int>[length]`.
         multiple: The width is rounded up to a multiple of this.
 
     Returns:
-        `<int32>[batch, time]`, with `time` the length of the longest example; 0 is padding.
+        `<int32>[batch, width]`, as wide as the longest row and at least 1; 0 is padding.
     """
-    rows = [corpus[int(i)] for i in indices]
-    width = -(-max(len(row) for row in rows) // multiple) * multiple
+    width = -(-max(1, *map(len, rows)) // multiple) * multiple
     tokens = np.zeros((len(rows), width), np.int32)
     for padded, row in zip(tokens, rows, strict=True):
         padded[: len(row)] = row

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
 from lstm_cli.io.worker import Worker
+from lstm_cli.text.ngrams import char_ngram_ids
 from lstm_cli.text.tokenizer import (
     UNKNOWN_ID,
     Tokenizer,
@@ -31,12 +33,17 @@ class Corpus:
         starts: Position of the first token of each text, and the end, `<int64>[num + 1]`.
         num_tokens: Tokens in each text before truncation, `<int32>[num]`.
         num_unknown: Unknown tokens in each text before truncation, `<int32>[num]`.
+        ngrams: Buckets of the character n-grams of the unknown tokens in `ids`, text by text,
+            `<int32>[n-grams]`; empty if the tokenizer hashes none.
+        ngram_starts: Position of the first n-gram of each text, and the end, `<int64>[num + 1]`.
     """
 
     ids: NDArray[np.uint16]
     starts: NDArray[np.int64]
     num_tokens: NDArray[np.int32]
     num_unknown: NDArray[np.int32]
+    ngrams: NDArray[np.int32]
+    ngram_starts: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.num_tokens)
@@ -47,19 +54,14 @@ class Corpus:
 
     def take(self, indices: NDArray[np.int64]) -> Corpus:
         """Return a corpus of the texts at these indices."""
-        rows = [self[int(i)] for i in indices]
-        starts = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
+        ids, starts = _take_rows(self.ids, self.starts, indices)
+        ngrams, ngram_starts = _take_rows(self.ngrams, self.ngram_starts, indices)
         totals, unknown = self.num_tokens[indices], self.num_unknown[indices]
-        return Corpus(np.concatenate(rows), starts, totals, unknown)
+        return Corpus(ids, starts, totals, unknown, ngrams, ngram_starts)
 
     def concatenated_with(self, other: Corpus) -> Corpus:
         """Return a corpus, in memory, of these texts followed by those of `other`."""
-        return Corpus(
-            np.concatenate([self.ids, other.ids]),
-            np.concatenate([self.starts, self.starts[-1] + other.starts[1:]]),
-            np.concatenate([self.num_tokens, other.num_tokens]),
-            np.concatenate([self.num_unknown, other.num_unknown]),
-        )
+        return _concatenate([self, other])
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -79,20 +81,29 @@ class Corpus:
 
 
 def fit_and_encode(
-    texts: Sequence[str], settings: TextSettings, worker: Worker | None = None
+    texts: Sequence[str],
+    settings: TextSettings,
+    char_buckets: int = 0,
+    worker: Worker | None = None,
 ) -> tuple[Tokenizer, Corpus]:
     """Learn a vocabulary and encode the same texts, tokenizing them only once.
 
     Args:
         texts: The training split.
         settings: Vocabulary size, minimum count, maximum length.
+        char_buckets: As for `Tokenizer`.
         worker: Tokenizes a part of the texts in parallel.
 
     Raises:
         LstmError: No word is frequent enough for the vocabulary.
     """
-    tokenizer, ids, lengths = fit_vocabulary(texts, settings, worker)
-    return tokenizer, _truncate(ids, lengths, settings.max_tokens)
+    fitted = fit_vocabulary(texts, settings, char_buckets, worker)
+    corpus, kept = _truncate(fitted.ids, fitted.lengths, settings.max_tokens)
+    if char_buckets:
+        unknown = kept & (fitted.ids == UNKNOWN_ID)
+        tokens = [fitted.tokens[i] for i in fitted.numbers[unknown].tolist()]
+        corpus = _with_ngrams(corpus, tokens, char_buckets)
+    return fitted.tokenizer, corpus
 
 
 def encode(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
@@ -106,20 +117,64 @@ def encode(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
             f"The vocabulary has {tokenizer.vocab_size} tokens; at most 65536 can be stored.",
             "Lower text.vocab_size.",
         )
-    parts = []
     # In chunks: all ids at once, before truncation, would need twice the memory.
-    for start in range(0, max(1, len(texts)), _CHUNK):
-        ids, lengths = encode_tokens(texts[start : start + _CHUNK], tokenizer.token_to_id)
-        parts.append(_truncate(ids.astype(np.uint16), lengths, tokenizer.max_tokens))
+    starts = range(0, max(1, len(texts)), _CHUNK)
+    return _concatenate([_encode_chunk(texts[i : i + _CHUNK], tokenizer) for i in starts])
+
+
+def _encode_chunk(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
+    tokens: list[str] | None = [] if tokenizer.char_buckets else None
+    ids, lengths = encode_tokens(texts, tokenizer.token_to_id, tokens)
+    corpus, kept = _truncate(ids.astype(np.uint16), lengths, tokenizer.max_tokens)
+    if tokens is None:
+        return corpus
+    unknown = [tokens[i] for i in np.flatnonzero(kept & (ids == UNKNOWN_ID)).tolist()]
+    return _with_ngrams(corpus, unknown, tokenizer.char_buckets)
+
+
+def _with_ngrams(corpus: Corpus, unknown: Sequence[str], buckets: int) -> Corpus:
+    """Add the character n-grams of the unknown tokens, one text after the other."""
+    ngrams, counts = char_ngram_ids(unknown, buckets)
+    is_unknown = corpus.ids == UNKNOWN_ID
+    # The one `[UNK]` of an empty text is not a token.
+    is_unknown[corpus.starts[:-1][corpus.num_tokens == 0]] = False
+    by_text = np.add.reduceat(is_unknown.astype(np.int64), corpus.starts[:-1])
+    token_ends = np.cumsum(by_text)
+    ngram_ends = np.concatenate([[0], np.cumsum(counts)])[token_ends]
+    starts = np.concatenate([[0], ngram_ends]).astype(np.int64)
+    return replace(corpus, ngrams=ngrams, ngram_starts=starts)
+
+
+def _take_rows(
+    values: NDArray[Any], starts: NDArray[np.int64], indices: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the rows at these indices of an array of rows, and where each starts."""
+    rows = [values[starts[i] : starts[i + 1]] for i in indices.tolist()]
+    new_starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return (np.concatenate(rows) if rows else values[:0]), new_starts
+
+
+def _concatenate(parts: Sequence[Corpus]) -> Corpus:
+    if len(parts) == 1:
+        return parts[0]
     return Corpus(
         np.concatenate([part.ids for part in parts]),
-        np.cumsum([0, *np.concatenate([part.lengths for part in parts])], dtype=np.int64),
+        _concatenate_starts([part.starts for part in parts]),
         np.concatenate([part.num_tokens for part in parts]),
         np.concatenate([part.num_unknown for part in parts]),
+        np.concatenate([part.ngrams for part in parts]),
+        _concatenate_starts([part.ngram_starts for part in parts]),
     )
 
 
-def _truncate(ids: NDArray[np.uint16], lengths: NDArray[np.int64], max_tokens: int) -> Corpus:
+def _concatenate_starts(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    lengths = np.concatenate([np.diff(starts) for starts in parts])
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _truncate(
+    ids: NDArray[np.uint16], lengths: NDArray[np.int64], max_tokens: int
+) -> tuple[Corpus, NDArray[np.bool_]]:
     """Remove the middle of long texts, and give an empty text one unknown token.
 
     `Tokenizer.encode` does the same for one text.
@@ -128,19 +183,29 @@ def _truncate(ids: NDArray[np.uint16], lengths: NDArray[np.int64], max_tokens: i
         ids: Ids of all tokens, one text after the other, `<uint16>[sum of lengths]`.
         lengths: Tokens in each text, `<int64>[num]`.
         max_tokens: Maximum number of tokens in a text.
+
+    Returns:
+        The corpus, without character n-grams, and which tokens it keeps,
+        `<bool>[sum of lengths]`.
     """
     ends = np.cumsum(lengths)
     unknown = np.cumsum(np.concatenate([[0], ids == UNKNOWN_ID]))
     num_unknown = unknown[ends] - unknown[ends - lengths]
     head, tail = head_and_tail(max_tokens)
-    middles = [
-        np.arange(end - length + head, end - tail)
-        for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)
-        if length > max_tokens
-    ]
-    if middles:
-        ids = np.delete(ids, np.concatenate(middles))
+    kept = np.ones(len(ids), np.bool_)
+    for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
+        if length > max_tokens:
+            kept[end - length + head : end - tail] = False
     new_lengths = np.minimum(lengths, max_tokens)
+    ids = ids[kept]
     ids = np.insert(ids, (np.cumsum(new_lengths) - new_lengths)[lengths == 0], UNKNOWN_ID)
     starts = np.cumsum([0, *np.maximum(new_lengths, 1)], dtype=np.int64)
-    return Corpus(ids, starts, lengths.astype(np.int32), num_unknown.astype(np.int32))
+    corpus = Corpus(
+        ids,
+        starts,
+        lengths.astype(np.int32),
+        num_unknown.astype(np.int32),
+        np.zeros(0, np.int32),
+        np.zeros(len(lengths) + 1, np.int64),
+    )
+    return corpus, kept

@@ -10,22 +10,31 @@ import shutil
 import tempfile
 import time
 import tokenize
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from lstm_cli.text import tokenizer_json
 from lstm_cli.text.corpus import Corpus, encode
 from lstm_cli.text.tokenizer import Tokenizer
 
-_FORMAT = "2"
+_FORMAT = "3"
 _MAX_BYTES = 4 << 30
 _TEMP_PREFIX = ".writing-"
 _CHECKSUMS = "sha256.json"
 _LOCK_SECONDS = 600.0
 _STALE_SECONDS = 86_400.0
-_ARRAYS = {"ids": np.uint16, "starts": np.int64, "num_tokens": np.int32, "num_unknown": np.int32}
+_ARRAYS = {
+    "ids": np.uint16,
+    "starts": np.int64,
+    "num_tokens": np.int32,
+    "num_unknown": np.int32,
+    "ngrams": np.int32,
+    "ngram_starts": np.int64,
+}
 
 
 def cache_dir() -> Path:
@@ -94,7 +103,9 @@ def _corpus_lock(folder: Path) -> Iterator[None]:
 def _key(texts: Sequence[str], tokenizer: Tokenizer) -> str:
     """Return the SHA-256 of everything that the ids depend on."""
     digest = hashlib.sha256()
-    settings = [_FORMAT, tokenizer.max_tokens, tokenizer.words, len(texts)]
+    # The file also holds the rules of the tokenization; some depend on the version of Unicode.
+    rules = [tokenizer_json.write(tokenizer), unicodedata.unidata_version]
+    settings = [_FORMAT, tokenizer.max_tokens, tokenizer.char_buckets, rules, len(texts)]
     digest.update(json.dumps(settings).encode())
     for text in texts:
         raw = text.encode("utf-8", "surrogatepass")
@@ -127,10 +138,15 @@ def _is_valid(corpus: Corpus) -> bool:
         array = getattr(corpus, name)
         if array.dtype != dtype or array.ndim != 1:
             return False
-    num, starts = len(corpus.num_tokens), corpus.starts
-    if len(corpus.num_unknown) != num or len(starts) != num + 1:
+    num, starts, ngram_starts = len(corpus.num_tokens), corpus.starts, corpus.ngram_starts
+    if len(corpus.num_unknown) != num or not len(starts) == len(ngram_starts) == num + 1:
         return False
-    return bool(starts[0] == 0 and starts[-1] == len(corpus.ids) and np.all(np.diff(starts) > 0))
+    return bool(
+        starts[0] == ngram_starts[0] == 0
+        and (starts[-1], ngram_starts[-1]) == (len(corpus.ids), len(corpus.ngrams))
+        and np.all(np.diff(starts) > 0)
+        and np.all(np.diff(ngram_starts) >= 0)
+    )
 
 
 def _store(corpus: Corpus, folder: Path) -> None:

@@ -7,9 +7,9 @@ import re
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,86 +17,101 @@ from numpy.typing import NDArray
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
 from lstm_cli.io.worker import Worker
+from lstm_cli.text.ngrams import char_ngram_ids
+from lstm_cli.text.normalization import AM_VOWELS, LINE_BREAK, normalize, normalize_aligned
 
 PAD_ID = 0
 UNKNOWN_ID = 1
 SPECIAL_TOKENS = ("[PAD]", "[UNK]")
-LINE_BREAK = r"<br\s*/?>"
 
-_CJK = r"\p{Han}\p{Hiragana}\p{Katakana}"
+# Scripts written without spaces between words. The last letter is the Japanese sign of a long
+# vowel, which belongs to two scripts.
+_UNSPACED = "".join(
+    rf"\p{{{script}}}"
+    for script in (
+        "Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar",
+        "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom", "Balinese", "Javanese",
+    )
+) + "\u30fc"  # fmt: skip
+# Between two letters, these put the second below the first: in Khmer, Burmese, Tai Tham, Balinese,
+# Javanese.
+_STACKERS = "\u17d2\u1039\u1a60\u1b44\ua9c0"
+# The vowel AM of Thai and Lao: a letter that stands above the one before it.
+_AM = "".join(vowel for _, vowel in AM_VOWELS)
 _UNLIMITED = 2**31 - 1
 # Fraction of the texts that this process tokenizes itself: the worker starts later.
 _OWN_FRACTION = 0.65
 
+# The patterns are for `regex` (version 1) and for Oniguruma, which the library `tokenizers` uses.
+_UNSPACED_LETTER = rf"[{_UNSPACED}&&[\p{{L}}\p{{M}}\p{{Nl}}]]"
+_MARK = rf"[\p{{M}}{_AM}]"
+# A letter and what is written around it; nearly a grapheme cluster, whose definition differs
+# between versions of Unicode.
+_UNSPACED_TOKEN = rf"{_UNSPACED_LETTER}(?:[{_STACKERS}]{_UNSPACED_LETTER}|{_MARK})*"
+# The first three parts of a word's letters are also in the fourth, which takes longer.
+_WORD = (
+    r"[a-z[\w&&[\0-\u0dff]]\uac00-\ud7a3"
+    rf"[\w&&[^{_UNSPACED}\p{{S}}\p{{No}}]]\p{{Nd}}]+"
+)
+# The first two alternatives, frequent Chinese and Thai letters, are also in the fourth.
+TOKEN = (
+    rf"[\u4e00-\u9fff]{_MARK}*|[\u0e01-\u0e2e]{_MARK}*"
+    rf"|{_WORD}(?:'{_WORD})*|{_UNSPACED_TOKEN}|[[^\s\w\p{{C}}]\p{{S}}\p{{No}}]"
+)
 
-def token_pattern(letters: str) -> str:
-    r"""Return the regular expression of a token, for engines with Unicode properties.
-
-    A token is one Chinese or Japanese character, or a word with its apostrophes (Korean words too:
-    they are separated by spaces), or one punctuation mark or emoji. White space and control
-    characters separate tokens and are dropped.
-
-    Args:
-        letters: Character class of word characters; Chinese and Japanese are subtracted from it.
-    """
-    word = rf"[{letters}&&[^{_CJK}]]+"
-    return rf"[{_CJK}]|{word}(?:'{word})*|[^\s\w\p{{C}}]"
-
-
-# The same pattern for ASCII texts, which are the most common: Python's `re` takes half the time.
+# The same for ASCII texts, which are the most common: Python's `re` takes half the time.
 _ASCII_TOKEN = re.compile(r"\w+(?:'\w+)*|[^\s\w\x00-\x1f\x7f]", re.ASCII)
 _ASCII_LINE_BREAK = re.compile(LINE_BREAK, re.ASCII)
 
 
 @functools.cache
-def _patterns() -> tuple[Any, Any]:
-    """Return the compiled patterns of a token and of a line break, for texts beyond ASCII."""
+def _pattern(expression: str) -> Any:
+    """Return a compiled pattern, for texts beyond ASCII."""
     import regex
 
-    # `regex` counts the zero-width joiners as word characters; here they are control characters.
-    letters = r"[\w--\p{C}]"
-    return regex.compile(token_pattern(letters), regex.V1), regex.compile(LINE_BREAK, regex.V1)
+    return regex.compile(expression, regex.V1)
 
 
 def tokenize(text: str) -> list[str]:
     """Split a text into its tokens.
 
-    HTML line breaks are removed, letters become lowercase, and the curly apostrophe becomes the
-    straight one. A lone surrogate, which is not valid in UTF-8, becomes a question mark.
+    The text is normalized first (`lstm_cli.text.normalization`). A token is a word with its
+    apostrophes, a letter with its marks in scripts written without spaces, one punctuation mark, or
+    one emoji or other symbol. Korean words are words: there are spaces between them. White space
+    and control characters separate tokens and are dropped.
     """
     if text.isascii():
         return _ASCII_TOKEN.findall(_ASCII_LINE_BREAK.sub(" ", text.lower()))
-    token, line_break = _patterns()
-    tokens: list[str] = token.findall(line_break.sub(" ", "".join(_lowercase(text))))
+    tokens: list[str] = _pattern(TOKEN).findall(normalize(text))
     return tokens
 
 
 def token_spans(text: str) -> list[tuple[int, int]]:
-    """Return the span `[start, end)` of each token of `tokenize` in the text, in characters."""
-    token, line_break = _patterns()
-    lowercase = _lowercase(text)
-    without_breaks = line_break.sub(lambda match: " " * len(match[0]), "".join(lowercase))
-    # Some letters have a lowercase form of two characters.
-    positions = [position for position, letters in enumerate(lowercase) for _ in letters]
-    return [
-        (positions[m.start()], positions[m.end() - 1] + 1) for m in token.finditer(without_breaks)
-    ]
+    """Return the span `[start, end)` of each token of `tokenize` in the text, in characters.
+
+    Tokens share their span if one character holds them all: "½" holds three.
+    """
+    if text.isascii():
+        spaced = _ASCII_LINE_BREAK.sub(lambda match: " " * len(match[0]), text.lower())
+        return [match.span() for match in _ASCII_TOKEN.finditer(spaced)]
+    aligned = normalize_aligned(text)
+    return [aligned.span(*match.span()) for match in _pattern(TOKEN).finditer(aligned.text)]
 
 
-def _lowercase(text: str) -> list[str]:
-    """Return the normalized form of each character of a text, which can be longer than one."""
-    plain = text.encode("utf-8", "replace").decode("utf-8").replace("\u2019", "'")
-    return [letter.lower() for letter in plain]
+def is_unspaced(token: str) -> bool:
+    """Return whether a token is a letter of a script that is written without spaces."""
+    return not token.isascii() and _pattern(_UNSPACED_TOKEN).match(token) is not None
 
 
 def encode_tokens(
-    texts: Iterable[str], token_to_id: Callable[[str], int]
+    texts: Iterable[str], token_to_id: Callable[[str], int], all_tokens: list[str] | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Tokenize texts and map their tokens to ids, without truncation.
 
     Args:
         texts: Texts to encode.
         token_to_id: Returns the id of a token.
+        all_tokens: The tokens are appended here, if given.
 
     Returns:
         The ids of all tokens, one text after the other, `<int32>[sum of lengths]`, and the number
@@ -107,6 +122,8 @@ def encode_tokens(
         tokens = tokenize(text)
         ids.extend(map(token_to_id, tokens))
         lengths.append(len(tokens))
+        if all_tokens is not None:
+            all_tokens += tokens
     return np.frombuffer(ids, np.int32), np.frombuffer(lengths, np.int64)
 
 
@@ -119,17 +136,50 @@ class Encoding:
         num_tokens: Tokens in the text before truncation.
         num_unknown: Unknown tokens in the text before truncation.
         truncated: Whether tokens in the middle were removed to fit `max_tokens`.
+        ngrams: Buckets of the character n-grams of the unknown tokens in `ids`,
+            `<int32>[n-grams]`; empty if the tokenizer hashes none.
+        ngram_positions: Position in `ids` of the token of each n-gram, ascending,
+            `<int32>[n-grams]`.
     """
 
     ids: NDArray[np.int32]
     num_tokens: int
     num_unknown: int
     truncated: bool
+    ngrams: NDArray[np.int32]
+    ngram_positions: NDArray[np.int32]
 
     @property
     def unknown_fraction(self) -> float:
         """Fraction of unknown tokens, 0 to 1; 0 for a text without tokens."""
         return self.num_unknown / self.num_tokens if self.num_tokens else 0.0
+
+    def masked(self, positions: NDArray[np.int64]) -> Encoding:
+        """Return a copy with `[UNK]` at these positions, without their character n-grams."""
+        ids = self.ids.copy()
+        ids[positions] = UNKNOWN_ID
+        kept = ~np.isin(self.ngram_positions, positions)
+        return replace(
+            self, ids=ids, ngrams=self.ngrams[kept], ngram_positions=self.ngram_positions[kept]
+        )
+
+    def take(self, positions: NDArray[np.int64]) -> Encoding:
+        """Return a copy of the tokens at these positions, in ascending order.
+
+        Without any token left it is the empty text: one `[UNK]`.
+        """
+        if not len(positions):
+            return self.masked(np.arange(len(self.ids))).take(np.zeros(1, np.int64))
+        new_positions = np.full(len(self.ids), -1, np.int32)
+        new_positions[positions] = np.arange(len(positions))
+        ngram_positions = new_positions[self.ngram_positions]
+        remaining = ngram_positions >= 0
+        return replace(
+            self,
+            ids=self.ids[positions],
+            ngrams=self.ngrams[remaining],
+            ngram_positions=ngram_positions[remaining],
+        )
 
 
 class _TokenIds(dict[str, int]):
@@ -146,25 +196,28 @@ class Tokenizer:
         words: The token of each id, beginning with `SPECIAL_TOKENS`. A text cannot contain a
             special token: `tokenize` splits it at its brackets.
         max_tokens: Maximum length; longer texts keep their head and tail.
+        char_buckets: Hash buckets for the character n-grams of unknown tokens; 0: none.
 
     Attributes:
         words: As the argument, as a tuple.
         max_tokens: As the argument.
+        char_buckets: As the argument.
     """
 
-    def __init__(self, words: Iterable[str], max_tokens: int) -> None:
+    def __init__(self, words: Iterable[str], max_tokens: int, char_buckets: int = 0) -> None:
         self.words = tuple(words)
         self.max_tokens = max_tokens
+        self.char_buckets = char_buckets
         self._ids = _TokenIds(zip(self.words, range(len(self.words)), strict=True))
 
     @classmethod
-    def fit(cls, texts: Sequence[str], settings: TextSettings) -> Tokenizer:
+    def fit(cls, texts: Sequence[str], settings: TextSettings, char_buckets: int = 0) -> Tokenizer:
         """Learn the vocabulary, as `fit_vocabulary`, and return only the tokenizer."""
-        return fit_vocabulary(texts, settings)[0]
+        return fit_vocabulary(texts, settings, char_buckets).tokenizer
 
     def with_max_tokens(self, max_tokens: int) -> Tokenizer:
         """Return a tokenizer of the same vocabulary with another maximum length."""
-        return Tokenizer(self.words, max_tokens)
+        return Tokenizer(self.words, max_tokens, self.char_buckets)
 
     def without_truncation(self) -> Tokenizer:
         """Return a tokenizer of the same vocabulary that never truncates."""
@@ -186,9 +239,15 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Encode texts, in order."""
-        return [
-            self._encoding(np.array([*map(self.token_to_id, tokenize(t))], np.int32)) for t in texts
-        ]
+        encodings, unknown = [], list[str]()
+        for text in texts:
+            tokens = tokenize(text)
+            ids = np.array([*map(self.token_to_id, tokens)], np.int32)
+            encodings.append(self._encoding(ids))
+            if self.char_buckets:
+                kept = self.kept_positions(len(ids))
+                unknown += [tokens[i] for i in kept[ids[kept] == UNKNOWN_ID].tolist()]
+        return self._with_ngrams(encodings, unknown) if unknown else encodings
 
     def kept_positions(self, num_tokens: int) -> NDArray[np.int64]:
         """Return the token positions of a text that truncation keeps: its head and its tail."""
@@ -205,7 +264,23 @@ class Tokenizer:
             ids = ids[self.kept_positions(num_tokens)]
         elif num_tokens == 0:
             ids = np.array([UNKNOWN_ID], dtype=np.int32)
-        return Encoding(ids, num_tokens, num_unknown, truncated)
+        none = np.zeros(0, np.int32)
+        return Encoding(ids, num_tokens, num_unknown, truncated, none, none)
+
+    def _with_ngrams(self, encodings: Sequence[Encoding], unknown: Sequence[str]) -> list[Encoding]:
+        """Add the character n-grams of the unknown tokens, which are hashed in one call."""
+        ngrams, counts = char_ngram_ids(unknown, self.char_buckets)
+        result, first_token, first_ngram = [], 0, 0
+        for encoding in encodings:
+            positions = np.flatnonzero(encoding.ids == UNKNOWN_ID).astype(np.int32)
+            if not encoding.num_tokens:
+                positions = positions[:0]
+            by_token = counts[first_token : first_token + len(positions)]
+            own = ngrams[first_ngram : first_ngram + int(by_token.sum())]
+            first_token, first_ngram = first_token + len(positions), first_ngram + len(own)
+            spread = np.repeat(positions, by_token)
+            result.append(replace(encoding, ngrams=own, ngram_positions=spread))
+        return result
 
 
 def head_and_tail(max_tokens: int) -> tuple[int, int]:
@@ -213,20 +288,38 @@ def head_and_tail(max_tokens: int) -> tuple[int, int]:
     return (max_tokens + 1) // 2, max_tokens // 2
 
 
+class FittedVocabulary(NamedTuple):
+    """A vocabulary, and the encoding of the texts that it was learned from.
+
+    Attributes:
+        tokenizer: With the vocabulary.
+        ids: Ids of all tokens, without truncation, one text after the other,
+            `<uint16>[sum of lengths]`.
+        lengths: Tokens in each text, `<int64>[num]`.
+        tokens: The distinct tokens of the texts.
+        numbers: Index in `tokens` of each token, `<int32>[sum of lengths]`.
+    """
+
+    tokenizer: Tokenizer
+    ids: NDArray[np.uint16]
+    lengths: NDArray[np.int64]
+    tokens: list[str]
+    numbers: NDArray[np.int32]
+
+
 def fit_vocabulary(
-    texts: Sequence[str], settings: TextSettings, worker: Worker | None = None
-) -> tuple[Tokenizer, NDArray[np.uint16], NDArray[np.int64]]:
+    texts: Sequence[str],
+    settings: TextSettings,
+    char_buckets: int = 0,
+    worker: Worker | None = None,
+) -> FittedVocabulary:
     """Learn a vocabulary: the most frequent tokens; ties are in alphabetical order.
 
     Args:
         texts: The training split only.
         settings: Vocabulary size, minimum count, maximum length.
+        char_buckets: As for `Tokenizer`.
         worker: Tokenizes a part of the texts in parallel.
-
-    Returns:
-        The tokenizer, and its encoding of the texts without truncation: the ids of all tokens, one
-        text after the other, `<uint16>[sum of lengths]`, and the number of tokens in each text,
-        `<int64>[num]`.
 
     Raises:
         LstmError: No token is frequent enough.
@@ -244,10 +337,11 @@ def fit_vocabulary(
             f"No word occurs {settings.min_count} times in the training texts.",
             "Lower text.min_count, or check that the text column contains texts.",
         )
-    tokenizer = Tokenizer((*SPECIAL_TOKENS, *(tokens[i] for i in selected)), settings.max_tokens)
+    words = (*SPECIAL_TOKENS, *(tokens[i] for i in selected))
+    tokenizer = Tokenizer(words, settings.max_tokens, char_buckets)
     ids = np.full(len(tokens), UNKNOWN_ID, np.uint16)
     ids[selected] = np.arange(len(SPECIAL_TOKENS), tokenizer.vocab_size)
-    return tokenizer, ids[numbers], lengths
+    return FittedVocabulary(tokenizer, ids[numbers], lengths, tokens, numbers)
 
 
 _NumberedTokens = tuple[list[str], NDArray[np.int32], NDArray[np.int64]]

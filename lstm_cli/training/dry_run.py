@@ -63,7 +63,8 @@ class ClassifierPlan:
         layers: Number of parameters of each layer that has any.
         parameters: Number of all parameters.
         steps_per_epoch: Batches per epoch.
-        epochs: Maximum number of epochs.
+        epochs: Maximum number of epochs in a stage.
+        stages: Number of stages: more than one with `data.folds` or `train.refit`.
         padding: Fraction of the positions in training batches that are padding.
         seconds_per_step: Measured on batches spread over an epoch.
         seconds: Estimate for all epochs, with validation.
@@ -78,6 +79,7 @@ class ClassifierPlan:
     parameters: int
     steps_per_epoch: int
     epochs: int
+    stages: int
     padding: float
     seconds_per_step: float
     seconds: float
@@ -144,6 +146,8 @@ def dry_run(
     device_info = configure_backend(config, device, options.reporter)
     dataset = load_training_data(config, data_dir)
     task = prepare(config, dataset, init, device_info, options)
+    if isinstance(task, ClassifierTask):
+        task = task.start_stage(())
     objective = task.make_objective(options.reporter)
     seconds, num = _time_steps(task.model, objective)
     name = f"{device_info.device} ({device_info.kernel})"
@@ -173,6 +177,7 @@ def _classifier_plan(
     task: ClassifierTask, objective: ClassificationObjective, seconds: float, device: str
 ) -> ClassifierPlan:
     config, labels = task.config, task.dataset.labels
+    assert task.validation is not None
     lengths, batch_size = objective.examples.lengths, config.train.batch_size
     batches = batching.training_batches(lengths, batch_size, config.seed, 0)
     steps = len(batches) + _VALIDATION_COST * len(task.validation) / batch_size
@@ -188,9 +193,10 @@ def _classifier_plan(
         parameters=task.num_parameters,
         steps_per_epoch=len(batches),
         epochs=config.train.epochs,
+        stages=len(task.stages),
         padding=batching.padding_fraction(lengths, batches),
         seconds_per_step=seconds,
-        seconds=config.train.epochs * steps * seconds,
+        seconds=len(task.stages) * config.train.epochs * steps * seconds,
         device=device,
     )
 
@@ -234,5 +240,5 @@ def _layers(task: ClassifierTask) -> dict[str, int]:
         if layer.trainable_variables
     }
     if task.linear is not None:
-        layers["linear"] += task.linear.table.size
+        layers["linear"] += task.linear.tables.size
     return layers

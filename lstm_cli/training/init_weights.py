@@ -175,7 +175,9 @@ def _read_run(config: Config, path: Path) -> InitialWeights:
         "task": run_config.task,
         "weights_sha256": run.manifest[runs.WEIGHTS].sha256,
     }
-    return InitialWeights("run", tokenizer.with_max_tokens(config.text.max_tokens), arrays, record)
+    # The linear model is fitted anew, so its character n-grams are those of these settings.
+    tokenizer = Tokenizer(tokenizer.words, config.text.max_tokens, config.char_buckets)
+    return InitialWeights("run", tokenizer, arrays, record)
 
 
 def _check_compatible(run: RunDir, run_config: Config, config: Config) -> None:

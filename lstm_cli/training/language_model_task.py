@@ -90,7 +90,8 @@ class LanguageModelTask:
         for epoch in history:
             line = {k: v for k, v in asdict(epoch).items() if not k.endswith("accuracy")}
             line["perplexity"] = perplexity(epoch.loss)
-            line["val_perplexity"] = perplexity(epoch.val_loss)
+            if epoch.val_loss is not None:
+                line["val_perplexity"] = perplexity(epoch.val_loss)
             lines.append(runs.json_line(line))
         run.write_text(runs.HISTORY, "".join(lines))
 

@@ -70,7 +70,7 @@ def fit_tokenizer(config: Config, dataset: Dataset) -> Tokenizer | None:
     assert not isinstance(texts, np.ndarray)
     if dataset.unlabeled is not None:
         texts = [*texts, *dataset.unlabeled.texts]
-    return Tokenizer.fit(texts, config.text)
+    return Tokenizer.fit(texts, config.text, config.char_buckets)
 
 
 def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
@@ -116,7 +116,7 @@ def init_word_vectors(
 
 @contextlib.contextmanager
 def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
-    """Record the seconds that a block takes, under the name of the part."""
+    """Add the seconds that a block takes to those under the name of the part."""
     start = time.perf_counter()
     yield
-    seconds[part] = round(time.perf_counter() - start, 3)
+    seconds[part] = round(seconds.get(part, 0.0) + time.perf_counter() - start, 3)

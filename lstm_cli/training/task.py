@@ -43,9 +43,10 @@ def with_language_model(config: Config) -> Config:
             ExitCode.USAGE,
         )
     # Linear model and self-training need labels, which a language model does not read.
-    train = replace(config.train, self_training=False)
+    train = replace(config.train, self_training=False, refit=False)
+    data = replace(config.data, folds=0)
     language = config.language or LanguageModelSettings()
-    return replace(config, linear=None, train=train, language=language)
+    return replace(config, data=data, linear=None, train=train, language=language)
 
 
 def check_unlabeled_is_used(config: Config) -> None:

@@ -385,17 +385,19 @@ def test_averaged_weights_are_validated_and_saved_but_raw_weights_are_trained():
 
 def test_epochs_are_compared_by_their_calibrated_loss(monkeypatch):
     """Two epochs with the same classes have the same loss, although one is overconfident."""
-    right = np.array([2.0, 1.0, 3.0, -2.0, 1.0, 3.0, -1.0, 1.5])
-    odds = np.where(EIGHT.labels == 1, right, -right)
+    # On few texts the scale would stay near 1.
+    many = EIGHT.take(np.tile(np.arange(8), 5000))
+    right = np.tile([2.0, 1.0, 3.0, -2.0, 1.0, 3.0, -1.0, 1.5], 5000)
+    odds = np.where(many.labels == 1, right, -right)
     answers = [1 / (1 + np.exp(-factor * odds)) for factor in (1, 6)]
     said = iter(np.stack([1 - p, p], axis=1).astype(np.float32) for p in answers)
     monkeypatch.setattr(classification, "predict", lambda *_: next(said))
-    objective = classification.ClassificationObjective(config(calibrate=True), 2, EIGHT, EIGHT)
+    objective = classification.ClassificationObjective(config(calibrate=True), 2, EIGHT, many)
     one, other = objective.validate(None), objective.validate(None)
     assert one == pytest.approx(other, abs=1e-4)
     assert (
         one[0]
-        < classification.loss_and_accuracy(EIGHT.labels, objective.validation_probabilities)[0]
+        < classification.loss_and_accuracy(many.labels, objective.validation_probabilities)[0]
     )
 
 

@@ -79,10 +79,12 @@ def test_word_vectors_and_vocabulary_are_of_all_texts():
     assert "more.txt" in card
 
 
-def test_self_training_uses_the_texts_and_replays_with_the_same_bits(tmp_path):
-    config = settings(**{"train.self_training": True, "embedding.vectors": "random"})
-    run = train(config, name="x")
+@pytest.mark.parametrize("refit", [False, True])
+def test_self_training_uses_the_texts_and_replays_with_the_same_bits(refit, tmp_path):
+    changes = {"train.self_training": True, "train.refit": refit, "embedding.vectors": "random"}
+    run = train(settings(**changes), name="x")
     assert run.read_json(runs.RUN)["dataset"]["sizes"]["unlabeled"] == 40
+    assert "zebra" in run.read_text(runs.TOKENIZER)
     assert "The network learned from the texts without labels" in run.read_text(runs.CARD)
     assert replay(run).identical
     with (tmp_path / "more.txt").open("a") as file:

@@ -48,13 +48,20 @@ class Examples:
             return self.inputs.lengths
         return np.full(len(self.labels), self.inputs.shape[1], np.int64)
 
+    def take(self, rows: NDArray[np.int64]) -> Examples:
+        """Return the examples at these rows, in this order."""
+        inputs = self.inputs
+        taken = inputs.take(rows) if isinstance(inputs, Corpus) else inputs[rows]
+        linear = None if self.linear is None else self.linear[rows]
+        return Examples(taken, self.labels[rows], linear)
+
     def gather(self, indices: NDArray[np.int64]) -> Any:
         """Return the inputs of a batch for the model: an array, or a list with linear logits."""
         if not isinstance(self.inputs, Corpus):
             return self.inputs[indices]
         # JAX takes seconds to compile the model for each width, so the widths are rounded up.
         widths = 64 if keras.backend.backend() == "jax" else 1
-        tokens = batching.pad_batch(self.inputs, indices, widths)
+        tokens = batching.pad_batch([self.inputs[i] for i in indices.tolist()], widths)
         return tokens if self.linear is None else [tokens, self.linear[indices]]
 
 
@@ -124,7 +131,7 @@ class ClassificationObjective(StatelessObjective):
         config: The settings.
         num_classes: Number of classes, at least 2.
         train: The training split.
-        validation: The validation split.
+        validation: The validation split; None in a stage without validation.
 
     Attributes:
         examples: The training examples.
@@ -134,7 +141,7 @@ class ClassificationObjective(StatelessObjective):
     """
 
     def __init__(
-        self, config: Config, num_classes: int, train: Examples, validation: Examples
+        self, config: Config, num_classes: int, train: Examples, validation: Examples | None
     ) -> None:
         self.config = config
         self.num_classes = num_classes
@@ -172,12 +179,16 @@ class ClassificationObjective(StatelessObjective):
         weights: NDArray[np.float32] = probabilities @ self._class_weights
         return weights
 
-    def validate(self, model: Any) -> tuple[float, float]:
+    def validate(self, model: Any) -> tuple[float, float] | None:
         """Return loss and accuracy on the validation split, calibrated if the run will be.
+
+        Without a validation split, return None.
 
         Without calibration, overconfidence would decide which epoch is the best, although it is
         corrected after training.
         """
+        if self.validation is None:
+            return None
         self.validation_probabilities = predict(model, self.validation)
         labels = self.validation.labels
         loss, accuracy = loss_and_accuracy(labels, self.validation_probabilities)
