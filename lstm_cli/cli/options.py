@@ -82,6 +82,17 @@ FailUnder = Annotated[
     ),
 ]
 
+Unlabeled = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--unlabeled",
+        metavar="FILE",
+        help="Texts without labels to learn from: a table (.csv, .tsv, .jsonl; labels are "
+        "ignored), a .txt file with one text per line, or a folder of .txt files. Repeatable.",
+        show_default="none",
+    ),
+]
+
 # Options of `train` and `pretrain`.
 Resume = Annotated[
     str | None,
@@ -192,8 +203,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
     Args:
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `seed`, `class_weights`, `limit`,
-            `text_column`, `label_column`, `init_from`. They win over `assignments`; None is
-            skipped.
+            `text_column`, `label_column`, `init_from`, `unlabeled`. They win over `assignments`;
+            None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -211,6 +222,7 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "limit": "data.limit",
         "text_column": "data.text_column",
         "label_column": "data.label_column",
+        "unlabeled": "data.unlabeled",
     }
     overrides = parse_overrides(assignments or [])
     short = {keys[name]: value for name, value in options.items() if value is not None}

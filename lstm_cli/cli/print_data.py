@@ -54,7 +54,8 @@ def _print_splits(description: Description) -> None:
     if description.shape is None:
         columns += ["words: 50%", "90%", "99%", "longest", "empty"]
     rows = []
-    for split in description.splits:
+    unlabeled = [description.unlabeled] if description.unlabeled else []
+    for split in [*description.splits, *unlabeled]:
         row: list[object] = [split.name, f"{split.num_examples:,}"]
         if description.shape is None:
             row += [*(f"{words:,}" for words in split.word_percentiles), f"{split.num_empty:,}"]

@@ -109,8 +109,10 @@ def print_plan(plan: ClassifierPlan, as_json: bool) -> None:
     output.print_rows(rows, columns, right=columns[1:], title=plan.source)
     layers = ", ".join(f"{name} {count:,}" for name, count in plan.layers.items())
     padding = percent(plan.padding)
+    unlabeled = {"unlabeled": pluralize(plan.unlabeled, "text")} if plan.unlabeled else {}
     output.print_key_values(
         {
+            **unlabeled,
             "vocabulary": f"{plan.vocab_size:,} tokens" if plan.vocab_size else "none (images)",
             "parameters": f"{plan.parameters:,} ({layers})",
             "batches": f"{plan.steps_per_epoch:,} per epoch, {padding} padding",
@@ -131,6 +133,8 @@ def print_language_model_plan(plan: LanguageModelPlan, as_json: bool) -> None:
     values: dict[str, object] = {
         name: f"{plan.texts[name]:,} texts, {plan.words[name]:,} words" for name in plan.texts
     }
+    if plan.unlabeled:
+        values["unlabeled"] = f"{plan.unlabeled:,} of these texts"
     values |= {
         "vocabulary": f"{plan.vocab_size:,} tokens",
         "parameters": f"{plan.parameters:,}",

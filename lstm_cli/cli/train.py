@@ -36,6 +36,7 @@ def command(
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    unlabeled: options.Unlabeled = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     limit: options.Limit = None,
@@ -56,6 +57,7 @@ def command(
     lstm train imdb --set model.units=96 --name wide
     lstm train reviews.csv --fail-under accuracy=0.85
     lstm train tickets.csv --class-weights balanced
+    lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
     lstm train imdb --resume
     ```
     """
@@ -67,7 +69,7 @@ def command(
     overrides = options.to_overrides(
         set_, epochs=epochs, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
-        text_column=text_column, label_column=label_column,
+        text_column=text_column, label_column=label_column, unlabeled=unlabeled,
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run

@@ -109,6 +109,8 @@ def _type_text(kind: Any, metas: list[Meta]) -> str:
         return " | ".join(get_args(kind))
     if get_origin(kind) in (Union, UnionType):
         return " | ".join(_type_text(*_unwrap(part)[:2]) for part in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "list of texts"
     name = _TYPE_NAMES.get(kind, str(kind))
     bounds = {}
     for meta in metas:
@@ -127,7 +129,7 @@ def _type_text(kind: Any, metas: list[Meta]) -> str:
 def _default_text(default: Any, optional: bool) -> str:
     if default is msgspec.NODEFAULT:
         return "none" if optional else "(required)"
-    if default is None:
+    if default is None or default == ():
         return "none"
     if isinstance(default, bool):
         return str(default).lower()

@@ -12,7 +12,7 @@ import numpy as np
 from lstm_cli.data import splits as splitting
 from lstm_cli.data.dataset import Dataset, Split
 from lstm_cli.data.readers.columns import abbreviate, join_names, quote_name
-from lstm_cli.data.registry import open_raw
+from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import SPLITS, DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -49,7 +49,7 @@ def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
 
 
 def load_unlabeled(source: DataSource) -> Sequence[str]:
-    """Read the texts without labels of a data set, at most `source.limit` of them.
+    """Read the texts without labels that a data set itself has, at most `source.limit` of them.
 
     Args:
         source: What to read.
@@ -60,6 +60,8 @@ def load_unlabeled(source: DataSource) -> Sequence[str]:
     Raises:
         LstmError: The data is missing.
     """
+    if resolve(source.name) in ("table", "folder"):
+        return []  # without reading all labeled texts again
     raw = open_raw(source)
     return raw.unlabeled()[: source.limit] if raw.unlabeled else []
 
@@ -215,6 +217,7 @@ def _dataset(raw: RawDataset, source: DataSource, parts: dict[str, Split]) -> Da
         splits=parts,
         fingerprint=_fingerprint(raw, source),
         notes=raw.notes,
+        text_column=raw.text_column,
     )
 
 

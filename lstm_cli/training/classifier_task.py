@@ -41,7 +41,14 @@ from lstm_cli.training.objectives.classification import (
 )
 from lstm_cli.training.objectives.self_training import SelfTrainingObjective
 from lstm_cli.training.options import TrainOptions
-from lstm_cli.training.prepare import encode, encode_unlabeled, init_word_vectors, load_data, timed
+from lstm_cli.training.prepare import (
+    encode,
+    encode_unlabeled,
+    fit_tokenizer,
+    init_word_vectors,
+    load_data,
+    timed,
+)
 from lstm_cli.training.stages import (
     ONLY_STAGE,
     FinishedStage,
@@ -76,6 +83,7 @@ class ClassifierTask:
         init_record: `init_from` of `run.json`; empty without another run to start from.
         seconds: Seconds by part of the work; `linear` is the time spent waiting for the worker.
         linear: The linear model, if the settings have one.
+        num_unlabeled: Number of unlabeled texts that the word vectors or self-training learn from.
         unlabeled: Unlabeled texts for self-training, if the settings use them.
         staged: The rows of all stages; None if there is only one stage.
         stage: The stage of this task.
@@ -95,6 +103,7 @@ class ClassifierTask:
     init_record: Mapping[str, Any]
     seconds: dict[str, float]
     linear: LinearModel | None = None
+    num_unlabeled: int = 0
     unlabeled: Examples | None = None
     staged: StagedData | None = None
     stage: Stage = ONLY_STAGE
@@ -221,8 +230,8 @@ class ClassifierTask:
     def describe(self) -> dict[str, Any]:
         """Return what `run.json` says of data and model before training."""
         sizes = {name: len(split) for name, split in self.dataset.splits.items()}
-        if self.unlabeled is not None:
-            sizes["unlabeled"] = len(self.unlabeled)
+        if self.num_unlabeled:
+            sizes["unlabeled"] = self.num_unlabeled
         labels = list(self.dataset.labels)
         return {
             "dataset": {**artifacts.describe(self.dataset), "labels": labels, "sizes": sizes},
@@ -343,13 +352,14 @@ def prepare_classifier(
                 config, len(dataset.labels), train, tokenizer, worker
             )
             validation = encode(dataset, "validation", tokenizer)
-            unlabeled = _encode_unlabeled(config, tokenizer, init, options)
+            unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
         with timed(seconds, "build"):
             model, init_arrays = _build(config, dataset, tokenizer, train, init)
         init_record = {**init.record, "arrays": init_arrays} if init.record else {}
         task = ClassifierTask(
-            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds
-        )
+            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds,
+            num_unlabeled=sum(map(len, unlabeled)),
+        )  # fmt: skip
         _learn_word_vectors(task, init, unlabeled, reporter)
         if wait_for_linear is None:
             return task
@@ -380,20 +390,22 @@ def _prepare_stages(
         workers.start_worker(should_use_worker(config, whole, init)) as worker,
     ):
         tokenizer, examples = _encode_train(config, whole, init, worker)
-        unlabeled = _encode_unlabeled(config, tokenizer, init, options)
+        unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
     with timed(seconds, "build"):
         model, init_arrays = _build(config, dataset, tokenizer, examples, init)
     init_record = {**init.record, "arrays": init_arrays} if init.record else {}
     task = ClassifierTask(
-        config, dataset, tokenizer, examples, None, model, device_info, init_record, seconds
-    )
+        config, dataset, tokenizer, examples, None, model, device_info, init_record, seconds,
+        num_unlabeled=sum(map(len, unlabeled)),
+    )  # fmt: skip
     _learn_word_vectors(task, init, unlabeled, options.reporter)
+    # These words have a meaning even if no training row has them.
+    has_other_words = init.tokenizer is not None or dataset.unlabeled is not None
     staged = StagedData(
         examples,
         stages.plan_stages(config, train.labels, validation.labels),
         model_state(model),
-        # Words of another run's vocabulary have a meaning even if no training row has them.
-        config.text.min_count if config.text is not None and init.tokenizer is None else None,
+        None if has_other_words or config.text is None else config.text.min_count,
         tokenizer,
         tuple(unlabeled),
         classifier.get_weights(model) if init.kind in ("word_vectors", "run") else None,
@@ -432,8 +444,10 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
 def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
-    sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels):,} classes.")
+    sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
+    if dataset.unlabeled is not None:
+        sizes.append(f"{len(dataset.unlabeled):,} unlabeled")
+    reporter.note(f"Data: {dataset.source}, {' + '.join(sizes)}, {len(dataset.labels):,} classes.")
     uneven = imbalance(np.bincount(dataset.splits["train"].labels, minlength=len(dataset.labels)))
     if uneven:
         weights = config.train.class_weights
@@ -446,6 +460,9 @@ def _encode_train(
     """Encode the training split, with a tokenizer fitted to it unless another run has one."""
     if init.tokenizer is not None or config.text is None:
         return init.tokenizer, encode(dataset, "train", init.tokenizer)
+    if dataset.unlabeled is not None:
+        tokenizer = fit_tokenizer(config, dataset)
+        return tokenizer, encode(dataset, "train", tokenizer)
     split = dataset.splits["train"]
     assert not isinstance(split.inputs, np.ndarray)
     tokenizer, corpus = encoding.fit_and_encode(
@@ -455,7 +472,11 @@ def _encode_train(
 
 
 def _encode_unlabeled(
-    config: Config, tokenizer: Tokenizer | None, init: InitialWeights, options: TrainOptions
+    config: Config,
+    dataset: Dataset,
+    tokenizer: Tokenizer | None,
+    init: InitialWeights,
+    options: TrainOptions,
 ) -> list[Corpus]:
     """Encode the unlabeled texts if self-training or the word vectors need them."""
     for_vectors = (
@@ -466,7 +487,7 @@ def _encode_unlabeled(
     if not config.train.self_training and not for_vectors:
         return []
     assert tokenizer is not None
-    return encode_unlabeled(config, tokenizer, options)
+    return encode_unlabeled(config, dataset, tokenizer, options)
 
 
 def _submit_linear_model(
