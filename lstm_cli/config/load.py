@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
 
+from lstm_cli.config.auto import AUTO_KEYS
 from lstm_cli.config.schema import Config
 from lstm_cli.config.yaml import YAML_ERRORS, parse_mapping, parse_value
 from lstm_cli.errors import ExitCode, LstmError, suggest
@@ -72,7 +73,11 @@ def load_file(path: Path, base: Mapping[str, Any], overrides: Mapping[str, Any])
     Raises:
         LstmError: The file is missing or not valid YAML, or has an unknown key or invalid value.
     """
-    return from_dict(_merge(base, read_settings(path)), overrides, str(path))
+    changes = read_settings(path)
+    merged = _merge(base, changes)
+    if "auto" not in changes:
+        merged = _without_auto(merged, flatten(changes))
+    return from_dict(merged, overrides, str(path))
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -123,6 +128,8 @@ def from_dict(
     for key, value in (overrides or {}).items():
         _check_key(key)
         nested = _merge(nested, _nest(key, value))
+    if "auto" not in (overrides or {}):
+        nested = _without_auto(nested, overrides or {})
     _check_keys(Config, nested, "", source)
     try:
         config = msgspec.convert(nested, Config, strict=False)
@@ -209,6 +216,14 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         else:
             merged[key] = value
     return merged
+
+
+def _without_auto(nested: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Return settings in which these keys are not chosen from the data: somebody set them."""
+    auto = nested.get("auto")
+    if not isinstance(auto, list | tuple):
+        return nested
+    return nested | {"auto": [key for key in auto if key not in keys]}
 
 
 def _nest(key: str, value: Any) -> dict[str, Any]:
@@ -310,6 +325,18 @@ def _choices(dotted: str) -> str:
 
 def _check_sections(config: Config, source: str) -> None:
     """Check that the sections fit together: those of a text run, or those of an image run."""
+    for key in config.auto:
+        if key not in AUTO_KEYS:
+            raise _usage(
+                f"{source}: auto: {shorten(key)} is not a setting that training can choose.",
+                f"{suggest(key, list(AUTO_KEYS))} There are {', '.join(AUTO_KEYS)}.",
+            )
+        section = key.partition(".")[0]
+        if getattr(config, section) is None:
+            raise _usage(
+                f"{source}: auto: {key} needs the section '{section}:'.",
+                f"Add '{section}: {{}}', or remove {key} from auto.",
+            )
     if config.data.folds == 1:
         raise _usage(
             f"{source}: data.folds expects 2 or more folds, or 0 for one validation split; found "

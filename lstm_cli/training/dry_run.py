@@ -14,6 +14,7 @@ from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.runs.directory import runs_root
 from lstm_cli.text import batching
 from lstm_cli.text.corpus import Corpus
+from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.classifier_task import ClassifierTask
 from lstm_cli.training.device import Device, configure_backend
 from lstm_cli.training.init_weights import InitialWeights, read_initial_weights, resolve_init_from
@@ -139,12 +140,13 @@ def dry_run(
     """
     options = TrainOptions(data_dir, device, reporter=reporter or SilentReporter())
     config = resolve_init_from(config, runs_root(runs_dir))
+    dataset = load_training_data(config, data_dir)
+    config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)
     init = read_initial_weights(config)
     if init.kind == "word_vectors":
         # Learning them takes time and changes nothing in the plan.
         init = InitialWeights("random")
     device_info = configure_backend(config, device, options.reporter)
-    dataset = load_training_data(config, data_dir)
     task = prepare(config, dataset, init, device_info, options)
     if isinstance(task, ClassifierTask):
         task = task.start_stage(())

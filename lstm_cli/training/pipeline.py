@@ -24,6 +24,7 @@ from lstm_cli.runs.create import create_run
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import StartedRunInfo
 from lstm_cli.training import artifacts, checkpoint, more_epochs, resume_checks, stages
+from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.classifier_task import ClassifierTask, prepare_classifier
 from lstm_cli.training.device import Device, DeviceInfo, configure_backend
@@ -81,10 +82,11 @@ def train(
     start = time.perf_counter()
     root = runs.runs_root(runs_dir)
     config = resolve_init_from(config, root)
-    init = read_initial_weights(config)
     with catch_signals() as signals:
-        device_info = configure_backend(config, device, options.reporter)
         dataset = load_training_data(config, data_dir)
+        config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)
+        init = read_initial_weights(config)
+        device_info = configure_backend(config, device, options.reporter)
         run = create_run(root, dataset.name, name)
         record = artifacts.new_record(config, command)
         with lock.acquire(run.path), resume_checks.recording_failure(run, record, new=True):

@@ -48,7 +48,9 @@ def with_language_model(config: Config) -> Config:
     train = replace(config.train, self_training=False, refit=False)
     data = replace(config.data, folds=0)
     language = config.language or LanguageModelSettings()
-    return replace(config, data=data, linear=None, train=train, language=language)
+    # A language model trains for a fixed time, and has no linear model or folds.
+    auto = tuple(key for key in config.auto if key.startswith("text."))
+    return replace(config, auto=auto, data=data, linear=None, train=train, language=language)
 
 
 def check_unlabeled_is_used(config: Config) -> None:
