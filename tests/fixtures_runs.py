@@ -79,14 +79,16 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
     return weights
 
 
-def make_text_run(path: Path, labels=LABELS, config=None, started="2026-01-01T00:00:00+00:00"):
-    """Write a finished text run whose vocabulary is that of `TEXTS`."""
+def make_text_run(
+    path: Path, labels=LABELS, config=None, started="2026-01-01T00:00:00+00:00", texts=TEXTS
+):
+    """Write a finished text run whose vocabulary is that of some texts."""
     config = config or text_config()
-    tokenizer = Tokenizer.fit(TEXTS, config.text)
+    tokenizer = Tokenizer.fit(texts, config.text)
     weights = random_weights(config, len(labels), tokenizer.vocab_size)
     run = _write(path, config, labels, weights, None, started)
     run.write_text(runs.TOKENIZER, tokenizer_json.write(tokenizer))
-    inputs = ["", *TEXTS]
+    inputs = ["", *texts]
     found = Predictor.from_files(run).text_probabilities(inputs)
     return _finish(run, inputs, found)
 

@@ -22,6 +22,7 @@ _WORDS = (
     (r"`str( \| null)?`", "text"),
     (r"`bool( \| null)?`", "true or false"),
     (r"`object( \| null)?`", "a section"),
+    (r"`array( \| null)?`", "a list"),
     (r" of length >= (\S+)", r" of \1 or more characters"),
     (r" >= (\S+)", r" of \1 or more"),
     (r" <= (\S+)", r" of \1 or less"),
@@ -159,8 +160,8 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """Return the settings as nested mappings, without the sections that are not used."""
-    nested: dict[str, Any] = msgspec.to_builtins(config)
+    """Return the settings as nested JSON types, without the sections that are not used."""
+    nested: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
     return {key: value for key, value in nested.items() if value is not None}
 
 
@@ -264,11 +265,15 @@ def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], source: 
     problem, _, path = str(error).partition(" - at `$")
     key = path.rstrip("`").lstrip(".")
     value: Any = nested
-    for part in filter(None, key.split(".")):
+    # In a list, the key ends with the index: `data.unlabeled[0]`.
+    name, bracket, index = key.partition("[")
+    for part in filter(None, name.split(".")):
         value = value.get(part) if isinstance(value, Mapping) else None
+    if bracket:
+        value = value[int(index.rstrip("]"))]
     problem = _in_words(problem[:1].lower() + problem[1:].rstrip("."))
     if choices := _choices(key):
-        problem = f"expected one of {', '.join(choices)}"
+        problem = f"expected {choices}"
     return f"{source}: {key or 'top level'}: {problem}; found {_format(value)}."
 
 
@@ -291,12 +296,16 @@ def _format(value: Any) -> str:
     return reprlib.repr(value)
 
 
-def _choices(dotted: str) -> tuple[str, ...]:
-    """Return the allowed values of a setting that is a choice, else an empty tuple."""
+def _choices(dotted: str) -> str:
+    """Return the allowed values of a setting that is a choice in words, else an empty text."""
     section, _, key = dotted.partition(".")
     struct = _fields(Config).get(section)
     hint = get_type_hints(struct).get(key) if struct is not None else None
-    return get_args(hint) if get_origin(hint) is Literal else ()
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    kinds = get_args(hint)
+    names = [name for kind in kinds if get_origin(kind) is Literal for name in get_args(kind)]
+    return f"{', '.join(names)}, or a number from 0 to 1" if names and float in kinds else ""
 
 
 def _check_sections(config: Config, source: str) -> None:
@@ -321,11 +330,15 @@ def _check_sections(config: Config, source: str) -> None:
                 "Add 'linear: {}', or remove train.self_training.",
             )
         return
-    if config.train.self_training:
-        raise _usage(
-            f"{source}: train.self_training is not available for images: it needs unlabeled texts.",
-            "Remove train.self_training.",
-        )
+    for key, value in {
+        "train.self_training": config.train.self_training,
+        "data.unlabeled": config.data.unlabeled,
+    }.items():
+        if value:
+            raise _usage(
+                f"{source}: {key} is not available for images: it is for texts without labels.",
+                f"Remove {key}.",
+            )
     text_sections = ("text", "embedding", "linear", "language")
     extra = [name for name in text_sections if getattr(config, name) is not None]
     if extra:

@@ -31,6 +31,10 @@ class DataSettings(_Section, frozen=True):
     text_column: Annotated[str | None, _doc("column of the text; null: detect it")] = None
     label_column: Annotated[str | None, _doc("column of the label; null: detect it")] = None
     test: Annotated[str | None, _doc("file or folder with the test split; null: none")] = None
+    unlabeled: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        _doc("files and folders with texts without labels (.csv, .tsv, .jsonl, .txt)"),
+    ] = ()
     validation: Annotated[
         float, _doc("fraction of the training split used for validation", gt=0, lt=0.5)
     ] = 0.1
@@ -83,7 +87,7 @@ class EmbeddingSettings(_Section, frozen=True):
         Literal["random", "train", "unlabeled"],
         _doc(
             "initial word vectors: random; learned from the training texts (train); or from these "
-            "and the unlabeled texts, if there are any (unlabeled)"
+            "and the unlabeled texts, if there are any (unlabeled, the default with data.unlabeled)"
         ),
     ] = "random"
     dropout: Annotated[Fraction, _doc("dropout rate of whole dimensions of a text; 0: off")] = 0.3
@@ -201,8 +205,11 @@ class TrainSettings(_Section, frozen=True):
         ),
     ] = False
     class_weights: Annotated[
-        Literal["none", "balanced"],
-        _doc("weights of classes in the loss; balanced: by inverse frequency"),
+        Literal["none", "balanced"] | Annotated[float, Meta(ge=0, le=1)],
+        _doc(
+            "weights of classes in the loss, by inverse frequency; a number: its power, from 0 "
+            "(none) to 1 (balanced)"
+        ),
     ] = "none"
     ema_momentum: Annotated[
         Fraction, _doc("momentum of the exponential moving average of the weights; 0: off")

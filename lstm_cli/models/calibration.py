@@ -16,6 +16,8 @@ _MIN_SCALE, _MAX_SCALE = 0.02, 50.0
 _PRIOR_STD = 0.5
 # Below this, float32 cannot distinguish 1 - p from 1.
 _MIN_PROBABILITY = 1e-8
+# Two factors need no more logits than this, and no more examples.
+_MAX_FITTED, _MIN_ROWS = 2_000_000, 1000
 
 
 def fit_scale(
@@ -137,12 +139,16 @@ class SplitLogits:
             labels: True class ids, `<int32>[num]`.
 
         Returns:
-            The factors on `lstm` and on `linear`; 0 without a linear model.
+            The factors on `lstm` and on `linear`; 0 without a linear model. With very many logits
+            they are fitted to a part of the examples.
         """
+        num_rows = min(len(labels), max(_MIN_ROWS, _MAX_FITTED // self.lstm.shape[1]))
+        rows = np.arange(num_rows) * len(labels) // num_rows
         if self.linear is None:
-            return fit_scales([self.lstm], [1.0], labels)[0], 0.0
-        center = float(np.mean(self.linear_scale))
-        lstm_scale, linear_scale = fit_scales([self.lstm, self.linear], [1.0, center], labels)
+            return fit_scales([self.lstm[rows]], [1.0], labels[rows])[0], 0.0
+        centers = [1.0, float(np.mean(self.linear_scale))]
+        parts = [self.lstm[rows], self.linear[rows]]
+        lstm_scale, linear_scale = fit_scales(parts, centers, labels[rows])
         return lstm_scale, linear_scale
 
     def scaled(self, lstm_scale: float, linear_scale: float) -> NDArray[np.float64]:

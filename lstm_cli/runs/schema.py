@@ -150,6 +150,7 @@ class DatasetInfo(msgspec.Struct, frozen=True):
         labels: Class names; None for a language model.
         sizes: Examples by split.
         unlabeled: Number of texts without labels, for a language model.
+        unlabeled_files: SHA-256 of each file or folder of `data.unlabeled`, by path.
         words: Number of words by split, for a language model.
         notes: Messages from reading it.
     """
@@ -161,6 +162,7 @@ class DatasetInfo(msgspec.Struct, frozen=True):
     labels: list[str] | None = None
     sizes: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     unlabeled: Count | None = None
+    unlabeled_files: Annotated[dict[Text, ShortText], Meta(max_length=10_000)] | None = None
     words: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     notes: Annotated[list[Text], Meta(max_length=1000)] = []
 

@@ -85,13 +85,16 @@ def resumed_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def describe(dataset: Dataset) -> dict[str, Any]:
     """Return what `run.json` says of the data set of any task."""
-    return {
+    record: dict[str, Any] = {
         "name": dataset.name,
         "source": dataset.source,
         "kind": dataset.kind,
         "fingerprint": dataset.fingerprint,
         "notes": list(dataset.notes),
     }
+    if dataset.unlabeled is not None:
+        record["unlabeled_files"] = dict(dataset.unlabeled.files)
+    return record
 
 
 def versions() -> dict[str, str]:

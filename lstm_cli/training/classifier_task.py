@@ -11,8 +11,10 @@ import numpy as np
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, splits
+from lstm_cli.data.balance import advice, imbalance
 from lstm_cli.evaluation import metrics
 from lstm_cli.evaluation.evaluate import ScoredSplit, score_encoded
+from lstm_cli.evaluation.hard_classes import describe_missed
 from lstm_cli.io import worker as workers
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
@@ -26,7 +28,7 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import corpus as encoding
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training import artifacts, stages
+from lstm_cli.training import artifacts, more_epochs, stages
 from lstm_cli.training.checkpoint import model_state, set_model_state
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
@@ -40,7 +42,14 @@ from lstm_cli.training.objectives.classification import (
 )
 from lstm_cli.training.objectives.self_training import SelfTrainingObjective
 from lstm_cli.training.options import TrainOptions
-from lstm_cli.training.prepare import encode, encode_unlabeled, init_word_vectors, load_data, timed
+from lstm_cli.training.prepare import (
+    encode,
+    encode_unlabeled,
+    fit_tokenizer,
+    init_word_vectors,
+    load_data,
+    timed,
+)
 from lstm_cli.training.stages import (
     ONLY_STAGE,
     FinishedStage,
@@ -75,6 +84,7 @@ class ClassifierTask:
         init_record: `init_from` of `run.json`; empty without another run to start from.
         seconds: Seconds by part of the work; `linear` is the time spent waiting for the worker.
         linear: The linear model, if the settings have one.
+        num_unlabeled: Number of unlabeled texts that the word vectors or self-training learn from.
         unlabeled: Unlabeled texts for self-training, if the settings use them.
         staged: The rows of all stages; None if there is only one stage.
         stage: The stage of this task.
@@ -94,6 +104,7 @@ class ClassifierTask:
     init_record: Mapping[str, Any]
     seconds: dict[str, float]
     linear: LinearModel | None = None
+    num_unlabeled: int = 0
     unlabeled: Examples | None = None
     staged: StagedData | None = None
     stage: Stage = ONLY_STAGE
@@ -234,8 +245,8 @@ class ClassifierTask:
     def describe(self) -> dict[str, Any]:
         """Return what `run.json` says of data and model before training."""
         sizes = {name: len(split) for name, split in self.dataset.splits.items()}
-        if self.unlabeled is not None:
-            sizes["unlabeled"] = len(self.unlabeled)
+        if self.num_unlabeled:
+            sizes["unlabeled"] = self.num_unlabeled
         labels = list(self.dataset.labels)
         return {
             "dataset": {**artifacts.describe(self.dataset), "labels": labels, "sizes": sizes},
@@ -280,8 +291,25 @@ class ClassifierTask:
         plots = artifacts.write_results(run, self, result, results)
         reports = {name: scored.report for name, scored in results.items()}
         validation_method = stages.describe_validation(self.stages)
-        card = {"metrics": reports, "plots": plots, "validation_method": validation_method}
-        return Evaluation({"temperature": result.temperature}, {"test": len(test)}, card)
+        missed = describe_missed(
+            reports["validation"],
+            np.bincount(self.train.labels, minlength=len(self.dataset.labels)),
+            self.config.train.class_weights,
+            is_improving=more_epochs.still_improves(
+                result.history, result.best_epoch, self.config.train.epochs
+            ),
+        )
+        return Evaluation(
+            record={"temperature": result.temperature},
+            sizes={"test": len(test)},
+            card={
+                "metrics": reports,
+                "plots": plots,
+                "validation_method": validation_method,
+                "missed_classes": missed,
+            },
+            warnings=(missed,) if missed else (),
+        )
 
     def linear_logits(self, inputs: Any) -> Any:
         """Return the logits of the linear model for new texts; None without one."""
@@ -328,7 +356,7 @@ def prepare_classifier(
         LstmError: The data does not fit the settings.
     """
     reporter = options.reporter
-    _report_data(dataset, reporter)
+    _report_data(config, dataset, reporter)
     if config.is_refitted:
         return _prepare_stages(config, dataset, init, device_info, options)
     seconds: dict[str, float] = {}
@@ -341,13 +369,14 @@ def prepare_classifier(
                 config, len(dataset.labels), train, tokenizer, worker
             )
             validation = encode(dataset, "validation", tokenizer)
-            unlabeled = _encode_unlabeled(config, tokenizer, init, options)
+            unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
         with timed(seconds, "build"):
             model, init_arrays = _build(config, dataset, tokenizer, train, init)
         init_record = {**init.record, "arrays": init_arrays} if init.record else {}
         task = ClassifierTask(
-            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds
-        )
+            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds,
+            num_unlabeled=sum(map(len, unlabeled)),
+        )  # fmt: skip
         _learn_word_vectors(task, init, unlabeled, reporter)
         if wait_for_linear is None:
             return task
@@ -378,20 +407,22 @@ def _prepare_stages(
         workers.start_worker(should_use_worker(config, whole, init)) as worker,
     ):
         tokenizer, examples = _encode_train(config, whole, init, worker)
-        unlabeled = _encode_unlabeled(config, tokenizer, init, options)
+        unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
     with timed(seconds, "build"):
         model, init_arrays = _build(config, dataset, tokenizer, examples, init)
     init_record = {**init.record, "arrays": init_arrays} if init.record else {}
     task = ClassifierTask(
-        config, dataset, tokenizer, examples, None, model, device_info, init_record, seconds
-    )
+        config, dataset, tokenizer, examples, None, model, device_info, init_record, seconds,
+        num_unlabeled=sum(map(len, unlabeled)),
+    )  # fmt: skip
     _learn_word_vectors(task, init, unlabeled, options.reporter)
+    # These words have a meaning even if no training row has them.
+    has_other_words = init.tokenizer is not None or dataset.unlabeled is not None
     staged = StagedData(
         examples,
         stages.plan_stages(config, train.labels, validation.labels),
         model_state(model),
-        # Words of another run's vocabulary have a meaning even if no training row has them.
-        config.text.min_count if config.text is not None and init.tokenizer is None else None,
+        None if has_other_words or config.text is None else config.text.min_count,
         tokenizer,
         tuple(unlabeled),
         classifier.get_weights(model) if init.kind in ("word_vectors", "run") else None,
@@ -427,11 +458,17 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
     return has_many_texts and (init.tokenizer is None or config.linear is not None)
 
 
-def _report_data(dataset: Dataset, reporter: Reporter) -> None:
+def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
-    sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
+    sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
+    if dataset.unlabeled is not None:
+        sizes.append(f"{len(dataset.unlabeled):,} unlabeled")
+    reporter.note(f"Data: {dataset.source}, {' + '.join(sizes)}, {len(dataset.labels):,} classes.")
+    uneven = imbalance(np.bincount(dataset.splits["train"].labels, minlength=len(dataset.labels)))
+    if uneven:
+        weights = config.train.class_weights
+        reporter.note(f"{uneven.describe(dataset.labels)} {advice(weights)}")
 
 
 def _encode_train(
@@ -440,6 +477,9 @@ def _encode_train(
     """Encode the training split, with a tokenizer fitted to it unless another run has one."""
     if init.tokenizer is not None or config.text is None:
         return init.tokenizer, encode(dataset, "train", init.tokenizer)
+    if dataset.unlabeled is not None:
+        tokenizer = fit_tokenizer(config, dataset)
+        return tokenizer, encode(dataset, "train", tokenizer)
     split = dataset.splits["train"]
     assert not isinstance(split.inputs, np.ndarray)
     tokenizer, corpus = encoding.fit_and_encode(
@@ -449,7 +489,11 @@ def _encode_train(
 
 
 def _encode_unlabeled(
-    config: Config, tokenizer: Tokenizer | None, init: InitialWeights, options: TrainOptions
+    config: Config,
+    dataset: Dataset,
+    tokenizer: Tokenizer | None,
+    init: InitialWeights,
+    options: TrainOptions,
 ) -> list[Corpus]:
     """Encode the unlabeled texts if self-training or the word vectors need them."""
     for_vectors = (
@@ -460,7 +504,7 @@ def _encode_unlabeled(
     if not config.train.self_training and not for_vectors:
         return []
     assert tokenizer is not None
-    return encode_unlabeled(config, tokenizer, options)
+    return encode_unlabeled(config, dataset, tokenizer, options)
 
 
 def _submit_linear_model(

@@ -58,6 +58,7 @@ class ClassifierPlan:
     Attributes:
         source: Source of the data.
         splits: The splits.
+        unlabeled: Number of unlabeled texts.
         vocab_size: Size of the vocabulary; None for images.
         layers: Number of parameters of each layer that has any.
         parameters: Number of all parameters.
@@ -72,6 +73,7 @@ class ClassifierPlan:
 
     source: str
     splits: tuple[SplitPlan, ...]
+    unlabeled: int
     vocab_size: int | None
     layers: dict[str, int]
     parameters: int
@@ -91,6 +93,7 @@ class LanguageModelPlan:
     Attributes:
         source: Source of the texts.
         texts: Number of texts for training, and of held-out texts.
+        unlabeled: How many of all texts have no label.
         words: Number of words in them.
         vocab_size: Size of the vocabulary.
         parameters: Number of parameters.
@@ -103,6 +106,7 @@ class LanguageModelPlan:
 
     source: str
     texts: dict[str, int]
+    unlabeled: int
     words: dict[str, int]
     vocab_size: int
     parameters: int
@@ -183,6 +187,7 @@ def _classifier_plan(
             _split_plan("train", task.train, labels),
             _split_plan("validation", task.validation, labels),
         ),
+        unlabeled=len(task.dataset.unlabeled or ()) or task.num_unlabeled,
         vocab_size=task.tokenizer.vocab_size if task.tokenizer else None,
         layers=_layers(task),
         parameters=task.num_parameters,
@@ -203,6 +208,7 @@ def _language_model_plan(
     return LanguageModelPlan(
         source=task.dataset.source,
         texts=record["dataset"]["sizes"],
+        unlabeled=task.num_unlabeled,
         words=record["dataset"]["words"],
         vocab_size=record["vocab_size"],
         parameters=record["parameters"],

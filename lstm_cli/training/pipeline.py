@@ -398,6 +398,8 @@ class _Training:
         self.run.write_text(runs.CARD, card)
         self.run.write_json(runs.RUN, self.record)
         self.run.write_manifest()
+        for warning in evaluation.warnings:
+            self.reporter.warn(warning)
 
     def _save_checkpoint(self, state: Checkpoint) -> None:
         tensors, progress = stages.to_checkpoint(self.finished)

@@ -27,6 +27,7 @@ from lstm_cli.training.device import Device
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 from lstm_cli.training.pipeline import train
 from lstm_cli.training.prepare import load_training_data
+from lstm_cli.training.resume_checks import data_change
 
 _COMPARED = (runs.HISTORY, runs.WEIGHTS, runs.METRICS)
 # The key of `history.jsonl` that always differs.
@@ -282,13 +283,12 @@ def _check_data(
     Raises:
         LstmError: The data is missing, or has changed; the message has both fingerprints.
     """
-    dataset_record = record.get("dataset")
-    before = dataset_record.get("fingerprint") if isinstance(dataset_record, dict) else None
-    dataset = load_training_data(config, data_dir)
-    if before != dataset.fingerprint:
+    change = data_change(record["dataset"], load_training_data(config, data_dir))
+    if change is not None:
+        source, before, now = change
         raise LstmError(
-            f"{dataset.source} has changed since run {run.name} was trained: its fingerprint was "
-            f"{str(before)[:12]} and is {dataset.fingerprint[:12]}.",
+            f"{source} has changed since run {run.name} was trained: its fingerprint was "
+            f"{before[:12]} and is {now[:12]}.",
             "Restore the old data: a run cannot be repeated on other data.",
         )
 

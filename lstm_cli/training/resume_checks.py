@@ -331,13 +331,34 @@ def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None
     Raises:
         LstmError: The data has changed; the message has both fingerprints.
     """
-    before = record["dataset"]["fingerprint"]
-    if before != dataset.fingerprint:
+    change = data_change(record["dataset"], dataset)
+    if change is not None:
+        source, before, now = change
         raise LstmError(
-            f"{dataset.source} has changed since run {run.name} was started: its fingerprint was "
-            f"{before[:12]} and is {dataset.fingerprint[:12]}.",
+            f"{source} has changed since run {run.name} was started: its fingerprint was "
+            f"{before[:12]} and is {now[:12]}.",
             "Restore the old data, or start a new run without --resume.",
         )
+
+
+def data_change(record: Mapping[str, Any], dataset: Dataset) -> tuple[str, str, str] | None:
+    """Return which of the labeled and unlabeled data has changed.
+
+    Args:
+        record: `dataset` of `run.json`.
+        dataset: The data now.
+
+    Returns:
+        The source or the unlabeled file, its fingerprint before, and now; None without a change.
+    """
+    if record["fingerprint"] != dataset.fingerprint:
+        return dataset.source, record["fingerprint"], dataset.fingerprint
+    files = dataset.unlabeled.files if dataset.unlabeled is not None else {}
+    recorded = record.get("unlabeled_files") or {}
+    for file, fingerprint in files.items():
+        if recorded.get(file) != fingerprint:
+            return file, str(recorded.get(file)), fingerprint
+    return None
 
 
 def warn_of_changes(record: Mapping[str, Any], device_info: DeviceInfo, reporter: Reporter) -> None:

@@ -102,7 +102,7 @@ class StagedData:
         stages: In their order; the last one is the refit.
         initial_state: State of the model before each stage, as `checkpoint.model_state` returns it.
         min_count: In a stage, words rarer than this in its training rows are unknown; None if the
-            vocabulary is that of another run.
+            vocabulary is that of another run, or of unlabeled texts, too.
         tokenizer: Has the vocabulary of all rows; None for images.
         unlabeled: Texts without labels, for self-training.
         initial_weights: Weights before each stage, as `classifier.get_weights` returns them; None

@@ -42,6 +42,9 @@ class SelfTrainingObjective(ClassificationObjective):
             epoch.
         keeps_logits: As for `ClassificationObjective`.
 
+    Attributes:
+        pseudo_labels: Current targets of the unlabeled texts, `<float32>[num, 1 or classes]`.
+
     Source: Lee 2013, "Pseudo-Label"; Xie et al. 2020, "Self-training with Noisy Student improves
         ImageNet classification", section 2: soft pseudo-labels, noise for the student only, and
         a teacher that is replaced by the student.
@@ -63,14 +66,16 @@ class SelfTrainingObjective(ClassificationObjective):
         self.unlabeled = unlabeled
         self.reporter = reporter
         self.examples = _concatenate(train, unlabeled)
-        self.targets = np.concatenate([self.targets, pseudo_labels])
+        self.pseudo_labels = pseudo_labels
         self._num_labeled = len(train)
         self._refit_scales = refit_scales
 
-    @property
-    def pseudo_labels(self) -> NDArray[np.float32]:
-        """Current targets of the unlabeled texts, `<float32>[num, 1 or classes]`."""
-        return self.targets[self._num_labeled :]
+    def targets(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the targets of a batch: labels, and pseudo-labels for the unlabeled texts."""
+        targets = super().targets(indices)
+        is_unlabeled = indices >= self._num_labeled
+        targets[is_unlabeled] = self.pseudo_labels[indices[is_unlabeled] - self._num_labeled]
+        return targets
 
     def after_validation(self, model: Any) -> None:
         """Predict the pseudo-labels anew."""
@@ -78,7 +83,7 @@ class SelfTrainingObjective(ClassificationObjective):
         logits = split_logits(model, self.unlabeled, predict(model, self.unlabeled))
         pseudo_labels = soft_targets(logits.scaled(*scales))
         is_changed = _predicted_classes(pseudo_labels) != _predicted_classes(self.pseudo_labels)
-        self.targets[self._num_labeled :] = pseudo_labels
+        self.pseudo_labels = pseudo_labels
         self.reporter.note(
             f"New pseudo-labels for {len(pseudo_labels):,} unlabeled texts: "
             f"{np.mean(is_changed):.1%} changed their class."
@@ -105,7 +110,7 @@ class SelfTrainingObjective(ClassificationObjective):
             LstmError: They are of other texts.
         """
         super().set_state(state)
-        self.targets[self._num_labeled :] = state["pseudo_labels"]
+        self.pseudo_labels = np.array(state["pseudo_labels"])
 
 
 def _concatenate(train: Examples, unlabeled: Examples) -> Examples:

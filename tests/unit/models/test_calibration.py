@@ -40,6 +40,18 @@ def test_two_known_scales_are_recovered(num_classes):
     assert found == pytest.approx((2.5, 0.4), rel=0.08)
 
 
+def test_many_logits_are_scaled_by_a_part_of_the_examples(monkeypatch):
+    lstm = RNG.normal(size=(4000, 5))
+    probabilities = np.exp(calibration.log_probabilities(2.5 * lstm))
+    labels = (RNG.random((4000, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    whole = calibration.SplitLogits(lstm, None).fit_scales(labels)
+    assert whole == (calibration.fit_scale(lstm, labels), 0.0)
+    monkeypatch.setattr(calibration, "_MAX_FITTED", 10_000)
+    assert calibration.SplitLogits(lstm, None).fit_scales(labels)[0] == pytest.approx(
+        calibration.fit_scale(lstm[::2], labels[::2])
+    )
+
+
 def test_the_scale_of_perfect_predictions_is_finite():
     labels = np.array([0, 1] * 50)
     scale = calibration.fit_scale(np.where(labels, 3.0, -3.0)[:, None], labels)
