@@ -368,7 +368,7 @@ def _fit_classes(
     weights = np.zeros((counts.shape[1], _num_outputs(num_classes)))
     intercepts = np.full(_num_outputs(num_classes), -1.0)
     if len(present) < 2:
-        intercepts[outputs] = 1.0 if present[0] or num_classes > 2 else -1.0
+        intercepts[outputs] = 1.0 if present.any() or num_classes > 2 else -1.0
         return weights, intercepts
     features = counts.copy()
     features.data *= factors[features.indices]

@@ -8,6 +8,7 @@ import pytest
 import safetensors.numpy
 from fixtures_explain import (
     ODD,
+    encoding_of,
     ids_of,
     image_explainer,
     random_image,
@@ -53,6 +54,10 @@ VARIANTS = {
     "one direction, all": {
         "model__bidirectional": False, "model__layers": 2, "model__cell": "peephole",
         "linear__buckets": 7,
+    },
+    "character n-grams": {
+        "linear__buckets": 7, "linear__word_ngrams": 3,
+        "linear__char_ngrams": "unknown", "linear__char_buckets": 40,
     },
 }  # fmt: skip
 
@@ -190,8 +195,23 @@ def test_prefix_predictions_are_those_of_the_prefix_alone(any_text):
     assert result.prefixes.steps == pytest.approx(expected[1:], abs=1e-6)
 
 
+def test_prefixes_keep_the_character_ngrams_of_their_unknown_words(any_text):
+    result = any_text.explain_text("nott a finne film")
+    prefixes = ["", "nott", "nott a", "nott a finne", "nott a finne film"]
+    expected = any_text.predictor.text_probabilities(prefixes)
+    found = np.vstack([result.prefixes.start, result.prefixes.steps])
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_removal_keeps_the_character_ngrams_of_other_words(any_text):
+    result = any_text.explain_text("nott a finne film", "remove")
+    without = ["a finne film", "nott finne film", "nott a film", "nott a finne"]
+    expected = any_text.predictor.text_probabilities(without)[:, result.class_index]
+    assert result.token_effects.occluded_probabilities == pytest.approx(expected, abs=1e-6)
+
+
 def test_the_last_prefix_prediction_is_the_prediction(any_text):
-    for text in TEXTS:
+    for text in (*TEXTS, "a finne , dul film"):
         result = any_text.explain_text(text)
         said = list(result.prediction.probabilities.values())
         assert result.prefixes.steps[-1] == pytest.approx(said, abs=1e-6)
@@ -234,7 +254,7 @@ def test_swings_are_the_largest_changes_between_prefixes(start, steps, drop, ris
 
 
 def test_the_parts_of_the_score_add_up_to_the_log_ratio_of_probabilities(any_text):
-    for text in TEXTS:
+    for text in (*TEXTS, "a finne , dul film"):
         result = any_text.explain_text(text)
         gates, said = result.gates, result.prediction.probabilities
         ratio = np.log(said[result.prediction.label] / said[gates.runner_up])
@@ -254,11 +274,14 @@ def test_the_contributions_of_all_units_add_up_to_the_lstm_part(any_text, monkey
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_the_linear_part_is_that_of_the_linear_model(explainer):
-    result = explainer.explain_text(TEXTS[1])
-    weights = weights_of(explainer)
+@pytest.mark.parametrize("text", [TEXTS[1], "a finne film , a dul cast", "finne"])
+def test_the_linear_part_is_that_of_the_linear_model(text, explainer):
+    result = explainer.explain_text(text)
+    encoding, settings = encoding_of(explainer, text), explainer.config.linear
+    assert (len(encoding.ngrams) > 0) == ("finne" in text)
+    logits = reference.linear(encoding.ids, weights_of(explainer), settings, encoding.ngrams)
     sign = 1 if result.prediction.label == LABELS[1] else -1
-    expected = sign * float(reference.linear(ids_of(explainer, TEXTS[1]), weights)[0])
+    expected = sign * float(logits[0])
     assert result.gates.linear == pytest.approx(expected, abs=1e-5)
     assert result.gates.linear_steps.sum() == pytest.approx(expected, abs=1e-5)
 
