@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import fixtures_lstm as reference
 import numpy as np
 import pytest
@@ -90,6 +92,12 @@ def weights_of(found):
     return safetensors.numpy.load(found.predictor.run.file(runs.WEIGHTS).read_bytes())
 
 
+def probabilities_without_ngrams(found, texts):
+    """The predictions if unknown words have no character n-grams, as a masked token."""
+    known = found.predictor.tokenizer
+    return found.predictor.run_texts(Tokenizer(known.words, known.max_tokens).encode(texts))
+
+
 # Token effects
 
 
@@ -97,7 +105,7 @@ def test_effects_are_the_log_odds_lost_without_a_token(any_text):
     result = any_text.explain_text("a fine film")
     chosen = result.class_index
     changed = ["a fine film", "xyz fine film", "a xyz film", "a fine xyz"]
-    whole, *without = any_text.predictor.text_probabilities(changed)[:, chosen].astype(float)
+    whole, *without = probabilities_without_ngrams(any_text, changed)[:, chosen].astype(float)
     assert result.token_effects.occluded_probabilities == pytest.approx(without, abs=1e-6)
     odds = [np.log(p / (1 - p)) for p in (whole, *without)]
     assert result.token_effects.effects == pytest.approx(odds[0] - np.array(odds[1:]), abs=1e-4)
@@ -127,8 +135,26 @@ def test_log_odds_of_certainty_are_finite():
     assert found == pytest.approx([-np.log(2e-30), np.log(1e-30)], abs=0.01)
 
 
-def test_a_text_without_effects_says_so(explainer):
-    result = explainer.explain_text("zebra zebra")
+def test_a_masked_unknown_word_has_no_ngrams_while_others_keep_theirs(explainer):
+    result = explainer.explain_text("finne dul")
+    encoding = encoding_of(explainer, "finne dul")
+    counts = [len(encoding_of(explainer, word).ngrams) for word in ("finne", "dul")]
+    ngrams = np.split(encoding.ngrams, [counts[0]])
+    one, other = (np.full(count, position) for position, count in enumerate(counts))
+    expected = explainer.predictor.run_texts(
+        [
+            replace(encoding, ngrams=ngrams[1], ngram_positions=other),
+            replace(encoding, ngrams=ngrams[0], ngram_positions=one),
+        ]
+    )
+    found = result.token_effects.occluded_probabilities
+    assert found == pytest.approx(expected[:, result.class_index], abs=1e-6)
+    assert (np.abs(result.token_effects.effects) > 1e-3).all()
+
+
+def test_a_text_without_effects_says_so(tmp_path):
+    plain = Explainer.load(make_text_run(tmp_path / "demo" / "one"))
+    result = plain.explain_text("zebra zebra")
     assert not result.token_effects.effects.any()
     assert "No single token changes the prediction." in shown(result)
 
@@ -140,7 +166,7 @@ def test_tokens_of_very_long_texts_share_a_window(explainer, monkeypatch):
     alike = result.token_effects.effects[:9].reshape(3, 3)
     assert (alike == alike[:, :1]).all()
     assert len(set(result.token_effects.effects.tolist())) == 4
-    without = explainer.predictor.text_probabilities(["u u u and a dull cast a fine film"])[0]
+    without = probabilities_without_ngrams(explainer, ["u u u and a dull cast a fine film"])[0]
     chosen = result.class_index
     assert result.token_effects.occluded_probabilities[:3] == pytest.approx(
         without[chosen], abs=1e-6
