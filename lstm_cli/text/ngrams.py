@@ -14,8 +14,8 @@ BIGRAM_FACTOR = 32_749
 TRIGRAM_MODULUS = 65_521
 
 MIN_CHARS, MAX_CHARS = 2, 5
-# Only the beginning of a longer word is hashed. Without a limit, one text of a single very long word
-# would need gigabytes.
+# Only the beginning of a longer word is hashed. Without a limit, a text of one very long word would
+# need gigabytes.
 MAX_WORD_CHARS = 64
 # Mark the start and the end of a word. No token contains control characters.
 _START, _END = "\x02", "\x03"

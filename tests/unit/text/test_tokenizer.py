@@ -220,10 +220,12 @@ def test_texts_without_a_frequent_word_are_refused(texts):
 
 def test_fit_vocabulary_also_returns_the_ids():
     texts = ["b a a", "", "a c \ud800"]
-    tokenizer, ids, lengths = fit_vocabulary(texts, TextSettings(min_count=2, max_tokens=1))
-    assert tokenizer.words == ("[PAD]", "[UNK]", "a")
-    assert (ids.tolist(), lengths.tolist()) == ([1, 2, 2, 2, 1, 1], [3, 0, 3])
-    assert ids.dtype == np.uint16
+    fitted = fit_vocabulary(texts, TextSettings(min_count=2, max_tokens=1), char_buckets=9)
+    assert fitted.tokenizer.words == ("[PAD]", "[UNK]", "a")
+    assert fitted.tokenizer.char_buckets == 9
+    assert (fitted.ids.tolist(), fitted.lengths.tolist()) == ([1, 2, 2, 2, 1, 1], [3, 0, 3])
+    assert fitted.ids.dtype == np.uint16
+    assert [fitted.tokens[i] for i in fitted.numbers] == ["b", "a", "a", "a", "c", "?"]
 
 
 def test_a_megabyte_of_text_is_truncated():
