@@ -13,8 +13,11 @@
     python -m benchmarks.ablation            what each part of a preset contributes
     python -m benchmarks.crash               kill training at random moments and resume it
     python -m benchmarks.openapi             the server compared with its OpenAPI document
+    python -m benchmarks.own FOLDER          own data: lstm train compared with quick baselines
 
 `--quick` tests a script in seconds on `demo`; its numbers mean nothing and are not kept. Each has
-`--help`. All together take some hours on two cores; `--seeds 0` makes single ones shorter. IMDB and
-MNIST are read from `TFDS_DATA_DIR`. The machine must be idle, or the times are too long.
+`--help`. `own` needs a folder of data sets, here with `--own FOLDER`; `benchmarks.large FOLDER`
+generates one of 100,000 texts. All together take some hours on two cores; `--seeds 0` makes single
+ones shorter. IMDB and MNIST are read from `TFDS_DATA_DIR`. The machine must be idle, or the times
+are too long.
 """

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import large, report
 
 
 def main() -> int:
@@ -19,6 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, to test the scripts")
     parser.add_argument("--run", help="a text run for `prediction`; default: the one of `presets`")
+    parser.add_argument("--own", help="a folder for `own`, which is left out without it")
     settings = parser.parse_args()
     quick = ["--quick"] if settings.quick else []
     with tempfile.TemporaryDirectory(prefix="lstm-bench-runs-") as runs_dir:
@@ -39,6 +40,11 @@ def main() -> int:
             "crash": quick,
             "openapi": quick,
         }
+        if settings.quick and not settings.own:
+            settings.own = str(Path(runs_dir, "own"))
+            large.write(Path(settings.own), 300)
+        if settings.own:
+            commands["own"] = [*quick, settings.own]
         codes = {name: _run(name, options) for name, options in commands.items()}
     failed = [name for name, code in codes.items() if code]
     if failed:

@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lstm_cli.errors import ExitCode, LstmError
 
 _RESULTS = Path(__file__).parent / "results"
 _PACKAGES = (
     "lstm-cli", "tensorflow", "keras", "numpy", "onnxruntime", "regex", "scikit-learn",
-    "fasttext", "fasttext-numpy2",
+    "fasttext", "fasttext-numpy2", "fasttext-wheel", "fasttext-numpy2-wheel",
 )  # fmt: skip
 _MAX_LOAD = 0.5
 
@@ -36,12 +36,14 @@ class Option:
         help: The help text.
         full: The default; None makes the option required.
         quick: The default under `--quick`.
+        kind: `value`; `flag`, without a value; `list`, repeatable; `argument`, without a name.
     """
 
     name: str
     help: str
     full: Any = None
     quick: Any = None
+    kind: Literal["value", "flag", "list", "argument"] = "value"
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,8 @@ def main(
         print(f"Error: {error.message}", *filter(None, [error.hint]), sep="\n", file=sys.stderr)
         return int(error.exit_code)
     _print(outcome)
+    if settings.markdown:
+        settings.markdown.write_text(markdown(outcome), encoding="utf-8")
     record = {
         "benchmark": name,
         "quick": settings.quick,
@@ -242,11 +246,9 @@ def _settings(
         help="small sizes, to test the script",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result to this file")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables")
     for option in options:
-        kind = int if isinstance(option.full, int) else str
-        text = option.help + ("" if option.full in (None, "") else f" ({option.full})")
-        flag = f"--{option.name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, help=text, required=option.full is None)
+        _add(parser, option)
     settings = parser.parse_args(arguments)
     for option in options:
         if getattr(settings, option.name) is None:
@@ -254,22 +256,58 @@ def _settings(
     return settings
 
 
+def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+    """Add an option; without a value on the command line it is None."""
+    if option.kind == "argument":
+        parser.add_argument(option.name, metavar=option.name.upper(), help=option.help)
+        return
+    flag = f"--{option.name.replace('_', '-')}"
+    if option.kind == "flag":
+        parser.add_argument(flag, action="store_true", default=None, help=option.help)
+        return
+    parser.add_argument(
+        flag,
+        action="append" if option.kind == "list" else "store",
+        type=int if isinstance(option.full, int) else str,
+        help=option.help + (f" ({option.full})" if option.full or option.full == 0 else ""),
+        required=option.full is None,
+    )
+
+
 def _print(outcome: Outcome) -> None:
     from rich.console import Console
 
     # A pipe has no width, and with the default of 80 columns every row would wrap.
     console = Console(width=None if sys.stdout.isatty() else 140, markup=False, highlight=False)
+    for table in _all_tables(outcome):
+        console.print(_rich_table(table))
+    for note in outcome.notes:
+        console.print(note)
+
+
+def _all_tables(outcome: Outcome) -> list[Table]:
+    """Return the tables, with one of the goals if there are any."""
     goals = [
         (goal.metric, goal.target, goal.value, "met" if goal.met else "NOT met")
         for goal in outcome.goals
     ]
-    tables = list(outcome.tables)
-    if goals:
-        tables.append(Table("Goals", ("metric", "target", "value", ""), goals))
-    for table in tables:
-        console.print(_rich_table(table))
-    for note in outcome.notes:
-        console.print(note)
+    columns = ("metric", "target", "value", "")
+    return [*outcome.tables, *([Table("Goals", columns, goals)] if goals else [])]
+
+
+def markdown(outcome: Outcome) -> str:
+    """Return the tables and notes as Markdown."""
+    blocks = []
+    for table in _all_tables(outcome):
+        rule = ["---", *["---:"] * (len(table.columns) - 1)]
+        cells = [table.columns, rule, *table.rows]
+        lines = [
+            "| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in cells
+        ]
+        blocks.append("\n".join([f"**{table.title}**", "", *lines]))
+    if outcome.notes:
+        blocks.append("\n".join(f"- {note}" for note in outcome.notes))
+    return "\n\n".join(blocks) + "\n"
 
 
 def _rich_table(table: Table) -> Any:

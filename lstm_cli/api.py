@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import DataSource
-from lstm_cli.data.dataset_settings import dataset_settings, locate
+from lstm_cli.data.dataset_settings import dataset_settings, locate, with_absolute_paths
 from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Reporter
 from lstm_cli.prediction.predictor import Predictor
@@ -104,7 +104,7 @@ def train(
         LstmError: The data is not available, a setting is not valid, or TensorFlow is missing.
     """
     if isinstance(dataset, Config):
-        config = configs.from_dict(configs.to_dict(dataset), settings)
+        config = with_absolute_paths(configs.from_dict(configs.to_dict(dataset), settings))
     else:
         config = dataset_settings(str(dataset), None, settings)
     require("tensorflow", "keras", purpose="Training")

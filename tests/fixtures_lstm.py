@@ -57,7 +57,7 @@ def linear(ids, weights, settings, ngrams=()):
             total = total + table[(two * BIGRAM_FACTOR + word) % len(table)]
     for bucket in ngrams:
         total = total + weights["linear/char_ngrams"][bucket].astype(np.float64)
-    return weights["linear/scale"] * total / np.sqrt(len(ids))
+    return weights["linear/scale"] * (total / np.sqrt(len(ids)) + weights["linear/biases"])
 
 
 def probabilities(steps, weights, config, weighed=0.0):

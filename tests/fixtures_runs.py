@@ -78,20 +78,23 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
         draw("linear/scale", 1)
         draw("linear/words", vocab_size, outputs)
         draw("linear/word_ngrams", config.linear.buckets, outputs)
+        draw("linear/biases", outputs)
         if config.char_buckets:
             draw("linear/char_ngrams", config.char_buckets, outputs)
             weights["linear/char_ngrams"][0] = 0
     return weights
 
 
-def make_text_run(path: Path, labels=LABELS, config=None, started="2026-01-01T00:00:00+00:00"):
-    """Write a finished text run whose vocabulary is that of `TEXTS`."""
+def make_text_run(
+    path: Path, labels=LABELS, config=None, started="2026-01-01T00:00:00+00:00", texts=TEXTS
+):
+    """Write a finished text run whose vocabulary is that of some texts."""
     config = config or text_config()
-    tokenizer = Tokenizer.fit(TEXTS, config.text, config.char_buckets)
+    tokenizer = Tokenizer.fit(texts, config.text, config.char_buckets)
     weights = random_weights(config, len(labels), tokenizer.vocab_size)
     run = _write(path, config, labels, weights, None, started)
     run.write_text(runs.TOKENIZER, tokenizer_json.write(tokenizer))
-    inputs = ["", *TEXTS]
+    inputs = ["", *texts]
     found = Predictor.from_files(run).text_probabilities(inputs)
     return _finish(run, inputs, found)
 
@@ -154,7 +157,7 @@ def write_results(run, epochs=2):
     run.write_json(runs.METRICS, {"best_epoch": 2, "validation": report, "test": report})
     line = {"steps": 3, "accuracy": 0.5, "val_accuracy": 0.5, "learning_rate": 0.1, "seconds": 1.0}
     lines = [
-        {"epoch": n, **line, "loss": 1 / n, "val_loss": 1 / n, "best": True}
+        {"epoch": n, **line, "loss": 1 / n, "val_loss": 1 / n, "best": True, "stage": 1}
         for n in range(1, epochs + 1)
     ]
     run.write_text(runs.HISTORY, "".join(map(runs.json_line, lines)))

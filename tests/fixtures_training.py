@@ -62,7 +62,7 @@ class TableLoop:
     seconds = 1.0
     earlier_seconds = 0.0
 
-    def __init__(self, model, config, objective, reporter, save_checkpoint, signals):
+    def __init__(self, model, config, objective, reporter, save_checkpoint, signals, stage):
         self.config, self.model, self._save = config, model, save_checkpoint
         self.objective = SimpleNamespace(num_steps=1, step_size=4)
         self.epoch = 0

@@ -57,6 +57,7 @@ def show(
     data_dir: options.DataDir = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    unlabeled: options.Unlabeled = None,
     examples: _Examples = 1,
     json: options.Json = False,
 ) -> None:
@@ -67,6 +68,7 @@ def show(
     ```
     lstm data show demo
     lstm data show reviews.csv --label-column stars --examples 3
+    lstm data show labeled.csv --unlabeled all.csv
     ```
     """
     from lstm_cli.cli import print_data
@@ -75,7 +77,7 @@ def show(
 
     check_conflicts(ctx, column_conflicts(dataset))
     source = DataSource(locate(dataset), data_dir, text_column, label_column)
-    print_data.print_description(describe(source, examples), json)
+    print_data.print_description(describe(source, examples, unlabeled or ()), json)
 
 
 @app.command(cls=Command)

@@ -82,6 +82,17 @@ FailUnder = Annotated[
     ),
 ]
 
+Unlabeled = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--unlabeled",
+        metavar="FILE",
+        help="Texts without labels to learn from: a table (.csv, .tsv, .jsonl; labels are "
+        "ignored), a .txt file with one text per line, or a folder of .txt files. Repeatable.",
+        show_default="none",
+    ),
+]
+
 # Options of `train` and `pretrain`.
 Resume = Annotated[
     str | None,
@@ -134,6 +145,17 @@ Seed = Annotated[
         show_default="0",
     ),
 ]
+ClassWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--class-weights",
+        metavar="none|balanced|POWER",
+        help="Weights of classes in the loss, for classes of uneven size. balanced: the inverse "
+        "of their frequency; POWER: a power of that from 0 (none) to 1 (balanced), such as 0.5. "
+        "Short for --set train.class_weights=...",
+        show_default="the preset's",
+    ),
+]
 Name = Annotated[
     str | None,
     typer.Option("--name", help="Name of the new run.", show_default="start time and a hash"),
@@ -180,8 +202,9 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
 
     Args:
         assignments: Values of `--set`, as typed.
-        options: Values of the short options by name: `epochs`, `seed`, `limit`, `text_column`,
-            `label_column`, `init_from`. They win over `assignments`; None is skipped.
+        options: Values of the short options by name: `epochs`, `seed`, `class_weights`, `limit`,
+            `text_column`, `label_column`, `init_from`, `unlabeled`. They win over `assignments`;
+            None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -194,10 +217,12 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
     keys = {
         "epochs": "train.epochs",
         "seed": "seed",
+        "class_weights": "train.class_weights",
         "init_from": "train.init_from",
         "limit": "data.limit",
         "text_column": "data.text_column",
         "label_column": "data.label_column",
+        "unlabeled": "data.unlabeled",
     }
     overrides = parse_overrides(assignments or [])
     short = {keys[name]: value for name, value in options.items() if value is not None}

@@ -34,6 +34,7 @@ def command(
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    unlabeled: options.Unlabeled = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     limit: options.Limit = None,
@@ -44,16 +45,17 @@ def command(
     """Train a language model whose weights a classifier can start with.
 
     It learns to predict the next word from the texts of the training split and from texts without
-    labels, if the data set has any. It has the embeddings and the first LSTM layer of the
-    classifier with the same settings; it also predicts the previous word if the classifier reads
-    in both directions. Perplexity is measured on texts that are held out of training. Labels, the
-    validation split and the test split are not used.
+    labels: those of the data set, if it has any, and those of --unlabeled. It has the embeddings
+    and the first LSTM layer of the classifier with the same settings; it also predicts the
+    previous word if the classifier reads in both directions. Perplexity is measured on texts that
+    are held out of training. Labels, the validation split and the test split are not used.
 
     For example:
 
     ```
     lstm pretrain imdb --name words
     lstm train imdb --init-from words
+    lstm pretrain labeled.csv --unlabeled all.csv
     ```
     """
     from lstm_cli.cli import print_training
@@ -61,7 +63,7 @@ def command(
     check_conflicts(ctx, training.CONFLICTS + column_conflicts(dataset))
     overrides = options.to_overrides(
         set_, epochs=epochs, seed=seed, limit=limit,
-        text_column=text_column, label_column=label_column,
+        text_column=text_column, label_column=label_column, unlabeled=unlabeled,
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_cli.cli import output
+from lstm_cli.data.balance import advice
 from lstm_cli.io.text_format import percent, shorten
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _MAX_CHARACTERS = 500
 # characters are twice as high as wide.
 _MAX_ROWS = 16
 _GAP = 3
+_MAX_CLASSES = 40
 
 
 def print_description(description: Description, as_json: bool) -> None:
@@ -38,7 +40,7 @@ def print_description(description: Description, as_json: bool) -> None:
     _print_splits(description)
     _print_balance(description)
     if shape is None:
-        for label, texts in description.examples.items():
+        for label, texts in list(description.examples.items())[:_MAX_CLASSES]:
             for text in texts:
                 output.print_line("")
                 output.print_heading(label)
@@ -52,7 +54,8 @@ def _print_splits(description: Description) -> None:
     if description.shape is None:
         columns += ["words: 50%", "90%", "99%", "longest", "empty"]
     rows = []
-    for split in description.splits:
+    unlabeled = [description.unlabeled] if description.unlabeled else []
+    for split in [*description.splits, *unlabeled]:
         row: list[object] = [split.name, f"{split.num_examples:,}"]
         if description.shape is None:
             row += [*(f"{words:,}" for words in split.word_percentiles), f"{split.num_empty:,}"]
@@ -72,9 +75,26 @@ def _print_balance(description: Description) -> None:
             percent(count / train.num_examples),
             "█" * round(_BAR_WIDTH * count / most),
         )
-        for label, count in zip(description.labels, train.class_counts, strict=True)
+        for label, count in _classes_to_show(description.labels, train.class_counts)
     ]
+    num_hidden = len(description.labels) - len(rows)
+    if num_hidden:
+        half = len(rows) // 2
+        rows.insert(half, (f"... {num_hidden:,} more classes, see --json", "", "", ""))
     output.print_rows(rows, ("class", "train", "share", ""), right=("train", "share"))
+    if description.imbalance:
+        sentence = description.imbalance.describe(description.labels)
+        output.print_line(f"\n{sentence} {advice('none')}")
+
+
+def _classes_to_show(labels: Sequence[str], counts: Sequence[int]) -> list[tuple[str, int]]:
+    """Return all classes with their counts; of many, the largest and the smallest ones."""
+    pairs = list(zip(labels, counts, strict=True))
+    if len(pairs) <= _MAX_CLASSES:
+        return pairs
+    pairs.sort(key=lambda pair: -pair[1])
+    half = _MAX_CLASSES // 2
+    return pairs[:half] + pairs[-half:]
 
 
 def _print_images(description: Description) -> None:

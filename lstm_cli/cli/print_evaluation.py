@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lstm_cli.cli import output
-from lstm_cli.io.text_format import number, shorten
-from lstm_cli.report.metric_rows import METRIC_ROWS
+from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
+from lstm_cli.evaluation.metrics import confusion_matrix, most_common_errors
+from lstm_cli.io.text_format import number, percent, shorten
+from lstm_cli.report.metric_rows import metric_rows
 
 if TYPE_CHECKING:
     from lstm_cli.evaluation.evaluate import Evaluation, Misclassified
     from lstm_cli.evaluation.metrics import Report
 
-_MAX_CLASSES = 10
+# Classes in a table of scores, and in a confusion matrix; of more, only the hardest are shown.
+_MAX_CLASSES, _MAX_MATRIX = 40, 10
+_NUM_HARDEST, _NUM_ERRORS = 20, 10
 
 
 def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
@@ -22,11 +26,17 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
         return
     report = evaluation.report
     title = f"{evaluation.run} on {evaluation.dataset} ({evaluation.split})"
-    output.print_key_values({row.label: row.cell(report) for row in METRIC_ROWS}, title)
+    rows = metric_rows(report)
+    output.print_key_values({row.label: row.cell(report) for row in rows}, title)
+    if imbalance := report_imbalance(report):
+        names = [scores.name for scores in report.classes]
+        output.print_line(f"\n{imbalance.describe(names)} Macro F1 counts all classes equally.")
     output.print_line("")
     _print_classes(report)
-    if len(report.classes) <= _MAX_CLASSES:
+    if len(report.classes) <= _MAX_MATRIX:
         _print_confusion(report)
+    else:
+        _print_common_errors(report)
     if evaluation.mistakes:
         output.print_line("")
         output.print_rows(
@@ -45,18 +55,46 @@ def _mistake_row(mistake: Misclassified) -> tuple[object, ...]:
 
 
 def _print_classes(report: Report) -> None:
+    """Print the scores of each class; of many, those of the classes with the lowest F1."""
     columns = ("class", "precision", "recall", "F1", "examples")
+    classes, title = list(report.classes), None
+    if len(classes) > _MAX_CLASSES:
+        classes = [report.classes[i] for i in hardest_classes(report, _NUM_HARDEST)]
+        title = f"The classes with the lowest F1, of {len(report.classes):,} (--json has all)"
     rows = [
         (c.name, number(c.precision), number(c.recall), number(c.f1), f"{c.support:,}")
-        for c in report.classes
+        for c in classes
     ]
-    output.print_rows(rows, columns, right=columns[1:])
+    output.print_rows(rows, columns, right=columns[1:], title=title)
+
+
+def _print_common_errors(report: Report) -> None:
+    """Print which classes are most often taken for which others."""
+    errors = most_common_errors(report, _NUM_ERRORS)
+    if not errors:
+        return
+    output.print_line("")
+    classes = report.classes
+    rows = [
+        (
+            classes[true].name,
+            classes[predicted].name,
+            f"{count:,}",
+            percent(count / classes[true].support),
+        )
+        for true, predicted, count in errors
+    ]
+    columns = ("true", "predicted", "examples", "of the class")
+    output.print_rows(rows, columns, right=columns[2:], title="Most common errors")
 
 
 def _print_confusion(report: Report) -> None:
-    """Print the confusion matrix; of many classes, only the plot shows it."""
+    """Print the confusion matrix."""
     output.print_line("")
     names = [c.name for c in report.classes]
     columns = ("true \\ predicted", *names)
-    rows = [(name, *counts) for name, counts in zip(names, report.confusion, strict=True)]
+    rows = [
+        (name, *counts)
+        for name, counts in zip(names, confusion_matrix(report).tolist(), strict=True)
+    ]
     output.print_rows(rows, columns, right=columns[1:])

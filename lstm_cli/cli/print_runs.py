@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstm_cli.cli import output
-from lstm_cli.cli.print_training import perplexities
+from lstm_cli.cli.print_training import perplexities, print_validation_method
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.text_format import duration, pluralize
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lstm_cli.evaluation.compare import Comparison
     from lstm_cli.prediction.verify import VerifyResult
     from lstm_cli.runs.record import LanguageRunRecord, RunRecord, Summary
-    from lstm_cli.training.replay import Replay
+    from lstm_cli.training.replay import Difference, Replay
 
 
 def print_list(summaries: list[Summary], root: Path, as_json: bool) -> None:
@@ -81,6 +81,7 @@ def print_record(record: RunRecord | LanguageRunRecord, as_json: bool) -> None:
         splits = ("validation", "test")
         rows = metric_table(record.validation, record.test)
         output.print_rows(rows, ("", *splits), right=splits)
+        print_validation_method(record.validation_method)
     else:
         output.print_key_values(perplexities(record.held_out))
     output.print_line(f"\n{load.to_yaml(record.config).rstrip()}")
@@ -88,14 +89,19 @@ def print_record(record: RunRecord | LanguageRunRecord, as_json: bool) -> None:
 
 
 def _key_values(record: RunRecord | LanguageRunRecord) -> dict[str, object]:
+    from lstm_cli.runs.schema import describe_selection
+
     info = record.info
+    epochs = f"{info.epochs}, the best is {info.best_epoch} ({info.stopped})"
+    if info.stages:
+        epochs = f"{info.best_epoch} in the refit: {describe_selection(info.stages)}"
     sizes = ", ".join(f"{n:,} {split}" for split, n in info.dataset.sizes.items())
     memory = info.peak_memory_mb
     return {
         "data": f"{info.dataset.source} ({sizes})",
         "command": info.command or "started from Python",
         "parameters": f"{info.parameters:,}",
-        "epochs": f"{info.epochs}, the best is {info.best_epoch} ({info.stopped})",
+        "epochs": epochs,
         "temperature": info.temperature,
         "time": duration(info.seconds["total"]),
         "peak memory": "-" if memory is None else f"{memory:,} MB",
@@ -115,6 +121,8 @@ def _record_to_dict(record: RunRecord | LanguageRunRecord) -> dict[str, Any]:
 
     metrics: dict[str, Any] = {"best_epoch": record.info.best_epoch}
     if isinstance(record, RunRecord):
+        if record.validation_method:
+            metrics["validation_method"] = record.validation_method
         metrics |= {"validation": record.validation.to_dict(), "test": record.test.to_dict()}
     else:
         metrics["held_out"] = to_builtins(record.held_out)
@@ -160,7 +168,7 @@ def print_replay(replayed: Replay, as_json: bool) -> None:
         return
     if not replayed.identical:
         rows = [
-            (d.file, d.epoch or "-", d.key, _value(d.recorded), _value(d.replayed))
+            (d.file, _epoch(d), d.key, _value(d.recorded), _value(d.replayed))
             for d in replayed.differences
         ]
         columns = ("file", "epoch", "first difference", "recorded", "replayed")
@@ -169,6 +177,14 @@ def print_replay(replayed: Replay, as_json: bool) -> None:
     output.print_line(f"identical: {pluralize(replayed.epochs, 'epoch')}, weights and metrics")
     for change in replayed.causes:
         output.print_line(f"Although: {change}")
+
+
+def _epoch(difference: Difference) -> str:
+    """Format the epoch of a difference, and its stage unless it is the first."""
+    if difference.epoch is None:
+        return "-"
+    is_later = difference.stage is not None and difference.stage > 1
+    return f"{difference.epoch}{f' of stage {difference.stage}' if is_later else ''}"
 
 
 def _value(value: Any) -> str:
@@ -185,7 +201,7 @@ def check_replay(replayed: Replay) -> None:
     if replayed.identical:
         return
     first = replayed.differences[0]
-    epoch = f" at epoch {first.epoch}" if first.epoch else ""
+    epoch = f" at epoch {_epoch(first)}" if first.epoch else ""
     hint = (
         "Versions and device are those recorded. A run that was extended with more epochs, or "
         "trained with callbacks, cannot be repeated; otherwise the processor may be another model."

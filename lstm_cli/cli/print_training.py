@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lstm_cli.cli import output
 from lstm_cli.errors import command_line
@@ -23,23 +24,37 @@ def print_classifier(run: RunDir, as_json: bool) -> None:
     if as_json:
         output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return
-    rows = [
-        (
-            split,
-            f"{report['num_examples']:,}",
-            number(report["accuracy"]),
-            interval(report["accuracy_interval"]),
-            number(report["loss"]),
-            number(report["f1"]),
-        )
-        for split, report in metrics.items()
-        if isinstance(report, dict)
-    ]
-    columns = ("split", "examples", "accuracy", "95% interval", "loss", "F1")
-    output.print_rows(rows, columns, right=columns[1:])
+    _print_splits({name: each for name, each in metrics.items() if isinstance(each, dict)})
+    print_validation_method(metrics.get("validation_method", ""))
     output.print_line(f"\nRun {run.name} in {duration(record['seconds']['total'])}: {run.path}")
     example = "IMAGE" if record["kind"] == "image" else "some text"
     output.print_line(f"Next: {command_line('lstm', 'predict', '--run', run.name, example)}")
+
+
+def print_validation_method(method: str) -> None:
+    """Print below a table of results how those on validation came about, before a refit."""
+    if method:
+        output.print_text(f"validation: {method}")
+
+
+def _print_splits(reports: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print a row per split; macro F1 is the first figure if the classes are uneven."""
+    from lstm_cli.data.balance import imbalance
+
+    columns = ["accuracy", "95% interval", "loss", "macro F1"]
+    if any(imbalance([c["support"] for c in report["classes"]]) for report in reports.values()):
+        columns = ["macro F1", "accuracy", "95% interval", "loss"]
+    rows = []
+    for split, report in reports.items():
+        cells = {
+            "accuracy": number(report["accuracy"]),
+            "95% interval": interval(report["accuracy_interval"]),
+            "loss": number(report["loss"]),
+            "macro F1": number(report["f1"]),
+        }
+        row = (split, f"{report['num_examples']:,}", *(cells[column] for column in columns))
+        rows.append(row)
+    output.print_rows(rows, ("split", "examples", *columns), right=("examples", *columns))
 
 
 def print_language_model(run: RunDir, dataset: str, as_json: bool) -> None:
@@ -94,13 +109,16 @@ def print_plan(plan: ClassifierPlan, as_json: bool) -> None:
     output.print_rows(rows, columns, right=columns[1:], title=plan.source)
     layers = ", ".join(f"{name} {count:,}" for name, count in plan.layers.items())
     padding = percent(plan.padding)
+    unlabeled = {"unlabeled": pluralize(plan.unlabeled, "text")} if plan.unlabeled else {}
     output.print_key_values(
         {
+            **unlabeled,
             "vocabulary": f"{plan.vocab_size:,} tokens" if plan.vocab_size else "none (images)",
             "parameters": f"{plan.parameters:,} ({layers})",
             "batches": f"{plan.steps_per_epoch:,} per epoch, {padding} padding",
             "device": plan.device,
-            "time": f"about {duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')} "
+            "time": f"about {duration(plan.seconds)} for {pluralize(plan.epochs, 'epoch')}"
+            f"{f' in each of {plan.stages} stages' if plan.stages > 1 else ''} "
             f"({1000 * plan.seconds_per_step:.0f} ms per step, measured now)",
         }
     )
@@ -115,6 +133,8 @@ def print_language_model_plan(plan: LanguageModelPlan, as_json: bool) -> None:
     values: dict[str, object] = {
         name: f"{plan.texts[name]:,} texts, {plan.words[name]:,} words" for name in plan.texts
     }
+    if plan.unlabeled:
+        values["unlabeled"] = f"{plan.unlabeled:,} of these texts"
     values |= {
         "vocabulary": f"{plan.vocab_size:,} tokens",
         "parameters": f"{plan.parameters:,}",

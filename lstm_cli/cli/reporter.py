@@ -72,7 +72,7 @@ class BarReporter(LineReporter):
         super().__init__()
         self._progress: Progress | None = None
         self._task: Any = None
-        self._epoch = 0
+        self._epoch = "", 0
 
     def note(self, text: str) -> None:
         """Print what is going on, above the bar."""
@@ -87,8 +87,8 @@ class BarReporter(LineReporter):
         if self._progress is None:
             self._progress = _progress_bar()
             self._progress.start()
-        if step.epoch != self._epoch:
-            self._epoch = step.epoch
+        if (step.stage, step.epoch) != self._epoch:
+            self._epoch = step.stage, step.epoch
             self._remove_task()
             self._task = self._progress.add_task("", total=step.steps)
         self._progress.update(self._task, completed=step.step, description=_bar_text(step))
@@ -126,15 +126,21 @@ def _progress_bar() -> Progress:
 
 def _bar_text(step: Step) -> str:
     return (
-        f"Epoch {step.epoch}/{step.epochs}  {_scores(step.loss, step.accuracy, 3)}  "
+        f"{_place(step)}/{step.epochs}  {_scores(step.loss, step.accuracy, 3)}  "
         f"{step.rate:,.0f}/s  {duration(step.seconds_left)} left"
     )
+
+
+def _place(step: Step) -> str:
+    """Return the stage, if it has a name, and the epoch."""
+    stage = f"{step.stage.capitalize()}, epoch" if step.stage else "Epoch"
+    return f"{stage} {step.epoch}"
 
 
 def progress_line(step: Step) -> str:
     """Describe a training step in at most 80 columns."""
     return (
-        f"Epoch {step.epoch}/{step.epochs}, {step.step}/{step.steps}: "
+        f"{_place(step)}/{step.epochs}, {step.step}/{step.steps}: "
         f"{_scores(step.loss, step.accuracy, 3)}, {step.rate:,.0f}/s, "
         f"{duration(step.seconds_left)} left"
     )
@@ -143,7 +149,10 @@ def progress_line(step: Step) -> str:
 def epoch_line(epoch: Epoch) -> str:
     """Describe an epoch in at most 80 columns."""
     best = ", best" if epoch.best else ""
-    if epoch.val_accuracy is None:
+    if epoch.val_loss is None:
+        results = _scores(epoch.loss, epoch.accuracy, 4)
+        best = ""
+    elif epoch.val_accuracy is None:
         results = (
             f"loss {number(epoch.loss)}, held-out {number(epoch.val_loss)}, "
             f"perplexity {number(perplexity(epoch.val_loss), ',.1f')}"

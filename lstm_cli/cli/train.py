@@ -30,11 +30,13 @@ def command(
     set_: options.Set = None,
     epochs: options.Epochs = None,
     seed: options.Seed = None,
+    class_weights: options.ClassWeights = None,
     name: options.Name = None,
     init_from: options.InitFrom = None,
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    unlabeled: options.Unlabeled = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     limit: options.Limit = None,
@@ -54,6 +56,8 @@ def command(
     lstm train demo
     lstm train imdb --set model.units=96 --name wide
     lstm train reviews.csv --fail-under accuracy=0.85
+    lstm train tickets.csv --class-weights balanced
+    lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
     lstm train imdb --resume
     ```
     """
@@ -63,9 +67,9 @@ def command(
     check_conflicts(ctx, training.CONFLICTS + column_conflicts(dataset))
     parse_thresholds(fail_under or [])
     overrides = options.to_overrides(
-        set_, epochs=epochs, seed=seed, limit=limit,
+        set_, epochs=epochs, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
-        text_column=text_column, label_column=label_column,
+        text_column=text_column, label_column=label_column, unlabeled=unlabeled,
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run

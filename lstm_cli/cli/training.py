@@ -67,13 +67,19 @@ def run_training(request: TrainingRequest) -> Any:
     from lstm_cli.cli.reporter import training_reporter
     from lstm_cli.data.dataset_settings import dataset_settings
     from lstm_cli.io.optional import require
-    from lstm_cli.training.task import check_is_classifier, with_language_model
+    from lstm_cli.training.task import (
+        check_is_classifier,
+        check_unlabeled_is_used,
+        with_language_model,
+    )
 
     settings = dataset_settings(request.dataset, request.config, request.overrides)
     if request.language_model:
         settings = with_language_model(settings)
     else:
         check_is_classifier(settings)
+    if request.resume is None:
+        check_unlabeled_is_used(settings)
     if request.tensorboard:
         require("tensorboard")
     unfinished_run = None
@@ -177,7 +183,7 @@ def _check_settings(run: RunDir, request: TrainingRequest) -> None:
         LstmError: A setting differs; the message names the key and both values (exit code 2).
     """
     from lstm_cli.config import load as configs
-    from lstm_cli.data.dataset_settings import locate
+    from lstm_cli.data.dataset_settings import locate, with_absolute_paths
     from lstm_cli.errors import ExitCode, LstmError
 
     original = configs.to_dict(run.config())
@@ -185,7 +191,10 @@ def _check_settings(run: RunDir, request: TrainingRequest) -> None:
     typed = {"data.name": locate(request.dataset), **configs.flatten(file)}
     typed |= {key: value for key, value in request.overrides.items() if key != "train.epochs"}
     # Through validation, so that "1e-3" and 0.001 are equal.
-    changed = configs.to_dict(configs.from_dict(original, typed, "--resume"))
+    config = configs.from_dict(original, typed, "--resume")
+    if "data.unlabeled" in typed:
+        config = with_absolute_paths(config)
+    changed = configs.to_dict(config)
     before, after = configs.flatten(original), configs.flatten(changed)
     differing = [key for key in after if after[key] != before.get(key)]
     if differing:

@@ -96,8 +96,10 @@ def _unwrap(hint: Any) -> tuple[Any, list[Meta], bool]:
         kind, metas, optional = _unwrap(inner)
         return kind, [*metas, *(meta for meta in extras if isinstance(meta, Meta))], optional
     if get_origin(hint) in (Union, UnionType):
-        (inner,) = (part for part in get_args(hint) if part is not NoneType)
-        kind, metas, _ = _unwrap(inner)
+        parts = [part for part in get_args(hint) if part is not NoneType]
+        if len(parts) > 1:
+            return hint, [], False
+        kind, metas, _ = _unwrap(parts[0])
         return kind, metas, True
     return hint, [], False
 
@@ -105,6 +107,10 @@ def _unwrap(hint: Any) -> tuple[Any, list[Meta], bool]:
 def _type_text(kind: Any, metas: list[Meta]) -> str:
     if get_origin(kind) is Literal:
         return " | ".join(get_args(kind))
+    if get_origin(kind) in (Union, UnionType):
+        return " | ".join(_type_text(*_unwrap(part)[:2]) for part in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "list of texts"
     name = _TYPE_NAMES.get(kind, str(kind))
     bounds = {}
     for meta in metas:
@@ -123,7 +129,7 @@ def _type_text(kind: Any, metas: list[Meta]) -> str:
 def _default_text(default: Any, optional: bool) -> str:
     if default is msgspec.NODEFAULT:
         return "none" if optional else "(required)"
-    if default is None:
+    if default is None or default == ():
         return "none"
     if isinstance(default, bool):
         return str(default).lower()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
 
+from lstm_cli.config.auto import AUTO_KEYS
 from lstm_cli.config.schema import Config
 from lstm_cli.config.yaml import YAML_ERRORS, parse_mapping, parse_value
 from lstm_cli.errors import ExitCode, LstmError, suggest
@@ -22,6 +23,7 @@ _WORDS = (
     (r"`str( \| null)?`", "text"),
     (r"`bool( \| null)?`", "true or false"),
     (r"`object( \| null)?`", "a section"),
+    (r"`array( \| null)?`", "a list"),
     (r" of length >= (\S+)", r" of \1 or more characters"),
     (r" >= (\S+)", r" of \1 or more"),
     (r" <= (\S+)", r" of \1 or less"),
@@ -71,7 +73,11 @@ def load_file(path: Path, base: Mapping[str, Any], overrides: Mapping[str, Any])
     Raises:
         LstmError: The file is missing or not valid YAML, or has an unknown key or invalid value.
     """
-    return from_dict(_merge(base, read_settings(path)), overrides, str(path))
+    changes = read_settings(path)
+    merged = _merge(base, changes)
+    if "auto" not in changes:
+        merged = _without_auto(merged, flatten(changes))
+    return from_dict(merged, overrides, str(path))
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -122,6 +128,8 @@ def from_dict(
     for key, value in (overrides or {}).items():
         _check_key(key)
         nested = _merge(nested, _nest(key, value))
+    if "auto" not in (overrides or {}):
+        nested = _without_auto(nested, overrides or {})
     _check_keys(Config, nested, "", source)
     try:
         config = msgspec.convert(nested, Config, strict=False)
@@ -159,8 +167,8 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """Return the settings as nested mappings, without the sections that are not used."""
-    nested: dict[str, Any] = msgspec.to_builtins(config)
+    """Return the settings as nested JSON types, without the sections that are not used."""
+    nested: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
     return {key: value for key, value in nested.items() if value is not None}
 
 
@@ -208,6 +216,14 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         else:
             merged[key] = value
     return merged
+
+
+def _without_auto(nested: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Return settings in which these keys are not chosen from the data: somebody set them."""
+    auto = nested.get("auto")
+    if not isinstance(auto, list | tuple):
+        return nested
+    return nested | {"auto": [key for key in auto if key not in keys]}
 
 
 def _nest(key: str, value: Any) -> dict[str, Any]:
@@ -264,11 +280,15 @@ def _explain(error: msgspec.ValidationError, nested: Mapping[str, Any], source: 
     problem, _, path = str(error).partition(" - at `$")
     key = path.rstrip("`").lstrip(".")
     value: Any = nested
-    for part in filter(None, key.split(".")):
+    # In a list, the key ends with the index: `data.unlabeled[0]`.
+    name, bracket, index = key.partition("[")
+    for part in filter(None, name.split(".")):
         value = value.get(part) if isinstance(value, Mapping) else None
+    if bracket:
+        value = value[int(index.rstrip("]"))]
     problem = _in_words(problem[:1].lower() + problem[1:].rstrip("."))
     if choices := _choices(key):
-        problem = f"expected one of {', '.join(choices)}"
+        problem = f"expected {choices}"
     return f"{source}: {key or 'top level'}: {problem}; found {_format(value)}."
 
 
@@ -291,16 +311,38 @@ def _format(value: Any) -> str:
     return reprlib.repr(value)
 
 
-def _choices(dotted: str) -> tuple[str, ...]:
-    """Return the allowed values of a setting that is a choice, else an empty tuple."""
+def _choices(dotted: str) -> str:
+    """Return the allowed values of a setting that is a choice in words, else an empty text."""
     section, _, key = dotted.partition(".")
     struct = _fields(Config).get(section)
     hint = get_type_hints(struct).get(key) if struct is not None else None
-    return get_args(hint) if get_origin(hint) is Literal else ()
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    kinds = get_args(hint)
+    names = [name for kind in kinds if get_origin(kind) is Literal for name in get_args(kind)]
+    return f"{', '.join(names)}, or a number from 0 to 1" if names and float in kinds else ""
 
 
 def _check_sections(config: Config, source: str) -> None:
     """Check that the sections fit together: those of a text run, or those of an image run."""
+    for key in config.auto:
+        if key not in AUTO_KEYS:
+            raise _usage(
+                f"{source}: auto: {shorten(key)} is not a setting that training can choose.",
+                f"{suggest(key, list(AUTO_KEYS))} There are {', '.join(AUTO_KEYS)}.",
+            )
+        section = key.partition(".")[0]
+        if getattr(config, section) is None:
+            raise _usage(
+                f"{source}: auto: {key} needs the section '{section}:'.",
+                f"Add '{section}: {{}}', or remove {key} from auto.",
+            )
+    if config.data.folds == 1:
+        raise _usage(
+            f"{source}: data.folds expects 2 or more folds, or 0 for one validation split; found "
+            "1.",
+            "For example: --set data.folds=5",
+        )
     if config.image is None:
         missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
         if missing:
@@ -315,11 +357,15 @@ def _check_sections(config: Config, source: str) -> None:
                 "Add 'linear: {}', or remove train.self_training.",
             )
         return
-    if config.train.self_training:
-        raise _usage(
-            f"{source}: train.self_training is not available for images: it needs unlabeled texts.",
-            "Remove train.self_training.",
-        )
+    for key, value in {
+        "train.self_training": config.train.self_training,
+        "data.unlabeled": config.data.unlabeled,
+    }.items():
+        if value:
+            raise _usage(
+                f"{source}: {key} is not available for images: it is for texts without labels.",
+                f"Remove {key}.",
+            )
     text_sections = ("text", "embedding", "linear", "language")
     extra = [name for name in text_sections if getattr(config, name) is not None]
     if extra:

@@ -31,9 +31,22 @@ class DataSettings(_Section, frozen=True):
     text_column: Annotated[str | None, _doc("column of the text; null: detect it")] = None
     label_column: Annotated[str | None, _doc("column of the label; null: detect it")] = None
     test: Annotated[str | None, _doc("file or folder with the test split; null: none")] = None
+    unlabeled: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        _doc("files and folders with texts without labels (.csv, .tsv, .jsonl, .txt)"),
+    ] = ()
     validation: Annotated[
         float, _doc("fraction of the training split used for validation", gt=0, lt=0.5)
     ] = 0.1
+    folds: Annotated[
+        int,
+        _doc(
+            "folds of a cross-validation on the training and validation splits, before a refit on "
+            "both; 0: one validation split",
+            ge=0,
+            le=100,
+        ),
+    ] = 0
     test_fraction: Annotated[
         float, _doc("fraction of the data used for testing if there is no test split", gt=0, lt=0.9)
     ] = 0.2
@@ -74,7 +87,7 @@ class EmbeddingSettings(_Section, frozen=True):
         Literal["random", "train", "unlabeled"],
         _doc(
             "initial word vectors: random; learned from the training texts (train); or from these "
-            "and the unlabeled texts, if there are any (unlabeled)"
+            "and the unlabeled texts, if there are any (unlabeled, the default with data.unlabeled)"
         ),
     ] = "random"
     dropout: Annotated[Fraction, _doc("dropout rate of whole dimensions of a text; 0: off")] = 0.3
@@ -184,9 +197,19 @@ class TrainSettings(_Section, frozen=True):
     patience: Annotated[
         int, _doc("stop after this many epochs without a better validation loss; 0: never", ge=0)
     ] = 2
+    refit: Annotated[
+        bool,
+        _doc(
+            "train again at the end, on the training and validation splits, for the number of "
+            "epochs that was best on validation"
+        ),
+    ] = False
     class_weights: Annotated[
-        Literal["none", "balanced"],
-        _doc("weights of classes in the loss; balanced: by inverse frequency"),
+        Literal["none", "balanced"] | Annotated[float, Meta(ge=0, le=1)],
+        _doc(
+            "weights of classes in the loss, by inverse frequency; a number: its power, from 0 "
+            "(none) to 1 (balanced)"
+        ),
     ] = "none"
     ema_momentum: Annotated[
         Fraction, _doc("momentum of the exponential moving average of the weights; 0: off")
@@ -226,6 +249,10 @@ class Config(_Section, frozen=True):
     """All settings of one experiment, enough to run it again."""
 
     data: DataSettings
+    auto: Annotated[
+        tuple[str, ...],
+        _doc("settings that training chooses from the data; one that you set is not chosen"),
+    ] = ()
     seed: Annotated[int, _doc("seed of all random numbers", ge=0, le=2**31 - 1)] = 0
     text: TextSettings | None = None
     embedding: EmbeddingSettings | None = None
@@ -244,6 +271,11 @@ class Config(_Section, frozen=True):
     def kind(self) -> Literal["text", "image"]:
         """Kind of the input."""
         return "image" if self.image is not None else "text"
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the model is trained at the end on the validation split too."""
+        return self.language is None and (self.train.refit or self.data.folds > 0)
 
     @property
     def task(self) -> Literal["text", "image", "language"]:

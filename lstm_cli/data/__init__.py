@@ -5,7 +5,9 @@ What is in here:
     source      `DataSource` (what to read) and `RawDataset` (what a reader found)
     registry    the data sets known by name, and which reader a name or a path belongs to
     loading     `load`: read, split, limit, fingerprint
+    unlabeled   `with_unlabeled`: texts without labels from files beside a data set
     splits      stratified splits and samples
+    balance     when classes are uneven, and class weights
     summary     `lstm data show` and `lstm data prepare`
     records     the texts that `lstm predict` reads from files and pipes
     images      image files for prediction
@@ -16,11 +18,12 @@ Start with `loading.load`. This package may import `config`, `io` and `errors`.
 
 from __future__ import annotations
 
-from lstm_cli.data.dataset import Dataset, Kind, Split
+from lstm_cli.data.dataset import Dataset, Kind, Split, UnlabeledTexts
 from lstm_cli.data.loading import load, load_for_labels, load_unlabeled
 from lstm_cli.data.registry import Entry, names, resolve
 from lstm_cli.data.source import DataSource
 from lstm_cli.data.summary import Description, SplitSummary, describe, prepare
+from lstm_cli.data.unlabeled import with_unlabeled
 
 __all__ = [
     "DataSource",
@@ -30,6 +33,7 @@ __all__ = [
     "Kind",
     "Split",
     "SplitSummary",
+    "UnlabeledTexts",
     "describe",
     "load",
     "load_for_labels",
@@ -37,4 +41,5 @@ __all__ = [
     "names",
     "prepare",
     "resolve",
+    "with_unlabeled",
 ]

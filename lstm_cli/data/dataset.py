@@ -29,6 +29,22 @@ class Split:
 
 
 @dataclass(frozen=True)
+class UnlabeledTexts:
+    """Texts without labels, from files beside a data set.
+
+    Attributes:
+        texts: In the order of the files; none is a copy of a labeled text or of another.
+        files: SHA-256 (hex) of each file or folder, by absolute path.
+    """
+
+    texts: Sequence[str]
+    files: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A named data set.
 
@@ -42,6 +58,8 @@ class Dataset:
         fingerprint: SHA-256 (hex) of the content and of the settings that split it. Equal
             fingerprints mean equal data.
         notes: Remarks from reading that a person should see (rows skipped, bytes replaced).
+        text_column: The column of the texts, if they come from a table.
+        unlabeled: The texts of `data.unlabeled`, if requested. They are not in the fingerprint.
     """
 
     name: str
@@ -51,3 +69,5 @@ class Dataset:
     splits: Mapping[str, Split]
     fingerprint: str
     notes: tuple[str, ...] = field(default=())
+    text_column: str | None = None
+    unlabeled: UnlabeledTexts | None = None

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
+from lstm_cli.data.readers.texts import check_path
 from lstm_cli.data.registry import resolve
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
@@ -56,16 +59,39 @@ def dataset_settings(
     preset = dataset if dataset in configs.preset_names() else DEFAULT_PRESET
     base = configs.preset_dict(preset)
     base["data"] = {**base["data"], "name": name} if preset == dataset else {"name": name}
-    if file is None:
-        return configs.from_dict(base, overrides, f"preset {preset}")
-    config = configs.load_file(file, base, overrides or {})
-    if config.data.name != name:
+    config = _read(base, file, overrides, f"preset {preset}")
+    if config.data.unlabeled:
+        # The word vectors learn from them, unless the settings name something else.
+        base["embedding"] = {**base["embedding"], "vectors": "unlabeled"}
+        config = with_absolute_paths(_read(base, file, overrides, f"preset {preset}"))
+    if file is not None and config.data.name != name:
         raise LstmError(
             f"{file} is for the data set '{config.data.name}', the command line for '{name}'.",
             f"Leave out 'data.name' in {file}, or name that data set.",
             ExitCode.USAGE,
         )
     return config
+
+
+def _read(
+    base: Mapping[str, Any], file: Path | None, overrides: Mapping[str, Any] | None, source: str
+) -> Config:
+    """Return the settings of a base, replaced by those of a file and by overrides."""
+    if file is None:
+        return configs.from_dict(base, overrides, source)
+    return configs.load_file(file, base, overrides or {})
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """Return settings in which the paths of `data.unlabeled` are absolute.
+
+    Raises:
+        LstmError: There is no such file or folder, or it is of a type that is not read.
+    """
+    files = [paths.expand(file).absolute() for file in config.data.unlabeled]
+    for file in files:
+        check_path(file)
+    return replace(config, data=replace(config.data, unlabeled=tuple(map(str, files))))
 
 
 def run_folder(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +12,12 @@ import numpy as np
 from lstm_cli.data import splits as splitting
 from lstm_cli.data.dataset import Dataset, Split
 from lstm_cli.data.readers.columns import abbreviate, join_names, quote_name
-from lstm_cli.data.registry import open_raw
+from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import SPLITS, DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
 
 # Increase when the same content and settings give other splits than before.
-SPLITS_VERSION = 1
+SPLITS_VERSION = 2
 
 
 def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
@@ -43,11 +43,13 @@ def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
             exit_code=ExitCode.USAGE,
         )
     raw = open_raw(source)
-    return _dataset(raw, source, _split(raw, source, splits))
+    parts = _split(raw, source, splits)
+    dataset = _dataset(raw, source, parts)
+    return replace(dataset, notes=(*dataset.notes, *_lacking_classes(dataset)))
 
 
 def load_unlabeled(source: DataSource) -> Sequence[str]:
-    """Read the texts without labels of a data set, at most `source.limit` of them.
+    """Read the texts without labels that a data set itself has, at most `source.limit` of them.
 
     Args:
         source: What to read.
@@ -58,6 +60,8 @@ def load_unlabeled(source: DataSource) -> Sequence[str]:
     Raises:
         LstmError: The data is missing.
     """
+    if resolve(source.name) in ("table", "folder"):
+        return []  # without reading all labeled texts again
     raw = open_raw(source)
     return raw.unlabeled()[: source.limit] if raw.unlabeled else []
 
@@ -143,29 +147,54 @@ def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dic
 
 
 def _require_classes(train: Split, raw: RawDataset, num_parts: int) -> None:
-    """Raise an error if a class has too few examples for a stratified split."""
-    counts = np.bincount(train.labels, minlength=len(raw.labels)).tolist()
-    present = [label for label, num in zip(raw.labels, counts, strict=True) if num]
+    """Raise an error if too many classes have too few examples for a stratified split.
+
+    A few small classes are fine: they stay in train.
+    """
+    counts = np.bincount(train.labels, minlength=len(raw.labels))
+    present = [raw.labels[i] for i in np.flatnonzero(counts)]
     if len(present) < 2:
         classes = f"only one class, {quote_name(present[0])}" if present else "no class"
         raise LstmError(
             f"{raw.source} has {len(train)} examples of {classes}.",
             "Training needs at least two classes; check the label column.",
         )
+    # With the wrong label column, most labels occur once.
+    if np.count_nonzero(counts >= num_parts) >= 2 and 2 * np.count_nonzero(counts == 1) <= len(
+        train
+    ):
+        return
     rare = [
-        f"{quote_name(label)} ({num})"
-        for label, num in zip(raw.labels, counts, strict=True)
-        if 0 < num < num_parts
+        f"{quote_name(raw.labels[i])} ({counts[i]})"
+        for i in np.flatnonzero((counts > 0) & (counts < num_parts))
     ]
-    if rare:
-        names = "train, validation and test" if num_parts == 3 else "train and validation"
-        test_hint = ", or give a separate test file with --set data.test=FILE"
-        raise LstmError(
-            f"{raw.source} has too few examples of {abbreviate(rare)}. To split it into {names}, "
-            f"each class needs at least {num_parts}.",
-            "Add examples of the class, merge it with another class, or drop its rows"
-            f"{test_hint if num_parts == 3 else ''}.",
-        )
+    names = "train, validation and test" if num_parts == 3 else "train and validation"
+    test_hint = ", or give a separate test file with --set data.test=FILE"
+    raise LstmError(
+        f"{raw.source} has too few examples of {abbreviate(rare)}. To split it into {names}, "
+        f"two classes or more need at least {num_parts}, and most examples must not be the only "
+        "one of their class.",
+        "Check the label column. Add examples of these classes, merge them with others, or drop "
+        f"their rows{test_hint if num_parts == 3 else ''}.",
+    )
+
+
+def _lacking_classes(dataset: Dataset) -> Iterator[str]:
+    """Yield a note for each split that has no example of some class of train."""
+    if "train" not in dataset.splits:
+        return
+    counts = np.bincount(dataset.splits["train"].labels, minlength=len(dataset.labels))
+    for name in SPLITS[1:]:
+        if name not in dataset.splits:
+            continue
+        present = np.bincount(dataset.splits[name].labels, minlength=len(dataset.labels)) > 0
+        lacking = [dataset.labels[i] for i in np.flatnonzero((counts > 0) & ~present)]
+        if lacking:
+            noun = "class" if len(lacking) == 1 else "classes"
+            yield (
+                f"The {name} split has no example of {len(lacking):,} {noun} that train has "
+                f"({join_names(lacking, 3)})."
+            )
 
 
 def _require_limit(parts: dict[str, Split], limit: int | None) -> None:
@@ -188,6 +217,7 @@ def _dataset(raw: RawDataset, source: DataSource, parts: dict[str, Split]) -> Da
         splits=parts,
         fingerprint=_fingerprint(raw, source),
         notes=raw.notes,
+        text_column=raw.text_column,
     )
 
 

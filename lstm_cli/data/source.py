@@ -83,6 +83,7 @@ class RawDataset:
         is_path: Whether the data is a file or folder of the user. If so, a run that was trained on
             other data is evaluated on all of it.
         unlabeled: Reads the texts without labels, if the data set has them.
+        text_column: The column of the texts, if they come from a table.
         notes: Remarks from reading.
     """
 
@@ -94,6 +95,7 @@ class RawDataset:
     identity: str
     is_path: bool = False
     unlabeled: Callable[[], Sequence[str]] | None = None
+    text_column: str | None = None
     notes: tuple[str, ...] = field(default=())
 
 

@@ -9,14 +9,20 @@ from lstm_cli.data.dataset import Split
 
 # The purpose of a random draw is part of its seed, so that no two draws from one data set are
 # related.
+TEST_SPLIT, VALIDATION_SPLIT, TRAIN_SAMPLE, VALIDATION_SAMPLE, TEST_SAMPLE, FOLDS = range(1, 7)
 TEST_SPLIT, VALIDATION_SPLIT, TRAIN_SAMPLE, VALIDATION_SAMPLE, TEST_SAMPLE = range(1, 6)
+# A part may exceed its fraction, in order to hold every class: up to this factor, or this number of
+# examples. With more classes it would take too many of the few examples to learn from.
+_MAX_EXCESS, _MIN_EXAMPLES = 1.5, 30
 
 
 def stratified_split(split: Split, fraction: float, seed: int, purpose: int) -> tuple[Split, Split]:
     """Split off a fraction of the examples, the same fraction of each class.
 
-    Both parts keep the order of the examples. Each part gets at least one example of every class
-    that has two or more.
+    Both parts keep the order of the examples. The remaining part keeps at least one example of
+    every class. The part that is split off gets at least one of every class that has two or more,
+    unless these are more than 30 classes and more than 1.5 times the fraction: then it has exactly
+    the fraction, and random classes among the small ones.
 
     Args:
         split: The examples to split.
@@ -28,7 +34,11 @@ def stratified_split(split: Split, fraction: float, seed: int, purpose: int) -> 
         The remaining part, and the part that was split off.
     """
     counts = np.bincount(split.labels)
-    class_sizes = _allocate(counts, round(fraction * len(split)), counts - 1)
+    total, max_counts = round(fraction * len(split)), np.maximum(counts - 1, 0)
+    if np.count_nonzero(max_counts) <= max(_MAX_EXCESS * total, _MIN_EXAMPLES):
+        class_sizes = _allocate(counts, total, max_counts)
+    else:
+        class_sizes = _allocate_at_random(counts, total, max_counts, [seed, purpose])
     held_out = _draw(split.labels, class_sizes, seed, purpose)
     rest = np.setdiff1d(np.arange(len(split)), held_out, assume_unique=True)
     return take(split, rest), take(split, held_out)
@@ -50,12 +60,41 @@ def stratified_sample(split: Split, max_examples: int | None, seed: int, purpose
     return take(split, _draw(split.labels, _allocate(counts, max_examples, counts), seed, purpose))
 
 
+def stratified_folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.int64]:
+    """Assign examples to folds of equal size, each class in equal parts.
+
+    The sizes of two folds differ by one example at most, in all and for each class.
+
+    Args:
+        labels: Class ids, `<int32>[num]`.
+        num_folds: At least 2.
+        seed: Equal seeds give equal folds.
+
+    Returns:
+        The fold of each example, `<int64>[num]`.
+    """
+    rng = np.random.default_rng([seed, FOLDS])
+    # Sorted by class, and in random order within a class; then dealt out in turn.
+    order = np.lexsort((rng.permutation(len(labels)), labels))
+    fold_of = np.zeros(len(labels), np.int64)
+    fold_of[order] = np.arange(len(labels)) % num_folds
+    return fold_of
+
+
 def take(split: Split, indices: NDArray[np.int64]) -> Split:
     """Return the examples at these indices, in this order."""
     labels = split.labels[indices]
     if isinstance(split.inputs, np.ndarray):
         return Split(split.inputs[indices], labels)
     return Split([split.inputs[i] for i in indices.tolist()], labels)
+
+
+def concatenate(first: Split, second: Split) -> Split:
+    """Return the examples of two splits, one after the other."""
+    labels = np.concatenate([first.labels, second.labels])
+    if isinstance(first.inputs, np.ndarray):
+        return Split(np.concatenate([first.inputs, np.asarray(second.inputs)]), labels)
+    return Split([*first.inputs, *second.inputs], labels)
 
 
 def _allocate(
@@ -73,16 +112,38 @@ def _allocate(
         even if the sum then exceeds `total`.
     """
     quotas = counts * (total / counts.sum())
-    min_counts = np.clip(max_counts, 0, 1)
-    sizes: NDArray[np.int64] = np.clip(
-        quotas.astype(np.int64), min_counts, np.maximum(max_counts, 0)
-    )
-    while (missing := total - sizes.sum()) != 0:
-        movable = sizes < max_counts if missing > 0 else sizes > min_counts
+    return _round_to_total(quotas, total, np.minimum(max_counts, 1), max_counts)
+
+
+def _allocate_at_random(
+    counts: NDArray[np.int64], total: int, max_counts: NDArray[np.int64], seed: list[int]
+) -> NDArray[np.int64]:
+    """Distribute `total` as `_allocate` does, but without a minimum.
+
+    Of equal remainders random ones are rounded up: the order of the class names must not decide
+    which classes are tested.
+    """
+    ties = 1e-6 * np.random.default_rng([*seed, len(counts)]).random(len(counts))
+    quotas = counts * (total / counts.sum()) + ties
+    return _round_to_total(quotas, total, np.zeros_like(counts), max_counts)
+
+
+def _round_to_total(
+    quotas: NDArray[np.float64],
+    total: int,
+    min_counts: NDArray[np.int64],
+    max_counts: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Round quotas to whole numbers within bounds whose sum is `total`, if the bounds allow it."""
+    sizes: NDArray[np.int64] = np.clip(quotas.astype(np.int64), min_counts, max_counts)
+    while (missing := total - int(sizes.sum())) != 0:
+        sign = 1 if missing > 0 else -1
+        movable = sizes < max_counts if sign > 0 else sizes > min_counts
         if not movable.any():
             break
-        sign = 1 if missing > 0 else -1
-        sizes[np.argmax(np.where(movable, sign * (quotas - sizes), -np.inf))] += sign
+        # One for each class per round: a round costs a sort, whatever the number of classes.
+        order = np.argsort(np.where(movable, sign * (sizes - quotas), np.inf), kind="stable")
+        sizes[order[: min(abs(missing), np.count_nonzero(movable))]] += sign
     return sizes
 
 
@@ -91,8 +152,12 @@ def _draw(
 ) -> NDArray[np.int64]:
     """Draw that many indices of each class without replacement; return them in ascending order."""
     rng = np.random.default_rng([seed, purpose])
+    by_class = np.split(
+        np.argsort(labels, kind="stable"),
+        np.cumsum(np.bincount(labels, minlength=len(class_sizes)))[:-1],
+    )
     drawn = [
-        rng.permutation(np.flatnonzero(labels == i))[:size] for i, size in enumerate(class_sizes)
+        rng.permutation(indices)[:size]
+        for indices, size in zip(by_class, class_sizes.tolist(), strict=True)
     ]
-    indices: NDArray[np.int64] = np.sort(np.concatenate(drawn))
-    return indices
+    return np.sort(np.concatenate(drawn))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.data.dataset import Dataset, Kind, Split
+from lstm_cli.data.balance import Imbalance, imbalance
+from lstm_cli.data.dataset import Dataset, Kind, Split, UnlabeledTexts
 from lstm_cli.data.loading import load
 from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import SPLITS, DataSource
+from lstm_cli.data.unlabeled import with_unlabeled
 
 PERCENTILES = (50, 90, 99, 100)
 
@@ -46,9 +48,11 @@ class Description:
         labels: Class names, by class id.
         shape: Rows and columns of an image; None for texts.
         splits: One summary per split, train first.
+        unlabeled: Summary of the unlabeled texts, without classes; None if there are none.
         examples: The first inputs of each class in train, by class name: whole texts, or images.
         fingerprint: See `Dataset`.
         notes: See `Dataset`.
+        imbalance: Of the classes in train; None if they are not so uneven that it matters.
     """
 
     name: str
@@ -57,22 +61,29 @@ class Description:
     labels: tuple[str, ...]
     shape: tuple[int, int] | None
     splits: tuple[SplitSummary, ...]
+    unlabeled: SplitSummary | None
     examples: Mapping[str, tuple[str | NDArray[np.uint8], ...]]
     fingerprint: str
     notes: tuple[str, ...]
+    imbalance: Imbalance | None
 
 
-def describe(source: DataSource, num_examples: int = 2) -> Description:
+def describe(
+    source: DataSource, num_examples: int = 2, unlabeled: Sequence[str] = ()
+) -> Description:
     """Read all splits of a data set and summarize them.
 
     Args:
         source: What to read, and how.
         num_examples: How many inputs of each class to include.
+        unlabeled: Files and folders of unlabeled texts.
 
     Raises:
-        LstmError: See `load`.
+        LstmError: See `load` and `with_unlabeled`.
     """
     data = load(source)
+    if unlabeled:
+        data = with_unlabeled(data, unlabeled)
     train = data.splits["train"]
     shape = None
     if isinstance(train.inputs, np.ndarray):
@@ -84,33 +95,48 @@ def describe(source: DataSource, num_examples: int = 2) -> Description:
         labels=data.labels,
         shape=shape,
         splits=tuple(_summarize(data, name) for name in SPLITS),
-        examples={
-            label: _first_examples(train, i, num_examples) for i, label in enumerate(data.labels)
-        },
+        unlabeled=_summarize_unlabeled(data.unlabeled) if data.unlabeled else None,
+        examples=_first_examples(train, data.labels, num_examples),
         fingerprint=data.fingerprint,
         notes=data.notes,
+        imbalance=imbalance(np.bincount(train.labels, minlength=len(data.labels))),
     )
 
 
 def _summarize(data: Dataset, name: str) -> SplitSummary:
     split = data.splits[name]
     counts = np.bincount(split.labels, minlength=len(data.labels))
-    lengths = np.zeros(0, np.int64)
-    if data.kind == "text":
-        lengths = np.array([len(text.split()) for text in split.inputs])
+    percentiles: tuple[int, ...] = ()
+    num_empty = 0
+    if not isinstance(split.inputs, np.ndarray):
+        percentiles, num_empty = _count_words(split.inputs)
+    return SplitSummary(name, len(split), tuple(counts.tolist()), percentiles, num_empty)
+
+
+def _summarize_unlabeled(unlabeled: UnlabeledTexts) -> SplitSummary:
+    percentiles, num_empty = _count_words(unlabeled.texts)
+    return SplitSummary("unlabeled", len(unlabeled), (), percentiles, num_empty)
+
+
+def _count_words(texts: Sequence[str]) -> tuple[tuple[int, ...], int]:
+    """Return `word_percentiles` and `num_empty` of a summary."""
+    lengths = np.array([len(text.split()) for text in texts], np.int64)
     percentiles = np.percentile(lengths, PERCENTILES, method="higher") if len(lengths) else ()
-    return SplitSummary(
-        name=name,
-        num_examples=len(split),
-        class_counts=tuple(counts.tolist()),
-        word_percentiles=tuple(int(number) for number in percentiles),
-        num_empty=int((lengths == 0).sum()),
-    )
+    return tuple(int(number) for number in percentiles), int((lengths == 0).sum())
 
 
-def _first_examples(split: Split, label: int, num: int) -> tuple[str | NDArray[np.uint8], ...]:
-    indices = np.flatnonzero(split.labels == label)[:num]
-    return tuple(split.inputs[i] for i in indices.tolist())
+def _first_examples(
+    split: Split, labels: tuple[str, ...], num: int
+) -> dict[str, tuple[str | NDArray[np.uint8], ...]]:
+    """Return the first inputs of each class, by class name."""
+    order = np.argsort(split.labels, kind="stable")
+    starts = np.searchsorted(split.labels[order], np.arange(len(labels) + 1))
+    return {
+        label: tuple(
+            split.inputs[i] for i in order[starts[id_] : min(starts[id_] + num, starts[id_ + 1])]
+        )
+        for id_, label in enumerate(labels)
+    }
 
 
 def prepare(source: DataSource) -> str:

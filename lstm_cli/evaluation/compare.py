@@ -22,7 +22,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import evaluate
 from lstm_cli.evaluation.significance import difference_interval, holm, mcnemar
 from lstm_cli.io.optional import require
-from lstm_cli.io.progress import Epoch, Reporter, SilentReporter
+from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, selection_curve
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import record
@@ -110,7 +110,8 @@ class Comparison:
         settings: The value of each setting that differs, per run; None where it is not set.
         paired: One test per pair of runs that share test examples.
         untested: The other pairs.
-        histories: The epochs of each run.
+        histories: The epochs of each run; of several stages those with validation, as
+            `selection_curve` returns them.
     """
 
     entries: tuple[Entry, ...]
@@ -183,7 +184,7 @@ def compare(
         settings=differing_settings([each.config for each in records]),
         paired=paired,
         untested=untested,
-        histories=tuple(each.history for each in records),
+        histories=tuple(tuple(selection_curve(each.history)) for each in records),
     )
 
 

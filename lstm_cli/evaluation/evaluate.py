@@ -115,11 +115,13 @@ def evaluate(
 
     Raises:
         LstmError: The run fails its integrity check, or the data is missing, of the other kind,
-            or has labels that the run does not know.
+            or has labels that the run does not know; or the run was trained on its validation
+            split.
     """
     reporter = reporter or SilentReporter()
     predictor = Predictor.load(run)
     if source is None:
+        _check_not_seen(run, split)
         dataset = own_data(run, split, data_dir)
     else:
         source = replace(source, data_dir=data_dir)
@@ -143,6 +145,21 @@ def evaluate(
     else:
         draw_results(folder, scored, predictor.labels)
     return evaluation
+
+
+def _check_not_seen(run: RunDir, split: str) -> None:
+    """Refuse the validation split of a run whose model was trained on it at the end.
+
+    Raises:
+        LstmError: It was (exit code 2).
+    """
+    if split == "validation" and run.config().is_refitted:
+        raise LstmError(
+            f"The model of run {run.name} was refitted on train and validation: on its validation "
+            "split it would look better than it is.",
+            f"'lstm runs show {run.name}' has the validation results from before the refit.",
+            ExitCode.USAGE,
+        )
 
 
 def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:

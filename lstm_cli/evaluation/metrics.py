@@ -43,8 +43,7 @@ def compute(
     predicted = probabilities.argmax(axis=1)
     num, num_classes = probabilities.shape
     loss, accuracy = loss_and_accuracy(labels, probabilities)
-    confusion = _confusion_counts(labels, predicted, num_classes)
-    classes, macro = _class_scores(confusion, class_names)
+    classes, macro = _class_scores(labels, predicted, class_names)
     roc_auc, reason = _roc_auc(labels, probabilities, class_names)
     bins = reliability(labels, probabilities)
     return Report(
@@ -61,7 +60,7 @@ def compute(
         baseline_accuracy=max(c.support for c in classes) / num,
         classes=classes,
         bins=bins,
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        confusion=_confusion_cells(labels, predicted, num_classes),
     )
 
 
@@ -136,6 +135,55 @@ def reliability(labels: NDArray[np.int32], probabilities: NDArray[np.float32]) -
     )
 
 
+def confusion_matrix(report: Report, ids: Sequence[int] | None = None) -> NDArray[np.int64]:
+    """Return the confusion matrix of some classes.
+
+    Args:
+        report: The metrics of a split.
+        ids: Which classes, in this order; None for all. Its size grows with the square of their
+            number.
+
+    Returns:
+        Number of examples by true class (row) and predicted class (column),
+        `<int64>[classes, classes]`.
+    """
+    ids = range(len(report.classes)) if ids is None else ids
+    places = {id_: place for place, id_ in enumerate(ids)}
+    matrix = np.zeros((len(places), len(places)), np.int64)
+    for true, predicted, count in report.confusion:
+        if true in places and predicted in places:
+            matrix[places[true], places[predicted]] = count
+    return matrix
+
+
+def predicted_counts(report: Report) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the predictions of each class.
+
+    Returns:
+        How many are correct, and how many there are, each `<int64>[classes]`.
+    """
+    counts = np.zeros((2, len(report.classes)), np.int64)
+    for true, predicted, count in report.confusion:
+        counts[0, predicted] += count * (true == predicted)
+        counts[1, predicted] += count
+    return counts[0], counts[1]
+
+
+def most_common_errors(report: Report, num: int | None = None) -> list[tuple[int, int, int]]:
+    """Find the classes that are most often taken for another.
+
+    Args:
+        report: The metrics of a split.
+        num: The largest number of errors to return; None for all.
+
+    Returns:
+        Id of the true class, id of the predicted class, number of examples; the most common error
+        first, equal ones in order of class.
+    """
+    errors = [cell for cell in report.confusion if cell[0] != cell[1]]
+    return sorted(errors, key=lambda cell: -cell[2])[:num]
+
+
 def most_confident_errors(
     labels: NDArray[np.int32], probabilities: NDArray[np.float32], num: int
 ) -> NDArray[np.int64]:
@@ -179,23 +227,25 @@ def _check(
         )
 
 
-def _confusion_counts(
+def _confusion_cells(
     labels: NDArray[np.int32], predicted: NDArray[np.int64], num_classes: int
-) -> NDArray[np.int64]:
-    """Count examples by true class (row) and predicted class, `<int64>[classes, classes]`."""
-    cells = labels.astype(np.int64) * num_classes + predicted
-    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
+) -> tuple[tuple[int, int, int], ...]:
+    """Count examples by true and predicted class; see `Report.confusion`."""
+    cells, counts = np.unique(labels.astype(np.int64) * num_classes + predicted, return_counts=True)
+    columns = (cells // num_classes, cells % num_classes, counts)
+    return tuple(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _class_scores(
-    counts: NDArray[np.int64], class_names: tuple[str, ...]
+    labels: NDArray[np.int32], predicted_ids: NDArray[np.int64], class_names: tuple[str, ...]
 ) -> tuple[tuple[ClassScores, ...], tuple[float, float, float]]:
     """Return the scores of each class, and the macro averages of precision, recall and F1.
 
     A score without a denominator is 0. The averages leave out classes that neither occur nor are
     predicted, as scikit-learn does.
     """
-    correct, predicted, support = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
+    groups = (labels[labels == predicted_ids], predicted_ids, labels)
+    correct, predicted, support = (np.bincount(g, minlength=len(class_names)) for g in groups)
     precision = correct / np.maximum(predicted, 1)
     recall = correct / np.maximum(support, 1)
     f1 = 2 * correct / np.maximum(predicted + support, 1)

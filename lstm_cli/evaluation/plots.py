@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.evaluation.metrics import Report, wilson_interval
+from lstm_cli.evaluation.metrics import (
+    Report,
+    confusion_matrix,
+    most_common_errors,
+    wilson_interval,
+)
 from lstm_cli.io.text_format import number
 from lstm_cli.render.plot_style import (
     BLUE,
@@ -44,23 +49,27 @@ _DASHED = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (4, 3)), "zorder": 
 def confusion(report: Report, path: Path) -> None:
     """Draw the confusion matrix: rows are true classes, darker cells have more of the row.
 
+    Of more than 60 classes, only those of the most common errors are shown, up to 30.
+
     Args:
         report: The metrics of a split.
         path: The PNG file to write.
     """
     from matplotlib.colors import PowerNorm
 
-    counts = np.asarray(report.confusion)
-    names = [fit_name(c.name) for c in report.classes]
+    ids = _confused_classes(report)
+    counts = confusion_matrix(report, ids)
+    supports = np.array([[report.classes[i].support] for i in ids])
+    names = [fit_name(report.classes[i].name) for i in ids]
     side = min(12.0, max(2.7, 0.4 * len(names) + 0.8))
     names_width = 0.8 + 0.08 * max(map(display_width, names)) + (len(names) > _MAX_CELLS)
     # Rotated names need more space below the matrix than one line.
     names_height = 1.5 if _fit_unrotated(names) else 1.6 + 0.055 * max(map(display_width, names))
-    with picture(
-        path, (max(4.6, side + names_width), side + names_height), *_confusion_title(report)
-    ) as figure:
+    title = _confusion_title(report, len(ids))
+    size = (max(4.6, side + names_width), side + names_height)
+    with picture(path, size, *title) as figure:
         axes = figure.subplots()
-        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        shares = counts / np.maximum(supports, 1)
         # The square root makes rare errors visible.
         image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
         _name_cells(axes, names)
@@ -122,10 +131,14 @@ def roc_pr(
     """
     from lstm_cli.evaluation.roc import class_curves, mean_curve
 
-    curves = sorted(class_curves(labels, probabilities, class_names), key=lambda c: c.area)
-    title = _roc_title(curves, class_names, len(labels))
-    if len(curves) > _MAX_CURVES:
-        curves = [mean_curve(curves)]
+    every_curve = class_curves(labels, probabilities, class_names)
+    if len(class_names) > _MAX_CURVES:
+        mean, hardest = mean_curve(every_curve)
+        curves = [mean] if mean else []
+    else:
+        curves = sorted(every_curve, key=lambda c: c.area)
+        hardest = curves[0] if curves else None
+    title = _roc_title(curves, hardest, class_names, len(labels))
     with picture(path, (9.0 if len(curves) > 1 else 7.2, 4.3), *title) as figure:
         roc, pr = figure.subplots(1, 2)
         roc.plot([0, 1], [0, 1], **_DASHED)
@@ -164,11 +177,12 @@ def scores(
     binary = len(class_names) == 2
     values = probabilities[:, 1] if binary else probabilities[np.arange(len(labels)), labels]
     correct = probabilities.argmax(axis=1) == labels
-    groups = [(fit_name(name), labels == i) for i, name in enumerate(class_names)]
-    groups = [(name, members) for name, members in groups if members.any()]
-    title = _scores_title(correct, groups)
+    title = _scores_title(labels, correct, class_names)
     if len(class_names) > _MAX_CURVES:
         groups = [("all classes", np.full(len(labels), True))]
+    else:
+        present = np.unique(labels).tolist()
+        groups = [(fit_name(class_names[i]), labels == i) for i in present]
     num_columns = 2 if len(groups) > 4 else 1
     num_rows = -(-len(groups) // num_columns)
     with picture(path, (7.0, 1.3 + 1.35 * num_rows), *title) as figure:
@@ -183,19 +197,33 @@ def scores(
             axes.tick_params(labelbottom=True)  # also above a hidden panel
 
 
-def _confusion_title(report: Report) -> tuple[str, str]:
-    errors = np.array(report.confusion)
-    supports = errors.sum(axis=1)
-    np.fill_diagonal(errors, 0)
+def _confused_classes(report: Report) -> list[int]:
+    """Return the ids of the classes that the confusion matrix shows, in ascending order."""
+    num_classes = len(report.classes)
+    if num_classes <= _MAX_NAMES:
+        return list(range(num_classes))
+    ids: set[int] = set()
+    for true, predicted, _ in most_common_errors(report):
+        if len(ids | {true, predicted}) > _MAX_CELLS:
+            break
+        ids |= {true, predicted}
+    by_support = sorted(range(num_classes), key=lambda i: -report.classes[i].support)
+    return sorted(ids or by_support[:_MAX_CELLS])
+
+
+def _confusion_title(report: Report, num_shown: int) -> tuple[str, str]:
     accuracy = f"accuracy {number(report.accuracy, '.3f')} on {report.num_examples:,} examples"
-    if not errors.any():
+    errors = most_common_errors(report, 1)
+    if not errors:
         return "Every example is classified correctly", accuracy.capitalize()
-    true, predicted = np.unravel_index(errors.argmax(), errors.shape)
-    share = percent(float(errors[true, predicted] / supports[true]))
+    ((true, predicted, count),) = errors
+    share = percent(count / report.classes[true].support)
     names = [fit_name(report.classes[i].name, 14) for i in (true, predicted)]
+    num_classes = len(report.classes)
+    part = f"; {num_shown} of {num_classes:,} classes" if num_shown < num_classes else ""
     return (
         f"{share} of “{names[0]}” is classified as “{names[1]}”",
-        f"The most common error; {accuracy}",
+        f"The most common error; {accuracy}{part}",
     )
 
 
@@ -249,19 +277,19 @@ def _reliability_title(report: Report) -> tuple[str, str]:
 
 
 def _roc_title(
-    curves: Sequence[Curve], class_names: Sequence[str], num_examples: int
+    curves: Sequence[Curve], hardest: Curve | None, class_names: Sequence[str], num_examples: int
 ) -> tuple[str, str]:
     examples = f"{num_examples:,} examples"
-    if not curves:
+    if not curves or hardest is None:
         return "No curve: all examples are of one class", examples
     area = _score(float(np.mean([c.area for c in curves])))
     average_precision = _score(float(np.mean([c.average_precision for c in curves])))
     title = f"ROC area {area}, average precision {average_precision}"
     if len(class_names) == 2:
         return title, f"Class {fit_name(class_names[1])} against the rest, {examples}"
-    mean = "; mean of all" if len(curves) > _MAX_CURVES else ""
-    hardest = f"{fit_name(curves[0].name)} ({_score(curves[0].area)})"
-    return f"Mean {title}", f"Each class against the rest, {examples}{mean}; hardest: {hardest}"
+    mean = "; mean of all" if len(class_names) > _MAX_CURVES else ""
+    name = f"{fit_name(hardest.name)} ({_score(hardest.area)})"
+    return f"Mean {title}", f"Each class against the rest, {examples}{mean}; hardest: {name}"
 
 
 def _score(value: float) -> str:
@@ -285,9 +313,12 @@ def _show_corner(axes: Axes, name: str, side: str, values: Sequence[float]) -> N
 
 
 def _scores_title(
-    correct: NDArray[np.bool_], groups: Sequence[tuple[str, NDArray[np.bool_]]]
+    labels: NDArray[np.int32], correct: NDArray[np.bool_], class_names: Sequence[str]
 ) -> tuple[str, str]:
-    _, hardest = min((float(correct[members].mean()), name) for name, members in groups)
+    counts = np.bincount(labels)
+    present = np.flatnonzero(counts).tolist()
+    recalls = np.bincount(labels, weights=correct) / np.maximum(counts, 1)
+    _, hardest = min((float(recalls[i]), fit_name(class_names[i])) for i in present)
     return (
         f"{percent(float(1 - correct.mean()))} of {len(correct):,} examples are misclassified",
         f"Share of a class by score, square-root scale; orange: wrong; hardest: {hardest}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,46 +34,60 @@ class Curve:
 
 def class_curves(
     labels: NDArray[np.int32], probabilities: NDArray[np.float32], class_names: Sequence[str]
-) -> list[Curve]:
-    """Compute a curve for each class, or for the second of two.
+) -> Iterator[Curve]:
+    """Yield a curve for each class, or for the second of two.
+
+    All curves of many classes together would take several times the memory of the probabilities.
 
     Args:
         labels: True class ids, `<int32>[num]`.
         probabilities: `<float32>[num, classes]`.
         class_names: Name of each column.
 
-    Returns:
+    Yields:
         The curves in order of class. A class has no curve if no example, or every example, is of
         it.
     """
-    ids = [1] if len(class_names) == 2 else range(len(class_names))
-    present = [i for i in ids if 0 < np.count_nonzero(labels == i) < len(labels)]
-    return [_curve(class_names[i], labels == i, probabilities[:, i]) for i in present]
+    counts = np.bincount(labels, minlength=len(class_names))
+    for i in [1] if len(class_names) == 2 else range(len(class_names)):
+        if 0 < counts[i] < len(labels):
+            yield _curve(class_names[i], labels == i, probabilities[:, i])
 
 
-def mean_curve(curves: Sequence[Curve]) -> Curve:
+def mean_curve(curves: Iterable[Curve]) -> tuple[Curve | None, Curve | None]:
     """Average curves at equal false positive rates, and at equal recalls.
 
     Args:
-        curves: At least one.
+        curves: Read one by one.
 
     Returns:
-        A curve of 502 points whose area and average precision are the means of the curves'.
+        A curve of 502 points whose area and average precision are the means of the curves', and
+        the curve with the smallest area; both None without curves.
 
     Source: Fawcett 2006, "An introduction to ROC analysis", section 9.1, vertical averaging.
     """
     grid = np.linspace(0, 1, 501)
-    rates = [np.interp(grid, c.false_positive_rates, c.true_positive_rates) for c in curves]
-    precisions = [np.interp(grid, c.recalls[::-1], c.precisions[::-1]) for c in curves]
-    return Curve(
+    rates, precisions, areas, average_precisions = np.zeros(501), np.zeros(501), [], []
+    hardest: Curve | None = None
+    for curve in curves:
+        rates += np.interp(grid, curve.false_positive_rates, curve.true_positive_rates)
+        precisions += np.interp(grid, curve.recalls[::-1], curve.precisions[::-1])
+        areas.append(curve.area)
+        average_precisions.append(curve.average_precision)
+        if hardest is None or curve.area < hardest.area:
+            hardest = curve
+    if hardest is None:
+        return None, None
+    mean = Curve(
         name="mean",
         false_positive_rates=np.append(0.0, grid),
-        true_positive_rates=np.append(0.0, np.mean(rates, axis=0)),
-        area=float(np.mean([c.area for c in curves])),
+        true_positive_rates=np.append(0.0, rates / len(areas)),
+        area=float(np.mean(areas)),
         recalls=grid,
-        precisions=np.mean(precisions, axis=0),
-        average_precision=float(np.mean([c.average_precision for c in curves])),
+        precisions=precisions / len(areas),
+        average_precision=float(np.mean(average_precisions)),
     )
+    return mean, hardest
 
 
 def roc_auc(is_positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
@@ -83,7 +97,11 @@ def roc_auc(is_positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> floa
         is_positive: The true class, `<bool>[num]`; both values occur.
         scores: Scores of the positive class, `<float32>[num]`.
     """
-    false_counts, true_counts = _cumulative_counts(is_positive, scores)
+    return _area(*_cumulative_counts(is_positive, scores))
+
+
+def _area(false_counts: NDArray[np.int64], true_counts: NDArray[np.int64]) -> float:
+    """Return the area under the ROC curve of these cumulative counts."""
     # Trapezoids, in whole numbers: nothing is rounded before the division.
     twice = np.sum(np.diff(false_counts) * (true_counts[1:] + true_counts[:-1]))
     return float(twice / (2 * false_counts[-1] * true_counts[-1]))
@@ -100,7 +118,7 @@ def _curve(name: str, is_positive: NDArray[np.bool_], scores: NDArray[np.float32
         name=name,
         false_positive_rates=(false_counts / false_counts[-1])[corners],
         true_positive_rates=recalls[corners],
-        area=roc_auc(is_positive, scores),
+        area=_area(false_counts, true_counts),
         recalls=recalls[::-1],
         precisions=precisions[::-1],
         average_precision=float(np.sum(np.diff(recalls) * precisions[1:])),
@@ -115,7 +133,7 @@ def _cumulative_counts(
     Returns:
         False positives and true positives, each `<int64>[distinct + 1]`.
     """
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)  # the order of equal scores does not matter
     last_of_equal = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     true_counts = np.cumsum(is_positive[order], dtype=np.int64)[last_of_equal]
     false_counts = 1 + last_of_equal - true_counts

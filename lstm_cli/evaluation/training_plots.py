@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def learning_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+def learning_curves(
+    history: Sequence[Mapping[str, Any]], path: Path, validation_method: str = ""
+) -> None:
     """Draw training and validation loss and accuracy by epoch, and mark the best epoch.
 
     Args:
@@ -33,6 +35,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
             `val_accuracy`, and optionally `seconds` and `best`. The last line where `best` is true
             is the best epoch. Values that are missing, None or NaN are not drawn.
         path: The PNG file to write.
+        validation_method: How the validation came about before a refit; empty without one.
 
     Raises:
         ValueError: There is no epoch.
@@ -40,7 +43,10 @@ def learning_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     if not history:
         raise ValueError("expected at least one epoch to draw, found none")
     best = max((i for i, line in enumerate(history) if line.get("best")), default=None)
-    with picture(path, (7.6, 3.6), *_curves_title(history, best)) as figure:
+    title, subtitle = _curves_title(history, best)
+    if validation_method:
+        subtitle = f"{validation_method}; dotted line: the number of epochs of the refit"
+    with picture(path, (7.6, 3.6), title, subtitle) as figure:
         # Space for the labels at the ends of the lines.
         panels = figure.subplots(1, 2, gridspec_kw={"wspace": 0.1})
         for axes, measure in zip(panels, ("loss", "accuracy"), strict=True):

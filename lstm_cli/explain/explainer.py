@@ -134,7 +134,8 @@ class Explainer:
         """
         settings, weights = self.config.model, self._weights
         result = forward_pass.run_layers(settings, weights, inputs[None], np.array([len(inputs)]))
-        actual = _probabilities(result.logits + linear.sum(axis=0))[0]
+        biases = forward_pass.linear_biases(self.config, weights)
+        actual = _probabilities(result.logits + linear.sum(axis=0) + biases)[0]
         if not np.abs(actual - expected).max() <= GOLDEN_TOLERANCE:
             raise self.predictor.run.integrity_error(
                 "weights.safetensors and model.onnx do not hold the same network"
@@ -143,7 +144,7 @@ class Explainer:
         runner_up = int(others.argmax())
         logit_weights = _logit_weights(class_index, runner_up, len(expected))
         added = forward_pass.unit_contributions(settings, weights, result.pooled[0], logit_weights)
-        lstm, bias = float(added.sum()), float(weights["head/bias"] @ logit_weights)
+        lstm, bias = float(added.sum()), float((weights["head/bias"] + biases) @ logit_weights)
         has_linear = self.config.linear is not None
         linear_steps = (linear @ logit_weights).astype(np.float64) if has_linear else None
         linear_sum = None if linear_steps is None else float(linear_steps.sum())
@@ -178,8 +179,20 @@ def _tokenize(
         for (start, end), token_id in zip((spans[i] for i in kept), encoding.ids, strict=True)
     )
     removed = np.setdiff1d(np.arange(len(spans)), kept)
-    truncated_span = (spans[removed[0]][0], spans[removed[-1]][1]) if len(removed) else None
+    truncated_span = _span_between(spans, removed) if len(removed) else None
     return tokens, encoding, truncated_span
+
+
+def _span_between(
+    spans: Sequence[tuple[int, int]], removed: NDArray[np.int64]
+) -> tuple[int, int] | None:
+    """Return the span of the removed tokens; None if the others hold all of their characters."""
+    first, last = int(removed[0]), int(removed[-1])
+    # A token before them is always read.
+    start, end = max(spans[first][0], spans[first - 1][1]), spans[last][1]
+    if last + 1 < len(spans):
+        end = min(end, spans[last + 1][0])
+    return (start, end) if start < end else None
 
 
 def _batches(num_rows: int) -> Iterator[range]:
@@ -199,8 +212,9 @@ def _logit_weights(class_index: int, runner_up: int, num_classes: int) -> Array:
     """Return the weight of each logit in the score of one class against another."""
     if num_classes == 2:
         return np.array([1.0 if class_index else -1.0], np.float32)
-    one_hot = np.eye(num_classes, dtype=np.float32)
-    return np.asarray(one_hot[class_index] - one_hot[runner_up])
+    weights = np.zeros(num_classes, np.float32)
+    weights[[class_index, runner_up]] = 1, -1
+    return weights
 
 
 def _memory(forget: Array) -> NDArray[np.float64]:

@@ -53,8 +53,8 @@ def linear_logits(config: Config, weights: Mapping[str, Array], encoding: Encodi
     """Return what the linear model adds for each token, `<float>[time, outputs]`.
 
     Each row is the token's own weight, with its character n-grams, plus the weights of the word
-    n-grams that end at it. The sum over time is the linear model's logits. All rows are 0 for a run
-    without a linear model.
+    n-grams that end at it. The sum over time, plus `linear_biases`, is the linear model's logits.
+    All rows are 0 for a run without a linear model.
     """
     ids, settings = encoding.ids, config.linear
     if settings is None:
@@ -67,6 +67,13 @@ def linear_logits(config: Config, weights: Mapping[str, Array], encoding: Encodi
         ngrams = weights["linear/char_ngrams"][encoding.ngrams]
         np.add.at(logits, encoding.ngram_positions, ngrams)
     return np.asarray(weights["linear/scale"] * logits / np.sqrt(np.float32(len(ids))))
+
+
+def linear_biases(config: Config, weights: Mapping[str, Array]) -> Array:
+    """Return what the linear model adds to every text, `<float>[outputs]`; 0 without one."""
+    if config.linear is None:
+        return np.zeros_like(weights["head/bias"])
+    return np.asarray(weights["linear/scale"] * weights["linear/biases"])
 
 
 def run_layers(

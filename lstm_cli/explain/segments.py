@@ -20,7 +20,8 @@ class Segment(NamedTuple):
 
     Attributes:
         kind: `token`, `between` (spaces and the like) or `truncated` (the part not read).
-        text: The part as it is spelled; never empty.
+        text: The part as it is spelled; empty for a token whose characters belong to the token
+            before it ("½" holds three tokens).
         token_index: Index of the token; -1 for the other kinds.
     """
 
@@ -42,8 +43,8 @@ def segments(
     position = 0
     for index, (start, end) in enumerate(spans):
         yield from _between(text, position, start, truncated_span)
-        yield Segment("token", text[start:end], index)
-        position = end
+        yield Segment("token", text[max(position, start) : end], index)
+        position = max(position, end)
     yield from _between(text, position, len(text), truncated_span)
 
 

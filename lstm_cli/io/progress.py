@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+# What `selection_curve` averages over folds.
+_MEANS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Step:
         accuracy: Mean over the epoch so far, 0 to 1; None for a language model.
         rate: Examples per second; words per second for a language model.
         seconds_left: Estimated time to the end of the last epoch.
+        stage: Name of the stage of training, for people; empty if there is nothing to tell.
     """
 
     epoch: int
@@ -30,6 +35,7 @@ class Step:
     accuracy: float | None
     rate: float
     seconds_left: float
+    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,22 +47,50 @@ class Epoch:
         steps: Training steps in the epoch.
         loss: Mean training loss.
         accuracy: Mean training accuracy, 0 to 1; None for a language model.
-        val_loss: Loss on the validation split.
-        val_accuracy: Accuracy on the validation split; None for a language model.
+        val_loss: Loss on the validation split; None in a stage without validation.
+        val_accuracy: Accuracy on the validation split; None without one and for a language model.
         learning_rate: Learning rate at the last step.
         seconds: Wall time, validation included.
-        best: Whether no earlier epoch had a lower validation loss.
+        best: Whether no earlier epoch of the stage had a lower validation loss; without
+            validation, always.
+        stage: Number of the stage of training, from 1.
     """
 
     epoch: int
     steps: int
     loss: float
     accuracy: float | None
-    val_loss: float
+    val_loss: float | None
     val_accuracy: float | None
     learning_rate: float
     seconds: float
     best: bool
+    stage: int = 1
+
+
+def selection_curve(history: Sequence[Epoch]) -> list[Epoch]:
+    """Return the epochs with validation of a training in one stage or several.
+
+    With folds these are the means of the folds that had this epoch. After a refit, `best` marks the
+    epoch that is its number of epochs.
+    """
+    validated = [line for line in history if line.val_loss is not None]
+    if not validated or validated[-1].stage == 1:
+        return validated
+    num_refit = len(history) - len(validated)
+    by_epoch: dict[int, list[Epoch]] = {}
+    for line in validated:
+        by_epoch.setdefault(line.epoch, []).append(line)
+    return [_mean_epoch(lines, epoch == num_refit) for epoch, lines in sorted(by_epoch.items())]
+
+
+def _mean_epoch(lines: Sequence[Epoch], best: bool) -> Epoch:
+    means: dict[str, Any] = {name: _mean([getattr(e, name) for e in lines]) for name in _MEANS}
+    return replace(lines[0], **means, best=best)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def perplexity(loss: float) -> float:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 _MIN_SCALE, _MAX_SCALE = 0.02, 50.0
+# Standard deviation of the Gaussian prior on the logarithm of a factor. In simulations with 10 to
+# 5,000 texts and 2 to 8 classes, 0.25 and 1 gave a higher loss on new texts, and so did smoothed
+# targets, which make correct predictions of few texts far too uncertain. From 1,000 texts on the
+# prior changes nothing that can be measured.
+_PRIOR_STD = 0.5
 # Below this, float32 cannot distinguish 1 - p from 1.
 _MIN_PROBABILITY = 1e-8
+# Two factors need no more logits than this, and no more examples.
+_MAX_FITTED, _MIN_ROWS = 2_000_000, 1000
 
 
 def fit_scale(
@@ -17,10 +25,9 @@ def fit_scale(
     labels: NDArray[np.int32],
     biases: NDArray[np.floating] | float = 0.0,
 ) -> float:
-    """Find the factor on logits that maximizes the likelihood of the labels.
+    """Find the factor on logits of unknown size that maximizes the likelihood of the labels.
 
-    It is the inverse of the temperature in temperature scaling. Without biases it does not change
-    which class is predicted.
+    Without biases it does not change which class is predicted.
 
     Args:
         logits: `<float>[num, outputs]`; with two classes there is one output, for class 1.
@@ -37,37 +44,44 @@ def fit_scale(
     from scipy.optimize import minimize_scalar
 
     def loss(log_scale: float) -> float:
-        return _loss(np.exp(log_scale) * logits + biases, labels)
+        return _loss(np.exp(log_scale) * logits + biases, labels, 1 / (len(labels) + 2))
 
     bounds = (np.log(_MIN_SCALE), np.log(_MAX_SCALE))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def fit_two_scales(
-    lstm: NDArray[np.floating], linear: NDArray[np.floating], labels: NDArray[np.int32]
-) -> tuple[float, float]:
-    """Find the factors on two logits whose sum maximizes the likelihood of the labels.
+def fit_scales(
+    parts: Sequence[NDArray[np.floating]], centers: Sequence[float], labels: NDArray[np.int32]
+) -> tuple[float, ...]:
+    """Find the most probable factors on logits that are added up, given the labels.
+
+    A priori the logarithm of each factor is normal around that of its center. So on few texts the
+    factors stay near their centers; on many texts they maximize the likelihood of the labels.
 
     Args:
-        lstm: Logits of the LSTM, `<float>[num, outputs]`.
-        linear: Logits of the linear model, of the same shape.
+        parts: Logits, each `<float>[num, outputs]`; with two classes one output, for class 1.
+        centers: The most probable factor on each part before the labels are seen.
         labels: True class ids, `<int32>[num]`.
 
     Returns:
-        The factors on `lstm` and on `linear`, each between 0.02 and 50.
+        One factor for each part, between 0.02 and 50.
 
-    Source: Platt 1999, section 2.2, with two scores instead of one.
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2; with one part
+        and center 1 the factor is the inverse of their temperature. The prior is in place of the
+        smoothed targets of Platt 1999, "Probabilistic Outputs for Support Vector Machines".
     """
     from scipy.optimize import minimize
 
-    def loss(log_scales: NDArray[np.float64]) -> float:
-        lstm_scale, linear_scale = np.exp(log_scales)
-        return _loss(lstm_scale * lstm + linear_scale * linear, labels)
+    limits = np.log(_MIN_SCALE), np.log(_MAX_SCALE)
+    start = np.clip(np.log(np.maximum(centers, _MIN_SCALE)), *limits)
 
-    bounds = [(np.log(_MIN_SCALE), np.log(_MAX_SCALE))] * 2
-    result = minimize(loss, np.zeros(2), bounds=bounds, method="L-BFGS-B")
-    lstm_scale, linear_scale = np.exp(result.x)
-    return float(lstm_scale), float(linear_scale)
+    def loss(log_scales: NDArray[np.float64]) -> float:
+        logits = sum(np.exp(s) * part for s, part in zip(log_scales, parts, strict=True))
+        penalty = np.square((log_scales - start) / _PRIOR_STD).sum() / 2
+        return _loss(np.asarray(logits), labels) + float(penalty) / len(labels)
+
+    result = minimize(loss, start, bounds=[limits] * len(parts), method="L-BFGS-B")
+    return tuple(np.exp(result.x).tolist())
 
 
 @dataclass(frozen=True)
@@ -77,10 +91,12 @@ class SplitLogits:
     Attributes:
         lstm: Logits of the LSTM, `<float64>[num, outputs]`.
         linear: Logits of the linear model, `<float32>[num, outputs]`; None without one.
+        linear_scale: The classifier's factor on `linear`: one, or `<float32>[num, 1]`.
     """
 
     lstm: NDArray[np.float64]
     linear: NDArray[np.float32] | None
+    linear_scale: NDArray[np.float32] | float = 1.0
 
     @classmethod
     def from_probabilities(
@@ -97,20 +113,43 @@ class SplitLogits:
             linear_scale: The classifier's factor on these logits.
         """
         logits = logits_from_probabilities(probabilities)
-        return cls(logits if linear is None else logits - linear_scale * linear, linear)
+        lstm = logits if linear is None else logits - linear_scale * linear
+        return cls(lstm, linear, linear_scale)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[SplitLogits]) -> SplitLogits:
+        """Join the logits of several classifiers with the same settings, one after the other."""
+        linear = [part.linear for part in parts if part.linear is not None]
+        scales = [np.full((len(p.lstm), 1), p.linear_scale, np.float32) for p in parts]
+        return cls(
+            np.concatenate([part.lstm for part in parts]),
+            np.concatenate(linear) if linear else None,
+            np.concatenate(scales),
+        )
+
+    @property
+    def uncalibrated(self) -> NDArray[np.float64]:
+        """The logits that the classifier predicts, `<float64>[num, outputs]`."""
+        return self.lstm if self.linear is None else self.lstm + self.linear_scale * self.linear
 
     def fit_scales(self, labels: NDArray[np.int32]) -> tuple[float, float]:
-        """Find the factors on both parts that maximize the likelihood of the labels.
+        """Find the most probable factors on both parts, given the labels; see `fit_scales`.
 
         Args:
             labels: True class ids, `<int32>[num]`.
 
         Returns:
-            The factors on `lstm` and on `linear`; 0 without a linear model.
+            The factors on `lstm` and on `linear`; 0 without a linear model. With very many logits
+            they are fitted to a part of the examples.
         """
+        num_rows = min(len(labels), max(_MIN_ROWS, _MAX_FITTED // self.lstm.shape[1]))
+        rows = np.arange(num_rows) * len(labels) // num_rows
         if self.linear is None:
-            return fit_scale(self.lstm, labels), 0.0
-        return fit_two_scales(self.lstm, self.linear, labels)
+            return fit_scales([self.lstm[rows]], [1.0], labels[rows])[0], 0.0
+        centers = [1.0, float(np.mean(self.linear_scale))]
+        parts = [self.lstm[rows], self.linear[rows]]
+        lstm_scale, linear_scale = fit_scales(parts, centers, labels[rows])
+        return lstm_scale, linear_scale
 
     def scaled(self, lstm_scale: float, linear_scale: float) -> NDArray[np.float64]:
         """Return the sum of the scaled parts, `<float64>[num, outputs]`."""
@@ -119,11 +158,18 @@ class SplitLogits:
         return lstm_scale * self.lstm + linear_scale * self.linear
 
 
-def _loss(logits: NDArray[np.floating], labels: NDArray[np.int32]) -> float:
-    """Return the mean negative log likelihood of smoothed targets: as if one more were wrong."""
-    rows, smoothing = np.arange(len(labels)), 1 / (len(labels) + 2)
+def _loss(logits: NDArray[np.floating], labels: NDArray[np.int32], smoothing: float = 0.0) -> float:
+    """Return the mean negative log likelihood of the labels.
+
+    Args:
+        logits: `<float>[num, outputs]`.
+        labels: True class ids, `<int32>[num]`.
+        smoothing: Probability that the target moves from the label to the other classes.
+    """
     logs = log_probabilities(logits)
-    right = logs[rows, labels]
+    right = logs[np.arange(len(labels)), labels]
+    if not smoothing:
+        return float(-np.mean(right))
     wrong = (logs.sum(axis=1) - right) / (logs.shape[1] - 1)
     return float(-np.mean((1 - smoothing) * right + smoothing * wrong))
 

@@ -130,7 +130,7 @@ def build_classifier(
 def init_from_linear_model(model: Any, linear_model: LinearModel) -> None:
     """Set the initial weights of a new model so that it predicts what the linear model predicts."""
     head = model.get_layer("head")
-    head.set_weights([np.zeros(head.kernel.shape, np.float32), linear_model.biases])
+    head.set_weights([np.zeros(part.shape, np.float32) for part in (head.kernel, head.bias)])
     model.get_layer("linear").set_weights([np.array([linear_model.scale], np.float32)])
 
 
@@ -167,7 +167,9 @@ def encode_labels(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.flo
     """Return labels in the shape of the loss: `[batch, 1]`, or one-hot `[batch, classes]`."""
     if num_classes == 2:
         return labels.astype(np.float32)[:, None]
-    return np.eye(num_classes, dtype=np.float32)[labels]
+    one_hot = np.zeros((len(labels), num_classes), np.float32)
+    one_hot[np.arange(len(labels)), labels] = 1
+    return one_hot
 
 
 def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:

@@ -45,11 +45,13 @@ class LinearTables:
         char_ngrams: Weights of character n-grams by bucket, for unknown words,
             `<float32>[char_buckets, outputs]`; None without them. Bucket 0 is padding: its weights
             are 0.
+        biases: Added to the sum of the weights of a text, `<float32>[outputs]`.
     """
 
     words: NDArray[np.float32]
     word_ngrams: NDArray[np.float32]
     char_ngrams: NDArray[np.float32] | None
+    biases: NDArray[np.float32]
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]]) -> LinearTables:
@@ -58,18 +60,25 @@ class LinearTables:
         Raises:
             KeyError: These are not the arrays of a classifier with a linear model.
         """
-        chars = arrays.get("linear/char_ngrams")
-        return cls(arrays["linear/words"], arrays["linear/word_ngrams"], chars)
+        return cls(
+            arrays["linear/words"],
+            arrays["linear/word_ngrams"],
+            arrays.get("linear/char_ngrams"),
+            arrays["linear/biases"],
+        )
 
     @property
     def size(self) -> int:
         """Number of weights."""
-        num_chars = 0 if self.char_ngrams is None else self.char_ngrams.size
-        return self.words.size + self.word_ngrams.size + num_chars
+        return sum(array.size for array in self.arrays().values())
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return the tables by their names in `weights.safetensors`."""
-        arrays = {"linear/words": self.words, "linear/word_ngrams": self.word_ngrams}
+        arrays = {
+            "linear/words": self.words,
+            "linear/word_ngrams": self.word_ngrams,
+            "linear/biases": self.biases,
+        }
         if self.char_ngrams is not None:
             arrays["linear/char_ngrams"] = self.char_ngrams
         return arrays
@@ -83,13 +92,11 @@ class LinearModel:
         tables: Its weights, scaled so that `train_logits` has a standard deviation of 1.
         train_logits: Out-of-fold logits of the training texts, `<float32>[num, outputs]`.
         scale: Factor on the logits with the highest likelihood of the labels.
-        biases: Added to the scaled logits, `<float32>[outputs]`.
     """
 
     tables: LinearTables
     train_logits: NDArray[np.float32]
     scale: float
-    biases: NDArray[np.float32]
 
 
 def fit_linear_model(
@@ -103,8 +110,8 @@ def fit_linear_model(
     """Fit linear support vector machines, each class against the rest.
 
     The score of a text is the sum of the weights of its features over the square root of its
-    length. Within a word, the weights of its character n-grams add up. So a known word needs one
-    table row, and only unknown words need their n-grams.
+    length, plus a bias. Within a word, the weights of its character n-grams add up. So a known word
+    needs one table row, and only unknown words need their n-grams.
 
     The logits of the training texts are out-of-fold: each fold is predicted by weights fitted to
     the other folds. This avoids label leakage; otherwise training would rely on these logits more
@@ -124,24 +131,18 @@ def fit_linear_model(
     """
     features = _extract(corpus, words, settings)
     counts = features.counts
-    weights, intercepts = _fit(counts, features.factors, labels, num_classes, settings.penalty)
-    logits = _out_of_fold_logits(features, labels, num_classes, settings, seed) - intercepts
+    weights, biases = _fit(counts, features.factors, labels, num_classes, settings.penalty)
+    logits = _out_of_fold_logits(features, labels, num_classes, settings, seed)
     std = float(logits.std()) or 1.0
-    logits, weights, intercepts = logits / std, weights / std, intercepts / std
-    # The intercepts are scaled as the logits are; so they take part in the fit of the scale.
-    scale = fit_scale(logits + intercepts, labels)
-    return LinearModel(
-        features.tables(weights, len(words), settings),
-        logits.astype(np.float32),
-        scale,
-        (scale * intercepts).astype(np.float32),
-    )
+    tables = features.tables(weights / std, biases / std, len(words), settings)
+    logits /= std
+    return LinearModel(tables, logits.astype(np.float32), fit_scale(logits, labels))
 
 
 def linear_logits(
     corpus: Corpus, tables: LinearTables, settings: LinearSettings
 ) -> NDArray[np.float32]:
-    """Sum the weights of the features of each text, over the square root of its length.
+    """Sum the weights of the features of each text, over the root of its length; add the bias.
 
     Args:
         corpus: The texts.
@@ -157,7 +158,7 @@ def linear_logits(
     for start in range(0, len(corpus), _CHUNK):
         chunk = slice(start, min(start + _CHUNK, len(corpus)))
         sums[chunk] = _sums_of_weights(corpus, chunk, buckets, tables)
-    return (sums / np.sqrt(corpus.lengths)[:, None]).astype(np.float32)
+    return (sums / np.sqrt(corpus.lengths)[:, None] + tables.biases).astype(np.float32)
 
 
 def _sums_of_weights(
@@ -187,7 +188,7 @@ def linear_probabilities(model: LinearModel, logits: NDArray[np.float32]) -> NDA
     Returns:
         As `calibration.soft_targets`: `<float32>[num, 1]` or `[num, classes]`.
     """
-    return soft_targets(model.scale * logits + model.biases)
+    return soft_targets(model.scale * logits)
 
 
 def _num_outputs(num_classes: int) -> int:
@@ -221,7 +222,11 @@ class _Features:
     word_chars: Any
 
     def tables(
-        self, weights: NDArray[np.float64], vocab_size: int, settings: LinearSettings
+        self,
+        weights: NDArray[np.float64],
+        biases: NDArray[np.float64],
+        vocab_size: int,
+        settings: LinearSettings,
     ) -> LinearTables:
         """Distribute the weights of the columns, `<float64>[features, outputs]`, to the tables."""
         ends = np.cumsum([len(columns) for columns in self.columns])
@@ -232,10 +237,10 @@ class _Features:
             tables, self.columns, (words, word_ngrams, chars), strict=True
         ):
             table[columns] = part
-        if self.word_chars is None:
-            return LinearTables(tables[0], tables[1], None)
-        tables[0] += (self.word_chars @ chars).astype(np.float32)
-        return LinearTables(*tables)
+        if self.word_chars is not None:
+            tables[0] += (self.word_chars @ chars).astype(np.float32)
+        char_table = None if self.word_chars is None else tables[2]
+        return LinearTables(tables[0], tables[1], char_table, biases.astype(np.float32))
 
 
 def _extract(corpus: Corpus, words: Sequence[str], settings: LinearSettings) -> _Features:
@@ -314,10 +319,10 @@ def _out_of_fold_logits(
     logits = np.zeros((len(labels), _num_outputs(num_classes)))
     for fold in range(num_folds):
         test, train = fold_of == fold, fold_of != fold
-        weights, intercepts = _fit(
+        weights, biases = _fit(
             features.counts[train], features.factors, labels[train], num_classes, settings.penalty
         )
-        logits[test] = features.counts[test] @ weights + intercepts
+        logits[test] = features.counts[test] @ weights + biases
     return logits
 
 
@@ -343,8 +348,7 @@ def _fit(
     log-count ratio. The penalty on the weight of a feature is smaller if its factor is larger.
 
     Returns:
-        Weights on the counts, `<float64>[features, outputs]`, and intercepts,
-        `<float64>[outputs]`.
+        Weights on the counts, `<float64>[features, outputs]`, and biases, `<float64>[outputs]`.
     """
     num_texts = np.bincount(counts.indices, minlength=counts.shape[1])
     # The inverse document frequency, smoothed as in scikit-learn.
@@ -383,10 +387,10 @@ def _fit_classes(
     present = np.unique(labels)
     outputs = present if num_classes > 2 else np.zeros(1, np.int64)
     weights = np.zeros((counts.shape[1], _num_outputs(num_classes)))
-    intercepts = np.full(_num_outputs(num_classes), -1.0)
+    biases = np.full(_num_outputs(num_classes), -1.0)
     if len(present) < 2:
-        intercepts[outputs] = 1.0 if present.any() or num_classes > 2 else -1.0
-        return weights, intercepts
+        biases[outputs] = 1.0 if present.any() or num_classes > 2 else -1.0
+        return weights, biases
     features = counts.copy()
     features.data *= factors[features.indices]
     # The mean squared norm of a text becomes 1, so the penalty means the same for all data.
@@ -400,8 +404,8 @@ def _fit_classes(
         model.coef_ = np.vstack([-model.coef_, model.coef_])
         model.intercept_ = np.concatenate([-model.intercept_, model.intercept_])
     weights[:, outputs] = (model.coef_ * (factors / norm)).T
-    intercepts[outputs] = model.intercept_
-    return weights, intercepts
+    biases[outputs] = model.intercept_
+    return weights, biases
 
 
 def _log_count_ratios(counts: Any, is_class: NDArray[np.bool_]) -> NDArray[np.float32]:

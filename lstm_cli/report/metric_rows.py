@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from lstm_cli.evaluation.hard_classes import report_imbalance
 from lstm_cli.io.text_format import duration, interval, number
+from lstm_cli.runs.metrics_schema import Report
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ METRIC_ROWS = (
     MetricRow("loss", "loss (nats)", number, "lower"),
     MetricRow("precision", "precision, mean of classes", number, "higher"),
     MetricRow("recall", "recall, mean of classes", number, "higher"),
-    MetricRow("f1", "F1, mean of classes", number, "higher"),
+    MetricRow("f1", "macro F1 (mean of classes)", number, "higher"),
     MetricRow("roc_auc", "area under the ROC curve", number, "higher"),
     MetricRow("calibration_error", "calibration error", number, "lower"),
 )
@@ -69,13 +71,22 @@ COST_ROWS = (
 )
 
 
-def metric_table(
-    *sources: object, rows: Sequence[MetricRow] = METRIC_ROWS
-) -> list[tuple[str, ...]]:
+def metric_rows(*reports: Report) -> tuple[MetricRow, ...]:
+    """Return the rows for reports: macro F1 comes first if their classes are uneven."""
+    if report_imbalance(*reports) is None:
+        return METRIC_ROWS
+    f1 = next(row for row in METRIC_ROWS if row.key == "f1")
+    rest = (row for row in METRIC_ROWS if row is not f1)
+    return (replace(f1, label="macro F1 (main figure)"), *rest)
+
+
+def metric_table(*sources: Any, rows: Sequence[MetricRow] | None = None) -> list[tuple[str, ...]]:
     """Return the label of each row and its cell for each source.
 
     Args:
         *sources: Reports, or other objects with the attributes of the rows.
-        rows: Which metrics.
+        rows: Which metrics; None for those of reports.
     """
+    if rows is None:
+        rows = metric_rows(*sources)
     return [(row.label, *(row.cell(source) for source in sources)) for row in rows]

@@ -9,12 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from lstm_cli.config.schema import LinearSettings
+from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
 from lstm_cli.io.text_format import clean
 from lstm_cli.render import markdown
 from lstm_cli.report.metric_rows import metric_table
 from lstm_cli.runs.metrics_schema import Report
+from lstm_cli.runs.schema import StageInfo, describe_selection
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_NUM_HARDEST = 15  # classes that are listed if there are too many for a table of all
 CAPTIONS = {
     "curves.png": "Loss and accuracy by epoch",
     "confusion.png": "True and predicted classes",
@@ -35,7 +41,9 @@ def model_card(run: Mapping[str, Any]) -> str:
             - `config`: the resolved settings, a `Config`;
             - `seconds`: of the whole command;
             - `metrics`: a `Report` for `validation` and for `test`;
-            - `plots`: file names in the run's `plots/`.
+            - `validation_method`: how the former came about before a refit; empty without one;
+            - `plots`: file names in the run's `plots/`;
+            - `missed_classes`: which classes are never found and what to do; may be left out.
 
     Returns:
         Markdown. Names and sources are data: they show as they are, never as markup.
@@ -48,9 +56,15 @@ def model_card(run: Mapping[str, Any]) -> str:
         run=run,
         test=test,
         metric_table=metric_table(run["metrics"]["validation"], test),
+        missed_classes=run.get("missed_classes", ""),
+        imbalance=report_imbalance(run["metrics"]["validation"], test),
+        hardest=[test.classes[i] for i in hardest_classes(test, _NUM_HARDEST)],
         mean_confidence=mean_confidence(test),
         captions=CAPTIONS,
         temperature=run.get("temperature", 1.0),
+        validation_method=run.get("validation_method", ""),
+        selection=_selection(run),
+        linear_features=_linear_features(run["config"].linear),
         predict_command=f"lstm predict --run {shlex.quote(name)} {inputs}",
         predict_python=_predict_python(name, run["dataset"]["kind"]),
     )
@@ -78,6 +92,22 @@ def mean_confidence(report: Report) -> float:
     """Return the mean probability of the predicted class."""
     total = sum(each.count * (each.confidence or 0.0) for each in report.bins)
     return total / report.num_examples
+
+
+def _linear_features(settings: LinearSettings | None) -> str:
+    """Return what the linear model counts, for a sentence; empty without one."""
+    if settings is None:
+        return ""
+    features = ["words", "bigrams"] + ["trigrams"] * (settings.word_ngrams == 3)
+    if settings.char_ngrams != "none":
+        features.append("character n-grams")
+    return f"{', '.join(features[:-1])} and {features[-1]}"
+
+
+def _selection(run: Mapping[str, Any]) -> str:
+    """Return how the number of epochs of a refit was chosen; empty without a refit."""
+    stages = msgspec.convert(run.get("stages", []), list[StageInfo])
+    return describe_selection(stages) if stages else ""
 
 
 def _predict_python(name: str, kind: str) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.evaluation.compare import differing_settings
-from lstm_cli.evaluation.metrics import Report, wilson_interval
+from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
+from lstm_cli.evaluation.metrics import Report, predicted_counts, wilson_interval
 from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.io.text_format import duration, number
 from lstm_cli.prediction.predictor import Predictor
@@ -24,10 +23,12 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import record as run_record
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.record import RunRecord
+from lstm_cli.runs.schema import describe_selection
 
 FILE = "report.html"
 _TEMPLATE = Path(__file__).parent / "templates" / "run_report.html"
-_MAX_CLASSES = 40  # shown one by one
+_MAX_CLASSES = 40  # shown one by one; of more, those with the lowest F1
+_NUM_HARDEST = 20
 _MAX_MARKDOWN = 50_000  # characters
 
 
@@ -92,10 +93,13 @@ def write_report(
         times=", ".join(f"{part} {duration(s)}" for part, s in record.info.seconds.items()),
         versions=", ".join(f"{package} {v}" for package, v in record.info.versions.items()),
         metric_table=metric_table(record.validation, record.test),
+        imbalance=report_imbalance(record.validation, record.test),
         class_table=list(_class_rows(record.test)),
+        num_hardest=_NUM_HARDEST if len(record.test.classes) > _MAX_CLASSES else None,
         mean_confidences=[mean_confidence(each) for each in (record.validation, record.test)],
         pictures=_pictures(record),
         confident_errors=confident_errors,
+        selection=describe_selection(record.info.stages) if record.info.stages else "",
         preset=nearest_preset(record.config),
         settings=configs.to_yaml(record.config).rstrip(),
         sha256={name: files[name].sha256 for name in (runs.WEIGHTS, runs.MODEL) if name in files},
@@ -138,12 +142,13 @@ def _pictures(record: RunRecord) -> dict[str, html.Picture]:
 
 
 def _class_rows(report: Report) -> Iterator[tuple[str, ...]]:
-    """Yield precision and recall of each class with intervals, unless there are too many."""
+    """Yield precision and recall of each class, or of the hardest, with intervals."""
+    ids: Iterable[int] = range(len(report.classes))
     if len(report.classes) > _MAX_CLASSES:
-        return
-    confusion = np.asarray(report.confusion)
-    correct, predicted = confusion.diagonal().tolist(), confusion.sum(axis=0).tolist()
-    for index, scores in enumerate(report.classes):
+        ids = hardest_classes(report, _NUM_HARDEST)
+    correct, predicted = (counts.tolist() for counts in predicted_counts(report))
+    for index in ids:
+        scores = report.classes[index]
         yield (
             scores.name,
             _with_interval(correct[index], predicted[index]),

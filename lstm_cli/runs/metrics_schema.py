@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +19,7 @@ from lstm_cli.runs.decode import (
     Loss,
     Mean,
     Perplexity,
+    ShortText,
 )
 
 
@@ -77,7 +79,8 @@ class Report:
         baseline_accuracy: Accuracy of always predicting the most frequent class of the split.
         classes: One entry per class, in the order of class ids.
         bins: The 15 reliability bins, from 0 to 1.
-        confusion: Number of examples by true class (rows) and predicted class (columns).
+        confusion: The cells of the confusion matrix that are not 0, by row: id of the true class,
+            id of the predicted class, number of examples. With many classes almost all are 0.
     """
 
     num_examples: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
@@ -93,7 +96,7 @@ class Report:
     baseline_accuracy: Fraction
     classes: tuple[ClassScores, ...]
     bins: Annotated[tuple[Bin, ...], Meta(max_length=1000)]
-    confusion: tuple[tuple[Count, ...], ...]
+    confusion: tuple[tuple[Count, Count, Count], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report in types JSON knows: dicts, lists, numbers, strings, None."""
@@ -102,11 +105,19 @@ class Report:
 
 
 class Results(msgspec.Struct, frozen=True):
-    """`metrics.json` of a classifier."""
+    """`metrics.json` of a classifier.
+
+    Attributes:
+        best_epoch: The epoch whose weights are used.
+        validation: Results on the validation split, or on all rows held out before a refit.
+        test: Results on the test split.
+        validation_method: How the validation results came about, before a refit; empty without one.
+    """
 
     best_epoch: EpochNumber
     validation: Report
     test: Report
+    validation_method: ShortText = ""
 
 
 class DirectionScores(msgspec.Struct, frozen=True):
@@ -147,14 +158,28 @@ def check_report(report: Report, labels: Sequence[str] | None = None) -> None:
     names = [scores.name for scores in report.classes]
     if labels is not None and names != list(labels):
         raise ValueError("classes: expected those of the run")
-    rows = report.confusion
-    if len(rows) != len(names) or any(len(row) != len(names) for row in rows):
-        raise ValueError(f"confusion: expected {len(names)} rows of {len(names)} numbers")
-    if [sum(row) for row in rows] != [scores.support for scores in report.classes]:
-        raise ValueError("confusion: a row does not add up to the support of its class")
-    num, num_correct = sum(map(sum, rows)), sum(row[i] for i, row in enumerate(rows))
+    _check_confusion(report)
+    num = sum(count for _, _, count in report.confusion)
+    num_correct = sum(count for true, predicted, count in report.confusion if true == predicted)
     if num != report.num_examples or sum(b.count for b in report.bins) != num:
         raise ValueError(f"num_examples: {report.num_examples:,} do not match confusion and bins")
     low, high = report.accuracy_interval
     if abs(report.accuracy - num_correct / num) > 1e-6 or not low <= report.accuracy <= high:
         raise ValueError(f"accuracy: {report.accuracy} does not match confusion and interval")
+
+
+def _check_confusion(report: Report) -> None:
+    """Check that the cells are in order, of known classes, and add up to the supports."""
+    cells, num_classes = report.confusion, len(report.classes)
+    places = [cell[:2] for cell in cells]
+    if any(before >= after for before, after in pairwise(places)):
+        raise ValueError("confusion: expected cells in ascending order of both classes")
+    if any(max(place) >= num_classes for place in places) or any(not cell[2] for cell in cells):
+        raise ValueError(
+            f"confusion: expected class ids below {num_classes:,} and numbers above 0 in each cell"
+        )
+    supports = [0] * num_classes
+    for true, _, count in cells:
+        supports[true] += count
+    if supports != [scores.support for scores in report.classes]:
+        raise ValueError("confusion: a row does not add up to the support of its class")

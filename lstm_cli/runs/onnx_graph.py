@@ -165,7 +165,7 @@ def _add_previous(graph: GraphBuilder, value: str, output: str) -> str:
 def _add_linear_model(
     graph: GraphBuilder, settings: LinearSettings, vocab_size: int, num_classes: int
 ) -> str:
-    """Sum the weights of all features, over the root of the length: `[batch, outputs]`."""
+    """Sum the weights over the root of the length, plus biases: `[batch, outputs]`."""
     outputs = _num_outputs(num_classes)
     words = graph.array("linear_words", "linear/words", vocab_size, outputs)
     ngrams = graph.array("linear_word_ngrams", "linear/word_ngrams", settings.buckets, outputs)
@@ -190,8 +190,10 @@ def _add_linear_model(
         total = _add_char_ngrams(graph, total, settings.num_char_buckets, outputs)
     graph.add("Sqrt", [_add_lengths_column(graph)], "sqrt_lengths")
     graph.add("Div", [total, "sqrt_lengths"], "linear_normalized")
+    biases = graph.array("linear_biases", "linear/biases", outputs)
+    graph.add("Add", ["linear_normalized", biases], "linear_unscaled")
     scale = graph.array("linear_scale", LINEAR_SCALE, 1)
-    return graph.add("Mul", ["linear_normalized", scale], "linear_logits")
+    return graph.add("Mul", ["linear_unscaled", scale], "linear_logits")
 
 
 def _add_char_ngrams(graph: GraphBuilder, total: str, buckets: int, outputs: int) -> str:

@@ -32,9 +32,10 @@ class RunRecord:
         config: The settings.
         info: Content of `run.json`.
         labels: Class names.
-        validation: Results on the validation split.
+        validation: Results on the validation split, or on the rows held out before a refit.
         test: Results on the test split.
         history: One entry per epoch.
+        validation_method: How the validation results came about before a refit; empty without one.
     """
 
     run: RunDir
@@ -44,6 +45,7 @@ class RunRecord:
     validation: Report
     test: Report
     history: tuple[Epoch, ...]
+    validation_method: str = ""
 
     @property
     def num_bytes(self) -> int:
@@ -110,7 +112,16 @@ def read(run: RunDir) -> RunRecord | LanguageRunRecord:
     info = read_info(run, config, labels)
     results = read_results(run, info, labels)
     history = read_history(run, config, info)
-    return RunRecord(run, config, info, labels, results.validation, results.test, history)
+    return RunRecord(
+        run,
+        config,
+        info,
+        labels,
+        results.validation,
+        results.test,
+        history,
+        results.validation_method,
+    )
 
 
 def read_classifier(run: RunDir) -> RunRecord:
@@ -176,6 +187,10 @@ def read_results(
     """
     results = run.decode(runs.METRICS, Results)
     _check_best_epoch(run, info, results.best_epoch)
+    if bool(results.validation_method) != bool(info.stages):
+        raise run.integrity_error(
+            f"{runs.METRICS}, validation_method: does not belong to the stages in {runs.RUN}"
+        )
     for split, report in (("validation", results.validation), ("test", results.test)):
         try:
             check_report(report, labels)
@@ -211,11 +226,15 @@ def read_history(run: RunDir, config: Config, info: FinishedRunInfo) -> tuple[Ep
         raise run.integrity_error(
             f"{runs.HISTORY} has {len(lines):,} epochs, expected {info.epochs:,} as in {runs.RUN}"
         )
-    for line in lines:
-        if config.language is None and (line.accuracy is None or line.val_accuracy is None):
-            raise run.integrity_error(
-                f"{runs.HISTORY}, line {line.epoch}, accuracy: expected a number"
-            )
+    for number, line in enumerate(lines, 1):
+        is_classifier = config.language is None
+        has_accuracies = line.accuracy is not None and line.val_accuracy is not None
+        if is_classifier and line.val_loss is None:
+            has_accuracies = line.accuracy is not None and line.val_accuracy is None
+        if is_classifier and not has_accuracies:
+            raise run.integrity_error(f"{runs.HISTORY}, line {number}, accuracy: expected a number")
+        if line.val_loss is None and not config.is_refitted:
+            raise run.integrity_error(f"{runs.HISTORY}, line {number}, val_loss: expected a number")
     return tuple(line.to_epoch() for line in lines)
 
 

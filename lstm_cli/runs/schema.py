@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from lstm_cli.io.progress import Epoch
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs.decode import (
     Count,
     EpochNumber,
@@ -28,16 +29,18 @@ Kind = Literal["text", "image", "language"]
 class EpochLine(msgspec.Struct, frozen=True):
     """A line of `history.jsonl`; see `io.progress.Epoch`.
 
-    A classifier has accuracies, a language model has perplexities.
+    A classifier has accuracies, a language model has perplexities. The refit of a classifier has no
+    validation.
     """
 
     epoch: EpochNumber
     steps: Annotated[int, Meta(ge=1, lt=2**31)]
     loss: Number
-    val_loss: Number
+    val_loss: Number | None
     learning_rate: Fraction
     seconds: Seconds
     best: bool
+    stage: Annotated[int, Meta(ge=1, le=1000)] = 1
     accuracy: Mean | None = None
     val_accuracy: Mean | None = None
     perplexity: Annotated[float, Meta(ge=0, le=1e305)] | None = None
@@ -55,6 +58,7 @@ class EpochLine(msgspec.Struct, frozen=True):
             learning_rate=self.learning_rate,
             seconds=self.seconds,
             best=self.best,
+            stage=self.stage,
         )
 
 
@@ -82,19 +86,57 @@ def check_history(lines: Sequence[EpochLine]) -> None:
     """Check that the lines of a history agree with each other.
 
     Raises:
-        ValueError: The epochs are not counted from 1, the numbers of steps differ, or `best` does
-            not follow from the validation losses.
+        ValueError: Stages or epochs are not counted from 1, the numbers of steps in a stage differ,
+            `best` does not follow from the validation losses, or an epoch has no validation that is
+            not of a refit, the last stage of several.
     """
-    best_loss = math.inf
+    best_loss, before = math.inf, None
     for number, line in enumerate(lines, 1):
-        if line.epoch != number:
-            raise ValueError(f", line {number}, epoch: expected {number}, found {line.epoch}")
-        if line.steps != lines[0].steps:
-            reason = f"expected {lines[0].steps} as in line 1, found {line.steps}"
-            raise ValueError(f", line {number}, steps: {reason}")
-        if line.best != (line.val_loss < best_loss):
+        if before is None or line.stage != before.stage:
+            expected_stage, expected_epoch = 1 if before is None else before.stage + 1, 1
+            best_loss = math.inf
+        else:
+            expected_stage, expected_epoch = before.stage, before.epoch + 1
+            if line.steps != before.steps:
+                reason = f"expected {before.steps} as in line {number - 1}, found {line.steps}"
+                raise ValueError(f", line {number}, steps: {reason}")
+        for key, expected in (("stage", expected_stage), ("epoch", expected_epoch)):
+            if (found := getattr(line, key)) != expected:
+                raise ValueError(f", line {number}, {key}: expected {expected}, found {found}")
+        if line.val_loss is None and (line.stage == 1 or line.stage != lines[-1].stage):
+            raise ValueError(f", line {number}, val_loss: expected a number")
+        if line.best != (line.val_loss is None or line.val_loss < best_loss):
             raise ValueError(f", line {number}, best: does not follow from val_loss")
-        best_loss = min(best_loss, line.val_loss)
+        best_loss = min(best_loss, math.inf if line.val_loss is None else line.val_loss)
+        before = line
+
+
+class StageInfo(msgspec.Struct, frozen=True):
+    """A stage of training before the refit.
+
+    Attributes:
+        kind: A validation split, or a fold.
+        train: Number of rows to train on.
+        validation: Number of rows held out.
+        epochs: Number of epochs.
+        best_epoch: The epoch with the lowest validation loss.
+        stopped: Why the stage ended.
+    """
+
+    kind: Literal["selection", "fold"]
+    train: Count
+    validation: Count
+    epochs: EpochNumber
+    best_epoch: EpochNumber
+    stopped: Text
+
+
+def describe_selection(stages: Sequence[StageInfo]) -> str:
+    """Return how the number of epochs of a refit was chosen, for people."""
+    epochs = ", ".join(str(stage.best_epoch) for stage in stages)
+    if stages[0].kind == "fold":
+        return f"the mean of the best epochs of {len(stages)} folds ({epochs})"
+    return f"the best epoch on validation, of {pluralize(stages[0].epochs, 'epoch')}"
 
 
 class DatasetInfo(msgspec.Struct, frozen=True):
@@ -108,6 +150,7 @@ class DatasetInfo(msgspec.Struct, frozen=True):
         labels: Class names; None for a language model.
         sizes: Examples by split.
         unlabeled: Number of texts without labels, for a language model.
+        unlabeled_files: SHA-256 of each file or folder of `data.unlabeled`, by path.
         words: Number of words by split, for a language model.
         notes: Messages from reading it.
     """
@@ -119,6 +162,7 @@ class DatasetInfo(msgspec.Struct, frozen=True):
     labels: list[str] | None = None
     sizes: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     unlabeled: Count | None = None
+    unlabeled_files: Annotated[dict[Text, ShortText], Meta(max_length=10_000)] | None = None
     words: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     notes: Annotated[list[Text], Meta(max_length=1000)] = []
 
@@ -147,6 +191,7 @@ class NonFiniteInfo(msgspec.Struct, frozen=True):
 
     epoch: EpochNumber
     loss: ShortText
+    stage: Count | None = None
     step: Count | None = None
     learning_rate: Fraction | None = None
     examples: list[Count] | None = None
@@ -178,6 +223,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     epochs: EpochNumber | None = None
     best_epoch: EpochNumber | None = None
     stopped: Text | None = None
+    stages: Annotated[list[StageInfo], Meta(max_length=100)] | None = None
     temperature: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
     seconds: Annotated[dict[ShortText, Seconds], Meta(max_length=100)] | None = None
     peak_memory_mb: Count | None = None

@@ -10,12 +10,14 @@ import shutil
 import tempfile
 import time
 import tokenize
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from lstm_cli.text import tokenizer_json
 from lstm_cli.text.corpus import Corpus, encode
 from lstm_cli.text.tokenizer import Tokenizer
 
@@ -101,13 +103,9 @@ def _corpus_lock(folder: Path) -> Iterator[None]:
 def _key(texts: Sequence[str], tokenizer: Tokenizer) -> str:
     """Return the SHA-256 of everything that the ids depend on."""
     digest = hashlib.sha256()
-    settings = [
-        _FORMAT,
-        tokenizer.max_tokens,
-        tokenizer.char_buckets,
-        tokenizer.words,
-        len(texts),
-    ]
+    # The file also holds the rules of the tokenization; some depend on the version of Unicode.
+    rules = [tokenizer_json.write(tokenizer), unicodedata.unidata_version]
+    settings = [_FORMAT, tokenizer.max_tokens, tokenizer.char_buckets, rules, len(texts)]
     digest.update(json.dumps(settings).encode())
     for text in texts:
         raw = text.encode("utf-8", "surrogatepass")

@@ -18,76 +18,89 @@ from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
 from lstm_cli.io.worker import Worker
 from lstm_cli.text.ngrams import char_ngram_ids
+from lstm_cli.text.normalization import AM_VOWELS, LINE_BREAK, normalize, normalize_aligned
 
 PAD_ID = 0
 UNKNOWN_ID = 1
 SPECIAL_TOKENS = ("[PAD]", "[UNK]")
-LINE_BREAK = r"<br\s*/?>"
 
-_CJK = r"\p{Han}\p{Hiragana}\p{Katakana}"
+# Scripts written without spaces between words. The last letter is the Japanese sign of a long
+# vowel, which belongs to two scripts.
+_UNSPACED = "".join(
+    rf"\p{{{script}}}"
+    for script in (
+        "Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar",
+        "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom", "Balinese", "Javanese",
+    )
+) + "\u30fc"  # fmt: skip
+# Between two letters, these put the second below the first: in Khmer, Burmese, Tai Tham, Balinese,
+# Javanese.
+_STACKERS = "\u17d2\u1039\u1a60\u1b44\ua9c0"
+# The vowel AM of Thai and Lao: a letter that stands above the one before it.
+_AM = "".join(vowel for _, vowel in AM_VOWELS)
 _UNLIMITED = 2**31 - 1
 # Fraction of the texts that this process tokenizes itself: the worker starts later.
 _OWN_FRACTION = 0.65
 
+# The patterns are for `regex` (version 1) and for Oniguruma, which the library `tokenizers` uses.
+_UNSPACED_LETTER = rf"[{_UNSPACED}&&[\p{{L}}\p{{M}}\p{{Nl}}]]"
+_MARK = rf"[\p{{M}}{_AM}]"
+# A letter and what is written around it; nearly a grapheme cluster, whose definition differs
+# between versions of Unicode.
+_UNSPACED_TOKEN = rf"{_UNSPACED_LETTER}(?:[{_STACKERS}]{_UNSPACED_LETTER}|{_MARK})*"
+# The first three parts of a word's letters are also in the fourth, which takes longer.
+_WORD = (
+    r"[a-z[\w&&[\0-\u0dff]]\uac00-\ud7a3"
+    rf"[\w&&[^{_UNSPACED}\p{{S}}\p{{No}}]]\p{{Nd}}]+"
+)
+# The first two alternatives, frequent Chinese and Thai letters, are also in the fourth.
+TOKEN = (
+    rf"[\u4e00-\u9fff]{_MARK}*|[\u0e01-\u0e2e]{_MARK}*"
+    rf"|{_WORD}(?:'{_WORD})*|{_UNSPACED_TOKEN}|[[^\s\w\p{{C}}]\p{{S}}\p{{No}}]"
+)
 
-def token_pattern(letters: str) -> str:
-    r"""Return the regular expression of a token, for engines with Unicode properties.
-
-    A token is one Chinese or Japanese character, or a word with its apostrophes (Korean words too:
-    they are separated by spaces), or one punctuation mark or emoji. White space and control
-    characters separate tokens and are dropped.
-
-    Args:
-        letters: Character class of word characters; Chinese and Japanese are subtracted from it.
-    """
-    word = rf"[{letters}&&[^{_CJK}]]+"
-    return rf"[{_CJK}]|{word}(?:'{word})*|[^\s\w\p{{C}}]"
-
-
-# The same pattern for ASCII texts, which are the most common: Python's `re` takes half the time.
+# The same for ASCII texts, which are the most common: Python's `re` takes half the time.
 _ASCII_TOKEN = re.compile(r"\w+(?:'\w+)*|[^\s\w\x00-\x1f\x7f]", re.ASCII)
 _ASCII_LINE_BREAK = re.compile(LINE_BREAK, re.ASCII)
 
 
 @functools.cache
-def _patterns() -> tuple[Any, Any]:
-    """Return the compiled patterns of a token and of a line break, for texts beyond ASCII."""
+def _pattern(expression: str) -> Any:
+    """Return a compiled pattern, for texts beyond ASCII."""
     import regex
 
-    # `regex` counts the zero-width joiners as word characters; here they are control characters.
-    letters = r"[\w--\p{C}]"
-    return regex.compile(token_pattern(letters), regex.V1), regex.compile(LINE_BREAK, regex.V1)
+    return regex.compile(expression, regex.V1)
 
 
 def tokenize(text: str) -> list[str]:
     """Split a text into its tokens.
 
-    HTML line breaks are removed, letters become lowercase, and the curly apostrophe becomes the
-    straight one. A lone surrogate, which is not valid in UTF-8, becomes a question mark.
+    The text is normalized first (`lstm_cli.text.normalization`). A token is a word with its
+    apostrophes, a letter with its marks in scripts written without spaces, one punctuation mark, or
+    one emoji or other symbol. Korean words are words: there are spaces between them. White space
+    and control characters separate tokens and are dropped.
     """
     if text.isascii():
         return _ASCII_TOKEN.findall(_ASCII_LINE_BREAK.sub(" ", text.lower()))
-    token, line_break = _patterns()
-    tokens: list[str] = token.findall(line_break.sub(" ", "".join(_lowercase(text))))
+    tokens: list[str] = _pattern(TOKEN).findall(normalize(text))
     return tokens
 
 
 def token_spans(text: str) -> list[tuple[int, int]]:
-    """Return the span `[start, end)` of each token of `tokenize` in the text, in characters."""
-    token, line_break = _patterns()
-    lowercase = _lowercase(text)
-    without_breaks = line_break.sub(lambda match: " " * len(match[0]), "".join(lowercase))
-    # Some letters have a lowercase form of two characters.
-    positions = [position for position, letters in enumerate(lowercase) for _ in letters]
-    return [
-        (positions[m.start()], positions[m.end() - 1] + 1) for m in token.finditer(without_breaks)
-    ]
+    """Return the span `[start, end)` of each token of `tokenize` in the text, in characters.
+
+    Tokens share their span if one character holds them all: "½" holds three.
+    """
+    if text.isascii():
+        spaced = _ASCII_LINE_BREAK.sub(lambda match: " " * len(match[0]), text.lower())
+        return [match.span() for match in _ASCII_TOKEN.finditer(spaced)]
+    aligned = normalize_aligned(text)
+    return [aligned.span(*match.span()) for match in _pattern(TOKEN).finditer(aligned.text)]
 
 
-def _lowercase(text: str) -> list[str]:
-    """Return the normalized form of each character of a text, which can be longer than one."""
-    plain = text.encode("utf-8", "replace").decode("utf-8").replace("\u2019", "'")
-    return [letter.lower() for letter in plain]
+def is_unspaced(token: str) -> bool:
+    """Return whether a token is a letter of a script that is written without spaces."""
+    return not token.isascii() and _pattern(_UNSPACED_TOKEN).match(token) is not None
 
 
 def encode_tokens(

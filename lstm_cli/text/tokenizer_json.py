@@ -10,13 +10,14 @@ import numpy as np
 from msgspec import Meta
 
 from lstm_cli.config.schema import TextSettings
-from lstm_cli.text.tokenizer import LINE_BREAK, SPECIAL_TOKENS, UNKNOWN_ID, Tokenizer, token_pattern
+from lstm_cli.text import normalization
+from lstm_cli.text.tokenizer import SPECIAL_TOKENS, TOKEN, UNKNOWN_ID, Tokenizer
 
 _MAX_WORDS = 65_536
 # A token with a comma or a bracket consists of that mark alone. So the number of these marks in a
 # file limits, before parsing, how many values it has and how much memory parsing takes.
 _MAX_COMMAS = _MAX_WORDS + 100
-_MAX_BRACKETS = 100
+_MAX_BRACKETS = 200
 
 _Id = Annotated[int, Meta(ge=0, lt=_MAX_WORDS)]
 
@@ -107,8 +108,13 @@ def _file(vocab: dict[str, int]) -> dict[str, Any]:
         for token_id, token in enumerate(SPECIAL_TOKENS)
     ]
     steps = [
-        {"type": "Replace", "pattern": {"Regex": f"(?i){LINE_BREAK}"}, "content": " "},
-        {"type": "Replace", "pattern": {"String": "\u2019"}, "content": "'"},
+        _replace(f"(?i){normalization.LINE_BREAK}", " "),
+        _replace(normalization.INVISIBLE, ""),
+        _replace(normalization.APOSTROPHES, "'"),
+        _replace(_edges(normalization.SYMBOL), " "),
+        {"type": "NFKC"},
+        *(_replace(parts, vowel) for parts, vowel in normalization.AM_VOWELS),
+        _replace(normalization.OPTIONAL_SIGNS, ""),
         {"type": "Lowercase"},
     ]
     return {
@@ -119,7 +125,7 @@ def _file(vocab: dict[str, int]) -> dict[str, Any]:
         "normalizer": {"type": "Sequence", "normalizers": steps},
         "pre_tokenizer": {
             "type": "Split",
-            "pattern": {"Regex": token_pattern(r"\w")},
+            "pattern": {"Regex": TOKEN},
             "behavior": "Removed",
             "invert": True,
         },
@@ -127,3 +133,16 @@ def _file(vocab: dict[str, int]) -> dict[str, Any]:
         "decoder": None,
         "model": {"type": "WordLevel", "vocab": vocab, "unk_token": SPECIAL_TOKENS[UNKNOWN_ID]},
     }
+
+
+def _replace(expression: str, content: str) -> dict[str, Any]:
+    """Return a step that replaces what a regular expression matches."""
+    return {"type": "Replace", "pattern": {"Regex": expression}, "content": content}
+
+
+def _edges(symbol: str) -> str:
+    """Return the expression of the places before and after a symbol, except the start of the text.
+
+    Source: `tokenizers` 0.23 panics in NFKC when a step before has put something there.
+    """
+    return rf"(?!\A)(?={symbol})|(?<={symbol})"

@@ -20,7 +20,7 @@ from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
 from lstm_cli.evaluation import training_plots
 from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results
-from lstm_cli.io.progress import Epoch
+from lstm_cli.io.progress import Epoch, selection_curve
 from lstm_cli.models.calibration import SplitLogits, scale_logits
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
@@ -29,6 +29,7 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import tokenizer_json
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.training.stages import describe_validation
 
 if TYPE_CHECKING:
     from lstm_cli.training.classifier_task import ClassifierTask
@@ -84,13 +85,16 @@ def resumed_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def describe(dataset: Dataset) -> dict[str, Any]:
     """Return what `run.json` says of the data set of any task."""
-    return {
+    record: dict[str, Any] = {
         "name": dataset.name,
         "source": dataset.source,
         "kind": dataset.kind,
         "fingerprint": dataset.fingerprint,
         "notes": list(dataset.notes),
     }
+    if dataset.unlabeled is not None:
+        record["unlabeled_files"] = dict(dataset.unlabeled.files)
+    return record
 
 
 def versions() -> dict[str, str]:
@@ -175,19 +179,24 @@ def calibrated(
     """Return the result with calibrated weights: confidence matches accuracy on validation.
 
     The factor of the linear model is fitted anew, because the one from training is fitted to
-    texts that the LSTM has learned.
+    texts that the LSTM has learned. After a refit both factors are fitted to the predictions for
+    the rows that were held out before.
 
     Args:
-        task: With the validation split.
+        task: With the validation split, or the logits of the rows held out before a refit.
         predictor: Predictor with the weights of the result.
         result: The result of training.
     """
-    examples = task.validation
-    scale = result.weights.get(onnx_graph.LINEAR_SCALE, np.zeros(1, np.float32))
-    logits = SplitLogits.from_probabilities(
-        predictor.probabilities(examples.inputs), examples.linear, scale
-    )
-    lstm_scale, linear_scale = logits.fit_scales(examples.labels)
+    if task.held_out is not None:
+        lstm_scale, linear_scale = task.held_out.fit_scales()
+    else:
+        examples = task.validation
+        assert examples is not None
+        scale = result.weights.get(onnx_graph.LINEAR_SCALE, np.zeros(1, np.float32))
+        logits = SplitLogits.from_probabilities(
+            predictor.probabilities(examples.inputs), examples.linear, scale
+        )
+        lstm_scale, linear_scale = logits.fit_scales(examples.labels)
     weights = scale_logits(result.weights, lstm_scale, linear_scale)
     return replace(result, weights=weights, temperature=round(1 / lstm_scale, 4))
 
@@ -197,20 +206,18 @@ def check_parity(
     predictor: Predictor,
     keras_predict: Callable[[Examples], NDArray[np.float32]],
 ) -> None:
-    """Compare the ONNX graph with Keras on some validation examples.
+    """Compare the ONNX graph with Keras on some validation examples; after a refit on training's.
 
     Raises:
         LstmError: They differ: the run must not be used.
     """
-    from lstm_cli.training.objectives.classification import Examples
-
-    validation = task.validation
-    indices = np.linspace(0, len(validation) - 1, _NUM_PARITY_EXAMPLES).astype(np.int64)
-    inputs = validation.inputs
-    inputs = inputs.take(indices) if isinstance(inputs, Corpus) else inputs[indices]
-    linear = None if validation.linear is None else validation.linear[indices]
-    expected = keras_predict(Examples(inputs, validation.labels[indices], linear))
-    difference = float(np.abs(expected - predictor.probabilities(inputs)).max())
+    examples = task.train if task.validation is None else task.validation
+    indices = np.linspace(0, len(examples) - 1, _NUM_PARITY_EXAMPLES).astype(np.int64)
+    sample = examples.take(indices)
+    if task.validation is None:
+        # Their logits of the linear model in training are out-of-fold.
+        sample = replace(sample, linear=task.linear_logits(sample.inputs))
+    difference = float(np.abs(keras_predict(sample) - predictor.probabilities(sample.inputs)).max())
     tolerance = _TOLERANCE_CPU if task.device_info.device == "cpu" else _TOLERANCE_GPU
     if not difference <= tolerance:
         raise LstmError(
@@ -248,7 +255,15 @@ def write_results(
         The names of the plots.
     """
     reports = {split: scored.report.to_dict() for split, scored in results.items()}
-    run.write_json(runs.METRICS, {"best_epoch": result.best_epoch, **reports})
+    method = describe_validation(task.stages)
+    run.write_json(
+        runs.METRICS,
+        {
+            "best_epoch": result.best_epoch,
+            **({"validation_method": method} if method else {}),
+            **reports,
+        },
+    )
     return _draw(run, task, result, results["test"])
 
 
@@ -257,14 +272,16 @@ def _draw(
 ) -> list[str]:
     folder = run.file(runs.PLOTS)
     training_plots.learning_curves(
-        [asdict(epoch) for epoch in result.history], folder / "curves.png"
+        [asdict(epoch) for epoch in selection_curve(result.history)],
+        folder / "curves.png",
+        describe_validation(task.stages),
     )
     names = ["curves.png", *draw_results(folder, test, task.dataset.labels)]
     if isinstance(task.train.inputs, Corpus) and task.config.text is not None:
-        by_split = {
-            "train": task.train.inputs.num_tokens,
-            "validation": task.validation.inputs.num_tokens,  # type: ignore[union-attr]
-        }
+        by_split = {"train": task.train.inputs.num_tokens}
+        if task.validation is not None:
+            assert isinstance(task.validation.inputs, Corpus)
+            by_split["validation"] = task.validation.inputs.num_tokens
         training_plots.lengths(by_split, task.config.text.max_tokens, folder / "lengths.png")
         names.append("lengths.png")
     return names

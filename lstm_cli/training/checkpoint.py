@@ -193,7 +193,9 @@ def _arrays(content: bytes, name: str) -> dict[str, Array]:
     try:
         arrays = safetensors_reader.read_any(content)
         weights = {
-            n: a for n, a in arrays.items() if n.startswith(("model/", "best/", "objective/"))
+            n: a
+            for n, a in arrays.items()
+            if n.startswith(("model/", "best/", "objective/", "stage/", "initial/"))
         }
         check_finite(weights)
     except ValueError as error:

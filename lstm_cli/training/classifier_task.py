@@ -10,12 +10,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lstm_cli.config.schema import Config
-from lstm_cli.data import Dataset
-from lstm_cli.evaluation.evaluate import score_encoded
+from lstm_cli.data import Dataset, splits
+from lstm_cli.data.balance import advice, imbalance
+from lstm_cli.evaluation import metrics
+from lstm_cli.evaluation.evaluate import ScoredSplit, score_encoded
+from lstm_cli.evaluation.hard_classes import describe_missed
 from lstm_cli.io import worker as workers
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear
+from lstm_cli.models.calibration import log_probabilities
 from lstm_cli.models.linear import LinearModel
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
@@ -24,16 +28,38 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import corpus as encoding
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training import artifacts
+from lstm_cli.training import artifacts, stages
+from lstm_cli.training.checkpoint import model_state, set_model_state
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
 from lstm_cli.training.loop import TrainingResult, num_parameters
-from lstm_cli.training.objectives.classification import ClassificationObjective, Examples, predict
+from lstm_cli.training.objectives.classification import (
+    ClassificationObjective,
+    Examples,
+    predict,
+    split_logits,
+)
 from lstm_cli.training.objectives.self_training import SelfTrainingObjective
 from lstm_cli.training.options import TrainOptions
-from lstm_cli.training.prepare import encode, encode_unlabeled, init_word_vectors, load_data, timed
+from lstm_cli.training.prepare import (
+    encode,
+    encode_unlabeled,
+    fit_tokenizer,
+    init_word_vectors,
+    load_data,
+    timed,
+)
+from lstm_cli.training.stages import (
+    ONLY_STAGE,
+    FinishedStage,
+    HeldOutLogits,
+    Stage,
+    StagedData,
+)
 from lstm_cli.training.task import Evaluation
 
+# Names of the initial weights in a checkpoint: `initial/embedding/embeddings`.
+_INITIAL = "initial/"
 # With fewer texts the worker process takes longer to start than it saves: nothing with 5,000
 # reviews, half a second of four with 10,000.
 _MIN_TEXTS_FOR_WORKER = 10_000
@@ -43,18 +69,26 @@ _MIN_TEXTS_FOR_WORKER = 10_000
 class ClassifierTask:
     """A classifier that is ready to train, with its data and the files of its run.
 
+    With several stages, `start_stage` returns the task of each; data, weights and linear model are
+    those of that stage.
+
     Attributes:
         config: The settings.
         dataset: With `train` and `validation`; the test split is read after training.
-        tokenizer: Fitted on `train`; None for images.
-        train: The encoded training split.
-        validation: The encoded validation split.
+        tokenizer: Fitted on `train`, or with several stages on all labeled rows; None for images.
+        train: The encoded training examples.
+        validation: The encoded validation examples; None in a refit.
         model: The compiled model, with its initial weights.
         device_info: Device and kernel.
         init_record: `init_from` of `run.json`; empty without another run to start from.
         seconds: Seconds by part of the work; `linear` is the time spent waiting for the worker.
         linear: The linear model, if the settings have one.
+        num_unlabeled: Number of unlabeled texts that the word vectors or self-training learn from.
         unlabeled: Unlabeled texts for self-training, if the settings use them.
+        staged: The rows of all stages; None if there is only one stage.
+        stage: The stage of this task.
+        held_out: In a refit, the logits of the rows that were held out before.
+        refit_epochs: In a refit, its number of epochs.
     """
 
     selection_metric: ClassVar[str] = "validation loss"
@@ -63,13 +97,23 @@ class ClassifierTask:
     dataset: Dataset
     tokenizer: Tokenizer | None
     train: Examples
-    validation: Examples
+    validation: Examples | None
     model: Any
     device_info: DeviceInfo
     init_record: Mapping[str, Any]
     seconds: dict[str, float]
     linear: LinearModel | None = None
+    num_unlabeled: int = 0
     unlabeled: Examples | None = None
+    staged: StagedData | None = None
+    stage: Stage = ONLY_STAGE
+    held_out: HeldOutLogits | None = None
+    refit_epochs: int | None = None
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages of the training."""
+        return (ONLY_STAGE,) if self.staged is None else self.staged.stages
 
     @property
     def num_parameters(self) -> int:
@@ -101,13 +145,93 @@ class ClassifierTask:
             self.unlabeled,
             pseudo_labels,
             reporter,
+            None if self.held_out is None else self.held_out.fit_scales(),
         )
+
+    def start_stage(self, finished: Sequence[FinishedStage]) -> ClassifierTask:
+        """Return the task of the stage after those that are finished.
+
+        It has the rows of the stage, a linear model fitted to its training rows, and the model with
+        its initial weights.
+        """
+        staged = self.staged
+        if staged is None:
+            return self
+        stage = staged.stages[len(finished)]
+        set_model_state(self.model, staged.initial_state)
+        is_refit = stage.kind == "refit"
+        task = replace(
+            self,
+            train=staged.train_examples(stage),
+            validation=staged.validation_examples(stage),
+            stage=stage,
+            held_out=staged.held_out_logits(finished) if is_refit else None,
+            refit_epochs=stages.num_refit_epochs(finished) if is_refit else None,
+        )
+        if self.config.linear is None:
+            return task
+        assert isinstance(task.train.inputs, Corpus)
+        assert self.tokenizer is not None
+        with timed(self.seconds, "linear"):
+            linear_model = linear.fit_linear_model(
+                task.train.inputs,
+                task.train.labels,
+                len(self.dataset.labels),
+                self.tokenizer.words,
+                self.config.linear,
+                self.config.seed,
+            )
+        if "head/kernel" not in self.init_record.get("arrays", ()):
+            classifier.init_from_linear_model(self.model, linear_model)
+        return _with_linear_model(task, linear_model, staged.unlabeled)
+
+    def initial_tensors(self) -> dict[str, Any]:
+        """Return what a checkpoint needs to start the next stage, beside the settings."""
+        staged = self.staged
+        if staged is None or staged.initial_weights is None or self.stage.kind == "refit":
+            return {}
+        return {f"{_INITIAL}{name}": array for name, array in staged.initial_weights.items()}
+
+    def restore_stages(
+        self, finished: Sequence[FinishedStage], tensors: Mapping[str, Any]
+    ) -> ClassifierTask:
+        """Return the task with the initial weights of a checkpoint, if it has any.
+
+        Args:
+            finished: The finished stages of the checkpoint.
+            tensors: Its tensors.
+
+        Raises:
+            ValueError: They are of other data or another model.
+        """
+        num_outputs = 1 if len(self.dataset.labels) == 2 else len(self.dataset.labels)
+        stages.check_finished(self.stages, finished, num_outputs)
+        names = [name for name in tensors if name.startswith(_INITIAL)]
+        weights = {name.removeprefix(_INITIAL): tensors[name] for name in names}
+        if not weights:
+            return self
+        shapes = {name: array.shape for name, array in classifier.get_weights(self.model).items()}
+        if self.staged is None or shapes != {name: a.shape for name, a in weights.items()}:
+            raise ValueError("initial weights of another model")
+        classifier.set_weights(self.model, weights)
+        state = model_state(self.model)
+        return replace(
+            self, staged=replace(self.staged, initial_state=state, initial_weights=weights)
+        )
+
+    def finish_stage(self, result: TrainingResult) -> FinishedStage:
+        """Return the result of a stage, with the logits of the rows that it held out."""
+        assert self.validation is not None
+        classifier.set_weights(self.model, result.weights)
+        probabilities = predict(self.model, self.validation)
+        logits = split_logits(self.model, self.validation, probabilities)
+        return FinishedStage(result.history, result.best_epoch, result.stop_reason, logits)
 
     def describe(self) -> dict[str, Any]:
         """Return what `run.json` says of data and model before training."""
         sizes = {name: len(split) for name, split in self.dataset.splits.items()}
-        if self.unlabeled is not None:
-            sizes["unlabeled"] = len(self.unlabeled)
+        if self.num_unlabeled:
+            sizes["unlabeled"] = self.num_unlabeled
         labels = list(self.dataset.labels)
         return {
             "dataset": {**artifacts.describe(self.dataset), "labels": labels, "sizes": sizes},
@@ -146,15 +270,47 @@ class ClassifierTask:
             test_set = load_data(self.config, ("test",), data_dir)
             test = encode(test_set, "test", self.tokenizer)
             results = {
-                "validation": score_encoded(
-                    predictor, self.validation.inputs, self.validation.labels
-                ),
+                "validation": self._score_validation(predictor),
                 "test": score_encoded(predictor, test.inputs, test.labels),
             }
         plots = artifacts.write_results(run, self, result, results)
         reports = {name: scored.report for name, scored in results.items()}
-        card = {"metrics": reports, "plots": plots}
-        return Evaluation({"temperature": result.temperature}, {"test": len(test)}, card)
+        validation_method = stages.describe_validation(self.stages)
+        missed = describe_missed(
+            reports["validation"],
+            np.bincount(self.train.labels, minlength=len(self.dataset.labels)),
+            self.config.train.class_weights,
+            is_improving=result.best_epoch == len(result.history),
+        )
+        return Evaluation(
+            record={"temperature": result.temperature},
+            sizes={"test": len(test)},
+            card={
+                "metrics": reports,
+                "plots": plots,
+                "validation_method": validation_method,
+                "missed_classes": missed,
+            },
+            warnings=(missed,) if missed else (),
+        )
+
+    def linear_logits(self, inputs: Any) -> Any:
+        """Return the logits of the linear model for new texts; None without one."""
+        if self.linear is None:
+            return None
+        assert self.config.linear is not None
+        return linear.linear_logits(inputs, self.linear.tables, self.config.linear)
+
+    def _score_validation(self, predictor: Predictor) -> ScoredSplit:
+        """Score the validation split, or the rows that were held out before the refit."""
+        if self.held_out is None:
+            assert self.validation is not None
+            return score_encoded(predictor, self.validation.inputs, self.validation.labels)
+        labels = self.held_out.labels
+        logs = log_probabilities(self.held_out.predicted(self.config.train.calibrate))
+        probabilities = np.exp(logs).astype(np.float32)
+        report = metrics.compute(labels, probabilities, self.dataset.labels)
+        return ScoredSplit(labels, probabilities, report)
 
     def model_card(self, record: Mapping[str, Any], evaluation: Evaluation) -> str:
         """Return the model card."""
@@ -183,7 +339,9 @@ def prepare_classifier(
         LstmError: The data does not fit the settings.
     """
     reporter = options.reporter
-    _report_data(dataset, reporter)
+    _report_data(config, dataset, reporter)
+    if config.is_refitted:
+        return _prepare_stages(config, dataset, init, device_info, options)
     seconds: dict[str, float] = {}
     with workers.start_worker(should_use_worker(config, dataset, init)) as worker:
         if config.linear is not None:
@@ -194,25 +352,15 @@ def prepare_classifier(
                 config, len(dataset.labels), train, tokenizer, worker
             )
             validation = encode(dataset, "validation", tokenizer)
-            unlabeled = _encode_unlabeled(config, tokenizer, init, options)
+            unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
         with timed(seconds, "build"):
             model, init_arrays = _build(config, dataset, tokenizer, train, init)
         init_record = {**init.record, "arrays": init_arrays} if init.record else {}
-        if init.kind == "run":
-            reporter.note(
-                f"Starting from {len(init_arrays)} arrays and the vocabulary of run "
-                f"{init.record['run']}."
-            )
-        elif init.kind == "word_vectors":
-            assert tokenizer is not None
-            assert config.embedding is not None
-            assert isinstance(train.inputs, Corpus)
-            extra = unlabeled if config.embedding.vectors == "unlabeled" else []
-            with timed(seconds, "vectors"):
-                init_word_vectors(config, model, tokenizer, [train.inputs, *extra], reporter)
         task = ClassifierTask(
-            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds
-        )
+            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds,
+            num_unlabeled=sum(map(len, unlabeled)),
+        )  # fmt: skip
+        _learn_word_vectors(task, init, unlabeled, reporter)
         if wait_for_linear is None:
             return task
         with timed(seconds, "linear"):
@@ -220,6 +368,69 @@ def prepare_classifier(
     if "head/kernel" not in init_arrays:
         classifier.init_from_linear_model(model, linear_model)
     return _with_linear_model(task, linear_model, unlabeled)
+
+
+def _prepare_stages(
+    config: Config,
+    dataset: Dataset,
+    init: InitialWeights,
+    device_info: DeviceInfo,
+    options: TrainOptions,
+) -> ClassifierTask:
+    """Do what `prepare_classifier` does, for a training in several stages.
+
+    All labeled rows are encoded once, with one vocabulary, and the model is compiled once.
+    """
+    seconds: dict[str, float] = {}
+    train, validation = dataset.splits["train"], dataset.splits["validation"]
+    rows = splits.concatenate(train, validation)
+    whole = replace(dataset, splits={"train": rows})
+    with (
+        timed(seconds, "encode"),
+        workers.start_worker(should_use_worker(config, whole, init)) as worker,
+    ):
+        tokenizer, examples = _encode_train(config, whole, init, worker)
+        unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
+    with timed(seconds, "build"):
+        model, init_arrays = _build(config, dataset, tokenizer, examples, init)
+    init_record = {**init.record, "arrays": init_arrays} if init.record else {}
+    task = ClassifierTask(
+        config, dataset, tokenizer, examples, None, model, device_info, init_record, seconds,
+        num_unlabeled=sum(map(len, unlabeled)),
+    )  # fmt: skip
+    _learn_word_vectors(task, init, unlabeled, options.reporter)
+    # These words have a meaning even if no training row has them.
+    has_other_words = init.tokenizer is not None or dataset.unlabeled is not None
+    staged = StagedData(
+        examples,
+        stages.plan_stages(config, train.labels, validation.labels),
+        model_state(model),
+        None if has_other_words or config.text is None else config.text.min_count,
+        tokenizer,
+        tuple(unlabeled),
+        classifier.get_weights(model) if init.kind in ("word_vectors", "run") else None,
+    )
+    return replace(task, staged=staged)
+
+
+def _learn_word_vectors(
+    task: ClassifierTask, init: InitialWeights, unlabeled: Sequence[Corpus], reporter: Reporter
+) -> None:
+    """Start from learned word vectors if the settings ask for them; report arrays of a run."""
+    config = task.config
+    if init.kind == "run":
+        reporter.note(
+            f"Starting from {len(task.init_record['arrays'])} arrays and the vocabulary of run "
+            f"{init.record['run']}."
+        )
+    elif init.kind == "word_vectors":
+        assert task.tokenizer is not None
+        assert config.embedding is not None
+        assert isinstance(task.train.inputs, Corpus)
+        extra = unlabeled if config.embedding.vectors == "unlabeled" else []
+        corpora = [task.train.inputs, *extra]
+        with timed(task.seconds, "vectors"):
+            init_word_vectors(config, task.model, task.tokenizer, corpora, reporter)
 
 
 def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) -> bool:
@@ -230,11 +441,17 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
     return has_many_texts and (init.tokenizer is None or config.linear is not None)
 
 
-def _report_data(dataset: Dataset, reporter: Reporter) -> None:
+def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
-    sizes = " + ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels)} classes.")
+    sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
+    if dataset.unlabeled is not None:
+        sizes.append(f"{len(dataset.unlabeled):,} unlabeled")
+    reporter.note(f"Data: {dataset.source}, {' + '.join(sizes)}, {len(dataset.labels):,} classes.")
+    uneven = imbalance(np.bincount(dataset.splits["train"].labels, minlength=len(dataset.labels)))
+    if uneven:
+        weights = config.train.class_weights
+        reporter.note(f"{uneven.describe(dataset.labels)} {advice(weights)}")
 
 
 def _encode_train(
@@ -243,6 +460,9 @@ def _encode_train(
     """Encode the training split, with a tokenizer fitted to it unless another run has one."""
     if init.tokenizer is not None or config.text is None:
         return init.tokenizer, encode(dataset, "train", init.tokenizer)
+    if dataset.unlabeled is not None:
+        tokenizer = fit_tokenizer(config, dataset)
+        return tokenizer, encode(dataset, "train", tokenizer)
     split = dataset.splits["train"]
     assert not isinstance(split.inputs, np.ndarray)
     tokenizer, corpus = encoding.fit_and_encode(
@@ -252,7 +472,11 @@ def _encode_train(
 
 
 def _encode_unlabeled(
-    config: Config, tokenizer: Tokenizer | None, init: InitialWeights, options: TrainOptions
+    config: Config,
+    dataset: Dataset,
+    tokenizer: Tokenizer | None,
+    init: InitialWeights,
+    options: TrainOptions,
 ) -> list[Corpus]:
     """Encode the unlabeled texts if self-training or the word vectors need them."""
     for_vectors = (
@@ -263,7 +487,7 @@ def _encode_unlabeled(
     if not config.train.self_training and not for_vectors:
         return []
     assert tokenizer is not None
-    return encode_unlabeled(config, tokenizer, options)
+    return encode_unlabeled(config, dataset, tokenizer, options)
 
 
 def _submit_linear_model(
@@ -309,10 +533,13 @@ def _with_linear_model(
     task: ClassifierTask, linear_model: LinearModel, unlabeled: Sequence[Corpus]
 ) -> ClassifierTask:
     """Return the task with the logits of the linear model beside all examples."""
-    assert isinstance(task.validation.inputs, Corpus)
     assert task.config.linear is not None
     tables, settings = linear_model.tables, task.config.linear
-    validation_logits = linear.linear_logits(task.validation.inputs, tables, settings)
+    validation = task.validation
+    if validation is not None:
+        assert isinstance(validation.inputs, Corpus)
+        logits = linear.linear_logits(validation.inputs, tables, settings)
+        validation = replace(validation, linear=logits)
     extra = None
     if task.config.train.self_training and unlabeled:
         (corpus,) = unlabeled
@@ -321,7 +548,7 @@ def _with_linear_model(
     return replace(
         task,
         train=replace(task.train, linear=linear_model.train_logits),
-        validation=replace(task.validation, linear=validation_logits),
+        validation=validation,
         linear=linear_model,
         unlabeled=extra,
     )

@@ -14,6 +14,7 @@ from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.runs.directory import runs_root
 from lstm_cli.text import batching
 from lstm_cli.text.corpus import Corpus
+from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.classifier_task import ClassifierTask
 from lstm_cli.training.device import Device, configure_backend
 from lstm_cli.training.init_weights import InitialWeights, read_initial_weights, resolve_init_from
@@ -58,11 +59,13 @@ class ClassifierPlan:
     Attributes:
         source: Source of the data.
         splits: The splits.
+        unlabeled: Number of unlabeled texts.
         vocab_size: Size of the vocabulary; None for images.
         layers: Number of parameters of each layer that has any.
         parameters: Number of all parameters.
         steps_per_epoch: Batches per epoch.
-        epochs: Maximum number of epochs.
+        epochs: Maximum number of epochs in a stage.
+        stages: Number of stages: more than one with `data.folds` or `train.refit`.
         padding: Fraction of the positions in training batches that are padding.
         seconds_per_step: Measured on batches spread over an epoch.
         seconds: Estimate for all epochs, with validation.
@@ -71,11 +74,13 @@ class ClassifierPlan:
 
     source: str
     splits: tuple[SplitPlan, ...]
+    unlabeled: int
     vocab_size: int | None
     layers: dict[str, int]
     parameters: int
     steps_per_epoch: int
     epochs: int
+    stages: int
     padding: float
     seconds_per_step: float
     seconds: float
@@ -89,6 +94,7 @@ class LanguageModelPlan:
     Attributes:
         source: Source of the texts.
         texts: Number of texts for training, and of held-out texts.
+        unlabeled: How many of all texts have no label.
         words: Number of words in them.
         vocab_size: Size of the vocabulary.
         parameters: Number of parameters.
@@ -101,6 +107,7 @@ class LanguageModelPlan:
 
     source: str
     texts: dict[str, int]
+    unlabeled: int
     words: dict[str, int]
     vocab_size: int
     parameters: int
@@ -133,13 +140,16 @@ def dry_run(
     """
     options = TrainOptions(data_dir, device, reporter=reporter or SilentReporter())
     config = resolve_init_from(config, runs_root(runs_dir))
+    dataset = load_training_data(config, data_dir)
+    config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)
     init = read_initial_weights(config)
     if init.kind == "word_vectors":
         # Learning them takes time and changes nothing in the plan.
         init = InitialWeights("random")
     device_info = configure_backend(config, device, options.reporter)
-    dataset = load_training_data(config, data_dir)
     task = prepare(config, dataset, init, device_info, options)
+    if isinstance(task, ClassifierTask):
+        task = task.start_stage(())
     objective = task.make_objective(options.reporter)
     seconds, num = _time_steps(task.model, objective)
     name = f"{device_info.device} ({device_info.kernel})"
@@ -169,6 +179,7 @@ def _classifier_plan(
     task: ClassifierTask, objective: ClassificationObjective, seconds: float, device: str
 ) -> ClassifierPlan:
     config, labels = task.config, task.dataset.labels
+    assert task.validation is not None
     lengths, batch_size = objective.examples.lengths, config.train.batch_size
     batches = batching.training_batches(lengths, batch_size, config.seed, 0)
     steps = len(batches) + _VALIDATION_COST * len(task.validation) / batch_size
@@ -178,14 +189,16 @@ def _classifier_plan(
             _split_plan("train", task.train, labels),
             _split_plan("validation", task.validation, labels),
         ),
+        unlabeled=len(task.dataset.unlabeled or ()) or task.num_unlabeled,
         vocab_size=task.tokenizer.vocab_size if task.tokenizer else None,
         layers=_layers(task),
         parameters=task.num_parameters,
         steps_per_epoch=len(batches),
         epochs=config.train.epochs,
+        stages=len(task.stages),
         padding=batching.padding_fraction(lengths, batches),
         seconds_per_step=seconds,
-        seconds=config.train.epochs * steps * seconds,
+        seconds=len(task.stages) * config.train.epochs * steps * seconds,
         device=device,
     )
 
@@ -197,6 +210,7 @@ def _language_model_plan(
     return LanguageModelPlan(
         source=task.dataset.source,
         texts=record["dataset"]["sizes"],
+        unlabeled=task.num_unlabeled,
         words=record["dataset"]["words"],
         vocab_size=record["vocab_size"],
         parameters=record["parameters"],

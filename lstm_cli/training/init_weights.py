@@ -73,6 +73,22 @@ def resolve_init_from(config: Config, root: Path) -> Config:
     return replace(config, train=replace(config.train, init_from=path))
 
 
+def vocabulary_settings(config: Config) -> dict[str, Any]:
+    """Return the settings that the run of `train.init_from` decides, by dotted key.
+
+    Args:
+        config: As `resolve_init_from` returns it.
+
+    Raises:
+        LstmError: There is no such run.
+    """
+    if config.train.init_from is None:
+        return {}
+    path = Path(config.train.init_from)
+    values = configs.flatten(configs.to_dict(find.find(path.parent.parent, str(path)).config()))
+    return {key: values[key] for key in _KEYS}
+
+
 def read_initial_weights(config: Config) -> InitialWeights:
     """Return what a new training with these settings starts from.
 

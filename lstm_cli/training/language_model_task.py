@@ -90,7 +90,8 @@ class LanguageModelTask:
         for epoch in history:
             line = {k: v for k, v in asdict(epoch).items() if not k.endswith("accuracy")}
             line["perplexity"] = perplexity(epoch.loss)
-            line["val_perplexity"] = perplexity(epoch.val_loss)
+            if epoch.val_loss is not None:
+                line["val_perplexity"] = perplexity(epoch.val_loss)
             lines.append(runs.json_line(line))
         run.write_text(runs.HISTORY, "".join(lines))
 
@@ -126,7 +127,7 @@ def prepare_language_model(
     """Encode the texts of the training split and the unlabeled texts, and build the model.
 
     The vocabulary is that of a classifier with the same settings: it comes from the training split
-    alone. The validation split is not read.
+    and `data.unlabeled`. The validation split is not learned from.
 
     Args:
         config: The settings, with the section `language`.
@@ -183,7 +184,7 @@ def _encode_texts(
     """Encode the texts of the training split and, if there are any, the unlabeled texts."""
     texts = dataset.splits["train"].inputs
     assert not isinstance(texts, np.ndarray)
-    unlabeled = encode_unlabeled(config, tokenizer, options)
+    unlabeled = encode_unlabeled(config, dataset, tokenizer, options)
     return [encode_cached(texts, tokenizer), *unlabeled]
 
 

@@ -36,7 +36,8 @@ class TrainingResult:
     Attributes:
         history: One entry per epoch.
         weights: Weights of the best epoch, as `classifier.get_weights` names them.
-        best_epoch: The epoch with the lowest validation loss, counted from 1.
+        best_epoch: The epoch with the lowest validation loss, counted from 1; the last epoch of a
+            stage without validation.
         stop_reason: Why training ended.
         temperature: Temperature of the calibration; the weights are already divided by it.
     """
@@ -48,11 +49,29 @@ class TrainingResult:
     temperature: float = 1.0
 
 
+@dataclass(frozen=True)
+class LoopStage:
+    """The stage of a training that a loop runs.
+
+    Attributes:
+        number: Counted from 1.
+        name: For people, `fold 2 of 5`; empty if there is nothing to tell.
+        epochs: Fixed number of epochs, fewer than `train.epochs` or as many; the learning rate
+            follows its plan for `train.epochs`. None to train until validation stops it.
+        save_seconds: After an epoch, a checkpoint is saved unless the last one is younger.
+    """
+
+    number: int = 1
+    name: str = ""
+    epochs: int | None = None
+    save_seconds: float = 0.0
+
+
 class NonFiniteError(LstmError):
     """A loss or a weight became infinite or NaN.
 
     Attributes:
-        details: Epoch, step, loss, learning rate and example ids, for `run.json`.
+        details: Stage, epoch, step, loss, learning rate and example ids, for `run.json`.
         metric: Key of the loss in `history.jsonl`: `loss` or `val_loss`.
     """
 
@@ -62,6 +81,9 @@ class NonFiniteError(LstmError):
         super().__init__(message, hint)
         self.details = details
         self.metric = metric
+
+
+_ONLY_STAGE = LoopStage()
 
 
 class TrainingLoop:
@@ -75,6 +97,7 @@ class TrainingLoop:
         save_checkpoint: Called with the state after each epoch, every `train.checkpoint_seconds`,
             and before a signal stops the loop.
         signals: Checked after each step.
+        stage: The stage of the training.
     """
 
     def __init__(
@@ -85,11 +108,13 @@ class TrainingLoop:
         reporter: Reporter,
         save_checkpoint: Callable[[Checkpoint], None] | None = None,
         signals: Signals | None = None,
+        stage: LoopStage = _ONLY_STAGE,
     ) -> None:
         self.model = model
         self.config = config
         self.objective = objective
         self.reporter = reporter
+        self.stage = stage
         self.history: list[Epoch] = []
         self.best_weights: dict[str, NDArray[np.float32]] = {}
         self.best_loss = math.inf
@@ -123,7 +148,7 @@ class TrainingLoop:
         callback_list = keras.callbacks.CallbackList(
             list(callbacks),
             model=self.model,
-            epochs=self.config.train.epochs,
+            epochs=self.num_epochs,
             steps=self.steps_per_epoch,
         )
         self.model.stop_training = False
@@ -138,10 +163,10 @@ class TrainingLoop:
 
     def stop_reason(self) -> str:
         """Return why no further epoch is trained; empty if training continues."""
-        epochs, patience = self.config.train.epochs, self.config.train.patience
+        epochs, patience = self.num_epochs, self.config.train.patience
         if self._epoch >= epochs:
             return f"epoch {epochs} of {epochs} is done"
-        if patience and self._epoch - self.best_epoch >= patience:
+        if patience and self.stage.epochs is None and self._epoch - self.best_epoch >= patience:
             return f"validation loss did not improve for {pluralize(patience, 'epoch')}"
         return "a callback asked to stop" if self._stop_requested else ""
 
@@ -169,6 +194,8 @@ class TrainingLoop:
         self._epoch_seconds = 0.0
         self.reporter.epoch(epoch)
         logs = {k: getattr(epoch, k) for k in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        if self.stage.epochs is not None:
+            logs = {key: value for key, value in logs.items() if value is not None}
         callback_list.on_epoch_end(self._epoch - 1, logs)
 
     def _train_step(self, indices: NDArray[np.int64], inputs: Any) -> None:
@@ -206,10 +233,12 @@ class TrainingLoop:
     ) -> NonFiniteError:
         rate = self._learning_rate(self._step)
         return NonFiniteError(
-            f"{subject} is not finite at epoch {self._epoch + 1}, step {self._step + 1}: loss "
+            f"{subject} is not finite at {self._in_stage(f'epoch {self._epoch + 1}')}, step "
+            f"{self._step + 1}: loss "
             f"{loss}, learning rate {rate:.3g}, training examples {_abbreviate(indices)}.",
             "Lower train.learning_rate, or set train.clip_norm.",
             {
+                "stage": self.stage.number,
                 "epoch": self._epoch + 1,
                 "step": self._step + 1,
                 "loss": str(loss),
@@ -221,19 +250,15 @@ class TrainingLoop:
     def _validate(self) -> Epoch:
         """Validate the (averaged) weights, and copy them if they are the best so far."""
         with self._averaged_weights():
-            val_loss, val_accuracy = self.objective.validate(self.model)
-            if not math.isfinite(val_loss):
-                raise NonFiniteError(
-                    f"The validation loss of epoch {self._epoch + 1} is not finite: {val_loss}.",
-                    "Lower train.learning_rate, or set train.clip_norm.",
-                    {"epoch": self._epoch + 1, "loss": str(val_loss)},
-                    "val_loss",
-                )
-            is_best = val_loss < self.best_loss
+            val_loss, val_accuracy = self.objective.validate(self.model) or (None, None)
+            if val_loss is not None and not math.isfinite(val_loss):
+                raise self._non_finite_validation(val_loss)
+            is_best = val_loss is None or val_loss < self.best_loss
             if is_best:
-                self.best_loss, self.best_epoch = val_loss, self._epoch + 1
+                self.best_loss = math.inf if val_loss is None else val_loss
+                self.best_epoch = self._epoch + 1
                 self.best_weights = classifier.get_weights(self.model)
-            if self._epoch + 1 < self.config.train.epochs:
+            if self._epoch + 1 < self.num_epochs:
                 self.objective.after_validation(self.model)
         return Epoch(
             epoch=self._epoch + 1,
@@ -244,6 +269,16 @@ class TrainingLoop:
             learning_rate=self._learning_rate(self.steps_per_epoch - 1),
             seconds=self._seconds_in_epoch(),
             best=is_best,
+            stage=self.stage.number,
+        )
+
+    def _non_finite_validation(self, val_loss: float) -> NonFiniteError:
+        epoch = self._in_stage(f"epoch {self._epoch + 1}")
+        return NonFiniteError(
+            f"The validation loss of {epoch} is not finite: {val_loss}.",
+            "Lower train.learning_rate, or set train.clip_norm.",
+            {"stage": self.stage.number, "epoch": self._epoch + 1, "loss": str(val_loss)},
+            "val_loss",
         )
 
     @contextlib.contextmanager
@@ -260,11 +295,24 @@ class TrainingLoop:
     # Progress
 
     @property
+    def num_epochs(self) -> int:
+        """The number of epochs after which this stage ends at the latest."""
+        epochs = self.config.train.epochs
+        return epochs if self.stage.epochs is None else min(epochs, self.stage.epochs)
+
+    @property
     def position(self) -> str:
         """The position of training, for people."""
         if self._step:
-            return f"epoch {self._epoch + 1}, step {self._step} of {self.steps_per_epoch}"
-        return f"the end of epoch {self._epoch}" if self._epoch else "the beginning"
+            step = f"step {self._step} of {self.steps_per_epoch}"
+            return f"{self._in_stage(f'epoch {self._epoch + 1}')}, {step}"
+        if self._epoch:
+            return f"the end of {self._in_stage(f'epoch {self._epoch}')}"
+        return f"the beginning{f' of {self.stage.name}' if self.stage.name else ''}"
+
+    def _in_stage(self, position: str) -> str:
+        """Return a position with the name of the stage."""
+        return f"{self.stage.name}, {position}" if self.stage.name else position
 
     @property
     def seconds(self) -> float:
@@ -285,7 +333,7 @@ class TrainingLoop:
             return
         self._last_report = now
         seconds_per_step = (now - self._run_start) / self._steps_in_run
-        epochs, means = self.config.train.epochs, self._means()
+        epochs, means = self.num_epochs, self._means()
         steps_left = (epochs - self._epoch) * self.steps_per_epoch - self._step
         self.reporter.step(
             Step(
@@ -297,6 +345,7 @@ class TrainingLoop:
                 accuracy=means["accuracy"],
                 rate=self.objective.step_size / seconds_per_step,
                 seconds_left=steps_left * seconds_per_step,
+                stage=self.stage.name,
             )
         )
 
@@ -305,8 +354,10 @@ class TrainingLoop:
     def _checkpoint_and_maybe_stop(self, epoch_ended: bool = False) -> None:
         """Save if an epoch ended, if it is time, or on a signal; on a signal, stop."""
         signum = self._signals.pending
-        is_due = time.perf_counter() - self._last_save >= self.config.train.checkpoint_seconds
-        if epoch_ended or is_due or signum is not None:
+        settings, stage = self.config.train, self.stage
+        interval = stage.save_seconds if epoch_ended else settings.checkpoint_seconds
+        is_due = time.perf_counter() - self._last_save >= min(interval, settings.checkpoint_seconds)
+        if is_due or signum is not None:
             self.save()
         if signum is not None:
             raise Interrupted(signum, f"Saved at {self.position}.")
@@ -326,7 +377,7 @@ class TrainingLoop:
             "epoch": self._epoch,
             "step": self._step,
             "sums": self._sums,
-            "best_loss": self.best_loss if self.best_epoch else None,
+            "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
             "best_epoch": self.best_epoch,
             "stop_requested": self._stop_requested,
             "history": [asdict(line) for line in self.history],
@@ -349,7 +400,8 @@ class TrainingLoop:
         self._sums = list(progress["sums"])
         self.history = [Epoch(**line) for line in progress["history"]]
         self.best_epoch = progress["best_epoch"]
-        self.best_loss = progress["best_loss"] if self.best_epoch else math.inf
+        best_loss = progress["best_loss"]
+        self.best_loss = math.inf if best_loss is None else best_loss
         # A request for more epochs overrules a callback that stopped training earlier.
         is_extended = self.config.train.epochs > progress["settings"]["train"]["epochs"]
         self._stop_requested = progress["stop_requested"] and not is_extended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,17 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
 from lstm_cli.io.memory import peak_memory_mb
-from lstm_cli.io.progress import Reporter, SilentReporter
+from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, Step
 from lstm_cli.io.signals import Signals, catch_signals
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import lock
 from lstm_cli.runs.create import create_run
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import StartedRunInfo
-from lstm_cli.training import artifacts, checkpoint, resume_checks
+from lstm_cli.training import artifacts, checkpoint, more_epochs, resume_checks, stages
+from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.classifier_task import ClassifierTask, prepare_classifier
 from lstm_cli.training.device import Device, DeviceInfo, configure_backend
@@ -33,9 +35,13 @@ from lstm_cli.training.init_weights import (
     resumed_initial_weights,
 )
 from lstm_cli.training.language_model_task import LanguageModelTask, prepare_language_model
-from lstm_cli.training.loop import NonFiniteError, TrainingLoop, TrainingResult
+from lstm_cli.training.loop import LoopStage, NonFiniteError, TrainingLoop, TrainingResult
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import load_training_data
+from lstm_cli.training.stages import FinishedStage
+
+# A fold of few rows has epochs of a tenth of a second, of which a checkpoint would take a third.
+_FOLD_SAVE_SECONDS = 1.0
 
 # Both have the same methods; each does what differs between classifiers and language models.
 Task = ClassifierTask | LanguageModelTask
@@ -76,10 +82,11 @@ def train(
     start = time.perf_counter()
     root = runs.runs_root(runs_dir)
     config = resolve_init_from(config, root)
-    init = read_initial_weights(config)
     with catch_signals() as signals:
-        device_info = configure_backend(config, device, options.reporter)
         dataset = load_training_data(config, data_dir)
+        config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)
+        init = read_initial_weights(config)
+        device_info = configure_backend(config, device, options.reporter)
         run = create_run(root, dataset.name, name)
         record = artifacts.new_record(config, command)
         with lock.acquire(run.path), resume_checks.recording_failure(run, record, new=True):
@@ -87,6 +94,7 @@ def train(
             task = prepare(config, dataset, init, device_info, options)
             record |= task.describe() | asdict(device_info) | _init_from(task)
             training = _Training(run, task, record, options, signals, start)
+            training.start_stage()
             training.write_inputs()
             if init.kind == "run":
                 # From now on a resume does not need the run that training started from.
@@ -178,7 +186,7 @@ def prepare(
 
 
 class _Training:
-    """A run in training: the loop, and what is written when.
+    """A run in training: its stages, the loop of the current one, and what is written when.
 
     Args:
         run: The run directory, its lock held.
@@ -206,10 +214,33 @@ class _Training:
         self.signals = signals
         self.start = start
         self.was_finished = run.status == "finished"
-        objective = task.make_objective(options.reporter)
+        self.finished: tuple[FinishedStage, ...] = ()
+        # Seconds of training in the finished stages, and in earlier processes up to their last
+        # checkpoint.
+        self.stage_seconds = self.earlier_seconds = 0.0
+        self.loop: TrainingLoop
+
+    def start_stage(self) -> None:
+        """Prepare the stage after those that are finished: its rows, model and loop."""
+        reporter, loop_stage = self.reporter, LoopStage()
+        if isinstance(self.task, ClassifierTask):
+            self.task = self.task.start_stage(self.finished)
+            stage = self.task.stage
+            self.record["parameters"] = self.task.num_parameters
+            reporter = _FoldReporter(reporter) if stage.kind == "fold" else reporter
+            save_seconds = _FOLD_SAVE_SECONDS if stage.kind == "fold" else 0.0
+            loop_stage = LoopStage(stage.number, stage.name, self.task.refit_epochs, save_seconds)
         self.loop = TrainingLoop(
-            task.model, task.config, objective, options.reporter, self._save_checkpoint, signals
+            self.task.model,
+            self.task.config,
+            self.task.make_objective(reporter),
+            reporter,
+            self._save_checkpoint,
+            self.signals,
+            loop_stage,
         )
+        if self.stage_seconds:
+            self.loop.earlier_seconds = self.stage_seconds
 
     def restore(self, newest: Checkpoint | None) -> None:
         """Restore the newest checkpoint that fits; without a checkpoint, start from the beginning.
@@ -222,12 +253,20 @@ class _Training:
             self.reporter.note(
                 f"Run {self.run.name} has no checkpoint: training starts from the beginning."
             )
+            self.start_stage()
             return
+        self._restore_stages(newest)
         objective = self.loop.objective
         restored = resume_checks.fitting_checkpoint(
-            self.run, newest, objective.num_steps, objective.step_size, self.reporter
+            self.run,
+            newest,
+            objective.num_steps,
+            objective.step_size,
+            len(self.finished),
+            self.reporter,
         )
         self.loop.restore(restored)
+        self.earlier_seconds = self.loop.earlier_seconds
         epochs_before = restored.progress["settings"]["train"]["epochs"]
         is_extended = self.task.config.train.epochs > epochs_before
         stop_reason = self.loop.stop_reason()
@@ -242,19 +281,44 @@ class _Training:
             # Every later resume then knows the new number of epochs.
             self.loop.save()
 
+    def _restore_stages(self, newest: Checkpoint) -> None:
+        """Restore the finished stages of a checkpoint, and prepare the next one.
+
+        Raises:
+            LstmError: They are of other data or settings (exit code 5).
+        """
+        self.finished = stages.from_checkpoint(newest.tensors, newest.progress["stages"])
+        if isinstance(self.task, ClassifierTask):
+            try:
+                self.task = self.task.restore_stages(self.finished, newest.tensors)
+            except ValueError as error:
+                reason = f"its newest checkpoint does not fit the settings ({error})"
+                raise self.run.integrity_error(reason) from None
+        elif self.finished:
+            raise self.run.integrity_error("its newest checkpoint is of a classifier")
+        self.start_stage()
+
     def run_to_end(self) -> None:
         """Train, evaluate and write the results."""
-        callbacks = [*self.options.callbacks]
-        if self.options.tensorboard:
-            callbacks.append(keras.callbacks.TensorBoard(str(self.run.file("tensorboard"))))
         with self.signals.deferred():
-            result = self._run_loop(callbacks)
+            result = self._run_loop()
+            while self._finish_stage(result):
+                self.start_stage()
+                result = self._run_loop()
+        result = replace(result, history=self._history(result.history))
         task = self.task
         task.seconds["train"] = round(self.loop.seconds, 3)
-        self.reporter.note(
-            f"Training ended: {result.stop_reason}; the weights are those of epoch "
-            f"{result.best_epoch}, with the lowest {task.selection_metric}."
-        )
+        if self.finished:
+            self.reporter.note(
+                f"Training ended: refit on all {len(task.train):,} rows, "
+                f"{pluralize(result.best_epoch, 'epoch')}."
+            )
+        else:
+            self.reporter.note(
+                f"Training ended: {result.stop_reason}; the weights are those of epoch "
+                f"{result.best_epoch}, with the lowest {task.selection_metric}."
+            )
+        self._note_more_epochs(result)
         # From now on the old results of an extended run are no longer valid.
         self.run.remove(runs.MANIFEST)
         self.write_inputs()
@@ -263,13 +327,38 @@ class _Training:
         self._evaluate_and_finish(result)
         self._remove_old_checkpoints()
 
+    def _note_more_epochs(self, result: TrainingResult) -> None:
+        """Say so if more epochs may help."""
+        epochs = self.task.config.train.epochs
+        if more_epochs.still_improves(result.history, result.best_epoch, epochs):
+            command = self.record["command"]
+            is_new = self.task.config.is_refitted
+            note = more_epochs.describe(self.run, result.history, epochs, is_new, command)
+            self.reporter.note(note)
+
     def write_inputs(self) -> None:
         """Write settings, tokenizer, labels, and `run.json` with status `running`."""
         self.task.write_inputs(self.run)
         self.run.write_json(runs.RUN, self.record)
 
-    def _run_loop(self, callbacks: Sequence[Any]) -> TrainingResult:
+    def _finish_stage(self, result: TrainingResult) -> bool:
+        """Keep the result of a stage, and return True, unless it is the last one."""
+        task = self.task
+        if not isinstance(task, ClassifierTask) or task.stage.number == len(task.stages):
+            return False
+        finished = task.finish_stage(result)
+        self.reporter.note(stages.describe_end(task.stage, finished))
+        self.finished = (*self.finished, finished)
+        self.stage_seconds = self.loop.seconds
+        return True
+
+    def _run_loop(self) -> TrainingResult:
         """Run the loop; on a non-finite loss or gradient, write the best weights so far."""
+        callbacks = [*self.options.callbacks]
+        if self.options.tensorboard:
+            number = len(self.finished) + 1
+            folder = "tensorboard" if number == 1 else f"tensorboard/stage-{number}"
+            callbacks.append(keras.callbacks.TensorBoard(str(self.run.file(folder))))
         try:
             return self.loop.run(callbacks)
         except NonFiniteError as error:
@@ -277,6 +366,7 @@ class _Training:
                 error.hint += " The finished run is unchanged."
             elif self.loop.best_epoch:
                 result = self.loop.result(error.message)
+                result = replace(result, history=self._history(result.history))
                 self.task.write_model(self.run, result)
                 error.hint += (
                     f" The best weights so far, of epoch {result.best_epoch}, are in "
@@ -290,7 +380,7 @@ class _Training:
         evaluation = task.evaluate(self.run, result, self.loop.objective, self.options.data_dir)
         self.record["dataset"]["sizes"].update(evaluation.sizes)
         # The time of earlier processes counts up to their last checkpoint.
-        total = time.perf_counter() - self.start + self.loop.earlier_seconds
+        total = time.perf_counter() - self.start + self.earlier_seconds
         self.record |= {
             "status": "finished",
             "finished": artifacts.now(),
@@ -301,15 +391,27 @@ class _Training:
             "peak_memory_mb": peak_memory_mb(),
             **evaluation.record,
         }
+        if isinstance(task, ClassifierTask) and self.finished:
+            self.record["stages"] = stages.describe_stages(task.stages, self.finished)
         card = task.model_card({**self.record, "name": self.run.name}, evaluation)
         self.run.write_text(runs.CARD, card)
         self.run.write_json(runs.RUN, self.record)
         self.run.write_manifest()
+        for warning in evaluation.warnings:
+            self.reporter.warn(warning)
 
     def _save_checkpoint(self, state: Checkpoint) -> None:
-        checkpoint.save(self.run.file(runs.CHECKPOINTS), state)
+        tensors, progress = stages.to_checkpoint(self.finished)
+        if isinstance(self.task, ClassifierTask):
+            tensors = {**tensors, **self.task.initial_tensors()}
+        complete = Checkpoint({**state.tensors, **tensors}, {**state.progress, "stages": progress})
+        checkpoint.save(self.run.file(runs.CHECKPOINTS), complete)
         if not self.was_finished:
-            self.task.write_history(self.run, self.loop.history)
+            self.task.write_history(self.run, self._history(self.loop.history))
+
+    def _history(self, last: Sequence[Epoch]) -> tuple[Epoch, ...]:
+        """Return the epochs of the finished stages and of the current one."""
+        return (*(line for stage in self.finished for line in stage.history), *last)
 
     def _remove_old_checkpoints(self) -> None:
         """Remove all checkpoints but the last, which training can be extended from."""
@@ -317,6 +419,28 @@ class _Training:
             checkpoint.remove_old(self.run.file(runs.CHECKPOINTS), 1)
         except LstmError as error:
             self.reporter.warn(error.message)
+
+
+class _FoldReporter:
+    """A reporter of a fold: of its epochs only their progress, because there are many."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self._reporter.note(text)
+
+    def warn(self, text: str) -> None:
+        """Pass it on."""
+        self._reporter.warn(text)
+
+    def step(self, step: Step) -> None:
+        """Pass it on."""
+        self._reporter.step(step)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Drop it."""
 
 
 def _init_from(task: Task) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
-from lstm_cli.data.source import from_config
+from lstm_cli.data.source import SPLITS, from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
 from lstm_cli.models import word_vectors
@@ -22,6 +23,7 @@ from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
+from lstm_cli.training.task import check_unlabeled_is_used
 
 
 def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> Dataset:
@@ -43,21 +45,31 @@ def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> D
 
 
 def load_training_data(config: Config, data_dir: Path | None) -> Dataset:
-    """Read the splits that training needs: a language model reads no validation split.
+    """Read the splits that training needs, and the texts of `data.unlabeled`.
+
+    A language model needs no validation split. Where there are unlabeled texts, validation and test
+    are read to drop copies of their texts.
 
     Raises:
-        LstmError: As `load_data`.
+        LstmError: As `load_data`; or the unlabeled texts are missing, malformed or have no effect.
     """
+    check_unlabeled_is_used(config)
     splits = ("train",) if config.language is not None else ("train", "validation")
-    return load_data(config, splits, data_dir)
+    if not config.data.unlabeled:
+        return load_data(config, splits, data_dir)
+    dataset = load_data(config, SPLITS, data_dir)
+    dataset = data.with_unlabeled(dataset, config.data.unlabeled, config.data.limit)
+    return replace(dataset, splits={name: dataset.splits[name] for name in splits})
 
 
 def fit_tokenizer(config: Config, dataset: Dataset) -> Tokenizer | None:
-    """Learn the vocabulary from the training split; None for images."""
+    """Learn the vocabulary from the training split and `data.unlabeled`; None for images."""
     if config.text is None:
         return None
     texts = dataset.splits["train"].inputs
     assert not isinstance(texts, np.ndarray)
+    if dataset.unlabeled is not None:
+        texts = [*texts, *dataset.unlabeled.texts]
     return Tokenizer.fit(texts, config.text, config.char_buckets)
 
 
@@ -70,13 +82,19 @@ def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Example
     return Examples(corpus_cache.encode_cached(inputs, tokenizer), labels)
 
 
-def encode_unlabeled(config: Config, tokenizer: Tokenizer, options: TrainOptions) -> list[Corpus]:
-    """Return the unlabeled texts of a data set as one corpus, or no corpus if it has none.
+def encode_unlabeled(
+    config: Config, dataset: Dataset, tokenizer: Tokenizer, options: TrainOptions
+) -> list[Corpus]:
+    """Return the unlabeled texts as one corpus, or no corpus if there are none.
+
+    They are those that the data set itself has, and those of `data.unlabeled`.
 
     Raises:
         LstmError: The data is missing.
     """
     texts = data.load_unlabeled(from_config(config, options.data_dir))
+    if dataset.unlabeled is not None:
+        texts = [*texts, *dataset.unlabeled.texts]
     if not texts:
         options.reporter.warn(f"{config.data.name} has no unlabeled texts; only train is used.")
         return []
@@ -98,7 +116,7 @@ def init_word_vectors(
 
 @contextlib.contextmanager
 def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
-    """Record the seconds that a block takes, under the name of the part."""
+    """Add the seconds that a block takes to those under the name of the part."""
     start = time.perf_counter()
     yield
-    seconds[part] = round(time.perf_counter() - start, 3)
+    seconds[part] = round(seconds.get(part, 0.0) + time.perf_counter() - start, 3)

@@ -27,6 +27,7 @@ from lstm_cli.training.device import Device
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 from lstm_cli.training.pipeline import train
 from lstm_cli.training.prepare import load_training_data
+from lstm_cli.training.resume_checks import data_change
 
 _COMPARED = (runs.HISTORY, runs.WEIGHTS, runs.METRICS)
 # The key of `history.jsonl` that always differs.
@@ -40,13 +41,15 @@ class Difference:
 
     Attributes:
         file: `history.jsonl`, `weights.safetensors` or `metrics.json`.
-        epoch: The epoch in the history; None in other files.
+        stage: The stage in the history; None in other files.
+        epoch: The epoch in the stage; None in other files.
         key: The dotted path of the value, or `sha256` of the whole file.
         recorded: Value in the run; None if it has no such key.
         replayed: Value in the replay; None if it has no such key.
     """
 
     file: str
+    stage: int | None
     epoch: int | None
     key: str
     recorded: Any
@@ -280,13 +283,12 @@ def _check_data(
     Raises:
         LstmError: The data is missing, or has changed; the message has both fingerprints.
     """
-    dataset_record = record.get("dataset")
-    before = dataset_record.get("fingerprint") if isinstance(dataset_record, dict) else None
-    dataset = load_training_data(config, data_dir)
-    if before != dataset.fingerprint:
+    change = data_change(record["dataset"], load_training_data(config, data_dir))
+    if change is not None:
+        source, before, now = change
         raise LstmError(
-            f"{dataset.source} has changed since run {run.name} was trained: its fingerprint was "
-            f"{str(before)[:12]} and is {dataset.fingerprint[:12]}.",
+            f"{source} has changed since run {run.name} was trained: its fingerprint was "
+            f"{before[:12]} and is {now[:12]}.",
             "Restore the old data: a run cannot be repeated on other data.",
         )
 
@@ -300,13 +302,21 @@ def _compare(before: _Results, after: _Results) -> tuple[Difference, ...]:
             _without_time(before.history, number), _without_time(after.history, number)
         )
         if first is not None:
-            differences.append(Difference(runs.HISTORY, number + 1, *first))
+            place = _stage_and_epoch((before if number < len(before.history) else after), number)
+            differences.append(Difference(runs.HISTORY, *place, *first))
             break
     if before.weights != after.weights:
-        differences.append(Difference(runs.WEIGHTS, None, "sha256", before.weights, after.weights))
+        digests = before.weights, after.weights
+        differences.append(Difference(runs.WEIGHTS, None, None, "sha256", *digests))
     if (first := _first_difference(before.metrics, after.metrics)) is not None:
-        differences.append(Difference(runs.METRICS, None, *first))
+        differences.append(Difference(runs.METRICS, None, None, *first))
     return tuple(differences)
+
+
+def _stage_and_epoch(results: _Results, number: int) -> tuple[int, int]:
+    """Return stage and epoch of a line of the history."""
+    line = results.history[number]
+    return int(line["stage"]), int(line["epoch"])
 
 
 def _without_time(history: Sequence[Mapping[str, Any]], number: int) -> dict[str, Any]:
@@ -342,10 +352,13 @@ def _summary(value: Any) -> Any:
 
 def _non_finite(before: _Results, error: NonFiniteError) -> tuple[tuple[Difference, ...], int]:
     """Return the difference where a loss of the replay was not finite, and the epochs before it."""
-    epoch = int(error.details["epoch"])
-    line = before.history[epoch - 1] if epoch <= len(before.history) else {}
+    stage, epoch = int(error.details["stage"]), int(error.details["epoch"])
+    places = [_stage_and_epoch(before, number) for number in range(len(before.history))]
+    num_before = sum(place < (stage, epoch) for place in places)
+    line = before.history[num_before] if (stage, epoch) in places else {}
     recorded, replayed = _summary(line.get(error.metric)), error.details["loss"]
-    return (Difference(runs.HISTORY, epoch, error.metric, recorded, replayed),), epoch - 1
+    difference = Difference(runs.HISTORY, stage, epoch, error.metric, recorded, replayed)
+    return (difference,), num_before
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change, ...]:

@@ -6,9 +6,11 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 from msgspec.structs import replace
 
@@ -20,7 +22,7 @@ from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
-from lstm_cli.runs.decode import MAX_EPOCHS, Number, Seconds
+from lstm_cli.runs.decode import MAX_EPOCHS, Number, Seconds, Text
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import EpochLine, check_history
 from lstm_cli.training import artifacts, checkpoint
@@ -30,6 +32,15 @@ from lstm_cli.training.loop import NonFiniteError
 
 # The number of epochs may grow. How often checkpoints are saved changes no step.
 _CHANGEABLE_SETTINGS = ("train.epochs", "train.checkpoint_seconds")
+
+
+class _FinishedStage(msgspec.Struct):
+    """A finished stage in a checkpoint, as `stages.to_checkpoint` writes it."""
+
+    history: list[EpochLine]
+    best_epoch: Annotated[int, Meta(ge=1, le=MAX_EPOCHS)]
+    stop_reason: Text
+    linear_scale: Number
 
 
 class _Progress(msgspec.Struct):
@@ -45,6 +56,7 @@ class _Progress(msgspec.Struct):
     seconds: Seconds
     epoch_seconds: Seconds
     settings: dict[str, Any]
+    stages: Annotated[list[_FinishedStage], Meta(max_length=100)]
 
 
 # Checkpoints
@@ -68,7 +80,12 @@ def newest_checkpoint(run: RunDir, reporter: Reporter) -> Checkpoint | None:
 
 
 def fitting_checkpoint(
-    run: RunDir, newest: Checkpoint, num_steps: int, step_size: int, reporter: Reporter
+    run: RunDir,
+    newest: Checkpoint,
+    num_steps: int,
+    step_size: int,
+    num_finished: int,
+    reporter: Reporter,
 ) -> Checkpoint:
     """Return the newest checkpoint whose position fits the number of steps.
 
@@ -77,6 +94,7 @@ def fitting_checkpoint(
         newest: As `newest_checkpoint` returns it.
         num_steps: Steps per epoch.
         step_size: Maximum number of examples or words in a step.
+        num_finished: Number of stages that are finished.
         reporter: Receives a warning for each checkpoint that is skipped.
 
     Raises:
@@ -85,6 +103,8 @@ def fitting_checkpoint(
 
     def check(candidate: Checkpoint) -> None:
         check_progress(candidate)
+        if len(candidate.progress["stages"]) != num_finished:
+            raise ValueError("it is of another stage")
         check_position(candidate, num_steps, step_size)
 
     with contextlib.suppress(ValueError):
@@ -109,8 +129,10 @@ def check_progress(candidate: Checkpoint) -> None:
     """
     progress = msgspec.convert(candidate.progress, _Progress)
     names = {field.name for field in fields(Epoch)}
-    if any(set(line) != names for line in candidate.progress["history"]):
-        raise ValueError("a line of its history is not valid")
+    histories = [stage["history"] for stage in candidate.progress["stages"]]
+    for line in chain(candidate.progress["history"], *histories):
+        if set(line) != names:
+            raise ValueError("a line of its history is not valid")
     sections = {key.split(".")[0] for key in configs.all_keys() if "." in key}
     if not all(isinstance(progress.settings.get(name, {}), dict) for name in sections):
         raise ValueError("its settings are not valid")
@@ -119,11 +141,40 @@ def check_progress(candidate: Checkpoint) -> None:
         raise ValueError("its settings have no valid train.epochs")
     if progress.epoch > epochs or (progress.epoch == epochs and progress.step):
         raise ValueError(f"it is past the last epoch, {epochs}")
+    _check_stages(progress, candidate.tensors)
     _check_best(progress, any(name.startswith("best/") for name in candidate.tensors))
     _check_sums(progress)
     pseudo_labels = candidate.tensors.get("objective/pseudo_labels")
     if pseudo_labels is not None and not ((pseudo_labels >= 0) & (pseudo_labels <= 1)).all():
         raise ValueError("its pseudo-labels are not probabilities")
+
+
+def _check_stages(progress: _Progress, tensors: Mapping[str, Any]) -> None:
+    """Check the histories of all stages, and the logits of those that are finished.
+
+    Raises:
+        ValueError: They are not those of a training.
+    """
+    lines = [line for stage in progress.stages for line in stage.history] + progress.history
+    try:
+        check_history(lines)
+    except ValueError as error:
+        raise ValueError(f"its history{error}") from None
+    number = len(progress.stages) + 1
+    if any(line.stage != number for line in progress.history):
+        raise ValueError(f"a line of its history is not of stage {number}")
+    for number, stage in enumerate(progress.stages, 1):
+        if any(line.stage != number or line.val_loss is None for line in stage.history):
+            raise ValueError(f"the history of stage {number} is not valid")
+        best = max((line.epoch for line in stage.history if line.best), default=0)
+        if stage.best_epoch != best:
+            raise ValueError(f"the best epoch of stage {number} is not {stage.best_epoch}")
+        logits = tensors.get(f"stage/{number}/lstm")
+        linear = tensors.get(f"stage/{number}/linear")
+        if logits is None or logits.dtype != np.float64:
+            raise ValueError(f"the logits of stage {number} are missing")
+        if linear is not None and linear.dtype != np.float32:
+            raise ValueError(f"the linear logits of stage {number} are not valid")
 
 
 def _check_best(progress: _Progress, has_best_weights: bool) -> None:
@@ -134,10 +185,6 @@ def _check_best(progress: _Progress, has_best_weights: bool) -> None:
     """
     if len(progress.history) != progress.epoch:
         raise ValueError("the length of its history is not its epoch")
-    try:
-        check_history(progress.history)
-    except ValueError as error:
-        raise ValueError(f"its history{error}") from None
     best = max((line.epoch for line in progress.history if line.best), default=0)
     if progress.best_epoch != best:
         raise ValueError(f"its best epoch is {progress.best_epoch}, but {best} in its history")
@@ -159,7 +206,10 @@ def _check_sums(progress: _Progress) -> None:
         raise ValueError("its sums are not valid")
     is_language = progress.settings.get("language") is not None
     for line in progress.history:
-        if is_language != (line.accuracy is None) or is_language != (line.val_accuracy is None):
+        has_val_accuracy = not is_language and line.val_loss is not None
+        if is_language != (line.accuracy is None) or has_val_accuracy == (
+            line.val_accuracy is None
+        ):
             raise ValueError("a line of its history is of another kind of run")
 
 
@@ -210,6 +260,13 @@ def resumed_config(run: RunDir, newest: Checkpoint | None, epochs: int | None) -
         settings = newest.progress["settings"]
         _check_settings(run, settings, configs.to_dict(config))
         before = max(before, settings["train"]["epochs"])
+    if epochs is not None and epochs != before and config.is_refitted:
+        raise LstmError(
+            f"Run {run.name} ends with a refit (train.refit, data.folds), whose number of epochs "
+            f"follows from train.epochs={before}: it cannot be resumed with --epochs {epochs}.",
+            f"Start a new run with --epochs {epochs}, without --resume.",
+            ExitCode.USAGE,
+        )
     if epochs is not None and epochs < before:
         raise LstmError(
             f"Run {run.name} was started with train.epochs={before}, found --epochs {epochs}.",
@@ -219,9 +276,10 @@ def resumed_config(run: RunDir, newest: Checkpoint | None, epochs: int | None) -
     new_epochs = epochs or before
     if run.status == "finished":
         if new_epochs == config.train.epochs:
+            hint = f"Extend it with --epochs {new_epochs + 2}, or start a new run without --resume."
             raise LstmError(
                 f"Run {run.name} is finished: there is nothing to resume.",
-                f"Extend it with --epochs {new_epochs + 2}, or start a new run without --resume.",
+                "Start a new run without --resume." if config.is_refitted else hint,
             )
         if newest is None:
             raise LstmError(
@@ -271,13 +329,34 @@ def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None
     Raises:
         LstmError: The data has changed; the message has both fingerprints.
     """
-    before = record["dataset"]["fingerprint"]
-    if before != dataset.fingerprint:
+    change = data_change(record["dataset"], dataset)
+    if change is not None:
+        source, before, now = change
         raise LstmError(
-            f"{dataset.source} has changed since run {run.name} was started: its fingerprint was "
-            f"{before[:12]} and is {dataset.fingerprint[:12]}.",
+            f"{source} has changed since run {run.name} was started: its fingerprint was "
+            f"{before[:12]} and is {now[:12]}.",
             "Restore the old data, or start a new run without --resume.",
         )
+
+
+def data_change(record: Mapping[str, Any], dataset: Dataset) -> tuple[str, str, str] | None:
+    """Return which of the labeled and unlabeled data has changed.
+
+    Args:
+        record: `dataset` of `run.json`.
+        dataset: The data now.
+
+    Returns:
+        The source or the unlabeled file, its fingerprint before, and now; None without a change.
+    """
+    if record["fingerprint"] != dataset.fingerprint:
+        return dataset.source, record["fingerprint"], dataset.fingerprint
+    files = dataset.unlabeled.files if dataset.unlabeled is not None else {}
+    recorded = record.get("unlabeled_files") or {}
+    for file, fingerprint in files.items():
+        if recorded.get(file) != fingerprint:
+            return file, str(recorded.get(file)), fingerprint
+    return None
 
 
 def warn_of_changes(record: Mapping[str, Any], device_info: DeviceInfo, reporter: Reporter) -> None:

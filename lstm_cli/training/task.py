@@ -20,11 +20,13 @@ class Evaluation:
         record: Additions to `run.json`.
         sizes: Additions to `dataset.sizes` of `run.json`.
         card: Values for the model card that are not in `run.json`.
+        warnings: What the user should know about the results.
     """
 
     record: Mapping[str, Any]
     sizes: Mapping[str, int]
     card: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 def with_language_model(config: Config) -> Config:
@@ -43,9 +45,38 @@ def with_language_model(config: Config) -> Config:
             ExitCode.USAGE,
         )
     # Linear model and self-training need labels, which a language model does not read.
-    train = replace(config.train, self_training=False)
+    train = replace(config.train, self_training=False, refit=False)
+    data = replace(config.data, folds=0)
     language = config.language or LanguageModelSettings()
-    return replace(config, linear=None, train=train, language=language)
+    # A language model trains for a fixed time, and has no linear model or folds.
+    auto = tuple(key for key in config.auto if key.startswith("text."))
+    return replace(config, auto=auto, data=data, linear=None, train=train, language=language)
+
+
+def check_unlabeled_is_used(config: Config) -> None:
+    """Check that something learns from the texts of `data.unlabeled`.
+
+    Raises:
+        LstmError: Nothing does (exit code 2).
+    """
+    for_vectors = (
+        config.embedding is not None
+        and config.embedding.vectors == "unlabeled"
+        and config.train.init_from is None
+    )
+    is_used = for_vectors or config.train.self_training or config.language is not None
+    if config.data.unlabeled and not is_used:
+        reason = (
+            "the word vectors come from train.init_from"
+            if config.train.init_from
+            else "embedding.vectors is not 'unlabeled'"
+        )
+        raise LstmError(
+            f"--unlabeled (data.unlabeled) has no effect: {reason}, and train.self_training is "
+            "false.",
+            "Leave out --unlabeled, or set train.self_training=true.",
+            ExitCode.USAGE,
+        )
 
 
 def check_is_classifier(config: Config) -> None:

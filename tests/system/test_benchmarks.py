@@ -245,6 +245,7 @@ def test_everything_runs_quickly(capfd):
         "Start to answer",
         "Padding",
         "without and with train.deterministic",
+        "best baseline",
     ):
         assert title in output
 

@@ -212,7 +212,7 @@ def test_eval_scores_a_table_with_the_same_labels(lstm, text_run, reviews):
     report = json.loads(out)
     assert report["num_examples"] == 6
     assert 0 <= report["accuracy_interval"][0] <= report["accuracy"] <= 1
-    assert sum(map(sum, report["confusion"])) == 6
+    assert sum(count for _, _, count in report["confusion"]) == 6
     folder = Path(report["folder"])
     assert json.loads((folder / "report.json").read_text())["accuracy"] == report["accuracy"]
     assert sorted(p.name for p in folder.glob("*.png")) == [

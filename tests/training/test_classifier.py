@@ -97,11 +97,11 @@ def test_predict_equals_predict_on_batch(buckets):
 def test_a_new_model_predicts_like_its_linear_model():
     config = text_config(linear__buckets=7)
     model = classifier.build_classifier(config, 3, VOCAB, None)
-    tables = linear.LinearTables(np.zeros((VOCAB, 3)), np.zeros((7, 3)), None)
-    found = linear.LinearModel(tables, np.zeros((4, 3)), 2.0, np.array([0.5, 0, 0], np.float32))
+    tables = linear.LinearTables(np.zeros((VOCAB, 3)), np.zeros((7, 3)), None, np.ones(3))
+    found = linear.LinearModel(tables, np.zeros((4, 3)), 2.0)
     classifier.init_from_linear_model(model, found)
     linear_logits = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    logits = 2 * linear_logits + [0.5, 0, 0]
+    logits = 2 * linear_logits
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert np.abs(predict(model, [tokens(), linear_logits]) - expected).max() < 1e-6
 

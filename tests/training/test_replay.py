@@ -136,7 +136,7 @@ def test_seconds_may_differ(tabled):
 def test_the_first_epoch_that_differs_is_named_with_both_values(tabled):
     edit_history(tabled, 2, val_loss=0.25)
     found = replay.replay(tabled)
-    assert found.differences == (replay.Difference(runs.HISTORY, 2, "val_loss", 0.25, 0.5),)
+    assert found.differences == (replay.Difference(runs.HISTORY, 1, 2, "val_loss", 0.25, 0.5),)
     assert found.causes == ["history.jsonl was changed after training ended."]
 
 
@@ -157,7 +157,7 @@ def test_a_single_bit_of_the_weights_differs(tabled):
     found = replay.replay(tabled)
     changed = sha256(tabled.file(runs.WEIGHTS))
     assert found.differences == (
-        replay.Difference(runs.WEIGHTS, None, "sha256", changed, original),
+        replay.Difference(runs.WEIGHTS, None, None, "sha256", changed, original),
     )
     assert found.modified == (runs.WEIGHTS,)
 
@@ -194,12 +194,14 @@ def test_a_non_finite_loss_of_the_replay_is_a_difference_under_its_own_key(
     edit_history(tabled, 2, loss=0.75)
 
     def non_finite(self, _callbacks=()):
-        raise NonFiniteError("The loss is infinite.", "", {"epoch": 2, "loss": "inf"}, metric)
+        raise NonFiniteError(
+            "The loss is infinite.", "", {"stage": 1, "epoch": 2, "loss": "inf"}, metric
+        )
 
     monkeypatch.setattr(TableLoop, "run", non_finite)
     found = replay.replay(tabled)
     recorded = {"loss": 0.75, "val_loss": 0.5}[metric]
-    assert found.differences == (replay.Difference(runs.HISTORY, 2, metric, recorded, "inf"),)
+    assert found.differences == (replay.Difference(runs.HISTORY, 1, 2, metric, recorded, "inf"),)
     assert found.epochs == 1
     assert left(scratch) == []
 

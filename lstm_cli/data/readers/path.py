@@ -45,6 +45,7 @@ def open_path(source: DataSource) -> RawDataset:
         read=read,
         identity=" ".join(["path", *digests, *train.columns]),
         is_path=True,
+        text_column=train.columns[0] if train.columns else None,
         notes=tuple(_notes(train)),
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
+from lstm_cli.data.balance import class_weights, weight_power
 from lstm_cli.evaluation.metrics import loss_and_accuracy
 from lstm_cli.models import classifier
 from lstm_cli.models.calibration import SplitLogits, log_probabilities
@@ -48,6 +49,13 @@ class Examples:
             return self.inputs.lengths
         return np.full(len(self.labels), self.inputs.shape[1], np.int64)
 
+    def take(self, rows: NDArray[np.int64]) -> Examples:
+        """Return the examples at these rows, in this order."""
+        inputs = self.inputs
+        taken = inputs.take(rows) if isinstance(inputs, Corpus) else inputs[rows]
+        linear = None if self.linear is None else self.linear[rows]
+        return Examples(taken, self.labels[rows], linear)
+
     def gather(self, indices: NDArray[np.int64]) -> Any:
         """Return the inputs of a batch for the model: an array, or a list with linear logits."""
         if not isinstance(self.inputs, Corpus):
@@ -56,17 +64,6 @@ class Examples:
         widths = 64 if keras.backend.backend() == "jax" else 1
         tokens = batching.pad_batch([self.inputs[i] for i in indices.tolist()], widths)
         return tokens if self.linear is None else [tokens, self.linear[indices]]
-
-
-def class_weights(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
-    """Return inverse class frequencies, scaled to a mean of 1 per example, `<float32>[classes]`.
-
-    Source: King & Zeng 2001, "Logistic Regression in Rare Events Data", as scikit-learn's
-    "balanced".
-    """
-    counts = np.bincount(labels, minlength=num_classes)
-    weights = len(labels) / (num_classes * np.maximum(counts, 1))
-    return weights.astype(np.float32)
 
 
 def training_batches(
@@ -124,32 +121,41 @@ class ClassificationObjective(StatelessObjective):
         config: The settings.
         num_classes: Number of classes, at least 2.
         train: The training split.
-        validation: The validation split.
+        validation: The validation split; None in a stage without validation.
 
     Attributes:
         examples: The training examples.
-        targets: Their targets, as `classifier.encode_labels` returns them.
         validation_probabilities: Last predictions for the validation split,
             `<float32>[num, classes]`.
     """
 
     def __init__(
-        self, config: Config, num_classes: int, train: Examples, validation: Examples
+        self, config: Config, num_classes: int, train: Examples, validation: Examples | None
     ) -> None:
         self.config = config
         self.num_classes = num_classes
         self.examples = train
-        self.targets = classifier.encode_labels(train.labels, num_classes)
         self.validation = validation
         self.validation_probabilities = np.zeros((0, num_classes), np.float32)
         self.step_size = config.train.batch_size
-        is_balanced = config.train.class_weights == "balanced"
-        self._class_weights = class_weights(train.labels, num_classes) if is_balanced else None
+        self._class_weights = None
+        if weight_power(config.train.class_weights):
+            self._class_weights = class_weights(
+                train.labels, num_classes, config.train.class_weights
+            )
 
     @property
     def num_steps(self) -> int:
         """Steps per epoch."""
         return math.ceil(len(self.examples) / self.step_size)
+
+    def targets(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the targets of a batch, as `classifier.encode_labels` returns them.
+
+        They are encoded by batch: one-hot vectors of all examples would need more memory than the
+        texts if there are many classes.
+        """
+        return classifier.encode_labels(self.examples.labels[indices], self.num_classes)
 
     def batches(self, epoch: int, steps: Sequence[int]) -> Iterator[tuple[NDArray[np.int64], Any]]:
         """Yield indices and inputs of the batches of some steps."""
@@ -159,7 +165,7 @@ class ClassificationObjective(StatelessObjective):
         self, model: Any, indices: NDArray[np.int64], inputs: NDArray[Any]
     ) -> StepResult:
         """Train on a batch."""
-        targets = self.targets[indices]
+        targets = self.targets(indices)
         weights = self._sample_weights(targets)
         logs = model.train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)
         return StepResult(len(indices), float(logs["loss"]), float(logs["accuracy"]))
@@ -172,12 +178,16 @@ class ClassificationObjective(StatelessObjective):
         weights: NDArray[np.float32] = probabilities @ self._class_weights
         return weights
 
-    def validate(self, model: Any) -> tuple[float, float]:
+    def validate(self, model: Any) -> tuple[float, float] | None:
         """Return loss and accuracy on the validation split, calibrated if the run will be.
+
+        Without a validation split, return None.
 
         Without calibration, overconfidence would decide which epoch is the best, although it is
         corrected after training.
         """
+        if self.validation is None:
+            return None
         self.validation_probabilities = predict(model, self.validation)
         labels = self.validation.labels
         loss, accuracy = loss_and_accuracy(labels, self.validation_probabilities)

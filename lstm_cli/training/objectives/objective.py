@@ -44,8 +44,8 @@ class Objective(Protocol):
     def train_step(self, model: Any, indices: NDArray[np.int64], inputs: Any) -> StepResult:
         """Train on a batch."""
 
-    def validate(self, model: Any) -> tuple[float, float | None]:
-        """Return loss and, for a classifier, accuracy on held-out data."""
+    def validate(self, model: Any) -> tuple[float, float | None] | None:
+        """Return loss and, for a classifier, accuracy on held-out data; None without such data."""
 
     def after_validation(self, model: Any) -> None:
         """Update the targets of the next epoch from the weights that were just validated."""

@@ -27,17 +27,23 @@ class SelfTrainingObjective(ClassificationObjective):
     Each epoch has all labeled and all unlabeled texts. The targets of the unlabeled texts are
     pseudo-labels: calibrated probabilities, so that uncertain ones count less. In the first epoch
     they come from the linear model. After each epoch the classifier predicts them anew, from the
-    LSTM and the linear model with the factors that fit the validation split best. In training the
+    LSTM and the linear model with the factors that fit the validation split best; in a refit,
+    with those that fit the rows held out before. In training the
     linear logits of unlabeled texts are 0, because they would give away the target.
 
     Args:
         config: The settings.
         num_classes: Number of classes, at least 2.
         train: The training split, with linear logits.
-        validation: The validation split, with linear logits.
+        validation: The validation split, with linear logits; None in a refit.
         unlabeled: Unlabeled texts with linear logits; their labels are ignored.
         pseudo_labels: Targets of the first epoch, `<float32>[num, 1 or classes]`.
         reporter: Receives how many pseudo-labels changed their class.
+        refit_scales: Factors on the logits of LSTM and linear model; None to fit them after each
+            epoch.
+
+    Attributes:
+        pseudo_labels: Current targets of the unlabeled texts, `<float32>[num, 1 or classes]`.
 
     Source: Lee 2013, "Pseudo-Label"; Xie et al. 2020, "Self-training with Noisy Student improves
         ImageNet classification", section 2: soft pseudo-labels, noise for the student only, and
@@ -49,36 +55,43 @@ class SelfTrainingObjective(ClassificationObjective):
         config: Config,
         num_classes: int,
         train: Examples,
-        validation: Examples,
+        validation: Examples | None,
         unlabeled: Examples,
         pseudo_labels: NDArray[np.float32],
         reporter: Reporter,
+        refit_scales: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(config, num_classes, train, validation)
         self.unlabeled = unlabeled
         self.reporter = reporter
         self.examples = _concatenate(train, unlabeled)
-        self.targets = np.concatenate([self.targets, pseudo_labels])
+        self.pseudo_labels = pseudo_labels
         self._num_labeled = len(train)
+        self._refit_scales = refit_scales
 
-    @property
-    def pseudo_labels(self) -> NDArray[np.float32]:
-        """Current targets of the unlabeled texts, `<float32>[num, 1 or classes]`."""
-        return self.targets[self._num_labeled :]
+    def targets(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the targets of a batch: labels, and pseudo-labels for the unlabeled texts."""
+        targets = super().targets(indices)
+        is_unlabeled = indices >= self._num_labeled
+        targets[is_unlabeled] = self.pseudo_labels[indices[is_unlabeled] - self._num_labeled]
+        return targets
 
     def after_validation(self, model: Any) -> None:
         """Predict the pseudo-labels anew."""
-        scales = split_logits(model, self.validation, self.validation_probabilities).fit_scales(
-            self.validation.labels
-        )
+        scales = self._refit_scales or self._fit_scales(model)
         logits = split_logits(model, self.unlabeled, predict(model, self.unlabeled))
         pseudo_labels = soft_targets(logits.scaled(*scales))
         is_changed = _predicted_classes(pseudo_labels) != _predicted_classes(self.pseudo_labels)
-        self.targets[self._num_labeled :] = pseudo_labels
+        self.pseudo_labels = pseudo_labels
         self.reporter.note(
             f"New pseudo-labels for {len(pseudo_labels):,} unlabeled texts: "
             f"{np.mean(is_changed):.1%} changed their class."
         )
+
+    def _fit_scales(self, model: Any) -> tuple[float, float]:
+        assert self.validation is not None
+        logits = split_logits(model, self.validation, self.validation_probabilities)
+        return logits.fit_scales(self.validation.labels)
 
     def before_extension(self, model: Any) -> None:
         """Validate and predict the pseudo-labels anew, as after an epoch that is not the last."""
@@ -96,7 +109,7 @@ class SelfTrainingObjective(ClassificationObjective):
             LstmError: They are of other texts.
         """
         check_state(state, self.state())
-        self.targets[self._num_labeled :] = state["pseudo_labels"]
+        self.pseudo_labels = np.array(state["pseudo_labels"])
 
 
 def _concatenate(train: Examples, unlabeled: Examples) -> Examples:

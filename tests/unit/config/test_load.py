@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.config import load as configs
+from lstm_cli.config.describe import describe
 from lstm_cli.config.schema import Config
 from lstm_cli.config.yaml import parse_mapping
 from lstm_cli.errors import ExitCode, LstmError
@@ -209,7 +210,9 @@ def test_a_value_out_of_range_is_refused_with_its_bound(section, key, value):
         ("model", "bidirectional", "perhaps", "expected true or false; found 'perhaps'"),
         ("model", "pooling", "maximum", "expected one of last, max, mean, max_mean; found 'max"),
         ("train", "decay", "fast", "expected one of none, linear, cosine; found 'fast'"),
-        ("train", "class_weights", None, "expected one of none, balanced; found None"),
+        ("train", "class_weights", None, "none, balanced, or a number from 0 to 1; found None"),
+        ("train", "class_weights", 1.5, "none, balanced, or a number from 0 to 1; found 1.5"),
+        ("train", "class_weights", "rare", "none, balanced, or a number from 0 to 1; found 'rare'"),
         ("data", "name", 5, "expected text; found 5"),
     ],
 )
@@ -221,6 +224,17 @@ def test_a_value_of_the_wrong_type_is_refused_with_the_expected_type(section, ke
 
 def test_a_number_in_quotes_is_a_number():
     assert with_("train", learning_rate="1e-3", epochs="4").train.learning_rate == 0.001
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"), [("none", "none"), ("balanced", "balanced"), ("0.5", 0.5), (1, 1.0)]
+)
+def test_class_weights_are_a_name_or_a_power(typed, value):
+    config = with_("train", class_weights=typed)
+    assert config.train.class_weights == value
+    assert configs.from_yaml(configs.to_yaml(config), "again") == config
+    ((setting,),) = describe("train.class_weights").values()
+    assert setting.type == "none | balanced | number, 0 to 1"
 
 
 @pytest.mark.parametrize("value", ["null", "5", "[]", "x"])

@@ -195,6 +195,36 @@ def test_a_class_of_two_is_in_both_parts_of_a_split(labels, fraction):
             assert label in held_out.labels
 
 
+@pytest.mark.parametrize(
+    ("num_classes", "num_each", "fraction", "in_held_out"),
+    [(1000, 3, 0.2, 600), (1000, 3, 0.1, 300), (100, 8, 0.1, 100), (30, 3, 0.1, 30)],
+)
+def test_of_many_classes_train_keeps_all_and_most_examples(
+    num_classes, num_each, fraction, in_held_out
+):
+    whole = _numbered(np.repeat(np.arange(num_classes), num_each))
+    rest, held_out = splits.stratified_split(whole, fraction, 0, splits.TEST_SPLIT)
+    assert len(np.unique(rest.labels)) == num_classes
+    assert len(held_out) == len(np.unique(held_out.labels)) == in_held_out
+
+
+def test_which_of_many_classes_are_held_out_follows_the_seed_and_not_their_names():
+    whole = _numbered(np.repeat(np.arange(1000), 3))
+    drawn = [
+        set(splits.stratified_split(whole, 0.1, seed, splits.TEST_SPLIT)[1].labels.tolist())
+        for seed in (0, 0, 1)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert 400 < np.mean(list(drawn[0])) < 600
+
+
+def test_a_frequent_class_keeps_its_share_among_many_rare_ones():
+    whole = _numbered(np.array([0] * 1000 + [*range(1, 500)] * 2))
+    _, held_out = splits.stratified_split(whole, 0.1, 0, splits.TEST_SPLIT)
+    assert len(held_out) == 200
+    assert (held_out.labels == 0).sum() == 100
+
+
 def test_splits_with_other_purposes_and_seeds_differ():
     whole = _numbered([0, 1] * 200)
     drawn = [

@@ -157,11 +157,24 @@ def test_a_single_class_is_refused(tmp_path):
         load(DataSource(path))
 
 
-def test_a_class_too_small_to_split_is_named_with_what_to_do(tmp_path):
+def test_a_class_too_small_to_split_stays_in_train_with_a_note(tmp_path):
     path = write(tmp_path / "a.csv", [*ROWS, ("x", "mixed")])
+    data = load(DataSource(path))
+    mixed = data.labels.index("mixed")
+    counts = {name: (split.labels == mixed).sum() for name, split in data.splits.items()}
+    assert counts == {"train": 1, "validation": 0, "test": 0}
+    assert [note for note in data.notes if "'mixed'" in note] == [
+        f"The {name} split has no example of 1 class that train has ('mixed')."
+        for name in ("validation", "test")
+    ]
+    assert not any("'mixed'" in note for note in load(DataSource(path), ["test"]).notes)
+
+
+def test_classes_too_small_to_split_are_named_with_what_to_do(tmp_path):
+    path = write(tmp_path / "a.csv", [("a", "good"), ("b", "good"), ("c", "good"), ("x", "mixed")])
     with pytest.raises(LstmError, match=r"too few examples of 'mixed' \(1\).*at least 3") as caught:
         load(DataSource(path))
-    assert "merge it" in caught.value.hint
+    assert "merge them" in caught.value.hint
     assert "data.test" in caught.value.hint
 
 

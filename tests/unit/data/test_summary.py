@@ -1,7 +1,12 @@
 from __future__ import annotations
 
-import numpy as np
+import json
 
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lstm_cli import cli
 from lstm_cli.data import DataSource, describe, prepare
 
 
@@ -27,6 +32,31 @@ def test_texts_are_counted_by_split_class_and_words(tmp_path):
     assert {label: len(texts) for label, texts in found.examples.items()} == {"bad": 1, "good": 1}
     assert len(found.examples["bad"][0].split()) % 4 == 0
     assert "1 of 100 texts are empty" in found.notes[0]
+
+
+@pytest.mark.parametrize(("num_bad", "is_uneven"), [(50, False), (6, True)])
+def test_uneven_classes_are_noticed(tmp_path, num_bad, is_uneven):
+    path = tmp_path / "films.csv"
+    rows = [f"film {i},{'bad' if i < num_bad else 'good'}" for i in range(100)]
+    path.write_text("\n".join(["text,label", *rows]))
+    found = describe(DataSource(str(path)))
+    assert (found.imbalance is not None) == is_uneven
+    result = CliRunner().invoke(cli.app, ["data", "show", str(path)])
+    assert ("--class-weights balanced" in result.output) == is_uneven
+    shown = CliRunner().invoke(cli.app, ["data", "show", str(path), "--json"])
+    values = json.loads(shown.stdout)["imbalance"]
+    assert (values["smallest_count"] if is_uneven else values) == (4 if is_uneven else None)
+
+
+def test_of_many_classes_the_largest_and_the_smallest_are_shown(tmp_path):
+    path = tmp_path / "many.csv"
+    rows = [f"text {i} {n},class {i:03}" for i in range(300) for n in range(60 if i == 77 else 6)]
+    path.write_text("\n".join(["text,label", *rows]))
+    result = CliRunner().invoke(cli.app, ["data", "show", str(path)])
+    balance = result.output[result.output.index("share") :]
+    assert "260 more classes" in balance
+    assert balance.index("class 077") < balance.index("class 000")
+    assert len(result.output.splitlines()) < 250
 
 
 def test_images_have_a_shape_and_no_words():

@@ -40,7 +40,7 @@ def test_a_binary_report_has_the_values_computed_by_hand():
     assert report.accuracy == pytest.approx(3 / 5)
     assert report.accuracy_interval == metrics.wilson_interval(3, 5)
     assert report.loss == pytest.approx(-np.log([0.9, 0.2, 0.7, 0.4, 0.6]).mean(), rel=1e-6)
-    assert report.confusion == ((1, 1), (1, 2))
+    assert report.confusion == ((0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 2))
     neg, pos = report.classes
     assert (neg.precision, neg.recall, neg.support) == (0.5, 0.5, 2)
     assert (pos.precision, pos.recall, pos.support) == pytest.approx((2 / 3, 2 / 3, 3))
@@ -50,9 +50,32 @@ def test_a_binary_report_has_the_values_computed_by_hand():
     assert report.baseline_accuracy == pytest.approx(3 / 5)
 
 
-def test_rows_of_the_confusion_matrix_are_true_classes():
+def test_the_confusion_matrix_has_its_cells_that_are_not_0_by_true_class():
     labels, probabilities = binary([0, 0, 0, 1], [0.9, 0.9, 0.1, 0.9])
-    assert metrics.compute(labels, probabilities, NAMES).confusion == ((1, 2), (0, 1))
+    report = metrics.compute(labels, probabilities, NAMES)
+    assert report.confusion == ((0, 0, 1), (0, 1, 2), (1, 1, 1))
+    assert metrics.confusion_matrix(report).tolist() == [[1, 2], [0, 1]]
+    assert metrics.confusion_matrix(report, [1]).tolist() == [[1]]
+    correct, predicted = metrics.predicted_counts(report)
+    assert (correct.tolist(), predicted.tolist()) == ([1, 1], [1, 3])
+
+
+def test_the_most_common_errors_come_first():
+    labels = np.array([0, 0, 1, 1, 1, 2, 2], np.int32)
+    predicted = np.array([0, 1, 2, 2, 0, 1, 2])
+    report = metrics.compute(labels, np.eye(3, dtype=np.float32)[predicted], names(3))
+    assert metrics.most_common_errors(report) == [(1, 2, 2), (0, 1, 1), (1, 0, 1), (2, 1, 1)]
+    assert metrics.most_common_errors(report, 1) == [(1, 2, 2)]
+
+
+def test_a_report_of_many_classes_grows_with_the_examples():
+    labels = np.arange(5000, dtype=np.int32)
+    probabilities = np.full((5000, 5000), 1e-4, np.float32)
+    probabilities[labels, labels // 2] = 0.5
+    report = metrics.compute(labels, probabilities, names(5000))
+    assert report.confusion[:3] == ((0, 0, 1), (1, 0, 1), (2, 1, 1))
+    assert len(report.confusion) == 5000
+    assert len(json.dumps(report.to_dict())) < 1_000_000
 
 
 def test_the_wilson_interval_gives_published_values():
@@ -96,8 +119,9 @@ def test_probabilities_drawn_from_the_truth_are_calibrated():
 def test_every_example_is_in_one_bin_and_one_cell(num_classes):
     report = metrics.compute(*random_batch(500, num_classes), names(num_classes))
     assert sum(b.count for b in report.bins) == 500
-    assert sum(map(sum, report.confusion)) == 500
-    assert [sum(row) for row in report.confusion] == [c.support for c in report.classes]
+    matrix = metrics.confusion_matrix(report)
+    assert matrix.sum() == 500
+    assert matrix.sum(axis=1).tolist() == [c.support for c in report.classes]
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 7])
@@ -120,7 +144,7 @@ def test_metrics_agree_with_scikit_learn(num_classes, decimals):
     found = (report.precision, report.recall, report.f1)
     np.testing.assert_allclose(found, macro[:3], rtol=0, atol=1e-12)
     matrix = sklearn_metrics.confusion_matrix(labels, predicted, labels=np.arange(num_classes))
-    assert report.confusion == tuple(map(tuple, matrix.tolist()))
+    assert metrics.confusion_matrix(report).tolist() == matrix.tolist()
     columns = [1] if num_classes == 2 else range(num_classes)
     areas = [sklearn_metrics.roc_auc_score(labels == c, probabilities[:, c]) for c in columns]
     assert report.roc_auc == pytest.approx(np.mean(areas), abs=1e-12)
@@ -156,7 +180,7 @@ def test_an_absent_class_leaves_no_roc_auc_and_gives_the_reason(num_classes):
     assert report.roc_auc is None
     assert report.roc_auc_reason == "no example of 'class 1'"
     assert report.classes[1].support == 0
-    assert len(report.confusion) == num_classes
+    assert len(report.classes) == num_classes
 
 
 def test_macro_scores_leave_out_classes_neither_present_nor_predicted():

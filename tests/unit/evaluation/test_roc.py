@@ -27,7 +27,7 @@ def test_two_classes_have_one_curve_of_the_second_class():
 
 def test_three_or_more_classes_have_one_curve_each():
     labels, probabilities = noisy(300, 4)
-    curves = class_curves(labels, probabilities, "abcd")
+    curves = list(class_curves(labels, probabilities, "abcd"))
     assert [c.name for c in curves] == ["a", "b", "c", "d"]
     assert curves[2].area > 0.6
     assert curves[2].area != curves[1].area
@@ -37,12 +37,13 @@ def test_a_class_of_no_or_every_example_has_no_curve():
     labels, probabilities = noisy(90, 3)
     labels[labels == 1] = 2
     assert [c.name for c in class_curves(labels, probabilities, "abc")] == ["a", "c"]
-    assert class_curves(np.zeros(90, np.int32), probabilities, "abc") == []
+    assert list(class_curves(np.zeros(90, np.int32), probabilities, "abc")) == []
 
 
 def test_the_area_of_the_mean_curve_is_the_mean_area():
-    curves = class_curves(*noisy(2000, 12), [str(i) for i in range(12)])
-    mean = mean_curve(curves)
+    curves = list(class_curves(*noisy(2000, 12), [str(i) for i in range(12)]))
+    mean, hardest = mean_curve(iter(curves))
+    assert hardest.name == min(curves, key=lambda c: c.area).name
     assert mean.area == pytest.approx(np.mean([c.area for c in curves]))
     assert np.trapezoid(mean.true_positive_rates, mean.false_positive_rates) == pytest.approx(
         mean.area, abs=2e-3
@@ -53,6 +54,10 @@ def test_the_area_of_the_mean_curve_is_the_mean_area():
     assert np.trapezoid(mean.precisions, mean.recalls) == pytest.approx(
         mean.average_precision, abs=5e-3
     )
+
+
+def test_no_curves_have_no_mean():
+    assert mean_curve([]) == (None, None)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=40))

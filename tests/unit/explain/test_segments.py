@@ -44,6 +44,17 @@ def test_segments_join_to_the_text(text, cuts, truncated):
     assert [s.text for s in found if s.kind == "token"] == [text[a:b] for a, b in spans]
 
 
+def test_tokens_of_one_character_show_it_once():
+    assert list(segments("½ a", [(0, 1), (0, 1), (2, 3)], None)) == [
+        Segment("token", "½", 0),
+        Segment("token", "", 1),
+        Segment("between", " "),
+        Segment("token", "a", 2),
+    ]
+    found = list(segments("aŀb", [(0, 2), (1, 2), (2, 3)], None))
+    assert [segment.text for segment in found] == ["aŀ", "", "b"]
+
+
 def test_effects_are_relative_to_the_strongest():
     assert relative_effects([1.0, -2.0, 0.0]) == [0.5, -1.0, 0.0]
     assert relative_effects([0.0]) == [0.0]

@@ -36,7 +36,20 @@ def test_two_known_scales_are_recovered(num_classes):
     lstm, linear = RNG.normal(size=(2, 20_000, 1 if num_classes == 2 else num_classes))
     probabilities = np.exp(calibration.log_probabilities(2.5 * lstm + 0.4 * linear))
     labels = (RNG.random((len(probabilities), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
-    assert calibration.fit_two_scales(lstm, linear, labels) == pytest.approx((2.5, 0.4), rel=0.08)
+    found = calibration.fit_scales([lstm, linear], [1, 1], labels)
+    assert found == pytest.approx((2.5, 0.4), rel=0.08)
+
+
+def test_many_logits_are_scaled_by_a_part_of_the_examples(monkeypatch):
+    lstm = RNG.normal(size=(4000, 5))
+    probabilities = np.exp(calibration.log_probabilities(2.5 * lstm))
+    labels = (RNG.random((4000, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    whole = calibration.SplitLogits(lstm, None).fit_scales(labels)
+    assert whole == (calibration.fit_scale(lstm, labels), 0.0)
+    monkeypatch.setattr(calibration, "_MAX_FITTED", 10_000)
+    assert calibration.SplitLogits(lstm, None).fit_scales(labels)[0] == pytest.approx(
+        calibration.fit_scale(lstm[::2], labels[::2])
+    )
 
 
 def test_the_scale_of_perfect_predictions_is_finite():
@@ -57,7 +70,7 @@ def test_logits_and_probabilities_round_trip(num_classes):
 
 def prepared_with(labels, linear=None):
     validation = SimpleNamespace(inputs=None, labels=labels, linear=linear)
-    return SimpleNamespace(validation=validation)
+    return SimpleNamespace(validation=validation, held_out=None)
 
 
 def test_overconfident_parts_get_smaller_scales():
@@ -88,3 +101,58 @@ def test_twice_too_large_logits_are_halved():
     assert found.temperature == pytest.approx(2, rel=0.05)
     assert found.weights["head/kernel"] == pytest.approx(0.5, rel=0.05)
     assert np.array_equal(found.weights["lstm_0_forward/bias"], np.ones(4))
+
+
+def confident(num, seed):
+    """Logits of three classes that are right and as large as they should be, and the labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, num).astype(np.int32)
+    logits = 3 * rng.normal(size=(num, 3))
+    logits[np.arange(num), labels] += 9
+    return logits, labels
+
+
+def mean_loss(logits, labels):
+    return -calibration.log_probabilities(logits)[np.arange(len(labels)), labels].mean()
+
+
+def test_a_scale_fitted_to_few_texts_does_no_harm():
+    """Targets smoothed as by Platt make the loss on new texts several times as high."""
+    harm = {"prior": [], "smoothed": []}
+    for seed in range(20):
+        few, many = confident(24, seed), confident(2000, 1000 + seed)
+        (scale,) = calibration.fit_scales([few[0]], [1.0], few[1])
+        harm["prior"].append(mean_loss(scale * many[0], many[1]) - mean_loss(*many))
+        smoothed = calibration.fit_scale(*few)
+        harm["smoothed"].append(mean_loss(smoothed * many[0], many[1]) - mean_loss(*many))
+    assert np.mean(harm["prior"]) < 0.005
+    assert np.mean(harm["smoothed"]) > 0.03
+
+
+def test_few_texts_move_a_scale_less_than_many():
+    logits, labels = confident(20_000, 0)
+    scales = [calibration.fit_scales([2 * logits[:n]], [1.0], labels[:n])[0] for n in (10, 20_000)]
+    assert scales[1] == pytest.approx(0.5, rel=0.05)
+    assert 0.55 < scales[0] < 1.1
+
+
+def test_on_many_texts_the_prior_changes_nothing():
+    logits, labels = confident(5000, 1)
+    logits[:, 0] += RNG.normal(size=5000)
+    (scale,) = calibration.fit_scales([logits], [1.0], labels)
+    unpenalized = min(np.linspace(0.5, 2, 1501), key=lambda s: mean_loss(s * logits, labels))
+    assert mean_loss(scale * logits, labels) - mean_loss(unpenalized * logits, labels) < 1e-4
+    assert scale == pytest.approx(unpenalized, rel=0.03)
+
+
+def test_without_evidence_each_scale_is_its_center():
+    lstm, linear, labels = np.zeros((2, 1)), np.zeros((2, 1)), np.array([0, 1])
+    assert calibration.fit_scales([lstm, linear], [1.0, 2.5], labels) == pytest.approx((1, 2.5))
+
+
+def test_joined_logits_keep_the_scale_of_each_classifier():
+    ones = np.ones((2, 1), np.float32)
+    parts = [calibration.SplitLogits(n * np.ones((2, 1)), ones, n / 2) for n in (1, 2)]
+    joined = calibration.SplitLogits.concatenate(parts)
+    assert joined.uncalibrated.ravel().tolist() == [1.5, 1.5, 3.0, 3.0]
+    assert joined.scaled(2, 1).ravel().tolist() == [3.0, 3.0, 5.0, 5.0]

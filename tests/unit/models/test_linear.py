@@ -69,8 +69,9 @@ def test_the_tables_give_the_logits_of_the_features(settings, outputs):
     corpus, words = encoded(texts, settings, unknown=("odd", "strange"))
     features = linear._extract(corpus, words, settings)
     weights = np.random.default_rng(1).normal(size=(features.counts.shape[1], outputs))
-    tables = features.tables(weights, len(words), settings)
-    expected = features.counts @ weights
+    biases = np.arange(outputs) - 0.5
+    tables = features.tables(weights, biases, len(words), settings)
+    expected = features.counts @ weights + biases
     found = linear.linear_logits(corpus, tables, settings)
     assert found == pytest.approx(expected, abs=1e-4)
     assert found.dtype == np.float32
@@ -95,7 +96,7 @@ def test_a_known_word_has_its_own_weight_and_those_of_its_ngrams():
     corpus, words = encoded(["fine film", "dull film"], settings)
     features = linear._extract(corpus, words, settings)
     weights = np.random.default_rng(1).normal(size=(features.counts.shape[1], 2))
-    tables = features.tables(weights, len(words), settings)
+    tables = features.tables(weights, np.zeros(2), len(words), settings)
     row = words.index("film")
     own = weights[features.columns[0].tolist().index(row)]
     ngrams = tables.char_ngrams[char_ngram_ids(["film"], CHAR_BUCKETS)[0]]
@@ -128,7 +129,8 @@ def test_logits_are_the_sum_of_the_weights(settings, num_classes):
         if settings.char_ngrams != "none" and f"odd{i}" in unknown:
             ngrams, _ = char_ngram_ids([f"odd{i}"], CHAR_BUCKETS)
             total = total + tables.char_ngrams[ngrams].sum(axis=0)
-        assert logits[i] == pytest.approx(total / np.sqrt(len(ids)), abs=1e-5)
+        expected = total / np.sqrt(len(ids)) + tables.biases
+        assert logits[i] == pytest.approx(expected, abs=1e-5)
 
 
 def test_logits_in_chunks_are_the_same_bits(monkeypatch):
@@ -154,13 +156,13 @@ def test_tables_have_names_in_the_weights_file():
         fit(["fine film", "dull film"], [1, 0], 2, settings_with(char_ngrams=kind))[0].tables
         for kind in ("all", "none")
     )
-    names = ["linear/words", "linear/word_ngrams", "linear/char_ngrams"]
+    names = ["linear/words", "linear/word_ngrams", "linear/biases", "linear/char_ngrams"]
     assert list(with_chars.arrays()) == names
-    assert list(without.arrays()) == names[:2]
+    assert list(without.arrays()) == names[:3]
     shapes = [array.shape for array in with_chars.arrays().values()]
-    assert shapes == [(5, 1), (BUCKETS, 1), (CHAR_BUCKETS, 1)]
-    assert with_chars.size == 5 + BUCKETS + CHAR_BUCKETS
-    assert without.size == 5 + BUCKETS
+    assert shapes == [(5, 1), (BUCKETS, 1), (1,), (CHAR_BUCKETS, 1)]
+    assert with_chars.size == 5 + BUCKETS + 1 + CHAR_BUCKETS
+    assert without.size == 5 + BUCKETS + 1
     for tables in (with_chars, without):
         again = LinearTables.from_arrays({**tables.arrays(), "head/bias": np.zeros(1)})
         assert again.arrays().keys() == tables.arrays().keys()
@@ -219,10 +221,10 @@ def test_weights_are_those_of_a_support_vector_machine(penalty, monkeypatch):
     labels = np.array([0, 1] * 20, np.int32)
     corpus, words = encoded(["dull" if y == 0 else "fine" for y in labels])
     features = linear._extract(corpus, words, SETTINGS)
-    weights, intercepts = linear._fit(features.counts, features.factors, labels, 2, penalty)
+    weights, biases = linear._fit(features.counts, features.factors, labels, 2, penalty)
     margin = 40 / penalty / (1 + 40 / penalty)
     expected = np.where(labels == 1, margin, -margin)
-    assert (features.counts @ weights + intercepts)[:, 0] == pytest.approx(expected, rel=1e-3)
+    assert (features.counts @ weights + biases)[:, 0] == pytest.approx(expected, rel=1e-3)
 
 
 def test_log_count_ratios_compare_relative_frequencies():
@@ -243,9 +245,9 @@ def factors_of_fits(monkeypatch, counts, labels, num_classes):
 
     monkeypatch.setattr(linear, "_fit_classes", record)
     kinds = np.array([1, 0.5, 0.5], np.float32)
-    weights, intercepts = linear._fit(counts, kinds, labels, num_classes, 1.0)
+    weights, biases = linear._fit(counts, kinds, labels, num_classes, 1.0)
     assert weights.shape == (3, 1 if num_classes == 2 else num_classes)
-    assert intercepts.shape == weights.shape[1:]
+    assert biases.shape == weights.shape[1:]
     return kinds, calls
 
 
@@ -289,7 +291,7 @@ def test_the_fit_converges(monkeypatch, share):
     monkeypatch.setattr(linear, "_TOLERANCE", 1e-4)
     monkeypatch.setattr(linear, "_MAX_ITERATIONS", 10_000)
     exact = linear._fit(counts, factors, labels, 2, 1.0)
-    logits = [(counts @ weights + intercepts)[:, 0] for weights, intercepts in (found, exact)]
+    logits = [(counts @ weights + biases)[:, 0] for weights, biases in (found, exact)]
     assert np.corrcoef(logits)[0, 1] > 0.999
     assert logits[0].std() == pytest.approx(logits[1].std(), rel=0.02)
 
@@ -358,8 +360,8 @@ def separable(labels):
 
 def decisions(counts, labels, num_classes):
     factors = np.ones(counts.shape[1], np.float32)
-    weights, intercepts = linear._fit(counts, factors, np.array(labels, np.int32), num_classes, 0.1)
-    return counts @ weights + intercepts
+    weights, biases = linear._fit(counts, factors, np.array(labels, np.int32), num_classes, 0.1)
+    return counts @ weights + biases
 
 
 @pytest.mark.parametrize("num_classes", [3, 20, 21, 30])
@@ -407,9 +409,9 @@ def test_one_class_of_many_alone_is_predicted_always(label):
 def test_no_texts_predict_no_class(num_classes):
     counts = sparse.csr_matrix((0, 4), dtype=np.float32)
     labels = np.zeros(0, np.int32)
-    weights, intercepts = linear._fit(counts, np.ones(4, np.float32), labels, num_classes, 1.0)
+    weights, biases = linear._fit(counts, np.ones(4, np.float32), labels, num_classes, 1.0)
     assert not weights.any()
-    assert (intercepts == -1).all()
+    assert (biases == -1).all()
 
 
 @pytest.mark.parametrize("num_classes", [3, 25])
@@ -418,7 +420,6 @@ def test_a_fold_can_lack_a_class(num_classes):
     labels = [0, 1] * 5 + [0, num_classes - 1]
     found, _ = fit(noise(12), labels, num_classes)
     assert np.isfinite(found.train_logits).all()
-    assert np.isfinite(found.biases).all()
     assert found.train_logits[11].argmax() != num_classes - 1
 
 
@@ -427,7 +428,7 @@ def test_a_fold_can_lack_a_class(num_classes):
 def test_few_texts_are_allowed(settings, num_classes):
     for texts, labels in ((["good", "bad"], [1, 0]), (["good"], [1]), (["", ""], [0, 1])):
         found, corpus = fit(texts, labels, num_classes, settings)
-        for array in (found.train_logits, found.biases, *found.tables.arrays().values()):
+        for array in (found.train_logits, *found.tables.arrays().values()):
             assert np.isfinite(array).all()
         assert np.isfinite(found.scale)
         logits = linear.linear_logits(corpus, found.tables, settings)
@@ -436,7 +437,9 @@ def test_few_texts_are_allowed(settings, num_classes):
 
 def test_labels_of_one_class_give_no_weights():
     found, _ = fit(noise(12), [0] * 12, 2)
-    assert not any(array.any() for array in found.tables.arrays().values())
+    assert not found.tables.words.any()
+    assert not found.tables.word_ngrams.any()
+    assert found.tables.biases < 0
 
 
 def test_empty_texts_are_one_unknown_word():

@@ -9,7 +9,7 @@ import pytest
 from lstm_cli.evaluation import metrics, thresholds
 from lstm_cli.evaluation.compare import Entry
 from lstm_cli.report import comparison
-from lstm_cli.report.metric_rows import METRIC_ROWS, metric_table
+from lstm_cli.report.metric_rows import METRIC_ROWS, metric_rows, metric_table
 
 
 @pytest.fixture
@@ -25,6 +25,21 @@ def test_every_number_of_a_report_has_a_row(one_class):
     lower = {row.key for row in METRIC_ROWS if row.better == "lower"}
     assert lower == set(thresholds.LOWER_IS_BETTER)
     assert set(thresholds.THRESHOLD_METRICS) <= {r.key for r in METRIC_ROWS if r.better == "higher"}
+
+
+def test_macro_f1_comes_first_if_the_classes_are_uneven():
+    def labels(small):
+        return np.array([0] * (100 - small) + [1] * small, np.int32)
+
+    reports = [
+        metrics.compute(labels(small), np.full((100, 2), 0.5, np.float32), ("a", "b"))
+        for small in (50, 10)
+    ]
+    even, uneven = ([row.key for row in metric_rows(report)] for report in reports)
+    assert even[:2] == ["num_examples", "accuracy"]
+    assert uneven[:3] == ["f1", "num_examples", "accuracy"]
+    assert sorted(even) == sorted(uneven)
+    assert metric_table(*reports)[0] == ("macro F1 (main figure)", "0.3333", "0.4737")
 
 
 def test_a_table_has_a_column_per_report(one_class):

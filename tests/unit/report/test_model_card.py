@@ -249,8 +249,31 @@ def test_classes_with_few_examples_are_named():
 def test_many_classes_are_counted_instead_of_listed():
     card = model_card(text_run(labels=[f"c{i}" for i in range(40)]))
     assert "c29 and 10 more" in card
-    assert "| c3 |" not in card
     assert "40 classes" in card
+
+
+def test_of_many_classes_those_with_the_lowest_f1_are_listed():
+    run = text_run(labels=[f"c{i}" for i in range(40)])
+    test = run["metrics"]["test"]
+    rows = [line.split(" | ") for line in model_card(run).split("\n") if line.startswith("| c")]
+    (start,) = (i for i, row in enumerate(rows) if "classes with the lowest F1" in row[0])
+    listed = rows[start + 1 :]
+    worst = sorted(scores.f1 for scores in test.classes)[:15]
+    assert [row[3] for row in listed] == [f"{f1:.3f}" for f1 in worst]
+
+
+def test_uneven_classes_are_judged_by_macro_f1():
+    labels = np.asarray([0] * 90 + [1] * 10, np.int32)
+    probabilities = np.tile(np.asarray([0.9, 0.1], np.float32), (100, 1))
+    run = text_run(missed_classes="Class 'pos' is never predicted.")
+    run["metrics"]["test"] = metrics.compute(labels, probabilities, ("neg", "pos"))
+    card = model_card(run)
+    assert "macro F1 on 100 test examples is **0.474**" in card
+    assert "accuracy is 90.0%" in card
+    assert "Class 'pos' is never predicted." in shown(card)
+    assert "macro F1 on" not in model_card(text_run())
+    results = section(card, "Results")
+    assert results.index("| macro F1 (main figure) |") < results.index("| accuracy |")
 
 
 def test_a_metric_without_a_value_has_a_reason():

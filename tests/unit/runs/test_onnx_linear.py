@@ -64,9 +64,10 @@ def test_graph_and_numpy_agree(word_ngrams, char_ngrams, num_classes, batch):
     scale = weights["linear/scale"]
     of_corpus = scale * linear_logits(corpus, LinearTables.from_arrays(weights), config.linear)
     by_token = [forward_pass.linear_logits(config, weights, e).sum(axis=0) for e in encodings]
+    by_token = np.array(by_token) + forward_pass.linear_biases(config, weights)
     expected = [reference.linear(e.ids, weights, config.linear, e.ngrams) for e in encodings]
     assert of_corpus == pytest.approx(np.array(expected), abs=1e-5)
-    assert np.array(by_token) == pytest.approx(np.array(expected), abs=1e-5)
+    assert by_token == pytest.approx(np.array(expected), abs=1e-5)
 
     lstm = np.array([lstm_logits(config, weights, e) for e in encodings])
     for source in (corpus, encodings):
@@ -81,7 +82,7 @@ def test_each_kind_of_ngram_matters():
     config, tokenizer, weights, _ = made(3, "all", 5)
     corpus = encode([UNKNOWN], tokenizer)
     before = linear_logits(corpus, LinearTables.from_arrays(weights), config.linear)
-    for name in ("words", "word_ngrams", "char_ngrams"):
+    for name in ("words", "word_ngrams", "char_ngrams", "biases"):
         changed = {**weights, f"linear/{name}": 0 * weights[f"linear/{name}"]}
         after = linear_logits(corpus, LinearTables.from_arrays(changed), config.linear)
         assert np.abs(after - before).max() > 0.1

@@ -155,6 +155,11 @@ def refused(run, *words):
     assert not verify(run).passed
 
 
+def cells(change):
+    """Change the cells of the confusion matrix of test."""
+    return lambda m: m | {"test": m["test"] | {"confusion": change(m["test"]["confusion"])}}
+
+
 WRONG = {
     "a number": (runs.METRICS, lambda m: 5, ["metrics.json"]),
     "an unknown format": (runs.RUN, lambda r: r | {"format": 99}, ["format"]),
@@ -179,6 +184,12 @@ WRONG = {
         lambda m: m | {"validation": m["validation"] | {"num_examples": 10**6}},
         ["validation.num_examples"],
     ),
+    "cells out of order": (runs.METRICS, cells(lambda c: c[::-1]), ["test.confusion"]),
+    "a cell twice": (runs.METRICS, cells(lambda c: [*c, c[-1]]), ["test.confusion"]),
+    "a cell of no class": (runs.METRICS, cells(lambda c: [*c, [9, 9, 1]]), ["test.confusion"]),
+    "a cell of 0": (runs.METRICS, cells(lambda c: [[*c[0][:2], 0], *c[1:]]), ["test.confusion"]),
+    "a cell too few": (runs.METRICS, cells(lambda c: c[1:]), ["test.confusion"]),
+    "cells of rows": (runs.METRICS, cells(lambda c: [[1, 2], [3, 4]]), ["test.confusion"]),
     "another best epoch": (runs.METRICS, lambda m: m | {"best_epoch": 1}, ["best_epoch"]),
     "a data set of 5": (runs.RUN, lambda r: r | {"dataset": 5}, ["run.json", "dataset"]),
     "sizes in words": (

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
-from lstm_cli.text import corpus_cache
+from lstm_cli.text import corpus_cache, normalization, tokenizer_json
 from lstm_cli.text.corpus import encode, fit_and_encode
 from lstm_cli.text.ngrams import char_ngram_ids
 from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer
@@ -150,6 +150,14 @@ def test_the_key_depends_on_texts_and_tokenizer(tokenizer):
     ]
     assert len(set(keys)) == len(keys)
     assert key(TEXTS) == keys[0]
+
+
+def test_the_key_depends_on_the_rules_of_the_tokenization(tokenizer, monkeypatch):
+    before = corpus_cache._key(TEXTS, tokenizer)
+    for module, name in ((tokenizer_json, "TOKEN"), (normalization, "OPTIONAL_SIGNS")):
+        monkeypatch.setattr(module, name, "x")
+        assert corpus_cache._key(TEXTS, tokenizer) != before
+        monkeypatch.undo()
 
 
 def test_the_cache_follows_its_environment_variables(monkeypatch, tmp_path):

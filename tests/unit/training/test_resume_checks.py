@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import struct
@@ -333,7 +334,7 @@ def test_a_position_within_the_steps_is_accepted(halfway):
     sign(halfway, progress=halfway_through(_record(halfway)["progress"]))
     reporter = WarningRecorder()
     found = resume_checks.newest_checkpoint(halfway, reporter)
-    assert resume_checks.fitting_checkpoint(halfway, found, 1, 4, reporter) is found
+    assert resume_checks.fitting_checkpoint(halfway, found, 1, 4, 0, reporter) is found
     assert reporter.warnings == []
 
 
@@ -364,7 +365,7 @@ def test_an_optimizer_with_another_step_count_is_skipped(halfway):
     sign(halfway, safetensors.numpy.save(GOOD | taken))
     reporter = WarningRecorder()
     found = resume_checks.fitting_checkpoint(
-        halfway, resume_checks.newest_checkpoint(halfway, reporter), 1, 4, reporter
+        halfway, resume_checks.newest_checkpoint(halfway, reporter), 1, 4, 0, reporter
     )
     assert found.progress["epoch"] == 1
     assert "has not done 2 steps" in reporter.warnings[0]
@@ -409,7 +410,7 @@ def test_any_progress_is_accepted_or_skipped(halfway):
         try:
             with within(10):
                 found = resume_checks.newest_checkpoint(halfway, reporter)
-                found = resume_checks.fitting_checkpoint(halfway, found, 1, 4, reporter)
+                found = resume_checks.fitting_checkpoint(halfway, found, 1, 4, 0, reporter)
             stepped = len(reporter.warnings)
             assert stepped <= 1
             assert found.progress["epoch"] == 1
@@ -447,3 +448,62 @@ def test_a_run_json_without_a_valid_dataset_is_refused(change, halfway):
     with pytest.raises(LstmError, match=rf"run\.json, .*{next(iter(change))}") as caught:
         pipeline.resume(halfway)
     assert caught.value.exit_code == ExitCode.INTEGRITY
+
+
+# Finished stages
+
+
+LOGITS = {"stage/1/lstm": np.zeros((4, 1)), "stage/1/linear": np.zeros((4, 1), np.float32)}
+
+
+def staged(halfway):
+    """Progress and tensors of a run in its second stage, whose first one had two epochs."""
+    found = resume_checks.newest_checkpoint(halfway, WarningRecorder())
+    progress = json.loads(json.dumps(found.progress))
+    lines = progress["history"]
+    finished = {"best_epoch": 2, "stop_reason": "done", "linear_scale": 1.0, "history": lines}
+    second = [line | {"stage": 2} for line in lines]
+    return progress | {"stages": [finished], "history": second}, {**found.tensors, **LOGITS}
+
+
+def test_a_checkpoint_in_a_later_stage_is_accepted(halfway):
+    resume_checks.check_progress(checkpoint.Checkpoint(staged(halfway)[1], staged(halfway)[0]))
+
+
+def _with_stage(**changes):
+    return lambda p, t: (p | {"stages": [p["stages"][0] | changes]}, t)
+
+
+def _without_validation(progress, tensors):
+    lines = [
+        line | {"val_loss": None, "val_accuracy": None, "best": True}
+        for line in progress["stages"][0]["history"]
+    ]
+    return progress | {"stages": [progress["stages"][0] | {"history": lines}]}, tensors
+
+
+CONTRADICTIONS = {
+    "another best epoch": _with_stage(best_epoch=1),
+    "no history": _with_stage(history=[]),
+    "a reason that is no text": _with_stage(stop_reason=3),
+    "a scale that is not finite": _with_stage(linear_scale=math.inf),
+    "a stage without validation": _without_validation,
+    "a history of another stage": lambda p, t: (p | {"stages": []}, t),
+    "a stage too many": lambda p, t: (p | {"stages": p["stages"] * 2}, t),
+    "no logits": lambda p, t: (p, {n: a for n, a in t.items() if n != "stage/1/lstm"}),
+    "logits of another type": lambda p, t: (p, t | {"stage/1/lstm": np.zeros((4, 1), np.int32)}),
+    "linear logits of another type": lambda p, t: (p, t | {"stage/1/linear": np.zeros((4, 1))}),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_finished_stages_that_contradict_the_checkpoint_are_refused(name, halfway):
+    progress, tensors = CONTRADICTIONS[name](*staged(halfway))
+    with pytest.raises(ValueError, match=r"."):
+        resume_checks.check_progress(checkpoint.Checkpoint(tensors, progress))
+
+
+def test_a_checkpoint_of_another_stage_does_not_fit(halfway):
+    found = resume_checks.newest_checkpoint(halfway, WarningRecorder())
+    with pytest.raises(LstmError, match="no checkpoint"):
+        resume_checks.fitting_checkpoint(halfway, found, 1, 4, 1, WarningRecorder())

@@ -1,0 +1,125 @@
+"""Settings that are chosen from a description of the data, for data sets without a preset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+# Weights of a table of the linear model: 32 MB.
+_MAX_TABLE_SIZE = 8_000_000
+
+
+class DataProfile(msgspec.Struct, frozen=True):
+    """What settings are chosen from.
+
+    Attributes:
+        num_texts: Texts for training and validation.
+        num_classes: Number of classes.
+        num_unlabeled: Texts without labels.
+        median_length: Median number of tokens in a text.
+        long_length: 95th percentile of the number of tokens in a text.
+        num_tokens: Tokens in all texts; an estimate from a sample.
+        unspaced: Fraction of tokens of scripts without spaces between words.
+    """
+
+    num_texts: int
+    num_classes: int
+    num_unlabeled: int
+    median_length: int
+    long_length: int
+    num_tokens: int
+    unspaced: float
+
+    def describe(self) -> str:
+        """Return a description for people: `3,017 texts of median length 19, 2 classes`."""
+        parts = [
+            f"{self.num_texts:,} texts of median length {self.median_length:,}",
+            f"{self.num_classes:,} classes",
+        ]
+        if self.num_unlabeled:
+            parts.append(f"{self.num_unlabeled:,} texts without labels")
+        if self.unspaced >= _MIN_UNSPACED:
+            parts.append("a script without spaces")
+        return ", ".join(parts)
+
+
+# With this fraction of letters of scripts without spaces, trigrams of letters are words.
+_MIN_UNSPACED = 0.3
+
+
+def choose_settings(profile: DataProfile) -> dict[str, Any]:
+    """Choose settings from a description of the data.
+
+    The table in `docs/own-data.md` lists them with their reasons.
+
+    Args:
+        profile: The description.
+
+    Returns:
+        Values by dotted key, for all keys of `AUTO_KEYS`.
+    """
+    return {key: rule(profile) for key, rule in _RULES.items()}
+
+
+def _by_size(*steps: tuple[int, Any], above: Any) -> Callable[[DataProfile], Any]:
+    """Return a rule by the number of texts: the value of the first step that is large enough."""
+
+    def rule(profile: DataProfile) -> Any:
+        return next((value for size, value in steps if profile.num_texts <= size), above)
+
+    return rule
+
+
+def _validation(profile: DataProfile) -> float:
+    """A tenth of the texts, but no more than 500, or 5 of each class: the rest is for training."""
+    wanted = max(500, 5 * profile.num_classes)
+    return round(min(0.1, wanted / profile.num_texts), 4)
+
+
+def _max_tokens(profile: DataProfile) -> int:
+    """The 95th percentile of the lengths, rounded up to tens, at most 400."""
+    return min(400, max(20, -(-profile.long_length // 10) * 10))
+
+
+def _min_count(profile: DataProfile) -> int:
+    if profile.num_tokens <= 300_000:
+        return 1
+    return 2 if profile.num_tokens <= 3_000_000 else 5
+
+
+def _buckets(largest: int) -> Callable[[DataProfile], int]:
+    """Return a rule: about one bucket for each token, while the table stays small enough."""
+
+    def rule(profile: DataProfile) -> int:
+        outputs = 1 if profile.num_classes == 2 else profile.num_classes
+        limit = min(largest, max(4096, _MAX_TABLE_SIZE // outputs))
+        wanted = min(limit, max(16_384, profile.num_tokens))
+        return 1 << (wanted.bit_length() - (wanted == limit and wanted & (wanted - 1) != 0))
+
+    return rule
+
+
+def _is_unspaced(profile: DataProfile) -> bool:
+    return profile.unspaced >= _MIN_UNSPACED
+
+
+_RULES: Mapping[str, Callable[[DataProfile], Any]] = {
+    "data.validation": _validation,
+    "data.folds": _by_size((500, 5), above=0),
+    "text.vocab_size": lambda profile: 20_000,
+    "text.min_count": _min_count,
+    "text.max_tokens": _max_tokens,
+    "embedding.vectors": lambda profile: "unlabeled" if profile.num_unlabeled else "train",
+    "linear.word_ngrams": lambda profile: 3 if _is_unspaced(profile) else 2,
+    "linear.buckets": _buckets(1 << 20),
+    "linear.char_ngrams": lambda profile: "all" if profile.num_tokens <= 1_000_000 else "unknown",
+    "linear.char_buckets": _buckets(1 << 18),
+    "linear.penalty": lambda profile: 2.0 if _is_unspaced(profile) else 1.0,
+    "linear.folds": _by_size((2000, 10), (20_000, 5), above=3),
+    "train.batch_size": _by_size((2000, 32), (20_000, 64), above=128),
+    "train.epochs": _by_size((1000, 20), (20_000, 10), (50_000, 5), above=2),
+    "train.refit": _by_size((3000, True), above=False),
+}
+AUTO_KEYS = tuple(_RULES)

@@ -1,0 +1,92 @@
+"""Texts without labels beside a data set: the files of `data.unlabeled`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lstm_cli.data.dataset import Dataset, UnlabeledTexts
+from lstm_cli.data.readers.texts import read_texts
+from lstm_cli.errors import ExitCode, LstmError
+
+# Why a text is not used, in the order of the note.
+_REASONS = {
+    "test": "{:,} in test",
+    "validation": "{:,} in validation",
+    "train": "{:,} in train",
+    "repeated": "{:,} repeated",
+    "empty": "{:,} empty",
+}
+
+
+def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = None) -> Dataset:
+    """Return a data set with the unlabeled texts of files and folders.
+
+    Copies of labeled texts are dropped, because a model must not learn from the texts that it is
+    validated and tested on, and texts of train are learned from already. Texts that differ in
+    white space only are copies. Empty texts and repetitions are dropped, too.
+
+    Args:
+        dataset: The labeled texts, with all splits.
+        files: Paths, as for `read_texts`.
+        limit: The largest number of texts to keep.
+
+    Raises:
+        LstmError: A file is missing or malformed, no text is left, or the data set has images.
+    """
+    if dataset.kind != "text":
+        raise LstmError(
+            f"{dataset.name} holds {dataset.kind}s: it has no use for unlabeled texts.",
+            "Leave out --unlabeled.",
+            ExitCode.USAGE,
+        )
+    texts: list[str] = []
+    digests: dict[str, str] = {}
+    for file in files:
+        found, digests[file] = read_texts(Path(file), dataset.text_column)
+        texts += found
+    reasons = list(_reasons_to_drop(texts, dataset))
+    kept = [text for text, reason in zip(texts, reasons, strict=True) if reason is None]
+    dropped = Counter(reason for reason in reasons if reason is not None)
+    if not kept:
+        raise LstmError(
+            f"No unlabeled text is left of {len(texts):,} in {', '.join(files)}"
+            f"{': ' + _format(dropped) if dropped else ''}.",
+            "Give texts that are not in the labeled data, or leave out --unlabeled.",
+        )
+    notes = list(dataset.notes)
+    if dropped:
+        notes.append(
+            f"{dropped.total():,} of {len(texts):,} unlabeled texts are not used: "
+            f"{_format(dropped)}."
+        )
+    return replace(dataset, unlabeled=UnlabeledTexts(kept[:limit], digests), notes=tuple(notes))
+
+
+def _reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | None]:
+    """Yield for each text why it is dropped, or None."""
+    known = {"": "empty"}
+    for name, split in dataset.splits.items():
+        assert not isinstance(split.inputs, np.ndarray)
+        for text in split.inputs:
+            known.setdefault(_key(text), name)
+    for text in texts:
+        key = _key(text)
+        yield known.get(key)
+        known.setdefault(key, "repeated")
+
+
+def _key(text: str) -> str:
+    """Return a text with all white space as single spaces."""
+    return " ".join(text.split())
+
+
+def _format(dropped: Counter[str]) -> str:
+    """Format the numbers of dropped texts by reason."""
+    return ", ".join(
+        words.format(dropped[reason]) for reason, words in _REASONS.items() if dropped[reason]
+    )

@@ -1,0 +1,80 @@
+"""Choose the settings that the configuration leaves to the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstm_cli.config import load as configs
+from lstm_cli.config.auto import DataProfile, choose_settings
+from lstm_cli.config.schema import Config
+from lstm_cli.data import Dataset
+from lstm_cli.io.progress import Reporter
+from lstm_cli.text.tokenizer import is_unspaced, tokenize
+from lstm_cli.training.init_weights import vocabulary_settings
+from lstm_cli.training.prepare import load_training_data
+
+# Lengths and scripts are estimated from this many texts, spread over the data.
+_SAMPLE = 2000
+_LONG_PERCENTILE = 95
+
+
+def with_auto_settings(
+    config: Config, dataset: Dataset, data_dir: Path | None, reporter: Reporter
+) -> tuple[Config, Dataset]:
+    """Choose the settings in `config.auto` from the data, and report them.
+
+    Args:
+        config: The settings.
+        dataset: As `load_training_data` returns it.
+        data_dir: Folder of TFDS data sets.
+        reporter: Receives a note.
+
+    Returns:
+        The settings with `auto` empty, and the data with the splits that they ask for.
+
+    Raises:
+        LstmError: As `load_training_data`.
+    """
+    if not config.auto:
+        return config, dataset
+    profile = describe_data(dataset)
+    known = vocabulary_settings(config)
+    values = {k: v for k, v in (choose_settings(profile) | known).items() if k in config.auto}
+    chosen = configs.from_dict(configs.to_dict(config), {**values, "auto": []})
+    reporter.note(f"Settings for {profile.describe()}: {_format(values)}.")
+    if chosen.data == config.data:
+        return chosen, dataset
+    return chosen, load_training_data(chosen, data_dir)
+
+
+def describe_data(dataset: Dataset) -> DataProfile:
+    """Describe a data set of texts.
+
+    Args:
+        dataset: With `train`, and with `validation` if it is split off.
+    """
+    texts = [text for name in dataset.splits for text in dataset.splits[name].inputs]
+    rows = np.linspace(0, len(texts) - 1, min(len(texts), _SAMPLE)).astype(int)
+    tokens = [tokenize(str(texts[row])) for row in rows]
+    lengths = [len(each) for each in tokens]
+    num_tokens = sum(lengths)
+    num_unspaced = sum(is_unspaced(token) for each in tokens for token in each)
+    return DataProfile(
+        num_texts=len(texts),
+        num_classes=len(dataset.labels),
+        num_unlabeled=0 if dataset.unlabeled is None else len(dataset.unlabeled),
+        median_length=int(np.median(lengths)),
+        long_length=int(np.percentile(lengths, _LONG_PERCENTILE)),
+        num_tokens=round(num_tokens / len(rows) * len(texts)),
+        unspaced=num_unspaced / num_tokens if num_tokens else 0.0,
+    )
+
+
+def _format(values: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in values.items()
+    )

@@ -1,0 +1,316 @@
+"""The stages of a training: selection on held-out rows, or folds, and the refit on all rows.
+
+Most trainings have one stage. With `train.refit`, a first stage holds out the validation split to
+choose the number of epochs and the calibration; with `data.folds` there is one such stage for each
+fold. The last stage trains on all rows for that number of epochs: its model is the one that ships.
+
+Source: Stone 1974, "Cross-validatory choice and assessment of statistical predictions".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli.config.schema import Config
+from lstm_cli.data.splits import stratified_folds
+from lstm_cli.io import text_format
+from lstm_cli.io.progress import Epoch
+from lstm_cli.models.calibration import SplitLogits
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.ngrams import char_ngram_ids
+from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer
+from lstm_cli.training.objectives.classification import Examples
+
+Tensors = Mapping[str, NDArray[Any]]
+# Names of these tensors in a checkpoint: `stage/1/lstm`.
+_PREFIX = "stage/"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a training.
+
+    Attributes:
+        number: Counted from 1.
+        kind: `only`: train with the validation split; `selection`: the same, before a refit;
+            `fold`: train with a fold held out; `refit`: train on all rows, without validation.
+        name: For people; empty for `only` and `selection`.
+        train_rows: Rows to train on, `<int64>[num]`; not used by `only`.
+        validation_rows: Rows held out, `<int64>[num]`; empty for `refit`.
+    """
+
+    number: int
+    kind: Literal["only", "selection", "fold", "refit"]
+    name: str
+    train_rows: NDArray[np.int64]
+    validation_rows: NDArray[np.int64]
+
+
+_NO_ROWS = np.zeros(0, np.int64)
+ONLY_STAGE = Stage(1, "only", "", _NO_ROWS, _NO_ROWS)
+
+
+@dataclass(frozen=True)
+class FinishedStage:
+    """The result of a stage that held rows out.
+
+    Attributes:
+        history: One entry per epoch.
+        best_epoch: The epoch with the lowest validation loss, counted from 1.
+        stop_reason: Why the stage ended.
+        logits: Logits of the held-out rows, from the weights of the best epoch.
+    """
+
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    stop_reason: str
+    logits: SplitLogits
+
+
+@dataclass(frozen=True)
+class HeldOutLogits:
+    """The logits of all rows that were held out, each from a model that has not seen the row.
+
+    Attributes:
+        logits: Logits, in the order of the stages.
+        labels: True class ids, `<int32>[num]`.
+    """
+
+    logits: SplitLogits
+    labels: NDArray[np.int32]
+
+    def fit_scales(self) -> tuple[float, float]:
+        """Find the calibration of the refitted model: factors on the logits of both its parts."""
+        return self.logits.fit_scales(self.labels)
+
+    def predicted(self, calibrate: bool) -> NDArray[np.float64]:
+        """Return the logits of the predictions, calibrated or not, `<float64>[num, outputs]`."""
+        return self.logits.scaled(*self.fit_scales()) if calibrate else self.logits.uncalibrated
+
+
+@dataclass(frozen=True)
+class StagedData:
+    """The labeled rows of a training in several stages.
+
+    Attributes:
+        examples: All labeled rows: those of `train`, then those of `validation`.
+        stages: In their order; the last one is the refit.
+        initial_state: State of the model before each stage, as `checkpoint.model_state` returns it.
+        min_count: In a stage, words rarer than this in its training rows are unknown; None if the
+            vocabulary is that of another run, or of unlabeled texts, too.
+        tokenizer: Has the vocabulary of all rows; None for images.
+        unlabeled: Texts without labels, for self-training.
+        initial_weights: Weights before each stage, as `classifier.get_weights` returns them; None
+            if they are random, so that the settings are enough to get them.
+    """
+
+    examples: Examples
+    stages: tuple[Stage, ...]
+    initial_state: Tensors
+    min_count: int | None
+    tokenizer: Tokenizer | None
+    unlabeled: tuple[Corpus, ...] = ()
+    initial_weights: Tensors | None = None
+
+    def train_examples(self, stage: Stage) -> Examples:
+        """Return the training rows of a stage as its model reads them."""
+        examples = self.examples.take(stage.train_rows)
+        return examples if stage.kind == "refit" else self._without_rare_words(examples, stage)
+
+    def validation_examples(self, stage: Stage) -> Examples | None:
+        """Return the held-out rows of a stage as its model reads them; None for the refit."""
+        if stage.kind == "refit":
+            return None
+        return self._without_rare_words(self.examples.take(stage.validation_rows), stage)
+
+    def held_out_logits(self, finished: Sequence[FinishedStage]) -> HeldOutLogits:
+        """Join the logits of the held-out rows of all stages before the refit."""
+        rows = [stage.validation_rows for stage in self.stages[: len(finished)]]
+        logits = SplitLogits.concatenate([stage.logits for stage in finished])
+        return HeldOutLogits(logits, self.examples.labels[np.concatenate(rows)])
+
+    def _without_rare_words(self, examples: Examples, stage: Stage) -> Examples:
+        """Replace the words that a vocabulary of the stage's training rows would not have."""
+        if self.min_count is None or not isinstance(examples.inputs, Corpus):
+            return examples
+        assert isinstance(self.examples.inputs, Corpus)
+        assert self.tokenizer is not None
+        train = self.examples.inputs.take(stage.train_rows)
+        counts = np.bincount(train.ids, minlength=self.tokenizer.vocab_size)
+        is_rare = counts < self.min_count
+        corpus = without_words(examples.inputs, is_rare, self.tokenizer)
+        return replace(examples, inputs=corpus)
+
+
+def without_words(corpus: Corpus, is_removed: NDArray[np.bool_], tokenizer: Tokenizer) -> Corpus:
+    """Return a corpus in which some words are unknown.
+
+    Args:
+        corpus: The texts.
+        is_removed: Whether a word is removed, by its id, `<bool>[vocabulary]`.
+        tokenizer: The one that encoded the texts.
+    """
+    is_unknown = is_removed[corpus.ids] & (corpus.ids > UNKNOWN_ID)
+    texts = np.repeat(np.arange(len(corpus)), corpus.lengths)[is_unknown]
+    added = np.bincount(texts, minlength=len(corpus)).astype(np.int32)
+    ids = np.where(is_unknown, np.uint16(UNKNOWN_ID), corpus.ids)
+    changed = replace(corpus, ids=ids, num_unknown=corpus.num_unknown + added)
+    if not tokenizer.char_buckets:
+        return changed
+    # Unknown words are known by their character n-grams.
+    words, word_of = np.unique(corpus.ids[is_unknown], return_inverse=True)
+    hashed, counts = char_ngram_ids([tokenizer.words[i] for i in words], tokenizer.char_buckets)
+    by_word = np.split(hashed, np.cumsum(counts)[:-1]) if len(words) else []
+    ngrams = np.concatenate([corpus.ngrams, *(by_word[word] for word in word_of)])
+    owners = np.concatenate(
+        [
+            np.repeat(np.arange(len(corpus)), np.diff(corpus.ngram_starts)),
+            np.repeat(texts, counts[word_of]),
+        ]
+    )
+    totals = np.bincount(owners, minlength=len(corpus))
+    return replace(
+        changed,
+        ngrams=ngrams[np.argsort(owners, kind="stable")],
+        ngram_starts=np.concatenate([[0], np.cumsum(totals)]).astype(np.int64),
+    )
+
+
+def plan_stages(
+    config: Config, train_labels: NDArray[np.int32], validation_labels: NDArray[np.int32]
+) -> tuple[Stage, ...]:
+    """Plan the stages of a classifier with `train.refit` or `data.folds`.
+
+    Args:
+        config: The settings.
+        train_labels: Class ids of the training split, `<int32>[train]`.
+        validation_labels: Class ids of the validation split, `<int32>[validation]`.
+    """
+    labels = np.concatenate([train_labels, validation_labels])
+    rows = np.arange(len(labels))
+    num_folds = min(config.data.folds, len(labels))
+    if num_folds:
+        fold_of = stratified_folds(labels, num_folds, config.seed)
+        held_out = [fold_of == fold for fold in range(num_folds)]
+    else:
+        held_out = [rows >= len(train_labels)]
+    kind: Literal["fold", "selection"] = "fold" if num_folds else "selection"
+    stages = [
+        Stage(n, kind, f"fold {n} of {num_folds}" if num_folds else "", rows[~out], rows[out])
+        for n, out in enumerate(held_out, 1)
+    ]
+    return (*stages, Stage(len(stages) + 1, "refit", "refit", rows, _NO_ROWS))
+
+
+def num_refit_epochs(finished: Sequence[FinishedStage]) -> int:
+    """Return the number of epochs of the refit: the rounded mean of the best epochs."""
+    return max(1, round(sum(stage.best_epoch for stage in finished) / len(finished)))
+
+
+def describe_validation(stages: Sequence[Stage]) -> str:
+    """Return how the validation results came about; empty for a training of one stage."""
+    if len(stages) == 1:
+        return ""
+    num_folds = sum(stage.kind == "fold" for stage in stages)
+    folds = f"{num_folds}-fold cross-validation, " if num_folds else ""
+    return f"{folds}before the refit on all rows"
+
+
+def describe_stages(
+    stages: Sequence[Stage], finished: Sequence[FinishedStage]
+) -> list[dict[str, Any]]:
+    """Return what `run.json` says of the finished stages."""
+    return [
+        {
+            "kind": stage.kind,
+            "train": len(stage.train_rows),
+            "validation": len(stage.validation_rows),
+            "epochs": len(result.history),
+            "best_epoch": result.best_epoch,
+            "stopped": result.stop_reason,
+        }
+        for stage, result in zip(stages, finished, strict=False)
+    ]
+
+
+def describe_end(stage: Stage, result: FinishedStage) -> str:
+    """Return a note on a stage that ended."""
+    name = stage.name or "selection"
+    best = result.history[result.best_epoch - 1]
+    scores = [text_format.number(value) for value in (best.val_loss, best.val_accuracy)]
+    return (
+        f"{name.capitalize()}: {len(stage.train_rows):,} rows to train, "
+        f"{len(stage.validation_rows):,} to validate; best epoch {result.best_epoch} of "
+        f"{len(result.history)}, val loss {scores[0]} acc {scores[1]}."
+    )
+
+
+# Checkpoints
+
+
+def to_checkpoint(finished: Sequence[FinishedStage]) -> tuple[Tensors, list[dict[str, Any]]]:
+    """Return finished stages as tensors and JSON types, for a checkpoint."""
+    tensors: dict[str, NDArray[Any]] = {}
+    progress = []
+    for number, stage in enumerate(finished, 1):
+        logits = stage.logits
+        tensors[f"{_PREFIX}{number}/lstm"] = logits.lstm
+        if logits.linear is not None:
+            tensors[f"{_PREFIX}{number}/linear"] = logits.linear
+        progress.append(
+            {
+                "history": [asdict(line) for line in stage.history],
+                "best_epoch": stage.best_epoch,
+                "stop_reason": stage.stop_reason,
+                "linear_scale": float(np.ravel(logits.linear_scale)[0]),
+            }
+        )
+    return tensors, progress
+
+
+def check_finished(
+    stages: Sequence[Stage], finished: Sequence[FinishedStage], num_outputs: int
+) -> None:
+    """Check the finished stages of a checkpoint against the stages of the training.
+
+    Raises:
+        ValueError: They are of other stages or another model.
+    """
+    if len(finished) >= len(stages):
+        raise ValueError(f"{len(finished)} finished stages of {len(stages)}")
+    for stage, result in zip(stages, finished, strict=False):
+        expected = (len(stage.validation_rows), num_outputs)
+        logits = result.logits
+        arrays: list[NDArray[Any]] = [logits.lstm]
+        arrays += [] if logits.linear is None else [logits.linear]
+        if any(array.shape != expected for array in arrays):
+            raise ValueError(f"stage {stage.number}: expected logits of shape {list(expected)}")
+
+
+def from_checkpoint(
+    tensors: Tensors, progress: Sequence[Mapping[str, Any]]
+) -> tuple[FinishedStage, ...]:
+    """Return what `to_checkpoint` was given.
+
+    Args:
+        tensors: All tensors of a checkpoint that passes `resume_checks.check_progress`.
+        progress: `stages` of its progress.
+    """
+    return tuple(
+        FinishedStage(
+            tuple(Epoch(**line) for line in stage["history"]),
+            stage["best_epoch"],
+            stage["stop_reason"],
+            SplitLogits(
+                tensors[f"{_PREFIX}{number}/lstm"],
+                tensors.get(f"{_PREFIX}{number}/linear"),
+                stage["linear_scale"],
+            ),
+        )
+        for number, stage in enumerate(progress, 1)
+    )

@@ -1,0 +1,298 @@
+"""Training in stages: folds and refit; honest validation, and the same bits after interruptions."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+from fixtures_errors import refused
+from fixtures_results import results, whole
+from fixtures_runs import text_config
+
+from lstm_cli.config import load as configs
+from lstm_cli.data import load
+from lstm_cli.data.source import from_config
+from lstm_cli.errors import ExitCode
+from lstm_cli.evaluation.evaluate import evaluate
+from lstm_cli.io.progress import SilentReporter
+from lstm_cli.io.signals import Interrupted
+from lstm_cli.models import classifier
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import record as run_record
+from lstm_cli.text.tokenizer import UNKNOWN_ID
+from lstm_cli.training import artifacts, checkpoint, device, pipeline, replay
+from lstm_cli.training.init_weights import InitialWeights, read_initial_weights
+from lstm_cli.training.options import TrainOptions
+from lstm_cli.training.prepare import load_training_data
+
+WORDS = {"good": ("fine", "great", "warm"), "bad": ("dull", "poor", "cold")}
+ROWS = 30
+
+
+@pytest.fixture(autouse=True)
+def _without_plots(monkeypatch):
+    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Thirty texts of two classes; each has a word of its own."""
+    lines = ["text,label"]
+    for i in range(ROWS):
+        label = "good" if i % 3 else "bad"
+        lines.append(f"a {WORDS[label][i % 2]} film {WORDS[label][2]} own{i:02},{label}")
+    path = tmp_path / "films.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def config_for(table, **settings):
+    """Settings of a small classifier of the table."""
+    changes = {
+        "data.name": str(table),
+        "embedding.dim": 5,
+        "embedding.word_dropout": 0.2,
+        "model.units": 4,
+        "model.dropout": 0.3,
+        "train.epochs": 3,
+        "train.batch_size": 8,
+        "train.learning_rate": 0.02,
+        **{key.replace("__", "."): value for key, value in settings.items()},
+    }
+    return configs.from_dict(configs.to_dict(text_config()), changes)
+
+
+def train(config, root, name="x"):
+    return pipeline.train(config, runs_dir=root, name=name, device="cpu")
+
+
+def task_of(config):
+    """The task of the settings before its first stage."""
+    options = TrainOptions(device="cpu")
+    info = device.configure_backend(config, "cpu", options.reporter)
+    dataset = load_training_data(config, None)
+    return pipeline.prepare(config, dataset, read_initial_weights(config), info, options)
+
+
+def untimed(run):
+    lines = [json.loads(line) for line in run.read_text(runs.HISTORY).splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def interrupt_after(num, monkeypatch):
+    """Send SIGTERM after some checkpoints; return their positions (stage, epoch, step)."""
+    save, saved = checkpoint.save, []
+
+    def saving(folder, state):
+        path = save(folder, state)
+        progress = state.progress
+        saved.append((len(progress["stages"]) + 1, progress["epoch"], progress["step"]))
+        if len(saved) == num:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return path
+
+    monkeypatch.setattr(checkpoint, "save", saving)
+    return saved
+
+
+KINDS = {
+    "refit": {"train__refit": True, "train__ema_momentum": 0.5},
+    "folds": {"data__folds": 2, "linear__buckets": 50},
+    "word vectors": {"data__folds": 2, "embedding__vectors": "train"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_interrupted_in_each_stage_ends_with_the_same_bits(
+    kind, table, tmp_path, monkeypatch
+):
+    config = config_for(table, train__checkpoint_seconds=1e-9, **KINDS[kind])
+    expected = train(config, tmp_path / "whole")
+    run = runs.RunDir(tmp_path / "runs" / "films" / "x")
+    places = []
+    while not places or run.status == "interrupted":
+        # Seven, so that it hits the first step, the last one, and the end of a stage.
+        with monkeypatch.context() as patch:
+            saved = interrupt_after(7, patch)
+            try:
+                if places:
+                    pipeline.resume(run, device="cpu")
+                else:
+                    train(config, tmp_path / "runs")
+            except Interrupted:
+                assert run.status == "interrupted"
+            # Interrupted at the last checkpoint, the run only has to be finished.
+            places += saved[-1:]
+    assert whole(run)
+    assert {stage for stage, *_ in places} == set(range(1, len(stages_of(expected)) + 2))
+    assert untimed(run) == untimed(expected)
+    names = (runs.WEIGHTS, runs.MODEL, runs.METRICS, runs.GOLDEN)
+    assert [results(run)[n] for n in names] == [results(expected)[n] for n in names]
+    assert run.read_json(runs.RUN)["stages"] == stages_of(expected)
+
+
+def stages_of(run):
+    return run.read_json(runs.RUN)["stages"]
+
+
+def test_folds_hold_out_every_row_once(table, tmp_path):
+    run = train(config_for(table, data__folds=3, data__test=str(table)), tmp_path)
+    record = run_record.read(run)
+    assert record.validation.num_examples == ROWS
+    assert record.validation_method == "3-fold cross-validation, before the refit on all rows"
+    assert [(s.kind, s.train, s.validation) for s in record.info.stages] == [("fold", 20, 10)] * 3
+    refit = [line for line in record.history if line.stage == 4]
+    assert {line.val_loss for line in refit} == {None}
+    assert len(refit) == record.info.best_epoch
+    assert len(refit) == round(np.mean([s.best_epoch for s in record.info.stages]))
+    low, high = record.validation.accuracy_interval
+    assert low <= record.validation.accuracy <= high
+    assert replay.replay(run).identical
+
+
+def test_a_refit_follows_the_plan_of_the_selection(table, tmp_path):
+    run = train(config_for(table, train__refit=True, data__validation=0.2), tmp_path)
+    record = run_record.read(run)
+    (selection,) = record.info.stages
+    refit = [line for line in record.history if line.stage == 2]
+    assert selection.kind == "selection"
+    assert len(refit) == selection.best_epoch
+    # 19 and 24 rows of the 24 that are not in test.
+    assert (selection.train, selection.validation) == (19, 5)
+    assert record.validation.num_examples == 5
+    assert record.validation_method == "before the refit on all rows"
+    sizes = {line.stage: line.steps for line in record.history}
+    assert sizes == {1: math.ceil(19 / 8), 2: math.ceil(24 / 8)}
+
+
+def test_the_refit_sees_all_rows_and_no_row_is_predicted_by_a_model_that_saw_it(table, tmp_path):
+    task = task_of(config_for(table, data__folds=3, data__test=str(table)))
+    held_out, finished = [], ()
+    for stage in task.stages[:-1]:
+        rows = set(stage.train_rows.tolist()) | set(stage.validation_rows.tolist())
+        assert rows == set(range(ROWS))
+        assert not set(stage.train_rows.tolist()) & set(stage.validation_rows.tolist())
+        held_out += stage.validation_rows.tolist()
+    assert sorted(held_out) == list(range(ROWS))
+    for _ in task.stages[:-1]:
+        part = task.start_stage(finished)
+        result = pipeline.TrainingLoop(
+            part.model, part.config, part.make_objective(SilentReporter()), SilentReporter()
+        ).run()
+        finished = (*finished, part.finish_stage(result))
+    refit = task.start_stage(finished)
+    assert len(refit.train) == ROWS
+    assert refit.validation is None
+    assert refit.held_out.labels.tolist() == task.train.labels[held_out].tolist()
+    assert refit.held_out.logits.lstm.shape == (ROWS, 1)
+    assert np.array_equal(refit.held_out.logits.lstm[10:20], finished[1].logits.lstm)
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_each_stage_starts_from_the_same_weights(linear, table):
+    settings = {"linear__buckets": 50} if linear else {}
+    task = task_of(config_for(table, train__refit=True, **settings))
+    first = task.start_stage(())
+    before = classifier.get_weights(first.model)
+    objective = first.make_objective(SilentReporter())
+    loop = pipeline.TrainingLoop(first.model, first.config, objective, SilentReporter())
+    finished = first.finish_stage(loop.run())
+    second = task.start_stage((finished,))
+    after = classifier.get_weights(second.model)
+    names = {n for n in before if not n.startswith("head/bias") and n != "linear/scale"}
+    assert all(np.array_equal(before[name], after[name]) for name in names)
+    assert int(second.model.optimizer.iterations) == 0
+
+
+def test_words_that_the_training_rows_lack_are_unknown_in_validation(table):
+    task = task_of(config_for(table, train__refit=True, text__min_count=1))
+    first = task.start_stage(())
+    known = {int(i) for i in first.train.inputs.ids}
+    validation = first.validation.inputs
+    own_words = [int(validation[i][-1]) for i in range(len(validation))]
+    assert own_words == [UNKNOWN_ID] * len(validation)
+    assert validation.num_unknown.tolist() == [1] * len(validation)
+    assert {int(i) for i in validation.ids} <= known | {UNKNOWN_ID}
+    rows = task.staged.stages[0].validation_rows
+    whole_rows = task.staged.examples.inputs
+    assert UNKNOWN_ID not in {int(whole_rows[i][-1]) for i in rows}
+
+
+def test_words_too_rare_in_the_training_rows_are_unknown_there_too(tmp_path, table):
+    # Of the words of one text each, none is frequent enough.
+    task = task_of(config_for(table, data__folds=3, text__min_count=2))
+    assert not [w for w in task.tokenizer.words if w.startswith("own")]
+    twice = table.read_text().replace("own01", "own00")
+    table.write_text(twice)
+    task = task_of(config_for(table, data__folds=10, text__min_count=2, data__test=str(table)))
+    word = task.tokenizer.token_to_id("own00")
+    assert word != UNKNOWN_ID
+    counts = [np.sum(task.staged.train_examples(s).inputs.ids == word) for s in task.stages]
+    # In the two folds that hold out one of the two texts, the other has no such word either.
+    assert sorted(counts) == [0, 0] + [2] * 9
+
+
+def test_the_vocabulary_of_another_run_is_not_reduced(table, tmp_path):
+    config = config_for(table, text__min_count=1, train__refit=True)
+    dataset = load_training_data(config, None)
+    tokenizer = task_of(config).tokenizer
+    options = TrainOptions(device="cpu")
+    info = device.configure_backend(config, "cpu", options.reporter)
+    init = InitialWeights("checkpoint", tokenizer)
+    task = pipeline.prepare(config, dataset, init, info, options).start_stage(())
+    assert UNKNOWN_ID not in {int(i) for i in task.validation.inputs.ids}
+
+
+def test_images_train_in_folds(tmp_path):
+    settings = {"data.folds": 2, "data.limit": 40, "train.epochs": 2, "model.units": 4}
+    run = train(configs.load_preset("digits", settings), tmp_path)
+    assert run_record.read(run).validation.num_examples == 80
+    assert whole_of_images(run)
+
+
+def whole_of_images(run):
+    return run.status == "finished" and len(stages_of(run)) == 2
+
+
+def test_a_refitted_run_is_not_extended_and_not_evaluated_on_validation(table, tmp_path):
+    run = train(config_for(table, train__refit=True), tmp_path)
+    before = results(run)
+    error = refused(pipeline.resume, run, epochs=9, code=ExitCode.USAGE)
+    assert "train.epochs=3" in error.message
+    assert "nothing to resume" in refused(pipeline.resume, run).message
+    assert "refitted" in refused(evaluate, run, split="validation", code=ExitCode.USAGE).message
+    assert evaluate(run, split="test").report.num_examples == 6
+    assert results(run) == before
+
+
+def test_metrics_of_another_kind_of_training_are_refused(table, tmp_path):
+    run = train(config_for(table, train__refit=True), tmp_path)
+    info = run.read_json(runs.RUN)
+    del info["stages"]
+    run.write_json(runs.RUN, info)
+    run.write_manifest()
+    assert "validation_method" in refused(run_record.read, run, code=ExitCode.INTEGRITY).message
+
+
+def test_a_checkpoint_of_other_rows_is_refused(table, tmp_path, monkeypatch):
+    config = config_for(table, data__folds=2, train__checkpoint_seconds=1e-9)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(10, patch)
+        train(config, tmp_path)
+    run = runs.RunDir(tmp_path / "films" / "x")
+    newest = checkpoint.newest(run.file(runs.CHECKPOINTS), SilentReporter())
+    tensors = {n: a[1:] if n.startswith("stage/") else a for n, a in newest.tensors.items()}
+    checkpoint.save(run.file(runs.CHECKPOINTS), checkpoint.Checkpoint(tensors, newest.progress))
+    message = refused(pipeline.resume, run, device="cpu", code=ExitCode.INTEGRITY).message
+    assert "stage 1: expected logits of shape [12, 1]" in message
+
+
+def test_splits_are_those_of_a_training_without_stages(table):
+    config = config_for(table)
+    plain = load(from_config(config), ("train", "validation"))
+    staged = load(from_config(config_for(table, data__folds=3)), ("train", "validation"))
+    assert plain.fingerprint == staged.fingerprint

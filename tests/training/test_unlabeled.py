@@ -1,0 +1,149 @@
+"""Training with `data.unlabeled`: what learns from the texts, and what a resume refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+from fixtures_errors import refused
+
+from lstm_cli import cli
+from lstm_cli.data.dataset_settings import dataset_settings
+from lstm_cli.errors import ExitCode
+from lstm_cli.io.progress import SilentReporter
+from lstm_cli.io.signals import Interrupted
+from lstm_cli.runs import directory as runs
+from lstm_cli.training import artifacts, loop
+from lstm_cli.training.dry_run import dry_run
+from lstm_cli.training.pipeline import resume, train
+from lstm_cli.training.replay import replay
+from lstm_cli.training.task import check_unlabeled_is_used, with_language_model
+
+SMALL = {
+    "embedding.dim": 8,
+    "model.units": 4,
+    "train.epochs": 2,
+    "train.batch_size": 16,
+    "linear.buckets": 500,
+}
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    """Labeled and unlabeled texts; only the latter have the word `zebra`."""
+    words = {"good": "a fine film", "bad": "a dull film"}
+    labels = [("good", "bad")[i % 2] for i in range(60)]
+    rows = [f"{words[label]} number {i},{label}" for i, label in enumerate(labels)]
+    (tmp_path / "films.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    lines = [f"a fine zebra film {i}" for i in range(40)]
+    (tmp_path / "more.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
+
+
+def settings(**changes):
+    return dataset_settings("films.csv", None, {**SMALL, "data.unlabeled": ["more.txt"], **changes})
+
+
+def interrupted(config, monkeypatch):
+    """Return a run that was interrupted after one epoch."""
+    validate = loop.TrainingLoop._validate
+
+    def interrupting(*args):
+        os.kill(os.getpid(), signal.SIGINT)
+        return validate(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(loop.TrainingLoop, "_validate", interrupting)
+        train(config, name="stopped")
+    return runs.RunDir(runs.runs_root() / "films" / "stopped")
+
+
+def test_word_vectors_and_vocabulary_are_of_all_texts():
+    notes = []
+    reporter = SilentReporter()
+    reporter.note = notes.append
+    run = train(settings(), name="x", reporter=reporter)
+    assert "zebra" in run.read_text(runs.TOKENIZER)
+    assert any("Word vectors: learned from 83 texts" in note for note in notes)
+    dataset = run.read_json(runs.RUN)["dataset"]
+    assert dataset["sizes"] == {"train": 43, "validation": 5, "unlabeled": 40, "test": 12}
+    (file,) = dataset["unlabeled_files"]
+    assert file.endswith("more.txt")
+    assert file.startswith("/")
+    card = run.read_text(runs.CARD)
+    assert "The word vectors learned from the texts without labels" in card
+    assert "more.txt" in card
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_self_training_uses_the_texts_and_replays_with_the_same_bits(refit, tmp_path):
+    changes = {"train.self_training": True, "train.refit": refit, "embedding.vectors": "random"}
+    run = train(settings(**changes), name="x")
+    assert run.read_json(runs.RUN)["dataset"]["sizes"]["unlabeled"] == 40
+    assert "zebra" in run.read_text(runs.TOKENIZER)
+    assert "The network learned from the texts without labels" in run.read_text(runs.CARD)
+    assert replay(run).identical
+    with (tmp_path / "more.txt").open("a") as file:
+        file.write("one more\n")
+    assert "more.txt has changed" in refused(replay, run).message
+
+
+def test_a_language_model_learns_from_the_texts():
+    config = with_language_model(settings())
+    assert dry_run(config).unlabeled == 40
+    run = train(config, name="x")
+    dataset = run.read_json(runs.RUN)["dataset"]
+    assert dataset["unlabeled"] == 40
+    assert sum(dataset["sizes"].values()) == 43 + 40
+    assert "more.txt" in run.read_text(runs.CARD)
+    classifier = train(settings(**{"train.init_from": str(run.path), "train.self_training": True}))
+    assert classifier.read_json(runs.RUN)["init_from"]["arrays"]
+
+
+def test_a_resumed_run_ends_with_the_same_bits_or_names_the_changed_file(tmp_path, monkeypatch):
+    config = settings(**{"train.self_training": True})
+    run = interrupted(config, monkeypatch)
+    whole = train(config, name="whole")
+    content = (tmp_path / "more.txt").read_bytes()
+    (tmp_path / "more.txt").write_bytes(content + b"one more\n")
+    assert f"{tmp_path / 'more.txt'} has changed" in refused(resume, run).message
+    (tmp_path / "more.txt").unlink()
+    assert "more.txt" in refused(resume, run, code=ExitCode.DATA).message
+    (tmp_path / "more.txt").write_bytes(content)
+    resume(run)
+    assert run.read_bytes(runs.WEIGHTS) == whole.read_bytes(runs.WEIGHTS)
+
+
+def test_a_plan_counts_the_texts_and_refuses_what_it_cannot_read(tmp_path):
+    assert dry_run(settings()).unlabeled == 40
+    config = settings()
+    (tmp_path / "more.txt").write_bytes(b"\xff")
+    assert "more.txt, line 1" in refused(dry_run, config).message
+
+
+@pytest.mark.parametrize(
+    "changes", [{"embedding.vectors": "train"}, {"train.init_from": "some run"}]
+)
+def test_texts_that_nothing_learns_from_are_refused(changes):
+    config = settings(**changes)
+    refused(check_unlabeled_is_used, config, code=ExitCode.USAGE)
+    check_unlabeled_is_used(settings(**changes, **{"train.self_training": True}))
+    check_unlabeled_is_used(with_language_model(config))
+
+
+def test_the_option_is_compared_with_the_run_to_resume(tmp_path, monkeypatch, capsys):
+    interrupted(settings(), monkeypatch)
+    (tmp_path / "other.txt").write_text("other\n")
+
+    def lstm(*options):
+        monkeypatch.setattr(sys, "argv", ["lstm", "train", "films.csv", "--resume", *options])
+        return cli.run(), " ".join(capsys.readouterr().err.split())
+
+    code, err = lstm("--unlabeled", "more.txt", "--unlabeled", "other.txt")
+    assert code == ExitCode.USAGE
+    assert "data.unlabeled was" in err
+    assert lstm("--unlabeled", "more.txt")[0] == 0
