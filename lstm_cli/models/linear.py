@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lstm_cli.config.schema import LinearSettings
 from lstm_cli.data import balance
 from lstm_cli.data.balance import ClassWeights
-from lstm_cli.models.calibration import fit_scale, soft_targets
+from lstm_cli.models.calibration import fit_scale
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.ngrams import char_ngram_ids, word_ngram_ids
 from lstm_cli.text.tokenizer import SPECIAL_TOKENS
@@ -91,14 +91,13 @@ class LinearModel:
     """A linear classifier of words, word n-grams and character n-grams.
 
     Attributes:
-        tables: Its weights, scaled so that `train_logits` has a standard deviation of 1.
+        tables: Its weights. They are scaled so that `train_logits` has the highest likelihood of
+            the labels.
         train_logits: Out-of-fold logits of the training texts, `<float32>[num, outputs]`.
-        scale: Factor on the logits with the highest likelihood of the labels.
     """
 
     tables: LinearTables
     train_logits: NDArray[np.float32]
-    scale: float
 
 
 def fit_linear_model(
@@ -139,10 +138,9 @@ def fit_linear_model(
     targets = _Targets(labels, importance, num_classes)
     weights, biases = _fit(counts, features.factors, targets, settings.penalty)
     logits = _out_of_fold_logits(features, targets, settings, seed)
-    std = float(logits.std()) or 1.0
-    tables = features.tables(weights / std, biases / std, len(words), settings)
-    logits /= std
-    return LinearModel(tables, logits.astype(np.float32), fit_scale(logits, labels))
+    scale = fit_scale(logits, labels)
+    tables = features.tables(scale * weights, scale * biases, len(words), settings)
+    return LinearModel(tables, (scale * logits).astype(np.float32))
 
 
 def linear_logits(
@@ -182,19 +180,6 @@ def _sums_of_weights(
         rows = np.repeat(np.arange(len(sums)), np.diff(starts))
         np.add.at(sums, rows, tables.char_ngrams[corpus.ngrams[starts[0] : starts[-1]]])
     return sums
-
-
-def linear_probabilities(model: LinearModel, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the class probabilities of the linear model alone.
-
-    Args:
-        model: A fitted model.
-        logits: Result of `linear_logits`.
-
-    Returns:
-        As `calibration.soft_targets`: `<float32>[num, 1]` or `[num, classes]`.
-    """
-    return soft_targets(model.scale * logits)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lstm_cli.io import worker as workers
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear
-from lstm_cli.models.calibration import log_probabilities
+from lstm_cli.models.calibration import log_probabilities, soft_targets
 from lstm_cli.models.linear import LinearModel
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
@@ -141,7 +141,7 @@ class ClassifierTask:
             )
         assert self.linear is not None
         assert self.unlabeled.linear is not None
-        pseudo_labels = linear.linear_probabilities(self.linear, self.unlabeled.linear)
+        pseudo_labels = soft_targets(self.unlabeled.linear)
         return SelfTrainingObjective(
             self.config,
             num_classes,
@@ -182,7 +182,7 @@ class ClassifierTask:
         with timed(self.seconds, "linear"):
             linear_model = self._fit_linear_model(task.train.inputs, task.train.labels)
         if "head/kernel" not in self.init_record.get("arrays", ()):
-            classifier.init_from_linear_model(self.model, linear_model)
+            classifier.init_from_linear_model(self.model)
         return _with_linear_model(task, linear_model, staged.unlabeled)
 
     def initial_tensors(self) -> dict[str, Any]:
@@ -431,7 +431,7 @@ def prepare_classifier(
         with timed(seconds, "linear"):
             linear_model = wait_for_linear()
     if "head/kernel" not in init_arrays:
-        classifier.init_from_linear_model(model, linear_model)
+        classifier.init_from_linear_model(model)
     return _with_linear_model(task, linear_model, unlabeled)
 
 

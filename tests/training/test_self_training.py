@@ -135,7 +135,9 @@ def test_pseudo_labels_are_calibrated_predictions_of_lstm_and_linear_model(class
         return TableModel.own(tokens, examples.linear.shape[1]), examples.linear
 
     scale, weight = calibration.fit_scales(
-        parts(objective.validation), [1, TableModel.WEIGHT[0]], objective.validation.labels
+        parts(objective.validation),
+        [calibration.LSTM_BESIDE_LINEAR, calibration.LINEAR],
+        objective.validation.labels,
     )
     own, said = parts(objective.unlabeled)
     expected = calibration.soft_targets(scale * own + weight * said)

@@ -8,7 +8,7 @@ from fixtures_corpora import corpus_of_ids
 from scipy import sparse
 
 from lstm_cli.config.schema import LinearSettings
-from lstm_cli.models import linear
+from lstm_cli.models import calibration, linear
 from lstm_cli.models.linear import LinearTables
 from lstm_cli.text.corpus import encode
 from lstm_cli.text.ngrams import BIGRAM_FACTOR, char_ngram_ids
@@ -190,7 +190,7 @@ def test_a_misspelt_word_counts_like_the_word(good, bad):
     assert new.num_unknown.tolist() == [1, 1, 1]
     low, high, other = linear.linear_logits(new, found.tables, settings)[:, 0]
     assert low < other < high
-    probabilities = linear.linear_probabilities(found, np.array([[low], [high]], np.float32))
+    probabilities = calibration.soft_targets(np.array([[low], [high]], np.float32))
     assert probabilities[0] < 0.35
     assert probabilities[1] > 0.65
 
@@ -311,7 +311,7 @@ def test_classes_are_separated_by_their_words(num_classes, settings):
     assert logits.shape == found.train_logits.shape == (len(texts), num_classes)
     assert np.array_equal(logits.argmax(axis=1), labels)
     assert np.mean(found.train_logits.argmax(axis=1) == labels) > 0.8
-    probabilities = linear.linear_probabilities(found, logits)
+    probabilities = calibration.soft_targets(logits)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(texts)), abs=1e-5)
     assert np.array_equal(probabilities.argmax(axis=1), labels)
 
@@ -439,9 +439,8 @@ def test_few_texts_are_allowed(settings, num_classes):
         found, corpus = fit(texts, labels, num_classes, settings)
         for array in (found.train_logits, *found.tables.arrays().values()):
             assert np.isfinite(array).all()
-        assert np.isfinite(found.scale)
         logits = linear.linear_logits(corpus, found.tables, settings)
-        assert np.isfinite(linear.linear_probabilities(found, logits)).all()
+        assert np.isfinite(calibration.soft_targets(logits)).all()
 
 
 def test_labels_of_one_class_give_no_weights():
@@ -467,19 +466,20 @@ def test_uninformative_logits_get_a_small_scale():
     labels = RNG.integers(0, 2, 2000)
     weak, _ = fit(noise(2000), labels, 2)
     strong, _ = fit(informative(labels, ("dull", "fine")), labels, 2)
-    assert weak.scale < 0.2
-    assert strong.scale > 2
+    assert np.abs(weak.train_logits).mean() < 0.3
+    assert np.abs(strong.train_logits).mean() > 2
 
 
-def test_out_of_fold_logits_have_a_standard_deviation_of_1():
-    found, _ = fit(noise(200), np.arange(200) % 3, 3)
-    assert found.train_logits.std() == pytest.approx(1, rel=1e-5)
+def test_the_best_factor_on_out_of_fold_logits_is_1():
+    labels = np.arange(200) % 3
+    found, _ = fit(informative(labels, ("dull", "fine", "so")), labels, 3)
+    assert calibration.fit_scale(found.train_logits, labels) == pytest.approx(1, rel=1e-2)
 
 
 def test_probabilities_of_noise_are_the_frequencies_of_the_classes():
     labels = np.array([1] * 750 + [0] * 250)
     found, _ = fit(noise(1000), labels, 2)
-    probabilities = linear.linear_probabilities(found, found.train_logits)
+    probabilities = calibration.soft_targets(found.train_logits)
     assert probabilities.mean() == pytest.approx(0.75, abs=0.1)
 
 
@@ -489,7 +489,6 @@ def test_the_same_seed_gives_the_same_bits():
     (one, _), (same, _), (other, _) = (fit(texts, labels, 2, settings, s) for s in (0, 0, 1))
     assert one.train_logits.tobytes() == same.train_logits.tobytes()
     assert one.train_logits.tobytes() != other.train_logits.tobytes()
-    assert one.scale == same.scale
     for name, array in one.tables.arrays().items():
         assert array.tobytes() == same.tables.arrays()[name].tobytes()
 
