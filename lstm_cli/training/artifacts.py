@@ -274,7 +274,7 @@ def _draw(
     training_plots.learning_curves(
         [asdict(epoch) for epoch in selection_curve(result.history)],
         folder / "curves.png",
-        describe_validation(task.config, task.stages),
+        describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
     )
     names = ["curves.png", *draw_results(folder, test, task.dataset.labels)]
     if isinstance(task.train.inputs, Corpus) and task.config.text is not None:
