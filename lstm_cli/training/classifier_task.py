@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, splits
@@ -28,13 +29,14 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import corpus as encoding
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training import artifacts, stages
+from lstm_cli.training import artifacts, more_epochs, stages
 from lstm_cli.training.checkpoint import model_state, set_model_state
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
 from lstm_cli.training.loop import TrainingResult, num_parameters
 from lstm_cli.training.objectives.classification import (
     ClassificationObjective,
+    EpochLogits,
     Examples,
     predict,
     split_logits,
@@ -132,8 +134,11 @@ class ClassifierTask:
     def make_objective(self, reporter: Reporter) -> ClassificationObjective:
         """Return the objective: classification, or self-training if there are unlabeled texts."""
         num_classes = len(self.dataset.labels)
+        keeps_logits = self.stage.kind == "fold"
         if self.unlabeled is None:
-            return ClassificationObjective(self.config, num_classes, self.train, self.validation)
+            return ClassificationObjective(
+                self.config, num_classes, self.train, self.validation, keeps_logits
+            )
         assert self.linear is not None
         assert self.unlabeled.linear is not None
         pseudo_labels = linear.linear_probabilities(self.linear, self.unlabeled.linear)
@@ -146,6 +151,7 @@ class ClassifierTask:
             pseudo_labels,
             reporter,
             None if self.held_out is None else self.held_out.fit_scales(),
+            keeps_logits,
         )
 
     def start_stage(self, finished: Sequence[FinishedStage]) -> ClassifierTask:
@@ -160,27 +166,21 @@ class ClassifierTask:
         stage = staged.stages[len(finished)]
         set_model_state(self.model, staged.initial_state)
         is_refit = stage.kind == "refit"
+        epochs = stages.num_refit_epochs(finished) if is_refit else None
         task = replace(
             self,
             train=staged.train_examples(stage),
             validation=staged.validation_examples(stage),
             stage=stage,
-            held_out=staged.held_out_logits(finished) if is_refit else None,
-            refit_epochs=stages.num_refit_epochs(finished) if is_refit else None,
+            held_out=None if epochs is None else staged.held_out_logits(finished, epochs),
+            refit_epochs=epochs,
         )
         if self.config.linear is None:
             return task
         assert isinstance(task.train.inputs, Corpus)
         assert self.tokenizer is not None
         with timed(self.seconds, "linear"):
-            linear_model = linear.fit_linear_model(
-                task.train.inputs,
-                task.train.labels,
-                len(self.dataset.labels),
-                self.tokenizer.words,
-                self.config.linear,
-                self.config.seed,
-            )
+            linear_model = self._fit_linear_model(task.train.inputs, task.train.labels)
         if "head/kernel" not in self.init_record.get("arrays", ()):
             classifier.init_from_linear_model(self.model, linear_model)
         return _with_linear_model(task, linear_model, staged.unlabeled)
@@ -219,12 +219,21 @@ class ClassifierTask:
             self, staged=replace(self.staged, initial_state=state, initial_weights=weights)
         )
 
-    def finish_stage(self, result: TrainingResult) -> FinishedStage:
-        """Return the result of a stage, with the logits of the rows that it held out."""
+    def finish_stage(
+        self, result: TrainingResult, objective: ClassificationObjective
+    ) -> FinishedStage:
+        """Return the result of a stage, with the logits of the rows that it held out.
+
+        A fold has those of each epoch, because another epoch may be the best for all folds.
+        """
         assert self.validation is not None
-        classifier.set_weights(self.model, result.weights)
-        probabilities = predict(self.model, self.validation)
-        logits = split_logits(self.model, self.validation, probabilities)
+        logits = objective.epoch_logits
+        if logits is None:
+            classifier.set_weights(self.model, result.weights)
+            probabilities = predict(self.model, self.validation)
+            of_best = split_logits(self.model, self.validation, probabilities)
+            empty = EpochLogits.empty(self.validation, len(self.dataset.labels))
+            logits = empty.followed_by(of_best)
         return FinishedStage(result.history, result.best_epoch, result.stop_reason, logits)
 
     def describe(self) -> dict[str, Any]:
@@ -263,6 +272,30 @@ class ClassifierTask:
             self.write_model(run, result)
             classifier.set_weights(self.model, result.weights)
             predictor = Predictor.from_files(run)
+        validation = self._score_validation(predictor)
+        if self.validation is not None and self.config.linear and self.config.linear.refit:
+            refitted = self._with_refitted_linear_model()
+            refitted.write_model(run, result)
+            return refitted._evaluate(run, Predictor.from_files(run), result, validation, data_dir)
+        return self._evaluate(run, predictor, result, validation, data_dir)
+
+    def _evaluate(
+        self,
+        run: RunDir,
+        predictor: Predictor,
+        result: TrainingResult,
+        validation: ScoredSplit,
+        data_dir: Path | None,
+    ) -> Evaluation:
+        """Check the model that ships, score it on test, and write metrics and plots.
+
+        Args:
+            run: The run directory.
+            predictor: Of the model that ships.
+            result: The result of training, calibrated.
+            validation: The results on validation.
+            data_dir: Folder of TFDS data sets.
+        """
         artifacts.check_parity(self, predictor, lambda examples: predict(self.model, examples))
         artifacts.write_golden(run, self, predictor)
         with timed(self.seconds, "evaluate"):
@@ -270,17 +303,19 @@ class ClassifierTask:
             test_set = load_data(self.config, ("test",), data_dir)
             test = encode(test_set, "test", self.tokenizer)
             results = {
-                "validation": self._score_validation(predictor),
+                "validation": validation,
                 "test": score_encoded(predictor, test.inputs, test.labels),
             }
         plots = artifacts.write_results(run, self, result, results)
         reports = {name: scored.report for name, scored in results.items()}
-        validation_method = stages.describe_validation(self.stages)
+        validation_method = stages.describe_validation(self.config, self.stages)
         missed = describe_missed(
             reports["validation"],
             np.bincount(self.train.labels, minlength=len(self.dataset.labels)),
             self.config.train.class_weights,
-            is_improving=result.best_epoch == len(result.history),
+            is_improving=more_epochs.still_improves(
+                result.history, result.best_epoch, self.config.train.epochs
+            ),
         )
         return Evaluation(
             record={"temperature": result.temperature},
@@ -300,6 +335,36 @@ class ClassifierTask:
             return None
         assert self.config.linear is not None
         return linear.linear_logits(inputs, self.linear.tables, self.config.linear)
+
+    def _with_refitted_linear_model(self) -> ClassifierTask:
+        """Return the task with a linear model fitted to train and validation together.
+
+        Its logits have the same unit as before, a standard deviation of 1 out-of-fold. So the
+        factor on them remains right.
+        """
+        assert self.validation is not None
+        assert isinstance(self.train.inputs, Corpus)
+        assert isinstance(self.validation.inputs, Corpus)
+        corpus = self.train.inputs.concatenated_with(self.validation.inputs)
+        labels = np.concatenate([self.train.labels, self.validation.labels])
+        with timed(self.seconds, "refit"):
+            refitted = self._fit_linear_model(corpus, labels)
+        task = replace(self, linear=refitted)
+        logits = task.linear_logits(self.validation.inputs)
+        return replace(task, validation=replace(self.validation, linear=logits))
+
+    def _fit_linear_model(self, corpus: Corpus, labels: NDArray[np.int32]) -> LinearModel:
+        assert self.config.linear is not None
+        assert self.tokenizer is not None
+        return linear.fit_linear_model(
+            corpus,
+            labels,
+            len(self.dataset.labels),
+            self.tokenizer.words,
+            self.config.linear,
+            self.config.seed,
+            self.config.train.class_weights,
+        )
 
     def _score_validation(self, predictor: Predictor) -> ScoredSplit:
         """Score the validation split, or the rows that were held out before the refit."""
@@ -510,6 +575,7 @@ def _submit_linear_model(
         tokenizer.words,
         config.linear,
         config.seed,
+        config.train.class_weights,
     )
 
 

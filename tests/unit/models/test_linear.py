@@ -18,6 +18,11 @@ BUCKETS, CHAR_BUCKETS = 5003, 3001
 RNG = np.random.default_rng(0)
 
 
+def targets_of(labels, num_classes=2):
+    """Targets of equal weight."""
+    return linear._Targets(labels, np.ones(len(labels), np.float32), num_classes)
+
+
 def settings_with(**changes):
     base = {"buckets": BUCKETS, "char_buckets": CHAR_BUCKETS, "folds": 4}
     return LinearSettings(**{**base, **changes})
@@ -221,7 +226,7 @@ def test_weights_are_those_of_a_support_vector_machine(penalty, monkeypatch):
     labels = np.array([0, 1] * 20, np.int32)
     corpus, words = encoded(["dull" if y == 0 else "fine" for y in labels])
     features = linear._extract(corpus, words, SETTINGS)
-    weights, biases = linear._fit(features.counts, features.factors, labels, 2, penalty)
+    weights, biases = linear._fit(features.counts, features.factors, targets_of(labels), penalty)
     margin = 40 / penalty / (1 + 40 / penalty)
     expected = np.where(labels == 1, margin, -margin)
     assert (features.counts @ weights + biases)[:, 0] == pytest.approx(expected, rel=1e-3)
@@ -238,14 +243,14 @@ def factors_of_fits(monkeypatch, counts, labels, num_classes):
     """Call `_fit`; return the factors and the labels of each call of `_fit_classes`."""
     calls = []
 
-    def record(counts, factors, labels, num_classes, penalty):
-        calls.append((factors, labels))
-        outputs = 1 if num_classes == 2 else num_classes
+    def record(counts, factors, targets, penalty):
+        calls.append((factors, targets.labels))
+        outputs = 1 if targets.num_classes == 2 else targets.num_classes
         return np.zeros((counts.shape[1], outputs)), np.zeros(outputs)
 
     monkeypatch.setattr(linear, "_fit_classes", record)
     kinds = np.array([1, 0.5, 0.5], np.float32)
-    weights, biases = linear._fit(counts, kinds, labels, num_classes, 1.0)
+    weights, biases = linear._fit(counts, kinds, targets_of(labels, num_classes), 1.0)
     assert weights.shape == (3, 1 if num_classes == 2 else num_classes)
     assert biases.shape == weights.shape[1:]
     return kinds, calls
@@ -287,10 +292,10 @@ def test_the_fit_converges(monkeypatch, share):
     counts = sparse.csr_matrix((values, (texts, words.ravel() % 100_000)), shape=(num, 100_000))
     counts.sum_duplicates()
     factors = np.ones(100_000, np.float32)
-    found = linear._fit(counts, factors, labels, 2, 1.0)
+    found = linear._fit(counts, factors, targets_of(labels), 1.0)
     monkeypatch.setattr(linear, "_TOLERANCE", 1e-4)
     monkeypatch.setattr(linear, "_MAX_ITERATIONS", 10_000)
-    exact = linear._fit(counts, factors, labels, 2, 1.0)
+    exact = linear._fit(counts, factors, targets_of(labels), 1.0)
     logits = [(counts @ weights + biases)[:, 0] for weights, biases in (found, exact)]
     assert np.corrcoef(logits)[0, 1] > 0.999
     assert logits[0].std() == pytest.approx(logits[1].std(), rel=0.02)
@@ -333,12 +338,12 @@ def test_a_text_is_predicted_by_the_other_folds(monkeypatch):
     seen = []
     fit_one = linear._fit
 
-    def record(counts, factors, labels, num_classes, penalty):
-        seen.append((counts.toarray(), labels.tolist()))
-        return fit_one(counts, factors, labels, num_classes, penalty)
+    def record(counts, factors, targets, penalty):
+        seen.append((counts.toarray(), targets.labels.tolist()))
+        return fit_one(counts, factors, targets, penalty)
 
     monkeypatch.setattr(linear, "_fit", record)
-    linear._out_of_fold_logits(features, labels, 3, SETTINGS, 0)
+    linear._out_of_fold_logits(features, targets_of(labels, 3), SETTINGS, 0)
     for fold, (counts, its_labels) in enumerate(seen):
         assert np.array_equal(counts, features.counts.toarray()[folds != fold])
         assert its_labels == labels[folds != fold].tolist()
@@ -360,7 +365,9 @@ def separable(labels):
 
 def decisions(counts, labels, num_classes):
     factors = np.ones(counts.shape[1], np.float32)
-    weights, biases = linear._fit(counts, factors, np.array(labels, np.int32), num_classes, 0.1)
+    weights, biases = linear._fit(
+        counts, factors, targets_of(np.array(labels, np.int32), num_classes), 0.1
+    )
     return counts @ weights + biases
 
 
@@ -409,7 +416,9 @@ def test_one_class_of_many_alone_is_predicted_always(label):
 def test_no_texts_predict_no_class(num_classes):
     counts = sparse.csr_matrix((0, 4), dtype=np.float32)
     labels = np.zeros(0, np.int32)
-    weights, biases = linear._fit(counts, np.ones(4, np.float32), labels, num_classes, 1.0)
+    weights, biases = linear._fit(
+        counts, np.ones(4, np.float32), targets_of(labels, num_classes), 1.0
+    )
     assert not weights.any()
     assert (biases == -1).all()
 
@@ -483,3 +492,14 @@ def test_the_same_seed_gives_the_same_bits():
     assert one.scale == same.scale
     for name, array in one.tables.arrays().items():
         assert array.tobytes() == same.tables.arrays()[name].tobytes()
+
+
+def test_balanced_class_weights_help_the_rare_class():
+    texts = noise(200, words=30)
+    labels = (np.arange(200) % 10 == 0).astype(np.int32)
+    corpus, words = encoded(texts)
+    plain, balanced = (
+        linear.fit_linear_model(corpus, labels, 2, words, SETTINGS, 0, weights)
+        for weights in ("none", "balanced")
+    )
+    assert balanced.tables.biases[0] > plain.tables.biases[0]
