@@ -380,7 +380,7 @@ def _fit_classes(
     """Fit linear support vector machines with squared hinge loss to features with these factors.
 
     Returns:
-        As `_fit`. A class without texts, as a fold can have, is never predicted.
+        As `_fit`. A class without texts, as a fold can have, has no weights and the bias -1.
 
     Source: Hsieh et al. 2008, "A Dual Coordinate Descent Method for Large-scale Linear SVM".
     """
