@@ -11,7 +11,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config, EmbeddingSettings, ModelSettings, TrainSettings
-from lstm_cli.models.compiled import CompiledModel, ReverseSequence, use_xla
+from lstm_cli.models.compiled import CompiledModel, ReverseSequence, build_metrics, use_xla
 from lstm_cli.models.optimizer import array_name, build_slots, make_optimizer
 from lstm_cli.models.peephole import peephole_lstm
 from lstm_cli.text.ngrams import BIGRAM_FACTOR
@@ -155,6 +155,7 @@ def compile_classifier(
     optimizer = make_optimizer(settings, init_arrays)
     model.compile(optimizer, loss=loss, metrics=[metric], jit_compile=use_xla())
     build_slots(model)
+    build_metrics(model)
 
 
 def _binary_accuracy(y_true: Any, y_pred: Any) -> Any:
