@@ -32,6 +32,10 @@ _WORDS = (
 )
 # Maximum size of a settings file. A file with every setting has a twentieth of it.
 _MAX_BYTES = 64 << 10
+_AUTO_COMMENT = (
+    "# Training chooses the settings that 'auto' lists from the data. A setting that you set\n"
+    "# here or with --set is not chosen.\n"
+)
 _EXAMPLE = "Run 'lstm config show imdb' for an example."
 
 
@@ -186,6 +190,25 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def to_yaml(config: Config) -> str:
     """Return every setting as YAML; `from_yaml` returns an equal Config."""
     return str(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
+
+
+def full_preset_text(name: str) -> str:
+    """Return every setting of a preset as YAML, for a settings file to start from.
+
+    Settings that training chooses from the data are left out, because those in a file are not
+    chosen.
+
+    Raises:
+        LstmError: There is no such preset.
+    """
+    config = load_preset(name)
+    if not config.auto:
+        return to_yaml(config)
+    nested = to_dict(config)
+    for key in config.auto:
+        section, _, setting = key.partition(".")
+        del nested[section][setting]
+    return _AUTO_COMMENT + str(yaml.safe_dump(nested, sort_keys=False, allow_unicode=True))
 
 
 def from_yaml(text: str, source: str) -> Config:
