@@ -33,8 +33,14 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
 
 
 def text_explainer(folder):
-    """An explainer of a text run with bigrams and a linear model."""
-    config = text_config(embedding__bigram_buckets=11, linear__buckets=13)
+    """An explainer of a text run with bigrams and a linear model with all its n-grams."""
+    config = text_config(
+        embedding__bigram_buckets=11,
+        linear__buckets=13,
+        linear__word_ngrams=3,
+        linear__char_ngrams="all",
+        linear__char_buckets=50,
+    )
     return Explainer.load(make_text_run(folder / "demo" / "one", config=config))
 
 
@@ -48,8 +54,12 @@ def random_image():
     return np.random.default_rng(5).integers(0, 256, (8, 8), dtype=np.uint8)
 
 
+def encoding_of(found, text):
+    return found.predictor.tokenizer.encode([text])[0]
+
+
 def ids_of(found, text):
-    return found.predictor.tokenizer.encode([text])[0].ids
+    return encoding_of(found, text).ids
 
 
 def shown(result, width=80, colour=False):

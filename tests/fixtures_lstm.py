@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 BIGRAM_FACTOR = 32_749
+TRIGRAM_MODULUS = 65_521
 
 
 def sigmoid(x):
@@ -40,13 +41,23 @@ def embed(ids, weights, config):
     return np.concatenate([words, pairs], axis=1)
 
 
-def linear(ids, weights):
-    """Return what the words and pairs of a text say for each output, weighed."""
-    table, total = weights["linear/table"].astype(np.float64), 0.0
-    for before, word in zip([0, *ids[:-1]], ids, strict=True):
-        total = total + table[(int(before) * BIGRAM_FACTOR + int(word)) % len(table)]
-        total = total + table[int(word) % len(table)]
-    return weights["linear/scale"] * total / np.sqrt(len(ids))
+def linear(ids, weights, settings, ngrams=()):
+    """Return the logits of the linear model for one text, `[outputs]`.
+
+    `ngrams` are the buckets of the character n-grams of its unknown words.
+    """
+    table = weights["linear/word_ngrams"].astype(np.float64)
+    total = weights["linear/words"][ids].astype(np.float64).sum(axis=0)
+    padded = [0, 0, *map(int, ids)]
+    for first, second, word in zip(padded, padded[1:], padded[2:], strict=False):
+        total = total + table[(second * BIGRAM_FACTOR + word) % len(table)]
+        if settings.word_ngrams == 3:
+            # For the first word of a text, `first` and `second` are 0, and so is their hash.
+            two = (first * BIGRAM_FACTOR + second) % TRIGRAM_MODULUS
+            total = total + table[(two * BIGRAM_FACTOR + word) % len(table)]
+    for bucket in ngrams:
+        total = total + weights["linear/char_ngrams"][bucket].astype(np.float64)
+    return weights["linear/scale"] * (total / np.sqrt(len(ids)) + weights["linear/biases"])
 
 
 def probabilities(steps, weights, config, weighed=0.0):

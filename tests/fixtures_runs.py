@@ -74,8 +74,14 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
     draw("head/kernel", width, 1 if num_classes == 2 else num_classes)
     draw("head/bias", 1 if num_classes == 2 else num_classes)
     if config.linear is not None:
+        outputs = 1 if num_classes == 2 else num_classes
         draw("linear/scale", 1)
-        draw("linear/table", config.linear.buckets, 1 if num_classes == 2 else num_classes)
+        draw("linear/words", vocab_size, outputs)
+        draw("linear/word_ngrams", config.linear.buckets, outputs)
+        draw("linear/biases", outputs)
+        if config.char_buckets:
+            draw("linear/char_ngrams", config.char_buckets, outputs)
+            weights["linear/char_ngrams"][0] = 0
     return weights
 
 
@@ -84,7 +90,7 @@ def make_text_run(
 ):
     """Write a finished text run whose vocabulary is that of some texts."""
     config = config or text_config()
-    tokenizer = Tokenizer.fit(texts, config.text)
+    tokenizer = Tokenizer.fit(texts, config.text, config.char_buckets)
     weights = random_weights(config, len(labels), tokenizer.vocab_size)
     run = _write(path, config, labels, weights, None, started)
     run.write_text(runs.TOKENIZER, tokenizer_json.write(tokenizer))

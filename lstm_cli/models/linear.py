@@ -30,6 +30,8 @@ _CHAR_WEIGHT = 0.5
 # classes takes a third of the time.
 _MAX_OWN_RATIOS = 20
 _TOLERANCE, _MAX_ITERATIONS = 0.1, 1000
+# Texts whose weights are summed at a time.
+_CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -150,15 +152,30 @@ def linear_logits(
     Returns:
         `<float32>[num, outputs]`.
     """
-    ids = np.asarray(corpus.ids).astype(np.int32)
-    weights = tables.words[ids].astype(np.float64)
-    for buckets in _word_ngrams(corpus, settings):
-        weights += tables.word_ngrams[buckets]
-    sums = np.add.reduceat(weights, corpus.starts[:-1], axis=0)
-    if tables.char_ngrams is not None:
-        texts = np.repeat(np.arange(len(corpus)), np.diff(corpus.ngram_starts))
-        np.add.at(sums, texts, tables.char_ngrams[corpus.ngrams])
+    buckets = _word_ngrams(corpus, settings)
+    sums = np.zeros((len(corpus), tables.words.shape[1]))
+    # In chunks: the weights of all tokens at once would need gigabytes with many classes.
+    for start in range(0, len(corpus), _CHUNK):
+        chunk = slice(start, min(start + _CHUNK, len(corpus)))
+        sums[chunk] = _sums_of_weights(corpus, chunk, buckets, tables)
     return (sums / np.sqrt(corpus.lengths)[:, None] + tables.biases).astype(np.float32)
+
+
+def _sums_of_weights(
+    corpus: Corpus, texts: slice, buckets: Sequence[NDArray[np.int32]], tables: LinearTables
+) -> NDArray[np.float64]:
+    """Sum the weights of the features of some of the texts, `<float64>[texts, outputs]`."""
+    starts = corpus.starts[texts.start : texts.stop + 1]
+    tokens = slice(starts[0], starts[-1])
+    weights = tables.words[corpus.ids[tokens]].astype(np.float64)
+    for ids in buckets:
+        weights += tables.word_ngrams[ids[tokens]]
+    sums: NDArray[np.float64] = np.add.reduceat(weights, starts[:-1] - starts[0], axis=0)
+    if tables.char_ngrams is not None:
+        starts = corpus.ngram_starts[texts.start : texts.stop + 1]
+        rows = np.repeat(np.arange(len(sums)), np.diff(starts))
+        np.add.at(sums, rows, tables.char_ngrams[corpus.ngrams[starts[0] : starts[-1]]])
+    return sums
 
 
 def linear_probabilities(model: LinearModel, logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -372,7 +389,7 @@ def _fit_classes(
     weights = np.zeros((counts.shape[1], _num_outputs(num_classes)))
     biases = np.full(_num_outputs(num_classes), -1.0)
     if len(present) < 2:
-        biases[outputs] = 1.0 if present[0] or num_classes > 2 else -1.0
+        biases[outputs] = 1.0 if present.any() or num_classes > 2 else -1.0
         return weights, biases
     features = counts.copy()
     features.data *= factors[features.indices]

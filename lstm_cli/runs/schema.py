@@ -135,7 +135,7 @@ def describe_selection(stages: Sequence[StageInfo]) -> str:
     """Return how the number of epochs of a refit was chosen, for people."""
     epochs = ", ".join(str(stage.best_epoch) for stage in stages)
     if stages[0].kind == "fold":
-        return f"the mean of the best epochs of {len(stages)} folds ({epochs})"
+        return f"lowest mean validation loss of {len(stages)} folds (best epochs {epochs})"
     return f"the best epoch on validation, of {pluralize(stages[0].epochs, 'epoch')}"
 
 

@@ -14,6 +14,9 @@ BIGRAM_FACTOR = 32_749
 TRIGRAM_MODULUS = 65_521
 
 MIN_CHARS, MAX_CHARS = 2, 5
+# Only the beginning of a longer word is hashed. Without a limit, a text of one very long word would
+# need gigabytes.
+MAX_WORD_CHARS = 64
 # Mark the start and the end of a word. No token contains control characters.
 _START, _END = "\x02", "\x03"
 
@@ -64,7 +67,7 @@ def char_ngram_ids(
     """Hash the character n-grams of words, of 2 to 5 characters with the marks at both ends.
 
     Args:
-        words: Tokens.
+        words: Tokens; of each, the first `MAX_WORD_CHARS` characters count.
         buckets: Number of buckets, at least 2.
 
     Returns:
@@ -75,6 +78,7 @@ def char_ngram_ids(
         for n-grams with marks. The hash is FNV-1a over code points, with the finalizer of
         MurmurHash3.
     """
+    words = [word[:MAX_WORD_CHARS] for word in words]
     marked = "".join(f"{_START}{word}{_END}" for word in words)
     letters = np.frombuffer(marked.encode("utf-32-le", "replace"), np.uint32)
     lengths = np.fromiter(map(len, words), np.int64, len(words)) + 2
@@ -83,14 +87,13 @@ def char_ngram_ids(
     hashes = np.full(len(letters), 2_166_136_261, np.uint32)
     counts, columns = np.zeros(len(words), np.int64), []
     for size in range(1, MAX_CHARS + 1):
-        num = len(letters) - size + 1
+        # One short word alone has fewer characters than the longest n-gram.
+        num = max(0, len(letters) - size + 1)
         hashes[:num] = (hashes[:num] ^ letters[size - 1 :]) * np.uint32(16_777_619)
         if size >= MIN_CHARS:
             fits = remaining >= size
             columns.append(np.where(fits, _mix(hashes) % np.uint32(buckets - 1) + 1, 0))
             counts += np.maximum(lengths - size + 1, 0)
-    if not columns:
-        return np.zeros(0, np.int32), counts
     table = np.stack(columns, axis=1).astype(np.int32)
     return table[table > 0], counts
 

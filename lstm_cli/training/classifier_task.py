@@ -28,13 +28,14 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import corpus as encoding
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training import artifacts, stages
+from lstm_cli.training import artifacts, more_epochs, stages
 from lstm_cli.training.checkpoint import model_state, set_model_state
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
 from lstm_cli.training.loop import TrainingResult, num_parameters
 from lstm_cli.training.objectives.classification import (
     ClassificationObjective,
+    EpochLogits,
     Examples,
     predict,
     split_logits,
@@ -132,8 +133,11 @@ class ClassifierTask:
     def make_objective(self, reporter: Reporter) -> ClassificationObjective:
         """Return the objective: classification, or self-training if there are unlabeled texts."""
         num_classes = len(self.dataset.labels)
+        keeps_logits = self.stage.kind == "fold"
         if self.unlabeled is None:
-            return ClassificationObjective(self.config, num_classes, self.train, self.validation)
+            return ClassificationObjective(
+                self.config, num_classes, self.train, self.validation, keeps_logits
+            )
         assert self.linear is not None
         assert self.unlabeled.linear is not None
         pseudo_labels = linear.linear_probabilities(self.linear, self.unlabeled.linear)
@@ -146,6 +150,7 @@ class ClassifierTask:
             pseudo_labels,
             reporter,
             None if self.held_out is None else self.held_out.fit_scales(),
+            keeps_logits,
         )
 
     def start_stage(self, finished: Sequence[FinishedStage]) -> ClassifierTask:
@@ -160,13 +165,14 @@ class ClassifierTask:
         stage = staged.stages[len(finished)]
         set_model_state(self.model, staged.initial_state)
         is_refit = stage.kind == "refit"
+        epochs = stages.num_refit_epochs(finished) if is_refit else None
         task = replace(
             self,
             train=staged.train_examples(stage),
             validation=staged.validation_examples(stage),
             stage=stage,
-            held_out=staged.held_out_logits(finished) if is_refit else None,
-            refit_epochs=stages.num_refit_epochs(finished) if is_refit else None,
+            held_out=None if epochs is None else staged.held_out_logits(finished, epochs),
+            refit_epochs=epochs,
         )
         if self.config.linear is None:
             return task
@@ -219,12 +225,21 @@ class ClassifierTask:
             self, staged=replace(self.staged, initial_state=state, initial_weights=weights)
         )
 
-    def finish_stage(self, result: TrainingResult) -> FinishedStage:
-        """Return the result of a stage, with the logits of the rows that it held out."""
+    def finish_stage(
+        self, result: TrainingResult, objective: ClassificationObjective
+    ) -> FinishedStage:
+        """Return the result of a stage, with the logits of the rows that it held out.
+
+        A fold has those of each epoch, because another epoch may be the best for all folds.
+        """
         assert self.validation is not None
-        classifier.set_weights(self.model, result.weights)
-        probabilities = predict(self.model, self.validation)
-        logits = split_logits(self.model, self.validation, probabilities)
+        logits = objective.epoch_logits
+        if logits is None:
+            classifier.set_weights(self.model, result.weights)
+            probabilities = predict(self.model, self.validation)
+            of_best = split_logits(self.model, self.validation, probabilities)
+            empty = EpochLogits.empty(self.validation, len(self.dataset.labels))
+            logits = empty.followed_by(of_best)
         return FinishedStage(result.history, result.best_epoch, result.stop_reason, logits)
 
     def describe(self) -> dict[str, Any]:
@@ -280,7 +295,9 @@ class ClassifierTask:
             reports["validation"],
             np.bincount(self.train.labels, minlength=len(self.dataset.labels)),
             self.config.train.class_weights,
-            is_improving=result.best_epoch == len(result.history),
+            is_improving=more_epochs.still_improves(
+                result.history, result.best_epoch, self.config.train.epochs
+            ),
         )
         return Evaluation(
             record={"temperature": result.temperature},

@@ -36,6 +36,7 @@ from lstm_cli.training.init_weights import (
 )
 from lstm_cli.training.language_model_task import LanguageModelTask, prepare_language_model
 from lstm_cli.training.loop import LoopStage, NonFiniteError, TrainingLoop, TrainingResult
+from lstm_cli.training.objectives.classification import ClassificationObjective
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import load_training_data
 from lstm_cli.training.stages import FinishedStage
@@ -346,7 +347,9 @@ class _Training:
         task = self.task
         if not isinstance(task, ClassifierTask) or task.stage.number == len(task.stages):
             return False
-        finished = task.finish_stage(result)
+        objective = self.loop.objective
+        assert isinstance(objective, ClassificationObjective)
+        finished = task.finish_stage(result, objective)
         self.reporter.note(stages.describe_end(task.stage, finished))
         self.finished = (*self.finished, finished)
         self.stage_seconds = self.loop.seconds

@@ -40,7 +40,6 @@ class _FinishedStage(msgspec.Struct):
     history: list[EpochLine]
     best_epoch: Annotated[int, Meta(ge=1, le=MAX_EPOCHS)]
     stop_reason: Text
-    linear_scale: Number
 
 
 class _Progress(msgspec.Struct):
@@ -144,6 +143,10 @@ def check_progress(candidate: Checkpoint) -> None:
     _check_stages(progress, candidate.tensors)
     _check_best(progress, any(name.startswith("best/") for name in candidate.tensors))
     _check_sums(progress)
+    for name in ("objective/epoch_lstm", "objective/epoch_linear_scales"):
+        array = candidate.tensors.get(name)
+        if array is not None and (not array.ndim or len(array) != progress.epoch):
+            raise ValueError("its logits of each epoch do not fit its epoch")
     pseudo_labels = candidate.tensors.get("objective/pseudo_labels")
     if pseudo_labels is not None and not ((pseudo_labels >= 0) & (pseudo_labels <= 1)).all():
         raise ValueError("its pseudo-labels are not probabilities")
@@ -169,12 +172,11 @@ def _check_stages(progress: _Progress, tensors: Mapping[str, Any]) -> None:
         best = max((line.epoch for line in stage.history if line.best), default=0)
         if stage.best_epoch != best:
             raise ValueError(f"the best epoch of stage {number} is not {stage.best_epoch}")
-        logits = tensors.get(f"stage/{number}/lstm")
-        linear = tensors.get(f"stage/{number}/linear")
-        if logits is None or logits.dtype != np.float64:
+        names = [f"stage/{number}/{name}" for name in ("lstm", "linear_scales", "linear")]
+        if any(name not in tensors for name in names[:2]):
             raise ValueError(f"the logits of stage {number} are missing")
-        if linear is not None and linear.dtype != np.float32:
-            raise ValueError(f"the linear logits of stage {number} are not valid")
+        if any(tensors[name].dtype != np.float32 for name in names if name in tensors):
+            raise ValueError(f"the logits of stage {number} are not valid")
 
 
 def _check_best(progress: _Progress, has_best_weights: bool) -> None:

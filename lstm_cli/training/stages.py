@@ -24,7 +24,7 @@ from lstm_cli.models.calibration import SplitLogits
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.ngrams import char_ngram_ids
 from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer
-from lstm_cli.training.objectives.classification import Examples
+from lstm_cli.training.objectives.classification import EpochLogits, Examples
 
 Tensors = Mapping[str, NDArray[Any]]
 # Names of these tensors in a checkpoint: `stage/1/lstm`.
@@ -63,13 +63,13 @@ class FinishedStage:
         history: One entry per epoch.
         best_epoch: The epoch with the lowest validation loss, counted from 1.
         stop_reason: Why the stage ended.
-        logits: Logits of the held-out rows, from the weights of the best epoch.
+        logits: Logits of the held-out rows: of a fold after each epoch, else of the best epoch.
     """
 
     history: tuple[Epoch, ...]
     best_epoch: int
     stop_reason: str
-    logits: SplitLogits
+    logits: EpochLogits
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,15 @@ class StagedData:
             return None
         return self._without_rare_words(self.examples.take(stage.validation_rows), stage)
 
-    def held_out_logits(self, finished: Sequence[FinishedStage]) -> HeldOutLogits:
-        """Join the logits of the held-out rows of all stages before the refit."""
+    def held_out_logits(self, finished: Sequence[FinishedStage], epoch: int) -> HeldOutLogits:
+        """Join the logits of the held-out rows of all stages before the refit.
+
+        Args:
+            finished: The results of these stages.
+            epoch: The epoch to take of each fold; of a fold that ended before, the last one.
+        """
         rows = [stage.validation_rows for stage in self.stages[: len(finished)]]
-        logits = SplitLogits.concatenate([stage.logits for stage in finished])
+        logits = SplitLogits.concatenate([stage.logits.of_epoch(epoch) for stage in finished])
         return HeldOutLogits(logits, self.examples.labels[np.concatenate(rows)])
 
     def _without_rare_words(self, examples: Examples, stage: Stage) -> Examples:
@@ -208,8 +213,18 @@ def plan_stages(
 
 
 def num_refit_epochs(finished: Sequence[FinishedStage]) -> int:
-    """Return the number of epochs of the refit: the rounded mean of the best epochs."""
-    return max(1, round(sum(stage.best_epoch for stage in finished) / len(finished)))
+    """Return the number of epochs of the refit: those with the lowest mean validation loss.
+
+    A fold counts by its number of rows, and after its end with the loss of its last epoch.
+    """
+    num_epochs = max(len(stage.history) for stage in finished)
+    totals = [0.0] * num_epochs
+    for stage in finished:
+        losses = [line.val_loss or 0.0 for line in stage.history]
+        losses += losses[-1:] * (num_epochs - len(losses))
+        num_rows = stage.logits.lstm.shape[1]
+        totals = [total + num_rows * loss for total, loss in zip(totals, losses, strict=True)]
+    return totals.index(min(totals)) + 1
 
 
 def describe_validation(stages: Sequence[Stage]) -> str:
@@ -260,6 +275,7 @@ def to_checkpoint(finished: Sequence[FinishedStage]) -> tuple[Tensors, list[dict
     for number, stage in enumerate(finished, 1):
         logits = stage.logits
         tensors[f"{_PREFIX}{number}/lstm"] = logits.lstm
+        tensors[f"{_PREFIX}{number}/linear_scales"] = logits.linear_scales
         if logits.linear is not None:
             tensors[f"{_PREFIX}{number}/linear"] = logits.linear
         progress.append(
@@ -267,7 +283,6 @@ def to_checkpoint(finished: Sequence[FinishedStage]) -> tuple[Tensors, list[dict
                 "history": [asdict(line) for line in stage.history],
                 "best_epoch": stage.best_epoch,
                 "stop_reason": stage.stop_reason,
-                "linear_scale": float(np.ravel(logits.linear_scale)[0]),
             }
         )
     return tensors, progress
@@ -285,11 +300,17 @@ def check_finished(
         raise ValueError(f"{len(finished)} finished stages of {len(stages)}")
     for stage, result in zip(stages, finished, strict=False):
         expected = (len(stage.validation_rows), num_outputs)
+        num_epochs = len(result.history) if stage.kind == "fold" else 1
         logits = result.logits
-        arrays: list[NDArray[Any]] = [logits.lstm]
-        arrays += [] if logits.linear is None else [logits.linear]
-        if any(array.shape != expected for array in arrays):
-            raise ValueError(f"stage {stage.number}: expected logits of shape {list(expected)}")
+        shapes: dict[str, tuple[NDArray[Any], tuple[int, ...]]] = {
+            "logits": (logits.lstm, (num_epochs, *expected)),
+            "factors": (logits.linear_scales, (num_epochs,)),
+        }
+        if logits.linear is not None:
+            shapes["linear logits"] = (logits.linear, expected)
+        for name, (array, shape) in shapes.items():
+            if array.shape != shape:
+                raise ValueError(f"stage {stage.number}: expected {name} of shape {list(shape)}")
 
 
 def from_checkpoint(
@@ -306,10 +327,10 @@ def from_checkpoint(
             tuple(Epoch(**line) for line in stage["history"]),
             stage["best_epoch"],
             stage["stop_reason"],
-            SplitLogits(
+            EpochLogits(
                 tensors[f"{_PREFIX}{number}/lstm"],
+                tensors[f"{_PREFIX}{number}/linear_scales"],
                 tensors.get(f"{_PREFIX}{number}/linear"),
-                stage["linear_scale"],
             ),
         )
         for number, stage in enumerate(progress, 1)

@@ -231,7 +231,7 @@ def test_the_worker_does_not_change_the_bits_of_the_prepared_data(monkeypatch):
         init = read_initial_weights(config)
         task = classifier_task.prepare_classifier(config, dataset, init, device_info, options)
         arrays = classifier.get_weights(task.model)
-        arrays |= {"table": task.linear.table, "train": task.train.linear}
+        arrays |= {**task.linear.tables.arrays(), "train": task.train.linear}
         arrays |= {"validation": task.validation.linear, "ids": task.train.inputs.ids}
         words = task.tokenizer.words
         return words, {name: np.asarray(array).tobytes() for name, array in arrays.items()}

@@ -12,6 +12,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from fixtures_corpora import corpus_of_ids
 from fixtures_runs import image_config, text_config
 
 from lstm_cli.config import load as configs
@@ -19,7 +20,6 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted, Signals
 from lstm_cli.models import classifier
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.training import checkpoint, device
 from lstm_cli.training import loop as fit
 from lstm_cli.training.loop import NonFiniteError, TrainingLoop
@@ -32,10 +32,8 @@ def texts(num, seed):
     """Random texts from ten words; one in four is of the second class."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 7, num)
-    ids = rng.integers(2, 12, lengths.sum()).astype(np.uint16)
-    starts = np.cumsum([0, *lengths], dtype=np.int64)
-    counts = lengths.astype(np.int32)
-    corpus = Corpus(ids, starts, counts, np.zeros(num, np.int32))
+    ids = rng.integers(2, 12, lengths.sum())
+    corpus = corpus_of_ids(np.split(ids, np.cumsum(lengths)[:-1]))
     weighed = rng.normal(size=(num, 1)).astype(np.float32)
     return Examples(corpus, (np.arange(num) % 4 == 0).astype(np.int32), weighed)
 

@@ -10,6 +10,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from fixtures_corpora import corpus_of_ids
 from fixtures_runs import image_config, random_weights, text_config
 from keras import layers
 
@@ -19,7 +20,6 @@ from lstm_cli.models import compiled as compiled_module
 from lstm_cli.prediction.predictor import open_session
 from lstm_cli.runs import onnx_graph
 from lstm_cli.text.batching import pad_batch
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import UNKNOWN_ID
 
 VOCAB = 12
@@ -30,7 +30,7 @@ KINDS = list(itertools.product(POOLINGS, (1, 2), (True, False)))
 
 
 def tokens(width=4):
-    return np.pad(pad_batch(TEXTS, np.arange(len(TEXTS))), ((0, 0), (0, width - 4)))
+    return np.pad(pad_batch(TEXTS), ((0, 0), (0, width - 4)))
 
 
 def built(config, num_classes, shape=None):
@@ -78,8 +78,8 @@ def test_keras_and_onnx_agree_with_a_linear_model(num_classes):
     model, weights = built(config, num_classes)
     session = open_session(onnx_graph.build(config, weights, num_classes, None).SerializeToString())
     expected = session.run(None, {"tokens": tokens(), "lengths": LENGTHS})[0]
-    corpus = Corpus(np.concatenate(TEXTS), np.cumsum([0, *LENGTHS]), LENGTHS, 0 * LENGTHS)
-    linear_logits = linear.linear_logits(corpus, weights["linear/table"])
+    tables = linear.LinearTables.from_arrays(weights)
+    linear_logits = linear.linear_logits(corpus_of_ids(TEXTS), tables, config.linear)
     assert np.abs(predict(model, [tokens(6), linear_logits]) - expected).max() < 1e-5
 
 
@@ -97,12 +97,11 @@ def test_predict_equals_predict_on_batch(buckets):
 def test_a_new_model_predicts_like_its_linear_model():
     config = text_config(linear__buckets=7)
     model = classifier.build_classifier(config, 3, VOCAB, None)
-    found = linear.LinearModel(
-        np.zeros((7, 3)), np.zeros((4, 3)), 2.0, np.array([0.5, 0, 0], np.float32)
-    )
+    tables = linear.LinearTables(np.zeros((VOCAB, 3)), np.zeros((7, 3)), None, np.ones(3))
+    found = linear.LinearModel(tables, np.zeros((4, 3)), 2.0)
     classifier.init_from_linear_model(model, found)
     linear_logits = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    logits = 2 * linear_logits + [0.5, 0, 0]
+    logits = 2 * linear_logits
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert np.abs(predict(model, [tokens(), linear_logits]) - expected).max() < 1e-6
 

@@ -10,13 +10,13 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from fixtures_corpora import corpus_of_ids
 from fixtures_runs import text_config
 from keras import ops
 
 from lstm_cli.models import classifier, language_model
 from lstm_cli.runs import validate
 from lstm_cli.text import lm_windows
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.lm_windows import Windows
 from lstm_cli.training.objectives.language_model import LanguageModelObjective
 
@@ -188,13 +188,7 @@ def test_training_beats_the_unigram_model():
     rng = np.random.default_rng(0)
     # Each word has one possible next word, so neighbours determine it.
     texts = [np.roll(np.arange(2, 10), -int(k)) for k in rng.integers(0, 8, 120)]
-    corpus = Corpus(
-        np.concatenate(texts).astype(np.uint16),
-        np.arange(0, 961, 8, dtype=np.int64),
-        np.full(120, 8, np.int32),
-        np.zeros(120, np.int32),
-    )
-    train, validation = lm_windows.hold_out([corpus], 0.1, 0)
+    train, validation = lm_windows.hold_out([corpus_of_ids(texts)], 0.1, 0)
     settings = config(train__batch_size=8, train__learning_rate=0.03, language__negatives=16)
     objective = LanguageModelObjective(settings, train, validation, VOCAB)
     model = built(settings)

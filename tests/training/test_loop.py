@@ -10,6 +10,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from fixtures_corpora import corpus_of_ids
 from fixtures_properties import relaxed
 from fixtures_runs import image_config, random_weights, text_config
 from hypothesis import given
@@ -21,7 +22,6 @@ from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
 from lstm_cli.text.batching import pad_batch, random_shift
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.training import loop as fit
 from lstm_cli.training.loop import TrainingLoop
 from lstm_cli.training.objectives import classification
@@ -30,19 +30,11 @@ from lstm_cli.training.objectives.classification import Examples
 VOCAB = 8
 
 
-def corpus(*texts):
-    lengths = [len(ids) for ids in texts]
-    return Corpus(
-        np.concatenate(texts).astype(np.uint16),
-        np.cumsum([0, *lengths], dtype=np.int64),
-        np.array(lengths, np.int32),
-        np.zeros(len(texts), np.int32),
-    )
-
-
 # The class depends on whether 2 comes before 3. Every word occurs in both classes.
 EIGHT = Examples(
-    corpus([2, 3], [3, 2], [2, 4, 3], [3, 4, 2], [5, 2, 3], [5, 3, 2], [2, 3, 6, 6], [3, 2, 6, 6]),
+    corpus_of_ids(
+        [[2, 3], [3, 2], [2, 4, 3], [3, 4, 2], [5, 2, 3], [5, 3, 2], [2, 3, 6, 6], [3, 2, 6, 6]]
+    ),
     np.array([0, 1] * 4, np.int32),
 )
 
@@ -164,7 +156,7 @@ def test_predictions_are_complete_and_in_order_for_any_batches(model, monkeypatc
     found = classification.predict(model, mixed)
     assert found.shape == (8, 2)
     for i in range(8):
-        alone = np.asarray(model(pad_batch(mixed.inputs, np.array([i])), training=False))
+        alone = np.asarray(model(pad_batch([mixed.inputs[i]]), training=False))
         assert found[i, 1] == pytest.approx(float(alone[0, 0]), abs=1e-6)
     assert found.sum(axis=1) == pytest.approx(np.ones(8))
 
@@ -229,7 +221,7 @@ def test_each_step_has_the_learning_rate_of_the_schedule(model):
 
 def test_balanced_weights_raise_the_rare_class(model, shared):
     labels = np.array([1, 0, 0, 0, 0, 0, 0, 0], np.int32)
-    same_text = Examples(corpus(*[[2, 3]] * 8), labels)
+    same_text = Examples(corpus_of_ids([[2, 3]] * 8), labels)
     said = {}
     for choice in ("none", 0.5, "balanced"):
         for variable, value in zip(variables(model), shared[1], strict=True):
@@ -504,7 +496,7 @@ def test_an_epoch_can_start_at_any_step():
 
 def test_texts_are_padded_batch_by_batch():
     for indices, inputs in classification.training_batches(EIGHT, config(batch_size=2), 0):
-        assert np.array_equal(inputs, pad_batch(EIGHT.inputs, indices))
+        assert np.array_equal(inputs, pad_batch([EIGHT.inputs[i] for i in indices]))
         assert inputs.shape[1] == EIGHT.lengths[indices].max()
 
 

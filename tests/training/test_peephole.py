@@ -90,7 +90,7 @@ def test_keras_and_onnx_agree(pooling, num_layers, bidirectional):
         embedding__bigram_buckets=13,
     )
     model, weights = built(config, 3)
-    tokens = pad_batch(TEXTS, np.arange(len(TEXTS)))
+    tokens = pad_batch(TEXTS)
     session = open_session(onnx_graph.build(config, weights, 3, None).SerializeToString())
     expected = session.run(None, {"tokens": tokens, "lengths": LENGTHS})[0]
     assert np.abs(np.asarray(model(tokens)) - expected).max() < 1e-5
@@ -118,7 +118,7 @@ def test_training_changes_the_peepholes():
     keras.utils.set_random_seed(0)
     model = classifier.build_classifier(config, 2, VOCAB, None)
     classifier.compile_classifier(model, config.train, 2)
-    tokens = pad_batch(TEXTS, np.arange(len(TEXTS)))
+    tokens = pad_batch(TEXTS)
     labels = classifier.encode_labels(np.array([0, 1, 1, 0], np.int32), 2)
     for _ in range(30):
         model.train_on_batch(tokens, labels)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fixtures_corpora import corpus_of_ids
 from fixtures_runs import image_config, text_config
 
 from lstm_cli.config import load as configs
@@ -13,7 +14,6 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.models import calibration, classifier
 from lstm_cli.runs.directory import RUN
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.loop import TrainingLoop
 from lstm_cli.training.objectives import classification
@@ -39,10 +39,8 @@ def examples(num, outputs=1, seed=0):
     """Texts of one to six words, with random linear logits."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 7, num)
-    starts = np.cumsum([0, *lengths], dtype=np.int64)
-    ids = rng.integers(2, 12, lengths.sum()).astype(np.uint16)
-    counts = lengths.astype(np.int32)
-    corpus = Corpus(ids, starts, counts, np.zeros(num, np.int32))
+    ids = rng.integers(2, 12, lengths.sum())
+    corpus = corpus_of_ids(np.split(ids, np.cumsum(lengths)[:-1]))
     labels = rng.integers(0, max(2, outputs), num).astype(np.int32)
     return Examples(corpus, labels, rng.normal(size=(num, outputs)).astype(np.float32))
 

@@ -18,14 +18,15 @@ from lstm_cli.data import load
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode
 from lstm_cli.evaluation.evaluate import evaluate
-from lstm_cli.io.progress import SilentReporter
+from lstm_cli.io.progress import Epoch, SilentReporter, selection_curve
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.models import classifier
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import record as run_record
 from lstm_cli.text.tokenizer import UNKNOWN_ID
-from lstm_cli.training import artifacts, checkpoint, device, pipeline, replay
+from lstm_cli.training import artifacts, checkpoint, device, pipeline, replay, stages
 from lstm_cli.training.init_weights import InitialWeights, read_initial_weights
+from lstm_cli.training.objectives import classification
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import load_training_data
 
@@ -148,7 +149,8 @@ def test_folds_hold_out_every_row_once(table, tmp_path):
     refit = [line for line in record.history if line.stage == 4]
     assert {line.val_loss for line in refit} == {None}
     assert len(refit) == record.info.best_epoch
-    assert len(refit) == round(np.mean([s.best_epoch for s in record.info.stages]))
+    folds = [line.val_loss for line in selection_curve(record.history)]
+    assert len(refit) == 1 + int(np.argmin(folds))
     low, high = record.validation.accuracy_interval
     assert low <= record.validation.accuracy <= high
     assert replay.replay(run).identical
@@ -180,16 +182,40 @@ def test_the_refit_sees_all_rows_and_no_row_is_predicted_by_a_model_that_saw_it(
     assert sorted(held_out) == list(range(ROWS))
     for _ in task.stages[:-1]:
         part = task.start_stage(finished)
-        result = pipeline.TrainingLoop(
-            part.model, part.config, part.make_objective(SilentReporter()), SilentReporter()
-        ).run()
-        finished = (*finished, part.finish_stage(result))
+        objective = part.make_objective(SilentReporter())
+        loop = pipeline.TrainingLoop(part.model, part.config, objective, SilentReporter())
+        finished = (*finished, part.finish_stage(loop.run(), objective))
     refit = task.start_stage(finished)
     assert len(refit.train) == ROWS
     assert refit.validation is None
     assert refit.held_out.labels.tolist() == task.train.labels[held_out].tolist()
     assert refit.held_out.logits.lstm.shape == (ROWS, 1)
-    assert np.array_equal(refit.held_out.logits.lstm[10:20], finished[1].logits.lstm)
+    of_second = finished[1].logits.lstm[refit.refit_epochs - 1]
+    assert np.array_equal(refit.held_out.logits.lstm[10:20], of_second)
+    # The model of the fold, in its last epoch.
+    last = part.finish_stage(loop.result("done"), objective).logits.of_epoch(99)
+    predicted = classification.split_logits(
+        part.model, part.validation, classification.predict(part.model, part.validation)
+    )
+    assert last.lstm == pytest.approx(predicted.lstm, abs=1e-5)
+
+
+def finished_stage(num_rows, *losses):
+    history = [Epoch(n, 1, 1.0, 0.5, x, 0.5, 0.1, 1.0, True) for n, x in enumerate(losses, 1)]
+    logits = np.zeros((len(losses), num_rows, 1), np.float32)
+    kept = classification.EpochLogits(logits, np.ones(len(losses), np.float32), None)
+    return stages.FinishedStage(tuple(history), 1, "done", kept)
+
+
+def test_the_refit_has_the_epochs_with_the_lowest_mean_loss():
+    assert stages.num_refit_epochs([finished_stage(5, 3, 1, 2)]) == 2
+    folds = [finished_stage(5, 3.0, 1.0, 2.0), finished_stage(5, 3.0, 2.5, 0.5)]
+    assert stages.num_refit_epochs(folds) == 3
+    # A fold counts by its rows, and after its end with its last loss.
+    folds = [finished_stage(50, 3.0, 1.0, 2.0), finished_stage(5, 3.0, 2.5, 0.5)]
+    assert stages.num_refit_epochs(folds) == 2
+    folds = [finished_stage(5, 1.0, 2.0), finished_stage(5, 3.0, 2.5, 1.0)]
+    assert stages.num_refit_epochs(folds) == 3
 
 
 @pytest.mark.parametrize("linear", [False, True])
@@ -200,7 +226,7 @@ def test_each_stage_starts_from_the_same_weights(linear, table):
     before = classifier.get_weights(first.model)
     objective = first.make_objective(SilentReporter())
     loop = pipeline.TrainingLoop(first.model, first.config, objective, SilentReporter())
-    finished = first.finish_stage(loop.run())
+    finished = first.finish_stage(loop.run(), objective)
     second = task.start_stage((finished,))
     after = classifier.get_weights(second.model)
     names = {n for n in before if not n.startswith("head/bias") and n != "linear/scale"}
@@ -288,7 +314,7 @@ def test_a_checkpoint_of_other_rows_is_refused(table, tmp_path, monkeypatch):
     tensors = {n: a[1:] if n.startswith("stage/") else a for n, a in newest.tensors.items()}
     checkpoint.save(run.file(runs.CHECKPOINTS), checkpoint.Checkpoint(tensors, newest.progress))
     message = refused(pipeline.resume, run, device="cpu", code=ExitCode.INTEGRITY).message
-    assert "stage 1: expected logits of shape [12, 1]" in message
+    assert "stage 1: expected logits of shape [3, 12, 1]" in message
 
 
 def test_splits_are_those_of_a_training_without_stages(table):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -18,7 +18,11 @@ from lstm_cli.models import classifier
 from lstm_cli.models.calibration import SplitLogits, log_probabilities
 from lstm_cli.text import batching
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.training.objectives.objective import StatelessObjective, StepResult
+from lstm_cli.training.objectives.objective import (
+    StatelessObjective,
+    StepResult,
+    check_state,
+)
 
 _VALIDATION_BATCH = 256
 
@@ -114,6 +118,40 @@ def split_logits(model: Any, examples: Examples, probabilities: NDArray[np.float
     return SplitLogits.from_probabilities(probabilities, examples.linear, scale)
 
 
+@dataclass(frozen=True)
+class EpochLogits:
+    """The logits of a validation split after each epoch.
+
+    Attributes:
+        lstm: `<float32>[epochs, num, outputs]`.
+        linear_scales: The factor on the linear logits, `<float32>[epochs]`.
+        linear: Logits of the linear model, `<float32>[num, outputs]`; None without one.
+    """
+
+    lstm: NDArray[np.float32]
+    linear_scales: NDArray[np.float32]
+    linear: NDArray[np.float32] | None
+
+    @classmethod
+    def empty(cls, validation: Examples | None, num_classes: int) -> EpochLogits:
+        """Return the logits of no epoch."""
+        assert validation is not None
+        shape = (0, len(validation), 1 if num_classes == 2 else num_classes)
+        return cls(np.zeros(shape, np.float32), np.zeros(0, np.float32), validation.linear)
+
+    def followed_by(self, logits: SplitLogits) -> EpochLogits:
+        """Return these logits and those of one more epoch."""
+        scale = np.float32(np.ravel(logits.linear_scale)[0])
+        lstm = np.concatenate([self.lstm, logits.lstm.astype(np.float32)[None]])
+        return EpochLogits(lstm, np.append(self.linear_scales, scale), logits.linear)
+
+    def of_epoch(self, epoch: int) -> SplitLogits:
+        """Return the logits of an epoch, counted from 1, or of the last one if there are fewer."""
+        index = min(epoch, len(self.lstm)) - 1
+        scale = float(self.linear_scales[index])
+        return SplitLogits(self.lstm[index].astype(np.float64), self.linear, scale)
+
+
 class ClassificationObjective(StatelessObjective):
     """Classification with cross entropy.
 
@@ -122,21 +160,29 @@ class ClassificationObjective(StatelessObjective):
         num_classes: Number of classes, at least 2.
         train: The training split.
         validation: The validation split; None in a stage without validation.
+        keeps_logits: Whether to keep the logits of the validation split after each epoch.
 
     Attributes:
         examples: The training examples.
         validation_probabilities: Last predictions for the validation split,
             `<float32>[num, classes]`.
+        epoch_logits: The logits of the validation split after each epoch, if they are kept.
     """
 
     def __init__(
-        self, config: Config, num_classes: int, train: Examples, validation: Examples | None
+        self,
+        config: Config,
+        num_classes: int,
+        train: Examples,
+        validation: Examples | None,
+        keeps_logits: bool = False,
     ) -> None:
         self.config = config
         self.num_classes = num_classes
         self.examples = train
         self.validation = validation
         self.validation_probabilities = np.zeros((0, num_classes), np.float32)
+        self.epoch_logits = EpochLogits.empty(validation, num_classes) if keeps_logits else None
         self.step_size = config.train.batch_size
         self._class_weights = None
         if weight_power(config.train.class_weights):
@@ -160,6 +206,33 @@ class ClassificationObjective(StatelessObjective):
     def batches(self, epoch: int, steps: Sequence[int]) -> Iterator[tuple[NDArray[np.int64], Any]]:
         """Yield indices and inputs of the batches of some steps."""
         return training_batches(self.examples, self.config, epoch, steps)
+
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """Return the logits that are kept."""
+        if self.epoch_logits is None:
+            return {}
+        return {
+            "epoch_lstm": self.epoch_logits.lstm,
+            "epoch_linear_scales": self.epoch_logits.linear_scales,
+        }
+
+    def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """Restore the logits that are kept.
+
+        Raises:
+            LstmError: They are of other examples.
+        """
+        own = self.state()
+        for name in own.keys() & state.keys() & {"epoch_lstm", "epoch_linear_scales"}:
+            # The number of epochs differs.
+            own[name] = np.zeros((len(state[name]), *own[name].shape[1:]), own[name].dtype)
+        check_state(state, own)
+        if self.epoch_logits is not None:
+            self.epoch_logits = replace(
+                self.epoch_logits,
+                lstm=state["epoch_lstm"],
+                linear_scales=state["epoch_linear_scales"],
+            )
 
     def train_step(
         self, model: Any, indices: NDArray[np.int64], inputs: NDArray[Any]
@@ -191,8 +264,12 @@ class ClassificationObjective(StatelessObjective):
         self.validation_probabilities = predict(model, self.validation)
         labels = self.validation.labels
         loss, accuracy = loss_and_accuracy(labels, self.validation_probabilities)
-        if not self.config.train.calibrate or not math.isfinite(loss):
+        if not math.isfinite(loss):
             return loss, accuracy
         logits = split_logits(model, self.validation, self.validation_probabilities)
+        if self.epoch_logits is not None:
+            self.epoch_logits = self.epoch_logits.followed_by(logits)
+        if not self.config.train.calibrate:
+            return loss, accuracy
         calibrated = np.exp(log_probabilities(logits.scaled(*logits.fit_scales(labels))))
         return loss_and_accuracy(labels, calibrated.astype(np.float32))

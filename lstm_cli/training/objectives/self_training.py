@@ -18,7 +18,6 @@ from lstm_cli.training.objectives.classification import (
     predict,
     split_logits,
 )
-from lstm_cli.training.objectives.objective import check_state
 
 
 class SelfTrainingObjective(ClassificationObjective):
@@ -41,6 +40,7 @@ class SelfTrainingObjective(ClassificationObjective):
         reporter: Receives how many pseudo-labels changed their class.
         refit_scales: Factors on the logits of LSTM and linear model; None to fit them after each
             epoch.
+        keeps_logits: As for `ClassificationObjective`.
 
     Attributes:
         pseudo_labels: Current targets of the unlabeled texts, `<float32>[num, 1 or classes]`.
@@ -60,8 +60,9 @@ class SelfTrainingObjective(ClassificationObjective):
         pseudo_labels: NDArray[np.float32],
         reporter: Reporter,
         refit_scales: tuple[float, float] | None = None,
+        keeps_logits: bool = False,
     ) -> None:
-        super().__init__(config, num_classes, train, validation)
+        super().__init__(config, num_classes, train, validation, keeps_logits)
         self.unlabeled = unlabeled
         self.reporter = reporter
         self.examples = _concatenate(train, unlabeled)
@@ -99,16 +100,16 @@ class SelfTrainingObjective(ClassificationObjective):
         self.after_validation(model)
 
     def state(self) -> dict[str, NDArray[np.float32]]:
-        """Return the pseudo-labels."""
-        return {"pseudo_labels": np.array(self.pseudo_labels)}
+        """Return the pseudo-labels, and the logits that are kept."""
+        return {"pseudo_labels": np.array(self.pseudo_labels), **super().state()}
 
     def set_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Restore the pseudo-labels.
+        """Restore the pseudo-labels, and the logits that are kept.
 
         Raises:
             LstmError: They are of other texts.
         """
-        check_state(state, self.state())
+        super().set_state(state)
         self.pseudo_labels = np.array(state["pseudo_labels"])
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import fixtures_lstm as reference
 import numpy as np
 import pytest
 import safetensors.numpy
 from fixtures_explain import (
     ODD,
+    encoding_of,
     ids_of,
     image_explainer,
     random_image,
@@ -54,6 +57,10 @@ VARIANTS = {
         "model__bidirectional": False, "model__layers": 2, "model__cell": "peephole",
         "linear__buckets": 7,
     },
+    "character n-grams": {
+        "linear__buckets": 7, "linear__word_ngrams": 3,
+        "linear__char_ngrams": "unknown", "linear__char_buckets": 40,
+    },
 }  # fmt: skip
 
 
@@ -85,6 +92,12 @@ def weights_of(found):
     return safetensors.numpy.load(found.predictor.run.file(runs.WEIGHTS).read_bytes())
 
 
+def probabilities_without_ngrams(found, texts):
+    """The predictions if unknown words have no character n-grams, as a masked token."""
+    known = found.predictor.tokenizer
+    return found.predictor.run_texts(Tokenizer(known.words, known.max_tokens).encode(texts))
+
+
 # Token effects
 
 
@@ -92,7 +105,7 @@ def test_effects_are_the_log_odds_lost_without_a_token(any_text):
     result = any_text.explain_text("a fine film")
     chosen = result.class_index
     changed = ["a fine film", "xyz fine film", "a xyz film", "a fine xyz"]
-    whole, *without = any_text.predictor.text_probabilities(changed)[:, chosen].astype(float)
+    whole, *without = probabilities_without_ngrams(any_text, changed)[:, chosen].astype(float)
     assert result.token_effects.occluded_probabilities == pytest.approx(without, abs=1e-6)
     odds = [np.log(p / (1 - p)) for p in (whole, *without)]
     assert result.token_effects.effects == pytest.approx(odds[0] - np.array(odds[1:]), abs=1e-4)
@@ -122,8 +135,26 @@ def test_log_odds_of_certainty_are_finite():
     assert found == pytest.approx([-np.log(2e-30), np.log(1e-30)], abs=0.01)
 
 
-def test_a_text_without_effects_says_so(explainer):
-    result = explainer.explain_text("zebra zebra")
+def test_a_masked_unknown_word_has_no_ngrams_while_others_keep_theirs(explainer):
+    result = explainer.explain_text("finne dul")
+    encoding = encoding_of(explainer, "finne dul")
+    counts = [len(encoding_of(explainer, word).ngrams) for word in ("finne", "dul")]
+    ngrams = np.split(encoding.ngrams, [counts[0]])
+    one, other = (np.full(count, position) for position, count in enumerate(counts))
+    expected = explainer.predictor.run_texts(
+        [
+            replace(encoding, ngrams=ngrams[1], ngram_positions=other),
+            replace(encoding, ngrams=ngrams[0], ngram_positions=one),
+        ]
+    )
+    found = result.token_effects.occluded_probabilities
+    assert found == pytest.approx(expected[:, result.class_index], abs=1e-6)
+    assert (np.abs(result.token_effects.effects) > 1e-3).all()
+
+
+def test_a_text_without_effects_says_so(tmp_path):
+    plain = Explainer.load(make_text_run(tmp_path / "demo" / "one"))
+    result = plain.explain_text("zebra zebra")
     assert not result.token_effects.effects.any()
     assert "No single token changes the prediction." in shown(result)
 
@@ -135,7 +166,7 @@ def test_tokens_of_very_long_texts_share_a_window(explainer, monkeypatch):
     alike = result.token_effects.effects[:9].reshape(3, 3)
     assert (alike == alike[:, :1]).all()
     assert len(set(result.token_effects.effects.tolist())) == 4
-    without = explainer.predictor.text_probabilities(["u u u and a dull cast a fine film"])[0]
+    without = probabilities_without_ngrams(explainer, ["u u u and a dull cast a fine film"])[0]
     chosen = result.class_index
     assert result.token_effects.occluded_probabilities[:3] == pytest.approx(
         without[chosen], abs=1e-6
@@ -190,8 +221,23 @@ def test_prefix_predictions_are_those_of_the_prefix_alone(any_text):
     assert result.prefixes.steps == pytest.approx(expected[1:], abs=1e-6)
 
 
+def test_prefixes_keep_the_character_ngrams_of_their_unknown_words(any_text):
+    result = any_text.explain_text("nott a finne film")
+    prefixes = ["", "nott", "nott a", "nott a finne", "nott a finne film"]
+    expected = any_text.predictor.text_probabilities(prefixes)
+    found = np.vstack([result.prefixes.start, result.prefixes.steps])
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_removal_keeps_the_character_ngrams_of_other_words(any_text):
+    result = any_text.explain_text("nott a finne film", "remove")
+    without = ["a finne film", "nott finne film", "nott a film", "nott a finne"]
+    expected = any_text.predictor.text_probabilities(without)[:, result.class_index]
+    assert result.token_effects.occluded_probabilities == pytest.approx(expected, abs=1e-6)
+
+
 def test_the_last_prefix_prediction_is_the_prediction(any_text):
-    for text in TEXTS:
+    for text in (*TEXTS, "a finne , dul film"):
         result = any_text.explain_text(text)
         said = list(result.prediction.probabilities.values())
         assert result.prefixes.steps[-1] == pytest.approx(said, abs=1e-6)
@@ -234,7 +280,7 @@ def test_swings_are_the_largest_changes_between_prefixes(start, steps, drop, ris
 
 
 def test_the_parts_of_the_score_add_up_to_the_log_ratio_of_probabilities(any_text):
-    for text in TEXTS:
+    for text in (*TEXTS, "a finne , dul film"):
         result = any_text.explain_text(text)
         gates, said = result.gates, result.prediction.probabilities
         ratio = np.log(said[result.prediction.label] / said[gates.runner_up])
@@ -254,11 +300,14 @@ def test_the_contributions_of_all_units_add_up_to_the_lstm_part(any_text, monkey
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_the_linear_part_is_that_of_the_linear_model(explainer):
-    result = explainer.explain_text(TEXTS[1])
-    weights = weights_of(explainer)
+@pytest.mark.parametrize("text", [TEXTS[1], "a finne film , a dul cast", "finne"])
+def test_the_linear_part_is_that_of_the_linear_model(text, explainer):
+    result = explainer.explain_text(text)
+    encoding, settings = encoding_of(explainer, text), explainer.config.linear
+    assert (len(encoding.ngrams) > 0) == ("finne" in text)
+    logits = reference.linear(encoding.ids, weights_of(explainer), settings, encoding.ngrams)
     sign = 1 if result.prediction.label == LABELS[1] else -1
-    expected = sign * float(reference.linear(ids_of(explainer, TEXTS[1]), weights)[0])
+    expected = sign * float(logits[0])
     assert result.gates.linear == pytest.approx(expected, abs=1e-5)
     assert result.gates.linear_steps.sum() == pytest.approx(expected, abs=1e-5)
 

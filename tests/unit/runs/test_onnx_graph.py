@@ -22,7 +22,7 @@ KINDS = list(itertools.product(("last", "max", "mean", "max_mean"), (1, 2), (Tru
 
 
 def run(model, texts, width=0):
-    tokens = pad_batch(texts, np.arange(len(texts)))
+    tokens = pad_batch(texts)
     if width:
         tokens = np.pad(tokens, ((0, 0), (0, width - tokens.shape[1])))
     lengths = np.array([len(ids) for ids in texts], np.int32)
@@ -90,7 +90,10 @@ def test_graph_adds_the_linear_logits(pooling, bigram_buckets, num_classes):
     model = onnx_graph.build(config, weights, num_classes, None)
     expected = [
         reference.probabilities(
-            reference.embed(ids, weights, config), weights, config, reference.linear(ids, weights)
+            reference.embed(ids, weights, config),
+            weights,
+            config,
+            reference.linear(ids, weights, config.linear),
         )
         for ids in TEXTS
     ]

@@ -73,7 +73,13 @@ def test_unchanged_run_is_loaded(kind, copied):
 @pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
 @pytest.mark.parametrize(
     "more",
-    [{}, {"model__layers": 3, "model__bidirectional": False}, {"linear__buckets": 50}],
+    [
+        {},
+        {"model__layers": 3, "model__bidirectional": False},
+        {"linear__buckets": 50},
+        {"linear__buckets": 50, "linear__word_ngrams": 3, "linear__char_ngrams": "all"},
+        {"linear__buckets": 50, "linear__char_ngrams": "unknown", "linear__char_buckets": 9},
+    ],
 )
 def test_every_kind_of_model_is_loaded(pooling, more, tmp_path):
     buckets = 0 if more else 11

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.text import batching
-from lstm_cli.text.corpus import Corpus
 
 LENGTHS = st.lists(st.integers(1, 400), min_size=1, max_size=300).map(np.array)
 
@@ -101,20 +100,22 @@ def test_no_examples_give_no_batches():
 
 
 def test_padding_is_on_the_right_up_to_the_longest_example():
-    rows = [np.array([5, 6, 7], np.int32), np.array([8], np.int32), np.array([9, 9], np.int32)]
-    padded = batching.pad_batch(rows, np.array([1, 2]))
+    rows = [np.array([8], np.int32), np.array([9, 9], np.int32)]
+    padded = batching.pad_batch(rows)
     assert padded.tolist() == [[8, 0], [9, 9]]
     assert padded.dtype == np.int32
+    assert batching.pad_batch(rows, 4).tolist() == [[8, 0, 0, 0], [9, 9, 0, 0]]
 
 
-def test_a_corpus_is_padded_like_a_list():
-    corpus = Corpus(
-        np.array([5, 65_535, 8], np.uint16),
-        np.array([0, 2, 3]),
-        np.array([2, 1], np.int32),
-        np.array([0, 0], np.int32),
-    )
-    assert batching.pad_batch(corpus, np.array([1, 0])).tolist() == [[8, 0], [5, 65_535]]
+def test_the_largest_id_of_a_corpus_is_not_changed_by_padding():
+    rows = [np.array([8], np.uint16), np.array([5, 65_535], np.uint16)]
+    assert batching.pad_batch(rows).tolist() == [[8, 0], [5, 65_535]]
+
+
+def test_rows_without_ids_are_padding():
+    empty = np.zeros(0, np.int32)
+    assert batching.pad_batch([empty, empty]).tolist() == [[0], [0]]
+    assert batching.pad_batch([empty, np.array([7])]).tolist() == [[0], [7]]
 
 
 @relaxed

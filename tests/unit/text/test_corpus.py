@@ -19,14 +19,16 @@ from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
 from lstm_cli.text import corpus_cache, normalization, tokenizer_json
 from lstm_cli.text.corpus import encode, fit_and_encode
-from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.text.ngrams import char_ngram_ids
+from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer
 
 TEXTS = ["a fine film", "", "dull dull dull dull dull", "unknownword film", "a"]
 
 
-@pytest.fixture
-def tokenizer():
-    return Tokenizer.fit(["a fine film dull"], TextSettings(min_count=1, max_tokens=4))
+@pytest.fixture(params=[0, 30])
+def tokenizer(request):
+    settings = TextSettings(min_count=1, max_tokens=4)
+    return Tokenizer.fit(["a fine film dull"], settings, char_buckets=request.param)
 
 
 @pytest.fixture
@@ -38,10 +40,14 @@ def stored(tokenizer):
 
 
 def assert_equal(one, other):
-    for name in ("ids", "starts", "num_tokens", "num_unknown"):
+    for name in corpus_cache._ARRAYS:
         found, expected = getattr(one, name), getattr(other, name)
         assert found.dtype == expected.dtype
         assert np.array_equal(found, expected), name
+
+
+def ngrams_of(corpus, row):
+    return corpus.ngrams[corpus.ngram_starts[row] : corpus.ngram_starts[row + 1]]
 
 
 def folders():
@@ -56,7 +62,24 @@ def test_a_corpus_contains_the_encoding_of_each_text(tokenizer):
         assert np.array_equal(corpus[row], encoding.ids)
         assert corpus.num_tokens[row] == encoding.num_tokens
         assert corpus.num_unknown[row] == encoding.num_unknown
+        assert np.array_equal(ngrams_of(corpus, row), encoding.ngrams)
     assert corpus.lengths.tolist() == [3, 1, 4, 2, 1]
+
+
+def test_only_unknown_words_have_ngrams():
+    settings = TextSettings(min_count=1, max_tokens=4)
+    fitted = Tokenizer.fit(["a fine film dull"], settings, char_buckets=30)
+    corpus = encode([*TEXTS, "x film yy"], fitted)
+    assert np.diff(corpus.ngram_starts).tolist() == [0, 0, 0, 4 * 11 - 2, 0, 3 + 6]
+    expected = np.concatenate([char_ngram_ids([word], 30)[0] for word in ("x", "yy")])
+    assert np.array_equal(ngrams_of(corpus, 5), expected)
+
+
+def test_removed_tokens_have_no_ngrams():
+    fitted = Tokenizer.fit(["a a"], TextSettings(min_count=1, max_tokens=3), char_buckets=1000)
+    corpus = encode(["x y removed a z"], fitted)
+    assert (corpus.num_tokens.tolist(), corpus.num_unknown.tolist()) == ([5], [4])
+    assert np.array_equal(corpus.ngrams, char_ngram_ids(["x", "y", "z"], 1000)[0])
 
 
 def test_coverage_and_truncation_are_fractions(tokenizer):
@@ -105,13 +128,16 @@ def test_cached_arrays_are_read_only(tokenizer):
 
 
 def test_the_key_depends_on_texts_and_tokenizer(tokenizer):
-    def key(texts, **settings):
-        fitted = Tokenizer.fit(["a b c"], TextSettings(**{"min_count": 1, **settings}))
+    def key(texts, char_buckets=0, **settings):
+        settings = TextSettings(**{"min_count": 1, **settings})
+        fitted = Tokenizer.fit(["a b c"], settings, char_buckets)
         return corpus_cache._key(texts, fitted)
 
     keys = [
         key(TEXTS),
         key(TEXTS, max_tokens=5),
+        key(TEXTS, char_buckets=5),
+        key(TEXTS, char_buckets=6),
         key(TEXTS, vocab_size=4),
         key(TEXTS[::-1]),
         key([*TEXTS, ""]),
@@ -197,7 +223,7 @@ def update_checksums(folder):
         (folder / corpus_cache._CHECKSUMS).write_text(json.dumps(corpus_cache._checksums(folder)))
 
 
-NAMES = ["ids.npy", "starts.npy", "num_tokens.npy", "num_unknown.npy"]
+NAMES = [f"{name}.npy" for name in corpus_cache._ARRAYS]
 FILE_DAMAGES = [_truncate, _empty, _garbage, _pickle, _remove, _archive]
 
 
@@ -237,6 +263,13 @@ WRONG_END = [[0, 3, 4, 8, 10, 12], [0, 3, 4, 8, 9, 10]]
 @pytest.mark.parametrize("starts", UNORDERED + WRONG_END)
 def test_invalid_starts_are_encoded_again(starts, tokenizer, stored):
     np.save(stored / "starts.npy", np.array(starts, np.int64))
+    update_checksums(stored)
+    assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), encode(TEXTS, tokenizer))
+
+
+@pytest.mark.parametrize("starts", [[0] * 5, [1] * 6, [0, 0, 5, 0, 0, 0], [0, 0, 0, 0, 0, 3]])
+def test_invalid_starts_of_ngrams_are_encoded_again(starts, tokenizer, stored):
+    np.save(stored / "ngram_starts.npy", np.array(starts, np.int64))
     update_checksums(stored)
     assert_equal(corpus_cache.encode_cached(TEXTS, tokenizer), encode(TEXTS, tokenizer))
 
@@ -335,19 +368,35 @@ def test_a_vocabulary_beyond_uint16_is_refused(tokenizer, monkeypatch):
 
 
 @relaxed
-@given(st.lists(st.text(st.characters(exclude_categories=()), max_size=20), max_size=6))
-def test_any_texts_survive_the_cache(texts):
-    fitted = Tokenizer.fit(["a b c"], TextSettings(min_count=1, max_tokens=3))
+@given(
+    st.lists(st.text(st.characters(exclude_categories=()), max_size=20), max_size=6),
+    st.sampled_from([0, 20]),
+)
+def test_any_texts_survive_the_cache(texts, char_buckets):
+    fitted = Tokenizer.fit(["a b c"], TextSettings(min_count=1, max_tokens=3), char_buckets)
     expected = encode(texts, fitted)
     assert_equal(corpus_cache.encode_cached(texts, fitted), expected)
     assert_equal(corpus_cache.encode_cached(texts, fitted), expected)
 
 
 @relaxed
-@given(st.lists(st.text("ab .", max_size=12), max_size=6), st.integers(1, 4))
-def test_fit_and_encode_equals_fit_then_encode(texts, max_tokens):
+@given(
+    st.lists(st.text("abc .\U0001f600", max_size=12), max_size=6),
+    st.integers(1, 4),
+    st.sampled_from([0, 2, 50]),
+)
+def test_three_ways_to_encode_agree(texts, max_tokens, char_buckets):
     settings = TextSettings(min_count=2, max_tokens=max_tokens)
     texts = ["a a", *texts]
-    tokenizer, corpus = fit_and_encode(texts, settings)
+    tokenizer, corpus = fit_and_encode(texts, settings, char_buckets)
     assert tokenizer.words == Tokenizer.fit(texts, settings).words
+    assert tokenizer.char_buckets == char_buckets
     assert_equal(corpus, encode(texts, tokenizer))
+    for row, encoding in enumerate(tokenizer.encode(texts)):
+        assert np.array_equal(corpus[row], encoding.ids)
+        assert np.array_equal(ngrams_of(corpus, row), encoding.ngrams)
+        assert len(encoding.ngrams) == len(encoding.ngram_positions)
+        # Exactly the unknown tokens that are left have n-grams.
+        unknown = np.flatnonzero(encoding.ids == UNKNOWN_ID) if encoding.num_tokens else []
+        expected = unknown if char_buckets else []
+        assert np.unique(encoding.ngram_positions).tolist() == list(expected)

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fixtures_corpora import corpus_of_ids
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.errors import LstmError
 from lstm_cli.text import lm_windows
-from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import PAD_ID
 
 
 def corpus(*lengths, first=2):
     """Texts of these lengths; all tokens are different."""
-    total = sum(lengths)
-    return Corpus(
-        np.arange(first, first + total, dtype=np.uint16),
-        np.cumsum([0, *lengths], dtype=np.int64),
-        np.array(lengths, np.int32),
-        np.zeros(len(lengths), np.int32),
-    )
+    ids = np.arange(first, first + sum(lengths))
+    return corpus_of_ids(np.split(ids, np.cumsum(lengths)[:-1]))
 
 
 def all_texts(*corpora):
@@ -95,9 +90,7 @@ def test_one_text_is_refused():
 
 
 def test_unigram_probabilities_count_predicted_tokens():
-    texts = lm_windows.TextSubset((Corpus(
-        np.array([2, 2, 3], np.uint16), np.array([0, 2, 3]), np.array([2, 1]), np.zeros(2)
-    ),), np.arange(2))  # fmt: skip
+    texts = all_texts(corpus_of_ids([[2, 2], [3]]))
     # [PAD] occurs twice, as the end of a text; [UNK] never; each count is one higher.
     assert (lm_windows.unigram_probabilities(texts, 4) * 9).round(9).tolist() == [3, 1, 3, 2]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
+from lstm_cli.text.ngrams import char_ngram_ids
 from lstm_cli.text.tokenizer import (
     PAD_ID,
     UNKNOWN_ID,
@@ -225,10 +226,12 @@ def test_texts_without_a_frequent_word_are_refused(texts):
 
 def test_fit_vocabulary_also_returns_the_ids():
     texts = ["b a a", "", "a c \ud800"]
-    tokenizer, ids, lengths = fit_vocabulary(texts, TextSettings(min_count=2, max_tokens=1))
-    assert tokenizer.words == ("[PAD]", "[UNK]", "a")
-    assert (ids.tolist(), lengths.tolist()) == ([1, 2, 2, 2, 1, 1], [3, 0, 3])
-    assert ids.dtype == np.uint16
+    fitted = fit_vocabulary(texts, TextSettings(min_count=2, max_tokens=1), char_buckets=9)
+    assert fitted.tokenizer.words == ("[PAD]", "[UNK]", "a")
+    assert fitted.tokenizer.char_buckets == 9
+    assert (fitted.ids.tolist(), fitted.lengths.tolist()) == ([1, 2, 2, 2, 1, 1], [3, 0, 3])
+    assert fitted.ids.dtype == np.uint16
+    assert [fitted.tokens[i] for i in fitted.numbers] == ["b", "a", "a", "a", "c", "?"]
 
 
 def test_a_megabyte_of_text_is_truncated():
@@ -249,3 +252,76 @@ def test_no_text_takes_quadratic_time(text):
     began = time.process_time()
     tokenize(text)
     assert time.process_time() - began < 2
+
+
+# Character n-grams of unknown words
+
+
+def with_ngrams(max_tokens=12):
+    return Tokenizer(("[PAD]", "[UNK]", "a", "film"), max_tokens, char_buckets=1000)
+
+
+def ngrams_of(word):
+    return char_ngram_ids([word], 1000)[0].tolist()
+
+
+def test_the_ngrams_of_an_encoding_are_those_of_its_unknown_words():
+    none, one, two = with_ngrams().encode(["a film", "a flim", "x film y"])
+    assert (none.ngrams.tolist(), none.ngram_positions.tolist()) == ([], [])
+    assert one.ngrams.tolist() == ngrams_of("flim")
+    assert one.ngram_positions.tolist() == [1] * 14
+    assert two.ngrams.tolist() == ngrams_of("x") + ngrams_of("y")
+    assert two.ngram_positions.tolist() == [0] * 3 + [2] * 3
+
+
+def test_a_truncated_encoding_has_the_ngrams_of_the_remaining_words():
+    (encoding,) = with_ngrams(max_tokens=3).encode(["x a removed too y"])
+    assert encoding.ids.tolist() == [UNKNOWN_ID, 2, UNKNOWN_ID]
+    assert (encoding.num_unknown, encoding.truncated) == (4, True)
+    assert encoding.ngrams.tolist() == ngrams_of("x") + ngrams_of("y")
+    assert encoding.ngram_positions.tolist() == [0] * 3 + [2] * 3
+
+
+def test_an_empty_text_has_no_ngrams():
+    first, empty, last = with_ngrams().encode(["x", "", "y"])
+    assert (empty.ids.tolist(), empty.ngrams.tolist()) == ([UNKNOWN_ID], [])
+    assert first.ngrams.tolist() == ngrams_of("x")
+    assert last.ngrams.tolist() == ngrams_of("y")
+
+
+def test_a_tokenizer_without_buckets_hashes_no_ngrams():
+    (encoding,) = Tokenizer(("[PAD]", "[UNK]", "a"), 5).encode(["a flim"])
+    assert encoding.ngrams.tolist() == encoding.ngram_positions.tolist() == []
+
+
+def test_a_masked_word_has_no_ngrams():
+    (encoding,) = with_ngrams().encode(["x film y"])
+    masked = encoding.masked(np.array([0, 1]))
+    assert masked.ids.tolist() == [UNKNOWN_ID] * 3
+    assert masked.ngrams.tolist() == ngrams_of("y")
+    assert masked.ngram_positions.tolist() == [2] * 3
+    assert encoding.ids.tolist() == [UNKNOWN_ID, 3, UNKNOWN_ID]
+
+
+def test_take_moves_the_ngrams_with_their_words():
+    (encoding,) = with_ngrams().encode(["x film y a zz"])
+    taken = encoding.take(np.array([1, 2, 4]))
+    (expected,) = with_ngrams().encode(["film y zz"])
+    assert taken.ids.tolist() == expected.ids.tolist()
+    assert taken.ngrams.tolist() == expected.ngrams.tolist()
+    assert taken.ngram_positions.tolist() == expected.ngram_positions.tolist()
+
+
+@pytest.mark.parametrize("text", ["x film y", "film", "x", ""])
+def test_taking_no_word_gives_the_empty_text(text):
+    (encoding,), (empty,) = with_ngrams().encode([text]), with_ngrams().encode([""])
+    taken = encoding.take(np.zeros(0, np.int64))
+    assert taken.ids.tolist() == empty.ids.tolist() == [UNKNOWN_ID]
+    assert taken.ngrams.tolist() == taken.ngram_positions.tolist() == []
+
+
+@pytest.mark.parametrize(
+    "derive", [lambda t: t.without_truncation(), lambda t: t.with_max_tokens(2)]
+)
+def test_a_tokenizer_with_another_length_hashes_the_same_ngrams(derive):
+    assert derive(with_ngrams()).char_buckets == 1000

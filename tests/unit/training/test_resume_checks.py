@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import pickle
 import struct
@@ -453,7 +452,11 @@ def test_a_run_json_without_a_valid_dataset_is_refused(change, halfway):
 # Finished stages
 
 
-LOGITS = {"stage/1/lstm": np.zeros((4, 1)), "stage/1/linear": np.zeros((4, 1), np.float32)}
+LOGITS = {
+    "stage/1/lstm": np.zeros((2, 4, 1), np.float32),
+    "stage/1/linear_scales": np.zeros(2, np.float32),
+    "stage/1/linear": np.zeros((4, 1), np.float32),
+}
 
 
 def staged(halfway):
@@ -461,7 +464,7 @@ def staged(halfway):
     found = resume_checks.newest_checkpoint(halfway, WarningRecorder())
     progress = json.loads(json.dumps(found.progress))
     lines = progress["history"]
-    finished = {"best_epoch": 2, "stop_reason": "done", "linear_scale": 1.0, "history": lines}
+    finished = {"best_epoch": 2, "stop_reason": "done", "history": lines}
     second = [line | {"stage": 2} for line in lines]
     return progress | {"stages": [finished], "history": second}, {**found.tensors, **LOGITS}
 
@@ -486,12 +489,16 @@ CONTRADICTIONS = {
     "another best epoch": _with_stage(best_epoch=1),
     "no history": _with_stage(history=[]),
     "a reason that is no text": _with_stage(stop_reason=3),
-    "a scale that is not finite": _with_stage(linear_scale=math.inf),
     "a stage without validation": _without_validation,
     "a history of another stage": lambda p, t: (p | {"stages": []}, t),
     "a stage too many": lambda p, t: (p | {"stages": p["stages"] * 2}, t),
     "no logits": lambda p, t: (p, {n: a for n, a in t.items() if n != "stage/1/lstm"}),
+    "no factors": lambda p, t: (p, {n: a for n, a in t.items() if "scales" not in n}),
     "logits of another type": lambda p, t: (p, t | {"stage/1/lstm": np.zeros((4, 1), np.int32)}),
+    "logits of fewer epochs": lambda p, t: (
+        p,
+        t | {"objective/epoch_lstm": np.zeros((1, 4, 1), np.float32)},
+    ),
     "linear logits of another type": lambda p, t: (p, t | {"stage/1/linear": np.zeros((4, 1))}),
 }
 
