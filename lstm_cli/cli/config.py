@@ -37,6 +37,9 @@ _Key = Annotated[
 def show(preset: _Preset, full: _Full = False) -> None:
     """Print a preset as YAML: a file to start from.
 
+    Training chooses the settings that 'auto' lists from the data, unless they are set in the file
+    or with --set. 'lstm runs show RUN' prints what was chosen.
+
     For example:
 
     ```
@@ -47,7 +50,7 @@ def show(preset: _Preset, full: _Full = False) -> None:
     from lstm_cli.cli import output
     from lstm_cli.config import load
 
-    text = load.to_yaml(load.load_preset(preset)) if full else load.preset_text(preset)
+    text = load.full_preset_text(preset) if full else load.preset_text(preset)
     output.write_data(text.rstrip("\n") + "\n")
 
 

@@ -75,7 +75,7 @@ def _by_size(*steps: tuple[int, Any], above: Any) -> Callable[[DataProfile], Any
 def _validation(profile: DataProfile) -> float:
     """A tenth of the texts, but no more than 500, or 5 of each class: the rest is for training."""
     wanted = max(500, 5 * profile.num_classes)
-    return round(min(0.1, wanted / profile.num_texts), 4)
+    return max(0.0001, round(min(0.1, wanted / profile.num_texts), 4))
 
 
 def _max_tokens(profile: DataProfile) -> int:
@@ -90,13 +90,17 @@ def _min_count(profile: DataProfile) -> int:
 
 
 def _buckets(largest: int) -> Callable[[DataProfile], int]:
-    """Return a rule: about one bucket for each token, while the table stays small enough."""
+    """Return a rule: about one bucket for each token, while the table stays small enough.
+
+    Args:
+        largest: The largest number of buckets, a power of two as all numbers of buckets.
+    """
 
     def rule(profile: DataProfile) -> int:
         outputs = 1 if profile.num_classes == 2 else profile.num_classes
         limit = min(largest, max(4096, _MAX_TABLE_SIZE // outputs))
-        wanted = min(limit, max(16_384, profile.num_tokens))
-        return 1 << (wanted.bit_length() - (wanted == limit and wanted & (wanted - 1) != 0))
+        wanted = 1 << max(16_384, profile.num_tokens).bit_length()
+        return min(wanted, 1 << (limit.bit_length() - 1))
 
     return rule
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta
 
+from lstm_cli.config.auto import AUTO_KEYS
 from lstm_cli.config.load import all_keys
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError, suggest
@@ -84,6 +85,8 @@ def _section_of(hint: Any) -> type[msgspec.Struct] | None:
 def _describe(key: str, hint: Any, field: Any) -> SettingDescription:
     kind, metas, optional = _unwrap(hint)
     texts = [meta.description for meta in metas if meta.description]
+    if key in AUTO_KEYS:
+        texts.append("the preset text chooses it from the data")
     return SettingDescription(
         key, _type_text(kind, metas), _default_text(field.default, optional), "; ".join(texts)
     )

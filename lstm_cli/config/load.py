@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 import yaml
 
-from lstm_cli.config.auto import AUTO_KEYS
+from lstm_cli.config.check import check_sections
 from lstm_cli.config.schema import Config
 from lstm_cli.config.yaml import YAML_ERRORS, parse_mapping, parse_value
 from lstm_cli.errors import ExitCode, LstmError, suggest
@@ -32,6 +32,10 @@ _WORDS = (
 )
 # Maximum size of a settings file. A file with every setting has a twentieth of it.
 _MAX_BYTES = 64 << 10
+_AUTO_COMMENT = (
+    "# Training chooses the settings that 'auto' lists from the data. A setting that you set\n"
+    "# here or with --set is not chosen.\n"
+)
 _EXAMPLE = "Run 'lstm config show imdb' for an example."
 
 
@@ -74,9 +78,10 @@ def load_file(path: Path, base: Mapping[str, Any], overrides: Mapping[str, Any])
         LstmError: The file is missing or not valid YAML, or has an unknown key or invalid value.
     """
     changes = read_settings(path)
-    merged = _merge(base, changes)
-    if "auto" not in changes:
-        merged = _without_auto(merged, flatten(changes))
+    merged = _without_auto(_merge(base, changes), flatten(changes))
+    if "auto" not in changes and merged.get("image") is not None:
+        # Only texts are described. The base may be the preset of texts.
+        merged["auto"] = []
     return from_dict(merged, overrides, str(path))
 
 
@@ -128,8 +133,7 @@ def from_dict(
     for key, value in (overrides or {}).items():
         _check_key(key)
         nested = _merge(nested, _nest(key, value))
-    if "auto" not in (overrides or {}):
-        nested = _without_auto(nested, overrides or {})
+    nested = _without_auto(nested, overrides or {})
     _check_keys(Config, nested, "", source)
     try:
         config = msgspec.convert(nested, Config, strict=False)
@@ -138,7 +142,7 @@ def from_dict(
             _explain(error, nested, source),
             "'lstm config describe' shows every setting, its type and its range.",
         ) from None
-    _check_sections(config, source)
+    check_sections(config, source)
     return config
 
 
@@ -188,6 +192,25 @@ def to_yaml(config: Config) -> str:
     return str(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
 
 
+def full_preset_text(name: str) -> str:
+    """Return every setting of a preset as YAML, for a settings file to start from.
+
+    Settings that training chooses from the data are left out, because those in a file are not
+    chosen.
+
+    Raises:
+        LstmError: There is no such preset.
+    """
+    config = load_preset(name)
+    if not config.auto:
+        return to_yaml(config)
+    nested = to_dict(config)
+    for key in config.auto:
+        section, _, setting = key.partition(".")
+        del nested[section][setting]
+    return _AUTO_COMMENT + str(yaml.safe_dump(nested, sort_keys=False, allow_unicode=True))
+
+
 def from_yaml(text: str, source: str) -> Config:
     """Read the YAML of `to_yaml`.
 
@@ -219,11 +242,22 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def _without_auto(nested: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    """Return settings in which these keys are not chosen from the data: somebody set them."""
+    """Return settings in which these keys are not chosen from the data: somebody set them.
+
+    Args:
+        nested: Settings; `auto` may be invalid, which is checked later.
+        keys: Dotted keys, or a section, if it is null.
+    """
     auto = nested.get("auto")
     if not isinstance(auto, list | tuple):
         return nested
-    return nested | {"auto": [key for key in auto if key not in keys]}
+    return nested | {
+        "auto": [
+            key
+            for key in auto
+            if not isinstance(key, str) or (key not in keys and key.partition(".")[0] not in keys)
+        ]
+    }
 
 
 def _nest(key: str, value: Any) -> dict[str, Any]:
@@ -321,55 +355,3 @@ def _choices(dotted: str) -> str:
     kinds = get_args(hint)
     names = [name for kind in kinds if get_origin(kind) is Literal for name in get_args(kind)]
     return f"{', '.join(names)}, or a number from 0 to 1" if names and float in kinds else ""
-
-
-def _check_sections(config: Config, source: str) -> None:
-    """Check that the sections fit together: those of a text run, or those of an image run."""
-    for key in config.auto:
-        if key not in AUTO_KEYS:
-            raise _usage(
-                f"{source}: auto: {shorten(key)} is not a setting that training can choose.",
-                f"{suggest(key, list(AUTO_KEYS))} There are {', '.join(AUTO_KEYS)}.",
-            )
-        section = key.partition(".")[0]
-        if getattr(config, section) is None:
-            raise _usage(
-                f"{source}: auto: {key} needs the section '{section}:'.",
-                f"Add '{section}: {{}}', or remove {key} from auto.",
-            )
-    if config.data.folds == 1:
-        raise _usage(
-            f"{source}: data.folds expects 2 or more folds, or 0 for one validation split; found "
-            "1.",
-            "For example: --set data.folds=5",
-        )
-    if config.image is None:
-        missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
-        if missing:
-            raise _usage(
-                f"{source}: a text classifier needs the section '{missing[0]}:'.",
-                "Run 'lstm config show text' for an example; for images use 'image:' instead.",
-            )
-        if config.train.self_training and config.linear is None:
-            raise _usage(
-                f"{source}: train.self_training needs the section 'linear:': the linear model "
-                "makes the first pseudo-labels.",
-                "Add 'linear: {}', or remove train.self_training.",
-            )
-        return
-    for key, value in {
-        "train.self_training": config.train.self_training,
-        "data.unlabeled": config.data.unlabeled,
-    }.items():
-        if value:
-            raise _usage(
-                f"{source}: {key} is not available for images: it is for texts without labels.",
-                f"Remove {key}.",
-            )
-    text_sections = ("text", "embedding", "linear", "language")
-    extra = [name for name in text_sections if getattr(config, name) is not None]
-    if extra:
-        raise _usage(
-            f"{source}: the section '{extra[0]}:' is not available for images, which use 'image:'.",
-            f"Remove '{extra[0]}:'.",
-        )

@@ -256,7 +256,10 @@ class Config(_Section, frozen=True):
     data: DataSettings
     auto: Annotated[
         tuple[str, ...],
-        _doc("settings that training chooses from the data; one that you set is not chosen"),
+        _doc(
+            "settings that training chooses from the data; one that you set in a file or with "
+            "--set is not chosen"
+        ),
     ] = ()
     seed: Annotated[int, _doc("seed of all random numbers", ge=0, le=2**31 - 1)] = 0
     text: TextSettings | None = None

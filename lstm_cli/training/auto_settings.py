@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def with_auto_settings(
         config: The settings.
         dataset: As `load_training_data` returns it.
         data_dir: Folder of TFDS data sets.
-        reporter: Receives a note.
+        reporter: Receives notes.
 
     Returns:
         The settings with `auto` empty, and the data with the splits that they ask for.
@@ -43,8 +44,10 @@ def with_auto_settings(
     profile = describe_data(dataset)
     known = vocabulary_settings(config)
     values = {k: v for k, v in (choose_settings(profile) | known).items() if k in config.auto}
-    chosen = configs.from_dict(configs.to_dict(config), {**values, "auto": []})
-    reporter.note(f"Settings for {profile.describe()}: {_format(values)}.")
+    before = configs.to_dict(config)
+    chosen = configs.from_dict(before, {**values, "auto": []})
+    for line in describe_choice(profile, configs.flatten(before), values):
+        reporter.note(line)
     if chosen.data == config.data:
         return chosen, dataset
     return chosen, load_training_data(chosen, data_dir)
@@ -73,8 +76,29 @@ def describe_data(dataset: Dataset) -> DataProfile:
     )
 
 
-def _format(values: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in values.items()
-    )
+def describe_choice(
+    profile: DataProfile, defaults: Mapping[str, Any], values: Mapping[str, Any]
+) -> list[str]:
+    """Describe the settings that were chosen, in short lines.
+
+    Args:
+        profile: The description of the data.
+        defaults: Values by dotted key before the choice.
+        values: Values by dotted key that were chosen.
+
+    Returns:
+        A heading, and a line for each section with the values that are not the defaults.
+    """
+    sections: dict[str, list[str]] = {}
+    for key, value in values.items():
+        if value != defaults[key]:
+            section, _, name = key.partition(".")
+            sections.setdefault(section, []).append(f"{name}={_format(value)}")
+    if not sections:
+        return [f"Default settings for {profile.describe()}."]
+    heading = f"Settings chosen for {profile.describe()}:"
+    return [heading, *(f"  {name}: {', '.join(parts)}" for name, parts in sections.items())]
+
+
+def _format(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

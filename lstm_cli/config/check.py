@@ -1,0 +1,82 @@
+"""Checks of settings that the schema cannot express: which of them fit together."""
+
+from __future__ import annotations
+
+from lstm_cli.config.auto import AUTO_KEYS
+from lstm_cli.config.schema import Config
+from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.io.text_format import shorten
+
+
+def check_sections(config: Config, source: str) -> None:
+    """Check that the sections fit together: those of a text run, or those of an image run.
+
+    Args:
+        config: Settings whose types and ranges are valid.
+        source: Source of the settings for error messages.
+
+    Raises:
+        LstmError: A section is missing or does not fit (exit code 2).
+    """
+    _check_auto(config, source)
+    if config.data.folds == 1:
+        raise _usage(
+            f"{source}: data.folds expects 2 or more folds, or 0 for one validation split; found "
+            "1.",
+            "For example: --set data.folds=5",
+        )
+    if config.image is None:
+        missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
+        if missing:
+            raise _usage(
+                f"{source}: a text classifier needs the section '{missing[0]}:'.",
+                "Run 'lstm config show text' for an example; for images use 'image:' instead.",
+            )
+        if config.train.self_training and config.linear is None:
+            raise _usage(
+                f"{source}: train.self_training needs the section 'linear:': the linear model "
+                "makes the first pseudo-labels.",
+                "Add 'linear: {}', or remove train.self_training.",
+            )
+        return
+    for key, value in {
+        "train.self_training": config.train.self_training,
+        "data.unlabeled": config.data.unlabeled,
+    }.items():
+        if value:
+            raise _usage(
+                f"{source}: {key} is not available for images: it is for texts without labels.",
+                f"Remove {key}.",
+            )
+    text_sections = ("text", "embedding", "linear", "language")
+    extra = [name for name in text_sections if getattr(config, name) is not None]
+    if extra:
+        raise _usage(
+            f"{source}: the section '{extra[0]}:' is not available for images, which use 'image:'.",
+            f"Remove '{extra[0]}:'.",
+        )
+
+
+def _check_auto(config: Config, source: str) -> None:
+    """Check that training can choose the settings that `auto` lists."""
+    for key in config.auto:
+        if key not in AUTO_KEYS:
+            raise _usage(
+                f"{source}: auto: '{shorten(key)}' is not a setting that training can choose.",
+                suggest(key, list(AUTO_KEYS)),
+            )
+        section = key.partition(".")[0]
+        if getattr(config, section) is None:
+            raise _usage(
+                f"{source}: auto: {key} needs the section '{section}:'.",
+                f"Add '{section}: {{}}', or remove {key} from auto.",
+            )
+    if config.auto and config.image is not None:
+        raise _usage(
+            f"{source}: auto is not available for images: settings are chosen from texts.",
+            "Remove 'auto:'.",
+        )
+
+
+def _usage(message: str, hint: str) -> LstmError:
+    return LstmError(message, hint, ExitCode.USAGE)
