@@ -42,8 +42,7 @@ def main() -> None:
 
 def _with_prior(std: float) -> Callable[[Logits, Labels], float]:
     def fit(logits: Logits, labels: Labels) -> float:
-        calibration._PRIOR_STD = std
-        return calibration.fit_scales([logits], [1.0], labels)[0]
+        return calibration.fit_scales([logits], [calibration.Prior(1.0, std)], labels)[0]
 
     return fit
 

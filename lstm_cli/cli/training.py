@@ -100,7 +100,7 @@ def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
     """
     from lstm_cli.cli import output
     from lstm_cli.io import environment
-    from lstm_cli.io.optional import require
+    from lstm_cli.io.optional import hidden, require
 
     environment.check_backend()
     backend = os.environ.get("KERAS_BACKEND", "").strip() or "tensorflow"
@@ -108,7 +108,10 @@ def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
     output.print_note(f"Loading {'JAX' if backend == 'jax' else 'TensorFlow'} ...")
     from lstm_cli.training.device import load_keras
 
-    load_keras(device)
+    # Keras and TensorFlow import these for functions that no command uses, which takes a second.
+    unused = [package for package in ("jax", "matplotlib", "sklearn") if package != backend]
+    with hidden(*unused):
+        load_keras(device)
 
 
 def _train(

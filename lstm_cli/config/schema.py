@@ -120,6 +120,11 @@ class LinearSettings(_Section, frozen=True):
         Fraction, _doc("fraction of texts in training that the LSTM predicts without this model")
     ] = 0.5
 
+    refit: Annotated[
+        bool,
+        _doc("fit this model again at the end, on the training and validation splits together"),
+    ] = False
+
     @property
     def num_char_buckets(self) -> int:
         """Number of buckets for character n-grams; 0 without them."""
@@ -274,6 +279,11 @@ class Config(_Section, frozen=True):
     def kind(self) -> Literal["text", "image"]:
         """Kind of the input."""
         return "image" if self.image is not None else "text"
+
+    @property
+    def has_seen_validation(self) -> bool:
+        """Whether the finished model, or its linear part, has learned from the validation split."""
+        return self.is_refitted or (self.linear is not None and self.linear.refit)
 
     @property
     def is_refitted(self) -> bool:

@@ -153,9 +153,9 @@ def _check_not_seen(run: RunDir, split: str) -> None:
     Raises:
         LstmError: It was (exit code 2).
     """
-    if split == "validation" and run.config().is_refitted:
+    if split == "validation" and run.config().has_seen_validation:
         raise LstmError(
-            f"The model of run {run.name} was refitted on train and validation: on its validation "
+            f"The model of run {run.name} was refitted on train and validation: on the validation "
             "split it would look better than it is.",
             f"'lstm runs show {run.name}' has the validation results from before the refit.",
             ExitCode.USAGE,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shlex
+import sys
+from collections.abc import Iterator
 
 from lstm_cli.errors import LstmError
 
@@ -65,6 +68,23 @@ def missing_package(package: str, purpose: str = "", extra: str | None = None) -
         f"{purpose or default_purpose} needs {name}, which is not installed.",
         f"pip install {shlex.quote(requirement)}",
     )
+
+
+@contextlib.contextmanager
+def hidden(*packages: str) -> Iterator[None]:
+    """Make packages look as if they were not installed, while a block runs.
+
+    For a library that imports whatever is installed, needed or not. Packages that are imported
+    already stay visible.
+    """
+    names = [package for package in packages if package not in sys.modules]
+    # With None in its place, `import` raises ModuleNotFoundError.
+    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
 
 
 def is_known(package: str) -> bool:

@@ -11,8 +11,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config, EmbeddingSettings, ModelSettings, TrainSettings
-from lstm_cli.models.compiled import CompiledModel, ReverseSequence, use_xla
-from lstm_cli.models.linear import LinearModel
+from lstm_cli.models.compiled import CompiledModel, ReverseSequence, build_metrics, use_xla
 from lstm_cli.models.optimizer import array_name, build_slots, make_optimizer
 from lstm_cli.models.peephole import peephole_lstm
 from lstm_cli.text.ngrams import BIGRAM_FACTOR
@@ -127,11 +126,11 @@ def build_classifier(
     return CompiledModel(inputs, probabilities, name=f"lstm_{config.kind}")
 
 
-def init_from_linear_model(model: Any, linear_model: LinearModel) -> None:
+def init_from_linear_model(model: Any) -> None:
     """Set the initial weights of a new model so that it predicts what the linear model predicts."""
     head = model.get_layer("head")
     head.set_weights([np.zeros(part.shape, np.float32) for part in (head.kernel, head.bias)])
-    model.get_layer("linear").set_weights([np.array([linear_model.scale], np.float32)])
+    model.get_layer("linear").set_weights([np.ones(1, np.float32)])
 
 
 def compile_classifier(
@@ -156,6 +155,7 @@ def compile_classifier(
     optimizer = make_optimizer(settings, init_arrays)
     model.compile(optimizer, loss=loss, metrics=[metric], jit_compile=use_xla())
     build_slots(model)
+    build_metrics(model)
 
 
 def _binary_accuracy(y_true: Any, y_pred: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 
@@ -55,6 +56,13 @@ class ReverseSequence(layers.Layer):  # type: ignore[misc]
         steps = ops.arange(ops.shape(x)[1])[None]
         order = ops.where(steps < lengths, lengths - 1 - steps, steps)
         return ops.take_along_axis(x, order[:, :, None], axis=1)
+
+
+def build_metrics(model: Any) -> None:
+    """Create the variables of the metrics now: a step that creates them is traced twice."""
+    outputs = np.zeros((1, *model.outputs[0].shape[1:]), np.float32)
+    model.compute_metrics(None, outputs, outputs)
+    model.reset_metrics()
 
 
 def use_xla() -> bool:

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import LinearSettings
-from lstm_cli.models.calibration import fit_scale, soft_targets
+from lstm_cli.data import balance
+from lstm_cli.data.balance import ClassWeights
+from lstm_cli.models.calibration import fit_scale
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.ngrams import char_ngram_ids, word_ngram_ids
 from lstm_cli.text.tokenizer import SPECIAL_TOKENS
@@ -89,14 +91,13 @@ class LinearModel:
     """A linear classifier of words, word n-grams and character n-grams.
 
     Attributes:
-        tables: Its weights, scaled so that `train_logits` has a standard deviation of 1.
+        tables: Its weights. They are scaled so that `train_logits` has the highest likelihood of
+            the labels.
         train_logits: Out-of-fold logits of the training texts, `<float32>[num, outputs]`.
-        scale: Factor on the logits with the highest likelihood of the labels.
     """
 
     tables: LinearTables
     train_logits: NDArray[np.float32]
-    scale: float
 
 
 def fit_linear_model(
@@ -106,6 +107,7 @@ def fit_linear_model(
     words: Sequence[str],
     settings: LinearSettings,
     seed: int,
+    class_weights: ClassWeights = "none",
 ) -> LinearModel:
     """Fit linear support vector machines, each class against the rest.
 
@@ -124,6 +126,7 @@ def fit_linear_model(
         words: The token of each id of the vocabulary.
         settings: Features, folds and penalty.
         seed: Seed of the folds.
+        class_weights: Setting `train.class_weights`: the weights of the texts in the fit.
 
     Source: Wang & Manning 2012, "Baselines and Bigrams", section 2, for naive Bayes log-count
         ratios as factors on the features (equation in `_fit_class`). Wolpert 1992, "Stacked
@@ -131,12 +134,13 @@ def fit_linear_model(
     """
     features = _extract(corpus, words, settings)
     counts = features.counts
-    weights, biases = _fit(counts, features.factors, labels, num_classes, settings.penalty)
-    logits = _out_of_fold_logits(features, labels, num_classes, settings, seed)
-    std = float(logits.std()) or 1.0
-    tables = features.tables(weights / std, biases / std, len(words), settings)
-    logits /= std
-    return LinearModel(tables, logits.astype(np.float32), fit_scale(logits, labels))
+    importance = balance.class_weights(labels, num_classes, class_weights)[labels]
+    targets = _Targets(labels, importance, num_classes)
+    weights, biases = _fit(counts, features.factors, targets, settings.penalty)
+    logits = _out_of_fold_logits(features, targets, settings, seed)
+    scale = fit_scale(logits, labels)
+    tables = features.tables(scale * weights, scale * biases, len(words), settings)
+    return LinearModel(tables, (scale * logits).astype(np.float32))
 
 
 def linear_logits(
@@ -178,17 +182,27 @@ def _sums_of_weights(
     return sums
 
 
-def linear_probabilities(model: LinearModel, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the class probabilities of the linear model alone.
+@dataclass(frozen=True)
+class _Targets:
+    """The classes of texts.
 
-    Args:
-        model: A fitted model.
-        logits: Result of `linear_logits`.
-
-    Returns:
-        As `calibration.soft_targets`: `<float32>[num, 1]` or `[num, classes]`.
+    Attributes:
+        labels: Class ids, `<int32>[num]`.
+        importance: Weight of each text in the fit, `<float32>[num]`.
+        num_classes: At least 2.
     """
-    return soft_targets(model.scale * logits)
+
+    labels: NDArray[np.int32]
+    importance: NDArray[np.float32]
+    num_classes: int
+
+    def take(self, rows: NDArray[np.bool_]) -> _Targets:
+        """Return the targets of some rows, `<bool>[num]`."""
+        return _Targets(self.labels[rows], self.importance[rows], self.num_classes)
+
+    def one_against_rest(self, label: int) -> _Targets:
+        """Return two classes: 1 for a class, and 0 for all others."""
+        return _Targets((self.labels == label).astype(np.int32), self.importance, 2)
 
 
 def _num_outputs(num_classes: int) -> int:
@@ -307,20 +321,16 @@ def _count(
 
 
 def _out_of_fold_logits(
-    features: _Features,
-    labels: NDArray[np.int32],
-    num_classes: int,
-    settings: LinearSettings,
-    seed: int,
+    features: _Features, targets: _Targets, settings: LinearSettings, seed: int
 ) -> NDArray[np.float64]:
     """Predict each text by weights fitted to the other folds, `<float64>[num, outputs]`."""
-    num_folds = min(settings.folds, len(labels))
-    fold_of = _folds(labels, num_folds, seed)
-    logits = np.zeros((len(labels), _num_outputs(num_classes)))
+    num_folds = min(settings.folds, len(targets.labels))
+    fold_of = _folds(targets.labels, num_folds, seed)
+    logits = np.zeros((len(targets.labels), _num_outputs(targets.num_classes)))
     for fold in range(num_folds):
         test, train = fold_of == fold, fold_of != fold
         weights, biases = _fit(
-            features.counts[train], features.factors, labels[train], num_classes, settings.penalty
+            features.counts[train], features.factors, targets.take(train), settings.penalty
         )
         logits[test] = features.counts[test] @ weights + biases
     return logits
@@ -336,11 +346,7 @@ def _folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.i
 
 
 def _fit(
-    counts: Any,
-    factors: NDArray[np.float32],
-    labels: NDArray[np.int32],
-    num_classes: int,
-    penalty: float,
+    counts: Any, factors: NDArray[np.float32], targets: _Targets, penalty: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit class 1 against class 0, or each class against the rest.
 
@@ -353,37 +359,34 @@ def _fit(
     num_texts = np.bincount(counts.indices, minlength=counts.shape[1])
     # The inverse document frequency, smoothed as in scikit-learn.
     idf = np.log((counts.shape[0] + 1) / (num_texts + 1)) + 1
-    factors = factors * idf.astype(np.float32)
-    classes = range(1, 2) if num_classes == 2 else range(num_classes)
-    if num_classes > _MAX_OWN_RATIOS:
+    factors = (factors * idf).astype(np.float32)
+    classes = range(1, 2) if targets.num_classes == 2 else range(targets.num_classes)
+    if targets.num_classes > _MAX_OWN_RATIOS:
         ratios = np.zeros(counts.shape[1], np.float32)
         for label in classes:
-            ratios += _log_count_ratios(counts, labels == label) / np.float32(num_classes)
-        return _fit_classes(counts, factors * (1 + ratios), labels, num_classes, penalty)
+            ratios += _log_count_ratios(counts, targets.labels == label)
+        factors = (factors * (1 + ratios / targets.num_classes)).astype(np.float32)
+        return _fit_classes(counts, factors, targets, penalty)
     fits = []
     for label in classes:
-        is_class = labels == label
-        own = factors * (1 + _log_count_ratios(counts, is_class))
-        fits.append(_fit_classes(counts, own, is_class.astype(np.int32), 2, penalty))
+        own = factors * (1 + _log_count_ratios(counts, targets.labels == label))
+        fits.append(_fit_classes(counts, own, targets.one_against_rest(label), penalty))
     return np.hstack([fit[0] for fit in fits]), np.concatenate([fit[1] for fit in fits])
 
 
 def _fit_classes(
-    counts: Any,
-    factors: NDArray[np.float32],
-    labels: NDArray[np.int32],
-    num_classes: int,
-    penalty: float,
+    counts: Any, factors: NDArray[np.float32], targets: _Targets, penalty: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit linear support vector machines with squared hinge loss to features with these factors.
 
     Returns:
-        As `_fit`. A class without texts, as a fold can have, is never predicted.
+        As `_fit`. A class without texts, as a fold can have, has no weights and the bias -1.
 
     Source: Hsieh et al. 2008, "A Dual Coordinate Descent Method for Large-scale Linear SVM".
     """
     from sklearn.svm import LinearSVC
 
+    labels, num_classes = targets.labels, targets.num_classes
     present = np.unique(labels)
     outputs = present if num_classes > 2 else np.zeros(1, np.int64)
     weights = np.zeros((counts.shape[1], _num_outputs(num_classes)))
@@ -398,7 +401,7 @@ def _fit_classes(
     features.data /= np.float32(norm)
     # liblinear has one random generator per process: two fits in parallel would change the bits.
     model = LinearSVC(C=1 / penalty, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=0)
-    model.fit(features, labels)
+    model.fit(features, labels, sample_weight=targets.importance)
     if len(present) == 2 and num_classes > 2:
         # Two classes are left of several: scikit-learn returns one output.
         model.coef_ = np.vstack([-model.coef_, model.coef_])

@@ -166,6 +166,8 @@ def read_info(
         if (found := getattr(info, key)) != value:
             reason = f"expected {value[:100]!r} as in {runs.CONFIG}, found {found[:100]!r}"
             raise run.integrity_error(f"{runs.RUN}, {key}: {reason}")
+    if bool(info.stages) != config.is_refitted:
+        raise run.integrity_error(f"{runs.RUN}, stages: do not belong to the settings")
     info_labels = info.dataset.labels
     if labels is not None and info_labels is not None and tuple(info_labels) != labels:
         raise run.integrity_error(f"{runs.RUN}, dataset.labels: expected those of {runs.LABELS}")
@@ -187,9 +189,10 @@ def read_results(
     """
     results = run.decode(runs.METRICS, Results)
     _check_best_epoch(run, info, results.best_epoch)
-    if bool(results.validation_method) != bool(info.stages):
+    if info.stages and not results.validation_method:
         raise run.integrity_error(
-            f"{runs.METRICS}, validation_method: does not belong to the stages in {runs.RUN}"
+            f"{runs.METRICS}, validation_method: expected a text, because of the stages in "
+            f"{runs.RUN}"
         )
     for split, report in (("validation", results.validation), ("test", results.test)):
         try:

@@ -255,7 +255,7 @@ def write_results(
         The names of the plots.
     """
     reports = {split: scored.report.to_dict() for split, scored in results.items()}
-    method = describe_validation(task.stages)
+    method = describe_validation(task.config, task.stages)
     run.write_json(
         runs.METRICS,
         {
@@ -274,7 +274,7 @@ def _draw(
     training_plots.learning_curves(
         [asdict(epoch) for epoch in selection_curve(result.history)],
         folder / "curves.png",
-        describe_validation(task.stages),
+        describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
     )
     names = ["curves.png", *draw_results(folder, test, task.dataset.labels)]
     if isinstance(task.train.inputs, Corpus) and task.config.text is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, splits
@@ -19,7 +20,7 @@ from lstm_cli.io import worker as workers
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear
-from lstm_cli.models.calibration import log_probabilities
+from lstm_cli.models.calibration import log_probabilities, soft_targets
 from lstm_cli.models.linear import LinearModel
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
@@ -140,7 +141,7 @@ class ClassifierTask:
             )
         assert self.linear is not None
         assert self.unlabeled.linear is not None
-        pseudo_labels = linear.linear_probabilities(self.linear, self.unlabeled.linear)
+        pseudo_labels = soft_targets(self.unlabeled.linear)
         return SelfTrainingObjective(
             self.config,
             num_classes,
@@ -179,16 +180,9 @@ class ClassifierTask:
         assert isinstance(task.train.inputs, Corpus)
         assert self.tokenizer is not None
         with timed(self.seconds, "linear"):
-            linear_model = linear.fit_linear_model(
-                task.train.inputs,
-                task.train.labels,
-                len(self.dataset.labels),
-                self.tokenizer.words,
-                self.config.linear,
-                self.config.seed,
-            )
+            linear_model = self._fit_linear_model(task.train.inputs, task.train.labels)
         if "head/kernel" not in self.init_record.get("arrays", ()):
-            classifier.init_from_linear_model(self.model, linear_model)
+            classifier.init_from_linear_model(self.model)
         return _with_linear_model(task, linear_model, staged.unlabeled)
 
     def initial_tensors(self) -> dict[str, Any]:
@@ -278,6 +272,30 @@ class ClassifierTask:
             self.write_model(run, result)
             classifier.set_weights(self.model, result.weights)
             predictor = Predictor.from_files(run)
+        validation = self._score_validation(predictor)
+        if self.validation is not None and self.config.linear and self.config.linear.refit:
+            refitted = self._with_refitted_linear_model()
+            refitted.write_model(run, result)
+            return refitted._evaluate(run, Predictor.from_files(run), result, validation, data_dir)
+        return self._evaluate(run, predictor, result, validation, data_dir)
+
+    def _evaluate(
+        self,
+        run: RunDir,
+        predictor: Predictor,
+        result: TrainingResult,
+        validation: ScoredSplit,
+        data_dir: Path | None,
+    ) -> Evaluation:
+        """Check the model that ships, score it on test, and write metrics and plots.
+
+        Args:
+            run: The run directory.
+            predictor: Of the model that ships.
+            result: The result of training, calibrated.
+            validation: The results on validation.
+            data_dir: Folder of TFDS data sets.
+        """
         artifacts.check_parity(self, predictor, lambda examples: predict(self.model, examples))
         artifacts.write_golden(run, self, predictor)
         with timed(self.seconds, "evaluate"):
@@ -285,12 +303,12 @@ class ClassifierTask:
             test_set = load_data(self.config, ("test",), data_dir)
             test = encode(test_set, "test", self.tokenizer)
             results = {
-                "validation": self._score_validation(predictor),
+                "validation": validation,
                 "test": score_encoded(predictor, test.inputs, test.labels),
             }
         plots = artifacts.write_results(run, self, result, results)
         reports = {name: scored.report for name, scored in results.items()}
-        validation_method = stages.describe_validation(self.stages)
+        validation_method = stages.describe_validation(self.config, self.stages)
         missed = describe_missed(
             reports["validation"],
             np.bincount(self.train.labels, minlength=len(self.dataset.labels)),
@@ -317,6 +335,36 @@ class ClassifierTask:
             return None
         assert self.config.linear is not None
         return linear.linear_logits(inputs, self.linear.tables, self.config.linear)
+
+    def _with_refitted_linear_model(self) -> ClassifierTask:
+        """Return the task with a linear model fitted to train and validation together.
+
+        Its logits have the same unit as before, a standard deviation of 1 out-of-fold. So the
+        factor on them remains right.
+        """
+        assert self.validation is not None
+        assert isinstance(self.train.inputs, Corpus)
+        assert isinstance(self.validation.inputs, Corpus)
+        corpus = self.train.inputs.concatenated_with(self.validation.inputs)
+        labels = np.concatenate([self.train.labels, self.validation.labels])
+        with timed(self.seconds, "refit"):
+            refitted = self._fit_linear_model(corpus, labels)
+        task = replace(self, linear=refitted)
+        logits = task.linear_logits(self.validation.inputs)
+        return replace(task, validation=replace(self.validation, linear=logits))
+
+    def _fit_linear_model(self, corpus: Corpus, labels: NDArray[np.int32]) -> LinearModel:
+        assert self.config.linear is not None
+        assert self.tokenizer is not None
+        return linear.fit_linear_model(
+            corpus,
+            labels,
+            len(self.dataset.labels),
+            self.tokenizer.words,
+            self.config.linear,
+            self.config.seed,
+            self.config.train.class_weights,
+        )
 
     def _score_validation(self, predictor: Predictor) -> ScoredSplit:
         """Score the validation split, or the rows that were held out before the refit."""
@@ -383,7 +431,7 @@ def prepare_classifier(
         with timed(seconds, "linear"):
             linear_model = wait_for_linear()
     if "head/kernel" not in init_arrays:
-        classifier.init_from_linear_model(model, linear_model)
+        classifier.init_from_linear_model(model)
     return _with_linear_model(task, linear_model, unlabeled)
 
 
@@ -527,6 +575,7 @@ def _submit_linear_model(
         tokenizer.words,
         config.linear,
         config.seed,
+        config.train.class_weights,
     )
 
 

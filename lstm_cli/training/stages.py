@@ -227,10 +227,11 @@ def num_refit_epochs(finished: Sequence[FinishedStage]) -> int:
     return totals.index(min(totals)) + 1
 
 
-def describe_validation(stages: Sequence[Stage]) -> str:
-    """Return how the validation results came about; empty for a training of one stage."""
+def describe_validation(config: Config, stages: Sequence[Stage]) -> str:
+    """Return how the validation results came about; empty without a refit."""
     if len(stages) == 1:
-        return ""
+        is_linear = config.linear is not None and config.linear.refit
+        return "before the refit of the linear model on all rows" if is_linear else ""
     num_folds = sum(stage.kind == "fold" for stage in stages)
     folds = f"{num_folds}-fold cross-validation, " if num_folds else ""
     return f"{folds}before the refit on all rows"

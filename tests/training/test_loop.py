@@ -388,7 +388,7 @@ def test_a_loss_of_nan_is_not_hidden_by_calibration(monkeypatch):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX builds beforehand")
-def test_a_step_is_not_compiled_again_for_another_batch_size(monkeypatch):
+def test_a_step_is_compiled_once_for_all_batch_sizes(monkeypatch):
     model, traced, so_far = compiled(config()), [], []
     step = model.train_step
     monkeypatch.setattr(model, "train_step", lambda batch: traced.append(1) or step(batch))
@@ -396,7 +396,7 @@ def test_a_step_is_not_compiled_again_for_another_batch_size(monkeypatch):
         inputs, targets = EIGHT.gather(np.arange(num)), EIGHT.labels[:num, None]
         model.train_on_batch(inputs, targets.astype(np.float32), return_dict=True)
         so_far.append(len(traced))
-    assert so_far[0] == so_far[1] > 0
+    assert so_far == [1, 1]
 
 
 # Non-finite loss or weights

@@ -295,13 +295,24 @@ def test_a_refitted_run_is_not_extended_and_not_evaluated_on_validation(table, t
     assert results(run) == before
 
 
-def test_metrics_of_another_kind_of_training_are_refused(table, tmp_path):
+def test_a_record_of_another_kind_of_training_is_refused(table, tmp_path):
     run = train(config_for(table, train__refit=True), tmp_path)
-    info = run.read_json(runs.RUN)
-    del info["stages"]
-    run.write_json(runs.RUN, info)
+    info, metrics = run.read_json(runs.RUN), run.read_json(runs.METRICS)
+    run.write_json(runs.METRICS, {**metrics, "validation_method": ""})
     run.write_manifest()
     assert "validation_method" in refused(run_record.read, run, code=ExitCode.INTEGRITY).message
+    run.write_json(runs.METRICS, metrics)
+    run.write_json(runs.RUN, {key: value for key, value in info.items() if key != "stages"})
+    run.write_manifest()
+    assert "stages" in refused(run_record.read, run, code=ExitCode.INTEGRITY).message
+
+
+def test_the_record_of_a_refitted_linear_model_says_so(table, tmp_path):
+    run = train(config_for(table, linear__buckets=50, linear__refit=True), tmp_path)
+    record = run_record.read(run)
+    assert record.validation_method == "before the refit of the linear model on all rows"
+    assert record.info.stages is None
+    assert run_record.summarize(run).problem == ""
 
 
 def test_a_checkpoint_of_other_rows_is_refused(table, tmp_path, monkeypatch):

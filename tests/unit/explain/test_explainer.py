@@ -305,9 +305,13 @@ def test_the_linear_part_is_that_of_the_linear_model(text, explainer):
     result = explainer.explain_text(text)
     encoding, settings = encoding_of(explainer, text), explainer.config.linear
     assert (len(encoding.ngrams) > 0) == ("finne" in text)
-    logits = reference.linear(encoding.ids, weights_of(explainer), settings, encoding.ngrams)
+    weights = weights_of(explainer)
+    logits = reference.linear(encoding.ids, weights, settings, encoding.ngrams)
     sign = 1 if result.prediction.label == LABELS[1] else -1
-    expected = sign * float(logits[0])
+    # The biases do not belong to any token; they are a part of `bias`.
+    biases = weights["linear/scale"] * weights["linear/biases"]
+    expected = sign * float(logits[0] - biases[0])
+    assert result.gates.bias == pytest.approx(sign * (weights["head/bias"] + biases)[0], abs=1e-5)
     assert result.gates.linear == pytest.approx(expected, abs=1e-5)
     assert result.gates.linear_steps.sum() == pytest.approx(expected, abs=1e-5)
 

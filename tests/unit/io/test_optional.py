@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import pytest
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.optional import is_known, missing_package, require
+from lstm_cli.io.optional import hidden, is_known, missing_package, require
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,13 @@ def test_a_submodule_counts_as_its_package():
     assert is_known("matplotlib.figure")
     assert not is_known("lstm_cli.nothing")
     assert missing_package("sklearn.metrics", "Evaluation").message.startswith("Evaluation needs")
+
+
+def test_hidden_packages_cannot_be_imported_until_the_block_ends(monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with hidden("colorsys", "sys"), pytest.raises(ImportError):
+        import colorsys
+    import colorsys
+
+    assert colorsys.__name__ == "colorsys"
+    assert "sys" in sys.modules

@@ -23,21 +23,13 @@ def test_a_known_scale_is_recovered(num_classes, scale):
     assert calibration.fit_scale(logits, labels) == pytest.approx(scale, rel=0.05)
 
 
-def test_biases_are_added_after_scaling():
-    logits, bias = RNG.normal(size=(20_000, 1)), np.array([1.5])
-    probabilities = np.exp(calibration.log_probabilities(2 * logits + bias))[:, 1]
-    labels = (RNG.random(len(probabilities)) < probabilities).astype(np.int32)
-    assert calibration.fit_scale(logits, labels, bias) == pytest.approx(2, rel=0.05)
-    assert calibration.fit_scale(logits, labels) < 1.9
-
-
 @pytest.mark.parametrize("num_classes", [2, 5])
 def test_two_known_scales_are_recovered(num_classes):
     lstm, linear = RNG.normal(size=(2, 20_000, 1 if num_classes == 2 else num_classes))
     probabilities = np.exp(calibration.log_probabilities(2.5 * lstm + 0.4 * linear))
     labels = (RNG.random((len(probabilities), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
-    found = calibration.fit_scales([lstm, linear], [1, 1], labels)
-    assert found == pytest.approx((2.5, 0.4), rel=0.08)
+    found = calibration.fit_scales([lstm, linear], [calibration.Prior(1, 0.5)] * 2, labels)
+    assert found == pytest.approx((2.5, 0.4), rel=0.12)
 
 
 def test_many_logits_are_scaled_by_a_part_of_the_examples(monkeypatch):
@@ -45,10 +37,11 @@ def test_many_logits_are_scaled_by_a_part_of_the_examples(monkeypatch):
     probabilities = np.exp(calibration.log_probabilities(2.5 * lstm))
     labels = (RNG.random((4000, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
     whole = calibration.SplitLogits(lstm, None).fit_scales(labels)
-    assert whole == (calibration.fit_scale(lstm, labels), 0.0)
+    alone = [calibration.LSTM_ALONE]
+    assert whole == (calibration.fit_scales([lstm], alone, labels)[0], 0.0)
     monkeypatch.setattr(calibration, "_MAX_FITTED", 10_000)
     assert calibration.SplitLogits(lstm, None).fit_scales(labels)[0] == pytest.approx(
-        calibration.fit_scale(lstm[::2], labels[::2])
+        calibration.fit_scales([lstm[::2]], alone, labels[::2])[0]
     )
 
 
@@ -121,7 +114,7 @@ def test_a_scale_fitted_to_few_texts_does_no_harm():
     harm = {"prior": [], "smoothed": []}
     for seed in range(20):
         few, many = confident(24, seed), confident(2000, 1000 + seed)
-        (scale,) = calibration.fit_scales([few[0]], [1.0], few[1])
+        (scale,) = calibration.fit_scales([few[0]], [calibration.LSTM_ALONE], few[1])
         harm["prior"].append(mean_loss(scale * many[0], many[1]) - mean_loss(*many))
         smoothed = calibration.fit_scale(*few)
         harm["smoothed"].append(mean_loss(smoothed * many[0], many[1]) - mean_loss(*many))
@@ -131,7 +124,10 @@ def test_a_scale_fitted_to_few_texts_does_no_harm():
 
 def test_few_texts_move_a_scale_less_than_many():
     logits, labels = confident(20_000, 0)
-    scales = [calibration.fit_scales([2 * logits[:n]], [1.0], labels[:n])[0] for n in (10, 20_000)]
+    scales = [
+        calibration.fit_scales([2 * logits[:n]], [calibration.LSTM_ALONE], labels[:n])[0]
+        for n in (10, 20_000)
+    ]
     assert scales[1] == pytest.approx(0.5, rel=0.05)
     assert 0.55 < scales[0] < 1.1
 
@@ -139,7 +135,7 @@ def test_few_texts_move_a_scale_less_than_many():
 def test_on_many_texts_the_prior_changes_nothing():
     logits, labels = confident(5000, 1)
     logits[:, 0] += RNG.normal(size=5000)
-    (scale,) = calibration.fit_scales([logits], [1.0], labels)
+    (scale,) = calibration.fit_scales([logits], [calibration.LSTM_ALONE], labels)
     unpenalized = min(np.linspace(0.5, 2, 1501), key=lambda s: mean_loss(s * logits, labels))
     assert mean_loss(scale * logits, labels) - mean_loss(unpenalized * logits, labels) < 1e-4
     assert scale == pytest.approx(unpenalized, rel=0.03)
@@ -147,7 +143,9 @@ def test_on_many_texts_the_prior_changes_nothing():
 
 def test_without_evidence_each_scale_is_its_center():
     lstm, linear, labels = np.zeros((2, 1)), np.zeros((2, 1)), np.array([0, 1])
-    assert calibration.fit_scales([lstm, linear], [1.0, 2.5], labels) == pytest.approx((1, 2.5))
+    assert calibration.fit_scales(
+        [lstm, linear], [calibration.Prior(1, 0.5), calibration.Prior(2.5, 0.5)], labels
+    ) == pytest.approx((1, 2.5))
 
 
 def test_joined_logits_keep_the_scale_of_each_classifier():

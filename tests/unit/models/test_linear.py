@@ -8,7 +8,7 @@ from fixtures_corpora import corpus_of_ids
 from scipy import sparse
 
 from lstm_cli.config.schema import LinearSettings
-from lstm_cli.models import linear
+from lstm_cli.models import calibration, linear
 from lstm_cli.models.linear import LinearTables
 from lstm_cli.text.corpus import encode
 from lstm_cli.text.ngrams import BIGRAM_FACTOR, char_ngram_ids
@@ -16,6 +16,11 @@ from lstm_cli.text.tokenizer import SPECIAL_TOKENS, Tokenizer, tokenize
 
 BUCKETS, CHAR_BUCKETS = 5003, 3001
 RNG = np.random.default_rng(0)
+
+
+def targets_of(labels, num_classes=2):
+    """Targets of equal weight."""
+    return linear._Targets(labels, np.ones(len(labels), np.float32), num_classes)
 
 
 def settings_with(**changes):
@@ -185,7 +190,7 @@ def test_a_misspelt_word_counts_like_the_word(good, bad):
     assert new.num_unknown.tolist() == [1, 1, 1]
     low, high, other = linear.linear_logits(new, found.tables, settings)[:, 0]
     assert low < other < high
-    probabilities = linear.linear_probabilities(found, np.array([[low], [high]], np.float32))
+    probabilities = calibration.soft_targets(np.array([[low], [high]], np.float32))
     assert probabilities[0] < 0.35
     assert probabilities[1] > 0.65
 
@@ -221,7 +226,7 @@ def test_weights_are_those_of_a_support_vector_machine(penalty, monkeypatch):
     labels = np.array([0, 1] * 20, np.int32)
     corpus, words = encoded(["dull" if y == 0 else "fine" for y in labels])
     features = linear._extract(corpus, words, SETTINGS)
-    weights, biases = linear._fit(features.counts, features.factors, labels, 2, penalty)
+    weights, biases = linear._fit(features.counts, features.factors, targets_of(labels), penalty)
     margin = 40 / penalty / (1 + 40 / penalty)
     expected = np.where(labels == 1, margin, -margin)
     assert (features.counts @ weights + biases)[:, 0] == pytest.approx(expected, rel=1e-3)
@@ -238,14 +243,14 @@ def factors_of_fits(monkeypatch, counts, labels, num_classes):
     """Call `_fit`; return the factors and the labels of each call of `_fit_classes`."""
     calls = []
 
-    def record(counts, factors, labels, num_classes, penalty):
-        calls.append((factors, labels))
-        outputs = 1 if num_classes == 2 else num_classes
+    def record(counts, factors, targets, penalty):
+        calls.append((factors, targets.labels))
+        outputs = 1 if targets.num_classes == 2 else targets.num_classes
         return np.zeros((counts.shape[1], outputs)), np.zeros(outputs)
 
     monkeypatch.setattr(linear, "_fit_classes", record)
     kinds = np.array([1, 0.5, 0.5], np.float32)
-    weights, biases = linear._fit(counts, kinds, labels, num_classes, 1.0)
+    weights, biases = linear._fit(counts, kinds, targets_of(labels, num_classes), 1.0)
     assert weights.shape == (3, 1 if num_classes == 2 else num_classes)
     assert biases.shape == weights.shape[1:]
     return kinds, calls
@@ -287,10 +292,10 @@ def test_the_fit_converges(monkeypatch, share):
     counts = sparse.csr_matrix((values, (texts, words.ravel() % 100_000)), shape=(num, 100_000))
     counts.sum_duplicates()
     factors = np.ones(100_000, np.float32)
-    found = linear._fit(counts, factors, labels, 2, 1.0)
+    found = linear._fit(counts, factors, targets_of(labels), 1.0)
     monkeypatch.setattr(linear, "_TOLERANCE", 1e-4)
     monkeypatch.setattr(linear, "_MAX_ITERATIONS", 10_000)
-    exact = linear._fit(counts, factors, labels, 2, 1.0)
+    exact = linear._fit(counts, factors, targets_of(labels), 1.0)
     logits = [(counts @ weights + biases)[:, 0] for weights, biases in (found, exact)]
     assert np.corrcoef(logits)[0, 1] > 0.999
     assert logits[0].std() == pytest.approx(logits[1].std(), rel=0.02)
@@ -306,7 +311,7 @@ def test_classes_are_separated_by_their_words(num_classes, settings):
     assert logits.shape == found.train_logits.shape == (len(texts), num_classes)
     assert np.array_equal(logits.argmax(axis=1), labels)
     assert np.mean(found.train_logits.argmax(axis=1) == labels) > 0.8
-    probabilities = linear.linear_probabilities(found, logits)
+    probabilities = calibration.soft_targets(logits)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(texts)), abs=1e-5)
     assert np.array_equal(probabilities.argmax(axis=1), labels)
 
@@ -333,12 +338,12 @@ def test_a_text_is_predicted_by_the_other_folds(monkeypatch):
     seen = []
     fit_one = linear._fit
 
-    def record(counts, factors, labels, num_classes, penalty):
-        seen.append((counts.toarray(), labels.tolist()))
-        return fit_one(counts, factors, labels, num_classes, penalty)
+    def record(counts, factors, targets, penalty):
+        seen.append((counts.toarray(), targets.labels.tolist()))
+        return fit_one(counts, factors, targets, penalty)
 
     monkeypatch.setattr(linear, "_fit", record)
-    linear._out_of_fold_logits(features, labels, 3, SETTINGS, 0)
+    linear._out_of_fold_logits(features, targets_of(labels, 3), SETTINGS, 0)
     for fold, (counts, its_labels) in enumerate(seen):
         assert np.array_equal(counts, features.counts.toarray()[folds != fold])
         assert its_labels == labels[folds != fold].tolist()
@@ -360,7 +365,9 @@ def separable(labels):
 
 def decisions(counts, labels, num_classes):
     factors = np.ones(counts.shape[1], np.float32)
-    weights, biases = linear._fit(counts, factors, np.array(labels, np.int32), num_classes, 0.1)
+    weights, biases = linear._fit(
+        counts, factors, targets_of(np.array(labels, np.int32), num_classes), 0.1
+    )
     return counts @ weights + biases
 
 
@@ -409,7 +416,9 @@ def test_one_class_of_many_alone_is_predicted_always(label):
 def test_no_texts_predict_no_class(num_classes):
     counts = sparse.csr_matrix((0, 4), dtype=np.float32)
     labels = np.zeros(0, np.int32)
-    weights, biases = linear._fit(counts, np.ones(4, np.float32), labels, num_classes, 1.0)
+    weights, biases = linear._fit(
+        counts, np.ones(4, np.float32), targets_of(labels, num_classes), 1.0
+    )
     assert not weights.any()
     assert (biases == -1).all()
 
@@ -430,9 +439,8 @@ def test_few_texts_are_allowed(settings, num_classes):
         found, corpus = fit(texts, labels, num_classes, settings)
         for array in (found.train_logits, *found.tables.arrays().values()):
             assert np.isfinite(array).all()
-        assert np.isfinite(found.scale)
         logits = linear.linear_logits(corpus, found.tables, settings)
-        assert np.isfinite(linear.linear_probabilities(found, logits)).all()
+        assert np.isfinite(calibration.soft_targets(logits)).all()
 
 
 def test_labels_of_one_class_give_no_weights():
@@ -458,19 +466,20 @@ def test_uninformative_logits_get_a_small_scale():
     labels = RNG.integers(0, 2, 2000)
     weak, _ = fit(noise(2000), labels, 2)
     strong, _ = fit(informative(labels, ("dull", "fine")), labels, 2)
-    assert weak.scale < 0.2
-    assert strong.scale > 2
+    assert np.abs(weak.train_logits).mean() < 0.3
+    assert np.abs(strong.train_logits).mean() > 2
 
 
-def test_out_of_fold_logits_have_a_standard_deviation_of_1():
-    found, _ = fit(noise(200), np.arange(200) % 3, 3)
-    assert found.train_logits.std() == pytest.approx(1, rel=1e-5)
+def test_the_best_factor_on_out_of_fold_logits_is_1():
+    labels = np.arange(200) % 3
+    found, _ = fit(informative(labels, ("dull", "fine", "so")), labels, 3)
+    assert calibration.fit_scale(found.train_logits, labels) == pytest.approx(1, rel=1e-2)
 
 
 def test_probabilities_of_noise_are_the_frequencies_of_the_classes():
     labels = np.array([1] * 750 + [0] * 250)
     found, _ = fit(noise(1000), labels, 2)
-    probabilities = linear.linear_probabilities(found, found.train_logits)
+    probabilities = calibration.soft_targets(found.train_logits)
     assert probabilities.mean() == pytest.approx(0.75, abs=0.1)
 
 
@@ -480,6 +489,16 @@ def test_the_same_seed_gives_the_same_bits():
     (one, _), (same, _), (other, _) = (fit(texts, labels, 2, settings, s) for s in (0, 0, 1))
     assert one.train_logits.tobytes() == same.train_logits.tobytes()
     assert one.train_logits.tobytes() != other.train_logits.tobytes()
-    assert one.scale == same.scale
     for name, array in one.tables.arrays().items():
         assert array.tobytes() == same.tables.arrays()[name].tobytes()
+
+
+def test_balanced_class_weights_help_the_rare_class():
+    texts = noise(200, words=30)
+    labels = (np.arange(200) % 10 == 0).astype(np.int32)
+    corpus, words = encoded(texts)
+    plain, balanced = (
+        linear.fit_linear_model(corpus, labels, 2, words, SETTINGS, 0, weights)
+        for weights in ("none", "balanced")
+    )
+    assert balanced.tables.biases[0] > plain.tables.biases[0]
