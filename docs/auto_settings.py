@@ -1,4 +1,4 @@
-"""Write the table of settings chosen from the data in docs/own-data.md; with --check, compare it."""
+"""Write the table of docs/own-data.md, settings chosen from the data; with --check, compare it."""
 
 from __future__ import annotations
 
