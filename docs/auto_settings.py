@@ -38,6 +38,7 @@ REASONS = {
     "linear.buckets": "about one for each token, limited by the memory of all classes together",
     "linear.char_ngrams": "parts of words help with few texts; with many, known words need none",
     "linear.char_buckets": "as `linear.buckets`",
+    "linear.refit": "in the end the linear model also learns from the validation texts",
     "linear.penalty": "characters share more n-grams than words, so they overfit sooner",
     "linear.folds": "more folds leave more texts for each fit, which matters if there are few",
     "train.batch_size": "enough steps in an epoch on few texts, speed on many",

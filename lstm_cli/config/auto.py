@@ -123,7 +123,7 @@ _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "linear.penalty": lambda profile: 2.0 if _is_unspaced(profile) else 1.0,
     "linear.folds": _by_size((2000, 10), (20_000, 5), above=3),
     "linear.refit": lambda profile: True,
-    "train.batch_size": _by_size((2000, 32), (20_000, 64), above=128),
+    "train.batch_size": _by_size((200, 8), (500, 16), (2000, 32), (20_000, 64), above=128),
     "train.epochs": _by_size((1000, 20), (20_000, 10), (50_000, 5), above=2),
     "train.refit": _by_size((3000, True), above=False),
 }
