@@ -41,6 +41,7 @@ REASONS = {
     "linear.refit": "in the end the linear model also learns from the validation texts",
     "linear.penalty": "characters share more n-grams than words, so they overfit sooner",
     "linear.folds": "more folds leave more texts for each fit, which matters if there are few",
+    "linear.self_training": "most of the texts of `--unlabeled`, if they are more than the labels",
     "train.batch_size": "enough steps in an epoch on few texts, speed on many",
     "train.epochs": "the most passes; training keeps the best one and stops when it gets worse",
     "train.refit": "with few texts the last model also learns from the validation texts",

@@ -9,6 +9,8 @@ import msgspec
 
 # Weights of a table of the linear model: 32 MB.
 _MAX_TABLE_SIZE = 8_000_000
+# Tokens times outputs that self-training of the linear model takes a few minutes for.
+_MAX_SELF_TRAINING = 40_000_000
 
 
 class DataProfile(msgspec.Struct, frozen=True):
@@ -20,7 +22,7 @@ class DataProfile(msgspec.Struct, frozen=True):
         num_unlabeled: Texts without labels.
         median_length: Median number of tokens in a text.
         long_length: 95th percentile of the number of tokens in a text.
-        num_tokens: Tokens in all texts; an estimate from a sample.
+        num_tokens: Tokens in the texts for training and validation; an estimate from a sample.
         unspaced: Fraction of tokens of scripts without spaces between words.
     """
 
@@ -31,6 +33,16 @@ class DataProfile(msgspec.Struct, frozen=True):
     long_length: int
     num_tokens: int
     unspaced: float
+
+    @property
+    def num_outputs(self) -> int:
+        """Weights of each feature."""
+        return 1 if self.num_classes == 2 else self.num_classes
+
+    @property
+    def num_all_tokens(self) -> int:
+        """Tokens in all texts, with and without labels."""
+        return round(self.num_tokens * (1 + self.num_unlabeled / self.num_texts))
 
     def describe(self) -> str:
         """Return a description for people: `3,017 texts of median length 19, 2 classes`."""
@@ -84,9 +96,9 @@ def _max_tokens(profile: DataProfile) -> int:
 
 
 def _min_count(profile: DataProfile) -> int:
-    if profile.num_tokens <= 300_000:
+    if profile.num_all_tokens <= 300_000:
         return 1
-    return 2 if profile.num_tokens <= 3_000_000 else 5
+    return 2 if profile.num_all_tokens <= 3_000_000 else 5
 
 
 def _buckets(largest: int) -> Callable[[DataProfile], int]:
@@ -97,9 +109,8 @@ def _buckets(largest: int) -> Callable[[DataProfile], int]:
     """
 
     def rule(profile: DataProfile) -> int:
-        outputs = 1 if profile.num_classes == 2 else profile.num_classes
-        limit = min(largest, max(4096, _MAX_TABLE_SIZE // outputs))
-        wanted = 1 << max(16_384, profile.num_tokens).bit_length()
+        limit = min(largest, max(4096, _MAX_TABLE_SIZE // profile.num_outputs))
+        wanted = 1 << max(16_384, profile.num_all_tokens).bit_length()
         return min(wanted, 1 << (limit.bit_length() - 1))
 
     return rule
@@ -109,9 +120,21 @@ def _is_unspaced(profile: DataProfile) -> bool:
     return profile.unspaced >= _MIN_UNSPACED
 
 
+def _char_ngrams(profile: DataProfile) -> str:
+    is_small = profile.num_tokens <= 1_000_000 and profile.num_all_tokens <= 4_000_000
+    return "all" if is_small else "unknown"
+
+
+def _linear_self_training(profile: DataProfile) -> float:
+    """Nearly all unlabeled texts, if there are more than labels, and time for all classes."""
+    is_worth_it = profile.num_unlabeled >= max(100, profile.num_texts)
+    work = profile.num_all_tokens * profile.num_outputs
+    return 0.9 if is_worth_it and work <= _MAX_SELF_TRAINING else 0.0
+
+
 def _linear_folds(profile: DataProfile) -> int:
-    """More folds for few texts; with many classes a fit takes long."""
-    if profile.num_texts > 20_000 or profile.num_classes > 20:
+    """More folds for few texts; with many classes or unlabeled texts a fit takes long."""
+    if profile.num_texts > 20_000 or profile.num_classes > 20 or _linear_self_training(profile):
         return 3
     return 10 if profile.num_texts <= 2000 else 5
 
@@ -125,10 +148,11 @@ _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "embedding.vectors": lambda profile: "unlabeled" if profile.num_unlabeled else "train",
     "linear.word_ngrams": lambda profile: 3 if _is_unspaced(profile) else 2,
     "linear.buckets": _buckets(1 << 20),
-    "linear.char_ngrams": lambda profile: "all" if profile.num_tokens <= 1_000_000 else "unknown",
+    "linear.char_ngrams": _char_ngrams,
     "linear.char_buckets": _buckets(1 << 18),
     "linear.penalty": lambda profile: 2.0 if _is_unspaced(profile) else 1.0,
     "linear.folds": _linear_folds,
+    "linear.self_training": _linear_self_training,
     "linear.refit": lambda profile: True,
     "train.batch_size": _by_size((200, 8), (500, 16), (2000, 32), (20_000, 64), above=128),
     "train.epochs": _by_size((1000, 20), (20_000, 10), (50_000, 5), above=2),

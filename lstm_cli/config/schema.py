@@ -124,6 +124,10 @@ class LinearSettings(_Section, frozen=True):
         bool,
         _doc("fit this model again at the end, on the training and validation splits together"),
     ] = False
+    self_training: Annotated[
+        Fraction,
+        _doc("fraction of the unlabeled texts to learn from, the most certain ones; 0: off"),
+    ] = 0.0
 
     @property
     def num_char_buckets(self) -> int:

@@ -18,6 +18,7 @@ from lstm_cli.config.schema import LinearSettings
 from lstm_cli.data import balance
 from lstm_cli.data.balance import ClassWeights
 from lstm_cli.models.calibration import fit_scale
+from lstm_cli.models.pseudo_labels import confident_rows
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.ngrams import char_ngram_ids, word_ngram_ids
 from lstm_cli.text.tokenizer import SPECIAL_TOKENS
@@ -32,6 +33,8 @@ _CHAR_WEIGHT = 0.5
 # classes takes a third of the time.
 _MAX_OWN_RATIOS = 20
 _TOLERANCE, _MAX_ITERATIONS = 0.1, 1000
+# Weight in the fit of a text with a pseudo-label.
+_PSEUDO_LABEL_WEIGHT = 1 / 3
 # Texts whose weights are summed at a time.
 _CHUNK = 1024
 
@@ -95,11 +98,14 @@ class LinearModel:
             the labels.
         train_logits: Out-of-fold logits of the training texts, `<float32>[num, outputs]`.
         scale: Factor from the margins of the support vector machines to the logits.
+        labeled_logits: As `train_logits`, of models that learn from the labeled texts only; None if
+            there are no others.
     """
 
     tables: LinearTables
     train_logits: NDArray[np.float32]
     scale: float
+    labeled_logits: NDArray[np.float32] | None = None
 
 
 def fit_linear_model(
@@ -110,6 +116,7 @@ def fit_linear_model(
     settings: LinearSettings,
     seed: int,
     class_weights: ClassWeights = "none",
+    unlabeled: Corpus | None = None,
 ) -> LinearModel:
     """Fit linear support vector machines, each class against the rest.
 
@@ -121,6 +128,9 @@ def fit_linear_model(
     the other folds. This avoids label leakage; otherwise training would rely on these logits more
     than is right for new texts.
 
+    With unlabeled texts, each fit is followed by one that also learns from those of them whose
+    classes are most certain. A fold's pseudo-labels come from the labels of the other folds.
+
     Args:
         corpus: The training texts.
         labels: Class ids, `<int32>[num]`.
@@ -129,17 +139,21 @@ def fit_linear_model(
         settings: Features, folds and penalty.
         seed: Seed of the folds.
         class_weights: Setting `train.class_weights`: the weights of the texts in the fit.
+        unlabeled: Texts for pseudo-labels.
 
     Source: Wang & Manning 2012, "Baselines and Bigrams", section 2, for naive Bayes log-count
         ratios as factors on the features (equation in `_fit_class`). Wolpert 1992, "Stacked
         Generalization", for the folds.
     """
-    features = _extract(corpus, words, settings)
+    features = _extract(corpus, words, settings, unlabeled)
     targets = _Targets.weighted(labels, num_classes, class_weights)
-    margins = _out_of_fold_margins(features, targets, settings, seed)
+    margins, of_labeled = _out_of_fold_margins(features, targets, settings, seed)
     scale = fit_scale(margins, labels)
     tables = _fit_tables(features, targets, len(words), settings, scale)
-    return LinearModel(tables, (scale * margins).astype(np.float32), scale)
+    labeled_logits = None
+    if unlabeled is not None:
+        labeled_logits = (fit_scale(of_labeled, labels) * of_labeled).astype(np.float32)
+    return LinearModel(tables, (scale * margins).astype(np.float32), scale, labeled_logits)
 
 
 def refit_tables(
@@ -150,6 +164,7 @@ def refit_tables(
     words: Sequence[str],
     settings: LinearSettings,
     class_weights: ClassWeights = "none",
+    unlabeled: Corpus | None = None,
 ) -> LinearTables:
     """Fit the weights of a linear model to more texts, with the same factor on their margins.
 
@@ -161,8 +176,9 @@ def refit_tables(
         words: The token of each id of the vocabulary.
         settings: Those of the model.
         class_weights: Setting `train.class_weights`.
+        unlabeled: Texts for pseudo-labels.
     """
-    features = _extract(corpus, words, settings)
+    features = _extract(corpus, words, settings, unlabeled)
     targets = _Targets.weighted(labels, num_classes, class_weights)
     return _fit_tables(features, targets, len(words), settings, model.scale)
 
@@ -232,6 +248,13 @@ class _Targets:
         """Return the targets of some rows, `<bool>[num]`."""
         return _Targets(self.labels[rows], self.importance[rows], self.num_classes)
 
+    def followed_by(self, labels: NDArray[np.int32], weight: float) -> _Targets:
+        """Return these targets and others, which weigh less than those of the same class."""
+        of_class = np.ones(self.num_classes, np.float32)
+        of_class[self.labels] = self.importance
+        importance = np.concatenate([self.importance, np.float32(weight) * of_class[labels]])
+        return _Targets(np.concatenate([self.labels, labels]), importance, self.num_classes)
+
     def one_against_rest(self, label: int) -> _Targets:
         """Return two classes: 1 for a class, and 0 for all others."""
         return _Targets((self.labels == label).astype(np.int32), self.importance, 2)
@@ -260,12 +283,14 @@ class _Features:
         columns: Number of the word or bucket of each column, by kind.
         word_chars: Count of each character n-gram in each word, a sparse
             `<float32>[vocab_size, character n-grams that occur]`; None without them.
+        unlabeled: As `counts`, of unlabeled texts; None if there are none.
     """
 
     counts: Any
     factors: NDArray[np.float32]
     columns: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
     word_chars: Any
+    unlabeled: Any = None
 
     def tables(
         self,
@@ -289,10 +314,18 @@ class _Features:
         return LinearTables(tables[0], tables[1], char_table, biases.astype(np.float32))
 
 
-def _extract(corpus: Corpus, words: Sequence[str], settings: LinearSettings) -> _Features:
+def _extract(
+    corpus: Corpus,
+    words: Sequence[str],
+    settings: LinearSettings,
+    unlabeled: Corpus | None = None,
+) -> _Features:
     """Count the features of each text."""
     from scipy import sparse
 
+    num_labeled = len(corpus)
+    if unlabeled is not None:
+        corpus = corpus.concatenated_with(unlabeled)
     num = len(corpus)
     texts = np.repeat(np.arange(num, dtype=np.int32), corpus.lengths)
     word_counts = _count(texts, np.asarray(corpus.ids).astype(np.int32), num, len(words))
@@ -314,7 +347,11 @@ def _extract(corpus: Corpus, words: Sequence[str], settings: LinearSettings) -> 
         np.sqrt(corpus.lengths).astype(np.float32), np.diff(all_counts.indptr)
     )
     return _Features(
-        all_counts, np.concatenate(factors), (columns[0], columns[1], columns[2]), word_chars
+        all_counts[:num_labeled],
+        np.concatenate(factors),
+        (columns[0], columns[1], columns[2]),
+        word_chars,
+        None if unlabeled is None else all_counts[num_labeled:],
     )
 
 
@@ -360,24 +397,62 @@ def _fit_tables(
     scale: float,
 ) -> LinearTables:
     """Fit the weights to all texts, and multiply them by a factor."""
-    weights, biases = _fit(features.counts, features.factors, targets, settings.penalty)
+    weights, biases = _fit_all(features, features.counts, targets, settings)[-1]
     return features.tables(scale * weights, scale * biases, vocab_size, settings)
 
 
 def _out_of_fold_margins(
     features: _Features, targets: _Targets, settings: LinearSettings, seed: int
-) -> NDArray[np.float64]:
-    """Predict each text by weights fitted to the other folds, `<float64>[num, outputs]`."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Predict each text by weights fitted to the other folds.
+
+    Returns:
+        Margins, `<float64>[num, outputs]`, and those without unlabeled texts.
+    """
     num_folds = min(settings.folds, len(targets.labels))
     fold_of = _folds(targets.labels, num_folds, seed)
-    margins = np.zeros((len(targets.labels), _num_outputs(targets.num_classes)))
+    shape = (len(targets.labels), _num_outputs(targets.num_classes))
+    margins, of_labeled = np.zeros(shape), np.zeros(shape)
     for fold in range(num_folds):
         test, train = fold_of == fold, fold_of != fold
-        weights, biases = _fit(
-            features.counts[train], features.factors, targets.take(train), settings.penalty
-        )
-        margins[test] = features.counts[test] @ weights + biases
-    return margins
+        fits = _fit_all(features, features.counts[train], targets.take(train), settings)
+        for (weights, biases), result in ((fits[0], of_labeled), (fits[-1], margins)):
+            result[test] = features.counts[test] @ weights + biases
+    return margins, of_labeled
+
+
+def _fit_all(
+    features: _Features, counts: Any, targets: _Targets, settings: LinearSettings
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Fit labeled texts, and then these together with unlabeled texts if there are any.
+
+    Args:
+        features: Factors, and features of the unlabeled texts.
+        counts: Features of the labeled texts, `<float32>[num, features]`.
+        targets: Their classes.
+        settings: Penalty, and the fraction of the unlabeled texts.
+
+    Returns:
+        One or two results of `_fit`.
+    """
+    from scipy import sparse
+
+    fits = [_fit(counts, features.factors, targets, settings.penalty)]
+    others = features.unlabeled
+    if others is None or len(np.unique(targets.labels)) < 2:
+        return fits
+    weights, biases = fits[0]
+    rows, labels = confident_rows(
+        counts,
+        targets.labels,
+        others,
+        others @ weights + biases,
+        targets.num_classes,
+        settings.self_training,
+    )
+    both = sparse.vstack([counts, others[rows]], format="csr")
+    together = targets.followed_by(labels, _PSEUDO_LABEL_WEIGHT)
+    return [*fits, _fit(both, features.factors, together, settings.penalty)]
 
 
 def _folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.int64]:

@@ -85,7 +85,8 @@ class ClassifierTask:
         init_record: `init_from` of `run.json`; empty without another run to start from.
         seconds: Seconds by part of the work; `linear` is the time spent waiting for the worker.
         linear: The linear model, if the settings have one.
-        num_unlabeled: Number of unlabeled texts that the word vectors or self-training learn from.
+        unlabeled_texts: Unlabeled texts that the word vectors, the linear model or self-training
+            learn from: one corpus, or none.
         unlabeled: Unlabeled texts for self-training, if the settings use them.
         staged: The rows of all stages; None if there is only one stage.
         stage: The stage of this task.
@@ -105,7 +106,7 @@ class ClassifierTask:
     init_record: Mapping[str, Any]
     seconds: dict[str, float]
     linear: LinearModel | None = None
-    num_unlabeled: int = 0
+    unlabeled_texts: tuple[Corpus, ...] = ()
     unlabeled: Examples | None = None
     staged: StagedData | None = None
     stage: Stage = ONLY_STAGE
@@ -116,6 +117,11 @@ class ClassifierTask:
     def stages(self) -> tuple[Stage, ...]:
         """All stages of the training."""
         return (ONLY_STAGE,) if self.staged is None else self.staged.stages
+
+    @property
+    def num_unlabeled(self) -> int:
+        """Number of texts in `unlabeled_texts`."""
+        return sum(map(len, self.unlabeled_texts))
 
     @property
     def num_parameters(self) -> int:
@@ -183,7 +189,7 @@ class ClassifierTask:
             linear_model = self._fit_linear_model(task.train.inputs, task.train.labels)
         if "head/kernel" not in self.init_record.get("arrays", ()):
             classifier.init_from_linear_model(self.model)
-        return _with_linear_model(task, linear_model, staged.unlabeled)
+        return _with_linear_model(task, linear_model)
 
     def initial_tensors(self) -> dict[str, Any]:
         """Return what a checkpoint needs to start the next stage, beside the settings."""
@@ -358,6 +364,7 @@ class ClassifierTask:
                 self.tokenizer.words,
                 self.config.linear,
                 self.config.train.class_weights,
+                _texts_for_linear_model(self.config, self.unlabeled_texts),
             )
         task = replace(self, linear=replace(self.linear, tables=tables))
         logits = task.linear_logits(self.validation.inputs)
@@ -374,6 +381,7 @@ class ClassifierTask:
             self.config.linear,
             self.config.seed,
             self.config.train.class_weights,
+            _texts_for_linear_model(self.config, self.unlabeled_texts),
         )
 
     def _score_validation(self, predictor: Predictor) -> ScoredSplit:
@@ -423,26 +431,26 @@ def prepare_classifier(
             worker.submit(workers.import_modules, *linear.REQUIRED_MODULES)
         with timed(seconds, "encode"):
             tokenizer, train = _encode_train(config, dataset, init, worker)
+            unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
             wait_for_linear = _submit_linear_model(
-                config, len(dataset.labels), train, tokenizer, worker
+                config, len(dataset.labels), train, tokenizer, unlabeled, worker
             )
             validation = encode(dataset, "validation", tokenizer)
-            unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
         with timed(seconds, "build"):
             model, init_arrays = _build(config, dataset, tokenizer, train, init)
         init_record = {**init.record, "arrays": init_arrays} if init.record else {}
         task = ClassifierTask(
             config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds,
-            num_unlabeled=sum(map(len, unlabeled)),
+            unlabeled_texts=unlabeled,
         )  # fmt: skip
-        _learn_word_vectors(task, init, unlabeled, reporter)
+        _learn_word_vectors(task, init, reporter)
         if wait_for_linear is None:
             return task
         with timed(seconds, "linear"):
             linear_model = wait_for_linear()
     if "head/kernel" not in init_arrays:
         classifier.init_from_linear_model(model)
-    return _with_linear_model(task, linear_model, unlabeled)
+    return _with_linear_model(task, linear_model)
 
 
 def _prepare_stages(
@@ -471,9 +479,9 @@ def _prepare_stages(
     init_record = {**init.record, "arrays": init_arrays} if init.record else {}
     task = ClassifierTask(
         config, dataset, tokenizer, examples, None, model, device_info, init_record, seconds,
-        num_unlabeled=sum(map(len, unlabeled)),
+        unlabeled_texts=unlabeled,
     )  # fmt: skip
-    _learn_word_vectors(task, init, unlabeled, options.reporter)
+    _learn_word_vectors(task, init, options.reporter)
     # These words have a meaning even if no training row has them.
     has_other_words = init.tokenizer is not None or dataset.unlabeled is not None
     staged = StagedData(
@@ -482,15 +490,12 @@ def _prepare_stages(
         model_state(model),
         None if has_other_words or config.text is None else config.text.min_count,
         tokenizer,
-        tuple(unlabeled),
         classifier.get_weights(model) if init.kind in ("word_vectors", "run") else None,
     )
     return replace(task, staged=staged)
 
 
-def _learn_word_vectors(
-    task: ClassifierTask, init: InitialWeights, unlabeled: Sequence[Corpus], reporter: Reporter
-) -> None:
+def _learn_word_vectors(task: ClassifierTask, init: InitialWeights, reporter: Reporter) -> None:
     """Start from learned word vectors if the settings ask for them; report arrays of a run."""
     config = task.config
     if init.kind == "run":
@@ -502,7 +507,7 @@ def _learn_word_vectors(
         assert task.tokenizer is not None
         assert config.embedding is not None
         assert isinstance(task.train.inputs, Corpus)
-        extra = unlabeled if config.embedding.vectors == "unlabeled" else []
+        extra = task.unlabeled_texts if config.embedding.vectors == "unlabeled" else ()
         corpora = [task.train.inputs, *extra]
         with timed(task.seconds, "vectors"):
             init_word_vectors(config, task.model, task.tokenizer, corpora, reporter)
@@ -552,17 +557,18 @@ def _encode_unlabeled(
     tokenizer: Tokenizer | None,
     init: InitialWeights,
     options: TrainOptions,
-) -> list[Corpus]:
-    """Encode the unlabeled texts if self-training or the word vectors need them."""
+) -> tuple[Corpus, ...]:
+    """Encode the unlabeled texts if something learns from them."""
     for_vectors = (
         init.kind == "word_vectors"
         and config.embedding is not None
         and config.embedding.vectors == "unlabeled"
     )
-    if not config.train.self_training and not for_vectors:
-        return []
+    in_linear = config.linear is not None and config.linear.self_training > 0
+    if not config.train.self_training and not for_vectors and not in_linear:
+        return ()
     assert tokenizer is not None
-    return encode_unlabeled(config, dataset, tokenizer, options)
+    return tuple(encode_unlabeled(config, dataset, tokenizer, options))
 
 
 def _submit_linear_model(
@@ -570,6 +576,7 @@ def _submit_linear_model(
     num_classes: int,
     train: Examples,
     tokenizer: Tokenizer | None,
+    unlabeled: Sequence[Corpus],
     worker: Worker,
 ) -> Callable[[], LinearModel] | None:
     """Start to fit the linear model in the worker; return a function that waits for it."""
@@ -586,7 +593,14 @@ def _submit_linear_model(
         config.linear,
         config.seed,
         config.train.class_weights,
+        _texts_for_linear_model(config, unlabeled),
     )
+
+
+def _texts_for_linear_model(config: Config, unlabeled: Sequence[Corpus]) -> Corpus | None:
+    """Return the unlabeled texts if the linear model learns from them."""
+    assert config.linear is not None
+    return unlabeled[0] if config.linear.self_training and unlabeled else None
 
 
 def _build(
@@ -605,9 +619,7 @@ def _build(
     return model, init_arrays
 
 
-def _with_linear_model(
-    task: ClassifierTask, linear_model: LinearModel, unlabeled: Sequence[Corpus]
-) -> ClassifierTask:
+def _with_linear_model(task: ClassifierTask, linear_model: LinearModel) -> ClassifierTask:
     """Return the task with the logits of the linear model beside all examples."""
     assert task.config.linear is not None
     tables, settings = linear_model.tables, task.config.linear
@@ -617,8 +629,8 @@ def _with_linear_model(
         logits = linear.linear_logits(validation.inputs, tables, settings)
         validation = replace(validation, linear=logits)
     extra = None
-    if task.config.train.self_training and unlabeled:
-        (corpus,) = unlabeled
+    if task.config.train.self_training and task.unlabeled_texts:
+        (corpus,) = task.unlabeled_texts
         labels = np.zeros(len(corpus), np.int32)
         extra = Examples(corpus, labels, linear.linear_logits(corpus, tables, settings))
     return replace(

@@ -104,7 +104,6 @@ class StagedData:
         min_count: In a stage, words rarer than this in its training rows are unknown; None if the
             vocabulary is that of another run, or of unlabeled texts, too.
         tokenizer: Has the vocabulary of all rows; None for images.
-        unlabeled: Texts without labels, for self-training.
         initial_weights: Weights before each stage, as `classifier.get_weights` returns them; None
             if they are random, so that the settings are enough to get them.
     """
@@ -114,7 +113,6 @@ class StagedData:
     initial_state: Tensors
     min_count: int | None
     tokenizer: Tokenizer | None
-    unlabeled: tuple[Corpus, ...] = ()
     initial_weights: Tensors | None = None
 
     def train_examples(self, stage: Stage) -> Examples:

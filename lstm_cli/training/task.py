@@ -64,7 +64,8 @@ def check_unlabeled_is_used(config: Config) -> None:
         and config.embedding.vectors == "unlabeled"
         and config.train.init_from is None
     )
-    is_used = for_vectors or config.train.self_training or config.language is not None
+    in_linear = config.linear is not None and config.linear.self_training > 0
+    is_used = for_vectors or in_linear or config.train.self_training or config.language is not None
     if config.data.unlabeled and not is_used:
         reason = (
             "the word vectors come from train.init_from"
