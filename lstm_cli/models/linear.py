@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lstm_cli.config.schema import LinearSettings
 from lstm_cli.data import balance
 from lstm_cli.data.balance import ClassWeights
-from lstm_cli.models.calibration import fit_scale
+from lstm_cli.models.calibration import fit_scale, log_probabilities
 from lstm_cli.models.pseudo_labels import confident_rows
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.ngrams import char_ngram_ids, word_ngram_ids
@@ -106,6 +106,24 @@ class LinearModel:
     train_logits: NDArray[np.float32]
     scale: float
     labeled_logits: NDArray[np.float32] | None = None
+
+    def describe_gain(self, labels: NDArray[np.int32]) -> str:
+        """Say what the unlabeled texts brought, out-of-fold; empty without unlabeled texts.
+
+        Args:
+            labels: Class ids of the training texts, `<int32>[num]`.
+        """
+        if self.labeled_logits is None:
+            return ""
+        before, after = (
+            _loss_and_accuracy(logits, labels)
+            for logits in (self.labeled_logits, self.train_logits)
+        )
+        return (
+            f"with the unlabeled texts the linear model has loss {after[0]:.4f} and accuracy "
+            f"{after[1]:.4f} out-of-fold on {len(labels):,} training texts; without them "
+            f"{before[0]:.4f} and {before[1]:.4f}"
+        )
 
 
 def fit_linear_model(
@@ -453,6 +471,14 @@ def _fit_all(
     both = sparse.vstack([counts, others[rows]], format="csr")
     together = targets.followed_by(labels, _PSEUDO_LABEL_WEIGHT)
     return [*fits, _fit(both, features.factors, together, settings.penalty)]
+
+
+def _loss_and_accuracy(
+    logits: NDArray[np.float32], labels: NDArray[np.int32]
+) -> tuple[float, float]:
+    logs = log_probabilities(logits)
+    accuracy = np.mean(logs.argmax(axis=1) == labels)
+    return float(-logs[np.arange(len(labels)), labels].mean()), float(accuracy)
 
 
 def _folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.int64]:

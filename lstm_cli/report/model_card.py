@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lstm_cli.config.schema import LinearSettings
+from lstm_cli.config.schema import Config, LinearSettings
 from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
 from lstm_cli.io.text_format import clean
 from lstm_cli.render import markdown
@@ -43,6 +43,7 @@ def model_card(run: Mapping[str, Any]) -> str:
             - `metrics`: a `Report` for `validation` and for `test`;
             - `validation_method`: how the former came about before a refit; empty without one;
             - `plots`: file names in the run's `plots/`;
+            - `unlabeled_gain`: what unlabeled texts brought to the linear model; may be left out;
             - `missed_classes`: which classes are never found and what to do; may be left out.
 
     Returns:
@@ -56,6 +57,7 @@ def model_card(run: Mapping[str, Any]) -> str:
         run=run,
         test=test,
         metric_table=metric_table(run["metrics"]["validation"], test),
+        unlabeled_gain=run.get("unlabeled_gain", ""),
         missed_classes=run.get("missed_classes", ""),
         imbalance=report_imbalance(run["metrics"]["validation"], test),
         hardest=[test.classes[i] for i in hardest_classes(test, _NUM_HARDEST)],
@@ -64,6 +66,7 @@ def model_card(run: Mapping[str, Any]) -> str:
         temperature=run.get("temperature", 1.0),
         validation_method=run.get("validation_method", ""),
         selection=_selection(run),
+        unlabeled_learners=_unlabeled_learners(run["config"]),
         linear_features=_linear_features(run["config"].linear),
         predict_command=f"lstm predict --run {shlex.quote(name)} {inputs}",
         predict_python=_predict_python(name, run["dataset"]["kind"]),
@@ -102,6 +105,20 @@ def _linear_features(settings: LinearSettings | None) -> str:
     if settings.char_ngrams != "none":
         features.append("character n-grams")
     return f"{', '.join(features[:-1])} and {features[-1]}"
+
+
+def _unlabeled_learners(config: Config) -> str:
+    """Return which parts learn from unlabeled texts, as the start of a sentence."""
+    embedding, settings = config.embedding, config.linear
+    parts = []
+    if embedding and embedding.vectors == "unlabeled" and not config.train.init_from:
+        parts.append("the word vectors")
+    if settings and settings.self_training:
+        parts.append("the linear model (by pseudo-labels)")
+    if config.train.self_training:
+        parts.append("the network (by pseudo-labels)")
+    whole = " and ".join([", ".join(parts[:-1]), *parts[-1:]] if len(parts) > 1 else parts)
+    return whole[:1].upper() + whole[1:]
 
 
 def _selection(run: Mapping[str, Any]) -> str:

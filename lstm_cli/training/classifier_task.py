@@ -331,6 +331,7 @@ class ClassifierTask:
                 "plots": plots,
                 "validation_method": validation_method,
                 "missed_classes": missed,
+                "unlabeled_gain": self.describe_gain(),
             },
             warnings=(missed,) if missed else (),
         )
@@ -369,6 +370,10 @@ class ClassifierTask:
         task = replace(self, linear=replace(self.linear, tables=tables))
         logits = task.linear_logits(self.validation.inputs)
         return replace(task, validation=replace(self.validation, linear=logits))
+
+    def describe_gain(self) -> str:
+        """Say what the unlabeled texts brought to the linear model; empty without them."""
+        return "" if self.linear is None else self.linear.describe_gain(self.train.labels)
 
     def _fit_linear_model(self, corpus: Corpus, labels: NDArray[np.int32]) -> LinearModel:
         assert self.config.linear is not None

@@ -228,6 +228,9 @@ class _Training:
             self.task = self.task.start_stage(self.finished)
             stage = self.task.stage
             self.record["parameters"] = self.task.num_parameters
+            gain = self.task.describe_gain()
+            if gain and stage.kind != "fold":
+                reporter.note(f"Unlabeled texts: {gain}.")
             reporter = _FoldReporter(reporter) if stage.kind == "fold" else reporter
             save_seconds = _FOLD_SAVE_SECONDS if stage.kind == "fold" else 0.0
             loop_stage = LoopStage(stage.number, stage.name, self.task.refit_epochs, save_seconds)

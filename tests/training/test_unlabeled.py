@@ -30,6 +30,7 @@ SMALL = {
     "train.refit": False,
     "linear.buckets": 500,
     "linear.char_buckets": 500,
+    "linear.self_training": 0.0,
 }
 
 
@@ -79,6 +80,7 @@ def test_word_vectors_and_vocabulary_are_of_all_texts():
     assert file.startswith("/")
     card = run.read_text(runs.CARD)
     assert "The word vectors learned from the texts without labels" in card
+    assert not any("Unlabeled texts" in note for note in notes)
     assert "more.txt" in card
 
 
@@ -88,11 +90,32 @@ def test_self_training_uses_the_texts_and_replays_with_the_same_bits(refit, tmp_
     run = train(settings(**changes), name="x")
     assert run.read_json(runs.RUN)["dataset"]["sizes"]["unlabeled"] == 40
     assert "zebra" in run.read_text(runs.TOKENIZER)
-    assert "The network learned from the texts without labels" in run.read_text(runs.CARD)
+    assert "The network (by pseudo-labels) learned from the texts without labels" in run.read_text(
+        runs.CARD
+    )
     assert replay(run).identical
     with (tmp_path / "more.txt").open("a") as file:
         file.write("one more\n")
     assert "more.txt has changed" in refused(replay, run).message
+
+
+@pytest.mark.parametrize("stages", [{"data.folds": 3}, {"train.refit": True}, {}])
+def test_the_linear_model_learns_from_the_texts_in_every_stage(stages):
+    changes = {"linear.self_training": 0.5, "embedding.vectors": "random", **stages}
+    notes = []
+    reporter = SilentReporter()
+    reporter.note = notes.append
+    run = train(settings(**changes), name="x", reporter=reporter)
+    assert run.read_json(runs.RUN)["dataset"]["sizes"]["unlabeled"] == 40
+    num_rows = 48 if stages else 43
+    gain = f"out-of-fold on {num_rows} training texts; without them"
+    assert any(note.startswith("Unlabeled texts: ") and gain in note for note in notes)
+    card = run.read_text(runs.CARD)
+    assert "The linear model (by pseudo-labels) learned from the texts without labels" in card
+    assert gain in card
+    assert replay(run).identical
+    other = train(settings(**stages), name="other")
+    assert other.read_bytes(runs.WEIGHTS) != run.read_bytes(runs.WEIGHTS)
 
 
 def test_a_language_model_learns_from_the_texts():
@@ -135,6 +158,7 @@ def test_texts_that_nothing_learns_from_are_refused(changes):
     config = settings(**changes)
     refused(check_unlabeled_is_used, config, code=ExitCode.USAGE)
     check_unlabeled_is_used(settings(**changes, **{"train.self_training": True}))
+    check_unlabeled_is_used(settings(**changes, **{"linear.self_training": 0.5}))
     check_unlabeled_is_used(with_language_model(config))
 
 
