@@ -143,6 +143,25 @@ def test_word_vectors_learn_from_unlabeled_texts():
     assert choose(num_unlabeled=1)["embedding.vectors"] == "unlabeled"
 
 
+def test_the_linear_model_learns_from_unlabeled_texts_if_they_are_more_than_the_labels():
+    key = "linear.self_training"
+    assert choose(500)[key] == 0
+    assert choose(500, num_unlabeled=400)[key] == 0
+    assert choose(500, num_unlabeled=6000)[key] > 0.5
+    assert choose(8000, num_unlabeled=6000)[key] == 0
+    assert choose(10, num_unlabeled=50)[key] == 0
+    # One fit for each class would take hours.
+    assert choose(500, 100, num_unlabeled=1_000_000)[key] == 0
+    assert choose(500, num_unlabeled=10**8)[key] == 0
+
+
+def test_the_words_of_unlabeled_texts_count_for_vocabulary_and_buckets():
+    few, many = choose(500), choose(500, num_unlabeled=200_000)
+    assert few["linear.buckets"] < many["linear.buckets"]
+    assert few["text.min_count"] < many["text.min_count"]
+    assert (few["linear.char_ngrams"], many["linear.char_ngrams"]) == ("all", "unknown")
+
+
 def test_longer_n_grams_where_a_script_has_no_spaces():
     spaced, unspaced = choose(unspaced=0.1), choose(unspaced=0.9)
     assert spaced["linear.word_ngrams"] < unspaced["linear.word_ngrams"]
