@@ -339,17 +339,27 @@ class ClassifierTask:
     def _with_refitted_linear_model(self) -> ClassifierTask:
         """Return the task with a linear model fitted to train and validation together.
 
-        Its logits have the same unit as before, a standard deviation of 1 out-of-fold. So the
-        factor on them remains right.
+        Its logits are scaled as before, so the factor on them remains right.
         """
         assert self.validation is not None
         assert isinstance(self.train.inputs, Corpus)
         assert isinstance(self.validation.inputs, Corpus)
         corpus = self.train.inputs.concatenated_with(self.validation.inputs)
         labels = np.concatenate([self.train.labels, self.validation.labels])
+        assert self.linear is not None
+        assert self.config.linear is not None
+        assert self.tokenizer is not None
         with timed(self.seconds, "refit"):
-            refitted = self._fit_linear_model(corpus, labels)
-        task = replace(self, linear=refitted)
+            tables = linear.refit_tables(
+                self.linear,
+                corpus,
+                labels,
+                len(self.dataset.labels),
+                self.tokenizer.words,
+                self.config.linear,
+                self.config.train.class_weights,
+            )
+        task = replace(self, linear=replace(self.linear, tables=tables))
         logits = task.linear_logits(self.validation.inputs)
         return replace(task, validation=replace(self.validation, linear=logits))
 
