@@ -47,6 +47,7 @@ lint: types
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python docs/cli.py --check
+	$(BIN)/python docs/auto_settings.py --check
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
@@ -63,6 +64,7 @@ slow: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/cli.py
+	$(BIN)/python docs/auto_settings.py
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks

@@ -109,6 +109,13 @@ def _is_unspaced(profile: DataProfile) -> bool:
     return profile.unspaced >= _MIN_UNSPACED
 
 
+def _linear_folds(profile: DataProfile) -> int:
+    """More folds for few texts; with many classes a fit takes long."""
+    if profile.num_texts > 20_000 or profile.num_classes > 20:
+        return 3
+    return 10 if profile.num_texts <= 2000 else 5
+
+
 _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "data.validation": _validation,
     "data.folds": _by_size((500, 5), above=0),
@@ -121,9 +128,9 @@ _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "linear.char_ngrams": lambda profile: "all" if profile.num_tokens <= 1_000_000 else "unknown",
     "linear.char_buckets": _buckets(1 << 18),
     "linear.penalty": lambda profile: 2.0 if _is_unspaced(profile) else 1.0,
-    "linear.folds": _by_size((2000, 10), (20_000, 5), above=3),
+    "linear.folds": _linear_folds,
     "linear.refit": lambda profile: True,
-    "train.batch_size": _by_size((2000, 32), (20_000, 64), above=128),
+    "train.batch_size": _by_size((200, 8), (500, 16), (2000, 32), (20_000, 64), above=128),
     "train.epochs": _by_size((1000, 20), (20_000, 10), (50_000, 5), above=2),
     "train.refit": _by_size((3000, True), above=False),
 }

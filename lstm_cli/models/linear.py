@@ -94,10 +94,12 @@ class LinearModel:
         tables: Its weights. They are scaled so that `train_logits` has the highest likelihood of
             the labels.
         train_logits: Out-of-fold logits of the training texts, `<float32>[num, outputs]`.
+        scale: Factor from the margins of the support vector machines to the logits.
     """
 
     tables: LinearTables
     train_logits: NDArray[np.float32]
+    scale: float
 
 
 def fit_linear_model(
@@ -133,14 +135,36 @@ def fit_linear_model(
         Generalization", for the folds.
     """
     features = _extract(corpus, words, settings)
-    counts = features.counts
-    importance = balance.class_weights(labels, num_classes, class_weights)[labels]
-    targets = _Targets(labels, importance, num_classes)
-    weights, biases = _fit(counts, features.factors, targets, settings.penalty)
-    logits = _out_of_fold_logits(features, targets, settings, seed)
-    scale = fit_scale(logits, labels)
-    tables = features.tables(scale * weights, scale * biases, len(words), settings)
-    return LinearModel(tables, (scale * logits).astype(np.float32))
+    targets = _Targets.weighted(labels, num_classes, class_weights)
+    margins = _out_of_fold_margins(features, targets, settings, seed)
+    scale = fit_scale(margins, labels)
+    tables = _fit_tables(features, targets, len(words), settings, scale)
+    return LinearModel(tables, (scale * margins).astype(np.float32), scale)
+
+
+def refit_tables(
+    model: LinearModel,
+    corpus: Corpus,
+    labels: NDArray[np.int32],
+    num_classes: int,
+    words: Sequence[str],
+    settings: LinearSettings,
+    class_weights: ClassWeights = "none",
+) -> LinearTables:
+    """Fit the weights of a linear model to more texts, with the same factor on their margins.
+
+    Args:
+        model: The model that was fitted to a part of the texts.
+        corpus: All texts.
+        labels: As for `fit_linear_model`, like the arguments below.
+        num_classes: At least 2.
+        words: The token of each id of the vocabulary.
+        settings: Those of the model.
+        class_weights: Setting `train.class_weights`.
+    """
+    features = _extract(corpus, words, settings)
+    targets = _Targets.weighted(labels, num_classes, class_weights)
+    return _fit_tables(features, targets, len(words), settings, model.scale)
 
 
 def linear_logits(
@@ -195,6 +219,14 @@ class _Targets:
     labels: NDArray[np.int32]
     importance: NDArray[np.float32]
     num_classes: int
+
+    @classmethod
+    def weighted(
+        cls, labels: NDArray[np.int32], num_classes: int, class_weights: ClassWeights
+    ) -> _Targets:
+        """Return targets with the weights of their classes."""
+        weights = balance.class_weights(labels, num_classes, class_weights)
+        return cls(labels, weights[labels], num_classes)
 
     def take(self, rows: NDArray[np.bool_]) -> _Targets:
         """Return the targets of some rows, `<bool>[num]`."""
@@ -320,20 +352,32 @@ def _count(
     return counts
 
 
-def _out_of_fold_logits(
+def _fit_tables(
+    features: _Features,
+    targets: _Targets,
+    vocab_size: int,
+    settings: LinearSettings,
+    scale: float,
+) -> LinearTables:
+    """Fit the weights to all texts, and multiply them by a factor."""
+    weights, biases = _fit(features.counts, features.factors, targets, settings.penalty)
+    return features.tables(scale * weights, scale * biases, vocab_size, settings)
+
+
+def _out_of_fold_margins(
     features: _Features, targets: _Targets, settings: LinearSettings, seed: int
 ) -> NDArray[np.float64]:
     """Predict each text by weights fitted to the other folds, `<float64>[num, outputs]`."""
     num_folds = min(settings.folds, len(targets.labels))
     fold_of = _folds(targets.labels, num_folds, seed)
-    logits = np.zeros((len(targets.labels), _num_outputs(targets.num_classes)))
+    margins = np.zeros((len(targets.labels), _num_outputs(targets.num_classes)))
     for fold in range(num_folds):
         test, train = fold_of == fold, fold_of != fold
         weights, biases = _fit(
             features.counts[train], features.factors, targets.take(train), settings.penalty
         )
-        logits[test] = features.counts[test] @ weights + biases
-    return logits
+        margins[test] = features.counts[test] @ weights + biases
+    return margins
 
 
 def _folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear
 from lstm_cli.models.calibration import log_probabilities, soft_targets
-from lstm_cli.models.linear import LinearModel
+from lstm_cli.models.linear import LinearModel, LinearTables
 from lstm_cli.models.word_vectors import learn_word_vectors
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
@@ -70,8 +70,6 @@ _MIN_TEXTS_FOR_WORKER = 10_000
 # With more tokens the linear model takes longer than to compile the steps. Then this process learns
 # the word vectors in the meantime.
 _MAX_TOKENS_FOR_VECTORS = 1_000_000
-# Key of the linear model of train and validation in `linear_fits`; stages are counted from 1.
-_ALL_ROWS = 0
 
 LinearFit = Callable[[], LinearModel]
 VectorFit = Callable[[], NDArray[np.float32]]
@@ -102,8 +100,10 @@ class ClassifierTask:
         held_out: In a refit, the logits of the rows that were held out before.
         refit_epochs: In a refit, its number of epochs.
         worker: Does a part of the work beside training.
-        linear_fits: Linear models that the worker fits ahead, by number of the stage; 0 for that of
-            train and validation together. Each waits for its model.
+        linear_fits: Linear models that the worker fits ahead, by number of the stage. Each waits
+            for its model.
+        linear_refit: Waits for the weights that the worker fits ahead to train and validation; None
+            if nothing was submitted.
     """
 
     selection_metric: ClassVar[str] = "validation loss"
@@ -126,6 +126,7 @@ class ClassifierTask:
     refit_epochs: int | None = None
     worker: Worker = field(default_factory=Worker)
     linear_fits: dict[int, LinearFit] = field(default_factory=dict)
+    linear_refit: Callable[[], LinearTables] | None = None
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -359,14 +360,14 @@ class ClassifierTask:
     def _with_refitted_linear_model(self) -> ClassifierTask:
         """Return the task with a linear model fitted to train and validation together.
 
-        Its logits have the same unit as before, a standard deviation of 1 out-of-fold. So the
-        factor on them remains right.
+        Its logits are scaled as before, so the factor on them remains right.
         """
         assert self.validation is not None
-        self.submit_linear_refit()
+        assert self.linear is not None
+        wait_for_tables = self.linear_refit or self.submit_linear_refit()
         with timed(self.seconds, "refit"):
-            refitted = self.linear_fits.pop(_ALL_ROWS)()
-        task = replace(self, linear=refitted)
+            tables = wait_for_tables()
+        task = replace(self, linear=replace(self.linear, tables=tables))
         logits = task.linear_logits(self.validation.inputs)
         return replace(task, validation=replace(self.validation, linear=logits))
 
@@ -374,16 +375,23 @@ class ClassifierTask:
         """Compile the steps of the model, while the worker does its part."""
         self.model.compile_steps(bool(weight_power(self.config.train.class_weights)))
 
-    def submit_linear_refit(self) -> None:
-        """Start to fit the linear model of train and validation together, if there will be one."""
-        settings, validation = self.config.linear, self.validation
-        if validation is None or settings is None or not settings.refit:
-            return
+    def submit_linear_refit(self) -> Callable[[], LinearTables]:
+        """Start to refit the linear model on train and validation; return a function that waits."""
+        assert self.linear is not None
+        assert self.validation is not None
+        assert self.tokenizer is not None
+        assert self.config.linear is not None
         assert isinstance(self.train.inputs, Corpus)
-        assert isinstance(validation.inputs, Corpus)
-        corpus = self.train.inputs.concatenated_with(validation.inputs)
-        self._submit_linear_model(
-            _ALL_ROWS, Examples(corpus, np.concatenate([self.train.labels, validation.labels]))
+        assert isinstance(self.validation.inputs, Corpus)
+        return self.worker.submit(
+            linear.refit_tables,
+            self.linear,
+            self.train.inputs.concatenated_with(self.validation.inputs),
+            np.concatenate([self.train.labels, self.validation.labels]),
+            len(self.dataset.labels),
+            self.tokenizer.words,
+            self.config.linear,
+            self.config.train.class_weights,
         )
 
     def _submit_linear_model(self, number: int, train: Examples) -> None:
@@ -463,9 +471,10 @@ def prepare_classifier(
             linear_model = wait_for_linear()
     if "head/kernel" not in init_arrays:
         classifier.init_from_linear_model(model)
-    if options.worker.is_alive:
-        task.submit_linear_refit()
-    return _with_linear_model(task, linear_model, unlabeled)
+    task = _with_linear_model(task, linear_model, unlabeled)
+    if options.worker.is_alive and config.linear is not None and config.linear.refit:
+        task = replace(task, linear_refit=task.submit_linear_refit())
+    return task
 
 
 def _prepare_stages(

@@ -185,6 +185,11 @@ def test_the_refit_sees_all_rows_and_no_row_is_predicted_by_a_model_that_saw_it(
         objective = part.make_objective(SilentReporter())
         loop = pipeline.TrainingLoop(part.model, part.config, objective, SilentReporter())
         finished = (*finished, part.finish_stage(loop.run(), objective))
+    # The model is now that of the last fold after its last epoch.
+    predicted = classification.split_logits(
+        part.model, part.validation, classification.predict(part.model, part.validation)
+    )
+    assert finished[-1].logits.of_epoch(99).lstm == pytest.approx(predicted.lstm, abs=1e-5)
     refit = task.start_stage(finished)
     assert len(refit.train) == ROWS
     assert refit.validation is None
@@ -192,12 +197,6 @@ def test_the_refit_sees_all_rows_and_no_row_is_predicted_by_a_model_that_saw_it(
     assert refit.held_out.logits.lstm.shape == (ROWS, 1)
     of_second = finished[1].logits.lstm[refit.refit_epochs - 1]
     assert np.array_equal(refit.held_out.logits.lstm[10:20], of_second)
-    # The model of the fold, in its last epoch.
-    last = part.finish_stage(loop.result("done"), objective).logits.of_epoch(99)
-    predicted = classification.split_logits(
-        part.model, part.validation, classification.predict(part.model, part.validation)
-    )
-    assert last.lstm == pytest.approx(predicted.lstm, abs=1e-5)
 
 
 def finished_stage(num_rows, *losses):

@@ -22,11 +22,14 @@ from lstm_cli.training.replay import replay
 from lstm_cli.training.task import check_unlabeled_is_used, with_language_model
 
 SMALL = {
+    "data.folds": 0,
     "embedding.dim": 8,
     "model.units": 4,
     "train.epochs": 2,
     "train.batch_size": 16,
+    "train.refit": False,
     "linear.buckets": 500,
+    "linear.char_buckets": 500,
 }
 
 

@@ -343,7 +343,7 @@ def test_a_text_is_predicted_by_the_other_folds(monkeypatch):
         return fit_one(counts, factors, targets, penalty)
 
     monkeypatch.setattr(linear, "_fit", record)
-    linear._out_of_fold_logits(features, targets_of(labels, 3), SETTINGS, 0)
+    linear._out_of_fold_margins(features, targets_of(labels, 3), SETTINGS, 0)
     for fold, (counts, its_labels) in enumerate(seen):
         assert np.array_equal(counts, features.counts.toarray()[folds != fold])
         assert its_labels == labels[folds != fold].tolist()
@@ -491,6 +491,17 @@ def test_the_same_seed_gives_the_same_bits():
     assert one.train_logits.tobytes() != other.train_logits.tobytes()
     for name, array in one.tables.arrays().items():
         assert array.tobytes() == same.tables.arrays()[name].tobytes()
+
+
+def test_refitted_tables_have_the_scale_of_the_model():
+    labels = np.arange(300) % 2
+    texts = informative(labels, ("dull", "fine"))
+    settings = settings_with(char_ngrams="all")
+    found, corpus = fit(texts, labels, 2, settings)
+    words = encoded(texts, settings)[1]
+    again = linear.refit_tables(found, corpus, np.asarray(labels, np.int32), 2, words, settings)
+    for name, array in found.tables.arrays().items():
+        assert again.arrays()[name] == pytest.approx(array, rel=1e-6)
 
 
 def test_balanced_class_weights_help_the_rare_class():
