@@ -55,8 +55,10 @@ def _format(value: Any) -> str:
 
 
 def table() -> str:
-    """Return the table as Markdown."""
+    """Return the table as Markdown; exit where a setting has no reason."""
     chosen = [choose_settings(profile) for profile in EXAMPLES.values()]
+    if unexplained := [key for key in chosen[0] if key not in REASONS]:
+        sys.exit(f"{__file__}: add the reasons of {', '.join(unexplained)} to REASONS")
     rows = [["setting", *EXAMPLES, "why"], ["---"] * (len(EXAMPLES) + 2)]
     for key in chosen[0]:
         values = (_format(values[key]) for values in chosen)

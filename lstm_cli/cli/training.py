@@ -14,6 +14,7 @@ from lstm_cli.errors import command_line
 if TYPE_CHECKING:
     from lstm_cli.config.schema import Config
     from lstm_cli.io.progress import Reporter
+    from lstm_cli.io.worker import Worker
     from lstm_cli.runs.directory import RunDir
     from lstm_cli.training.dry_run import ClassifierPlan, LanguageModelPlan
 
@@ -67,6 +68,7 @@ def run_training(request: TrainingRequest) -> Any:
     from lstm_cli.cli.reporter import training_reporter
     from lstm_cli.data.dataset_settings import dataset_settings
     from lstm_cli.io.optional import require
+    from lstm_cli.io.worker import import_modules, start_worker
     from lstm_cli.training.task import (
         check_is_classifier,
         check_unlabeled_is_used,
@@ -87,9 +89,20 @@ def run_training(request: TrainingRequest) -> Any:
         _check_name(request, settings)
     else:
         unfinished_run = _find_run_to_resume(request)
-    load_backend(request.device)
-    with training_reporter() as reporter:
-        return _train(request, settings, unfinished_run, reporter)
+    # The worker starts first: while this process loads TensorFlow, it loads the other libraries.
+    with start_worker(enabled=not request.dry_run and not request.language_model) as worker:
+        worker.submit(import_modules, *_modules(settings))
+        load_backend(request.device)
+        with training_reporter() as reporter:
+            return _train(request, settings, unfinished_run, reporter, worker)
+
+
+def _modules(settings: Config) -> tuple[str, ...]:
+    """Return the modules that the worker process needs."""
+    from lstm_cli.models import linear
+
+    drawing = ("lstm_cli.evaluation.training_plots", "matplotlib.figure")
+    return drawing if settings.linear is None else (*linear.REQUIRED_MODULES, *drawing)
 
 
 def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
@@ -115,7 +128,11 @@ def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
 
 
 def _train(
-    request: TrainingRequest, settings: Config, unfinished_run: RunDir | None, reporter: Reporter
+    request: TrainingRequest,
+    settings: Config,
+    unfinished_run: RunDir | None,
+    reporter: Reporter,
+    worker: Worker,
 ) -> RunDir | ClassifierPlan | LanguageModelPlan:
     """Plan, start or continue a run."""
     from lstm_cli.training import pipeline
@@ -128,7 +145,7 @@ def _train(
     }
     if request.dry_run:
         return dry_run(settings, runs_dir=request.runs_dir, **options)
-    options["tensorboard"] = request.tensorboard
+    options |= {"tensorboard": request.tensorboard, "worker": worker}
     if unfinished_run is not None:
         epochs = request.overrides.get("train.epochs")
         return pipeline.resume(unfinished_run, epochs=epochs, **options)

@@ -20,27 +20,44 @@ class CompiledModel(keras.Model):  # type: ignore[misc]
 
     train_function: Any
     predict_function: Any
+    compiled_train_step: _CompiledStep
+    compiled_predict_step: _CompiledStep
 
     def make_train_function(self, force: bool = False) -> None:
         """Make the function that `train_on_batch` calls, for any batch size and length."""
         if keras.backend.backend() != "tensorflow":
             super().make_train_function(force)
         elif self.train_function is None or force:
-            step = _compiled(self.train_step, [*_specs(self.inputs), *_specs(self.outputs)])
+            specs = [*_specs(self.inputs), *_specs(self.outputs)]
+            step = _CompiledStep(self.train_step, specs, len(self.inputs))
             self.train_function = lambda batches: step(*next(batches))
+            self.compiled_train_step = step
 
     def make_predict_function(self, force: bool = False) -> None:
         """Make the function that `predict_on_batch` calls, for any batch size and length."""
         if keras.backend.backend() != "tensorflow":
             super().make_predict_function(force)
         elif self.predict_function is None or force:
-            step = _compiled(self.predict_step, _specs(self.inputs))
+            step = _CompiledStep(self.predict_step, _specs(self.inputs), len(self.inputs))
 
             def predict_function(batches: Any) -> Any:
                 # With one input, `predict` passes the array itself and `predict_on_batch` a tuple.
                 return step(keras.utils.unpack_x_y_sample_weight(batches[0])[0])
 
             self.predict_function = predict_function
+            self.compiled_predict_step = step
+
+    def compile_steps(self, sample_weights: bool) -> None:
+        """Compile the steps now, not at the first batch; on TensorFlow only.
+
+        Args:
+            sample_weights: Whether training batches have sample weights.
+        """
+        if keras.backend.backend() == "tensorflow":
+            self.make_train_function()
+            self.make_predict_function()
+            self.compiled_train_step.compile(sample_weights)
+            self.compiled_predict_step.compile()
 
 
 class ReverseSequence(layers.Layer):  # type: ignore[misc]
@@ -80,30 +97,41 @@ def _specs(tensors: list[Any]) -> list[Any]:
     return [tf.TensorSpec(t.shape, t.dtype) for t in tensors]
 
 
-def _compiled(step: Any, specs: list[Any]) -> Any:
-    """Compile a step: a function of inputs, then targets and sample weights if there are any.
+class _CompiledStep:
+    """A step, compiled once: a function of inputs, then of targets and sample weights, if any.
 
     Args:
         step: `train_step` or `predict_step` of a model.
         specs: Shape and dtype of each array of the batch, without sample weights.
+        num_inputs: How many of them are inputs.
     """
-    import tensorflow as tf
 
-    weight = tf.TensorSpec([None], "float32")
-    compiled: dict[int, Any] = {}
+    def __init__(self, step: Any, specs: list[Any], num_inputs: int) -> None:
+        self._step = step
+        self._specs = specs
+        self._num_inputs = num_inputs
+        self._compiled: dict[bool, Any] = {}
 
-    def run(inputs: Any, *targets_and_weights: Any) -> Any:
+    def __call__(self, inputs: Any, *targets_and_weights: Any) -> Any:
+        """Run the step on a batch."""
         arrays = [*(inputs if isinstance(inputs, list | tuple) else [inputs])]
-        num_inputs = len(arrays)
         arrays += [array for array in targets_and_weights if array is not None]
+        return self._function(len(arrays) > len(self._specs))(*arrays)
+
+    def compile(self, sample_weights: bool = False) -> None:
+        """Compile the step, without a batch."""
+        self._function(sample_weights).get_concrete_function()
+
+    def _function(self, sample_weights: bool) -> Any:
+        import tensorflow as tf
 
         def traced(*tensors: Any) -> Any:
-            x = tensors[0] if num_inputs == 1 else list(tensors[:num_inputs])
-            return step((x, *tensors[num_inputs:]))
+            x = tensors[0] if self._num_inputs == 1 else list(tensors[: self._num_inputs])
+            return self._step((x, *tensors[self._num_inputs :]))
 
-        if len(arrays) not in compiled:
-            signature = specs if len(arrays) == len(specs) else [*specs, weight]
-            compiled[len(arrays)] = tf.function(traced, input_signature=signature)
-        return compiled[len(arrays)](*arrays)
-
-    return run
+        if sample_weights not in self._compiled:
+            weight = [tf.TensorSpec([None], "float32")] if sample_weights else []
+            self._compiled[sample_weights] = tf.function(
+                traced, input_signature=[*self._specs, *weight], autograph=False
+            )
+        return self._compiled[sample_weights]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, splits
-from lstm_cli.data.balance import advice, imbalance
+from lstm_cli.data.balance import advice, imbalance, weight_power
 from lstm_cli.evaluation import metrics
 from lstm_cli.evaluation.evaluate import ScoredSplit, score_encoded
 from lstm_cli.evaluation.hard_classes import describe_missed
@@ -21,7 +22,8 @@ from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear
 from lstm_cli.models.calibration import log_probabilities, soft_targets
-from lstm_cli.models.linear import LinearModel
+from lstm_cli.models.linear import LinearModel, LinearTables
+from lstm_cli.models.word_vectors import learn_word_vectors
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
 from lstm_cli.runs import directory as runs
@@ -65,6 +67,12 @@ _INITIAL = "initial/"
 # With fewer texts the worker process takes longer to start than it saves: nothing with 5,000
 # reviews, half a second of four with 10,000.
 _MIN_TEXTS_FOR_WORKER = 10_000
+# With more tokens the linear model takes longer than to compile the steps. Then this process learns
+# the word vectors in the meantime.
+_MAX_TOKENS_FOR_VECTORS = 1_000_000
+
+LinearFit = Callable[[], LinearModel]
+VectorFit = Callable[[], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,11 @@ class ClassifierTask:
         stage: The stage of this task.
         held_out: In a refit, the logits of the rows that were held out before.
         refit_epochs: In a refit, its number of epochs.
+        worker: Does a part of the work beside training.
+        linear_fits: Linear models that the worker fits ahead, by number of the stage. Each waits
+            for its model.
+        linear_refit: Waits for the weights that the worker fits ahead to train and validation; None
+            if nothing was submitted.
     """
 
     selection_metric: ClassVar[str] = "validation loss"
@@ -112,6 +125,9 @@ class ClassifierTask:
     stage: Stage = ONLY_STAGE
     held_out: HeldOutLogits | None = None
     refit_epochs: int | None = None
+    worker: Worker = field(default_factory=Worker)
+    linear_fits: dict[int, LinearFit] = field(default_factory=dict)
+    linear_refit: Callable[[], LinearTables] | None = None
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -183,10 +199,13 @@ class ClassifierTask:
         )
         if self.config.linear is None:
             return task
-        assert isinstance(task.train.inputs, Corpus)
-        assert self.tokenizer is not None
+        self._submit_linear_model(stage.number, task.train)
+        if self.worker.is_alive:
+            for later in staged.stages[stage.number :]:
+                self._submit_linear_model(later.number, staged.train_examples(later))
+        self.compile_steps()
         with timed(self.seconds, "linear"):
-            linear_model = self._fit_linear_model(task.train.inputs, task.train.labels)
+            linear_model = self.linear_fits.pop(stage.number)()
         if "head/kernel" not in self.init_record.get("arrays", ()):
             classifier.init_from_linear_model(self.model)
         return _with_linear_model(task, linear_model)
@@ -302,6 +321,7 @@ class ClassifierTask:
             validation: The results on validation.
             data_dir: Folder of TFDS data sets.
         """
+        wait_for_plots = artifacts.draw_training(run, self, result)
         artifacts.check_parity(self, predictor, lambda examples: predict(self.model, examples))
         artifacts.write_golden(run, self, predictor)
         with timed(self.seconds, "evaluate"):
@@ -312,7 +332,8 @@ class ClassifierTask:
                 "validation": validation,
                 "test": score_encoded(predictor, test.inputs, test.labels),
             }
-        plots = artifacts.write_results(run, self, result, results)
+        test_plots = artifacts.write_results(run, self, result, results)
+        curves, *data_plots = wait_for_plots()
         reports = {name: scored.report for name, scored in results.items()}
         validation_method = stages.describe_validation(self.config, self.stages)
         missed = describe_missed(
@@ -328,7 +349,7 @@ class ClassifierTask:
             sizes={"test": len(test)},
             card={
                 "metrics": reports,
-                "plots": plots,
+                "plots": [curves, *test_plots, *data_plots],
                 "validation_method": validation_method,
                 "missed_classes": missed,
                 "unlabeled_gain": self.describe_gain(),
@@ -349,24 +370,10 @@ class ClassifierTask:
         Its logits are scaled as before, so the factor on them remains right.
         """
         assert self.validation is not None
-        assert isinstance(self.train.inputs, Corpus)
-        assert isinstance(self.validation.inputs, Corpus)
-        corpus = self.train.inputs.concatenated_with(self.validation.inputs)
-        labels = np.concatenate([self.train.labels, self.validation.labels])
         assert self.linear is not None
-        assert self.config.linear is not None
-        assert self.tokenizer is not None
+        wait_for_tables = self.linear_refit or self.submit_linear_refit()
         with timed(self.seconds, "refit"):
-            tables = linear.refit_tables(
-                self.linear,
-                corpus,
-                labels,
-                len(self.dataset.labels),
-                self.tokenizer.words,
-                self.config.linear,
-                self.config.train.class_weights,
-                _texts_for_linear_model(self.config, self.unlabeled_texts),
-            )
+            tables = wait_for_tables()
         task = replace(self, linear=replace(self.linear, tables=tables))
         logits = task.linear_logits(self.validation.inputs)
         return replace(task, validation=replace(self.validation, linear=logits))
@@ -375,19 +382,41 @@ class ClassifierTask:
         """Say what the unlabeled texts brought to the linear model; empty without them."""
         return "" if self.linear is None else self.linear.describe_gain(self.train.labels)
 
-    def _fit_linear_model(self, corpus: Corpus, labels: NDArray[np.int32]) -> LinearModel:
-        assert self.config.linear is not None
+    def compile_steps(self) -> None:
+        """Compile the steps of the model, while the worker does its part."""
+        self.model.compile_steps(bool(weight_power(self.config.train.class_weights)))
+
+    def submit_linear_refit(self) -> Callable[[], LinearTables]:
+        """Start to refit the linear model on train and validation; return a function that waits."""
+        assert self.linear is not None
+        assert self.validation is not None
         assert self.tokenizer is not None
-        return linear.fit_linear_model(
-            corpus,
-            labels,
+        assert self.config.linear is not None
+        assert isinstance(self.train.inputs, Corpus)
+        assert isinstance(self.validation.inputs, Corpus)
+        return self.worker.submit(
+            linear.refit_tables,
+            self.linear,
+            self.train.inputs.concatenated_with(self.validation.inputs),
+            np.concatenate([self.train.labels, self.validation.labels]),
             len(self.dataset.labels),
             self.tokenizer.words,
             self.config.linear,
-            self.config.seed,
             self.config.train.class_weights,
             _texts_for_linear_model(self.config, self.unlabeled_texts),
         )
+
+    def _submit_linear_model(self, number: int, train: Examples) -> None:
+        """Start to fit the linear model of a stage, unless that has begun."""
+        if number not in self.linear_fits:
+            self.linear_fits[number] = _submit_linear_model(
+                self.config,
+                len(self.dataset.labels),
+                train,
+                self.tokenizer,
+                self.unlabeled_texts,
+                self.worker,
+            )
 
     def _score_validation(self, predictor: Predictor) -> ScoredSplit:
         """Score the validation split, or the rows that were held out before the refit."""
@@ -431,31 +460,38 @@ def prepare_classifier(
     if config.is_refitted:
         return _prepare_stages(config, dataset, init, device_info, options)
     seconds: dict[str, float] = {}
-    with workers.start_worker(should_use_worker(config, dataset, init)) as worker:
-        if config.linear is not None:
-            worker.submit(workers.import_modules, *linear.REQUIRED_MODULES)
+    with _worker(options, should_use_worker(config, dataset, init)) as worker:
         with timed(seconds, "encode"):
             tokenizer, train = _encode_train(config, dataset, init, worker)
             unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
-            wait_for_linear = _submit_linear_model(
-                config, len(dataset.labels), train, tokenizer, unlabeled, worker
-            )
+            wait_for_vectors = _submit_word_vectors(config, train, tokenizer, init, worker)
+            wait_for_linear = None
+            if config.linear is not None:
+                num_classes = len(dataset.labels)
+                wait_for_linear = _submit_linear_model(
+                    config, num_classes, train, tokenizer, unlabeled, worker
+                )
             validation = encode(dataset, "validation", tokenizer)
         with timed(seconds, "build"):
             model, init_arrays = _build(config, dataset, tokenizer, train, init)
         init_record = {**init.record, "arrays": init_arrays} if init.record else {}
         task = ClassifierTask(
             config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds,
-            unlabeled_texts=unlabeled,
+            unlabeled_texts=unlabeled, worker=options.worker,
         )  # fmt: skip
-        _learn_word_vectors(task, init, reporter)
+        with timed(seconds, "build"):
+            task.compile_steps()
+        _learn_word_vectors(task, init, reporter, wait_for_vectors)
         if wait_for_linear is None:
             return task
         with timed(seconds, "linear"):
             linear_model = wait_for_linear()
     if "head/kernel" not in init_arrays:
         classifier.init_from_linear_model(model)
-    return _with_linear_model(task, linear_model)
+    task = _with_linear_model(task, linear_model)
+    if options.worker.is_alive and config.linear is not None and config.linear.refit:
+        task = replace(task, linear_refit=task.submit_linear_refit())
+    return task
 
 
 def _prepare_stages(
@@ -475,18 +511,21 @@ def _prepare_stages(
     whole = replace(dataset, splits={"train": rows})
     with (
         timed(seconds, "encode"),
-        workers.start_worker(should_use_worker(config, whole, init)) as worker,
+        _worker(options, should_use_worker(config, whole, init)) as worker,
     ):
         tokenizer, examples = _encode_train(config, whole, init, worker)
+        wait_for_vectors = _submit_word_vectors(config, examples, tokenizer, init, options.worker)
         unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
     with timed(seconds, "build"):
         model, init_arrays = _build(config, dataset, tokenizer, examples, init)
     init_record = {**init.record, "arrays": init_arrays} if init.record else {}
     task = ClassifierTask(
         config, dataset, tokenizer, examples, None, model, device_info, init_record, seconds,
-        unlabeled_texts=unlabeled,
+        unlabeled_texts=unlabeled, worker=options.worker,
     )  # fmt: skip
-    _learn_word_vectors(task, init, options.reporter)
+    with timed(seconds, "build"):
+        task.compile_steps()
+    _learn_word_vectors(task, init, options.reporter, wait_for_vectors)
     # These words have a meaning even if no training row has them.
     has_other_words = init.tokenizer is not None or dataset.unlabeled is not None
     staged = StagedData(
@@ -500,7 +539,12 @@ def _prepare_stages(
     return replace(task, staged=staged)
 
 
-def _learn_word_vectors(task: ClassifierTask, init: InitialWeights, reporter: Reporter) -> None:
+def _learn_word_vectors(
+    task: ClassifierTask,
+    init: InitialWeights,
+    reporter: Reporter,
+    wait_for_vectors: VectorFit | None,
+) -> None:
     """Start from learned word vectors if the settings ask for them; report arrays of a run."""
     config = task.config
     if init.kind == "run":
@@ -515,7 +559,46 @@ def _learn_word_vectors(task: ClassifierTask, init: InitialWeights, reporter: Re
         extra = task.unlabeled_texts if config.embedding.vectors == "unlabeled" else ()
         corpora = [task.train.inputs, *extra]
         with timed(task.seconds, "vectors"):
-            init_word_vectors(config, task.model, task.tokenizer, corpora, reporter)
+            learn = wait_for_vectors or _submit_vectors(config, corpora, task.tokenizer, Worker())
+            init_word_vectors(task.model, learn(), sum(map(len, corpora)), reporter)
+
+
+def _submit_word_vectors(
+    config: Config,
+    train: Examples,
+    tokenizer: Tokenizer | None,
+    init: InitialWeights,
+    worker: Worker,
+) -> VectorFit | None:
+    """Start to learn word vectors of few training texts in the worker; None for other vectors."""
+    if init.kind != "word_vectors" or not worker.is_alive:
+        return None
+    assert config.embedding is not None
+    assert tokenizer is not None
+    assert isinstance(train.inputs, Corpus)
+    if config.embedding.vectors != "train" or len(train.inputs.ids) > _MAX_TOKENS_FOR_VECTORS:
+        return None
+    return _submit_vectors(config, [train.inputs], tokenizer, worker)
+
+
+def _submit_vectors(
+    config: Config, corpora: Sequence[Corpus], tokenizer: Tokenizer, worker: Worker
+) -> VectorFit:
+    assert config.embedding is not None
+    return worker.submit(
+        learn_word_vectors, corpora, tokenizer.vocab_size, config.embedding.dim, config.seed
+    )
+
+
+@contextlib.contextmanager
+def _worker(options: TrainOptions, enabled: bool) -> Iterator[Worker]:
+    """Return the worker of the options; or start one for the duration of a block, if enabled."""
+    if options.worker.is_alive:
+        yield options.worker
+        return
+    with workers.start_worker(enabled) as worker:
+        worker.submit(workers.import_modules, *linear.REQUIRED_MODULES)
+        yield worker
 
 
 def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) -> bool:
@@ -550,8 +633,10 @@ def _encode_train(
         return tokenizer, encode(dataset, "train", tokenizer)
     split = dataset.splits["train"]
     assert not isinstance(split.inputs, np.ndarray)
+    # With few texts, and a worker that has other work, this process is faster alone.
+    has_many_texts = len(split) >= _MIN_TEXTS_FOR_WORKER
     tokenizer, corpus = encoding.fit_and_encode(
-        split.inputs, config.text, config.char_buckets, worker
+        split.inputs, config.text, config.char_buckets, worker if has_many_texts else Worker()
     )
     return tokenizer, Examples(corpus, split.labels)
 
@@ -583,10 +668,9 @@ def _submit_linear_model(
     tokenizer: Tokenizer | None,
     unlabeled: Sequence[Corpus],
     worker: Worker,
-) -> Callable[[], LinearModel] | None:
+) -> LinearFit:
     """Start to fit the linear model in the worker; return a function that waits for it."""
-    if config.linear is None:
-        return None
+    assert config.linear is not None
     assert isinstance(train.inputs, Corpus)
     assert tokenizer is not None
     return worker.submit(

@@ -13,6 +13,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.io.progress import Epoch, Reporter, perplexity
 from lstm_cli.models import language_model
+from lstm_cli.models.word_vectors import learn_word_vectors
 from lstm_cli.report.model_card import language_card
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
@@ -163,7 +164,10 @@ def prepare_language_model(
         assert config.embedding is not None
         used = corpora if config.embedding.vectors == "unlabeled" else corpora[:1]
         with timed(seconds, "vectors"):
-            init_word_vectors(config, model, tokenizer, used, reporter)
+            table = learn_word_vectors(
+                used, tokenizer.vocab_size, config.embedding.dim, config.seed
+            )
+            init_word_vectors(model, table, sum(map(len, used)), reporter)
     return LanguageModelTask(
         config,
         dataset,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_cli.io.progress import Reporter, SilentReporter
+from lstm_cli.io.worker import Worker
 from lstm_cli.training.device import Device
 
 
@@ -21,6 +22,7 @@ class TrainOptions:
         callbacks: Keras callbacks, called as by `fit`.
         tensorboard: Whether to write TensorBoard logs into the run.
         reporter: Receives progress, notes and warnings.
+        worker: Does a part of the work beside training.
     """
 
     data_dir: Path | None = None
@@ -28,3 +30,4 @@ class TrainOptions:
     callbacks: Sequence[Any] = ()
     tensorboard: bool = False
     reporter: Reporter = field(default_factory=SilentReporter)
+    worker: Worker = field(default_factory=Worker)

@@ -17,6 +17,7 @@ from lstm_cli.io.memory import peak_memory_mb
 from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, Step
 from lstm_cli.io.signals import Signals, catch_signals
 from lstm_cli.io.text_format import pluralize
+from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import lock
@@ -59,6 +60,7 @@ def train(
     tensorboard: bool = False,
     reporter: Reporter | None = None,
     command: str | None = None,
+    worker: Worker | None = None,
 ) -> RunDir:
     """Train a classifier, or a language model if the settings have the section `language`.
 
@@ -72,6 +74,7 @@ def train(
         tensorboard: Whether to write TensorBoard logs into the run.
         reporter: Receives progress, notes and warnings.
         command: The command line to record in `run.json`; None if training is started from Python.
+        worker: A process for a part of the work; None to start one if there is much data.
 
     Returns:
         The finished run.
@@ -79,7 +82,14 @@ def train(
     Raises:
         LstmError: The data is missing, a setting does not fit it, or the disk is full.
     """
-    options = TrainOptions(data_dir, device, callbacks, tensorboard, reporter or SilentReporter())
+    options = TrainOptions(
+        data_dir,
+        device,
+        callbacks,
+        tensorboard,
+        reporter or SilentReporter(),
+        worker or Worker(),
+    )
     start = time.perf_counter()
     root = runs.runs_root(runs_dir)
     config = resolve_init_from(config, root)
@@ -113,6 +123,7 @@ def resume(
     callbacks: Sequence[Any] = (),
     tensorboard: bool = False,
     reporter: Reporter | None = None,
+    worker: Worker | None = None,
 ) -> RunDir:
     """Resume a run from its newest valid checkpoint.
 
@@ -126,11 +137,19 @@ def resume(
         callbacks: Keras callbacks.
         tensorboard: Whether to write TensorBoard logs.
         reporter: Receives progress, notes and warnings.
+        worker: As for `train`.
 
     Raises:
         LstmError: No epoch is left, the data has changed, or another process trains the run.
     """
-    options = TrainOptions(data_dir, device, callbacks, tensorboard, reporter or SilentReporter())
+    options = TrainOptions(
+        data_dir,
+        device,
+        callbacks,
+        tensorboard,
+        reporter or SilentReporter(),
+        worker or Worker(),
+    )
     start = time.perf_counter()
     reporter = options.reporter
     with catch_signals() as signals, lock.acquire(run.path):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_cli import data
 from lstm_cli.config.schema import Config
@@ -17,7 +18,6 @@ from lstm_cli.data import Dataset
 from lstm_cli.data.source import SPLITS, from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
-from lstm_cli.models import word_vectors
 from lstm_cli.text import corpus_cache
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
@@ -102,15 +102,10 @@ def encode_unlabeled(
 
 
 def init_word_vectors(
-    config: Config, model: Any, tokenizer: Tokenizer, corpora: Sequence[Corpus], reporter: Reporter
+    model: Any, table: NDArray[np.float32], num_texts: int, reporter: Reporter
 ) -> None:
-    """Learn word vectors from texts and assign them to the embedding of a model."""
-    assert config.embedding is not None
-    table = word_vectors.learn_word_vectors(
-        corpora, tokenizer.vocab_size, config.embedding.dim, config.seed
-    )
+    """Assign word vectors, as `learn_word_vectors` returns them, to the embedding of a model."""
     model.get_layer("embedding").set_weights([table])
-    num_texts = sum(len(corpus) for corpus in corpora)
     reporter.note(f"Word vectors: learned from {num_texts:,} texts.")
 
 

@@ -239,9 +239,40 @@ def test_the_worker_does_not_change_the_bits_of_the_prepared_data(monkeypatch):
     serial = prepare_with(min_texts=10**9)
     assert not calls
     parallel = prepare_with(min_texts=1)
-    assert calls == [("import_modules", True), ("_number_tokens", True), ("fit_linear_model", True)]
+    names = ["import_modules", "_number_tokens", "learn_word_vectors", "fit_linear_model"]
+    assert calls == [(name, True) for name in names]
     assert parallel[0] == serial[0]
     assert [name for name in serial[1] if parallel[1][name] != serial[1][name]] == []
+
+
+def test_the_worker_does_not_change_the_bits_of_a_run(tmp_path, monkeypatch):
+    from lstm_cli.runs import directory as runs
+    from lstm_cli.training import pipeline
+
+    changes = {"data.limit": 60, "linear.buckets": 5000, "train.refit": True, "train.epochs": 1}
+    config = load_preset("imdb", {"data.name": "demo", "model.units": 3, **changes})
+    alone = pipeline.train(config, runs_dir=tmp_path, name="alone")
+    calls = []
+    call = worker._call
+
+    def recording_call(process, function, *rest):
+        calls.append(function.__name__)
+        return call(process, function, *rest)
+
+    monkeypatch.setattr(worker, "_call", recording_call)
+    with worker.start_worker(enabled=True) as process:
+        together = pipeline.train(config, runs_dir=tmp_path, name="together", worker=process)
+        assert process.submit(os.getpid)() != os.getpid()
+    plots = ["learning_curves", "lengths", "draw_results"]
+    fits = ["learn_word_vectors", "fit_linear_model", "fit_linear_model"]
+    assert calls[:-1] == [*fits, *plots]
+    for name in (runs.WEIGHTS, runs.METRICS, runs.GOLDEN):
+        assert together.file(name).read_bytes() == alone.file(name).read_bytes()
+    drawn = [
+        sorted(path.name for path in run.file(runs.PLOTS).iterdir()) for run in (alone, together)
+    ]
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0]) == 6
 
 
 def _gone(pid, seconds):
