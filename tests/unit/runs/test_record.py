@@ -309,7 +309,8 @@ def test_listing_takes_milliseconds_per_run(root, run, lstm):
 def test_record_round_trip(run):
     record = run_record.read(run)
     assert record.test.to_dict() == parsed(run, runs.METRICS)["test"]
-    assert [vars(epoch) for epoch in record.history] == parsed(run, runs.HISTORY)
+    lines = [{"stage": 1, **line} for line in parsed(run, runs.HISTORY)]
+    assert [vars(epoch) for epoch in record.history] == lines
     known = parsed(run, runs.RUN)
     assert {key: record.info.to_dict()[key] for key in known} == known
 
