@@ -8,7 +8,7 @@ Source: Cheng et al. 2016, "Wide & Deep Learning for Recommender Systems".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,35 @@ class LinearTables:
 
 
 @dataclass(frozen=True)
+class UnlabeledGain:
+    """What unlabeled texts brought to a linear model, measured out-of-fold.
+
+    Attributes:
+        num_texts: Number of labeled texts.
+        without: Loss and accuracy without unlabeled texts.
+        together: Loss and accuracy with them.
+    """
+
+    num_texts: int
+    without: tuple[float, float]
+    together: tuple[float, float]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the model learns from them: only if that lowers the loss."""
+        return self.together[0] < self.without[0]
+
+    def describe(self) -> str:
+        """Describe the gain in a clause."""
+        text = (
+            f"with the unlabeled texts the linear model has loss {self.together[0]:.4f} and "
+            f"accuracy {self.together[1]:.4f} out-of-fold on {self.num_texts:,} training texts; "
+            f"without them {self.without[0]:.4f} and {self.without[1]:.4f}"
+        )
+        return text if self.is_used else f"{text}; so it does not learn from them"
+
+
+@dataclass(frozen=True)
 class LinearModel:
     """A linear classifier of words, word n-grams and character n-grams.
 
@@ -98,32 +127,13 @@ class LinearModel:
             the labels.
         train_logits: Out-of-fold logits of the training texts, `<float32>[num, outputs]`.
         scale: Factor from the margins of the support vector machines to the logits.
-        labeled_logits: As `train_logits`, of models that learn from the labeled texts only; None if
-            there are no others.
+        gain: What unlabeled texts brought; None without them.
     """
 
     tables: LinearTables
     train_logits: NDArray[np.float32]
     scale: float
-    labeled_logits: NDArray[np.float32] | None = None
-
-    def describe_gain(self, labels: NDArray[np.int32]) -> str:
-        """Say what the unlabeled texts brought, out-of-fold; empty without unlabeled texts.
-
-        Args:
-            labels: Class ids of the training texts, `<int32>[num]`.
-        """
-        if self.labeled_logits is None:
-            return ""
-        before, after = (
-            _loss_and_accuracy(logits, labels)
-            for logits in (self.labeled_logits, self.train_logits)
-        )
-        return (
-            f"with the unlabeled texts the linear model has loss {after[0]:.4f} and accuracy "
-            f"{after[1]:.4f} out-of-fold on {len(labels):,} training texts; without them "
-            f"{before[0]:.4f} and {before[1]:.4f}"
-        )
+    gain: UnlabeledGain | None = None
 
 
 def fit_linear_model(
@@ -147,7 +157,8 @@ def fit_linear_model(
     than is right for new texts.
 
     With unlabeled texts, each fit is followed by one that also learns from those of them whose
-    classes are most certain. A fold's pseudo-labels come from the labels of the other folds.
+    classes are most certain. A fold's pseudo-labels come from the labels of the other folds. If
+    this does not lower the out-of-fold loss, the model does without the unlabeled texts.
 
     Args:
         corpus: The training texts.
@@ -167,11 +178,18 @@ def fit_linear_model(
     targets = _Targets.weighted(labels, num_classes, class_weights)
     margins, of_labeled = _out_of_fold_margins(features, targets, settings, seed)
     scale = fit_scale(margins, labels)
-    tables = _fit_tables(features, targets, len(words), settings, scale)
-    labeled_logits = None
+    gain = None
     if unlabeled is not None:
-        labeled_logits = (fit_scale(of_labeled, labels) * of_labeled).astype(np.float32)
-    return LinearModel(tables, (scale * margins).astype(np.float32), scale, labeled_logits)
+        labeled_scale = fit_scale(of_labeled, labels)
+        gain = UnlabeledGain(
+            len(labels),
+            _loss_and_accuracy(labeled_scale * of_labeled, labels),
+            _loss_and_accuracy(scale * margins, labels),
+        )
+        if not gain.is_used:
+            features, margins, scale = replace(features, unlabeled=None), of_labeled, labeled_scale
+    tables = _fit_tables(features, targets, len(words), settings, scale)
+    return LinearModel(tables, (scale * margins).astype(np.float32), scale, gain)
 
 
 def refit_tables(
@@ -194,9 +212,10 @@ def refit_tables(
         words: The token of each id of the vocabulary.
         settings: Those of the model.
         class_weights: Setting `train.class_weights`.
-        unlabeled: Texts for pseudo-labels.
+        unlabeled: Texts for pseudo-labels, if the model has learned from them.
     """
-    features = _extract(corpus, words, settings, unlabeled)
+    is_used = model.gain is not None and model.gain.is_used
+    features = _extract(corpus, words, settings, unlabeled if is_used else None)
     targets = _Targets.weighted(labels, num_classes, class_weights)
     return _fit_tables(features, targets, len(words), settings, model.scale)
 
@@ -474,7 +493,7 @@ def _fit_all(
 
 
 def _loss_and_accuracy(
-    logits: NDArray[np.float32], labels: NDArray[np.int32]
+    logits: NDArray[np.float64], labels: NDArray[np.int32]
 ) -> tuple[float, float]:
     logs = log_probabilities(logits)
     accuracy = np.mean(logs.argmax(axis=1) == labels)

@@ -363,7 +363,7 @@ class ClassifierTask:
 
     def describe_gain(self) -> str:
         """Say what the unlabeled texts brought to the linear model; empty without them."""
-        return "" if self.linear is None else self.linear.describe_gain(self.train.labels)
+        return self.linear.gain.describe() if self.linear and self.linear.gain else ""
 
     def compile_steps(self) -> None:
         """Compile the steps of the model, while the worker does its part."""

@@ -56,11 +56,11 @@ def test_naive_bayes_follows_features_that_occur_together():
     assert labels.tolist() == [0, 1] * 11
 
 
-def synonyms(num, labeled):
-    """Texts of two classes with four synonyms each; labeled texts have only the first of them."""
+def synonyms(num, num_synonyms=40):
+    """Texts of two classes, each with two of the words of its class and three of noise."""
     texts, labels = [], np.arange(num) % 2
     for label in labels:
-        ids = [0] if labeled else RNG.choice(4, 2, replace=False)
+        ids = RNG.choice(num_synonyms, 2, replace=False)
         noise = [f"w{i}" for i in RNG.integers(0, 50, 3)]
         texts.append(" ".join([*(f"{'ab'[label]}{i}x" for i in ids), *noise]))
     return texts, labels.astype(np.int32)
@@ -68,12 +68,11 @@ def synonyms(num, labeled):
 
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_words_that_only_unlabeled_texts_have_get_a_meaning(num_classes):
-    train, labels = synonyms(20, labeled=True)
-    others, _ = synonyms(400, labeled=False)
-    test, expected = synonyms(100, labeled=False)
-    test = [text.replace("a0x", "").replace("b0x", "") for text in test]
+    train, labels = synonyms(24)
+    others, _ = synonyms(2000)
+    test, expected = synonyms(200)
     corpus, words = encoded(train + others + test)
-    parts = np.split(np.arange(len(corpus)), [20, 420])
+    parts = np.split(np.arange(len(corpus)), [24, 2024])
     train_corpus, others_corpus, test_corpus = (corpus.take(part) for part in parts)
     accuracies = []
     for unlabeled in (None, others_corpus):
@@ -83,18 +82,36 @@ def test_words_that_only_unlabeled_texts_have_get_a_meaning(num_classes):
         logits = linear.linear_logits(test_corpus, model.tables, SETTINGS)
         predicted = logits[:, 0] > 0 if num_classes == 2 else logits.argmax(axis=1)
         accuracies.append(np.mean(predicted == expected))
-        assert bool(model.describe_gain(labels)) == (unlabeled is not None)
-    assert accuracies[0] < 0.7
-    assert accuracies[1] > 0.9
+        assert (model.gain is not None) == (unlabeled is not None)
+    assert accuracies[1] > accuracies[0] + 0.1
+    assert model.gain.is_used
 
 
 def test_the_labels_of_a_fold_do_not_reach_its_logits():
-    train, _ = synonyms(200, labeled=True)
-    train = [text.replace("a0x", "").replace("b0x", "") for text in train]
-    others, _ = synonyms(200, labeled=False)
+    train, _ = synonyms(200)
+    others, _ = synonyms(200)
     corpus, words = encoded(train + others)
     labels = RNG.permutation(np.arange(200) % 2).astype(np.int32)
     parts = np.split(np.arange(len(corpus)), [200])
     own, unlabeled = (corpus.take(part) for part in parts)
     model = linear.fit_linear_model(own, labels, 2, words, SETTINGS, 0, unlabeled=unlabeled)
+    assert abs(model.gain.together[1] - 0.5) < 0.12
     assert abs(np.mean((model.train_logits[:, 0] > 0) == labels) - 0.5) < 0.12
+
+
+def test_unlabeled_texts_that_do_not_help_are_left_out():
+    train, labels = synonyms(60, num_synonyms=2)
+    corpus, words = encoded(train + [f"other w{i % 50} w{i % 7}" for i in range(300)])
+    own, unlabeled = corpus.take(np.arange(60)), corpus.take(np.arange(60, 360))
+    model, alone = (
+        linear.fit_linear_model(own, labels, 2, words, SETTINGS, 0, unlabeled=texts)
+        for texts in (unlabeled, None)
+    )
+    assert not model.gain.is_used
+    assert "does not learn from them" in model.gain.describe()
+    assert np.allclose(model.train_logits, alone.train_logits, atol=0.05)
+    refits = [
+        linear.refit_tables(model, own, labels, 2, words, SETTINGS, unlabeled=texts)
+        for texts in (unlabeled, None)
+    ]
+    assert np.array_equal(refits[0].words, refits[1].words)
