@@ -47,11 +47,11 @@ def measure(config: Config) -> dict[str, Any]:
     """
     device.load_keras("cpu")
     from lstm_cli.models import classifier
-    from lstm_cli.training.classifier_task import prepare_classifier
     from lstm_cli.training.init_weights import read_initial_weights
     from lstm_cli.training.loop import TrainingLoop
     from lstm_cli.training.objectives.classification import predict, split_logits
     from lstm_cli.training.options import TrainOptions
+    from lstm_cli.training.prepare_classifier import prepare_classifier
 
     started_at, options = time.perf_counter(), TrainOptions(device="cpu")
     device_info = device.configure_backend(config, "cpu", options.reporter)

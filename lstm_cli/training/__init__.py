@@ -3,7 +3,8 @@
 - `pipeline` has `train` and `resume`, for classifiers and language models.
 - `classifier_task` and `language_model_task` have the same methods, for what differs; `task` has
   what they share.
-- `prepare` loads and encodes data; `init_weights` is what training starts from.
+- `prepare` loads and encodes data, `prepare_classifier` builds a task from it; `init_weights` is
+  what training starts from.
 - `loop` trains; `objectives` are its batches, steps and validations.
 - `checkpoint` saves and restores the state; `resume_checks` validates a run before it is resumed.
 - `artifacts` writes the files of a run; `dry_run` and `replay` are commands on top of that.

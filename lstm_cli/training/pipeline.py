@@ -27,7 +27,7 @@ from lstm_cli.runs.schema import StartedRunInfo
 from lstm_cli.training import artifacts, checkpoint, more_epochs, resume_checks, stages
 from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.checkpoint import Checkpoint
-from lstm_cli.training.classifier_task import ClassifierTask, prepare_classifier
+from lstm_cli.training.classifier_task import ClassifierTask
 from lstm_cli.training.device import Device, DeviceInfo, configure_backend
 from lstm_cli.training.init_weights import (
     InitialWeights,
@@ -40,6 +40,7 @@ from lstm_cli.training.loop import LoopStage, NonFiniteError, TrainingLoop, Trai
 from lstm_cli.training.objectives.classification import ClassificationObjective
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import load_training_data
+from lstm_cli.training.prepare_classifier import prepare_classifier
 from lstm_cli.training.stages import FinishedStage
 
 # A fold of few rows has epochs of a tenth of a second, of which a checkpoint would take a third.

@@ -206,7 +206,7 @@ def test_parallel_tokenization_gives_the_same_result():
 
 def test_the_worker_does_not_change_the_bits_of_the_prepared_data(monkeypatch):
     from lstm_cli.models import classifier
-    from lstm_cli.training import classifier_task, device
+    from lstm_cli.training import device, prepare_classifier
     from lstm_cli.training.init_weights import read_initial_weights
     from lstm_cli.training.options import TrainOptions
 
@@ -223,13 +223,13 @@ def test_the_worker_does_not_change_the_bits_of_the_prepared_data(monkeypatch):
     monkeypatch.setattr(worker, "_call", recording_call)
 
     def prepare_with(min_texts):
-        monkeypatch.setattr(classifier_task, "_MIN_TEXTS_FOR_WORKER", min_texts)
+        monkeypatch.setattr(prepare_classifier, "_MIN_TEXTS_FOR_WORKER", min_texts)
         calls.clear()
         options = TrainOptions(device="cpu")
         device_info = device.configure_backend(config, "cpu", options.reporter)
         dataset = data.load(from_config(config, None), ("train", "validation"))
         init = read_initial_weights(config)
-        task = classifier_task.prepare_classifier(config, dataset, init, device_info, options)
+        task = prepare_classifier.prepare_classifier(config, dataset, init, device_info, options)
         arrays = classifier.get_weights(task.model)
         arrays |= {**task.linear.tables.arrays(), "train": task.train.linear}
         arrays |= {"validation": task.validation.linear, "ids": task.train.inputs.ids}

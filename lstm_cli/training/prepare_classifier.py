@@ -1,0 +1,296 @@
+"""Prepare a classifier for training: encode the data, build the model, start the worker."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli.config.schema import Config
+from lstm_cli.data import Dataset, splits
+from lstm_cli.data.balance import advice, imbalance
+from lstm_cli.io import worker as workers
+from lstm_cli.io.progress import Reporter
+from lstm_cli.io.worker import Worker
+from lstm_cli.models import classifier, linear
+from lstm_cli.models.word_vectors import learn_word_vectors
+from lstm_cli.text import corpus as encoding
+from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.training import stages
+from lstm_cli.training.checkpoint import model_state
+from lstm_cli.training.classifier_task import (
+    ClassifierTask,
+    submit_linear_model,
+    with_linear_model,
+)
+from lstm_cli.training.device import DeviceInfo
+from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
+from lstm_cli.training.objectives.classification import (
+    Examples,
+)
+from lstm_cli.training.options import TrainOptions
+from lstm_cli.training.prepare import (
+    encode,
+    encode_unlabeled,
+    fit_tokenizer,
+    init_word_vectors,
+    timed,
+)
+from lstm_cli.training.stages import (
+    StagedData,
+)
+
+# With fewer texts the worker process takes longer to start than it saves: nothing with 5,000
+# reviews, half a second of four with 10,000.
+_MIN_TEXTS_FOR_WORKER = 10_000
+# With more tokens the linear model takes longer than to compile the steps. Then this process learns
+# the word vectors in the meantime.
+_MAX_TOKENS_FOR_VECTORS = 1_000_000
+
+VectorFit = Callable[[], NDArray[np.float32]]
+
+
+def prepare_classifier(
+    config: Config,
+    dataset: Dataset,
+    init: InitialWeights,
+    device_info: DeviceInfo,
+    options: TrainOptions,
+) -> ClassifierTask:
+    """Fit the tokenizer, encode the data, and build the model.
+
+    Args:
+        config: The settings.
+        dataset: With `train` and `validation`.
+        init: What training starts from.
+        device_info: Device and kernel.
+        options: Data folder and reporter.
+
+    Raises:
+        LstmError: The data does not fit the settings.
+    """
+    reporter = options.reporter
+    _report_data(config, dataset, reporter)
+    if config.is_refitted:
+        return _prepare_stages(config, dataset, init, device_info, options)
+    seconds: dict[str, float] = {}
+    with _worker(options, should_use_worker(config, dataset, init)) as worker:
+        with timed(seconds, "encode"):
+            tokenizer, train = _encode_train(config, dataset, init, worker)
+            unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
+            wait_for_vectors = _submit_word_vectors(config, train, tokenizer, init, worker)
+            wait_for_linear = None
+            if config.linear is not None:
+                num_classes = len(dataset.labels)
+                wait_for_linear = submit_linear_model(
+                    config, num_classes, train, tokenizer, unlabeled, worker
+                )
+            validation = encode(dataset, "validation", tokenizer)
+        with timed(seconds, "build"):
+            model, init_arrays = _build(config, dataset, tokenizer, train, init)
+        init_record = {**init.record, "arrays": init_arrays} if init.record else {}
+        task = ClassifierTask(
+            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds,
+            unlabeled_texts=unlabeled, worker=options.worker,
+        )  # fmt: skip
+        with timed(seconds, "build"):
+            task.compile_steps()
+        _learn_word_vectors(task, init, reporter, wait_for_vectors)
+        if wait_for_linear is None:
+            return task
+        with timed(seconds, "linear"):
+            linear_model = wait_for_linear()
+    if "head/kernel" not in init_arrays:
+        classifier.init_from_linear_model(model)
+    task = with_linear_model(task, linear_model)
+    if options.worker.is_alive and config.linear is not None and config.linear.refit:
+        task = replace(task, linear_refit=task.submit_linear_refit())
+    return task
+
+
+def _prepare_stages(
+    config: Config,
+    dataset: Dataset,
+    init: InitialWeights,
+    device_info: DeviceInfo,
+    options: TrainOptions,
+) -> ClassifierTask:
+    """Do what `prepare_classifier` does, for a training in several stages.
+
+    All labeled rows are encoded once, with one vocabulary, and the model is compiled once.
+    """
+    seconds: dict[str, float] = {}
+    train, validation = dataset.splits["train"], dataset.splits["validation"]
+    rows = splits.concatenate(train, validation)
+    whole = replace(dataset, splits={"train": rows})
+    with (
+        timed(seconds, "encode"),
+        _worker(options, should_use_worker(config, whole, init)) as worker,
+    ):
+        tokenizer, examples = _encode_train(config, whole, init, worker)
+        wait_for_vectors = _submit_word_vectors(config, examples, tokenizer, init, options.worker)
+        unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
+    with timed(seconds, "build"):
+        model, init_arrays = _build(config, dataset, tokenizer, examples, init)
+    init_record = {**init.record, "arrays": init_arrays} if init.record else {}
+    task = ClassifierTask(
+        config, dataset, tokenizer, examples, None, model, device_info, init_record, seconds,
+        unlabeled_texts=unlabeled, worker=options.worker,
+    )  # fmt: skip
+    with timed(seconds, "build"):
+        task.compile_steps()
+    _learn_word_vectors(task, init, options.reporter, wait_for_vectors)
+    # These words have a meaning even if no training row has them.
+    has_other_words = init.tokenizer is not None or dataset.unlabeled is not None
+    staged = StagedData(
+        examples,
+        stages.plan_stages(config, train.labels, validation.labels),
+        model_state(model),
+        None if has_other_words or config.text is None else config.text.min_count,
+        tokenizer,
+        classifier.get_weights(model) if init.kind in ("word_vectors", "run") else None,
+    )
+    return replace(task, staged=staged)
+
+
+def _learn_word_vectors(
+    task: ClassifierTask,
+    init: InitialWeights,
+    reporter: Reporter,
+    wait_for_vectors: VectorFit | None,
+) -> None:
+    """Start from learned word vectors if the settings ask for them; report arrays of a run."""
+    config = task.config
+    if init.kind == "run":
+        reporter.note(
+            f"Starting from {len(task.init_record['arrays'])} arrays and the vocabulary of run "
+            f"{init.record['run']}."
+        )
+    elif init.kind == "word_vectors":
+        assert task.tokenizer is not None
+        assert config.embedding is not None
+        assert isinstance(task.train.inputs, Corpus)
+        extra = task.unlabeled_texts if config.embedding.vectors == "unlabeled" else ()
+        corpora = [task.train.inputs, *extra]
+        with timed(task.seconds, "vectors"):
+            learn = wait_for_vectors or _submit_vectors(config, corpora, task.tokenizer, Worker())
+            init_word_vectors(task.model, learn(), sum(map(len, corpora)), reporter)
+
+
+def _submit_word_vectors(
+    config: Config,
+    train: Examples,
+    tokenizer: Tokenizer | None,
+    init: InitialWeights,
+    worker: Worker,
+) -> VectorFit | None:
+    """Start to learn word vectors of few training texts in the worker; None for other vectors."""
+    if init.kind != "word_vectors" or not worker.is_alive:
+        return None
+    assert config.embedding is not None
+    assert tokenizer is not None
+    assert isinstance(train.inputs, Corpus)
+    if config.embedding.vectors != "train" or len(train.inputs.ids) > _MAX_TOKENS_FOR_VECTORS:
+        return None
+    return _submit_vectors(config, [train.inputs], tokenizer, worker)
+
+
+def _submit_vectors(
+    config: Config, corpora: Sequence[Corpus], tokenizer: Tokenizer, worker: Worker
+) -> VectorFit:
+    assert config.embedding is not None
+    return worker.submit(
+        learn_word_vectors, corpora, tokenizer.vocab_size, config.embedding.dim, config.seed
+    )
+
+
+@contextlib.contextmanager
+def _worker(options: TrainOptions, enabled: bool) -> Iterator[Worker]:
+    """Return the worker of the options; or start one for the duration of a block, if enabled."""
+    if options.worker.is_alive:
+        yield options.worker
+        return
+    with workers.start_worker(enabled) as worker:
+        worker.submit(workers.import_modules, *linear.REQUIRED_MODULES)
+        yield worker
+
+
+def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) -> bool:
+    """Return whether there is enough work for a worker process."""
+    has_many_texts = (
+        dataset.kind == "text" and len(dataset.splits["train"]) >= _MIN_TEXTS_FOR_WORKER
+    )
+    return has_many_texts and (init.tokenizer is None or config.linear is not None)
+
+
+def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
+    for note in dataset.notes:
+        reporter.note(f"Note: {note}")
+    sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
+    if dataset.unlabeled is not None:
+        sizes.append(f"{len(dataset.unlabeled):,} unlabeled")
+    reporter.note(f"Data: {dataset.source}, {' + '.join(sizes)}, {len(dataset.labels):,} classes.")
+    uneven = imbalance(np.bincount(dataset.splits["train"].labels, minlength=len(dataset.labels)))
+    if uneven:
+        weights = config.train.class_weights
+        reporter.note(f"{uneven.describe(dataset.labels)} {advice(weights)}")
+
+
+def _encode_train(
+    config: Config, dataset: Dataset, init: InitialWeights, worker: Worker
+) -> tuple[Tokenizer | None, Examples]:
+    """Encode the training split, with a tokenizer fitted to it unless another run has one."""
+    if init.tokenizer is not None or config.text is None:
+        return init.tokenizer, encode(dataset, "train", init.tokenizer)
+    if dataset.unlabeled is not None:
+        tokenizer = fit_tokenizer(config, dataset)
+        return tokenizer, encode(dataset, "train", tokenizer)
+    split = dataset.splits["train"]
+    assert not isinstance(split.inputs, np.ndarray)
+    # With few texts, and a worker that has other work, this process is faster alone.
+    has_many_texts = len(split) >= _MIN_TEXTS_FOR_WORKER
+    tokenizer, corpus = encoding.fit_and_encode(
+        split.inputs, config.text, config.char_buckets, worker if has_many_texts else Worker()
+    )
+    return tokenizer, Examples(corpus, split.labels)
+
+
+def _encode_unlabeled(
+    config: Config,
+    dataset: Dataset,
+    tokenizer: Tokenizer | None,
+    init: InitialWeights,
+    options: TrainOptions,
+) -> tuple[Corpus, ...]:
+    """Encode the unlabeled texts if something learns from them."""
+    for_vectors = (
+        init.kind == "word_vectors"
+        and config.embedding is not None
+        and config.embedding.vectors == "unlabeled"
+    )
+    in_linear = config.linear is not None and config.linear.self_training > 0
+    if not config.train.self_training and not for_vectors and not in_linear:
+        return ()
+    assert tokenizer is not None
+    return tuple(encode_unlabeled(config, dataset, tokenizer, options))
+
+
+def _build(
+    config: Config,
+    dataset: Dataset,
+    tokenizer: Tokenizer | None,
+    train: Examples,
+    init: InitialWeights,
+) -> tuple[Any, list[str]]:
+    """Build and compile the model; return it with the names of the arrays of another run."""
+    shape = None if tokenizer is not None else train.inputs.shape[1:]  # type: ignore[union-attr]
+    vocab_size = None if tokenizer is None else tokenizer.vocab_size
+    model = classifier.build_classifier(config, len(dataset.labels), vocab_size, shape)
+    init_arrays = apply_initial_weights(model, init)
+    classifier.compile_classifier(model, config.train, len(dataset.labels), init_arrays)
+    return model, init_arrays
