@@ -240,43 +240,10 @@ def write_golden(run: RunDir, task: ClassifierTask, predictor: Predictor) -> Non
     run.write_json(runs.GOLDEN, {"inputs": inputs, "probabilities": probabilities.tolist()})
 
 
-def draw_training(
-    run: RunDir, task: ClassifierTask, result: TrainingResult
-) -> Callable[[], list[str]]:
-    """Start to draw the plots of training and its data, in the worker if there is one.
-
-    Returns:
-        A function that waits for them and returns their names.
-    """
-    folder = run.file(runs.PLOTS)
-    waits = {
-        "curves.png": task.worker.submit(
-            training_plots.learning_curves,
-            [asdict(epoch) for epoch in selection_curve(result.history)],
-            folder / "curves.png",
-            describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
-        )
-    }
-    if isinstance(task.train.inputs, Corpus) and task.config.text is not None:
-        by_split = {"train": task.train.inputs.num_tokens}
-        if task.validation is not None:
-            assert isinstance(task.validation.inputs, Corpus)
-            by_split["validation"] = task.validation.inputs.num_tokens
-        max_tokens, path = task.config.text.max_tokens, folder / "lengths.png"
-        waits[path.name] = task.worker.submit(training_plots.lengths, by_split, max_tokens, path)
-
-    def wait_for_plots() -> list[str]:
-        for wait in waits.values():
-            wait()
-        return [*waits]
-
-    return wait_for_plots
-
-
 def write_results(
     run: RunDir, task: ClassifierTask, result: TrainingResult, results: Mapping[str, ScoredSplit]
 ) -> list[str]:
-    """Write the metrics, and the plots of the test split.
+    """Write metrics and plots.
 
     Args:
         run: The run directory.
@@ -297,7 +264,29 @@ def write_results(
             **reports,
         },
     )
-    wait_for_plots = task.worker.submit(
-        draw_results, run.file(runs.PLOTS), results["test"], task.dataset.labels
+    return _draw(run, task, result, results["test"])
+
+
+def _draw(
+    run: RunDir, task: ClassifierTask, result: TrainingResult, test: ScoredSplit
+) -> list[str]:
+    """Draw the plots, in the worker if there is one; return their names."""
+    folder, submit = run.file(runs.PLOTS), task.worker.submit
+    wait_for_curves = submit(
+        training_plots.learning_curves,
+        [asdict(epoch) for epoch in selection_curve(result.history)],
+        folder / "curves.png",
+        describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
     )
-    return wait_for_plots()
+    wait_for_results = submit(draw_results, folder, test, task.dataset.labels)
+    wait_for_curves()
+    names = ["curves.png", *wait_for_results()]
+    if isinstance(task.train.inputs, Corpus) and task.config.text is not None:
+        by_split = {"train": task.train.inputs.num_tokens}
+        if task.validation is not None:
+            assert isinstance(task.validation.inputs, Corpus)
+            by_split["validation"] = task.validation.inputs.num_tokens
+        max_tokens, path = task.config.text.max_tokens, folder / "lengths.png"
+        submit(training_plots.lengths, by_split, max_tokens, path)()
+        names.append(path.name)
+    return names

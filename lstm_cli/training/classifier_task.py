@@ -304,7 +304,6 @@ class ClassifierTask:
             validation: The results on validation.
             data_dir: Folder of TFDS data sets.
         """
-        wait_for_plots = artifacts.draw_training(run, self, result)
         artifacts.check_parity(self, predictor, lambda examples: predict(self.model, examples))
         artifacts.write_golden(run, self, predictor)
         with timed(self.seconds, "evaluate"):
@@ -315,8 +314,7 @@ class ClassifierTask:
                 "validation": validation,
                 "test": score_encoded(predictor, test.inputs, test.labels),
             }
-        test_plots = artifacts.write_results(run, self, result, results)
-        curves, *data_plots = wait_for_plots()
+        plots = artifacts.write_results(run, self, result, results)
         reports = {name: scored.report for name, scored in results.items()}
         validation_method = stages.describe_validation(self.config, self.stages)
         missed = describe_missed(
@@ -332,7 +330,7 @@ class ClassifierTask:
             sizes={"test": len(test)},
             card={
                 "metrics": reports,
-                "plots": [curves, *test_plots, *data_plots],
+                "plots": plots,
                 "validation_method": validation_method,
                 "missed_classes": missed,
                 "unlabeled_gain": self.describe_gain(),
