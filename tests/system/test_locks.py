@@ -138,11 +138,11 @@ ENCODER = """
 
     real = corpus.encode_tokens
 
-    def encode_tokens(texts, token_to_id):
+    def encode_tokens(texts, token_to_id, all_tokens=None):
         with open(sys.argv[2], "a") as log:
             log.write("encoding\\n")
         time.sleep(float(sys.argv[3]))
-        return real(texts, token_to_id)
+        return real(texts, token_to_id, all_tokens)
 
     corpus.encode_tokens = encode_tokens
     tokenizer = tokenizer_json.read(Path(sys.argv[1]).read_bytes(), TextSettings(max_tokens=12))

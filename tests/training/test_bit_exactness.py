@@ -311,7 +311,8 @@ def test_a_non_finite_loss_stops_training_with_step_rate_and_examples(uninterrup
     )
     assert f"learning rate {rate:.3g}" in message
     assert found == {
-        "epoch": 2, "step": 1, "loss": "nan", "learning_rate": rate, "examples": examples,
+        "stage": 1, "epoch": 2, "step": 1, "loss": "nan", "learning_rate": rate,
+        "examples": examples,
     }  # fmt: skip
     # The best weights so far are those of the first epoch, and finite.
     assert loop.best_epoch == 1
