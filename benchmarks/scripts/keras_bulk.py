@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.scripts import clock
 from lstm_cli.config.schema import LinearSettings
 from lstm_cli.models import classifier, linear
-from lstm_cli.models.linear import LinearTables
+from lstm_cli.models.linear_features import LinearTables
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text import tokenizer_json

@@ -13,7 +13,7 @@ from benchmarks.scripts import clock
 from lstm_cli.config.schema import Config
 from lstm_cli.evaluation.evaluate import score_encoded
 from lstm_cli.models import classifier
-from lstm_cli.models.linear import LinearTables
+from lstm_cli.models.linear_features import LinearTables
 from lstm_cli.prediction.predictor import Predictor, open_session
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph

@@ -19,7 +19,8 @@ from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear
 from lstm_cli.models.calibration import log_probabilities, soft_targets
-from lstm_cli.models.linear import LinearModel, LinearTables
+from lstm_cli.models.linear import LinearModel
+from lstm_cli.models.linear_features import LinearTables
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
 from lstm_cli.runs import directory as runs

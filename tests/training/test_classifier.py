@@ -15,7 +15,7 @@ from fixtures_runs import image_config, random_weights, text_config
 from keras import layers
 
 from lstm_cli.config import load as configs
-from lstm_cli.models import calibration, classifier, linear
+from lstm_cli.models import calibration, classifier, linear, linear_features
 from lstm_cli.models import compiled as compiled_module
 from lstm_cli.prediction.predictor import open_session
 from lstm_cli.runs import onnx_graph
@@ -78,7 +78,7 @@ def test_keras_and_onnx_agree_with_a_linear_model(num_classes):
     model, weights = built(config, num_classes)
     session = open_session(onnx_graph.build(config, weights, num_classes, None).SerializeToString())
     expected = session.run(None, {"tokens": tokens(), "lengths": LENGTHS})[0]
-    tables = linear.LinearTables.from_arrays(weights)
+    tables = linear_features.LinearTables.from_arrays(weights)
     linear_logits = linear.linear_logits(corpus_of_ids(TEXTS), tables, config.linear)
     assert np.abs(predict(model, [tokens(6), linear_logits]) - expected).max() < 1e-5
 

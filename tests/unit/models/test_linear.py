@@ -8,8 +8,8 @@ from fixtures_corpora import corpus_of_ids
 from scipy import sparse
 
 from lstm_cli.config.schema import LinearSettings
-from lstm_cli.models import calibration, linear
-from lstm_cli.models.linear import LinearTables
+from lstm_cli.models import calibration, linear, linear_features, linear_svm
+from lstm_cli.models.linear_features import LinearTables
 from lstm_cli.text.corpus import encode
 from lstm_cli.text.ngrams import BIGRAM_FACTOR, char_ngram_ids
 from lstm_cli.text.tokenizer import SPECIAL_TOKENS, Tokenizer, tokenize
@@ -20,7 +20,7 @@ RNG = np.random.default_rng(0)
 
 def targets_of(labels, num_classes=2):
     """Targets of equal weight."""
-    return linear._Targets(labels, np.ones(len(labels), np.float32), num_classes)
+    return linear_svm.Targets(labels, np.ones(len(labels), np.float32), num_classes)
 
 
 def settings_with(**changes):
@@ -72,7 +72,7 @@ def test_the_tables_give_the_logits_of_the_features(settings, outputs):
     """Within words, weights add up: so one row for a known word replaces its n-grams."""
     texts = [*noise(30, words=40), "", "w1 odd w2", "strange strange odd", "w3 " * 250]
     corpus, words = encoded(texts, settings, unknown=("odd", "strange"))
-    features = linear._extract(corpus, words, settings)
+    features = linear_features.extract(corpus, words, settings)
     weights = np.random.default_rng(1).normal(size=(features.counts.shape[1], outputs))
     biases = np.arange(outputs) - 0.5
     tables = features.tables(weights, biases, len(words), settings)
@@ -86,7 +86,7 @@ def test_the_tables_give_the_logits_of_the_features(settings, outputs):
 def test_features_are_counts_over_the_root_of_the_length(settings):
     texts = ["dull dull film odd", "film"]
     corpus, words = encoded(texts, settings, unknown=("odd",))
-    counts = linear._extract(corpus, words, settings).counts.toarray() * np.sqrt([[4], [1]])
+    counts = linear_features.extract(corpus, words, settings).counts.toarray() * np.sqrt([[4], [1]])
     num_ngrams = {"dull": 14, "film": 14, "odd": 10}
     hashed = {"all": ("dull", "dull", "film", "odd"), "unknown": ("odd",), "none": ()}
     chars = [sum(num_ngrams[word] for word in hashed[settings.char_ngrams])]
@@ -99,7 +99,7 @@ def test_features_are_counts_over_the_root_of_the_length(settings):
 def test_a_known_word_has_its_own_weight_and_those_of_its_ngrams():
     settings = settings_with(char_ngrams="all")
     corpus, words = encoded(["fine film", "dull film"], settings)
-    features = linear._extract(corpus, words, settings)
+    features = linear_features.extract(corpus, words, settings)
     weights = np.random.default_rng(1).normal(size=(features.counts.shape[1], 2))
     tables = features.tables(weights, np.zeros(2), len(words), settings)
     row = words.index("film")
@@ -222,11 +222,11 @@ def test_without_ngrams_of_unknown_words_they_are_all_the_same():
 @pytest.mark.parametrize("penalty", [0.5, 2.0, 40.0])
 def test_weights_are_those_of_a_support_vector_machine(penalty, monkeypatch):
     """Two kinds of texts of norm 1 with the margin m: minimize m^2 + 40 (1 - m)^2 / penalty."""
-    monkeypatch.setattr(linear, "_TOLERANCE", 1e-6)
+    monkeypatch.setattr(linear_svm, "_TOLERANCE", 1e-6)
     labels = np.array([0, 1] * 20, np.int32)
     corpus, words = encoded(["dull" if y == 0 else "fine" for y in labels])
-    features = linear._extract(corpus, words, SETTINGS)
-    weights, biases = linear._fit(features.counts, features.factors, targets_of(labels), penalty)
+    features = linear_features.extract(corpus, words, SETTINGS)
+    weights, biases = linear_svm.fit(features.counts, features.factors, targets_of(labels), penalty)
     margin = 40 / penalty / (1 + 40 / penalty)
     expected = np.where(labels == 1, margin, -margin)
     assert (features.counts @ weights + biases)[:, 0] == pytest.approx(expected, rel=1e-3)
@@ -234,7 +234,7 @@ def test_weights_are_those_of_a_support_vector_machine(penalty, monkeypatch):
 
 def test_log_count_ratios_compare_relative_frequencies():
     counts = counts_of([[2, 0, 1], [1, 0, 1], [0, 3, 1]])
-    ratios = linear._log_count_ratios(counts, np.array([True, True, False]))
+    ratios = linear_svm._log_count_ratios(counts, np.array([True, True, False]))
     inside, outside = np.array([3.5, 0.5, 2.5]) / 6.5, np.array([0.5, 3.5, 1.5]) / 5.5
     assert ratios == pytest.approx(np.abs(np.log(inside / outside)), rel=1e-5)
 
@@ -248,9 +248,9 @@ def factors_of_fits(monkeypatch, counts, labels, num_classes):
         outputs = 1 if targets.num_classes == 2 else targets.num_classes
         return np.zeros((counts.shape[1], outputs)), np.zeros(outputs)
 
-    monkeypatch.setattr(linear, "_fit_classes", record)
+    monkeypatch.setattr(linear_svm, "_fit_classes", record)
     kinds = np.array([1, 0.5, 0.5], np.float32)
-    weights, biases = linear._fit(counts, kinds, targets_of(labels, num_classes), 1.0)
+    weights, biases = linear_svm.fit(counts, kinds, targets_of(labels, num_classes), 1.0)
     assert weights.shape == (3, 1 if num_classes == 2 else num_classes)
     assert biases.shape == weights.shape[1:]
     return kinds, calls
@@ -264,7 +264,7 @@ def test_each_class_has_its_own_factors(num_classes, own, monkeypatch):
     idf = np.log(4 / np.array([3, 2, 4])) + 1
     assert len(calls) == len(own)
     for label, (factors, targets) in zip(own, calls, strict=True):
-        ratios = linear._log_count_ratios(counts, labels == label)
+        ratios = linear_svm._log_count_ratios(counts, labels == label)
         assert factors == pytest.approx(kinds * idf * (1 + ratios), rel=1e-5)
         assert targets.tolist() == (labels == label).tolist()
 
@@ -274,7 +274,7 @@ def test_more_than_20_classes_share_the_mean_of_their_ratios(monkeypatch):
     labels = np.array([0, 1, 20], np.int32)
     kinds, calls = factors_of_fits(monkeypatch, counts, labels, 21)
     idf = np.log(4 / np.array([3, 2, 4])) + 1
-    ratios = np.mean([linear._log_count_ratios(counts, labels == c) for c in range(21)], axis=0)
+    ratios = np.mean([linear_svm._log_count_ratios(counts, labels == c) for c in range(21)], axis=0)
     ((factors, targets),) = calls
     assert factors == pytest.approx(kinds * idf * (1 + ratios), rel=1e-5)
     assert targets.tolist() == labels.tolist()
@@ -292,10 +292,10 @@ def test_the_fit_converges(monkeypatch, share):
     counts = sparse.csr_matrix((values, (texts, words.ravel() % 100_000)), shape=(num, 100_000))
     counts.sum_duplicates()
     factors = np.ones(100_000, np.float32)
-    found = linear._fit(counts, factors, targets_of(labels), 1.0)
-    monkeypatch.setattr(linear, "_TOLERANCE", 1e-4)
-    monkeypatch.setattr(linear, "_MAX_ITERATIONS", 10_000)
-    exact = linear._fit(counts, factors, targets_of(labels), 1.0)
+    found = linear_svm.fit(counts, factors, targets_of(labels), 1.0)
+    monkeypatch.setattr(linear_svm, "_TOLERANCE", 1e-4)
+    monkeypatch.setattr(linear_svm, "_MAX_ITERATIONS", 10_000)
+    exact = linear_svm.fit(counts, factors, targets_of(labels), 1.0)
     logits = [(counts @ weights + biases)[:, 0] for weights, biases in (found, exact)]
     assert np.corrcoef(logits)[0, 1] > 0.999
     assert logits[0].std() == pytest.approx(logits[1].std(), rel=0.02)
@@ -333,16 +333,16 @@ def test_a_text_is_predicted_by_the_other_folds(monkeypatch):
     """Each fit sees neither the counts nor the labels of the texts that it predicts."""
     labels = (np.arange(30) % 3).astype(np.int32)
     corpus, words = encoded(noise(30))
-    features = linear._extract(corpus, words, SETTINGS)
+    features = linear_features.extract(corpus, words, SETTINGS)
     folds = linear._folds(labels, 4, 0)
     seen = []
-    fit_one = linear._fit
+    fit_one = linear_svm.fit
 
     def record(counts, factors, targets, penalty):
         seen.append((counts.toarray(), targets.labels.tolist()))
         return fit_one(counts, factors, targets, penalty)
 
-    monkeypatch.setattr(linear, "_fit", record)
+    monkeypatch.setattr(linear_svm, "fit", record)
     linear._out_of_fold_margins(features, targets_of(labels, 3), SETTINGS, 0)
     for fold, (counts, its_labels) in enumerate(seen):
         assert np.array_equal(counts, features.counts.toarray()[folds != fold])
@@ -365,7 +365,7 @@ def separable(labels):
 
 def decisions(counts, labels, num_classes):
     factors = np.ones(counts.shape[1], np.float32)
-    weights, biases = linear._fit(
+    weights, biases = linear_svm.fit(
         counts, factors, targets_of(np.array(labels, np.int32), num_classes), 0.1
     )
     return counts @ weights + biases
@@ -416,7 +416,7 @@ def test_one_class_of_many_alone_is_predicted_always(label):
 def test_no_texts_predict_no_class(num_classes):
     counts = sparse.csr_matrix((0, 4), dtype=np.float32)
     labels = np.zeros(0, np.int32)
-    weights, biases = linear._fit(
+    weights, biases = linear_svm.fit(
         counts, np.ones(4, np.float32), targets_of(labels, num_classes), 1.0
     )
     assert not weights.any()

@@ -10,7 +10,8 @@ import pytest
 from fixtures_runs import TEXTS, random_weights, text_config
 
 from lstm_cli.explain import forward_pass
-from lstm_cli.models.linear import LinearTables, linear_logits
+from lstm_cli.models.linear import linear_logits
+from lstm_cli.models.linear_features import LinearTables
 from lstm_cli.prediction.batches import text_batches
 from lstm_cli.prediction.predictor import open_session
 from lstm_cli.runs import onnx_graph

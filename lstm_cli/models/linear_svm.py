@@ -1,0 +1,151 @@
+"""Linear support vector machines on TF-IDF features, scaled by log-count ratios."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli.data import balance
+from lstm_cli.data.balance import ClassWeights
+
+# Added to the counts of the log-count ratios, because features seen once or twice are unreliable.
+_SMOOTHING = 0.5
+# Up to this many classes, each has its own log-count ratios; more share the mean, as one fit of all
+# classes takes a third of the time.
+_MAX_OWN_RATIOS = 20
+_TOLERANCE, _MAX_ITERATIONS = 0.1, 1000
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The classes of texts.
+
+    Attributes:
+        labels: Class ids, `<int32>[num]`.
+        importance: Weight of each text in the fit, `<float32>[num]`.
+        num_classes: At least 2.
+    """
+
+    labels: NDArray[np.int32]
+    importance: NDArray[np.float32]
+    num_classes: int
+
+    @classmethod
+    def weighted(
+        cls, labels: NDArray[np.int32], num_classes: int, class_weights: ClassWeights
+    ) -> Targets:
+        """Return targets with the weights of their classes."""
+        weights = balance.class_weights(labels, num_classes, class_weights)
+        return cls(labels, weights[labels], num_classes)
+
+    def take(self, rows: NDArray[np.bool_]) -> Targets:
+        """Return the targets of some rows, `<bool>[num]`."""
+        return Targets(self.labels[rows], self.importance[rows], self.num_classes)
+
+    def followed_by(self, labels: NDArray[np.int32], weight: float) -> Targets:
+        """Return these targets and others, which weigh less than those of the same class."""
+        of_class = np.ones(self.num_classes, np.float32)
+        of_class[self.labels] = self.importance
+        importance = np.concatenate([self.importance, np.float32(weight) * of_class[labels]])
+        return Targets(np.concatenate([self.labels, labels]), importance, self.num_classes)
+
+    def one_against_rest(self, label: int) -> Targets:
+        """Return two classes: 1 for a class, and 0 for all others."""
+        return Targets((self.labels == label).astype(np.int32), self.importance, 2)
+
+
+def fit(
+    counts: Any, factors: NDArray[np.float32], targets: Targets, penalty: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit class 1 against class 0, or each class against the rest.
+
+    A feature is multiplied by its inverse document frequency and by `1 + |r|`, with `r` its
+    log-count ratio. The penalty on the weight of a feature is smaller if its factor is larger.
+
+    Returns:
+        Weights on the counts, `<float64>[features, outputs]`, and biases, `<float64>[outputs]`.
+    """
+    num_texts = np.bincount(counts.indices, minlength=counts.shape[1])
+    # The inverse document frequency, smoothed as in scikit-learn.
+    idf = np.log((counts.shape[0] + 1) / (num_texts + 1)) + 1
+    factors = (factors * idf).astype(np.float32)
+    classes = range(1, 2) if targets.num_classes == 2 else range(targets.num_classes)
+    if targets.num_classes > _MAX_OWN_RATIOS:
+        ratios = np.zeros(counts.shape[1], np.float32)
+        for label in classes:
+            ratios += _log_count_ratios(counts, targets.labels == label)
+        factors = (factors * (1 + ratios / targets.num_classes)).astype(np.float32)
+        return _fit_classes(counts, factors, targets, penalty)
+    fits = []
+    for label in classes:
+        own = factors * (1 + _log_count_ratios(counts, targets.labels == label))
+        fits.append(_fit_classes(counts, own, targets.one_against_rest(label), penalty))
+    return np.hstack([fit[0] for fit in fits]), np.concatenate([fit[1] for fit in fits])
+
+
+def _fit_classes(
+    counts: Any, factors: NDArray[np.float32], targets: Targets, penalty: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit linear support vector machines with squared hinge loss to features with these factors.
+
+    Returns:
+        As `fit`. A class without texts, as a fold can have, has no weights and the bias -1.
+
+    Source: Hsieh et al. 2008, "A Dual Coordinate Descent Method for Large-scale Linear SVM".
+    """
+    from sklearn.svm import LinearSVC
+
+    labels, num_classes = targets.labels, targets.num_classes
+    present = np.unique(labels)
+    outputs = present if num_classes > 2 else np.zeros(1, np.int64)
+    weights = np.zeros((counts.shape[1], num_outputs(num_classes)))
+    biases = np.full(num_outputs(num_classes), -1.0)
+    if len(present) < 2:
+        biases[outputs] = 1.0 if present.any() or num_classes > 2 else -1.0
+        return weights, biases
+    features = counts.copy()
+    features.data *= factors[features.indices]
+    # The mean squared norm of a text becomes 1, so the penalty means the same for all data.
+    norm = np.sqrt(np.square(features.data, dtype=np.float64).sum() / len(labels)) or 1.0
+    features.data /= np.float32(norm)
+    # liblinear has one random generator per process: two fits in parallel would change the bits.
+    model = LinearSVC(C=1 / penalty, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=0)
+    model.fit(features, labels, sample_weight=targets.importance)
+    if len(present) == 2 and num_classes > 2:
+        # Two classes are left of several: scikit-learn returns one output.
+        model.coef_ = np.vstack([-model.coef_, model.coef_])
+        model.intercept_ = np.concatenate([-model.intercept_, model.intercept_])
+    weights[:, outputs] = (model.coef_ * (factors / norm)).T
+    biases[outputs] = model.intercept_
+    return weights, biases
+
+
+def _log_count_ratios(counts: Any, is_class: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the absolute log-count ratio of each feature, `<float32>[features]`.
+
+    The ratio compares the relative frequency of the feature inside and outside the class. Its sign
+    is dropped: the fit chooses the sign of the weight.
+    """
+    in_class = np.repeat(is_class, np.diff(counts.indptr))
+    inside, outside = (
+        _log_frequencies(
+            np.bincount(counts.indices[mask], counts.data[mask], minlength=counts.shape[1])
+        )
+        for mask in (in_class, ~in_class)
+    )
+    ratios: NDArray[np.float64] = np.abs(inside - outside)
+    return ratios.astype(np.float32)
+
+
+def _log_frequencies(counts: NDArray[Any]) -> NDArray[np.float64]:
+    smoothed = counts + _SMOOTHING
+    logs: NDArray[np.float64] = np.log(smoothed / smoothed.sum())
+    return logs
+
+
+def num_outputs(num_classes: int) -> int:
+    """Return the number of logits: one for two classes."""
+    return 1 if num_classes == 2 else num_classes
