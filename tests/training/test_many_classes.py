@@ -33,6 +33,7 @@ def table(tmp_path_factory):
     return write_table(tmp_path_factory.mktemp("data") / "many.csv", rows)
 
 
+@pytest.mark.slow
 def test_a_thousand_classes_of_three_rows_are_trained_and_reported(table):
     result = train(table, "--epochs", 1)
     assert result.exit_code == 0, result.output
