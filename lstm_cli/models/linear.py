@@ -113,7 +113,7 @@ def fit_linear_model(
         unlabeled: Texts for pseudo-labels.
 
     Source: Wang & Manning 2012, "Baselines and Bigrams", section 2, for naive Bayes log-count
-        ratios as factors on the features (equation in `_fit_class`). Wolpert 1992, "Stacked
+        ratios as factors on the features (equation in `linear_svm.fit`). Wolpert 1992, "Stacked
         Generalization", for the folds.
     """
     features = extract(corpus, words, settings, unlabeled)

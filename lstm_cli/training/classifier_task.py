@@ -21,6 +21,7 @@ from lstm_cli.models import classifier, linear
 from lstm_cli.models.calibration import log_probabilities, soft_targets
 from lstm_cli.models.linear import LinearModel
 from lstm_cli.models.linear_features import LinearTables
+from lstm_cli.models.linear_svm import num_outputs
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
 from lstm_cli.runs import directory as runs
@@ -213,8 +214,7 @@ class ClassifierTask:
         Raises:
             ValueError: They are of other data or another model.
         """
-        num_outputs = 1 if len(self.dataset.labels) == 2 else len(self.dataset.labels)
-        stages.check_finished(self.stages, finished, num_outputs)
+        stages.check_finished(self.stages, finished, num_outputs(len(self.dataset.labels)))
         names = [name for name in tensors if name.startswith(_INITIAL)]
         weights = {name.removeprefix(_INITIAL): tensors[name] for name in names}
         if not weights:

@@ -84,12 +84,7 @@ def train(
         LstmError: The data is missing, a setting does not fit it, or the disk is full.
     """
     options = TrainOptions(
-        data_dir,
-        device,
-        callbacks,
-        tensorboard,
-        reporter or SilentReporter(),
-        worker or Worker(),
+        data_dir, device, callbacks, tensorboard, reporter or SilentReporter(), worker or Worker()
     )
     start = time.perf_counter()
     root = runs.runs_root(runs_dir)
@@ -144,12 +139,7 @@ def resume(
         LstmError: No epoch is left, the data has changed, or another process trains the run.
     """
     options = TrainOptions(
-        data_dir,
-        device,
-        callbacks,
-        tensorboard,
-        reporter or SilentReporter(),
-        worker or Worker(),
+        data_dir, device, callbacks, tensorboard, reporter or SilentReporter(), worker or Worker()
     )
     start = time.perf_counter()
     reporter = options.reporter

@@ -30,9 +30,7 @@ from lstm_cli.training.classifier_task import (
 )
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
-from lstm_cli.training.objectives.classification import (
-    Examples,
-)
+from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import (
     encode,
@@ -41,9 +39,7 @@ from lstm_cli.training.prepare import (
     init_word_vectors,
     timed,
 )
-from lstm_cli.training.stages import (
-    StagedData,
-)
+from lstm_cli.training.stages import StagedData
 
 # With fewer texts the worker process takes longer to start than it saves: nothing with 5,000
 # reviews, half a second of four with 10,000.
@@ -108,7 +104,7 @@ def prepare_classifier(
     if "head/kernel" not in init_arrays:
         classifier.init_from_linear_model(model)
     task = with_linear_model(task, linear_model)
-    if options.worker.is_alive and config.linear is not None and config.linear.refit:
+    if options.worker.is_alive and config.linear and config.linear.refit:
         task = replace(task, linear_refit=task.submit_linear_refit())
     return task
 
