@@ -68,10 +68,8 @@ def _print_classes(report: Report) -> None:
         for c in classes
     ]
     if report.micro is not None:
-        columns = ("label", *columns[1:], "predicted", "threshold", "ROC area")
-        extra = [
-            (f"{c.num_predicted:,}", number(c.threshold, ".2f"), number(c.roc_auc)) for c in classes
-        ]
+        columns = ("label", *columns[1:], "threshold", "AUC")
+        extra = [(number(c.threshold, ".2f"), number(c.roc_auc)) for c in classes]
         rows = [(*row, *more) for row, more in zip(rows, extra, strict=True)]
     output.print_rows(rows, columns, right=columns[1:], title=title)
 
