@@ -13,7 +13,6 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io import environment
 from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Reporter
-from lstm_cli.models.block_lstm import use_block_lstm
 
 Device = Literal["auto", "cpu", "gpu"]
 
@@ -67,6 +66,8 @@ def select_device(device: Device, config: Config) -> DeviceInfo:
         LstmError: A GPU was requested and there is none.
     """
     import keras
+
+    from lstm_cli.models.block_lstm import use_block_lstm
 
     backend = str(keras.backend.backend())
     gpus = [] if device == "cpu" else _gpus(backend)
