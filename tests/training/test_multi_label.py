@@ -13,13 +13,15 @@ from fixtures_results import whole
 
 from lstm_cli import cli
 from lstm_cli.errors import ExitCode
+from lstm_cli.io.progress import Epoch
 from lstm_cli.io.worker import Worker
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.run_report import write_report
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import record
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.training import artifacts
+from lstm_cli.training import artifacts, stages
+from lstm_cli.training.objectives.classification import EpochLogits
 
 SMALL = ("embedding.dim=4", "model.units=3", "train.epochs=2", "linear.folds=2", "train.refit=true")
 WORDS = {"joy": "glad", "love": "dear", "pride": "proud"}
@@ -166,6 +168,17 @@ def test_label_columns_without_a_refit(tmp_path, lstm, monkeypatch):
     assert np.shape(run.read_json(runs.GOLDEN)["probabilities"])[1] == 2
     code, _, err = lstm("eval", "--run", run.path)
     assert code == 0, err
+
+
+def test_logits_of_a_fold_survive_a_checkpoint():
+    lstm = np.random.default_rng(0).normal(size=(1, 5, 2)).astype(np.float32)
+    line = Epoch(1, 1, 0.5, 0.5, 0.5, 0.5, 0.1, 0.0, True)
+    logits = EpochLogits(lstm, np.ones(1, np.float32), None, multi_label=True)
+    finished = stages.FinishedStage((line,), 1, "done", logits)
+    (restored,) = stages.from_checkpoint(*stages.to_checkpoint([finished]), multi_label=True)
+    held_out = stages.HeldOutLogits(restored.logits.of_epoch(1), np.zeros((5, 2), np.int32))
+    expected = 1 / (1 + np.exp(-lstm[0]))
+    assert held_out.probabilities(calibrate=False) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
