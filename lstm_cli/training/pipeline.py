@@ -335,6 +335,7 @@ class _Training:
         self._note_more_epochs(result)
         # From now on the old results of an extended run are no longer valid.
         self.run.remove(runs.MANIFEST)
+        self.run.remove(runs.THRESHOLDS)
         self.write_inputs()
         task.write_model(self.run, result)
         classifier.set_weights(task.model, result.weights)
