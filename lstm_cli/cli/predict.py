@@ -84,12 +84,32 @@ _TopK = Annotated[
         show_default="all classes",
     ),
 ]
+_Rank = Annotated[
+    Literal["uncertain"] | None,
+    typer.Option(
+        "--rank",
+        metavar="uncertain",
+        help="For people who label next: print the texts in the order in which a label would teach "
+        "most, with their number in the input.",
+        show_default="the order of the input",
+    ),
+]
+_First = Annotated[
+    int,
+    typer.Option(
+        "--first",
+        metavar="N",
+        min=1,
+        help="With --rank: print the first N of the ranking; memory grows with N.",
+    ),
+]
 _CONFLICTS = (
     Conflict("TEXT", ("--file",), "the texts are on the command line"),
     Conflict("TEXT", ("--text-column",), "only the tables of --file have columns"),
 )
 _WITHOUT_COLUMNS = (Conflict("", ("--header",), "only --format tsv and csv have a header line"),)
-_IMAGE_RUN = (Conflict("", ("--text-column",), "the run classifies images"),)
+_IMAGE_RUN = (Conflict("", ("--text-column", "--rank"), "the run classifies images"),)
+_WITHOUT_RANK = (Conflict("", ("--first",), "it needs --rank"),)
 
 
 def command(
@@ -104,6 +124,8 @@ def command(
     threshold: _Threshold = None,
     min_probability: _MinProbability = None,
     top_k: _TopK = None,
+    rank: _Rank = None,
+    first: _First = 1000,
 ) -> None:
     """Classify texts or images: one record for each input, in order, empty lines included.
 
@@ -113,6 +135,10 @@ def command(
     With --top-k, each probability has the name of its class before it. Bytes that are not UTF-8 are
     replaced; stderr says in how many lines.
 
+    --rank uncertain prints the texts whose two highest probabilities are the closest first, but not
+    one that is like a text before it. A record then also has its number in the input, its
+    uncertainty and its text. Repeated and empty texts are left out.
+
     For example:
 
     ```
@@ -120,14 +146,16 @@ def command(
     lstm predict --file reviews.csv --format jsonl
     lstm predict --file tickets.csv --min-probability 0.8 --format csv
     cut -f2 reviews.tsv | lstm predict | cut -f1
+    lstm predict --file new.csv --rank uncertain --first 100 --format csv --header > to_label.csv
     lstm predict --run mnist digit.png
     ```
     """
     from lstm_cli.cli import output, print_predictions
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.prediction.predictor import Predictor
+    from lstm_cli.prediction.ranking import rank_uncertain
 
-    check_conflicts(ctx, _CONFLICTS)
+    check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
     _check_inputs(inputs, file)
     predictor = Predictor.load(find_run(run, runs_dir, "text"))
     if format_ == "auto":
@@ -137,11 +165,19 @@ def command(
     if format_ not in ("tsv", "csv"):
         check_conflicts(ctx, _WITHOUT_COLUMNS)
     records = None if inputs else _open_records(file, text_column)
-    classify = partial(predictor.predict, threshold=threshold, min_probability=min_probability)
     counter = _AnswerCounter()
+    style = print_predictions.Style(format_, header, top_k)
     try:
+        if rank is not None:
+            texts = inputs or records or []
+            ranking = rank_uncertain(
+                predictor, texts, first, threshold=threshold, min_probability=min_probability
+            )
+            print_predictions.write_ranked(ranking, predictor, style)
+            return
+        classify = partial(predictor.predict, threshold=threshold, min_probability=min_probability)
         predictions = counter.count(_predict(predictor, classify, inputs, records))
-        print_predictions.write(predictions, format_, predictor, header, top_k, inputs)
+        print_predictions.write(predictions, predictor, style, inputs)
         counter.print_note()
     finally:
         if records is not None and records.num_replaced:

@@ -60,7 +60,9 @@ def _warning(choice: Choice) -> str:
     """Say so where thresholds do not reach what they were chosen for; empty if they do."""
     expected, wanted = choice.expected, choice.wanted_precision
     if wanted is not None and (expected.accuracy is None or expected.accuracy < wanted):
-        return f"Expect less than {wanted:g} on new texts: {choice.rows:,} rows are few to choose on."
+        return (
+            f"Expect less than {wanted:g} on new texts: {choice.rows:,} rows are few to choose on."
+        )
     if wanted is None and expected.f1 <= choice.before.f1:
         return (
             "These thresholds do not help: the most probable class has the same or a higher macro "

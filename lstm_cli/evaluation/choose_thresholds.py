@@ -17,7 +17,7 @@ _MAX_ROUNDS = 3
 # Smallest probabilities are rounded down to this many parts of 1.
 _PARTS = 1_000_000
 # The calibrated probabilities count as much as this many rows in the precision of a class.
-_PRIOR_ROWS = 10.0
+_PRIOR_ROWS = 20.0
 _LABEL_WEIGHT = 0.5
 _NUM_FOLDS = 5
 _SEED = 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.evaluation.choose_thresholds import Goal, choose_decision
 from lstm_cli.evaluation.coverage import check_wanted_precision, describe_held_out
-from lstm_cli.prediction.decision import check_probability, two_class_thresholds
+from lstm_cli.prediction.decision import Decision, check_probability, two_class_thresholds
 from lstm_cli.runs import held_out, thresholds
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.thresholds import Choice, Thresholds
@@ -50,12 +50,7 @@ def choose_thresholds(
         best_f1=best_f1,
         wanted_precision=wanted_precision,
     )
-    decision = chosen.decision
-    stored = Thresholds(
-        _by_class(labels, decision.thresholds),
-        _by_class(labels, decision.min_probabilities),
-        choice,
-    )
+    stored = Thresholds(*chosen.decision.by_class(labels), choice)
     thresholds.write(run, labels, stored)
     return stored
 
@@ -87,7 +82,7 @@ def set_thresholds(
     values = None if threshold is None else two_class_thresholds(labels, threshold)
     minimums = _minimums(labels, min_probability, min_probabilities or {})
     _check_effect(labels, values, minimums)
-    stored = Thresholds(_by_class(labels, values), _by_class(labels, minimums))
+    stored = Thresholds(*Decision(values, minimums).by_class(labels))
     thresholds.write(run, labels, stored)
     return stored
 
@@ -137,9 +132,3 @@ def _check_effect(
             hint,
             ExitCode.USAGE,
         )
-
-
-def _by_class(
-    labels: tuple[str, ...], values: NDArray[np.float64] | None
-) -> dict[str, float] | None:
-    return None if values is None else dict(zip(labels, values.tolist(), strict=True))

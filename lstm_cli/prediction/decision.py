@@ -65,6 +65,16 @@ class Decision:
         chosen = self.choose(probabilities)
         return np.where(self.is_answered(probabilities, chosen), chosen, -1)
 
+    def by_class(
+        self, labels: Sequence[str]
+    ) -> tuple[dict[str, float] | None, dict[str, float] | None]:
+        """Return thresholds and smallest probabilities by class; None for those it has not."""
+        first, second = (
+            None if values is None else dict(zip(labels, values.tolist(), strict=True))
+            for values in (self.thresholds, self.min_probabilities)
+        )
+        return first, second
+
     def override(
         self,
         labels: Sequence[str],

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
@@ -136,7 +135,6 @@ def _static_json(value: Any) -> Any:
 
 
 def _describe_model(predictor: Predictor, settings: ServerSettings) -> ModelResponse:
-    d = predictor.decision
     return ModelResponse(
         predictor.run.name,
         "image" if predictor.tokenizer is None else "text",
@@ -147,14 +145,8 @@ def _describe_model(predictor: Predictor, settings: ServerSettings) -> ModelResp
         None if predictor.tokenizer is None else predictor.tokenizer.max_tokens,
         predictor.shape,
         _examples(predictor) if settings.show_examples else None,
-        *(_by_class(predictor.labels, values) for values in (d.thresholds, d.min_probabilities)),
+        *predictor.decision.by_class(predictor.labels),
     )
-
-
-def _by_class(
-    labels: tuple[str, ...], values: NDArray[np.float64] | None
-) -> dict[str, float] | None:
-    return None if values is None else dict(zip(labels, values.tolist(), strict=True))
 
 
 def _examples(predictor: Predictor) -> list[Any]:
