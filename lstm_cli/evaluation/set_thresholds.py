@@ -30,15 +30,14 @@ def choose_thresholds(
             answers with this class is correct; None for an answer always.
 
     Raises:
-        LstmError: Neither is given (exit code 2), the run has no predictions for its validation
-            rows, or is damaged (exit code 5), or cannot be written.
+        LstmError: Neither is given, or the run is a language model (exit code 2); or it has no
+            predictions for its validation rows, is damaged (exit code 5), or cannot be written.
     """
     if wanted_precision is not None:
         check_wanted_precision(wanted_precision)
     elif not best_f1:
         raise LstmError("There is no goal to choose thresholds for.", _GOALS, ExitCode.USAGE)
-    run = run.with_manifest()
-    labels = run.labels()
+    run, labels = _open(run)
     rows = held_out.read(run, len(labels))
     goal = Goal(best_f1, wanted_precision)
     chosen = choose_decision(rows.labels, rows.probabilities, goal)
@@ -75,8 +74,7 @@ def set_thresholds(
         LstmError: No value is given, or one has no effect, is not between 0 and 1 or is of an
             unknown class (exit code 2); or the run is damaged (exit code 5) or cannot be written.
     """
-    run = run.with_manifest()
-    labels = run.labels()
+    run, labels = _open(run)
     if threshold is None and min_probability is None and not min_probabilities:
         raise LstmError("There is no threshold to set.", _GOALS, ExitCode.USAGE)
     values = None if threshold is None else two_class_thresholds(labels, threshold)
@@ -91,6 +89,22 @@ _GOALS = (
     "Give --best-f1, --wanted-precision P, --threshold P, --min-probability P or --clear; see "
     "'lstm runs set-threshold --help'."
 )
+
+
+def _open(run: RunDir) -> tuple[RunDir, tuple[str, ...]]:
+    """Return a run with its manifest, and its class names.
+
+    Raises:
+        LstmError: It is a language model (exit code 2), or damaged (exit code 5).
+    """
+    run = run.with_manifest()
+    if run.config().language is not None:
+        raise LstmError(
+            f"Run {run.name} is a language model: it has no classes.",
+            "Name a classifier.",
+            ExitCode.USAGE,
+        )
+    return run, run.labels()
 
 
 def _minimums(
