@@ -135,8 +135,8 @@ def command(
     With --top-k, each probability has the name of its class before it. Bytes that are not UTF-8 are
     replaced; stderr says in how many lines.
 
-    --rank uncertain prints the texts whose two highest probabilities are the closest first, but not
-    one that is like a text before it. A record then also has its number in the input, its
+    --rank uncertain prints the texts whose two highest probabilities are the closest first, and near
+    copies of a text before them later. A record then also has its number in the input, its
     uncertainty and its text. Repeated and empty texts are left out.
 
     For example:

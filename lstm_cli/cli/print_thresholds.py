@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from lstm_cli.runs.thresholds import Choice, Scores, Thresholds
 
 _MAX_CLASSES = 40
+# An accuracy that is lower than wanted by no more than this is not worth a warning.
+_TOLERANCE = 0.005
 
 
 def to_dict(stored: Thresholds | None) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def _print_choice(choice: Choice) -> None:
 def _warning(choice: Choice) -> str:
     """Say so where thresholds do not reach what they were chosen for; empty if they do."""
     expected, wanted = choice.expected, choice.wanted_precision
-    if wanted is not None and (expected.accuracy is None or expected.accuracy < wanted):
+    if wanted is not None and (expected.accuracy or 0.0) < wanted - _TOLERANCE:
         return (
             f"Expect less than {wanted:g} on new texts: {choice.rows:,} rows are few to choose on."
         )

@@ -96,7 +96,7 @@ def command(
     ```
     lstm runs set-threshold tickets --wanted-precision 0.95
     lstm runs set-threshold tickets --best-f1
-    lstm runs set-threshold tickets --min-probability 0.6 --min-probability refund=0.9
+    lstm runs set-threshold tickets --min-probability refund=0.9
     lstm runs set-threshold tickets --clear
     ```
     """

@@ -17,8 +17,12 @@ _MAX_ROUNDS = 3
 # Smallest probabilities are rounded down to this many parts of 1.
 _PARTS = 1_000_000
 # The calibrated probabilities count as much as this many rows in the precision of a class.
+# Without them, 77 classes in 500 rows had a cross-validated precision of 0.938 where 0.98 was
+# wanted; with 20 it was 0.976.
 _PRIOR_ROWS = 20.0
-_LABEL_WEIGHT = 0.5
+# The target of a row is this much its label, else its calibrated probabilities. With labels alone,
+# thresholds follow single rows: on four of five data sets 0.25 gave the higher cross-validated F1.
+_LABEL_WEIGHT = 0.25
 _NUM_FOLDS = 5
 _SEED = 0
 

@@ -2,10 +2,10 @@
 
 The uncertainty of a text is 1 minus the difference between its two highest probabilities
 (Scheffer, Decomain and Wrobel 2001, "Active hidden Markov models for information extraction").
-Texts that are alike teach nearly the same, so each place goes to the text with the highest
-uncertainty times (1 - similarity to the most similar text before it). Similarity is the Jaccard
-index of the words and word pairs of two texts, estimated by MinHash (Broder 1997, "On the
-resemblance and containment of documents").
+Near copies of a text teach nearly the same, so each place goes to the text with the highest
+uncertainty times novelty. Novelty falls from 1 to 0 while the similarity to the most similar text
+before it grows from a half to 1. Similarity is the Jaccard index of the words and word pairs of two
+texts, estimated by MinHash (Broder 1997, "On the resemblance and containment of documents").
 
 Memory is bounded: of any number of texts, only the most uncertain ones are kept to be ranked.
 """
@@ -158,8 +158,9 @@ def _rank(
     is_left = np.ones(len(candidates), bool)
     ranked = []
     for _ in range(min(num, len(candidates))):
-        # Zero for a text that is like one before; taken ones are lower.
-        scores = np.where(is_left, uncertainties * (1 - similarities), -1.0)
+        # Texts that share some words are not alike: to keep those apart too made rankings worse.
+        novelty = 1 - np.clip(2 * similarities - 1, 0, 1)
+        scores = np.where(is_left, uncertainties * novelty, -1.0)
         index = int(scores.argmax())
         found = candidates[index]
         similarity = float(similarities[index])
