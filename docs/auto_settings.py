@@ -32,6 +32,7 @@ REASONS = {
     "data.folds": "a tenth of few texts says little: with folds, every text is validated once",
     "text.vocab_size": "rarer words are read through their character n-grams",
     "text.min_count": "in few texts every word counts; in many, rare words are mostly noise",
+    "text.min_similarity": "the LSTM reads an unknown word as the known one spelled most alike",
     "text.max_tokens": "covers 95% of the texts; longer ones keep their start and end",
     "embedding.vectors": "word vectors learned from your texts, and from `--unlabeled` if given",
     "linear.word_ngrams": "in scripts without spaces a word is often two or three characters",

@@ -101,6 +101,11 @@ def _min_count(profile: DataProfile) -> int:
     return 2 if profile.num_all_tokens <= 3_000_000 else 5
 
 
+def _min_similarity(profile: DataProfile) -> float:
+    """With few texts, many words of a new text are unknown, but related to known ones."""
+    return 0.3 if _min_count(profile) == 1 and not _is_unspaced(profile) else 0.0
+
+
 def _buckets(largest: int) -> Callable[[DataProfile], int]:
     """Return a rule: about one bucket for each token, while the table stays small enough.
 
@@ -145,6 +150,7 @@ _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "text.vocab_size": lambda profile: 20_000,
     "text.min_count": _min_count,
     "text.max_tokens": _max_tokens,
+    "text.min_similarity": _min_similarity,
     "embedding.vectors": lambda profile: "unlabeled" if profile.num_unlabeled else "train",
     "linear.word_ngrams": lambda profile: 3 if _is_unspaced(profile) else 2,
     "linear.buckets": _buckets(1 << 20),
