@@ -135,8 +135,8 @@ def command(
     With --top-k, each probability has the name of its class before it. Bytes that are not UTF-8 are
     replaced; stderr says in how many lines.
 
-    --rank uncertain prints the texts whose two highest probabilities are the closest first, and near
-    copies of a text before them later. A record then also has its number in the input, its
+    --rank uncertain prints the texts whose two highest probabilities are the closest first, and
+    near copies of a text before them later. A record then also has its number in the input, its
     uncertainty and its text. Repeated and empty texts are left out.
 
     For example:
@@ -173,7 +173,9 @@ def command(
             ranking = rank_uncertain(
                 predictor, texts, first, threshold=threshold, min_probability=min_probability
             )
+            counter.add(place.prediction for place in ranking.ranked)
             print_predictions.write_ranked(ranking, predictor, style)
+            counter.print_note()
             return
         classify = partial(predictor.predict, threshold=threshold, min_probability=min_probability)
         predictions = counter.count(_predict(predictor, classify, inputs, records))
@@ -257,6 +259,11 @@ class _AnswerCounter:
             self._num_inputs += 1
             self._num_unanswered += not prediction.label
             yield prediction
+
+    def add(self, predictions: Iterable[Prediction]) -> None:
+        """Count predictions."""
+        for _ in self.count(predictions):
+            pass
 
     def print_note(self) -> None:
         """Say on stderr how many inputs got no answer, if any."""
