@@ -58,7 +58,8 @@ _Threshold = Annotated[
         metavar="P",
         min=0,
         max=1,
-        help="For two classes: choose the second if its probability is P or more.",
+        help="For two classes: choose the second if its probability is P or more. With several "
+        "labels a text: choose each label from P on.",
         show_default="the run's, else 0.5",
     ),
 ]
@@ -132,8 +133,9 @@ def command(
     A record has the label, its probability, the probability of each class, the number of tokens,
     whether the middle of the text was left out, and the share of unknown tokens. The label is empty
     if the probability is too low for an answer (--min-probability, or the thresholds of the run).
-    With --top-k, each probability has the name of its class before it. Bytes that are not UTF-8 are
-    replaced; stderr says in how many lines.
+    With --top-k, each probability has the name of its class before it. With several labels a text,
+    the first two columns hold all labels over their thresholds, and the probabilities of these.
+    Bytes that are not UTF-8 are replaced; stderr says in how many lines.
 
     --rank uncertain prints the texts whose two highest probabilities are the closest first, and
     near copies of a text before them later. A record then also has its number in the input, its

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from lstm_cli.cli import output
+from lstm_cli.data.readers.label_sets import AUTO, LIST
 from lstm_cli.io.text_format import percent, shorten
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def write(
         _write_jsonl(predictions, style.top_k)
     else:
         header = [_column_names(predictor, style.top_k)] if style.header else []
-        _write_columns(header, (_cells(p, style.top_k) for p in predictions), style)
+        separator = _label_separator(predictor)
+        rows = (_cells(p, style.top_k, separator) for p in predictions)
+        _write_columns(header, rows, style)
 
 
 def write_ranked(ranking: Ranking, predictor: Predictor, style: Style) -> None:
@@ -113,17 +116,42 @@ def _column_names(predictor: Predictor, top_k: int | None) -> list[str]:
     ranks = range(1, min(top_k or 0, len(predictor.labels)) + 1)
     ranked = [name for rank in ranks for name in (f"class_{rank}", f"probability_{rank}")]
     extra = ["tokens", "truncated", "unknown"] if predictor.kind == "text" else []
-    return ["label", "probability", *(ranked if top_k else predictor.labels), *extra]
+    first = ["label", "probability"]
+    if predictor.thresholds is not None:
+        first = ["labels", "probabilities"]
+    return [*first, *(ranked if top_k else predictor.labels), *extra]
 
 
-def _cells(prediction: Prediction, top_k: int | None) -> list[str]:
+def _cells(
+    prediction: Prediction, top_k: int | None, label_separator: str | None = None
+) -> list[str]:
     p = prediction
     cells = [p.label, f"{p.probability:.6f}"]
+    if label_separator is not None:
+        cells = _label_cells(p, label_separator)
     for label, probability in _classes(p, top_k):
         cells += [label] * bool(top_k) + [f"{probability:.6f}"]
     if p.num_tokens is not None:
         cells += [str(p.num_tokens), str(p.truncated).lower(), f"{p.unknown:.4f}"]
     return cells
+
+
+def _label_separator(predictor: Predictor) -> str | None:
+    """Return what is written between two labels: the separator of the run's data, or `|`.
+
+    It is None for a run with one label for each input.
+    """
+    if predictor.thresholds is None:
+        return None
+    separator = predictor.run.config().data.multi_label
+    return "|" if separator in (AUTO, LIST) else separator
+
+
+def _label_cells(prediction: Prediction, separator: str) -> list[str]:
+    """Return the predicted labels and their probabilities, in one cell each."""
+    labels = prediction.labels or []
+    values = [f"{prediction.probabilities[name]:.6f}" for name in labels]
+    return [separator.join(labels), separator.join(values)]
 
 
 def _without_tabs(cell: str) -> str:
@@ -146,11 +174,16 @@ def _write_table(
     while batch := list(islice(predictions, _TABLE_ROWS)):
         has_tokens = batch[0].num_tokens is not None
         columns = ["label", "probability", "classes"]
+        if batch[0].labels is not None:
+            columns[0] = "labels"
         columns += ["tokens", "cut", "unknown"] * has_tokens + ["input"] * bool(inputs)
         rows = []
         for p in batch:
             classes = "  ".join(f"{label} {value:.3f}" for label, value in _classes(p, top_k))
             row = [p.label, f"{p.probability:.3f}", classes]
+            if p.labels is not None:
+                row[0] = ", ".join(p.labels) or "(none)"
+                row[1] = ", ".join(f"{p.probabilities[name]:.3f}" for name in p.labels) or "-"
             if has_tokens:
                 row += [f"{p.num_tokens:,}", "yes" if p.truncated else "no", percent(p.unknown, 0)]
             if inputs:

@@ -95,10 +95,17 @@ def _open(run: RunDir) -> tuple[RunDir, tuple[str, ...]]:
     """Return a run with its manifest, and its class names.
 
     Raises:
-        LstmError: It is a language model (exit code 2), or damaged (exit code 5).
+        LstmError: It is a language model or a multi-label run (exit code 2), or damaged (5).
     """
     run = run.with_manifest()
-    if run.config().language is not None:
+    config = run.config()
+    if config.is_multi_label:
+        raise LstmError(
+            f"Run {run.name} gives a text any number of labels: each label has its own threshold.",
+            "'lstm predict --threshold P' replaces them all.",
+            ExitCode.USAGE,
+        )
+    if config.language is not None:
         raise LstmError(
             f"Run {run.name} is a language model: it has no classes.",
             "Name a classifier.",

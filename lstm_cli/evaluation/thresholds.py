@@ -9,7 +9,7 @@ from typing import Any
 
 from lstm_cli.errors import ExitCode, LstmError, suggest
 
-THRESHOLD_METRICS = ("accuracy", "f1", "precision", "recall", "roc_auc", "answered")
+THRESHOLD_METRICS = ("accuracy", "f1", "micro_f1", "precision", "recall", "roc_auc", "answered")
 LOWER_IS_BETTER = ("loss", "calibration_error")
 
 
@@ -59,7 +59,7 @@ def parse_thresholds(requirements: Sequence[str]) -> list[Threshold]:
 
 
 def unmet_thresholds(
-    metrics: Mapping[str, float | None], requirements: Sequence[str]
+    metrics: Mapping[str, Any], requirements: Sequence[str]
 ) -> list[UnmetThreshold]:
     """Compare metrics with the thresholds that they must reach.
 
@@ -73,7 +73,9 @@ def unmet_thresholds(
     Raises:
         LstmError: As `parse_thresholds`.
     """
-    values = [(t, metrics.get(t.metric)) for t in parse_thresholds(requirements)]
+    micro = metrics.get("micro") or {}
+    known = {**metrics, "micro_f1": micro.get("f1")}
+    values = [(t, known.get(t.metric)) for t in parse_thresholds(requirements)]
     return [
         UnmetThreshold(threshold.metric, threshold.required, value)
         for threshold, value in values

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction import batches
 from lstm_cli.prediction.batches import Batch
-from lstm_cli.prediction.decision import MOST_PROBABLE, Decision, make_decision
+from lstm_cli.prediction.decision import MOST_PROBABLE, Decision, check_probability, make_decision
+from lstm_cli.prediction.label_sets import Thresholds, make_label_prediction
 from lstm_cli.prediction.result import Prediction, make_prediction
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import onnx_check, thresholds, validate
+from lstm_cli.runs import onnx_check, validate
+from lstm_cli.runs import thresholds as stored_thresholds
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.validate import Golden
 from lstm_cli.text.corpus import Corpus
@@ -36,11 +38,17 @@ class Predictor:
         labels: Class names; the index is the class id.
         shape: Rows and columns of an image; None for texts.
         tokenizer: None for images.
-        decision: How the class is chosen, and when it is the answer.
+        thresholds: Of a multi-label run, by label; None in other runs.
+        decision: In other runs, how the class is chosen, and when it is the answer.
     """
 
     def __init__(
-        self, run: RunDir, session: Any, tokenizer: Tokenizer | None, labels: tuple[str, ...]
+        self,
+        run: RunDir,
+        session: Any,
+        tokenizer: Tokenizer | None,
+        labels: tuple[str, ...],
+        thresholds: Thresholds | None = None,
     ) -> None:
         """Use parts that are loaded already; `load` reads them from a run.
 
@@ -49,10 +57,12 @@ class Predictor:
             session: From `open_session`.
             tokenizer: None for images.
             labels: Class names.
+            thresholds: As the attribute.
         """
         self.run = run
         self.labels = labels
         self.tokenizer = tokenizer
+        self.thresholds = thresholds
         self.decision: Decision = MOST_PROBABLE
         self._session = session
         self.kind = "image" if tokenizer is None else "text"
@@ -70,8 +80,9 @@ class Predictor:
         validated = validate.read(run)
         session = open_session(run.file(runs.MODEL))
         onnx_check.check_unchanged(run, runs.MODEL, validated.model)
-        predictor = cls(run, session, validated.tokenizer, validated.labels)
-        predictor.decision = read_decision(run.with_manifest(), validated.labels)
+        predictor = cls(run, session, validated.tokenizer, validated.labels, validated.thresholds)
+        if validated.thresholds is None:
+            predictor.decision = read_decision(run.with_manifest(), validated.labels)
         predictor.replay(validated.golden)
         return predictor
 
@@ -100,10 +111,11 @@ class Predictor:
         Args:
             inputs: One text, several texts, or images, depending on the kind of the run.
             threshold: For two classes, the second is chosen if its probability is at least this;
-                None for the thresholds of the run, which without any are 0.5. For more classes it
-                must be None.
+                None for the thresholds of the run, which without any are 0.5. In a multi-label run
+                it takes the place of all thresholds of the run. For more classes it must be None.
             min_probability: The label is empty if the probability of the chosen class is lower;
-                None for those of the run, which without any are 0.
+                None for those of the run, which without any are 0. It has no effect in a
+                multi-label run, and must be None or 0.
 
         Raises:
             LstmError: The inputs are of the other kind, one is not a string, or the threshold does
@@ -111,9 +123,9 @@ class Predictor:
         """
         # An array of strings, such as a column of a table, holds texts.
         if isinstance(inputs, np.ndarray) and inputs.dtype.kind not in "UO":
-            decision = self.decision.override(self.labels, threshold, min_probability)
+            self.check_rule(threshold, min_probability)
             rows = self.probabilities(inputs)
-            return [make_prediction(row, self.labels, None, decision) for row in rows]
+            return [self.make_prediction(row, None, threshold, min_probability) for row in rows]
         texts = [inputs] if isinstance(inputs, str) else inputs
         return list(self.stream(texts, threshold, min_probability))
 
@@ -128,13 +140,57 @@ class Predictor:
         Raises:
             LstmError: As `predict`.
         """
-        decision = self.decision.override(self.labels, threshold, min_probability)
+        self.check_rule(threshold, min_probability)
         tokenizer = self._text_tokenizer()
         for window in batches.windows(texts):
             encodings: list[Encoding] = []
             rows = self._run(batches.window_batches(window, tokenizer, encodings), len(window))
             for row, encoding in zip(rows, encodings, strict=True):
-                yield make_prediction(row, self.labels, encoding, decision)
+                yield self.make_prediction(row, encoding, threshold, min_probability)
+
+    def make_prediction(
+        self,
+        row: NDArray[np.float32],
+        encoding: Encoding | None,
+        threshold: float | None = None,
+        min_probability: float | None = None,
+        top_k: int | None = None,
+    ) -> Prediction:
+        """Turn the probabilities of one input into a prediction, by the rule of the run.
+
+        Args:
+            row: `<float32>[classes]`.
+            encoding: Of the text; None for images.
+            threshold: As for `predict`.
+            min_probability: As for `predict`.
+            top_k: Keep only the K most probable classes; None for all.
+        """
+        if self.thresholds is None:
+            decision = self.decision.override(self.labels, threshold, min_probability)
+            return make_prediction(row, self.labels, encoding, decision, top_k)
+        thresholds = self.thresholds
+        if threshold is not None:
+            thresholds = np.full(len(self.labels), threshold, np.float64)
+        return make_label_prediction(row, self.labels, thresholds, encoding, top_k)
+
+    def check_rule(self, threshold: float | None, min_probability: float | None) -> None:
+        """Check that a threshold and a smallest probability apply to the run.
+
+        Raises:
+            LstmError: One does not (exit code 2).
+        """
+        if self.thresholds is None:
+            self.decision.override(self.labels, threshold, min_probability)
+            return
+        if threshold is not None:
+            check_probability("--threshold", threshold)
+        if min_probability:
+            raise LstmError(
+                f"--min-probability has no effect: run {self.run.name} gives a text any number of "
+                "labels.",
+                "--threshold P chooses each label from P on.",
+                ExitCode.USAGE,
+            )
 
     def probabilities(self, inputs: Corpus | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute `<float32>[num, classes]` for an encoded corpus or for images, in order."""
@@ -237,7 +293,7 @@ def read_decision(run: RunDir, labels: tuple[str, ...]) -> Decision:
     Raises:
         LstmError: The thresholds are damaged, or belong to another model (exit code 5).
     """
-    stored = thresholds.read(run, labels)
+    stored = stored_thresholds.read(run, labels)
     if stored is None:
         return MOST_PROBABLE
     return make_decision(labels, stored.thresholds, stored.min_probabilities)

@@ -87,10 +87,16 @@ def rank_uncertain(
         min_probability: As `threshold`.
 
     Raises:
-        LstmError: As `Predictor.predict`, or `num` is below 1 (exit code 2).
+        LstmError: As `Predictor.predict`, `num` is below 1, or a text has several labels (2).
     """
     if num < 1:
         raise LstmError(f"--first expects 1 or more, found {num}.", "", ExitCode.USAGE)
+    if predictor.thresholds is not None:
+        raise LstmError(
+            f"--rank needs one label a text; run {predictor.run.name} gives any number of labels.",
+            "Name a run with --run.",
+            ExitCode.USAGE,
+        )
     pool = _Pool(_POOL_FACTOR * num)
     num_texts = num_empty = 0
     inputs, copies = tee(texts)

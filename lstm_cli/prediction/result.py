@@ -20,13 +20,18 @@ class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         label: The predicted class; empty if there is no answer, because the probability is below
-            the smallest for an answer.
-        probability: Of that class, 0 to 1; without an answer, of the class that was chosen.
+            the smallest for an answer. In a multi-label run, the most probable of `labels`; empty
+            if there is none.
+        probability: Of that class, 0 to 1; without an answer, of the class that was chosen. In a
+            multi-label run without a predicted label, of the label that is the least below its
+            threshold.
         probabilities: By class, in the order of the run's labels; if only the most probable
             classes were asked for, those, the most probable first.
         num_tokens: Tokens in the whole text; None for images.
         truncated: Whether the middle of the text was left out; None for images.
         unknown: Fraction of tokens that are not in the vocabulary; None for images.
+        labels: In a multi-label run, all labels whose probability reaches their threshold, the most
+            probable first; None in other runs.
     """
 
     label: str
@@ -35,6 +40,7 @@ class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
     num_tokens: int | None = None
     truncated: bool | None = None
     unknown: float | None = None
+    labels: list[str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON types, without those that are None."""
@@ -64,17 +70,7 @@ def make_prediction(
     if top_k is not None:
         classes = sorted(classes, key=lambda entry: -entry[1])[:top_k]
     label = labels[index] if is_answered else ""
-    probability, by_class = probabilities[index], dict(classes)
-    if encoding is None:
-        return Prediction(label, probability, by_class)
-    return Prediction(
-        label,
-        probability,
-        by_class,
-        encoding.num_tokens,
-        encoding.truncated,
-        encoding.unknown_fraction,
-    )
+    return Prediction(label, probabilities[index], dict(classes), *describe_encoding(encoding))
 
 
 def _decide(row: NDArray[np.float32], decision: Decision) -> tuple[int, bool]:
@@ -83,3 +79,12 @@ def _decide(row: NDArray[np.float32], decision: Decision) -> tuple[int, bool]:
         return int(row.argmax()), True
     chosen = decision.choose(row[None])
     return int(chosen[0]), bool(decision.is_answered(row[None], chosen)[0])
+
+
+def describe_encoding(
+    encoding: Encoding | None,
+) -> tuple[int | None, bool | None, float | None]:
+    """Return `num_tokens`, `truncated` and `unknown` of a prediction; None for images."""
+    if encoding is None:
+        return None, None, None
+    return encoding.num_tokens, encoding.truncated, encoding.unknown_fraction

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
@@ -97,6 +98,7 @@ class _VerifyState:
     run: RunDir
     config: Config | None = None
     labels: tuple[str, ...] = ()
+    thresholds: NDArray[np.float64] | None = None
     tokenizer: Tokenizer | None = None
     golden: Golden | None = None
     plan: GraphPlan | None = None
@@ -182,6 +184,9 @@ def _check_settings(state: _VerifyState) -> str:
 
 def _check_labels(state: _VerifyState) -> str:
     state.labels = state.run.labels()
+    state.thresholds = validate.read_thresholds(state.run, state.checked_config, len(state.labels))
+    if state.thresholds is not None:
+        return f"{len(state.labels)} labels with their thresholds"
     return f"{len(state.labels)} classes"
 
 
@@ -278,7 +283,7 @@ CLASSIFIER_STEPS: Mapping[str, _Step] = {
         "A file was added, removed or replaced after training ended.",
     ),
     "settings": _Step(_check_settings, ("manifest",), "The model cannot be rebuilt."),
-    "labels": _Step(_check_labels, ("manifest",), "A prediction would have no or a wrong name."),
+    "labels": _Step(_check_labels, ("settings",), "A prediction would have no or a wrong name."),
     "tokenizer": _Step(
         _check_tokenizer, ("settings",), "The model would read other words than in the text."
     ),

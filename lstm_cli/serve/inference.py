@@ -16,8 +16,7 @@ from starlette.responses import Response
 
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.explain.result import Explanation
-from lstm_cli.prediction.decision import Decision
-from lstm_cli.prediction.result import Prediction, make_prediction
+from lstm_cli.prediction.result import Prediction
 from lstm_cli.serve.batcher import Batcher, BatchLimits, QueueFullError
 from lstm_cli.serve.errors import ApiError, too_many_requests
 from lstm_cli.serve.request_body import BodyReader, decode
@@ -94,7 +93,10 @@ class Inference:
             (encoding,) = await self._with_timeout(self._encode([body.text]))
             if not encoding.num_tokens:
                 raise ApiError(422, "The text has no tokens.", "Send a text with words.")
-            compute: Callable[[], Explanation] = partial(self._explainer.explain_text, body.text)
+            self._check_label(body.label)
+            compute: Callable[[], Explanation] = partial(
+                self._explainer.explain_text, body.text, label=body.label
+            )
         else:
             compute = partial(self._explainer.explain_image, self._pixels(body.image, 0))
         content = await self._with_timeout(self._explain(compute))
@@ -138,26 +140,40 @@ class Inference:
 
     def _check_threshold(self, body: TextRequest | ImageRequest) -> None:
         num_classes = len(self._predictor.labels)
-        if body.threshold is not None and num_classes != 2:
+        is_available = num_classes == 2 or self._predictor.thresholds is not None
+        if body.threshold is not None and not is_available:
             raise ApiError(
                 422,
                 f"A threshold needs two classes; this run has {num_classes}.",
                 "Leave out 'threshold'. Use 'top_k' to get the most probable classes.",
             )
+        if body.min_probability is not None and self._predictor.thresholds is not None:
+            raise ApiError(
+                422,
+                "This run gives a text any number of labels: 'min_probability' has no effect.",
+                "Leave it out. 'threshold' chooses each label from a probability on.",
+            )
+
+    def _check_label(self, label: str | None) -> None:
+        if label is None:
+            return
+        if self._predictor.thresholds is None:
+            raise ApiError(422, "This run has one class for each text.", "Leave out 'label'.")
+        if label not in self._predictor.labels:
+            raise ApiError(422, "This run has no such label.", "See 'labels' of /v1/model.")
 
     async def _predict(self, body: TextRequest | ImageRequest) -> list[Prediction]:
-        max_inputs, labels = self._limits.max_texts, self._predictor.labels
-        decision = self._decision(body)
+        max_inputs = self._limits.max_texts
         if isinstance(body, TextRequest):
             texts = _inputs(body.text, body.texts, ("text", "texts"), max_inputs)
             encodings = await self._encode(texts)
             rows = await self._batcher.submit(encodings, [len(e.ids) for e in encodings])
             pairs = zip(rows, encodings, strict=True)
-            return [make_prediction(row, labels, e, decision, body.top_k) for row, e in pairs]
+            return [self._answer(row, body, encoding) for row, encoding in pairs]
         images = _inputs(body.image, body.images, ("image", "images"), max_inputs)
         pixels = [self._pixels(image, index) for index, image in enumerate(images)]
         rows = await self._batcher.submit(pixels, [len(p) for p in pixels])
-        return [make_prediction(row, labels, None, decision, body.top_k) for row in rows]
+        return [self._answer(row, body, None) for row in rows]
 
     async def _encode(self, texts: list[str]) -> list[Encoding]:
         """Tokenize texts, and check their lengths."""
@@ -195,10 +211,14 @@ class Inference:
     def _compute_images(self, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
         return self._predictor.probabilities(np.stack(images))
 
-    def _decision(self, body: TextRequest | ImageRequest) -> Decision:
-        """Return the rule of a request: that of the run, but for what the request sets."""
-        predictor = self._predictor
-        return predictor.decision.override(predictor.labels, body.threshold, body.min_probability)
+    def _answer(
+        self,
+        row: NDArray[np.float32],
+        body: TextRequest | ImageRequest,
+        encoding: Encoding | None,
+    ) -> Prediction:
+        threshold, minimum = body.threshold, body.min_probability
+        return self._predictor.make_prediction(row, encoding, threshold, minimum, body.top_k)
 
 
 def json_response(value: Any) -> Response:

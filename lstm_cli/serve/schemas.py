@@ -22,7 +22,8 @@ _Threshold = Annotated[
     Meta(
         ge=0,
         le=1,
-        description="For two classes: predict the second one if its probability is at least this.",
+        description="For two classes: predict the second one if its probability is at least this. "
+        "With several labels a text: predict each label from this probability on.",
     ),
 ]
 _MinProbability = Annotated[
@@ -33,6 +34,7 @@ _MinProbability = Annotated[
         description="Return an empty label if the probability of the chosen class is lower.",
     ),
 ]
+_Label = Annotated[str, Meta(description="With several labels a text: the label to explain.")]
 
 
 class TextRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,9 +58,10 @@ class ImageRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ExplainTextRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A text to explain."""
+    """A text to explain; with several labels a text, one of them."""
 
     text: str
+    label: _Label | None = None
 
 
 class ExplainImageRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,13 +77,25 @@ class PredictResponse(msgspec.Struct):
     predictions: list[Prediction]
 
 
+class DecisionInfo(msgspec.Struct, omit_defaults=True):
+    """The thresholds of a run, by class.
+
+    `thresholds` say which class is chosen, the one with the highest ratio of probability to
+    threshold, and `min_probabilities` which probability it needs to be the answer.
+    """
+
+    thresholds: dict[str, float] | None = None
+    min_probabilities: dict[str, float] | None = None
+
+
 class ModelResponse(msgspec.Struct, omit_defaults=True):
     """Labels and settings of the run, and the limits of requests.
 
     `max_tokens` (tokens of a text that the run reads) is given for texts, `shape` (rows and
-    columns) for images, and `examples` (inputs of the run's data) if the server shows them. If the
-    run has them, `thresholds` say which class is chosen, the one with the highest ratio of
-    probability to threshold, and `min_probabilities` which probability it needs to be the answer.
+    columns) for images, and `examples` (inputs of the run's data) if the server shows them.
+
+    If a text has several labels, `thresholds` are those of the labels. `decision` has the
+    thresholds of a run with one label a text, if it has any.
     """
 
     run: str
@@ -93,4 +108,4 @@ class ModelResponse(msgspec.Struct, omit_defaults=True):
     shape: tuple[int, int] | None = None
     examples: list[Any] | None = None
     thresholds: dict[str, float] | None = None
-    min_probabilities: dict[str, float] | None = None
+    decision: DecisionInfo | None = None

@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
-from fixtures_runs import TEXTS, make_image_run, make_text_run
+from fixtures_runs import TEXTS, make_image_run, make_multi_label_run, make_text_run
 
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluation.set_thresholds import choose_thresholds, set_thresholds
 from lstm_cli.prediction import ranking
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.ranking import rank_uncertain
@@ -106,3 +107,17 @@ def test_what_cannot_be_ranked_is_refused(predictor, tmp_path):
         with pytest.raises(LstmError) as caught:
             rank_uncertain(*arguments)
         assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_a_run_with_several_labels_a_text_has_thresholds_of_its_own(tmp_path):
+    several = Predictor.load(make_multi_label_run(tmp_path / "demo" / "several"))
+    for call in (
+        lambda: rank_uncertain(several, ["a"]),
+        lambda: several.predict("a", min_probability=0.5),
+        lambda: set_thresholds(several.run, min_probability=0.9),
+        lambda: choose_thresholds(several.run, best_f1=True),
+    ):
+        with pytest.raises(LstmError) as caught:
+            call()
+        assert caught.value.exit_code == ExitCode.USAGE
+    assert several.predict("a fine film", min_probability=0)[0].labels is not None

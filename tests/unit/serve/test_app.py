@@ -38,8 +38,9 @@ def test_the_thresholds_of_the_run_are_in_the_description_and_decide(predictor):
     labels = predictor.labels
     predictor.decision = make_decision(labels, None, dict.fromkeys(labels, 1.0))
     with server_thread(predictor) as server:
-        assert server.get("/v1/model").json()["min_probabilities"] == dict.fromkeys(labels, 1.0)
-        assert "thresholds" not in server.get("/v1/model").json()
+        described = server.get("/v1/model").json()
+        assert described["decision"] == {"min_probabilities": dict.fromkeys(labels, 1.0)}
+        assert "thresholds" not in described
         (found,) = server.predict({"text": "a fine film"}).json()["predictions"]
         assert (found["label"], found["probability"]) == ("", max(found["probabilities"].values()))
         body = {"text": "a fine film", "min_probability": 0}
