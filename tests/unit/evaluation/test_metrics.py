@@ -239,7 +239,7 @@ def test_without_an_answer_an_example_is_missed_and_not_wrong():
     labels = np.array([0, 0, 1, 1], np.int32)
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]], np.float32)
     answers = np.array([0, -1, 0, 1])
-    report = metrics.compute(labels, probabilities, ("a", "b"), answers)
+    report = metrics.compute(labels, probabilities, ("a", "b"), answers=answers)
     everything = metrics.compute(labels, probabilities, ("a", "b"))
     assert (report.answered, everything.answered) == (0.75, 1)
     assert report.accuracy == pytest.approx(2 / 3)
@@ -249,5 +249,5 @@ def test_without_an_answer_an_example_is_missed_and_not_wrong():
     assert report.confusion == ((0, 0, 1), (1, 0, 1), (1, 1, 1))
     assert (report.loss, report.roc_auc) == (everything.loss, everything.roc_auc)
     assert metrics.most_confident_errors(labels, probabilities, 9, answers).tolist() == [2]
-    nothing = metrics.compute(labels, probabilities, ("a", "b"), np.full(4, -1))
+    nothing = metrics.compute(labels, probabilities, ("a", "b"), answers=np.full(4, -1))
     assert (nothing.answered, nothing.accuracy, nothing.accuracy_interval) == (0, 0, (0, 1))
