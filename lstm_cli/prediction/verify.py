@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
@@ -98,7 +97,6 @@ class _VerifyState:
     run: RunDir
     config: Config | None = None
     labels: tuple[str, ...] = ()
-    thresholds: NDArray[np.float64] | None = None
     tokenizer: Tokenizer | None = None
     golden: Golden | None = None
     plan: GraphPlan | None = None
@@ -184,10 +182,12 @@ def _check_settings(state: _VerifyState) -> str:
 
 def _check_labels(state: _VerifyState) -> str:
     state.labels = state.run.labels()
-    state.thresholds = validate.read_thresholds(state.run, state.checked_config, len(state.labels))
-    if state.thresholds is not None:
-        return f"{len(state.labels)} labels with their thresholds"
     return f"{len(state.labels)} classes"
+
+
+def _check_thresholds(state: _VerifyState) -> str:
+    validate.read_thresholds(state.run, state.checked_config, len(state.labels))
+    return f"one for each of {len(state.labels)} labels"
 
 
 def _check_tokenizer(state: _VerifyState) -> str:
@@ -283,7 +283,7 @@ CLASSIFIER_STEPS: Mapping[str, _Step] = {
         "A file was added, removed or replaced after training ended.",
     ),
     "settings": _Step(_check_settings, ("manifest",), "The model cannot be rebuilt."),
-    "labels": _Step(_check_labels, ("settings",), "A prediction would have no or a wrong name."),
+    "labels": _Step(_check_labels, ("manifest",), "A prediction would have no or a wrong name."),
     "tokenizer": _Step(
         _check_tokenizer, ("settings",), "The model would read other words than in the text."
     ),
@@ -324,6 +324,16 @@ CLASSIFIER_STEPS: Mapping[str, _Step] = {
     ),
 }
 
+# A run with several labels a text has a threshold for each.
+MULTI_LABEL_STEPS: Mapping[str, _Step] = {
+    **CLASSIFIER_STEPS,
+    "thresholds": _Step(
+        _check_thresholds,
+        ("settings", "labels"),
+        "It is unknown from which probability on a label is predicted.",
+    ),
+}
+
 # A language model has no graph to run.
 LANGUAGE_STEPS: Mapping[str, _Step] = {
     **{
@@ -341,10 +351,12 @@ LANGUAGE_STEPS: Mapping[str, _Step] = {
 def _steps(run: RunDir) -> Mapping[str, _Step]:
     """Return the checks of a classifier or of a language model."""
     try:
-        is_language = run.with_manifest().config().language is not None
+        config = run.with_manifest().config()
     except LstmError:
-        is_language = runs.is_language(run)
-    return LANGUAGE_STEPS if is_language else CLASSIFIER_STEPS
+        return LANGUAGE_STEPS if runs.is_language(run) else CLASSIFIER_STEPS
+    if config.is_multi_label:
+        return MULTI_LABEL_STEPS
+    return CLASSIFIER_STEPS if config.language is None else LANGUAGE_STEPS
 
 
 def _format_names(names: list[str]) -> str:

@@ -72,7 +72,7 @@ def test_broken_thresholds_are_refused(tmp_path, content):
         broken.file(runs.LABEL_THRESHOLDS).write_text(content)
     broken.write_manifest()
     refused(Predictor.load, broken, code=ExitCode.INTEGRITY)
-    assert "labels" in [check.name for check in verify(broken).failures]
+    assert "thresholds" in [check.name for check in verify(broken).failures]
 
 
 def test_one_label_is_explained_at_a_time(explainer, predictor):
