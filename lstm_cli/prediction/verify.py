@@ -185,7 +185,7 @@ def _check_labels(state: _VerifyState) -> str:
     return f"{len(state.labels)} classes"
 
 
-def _check_thresholds(state: _VerifyState) -> str:
+def _check_label_thresholds(state: _VerifyState) -> str:
     validate.read_thresholds(state.run, state.checked_config, len(state.labels))
     return f"one for each of {len(state.labels)} labels"
 
@@ -328,7 +328,7 @@ CLASSIFIER_STEPS: Mapping[str, _Step] = {
 MULTI_LABEL_STEPS: Mapping[str, _Step] = {
     **CLASSIFIER_STEPS,
     "thresholds": _Step(
-        _check_thresholds,
+        _check_label_thresholds,
         ("settings", "labels"),
         "It is unknown from which probability on a label is predicted.",
     ),
