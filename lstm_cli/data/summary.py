@@ -53,6 +53,7 @@ class Description:
         fingerprint: See `Dataset`.
         notes: See `Dataset`.
         imbalance: Of the classes in train; None if they are not so uneven that it matters.
+        multi_label: As in `Dataset`.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Description:
     fingerprint: str
     notes: tuple[str, ...]
     imbalance: Imbalance | None
+    multi_label: str = "none"
 
 
 def describe(
@@ -102,6 +104,7 @@ def describe(
         imbalance=None
         if data.is_multi_label
         else imbalance(class_counts(train.labels, len(data.labels))),
+        multi_label=data.multi_label,
     )
 
 

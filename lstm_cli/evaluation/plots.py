@@ -113,6 +113,7 @@ def reliability(report: Report, path: Path) -> None:
         if report.micro:
             # Nearly all labels of an example have low probabilities.
             bottom.set_yscale("log")
+            bottom.yaxis.set_major_formatter("{x:,.0f}")
             top.set(ylabel="Fraction of true labels")
             return
         bottom.yaxis.set_major_formatter("{x:,.0f}")
@@ -275,8 +276,8 @@ def _reliability_title(report: Report) -> tuple[str, str]:
     if report.micro:
         return (
             f"Calibration error {number(report.calibration_error, '.3f')}",
-            f"Labels of {report.num_examples:,} examples: {number(total / report.num_examples)} "
-            f"expected on average, {number(report.micro.num_labels / report.num_examples)} true",
+            f"Labels of {report.num_examples:,} examples: {total / report.num_examples:.2f} "
+            f"expected on average, {report.micro.num_labels / report.num_examples:.2f} true",
         )
     confidence = total / report.num_examples
     gap = confidence - report.accuracy
