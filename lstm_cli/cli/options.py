@@ -96,8 +96,8 @@ FailUnder = Annotated[
         "--fail-under",
         metavar="METRIC=VALUE",
         help="End with exit code 4 if a metric of the result is lower than VALUE. METRIC is "
-        "accuracy, f1, precision, recall or roc_auc; with several labels a text also micro_f1. "
-        "Repeatable.",
+        "accuracy, f1, precision, recall, roc_auc or answered (the share of inputs that get an "
+        "answer); with several labels a text also micro_f1. Repeatable.",
         show_default="no check",
     ),
 ]

@@ -18,8 +18,15 @@ from lstm_cli.data.dataset import label_names
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import label_plots, metrics, plots
+from lstm_cli.evaluation.coverage import (
+    Coverage,
+    check_wanted_precision,
+    for_wanted_precision,
+    measure_coverage,
+)
 from lstm_cli.evaluation.label_set_metrics import errors, is_correct
 from lstm_cli.io.progress import Reporter, SilentReporter
+from lstm_cli.prediction.decision import MOST_PROBABLE
 from lstm_cli.prediction.label_sets import predicted_labels
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
@@ -37,11 +44,14 @@ class ScoredSplit:
         labels: True class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
         probabilities: `<float32>[num, classes]`.
         report: The metrics of both.
+        answers: Predicted class ids, -1 for no answer, `<int64>[num]`; None for the most probable
+            classes.
     """
 
     labels: NDArray[np.int32]
     probabilities: NDArray[np.float32]
     report: metrics.Report
+    answers: NDArray[np.int64] | None = None
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
@@ -97,6 +107,7 @@ class Evaluation:
         report: The metrics.
         mistakes: The wrong predictions with the highest confidence.
         folder: Where report.json and the plots are.
+        coverage: Accuracy against the share of answered examples; None if not asked for.
     """
 
     run: str
@@ -105,6 +116,7 @@ class Evaluation:
     report: metrics.Report
     mistakes: tuple[Misclassified, ...]
     folder: Path
+    coverage: Coverage | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
@@ -115,6 +127,7 @@ class Evaluation:
             **self.report.to_dict(),
             "mistakes": [mistake.to_dict() for mistake in self.mistakes],
             "folder": str(self.folder),
+            **({"coverage": self.coverage.to_dict()} if self.coverage else {}),
         }
 
 
@@ -125,9 +138,13 @@ def evaluate(
     split: str = "test",
     data_dir: Path | None = None,
     num_mistakes: int = 0,
+    with_coverage: bool = False,
+    wanted_precision: float | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate a run on a split of its own data set, or on other data with the same labels.
+
+    If the run has thresholds, they decide what is predicted, and which examples get an answer.
 
     The report and its plots are written to `reports/<dataset>-<split>/` in the run. Without
     Matplotlib there are no plots, and the reporter gets a note.
@@ -138,6 +155,9 @@ def evaluate(
         split: `train`, `validation` or `test`.
         data_dir: Where TFDS data sets are.
         num_mistakes: How many of the most confident errors to list.
+        with_coverage: Whether to measure accuracy against the share of answered examples.
+        wanted_precision: Also choose the smallest probability for this precision, on the rows held
+            out in training; None for no choice.
         reporter: Receives notes and warnings.
 
     Raises:
@@ -146,7 +166,11 @@ def evaluate(
             split.
     """
     reporter = reporter or SilentReporter()
+    if wanted_precision is not None:
+        check_wanted_precision(wanted_precision)
     predictor = Predictor.load(run)
+    if with_coverage or wanted_precision is not None:
+        _check_coverage(predictor)
     if source is None:
         _check_not_seen(run, split)
         dataset = own_data(run, split, data_dir)
@@ -155,7 +179,7 @@ def evaluate(
         dataset = data.load_for_labels(source, predictor.labels, split)
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
-    scored = score(predictor, dataset, split, reporter)
+    scored = _decided(predictor, score(predictor, dataset, split, reporter), reporter)
     folder = run.file(runs.REPORTS) / f"{dataset.name}-{split}"
     evaluation = Evaluation(
         run=run.name,
@@ -164,6 +188,7 @@ def evaluate(
         report=scored.report,
         mistakes=mistakes(scored, dataset.splits[split].inputs, predictor.labels, num_mistakes),
         folder=folder,
+        coverage=_coverage(predictor, scored, with_coverage, wanted_precision),
     )
     relative = folder.relative_to(run.path)
     run.write_json(str(relative / "report.json"), evaluation.to_dict())
@@ -172,6 +197,45 @@ def evaluate(
     else:
         draw_results(folder, scored, predictor.labels)
     return evaluation
+
+
+def _decided(predictor: Predictor, scored: ScoredSplit, reporter: Reporter) -> ScoredSplit:
+    """Return a split scored by what the thresholds of the run decide, if it has any."""
+    if predictor.decision is MOST_PROBABLE:
+        return scored
+    reporter.note("Predictions with the thresholds of the run ('lstm runs show' has them).")
+    labels, probabilities = scored.labels, scored.probabilities
+    answers = predictor.decision.answers(probabilities)
+    report = metrics.compute(labels, probabilities, predictor.labels, answers=answers)
+    return replace(scored, report=report, answers=answers)
+
+
+def _coverage(
+    predictor: Predictor, scored: ScoredSplit, with_coverage: bool, wanted: float | None
+) -> Coverage | None:
+    """Measure accuracy against the share of answered examples, if that was asked for."""
+    if not with_coverage and wanted is None:
+        return None
+    labels, probabilities, decision = scored.labels, scored.probabilities, predictor.decision
+    rows = measure_coverage(labels, probabilities, decision)
+    if wanted is None:
+        return Coverage(rows)
+    run = predictor.run
+    return Coverage(rows, for_wanted_precision(run, wanted, labels, probabilities, decision))
+
+
+def _check_coverage(predictor: Predictor) -> None:
+    """Refuse to measure coverage where each label has its own threshold.
+
+    Raises:
+        LstmError: It is a multi-label run (exit code 2).
+    """
+    if predictor.thresholds is not None:
+        raise LstmError(
+            f"--coverage needs one label a text; run {predictor.run.name} has any number of them.",
+            "The table of labels has precision and recall of each.",
+            ExitCode.USAGE,
+        )
 
 
 def _with_label_format(source: DataSource, config: Config) -> DataSource:
@@ -310,15 +374,17 @@ def mistakes(
         return ()
     if scored.labels.ndim == 2:
         return tuple(_wrong_label_sets(scored, examples, labels, num))
+    answers = scored.answers
+    predicted = scored.probabilities.argmax(axis=1) if answers is None else answers
     return tuple(
         Misclassified(
             index=int(i),
             label=labels[int(scored.labels[i])],
-            predicted=labels[int(scored.probabilities[i].argmax())],
-            probability=float(scored.probabilities[i].max()),
+            predicted=labels[int(predicted[i])],
+            probability=float(scored.probabilities[i, predicted[i]]),
             text=None if isinstance(examples, np.ndarray) else examples[int(i)],
         )
-        for i in metrics.most_confident_errors(scored.labels, scored.probabilities, num)
+        for i in metrics.most_confident_errors(scored.labels, scored.probabilities, num, answers)
     )
 
 

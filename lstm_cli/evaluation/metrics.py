@@ -28,8 +28,11 @@ def compute(
     probabilities: NDArray[np.float32],
     class_names: tuple[str, ...],
     thresholds: Thresholds | None = None,
+    answers: NDArray[np.int64] | None = None,
 ) -> Report:
     """Compare predictions with the true labels.
+
+    Loss, ROC area and calibration are those of the probabilities, whatever the answers.
 
     Args:
         labels: True class ids, `<int32>[num]`; a class may be absent. In a multi-label run label
@@ -37,9 +40,12 @@ def compute(
         probabilities: `<float32>[num, classes]`; rows sum to 1 unless there are several labels.
         class_names: Name of each column.
         thresholds: Of the labels of a multi-label run; 0.5 for each by default.
+        answers: Predicted class ids, -1 for no answer, `<int64>[num]`; None for the most probable
+            classes.
 
     Returns:
-        The report.
+        The report. The accuracy is that of the answers; an example without one counts as missed
+        in the recall of its class.
 
     Raises:
         LstmError: There is no example, or a probability is not a finite number.
@@ -50,16 +56,18 @@ def compute(
         if thresholds is None:
             thresholds = np.full(len(class_names), 0.5)
         return _compute_label_sets(labels, probabilities, class_names, thresholds)
-    predicted = probabilities.argmax(axis=1)
     num, num_classes = probabilities.shape
-    loss, accuracy = loss_and_accuracy(labels, probabilities)
+    loss, _ = loss_and_accuracy(labels, probabilities)
+    predicted = probabilities.argmax(axis=1) if answers is None else answers
+    is_answered = predicted >= 0
+    num_answered, num_correct = int(is_answered.sum()), int((predicted == labels).sum())
     classes, macro = _class_scores(labels, predicted, class_names)
     roc_auc, reason = _roc_auc(labels, probabilities, class_names)
     bins = reliability(labels, probabilities)
     return Report(
         num_examples=num,
-        accuracy=accuracy,
-        accuracy_interval=wilson_interval(int((predicted == labels).sum()), num),
+        accuracy=num_correct / max(num_answered, 1),
+        accuracy_interval=wilson_interval(num_correct, num_answered),
         loss=loss,
         precision=macro[0],
         recall=macro[1],
@@ -70,7 +78,8 @@ def compute(
         baseline_accuracy=max(c.support for c in classes) / num,
         classes=classes,
         bins=bins,
-        confusion=_confusion_cells(labels, predicted, num_classes),
+        confusion=_confusion_cells(labels[is_answered], predicted[is_answered], num_classes),
+        answered=num_answered / num,
     )
 
 
@@ -132,14 +141,16 @@ def wilson_interval(num_correct: int, num: int) -> tuple[float, float]:
 
     Args:
         num_correct: Number of successes.
-        num: Number of trials, at least 1.
+        num: Number of trials.
 
     Returns:
-        Lower and upper bound.
+        Lower and upper bound; 0 and 1 without a trial.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference",
         JASA 22(158), p. 209-212.
     """
+    if not num:
+        return 0.0, 1.0
     rate, z2 = num_correct / num, _Z_95**2
     centre = (rate + z2 / (2 * num)) / (1 + z2 / num)
     half = _Z_95 / (1 + z2 / num) * math.sqrt(rate * (1 - rate) / num + z2 / (4 * num**2))
@@ -233,7 +244,10 @@ def most_common_errors(report: Report, num: int | None = None) -> list[tuple[int
 
 
 def most_confident_errors(
-    labels: NDArray[np.int32], probabilities: NDArray[np.float32], num: int
+    labels: NDArray[np.int32],
+    probabilities: NDArray[np.float32],
+    num: int,
+    answers: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Find the wrong predictions with the highest confidence.
 
@@ -241,13 +255,15 @@ def most_confident_errors(
         labels: True class ids, `<int32>[num_examples]`.
         probabilities: `<float32>[num_examples, classes]`.
         num: The largest number of errors to return.
+        answers: As for `compute`.
 
     Returns:
         Indices of wrongly predicted examples, `<int64>[<= num]`. The highest probability of the
         wrong class comes first; equal ones stay in order.
     """
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
-    order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
+    predicted = probabilities.argmax(axis=1) if answers is None else answers
+    wrong = np.flatnonzero((predicted != labels) & (predicted >= 0))
+    order = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")
     return wrong[order][: max(num, 0)].astype(np.int64)
 
 
@@ -294,7 +310,7 @@ def _class_scores(
     A score without a denominator is 0. The averages leave out classes that neither occur nor are
     predicted, as scikit-learn does.
     """
-    groups = (labels[labels == predicted_ids], predicted_ids, labels)
+    groups = (labels[labels == predicted_ids], predicted_ids[predicted_ids >= 0], labels)
     correct, predicted, support = (np.bincount(g, minlength=len(class_names)) for g in groups)
     precision = correct / np.maximum(predicted, 1)
     recall = correct / np.maximum(support, 1)

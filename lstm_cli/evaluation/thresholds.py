@@ -9,7 +9,7 @@ from typing import Any
 
 from lstm_cli.errors import ExitCode, LstmError, suggest
 
-THRESHOLD_METRICS = ("accuracy", "f1", "precision", "recall", "roc_auc")
+THRESHOLD_METRICS = ("accuracy", "f1", "precision", "recall", "roc_auc", "answered")
 # Only with several labels a text.
 MULTI_LABEL_METRICS = ("micro_f1",)
 LOWER_IS_BETTER = ("loss", "calibration_error")

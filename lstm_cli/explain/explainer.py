@@ -61,7 +61,7 @@ class Explainer:
     def explain_text(
         self, text: str, occlusion: Occlusion = "mask", label: str | None = None
     ) -> TextExplanation:
-        """Explain the prediction for a text.
+        """Explain the prediction for a text, also if its probability is too low for an answer.
 
         Args:
             text: The text as written.
@@ -75,7 +75,7 @@ class Explainer:
         """
         tokenizer = self._tokenizer()
         self._check_label(label)
-        (prediction,) = self.predictor.predict(text)
+        (prediction,) = self.predictor.predict(text, min_probability=0)
         tokens, encoding, truncated_span = _tokenize(tokenizer, text)
         if self.thresholds is not None:
             prediction = self._explained(prediction, label)
@@ -101,7 +101,7 @@ class Explainer:
         Raises:
             LstmError: The image has another shape, or the run reads texts (exit code 2).
         """
-        (prediction,) = self.predictor.predict(image[None])
+        (prediction,) = self.predictor.predict(image[None], min_probability=0)
         class_index = self.predictor.labels.index(prediction.label)
         inputs = image.astype(np.float32) / np.float32(255)
         steps = np.concatenate([self._predict_rows(inputs, n) for n in _batches(len(image))])

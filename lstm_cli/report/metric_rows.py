@@ -62,6 +62,7 @@ METRIC_ROWS = (
     MetricRow("roc_auc", "area under the ROC curve", number, "higher"),
     MetricRow("calibration_error", "calibration error", number, "lower"),
 )
+_ANSWERED = MetricRow("answered", "share answered", number, "higher")
 _MULTI_LABEL_ROWS = (
     MetricRow("num_examples", "examples", _count),
     MetricRow("micro_f1", "micro F1 (all labels together)", number, "higher"),
@@ -89,14 +90,19 @@ COST_ROWS = (
 def metric_rows(*reports: Report) -> tuple[MetricRow, ...]:
     """Return the rows for reports: macro F1 comes first if their classes are uneven.
 
-    Reports of multi-label runs have rows of their own.
+    The share of answered examples is shown if it is below 1. Reports of multi-label runs have rows
+    of their own.
     """
     if all(getattr(report, "micro", None) is not None for report in reports):
         return _MULTI_LABEL_ROWS
+    rows: tuple[MetricRow, ...] = METRIC_ROWS
+    if any(report.answered < 1 for report in reports):
+        num, accuracy, *others = METRIC_ROWS
+        rows = (num, _ANSWERED, replace(accuracy, label="accuracy of the answers"), *others)
     if report_imbalance(*reports) is None:
-        return METRIC_ROWS
-    f1 = next(row for row in METRIC_ROWS if row.key == "f1")
-    rest = (row for row in METRIC_ROWS if row is not f1)
+        return rows
+    f1 = next(row for row in rows if row.key == "f1")
+    rest = (row for row in rows if row is not f1)
     return (replace(f1, label="macro F1 (main figure)"), *rest)
 
 

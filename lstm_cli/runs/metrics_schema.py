@@ -112,6 +112,8 @@ class Report:
             id of the predicted class, number of examples. With many classes almost all are 0. Empty
             in a multi-label run.
         micro: Scores of all labels together, in a multi-label run; None in other runs.
+        answered: Share of the examples that get an answer. Accuracy and confusion matrix are those
+            of the answers; an example without one is missed in the recall of its class.
     """
 
     num_examples: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
@@ -129,6 +131,7 @@ class Report:
     bins: Annotated[tuple[Bin, ...], Meta(max_length=1000)]
     confusion: tuple[tuple[Count, Count, Count], ...]
     micro: MicroScores | None = None
+    answered: Fraction = 1.0
 
     @property
     def micro_precision(self) -> float | None:

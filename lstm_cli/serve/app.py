@@ -16,6 +16,7 @@ from starlette.routing import Route, Router
 
 from lstm_cli import __version__
 from lstm_cli.explain.explainer import Explainer
+from lstm_cli.prediction.decision import MOST_PROBABLE
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import validate
 from lstm_cli.serve import docs_page, metrics, openapi, server
@@ -23,7 +24,7 @@ from lstm_cli.serve.errors import ApiError
 from lstm_cli.serve.inference import Inference, json_response
 from lstm_cli.serve.metrics import ServerMetrics
 from lstm_cli.serve.middleware import Middleware
-from lstm_cli.serve.schemas import ModelResponse
+from lstm_cli.serve.schemas import DecisionInfo, ModelResponse
 from lstm_cli.serve.security_headers import static_page
 from lstm_cli.serve.settings import ServerSettings
 
@@ -147,6 +148,7 @@ def _describe_model(predictor: Predictor, settings: ServerSettings) -> ModelResp
         predictor.shape,
         _examples(predictor) if settings.show_examples else None,
         _thresholds(predictor),
+        _decision(predictor),
     )
 
 
@@ -155,6 +157,13 @@ def _thresholds(predictor: Predictor) -> dict[str, float] | None:
     if predictor.thresholds is None:
         return None
     return dict(zip(predictor.labels, predictor.thresholds.tolist(), strict=True))
+
+
+def _decision(predictor: Predictor) -> DecisionInfo | None:
+    """Return the thresholds of a run with one class for each input; None if it has none."""
+    if predictor.decision is MOST_PROBABLE:
+        return None
+    return DecisionInfo(*predictor.decision.by_class(predictor.labels))
 
 
 def _examples(predictor: Predictor) -> list[Any]:

@@ -147,6 +147,12 @@ class Inference:
                 f"A threshold needs two classes; this run has {num_classes}.",
                 "Leave out 'threshold'. Use 'top_k' to get the most probable classes.",
             )
+        if body.min_probability is not None and self._predictor.thresholds is not None:
+            raise ApiError(
+                422,
+                "This run gives a text any number of labels: 'min_probability' has no effect.",
+                "Leave it out. 'threshold' chooses each label from a probability on.",
+            )
 
     def _check_label(self, label: str | None) -> None:
         if label is None:
@@ -211,7 +217,8 @@ class Inference:
         body: TextRequest | ImageRequest,
         encoding: Encoding | None,
     ) -> Prediction:
-        return self._predictor.make_prediction(row, encoding, body.threshold, body.top_k)
+        threshold, minimum = body.threshold, body.min_probability
+        return self._predictor.make_prediction(row, encoding, threshold, minimum, body.top_k)
 
 
 def json_response(value: Any) -> Response:

@@ -213,6 +213,8 @@ def _one_of(
     options = {name: part for name, part in schema["properties"].items() if name not in inputs}
     if info.num_classes != 2 and info.labels is None:
         options["threshold"] = {**null, "description": "Needs two classes."}
+    if info.labels is not None:
+        options["min_probability"] = {**null, "description": "Needs one label for each input."}
     choices = [
         {
             "type": "object",

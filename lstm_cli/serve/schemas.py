@@ -26,6 +26,14 @@ _Threshold = Annotated[
         "With several labels a text: predict each label from this probability on.",
     ),
 ]
+_MinProbability = Annotated[
+    float,
+    Meta(
+        ge=0,
+        le=1,
+        description="Return an empty label if the probability of the chosen class is lower.",
+    ),
+]
 _Label = Annotated[str, Meta(description="With several labels a text: the label to explain.")]
 
 
@@ -36,6 +44,7 @@ class TextRequest(msgspec.Struct, forbid_unknown_fields=True):
     texts: Annotated[list[str], Meta(min_length=1)] | None = None
     top_k: _TopK | None = None
     threshold: _Threshold | None = None
+    min_probability: _MinProbability | None = None
 
 
 class ImageRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,6 +54,7 @@ class ImageRequest(msgspec.Struct, forbid_unknown_fields=True):
     images: Annotated[list[Image], Meta(min_length=1)] | None = None
     top_k: _TopK | None = None
     threshold: _Threshold | None = None
+    min_probability: _MinProbability | None = None
 
 
 class ExplainTextRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,12 +77,25 @@ class PredictResponse(msgspec.Struct):
     predictions: list[Prediction]
 
 
+class DecisionInfo(msgspec.Struct, omit_defaults=True):
+    """The thresholds of a run, by class.
+
+    `thresholds` say which class is chosen, the one with the highest ratio of probability to
+    threshold, and `min_probabilities` which probability it needs to be the answer.
+    """
+
+    thresholds: dict[str, float] | None = None
+    min_probabilities: dict[str, float] | None = None
+
+
 class ModelResponse(msgspec.Struct, omit_defaults=True):
     """Labels and settings of the run, and the limits of requests.
 
     `max_tokens` (tokens of a text that the run reads) is given for texts, `shape` (rows and
-    columns) for images, `examples` (inputs of the run's data) if the server shows them, and
-    `thresholds` (by label) if a text has several labels.
+    columns) for images, and `examples` (inputs of the run's data) if the server shows them.
+
+    If a text has several labels, `thresholds` are those of the labels. `decision` has the
+    thresholds of a run with one label a text, if it has any.
     """
 
     run: str
@@ -85,3 +108,4 @@ class ModelResponse(msgspec.Struct, omit_defaults=True):
     shape: tuple[int, int] | None = None
     examples: list[Any] | None = None
     thresholds: dict[str, float] | None = None
+    decision: DecisionInfo | None = None
