@@ -55,17 +55,19 @@ def load_keras(device: Device) -> None:
         keras.distribution.list_devices()
 
 
-def select_device(device: Device, cell: str = "lstm") -> DeviceInfo:
+def select_device(device: Device, config: Config) -> DeviceInfo:
     """Select the device and return what Keras will run on.
 
     Args:
         device: The requested device.
-        cell: `model.cell`; cuDNN has a kernel for `lstm` only.
+        config: The settings; cuDNN has a kernel for the cell `lstm` only.
 
     Raises:
         LstmError: A GPU was requested and there is none.
     """
     import keras
+
+    from lstm_cli.models.block_lstm import use_block_lstm
 
     backend = str(keras.backend.backend())
     gpus = [] if device == "cpu" else _gpus(backend)
@@ -76,11 +78,13 @@ def select_device(device: Device, cell: str = "lstm") -> DeviceInfo:
         )
     loop = "TensorFlow while loop" if backend == "tensorflow" else "XLA scan"
     if gpus:
-        kernel = "cuDNN LSTM" if backend == "tensorflow" and cell == "lstm" else loop
+        has_cudnn = backend == "tensorflow" and config.model.cell == "lstm"
+        kernel = "cuDNN LSTM" if has_cudnn else loop
         why = "requested with --device gpu" if device == "gpu" else f"found by {backend}"
         return DeviceInfo(", ".join(gpus), kernel, why, backend)
     why = "requested with --device cpu" if device == "cpu" else f"{backend} sees no GPU"
-    return DeviceInfo("cpu", loop, why, backend)
+    kernel = "TensorFlow BlockLSTM" if use_block_lstm(config) else loop
+    return DeviceInfo("cpu", kernel, why, backend)
 
 
 def configure_backend(config: Config, device: Device, reporter: Reporter) -> DeviceInfo:
@@ -91,7 +95,7 @@ def configure_backend(config: Config, device: Device, reporter: Reporter) -> Dev
     """
     import keras
 
-    device_info = select_device(device, config.model.cell)
+    device_info = select_device(device, config)
     keras.utils.set_random_seed(config.seed)
     if config.train.deterministic:
         make_deterministic()
