@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import LinearSettings
 from lstm_cli.data.balance import ClassWeights
+from lstm_cli.data.splits import stratified_folds
 from lstm_cli.models import linear_svm
 from lstm_cli.models.calibration import fit_scale, log_probabilities
 from lstm_cli.models.linear_features import Features, LinearTables, extract, word_ngrams
@@ -222,7 +223,7 @@ def _out_of_fold_margins(
         Margins, `<float64>[num, outputs]`, and those without unlabeled texts.
     """
     num_folds = min(settings.folds, len(targets.labels))
-    fold_of = _folds(targets.labels, num_folds, seed)
+    fold_of = stratified_folds(targets.labels, num_folds, seed)
     shape = (len(targets.labels), num_outputs(targets.num_classes))
     margins, of_labeled = np.zeros(shape), np.zeros(shape)
     for fold in range(num_folds):
@@ -273,12 +274,3 @@ def _loss_and_accuracy(
     logs = log_probabilities(logits)
     accuracy = np.mean(logs.argmax(axis=1) == labels)
     return float(-logs[np.arange(len(labels)), labels].mean()), float(accuracy)
-
-
-def _folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the fold of each text, with each class spread evenly over the folds."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    by_class = order[np.argsort(labels[order], kind="stable")]
-    folds = np.empty(len(labels), np.int64)
-    folds[by_class] = np.arange(len(labels)) % num_folds
-    return folds
