@@ -104,8 +104,8 @@ def test_what_the_newest_versions_are_is_told_against_the_locked(versions, moves
     assert newest.moved(newest.versions(_report(**versions)), locked) == moves
 
 
-GOOD = "tests/test_a.py::test_x[a b] PASSED   [ 50%]\n"
-BAD = "tests/test_a.py::test_y FAILED   [100%]\n"
+GOOD = "tests/test_a.py::test_x[a b] \n[gw0] [ 50%] PASSED tests/test_a.py::test_x[a b] \n"
+BAD = "[gw1] [100%] FAILED tests/test_a.py::test_y \n"
 
 
 @pytest.mark.parametrize(
