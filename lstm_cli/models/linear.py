@@ -18,7 +18,7 @@ from lstm_cli.config.schema import LinearSettings
 from lstm_cli.data.balance import ClassWeights
 from lstm_cli.data.splits import stratified_folds
 from lstm_cli.models import linear_svm
-from lstm_cli.models.calibration import fit_scale, log_probabilities
+from lstm_cli.models.calibration import fit_scale, loss_and_accuracy
 from lstm_cli.models.linear_features import Features, LinearTables, extract, word_ngrams
 from lstm_cli.models.linear_svm import Targets, num_outputs
 from lstm_cli.models.pseudo_labels import confident_rows
@@ -126,8 +126,8 @@ def fit_linear_model(
         labeled_scale = fit_scale(of_labeled, labels)
         gain = UnlabeledGain(
             len(labels),
-            _loss_and_accuracy(labeled_scale * of_labeled, labels),
-            _loss_and_accuracy(scale * margins, labels),
+            loss_and_accuracy(labeled_scale * of_labeled, labels),
+            loss_and_accuracy(scale * margins, labels),
         )
         if not gain.is_used:
             features, margins, scale = replace(features, unlabeled=None), of_labeled, labeled_scale
@@ -266,11 +266,3 @@ def _fit_all(
     both = sparse.vstack([counts, others[rows]], format="csr")
     together = targets.followed_by(labels, _PSEUDO_LABEL_WEIGHT)
     return [*fits, linear_svm.fit(both, features.factors, together, settings.penalty)]
-
-
-def _loss_and_accuracy(
-    logits: NDArray[np.float64], labels: NDArray[np.int32]
-) -> tuple[float, float]:
-    logs = log_probabilities(logits)
-    accuracy = np.mean(logs.argmax(axis=1) == labels)
-    return float(-logs[np.arange(len(labels)), labels].mean()), float(accuracy)
