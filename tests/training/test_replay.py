@@ -401,11 +401,11 @@ def test_json_is_one_object(tabled, lstm, tampered):
     if tampered:
         edit_metrics(tabled, 0.123)
     code, out, _ = lstm("runs", "replay", "x", "--json")
-    told = json.loads(out)
+    found = json.loads(out)
     assert code == (5 if tampered else 0)
-    assert told["run"] == "demo/x"
-    assert told["identical"] is not tampered
-    assert [d["key"] for d in told["differences"]] == ["test.accuracy"] * tampered
+    assert found["run"] == "demo/x"
+    assert found["identical"] is not tampered
+    assert [d["key"] for d in found["differences"]] == ["test.accuracy"] * tampered
 
 
 def test_an_unfinished_run_is_not_replayed(tabled, lstm):
