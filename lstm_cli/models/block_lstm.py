@@ -9,9 +9,9 @@ from keras import layers, ops
 
 from lstm_cli.config.schema import Config
 
-# Multiply-adds in one step of one direction. Up to this size the operation takes 0.55 to 0.75 of
-# the time of Keras' loop; from about 2 million on it takes longer than the loop, as its matrix
-# products are then divided between threads in each step: `python -m benchmarks.kernels`.
+# Multiply-adds in one step of one direction. Up to this size the operation takes 0.4 to 0.75 of
+# the time of Keras' loop; from 2 million on it takes longer than the loop, as its matrix products
+# are then divided between threads in each step: `python -m benchmarks.kernels`.
 _MAX_PRODUCTS = 1_500_000
 
 
