@@ -18,7 +18,7 @@ from lstm_cli.io.signals import Interrupted
 from lstm_cli.io.worker import Worker
 from lstm_cli.runs import directory as runs
 from lstm_cli.text import corpus
-from lstm_cli.training import artifacts, loop, prepare_classifier
+from lstm_cli.training import loop, prepare_classifier
 from lstm_cli.training.dry_run import dry_run
 from lstm_cli.training.init_weights import read_initial_weights
 from lstm_cli.training.pipeline import resume, train
@@ -50,7 +50,6 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "more.txt").write_text("\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
-    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
 
 
 def settings(**changes):
