@@ -3,8 +3,8 @@
 The similarity of two texts is the Jaccard index of their shingles: the sequences of `_SIZE`
 characters, or of `_WIDE_SIZE` where a character says about as much as a word of other scripts.
 MinHash and bands find candidates without comparing each text with each other; the similarity of a
-candidate is then computed exactly. So every pair that is returned is similar. A pair may be missed,
-with a probability of under 1% at a similarity of 0.85.
+candidate is then computed exactly. So every pair that is returned is similar. About one pair in
+5,000 is missed, and more where hundreds of texts share most of their shingles.
 
 Source: Broder 1997, "On the resemblance and containment of documents", for shingles and MinHash;
 Leskovec, Rajaraman & Ullman 2020, "Mining of Massive Datasets", section 3.4, for bands.
