@@ -7,6 +7,7 @@
     python -m benchmarks.serve --run R       the server under load
     python -m benchmarks.explain --run R     whether explanations name the decisive words
     python -m benchmarks.step                a training step compared with its matrix products
+    python -m benchmarks.kernels             the LSTM in Keras' loop and in one operation
     python -m benchmarks.determinism         training steps with and without determinism
     python -m benchmarks.memory              how far back an LSTM can learn
     python -m benchmarks.scale               from a thousand reviews to a million

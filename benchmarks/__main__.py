@@ -33,6 +33,7 @@ def main() -> int:
             "serve": [*quick, "--run", run],
             "explain": [*quick, "--run", run, "--demo-run", ",".join(demo)],
             "step": quick,
+            "kernels": quick,
             "determinism": quick,
             "memory": quick,
             "scale": quick,

@@ -11,6 +11,7 @@ May import: every room. Begin with `train`. Commands import other rooms when the
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Annotated
 
@@ -89,7 +90,10 @@ def main() -> None:
     else:
         end_with_reader()
     streams.guard()
-    sys.exit(_finish(run()))
+    code = _finish(run())
+    # At its end, Python searches all objects for garbage: a second with TensorFlow loaded.
+    gc.freeze()
+    sys.exit(code)
 
 
 def run() -> int:

@@ -11,11 +11,12 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config, EmbeddingSettings, ModelSettings, TrainSettings
+from lstm_cli.models.block_lstm import BlockLSTM, use_block_lstm
 from lstm_cli.models.compiled import CompiledModel, ReverseSequence, build_metrics, use_xla
 from lstm_cli.models.optimizer import array_name, build_slots, make_optimizer
 from lstm_cli.models.peephole import peephole_lstm
 from lstm_cli.text.ngrams import BIGRAM_FACTOR
-from lstm_cli.text.tokenizer import PAD_ID, UNKNOWN_ID
+from lstm_cli.text.token_ids import PAD_ID, UNKNOWN_ID
 
 # Takes the place of padding before max pooling.
 _VERY_LOW = -1e9
@@ -114,7 +115,7 @@ def build_classifier(
         inputs = keras.Input(shape, dtype="uint8", name="images")
         padding = None
         x = ops.cast(inputs, "float32") / 255.0
-    pooled = _recurrent(x, padding, config.model)
+    pooled = _recurrent(x, padding, config.model, use_block_lstm(config))
     pooled = layers.Dropout(config.model.dropout, seed=config.seed + 2)(pooled)
     num_outputs = 1 if num_classes == 2 else num_classes
     logits = layers.Dense(num_outputs, name="head")(pooled)
@@ -225,22 +226,30 @@ def embed_tokens(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed
     return layers.SpatialDropout1D(settings.dropout, seed=seed + 1)(x) if settings.dropout else x
 
 
-def lstm_layer(settings: ModelSettings, name: str) -> Any:
-    """Return one LSTM layer in one direction that returns the hidden states of all steps."""
+def lstm_layer(settings: ModelSettings, name: str, is_block: bool = False) -> Any:
+    """Return one LSTM layer in one direction that returns the hidden states of all steps.
+
+    Args:
+        settings: Units and kind of cell.
+        name: Name of the layer.
+        is_block: Whether one operation computes all steps; the result is the same.
+    """
     if settings.cell == "peephole":
         return peephole_lstm(settings.units, name)
+    if is_block:
+        return BlockLSTM(settings.units, name)
     return layers.LSTM(settings.units, return_sequences=True, name=name)
 
 
-def _recurrent(x: Any, padding: _Padding | None, settings: ModelSettings) -> Any:
+def _recurrent(x: Any, padding: _Padding | None, settings: ModelSettings, is_block: bool) -> Any:
     """Stack the LSTM layers and pool the last one's outputs, `[batch, units or 2 * units]`."""
     for index in range(settings.layers):
         name = f"lstm_{index}"
-        forward = lstm_layer(settings, f"{name}_forward")(x)
+        forward = lstm_layer(settings, f"{name}_forward", is_block)(x)
         if not settings.bidirectional:
             x = forward
             continue
-        backward = lstm_layer(settings, f"{name}_backward")(_reverse(x, padding))
+        backward = lstm_layer(settings, f"{name}_backward", is_block)(_reverse(x, padding))
         if index + 1 < settings.layers:
             backward = _reverse(backward, padding)
         # The last layer's backward outputs stay reversed: max and mean do not depend on the order,

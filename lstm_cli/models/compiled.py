@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -89,6 +90,36 @@ def use_xla() -> bool:
     and its own kernels are as fast.
     """
     return bool(keras.backend.backend() == "jax")
+
+
+class FiniteCheck:
+    """Check that arrays have no infinite or NaN values, in one compiled call on TensorFlow.
+
+    Args:
+        variables: The arrays, with fewer than 1e38 in the sum of all values.
+    """
+
+    def __init__(self, variables: Sequence[Any]) -> None:
+        self._variables = variables
+        self._is_finite = self._compile() if keras.backend.backend() == "tensorflow" else None
+
+    def __call__(self) -> bool:
+        """Return whether all values are finite."""
+        if self._is_finite is not None:
+            return bool(self._is_finite())
+        return all(np.isfinite(np.asarray(v).sum()) for v in self._variables)
+
+    def _compile(self) -> Any:
+        import tensorflow as tf
+
+        def is_finite() -> Any:
+            sums = [
+                tf.zeros(()),
+                *(tf.reduce_sum(tf.convert_to_tensor(v)) for v in self._variables),
+            ]
+            return tf.math.is_finite(tf.add_n(sums))
+
+        return tf.function(is_finite, input_signature=[], autograph=False)
 
 
 def _specs(tensors: list[Any]) -> list[Any]:

@@ -11,7 +11,41 @@ from keras import ops
 from lstm_cli.config.schema import TrainSettings
 
 
-class DiscriminativeAdam(keras.optimizers.Adam):  # type: ignore[misc]
+class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
+    """Adam that updates each array by one operation on TensorFlow, in one pass over its values.
+
+    Keras' own update is a graph of some fifteen operations for each array, each with a pass over a
+    whole embedding table. The gradients of a row that occurs several times in a batch are added up
+    first, which Keras does only if it clips gradients.
+
+    Source: Kingma & Ba 2015, "Adam", section 2, in the order of computation before section 2.1,
+        which is that of Keras.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one array."""
+        if keras.backend.backend() != "tensorflow":
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.convert_to_tensor(gradient),
+        )
+
+
+class DiscriminativeAdam(FusedAdam):
     """Adam, or AdamW, with a lower learning rate (or none) for some arrays.
 
     Source: Howard & Ruder 2018, "Universal Language Model Fine-tuning", sections 3.2 and 3.3:
@@ -62,9 +96,12 @@ def make_optimizer(settings: TrainSettings, init_arrays: Collection[str] = ()) -
         options |= {"use_ema": True, "ema_momentum": settings.ema_momentum}
     if init_arrays and (settings.init_lr_factor < 1 or settings.frozen_steps):
         return DiscriminativeAdam(init_arrays, settings.weight_decay, **options)
-    if settings.weight_decay:
-        return keras.optimizers.AdamW(weight_decay=settings.weight_decay, **options)
-    return keras.optimizers.Adam(**options)
+    return FusedAdam(weight_decay=settings.weight_decay or None, **options)
+
+
+def _handle(variable: Any) -> Any:
+    """Return the handle of a TensorFlow variable, which a Keras variable may hold."""
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
 
 def build_slots(model: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lstm_cli.config import load as configs
-from lstm_cli.config.auto import DataProfile, choose_settings
+from lstm_cli.config.auto import ALL_SAMPLED, DataProfile, choose_settings
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.io.progress import Reporter
@@ -60,10 +61,12 @@ def describe_data(dataset: Dataset) -> DataProfile:
         dataset: With `train`, and with `validation` if it is split off.
     """
     texts = [text for name in dataset.splits for text in dataset.splits[name].inputs]
-    rows = np.linspace(0, len(texts) - 1, min(len(texts), _SAMPLE)).astype(int)
+    num_rows = len(texts) if len(texts) <= ALL_SAMPLED else _SAMPLE
+    rows = np.linspace(0, len(texts) - 1, num_rows).astype(int)
     tokens = [tokenize(str(texts[row])) for row in rows]
     lengths = [len(each) for each in tokens]
     num_tokens = sum(lengths)
+    counts = Counter(token for each in tokens for token in each)
     num_unspaced = sum(is_unspaced(token) for each in tokens for token in each)
     return DataProfile(
         num_texts=len(texts),
@@ -72,7 +75,8 @@ def describe_data(dataset: Dataset) -> DataProfile:
         median_length=int(np.median(lengths)),
         long_length=int(np.percentile(lengths, _LONG_PERCENTILE)),
         num_tokens=round(num_tokens / len(rows) * len(texts)),
-        unspaced=num_unspaced / num_tokens if num_tokens else 0.0,
+        unspaced=num_unspaced / max(1, num_tokens),
+        once=sum(count == 1 for count in counts.values()) / max(1, num_tokens),
     )
 
 

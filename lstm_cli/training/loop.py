@@ -21,6 +21,7 @@ from lstm_cli.io.progress import Epoch, Reporter, Step
 from lstm_cli.io.signals import Interrupted, Signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
+from lstm_cli.models.compiled import FiniteCheck
 from lstm_cli.models.optimizer import DiscriminativeAdam
 from lstm_cli.training.checkpoint import Checkpoint, model_state, set_model_state
 from lstm_cli.training.objectives.objective import Objective
@@ -134,6 +135,9 @@ class TrainingLoop:
         self._run_start = self._epoch_start = time.perf_counter()
         self._last_save = self._last_report = self._run_start
         self._steps_in_run = 0
+        # All arrays but embeddings: every example uses these, so NaN spreads to them.
+        arrays = [v for v in model.trainable_variables if "embeddings" not in v.path]
+        self._weights_are_finite = FiniteCheck(arrays)
 
     def run(self, callbacks: Sequence[Any] = ()) -> TrainingResult:
         """Train until the last epoch, or until the validation loss stops improving.
@@ -222,11 +226,6 @@ class TrainingLoop:
         num_done = self._epoch * self.steps_per_epoch + step
         num_steps = self.config.train.epochs * self.steps_per_epoch
         return learning_rate(self.config.train, num_done, num_steps)
-
-    def _weights_are_finite(self) -> bool:
-        """Check all arrays but embeddings: every example uses these, so NaN spreads to them."""
-        arrays = (v for v in self.model.trainable_variables if "embeddings" not in v.path)
-        return all(np.isfinite(np.asarray(v).sum()) for v in arrays)
 
     def _non_finite_step(
         self, subject: str, loss: float, indices: NDArray[np.int64]

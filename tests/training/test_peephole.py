@@ -129,5 +129,6 @@ def test_training_changes_the_peepholes():
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="cuDNN is TensorFlow's")
 def test_peepholes_do_not_use_the_cudnn_kernel(monkeypatch):
     monkeypatch.setattr(device, "_gpus", lambda backend: ["a GPU"])
-    assert device.select_device("auto").kernel == "cuDNN LSTM"
-    assert device.select_device("auto", "peephole").kernel == "TensorFlow while loop"
+    assert device.select_device("auto", text_config()).kernel == "cuDNN LSTM"
+    config = text_config(model__cell="peephole")
+    assert device.select_device("auto", config).kernel == "TensorFlow while loop"
