@@ -144,8 +144,7 @@ def conflicts(table: Table, copies: Copies, limit: int) -> Finding:
             detail += f" and {len(counts) - _MAX_LABELS:,} more labels"
         is_whole = len(rows) <= MAX_GROUP_ROWS
         shown.append(table.group(_ahead(firsts, rows), "" if is_whole else detail))
-    note = f"{len(groups):,} texts have more than one label." if len(groups) > 1 else ""
-    return _finding("conflict", copies.is_conflict, shown, len(groups), note)
+    return _finding("conflict", copies.is_conflict, shown, len(groups))
 
 
 def _ahead(firsts: Sequence[np.int64], rows: NDArray[np.int64]) -> list[int]:

@@ -63,8 +63,8 @@ def _label_warnings(dataset: Dataset) -> Iterator[str]:
 def _copy_warnings(dataset: Dataset) -> Iterator[str]:
     copies = _copies(dataset)
     if num := len(copies.groups(copies.is_conflict)):
-        verb = "has" if num == 1 else "have"
-        yield f"{pluralize(num, 'text')} {verb} more than one label."
+        verb = "is" if num == 1 else "are"
+        yield f"{pluralize(num, 'text')} {verb} labelled in more than one way."
     if num := int(np.count_nonzero(copies.is_leak)):
         yield _leak("validation", num, len(dataset.splits["validation"]))
 

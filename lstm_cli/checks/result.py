@@ -11,7 +11,7 @@ from lstm_cli.errors import ExitCode, LstmError, suggest
 KINDS = {
     "leak": "rows whose text is also in an earlier file",
     "near-leak": "texts that are nearly the same as one of an earlier file",
-    "conflict": "rows whose text also has another label",
+    "conflict": "rows whose text is labelled differently in another row",
     "duplicate": "rows whose text is also further up in the file",
     "near-duplicate": "texts that are nearly the same as one further up in the file",
     "labels": "labels that look like another one",

@@ -105,6 +105,7 @@ def show(
 
 @app.command(cls=Command)
 def check(
+    ctx: typer.Context,
     files: _Files,
     data_dir: options.DataDir = None,
     text_column: options.TextColumn = None,
@@ -115,9 +116,9 @@ def check(
 ) -> None:
     """Look for what is wrong with labeled texts, and list the rows.
 
-    Finds copies of a text within a file and between files, also nearly equal ones; texts with more
-    than one label; labels that look alike; empty texts; mojibake; words that the training file
-    does not have. Give the files of train and test together: what is in both is a leak.
+    Finds copies of a text within a file and between files, also nearly equal ones; texts that are
+    labelled in two ways; labels that look alike; empty texts; mojibake; words that the training
+    file does not have. Give the files of train and test together: what is in both is a leak.
 
     For example:
 
@@ -132,6 +133,9 @@ def check(
     from lstm_cli.data.rows import read_rows
 
     kinds = parse_kinds(fail_on or [])
+    by_file = [column_conflicts(file) for file in files]
+    # An option has an effect if it has one on any file.
+    check_conflicts(ctx, by_file[0] if all(by_file) else ())
     parts = read_rows(files, text_column, label_column, data_dir)
     result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)

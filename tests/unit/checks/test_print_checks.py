@@ -89,3 +89,13 @@ def test_a_leak_cannot_be_required_of_one_file(check):
     code, out, err = check("--fail-on", "leak", files=["train.csv"])
     assert (code, out) == (2, "")
     assert "one file" in err
+
+
+def test_a_column_of_what_has_none_is_refused(check, tmp_path):
+    for name in ("a/1.txt", "b/2.txt"):
+        (tmp_path / "folder" / name).parent.mkdir(parents=True)
+        (tmp_path / "folder" / name).write_text("A text.")
+    code, out, err = check("--text-column", "text", files=["folder"])
+    assert (code, out) == (2, "")
+    assert "--text-column" in err
+    assert check("--text-column", "text", files=["folder", "train.csv"])[0] == 0

@@ -44,7 +44,7 @@ def test_conflicts_and_labels_that_look_alike_bring_a_line_each(write):
     labels, conflict, validation = found
     assert "'Billing' and 'billing'" in labels
     assert "case" in labels
-    assert conflict.startswith("1 text has more than one label.")
+    assert conflict.startswith("1 text is labelled in more than one way.")
     assert validation.startswith(("1 of", "2 of", "3 of"))
     for line in found:
         assert line.endswith(f" See '{check_command(DataSource('a.csv', test='b.csv'))}'.")
