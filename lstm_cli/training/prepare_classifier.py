@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.checks import quick_warnings
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, splits
 from lstm_cli.data.balance import advice, imbalance
+from lstm_cli.data.source import from_config
 from lstm_cli.io import worker as workers
 from lstm_cli.io.progress import Reporter
 from lstm_cli.io.worker import Worker
@@ -239,7 +241,7 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
 
 
 def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
-    for note in dataset.notes:
+    for note in (*dataset.notes, *quick_warnings(dataset, from_config(config))):
         reporter.note(f"Note: {note}")
     sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
     if dataset.unlabeled is not None:
