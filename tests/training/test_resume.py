@@ -26,6 +26,7 @@ from lstm_cli import cli
 from lstm_cli.config import load as configs
 from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluation.set_thresholds import set_thresholds
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.prediction.predictor import Predictor
@@ -249,6 +250,7 @@ def test_a_new_number_of_epochs_holds_for_later_resumes(halfway, monkeypatch):
 
 def test_a_finished_run_can_be_extended_and_stays_valid_until_then(tabled, monkeypatch):
     run = tabled()
+    set_thresholds(run, min_probability=0.9)
     before = {path: path.read_bytes() for path in run.path.glob("*.*")}
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
         patch.setattr(TableLoop, "result", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -260,6 +262,8 @@ def test_a_finished_run_can_be_extended_and_stays_valid_until_then(tabled, monke
     pipeline.resume(run)
     assert whole(run)
     assert run.read_json(runs.METRICS)["best_epoch"] == 4
+    # They were for the old model.
+    assert not run.file(runs.THRESHOLDS).exists()
 
 
 def test_a_finished_run_without_its_checkpoint_is_not_overwritten(tabled):
