@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lstm_cli.checks import leak_warning
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.balance import weight_power
 from lstm_cli.data.dataset import class_counts
+from lstm_cli.data.source import from_config
 from lstm_cli.evaluation.evaluate import ScoredSplit, make_scored, score_encoded
 from lstm_cli.evaluation.hard_classes import describe_missed
 from lstm_cli.io.progress import Epoch, Reporter
@@ -333,6 +335,7 @@ class ClassifierTask:
                 result.history, result.best_epoch, self.config.train.epochs
             ),
         )
+        leak = leak_warning(self.dataset, test_set, from_config(self.config))
         return Evaluation(
             record={"temperature": result.temperature},
             sizes={"test": len(test)},
@@ -343,7 +346,7 @@ class ClassifierTask:
                 "missed_classes": missed,
                 "unlabeled_gain": self.describe_gain(),
             },
-            warnings=(missed,) if missed else (),
+            warnings=tuple(filter(None, (leak, missed))),
         )
 
     def linear_logits(self, inputs: Any) -> Any:

@@ -27,7 +27,7 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import held_out
 from lstm_cli.runs import record as run_record
 from lstm_cli.text.token_ids import UNKNOWN_ID
-from lstm_cli.training import artifacts, checkpoint, device, pipeline, replay, stages
+from lstm_cli.training import checkpoint, device, pipeline, replay, stages
 from lstm_cli.training.init_weights import InitialWeights, read_initial_weights
 from lstm_cli.training.objectives import classification
 from lstm_cli.training.options import TrainOptions
@@ -35,11 +35,6 @@ from lstm_cli.training.prepare import load_training_data
 
 WORDS = {"good": ("fine", "great", "warm"), "bad": ("dull", "poor", "cold")}
 ROWS = 30
-
-
-@pytest.fixture(autouse=True)
-def _without_plots(monkeypatch):
-    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
 from lstm_cli.data.registry import names
-from lstm_cli.data.source import DataSource, RawDataset
+from lstm_cli.data.source import DataSource, RawDataset, check_command
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 
@@ -154,19 +154,19 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
 
 def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     """Yield what a person should know about the training examples."""
-    num = len(examples.texts)
+    num, command = len(examples.texts), check_command(source)
     yield from _label_notes(examples, source)
     if len(examples.columns) == 2 and examples.columns != ("text", "label"):
         text, label = examples.columns
         yield f"Texts are read from column {text!r}, labels from column {label!r}."
     num_empty = sum(not text.strip() for text in examples.texts)
     if num_empty:
-        yield f"{num_empty} of {num} texts are empty."
+        yield f"{num_empty} of {num} texts are empty. See '{command}'."
     num_repeated = num - len(set(examples.texts))
     if num_repeated:
         yield (
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "
-            "different splits, the results look better than they are."
+            f"different splits, the results look better than they are. See '{command}'."
         )
 
 

@@ -162,13 +162,13 @@ def test_record_has_tokens_truncation_and_unknown_fraction(text_predictor):
 
 
 def test_record_is_plain_json_without_none(text_predictor, image_predictor):
-    told = text_predictor.predict(TEXTS[0])[0].to_dict()
-    assert list(told) == [
+    record = text_predictor.predict(TEXTS[0])[0].to_dict()
+    assert list(record) == [
         "label", "probability", "probabilities", "num_tokens", "truncated", "unknown",
     ]  # fmt: skip
-    told = image_predictor.predict(np.zeros((1, 8, 8), np.uint8))[0].to_dict()
-    assert list(told) == ["label", "probability", "probabilities"]
-    assert all(type(p) is float for p in told["probabilities"].values())
+    record = image_predictor.predict(np.zeros((1, 8, 8), np.uint8))[0].to_dict()
+    assert list(record) == ["label", "probability", "probabilities"]
+    assert all(type(p) is float for p in record["probabilities"].values())
 
 
 def test_encoded_corpus_gives_the_same_as_its_texts(text_predictor):
