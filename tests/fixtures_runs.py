@@ -10,6 +10,7 @@ import safetensors.numpy
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.evaluation import metrics
+from lstm_cli.models.calibration import num_outputs
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph, validate
@@ -71,10 +72,10 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
                 draw(f"{name}/peepholes", 3, units)
         width = units * len(directions)
     width *= 2 if config.model.pooling == "max_mean" else 1
-    draw("head/kernel", width, 1 if num_classes == 2 else num_classes)
-    draw("head/bias", 1 if num_classes == 2 else num_classes)
+    outputs = num_outputs(num_classes, config.is_multi_label)
+    draw("head/kernel", width, outputs)
+    draw("head/bias", outputs)
     if config.linear is not None:
-        outputs = 1 if num_classes == 2 else num_classes
         draw("linear/scale", 1)
         draw("linear/words", vocab_size, outputs)
         draw("linear/word_ngrams", config.linear.buckets, outputs)
@@ -97,6 +98,14 @@ def make_text_run(
     inputs = ["", *texts]
     found = Predictor.from_files(run).text_probabilities(inputs)
     return _finish(run, inputs, found)
+
+
+def make_multi_label_run(path: Path, labels=("joy", "love", "pride"), **overrides):
+    """Write a finished run that gives a text any number of labels, with a linear model."""
+    config = text_config(
+        data__multi_label="|", linear__buckets=7, linear__char_ngrams="none", **overrides
+    )
+    return make_text_run(path, labels, config)
 
 
 def make_image_run(path: Path, shape=(8, 8), started="2026-01-01T00:00:00+00:00"):
@@ -152,6 +161,8 @@ def write_results(run, epochs=2):
     config, labels = run.config(), run.labels()
     ids = np.arange(3 * len(labels), dtype=np.int32) % len(labels)
     rng = np.random.default_rng(0)
+    if config.is_multi_label:
+        ids = rng.integers(0, 2, (len(ids), len(labels)), np.int32)
     probabilities = rng.dirichlet(np.ones(len(labels)), len(ids)).astype(np.float32)
     report = metrics.compute(ids, probabilities, labels).to_dict()
     run.write_json(runs.METRICS, {"best_epoch": 2, "validation": report, "test": report})
@@ -174,6 +185,8 @@ def _write(path, config, labels, weights, shape, started) -> RunDir:
     run.write_json(runs.RUN, info_of(config, labels, started))
     run.write_text(runs.CONFIG, configs.to_yaml(config))
     run.write_json(runs.LABELS, list(labels))
+    if config.is_multi_label:
+        run.write_json(runs.LABEL_THRESHOLDS, [0.3 + 0.1 * i for i in range(len(labels))])
     run.write_bytes(runs.WEIGHTS, safetensors.numpy.save(weights))
     model = onnx_graph.build(config, weights, len(labels), shape)
     run.write_bytes(runs.MODEL, model.SerializeToString())

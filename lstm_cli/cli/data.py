@@ -9,7 +9,7 @@ import typer
 from lstm_cli.cli import options
 from lstm_cli.cli.command import Command, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
-from lstm_cli.cli.resolve import column_conflicts
+from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts
 
 app = typer.Typer(cls=Group, help="List, show, check and download data sets.", no_args_is_help=True)
 
@@ -80,6 +80,8 @@ def show(
     data_dir: options.DataDir = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    multi_label: options.MultiLabel = None,
+    label_columns: options.LabelColumns = None,
     unlabeled: options.Unlabeled = None,
     examples: _Examples = 1,
     json: options.Json = False,
@@ -97,9 +99,17 @@ def show(
     from lstm_cli.cli import print_data
     from lstm_cli.data import DataSource, describe
     from lstm_cli.data.dataset_settings import locate
+    from lstm_cli.data.readers.label_sets import AUTO
 
-    check_conflicts(ctx, column_conflicts(dataset))
-    source = DataSource(locate(dataset), data_dir, text_column, label_column)
+    check_conflicts(ctx, LABEL_CONFLICTS + column_conflicts(dataset))
+    source = DataSource(
+        locate(dataset),
+        data_dir,
+        text_column,
+        label_column,
+        multi_label or AUTO,
+        options.split_columns(label_columns),
+    )
     print_data.print_description(describe(source, examples, unlabeled or ()), json)
 
 

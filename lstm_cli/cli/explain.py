@@ -29,6 +29,15 @@ _Input = Annotated[
         "image file.",
     ),
 ]
+_Label = Annotated[
+    str | None,
+    typer.Option(
+        "--label",
+        metavar="NAME",
+        help="With several labels a text: the label to explain.",
+        show_default="the one farthest above its threshold",
+    ),
+]
 _Format = Annotated[
     Literal["auto", "json", "html", "png", "svg"],
     typer.Option(
@@ -53,6 +62,7 @@ def command(
     text: _Input,
     run: options.Run = None,
     runs_dir: options.RunsDir = None,
+    label: _Label = None,
     format_: _Format = "auto",
     out: _Out = None,
 ) -> None:
@@ -61,7 +71,7 @@ def command(
     The effect of a token is how much the log-odds of the predicted class fall if [UNK] replaces
     the token. The prediction after a token is what the run answers if the text ends there. Gates
     are shown for the units that contribute most to the score. For an image: the prediction after
-    each row.
+    each row. With several labels a text, one label is explained at a time.
 
     For example:
 
@@ -69,6 +79,7 @@ def command(
     lstm explain "The plot is thin, but the cast is superb."
     lstm explain - < review.txt
     lstm explain "A triumph." --out page.html
+    lstm explain --run comments --label joy "What a day!"
     lstm explain --run mnist digit.png
     ```
     """
@@ -77,7 +88,7 @@ def command(
     from lstm_cli.explain.explainer import Explainer
 
     format_name = _resolve_format(format_, out)
-    explanation = _explain(Explainer.load(find_run(run, runs_dir, "text")), text)
+    explanation = _explain(Explainer.load(find_run(run, runs_dir, "text")), text, label)
     if format_name == "auto":
         from lstm_cli.explain.render_terminal import render_lines
 
@@ -113,24 +124,30 @@ def _resolve_format(format_: str, out: Path | None) -> str:
     return format_
 
 
-def _explain(explainer: Explainer, text: str) -> Explanation:
+def _explain(explainer: Explainer, text: str, label: str | None) -> Explanation:
     """Explain a text, the text in the pipe, or an image file."""
     from lstm_cli.errors import ExitCode, LstmError
 
     shape = explainer.predictor.shape
     if shape is not None:
+        if label is not None:
+            raise LstmError(
+                f"Run {explainer.predictor.run.name} reads images, which have one class each.",
+                "Leave out --label.",
+                ExitCode.USAGE,
+            )
         from lstm_cli.data.images import read_image
 
         return explainer.explain_image(read_image(Path(text), shape), Path(text).name)
     if text == "-":
-        return explainer.explain_text(_read_pipe())
+        return explainer.explain_text(_read_pipe(), label=label)
     if Path(text).suffix.lower() in _IMAGE_FILES and _is_file(text):
         raise LstmError(
             f"Run {explainer.predictor.run.name} reads texts, and '{text}' is an image.",
             "Name an image run with --run.",
             ExitCode.USAGE,
         )
-    return explainer.explain_text(text)
+    return explainer.explain_text(text, label=label)
 
 
 def _is_file(name: str) -> bool:

@@ -67,6 +67,25 @@ LabelColumn = Annotated[
         show_default="found by itself",
     ),
 ]
+MultiLabel = Annotated[
+    str | None,
+    typer.Option(
+        "--multi-label",
+        metavar="SEP",
+        help="A text has any number of labels, separated by SEP in the label column (an empty "
+        "cell: none). 'list': JSON lists. 'none': the whole cell is one label.",
+        show_default="found by itself",
+    ),
+]
+LabelColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--label-columns",
+        metavar="A,B,...",
+        help="A text has any number of labels: columns of a table with 1 or 0, one for each label.",
+        show_default="one column of labels",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print the result as one JSON object instead of tables."),
@@ -77,7 +96,8 @@ FailUnder = Annotated[
         "--fail-under",
         metavar="METRIC=VALUE",
         help="End with exit code 4 if a metric of the result is lower than VALUE. METRIC is "
-        "accuracy, f1, precision, recall or roc_auc. Repeatable.",
+        "accuracy, f1, precision, recall or roc_auc; with several labels a text also micro_f1. "
+        "Repeatable.",
         show_default="no check",
     ),
 ]
@@ -203,8 +223,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
     Args:
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `seed`, `class_weights`, `limit`,
-            `text_column`, `label_column`, `init_from`, `unlabeled`. They win over `assignments`;
-            None is skipped.
+            `text_column`, `label_column`, `multi_label`, `label_columns` (separated by commas),
+            `init_from`, `unlabeled`. They win over `assignments`; None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -222,8 +242,17 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "limit": "data.limit",
         "text_column": "data.text_column",
         "label_column": "data.label_column",
+        "multi_label": "data.multi_label",
+        "label_columns": "data.label_columns",
         "unlabeled": "data.unlabeled",
     }
     overrides = parse_overrides(assignments or [])
+    if options.get("label_columns") is not None:
+        options["label_columns"] = split_columns(options["label_columns"])
     short = {keys[name]: value for name, value in options.items() if value is not None}
     return overrides | short
+
+
+def split_columns(names: str | None) -> tuple[str, ...]:
+    """Return the columns that `--label-columns` names; none without it."""
+    return tuple(name.strip() for name in (names or "").split(",") if name.strip())

@@ -55,8 +55,9 @@ _Threshold = Annotated[
         metavar="P",
         min=0,
         max=1,
-        help="For two classes: choose the second if its probability is P or more.",
-        show_default="0.5",
+        help="For two classes: choose the second if its probability is P or more. With several "
+        "labels a text: choose each label from P on.",
+        show_default="0.5; with several labels, those of the run",
     ),
 ]
 _TopK = Annotated[
@@ -93,8 +94,9 @@ def command(
 
     A record has the label, its probability, the probability of each class, the number of tokens,
     whether the middle of the text was left out, and the share of unknown tokens. With --top-k,
-    each probability has the name of its class before it. Bytes that are not UTF-8 are replaced;
-    stderr says in how many lines.
+    each probability has the name of its class before it. With several labels a text, the first
+    two columns hold all labels over their thresholds, and the probabilities of these. Bytes that
+    are not UTF-8 are replaced; stderr says in how many lines.
 
     For example:
 

@@ -81,7 +81,8 @@ def _print_balance(description: Description) -> None:
     if num_hidden:
         half = len(rows) // 2
         rows.insert(half, (f"... {num_hidden:,} more classes, see --json", "", "", ""))
-    output.print_rows(rows, ("class", "train", "share", ""), right=("train", "share"))
+    noun = "class" if description.multi_label == "none" else "label"
+    output.print_rows(rows, (noun, "train", "share", ""), right=("train", "share"))
     if description.imbalance:
         sentence = description.imbalance.describe(description.labels)
         output.print_line(f"\n{sentence} {advice('none')}")

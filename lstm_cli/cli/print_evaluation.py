@@ -33,15 +33,14 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
         output.print_line(f"\n{imbalance.describe(names)} Macro F1 counts all classes equally.")
     output.print_line("")
     _print_classes(report)
-    if len(report.classes) <= _MAX_MATRIX:
-        _print_confusion(report)
-    else:
-        _print_common_errors(report)
+    if report.micro is None:
+        _print_errors(report)
     if evaluation.mistakes:
+        wrong = ["wrong label"] if evaluation.mistakes[0].wrong_label is not None else []
         output.print_line("")
         output.print_rows(
             [_mistake_row(mistake) for mistake in evaluation.mistakes],
-            ("example", "true", "predicted", "probability", "text"),
+            ("example", "true", "predicted", *wrong, "probability", "text"),
             right=("example", "probability"),
             title="Most confidently wrong",
         )
@@ -50,22 +49,37 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
 
 def _mistake_row(mistake: Misclassified) -> tuple[object, ...]:
     text = "(image)" if mistake.text is None else shorten(mistake.text, 160)
-    probability = number(mistake.probability)
-    return mistake.index, mistake.label, mistake.predicted, probability, text
+    names = [mistake.label, mistake.predicted]
+    if mistake.wrong_label is not None:
+        names = [*(name or "(none)" for name in names), mistake.wrong_label]
+    return mistake.index, *names, number(mistake.probability), text
 
 
 def _print_classes(report: Report) -> None:
     """Print the scores of each class; of many, those of the classes with the lowest F1."""
-    columns = ("class", "precision", "recall", "F1", "examples")
+    columns: tuple[str, ...] = ("class", "precision", "recall", "F1", "examples")
     classes, title = list(report.classes), None
+    noun = "classes" if report.micro is None else "labels"
     if len(classes) > _MAX_CLASSES:
         classes = [report.classes[i] for i in hardest_classes(report, _NUM_HARDEST)]
-        title = f"The classes with the lowest F1, of {len(report.classes):,} (--json has all)"
-    rows = [
+        title = f"The {noun} with the lowest F1, of {len(report.classes):,} (--json has all)"
+    rows: list[tuple[str, ...]] = [
         (c.name, number(c.precision), number(c.recall), number(c.f1), f"{c.support:,}")
         for c in classes
     ]
+    if report.micro is not None:
+        columns = ("label", *columns[1:], "threshold", "AUC")
+        extra = [(number(c.threshold, ".2f"), number(c.roc_auc)) for c in classes]
+        rows = [(*row, *more) for row, more in zip(rows, extra, strict=True)]
     output.print_rows(rows, columns, right=columns[1:], title=title)
+
+
+def _print_errors(report: Report) -> None:
+    """Print the confusion matrix; of many classes, only the most common errors."""
+    if len(report.classes) <= _MAX_MATRIX:
+        _print_confusion(report)
+    else:
+        _print_common_errors(report)
 
 
 def _print_common_errors(report: Report) -> None:

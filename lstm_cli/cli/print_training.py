@@ -38,12 +38,17 @@ def print_validation_method(method: str) -> None:
 
 
 def _print_splits(reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print a row per split; macro F1 is the first figure if the classes are uneven."""
+    """Print a row per split; macro F1 is the first figure if the classes are uneven.
+
+    With several labels a text, micro F1 is the first figure.
+    """
     from lstm_cli.data.balance import imbalance
 
     columns = ["accuracy", "95% interval", "loss", "macro F1"]
     if any(imbalance([c["support"] for c in report["classes"]]) for report in reports.values()):
         columns = ["macro F1", "accuracy", "95% interval", "loss"]
+    if any("micro" in report for report in reports.values()):
+        columns = ["micro F1", "macro F1", "exactly right", "loss"]
     rows = []
     for split, report in reports.items():
         cells = {
@@ -51,6 +56,8 @@ def _print_splits(reports: Mapping[str, Mapping[str, Any]]) -> None:
             "95% interval": interval(report["accuracy_interval"]),
             "loss": number(report["loss"]),
             "macro F1": number(report["f1"]),
+            "exactly right": number(report["accuracy"]),
+            "micro F1": number(report.get("micro", {}).get("f1")),
         }
         row = (split, f"{report['num_examples']:,}", *(cells[column] for column in columns))
         rows.append(row)

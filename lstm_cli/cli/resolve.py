@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
 
 
+LABEL_CONFLICTS = (
+    Conflict(
+        "--label-columns", ("--label-column", "--multi-label"), "each column is a label of its own"
+    ),
+)
+
+
 def find_run(run: str | None, runs_dir: Path | None, kind: str | None = None) -> RunDir:
     """Find the run that is named, or the newest finished one; that one is named on stderr.
 
@@ -41,6 +48,13 @@ def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
     from lstm_cli.data.dataset_settings import locate
     from lstm_cli.data.registry import resolve
 
-    if resolve(locate(dataset)) in ("table", "tfds"):
+    origin = resolve(locate(dataset))
+    if origin == "table":
         return ()
-    return (Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns"),)
+    several = Conflict(
+        "", ("--multi-label", "--label-columns"), f"{dataset} has one label for each input"
+    )
+    if origin == "tfds":
+        return (several,)
+    columns = Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns")
+    return (columns, several)

@@ -9,7 +9,7 @@ import typer
 from lstm_cli.cli import options, training
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_preset
-from lstm_cli.cli.resolve import column_conflicts
+from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts
 
 _Dataset = Annotated[
     str,
@@ -36,6 +36,8 @@ def command(
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    multi_label: options.MultiLabel = None,
+    label_columns: options.LabelColumns = None,
     unlabeled: options.Unlabeled = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -58,18 +60,20 @@ def command(
     lstm train reviews.csv --fail-under accuracy=0.85
     lstm train tickets.csv --class-weights balanced
     lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
+    lstm train comments.csv --multi-label ';'
     lstm train imdb --resume
     ```
     """
     from lstm_cli.cli import print_training
     from lstm_cli.evaluation.thresholds import parse_thresholds
 
-    check_conflicts(ctx, training.CONFLICTS + column_conflicts(dataset))
+    check_conflicts(ctx, training.CONFLICTS + LABEL_CONFLICTS + column_conflicts(dataset))
     parse_thresholds(fail_under or [])
     overrides = options.to_overrides(
         set_, epochs=epochs, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
         text_column=text_column, label_column=label_column, unlabeled=unlabeled,
+        multi_label=multi_label, label_columns=label_columns,
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run

@@ -26,6 +26,7 @@ class DataProfile(msgspec.Struct, frozen=True):
         unspaced: Fraction of tokens of scripts without spaces between words.
         once: Fraction of tokens whose word occurs only once: an estimate of the fraction of unknown
             words in new texts (Good 1953, eq. 9). Too high where it is from a sample.
+        multi_label: Whether a text has any number of labels, not exactly one class.
     """
 
     num_texts: int
@@ -36,11 +37,12 @@ class DataProfile(msgspec.Struct, frozen=True):
     num_tokens: int
     unspaced: float
     once: float
+    multi_label: bool = False
 
     @property
     def num_outputs(self) -> int:
         """Weights of each feature."""
-        return 1 if self.num_classes == 2 else self.num_classes
+        return 1 if self.num_classes == 2 and not self.multi_label else self.num_classes
 
     @property
     def num_all_tokens(self) -> int:
@@ -51,7 +53,7 @@ class DataProfile(msgspec.Struct, frozen=True):
         """Return a description for people: `3,017 texts of median length 19, 2 classes`."""
         parts = [
             f"{self.num_texts:,} texts of median length {self.median_length:,}",
-            f"{self.num_classes:,} classes",
+            f"{self.num_classes:,} {'labels' if self.multi_label else 'classes'}",
         ]
         if self.num_unlabeled:
             parts.append(f"{self.num_unlabeled:,} texts without labels")
@@ -93,8 +95,11 @@ def _by_size(*steps: tuple[int, Any], above: Any) -> Callable[[DataProfile], Any
 
 
 def _validation(profile: DataProfile) -> float:
-    """A tenth of the texts, but no more than 500, or 5 of each class: the rest is for training."""
-    wanted = max(500, 5 * profile.num_classes)
+    """A tenth of the texts, but no more than 500, or 5 of each class: the rest is for training.
+
+    With several labels a text, up to 150 for each label: thresholds are chosen on them.
+    """
+    wanted = max(500, (150 if profile.multi_label else 5) * profile.num_classes)
     return max(0.0001, round(min(0.1, wanted / profile.num_texts), 4))
 
 
@@ -144,7 +149,7 @@ def _char_ngrams(profile: DataProfile) -> str:
 
 def _linear_self_training(profile: DataProfile) -> float:
     """Nearly all unlabeled texts, if there are more than labels, and time for all classes."""
-    is_worth_it = profile.num_unlabeled >= max(100, profile.num_texts)
+    is_worth_it = profile.num_unlabeled >= max(100, profile.num_texts) and not profile.multi_label
     work = profile.num_all_tokens * profile.num_outputs
     return 0.9 if is_worth_it and work <= _MAX_SELF_TRAINING else 0.0
 

@@ -30,6 +30,18 @@ class DataSettings(_Section, frozen=True):
     ]
     text_column: Annotated[str | None, _doc("column of the text; null: detect it")] = None
     label_column: Annotated[str | None, _doc("column of the label; null: detect it")] = None
+    multi_label: Annotated[
+        str,
+        _doc(
+            "several labels of a text: their separator, such as '|'; list for JSON lists; none: "
+            "one label a text; auto: detect it",
+            min_length=1,
+        ),
+    ] = "auto"
+    label_columns: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        _doc("columns with 0 or 1, one for each label; instead of label_column"),
+    ] = ()
     test: Annotated[str | None, _doc("file or folder with the test split; null: none")] = None
     unlabeled: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],
@@ -290,6 +302,11 @@ class Config(_Section, frozen=True):
     def kind(self) -> Literal["text", "image"]:
         """Kind of the input."""
         return "image" if self.image is not None else "text"
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a text has any number of labels, not exactly one; training resolves `auto`."""
+        return bool(self.data.label_columns) or self.data.multi_label not in ("auto", "none")
 
     @property
     def has_seen_validation(self) -> bool:

@@ -7,6 +7,7 @@ What is in here:
     loading     `load`: read, split, limit, fingerprint
     unlabeled   `with_unlabeled`: texts without labels from files beside a data set
     splits      stratified splits and samples
+    iterative_stratification  the same for examples with several labels
     balance     when classes are uneven, and class weights
     summary     `lstm data show` and `lstm data prepare`
     records     the texts that `lstm predict` reads from files and pipes

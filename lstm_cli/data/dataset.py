@@ -18,7 +18,8 @@ class Split:
 
     Attributes:
         inputs: Texts, or images as `<uint8>[num, rows, columns]`.
-        labels: Class ids, `<int32>[num]`.
+        labels: Class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`, with 1 where an
+            example has a label.
     """
 
     inputs: Sequence[str] | NDArray[np.uint8]
@@ -26,6 +27,30 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def class_counts(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.int64]:
+    """Count the examples of each class, `<int64>[classes]`.
+
+    Args:
+        labels: Class ids or label sets, as in `Split`.
+        num_classes: Number of classes, or of labels.
+    """
+    if labels.ndim == 2:
+        return np.asarray(labels.sum(axis=0), np.int64)
+    return np.bincount(labels, minlength=num_classes).astype(np.int64)
+
+
+def label_names(labels: NDArray[np.int32], names: Sequence[str]) -> list[str]:
+    """Return the name of the class of each example; several labels are joined by a comma.
+
+    Args:
+        labels: Class ids or label sets, as in `Split`.
+        names: Class names.
+    """
+    if labels.ndim == 1:
+        return [names[label] for label in labels.tolist()]
+    return [", ".join(names[i] for i in np.flatnonzero(row).tolist()) for row in labels]
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,8 @@ class Dataset:
         notes: Remarks from reading that a person should see (rows skipped, bytes replaced).
         text_column: The column of the texts, if they come from a table.
         unlabeled: The texts of `data.unlabeled`, if requested. They are not in the fingerprint.
+        multi_label: How several labels of an example are written: `list` or a separator; `none` if
+            each example has one label.
     """
 
     name: str
@@ -71,3 +98,9 @@ class Dataset:
     notes: tuple[str, ...] = field(default=())
     text_column: str | None = None
     unlabeled: UnlabeledTexts | None = None
+    multi_label: str = "none"
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether an example has any number of labels, not exactly one."""
+        return self.multi_label != "none"

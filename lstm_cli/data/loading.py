@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from lstm_cli.data import splits as splitting
-from lstm_cli.data.dataset import Dataset, Split
+from lstm_cli.data.dataset import Dataset, Split, class_counts
 from lstm_cli.data.readers.columns import abbreviate, join_names, quote_name
 from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import SPLITS, DataSource, RawDataset
@@ -99,7 +99,7 @@ def load_for_labels(source: DataSource, labels: Sequence[str], split: str = "tes
 
 def _relabel(split: Split, raw: RawDataset, labels: Sequence[str]) -> Split:
     """Map the class ids of the data to those of a run."""
-    counts = np.bincount(split.labels, minlength=len(raw.labels))
+    counts = class_counts(split.labels, len(raw.labels))
     known = {label: i for i, label in enumerate(labels)}
     unknown = [
         f"{quote_name(label)} ({num} rows)"
@@ -112,6 +112,12 @@ def _relabel(split: Split, raw: RawDataset, labels: Sequence[str]) -> Split:
             f"The run knows {join_names(labels)}. Rename or drop those rows, "
             "or name the right column with --label-column NAME.",
         )
+    if split.labels.ndim == 2:
+        sets = np.zeros((len(split), len(labels)), np.int32)
+        for column, label in zip(split.labels.T, raw.labels, strict=True):
+            if label in known:
+                sets[:, known[label]] = column
+        return Split(split.inputs, sets)
     ids = np.array([known.get(label, -1) for label in raw.labels], np.int32)
     return Split(split.inputs, ids[split.labels])
 
@@ -151,7 +157,10 @@ def _require_classes(train: Split, raw: RawDataset, num_parts: int) -> None:
 
     A few small classes are fine: they stay in train.
     """
-    counts = np.bincount(train.labels, minlength=len(raw.labels))
+    counts = class_counts(train.labels, len(raw.labels))
+    if train.labels.ndim == 2:
+        _require_labels(train, raw, counts.tolist(), num_parts)
+        return
     present = [raw.labels[i] for i in np.flatnonzero(counts)]
     if len(present) < 2:
         classes = f"only one class, {quote_name(present[0])}" if present else "no class"
@@ -179,18 +188,31 @@ def _require_classes(train: Split, raw: RawDataset, num_parts: int) -> None:
     )
 
 
+def _require_labels(train: Split, raw: RawDataset, counts: Sequence[int], num_parts: int) -> None:
+    """Raise an error if no label has enough examples with it and without it for all splits."""
+    if any(num_parts <= num <= len(train) - num_parts for num in counts):
+        return
+    found = [f"{quote_name(name)} ({num})" for name, num in zip(raw.labels, counts, strict=True)]
+    raise LstmError(
+        f"{raw.source} has {len(train)} texts with the labels {abbreviate(found) or 'none'}: no "
+        f"label has {num_parts} texts or more with it, and as many without it.",
+        "Check the label column and --multi-label, or add texts.",
+    )
+
+
 def _lacking_classes(dataset: Dataset) -> Iterator[str]:
     """Yield a note for each split that has no example of some class of train."""
     if "train" not in dataset.splits:
         return
-    counts = np.bincount(dataset.splits["train"].labels, minlength=len(dataset.labels))
+    counts = class_counts(dataset.splits["train"].labels, len(dataset.labels))
     for name in SPLITS[1:]:
         if name not in dataset.splits:
             continue
-        present = np.bincount(dataset.splits[name].labels, minlength=len(dataset.labels)) > 0
+        present = class_counts(dataset.splits[name].labels, len(dataset.labels)) > 0
         lacking = [dataset.labels[i] for i in np.flatnonzero((counts > 0) & ~present)]
         if lacking:
-            noun = "class" if len(lacking) == 1 else "classes"
+            nouns = ("label", "labels") if dataset.is_multi_label else ("class", "classes")
+            noun = nouns[len(lacking) != 1]
             yield (
                 f"The {name} split has no example of {len(lacking):,} {noun} that train has "
                 f"({join_names(lacking, 3)})."
@@ -199,7 +221,8 @@ def _lacking_classes(dataset: Dataset) -> Iterator[str]:
 
 def _require_limit(parts: dict[str, Split], limit: int | None) -> None:
     """Raise an error if the limit is smaller than the number of classes."""
-    num_classes = max((len(np.unique(split.labels)) for split in parts.values()), default=0)
+    single = [split.labels for split in parts.values() if split.labels.ndim == 1]
+    num_classes = max((len(np.unique(labels)) for labels in single), default=2)
     if limit is not None and limit < num_classes:
         raise LstmError(
             f"A limit of {limit} examples is too small for {num_classes} classes.",
@@ -218,6 +241,7 @@ def _dataset(raw: RawDataset, source: DataSource, parts: dict[str, Split]) -> Da
         fingerprint=_fingerprint(raw, source),
         notes=raw.notes,
         text_column=raw.text_column,
+        multi_label=raw.multi_label,
     )
 
 

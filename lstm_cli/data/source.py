@@ -24,6 +24,8 @@ class DataSource:
             `~/tensorflow_datasets`.
         text_column: The column of the texts. The default is the first column with a common name.
         label_column: The column of the labels. The default is as for `text_column`.
+        multi_label: The setting `data.multi_label`.
+        label_columns: Columns of 0 and 1, one for each label.
         test: The file or folder with the test examples, if `name` is a path. Without it, a
             fraction of `name` is split off.
         validation: Fraction of the training examples used for validation, above 0 and below 0.5.
@@ -42,6 +44,8 @@ class DataSource:
     data_dir: Path | None = None
     text_column: str | None = None
     label_column: str | None = None
+    multi_label: str = "auto"
+    label_columns: tuple[str, ...] = ()
     test: Path | None = None
     validation: float = 0.1
     test_fraction: float = 0.2
@@ -84,6 +88,7 @@ class RawDataset:
             other data is evaluated on all of it.
         unlabeled: Reads the texts without labels, if the data set has them.
         text_column: The column of the texts, if they come from a table.
+        multi_label: As in `Dataset`.
         notes: Remarks from reading.
     """
 
@@ -96,6 +101,7 @@ class RawDataset:
     is_path: bool = False
     unlabeled: Callable[[], Sequence[str]] | None = None
     text_column: str | None = None
+    multi_label: str = "none"
     notes: tuple[str, ...] = field(default=())
 
 
@@ -112,6 +118,8 @@ def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
         data_dir=data_dir,
         text_column=settings.text_column,
         label_column=settings.label_column,
+        multi_label=settings.multi_label,
+        label_columns=settings.label_columns,
         test=Path(settings.test) if settings.test else None,
         validation=settings.validation,
         test_fraction=settings.test_fraction,

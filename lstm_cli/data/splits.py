@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.data.dataset import Split
+from lstm_cli.data.iterative_stratification import assign_parts
 
 # The purpose of a random draw is part of its seed, so that no two draws from one data set are
 # related.
@@ -32,7 +33,14 @@ def stratified_split(split: Split, fraction: float, seed: int, purpose: int) -> 
 
     Returns:
         The remaining part, and the part that was split off.
+
+    Examples with several labels are split by `assign_parts`; every label with two or more examples
+    should be in both parts.
     """
+    if split.labels.ndim == 2:
+        sizes = _two_sizes(len(split), round(fraction * len(split)))
+        part_of = assign_parts(split.labels, sizes, np.random.default_rng([seed, purpose]), 1)
+        return take(split, np.flatnonzero(part_of == 0)), take(split, np.flatnonzero(part_of == 1))
     counts = np.bincount(split.labels)
     total, max_counts = round(fraction * len(split)), np.maximum(counts - 1, 0)
     if np.count_nonzero(max_counts) <= max(_MAX_EXCESS * total, _MIN_EXAMPLES):
@@ -56,6 +64,10 @@ def stratified_sample(split: Split, max_examples: int | None, seed: int, purpose
     """
     if max_examples is None or len(split) <= max_examples:
         return split
+    if split.labels.ndim == 2:
+        sizes = _two_sizes(len(split), max_examples)
+        part_of = assign_parts(split.labels, sizes, np.random.default_rng([seed, purpose]), 1)
+        return take(split, np.flatnonzero(part_of == 1))
     counts = np.bincount(split.labels)
     return take(split, _draw(split.labels, _allocate(counts, max_examples, counts), seed, purpose))
 
@@ -66,7 +78,8 @@ def stratified_folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> ND
     The sizes of two folds differ by one example at most, in all and for each class.
 
     Args:
-        labels: Class ids, `<int32>[num]`.
+        labels: Class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`, which are spread
+            as evenly as possible.
         num_folds: At least 2.
         seed: Equal seeds give equal folds.
 
@@ -74,6 +87,9 @@ def stratified_folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> ND
         The fold of each example, `<int64>[num]`.
     """
     rng = np.random.default_rng([seed, FOLDS])
+    if labels.ndim == 2:
+        sizes = np.diff(np.arange(num_folds + 1) * len(labels) // num_folds).tolist()
+        return assign_parts(labels, sizes, rng)
     # Sorted by class, and in random order within a class; then dealt out in turn.
     order = np.lexsort((rng.permutation(len(labels)), labels))
     fold_of = np.zeros(len(labels), np.int64)
@@ -95,6 +111,12 @@ def concatenate(first: Split, second: Split) -> Split:
     if isinstance(first.inputs, np.ndarray):
         return Split(np.concatenate([first.inputs, np.asarray(second.inputs)]), labels)
     return Split([*first.inputs, *second.inputs], labels)
+
+
+def _two_sizes(num: int, second: int) -> tuple[int, int]:
+    """Return the sizes of two parts, of which neither is empty if there are two examples."""
+    second = min(max(second, 1), max(num - 1, 1))
+    return num - second, second
 
 
 def _allocate(

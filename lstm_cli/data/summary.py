@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.data.balance import Imbalance, imbalance
-from lstm_cli.data.dataset import Dataset, Kind, Split, UnlabeledTexts
+from lstm_cli.data.dataset import Dataset, Kind, Split, UnlabeledTexts, class_counts
 from lstm_cli.data.loading import load
 from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import SPLITS, DataSource
@@ -53,6 +53,7 @@ class Description:
         fingerprint: See `Dataset`.
         notes: See `Dataset`.
         imbalance: Of the classes in train; None if they are not so uneven that it matters.
+        multi_label: As in `Dataset`.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Description:
     fingerprint: str
     notes: tuple[str, ...]
     imbalance: Imbalance | None
+    multi_label: str = "none"
 
 
 def describe(
@@ -99,13 +101,16 @@ def describe(
         examples=_first_examples(train, data.labels, num_examples),
         fingerprint=data.fingerprint,
         notes=data.notes,
-        imbalance=imbalance(np.bincount(train.labels, minlength=len(data.labels))),
+        imbalance=None
+        if data.is_multi_label
+        else imbalance(class_counts(train.labels, len(data.labels))),
+        multi_label=data.multi_label,
     )
 
 
 def _summarize(data: Dataset, name: str) -> SplitSummary:
     split = data.splits[name]
-    counts = np.bincount(split.labels, minlength=len(data.labels))
+    counts = class_counts(split.labels, len(data.labels))
     percentiles: tuple[int, ...] = ()
     num_empty = 0
     if not isinstance(split.inputs, np.ndarray):
@@ -129,6 +134,11 @@ def _first_examples(
     split: Split, labels: tuple[str, ...], num: int
 ) -> dict[str, tuple[str | NDArray[np.uint8], ...]]:
     """Return the first inputs of each class, by class name."""
+    if split.labels.ndim == 2:
+        return {
+            label: tuple(split.inputs[i] for i in np.flatnonzero(column)[:num].tolist())
+            for label, column in zip(labels, split.labels.T, strict=True)
+        }
     order = np.argsort(split.labels, kind="stable")
     starts = np.searchsorted(split.labels[order], np.arange(len(labels) + 1))
     return {

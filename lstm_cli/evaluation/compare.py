@@ -17,6 +17,7 @@ from lstm_cli import data
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, DataSource
+from lstm_cli.data.dataset import label_names
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import evaluate
@@ -266,14 +267,15 @@ def _outcomes(
     if dataset.fingerprint != trained_on or dataset.labels != run_record.labels:
         return "its data has changed since training, so test examples may have been trained on"
     scored = evaluate.score(predictor, dataset, "test", reporter)
-    correct = scored.probabilities.argmax(axis=1) == scored.labels
-    return _TestOutcomes(_example_keys(dataset), correct)
+    return _TestOutcomes(_example_keys(dataset), scored.is_correct)
 
 
 def _example_keys(dataset: Dataset) -> list[bytes]:
     """Return a hash of the label and the content of each test example."""
     split = dataset.splits["test"]
-    names = [dataset.labels[label].encode("utf-8", "surrogatepass") for label in split.labels]
+    names = [
+        name.encode("utf-8", "surrogatepass") for name in label_names(split.labels, dataset.labels)
+    ]
     contents = (
         (image.tobytes() for image in split.inputs)
         if isinstance(split.inputs, np.ndarray)
@@ -318,6 +320,8 @@ def _test_pair(
         return f"the first reads {first.config.kind}s and the second {second.config.kind}s"
     if set(first.labels) != set(second.labels):
         return "their classes differ"
+    if first.config.is_multi_label != second.config.is_multi_label:
+        return "only one of them predicts several labels"
     for run_record, outcomes in ((first, first_outcomes), (second, second_outcomes)):
         if isinstance(outcomes, str):
             return f"{run_record.run.name}: {outcomes}"

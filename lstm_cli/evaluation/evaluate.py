@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli import data
+from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, DataSource
+from lstm_cli.data.dataset import label_names
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluation import metrics, plots
+from lstm_cli.evaluation import label_plots, metrics, plots
+from lstm_cli.evaluation.label_set_metrics import errors, is_correct
 from lstm_cli.io.progress import Reporter, SilentReporter
+from lstm_cli.prediction.label_sets import predicted_labels
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
@@ -30,7 +34,7 @@ class ScoredSplit:
     """The labels and predictions of a split.
 
     Attributes:
-        labels: True class ids, `<int32>[num]`.
+        labels: True class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
         probabilities: `<float32>[num, classes]`.
         report: The metrics of both.
     """
@@ -38,6 +42,18 @@ class ScoredSplit:
     labels: NDArray[np.int32]
     probabilities: NDArray[np.float32]
     report: metrics.Report
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """The thresholds of the labels of a multi-label run."""
+        return np.array([each.threshold for each in self.report.classes], np.float64)
+
+    @property
+    def is_correct(self) -> NDArray[np.bool_]:
+        """Whether the class, or exactly the true labels, are predicted, `<bool>[num]`."""
+        if self.labels.ndim == 2:
+            return is_correct(self.labels, self.probabilities, self.thresholds)
+        return np.asarray(self.probabilities.argmax(axis=1) == self.labels)
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,9 @@ class Misclassified:
         predicted: The predicted class.
         probability: The probability of the predicted class.
         text: The example; None for images.
+        wrong_label: In a multi-label run, the most certain wrong label: predicted, or missing. Then
+            `probability` is how certain the model is of this error, and `label` and `predicted`
+            are all labels, joined by commas.
     """
 
     index: int
@@ -57,6 +76,14 @@ class Misclassified:
     predicted: str
     probability: float
     text: str | None
+    wrong_label: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types, without `wrong_label` if there is none."""
+        values = asdict(self)
+        if self.wrong_label is None:
+            del values["wrong_label"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -86,7 +113,7 @@ class Evaluation:
             "dataset": self.dataset,
             "split": self.split,
             **self.report.to_dict(),
-            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+            "mistakes": [mistake.to_dict() for mistake in self.mistakes],
             "folder": str(self.folder),
         }
 
@@ -124,7 +151,7 @@ def evaluate(
         _check_not_seen(run, split)
         dataset = own_data(run, split, data_dir)
     else:
-        source = replace(source, data_dir=data_dir)
+        source = _with_label_format(replace(source, data_dir=data_dir), run.config())
         dataset = data.load_for_labels(source, predictor.labels, split)
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
@@ -145,6 +172,15 @@ def evaluate(
     else:
         draw_results(folder, scored, predictor.labels)
     return evaluation
+
+
+def _with_label_format(source: DataSource, config: Config) -> DataSource:
+    """Return a source whose labels are read as those of the run were."""
+    return replace(
+        source,
+        multi_label=config.data.multi_label if config.is_multi_label else "none",
+        label_columns=config.data.label_columns,
+    )
 
 
 def _check_not_seen(run: RunDir, split: str) -> None:
@@ -169,7 +205,9 @@ def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:
         LstmError: The data is missing (exit code 3) or malformed, or the run fails its integrity
             check (exit code 5).
     """
-    dataset = data.load(from_config(run.config(), data_dir), (split,))
+    config = run.config()
+    source = _with_label_format(from_config(config, data_dir), config)
+    dataset = data.load(source, (split,))
     trained_on = run.with_manifest().decode(runs.RUN, RunInfo).dataset
     if trained_on is not None and trained_on.fingerprint == dataset.fingerprint:
         return dataset
@@ -206,9 +244,18 @@ def score_encoded(
 ) -> ScoredSplit:
     """Predict encoded inputs and compare with the true labels."""
     probabilities = predictor.probabilities(inputs)
-    return ScoredSplit(
-        labels, probabilities, metrics.compute(labels, probabilities, predictor.labels)
-    )
+    return make_scored(labels, probabilities, predictor.labels, predictor.thresholds)
+
+
+def make_scored(
+    labels: NDArray[np.int32],
+    probabilities: NDArray[np.float32],
+    names: tuple[str, ...],
+    thresholds: NDArray[np.float64] | None = None,
+) -> ScoredSplit:
+    """Compare probabilities with the true labels; see `metrics.compute`."""
+    report = metrics.compute(labels, probabilities, names, thresholds)
+    return ScoredSplit(labels, probabilities, report)
 
 
 def inputs(
@@ -233,6 +280,11 @@ def inputs(
 
 def draw_results(folder: Any, scored: ScoredSplit, labels: tuple[str, ...]) -> list[str]:
     """Draw the plots of a split; return the file names."""
+    if scored.labels.ndim == 2:
+        label_plots.label_scores(scored.report, folder / "labels.png")
+        plots.reliability(scored.report, folder / "reliability.png")
+        plots.roc_pr(scored.labels, scored.probabilities, labels, folder / "roc_pr.png")
+        return ["labels.png", "reliability.png", "roc_pr.png"]
     plots.confusion(scored.report, folder / "confusion.png")
     plots.reliability(scored.report, folder / "reliability.png")
     plots.roc_pr(scored.labels, scored.probabilities, labels, folder / "roc_pr.png")
@@ -256,6 +308,8 @@ def mistakes(
     """
     if not num:
         return ()
+    if scored.labels.ndim == 2:
+        return tuple(_wrong_label_sets(scored, examples, labels, num))
     return tuple(
         Misclassified(
             index=int(i),
@@ -266,3 +320,24 @@ def mistakes(
         )
         for i in metrics.most_confident_errors(scored.labels, scored.probabilities, num)
     )
+
+
+def _wrong_label_sets(
+    scored: ScoredSplit,
+    examples: Sequence[str] | NDArray[np.uint8],
+    labels: tuple[str, ...],
+    num: int,
+) -> Iterator[Misclassified]:
+    """Yield the examples with the most certain wrong labels, the most certain first."""
+    confidences = errors(scored.labels, scored.probabilities, scored.thresholds)
+    chosen = predicted_labels(scored.probabilities, scored.thresholds)
+    order = np.argsort(-confidences.max(axis=1), kind="stable")[:num]
+    true_names, predicted_names = (
+        label_names(part[order].astype(np.int32), labels) for part in (scored.labels, chosen)
+    )
+    for i, true, predicted in zip(order.tolist(), true_names, predicted_names, strict=True):
+        worst = int(confidences[i].argmax())
+        if confidences[i, worst]:
+            text = None if isinstance(examples, np.ndarray) else examples[i]
+            probability = float(confidences[i, worst])
+            yield Misclassified(i, true, predicted, probability, text, labels[worst])

@@ -21,9 +21,12 @@ _MAX_NAMES = 3
 def report_imbalance(*reports: Report) -> Imbalance | None:
     """Return the imbalance of the first report whose classes are uneven; None if none is.
 
-    Macro F1 is then the main figure of the reports.
+    Macro F1 is then the main figure of the reports. Several labels a text are not compared: each is
+    a question of its own.
     """
     for report in reports:
+        if report.micro is not None:
+            return None
         if found := imbalance([scores.support for scores in report.classes]):
             return found
     return None
@@ -86,16 +89,18 @@ def describe_missed(
     actions = []
     if is_improving and 2 * len(missed) >= num_present:
         actions.append("train longer with '--epochs'")
-    if weight_power(weights) < 1 and counts[missed].min() < counts[counts > 0].mean() / 2:
+    has_weights = report.micro is None and weight_power(weights) < 1
+    if has_weights and counts[missed].min() < counts[counts > 0].mean() / 2:
         actions.append("give small classes more weight with '--class-weights balanced'")
     actions += ["add examples of it" if len(missed) == 1 else "add examples of them"]
-    advice = f"Try: {', '.join(actions)}, or merge classes that mean the same."
+    noun, nouns = ("class", "classes") if report.micro is None else ("label", "labels")
+    advice = f"Try: {', '.join(actions)}, or merge {nouns} that mean the same."
     parts = ", ".join(_describe(report, i, int(counts[i])) for i in missed[:_MAX_NAMES])
     if len(missed) == 1:
-        return f"Class {parts} is never or almost never predicted correctly. {advice}"
+        return f"{noun.capitalize()} {parts} is never or almost never predicted correctly. {advice}"
     names = parts if len(missed) <= _MAX_NAMES else f"{parts} and {len(missed) - _MAX_NAMES:,} more"
     return (
-        f"{len(missed):,} of {num_present:,} classes are never or almost never predicted "
+        f"{len(missed):,} of {num_present:,} {nouns} are never or almost never predicted "
         f"correctly: {names}. {advice}"
     )
 

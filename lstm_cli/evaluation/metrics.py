@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.errors import LstmError
-from lstm_cli.evaluation import roc
+from lstm_cli.evaluation import label_set_metrics, roc
+from lstm_cli.prediction.label_sets import Thresholds
 from lstm_cli.runs.metrics_schema import Bin as Bin
 from lstm_cli.runs.metrics_schema import ClassScores as ClassScores
 from lstm_cli.runs.metrics_schema import Report as Report
@@ -23,14 +24,19 @@ _Z_95 = 1.959963984540054  # the normal distribution's 97.5th percentile
 
 
 def compute(
-    labels: NDArray[np.int32], probabilities: NDArray[np.float32], class_names: tuple[str, ...]
+    labels: NDArray[np.int32],
+    probabilities: NDArray[np.float32],
+    class_names: tuple[str, ...],
+    thresholds: Thresholds | None = None,
 ) -> Report:
     """Compare predictions with the true labels.
 
     Args:
-        labels: True class ids, `<int32>[num]`; a class may be absent.
-        probabilities: `<float32>[num, classes]`, rows summing to 1; two columns when binary.
+        labels: True class ids, `<int32>[num]`; a class may be absent. In a multi-label run label
+            sets, `<int32>[num, labels]`.
+        probabilities: `<float32>[num, classes]`; rows sum to 1 unless there are several labels.
         class_names: Name of each column.
+        thresholds: Of the labels of a multi-label run; 0.5 for each by default.
 
     Returns:
         The report.
@@ -40,6 +46,10 @@ def compute(
         ValueError: The shapes do not match.
     """
     _check(labels, probabilities, class_names)
+    if labels.ndim == 2:
+        if thresholds is None:
+            thresholds = np.full(len(class_names), 0.5)
+        return _compute_label_sets(labels, probabilities, class_names, thresholds)
     predicted = probabilities.argmax(axis=1)
     num, num_classes = probabilities.shape
     loss, accuracy = loss_and_accuracy(labels, probabilities)
@@ -64,19 +74,53 @@ def compute(
     )
 
 
+def _compute_label_sets(
+    labels: NDArray[np.int32],
+    probabilities: NDArray[np.float32],
+    names: tuple[str, ...],
+    thresholds: Thresholds,
+) -> Report:
+    """Return the report of a multi-label run."""
+    loss, accuracy = label_set_metrics.loss_and_accuracy(labels, probabilities, thresholds)
+    classes = label_set_metrics.label_scores(labels, probabilities, thresholds, names)
+    precision, recall, f1 = label_set_metrics.macro_scores(classes)
+    roc_auc, reason = label_set_metrics.mean_area(classes)
+    bins = label_set_metrics.reliability_bins(labels, probabilities, _NUM_BINS)
+    return Report(
+        num_examples=len(labels),
+        accuracy=accuracy,
+        accuracy_interval=wilson_interval(round(accuracy * len(labels)), len(labels)),
+        loss=loss,
+        precision=precision,
+        recall=recall,
+        f1=f1,
+        roc_auc=roc_auc,
+        roc_auc_reason=reason,
+        calibration_error=_calibration_error(bins),
+        baseline_accuracy=label_set_metrics.baseline_accuracy(labels),
+        classes=classes,
+        bins=bins,
+        confusion=(),
+        micro=label_set_metrics.micro_scores(labels, probabilities, thresholds),
+    )
+
+
 def loss_and_accuracy(
     labels: NDArray[np.int32], probabilities: NDArray[np.float32]
 ) -> tuple[float, float]:
     """Return loss and accuracy only, which is fast enough for every epoch.
 
     Args:
-        labels: True class ids, `<int32>[num]`, at least one.
+        labels: True class ids, `<int32>[num]`, at least one; or label sets, for which a threshold
+            of 0.5 is used.
         probabilities: `<float32>[num, classes]`. NaN gives loss NaN: the model has diverged.
 
     Returns:
         The mean negative log-likelihood in nats, where each probability counts as at least 1e-7,
         and the accuracy.
     """
+    if labels.ndim == 2:
+        return label_set_metrics.loss_and_accuracy(labels, probabilities)
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     losses = -np.log(np.clip(true, _SMALLEST_PROBABILITY, 1.0))
     accuracy = np.mean(probabilities.argmax(axis=1) == labels)
@@ -162,6 +206,10 @@ def predicted_counts(report: Report) -> tuple[NDArray[np.int64], NDArray[np.int6
     Returns:
         How many are correct, and how many there are, each `<int64>[classes]`.
     """
+    if report.micro is not None:
+        pairs = [(round(c.recall * c.support), c.num_predicted or 0) for c in report.classes]
+        correct, predicted = np.array(pairs, np.int64).T
+        return correct, predicted
     counts = np.zeros((2, len(report.classes)), np.int64)
     for true, predicted, count in report.confusion:
         counts[0, predicted] += count * (true == predicted)
@@ -207,14 +255,16 @@ def _check(
     labels: NDArray[np.int32], probabilities: NDArray[np.float32], class_names: tuple[str, ...]
 ) -> None:
     expected = (len(labels), len(class_names))
-    if labels.ndim != 1 or probabilities.shape != expected:
+    if labels.ndim == 2 and labels.shape != expected:
+        raise ValueError(f"expected label sets {list(expected)}, found {list(labels.shape)}")
+    if labels.ndim > 2 or probabilities.shape != expected:
         raise ValueError(
             f"expected labels [num] and probabilities [num, {len(class_names)}], "
             f"found {labels.shape} and {probabilities.shape}"
         )
     if not len(labels):
         raise LstmError("There is no example to evaluate.", "Choose a split that has examples.")
-    if labels.min() < 0 or labels.max() >= len(class_names):
+    if labels.min() < 0 or labels.max() >= (len(class_names) if labels.ndim == 1 else 2):
         raise ValueError(
             f"expected class ids from 0 to {len(class_names) - 1}, "
             f"found {labels.min()} to {labels.max()}"

@@ -101,12 +101,21 @@ def reliability(report: Report, path: Path) -> None:
         pale = f"; pale: under {_MIN_BIN_COUNT} examples" if len(large) < len(filled) else ""
         top.set_title(f"95% intervals; dashed: perfect{pale}")
         # The confidence is at least 1/classes, so bins below that are empty.
-        start = next(b.low for b in report.bins if b.high >= 1 / len(report.classes))
+        least = 0.0 if report.micro else 1 / len(report.classes)
+        start = next(b.low for b in report.bins if b.high >= least)
         lowest = min([start, *(y for _, _, y in filled)])
         top.set(xlim=(start, 1.005), ylim=(lowest - 0.03, 1.03), ylabel="Accuracy")
         edges, counts = [b.low for b, *_ in filled], [b.count for b, *_ in filled]
         bottom.bar(edges, counts, width=0.94 / len(report.bins), align="edge", color=PALE)
-        bottom.set(xlabel="Confidence: probability of the predicted class", ylabel="Examples")
+        whose = "a label" if report.micro else "the predicted class"
+        unit = "Labels" if report.micro else "Examples"
+        bottom.set(xlabel=f"Confidence: probability of {whose}", ylabel=unit)
+        if report.micro:
+            # Nearly all labels of an example have low probabilities.
+            bottom.set_yscale("log")
+            bottom.yaxis.set_major_formatter("{x:,.0f}")
+            top.set(ylabel="Fraction of true labels")
+            return
         bottom.yaxis.set_major_formatter("{x:,.0f}")
         bottom.locator_params(axis="y", nbins=3)
 
@@ -119,12 +128,12 @@ def roc_pr(
 ) -> None:
     """Draw ROC and precision-recall curves side by side.
 
-    Two classes have one curve, of the second class. Up to ten classes have one curve each; more
-    have their mean. A class of no or every example has no curve. If all curves are close to a
-    corner, only that corner is shown, and the panel's title says so.
+    Two classes have one curve, of the second class. Up to ten classes or labels have one curve
+    each; more have their mean. A class of no or every example has no curve. If all curves are close
+    to a corner, only that corner is shown, and the panel's title says so.
 
     Args:
-        labels: True class ids, `<int32>[num]`.
+        labels: True class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
         probabilities: `<float32>[num, classes]`.
         class_names: Name of each column.
         path: The PNG file to write.
@@ -138,7 +147,7 @@ def roc_pr(
     else:
         curves = sorted(every_curve, key=lambda c: c.area)
         hardest = curves[0] if curves else None
-    title = _roc_title(curves, hardest, class_names, len(labels))
+    title = _roc_title(curves, hardest, class_names, labels)
     with picture(path, (9.0 if len(curves) > 1 else 7.2, 4.3), *title) as figure:
         roc, pr = figure.subplots(1, 2)
         roc.plot([0, 1], [0, 1], **_DASHED)
@@ -264,6 +273,12 @@ def _write_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float
 
 def _reliability_title(report: Report) -> tuple[str, str]:
     total = sum(b.count * (b.confidence or 0.0) for b in report.bins)
+    if report.micro:
+        return (
+            f"Calibration error {number(report.calibration_error, '.3f')}",
+            f"Labels of {report.num_examples:,} examples: {total / report.num_examples:.2f} "
+            f"expected on average, {report.micro.num_labels / report.num_examples:.2f} true",
+        )
     confidence = total / report.num_examples
     gap = confidence - report.accuracy
     assessment = "well calibrated on average"
@@ -277,19 +292,23 @@ def _reliability_title(report: Report) -> tuple[str, str]:
 
 
 def _roc_title(
-    curves: Sequence[Curve], hardest: Curve | None, class_names: Sequence[str], num_examples: int
+    curves: Sequence[Curve],
+    hardest: Curve | None,
+    class_names: Sequence[str],
+    labels: NDArray[np.int32],
 ) -> tuple[str, str]:
-    examples = f"{num_examples:,} examples"
+    examples = f"{len(labels):,} examples"
     if not curves or hardest is None:
         return "No curve: all examples are of one class", examples
     area = _score(float(np.mean([c.area for c in curves])))
     average_precision = _score(float(np.mean([c.average_precision for c in curves])))
     title = f"ROC area {area}, average precision {average_precision}"
-    if len(class_names) == 2:
+    noun = "label" if labels.ndim == 2 else "class"
+    if len(class_names) == 2 and noun == "class":
         return title, f"Class {fit_name(class_names[1])} against the rest, {examples}"
     mean = "; mean of all" if len(class_names) > _MAX_CURVES else ""
     name = f"{fit_name(hardest.name)} ({_score(hardest.area)})"
-    return f"Mean {title}", f"Each class against the rest, {examples}{mean}; hardest: {name}"
+    return f"Mean {title}", f"Each {noun} against the rest, {examples}{mean}; hardest: {name}"
 
 
 def _score(value: float) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.data.dataset import class_counts
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -40,7 +42,7 @@ def class_curves(
     All curves of many classes together would take several times the memory of the probabilities.
 
     Args:
-        labels: True class ids, `<int32>[num]`.
+        labels: True class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
         probabilities: `<float32>[num, classes]`.
         class_names: Name of each column.
 
@@ -48,10 +50,12 @@ def class_curves(
         The curves in order of class. A class has no curve if no example, or every example, is of
         it.
     """
-    counts = np.bincount(labels, minlength=len(class_names))
-    for i in [1] if len(class_names) == 2 else range(len(class_names)):
+    counts = class_counts(labels, len(class_names))
+    is_binary = len(class_names) == 2 and labels.ndim == 1
+    for i in [1] if is_binary else range(len(class_names)):
         if 0 < counts[i] < len(labels):
-            yield _curve(class_names[i], labels == i, probabilities[:, i])
+            is_class = labels == i if labels.ndim == 1 else labels[:, i] > 0
+            yield _curve(class_names[i], is_class, probabilities[:, i])
 
 
 def mean_curve(curves: Iterable[Curve]) -> tuple[Curve | None, Curve | None]:

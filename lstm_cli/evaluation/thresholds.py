@@ -10,6 +10,8 @@ from typing import Any
 from lstm_cli.errors import ExitCode, LstmError, suggest
 
 THRESHOLD_METRICS = ("accuracy", "f1", "precision", "recall", "roc_auc")
+# Only with several labels a text.
+MULTI_LABEL_METRICS = ("micro_f1",)
 LOWER_IS_BETTER = ("loss", "calibration_error")
 
 
@@ -38,6 +40,8 @@ class UnmetThreshold:
         if self.actual is not None and not math.isnan(self.actual):
             return f"{self.metric} is {self.actual:.4f}, below {self.required}"
         reason = metrics.get(f"{self.metric}_reason")
+        if self.metric in MULTI_LABEL_METRICS and "micro" not in metrics:
+            reason = "each input has one class"
         detail = f" ({reason})" if reason else ""
         return f"{self.metric} has no value{detail}; the threshold is {self.required}"
 
@@ -59,7 +63,7 @@ def parse_thresholds(requirements: Sequence[str]) -> list[Threshold]:
 
 
 def unmet_thresholds(
-    metrics: Mapping[str, float | None], requirements: Sequence[str]
+    metrics: Mapping[str, Any], requirements: Sequence[str]
 ) -> list[UnmetThreshold]:
     """Compare metrics with the thresholds that they must reach.
 
@@ -73,7 +77,9 @@ def unmet_thresholds(
     Raises:
         LstmError: As `parse_thresholds`.
     """
-    values = [(t, metrics.get(t.metric)) for t in parse_thresholds(requirements)]
+    micro = metrics.get("micro") or {}
+    known = {**metrics, "micro_f1": micro.get("f1")}
+    values = [(t, known.get(t.metric)) for t in parse_thresholds(requirements)]
     return [
         UnmetThreshold(threshold.metric, threshold.required, value)
         for threshold, value in values
@@ -94,10 +100,9 @@ def _parse_threshold(requirement: str) -> Threshold:
             f"--fail-under sets a lower limit, but a lower {metric} is better.",
             f"Use one of {', '.join(THRESHOLD_METRICS)}.",
         )
-    if metric not in THRESHOLD_METRICS:
-        raise _usage_error(
-            f"--fail-under: unknown metric {metric!r}.", suggest(metric, list(THRESHOLD_METRICS))
-        )
+    known = [*THRESHOLD_METRICS, *MULTI_LABEL_METRICS]
+    if metric not in known:
+        raise _usage_error(f"--fail-under: unknown metric {metric!r}.", suggest(metric, known))
     return Threshold(metric, _parse_fraction(metric, text))
 
 

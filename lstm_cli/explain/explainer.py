@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.explain import forward_pass
 from lstm_cli.explain.occlusion import MIN_PROBABILITY, Occlusion, occlude
 from lstm_cli.explain.prefixes import predict_prefixes, summarize
 from lstm_cli.explain.result import Gates, ImageExplanation, TextExplanation, Token, Unit
+from lstm_cli.prediction.label_sets import Thresholds, most_likely_label
 from lstm_cli.prediction.predictor import GOLDEN_TOLERANCE, Predictor
+from lstm_cli.prediction.result import Prediction
 from lstm_cli.runs import onnx_graph, validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.token_ids import READ_AS, UNKNOWN_ID
@@ -55,19 +58,27 @@ class Explainer:
         plan = onnx_graph.plan(config, len(predictor.labels), vocab_size, predictor.shape)
         return cls(predictor, config, validate.read_weights(verified, plan))
 
-    def explain_text(self, text: str, occlusion: Occlusion = "mask") -> TextExplanation:
+    def explain_text(
+        self, text: str, occlusion: Occlusion = "mask", label: str | None = None
+    ) -> TextExplanation:
         """Explain the prediction for a text.
 
         Args:
             text: The text as written.
             occlusion: How a token is taken away to measure its effect.
+            label: In a multi-label run, the label to explain. The default is the one that is the
+                farthest above its threshold, or the least below it.
 
         Raises:
-            LstmError: The text has no token, or the run reads images (exit code 2).
+            LstmError: The text has no token, the run reads images or has no such label, or it has
+                one label for each text (exit code 2).
         """
         tokenizer = self._tokenizer()
+        self._check_label(label)
         (prediction,) = self.predictor.predict(text)
         tokens, encoding, truncated_span = _tokenize(tokenizer, text)
+        if self.thresholds is not None:
+            prediction = self._explained(prediction, label)
         class_index = self.predictor.labels.index(prediction.label)
         prefixes = predict_prefixes(self.predictor, encoding, class_index)
         inputs = forward_pass.embed(self.config, self._weights, encoding.ids)
@@ -105,6 +116,37 @@ class Explainer:
             gates=self._gates(inputs, steps[-1], class_index, linear),
         )
 
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """The thresholds of a multi-label run; None for other runs."""
+        return self.predictor.thresholds
+
+    def _check_label(self, label: str | None) -> None:
+        if label is None:
+            return
+        if self.thresholds is None:
+            raise LstmError(
+                f"Run {self.predictor.run.name} predicts one class for each text, and that one is "
+                "explained.",
+                "Leave out --label.",
+                ExitCode.USAGE,
+            )
+        if label not in self.predictor.labels:
+            raise LstmError(
+                f"Run {self.predictor.run.name} has no label '{label}'.",
+                suggest(label, list(self.predictor.labels)),
+                ExitCode.USAGE,
+            )
+
+    def _explained(self, prediction: Prediction, label: str | None) -> Prediction:
+        """Return a prediction whose `label` and `probability` are those that are explained."""
+        assert self.thresholds is not None
+        labels, values = self.predictor.labels, prediction.probabilities
+        if label is None:
+            row = np.array([values[name] for name in labels], np.float32)
+            label = labels[most_likely_label(row, self.thresholds)]
+        return msgspec.structs.replace(prediction, label=label, probability=values[label])
+
     def _tokenizer(self) -> Tokenizer:
         tokenizer = self.predictor.tokenizer
         if tokenizer is None:
@@ -120,7 +162,15 @@ class Explainer:
         lengths = np.array(num_rows)
         batch = np.repeat(inputs[None, : max(num_rows)], len(num_rows), axis=0)
         result = forward_pass.run_layers(self.config.model, self._weights, batch, lengths)
-        return _probabilities(result.logits)
+        return self._probabilities(result.logits)
+
+    def _probabilities(self, logits: Array) -> NDArray[np.float64]:
+        """Convert logits `[num, outputs]` to probabilities `<float64>[num, classes]`."""
+        from lstm_cli.models.calibration import log_probabilities, sigmoid
+
+        if self.thresholds is not None:
+            return sigmoid(logits).astype(np.float64)
+        return np.asarray(np.exp(log_probabilities(logits)))
 
     def _gates(
         self, inputs: Array, expected: NDArray[np.float64], class_index: int, linear: Array
@@ -136,14 +186,12 @@ class Explainer:
         settings, weights = self.config.model, self._weights
         result = forward_pass.run_layers(settings, weights, inputs[None], np.array([len(inputs)]))
         biases = forward_pass.linear_biases(self.config, weights)
-        actual = _probabilities(result.logits + linear.sum(axis=0) + biases)[0]
+        actual = self._probabilities(result.logits + linear.sum(axis=0) + biases)[0]
         if not np.abs(actual - expected).max() <= GOLDEN_TOLERANCE:
             raise self.predictor.run.integrity_error(
                 "weights.safetensors and model.onnx do not hold the same network"
             )
-        others = np.where(np.arange(len(expected)) == class_index, -1, expected)
-        runner_up = int(others.argmax())
-        logit_weights = _logit_weights(class_index, runner_up, len(expected))
+        logit_weights, runner_up = self._compared(expected, class_index)
         added = forward_pass.unit_contributions(settings, weights, result.pooled[0], logit_weights)
         lstm, bias = float(added.sum()), float((weights["head/bias"] + biases) @ logit_weights)
         has_linear = self.config.linear is not None
@@ -151,7 +199,7 @@ class Explainer:
         linear_sum = None if linear_steps is None else float(linear_steps.sum())
         forget_means = [trace.forget_gate[0].mean(axis=0) for trace in result.traces]
         return Gates(
-            runner_up=self.predictor.labels[runner_up],
+            runner_up=runner_up,
             score=lstm + bias + (linear_sum or 0.0),
             lstm=lstm,
             linear=linear_sum,
@@ -160,6 +208,22 @@ class Explainer:
             memory=float(np.median(_memory(np.concatenate(forget_means)))),
             units=tuple(_top_units(result, added)),
         )
+
+    def _compared(self, expected: NDArray[np.float64], class_index: int) -> tuple[Array, str]:
+        """Return the weight of each logit in the score, and the runner-up, which may be empty.
+
+        Args:
+            expected: Probabilities, `<float64>[classes]`.
+            class_index: The explained class.
+        """
+        if self.thresholds is not None:
+            weights = np.zeros(len(expected), np.float32)
+            weights[class_index] = 1
+            return weights, ""
+        others = np.where(np.arange(len(expected)) == class_index, -1, expected)
+        runner_up = int(others.argmax())
+        weights = _logit_weights(class_index, runner_up, len(expected))
+        return weights, self.predictor.labels[runner_up]
 
 
 def _tokenize(
@@ -208,13 +272,6 @@ def _batches(num_rows: int) -> Iterator[range]:
     """Split the lengths 1 to `num_rows` into batches."""
     for start in range(1, num_rows + 1, _BATCH_SIZE):
         yield range(start, min(start + _BATCH_SIZE, num_rows + 1))
-
-
-def _probabilities(logits: Array) -> NDArray[np.float64]:
-    """Convert logits `[num, outputs]` to probabilities `<float64>[num, classes]`."""
-    from lstm_cli.models.calibration import log_probabilities
-
-    return np.asarray(np.exp(log_probabilities(logits)))
 
 
 def _logit_weights(class_index: int, runner_up: int, num_classes: int) -> Array:

@@ -43,7 +43,10 @@ def occlude(
     spans = [positions[start : start + window] for start in range(0, num_tokens, window)]
     texts = [without(encoding, span, occlusion) for span in spans]
     probabilities = predictor.run_texts([encoding, *texts])
-    scores = log_odds(probabilities, class_index)
+    if predictor.thresholds is None:
+        scores = log_odds(probabilities, class_index)
+    else:
+        scores = log_odds_of_label(probabilities[:, class_index])
     effects = scores[0] - scores[1:]
     occluded = probabilities[1:, class_index].astype(np.float64)
     effects, occluded = (np.repeat(part, window)[:num_tokens] for part in (effects, occluded))
@@ -62,6 +65,15 @@ def log_odds(probabilities: Array, class_index: int) -> NDArray[np.float64]:
     least = MIN_PROBABILITY if binary else float(np.finfo(np.float32).tiny)
     chosen = np.maximum(probabilities[:, class_index], least)
     return np.asarray(np.log(chosen / np.maximum(others, least)))
+
+
+def log_odds_of_label(probabilities: Array) -> NDArray[np.float64]:
+    """Return the log-odds of a label of a multi-label run, `[num]` to `<float64>[num]`.
+
+    Its float32 probability has no exact complement near 1, so it is clipped as with two classes.
+    """
+    exact = np.clip(probabilities.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    return np.asarray(np.log(exact / (1 - exact)))
 
 
 def window_size(num_tokens: int) -> int:

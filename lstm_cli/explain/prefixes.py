@@ -30,7 +30,8 @@ def predict_prefixes(
     prefixes = [encoding.take(np.arange(end)) for end in ends]
     probabilities = predictor.run_texts(prefixes).astype(np.float64)
     steps = np.repeat(probabilities[1:], window, axis=0)[:num_tokens]
-    return summarize(probabilities[0], steps, class_index, window)
+    threshold = None if predictor.thresholds is None else predictor.thresholds[class_index]
+    return summarize(probabilities[0], steps, class_index, window, threshold)
 
 
 def summarize(
@@ -38,6 +39,7 @@ def summarize(
     steps: NDArray[np.float64],
     class_index: int,
     window: int = 1,
+    threshold: float | None = None,
 ) -> PrefixPredictions:
     """Find the decision step and the swings of prefix predictions.
 
@@ -46,25 +48,31 @@ def summarize(
         steps: Probabilities after each step, `<float64>[steps, classes]`.
         class_index: The class predicted for the whole input.
         window: Number of neighbouring steps that share a prediction.
+        threshold: Of the label in a multi-label run: from the decision step on, it is predicted as
+            at the end. None for other runs.
     """
     num_before = 0 if start is None else 1
     all_steps = steps if start is None else np.vstack([start[None], steps])
-    decision = _decision_step(all_steps, class_index, num_before)
+    if threshold is None:
+        is_other = all_steps.argmax(axis=1) != class_index
+    else:
+        is_predicted = all_steps[:, class_index].astype(np.float32) >= np.float32(threshold)
+        is_other = is_predicted != is_predicted[-1]
+    decision = _decision_step(is_other, num_before)
     swings = _swings(all_steps[:, class_index], num_before)
     return PrefixPredictions(start, steps, window, decision, swings)
 
 
-def _decision_step(steps: NDArray[np.float64], class_index: int, num_before: int = 0) -> int | None:
-    """Return the step from which a class stays the most probable one.
+def _decision_step(is_other: NDArray[np.bool_], num_before: int = 0) -> int | None:
+    """Return the step from which the prediction stays that of the whole input.
 
     Args:
-        steps: `<float64>[num_before + steps, classes]`.
-        class_index: The class.
+        is_other: Whether the prediction is another one, `<bool>[num_before + steps]`.
         num_before: Number of leading rows that are no step of the input.
     """
-    others = np.flatnonzero(steps.argmax(axis=1) != class_index)
+    others = np.flatnonzero(is_other)
     first = int(others[-1]) + 1 if len(others) else 0
-    return first - num_before if max(1, num_before) <= first < len(steps) else None
+    return first - num_before if max(1, num_before) <= first < len(is_other) else None
 
 
 def _swings(probabilities: NDArray[np.float64], num_before: int) -> Swings:

@@ -14,6 +14,7 @@ from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanati
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
 from lstm_cli.explain.summary import (
     describe_decision,
+    describe_labels,
     describe_score,
     describe_swings,
     step_noun,
@@ -52,6 +53,7 @@ def render_page(explanation: Explanation) -> str:
         label=explanation.prediction.label,
         step_noun=step_noun(explanation),
         score=describe_score(explanation),
+        labels=describe_labels(explanation),
         swings=describe_swings(explanation),
         decision=describe_decision(explanation),
         units=[_unit_view(unit) for unit in explanation.gates.units],

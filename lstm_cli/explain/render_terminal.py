@@ -16,6 +16,7 @@ from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanati
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
 from lstm_cli.explain.summary import (
     describe_decision,
+    describe_labels,
     describe_score,
     describe_swings,
     step_noun,
@@ -58,6 +59,8 @@ def render_lines(explanation: Explanation, width: int, colour: bool) -> Iterator
     """
     prediction = explanation.prediction
     yield [Piece(f"{prediction.label}  {prediction.probability:.1%}", "bold")]
+    if labels := describe_labels(explanation):
+        yield [Piece(labels)]
     yield [Piece(describe_score(explanation), "dim")]
     yield [Piece("")]
     if isinstance(explanation, TextExplanation):

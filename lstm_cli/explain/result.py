@@ -133,11 +133,12 @@ class Gates:
     """The score, its parts, and the units that contribute most to it.
 
     The score is the logit of the predicted class minus the logit of the runner-up: the logarithm of
-    the ratio of their probabilities. It is the sum `lstm + linear + bias`.
+    the ratio of their probabilities. In a multi-label run it is the logit of the explained label:
+    its log-odds. It is the sum `lstm + linear + bias`.
 
     Attributes:
-        runner_up: The most probable of the other classes.
-        score: At least 0, unless a threshold chose the class.
+        runner_up: The most probable of the other classes; empty in a multi-label run.
+        score: At least 0, unless a threshold chose the class or label.
         lstm: Contribution of all units of the last layer.
         linear: Contribution of the linear model; None for a run without one.
         bias: Contribution of the head's bias.
@@ -165,7 +166,7 @@ class TextExplanation:
         run: Name of the run.
         labels: Classes of the run.
         text: The text.
-        prediction: The model's prediction.
+        prediction: The model's prediction; in a multi-label run its `label` is the explained one.
         tokens: The tokens that the model read; the arrays below have one entry for each.
         truncated_span: Start and end offset of the part that the model did not read; None if it
             read everything.

@@ -21,7 +21,16 @@ def describe_score(explanation: Explanation) -> str:
     if gates.linear is not None:
         parts.append(f"linear model {gates.linear:+.2f}")
     parts.append(f"bias {gates.bias:+.2f}")
-    return f"Score against {gates.runner_up}: {gates.score:+.2f} = {', '.join(parts)}"
+    name = f"Score against {gates.runner_up}"
+    if not gates.runner_up:
+        name = f"Log-odds of {explanation.prediction.label}"
+    return f"{name}: {gates.score:+.2f} = {', '.join(parts)}"
+
+
+def describe_labels(explanation: Explanation) -> str:
+    """Name all predicted labels of a multi-label run; empty for other runs."""
+    labels = explanation.prediction.labels
+    return "" if labels is None else f"Predicted labels: {', '.join(labels) or 'none'}"
 
 
 def large_swings(explanation: Explanation) -> list[Swing]:
@@ -47,8 +56,16 @@ def describe_swings(explanation: Explanation) -> str:
 
 
 def describe_decision(explanation: Explanation) -> str:
-    """Say from which step on the predicted class is the most probable one."""
+    """Say from which step on the predicted class is the most probable one.
+
+    In a multi-label run: from which step on the label is predicted, or not, as at the end.
+    """
     label, prefixes = explanation.prediction.label, explanation.prefixes
+    if explanation.prediction.labels is not None:
+        verb = "is" if label in explanation.prediction.labels else "is not"
+        step = prefixes.decision_step
+        start = "the start" if step is None else f"{describe_step(explanation, step)} on"
+        return f"{label} {verb} predicted, from {start}."
     last = prefixes.steps[-1]
     if last[explanation.class_index] < last.max():
         return f"A threshold chose {label}: it is not the most probable class."

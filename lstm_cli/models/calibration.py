@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 _MIN_SCALE, _MAX_SCALE = 0.02, 50.0
 # Below this, float32 cannot distinguish 1 - p from 1.
 _MIN_PROBABILITY = 1e-8
+# Newton's method for two numbers a label, and the weight of the prior that a factor is 1.
+_NEWTON_STEPS, _NEWTON_RIDGE = 30, 0.1
+_MAX_HALVINGS, _NEWTON_TOLERANCE = 12, 1e-4
 # Two factors need no more logits than this, and no more examples.
 _MAX_FITTED, _MIN_ROWS = 2_000_000, 1000
 
@@ -77,7 +80,7 @@ def fit_scales(
     Args:
         parts: Logits, each `<float>[num, outputs]`; with two classes one output, for class 1.
         priors: One for each part.
-        labels: True class ids, `<int32>[num]`.
+        labels: True class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
 
     Returns:
         One factor for each part, between 0.02 and 50.
@@ -95,10 +98,82 @@ def fit_scales(
     def loss(log_scales: NDArray[np.float64]) -> float:
         logits = sum(np.exp(s) * part for s, part in zip(log_scales, parts, strict=True))
         penalty = np.square((log_scales - start) / stds).sum() / 2
-        return _loss(np.asarray(logits), labels) + float(penalty) / len(labels)
+        return _loss(np.asarray(logits), labels) + float(penalty) / labels.size
 
     result = minimize(loss, start, bounds=[limits] * len(parts), method="L-BFGS-B")
     return tuple(np.exp(result.x).tolist())
+
+
+def fit_label_scales(
+    margins: NDArray[np.floating], labels: NDArray[np.int32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find the factor and the offset of each label that turn its margins into log-odds.
+
+    Args:
+        margins: `<float>[num, labels]`.
+        labels: Label sets, `<int32>[num, labels]`.
+
+    Returns:
+        Factors and offsets, `<float64>[labels]` each.
+
+    Source: Platt 1999, "Probabilistic Outputs for Support Vector Machines", section 2.2; Newton's
+        method as in Lin, Lin & Weng 2007, "A Note on Platt's Probabilistic Outputs".
+    """
+    counts = labels.sum(axis=0)
+    positive, negative = (counts + 1) / (counts + 2), 1 / (len(labels) - counts + 2)
+    targets = np.where(labels > 0, positive, negative)
+    scales, offsets = np.ones(labels.shape[1]), np.log((counts + 1) / (len(labels) - counts + 1))
+    loss = _label_losses(margins, targets, scales, offsets)
+    for _ in range(_NEWTON_STEPS):
+        steps = _newton_steps(margins, targets, scales, offsets)
+        rate = np.ones(len(scales))
+        for _ in range(_MAX_HALVINGS):
+            new = scales + rate * steps[0], offsets + rate * steps[1]
+            new_loss = _label_losses(margins, targets, *new)
+            is_worse = ~(new_loss <= loss)
+            if not is_worse.any():
+                break
+            rate = np.where(is_worse, rate / 2, rate)
+        scales, offsets = (
+            np.where(is_worse, old, changed)
+            for old, changed in zip((scales, offsets), new, strict=True)
+        )
+        change = np.where(is_worse, 0, loss - new_loss)
+        loss = np.where(is_worse, loss, new_loss)
+        if change.max() < _NEWTON_TOLERANCE:
+            break
+    return scales, offsets
+
+
+def _newton_steps(
+    margins: NDArray[np.floating],
+    targets: NDArray[np.float64],
+    scales: NDArray[np.float64],
+    offsets: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the steps of Newton's method for the factors and the offsets of all labels."""
+    probabilities = sigmoid(scales * margins + offsets).astype(np.float64)
+    errors, weights = targets - probabilities, probabilities * (1 - probabilities)
+    second = (weights * margins**2).sum(axis=0) + _NEWTON_RIDGE
+    mixed, first = (weights * margins).sum(axis=0), weights.sum(axis=0) + _NEWTON_RIDGE
+    slope = (errors * margins).sum(axis=0) - _NEWTON_RIDGE * (scales - 1)
+    error = errors.sum(axis=0)
+    determinant = second * first - mixed**2
+    return (first * slope - mixed * error) / determinant, (
+        second * error - mixed * slope
+    ) / determinant
+
+
+def _label_losses(
+    margins: NDArray[np.floating],
+    targets: NDArray[np.float64],
+    scales: NDArray[np.float64],
+    offsets: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return what `fit_label_scales` minimizes for each label, `<float64>[labels]`."""
+    logits = scales * margins + offsets
+    losses = np.logaddexp(0, logits) - targets * logits
+    return np.asarray(losses.sum(axis=0) + _NEWTON_RIDGE * np.square(scales - 1) / 2)
 
 
 @dataclass(frozen=True)
@@ -109,11 +184,13 @@ class SplitLogits:
         lstm: Logits of the LSTM, `<float64>[num, outputs]`.
         linear: Logits of the linear model, `<float32>[num, outputs]`; None without one.
         linear_scale: The classifier's factor on `linear`: one, or `<float32>[num, 1]`.
+        multi_label: Whether each logit is that of a label, independent of the others.
     """
 
     lstm: NDArray[np.float64]
     linear: NDArray[np.float32] | None
     linear_scale: NDArray[np.float32] | float = 1.0
+    multi_label: bool = False
 
     @classmethod
     def from_probabilities(
@@ -121,6 +198,7 @@ class SplitLogits:
         probabilities: NDArray[np.float32],
         linear: NDArray[np.float32] | None,
         linear_scale: NDArray[np.float32] | float,
+        multi_label: bool = False,
     ) -> SplitLogits:
         """Split the predictions of a classifier.
 
@@ -128,10 +206,11 @@ class SplitLogits:
             probabilities: Its predictions, `<float32>[num, classes]`.
             linear: Logits of the linear model, as the attribute.
             linear_scale: The classifier's factor on these logits.
+            multi_label: As the attribute.
         """
-        logits = logits_from_probabilities(probabilities)
+        logits = logits_from_probabilities(probabilities, multi_label)
         lstm = logits if linear is None else logits - linear_scale * linear
-        return cls(lstm, linear, linear_scale)
+        return cls(lstm, linear, linear_scale, multi_label)
 
     @classmethod
     def concatenate(cls, parts: Sequence[SplitLogits]) -> SplitLogits:
@@ -142,6 +221,7 @@ class SplitLogits:
             np.concatenate([part.lstm for part in parts]),
             np.concatenate(linear) if linear else None,
             np.concatenate(scales),
+            parts[0].multi_label,
         )
 
     @property
@@ -168,6 +248,12 @@ class SplitLogits:
         lstm_scale, linear_scale = fit_scales(parts, priors, labels[rows])
         return lstm_scale, linear_scale
 
+    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Turn logits of this classifier into probabilities, `<float32>[num, classes]`."""
+        if self.multi_label:
+            return sigmoid(logits)
+        return np.exp(log_probabilities(logits)).astype(np.float32)
+
     def scaled(self, lstm_scale: float, linear_scale: float) -> NDArray[np.float64]:
         """Return the sum of the scaled parts, `<float64>[num, outputs]`."""
         if self.linear is None:
@@ -180,15 +266,29 @@ def _loss(logits: NDArray[np.floating], labels: NDArray[np.int32], smoothing: fl
 
     Args:
         logits: `<float>[num, outputs]`.
-        labels: True class ids, `<int32>[num]`.
+        labels: True class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`, for the mean
+            over all labels too.
         smoothing: Probability that the target moves from the label to the other classes.
     """
+    if labels.ndim == 2:
+        return float(np.mean(np.logaddexp(0, logits) - labels * logits))
     logs = log_probabilities(logits)
     right = logs[np.arange(len(labels)), labels]
     if not smoothing:
         return float(-np.mean(right))
     wrong = (logs.sum(axis=1) - right) / (logs.shape[1] - 1)
     return float(-np.mean((1 - smoothing) * right + smoothing * wrong))
+
+
+def num_outputs(num_classes: int, multi_label: bool = False) -> int:
+    """Return the number of logits: one for two classes, one for each label of several."""
+    return 1 if num_classes == 2 and not multi_label else num_classes
+
+
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Turn the logits of labels into probabilities, `<float32>[num, labels]`."""
+    odds = np.exp(-np.abs(np.asarray(logits, np.float64)))
+    return np.where(logits >= 0, 1 / (1 + odds), odds / (1 + odds)).astype(np.float32)
 
 
 def log_probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -201,12 +301,19 @@ def log_probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return logs
 
 
-def logits_from_probabilities(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+def logits_from_probabilities(
+    probabilities: NDArray[np.float32], multi_label: bool = False
+) -> NDArray[np.float64]:
     """Return logits that have these probabilities, `<float64>[num, outputs]`.
 
     Args:
         probabilities: `<float32>[num, classes]`; values below 1e-8 count as 1e-8.
+        multi_label: Whether each column is the probability of a label.
     """
+    if multi_label:
+        exact = np.clip(probabilities.astype(np.float64), _MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
+        logits: NDArray[np.float64] = np.log(exact / (1 - exact))
+        return logits
     logs: NDArray[np.float64] = np.log(
         np.maximum(probabilities.astype(np.float64), _MIN_PROBABILITY)
     )

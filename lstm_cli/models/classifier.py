@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config, EmbeddingSettings, ModelSettings, TrainSettings
 from lstm_cli.models.block_lstm import BlockLSTM, use_block_lstm
+from lstm_cli.models.calibration import num_outputs
 from lstm_cli.models.compiled import CompiledModel, ReverseSequence, build_metrics, use_xla
 from lstm_cli.models.optimizer import array_name, build_slots, make_optimizer
 from lstm_cli.models.peephole import peephole_lstm
@@ -91,7 +92,8 @@ def build_classifier(
 
     A text model maps token ids `<int32>[batch, time]`, right-padded with 0, to probabilities;
     an image model maps `<uint8>[batch, rows, columns]`. The output is `<float32>[batch, 1]`
-    (the probability of class 1) for two classes, else `<float32>[batch, num_classes]`.
+    (the probability of class 1) for two classes, else `<float32>[batch, num_classes]`. In a
+    multi-label run each class has its own sigmoid, whatever their number.
 
     With a linear model in the settings there is a second input, `linear_logits`, which
     `linear.linear_logits` computes, `<float32>[batch, outputs]`. See `init_from_linear_model` for
@@ -103,7 +105,7 @@ def build_classifier(
 
     Args:
         config: Settings of the experiment.
-        num_classes: At least 2.
+        num_classes: At least 2; in a multi-label run at least 1.
         vocab_size: Vocabulary size of the tokenizer; None for images.
         shape: Rows and columns of an image; None for texts.
     """
@@ -117,12 +119,12 @@ def build_classifier(
         x = ops.cast(inputs, "float32") / 255.0
     pooled = _recurrent(x, padding, config.model, use_block_lstm(config))
     pooled = layers.Dropout(config.model.dropout, seed=config.seed + 2)(pooled)
-    num_outputs = 1 if num_classes == 2 else num_classes
-    logits = layers.Dense(num_outputs, name="head")(pooled)
+    outputs = num_outputs(num_classes, config.is_multi_label)
+    logits = layers.Dense(outputs, name="head")(pooled)
     if config.linear is not None:
-        inputs = [inputs, keras.Input((num_outputs,), dtype="float32", name="linear_logits")]
+        inputs = [inputs, keras.Input((outputs,), dtype="float32", name="linear_logits")]
         logits = AddLinearLogits(config.linear.dropout, config.seed + 3)(logits, inputs[1])
-    activation = "sigmoid" if num_classes == 2 else "softmax"
+    activation = "sigmoid" if outputs == 1 or config.is_multi_label else "softmax"
     probabilities = layers.Activation(activation, name="probabilities")(logits)
     return CompiledModel(inputs, probabilities, name=f"lstm_{config.kind}")
 
@@ -135,7 +137,11 @@ def init_from_linear_model(model: Any) -> None:
 
 
 def compile_classifier(
-    model: Any, settings: TrainSettings, num_classes: int, init_arrays: Collection[str] = ()
+    model: Any,
+    settings: TrainSettings,
+    num_classes: int,
+    init_arrays: Collection[str] = (),
+    multi_label: bool = False,
 ) -> None:
     """Compile a classifier: optimizer, loss and metric.
 
@@ -144,9 +150,13 @@ def compile_classifier(
         settings: Training settings.
         num_classes: At least 2.
         init_arrays: As for `make_optimizer`.
+        multi_label: Whether a text has any number of labels.
     """
     metric: Any = "accuracy"
-    if num_classes == 2:
+    if multi_label:
+        metric = keras.metrics.MeanMetricWrapper(_subset_accuracy, name="accuracy")
+        loss = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
+    elif num_classes == 2:
         # Keras' own metric rounds the prediction and compares that with a soft label such as 0.9.
         metric = keras.metrics.MeanMetricWrapper(_binary_accuracy, name="accuracy")
         loss = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
@@ -164,8 +174,19 @@ def _binary_accuracy(y_true: Any, y_pred: Any) -> Any:
     return ops.mean(ops.cast(ops.equal(y_true > 0.5, y_pred > 0.5), "float32"), axis=-1)
 
 
+def _subset_accuracy(y_true: Any, y_pred: Any) -> Any:
+    """Return whether exactly the true labels have a probability above 0.5, `<float32>[batch]`."""
+    return ops.cast(ops.all(ops.equal(y_true > 0.5, y_pred > 0.5), axis=-1), "float32")
+
+
 def encode_labels(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.float32]:
-    """Return labels in the shape of the loss: `[batch, 1]`, or one-hot `[batch, classes]`."""
+    """Return labels in the shape of the loss.
+
+    They are `<float32>[batch, 1]` with two classes, else one-hot `[batch, classes]`. Label sets
+    `<int32>[batch, labels]` keep their shape.
+    """
+    if labels.ndim == 2:
+        return labels.astype(np.float32)
     if num_classes == 2:
         return labels.astype(np.float32)[:, None]
     one_hot = np.zeros((len(labels), num_classes), np.float32)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import LinearSettings
 from lstm_cli.data.balance import ClassWeights
+from lstm_cli.data.iterative_stratification import assign_parts
 from lstm_cli.models import linear_svm
-from lstm_cli.models.calibration import fit_scale, log_probabilities
+from lstm_cli.models.calibration import fit_label_scales, fit_scale, log_probabilities
 from lstm_cli.models.linear_features import Features, LinearTables, extract, word_ngrams
-from lstm_cli.models.linear_svm import Targets, num_outputs
+from lstm_cli.models.linear_svm import Targets
 from lstm_cli.models.pseudo_labels import confident_rows
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.token_ids import own_ids
@@ -69,13 +70,16 @@ class LinearModel:
         tables: Its weights. They are scaled so that `train_logits` has the highest likelihood of
             the labels.
         train_logits: Out-of-fold logits of the training texts, `<float32>[num, outputs]`.
-        scale: Factor from the margins of the support vector machines to the logits.
+        scale: Factor from the margins of the support vector machines to the logits; in a
+            multi-label run one for each label, `<float64>[outputs]`.
+        offset: Added to the scaled margins, in the same form.
         gain: What unlabeled texts brought; None without them.
     """
 
     tables: LinearTables
     train_logits: NDArray[np.float32]
-    scale: float
+    scale: float | NDArray[np.float64]
+    offset: float | NDArray[np.float64] = 0.0
     gain: UnlabeledGain | None = None
 
 
@@ -105,8 +109,9 @@ def fit_linear_model(
 
     Args:
         corpus: The training texts.
-        labels: Class ids, `<int32>[num]`.
-        num_classes: At least 2.
+        labels: Class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`, without unlabeled
+            texts and class weights.
+        num_classes: At least 2, or the number of labels.
         words: The token of each id of the vocabulary.
         settings: Features, folds and penalty.
         seed: Seed of the folds.
@@ -120,6 +125,12 @@ def fit_linear_model(
     features = extract(corpus, words, settings, unlabeled)
     targets = Targets.weighted(labels, num_classes, class_weights)
     margins, of_labeled = _out_of_fold_margins(features, targets, settings, seed)
+    if targets.is_multi_label:
+        # A rare label needs an offset: its margins are about -1 for nearly all texts.
+        scales, offsets = fit_label_scales(margins, labels)
+        tables = _fit_tables(features, targets, len(words), settings, scales, offsets)
+        logits = (scales * margins + offsets).astype(np.float32)
+        return LinearModel(tables, logits, scales, offsets)
     scale = fit_scale(margins, labels)
     gain = None
     if unlabeled is not None:
@@ -132,7 +143,7 @@ def fit_linear_model(
         if not gain.is_used:
             features, margins, scale = replace(features, unlabeled=None), of_labeled, labeled_scale
     tables = _fit_tables(features, targets, len(words), settings, scale)
-    return LinearModel(tables, (scale * margins).astype(np.float32), scale, gain)
+    return LinearModel(tables, (scale * margins).astype(np.float32), scale, gain=gain)
 
 
 def refit_tables(
@@ -160,7 +171,7 @@ def refit_tables(
     is_used = model.gain is not None and model.gain.is_used
     features = extract(corpus, words, settings, unlabeled if is_used else None)
     targets = Targets.weighted(labels, num_classes, class_weights)
-    return _fit_tables(features, targets, len(words), settings, model.scale)
+    return _fit_tables(features, targets, len(words), settings, model.scale, model.offset)
 
 
 def linear_logits(
@@ -207,11 +218,12 @@ def _fit_tables(
     targets: Targets,
     vocab_size: int,
     settings: LinearSettings,
-    scale: float,
+    scale: float | NDArray[np.float64],
+    offset: float | NDArray[np.float64] = 0.0,
 ) -> LinearTables:
-    """Fit the weights to all texts, and multiply them by a factor."""
+    """Fit the weights to all texts, and turn their margins into logits."""
     weights, biases = _fit_all(features, features.counts, targets, settings)[-1]
-    return features.tables(scale * weights, scale * biases, vocab_size, settings)
+    return features.tables(scale * weights, scale * biases + offset, vocab_size, settings)
 
 
 def _out_of_fold_margins(
@@ -224,7 +236,7 @@ def _out_of_fold_margins(
     """
     num_folds = min(settings.folds, len(targets.labels))
     fold_of = _folds(targets.labels, num_folds, seed)
-    shape = (len(targets.labels), num_outputs(targets.num_classes))
+    shape = (len(targets.labels), targets.num_outputs)
     margins, of_labeled = np.zeros(shape), np.zeros(shape)
     for fold in range(num_folds):
         test, train = fold_of == fold, fold_of != fold
@@ -278,6 +290,9 @@ def _loss_and_accuracy(
 
 def _folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.int64]:
     """Return the fold of each text, with each class spread evenly over the folds."""
+    if labels.ndim == 2:
+        sizes = np.diff(np.arange(num_folds + 1) * len(labels) // num_folds).tolist()
+        return assign_parts(labels, sizes, np.random.default_rng(seed))
     order = np.random.default_rng(seed).permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
     folds = np.empty(len(labels), np.int64)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.data import balance
 from lstm_cli.data.balance import ClassWeights
+from lstm_cli.models.calibration import num_outputs
 
 # Added to the counts of the log-count ratios, because features seen once or twice are unreliable.
 _SMOOTHING = 0.5
@@ -24,7 +25,7 @@ class Targets:
     """The classes of texts.
 
     Attributes:
-        labels: Class ids, `<int32>[num]`.
+        labels: Class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
         importance: Weight of each text in the fit, `<float32>[num]`.
         num_classes: At least 2.
     """
@@ -38,6 +39,8 @@ class Targets:
         cls, labels: NDArray[np.int32], num_classes: int, class_weights: ClassWeights
     ) -> Targets:
         """Return targets with the weights of their classes."""
+        if labels.ndim == 2:
+            return cls(labels, np.ones(len(labels), np.float32), num_classes)
         weights = balance.class_weights(labels, num_classes, class_weights)
         return cls(labels, weights[labels], num_classes)
 
@@ -54,7 +57,21 @@ class Targets:
 
     def one_against_rest(self, label: int) -> Targets:
         """Return two classes: 1 for a class, and 0 for all others."""
-        return Targets((self.labels == label).astype(np.int32), self.importance, 2)
+        return Targets(self.is_class(label).astype(np.int32), self.importance, 2)
+
+    def is_class(self, label: int) -> NDArray[np.bool_]:
+        """Return whether a text is of a class, or has a label, `<bool>[num]`."""
+        return self.labels[:, label] > 0 if self.is_multi_label else self.labels == label
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a text has any number of labels."""
+        return self.labels.ndim == 2
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of logits."""
+        return num_outputs(self.num_classes, self.is_multi_label)
 
 
 def fit(
@@ -72,16 +89,20 @@ def fit(
     # The inverse document frequency, smoothed as in scikit-learn.
     idf = np.log((counts.shape[0] + 1) / (num_texts + 1)) + 1
     factors = (factors * idf).astype(np.float32)
-    classes = range(1, 2) if targets.num_classes == 2 else range(targets.num_classes)
+    is_binary = targets.num_classes == 2 and not targets.is_multi_label
+    classes = range(1, 2) if is_binary else range(targets.num_classes)
     if targets.num_classes > _MAX_OWN_RATIOS:
         ratios = np.zeros(counts.shape[1], np.float32)
         for label in classes:
-            ratios += _log_count_ratios(counts, targets.labels == label)
+            ratios += _log_count_ratios(counts, targets.is_class(label))
         factors = (factors * (1 + ratios / targets.num_classes)).astype(np.float32)
-        return _fit_classes(counts, factors, targets, penalty)
+        if not targets.is_multi_label:
+            return _fit_classes(counts, factors, targets, penalty)
     fits = []
     for label in classes:
-        own = factors * (1 + _log_count_ratios(counts, targets.labels == label))
+        own = factors
+        if targets.num_classes <= _MAX_OWN_RATIOS:
+            own = factors * (1 + _log_count_ratios(counts, targets.is_class(label)))
         fits.append(_fit_classes(counts, own, targets.one_against_rest(label), penalty))
     return np.hstack([fit[0] for fit in fits]), np.concatenate([fit[1] for fit in fits])
 
@@ -101,8 +122,8 @@ def _fit_classes(
     labels, num_classes = targets.labels, targets.num_classes
     present = np.unique(labels)
     outputs = present if num_classes > 2 else np.zeros(1, np.int64)
-    weights = np.zeros((counts.shape[1], num_outputs(num_classes)))
-    biases = np.full(num_outputs(num_classes), -1.0)
+    weights = np.zeros((counts.shape[1], targets.num_outputs))
+    biases = np.full(targets.num_outputs, -1.0)
     if len(present) < 2:
         biases[outputs] = 1.0 if present.any() or num_classes > 2 else -1.0
         return weights, biases
@@ -144,8 +165,3 @@ def _log_frequencies(counts: NDArray[Any]) -> NDArray[np.float64]:
     smoothed = counts + _SMOOTHING
     logs: NDArray[np.float64] = np.log(smoothed / smoothed.sum())
     return logs
-
-
-def num_outputs(num_classes: int) -> int:
-    """Return the number of logits: one for two classes."""
-    return 1 if num_classes == 2 else num_classes

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction import batches
 from lstm_cli.prediction.batches import Batch
+from lstm_cli.prediction.label_sets import Thresholds, make_label_prediction
 from lstm_cli.prediction.result import Prediction, make_prediction
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_check, validate
@@ -35,10 +36,16 @@ class Predictor:
         labels: Class names; the index is the class id.
         shape: Rows and columns of an image; None for texts.
         tokenizer: None for images.
+        thresholds: Of a multi-label run, by label; None in other runs.
     """
 
     def __init__(
-        self, run: RunDir, session: Any, tokenizer: Tokenizer | None, labels: tuple[str, ...]
+        self,
+        run: RunDir,
+        session: Any,
+        tokenizer: Tokenizer | None,
+        labels: tuple[str, ...],
+        thresholds: Thresholds | None = None,
     ) -> None:
         """Use parts that are loaded already; `load` reads them from a run.
 
@@ -47,10 +54,12 @@ class Predictor:
             session: From `open_session`.
             tokenizer: None for images.
             labels: Class names.
+            thresholds: As the attribute.
         """
         self.run = run
         self.labels = labels
         self.tokenizer = tokenizer
+        self.thresholds = thresholds
         self._session = session
         self.kind = "image" if tokenizer is None else "text"
         shape = session.get_inputs()[0].shape
@@ -67,7 +76,7 @@ class Predictor:
         validated = validate.read(run)
         session = open_session(run.file(runs.MODEL))
         onnx_check.check_unchanged(run, runs.MODEL, validated.model)
-        predictor = cls(run, session, validated.tokenizer, validated.labels)
+        predictor = cls(run, session, validated.tokenizer, validated.labels, validated.thresholds)
         predictor.replay(validated.golden)
         return predictor
 
@@ -93,7 +102,8 @@ class Predictor:
         Args:
             inputs: One text, several texts, or images, depending on the kind of the run.
             threshold: For two classes, the second is predicted if its probability is at least
-                this; None for 0.5. For more classes it must be None.
+                this; None for 0.5. In a multi-label run it takes the place of all thresholds of
+                the run. For more classes it must be None.
 
         Raises:
             LstmError: The inputs are of the other kind, one is not a string, or the threshold does
@@ -103,7 +113,7 @@ class Predictor:
         if isinstance(inputs, np.ndarray) and inputs.dtype.kind not in "UO":
             self._check_threshold(threshold)
             rows = self.probabilities(inputs)
-            return [make_prediction(row, self.labels, None, threshold) for row in rows]
+            return [self.make_prediction(row, None, threshold) for row in rows]
         return list(self.stream([inputs] if isinstance(inputs, str) else inputs, threshold))
 
     def stream(self, texts: Iterable[str], threshold: float | None = None) -> Iterator[Prediction]:
@@ -118,7 +128,29 @@ class Predictor:
             encodings: list[Encoding] = []
             rows = self._run(batches.window_batches(window, tokenizer, encodings), len(window))
             for row, encoding in zip(rows, encodings, strict=True):
-                yield make_prediction(row, self.labels, encoding, threshold)
+                yield self.make_prediction(row, encoding, threshold)
+
+    def make_prediction(
+        self,
+        row: NDArray[np.float32],
+        encoding: Encoding | None,
+        threshold: float | None = None,
+        top_k: int | None = None,
+    ) -> Prediction:
+        """Turn the probabilities of one input into a prediction, by the rule of the run.
+
+        Args:
+            row: `<float32>[classes]`.
+            encoding: Of the text; None for images.
+            threshold: As for `predict`.
+            top_k: Keep only the K most probable classes; None for all.
+        """
+        if self.thresholds is None:
+            return make_prediction(row, self.labels, encoding, threshold, top_k)
+        thresholds = self.thresholds
+        if threshold is not None:
+            thresholds = np.full(len(self.labels), threshold, np.float64)
+        return make_label_prediction(row, self.labels, thresholds, encoding, top_k)
 
     def probabilities(self, inputs: Corpus | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute `<float32>[num, classes]` for an encoded corpus or for images, in order."""
@@ -213,7 +245,7 @@ class Predictor:
     def _check_threshold(self, threshold: float | None) -> None:
         if threshold is None:
             return
-        if len(self.labels) != 2:
+        if len(self.labels) != 2 and self.thresholds is None:
             raise LstmError(
                 f"A threshold needs two classes; run {self.run.name} has {len(self.labels)}.",
                 "Leave out --threshold; --top-k shows the most probable classes.",

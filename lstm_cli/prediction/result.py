@@ -18,13 +18,17 @@ class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
     """The prediction for one input.
 
     Attributes:
-        label: The predicted class.
-        probability: Of that class, 0 to 1.
+        label: The predicted class. In a multi-label run, the most probable of `labels`; empty if
+            there is none.
+        probability: Of that class, 0 to 1. In a multi-label run without a predicted label, of the
+            label that is the least below its threshold.
         probabilities: By class, in the order of the run's labels; if only the most probable
             classes were asked for, those, the most probable first.
         num_tokens: Tokens in the whole text; None for images.
         truncated: Whether the middle of the text was left out; None for images.
         unknown: Fraction of tokens that are not in the vocabulary; None for images.
+        labels: In a multi-label run, all labels whose probability reaches their threshold, the most
+            probable first; None in other runs.
     """
 
     label: str
@@ -33,6 +37,7 @@ class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
     num_tokens: int | None = None
     truncated: bool | None = None
     unknown: float | None = None
+    labels: list[str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON types, without those that are None."""
@@ -63,13 +68,13 @@ def make_prediction(
     if top_k is not None:
         classes = sorted(classes, key=lambda entry: -entry[1])[:top_k]
     label, probability, by_class = labels[index], probabilities[index], dict(classes)
+    return Prediction(label, probability, by_class, *describe_encoding(encoding))
+
+
+def describe_encoding(
+    encoding: Encoding | None,
+) -> tuple[int | None, bool | None, float | None]:
+    """Return `num_tokens`, `truncated` and `unknown` of a prediction; None for images."""
     if encoding is None:
-        return Prediction(label, probability, by_class)
-    return Prediction(
-        label,
-        probability,
-        by_class,
-        encoding.num_tokens,
-        encoding.truncated,
-        encoding.unknown_fraction,
-    )
+        return None, None, None
+    return encoding.num_tokens, encoding.truncated, encoding.unknown_fraction

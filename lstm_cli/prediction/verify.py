@@ -185,6 +185,11 @@ def _check_labels(state: _VerifyState) -> str:
     return f"{len(state.labels)} classes"
 
 
+def _check_thresholds(state: _VerifyState) -> str:
+    validate.read_thresholds(state.run, state.checked_config, len(state.labels))
+    return f"one for each of {len(state.labels)} labels"
+
+
 def _check_tokenizer(state: _VerifyState) -> str:
     config = state.checked_config
     state.tokenizer = validate.read_tokenizer(state.run, config)
@@ -309,6 +314,16 @@ CLASSIFIER_STEPS: Mapping[str, _Step] = {
     "results": _Step(_check_results, ("record",), "Do not rely on the results of this run."),
 }
 
+# A run with several labels a text has a threshold for each.
+MULTI_LABEL_STEPS: Mapping[str, _Step] = {
+    **CLASSIFIER_STEPS,
+    "thresholds": _Step(
+        _check_thresholds,
+        ("settings", "labels"),
+        "It is unknown from which probability on a label is predicted.",
+    ),
+}
+
 # A language model has no graph to run.
 LANGUAGE_STEPS: Mapping[str, _Step] = {
     **{
@@ -326,10 +341,12 @@ LANGUAGE_STEPS: Mapping[str, _Step] = {
 def _steps(run: RunDir) -> Mapping[str, _Step]:
     """Return the checks of a classifier or of a language model."""
     try:
-        is_language = run.with_manifest().config().language is not None
+        config = run.with_manifest().config()
     except LstmError:
-        is_language = runs.is_language(run)
-    return LANGUAGE_STEPS if is_language else CLASSIFIER_STEPS
+        return LANGUAGE_STEPS if runs.is_language(run) else CLASSIFIER_STEPS
+    if config.is_multi_label:
+        return MULTI_LABEL_STEPS
+    return CLASSIFIER_STEPS if config.language is None else LANGUAGE_STEPS
 
 
 def _format_names(names: list[str]) -> str:

@@ -117,7 +117,7 @@ def find_errors(
             reporter.note(f"Explaining {len(wrong)} errors.")
         explainer = Explainer.load(record.run) if wrong else None
         errors = [explain_error(explainer, example) for example in wrong if explainer]
-    num_wrong = int((scored.probabilities.argmax(axis=1) != scored.labels).sum())
+    num_wrong = int((~scored.is_correct).sum())
     return ConfidentErrors(tuple(errors), num_wrong, len(scored.labels), dataset.notes)
 
 
@@ -125,7 +125,7 @@ def explain_error(explainer: Explainer, example: Misclassified) -> ConfidentErro
     """Explain a misclassified text; a text without tokens is shown without effects."""
     text = example.text or ""
     try:
-        explanation = explainer.explain_text(text)
+        explanation = explainer.explain_text(text, label=example.wrong_label)
     except LstmError as error:
         if error.exit_code != ExitCode.USAGE:
             raise

@@ -62,6 +62,21 @@ METRIC_ROWS = (
     MetricRow("roc_auc", "area under the ROC curve", number, "higher"),
     MetricRow("calibration_error", "calibration error", number, "lower"),
 )
+_MULTI_LABEL_ROWS = (
+    MetricRow("num_examples", "examples", _count),
+    MetricRow("micro_f1", "micro F1 (all labels together)", number, "higher"),
+    MetricRow("f1", "macro F1 (mean of labels)", number, "higher"),
+    MetricRow("accuracy", "exactly right (subset accuracy)", number, "higher"),
+    MetricRow("accuracy_interval", "95% interval", interval),
+    MetricRow("baseline_accuracy", "subset accuracy of the most common set"),
+    MetricRow("micro_precision", "precision, all labels together", number, "higher"),
+    MetricRow("micro_recall", "recall, all labels together", number, "higher"),
+    MetricRow("precision", "precision, mean of labels", number, "higher"),
+    MetricRow("recall", "recall, mean of labels", number, "higher"),
+    MetricRow("roc_auc", "area under the ROC curve, mean", number, "higher"),
+    MetricRow("loss", "loss of a label (nats)", number, "lower"),
+    MetricRow("calibration_error", "calibration error", number, "lower"),
+)
 # What a run costs; the keys are those of `evaluation.compare.Entry`.
 COST_ROWS = (
     MetricRow("parameters", "parameters", _count, "lower"),
@@ -72,7 +87,12 @@ COST_ROWS = (
 
 
 def metric_rows(*reports: Report) -> tuple[MetricRow, ...]:
-    """Return the rows for reports: macro F1 comes first if their classes are uneven."""
+    """Return the rows for reports: macro F1 comes first if their classes are uneven.
+
+    Reports of multi-label runs have rows of their own.
+    """
+    if all(getattr(report, "micro", None) is not None for report in reports):
+        return _MULTI_LABEL_ROWS
     if report_imbalance(*reports) is None:
         return METRIC_ROWS
     f1 = next(row for row in METRIC_ROWS if row.key == "f1")

@@ -24,6 +24,7 @@ _NUM_HARDEST = 15  # classes that are listed if there are too many for a table o
 CAPTIONS = {
     "curves.png": "Loss and accuracy by epoch",
     "confusion.png": "True and predicted classes",
+    "labels.png": "Scores and thresholds of the labels",
     "reliability.png": "Accuracy against confidence",
     "roc_pr.png": "ROC and precision-recall curves",
     "scores.png": "Probabilities within each true class",
@@ -69,7 +70,7 @@ def model_card(run: Mapping[str, Any]) -> str:
         unlabeled_learners=_unlabeled_learners(run["config"]),
         linear_features=_linear_features(run["config"].linear),
         predict_command=f"lstm predict --run {shlex.quote(name)} {inputs}",
-        predict_python=_predict_python(name, run["dataset"]["kind"]),
+        predict_python=_predict_python(name, run["dataset"]["kind"], test.micro is not None),
     )
 
 
@@ -127,15 +128,18 @@ def _selection(run: Mapping[str, Any]) -> str:
     return describe_selection(stages) if stages else ""
 
 
-def _predict_python(name: str, kind: str) -> str:
+def _predict_python(name: str, kind: str, is_multi_label: bool) -> str:
     inputs, comment = '["A text to classify."]', ""
     if kind == "image":
         inputs, comment = "images", "  # <uint8>[num, rows, columns]"
+    shown = "prediction.label, prediction.probability"
+    if is_multi_label:
+        shown = "prediction.labels, prediction.probabilities"
     return (
         "import lstm_cli\n\n"
         f"model = lstm_cli.load({json.dumps(name, ensure_ascii=False)})\n"
         f"for prediction in model.predict({inputs}):{comment}\n"
-        "    print(prediction.label, prediction.probability)"
+        f"    print({shown})"
     )
 
 

@@ -149,12 +149,14 @@ def _class_rows(report: Report) -> Iterator[tuple[str, ...]]:
     correct, predicted = (counts.tolist() for counts in predicted_counts(report))
     for index in ids:
         scores = report.classes[index]
+        threshold = () if scores.threshold is None else (number(scores.threshold, ".2f"),)
         yield (
             scores.name,
             _with_interval(correct[index], predicted[index]),
             _with_interval(correct[index], scores.support),
             number(scores.f1, ".3f"),
             f"{scores.support:,}",
+            *threshold,
         )
 
 

@@ -32,6 +32,7 @@ CONFIG = "config.yaml"
 RUN = "run.json"
 TOKENIZER = "tokenizer.json"
 LABELS = "labels.json"
+LABEL_THRESHOLDS = "label_thresholds.json"
 WEIGHTS = "weights.safetensors"
 MODEL = "model.onnx"
 GOLDEN = "golden.json"
@@ -46,6 +47,7 @@ _MAX_JSON_BYTES = 64 << 20
 _MAX_BYTES = {
     CONFIG: 64 << 10,
     LABELS: 4 << 20,
+    LABEL_THRESHOLDS: 4 << 20,
     GOLDEN: 16 << 20,
     MANIFEST: 4 << 20,
     RUN: 8 << 20,

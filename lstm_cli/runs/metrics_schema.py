@@ -33,6 +33,11 @@ class ClassScores:
         recall: Fraction of the examples of this class that are predicted as this class.
         f1: Harmonic mean of the two.
         support: Number of examples whose true class this is.
+        num_predicted: In a multi-label run, number of examples predicted to have this label; None
+            in other runs.
+        threshold: In a multi-label run, the threshold of the label.
+        roc_auc: In a multi-label run, area under the ROC curve of the label; None if all examples
+            or none have it.
     """
 
     name: str
@@ -40,6 +45,28 @@ class ClassScores:
     recall: Mean
     f1: Mean
     support: Count
+    num_predicted: Count | None = None
+    threshold: Fraction | None = None
+    roc_auc: Mean | None = None
+
+
+@dataclass(frozen=True)
+class MicroScores:
+    """Scores of the labels of all examples together, in a multi-label run.
+
+    Attributes:
+        precision: Fraction of all predicted labels that are correct.
+        recall: Fraction of all true labels that are predicted.
+        f1: Harmonic mean of the two.
+        num_labels: Number of true labels of all examples.
+        num_predicted: Number of predicted labels of all examples.
+    """
+
+    precision: Mean
+    recall: Mean
+    f1: Mean
+    num_labels: Count
+    num_predicted: Count
 
 
 @dataclass(frozen=True)
@@ -67,20 +94,24 @@ class Report:
 
     Attributes:
         num_examples: Number of examples.
-        accuracy: Fraction predicted correctly.
+        accuracy: Fraction predicted correctly; in a multi-label run, with exactly the true labels.
         accuracy_interval: Its 95% Wilson interval.
-        loss: Mean negative log-likelihood, in nats.
+        loss: Mean negative log-likelihood, in nats; in a multi-label run, of a label.
         precision: Mean over the classes that occur or were predicted (macro).
         recall: The same for recall.
         f1: The same for F1.
         roc_auc: Area under the ROC curve; with more than two classes, mean of one-vs-rest.
         roc_auc_reason: Why `roc_auc` is None; empty when it is a number.
         calibration_error: Expected calibration error, 15 bins.
-        baseline_accuracy: Accuracy of always predicting the most frequent class of the split.
+        baseline_accuracy: Accuracy of always predicting the most frequent class of the split, or
+            the most frequent set of labels.
         classes: One entry per class, in the order of class ids.
-        bins: The 15 reliability bins, from 0 to 1.
+        bins: The 15 reliability bins, from 0 to 1; in a multi-label run, of all labels of all
+            examples by their probability.
         confusion: The cells of the confusion matrix that are not 0, by row: id of the true class,
-            id of the predicted class, number of examples. With many classes almost all are 0.
+            id of the predicted class, number of examples. With many classes almost all are 0. Empty
+            in a multi-label run.
+        micro: Scores of all labels together, in a multi-label run; None in other runs.
     """
 
     num_examples: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
@@ -97,10 +128,33 @@ class Report:
     classes: tuple[ClassScores, ...]
     bins: Annotated[tuple[Bin, ...], Meta(max_length=1000)]
     confusion: tuple[tuple[Count, Count, Count], ...]
+    micro: MicroScores | None = None
+
+    @property
+    def micro_precision(self) -> float | None:
+        """Precision of all labels together; None unless there are several a text."""
+        return None if self.micro is None else self.micro.precision
+
+    @property
+    def micro_recall(self) -> float | None:
+        """Recall of all labels together; None unless there are several a text."""
+        return None if self.micro is None else self.micro.recall
+
+    @property
+    def micro_f1(self) -> float | None:
+        """F1 of all labels together; None unless there are several a text."""
+        return None if self.micro is None else self.micro.f1
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report in types JSON knows: dicts, lists, numbers, strings, None."""
+        """Return the report in types JSON knows: dicts, lists, numbers, strings, None.
+
+        What only a multi-label run has is left out for other runs.
+        """
         builtins: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if self.micro is None:
+            del builtins["micro"]
+            for scores in builtins["classes"]:
+                del scores["num_predicted"], scores["threshold"], scores["roc_auc"]
         return builtins
 
 
@@ -158,6 +212,9 @@ def check_report(report: Report, labels: Sequence[str] | None = None) -> None:
     names = [scores.name for scores in report.classes]
     if labels is not None and names != list(labels):
         raise ValueError("classes: expected those of the run")
+    if report.micro is not None:
+        _check_multi_label(report, report.micro)
+        return
     _check_confusion(report)
     num = sum(count for _, _, count in report.confusion)
     num_correct = sum(count for true, predicted, count in report.confusion if true == predicted)
@@ -166,6 +223,24 @@ def check_report(report: Report, labels: Sequence[str] | None = None) -> None:
     low, high = report.accuracy_interval
     if abs(report.accuracy - num_correct / num) > 1e-6 or not low <= report.accuracy <= high:
         raise ValueError(f"accuracy: {report.accuracy} does not match confusion and interval")
+
+
+def _check_multi_label(report: Report, micro: MicroScores) -> None:
+    """Check the numbers of a multi-label run."""
+    num = report.num_examples
+    if sum(b.count for b in report.bins) != num * len(report.classes):
+        raise ValueError(f"num_examples: {num:,} do not match bins")
+    low, high = report.accuracy_interval
+    if not low <= report.accuracy <= high:
+        raise ValueError(f"accuracy: {report.accuracy} does not match interval")
+    if report.confusion:
+        raise ValueError("confusion: expected none for several labels")
+    if any(each.threshold is None or each.num_predicted is None for each in report.classes):
+        raise ValueError("classes: expected a threshold and the number of predictions in each")
+    totals = [sum(each.support for each in report.classes)]
+    totals.append(sum(each.num_predicted or 0 for each in report.classes))
+    if totals != [micro.num_labels, micro.num_predicted]:
+        raise ValueError("micro: does not match classes")
 
 
 def _check_confusion(report: Report) -> None:

@@ -44,7 +44,8 @@ def build(
     that word plus `READ_AS`; with the id of `[UNK]` both parts read it as unknown.
     Input of an image model: `images <uint8>[batch, rows, columns]`.
 
-    Output: `probabilities <float32>[batch, classes]`, with two columns for two classes.
+    Output: `probabilities <float32>[batch, classes]`, with two columns for two classes. In a
+    multi-label run each column is the probability of a label.
 
     Args:
         config: Of the run.
@@ -107,9 +108,12 @@ def plan(
     linear_logits = ""
     if config.linear is not None:
         assert vocab_size is not None
+        outputs_of_linear = _num_outputs(config, num_classes)
         tokens = _add_own_tokens(graph, config)
-        linear_logits = _add_linear_model(graph, config.linear, tokens, vocab_size, num_classes)
-    _add_head(graph, pooled, width, num_classes, linear_logits)
+        linear_logits = _add_linear_model(
+            graph, config.linear, tokens, vocab_size, outputs_of_linear
+        )
+    _add_head(graph, config, (pooled, width), num_classes, linear_logits)
     outputs = (Value("probabilities", "float32", ("batch", num_classes)),)
     return GraphPlan(f"lstm_{config.kind}", tuple(graph.nodes), graph.constants, inputs, outputs)
 
@@ -187,10 +191,9 @@ def _add_previous(graph: GraphBuilder, value: str, output: str) -> str:
 
 
 def _add_linear_model(
-    graph: GraphBuilder, settings: LinearSettings, tokens: str, vocab_size: int, num_classes: int
+    graph: GraphBuilder, settings: LinearSettings, tokens: str, vocab_size: int, outputs: int
 ) -> str:
     """Sum the weights over the root of the length, plus biases: `[batch, outputs]`."""
-    outputs = _num_outputs(num_classes)
     words = graph.array("linear_words", "linear/words", vocab_size, outputs)
     ngrams = graph.array("linear_word_ngrams", "linear/word_ngrams", settings.buckets, outputs)
     graph.constant("linear_buckets", np.array(settings.buckets, np.int32))
@@ -376,20 +379,35 @@ def _add_feature_axis(graph: GraphBuilder) -> str:
     return graph.constant("feature_axis", np.array([2]))
 
 
-def _num_outputs(num_classes: int) -> int:
-    return 1 if num_classes == 2 else num_classes
+def _num_outputs(config: Config, num_classes: int) -> int:
+    return 1 if num_classes == 2 and not config.is_multi_label else num_classes
 
 
 def _add_head(
-    graph: GraphBuilder, pooled: str, width: int, num_classes: int, linear_logits: str
+    graph: GraphBuilder,
+    config: Config,
+    pooled: tuple[str, int],
+    num_classes: int,
+    linear_logits: str,
 ) -> None:
-    """Add the dense layer and the linear logits; the output has a column for each class."""
-    num_outputs = _num_outputs(num_classes)
-    kernel = graph.array("head_kernel", "head/kernel", width, num_outputs)
+    """Add the dense layer and the linear logits; the output has a column for each class.
+
+    Args:
+        graph: Receives the nodes.
+        config: Of the run.
+        pooled: The input of the dense layer, and its width.
+        num_classes: Number of classes, or of labels.
+        linear_logits: Those of the linear model; empty without one.
+    """
+    num_outputs = _num_outputs(config, num_classes)
+    kernel = graph.array("head_kernel", "head/kernel", pooled[1], num_outputs)
     bias = graph.array("head_bias", "head/bias", num_outputs)
-    logits = graph.add("Gemm", [pooled, kernel, bias], "logits")
+    logits = graph.add("Gemm", [pooled[0], kernel, bias], "logits")
     if linear_logits:
         logits = graph.add("Add", [logits, linear_logits], "combined_logits")
+    if config.is_multi_label:
+        graph.add("Sigmoid", [logits], "probabilities")
+        return
     if num_classes > 2:
         graph.add("Softmax", [logits], "probabilities", axis=1)
         return

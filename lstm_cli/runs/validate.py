@@ -23,6 +23,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph, safetensors_reader
 from lstm_cli.runs.arrays import Array, check_finite
+from lstm_cli.runs.decode import Fraction
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.onnx_check import FileStamp, describe, max_model_bytes, read_model
 from lstm_cli.runs.onnx_plan import GraphPlan
@@ -74,6 +75,7 @@ class ValidatedRun(msgspec.Struct, frozen=True):
         golden: Inputs with known probabilities.
         plan: The graph.
         model: Stamp of the ONNX file, which was found to hold that graph with finite values.
+        thresholds: Of the labels of a multi-label run, `<float64>[labels]`; None for other runs.
     """
 
     config: Config
@@ -82,6 +84,7 @@ class ValidatedRun(msgspec.Struct, frozen=True):
     golden: Golden
     plan: GraphPlan
     model: FileStamp
+    thresholds: NDArray[np.float64] | None
 
 
 def read(run: RunDir) -> ValidatedRun:
@@ -108,7 +111,25 @@ def read(run: RunDir) -> ValidatedRun:
     if run.file(runs.WEIGHTS).exists():
         check_weights_header(run, plan)
     stamp, _ = read_model(run, plan)
-    return ValidatedRun(config, labels, tokenizer, golden, plan, stamp)
+    thresholds = read_thresholds(run, config, len(labels))
+    return ValidatedRun(config, labels, tokenizer, golden, plan, stamp, thresholds)
+
+
+def read_thresholds(run: RunDir, config: Config, num_labels: int) -> NDArray[np.float64] | None:
+    """Read the thresholds of the labels of a multi-label run; None for other runs.
+
+    Raises:
+        LstmError: They are missing, or not one number between 0 and 1 for each label
+            (exit code 5).
+    """
+    if not config.is_multi_label:
+        return None
+    thresholds = run.decode(runs.LABEL_THRESHOLDS, tuple[Fraction, ...])
+    if len(thresholds) != num_labels:
+        raise run.integrity_error(
+            f"{runs.LABEL_THRESHOLDS} has {len(thresholds):,} numbers for {num_labels:,} labels"
+        )
+    return np.array(thresholds, np.float64)
 
 
 def graph_plan(

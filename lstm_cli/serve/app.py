@@ -87,6 +87,7 @@ class Application:
                 predictor.shape,
                 settings.limits,
                 settings.api_key is not None,
+                None if predictor.thresholds is None else predictor.labels,
             )
         )
         routes = [
@@ -145,7 +146,15 @@ def _describe_model(predictor: Predictor, settings: ServerSettings) -> ModelResp
         None if predictor.tokenizer is None else predictor.tokenizer.max_tokens,
         predictor.shape,
         _examples(predictor) if settings.show_examples else None,
+        _thresholds(predictor),
     )
+
+
+def _thresholds(predictor: Predictor) -> dict[str, float] | None:
+    """Return the thresholds by label; None for a run with one class for each input."""
+    if predictor.thresholds is None:
+        return None
+    return dict(zip(predictor.labels, predictor.thresholds.tolist(), strict=True))
 
 
 def _examples(predictor: Predictor) -> list[Any]:

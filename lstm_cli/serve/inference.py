@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.explain.result import Explanation
-from lstm_cli.prediction.result import Prediction, make_prediction
+from lstm_cli.prediction.result import Prediction
 from lstm_cli.serve.batcher import Batcher, BatchLimits, QueueFullError
 from lstm_cli.serve.errors import ApiError, too_many_requests
 from lstm_cli.serve.request_body import BodyReader, decode
@@ -93,7 +93,10 @@ class Inference:
             (encoding,) = await self._with_timeout(self._encode([body.text]))
             if not encoding.num_tokens:
                 raise ApiError(422, "The text has no tokens.", "Send a text with words.")
-            compute: Callable[[], Explanation] = partial(self._explainer.explain_text, body.text)
+            self._check_label(body.label)
+            compute: Callable[[], Explanation] = partial(
+                self._explainer.explain_text, body.text, label=body.label
+            )
         else:
             compute = partial(self._explainer.explain_image, self._pixels(body.image, 0))
         content = await self._with_timeout(self._explain(compute))
@@ -137,12 +140,21 @@ class Inference:
 
     def _check_threshold(self, body: TextRequest | ImageRequest) -> None:
         num_classes = len(self._predictor.labels)
-        if body.threshold is not None and num_classes != 2:
+        is_available = num_classes == 2 or self._predictor.thresholds is not None
+        if body.threshold is not None and not is_available:
             raise ApiError(
                 422,
                 f"A threshold needs two classes; this run has {num_classes}.",
                 "Leave out 'threshold'. Use 'top_k' to get the most probable classes.",
             )
+
+    def _check_label(self, label: str | None) -> None:
+        if label is None:
+            return
+        if self._predictor.thresholds is None:
+            raise ApiError(422, "This run has one class for each text.", "Leave out 'label'.")
+        if label not in self._predictor.labels:
+            raise ApiError(422, "This run has no such label.", "See 'labels' of /v1/model.")
 
     async def _predict(self, body: TextRequest | ImageRequest) -> list[Prediction]:
         max_inputs = self._limits.max_texts
@@ -199,7 +211,7 @@ class Inference:
         body: TextRequest | ImageRequest,
         encoding: Encoding | None,
     ) -> Prediction:
-        return make_prediction(row, self._predictor.labels, encoding, body.threshold, body.top_k)
+        return self._predictor.make_prediction(row, encoding, body.threshold, body.top_k)
 
 
 def json_response(value: Any) -> Response:

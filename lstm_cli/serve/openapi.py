@@ -104,6 +104,7 @@ class ApiInfo:
         shape: Rows and columns of an image; None for texts.
         limits: Limits of requests.
         has_key: Whether clients must send an API key.
+        labels: Labels of a run with several labels a text; None for other runs.
     """
 
     run: str
@@ -112,6 +113,7 @@ class ApiInfo:
     shape: tuple[int, int] | None
     limits: Limits
     has_key: bool
+    labels: tuple[str, ...] | None = None
 
 
 def build_document(info: ApiInfo) -> dict[str, Any]:
@@ -186,6 +188,11 @@ def _add_run_constraints(components: dict[str, Any], info: ApiInfo) -> None:
             info,
         )
         components["ExplainTextRequest"]["properties"]["text"] = _TEXT_WITH_TOKENS
+        label = components["ExplainTextRequest"]["properties"]["label"]
+        if info.labels is None:
+            label["anyOf"] = [{"type": "null"}]
+        else:
+            label["anyOf"] = [{"enum": list(info.labels)}, {"type": "null"}]
         components["TextExplanation"]["properties"]["kind"] = {"const": "text"}
         return
     image = _image_schema(info.shape or (0, 0))
@@ -204,7 +211,7 @@ def _one_of(
     """Return the schema of a request with one of two fields; the other one may be null."""
     null = {"type": "null"}
     options = {name: part for name, part in schema["properties"].items() if name not in inputs}
-    if info.num_classes != 2:
+    if info.num_classes != 2 and info.labels is None:
         options["threshold"] = {**null, "description": "Needs two classes."}
     choices = [
         {

@@ -22,9 +22,11 @@ _Threshold = Annotated[
     Meta(
         ge=0,
         le=1,
-        description="For two classes: predict the second one if its probability is at least this.",
+        description="For two classes: predict the second one if its probability is at least this. "
+        "With several labels a text: predict each label from this probability on.",
     ),
 ]
+_Label = Annotated[str, Meta(description="With several labels a text: the label to explain.")]
 
 
 class TextRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,9 +48,10 @@ class ImageRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ExplainTextRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A text to explain."""
+    """A text to explain; with several labels a text, one of them."""
 
     text: str
+    label: _Label | None = None
 
 
 class ExplainImageRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,7 +71,8 @@ class ModelResponse(msgspec.Struct, omit_defaults=True):
     """Labels and settings of the run, and the limits of requests.
 
     `max_tokens` (tokens of a text that the run reads) is given for texts, `shape` (rows and
-    columns) for images, and `examples` (inputs of the run's data) if the server shows them.
+    columns) for images, `examples` (inputs of the run's data) if the server shows them, and
+    `thresholds` (by label) if a text has several labels.
     """
 
     run: str
@@ -80,3 +84,4 @@ class ModelResponse(msgspec.Struct, omit_defaults=True):
     max_tokens: int | None = None
     shape: tuple[int, int] | None = None
     examples: list[Any] | None = None
+    thresholds: dict[str, float] | None = None

@@ -19,7 +19,8 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
 from lstm_cli.evaluation import training_plots
-from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results
+from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results, make_scored
+from lstm_cli.evaluation.label_set_metrics import choose_thresholds
 from lstm_cli.io.progress import Epoch, selection_curve
 from lstm_cli.models.calibration import SplitLogits, scale_logits
 from lstm_cli.prediction.predictor import Predictor
@@ -194,7 +195,10 @@ def calibrated(
         assert examples is not None
         scale = result.weights.get(onnx_graph.LINEAR_SCALE, np.zeros(1, np.float32))
         logits = SplitLogits.from_probabilities(
-            predictor.probabilities(examples.inputs), examples.linear, scale
+            predictor.probabilities(examples.inputs),
+            examples.linear,
+            scale,
+            examples.is_multi_label,
         )
         lstm_scale, linear_scale = logits.fit_scales(examples.labels)
     weights = scale_logits(result.weights, lstm_scale, linear_scale)
@@ -238,6 +242,22 @@ def write_golden(run: RunDir, task: ClassifierTask, predictor: Predictor) -> Non
         inputs = [*_GOLDEN_TEXTS, *texts]
         probabilities = predictor.text_probabilities(inputs)
     run.write_json(runs.GOLDEN, {"inputs": inputs, "probabilities": probabilities.tolist()})
+
+
+def write_thresholds(run: RunDir, validation: ScoredSplit, labels: tuple[str, ...]) -> ScoredSplit:
+    """Choose the thresholds of the labels on validation, and write them.
+
+    Args:
+        run: The run directory.
+        validation: The results on validation, calibrated.
+        labels: Label names.
+
+    Returns:
+        The results with these thresholds.
+    """
+    thresholds = choose_thresholds(validation.labels, validation.probabilities)
+    run.write_json(runs.LABEL_THRESHOLDS, thresholds.tolist())
+    return make_scored(validation.labels, validation.probabilities, labels, thresholds)
 
 
 def write_results(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from lstm_cli.config import load as configs
 from lstm_cli.config.auto import ALL_SAMPLED, DataProfile, choose_settings
@@ -17,6 +18,7 @@ from lstm_cli.io.progress import Reporter
 from lstm_cli.text.tokenizer import is_unspaced, tokenize
 from lstm_cli.training.init_weights import vocabulary_settings
 from lstm_cli.training.prepare import load_training_data
+from lstm_cli.training.task import check_multi_label
 
 # Lengths and scripts are estimated from this many texts, spread over the data.
 _SAMPLE = 2000
@@ -40,6 +42,7 @@ def with_auto_settings(
     Raises:
         LstmError: As `load_training_data`.
     """
+    config = with_label_format(config, dataset)
     if not config.auto:
         return config, dataset
     profile = describe_data(dataset)
@@ -52,6 +55,20 @@ def with_auto_settings(
     if chosen.data == config.data:
         return chosen, dataset
     return chosen, load_training_data(chosen, data_dir)
+
+
+def with_label_format(config: Config, dataset: Dataset) -> Config:
+    """Return the settings with `data.multi_label` as it was found in the data.
+
+    Raises:
+        LstmError: A setting is not available for several labels a text.
+    """
+    if config.language is not None or not dataset.is_multi_label:
+        return config
+    if not config.data.label_columns:
+        config = replace(config, data=replace(config.data, multi_label=dataset.multi_label))
+    check_multi_label(config)
+    return config
 
 
 def describe_data(dataset: Dataset) -> DataProfile:
@@ -71,6 +88,7 @@ def describe_data(dataset: Dataset) -> DataProfile:
     return DataProfile(
         num_texts=len(texts),
         num_classes=len(dataset.labels),
+        multi_label=dataset.is_multi_label,
         num_unlabeled=0 if dataset.unlabeled is None else len(dataset.unlabeled),
         median_length=int(np.median(lengths)),
         long_length=int(np.percentile(lengths, _LONG_PERCENTILE)),

@@ -13,17 +13,16 @@ from lstm_cli.checks import leak_warning
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.balance import weight_power
+from lstm_cli.data.dataset import class_counts
 from lstm_cli.data.source import from_config
-from lstm_cli.evaluation import metrics
-from lstm_cli.evaluation.evaluate import ScoredSplit, score_encoded
+from lstm_cli.evaluation.evaluate import ScoredSplit, make_scored, score_encoded
 from lstm_cli.evaluation.hard_classes import describe_missed
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear
-from lstm_cli.models.calibration import log_probabilities, soft_targets
+from lstm_cli.models.calibration import num_outputs, soft_targets
 from lstm_cli.models.linear import LinearModel
 from lstm_cli.models.linear_features import LinearTables
-from lstm_cli.models.linear_svm import num_outputs
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
 from lstm_cli.runs import directory as runs
@@ -216,7 +215,8 @@ class ClassifierTask:
         Raises:
             ValueError: They are of other data or another model.
         """
-        stages.check_finished(self.stages, finished, num_outputs(len(self.dataset.labels)))
+        outputs = num_outputs(len(self.dataset.labels), self.config.is_multi_label)
+        stages.check_finished(self.stages, finished, outputs)
         names = [name for name in tensors if name.startswith(_INITIAL)]
         weights = {name.removeprefix(_INITIAL): tensors[name] for name in names}
         if not weights:
@@ -284,6 +284,8 @@ class ClassifierTask:
             classifier.set_weights(self.model, result.weights)
             predictor = Predictor.from_files(run)
         validation = self._score_validation(predictor)
+        if self.config.is_multi_label:
+            validation = artifacts.write_thresholds(run, validation, self.dataset.labels)
         if self.validation is not None and self.config.linear and self.config.linear.refit:
             refitted = self._with_refitted_linear_model()
             refitted.write_model(run, result)
@@ -313,6 +315,8 @@ class ClassifierTask:
             # The test split is read here for the first time: all choices are made.
             test_set = load_data(self.config, ("test",), data_dir)
             test = encode(test_set, "test", self.tokenizer)
+            if self.config.is_multi_label:
+                predictor.thresholds = validation.thresholds
             results = {
                 "validation": validation,
                 "test": score_encoded(predictor, test.inputs, test.labels),
@@ -322,7 +326,7 @@ class ClassifierTask:
         validation_method = stages.describe_validation(self.config, self.stages)
         missed = describe_missed(
             reports["validation"],
-            np.bincount(self.train.labels, minlength=len(self.dataset.labels)),
+            class_counts(self.train.labels, len(self.dataset.labels)),
             self.config.train.class_weights,
             is_improving=more_epochs.still_improves(
                 result.history, result.best_epoch, self.config.train.epochs
@@ -408,11 +412,8 @@ class ClassifierTask:
         if self.held_out is None:
             assert self.validation is not None
             return score_encoded(predictor, self.validation.inputs, self.validation.labels)
-        labels = self.held_out.labels
-        logs = log_probabilities(self.held_out.predicted(self.config.train.calibrate))
-        probabilities = np.exp(logs).astype(np.float32)
-        report = metrics.compute(labels, probabilities, self.dataset.labels)
-        return ScoredSplit(labels, probabilities, report)
+        probabilities = self.held_out.probabilities(self.config.train.calibrate)
+        return make_scored(self.held_out.labels, probabilities, self.dataset.labels)
 
     def model_card(self, record: Mapping[str, Any], evaluation: Evaluation) -> str:
         """Return the model card."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lstm_cli.config.schema import Config
+from lstm_cli.data.dataset import class_counts
 from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.runs.directory import runs_root
 from lstm_cli.text import batching
@@ -223,7 +224,7 @@ def _language_model_plan(
 
 
 def _split_plan(name: str, examples: Examples, labels: tuple[str, ...]) -> SplitPlan:
-    counts = np.bincount(examples.labels, minlength=len(labels))
+    counts = class_counts(examples.labels, len(labels))
     classes = {label: int(count) for label, count in zip(labels, counts, strict=True)}
     if not isinstance(examples.inputs, Corpus):
         return SplitPlan(name, len(examples), classes)

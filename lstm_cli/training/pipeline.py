@@ -301,7 +301,9 @@ class _Training:
         Raises:
             LstmError: They are of other data or settings (exit code 5).
         """
-        self.finished = stages.from_checkpoint(newest.tensors, newest.progress["stages"])
+        self.finished = stages.from_checkpoint(
+            newest.tensors, newest.progress["stages"], self.task.config.is_multi_label
+        )
         if isinstance(self.task, ClassifierTask):
             try:
                 self.task = self.task.restore_stages(self.finished, newest.tensors)

@@ -232,7 +232,10 @@ def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
     sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
     if dataset.unlabeled is not None:
         sizes.append(f"{len(dataset.unlabeled):,} unlabeled")
-    reporter.note(f"Data: {dataset.source}, {' + '.join(sizes)}, {len(dataset.labels):,} classes.")
+    noun = "labels" if dataset.is_multi_label else "classes"
+    reporter.note(f"Data: {dataset.source}, {' + '.join(sizes)}, {len(dataset.labels):,} {noun}.")
+    if dataset.is_multi_label:
+        return
     uneven = imbalance(np.bincount(dataset.splits["train"].labels, minlength=len(dataset.labels)))
     if uneven:
         weights = config.train.class_weights
@@ -290,5 +293,7 @@ def _build(
     vocab_size = None if tokenizer is None else tokenizer.vocab_size
     model = classifier.build_classifier(config, len(dataset.labels), vocab_size, shape)
     init_arrays = apply_initial_weights(model, init)
-    classifier.compile_classifier(model, config.train, len(dataset.labels), init_arrays)
+    classifier.compile_classifier(
+        model, config.train, len(dataset.labels), init_arrays, config.is_multi_label
+    )
     return model, init_arrays

@@ -79,11 +79,15 @@ class HeldOutLogits:
 
     Attributes:
         logits: Logits, in the order of the stages.
-        labels: True class ids, `<int32>[num]`.
+        labels: True class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
     """
 
     logits: SplitLogits
     labels: NDArray[np.int32]
+
+    def probabilities(self, calibrate: bool) -> NDArray[np.float32]:
+        """Return the predictions, calibrated or not, `<float32>[num, classes]`."""
+        return self.logits.probabilities(self.predicted(calibrate))
 
     def fit_scales(self) -> tuple[float, float]:
         """Find the calibration of the refitted model: factors on the logits of both its parts."""
@@ -322,13 +326,14 @@ def check_finished(
 
 
 def from_checkpoint(
-    tensors: Tensors, progress: Sequence[Mapping[str, Any]]
+    tensors: Tensors, progress: Sequence[Mapping[str, Any]], multi_label: bool = False
 ) -> tuple[FinishedStage, ...]:
     """Return what `to_checkpoint` was given.
 
     Args:
         tensors: All tensors of a checkpoint that passes `resume_checks.check_progress`.
         progress: `stages` of its progress.
+        multi_label: Whether the run has several labels a text.
     """
     return tuple(
         FinishedStage(
@@ -339,6 +344,7 @@ def from_checkpoint(
                 tensors[f"{_PREFIX}{number}/lstm"],
                 tensors[f"{_PREFIX}{number}/linear_scales"],
                 tensors.get(f"{_PREFIX}{number}/linear"),
+                multi_label,
             ),
         )
         for number, stage in enumerate(progress, 1)

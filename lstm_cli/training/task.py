@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from lstm_cli.config.schema import Config, LanguageModelSettings
+from lstm_cli.data.balance import weight_power
 from lstm_cli.errors import ExitCode, LstmError, command_line
 
 
@@ -78,6 +79,28 @@ def check_unlabeled_is_used(config: Config) -> None:
             "Leave out --unlabeled, or set train.self_training=true.",
             ExitCode.USAGE,
         )
+
+
+def check_multi_label(config: Config) -> None:
+    """Check that the settings are available for several labels a text.
+
+    Raises:
+        LstmError: One is not (exit code 2).
+    """
+    self_trained = config.linear is not None and config.linear.self_training > 0
+    unavailable = {
+        "--class-weights (train.class_weights)": weight_power(config.train.class_weights) > 0,
+        "train.self_training": config.train.self_training,
+        "linear.self_training": self_trained,
+    }
+    for name, is_set in unavailable.items():
+        if is_set:
+            raise LstmError(
+                f"{name} is not available for several labels a text.",
+                "Leave it out. The threshold of each label is chosen on validation, so rare labels "
+                "are found without weights.",
+                ExitCode.USAGE,
+            )
 
 
 def check_is_classifier(config: Config) -> None:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fixtures_runs import make_image_run, make_text_run
+from fixtures_runs import make_image_run, make_multi_label_run, make_text_run
 from fixtures_serve import server_thread
 
 import lstm_cli
@@ -130,6 +130,30 @@ def test_prediction_follows_the_text(chromium, text_server):
     page.find("#text").send_keys(" ")
     page.until(lambda: page.text("#label") == "–")
     assert page.problems() == []
+
+
+def test_labels_are_shown_with_thresholds_and_explained_by_a_click(chromium, tmp_path):
+    predictor = Predictor.load(make_multi_label_run(tmp_path / "demo" / "several"))
+    with server_thread(predictor) as server:
+        page = Browser(chromium, server)
+        text = "a fine film and a dull cast"
+        page.find("#text").send_keys(text)
+        (expected,) = predictor.predict(text)
+        page.until(lambda: page.percentages())
+        assert page.text("#label") == (", ".join(expected.labels) or "no label")
+        below = [row.text.split()[0] for row in page.all("#classes .below")]
+        assert set(below) == set(predictor.labels) - set(expected.labels)
+        assert len(page.all("#classes .threshold")) == 3
+        for label in predictor.labels:
+            page.until(lambda: page.all("#tokens [data-step]"))
+            page.run(
+                "[...document.querySelectorAll('#classes button')].find((b) => b.textContent ==="
+                " arguments[0]).click()",
+                label,
+            )
+            page.until(lambda label=label: f"supports “{label}”" in page.text("#tokens-help"))
+        assert "against" not in page.text("#gates-help")
+        assert page.problems() == []
 
 
 def test_click_on_an_example_predicts_it(chromium, text_server):

@@ -83,6 +83,21 @@ def test_keras_and_onnx_agree_with_a_linear_model(num_classes):
     assert np.abs(predict(model, [tokens(6), linear_logits]) - expected).max() < 1e-5
 
 
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_keras_and_onnx_agree_on_several_labels(num_labels):
+    config = text_config(data__multi_label="|", linear__buckets=7)
+    model, weights = built(config, num_labels)
+    graph = onnx_graph.build(config, weights, num_labels, None)
+    expected = open_session(graph.SerializeToString()).run(
+        None, {"tokens": tokens(), "lengths": LENGTHS}
+    )[0]
+    tables = linear_features.LinearTables.from_arrays(weights)
+    linear_logits = linear.linear_logits(corpus_of_ids(TEXTS), tables, config.linear)
+    found = np.asarray(model([tokens(6), linear_logits], training=False))
+    assert found.shape == (len(TEXTS), num_labels)
+    assert np.abs(found - expected).max() < 1e-5
+
+
 @pytest.mark.parametrize("buckets", [None, 7])
 def test_predict_equals_predict_on_batch(buckets):
     config = text_config(**({} if buckets is None else {"linear__buckets": buckets}))

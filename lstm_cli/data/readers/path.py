@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import numpy as np
 from lstm_cli.data.dataset import Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
-from lstm_cli.data.readers.table import LabeledTexts, read_table
+from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
+from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, RawDataset, check_command
 from lstm_cli.errors import ExitCode, LstmError
@@ -32,21 +34,23 @@ def open_path(source: DataSource) -> RawDataset:
     path = paths.expand(source.name)
     train_path, test_path = _find_train_and_test(path, source.test)
     train = _read(train_path, source)
-    classes = sort_labels(train.labels)
+    classes = _classes(train, source)
     digests = [_digest(part) for part in (train_path, test_path) if part]
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
     if test_path:
-        read["test"] = lambda: _split(_read(test_path, source), classes, test_path)
+        test_source = replace(source, multi_label=train.multi_label)
+        read["test"] = lambda: _split(_read(test_path, test_source), classes, test_path)
     return RawDataset(
         name=run_name(path),
         source=source.name,
         kind="text",
         labels=classes,
         read=read,
-        identity=" ".join(["path", *digests, *train.columns]),
+        identity=" ".join(["path", *digests, *train.columns, *_label_identity(train)]),
         is_path=True,
         text_column=train.columns[0] if train.columns else None,
-        notes=tuple(_notes(train, check_command(source))),
+        multi_label=train.multi_label,
+        notes=tuple(_notes(train, source)),
     )
 
 
@@ -84,8 +88,39 @@ def _find_train_and_test(path: Path, test: Path | None) -> tuple[Path, Path | No
 
 def _read(path: Path, source: DataSource) -> LabeledTexts:
     if paths.is_folder(path):
+        _check_folder(path, source)
         return folder.read_folder(path)
-    return read_table(path, source.text_column, source.label_column)
+    if source.label_columns:
+        return read_label_columns(path, source.text_column, source.label_columns)
+    return read_table(path, source.text_column, source.label_column, source.multi_label)
+
+
+def _check_folder(path: Path, source: DataSource) -> None:
+    """Refuse settings for several labels: a file in a class folder has one.
+
+    Raises:
+        LstmError: There are such settings (exit code 2).
+    """
+    if source.label_columns or source.multi_label not in (AUTO, NONE):
+        raise LstmError(
+            f"{path} is a folder with a subfolder per class, so each text has one label.",
+            "Leave out --multi-label and --label-columns, or give a table.",
+            ExitCode.USAGE,
+        )
+
+
+def _classes(train: LabeledTexts, source: DataSource) -> tuple[str, ...]:
+    """Return the class names in the order of their ids."""
+    if source.label_columns:
+        return source.label_columns
+    if train.label_sets is None:
+        return sort_labels(train.labels)
+    return sort_labels(label for labels in set(train.label_sets) for label in labels)
+
+
+def _label_identity(train: LabeledTexts) -> list[str]:
+    """Return what identifies the format of several labels; nothing with one label a text."""
+    return [] if train.label_sets is None else ["multi-label", train.multi_label]
 
 
 def _digest(path: Path) -> str:
@@ -99,24 +134,30 @@ def _digest(path: Path) -> str:
 def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
     """Map labels to class ids; raise an error for labels that the training examples do not have."""
     known = {label: i for i, label in enumerate(classes)}
-    unknown = sorted(set(examples.labels) - set(known))
+    sets = examples.label_sets
+    found = (
+        set(examples.labels) if sets is None else {name for names in set(sets) for name in names}
+    )
+    unknown = sorted(found - set(known))
     if unknown:
         raise LstmError(
             f"{path} has labels that the training examples do not have: {join_names(unknown)}.",
             "Drop those rows, or add examples of them to the training file.",
         )
+    if sets is not None:
+        labels = np.zeros((len(sets), len(classes)), np.int32)
+        for row, names in zip(labels, sets, strict=True):
+            row[[known[name] for name in names]] = 1
+        return Split(examples.texts, labels)
     return Split(examples.texts, np.array([known[label] for label in examples.labels], np.int32))
 
 
-def _notes(examples: LabeledTexts, command: str) -> Iterator[str]:
-    """Yield what a person should know about the training examples.
-
-    Args:
-        examples: As read.
-        command: Lists the rows.
-    """
+def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
+    """Yield what a person should know about the training examples."""
+    command = check_command(source)
     num = len(examples.texts)
-    if examples.columns and examples.columns != ("text", "label"):
+    yield from _label_notes(examples, source)
+    if len(examples.columns) == 2 and examples.columns != ("text", "label"):
         text, label = examples.columns
         yield f"Texts are read from column {text!r}, labels from column {label!r}."
     num_empty = sum(not text.strip() for text in examples.texts)
@@ -128,3 +169,26 @@ def _notes(examples: LabeledTexts, command: str) -> Iterator[str]:
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "
             f"different splits, the results look better than they are. See '{command}'."
         )
+
+
+def _label_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
+    """Yield how several labels of a text were found, or that a text may have several."""
+    sets = examples.label_sets
+    if sets is None:
+        separator = possible_separator(examples.labels)
+        if source.multi_label == AUTO and separator is not None:
+            yield (
+                f"Some labels hold {separator!r}; each is read as one label. If they are several "
+                f"labels, give --multi-label '{separator}'."
+            )
+        return
+    num_labels = [len(labels) for labels in sets]
+    empty = num_labels.count(0)
+    none = f", {empty:,} have none" if empty else ""
+    how = "in lists" if examples.multi_label == LIST else f"separated by {examples.multi_label!r}"
+    if source.label_columns:
+        how = f"in {len(source.label_columns)} columns"
+    yield (
+        f"Texts have several labels ({how}): {sum(num_labels) / len(sets):.2f} on average, at most "
+        f"{max(num_labels)}{none}."
+    )

@@ -19,6 +19,16 @@ from lstm_cli.data.readers.columns import (
     text_of,
 )
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
+from lstm_cli.data.readers.label_sets import (
+    LIST,
+    NONE,
+    LabelSet,
+    check_columns,
+    label_value,
+    resolve_format,
+    set_columns,
+    split_values,
+)
 from lstm_cli.errors import ExitCode, LstmError
 
 Format = Literal["csv", "tsv", "jsonl"]
@@ -53,30 +63,39 @@ class LabeledTexts:
 
     Attributes:
         texts: In the order of the file, or sorted by class folder and file name.
-        labels: The label of each text.
+        labels: The label of each text; several ones as they are written.
         columns: The text and the label column; empty for a folder.
+        label_sets: The labels of each text; None if each text has exactly one label.
+        multi_label: How several labels of a text are written: `none`, `list` or a separator.
     """
 
     texts: list[str]
     labels: list[str]
     columns: tuple[str, ...] = ()
+    label_sets: list[LabelSet] | None = None
+    multi_label: str = NONE
 
 
-def read_table(path: Path, text_column: str | None, label_column: str | None) -> LabeledTexts:
+def read_table(
+    path: Path, text_column: str | None, label_column: str | None, multi_label: str = NONE
+) -> LabeledTexts:
     """Read the texts and labels of a table.
 
     Args:
         path: A .csv, .tsv or .jsonl file.
         text_column: The column of the texts, if the user named it.
         label_column: The column of the labels, if the user named it.
+        multi_label: The setting `data.multi_label`.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
     """
     texts: list[str] = []
-    labels: list[str] = []
+    values: list[str | LabelSet] = []
     columns: tuple[str, str] | None = None
-    interned: dict[str, str] = {}
+    interned: dict[str | LabelSet, str | LabelSet] = {}
+    read_label = label_of if multi_label == NONE else label_value
+    first_empty: tuple[Record, str] | None = None
     for line, record in iter_records(path, format_of(path)):
         if columns is None:
             columns = (
@@ -87,11 +106,46 @@ def read_table(path: Path, text_column: str | None, label_column: str | None) ->
                 raise LstmError(f"{path}: column {columns[0]!r} cannot be both text and label.")
         place = f"{path}, line {line}"
         texts.append(text_of(record, columns[0], place))
-        label = label_of(record, columns[1], place)
-        labels.append(interned.setdefault(label, label))  # one string per class, not per row
+        value = read_label(record, columns[1], place)
+        if not value and first_empty is None:
+            first_empty = record, place
+        values.append(interned.setdefault(value, value))  # one object per class, not per row
     if columns is None:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
-    return LabeledTexts(texts, labels, columns)
+    multi_label = resolve_format(multi_label, values)
+    if multi_label == NONE and first_empty is not None:
+        label_of(first_empty[0], columns[1], first_empty[1])  # raises the error of an empty label
+    labels, sets = split_values(values, multi_label)
+    return LabeledTexts(texts, labels, columns, sets, multi_label)
+
+
+def read_label_columns(
+    path: Path, text_column: str | None, label_columns: tuple[str, ...]
+) -> LabeledTexts:
+    """Read the texts of a table, and labels from columns of 0 and 1.
+
+    Args:
+        path: A .csv, .tsv or .jsonl file.
+        text_column: The column of the texts, if the user named it.
+        label_columns: The columns, each named as its label.
+
+    Raises:
+        LstmError: The file is malformed, has no rows, or a column was not found.
+    """
+    texts: list[str] = []
+    sets: list[LabelSet] = []
+    column: str | None = None
+    for line, record in iter_records(path, format_of(path)):
+        if column is None:
+            column = find_column(list(record), "text", text_column, str(path))
+            check_columns(list(record), (*label_columns, column), str(path))
+        place = f"{path}, line {line}"
+        texts.append(text_of(record, column, place))
+        sets.append(set_columns(record, label_columns, place))
+    if column is None:
+        raise LstmError(f"{path} holds no rows.", "It needs a text and labels in each.")
+    labels = [", ".join(labels) for labels in sets]
+    return LabeledTexts(texts, labels, (column, *label_columns), sets, LIST)
 
 
 def iter_records(

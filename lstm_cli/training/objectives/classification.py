@@ -15,7 +15,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data.balance import class_weights, weight_power
 from lstm_cli.evaluation.metrics import loss_and_accuracy
 from lstm_cli.models import classifier
-from lstm_cli.models.calibration import SplitLogits, log_probabilities
+from lstm_cli.models.calibration import SplitLogits, num_outputs
 from lstm_cli.text import batching
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.token_ids import lstm_ids
@@ -36,7 +36,7 @@ class Examples:
 
     Attributes:
         inputs: Texts as token ids, or images.
-        labels: `<int32>[num]`.
+        labels: Class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
         linear: Logits of the linear model, `<float32>[num, outputs]`, if the model has one.
     """
 
@@ -46,6 +46,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether an example has any number of labels."""
+        return self.labels.ndim == 2
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -98,7 +103,7 @@ def predict(model: Any, examples: Examples) -> NDArray[np.float32]:
     probabilities: NDArray[np.float32] | None = None
     for indices in batching.evaluation_batches(examples.lengths, _VALIDATION_BATCH):
         rows = np.asarray(model.predict_on_batch(examples.gather(indices)), np.float32)
-        if rows.shape[1] == 1:
+        if rows.shape[1] == 1 and not examples.is_multi_label:
             rows = np.hstack([1 - rows, rows])
         if probabilities is None:
             probabilities = np.zeros((len(examples), rows.shape[1]), np.float32)
@@ -116,7 +121,8 @@ def split_logits(model: Any, examples: Examples, probabilities: NDArray[np.float
         probabilities: Predictions for them, `<float32>[num, classes]`.
     """
     scale = 0.0 if examples.linear is None else np.asarray(model.get_layer("linear").scale)
-    return SplitLogits.from_probabilities(probabilities, examples.linear, scale)
+    multi_label = examples.is_multi_label
+    return SplitLogits.from_probabilities(probabilities, examples.linear, scale, multi_label)
 
 
 @dataclass(frozen=True)
@@ -127,30 +133,36 @@ class EpochLogits:
         lstm: `<float32>[epochs, num, outputs]`.
         linear_scales: The factor on the linear logits, `<float32>[epochs]`.
         linear: Logits of the linear model, `<float32>[num, outputs]`; None without one.
+        multi_label: As in `SplitLogits`.
     """
 
     lstm: NDArray[np.float32]
     linear_scales: NDArray[np.float32]
     linear: NDArray[np.float32] | None
+    multi_label: bool = False
 
     @classmethod
     def empty(cls, validation: Examples | None, num_classes: int) -> EpochLogits:
         """Return the logits of no epoch."""
         assert validation is not None
-        shape = (0, len(validation), 1 if num_classes == 2 else num_classes)
-        return cls(np.zeros(shape, np.float32), np.zeros(0, np.float32), validation.linear)
+        multi_label = validation.is_multi_label
+        shape = (0, len(validation), num_outputs(num_classes, multi_label))
+        empty = np.zeros(shape, np.float32), np.zeros(0, np.float32)
+        return cls(*empty, validation.linear, multi_label)
 
     def followed_by(self, logits: SplitLogits) -> EpochLogits:
         """Return these logits and those of one more epoch."""
         scale = np.float32(np.ravel(logits.linear_scale)[0])
         lstm = np.concatenate([self.lstm, logits.lstm.astype(np.float32)[None]])
-        return EpochLogits(lstm, np.append(self.linear_scales, scale), logits.linear)
+        scales = np.append(self.linear_scales, scale)
+        return EpochLogits(lstm, scales, logits.linear, logits.multi_label)
 
     def of_epoch(self, epoch: int) -> SplitLogits:
         """Return the logits of an epoch, counted from 1, or of the last one if there are fewer."""
         index = min(epoch, len(self.lstm)) - 1
         scale = float(self.linear_scales[index])
-        return SplitLogits(self.lstm[index].astype(np.float64), self.linear, scale)
+        lstm = self.lstm[index].astype(np.float64)
+        return SplitLogits(lstm, self.linear, scale, self.multi_label)
 
 
 class ClassificationObjective(StatelessObjective):
@@ -272,5 +284,5 @@ class ClassificationObjective(StatelessObjective):
             self.epoch_logits = self.epoch_logits.followed_by(logits)
         if not self.config.train.calibrate:
             return loss, accuracy
-        calibrated = np.exp(log_probabilities(logits.scaled(*logits.fit_scales(labels))))
-        return loss_and_accuracy(labels, calibrated.astype(np.float32))
+        calibrated = logits.probabilities(logits.scaled(*logits.fit_scales(labels)))
+        return loss_and_accuracy(labels, calibrated)

@@ -21,7 +21,9 @@ def one_class():
 
 def test_every_number_of_a_report_has_a_row(one_class):
     shown = {row.key for row in METRIC_ROWS}
-    assert asdict(one_class).keys() - shown == {"roc_auc_reason", "classes", "bins", "confusion"}
+    assert asdict(one_class).keys() - shown == {
+        "roc_auc_reason", "classes", "bins", "confusion", "micro",
+    }  # fmt: skip
     lower = {row.key for row in METRIC_ROWS if row.better == "lower"}
     assert lower == set(thresholds.LOWER_IS_BETTER)
     assert set(thresholds.THRESHOLD_METRICS) <= {r.key for r in METRIC_ROWS if r.better == "higher"}

@@ -1,0 +1,167 @@
+"""Several labels of one text: read from a cell, a JSON list or columns of 0 and 1."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from lstm_cli.data.readers.columns import Record, format_value, join_names, label_of
+from lstm_cli.errors import LstmError, suggest
+
+# Values of `data.multi_label` that are not separators.
+AUTO, NONE, LIST = "auto", "none", "list"
+# Separators that are found in a table without being named.
+_SEPARATORS = ("|", ";")
+# It is a separator if this fraction of the parts of joined values occur in other values too.
+_MIN_REUSED = 0.8
+_IS_SET = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+
+LabelSet = tuple[str, ...]
+
+
+def label_value(record: Record, column: str, place: str) -> str | LabelSet:
+    """Return the value of a label column that may hold several labels.
+
+    Args:
+        record: From `iter_records`.
+        column: From `find_column`.
+        place: File and line, for errors.
+
+    Returns:
+        The labels of a list; else the value as a string, which may be empty.
+
+    Raises:
+        LstmError: The value, or one in a list, is neither a string nor an integer.
+    """
+    value = record.get(column, "")
+    if isinstance(value, list):
+        return _unique(label_of({column: item}, column, place) for item in value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return ""
+    return label_of(record, column, place)
+
+
+def find_separator(values: Iterable[str]) -> str | None:
+    """Find the separator of values that are unmistakably several labels; None if there is none.
+
+    Most parts of the joined values must occur in other values too, and not always in the same
+    place of them: `joy|love` beside `joy` and `love|pride` holds two labels, but `size|S` beside
+    `size|M` is a name.
+
+    Args:
+        values: The label of each text.
+    """
+    distinct = set(values)
+    for separator in _SEPARATORS:
+        joined = [split_labels(value, separator) for value in distinct if separator in value]
+        parts = {part for labels in joined for part in labels}
+        counts = Counter(part for value in distinct for part in split_labels(value, separator))
+        alone = parts & distinct
+        reused = [part for part in parts if counts[part] > 1]
+        if alone and len(reused) >= _MIN_REUSED * len(parts):
+            return separator
+    return None
+
+
+def possible_separator(values: Iterable[str]) -> str | None:
+    """Return a separator that occurs in some value; None if there is none."""
+    distinct = set(values)
+    return next((s for s in _SEPARATORS if any(s in value for value in distinct)), None)
+
+
+def resolve_format(multi_label: str, values: Iterable[str | LabelSet]) -> str:
+    """Return how several labels are written: `none`, `list` or a separator.
+
+    Args:
+        multi_label: The setting `data.multi_label`.
+        values: From `label_value`.
+    """
+    if multi_label != AUTO:
+        return multi_label
+    distinct = set(values)
+    if any(isinstance(value, tuple) for value in distinct):
+        return LIST
+    return find_separator(str(value) for value in distinct) or NONE
+
+
+def split_values(
+    values: Sequence[str | LabelSet], multi_label: str
+) -> tuple[list[str], list[LabelSet] | None]:
+    """Return the label of each text as it is written, and its labels.
+
+    Args:
+        values: From `label_value`.
+        multi_label: From `resolve_format`; with `none` each value is one label, and there are no
+            sets.
+    """
+    joined = [value if isinstance(value, str) else ", ".join(value) for value in values]
+    if multi_label == NONE:
+        return joined, None
+    sets = {value: split_labels(value, multi_label) for value in set(values)}
+    return joined, [sets[value] for value in values]
+
+
+def split_labels(value: str | LabelSet, separator: str) -> LabelSet:
+    """Split a value into its labels; an empty one has none.
+
+    Args:
+        value: From `label_value`.
+        separator: What stands between two labels, or `list`: then a string is one label.
+    """
+    if isinstance(value, tuple):
+        return value
+    parts = [value] if separator == LIST else value.split(separator)
+    return _unique(part.strip() for part in parts if part.strip())
+
+
+def check_columns(columns: Sequence[str], requested: Sequence[str], name: str) -> None:
+    """Check the columns of `data.label_columns`, and the text column.
+
+    Args:
+        columns: The columns of the table.
+        requested: The columns to read.
+        name: The name of the file, for errors.
+
+    Raises:
+        LstmError: There is no such column, or one is to be read twice.
+    """
+    twice = next((column for column in requested if requested.count(column) > 1), None)
+    if twice is not None:
+        raise LstmError(
+            f"{name}: column {twice!r} is named twice among text and labels.",
+            "Name each column once, the text not in --label-columns.",
+        )
+    for column in requested:
+        if column not in columns:
+            raise LstmError(
+                f"{name} has no column {column!r}, only {join_names(columns)}.",
+                suggest(column, list(columns)),
+            )
+
+
+def set_columns(record: Record, columns: Sequence[str], place: str) -> LabelSet:
+    """Return the columns that hold 1 in a record; an empty cell counts as 0.
+
+    Args:
+        record: From `iter_records`.
+        columns: Those of `data.label_columns`.
+        place: File and line, for errors.
+
+    Raises:
+        LstmError: A value is not 0, 1, true, false or empty.
+    """
+    return tuple(column for column in columns if _is_set(record.get(column), column, place))
+
+
+def _is_set(value: object, column: str, place: str) -> bool:
+    text = "0" if value is None else str(value).strip().lower() or "0"
+    if isinstance(value, list | dict) or text not in _IS_SET:
+        raise LstmError(
+            f"{place}: expected 0 or 1 in {column!r}, found {format_value(value)}.",
+            "Each column of --label-columns says whether a text has that label.",
+        )
+    return _IS_SET[text]
+
+
+def _unique(labels: Iterable[str]) -> LabelSet:
+    return tuple(dict.fromkeys(labels))
