@@ -14,7 +14,7 @@ from lstm_cli.checks.labels import check_labels
 from lstm_cli.checks.mojibake import mojibake
 from lstm_cli.checks.near_copies import near_copies
 from lstm_cli.checks.result import BETWEEN_FILES, KINDS, DataCheck, FileSummary
-from lstm_cli.checks.table import Table
+from lstm_cli.checks.table import Table, label_sets
 from lstm_cli.checks.words import WordCounts, count_words
 from lstm_cli.data.balance import imbalance
 from lstm_cli.data.rows import LabeledRows
@@ -43,7 +43,7 @@ def check_data(
     num_words = np.concatenate([counts.words for counts in words])
     keys = text_keys(table.texts())
     keys[tokens == 0] = 0
-    copies = Copies(keys, table.files, number_classes(table.labels()))
+    copies = Copies(keys, table.files, number_classes(table.label_sets(), table.is_multi_label))
     findings = [
         leaks(table, copies, num_words, limit),
         conflicts(table, copies, limit),
@@ -88,9 +88,10 @@ def _skipped(num_parts: int, required: Iterable[str]) -> dict[str, str]:
 
 
 def _summarize(part: LabeledRows, words: WordCounts) -> FileSummary:
-    counts = Counter(label for label in part.labels if label)
+    counts = Counter(label for labels in label_sets(part) for label in labels)
     classes = counts.most_common() or [("", 0)]
-    uneven = imbalance([num for _, num in classes])
+    # One label is rare among many of a text: nothing is wrong with that.
+    uneven = imbalance([num for _, num in classes]) if part.label_sets is None else None
     return FileSummary(
         name=part.name,
         num_rows=len(part.texts),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lstm_cli.checks.keys import label_key, visible
 from lstm_cli.checks.result import Finding, Group
 from lstm_cli.checks.table import MAX_GROUP_ROWS, Table
+from lstm_cli.data.readers.label_sets import LabelSet
 
 _MAX_LABELS = 4
 # People write texts of so few words independently of each other.
@@ -85,15 +86,20 @@ class Copies:
         return result
 
 
-def number_classes(labels: Iterable[str]) -> NDArray[np.int64]:
-    """Number labels so that those that look alike are equal; -1 without a label."""
-    keys: dict[str, int] = {}
-    numbers = {"": -1}
+def number_classes(label_sets: Iterable[LabelSet], is_multi_label: bool) -> NDArray[np.int64]:
+    """Number the labels of texts so that those that look alike are equal.
+
+    Args:
+        label_sets: The labels of each text; their order does not count.
+        is_multi_label: Whether a text without labels is complete; if not, its number is -1.
+    """
+    keys: dict[frozenset[str], int] = {}
+    numbers: dict[LabelSet, int] = {} if is_multi_label else {(): -1}
     result = []
-    for label in labels:
-        if label not in numbers:
-            numbers[label] = keys.setdefault(label_key(label), len(keys))
-        result.append(numbers[label])
+    for labels in label_sets:
+        if labels not in numbers:
+            numbers[labels] = keys.setdefault(frozenset(map(label_key, labels)), len(keys))
+        result.append(numbers[labels])
     return np.array(result, np.int64)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lstm_cli.checks.keys import label_key, visible
 from lstm_cli.checks.result import Finding, Group
-from lstm_cli.checks.table import MAX_GROUP_ROWS, Table
+from lstm_cli.checks.table import MAX_GROUP_ROWS, Table, label_sets
 
 
 def _without_invisible(label: str) -> str:
@@ -37,8 +37,7 @@ def look_alikes(labels: Iterable[str]) -> list[list[str]]:
     """
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for label in labels:
-        if label:
-            groups[label_key(label)].append(label)
+        groups[label_key(label)].append(label)
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -65,18 +64,22 @@ def check_labels(table: Table, limit: int) -> list[Finding]:
     """Return the findings `labels`, `new-label` (of several files) and `no-label`."""
     first_row: dict[str, int] = {}
     counts: defaultdict[str, int] = defaultdict(int)
-    for index, label in enumerate(table.labels()):
-        first_row.setdefault(label, index)
-        counts[label] += 1
+    missing = []
+    for index, labels in enumerate(table.label_sets()):
+        if not labels:
+            missing.append(index)
+        for label in labels:
+            first_row.setdefault(label, index)
+            counts[label] += 1
     groups = look_alikes(first_row)
     shown = [_group(table, labels, first_row, counts) for labels in groups[:limit]]
     findings = [Finding("labels", sum(map(len, groups)), "", tuple(shown), len(groups))]
     if len(table.parts) > 1:
-        known = set(table.parts[0].labels)
-        new = [label for label in first_row if label and label not in known]
+        known = {label for labels in label_sets(table.parts[0]) for label in labels}
+        new = [label for label in first_row if label not in known]
         alone = tuple(_group(table, [label], first_row, counts) for label in new[:limit])
         findings.append(Finding("new-label", len(new), "", alone, len(new)))
-    missing = [index for index, label in enumerate(table.labels()) if not label]
+    missing = [] if table.is_multi_label else missing
     return [*findings, table.single_rows("no-label", missing, limit)]
 
 

@@ -81,4 +81,8 @@ def _copies(dataset: Dataset) -> Copies:
     texts = chain.from_iterable(split.inputs for split in splits.values())
     ids = np.concatenate([split.labels for split in splits.values()])
     files = np.repeat(np.arange(len(splits)), [len(split) for split in splits.values()])
-    return Copies(text_keys(map(str, texts)), files, number_classes(dataset.labels)[ids])
+    if ids.ndim == 2:
+        classes = np.unique(ids, axis=0, return_inverse=True)[1].ravel()
+    else:
+        classes = number_classes(((label,) for label in dataset.labels), is_multi_label=False)[ids]
+    return Copies(text_keys(map(str, texts)), files, classes)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.checks.result import Finding, Group, Row
+from lstm_cli.data.readers.label_sets import LabelSet
 from lstm_cli.data.rows import LabeledRows
 from lstm_cli.io.text_format import shorten
 
@@ -41,9 +42,14 @@ class Table:
         """Return all texts, in order."""
         return chain.from_iterable(part.texts for part in self.parts)
 
-    def labels(self) -> Iterable[str]:
-        """Return all labels, in order."""
-        return chain.from_iterable(part.labels for part in self.parts)
+    def label_sets(self) -> Iterable[LabelSet]:
+        """Return the labels of each text, in order; none for a row without a label."""
+        return chain.from_iterable(map(label_sets, self.parts))
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a text may have several labels, or none."""
+        return any(part.label_sets is not None for part in self.parts)
 
     def text(self, index: int) -> str:
         """Return the text of a row."""
@@ -84,6 +90,13 @@ class Table:
     def _find(self, index: int) -> tuple[LabeledRows, int]:
         file = int(self.files[index])
         return self.parts[file], index - self._starts[file]
+
+
+def label_sets(part: LabeledRows) -> Iterable[LabelSet]:
+    """Return the labels of each text of a file."""
+    if part.label_sets is not None:
+        return part.label_sets
+    return ((label,) if label else () for label in part.labels)
 
 
 def _excerpt(text: str, start: int) -> str:

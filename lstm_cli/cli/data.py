@@ -120,6 +120,8 @@ def check(
     data_dir: options.DataDir = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    multi_label: options.MultiLabel = None,
+    label_columns: options.LabelColumns = None,
     limit: _Limit = 10,
     fail_on: _FailOn = None,
     json: options.Json = False,
@@ -140,13 +142,15 @@ def check(
     """
     from lstm_cli.checks import check_data, check_nothing_found, parse_kinds
     from lstm_cli.cli import print_checks
+    from lstm_cli.data.readers.label_sets import AUTO
     from lstm_cli.data.rows import read_rows
 
     kinds = parse_kinds(fail_on or [])
     by_file = [column_conflicts(file) for file in files]
     # An option has an effect if it has one on any file.
-    check_conflicts(ctx, by_file[0] if all(by_file) else ())
-    parts = read_rows(files, text_column, label_column, data_dir)
+    check_conflicts(ctx, LABEL_CONFLICTS + (by_file[0] if all(by_file) else ()))
+    columns = options.split_columns(label_columns)
+    parts = read_rows(files, text_column, label_column, data_dir, multi_label or AUTO, columns)
     result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)
     check_nothing_found(result, kinds)

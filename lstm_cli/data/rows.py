@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lstm_cli.data.dataset_settings import locate
-from lstm_cli.data.readers.columns import Record, find_column, text_of
+from lstm_cli.data.readers.columns import find_column, text_of
 from lstm_cli.data.readers.folder import class_files, find_train_and_test, read_text
+from lstm_cli.data.readers.label_sets import (
+    AUTO,
+    LIST,
+    LabelSet,
+    check_columns,
+    label_value,
+    resolve_format,
+    set_columns,
+    split_values,
+)
 from lstm_cli.data.readers.table import format_of, iter_records
 from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import DataSource
@@ -26,12 +35,14 @@ class LabeledRows:
         texts: In the order of the source.
         labels: The label of each text as it is written; empty where there is none.
         rows: Of each text the line it starts at, its number (both from 1), or the name of its file.
+        label_sets: The labels of each text; None if each text has at most one label.
     """
 
     name: str
     texts: Sequence[str]
     labels: Sequence[str]
     rows: Sequence[int] | Sequence[str]
+    label_sets: Sequence[LabelSet] | None = None
 
     def place(self, index: int) -> str:
         """Return where a text is: `test.csv:12`, `folder/positive/7.txt`."""
@@ -39,11 +50,23 @@ class LabeledRows:
         return f"{self.name}/{row}" if isinstance(row, str) else f"{self.name}:{row}"
 
 
+@dataclass(frozen=True)
+class _Table:
+    """A table as read; how several labels are written is found later."""
+
+    name: str
+    texts: list[str]
+    values: list[str | LabelSet]
+    lines: list[int]
+
+
 def read_rows(
     files: Sequence[str],
     text_column: str | None = None,
     label_column: str | None = None,
     data_dir: Path | None = None,
+    multi_label: str = AUTO,
+    label_columns: tuple[str, ...] = (),
 ) -> list[LabeledRows]:
     """Read labeled texts with their rows.
 
@@ -52,6 +75,8 @@ def read_rows(
         text_column: The column of the texts in tables.
         label_column: The column of the labels in tables.
         data_dir: The folder of the TFDS data sets.
+        multi_label: The setting `data.multi_label`, for tables.
+        label_columns: Columns of 0 and 1 in tables, one for each label.
 
     Returns:
         One part for each table; for a folder with `train` and `test`, and for a data set, one for
@@ -62,16 +87,30 @@ def read_rows(
         LstmError: A source is missing, malformed, named twice, or holds images.
     """
     parts: list[LabeledRows] = []
+    tables: list[_Table] = []
     for file, name in zip(files, _short_names(files), strict=True):
-        source = DataSource(locate(file), data_dir, text_column, label_column)
+        source = DataSource(
+            locate(file), data_dir, text_column, label_column, multi_label, label_columns
+        )
         origin = resolve(source.name)
         if origin == "table":
-            parts.append(_read_table(Path(source.name), name, source))
+            tables.append(_read_table(Path(source.name), name, source))
         elif origin == "folder":
             parts += _read_folder(Path(source.name), name)
         else:
             parts += _read_dataset(source, name)
-    return sorted(parts, key=lambda part: "train" not in part.name.lower())
+    tables.sort(key=_is_not_train)
+    # As for training: from the training table alone.
+    values = tables[0].values if tables else ()
+    written = resolve_format(LIST if label_columns else multi_label, values)
+    for table in tables:
+        labels, sets = split_values(table.values, written)
+        parts.append(LabeledRows(table.name, table.texts, labels, table.lines, sets))
+    return sorted(parts, key=_is_not_train)
+
+
+def _is_not_train(part: LabeledRows | _Table) -> bool:
+    return "train" not in part.name.lower()
 
 
 def _short_names(files: Sequence[str]) -> list[str]:
@@ -87,33 +126,30 @@ def _short_names(files: Sequence[str]) -> list[str]:
     return list(files)
 
 
-def _read_table(path: Path, name: str, source: DataSource) -> LabeledRows:
-    texts: list[str] = []
-    labels: list[str] = []
-    lines: list[int] = []
-    columns: tuple[str, str] | None = None
-    interned: dict[str, str] = {}
+def _read_table(path: Path, name: str, source: DataSource) -> _Table:
+    table = _Table(name, [], [], [])
+    text_column: str | None = None
+    label_column = source.label_column
+    interned: dict[str | LabelSet, str | LabelSet] = {}
     for line, record in iter_records(path, format_of(path)):
-        if columns is None:
-            columns = (
-                find_column(list(record), "text", source.text_column, str(path)),
-                find_column(list(record), "label", source.label_column, str(path)),
-            )
-        texts.append(text_of(record, columns[0], f"{path}, line {line}"))
-        label = _label(record, columns[1])
-        labels.append(interned.setdefault(label, label))
-        lines.append(line)
-    if columns is None:
+        place = f"{path}, line {line}"
+        if text_column is None:
+            text_column = find_column(list(record), "text", source.text_column, str(path))
+            if source.label_columns:
+                check_columns(list(record), (*source.label_columns, text_column), str(path))
+            else:
+                label_column = find_column(list(record), "label", label_column, str(path))
+        table.texts.append(text_of(record, text_column, place))
+        value = (
+            set_columns(record, source.label_columns, place)
+            if source.label_columns
+            else label_value(record, str(label_column), place)
+        )
+        table.values.append(interned.setdefault(value, value))
+        table.lines.append(line)
+    if text_column is None:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
-    return LabeledRows(name, texts, labels, lines)
-
-
-def _label(record: Record, column: str) -> str:
-    """Return the label of a record as it is written, several as a list; empty if there is none."""
-    value: Any = record.get(column)
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
-    return "" if value is None else str(value).strip()
+    return table
 
 
 def _read_folder(path: Path, name: str) -> Iterator[LabeledRows]:

@@ -138,7 +138,12 @@ def check_command(source: DataSource) -> str:
     """
     files = [source.name, *([str(source.test)] if source.test else [])]
     words = ["lstm", "data", "check", *map(_relative, files)]
-    columns = {"--text-column": source.text_column, "--label-column": source.label_column}
+    columns = {
+        "--text-column": source.text_column,
+        "--label-column": source.label_column,
+        "--multi-label": source.multi_label if source.multi_label != "auto" else None,
+        "--label-columns": ",".join(source.label_columns),
+    }
     words += [word for option, name in columns.items() if name for word in (option, name)]
     return command_line(*words)
 

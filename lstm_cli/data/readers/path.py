@@ -154,7 +154,8 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
 
 def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     """Yield what a person should know about the training examples."""
-    num, command = len(examples.texts), check_command(source)
+    command = check_command(source)
+    num = len(examples.texts)
     yield from _label_notes(examples, source)
     if len(examples.columns) == 2 and examples.columns != ("text", "label"):
         text, label = examples.columns

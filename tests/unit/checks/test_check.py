@@ -248,6 +248,52 @@ def test_what_is_counted_is_what_a_slow_and_simple_count_gives(files):
     assert finding(check, "no-label").num == sum(not label for ps in files for _, label in ps)
 
 
+# Several labels of a text
+
+
+def several(rows):
+    return ["text,label", *(f"{text},{labels}" for text, labels in rows)]
+
+
+def test_the_labels_of_a_text_count_one_by_one_and_none_is_no_fault(tmp_path):
+    train = [("I am glad.", "joy|love"), ("You are kind.", "love"), ("What joy this is!", "joy"),
+             ("It is noon.", ""), ("I am glad.", "love|joy"), ("How proud I am.", "Joy|pride"),
+             ("It is late now.", "love|pride"), ("It is late now.", "pride")]  # fmt: skip
+    test = [("Go away please.", "anger|joy"), ("You came back.", "pride|love")]
+    for name, pairs in (("train.csv", train), ("test.csv", test)):
+        (tmp_path / name).write_text("\n".join(several(pairs)))
+    files = [str(tmp_path / name) for name in ("test.csv", "train.csv")]
+    check = check_data(read_rows(files, multi_label="|"))
+    assert counts(check) == {"conflict": 2, "duplicate": 2, "labels": 2, "new-label": 1}
+    assert places(check, "conflict") == [["train.csv:8", "train.csv:9"]]
+    assert places(check, "labels") == [["train.csv:2", "train.csv:7"]]
+    assert places(check, "new-label") == [["test.csv:2"]]
+    first = check.files[0]
+    assert (first.num_classes, first.largest, first.imbalance) == (4, ("love", 4), "")
+    (whole,) = read_rows([str(tmp_path / "test.csv")], multi_label="none")
+    assert (whole.label_sets, list(whole.labels)) == (None, ["anger|joy", "pride|love"])
+
+
+def test_how_several_labels_are_written_is_found_in_train_and_holds_for_test(tmp_path):
+    train = [("a b", "joy|love"), ("c d", "joy"), ("e f", "love|pride"), ("g h", "pride")]
+    for name, pairs in (("train.csv", train), ("test.csv", [("i j", "fear|hope")])):
+        (tmp_path / name).write_text("\n".join(several(pairs)))
+    first, second = read_rows([str(tmp_path / name) for name in ("test.csv", "train.csv")])
+    assert first.label_sets[0] == ("joy", "love")
+    assert second.label_sets == [("fear", "hope")]
+
+
+def test_label_columns_and_lists_are_read_as_for_training(tmp_path):
+    table, lines = tmp_path / "a.csv", tmp_path / "a.jsonl"
+    table.write_text("text,joy,love\nI am glad.,1,1\nIt is noon.,0,\n")
+    lines.write_text('{"text": "I am glad.", "label": ["joy", "love"]}\n{"text": "x"}\n')
+    (columns,) = read_rows([str(table)], label_columns=("joy", "love"))
+    (lists,) = read_rows([str(lines)])
+    assert columns.label_sets == lists.label_sets == [("joy", "love"), ()]
+    with pytest.raises(LstmError, match="hate"):
+        read_rows([str(table)], label_columns=("joy", "hate"))
+
+
 # Rows
 
 

@@ -59,6 +59,15 @@ def test_test_texts_that_are_in_train_are_counted(write):
     assert leak.endswith("See 'lstm data check a.csv b.csv'.")
 
 
+def test_several_labels_in_another_order_are_no_conflict(write):
+    more = ("so glad,billing|login",) * 8 + ("so glad,login|billing",) * 8
+    found, _ = warnings(write("a.csv", *more), write("b.csv"))
+    assert [line for line in found if "labelled" in line] == []
+    found, _ = warnings(write("c.csv", *more, *(("so glad,login",) * 8)), write("b.csv"))
+    (line,) = [line for line in found if "labelled" in line]
+    assert line.startswith("1 text is labelled in more than one way.")
+
+
 def test_data_sets_known_by_name_are_not_checked():
     source = DataSource("demo", demo_train=60, demo_test=10)
     dataset = load(source)
