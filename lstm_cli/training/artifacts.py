@@ -198,7 +198,7 @@ def calibrated(
             predictor.probabilities(examples.inputs),
             examples.linear,
             scale,
-            examples.is_multi_label,
+            examples.labels.ndim == 2,
         )
         lstm_scale, linear_scale = logits.fit_scales(examples.labels)
     weights = scale_logits(result.weights, lstm_scale, linear_scale)

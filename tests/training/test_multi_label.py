@@ -20,7 +20,7 @@ from lstm_cli.report.run_report import write_report
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import record
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.training import artifacts, stages
+from lstm_cli.training import stages
 from lstm_cli.training.objectives.classification import EpochLogits
 
 SMALL = ("embedding.dim=4", "model.units=3", "train.epochs=2", "linear.folds=2", "train.refit=true")
@@ -100,7 +100,6 @@ def test_run_is_whole_and_says_how_labels_are_read(trained):
     card = trained.read_text(runs.CARD)
     assert "any number of 3 labels" in card
     assert "| joy | " in card
-    assert (trained.path / runs.PLOTS / "labels.png").exists()
 
 
 def test_test_scores_are_those_of_eval(trained, lstm):
@@ -154,8 +153,7 @@ def test_report_shows_labels_and_errors(trained, tmp_path):
     assert "any number of 3 labels" in page.read_text()
 
 
-def test_label_columns_without_a_refit(tmp_path, lstm, monkeypatch):
-    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
+def test_label_columns_without_a_refit(tmp_path, lstm):
     path = tmp_path / "columns.csv"
     rows = [(text, *(int(name in label) for name in WORDS)) for text, label in rows_of(48)]
     with path.open("w", newline="") as file:
