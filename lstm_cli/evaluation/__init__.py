@@ -4,5 +4,8 @@
 `plots` and `training_plots` draw. `compare` compares runs on the examples they share, with the
 tests of `significance`. `thresholds` reads `--fail-under`.
 
+`coverage` measures accuracy against the share of examples answered. `choose_thresholds` chooses the
+rule of decision of a run on the rows held out in training, and `set_thresholds` stores it.
+
 May import: `prediction` and the rooms below. Begin with `evaluate`.
 """

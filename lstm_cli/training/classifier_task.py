@@ -27,6 +27,7 @@ from lstm_cli.models.linear_svm import num_outputs
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs import held_out
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
@@ -309,6 +310,7 @@ class ClassifierTask:
         """
         artifacts.check_parity(self, predictor, lambda examples: predict(self.model, examples))
         artifacts.write_golden(run, self, predictor)
+        held_out.write(run, validation.labels, validation.probabilities)
         with timed(self.seconds, "evaluate"):
             # The test split is read here for the first time: all choices are made.
             test_set = load_data(self.config, ("test",), data_dir)

@@ -12,7 +12,6 @@ import pytest
 
 import lstm_cli
 from lstm_cli import cli
-from lstm_cli.training import artifacts
 
 GUIDE = Path(__file__).parents[2] / "docs" / "own-data.md"
 WORDS = {"billing": "invoice", "login": "password", "delivery": "parcel"}
@@ -51,7 +50,6 @@ def tables(tmp_path, monkeypatch):
     """Tickets of three classes that one word tells apart."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LSTM_RUNS_DIR", "runs")
-    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     rows = [
         (f"My {word} number {i} again.", team) for i in range(30) for team, word in WORDS.items()
     ]
