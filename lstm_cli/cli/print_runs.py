@@ -81,7 +81,7 @@ def print_record(record: RunRecord | LanguageRunRecord, as_json: bool) -> None:
         splits = ("validation", "test")
         rows = metric_table(record.validation, record.test)
         output.print_rows(rows, ("", *splits), right=splits)
-        print_validation_method(record.validation_method)
+        print_validation_method(record.validation_method, record.cross_validation)
     else:
         output.print_key_values(perplexities(record.held_out))
     output.print_line(f"\n{load.to_yaml(record.config).rstrip()}")
@@ -123,6 +123,8 @@ def _record_to_dict(record: RunRecord | LanguageRunRecord) -> dict[str, Any]:
     if isinstance(record, RunRecord):
         if record.validation_method:
             metrics["validation_method"] = record.validation_method
+        if record.cross_validation:
+            metrics["cross_validation"] = to_builtins(record.cross_validation)
         metrics |= {"validation": record.validation.to_dict(), "test": record.test.to_dict()}
     else:
         metrics["held_out"] = to_builtins(record.held_out)

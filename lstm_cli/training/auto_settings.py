@@ -14,6 +14,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.io.progress import Reporter
 from lstm_cli.text.tokenizer import is_unspaced, tokenize
+from lstm_cli.training.folds import check_folds
 from lstm_cli.training.init_weights import vocabulary_settings
 from lstm_cli.training.prepare import load_training_data
 
@@ -37,9 +38,10 @@ def with_auto_settings(
         The settings with `auto` empty, and the data with the splits that they ask for.
 
     Raises:
-        LstmError: As `load_training_data`.
+        LstmError: As `load_training_data`; or there are fewer rows than folds.
     """
     if not config.auto:
+        check_folds(config, dataset)
         return config, dataset
     profile = describe_data(dataset)
     known = vocabulary_settings(config)
@@ -48,9 +50,10 @@ def with_auto_settings(
     chosen = configs.from_dict(before, {**values, "auto": []})
     for line in describe_choice(profile, configs.flatten(before), values):
         reporter.note(line)
-    if chosen.data == config.data:
-        return chosen, dataset
-    return chosen, load_training_data(chosen, data_dir)
+    if chosen.data != config.data:
+        dataset = load_training_data(chosen, data_dir)
+    check_folds(chosen, dataset)
+    return chosen, dataset
 
 
 def describe_data(dataset: Dataset) -> DataProfile:
