@@ -12,14 +12,17 @@ TARGET = Path(__file__).with_name("own-data.md")
 BEGIN, END = "<!-- begin: written by docs/auto_settings.py -->\n", "<!-- end -->\n"
 
 
-def _profile(num_texts: int, num_classes: int, length: int, unspaced: float = 0.0) -> DataProfile:
+def _profile(
+    num_texts: int, num_classes: int, length: int, unspaced: float = 0.0, once: float = 0.05
+) -> DataProfile:
     """Describe texts whose longest have twice the median length."""
     num_tokens = num_texts * length
-    return DataProfile(num_texts, num_classes, 0, length, 2 * length, num_tokens, unspaced)
+    return DataProfile(num_texts, num_classes, 0, length, 2 * length, num_tokens, unspaced, once)
 
 
 EXAMPLES = {
     "300 tickets, 3 classes": _profile(300, 3, 15),
+    "2,000 Arabic posts, 3 classes": _profile(2000, 3, 20, once=0.2),
     "5,000 sentences, 2 classes": _profile(5000, 2, 20),
     "10,000 questions, 77 classes": _profile(10_000, 77, 12),
     "10,000 Chinese reviews, 2 classes": _profile(10_000, 2, 30, 0.9),
@@ -32,6 +35,8 @@ REASONS = {
     "data.folds": "a tenth of few texts says little: with folds, every text is validated once",
     "text.vocab_size": "rarer words are read through their character n-grams",
     "text.min_count": "in few texts every word counts; in many, rare words are mostly noise",
+    "text.min_similarity": "where many words occur once, new texts have new words: the LSTM "
+    "reads them as the words spelled most alike",
     "text.max_tokens": "covers 95% of the texts; longer ones keep their start and end",
     "embedding.vectors": "word vectors learned from your texts, and from `--unlabeled` if given",
     "linear.word_ngrams": "in scripts without spaces a word is often two or three characters",

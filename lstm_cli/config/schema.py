@@ -73,6 +73,13 @@ class TextSettings(_Section, frozen=True):
         int,
         _doc("maximum tokens in a text; longer texts keep their start and end", ge=1, le=100_000),
     ] = 400
+    min_similarity: Annotated[
+        Fraction,
+        _doc(
+            "similarity of spelling, from which the LSTM reads an unknown word as the most similar "
+            "known one; 0: never"
+        ),
+    ] = 0.0
 
 
 class EmbeddingSettings(_Section, frozen=True):

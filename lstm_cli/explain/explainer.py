@@ -17,7 +17,8 @@ from lstm_cli.explain.result import Gates, ImageExplanation, TextExplanation, To
 from lstm_cli.prediction.predictor import GOLDEN_TOLERANCE, Predictor
 from lstm_cli.runs import onnx_graph, validate
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.text.tokenizer import UNKNOWN_ID, Encoding, Tokenizer, token_spans
+from lstm_cli.text.token_ids import READ_AS, UNKNOWN_ID
+from lstm_cli.text.tokenizer import Encoding, Tokenizer, token_spans
 
 Array = NDArray[Any]
 
@@ -175,8 +176,16 @@ def _tokenize(
         )
     kept = tokenizer.kept_positions(len(spans))
     tokens = tuple(
-        Token(text[start:end], start, end, bool(token_id != UNKNOWN_ID))
-        for (start, end), token_id in zip((spans[i] for i in kept), encoding.ids, strict=True)
+        Token(
+            text[start:end],
+            start,
+            end,
+            known=bool(token_id != UNKNOWN_ID and token_id < READ_AS),
+            read_as=tokenizer.id_to_token(token_id - READ_AS) if token_id >= READ_AS else None,
+        )
+        for (start, end), token_id in zip(
+            (spans[i] for i in kept), encoding.ids.tolist(), strict=True
+        )
     )
     removed = np.setdiff1d(np.arange(len(spans)), kept)
     truncated_span = _span_between(spans, removed) if len(removed) else None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lstm_cli.config.schema import Config, ModelSettings
 from lstm_cli.models import lstm_equations
 from lstm_cli.text.ngrams import bigram_ids, word_ngram_ids
+from lstm_cli.text.token_ids import lstm_ids, own_ids
 from lstm_cli.text.tokenizer import Encoding
 
 Array = NDArray[Any]
@@ -41,6 +42,7 @@ class ForwardPass:
 def embed(config: Config, weights: Mapping[str, Array], ids: Array) -> Array:
     """Embed tokens, and bigrams if the run uses them: `<int32>[time]` to `<float>[time, dim]`."""
     assert config.embedding is not None
+    ids = lstm_ids(ids)
     tokens: Array = weights["embedding/embeddings"][ids]
     buckets = config.embedding.bigram_buckets
     if not buckets:
@@ -56,7 +58,7 @@ def linear_logits(config: Config, weights: Mapping[str, Array], encoding: Encodi
     n-grams that end at it. The sum over time, plus `linear_biases`, is the linear model's logits.
     All rows are 0 for a run without a linear model.
     """
-    ids, settings = encoding.ids, config.linear
+    ids, settings = own_ids(encoding.ids), config.linear
     if settings is None:
         return np.zeros((len(ids), weights["head/bias"].shape[0]), np.float32)
     logits = weights["linear/words"][ids]

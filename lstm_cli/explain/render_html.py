@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Unit
+from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Token, Unit
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
 from lstm_cli.explain.summary import (
     describe_decision,
@@ -91,13 +91,17 @@ def _token_views(explanation: TextExplanation) -> Iterator[_TokenView]:
         classes = ["for" if share > 0 else "against"] if abs(share) >= MIN_SHARE else []
         classes += [] if token.known else ["unknown"]
         parts = [
-            f"{token.text}: {effects.effects[index]:+.2f}",
+            f"{_name(token)}: {effects.effects[index]:+.2f}",
             f"{label} {effects.occluded_probabilities[index]:.1%} without it",
             f"{values[index]:.1%} after it",
         ]
         if linear_steps is not None:
             parts.append(f"{linear_steps[index]:+.2f} from the linear model")
         yield _TokenView(" ".join(classes), _MAX_OPACITY * abs(share), ", ".join(parts))
+
+
+def _name(token: Token) -> str:
+    return token.text if token.read_as is None else f"{token.text} (read as {token.read_as})"
 
 
 def _unit_view(unit: Unit) -> _UnitView:

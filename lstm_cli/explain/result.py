@@ -23,12 +23,14 @@ class Token:
         start: Start offset, in characters.
         end: End offset.
         known: Whether the vocabulary contains it.
+        read_as: For an unknown token, the known word that the LSTM reads in its place, if any.
     """
 
     text: str
     start: int
     end: int
     known: bool
+    read_as: str | None = None
 
 
 @dataclass(frozen=True)

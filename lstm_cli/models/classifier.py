@@ -16,7 +16,7 @@ from lstm_cli.models.compiled import CompiledModel, ReverseSequence, build_metri
 from lstm_cli.models.optimizer import array_name, build_slots, make_optimizer
 from lstm_cli.models.peephole import peephole_lstm
 from lstm_cli.text.ngrams import BIGRAM_FACTOR
-from lstm_cli.text.tokenizer import PAD_ID, UNKNOWN_ID
+from lstm_cli.text.token_ids import PAD_ID, UNKNOWN_ID
 
 # Takes the place of padding before max pooling.
 _VERY_LOW = -1e9

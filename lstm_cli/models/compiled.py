@@ -113,7 +113,10 @@ class FiniteCheck:
         import tensorflow as tf
 
         def is_finite() -> Any:
-            sums = [tf.reduce_sum(tf.convert_to_tensor(v)) for v in self._variables]
+            sums = [
+                tf.zeros(()),
+                *(tf.reduce_sum(tf.convert_to_tensor(v)) for v in self._variables),
+            ]
             return tf.math.is_finite(tf.add_n(sums))
 
         return tf.function(is_finite, input_signature=[], autograph=False)

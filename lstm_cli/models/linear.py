@@ -22,6 +22,7 @@ from lstm_cli.models.linear_features import Features, LinearTables, extract, wor
 from lstm_cli.models.linear_svm import Targets, num_outputs
 from lstm_cli.models.pseudo_labels import confident_rows
 from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.token_ids import own_ids
 
 # `fit_linear_model` imports these; it takes a second.
 REQUIRED_MODULES = ("scipy.sparse", "sklearn.svm")
@@ -190,7 +191,7 @@ def _sums_of_weights(
     """Sum the weights of the features of some of the texts, `<float64>[texts, outputs]`."""
     starts = corpus.starts[texts.start : texts.stop + 1]
     tokens = slice(starts[0], starts[-1])
-    weights = tables.words[corpus.ids[tokens]].astype(np.float64)
+    weights = tables.words[own_ids(corpus.ids[tokens])].astype(np.float64)
     for ids in buckets:
         weights += tables.word_ngrams[ids[tokens]]
     sums: NDArray[np.float64] = np.add.reduceat(weights, starts[:-1] - starts[0], axis=0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lstm_cli.config.schema import LinearSettings
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.ngrams import char_ngram_ids, word_ngram_ids
-from lstm_cli.text.tokenizer import SPECIAL_TOKENS
+from lstm_cli.text.token_ids import SPECIAL_TOKENS
 
 # A word has about twenty character n-grams, which say much the same: they count less.
 _CHAR_WEIGHT = 0.5
@@ -124,7 +124,7 @@ def extract(
         corpus = corpus.concatenated_with(unlabeled)
     num = len(corpus)
     texts = np.repeat(np.arange(num, dtype=np.int32), corpus.lengths)
-    word_counts = _count(texts, np.asarray(corpus.ids).astype(np.int32), num, len(words))
+    word_counts = _count(texts, np.asarray(corpus.own_ids).astype(np.int32), num, len(words))
     buckets = word_ngrams(corpus, settings)
     ngram_counts = _count(
         np.tile(texts, len(buckets)), np.concatenate(buckets), num, settings.buckets
@@ -155,7 +155,7 @@ def word_ngrams(corpus: Corpus, settings: LinearSettings) -> list[NDArray[np.int
     """Return the buckets of the bigram and the trigram at each token, `<int32>[tokens]` each."""
     is_first = np.zeros(len(corpus.ids), np.bool_)
     is_first[corpus.starts[:-1]] = True
-    ids = np.asarray(corpus.ids).astype(np.int32)
+    ids = np.asarray(corpus.own_ids).astype(np.int32)
     return word_ngram_ids(ids, is_first, settings.word_ngrams, settings.buckets)
 
 

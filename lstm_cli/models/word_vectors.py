@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.token_ids import own_ids
 
 _WINDOW = 5
 _CONTEXTS = 2000
@@ -64,7 +65,7 @@ def _count(counts: NDArray[np.float32], corpus: Corpus) -> None:
     text_of = np.repeat(np.arange(len(corpus), dtype=np.int32), corpus.lengths)
     for start in range(0, len(corpus.ids), _CHUNK):
         # Chunks overlap by a window, so that no pair of words is lost between them.
-        ids = corpus.ids[start : start + _CHUNK + _WINDOW].astype(np.int64)
+        ids = own_ids(corpus.ids[start : start + _CHUNK + _WINDOW]).astype(np.int64)
         texts = text_of[start : start + _CHUNK + _WINDOW]
         for distance in range(1, _WINDOW + 1):
             left, right = ids[:-distance][:_CHUNK], ids[distance:][:_CHUNK]

@@ -18,7 +18,7 @@ from lstm_cli.runs.onnx_plan import (
     Value,
 )
 from lstm_cli.text.ngrams import BIGRAM_FACTOR, TRIGRAM_MODULUS
-from lstm_cli.text.tokenizer import PAD_ID
+from lstm_cli.text.token_ids import PAD_ID, READ_AS, UNKNOWN_ID
 
 if TYPE_CHECKING:
     import onnx
@@ -40,6 +40,8 @@ def build(
     Inputs of a text model: `tokens <int32>[batch, time]`, right-padded with 0, and
     `lengths <int32>[batch]`, each at least 1. With character n-grams, there is also
     `char_ngrams <int32>[batch, n-grams]`: the buckets of the unknown words, right-padded with 0.
+    With `text.min_similarity`, an unknown word that the LSTM reads as a known one has the id of
+    that word plus `READ_AS`; with the id of `[UNK]` both parts read it as unknown.
     Input of an image model: `images <uint8>[batch, rows, columns]`.
 
     Output: `probabilities <float32>[batch, classes]`, with two columns for two classes.
@@ -105,7 +107,8 @@ def plan(
     linear_logits = ""
     if config.linear is not None:
         assert vocab_size is not None
-        linear_logits = _add_linear_model(graph, config.linear, vocab_size, num_classes)
+        tokens = _add_own_tokens(graph, config)
+        linear_logits = _add_linear_model(graph, config.linear, tokens, vocab_size, num_classes)
     _add_head(graph, pooled, width, num_classes, linear_logits)
     outputs = (Value("probabilities", "float32", ("batch", num_classes)),)
     return GraphPlan(f"lstm_{config.kind}", tuple(graph.nodes), graph.constants, inputs, outputs)
@@ -117,11 +120,12 @@ def _add_embedding(graph: GraphBuilder, config: Config, vocab_size: int) -> tupl
     assert settings is not None
     graph.add("Transpose", ["tokens"], "time_major_tokens", perm=(1, 0))
     table = graph.array("embedding", "embedding/embeddings", vocab_size, settings.dim)
-    tokens = graph.add("Gather", [table, "time_major_tokens"], "token_vectors")
+    lstm_tokens = _add_lstm_tokens(graph, config)
+    tokens = graph.add("Gather", [table, lstm_tokens], "token_vectors")
     if not settings.bigram_buckets:
         return tokens, settings.dim
     graph.constant("bigram_buckets", np.array(settings.bigram_buckets, np.int32))
-    graph.add("Mod", [_add_bigram_hashes(graph), "bigram_buckets"], "bigram_ids")
+    graph.add("Mod", [_add_bigram_hashes(graph, lstm_tokens), "bigram_buckets"], "bigram_ids")
     table = graph.array(
         "bigram_embedding", "bigrams/embeddings", settings.bigram_buckets, settings.bigram_dim
     )
@@ -130,26 +134,46 @@ def _add_embedding(graph: GraphBuilder, config: Config, vocab_size: int) -> tupl
     return embedded, settings.dim + settings.bigram_dim
 
 
-def _add_bigram_hashes(graph: GraphBuilder) -> str:
+def _add_lstm_tokens(graph: GraphBuilder, config: Config) -> str:
+    """Return the ids that the LSTM reads, `<int32>[time, batch]`: those of similar words."""
+    assert config.text is not None
+    if not config.text.min_similarity:
+        return "time_major_tokens"
+    graph.constant("read_as", np.array(READ_AS, np.int32))
+    return graph.add("Mod", ["time_major_tokens", "read_as"], "lstm_tokens")
+
+
+def _add_own_tokens(graph: GraphBuilder, config: Config) -> str:
+    """Return the ids that the linear model reads, `<int32>[time, batch]`: unknown is `[UNK]`."""
+    assert config.text is not None
+    if not config.text.min_similarity:
+        return "time_major_tokens"
+    graph.constant("unknown_id", np.array(UNKNOWN_ID, np.int32))
+    graph.add("Less", ["time_major_tokens", "read_as"], "is_own_token")
+    return graph.add("Where", ["is_own_token", "time_major_tokens", "unknown_id"], "own_tokens")
+
+
+def _add_bigram_hashes(graph: GraphBuilder, tokens: str) -> str:
     """Hash each token together with the one before it, `<int32>[time, batch]`."""
-    if graph.has("bigram_hashes"):
-        return "bigram_hashes"
-    previous = _add_previous(graph, "time_major_tokens", "previous_tokens")
+    prefix = "" if tokens == "time_major_tokens" else f"{tokens}_"
+    if graph.has(f"{prefix}bigram_hashes"):
+        return f"{prefix}bigram_hashes"
+    previous = _add_previous(graph, tokens, f"{prefix}previous_tokens")
     graph.constant("bigram_factor", np.array(BIGRAM_FACTOR, np.int32))
-    graph.add("Mul", [previous, "bigram_factor"], "scaled_previous_tokens")
-    return graph.add("Add", ["scaled_previous_tokens", "time_major_tokens"], "bigram_hashes")
+    scaled = graph.add("Mul", [previous, "bigram_factor"], f"{prefix}scaled_previous_tokens")
+    return graph.add("Add", [scaled, tokens], f"{prefix}bigram_hashes")
 
 
-def _add_trigram_hashes(graph: GraphBuilder) -> str:
+def _add_trigram_hashes(graph: GraphBuilder, tokens: str) -> str:
     """Hash each token together with the two before it, `<int32>[time, batch]`.
 
     The two before it are the bigram of the step before; before the first step it is 0.
     """
     graph.constant("trigram_modulus", np.array(TRIGRAM_MODULUS, np.int32))
-    graph.add("Mod", [_add_bigram_hashes(graph), "trigram_modulus"], "first_two_of_next")
+    graph.add("Mod", [_add_bigram_hashes(graph, tokens), "trigram_modulus"], "first_two_of_next")
     first_two = _add_previous(graph, "first_two_of_next", "first_two")
     graph.add("Mul", [first_two, "bigram_factor"], "scaled_first_two")
-    return graph.add("Add", ["scaled_first_two", "time_major_tokens"], "trigram_hashes")
+    return graph.add("Add", ["scaled_first_two", tokens], "trigram_hashes")
 
 
 def _add_previous(graph: GraphBuilder, value: str, output: str) -> str:
@@ -163,17 +187,17 @@ def _add_previous(graph: GraphBuilder, value: str, output: str) -> str:
 
 
 def _add_linear_model(
-    graph: GraphBuilder, settings: LinearSettings, vocab_size: int, num_classes: int
+    graph: GraphBuilder, settings: LinearSettings, tokens: str, vocab_size: int, num_classes: int
 ) -> str:
     """Sum the weights over the root of the length, plus biases: `[batch, outputs]`."""
     outputs = _num_outputs(num_classes)
     words = graph.array("linear_words", "linear/words", vocab_size, outputs)
     ngrams = graph.array("linear_word_ngrams", "linear/word_ngrams", settings.buckets, outputs)
     graph.constant("linear_buckets", np.array(settings.buckets, np.int32))
-    logits = graph.add("Gather", [words, "time_major_tokens"], "linear_step_logits")
-    hashes = {"bigram": _add_bigram_hashes(graph)}
+    logits = graph.add("Gather", [words, tokens], "linear_step_logits")
+    hashes = {"bigram": _add_bigram_hashes(graph, tokens)}
     if settings.word_ngrams == 3:
-        hashes["trigram"] = _add_trigram_hashes(graph)
+        hashes["trigram"] = _add_trigram_hashes(graph, tokens)
     for name, value in hashes.items():
         ids = graph.add("Mod", [value, "linear_buckets"], f"linear_{name}_ids")
         weights = graph.add("Gather", [ngrams, ids], f"linear_{name}_logits")

@@ -13,13 +13,8 @@ from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
 from lstm_cli.io.worker import Worker
 from lstm_cli.text.ngrams import char_ngram_ids
-from lstm_cli.text.tokenizer import (
-    UNKNOWN_ID,
-    Tokenizer,
-    encode_tokens,
-    fit_vocabulary,
-    head_and_tail,
-)
+from lstm_cli.text.token_ids import UNKNOWN_ID, is_unknown, own_ids
+from lstm_cli.text.tokenizer import Tokenizer, encode_tokens, fit_vocabulary, head_and_tail
 
 _CHUNK = 2048
 
@@ -29,7 +24,8 @@ class Corpus:
     """Encoded texts, one after the other.
 
     Attributes:
-        ids: Token ids of all texts, `<uint16>[sum of lengths]`.
+        ids: Token ids of all texts, as `Encoding` has them, `<uint16>[sum of lengths]`; `<int32>`
+            if the tokenizer reads unknown words as similar ones.
         starts: Position of the first token of each text, and the end, `<int64>[num + 1]`.
         num_tokens: Tokens in each text before truncation, `<int32>[num]`.
         num_unknown: Unknown tokens in each text before truncation, `<int32>[num]`.
@@ -38,7 +34,7 @@ class Corpus:
         ngram_starts: Position of the first n-gram of each text, and the end, `<int64>[num + 1]`.
     """
 
-    ids: NDArray[np.uint16]
+    ids: NDArray[np.uint16 | np.int32]
     starts: NDArray[np.int64]
     num_tokens: NDArray[np.int32]
     num_unknown: NDArray[np.int32]
@@ -48,8 +44,8 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.num_tokens)
 
-    def __getitem__(self, index: int) -> NDArray[np.uint16]:
-        """Return the ids of one text, `<uint16>[time]`."""
+    def __getitem__(self, index: int) -> NDArray[np.uint16 | np.int32]:
+        """Return the ids of one text, `<uint16>[time]` or `<int32>[time]`."""
         return self.ids[self.starts[index] : self.starts[index + 1]]
 
     def take(self, indices: NDArray[np.int64]) -> Corpus:
@@ -62,6 +58,11 @@ class Corpus:
     def concatenated_with(self, other: Corpus) -> Corpus:
         """Return a corpus, in memory, of these texts followed by those of `other`."""
         return _concatenate([self, other])
+
+    @property
+    def own_ids(self) -> NDArray[np.integer[Any]]:
+        """The ids of the words themselves, `[UNK]` for each unknown one, in the shape of `ids`."""
+        return own_ids(self.ids)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -100,7 +101,7 @@ def fit_and_encode(
     fitted = fit_vocabulary(texts, settings, char_buckets, worker)
     corpus, kept = _truncate(fitted.ids, fitted.lengths, settings.max_tokens)
     if char_buckets:
-        unknown = kept & (fitted.ids == UNKNOWN_ID)
+        unknown = kept & is_unknown(fitted.ids)
         tokens = [fitted.tokens[i] for i in fitted.numbers[unknown].tolist()]
         corpus = _with_ngrams(corpus, tokens, char_buckets)
     return fitted.tokenizer, corpus
@@ -125,20 +126,20 @@ def encode(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
 def _encode_chunk(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
     tokens: list[str] | None = [] if tokenizer.char_buckets else None
     ids, lengths = encode_tokens(texts, tokenizer.token_to_id, tokens)
-    corpus, kept = _truncate(ids.astype(np.uint16), lengths, tokenizer.max_tokens)
+    corpus, kept = _truncate(ids.astype(tokenizer.id_dtype), lengths, tokenizer.max_tokens)
     if tokens is None:
         return corpus
-    unknown = [tokens[i] for i in np.flatnonzero(kept & (ids == UNKNOWN_ID)).tolist()]
+    unknown = [tokens[i] for i in np.flatnonzero(kept & is_unknown(ids)).tolist()]
     return _with_ngrams(corpus, unknown, tokenizer.char_buckets)
 
 
 def _with_ngrams(corpus: Corpus, unknown: Sequence[str], buckets: int) -> Corpus:
     """Add the character n-grams of the unknown tokens, one text after the other."""
     ngrams, counts = char_ngram_ids(unknown, buckets)
-    is_unknown = corpus.ids == UNKNOWN_ID
+    has_ngrams = is_unknown(corpus.ids)
     # The one `[UNK]` of an empty text is not a token.
-    is_unknown[corpus.starts[:-1][corpus.num_tokens == 0]] = False
-    by_text = np.add.reduceat(is_unknown.astype(np.int64), corpus.starts[:-1])
+    has_ngrams[corpus.starts[:-1][corpus.num_tokens == 0]] = False
+    by_text = np.add.reduceat(has_ngrams.astype(np.int64), corpus.starts[:-1])
     token_ends = np.cumsum(by_text)
     ngram_ends = np.concatenate([[0], np.cumsum(counts)])[token_ends]
     starts = np.concatenate([[0], ngram_ends]).astype(np.int64)
@@ -173,14 +174,14 @@ def _concatenate_starts(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]
 
 
 def _truncate(
-    ids: NDArray[np.uint16], lengths: NDArray[np.int64], max_tokens: int
+    ids: NDArray[np.uint16 | np.int32], lengths: NDArray[np.int64], max_tokens: int
 ) -> tuple[Corpus, NDArray[np.bool_]]:
     """Remove the middle of long texts, and give an empty text one unknown token.
 
     `Tokenizer.encode` does the same for one text.
 
     Args:
-        ids: Ids of all tokens, one text after the other, `<uint16>[sum of lengths]`.
+        ids: Ids of all tokens, one text after the other, `<int>[sum of lengths]`.
         lengths: Tokens in each text, `<int64>[num]`.
         max_tokens: Maximum number of tokens in a text.
 
@@ -189,7 +190,7 @@ def _truncate(
         `<bool>[sum of lengths]`.
     """
     ends = np.cumsum(lengths)
-    unknown = np.cumsum(np.concatenate([[0], ids == UNKNOWN_ID]))
+    unknown = np.cumsum(np.concatenate([[0], is_unknown(ids)]))
     num_unknown = unknown[ends] - unknown[ends - lengths]
     head, tail = head_and_tail(max_tokens)
     kept = np.ones(len(ids), np.bool_)

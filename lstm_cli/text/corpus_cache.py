@@ -105,7 +105,8 @@ def _key(texts: Sequence[str], tokenizer: Tokenizer) -> str:
     digest = hashlib.sha256()
     # The file also holds the rules of the tokenization; some depend on the version of Unicode.
     rules = [tokenizer_json.write(tokenizer), unicodedata.unidata_version]
-    settings = [_FORMAT, tokenizer.max_tokens, tokenizer.char_buckets, rules, len(texts)]
+    settings = [_FORMAT, tokenizer.max_tokens, tokenizer.char_buckets, tokenizer.min_similarity]
+    settings += [rules, len(texts)]
     digest.update(json.dumps(settings).encode())
     for text in texts:
         raw = text.encode("utf-8", "surrogatepass")
@@ -136,7 +137,9 @@ def _is_valid(corpus: Corpus) -> bool:
     """Return whether arrays from disk have the types, shapes and order of a corpus."""
     for name, dtype in _ARRAYS.items():
         array = getattr(corpus, name)
-        if array.dtype != dtype or array.ndim != 1:
+        # Ids take more bytes where unknown words are read as similar ones.
+        dtypes = (dtype, np.int32) if name == "ids" else (dtype,)
+        if array.dtype not in dtypes or array.ndim != 1:
             return False
     num, starts, ngram_starts = len(corpus.num_tokens), corpus.starts, corpus.ngram_starts
     if len(corpus.num_unknown) != num or not len(starts) == len(ngram_starts) == num + 1:

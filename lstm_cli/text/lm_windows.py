@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.errors import LstmError
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.text.tokenizer import PAD_ID
+from lstm_cli.text.token_ids import PAD_ID, own_ids
 
 # Purposes of the random number generators. They begin at 1: NumPy treats [seed, 0] as [seed].
 _VALIDATION_RNG, _ORDER_RNG, _NEGATIVES_RNG = 1, 2, 3
@@ -52,7 +52,8 @@ class TextSubset:
         for index in self.indices[order].tolist():
             part = int(np.searchsorted(ends, index, side="right"))
             corpus = self.corpora[part]
-            pieces += [corpus[index - int(ends[part]) + len(corpus)], boundary]
+            ids = own_ids(corpus[index - int(ends[part]) + len(corpus)])
+            pieces += [ids.astype(np.uint16), boundary]
         return np.concatenate(pieces)
 
 

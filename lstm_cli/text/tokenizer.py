@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 from array import array
@@ -19,10 +20,8 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.worker import Worker
 from lstm_cli.text.ngrams import char_ngram_ids
 from lstm_cli.text.normalization import AM_VOWELS, LINE_BREAK, normalize, normalize_aligned
-
-PAD_ID = 0
-UNKNOWN_ID = 1
-SPECIAL_TOKENS = ("[PAD]", "[UNK]")
+from lstm_cli.text.similar_words import SimilarWords
+from lstm_cli.text.token_ids import SPECIAL_TOKENS, UNKNOWN_ID, is_unknown
 
 # Scripts written without spaces between words. The last letter is the Japanese sign of a long
 # vowel, which belongs to two scripts.
@@ -132,7 +131,8 @@ class Encoding:
     """One encoded text, as the model reads it.
 
     Attributes:
-        ids: Token ids, `<int32>[time]`, at least one: an empty text is one `[UNK]`.
+        ids: Token ids, `<int32>[time]`, at least one: an empty text is one `[UNK]`. An unknown
+            token that the LSTM reads as a known word has the id of that word plus `READ_AS`.
         num_tokens: Tokens in the text before truncation.
         num_unknown: Unknown tokens in the text before truncation.
         truncated: Whether tokens in the middle were removed to fit `max_tokens`.
@@ -183,10 +183,40 @@ class Encoding:
 
 
 class _TokenIds(dict[str, int]):
-    """Ids by token; a token outside the vocabulary has the id of `[UNK]`."""
+    """Ids by token; a token outside the vocabulary has the id of `[UNK]`, or of a similar word.
+
+    Args:
+        words: The token of each id.
+        min_similarity: As for `Tokenizer`.
+    """
+
+    def __init__(self, words: Sequence[str], min_similarity: float) -> None:
+        super().__init__(zip(words, range(len(words)), strict=True))
+        self._words = words
+        self._min_similarity = min_similarity
+
+    @functools.cached_property
+    def _similar_words(self) -> SimilarWords:
+        return similar_words(self._words, self._min_similarity)
 
     def __missing__(self, token: str) -> int:
-        return UNKNOWN_ID
+        return self._similar_words.find(token) if self._min_similarity else UNKNOWN_ID
+
+
+def similar_words(
+    words: Sequence[str], min_similarity: float, is_removed: NDArray[np.bool_] | None = None
+) -> SimilarWords:
+    """Return the words of a vocabulary that unknown words can be read as.
+
+    Args:
+        words: The token of each id, beginning with `SPECIAL_TOKENS`.
+        min_similarity: As for `Tokenizer`.
+        is_removed: Whether a word is left out, by its id, `<bool>[vocabulary]`.
+    """
+    ids = np.arange(len(SPECIAL_TOKENS), len(words))
+    if is_removed is not None:
+        ids = ids[~is_removed[ids]]
+    return SimilarWords([words[i] for i in ids.tolist()], ids, min_similarity)
 
 
 class Tokenizer:
@@ -197,18 +227,28 @@ class Tokenizer:
             special token: `tokenize` splits it at its brackets.
         max_tokens: Maximum length; longer texts keep their head and tail.
         char_buckets: Hash buckets for the character n-grams of unknown tokens; 0: none.
+        min_similarity: Similarity from which the LSTM reads an unknown token as the most similar
+            word; 0: never.
 
     Attributes:
         words: As the argument, as a tuple.
         max_tokens: As the argument.
         char_buckets: As the argument.
+        min_similarity: As the argument.
     """
 
-    def __init__(self, words: Iterable[str], max_tokens: int, char_buckets: int = 0) -> None:
+    def __init__(
+        self,
+        words: Iterable[str],
+        max_tokens: int,
+        char_buckets: int = 0,
+        min_similarity: float = 0.0,
+    ) -> None:
         self.words = tuple(words)
         self.max_tokens = max_tokens
         self.char_buckets = char_buckets
-        self._ids = _TokenIds(zip(self.words, range(len(self.words)), strict=True))
+        self.min_similarity = min_similarity
+        self._ids = _TokenIds(self.words, min_similarity)
 
     @classmethod
     def fit(cls, texts: Sequence[str], settings: TextSettings, char_buckets: int = 0) -> Tokenizer:
@@ -217,7 +257,9 @@ class Tokenizer:
 
     def with_max_tokens(self, max_tokens: int) -> Tokenizer:
         """Return a tokenizer of the same vocabulary with another maximum length."""
-        return Tokenizer(self.words, max_tokens, self.char_buckets)
+        other = copy.copy(self)
+        other.max_tokens = max_tokens
+        return other
 
     def without_truncation(self) -> Tokenizer:
         """Return a tokenizer of the same vocabulary that never truncates."""
@@ -233,6 +275,11 @@ class Tokenizer:
         """The function from a token to its id."""
         return self._ids.__getitem__
 
+    @property
+    def id_dtype(self) -> type[np.uint16 | np.int32]:
+        """The smallest type for the ids of a corpus."""
+        return np.int32 if self.min_similarity else np.uint16
+
     def id_to_token(self, token_id: int) -> str:
         """Return the token of an id."""
         return self.words[token_id]
@@ -246,7 +293,7 @@ class Tokenizer:
             encodings.append(self._encoding(ids))
             if self.char_buckets:
                 kept = self.kept_positions(len(ids))
-                unknown += [tokens[i] for i in kept[ids[kept] == UNKNOWN_ID].tolist()]
+                unknown += [tokens[i] for i in kept[is_unknown(ids[kept])].tolist()]
         return self._with_ngrams(encodings, unknown) if unknown else encodings
 
     def kept_positions(self, num_tokens: int) -> NDArray[np.int64]:
@@ -258,7 +305,7 @@ class Tokenizer:
 
     def _encoding(self, ids: NDArray[np.int32]) -> Encoding:
         num_tokens = len(ids)
-        num_unknown = int(np.count_nonzero(ids == UNKNOWN_ID))
+        num_unknown = int(np.count_nonzero(is_unknown(ids)))
         truncated = num_tokens > self.max_tokens
         if truncated:
             ids = ids[self.kept_positions(num_tokens)]
@@ -272,7 +319,7 @@ class Tokenizer:
         ngrams, counts = char_ngram_ids(unknown, self.char_buckets)
         result, first_token, first_ngram = [], 0, 0
         for encoding in encodings:
-            positions = np.flatnonzero(encoding.ids == UNKNOWN_ID).astype(np.int32)
+            positions = np.flatnonzero(is_unknown(encoding.ids)).astype(np.int32)
             if not encoding.num_tokens:
                 positions = positions[:0]
             by_token = counts[first_token : first_token + len(positions)]
@@ -294,14 +341,14 @@ class FittedVocabulary(NamedTuple):
     Attributes:
         tokenizer: With the vocabulary.
         ids: Ids of all tokens, without truncation, one text after the other,
-            `<uint16>[sum of lengths]`.
+            `<uint16>[sum of lengths]`; `<int32>` if unknown words are read as similar ones.
         lengths: Tokens in each text, `<int64>[num]`.
         tokens: The distinct tokens of the texts.
         numbers: Index in `tokens` of each token, `<int32>[sum of lengths]`.
     """
 
     tokenizer: Tokenizer
-    ids: NDArray[np.uint16]
+    ids: NDArray[np.uint16 | np.int32]
     lengths: NDArray[np.int64]
     tokens: list[str]
     numbers: NDArray[np.int32]
@@ -338,9 +385,8 @@ def fit_vocabulary(
             "Lower text.min_count, or check that the text column contains texts.",
         )
     words = (*SPECIAL_TOKENS, *(tokens[i] for i in selected))
-    tokenizer = Tokenizer(words, settings.max_tokens, char_buckets)
-    ids = np.full(len(tokens), UNKNOWN_ID, np.uint16)
-    ids[selected] = np.arange(len(SPECIAL_TOKENS), tokenizer.vocab_size)
+    tokenizer = Tokenizer(words, settings.max_tokens, char_buckets, settings.min_similarity)
+    ids: NDArray[Any] = np.array([*map(tokenizer.token_to_id, tokens)], tokenizer.id_dtype)
     return FittedVocabulary(tokenizer, ids[numbers], lengths, tokens, numbers)
 
 

@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.text import normalization
-from lstm_cli.text.tokenizer import SPECIAL_TOKENS, TOKEN, UNKNOWN_ID, Tokenizer
+from lstm_cli.text.token_ids import SPECIAL_TOKENS, UNKNOWN_ID
+from lstm_cli.text.tokenizer import TOKEN, Tokenizer
 
 _MAX_WORDS = 65_536
 # A token with a comma or a bracket consists of that mark alone. So the number of these marks in a
@@ -73,7 +74,7 @@ def read(content: bytes, settings: TextSettings, char_buckets: int = 0) -> Token
     vocab = saved.model.vocab
     _check_ids(vocab, settings)
     words = sorted(vocab, key=vocab.__getitem__)
-    return Tokenizer(words, settings.max_tokens, char_buckets)
+    return Tokenizer(words, settings.max_tokens, char_buckets, settings.min_similarity)
 
 
 def _decode(content: bytes) -> _Saved:

@@ -6,21 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lstm_cli.config import load as configs
 from lstm_cli.config.auto import DataProfile, choose_settings
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.io.progress import Reporter
-from lstm_cli.text.tokenizer import is_unspaced, tokenize
+from lstm_cli.text.profile import describe_texts
 from lstm_cli.training.folds import check_folds
 from lstm_cli.training.init_weights import vocabulary_settings
 from lstm_cli.training.prepare import load_training_data
-
-# Lengths and scripts are estimated from this many texts, spread over the data.
-_SAMPLE = 2000
-_LONG_PERCENTILE = 95
 
 
 def with_auto_settings(
@@ -62,21 +56,9 @@ def describe_data(dataset: Dataset) -> DataProfile:
     Args:
         dataset: With `train`, and with `validation` if it is split off.
     """
-    texts = [text for name in dataset.splits for text in dataset.splits[name].inputs]
-    rows = np.linspace(0, len(texts) - 1, min(len(texts), _SAMPLE)).astype(int)
-    tokens = [tokenize(str(texts[row])) for row in rows]
-    lengths = [len(each) for each in tokens]
-    num_tokens = sum(lengths)
-    num_unspaced = sum(is_unspaced(token) for each in tokens for token in each)
-    return DataProfile(
-        num_texts=len(texts),
-        num_classes=len(dataset.labels),
-        num_unlabeled=0 if dataset.unlabeled is None else len(dataset.unlabeled),
-        median_length=int(np.median(lengths)),
-        long_length=int(np.percentile(lengths, _LONG_PERCENTILE)),
-        num_tokens=round(num_tokens / len(rows) * len(texts)),
-        unspaced=num_unspaced / num_tokens if num_tokens else 0.0,
-    )
+    texts = [str(text) for name in dataset.splits for text in dataset.splits[name].inputs]
+    num_unlabeled = 0 if dataset.unlabeled is None else len(dataset.unlabeled)
+    return describe_texts(texts, len(dataset.labels), num_unlabeled)
 
 
 def describe_choice(

@@ -192,7 +192,9 @@ def _read_run(config: Config, path: Path) -> InitialWeights:
         "weights_sha256": run.manifest[runs.WEIGHTS].sha256,
     }
     # The linear model is fitted anew, so its character n-grams are those of these settings.
-    tokenizer = Tokenizer(tokenizer.words, config.text.max_tokens, config.char_buckets)
+    tokenizer = Tokenizer(
+        tokenizer.words, config.text.max_tokens, config.char_buckets, config.text.min_similarity
+    )
     return InitialWeights("run", tokenizer, arrays, record)
 
 

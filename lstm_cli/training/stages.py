@@ -23,7 +23,8 @@ from lstm_cli.io.progress import Epoch
 from lstm_cli.models.calibration import SplitLogits
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.ngrams import char_ngram_ids
-from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer
+from lstm_cli.text.token_ids import READ_AS, UNKNOWN_ID, lstm_ids
+from lstm_cli.text.tokenizer import Tokenizer, similar_words
 from lstm_cli.training.objectives.classification import EpochLogits, Examples
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -150,29 +151,37 @@ class StagedData:
         assert isinstance(self.examples.inputs, Corpus)
         assert self.tokenizer is not None
         train = self.examples.inputs.take(stage.train_rows)
-        counts = np.bincount(train.ids, minlength=self.tokenizer.vocab_size)
+        counts = np.bincount(train.own_ids, minlength=self.tokenizer.vocab_size)
         is_rare = counts < self.min_count
         corpus = without_words(examples.inputs, is_rare, self.tokenizer)
         return replace(examples, inputs=corpus)
 
 
 def without_words(corpus: Corpus, is_removed: NDArray[np.bool_], tokenizer: Tokenizer) -> Corpus:
-    """Return a corpus in which some words are unknown.
+    """Return a corpus in which some words are unknown, and read as others where these are similar.
 
     Args:
         corpus: The texts.
         is_removed: Whether a word is removed, by its id, `<bool>[vocabulary]`.
         tokenizer: The one that encoded the texts.
     """
-    is_unknown = is_removed[corpus.ids] & (corpus.ids > UNKNOWN_ID)
+    own_ids = corpus.own_ids
+    is_unknown = is_removed[own_ids] & (own_ids > UNKNOWN_ID)
     texts = np.repeat(np.arange(len(corpus)), corpus.lengths)[is_unknown]
     added = np.bincount(texts, minlength=len(corpus)).astype(np.int32)
-    ids = np.where(is_unknown, np.uint16(UNKNOWN_ID), corpus.ids)
+    words, word_of = np.unique(own_ids[is_unknown], return_inverse=True)
+    ids = np.array(corpus.ids)
+    ids[is_unknown] = UNKNOWN_ID
+    # How other unknown words are spelled is not known any more.
+    ids[(ids >= READ_AS) & is_removed[lstm_ids(ids)]] = UNKNOWN_ID
+    if tokenizer.min_similarity and len(words):
+        similar = similar_words(tokenizer.words, tokenizer.min_similarity, is_removed)
+        found = [similar.find(tokenizer.words[i]) for i in words.tolist()]
+        ids[is_unknown] = np.array(found, ids.dtype)[word_of]
     changed = replace(corpus, ids=ids, num_unknown=corpus.num_unknown + added)
     if not tokenizer.char_buckets:
         return changed
     # Unknown words are known by their character n-grams.
-    words, word_of = np.unique(corpus.ids[is_unknown], return_inverse=True)
     hashed, counts = char_ngram_ids([tokenizer.words[i] for i in words], tokenizer.char_buckets)
     by_word = np.split(hashed, np.cumsum(counts)[:-1]) if len(words) else []
     ngrams = np.concatenate([corpus.ngrams, *(by_word[word] for word in word_of)])

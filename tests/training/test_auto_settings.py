@@ -80,6 +80,8 @@ def test_data_is_described_by_its_numbers():
         long_length=3,
         num_tokens=18 * 3 + 10,
         unspaced=0.0,
+        # Of 13 words, ten occur once.
+        once=10 / (18 * 3 + 10),
     )
 
 
@@ -107,7 +109,7 @@ def test_the_fraction_of_scripts_without_spaces(text, expected):
 
 
 def test_the_choice_is_described_in_short_lines():
-    profile = DataProfile(3017, 77, 0, 19, 40, 60_000, 0.0)
+    profile = DataProfile(3017, 77, 0, 19, 40, 60_000, 0.0, 0.0)
     values = choose_settings(profile)
     defaults = configs.flatten(configs.to_dict(configs.load_preset("text")))
     lines = describe_choice(profile, defaults, values)
@@ -125,14 +127,17 @@ def test_the_choice_is_described_in_short_lines():
 
 
 def test_a_choice_of_defaults_is_one_line():
-    profile = DataProfile(3017, 77, 0, 19, 40, 60_000, 0.0)
+    profile = DataProfile(3017, 77, 0, 19, 40, 60_000, 0.0, 0.0)
     values = {"train.epochs": 7, "train.refit": False}
     (line,) = describe_choice(profile, values, values)
     assert profile.describe() in line
 
 
 def test_only_what_is_listed_is_chosen_and_the_data_is_split_as_chosen(table, monkeypatch):
-    chosen = {**choose_settings(DataProfile(48, 2, 0, 4, 4, 200, 0.0)), "data.validation": 0.25}
+    chosen = {
+        **choose_settings(DataProfile(48, 2, 0, 4, 4, 200, 0.0, 0.0)),
+        "data.validation": 0.25,
+    }
     monkeypatch.setattr(auto_settings, "choose_settings", lambda _: chosen)
     before = settings(table, **{"linear.buckets": 77})
     data = load_training_data(before, None)

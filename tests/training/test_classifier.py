@@ -20,7 +20,7 @@ from lstm_cli.models import compiled as compiled_module
 from lstm_cli.prediction.predictor import open_session
 from lstm_cli.runs import onnx_graph
 from lstm_cli.text.batching import pad_batch
-from lstm_cli.text.tokenizer import UNKNOWN_ID
+from lstm_cli.text.token_ids import UNKNOWN_ID
 
 VOCAB = 12
 TEXTS = [np.array(ids, np.int32) for ids in ([5], [2, 9, 11, 7], [3, 3], [1, 2, 3])]

@@ -27,7 +27,7 @@ from lstm_cli.models import classifier
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import out_of_fold
 from lstm_cli.runs import record as run_record
-from lstm_cli.text.tokenizer import UNKNOWN_ID
+from lstm_cli.text.token_ids import UNKNOWN_ID
 from lstm_cli.training import artifacts, checkpoint, device, folds, pipeline, replay, stages
 from lstm_cli.training.init_weights import InitialWeights, read_initial_weights
 from lstm_cli.training.objectives import classification

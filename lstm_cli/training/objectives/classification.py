@@ -18,6 +18,7 @@ from lstm_cli.models import classifier
 from lstm_cli.models.calibration import SplitLogits, log_probabilities
 from lstm_cli.text import batching
 from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.token_ids import lstm_ids
 from lstm_cli.training.objectives.objective import (
     StatelessObjective,
     StepResult,
@@ -66,7 +67,7 @@ class Examples:
             return self.inputs[indices]
         # JAX takes seconds to compile the model for each width, so the widths are rounded up.
         widths = 64 if keras.backend.backend() == "jax" else 1
-        tokens = batching.pad_batch([self.inputs[i] for i in indices.tolist()], widths)
+        tokens = batching.pad_batch([lstm_ids(self.inputs[i]) for i in indices.tolist()], widths)
         return tokens if self.linear is None else [tokens, self.linear[indices]]
 
 

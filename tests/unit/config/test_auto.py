@@ -33,6 +33,7 @@ def profile(num_texts=5000, num_classes=2, length=20, **changes):
         "long_length": 2 * length,
         "num_tokens": num_texts * length,
         "unspaced": 0.0,
+        "once": 0.0,
     }
     return DataProfile(num_texts, num_classes, **{**values, **changes})
 
@@ -51,6 +52,7 @@ profiles = st.builds(
     num_classes=st.integers(2, 20_000),
     length=st.integers(0, 100_000),
     unspaced=st.floats(0, 1),
+    once=st.floats(0, 1),
     num_unlabeled=st.integers(0, 10**9),
 )
 
@@ -127,6 +129,17 @@ def test_validation_is_small_but_has_each_class():
     few = choose(1_000_000, 2)["data.validation"] * 1_000_000
     assert 100 <= few <= 10_000
     assert choose(1_000_000, 5000)["data.validation"] * 1_000_000 >= 5000
+
+
+def test_similar_words_are_read_where_many_words_are_new():
+    key = "text.min_similarity"
+    assert choose(2000, once=0.2)[key] > 0
+    assert choose(2000, once=0.05)[key] == 0
+    assert choose(200, once=0.2)[key] == 0
+    # There the fraction is from a sample, and too high.
+    assert choose(20_000, once=0.2)[key] == 0
+    # Single letters have no parts.
+    assert choose(2000, once=0.2, unspaced=0.9)[key] == 0
 
 
 @pytest.mark.parametrize("length", [0, 1, 9, 55, 200])

@@ -270,7 +270,7 @@ def test_json_holds_everything(explainer, of_images, digit):
         "truncated_span", "token_effects",
     ]  # fmt: skip
     num = len(result["tokens"])
-    assert list(result["tokens"][0]) == ["text", "start", "end", "known"]
+    assert list(result["tokens"][0]) == ["text", "start", "end", "known", "read_as"]
     assert list(result["token_effects"]) == ["effects", "occluded_probabilities", "window"]
     assert list(result["prefixes"]) == ["start", "steps", "window", "decision_step", "swings"]
     swings = result["prefixes"]["swings"]

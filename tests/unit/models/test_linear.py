@@ -12,7 +12,8 @@ from lstm_cli.models import calibration, linear, linear_features, linear_svm
 from lstm_cli.models.linear_features import LinearTables
 from lstm_cli.text.corpus import encode
 from lstm_cli.text.ngrams import BIGRAM_FACTOR, char_ngram_ids
-from lstm_cli.text.tokenizer import SPECIAL_TOKENS, Tokenizer, tokenize
+from lstm_cli.text.token_ids import SPECIAL_TOKENS
+from lstm_cli.text.tokenizer import Tokenizer, tokenize
 
 BUCKETS, CHAR_BUCKETS = 5003, 3001
 RNG = np.random.default_rng(0)

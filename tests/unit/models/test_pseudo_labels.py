@@ -10,7 +10,8 @@ from lstm_cli.config.schema import LinearSettings
 from lstm_cli.models import linear
 from lstm_cli.models.pseudo_labels import _select, confident_rows
 from lstm_cli.text.corpus import encode
-from lstm_cli.text.tokenizer import SPECIAL_TOKENS, Tokenizer, tokenize
+from lstm_cli.text.token_ids import SPECIAL_TOKENS
+from lstm_cli.text.tokenizer import Tokenizer, tokenize
 
 RNG = np.random.default_rng(0)
 SETTINGS = LinearSettings(buckets=5003, folds=4, self_training=0.9)

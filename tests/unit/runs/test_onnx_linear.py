@@ -16,6 +16,7 @@ from lstm_cli.prediction.batches import text_batches
 from lstm_cli.prediction.predictor import open_session
 from lstm_cli.runs import onnx_graph
 from lstm_cli.text.corpus import encode
+from lstm_cli.text.token_ids import READ_AS, UNKNOWN_ID
 from lstm_cli.text.tokenizer import Tokenizer
 
 KNOWN, UNKNOWN = "a fine film", "finne flim zebra a"
@@ -25,16 +26,19 @@ BATCHES = {
     "unknown words only": ["zebra", "finne x"],
     "both": ["", KNOWN, UNKNOWN, "fine zebra", "x", "dull " * 9 + "dulll " * 9],
 }
-KINDS = list(itertools.product((2, 3), ("all", "unknown", "none"), (2, 5)))
+KINDS = list(itertools.product((2, 3), ("all", "unknown", "none"), (2, 5), (0.0, 0.3)))
 
 
-def made(word_ngrams, char_ngrams, num_classes):
+def made(word_ngrams, char_ngrams, num_classes, min_similarity=0.0):
     """Settings, tokenizer, weights and session of a random classifier with a linear model."""
     config = text_config(
         linear__buckets=13,
         linear__word_ngrams=word_ngrams,
         linear__char_ngrams=char_ngrams,
         linear__char_buckets=37,
+        text__min_similarity=min_similarity,
+        embedding__bigram_buckets=11 if min_similarity else 0,
+        embedding__bigram_dim=3,
     )
     tokenizer = Tokenizer.fit(TEXTS, config.text, config.char_buckets)
     weights = random_weights(config, num_classes, tokenizer.vocab_size)
@@ -57,16 +61,22 @@ def probabilities(logits):
 
 
 @pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize(("word_ngrams", "char_ngrams", "num_classes"), KINDS)
-def test_graph_and_numpy_agree(word_ngrams, char_ngrams, num_classes, batch):
-    config, tokenizer, weights, session = made(word_ngrams, char_ngrams, num_classes)
+@pytest.mark.parametrize(("word_ngrams", "char_ngrams", "num_classes", "min_similarity"), KINDS)
+def test_graph_and_numpy_agree(word_ngrams, char_ngrams, num_classes, min_similarity, batch):
+    config, tokenizer, weights, session = made(
+        word_ngrams, char_ngrams, num_classes, min_similarity
+    )
     texts = BATCHES[batch]
     corpus, encodings = encode(texts, tokenizer), tokenizer.encode(texts)
     scale = weights["linear/scale"]
     of_corpus = scale * linear_logits(corpus, LinearTables.from_arrays(weights), config.linear)
     by_token = [forward_pass.linear_logits(config, weights, e).sum(axis=0) for e in encodings]
     by_token = np.array(by_token) + forward_pass.linear_biases(config, weights)
-    expected = [reference.linear(e.ids, weights, config.linear, e.ngrams) for e in encodings]
+    own = [[i if i < READ_AS else UNKNOWN_ID for i in e.ids.tolist()] for e in encodings]
+    expected = [
+        reference.linear(np.array(ids, np.int32), weights, config.linear, e.ngrams)
+        for ids, e in zip(own, encodings, strict=True)
+    ]
     assert of_corpus == pytest.approx(np.array(expected), abs=1e-5)
     assert by_token == pytest.approx(np.array(expected), abs=1e-5)
 
@@ -128,3 +138,16 @@ def test_the_largest_trigram_hash_fits_int32():
     vectors = reference.embed(ids, weights, config)
     expected = reference.probabilities(vectors, weights, config, linear)
     assert found[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_lstm_reads_a_similar_word():
+    config, tokenizer, weights, session = made(2, "all", 3, 0.3)
+    weights["linear/scale"][:] = 0
+    session = open_session(onnx_graph.build(config, weights, 3, None).SerializeToString())
+    assert tokenizer.token_to_id("filmm") == READ_AS + tokenizer.token_to_id("film")
+    found = {}
+    for text in ("a fine film", "a fine filmm", "a fine zebra"):
+        ((_, feed),) = text_batches(tokenizer.encode([text]), True)
+        found[text] = session.run(None, feed())[0]
+    assert np.array_equal(found["a fine filmm"], found["a fine film"])
+    assert not np.allclose(found["a fine zebra"], found["a fine film"])

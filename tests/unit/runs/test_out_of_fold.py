@@ -15,10 +15,10 @@ from lstm_cli.runs import out_of_fold
 from lstm_cli.runs.directory import LABELS, OUT_OF_FOLD, RunDir
 from lstm_cli.runs.out_of_fold import OutOfFold, to_csv
 
-NAMES = ("text", "a, \"b\"", "ü")
+NAMES = ("text", 'a, "b"', "ü")
 
 
-def table_of(num_classes=3, texts=("one\nline", "", "=1, \"two\"")):
+def table_of(num_classes=3, texts=("one\nline", "", '=1, "two"')):
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(num_classes), len(texts)).astype(np.float32)
     rows, folds = np.array([7, 2, 4]), np.array([1, 2, 1])
@@ -63,7 +63,7 @@ def test_the_table_does_not_grow_with_the_classes():
         (lambda text: text.replace("fold", "fould", 1), "columns"),
         (lambda text: text.splitlines()[0], "expected a row"),
         (lambda text: text.replace("\n2,", "\nx,"), "invalid literal"),
-        (lambda text: text.replace(",text,", ",other,", 2), "line 2"),
+        (lambda text: text.replace("\n2,2,,text,", "\n2,2,,other,"), "line 2"),
         (lambda text: text.replace("{", "[", 1), "line 2"),
         (lambda text: text.replace(": 0.", ": 7.", 1), "from 0 to 1"),
         (lambda text: text + "1,2,3\n", "line 6"),

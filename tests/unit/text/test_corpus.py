@@ -20,7 +20,8 @@ from lstm_cli.errors import LstmError
 from lstm_cli.text import corpus_cache, normalization, tokenizer_json
 from lstm_cli.text.corpus import encode, fit_and_encode
 from lstm_cli.text.ngrams import char_ngram_ids
-from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer
+from lstm_cli.text.token_ids import UNKNOWN_ID
+from lstm_cli.text.tokenizer import Tokenizer
 
 TEXTS = ["a fine film", "", "dull dull dull dull dull", "unknownword film", "a"]
 

@@ -18,7 +18,8 @@ from lstm_cli.config.schema import Config, TextSettings
 from lstm_cli.errors import LstmError
 from lstm_cli.text import tokenizer_json
 from lstm_cli.text.normalization import normalize
-from lstm_cli.text.tokenizer import UNKNOWN_ID, Tokenizer, token_spans
+from lstm_cli.text.token_ids import UNKNOWN_ID
+from lstm_cli.text.tokenizer import Tokenizer, token_spans
 
 NUMS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
 # With lone surrogates: this is how Python represents undecodable bytes of the command line.

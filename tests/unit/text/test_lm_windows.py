@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lstm_cli.errors import LstmError
 from lstm_cli.text import lm_windows
-from lstm_cli.text.tokenizer import PAD_ID
+from lstm_cli.text.token_ids import PAD_ID
 
 
 def corpus(*lengths, first=2):

@@ -14,14 +14,8 @@ from hypothesis import strategies as st
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
 from lstm_cli.text.ngrams import char_ngram_ids
-from lstm_cli.text.tokenizer import (
-    PAD_ID,
-    UNKNOWN_ID,
-    Tokenizer,
-    fit_vocabulary,
-    token_spans,
-    tokenize,
-)
+from lstm_cli.text.token_ids import PAD_ID, UNKNOWN_ID
+from lstm_cli.text.tokenizer import Tokenizer, fit_vocabulary, token_spans, tokenize
 
 # Lone surrogates, NUL, control characters and everything else a shell or a JSON file lets through.
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
