@@ -31,7 +31,7 @@ _Out = Annotated[
     typer.Option(
         "--out",
         metavar="FILE",
-        help="Also write all of them as a table: .csv, .tsv or .jsonl.",
+        help="Also write all of them, with whole texts, as a table: .csv, .tsv or .jsonl.",
         show_default="none",
     ),
 ]
@@ -52,7 +52,7 @@ def issues(
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
 ) -> None:
-    """List rows whose label is probably wrong, the most certain first.
+    """List rows whose label is probably wrong, the most certain first, then doubtful ones.
 
     The labels are compared with the predictions of models that have not seen the row (confident
     learning). Of a run, these are its out-of-fold predictions: 'lstm train --folds 5' writes them.
@@ -120,13 +120,18 @@ def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> N
     if as_json:
         output.print_json(found.to_dict(limit))
         return
-    num = len(found.issues)
+    num, num_probable = len(found.issues), found.num_probable
     rows = [
-        (issue.row, issue.label, issue.suggested, number(issue.probability, ".3f"),
-         shorten(issue.text, _MAX_TEXT))
+        (
+            issue.row,
+            issue.label,
+            issue.suggested if issue.is_probable else f"{issue.suggested} ?",
+            number(issue.probability, ".3f"),
+            shorten(issue.text, _MAX_TEXT),
+        )
         for issue in found.issues[:limit]
-    ]  # fmt: skip
-    title = f"{num:,} of {found.num_rows:,} labels are probably wrong: {found.source}"
+    ]
+    title = f"{num_probable:,} of {found.num_rows:,} labels are probably wrong: {found.source}"
     if rows:
         columns = ("row", "label", "suggested", "probability", "text")
         output.print_rows(rows, columns, right=("row", "probability"), title=title)
@@ -137,7 +142,7 @@ def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> N
         "that it has not seen: the fewer, the more of this list are its own mistakes. Read the "
         "rows before you change them."
     )
-    if out is not None:
-        output.print_line(f"All {num:,}: {out}")
-    elif num > limit:
-        output.print_line(f"{num - limit:,} more: --limit {num}, or --out FILE.")
+    doubtful = f"{num - num_probable:,} more that it is less sure of (marked ?)"
+    place = f"in {out}" if out is not None else f"with --limit {num} or --out FILE"
+    if num > limit or out is not None:
+        output.print_text(f"All {num_probable:,}, and {doubtful}: {place}.")

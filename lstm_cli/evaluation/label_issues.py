@@ -1,7 +1,7 @@
 """Labels that are probably wrong, found by confident learning.
 
-A row is an issue if a model that has not seen it is as sure of another class as it usually is for
-rows that have that label.
+A label is doubtful if a model that has not seen the row predicts another class. It is probably
+wrong if the model is as sure of that class as it usually is for rows that have that label.
 
 Source: Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset
     Labels", section 3.1.
@@ -29,7 +29,7 @@ from lstm_cli.runs.out_of_fold import OutOfFold
 
 @dataclass(frozen=True)
 class LabelIssue:
-    """A row whose label is probably wrong.
+    """A row whose label is doubtful.
 
     Attributes:
         row: Where it is in the data, see `Split.rows`.
@@ -38,6 +38,7 @@ class LabelIssue:
         suggested: The class that the model predicts instead.
         probability: The out-of-fold probability of that class.
         label_probability: That of the label.
+        is_probable: Whether the label is probably wrong; else it is doubtful only.
     """
 
     row: int
@@ -46,18 +47,19 @@ class LabelIssue:
     suggested: str
     probability: float
     label_probability: float
+    is_probable: bool
 
 
 @dataclass(frozen=True)
 class LabelIssues:
-    """The issues of a data set, most certain first.
+    """The doubtful labels of a data set, most certain first.
 
     Attributes:
         source: The data, or the run.
         model: What predicted the rows.
         num_rows: Number of rows.
         accuracy: Fraction of the labels that the model predicts out-of-fold.
-        issues: All that were found.
+        issues: All that were found; those that are probably wrong come first.
     """
 
     source: str
@@ -66,28 +68,36 @@ class LabelIssues:
     accuracy: float
     issues: tuple[LabelIssue, ...]
 
+    @property
+    def num_probable(self) -> int:
+        """Number of labels that are probably wrong."""
+        return sum(issue.is_probable for issue in self.issues)
+
     def to_dict(self, limit: int) -> dict[str, Any]:
         """Return everything as plain JSON types, with the first issues only."""
-        values = asdict(self) | {"num_issues": len(self.issues)}
+        values = asdict(self)
+        values |= {"num_probable": self.num_probable, "num_doubtful": len(self.issues)}
         return values | {"issues": [asdict(issue) for issue in self.issues[:limit]]}
 
 
 def rank_issues(
     labels: NDArray[np.int32], probabilities: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the rows whose label is probably wrong.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Find the rows whose label is doubtful, the most certain first.
 
-    The threshold of a class is the mean of its probability over the rows with that label. An issue
-    is a row whose most probable class, of those that reach their threshold, is not its label, if
-    the label is not the most probable class of all.
+    The threshold of a class is the mean of its probability over the rows with that label. A label
+    is probably wrong if a class other than the label reaches its threshold and is the most
+    probable class that does.
 
     Args:
         labels: Given class ids, `<int32>[num]`.
         probabilities: Out-of-fold probabilities, `<float32>[num, classes]`.
 
     Returns:
-        The indices of the issues, those with the largest difference between the probabilities of
-        the suggested class and of the label first, and the suggested class of each.
+        The indices of the rows that are predicted as another class. Those that are probably wrong
+        come first; among equals, those with the largest difference between the probabilities of the
+        suggested class and of the label. Then the suggested class of each, and whether its label is
+        probably wrong.
     """
     num, num_classes = probabilities.shape
     own = probabilities[np.arange(num), labels].astype(np.float64)
@@ -95,12 +105,13 @@ def rank_issues(
     sums = np.bincount(labels, own, num_classes)
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
     confident = np.where(probabilities >= thresholds, probabilities, -1.0)
-    suggested = confident.argmax(axis=1)
-    best = confident.max(axis=1)
-    is_issue = (best >= 0) & (suggested != labels) & (probabilities.argmax(axis=1) != labels)
-    indices = np.flatnonzero(is_issue)
-    order = np.argsort(own[indices] - best[indices], kind="stable")
-    return indices[order], suggested[indices[order]]
+    predicted = probabilities.argmax(axis=1)
+    is_probable = (confident.max(axis=1) >= 0) & (confident.argmax(axis=1) != labels)
+    suggested = np.where(is_probable, confident.argmax(axis=1), predicted)
+    indices = np.flatnonzero(predicted != labels)
+    margins = own[indices] - probabilities[indices, suggested[indices]]
+    indices = indices[np.lexsort((margins, ~is_probable[indices]))]
+    return indices, suggested[indices], is_probable[indices]
 
 
 def issues_of_run(run: RunDir) -> LabelIssues:
@@ -148,7 +159,7 @@ def issues_of_data(source: DataSource) -> LabelIssues:
 
 
 def _issues(table: OutOfFold, class_names: Sequence[str], source: str, model: str) -> LabelIssues:
-    indices, suggested = rank_issues(table.labels, table.probabilities)
+    indices, suggested, is_probable = rank_issues(table.labels, table.probabilities)
     issues = tuple(
         LabelIssue(
             row=int(table.rows[i]),
@@ -157,8 +168,11 @@ def _issues(table: OutOfFold, class_names: Sequence[str], source: str, model: st
             suggested=class_names[j],
             probability=round(float(table.probabilities[i, j]), 6),
             label_probability=round(float(table.probabilities[i, table.labels[i]]), 6),
+            is_probable=probable,
         )
-        for i, j in zip(indices.tolist(), suggested.tolist(), strict=True)
+        for i, j, probable in zip(
+            indices.tolist(), suggested.tolist(), is_probable.tolist(), strict=True
+        )
     )
     accuracy = float(np.mean(table.probabilities.argmax(axis=1) == table.labels))
     return LabelIssues(source, model, len(table), accuracy, issues)
