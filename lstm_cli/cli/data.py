@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli.cli import data_issues, options
+from lstm_cli.cli import data_curve, data_issues, options
 from lstm_cli.cli.command import Command, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
 from lstm_cli.cli.resolve import column_conflicts
@@ -99,3 +99,4 @@ def prepare(dataset: _Dataset, data_dir: options.DataDir = None) -> None:
 
 
 app.command(cls=Command)(data_issues.issues)
+app.command(cls=Command)(data_curve.curve)

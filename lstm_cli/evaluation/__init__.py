@@ -3,7 +3,8 @@
 `evaluate` compares predictions with labels, `metrics` computes the report, `roc` the curves, and
 `plots` and `training_plots` draw. `compare` compares runs on the examples they share, with the
 tests of `significance`. `thresholds` reads `--fail-under`. `cross_validation` scores folds,
-`linear_folds` cross-validates the linear model alone, and `label_issues` finds wrong labels.
+`linear_folds` cross-validates the linear model alone, `label_issues` finds wrong labels, and
+`learning_curve` measures what more rows bring, with the forecasts of `power_law`.
 
 May import: `prediction` and the rooms below. Begin with `evaluate`.
 """
