@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 export LSTM_RUNS_DIR ?= runs
 # Packages come in the versions of constraints.txt. The variables hold what builds a package (hatchling) to them as well:
 # pip before 25.3 reads PIP_CONSTRAINT there, later versions read PIP_BUILD_CONSTRAINT.
+# Byte code is written when a module is imported: most of them never are.
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
-  $(BIN)/python -m pip install --quiet -c constraints.txt
+  $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
 
 .PHONY: help install demo test lint format types unit slow docs bench lock predict-env clean
 

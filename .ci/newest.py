@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ".[dev,jax]"
-SECONDS = 240
+SECONDS = 150
 FILES = """
 unit/config unit/text unit/runs unit/evaluation unit/models unit/io unit/data unit/prediction
 system/test_cli.py training/test_classifier.py unit/serve unit/render unit/report
@@ -101,6 +101,7 @@ def _run_tests(python: Path, log: Path, env: dict[str, str], deadline: float) ->
     """Run the tests into a log, up to the deadline; return whether they came to their end."""
     files = [f"tests/{name}" for name in FILES.split()]
     command = [python, "-m", "pytest", "-v", "--tb=no", "-r", "N", "-p", "no:cacheprovider"]
+    command += ["-n", "auto"]
     with log.open("wb") as out:
         tests = subprocess.Popen(
             [*command, *(name for name in files if (ROOT / name).exists())],
@@ -124,8 +125,9 @@ def _run_tests(python: Path, log: Path, env: dict[str, str], deadline: float) ->
 
 def outcome(log: str, ended: bool) -> str:
     """Say how the tests of a log of `pytest -v` went."""
-    found = re.findall(r"^(tests/.+?) (PASSED|FAILED|ERROR)\b", log, re.MULTILINE)
-    broken = [test for test, how in found if how != "PASSED"]
+    # As pytest-xdist writes it: `[gw0] [ 50%] PASSED tests/test_a.py::test_x`.
+    found = re.findall(r"^\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR) (.+?) *$", log, re.MULTILINE)
+    broken = [test for how, test in found if how != "PASSED"]
     where = "" if ended else " in the time there was"
     if broken:
         names = Counter(test.partition("[")[0] for test in broken)

@@ -37,7 +37,7 @@ OPTIONS = (
     Option("set", "KEY=VALUE for lstm train; repeatable", (), (), "list"),
     Option("jobs", "data sets to measure at the same time; times are exact with 1", 1, 1),
 )
-_QUICK = ("--limit", "64", "--epochs", "1")
+_QUICK = ("--limit", "64", "--epochs", "1", "--set", "data.folds=0", "--set", "train.refit=false")
 
 
 def measure(settings: argparse.Namespace) -> Outcome:

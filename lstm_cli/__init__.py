@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lstm_cli.api import Model as Model
+    from lstm_cli.api import choose_thresholds as choose_thresholds
+    from lstm_cli.api import clear_thresholds as clear_thresholds
     from lstm_cli.api import evaluate as evaluate
     from lstm_cli.api import load as load
+    from lstm_cli.api import set_thresholds as set_thresholds
     from lstm_cli.api import train as train
     from lstm_cli.config.load import load_preset as load_preset
     from lstm_cli.config.schema import Config as Config
@@ -40,11 +43,14 @@ _PUBLIC = {
     "Model": ("api", "Model"),
     "Prediction": ("prediction.result", "Prediction"),
     "RunDir": ("runs.directory", "RunDir"),
+    "choose_thresholds": ("api", "choose_thresholds"),
+    "clear_thresholds": ("api", "clear_thresholds"),
     "evaluate": ("api", "evaluate"),
     "find_run": ("runs.find", "find"),
     "load": ("api", "load"),
     "load_dataset": ("data", "load"),
     "load_preset": ("config.load", "load_preset"),
+    "set_thresholds": ("api", "set_thresholds"),
     "train": ("api", "train"),
 }
 __all__ = [
@@ -53,11 +59,14 @@ __all__ = [
     "Model",
     "Prediction",
     "RunDir",
+    "choose_thresholds",
+    "clear_thresholds",
     "evaluate",
     "find_run",
     "load",
     "load_dataset",
     "load_preset",
+    "set_thresholds",
     "train",
 ]
 

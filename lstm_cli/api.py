@@ -5,7 +5,7 @@ The names are available as `lstm_cli.train` and so on. Nothing heavy is imported
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from lstm_cli.evaluation.evaluate import Evaluation
     from lstm_cli.explain.explainer import Explainer
     from lstm_cli.explain.result import Explanation
+    from lstm_cli.prediction.ranking import Ranking
+    from lstm_cli.runs.thresholds import Thresholds
 
 
 class Model(Predictor):
@@ -54,6 +56,20 @@ class Model(Predictor):
         if isinstance(input_, str):
             return self._explainer.explain_text(input_)
         return self._explainer.explain_image(input_)
+
+    def rank_uncertain(self, texts: Iterable[str], num: int = 1000) -> Ranking:
+        """Rank texts by how much a label would teach: uncertain ones first, similar ones apart.
+
+        Args:
+            texts: Any number of them; they are read once.
+            num: How many to return at most; memory grows with it.
+
+        Raises:
+            LstmError: The run classifies images.
+        """
+        from lstm_cli.prediction.ranking import rank_uncertain
+
+        return rank_uncertain(self, texts, num)
 
     def __repr__(self) -> str:
         """Return the run's name with what it reads and its classes."""
@@ -133,6 +149,8 @@ def evaluate(
     label_column: str | None = None,
     limit: int | None = None,
     num_mistakes: int = 0,
+    coverage: bool = False,
+    wanted_precision: float | None = None,
     runs_dir: Path | None = None,
     data_dir: Path | None = None,
     reporter: Reporter | None = None,
@@ -147,6 +165,9 @@ def evaluate(
         label_column: Column of a table that holds the label; not for the run's own data.
         limit: Greatest number of examples; not for the run's own data.
         num_mistakes: How many of the most confidently wrong examples to list.
+        coverage: Whether to measure accuracy against the share of answered examples.
+        wanted_precision: Also choose the smallest probability for this precision, on the rows held
+            out in training.
         runs_dir: As for `train`.
         data_dir: As for `train`.
         reporter: As for `train`.
@@ -166,8 +187,76 @@ def evaluate(
         split=split,
         data_dir=data_dir,
         num_mistakes=num_mistakes,
+        with_coverage=coverage,
+        wanted_precision=wanted_precision,
         reporter=reporter,
     )
+
+
+def choose_thresholds(
+    run: str | Path | RunDir,
+    *,
+    best_f1: bool = False,
+    wanted_precision: float | None = None,
+    runs_dir: Path | None = None,
+) -> Thresholds:
+    """Choose thresholds by class on validation, and store them; `load` uses them from then on.
+
+    Args:
+        run: As for `load`.
+        best_f1: Choose the thresholds of all classes for the best macro F1.
+        wanted_precision: Choose a smallest probability for each class, such that this share of its
+            answers is correct; None for an answer always.
+        runs_dir: As for `train`.
+
+    Raises:
+        LstmError: There is no such run, no goal, or the run cannot be read or written.
+    """
+    from lstm_cli.evaluation import set_thresholds as module
+
+    found = _find(run, runs_dir)
+    return module.choose_thresholds(found, best_f1=best_f1, wanted_precision=wanted_precision)
+
+
+def set_thresholds(
+    run: str | Path | RunDir,
+    *,
+    threshold: float | None = None,
+    min_probability: float | None = None,
+    min_probabilities: Mapping[str, float] | None = None,
+    runs_dir: Path | None = None,
+) -> Thresholds:
+    """Store given thresholds in a run, in place of those it has.
+
+    Args:
+        run: As for `load`.
+        threshold: For two classes, the probability from which on the second is chosen.
+        min_probability: The smallest probability for an answer.
+        min_probabilities: The same by class, where it differs.
+        runs_dir: As for `train`.
+
+    Raises:
+        LstmError: There is no such run, a value does not apply, or the run cannot be written.
+    """
+    from lstm_cli.evaluation import set_thresholds as module
+
+    return module.set_thresholds(
+        _find(run, runs_dir),
+        threshold=threshold,
+        min_probability=min_probability,
+        min_probabilities=min_probabilities,
+    )
+
+
+def clear_thresholds(run: str | Path | RunDir, runs_dir: Path | None = None) -> bool:
+    """Remove the thresholds of a run; return whether it had any.
+
+    Raises:
+        LstmError: There is no such run, or it cannot be written.
+    """
+    from lstm_cli.runs import thresholds
+
+    return thresholds.clear(_find(run, runs_dir))
 
 
 def _find(run: str | Path | RunDir, runs_dir: Path | None) -> RunDir:

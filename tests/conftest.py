@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -18,10 +19,18 @@ _CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 os.environ.setdefault("MPLCONFIGDIR", str(Path(_CACHE) / "matplotlib"))
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory):
+    """Return numbered paths; `mktemp` would look through thousands of folders for each test."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _user_data_in_a_temporary_folder(tmp_path_factory, monkeypatch):
+def _user_data_in_a_temporary_folder(_homes, monkeypatch):
     """Point every place a command may write to at a fresh folder, and forget the caller's shell."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(_homes)
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))

@@ -109,8 +109,8 @@ def fuzz(name, strategy, call, num, refuses=True):
     try:
         one()
     finally:
-        told = ", ".join(f"{value} {key}" for key, value in counts.items())
-        print(f"\nfuzz {name}: {told}", end="")  # noqa: T201  (shown by `pytest -s`)
+        summary = ", ".join(f"{value} {key}" for key, value in counts.items())
+        print(f"\nfuzz {name}: {summary}", end="")  # noqa: T201  (shown by `pytest -s`)
     assert refuses or not counts["refused"]
     for key in ("read", "refused") if refuses else ("read",):
         assert counts[key] >= _FEWEST * counts["inputs"], f"too few inputs were {key}"

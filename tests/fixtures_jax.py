@@ -93,26 +93,26 @@ def _trained(name, kind, config, folder):
 
     root, notes = folder / ("whole" if name == "whole" else "parts"), Notes()
     watch = _watch(INTERRUPTED_AFTER[kind] if name == "begun" else 0)
-    told = {"callbacks": [watch], "device": "cpu", "reporter": notes}
+    options = {"callbacks": [watch], "device": "cpu", "reporter": notes}
     try:
         if name == "resumed":
             (record,) = root.glob(f"*/{kind}/{runs.RUN}")
-            run = pipeline.resume(runs.RunDir(record.parent), **told)
+            run = pipeline.resume(runs.RunDir(record.parent), **options)
         else:
-            run = pipeline.train(config, runs_dir=root, name=kind, **told)
+            run = pipeline.train(config, runs_dir=root, name=kind, **options)
     except Interrupted as interrupted:
         return {"interrupted": interrupted.message, "steps": watch.steps}
-    return {"path": str(run.path), "notes": notes.told, "averages": watch.averages}
+    return {"path": str(run.path), "notes": notes.notes, "averages": watch.averages}
 
 
 class Notes:
     """A reporter that records notes."""
 
     def __init__(self):
-        self.told = []
+        self.notes = []
 
     def note(self, text):
-        self.told.append(text)
+        self.notes.append(text)
 
     warn = note
 

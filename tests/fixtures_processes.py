@@ -25,8 +25,8 @@ def running(code, *arguments, **options):
     """Run Python on some code during a block, from when it says `ready`; killed at the end."""
     process = python(code, *arguments, **options)
     try:
-        said = process.stdout.readline()
-        assert said == "ready\n", said + process.stderr.read()
+        line = process.stdout.readline()
+        assert line == "ready\n", line + process.stderr.read()
         yield process
     finally:
         process.kill()

@@ -23,7 +23,7 @@ from benchmarks.scripts import NO_LINEAR, clock
 from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, Split
-from lstm_cli.models.calibration import SplitLogits, log_probabilities
+from lstm_cli.models.calibration import SplitLogits, loss_and_accuracy
 from lstm_cli.training import device
 
 _NUM_VALIDATION = 4000
@@ -99,11 +99,8 @@ def split_by_film(config: Config) -> Dataset:
 
 def _metrics(logits: SplitLogits, labels: NDArray[np.int32]) -> dict[str, float]:
     """Return accuracy and loss after calibration."""
-    logs = log_probabilities(logits.scaled(*logits.fit_scales(labels)))
-    return {
-        "accuracy": float(np.mean(logs.argmax(axis=1) == labels)),
-        "loss": float(-logs[np.arange(len(labels)), labels].mean()),
-    }
+    loss, accuracy = loss_and_accuracy(logits.scaled(*logits.fit_scales(labels)), labels)
+    return {"accuracy": accuracy, "loss": loss}
 
 
 if __name__ == "__main__":

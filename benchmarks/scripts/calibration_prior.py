@@ -76,8 +76,7 @@ def _draw(
 
 
 def _loss(logits: Logits, labels: Labels) -> float:
-    logs = calibration.log_probabilities(logits)
-    return float(-logs[np.arange(len(labels)), labels].mean())
+    return calibration.loss_and_accuracy(logits, labels)[0]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from lstm_cli.cli.command import Command, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
 from lstm_cli.cli.resolve import column_conflicts
 
-app = typer.Typer(cls=Group, help="List, show and download data sets.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List, show, check and download data sets.", no_args_is_help=True)
 
 _Dataset = Annotated[
     str,
@@ -24,6 +24,29 @@ _Dataset = Annotated[
 _Examples = Annotated[
     int,
     typer.Option("--examples", metavar="N", min=0, help="How many examples of each class to show."),
+]
+_Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE",
+        help="Tables (.csv, .tsv, .jsonl), folders with a subfolder per class, or a data set. What "
+        "has 'train' in its name is the training data, else the first.",
+        autocompletion=complete_dataset,
+    ),
+]
+_Limit = Annotated[
+    int,
+    typer.Option("--limit", metavar="N", min=0, help="How many findings of each kind to list."),
+]
+_FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="KIND[,KIND...]",
+        help="End with exit code 4 if there is one of these: leak, near-leak, conflict, duplicate, "
+        "near-duplicate, labels, new-label, no-label, empty, one-word, mojibake. Repeatable.",
+        show_default="no check",
+    ),
 ]
 
 
@@ -78,6 +101,45 @@ def show(
     check_conflicts(ctx, column_conflicts(dataset))
     source = DataSource(locate(dataset), data_dir, text_column, label_column)
     print_data.print_description(describe(source, examples, unlabeled or ()), json)
+
+
+@app.command(cls=Command)
+def check(
+    ctx: typer.Context,
+    files: _Files,
+    data_dir: options.DataDir = None,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    limit: _Limit = 10,
+    fail_on: _FailOn = None,
+    json: options.Json = False,
+) -> None:
+    """Look for what is wrong with labeled texts, and list the rows.
+
+    Finds copies of a text within a file and between files, also nearly equal ones; texts that are
+    labelled in two ways; labels that look alike; empty texts; mojibake; words that the training
+    file does not have. Give the files of train and test together: what is in both is a leak.
+
+    For example:
+
+    ```
+    lstm data check tickets.csv
+    lstm data check train.csv test.csv --limit 50
+    lstm data check train.csv test.csv --fail-on leak,conflict
+    ```
+    """
+    from lstm_cli.checks import check_data, check_nothing_found, parse_kinds
+    from lstm_cli.cli import print_checks
+    from lstm_cli.data.rows import read_rows
+
+    kinds = parse_kinds(fail_on or [])
+    by_file = [column_conflicts(file) for file in files]
+    # An option has an effect if it has one on any file.
+    check_conflicts(ctx, by_file[0] if all(by_file) else ())
+    parts = read_rows(files, text_column, label_column, data_dir)
+    result = check_data(parts, limit, kinds)
+    print_checks.print_check(result, json)
+    check_nothing_found(result, kinds)
 
 
 @app.command(cls=Command)

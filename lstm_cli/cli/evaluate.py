@@ -37,6 +37,24 @@ _Errors = Annotated[
         "--errors", metavar="N", min=0, help="List the N mistakes the run was most sure of."
     ),
 ]
+_Coverage = Annotated[
+    bool,
+    typer.Option(
+        "--coverage", help="Also print the accuracy for each share of the examples answered."
+    ),
+]
+_WantedPrecision = Annotated[
+    float | None,
+    typer.Option(
+        "--wanted-precision",
+        metavar="P",
+        min=0,
+        max=1,
+        help="With --coverage: find the --min-probability that gives this accuracy of the answers. "
+        "It is chosen on validation, and measured here.",
+        show_default="none",
+    ),
+]
 _Limit = Annotated[
     int | None,
     typer.Option(
@@ -55,6 +73,7 @@ _OWN_DATA = (
         "the run's own data is read as for training",
     ),
 )
+_WITHOUT_COVERAGE = (Conflict("", ("--wanted-precision",), "it needs --coverage"),)
 
 
 def command(
@@ -63,6 +82,8 @@ def command(
     run: options.Run = None,
     split: _Split = "test",
     errors: _Errors = 0,
+    coverage: _Coverage = False,
+    wanted_precision: _WantedPrecision = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     limit: _Limit = None,
@@ -73,12 +94,16 @@ def command(
 ) -> None:
     """Score a run on a data set; write a report and plots into the run.
 
+    If the run has thresholds ('lstm runs set-threshold'), they decide what is predicted. The
+    accuracy is then that of the answers, and the share of examples that get one is printed too.
+
     For example:
 
     ```
     lstm eval imdb --errors 5
     lstm eval --run demo
     lstm eval reviews.csv --run imdb
+    lstm eval --coverage --wanted-precision 0.95
     lstm eval imdb --fail-under accuracy=0.88 --fail-under f1=0.88
     ```
     """
@@ -90,13 +115,22 @@ def command(
     from lstm_cli.evaluation.thresholds import parse_thresholds
 
     parse_thresholds(fail_under or [])
+    if not coverage:
+        check_conflicts(ctx, _WITHOUT_COVERAGE)
     found, name = _find(dataset, run, runs_dir)
     if name is None:
         check_conflicts(ctx, _OWN_DATA)
     output.print_note(f"Run: {found.name}")
     source = DataSource(name, None, text_column, label_column, limit=limit) if name else None
     evaluation = evaluate(
-        found, source, split=split, data_dir=data_dir, num_mistakes=errors, reporter=make_reporter()
+        found,
+        source,
+        split=split,
+        data_dir=data_dir,
+        num_mistakes=errors,
+        with_coverage=coverage,
+        wanted_precision=wanted_precision,
+        reporter=make_reporter(),
     )
     print_evaluation.print_evaluation(evaluation, json)
     check_thresholds(evaluation.report.to_dict(), fail_under or [])

@@ -77,7 +77,8 @@ FailUnder = Annotated[
         "--fail-under",
         metavar="METRIC=VALUE",
         help="End with exit code 4 if a metric of the result is lower than VALUE. METRIC is "
-        "accuracy, f1, precision, recall or roc_auc. Repeatable.",
+        "accuracy, f1, precision, recall, roc_auc or answered (the share of inputs that get an "
+        "answer). Repeatable.",
         show_default="no check",
     ),
 ]

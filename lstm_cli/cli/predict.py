@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from lstm_cli.prediction.result import Prediction
 
 _IMAGE_BATCH = 256
+# Texts, or pixels, to predictions.
+_Classify = Callable[[Any], "list[Prediction]"]
 _Texts = Annotated[
     list[str] | None,
     typer.Argument(
@@ -56,7 +59,19 @@ _Threshold = Annotated[
         min=0,
         max=1,
         help="For two classes: choose the second if its probability is P or more.",
-        show_default="0.5",
+        show_default="the run's, else 0.5",
+    ),
+]
+_MinProbability = Annotated[
+    float | None,
+    typer.Option(
+        "--min-probability",
+        metavar="P",
+        min=0,
+        max=1,
+        help="Leave the label empty where the chosen class is less probable than P; stderr says "
+        "how often. 0 for a label always.",
+        show_default="the run's, else 0",
     ),
 ]
 _TopK = Annotated[
@@ -69,12 +84,32 @@ _TopK = Annotated[
         show_default="all classes",
     ),
 ]
+_Rank = Annotated[
+    Literal["uncertain"] | None,
+    typer.Option(
+        "--rank",
+        metavar="uncertain",
+        help="For people who label next: print the texts in the order in which a label would teach "
+        "most, with their number in the input.",
+        show_default="the order of the input",
+    ),
+]
+_First = Annotated[
+    int,
+    typer.Option(
+        "--first",
+        metavar="N",
+        min=1,
+        help="With --rank: print the first N of the ranking; memory grows with N.",
+    ),
+]
 _CONFLICTS = (
     Conflict("TEXT", ("--file",), "the texts are on the command line"),
     Conflict("TEXT", ("--text-column",), "only the tables of --file have columns"),
 )
 _WITHOUT_COLUMNS = (Conflict("", ("--header",), "only --format tsv and csv have a header line"),)
-_IMAGE_RUN = (Conflict("", ("--text-column",), "the run classifies images"),)
+_IMAGE_RUN = (Conflict("", ("--text-column", "--rank"), "the run classifies images"),)
+_WITHOUT_RANK = (Conflict("", ("--first",), "it needs --rank"),)
 
 
 def command(
@@ -87,29 +122,40 @@ def command(
     format_: _Format = "auto",
     header: _Header = False,
     threshold: _Threshold = None,
+    min_probability: _MinProbability = None,
     top_k: _TopK = None,
+    rank: _Rank = None,
+    first: _First = 1000,
 ) -> None:
     """Classify texts or images: one record for each input, in order, empty lines included.
 
     A record has the label, its probability, the probability of each class, the number of tokens,
-    whether the middle of the text was left out, and the share of unknown tokens. With --top-k,
-    each probability has the name of its class before it. Bytes that are not UTF-8 are replaced;
-    stderr says in how many lines.
+    whether the middle of the text was left out, and the share of unknown tokens. The label is empty
+    if the probability is too low for an answer (--min-probability, or the thresholds of the run).
+    With --top-k, each probability has the name of its class before it. Bytes that are not UTF-8 are
+    replaced; stderr says in how many lines.
+
+    --rank uncertain prints the texts whose two highest probabilities are the closest first, and
+    near copies of a text before them later. A record then also has its number in the input, its
+    uncertainty and its text. Repeated and empty texts are left out.
 
     For example:
 
     ```
     lstm predict "A triumph."
     lstm predict --file reviews.csv --format jsonl
+    lstm predict --file tickets.csv --min-probability 0.8 --format csv
     cut -f2 reviews.tsv | lstm predict | cut -f1
+    lstm predict --file new.csv --rank uncertain --first 100 --format csv --header > to_label.csv
     lstm predict --run mnist digit.png
     ```
     """
     from lstm_cli.cli import output, print_predictions
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.prediction.predictor import Predictor
+    from lstm_cli.prediction.ranking import rank_uncertain
 
-    check_conflicts(ctx, _CONFLICTS)
+    check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
     _check_inputs(inputs, file)
     predictor = Predictor.load(find_run(run, runs_dir, "text"))
     if format_ == "auto":
@@ -119,9 +165,22 @@ def command(
     if format_ not in ("tsv", "csv"):
         check_conflicts(ctx, _WITHOUT_COLUMNS)
     records = None if inputs else _open_records(file, text_column)
+    counter = _AnswerCounter()
+    style = print_predictions.Style(format_, header, top_k)
     try:
-        predictions = _predict(predictor, inputs, records, threshold)
-        print_predictions.write(predictions, format_, predictor, header, top_k, inputs)
+        if rank is not None:
+            texts = inputs or records or []
+            ranking = rank_uncertain(
+                predictor, texts, first, threshold=threshold, min_probability=min_probability
+            )
+            counter.add(place.prediction for place in ranking.ranked)
+            print_predictions.write_ranked(ranking, predictor, style)
+            counter.print_note()
+            return
+        classify = partial(predictor.predict, threshold=threshold, min_probability=min_probability)
+        predictions = counter.count(_predict(predictor, classify, inputs, records))
+        print_predictions.write(predictions, predictor, style, inputs)
+        counter.print_note()
     finally:
         if records is not None and records.num_replaced:
             output.print_note(
@@ -154,29 +213,27 @@ def _open_records(file: Path | None, text_column: str | None) -> Records:
 
 def _predict(
     predictor: Predictor,
+    classify: _Classify,
     inputs: list[str] | None,
     records: Records | None,
-    threshold: float | None,
 ) -> Iterator[Prediction]:
     """Classify the arguments, or the records of a file or pipe."""
     if predictor.kind == "image":
-        return _predict_images(predictor, inputs or records or [], threshold)
+        return _predict_images(predictor, classify, inputs or records or [])
     if records is not None:
-        return _predict_stream(predictor, records, threshold)
-    return iter(predictor.predict(inputs or [], threshold))
+        return _predict_stream(classify, records)
+    return iter(classify(inputs or []))
 
 
-def _predict_stream(
-    predictor: Predictor, records: Records, threshold: float | None
-) -> Iterator[Prediction]:
+def _predict_stream(classify: _Classify, records: Records) -> Iterator[Prediction]:
     """Classify texts as they arrive; results are flushed before waiting for more."""
     for window in records.windows():
-        yield from predictor.predict(window, threshold)
+        yield from classify(window)
         sys.stdout.flush()
 
 
 def _predict_images(
-    predictor: Predictor, names: Iterable[str], threshold: float | None
+    predictor: Predictor, classify: _Classify, names: Iterable[str]
 ) -> Iterator[Prediction]:
     """Classify image files in batches."""
     from itertools import islice
@@ -186,4 +243,36 @@ def _predict_images(
     assert predictor.shape is not None
     remaining = iter(names)
     while batch := [Path(name) for name in islice(remaining, _IMAGE_BATCH)]:
-        yield from predictor.predict(read_images(batch, predictor.shape), threshold)
+        yield from classify(read_images(batch, predictor.shape))
+
+
+class _AnswerCounter:
+    """Counts the predictions without an answer."""
+
+    def __init__(self) -> None:
+        self._num_inputs = 0
+        self._num_unanswered = 0
+
+    def count(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        """Yield predictions, and count them."""
+        for prediction in predictions:
+            self._num_inputs += 1
+            self._num_unanswered += not prediction.label
+            yield prediction
+
+    def add(self, predictions: Iterable[Prediction]) -> None:
+        """Count predictions."""
+        for _ in self.count(predictions):
+            pass
+
+    def print_note(self) -> None:
+        """Say on stderr how many inputs got no answer, if any."""
+        from lstm_cli.cli import output
+        from lstm_cli.io.text_format import percent
+
+        if self._num_unanswered:
+            share = percent(self._num_unanswered / self._num_inputs)
+            output.print_note(
+                f"No answer for {self._num_unanswered:,} of {self._num_inputs:,} inputs ({share}): "
+                "the probability is below the smallest for an answer."
+            )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from lstm_cli.cli import output
 from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
 from lstm_cli.evaluation.metrics import confusion_matrix, most_common_errors
-from lstm_cli.io.text_format import number, percent, shorten
+from lstm_cli.io.text_format import interval, number, percent, shorten
 from lstm_cli.report.metric_rows import metric_rows
 
 if TYPE_CHECKING:
+    from lstm_cli.evaluation.coverage import Coverage, WantedPrecision
     from lstm_cli.evaluation.evaluate import Evaluation, Misclassified
     from lstm_cli.evaluation.metrics import Report
 
@@ -45,7 +46,54 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
             right=("example", "probability"),
             title="Most confidently wrong",
         )
+    if evaluation.coverage:
+        _print_coverage(evaluation.coverage, evaluation.split)
     output.print_line(f"\nReport and plots: {evaluation.folder}")
+
+
+def _print_coverage(coverage: Coverage, split: str) -> None:
+    """Print the accuracy for each share of answered examples, and the choice for a precision."""
+    output.print_line("")
+    rows = [
+        (
+            percent(row.answered),
+            f"{row.min_probability:.6g}",
+            number(row.accuracy),
+            interval(row.accuracy_interval),
+            f"{row.num_answered:,}",
+        )
+        for row in coverage.rows
+    ]
+    columns = ("answered", "min probability", "accuracy", "95% interval", "examples")
+    title = f"Accuracy against the share answered ({split})"
+    output.print_rows(rows, columns, right=columns, title=title)
+    if coverage.wanted is None:
+        note = (
+            "Choose a smallest probability with --wanted-precision, not from this table: what is "
+            f"best here was read off the {split} split."
+        )
+        output.print_text(note)
+        return
+    output.print_text(_describe_wanted(coverage.wanted, split))
+
+
+def _describe_wanted(wanted: WantedPrecision, split: str) -> str:
+    """Say which smallest probability gives a precision, and what it gives on the split."""
+    row, evaluated = wanted.held_out, wanted.evaluated
+    if row is None or evaluated is None:
+        return (
+            f"No smallest probability gives a precision of {wanted.precision:g}. Looked for on "
+            f"{wanted.chosen_on}."
+        )
+    here = (
+        f"{percent(evaluated.answered)} answered with an accuracy of {number(evaluated.accuracy)}"
+    )
+    return (
+        f"For a precision of {wanted.precision:g}: --min-probability {row.min_probability:.6g}\n"
+        f"Chosen on {wanted.chosen_on}: {percent(row.answered)} answered with an accuracy of "
+        f"{number(row.accuracy)}.\nOn {split}: {here} (95% interval "
+        f"{interval(evaluated.accuracy_interval)})."
+    )
 
 
 def _mistake_row(mistake: Misclassified) -> tuple[object, ...]:

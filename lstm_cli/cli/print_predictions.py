@@ -2,45 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
 from lstm_cli.cli import output
 from lstm_cli.io.text_format import percent, shorten
 
 if TYPE_CHECKING:
     from lstm_cli.prediction.predictor import Predictor
+    from lstm_cli.prediction.ranking import Ranking
     from lstm_cli.prediction.result import Prediction
 
 # Records in one table: a long file neither waits nor fills the memory.
 _TABLE_ROWS = 500
 
 
+@dataclass(frozen=True)
+class Style:
+    """How predictions are written.
+
+    Attributes:
+        format: `table`, `tsv`, `csv` or `jsonl`.
+        header: Whether TSV and CSV start with the names of the columns.
+        top_k: How many classes to write; None for all, in the run's order.
+    """
+
+    format: str
+    header: bool
+    top_k: int | None
+
+
 def write(
-    predictions: Iterator[Prediction],
-    format_: str,
-    predictor: Predictor,
-    header: bool,
-    top_k: int | None,
-    inputs: list[str] | None,
+    predictions: Iterator[Prediction], predictor: Predictor, style: Style, inputs: list[str] | None
 ) -> None:
     """Write records one by one, as they come.
 
     Args:
         predictions: What to write.
-        format_: `table`, `tsv`, `csv` or `jsonl`.
         predictor: What made them.
-        header: Whether TSV and CSV start with the names of the columns.
-        top_k: How many classes to write; None for all, in the run's order.
+        style: How to write them.
         inputs: Texts or files that a table shows beside their prediction.
     """
-    if format_ == "table":
-        _write_table(predictions, top_k, inputs)
-    elif format_ == "jsonl":
-        _write_jsonl(predictions, top_k)
+    if style.format == "table":
+        _write_table(predictions, style.top_k, inputs)
+    elif style.format == "jsonl":
+        _write_jsonl(predictions, style.top_k)
     else:
-        _write_columns(predictions, "\t" if format_ == "tsv" else ",", predictor, header, top_k)
+        header = [_column_names(predictor, style.top_k)] if style.header else []
+        _write_columns(header, (_cells(p, style.top_k) for p in predictions), style)
+
+
+def write_ranked(ranking: Ranking, predictor: Predictor, style: Style) -> None:
+    """Write the texts of a ranking with their predictions; say on stderr what is left out."""
+    ranked, top_k = ranking.ranked, style.top_k
+    if style.format == "table":
+        rows = [
+            (r.record, f"{r.uncertainty:.3f}", r.prediction.label, shorten(r.text, 160))
+            for r in ranked
+        ]
+        columns = ("record", "uncertainty", "label", "text")
+        output.print_rows(rows, columns, right=columns[:2])
+    elif style.format == "jsonl":
+        for r in ranked:
+            place = {"record": r.record, "uncertainty": r.uncertainty, "similarity": r.similarity}
+            output.print_json({**place, **_record(r.prediction, top_k), "text": r.text}, None)
+    else:
+        names = ["record", "uncertainty", *_column_names(predictor, top_k), "text"]
+        rows_of_cells = (
+            [str(r.record), f"{r.uncertainty:.6f}", *_cells(r.prediction, top_k), r.text]
+            for r in ranked
+        )
+        _write_columns([names] if style.header else [], rows_of_cells, style)
+    left_out = {"repeat another": ranking.num_repeated, "are empty": ranking.num_empty}
+    reasons = [f"{count:,} {reason}" for reason, count in left_out.items() if count]
+    detail = f" ({', '.join(reasons)})" if reasons else ""
+    output.print_note(f"Ranked: {len(ranked):,} of {ranking.num_texts:,} texts{detail}.")
 
 
 def _classes(prediction: Prediction, top_k: int | None) -> list[tuple[str, float]]:
@@ -51,20 +89,13 @@ def _classes(prediction: Prediction, top_k: int | None) -> list[tuple[str, float
     return sorted(classes, key=lambda entry: -entry[1])[:top_k]
 
 
-def _write_columns(
-    predictions: Iterator[Prediction],
-    separator: str,
-    predictor: Predictor,
-    header: bool,
-    top_k: int | None,
-) -> None:
+def _write_columns(header: list[list[str]], rows: Iterable[list[str]], style: Style) -> None:
     """Write CSV, or TSV: it has no quotes, so tabs in cells are replaced."""
     import csv
 
     writer = csv.writer(_Stdout(), lineterminator="\n")
-    extra = ["tokens", "truncated", "unknown"] if predictor.kind == "text" else []
-    for row in _column_rows(predictions, predictor.labels, header, top_k, extra):
-        if separator == "\t":
+    for row in chain(header, rows):
+        if style.format == "tsv":
             output.write_data("\t".join(_without_tabs(cell) for cell in row) + "\n")
         else:
             writer.writerow(row)
@@ -78,24 +109,21 @@ class _Stdout:
         output.write_data(text)
 
 
-def _column_rows(
-    predictions: Iterator[Prediction],
-    labels: tuple[str, ...],
-    header: bool,
-    top_k: int | None,
-    extra: list[str],
-) -> Iterator[list[str]]:
-    if header:
-        ranks = range(1, min(top_k or 0, len(labels)) + 1)
-        ranked = [name for rank in ranks for name in (f"class_{rank}", f"probability_{rank}")]
-        yield ["label", "probability", *(ranked if top_k else labels), *extra]
-    for p in predictions:
-        cells = [p.label, f"{p.probability:.6f}"]
-        for label, probability in _classes(p, top_k):
-            cells += [label] * bool(top_k) + [f"{probability:.6f}"]
-        if extra:
-            cells += [str(p.num_tokens), str(p.truncated).lower(), f"{p.unknown:.4f}"]
-        yield cells
+def _column_names(predictor: Predictor, top_k: int | None) -> list[str]:
+    ranks = range(1, min(top_k or 0, len(predictor.labels)) + 1)
+    ranked = [name for rank in ranks for name in (f"class_{rank}", f"probability_{rank}")]
+    extra = ["tokens", "truncated", "unknown"] if predictor.kind == "text" else []
+    return ["label", "probability", *(ranked if top_k else predictor.labels), *extra]
+
+
+def _cells(prediction: Prediction, top_k: int | None) -> list[str]:
+    p = prediction
+    cells = [p.label, f"{p.probability:.6f}"]
+    for label, probability in _classes(p, top_k):
+        cells += [label] * bool(top_k) + [f"{probability:.6f}"]
+    if p.num_tokens is not None:
+        cells += [str(p.num_tokens), str(p.truncated).lower(), f"{p.unknown:.4f}"]
+    return cells
 
 
 def _without_tabs(cell: str) -> str:
@@ -104,9 +132,11 @@ def _without_tabs(cell: str) -> str:
 
 def _write_jsonl(predictions: Iterator[Prediction], top_k: int | None) -> None:
     for prediction in predictions:
-        record = prediction.to_dict()
-        record["probabilities"] = dict(_classes(prediction, top_k))
-        output.print_json(record, None)
+        output.print_json(_record(prediction, top_k), None)
+
+
+def _record(prediction: Prediction, top_k: int | None) -> dict[str, Any]:
+    return prediction.to_dict() | {"probabilities": dict(_classes(prediction, top_k))}
 
 
 def _write_table(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstm_cli.cli import output
+from lstm_cli.cli.print_thresholds import print_thresholds, to_dict
 from lstm_cli.cli.print_training import perplexities, print_validation_method
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.text_format import duration, pluralize
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from lstm_cli.evaluation.compare import Comparison
     from lstm_cli.prediction.verify import VerifyResult
     from lstm_cli.runs.record import LanguageRunRecord, RunRecord, Summary
+    from lstm_cli.runs.thresholds import Thresholds
     from lstm_cli.training.replay import Difference, Replay
 
 
@@ -66,14 +68,16 @@ def _score(run: dict[str, Any]) -> str:
     return "-" if run["accuracy"] is None else f"{run['accuracy']:.4f}"
 
 
-def print_record(record: RunRecord | LanguageRunRecord, as_json: bool) -> None:
-    """Print data, settings and results of a finished run."""
+def print_record(
+    record: RunRecord | LanguageRunRecord, thresholds: Thresholds | None, as_json: bool
+) -> None:
+    """Print data, settings, results and thresholds of a finished run."""
     from lstm_cli.config import load
     from lstm_cli.report.metric_rows import metric_table
     from lstm_cli.runs.record import RunRecord
 
     if as_json:
-        output.print_json(_record_to_dict(record))
+        output.print_json(_record_to_dict(record, thresholds))
         return
     output.print_key_values(_key_values(record), record.run.name)
     output.print_line("")
@@ -82,6 +86,9 @@ def print_record(record: RunRecord | LanguageRunRecord, as_json: bool) -> None:
         rows = metric_table(record.validation, record.test)
         output.print_rows(rows, ("", *splits), right=splits)
         print_validation_method(record.validation_method, record.cross_validation)
+        if thresholds is not None:
+            output.print_line("")
+            print_thresholds(thresholds, "Thresholds")
     else:
         output.print_key_values(perplexities(record.held_out))
     output.print_line(f"\n{load.to_yaml(record.config).rstrip()}")
@@ -112,7 +119,9 @@ def _key_values(record: RunRecord | LanguageRunRecord) -> dict[str, object]:
     }
 
 
-def _record_to_dict(record: RunRecord | LanguageRunRecord) -> dict[str, Any]:
+def _record_to_dict(
+    record: RunRecord | LanguageRunRecord, thresholds: Thresholds | None
+) -> dict[str, Any]:
     """Return what `show --json` prints."""
     from msgspec import to_builtins
 
@@ -133,6 +142,7 @@ def _record_to_dict(record: RunRecord | LanguageRunRecord) -> dict[str, Any]:
         **record.info.to_dict(),
         "config": load.to_dict(record.config),
         "metrics": metrics,
+        **({} if thresholds is None else to_dict(thresholds)),
     }
 
 

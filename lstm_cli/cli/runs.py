@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstm_cli.cli import options
+from lstm_cli.cli import options, set_threshold
 from lstm_cli.cli.command import Command, Conflict, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset, complete_run
 
@@ -91,12 +91,18 @@ def list_(
 def show(
     run: options.RunArgument, runs_dir: options.RunsDir = None, json: options.Json = False
 ) -> None:
-    """Show the data, the settings and the results of a run."""
+    """Show the data, the settings, the results and the thresholds of a run."""
     from lstm_cli.cli import print_runs
     from lstm_cli.cli.resolve import find_run
-    from lstm_cli.runs.record import read
+    from lstm_cli.runs import thresholds
+    from lstm_cli.runs.record import RunRecord, read
 
-    print_runs.print_record(read(find_run(run, runs_dir)), json)
+    record = read(find_run(run, runs_dir))
+    stored = thresholds.read(record.run, record.labels) if isinstance(record, RunRecord) else None
+    print_runs.print_record(record, stored, json)
+
+
+app.command(name="set-threshold", cls=Command)(set_threshold.command)
 
 
 @app.command(cls=Command)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data.dataset import Kind, Split
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import ExitCode, LstmError, command_line
 
 SPLITS = ("train", "validation", "test")
 
@@ -120,3 +120,24 @@ def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
         demo_train=settings.demo_train,
         demo_test=settings.demo_test,
     )
+
+
+def check_command(source: DataSource) -> str:
+    """Return the command that lists the rows with something wrong.
+
+    Args:
+        source: A table, a folder or `tfds:NAME`.
+    """
+    files = [source.name, *([str(source.test)] if source.test else [])]
+    words = ["lstm", "data", "check", *map(_relative, files)]
+    columns = {"--text-column": source.text_column, "--label-column": source.label_column}
+    words += [word for option, name in columns.items() if name for word in (option, name)]
+    return command_line(*words)
+
+
+def _relative(name: str) -> str:
+    """Return a path below the working directory relative to it, anything else unchanged."""
+    try:
+        return str(Path(name).relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return name

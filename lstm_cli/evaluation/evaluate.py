@@ -16,7 +16,14 @@ from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import metrics, plots
+from lstm_cli.evaluation.coverage import (
+    Coverage,
+    check_wanted_precision,
+    for_wanted_precision,
+    measure_coverage,
+)
 from lstm_cli.io.progress import Reporter, SilentReporter
+from lstm_cli.prediction.decision import MOST_PROBABLE
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
@@ -33,11 +40,14 @@ class ScoredSplit:
         labels: True class ids, `<int32>[num]`.
         probabilities: `<float32>[num, classes]`.
         report: The metrics of both.
+        answers: Predicted class ids, -1 for no answer, `<int64>[num]`; None for the most probable
+            classes.
     """
 
     labels: NDArray[np.int32]
     probabilities: NDArray[np.float32]
     report: metrics.Report
+    answers: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,7 @@ class Evaluation:
         report: The metrics.
         mistakes: The wrong predictions with the highest confidence.
         folder: Where report.json and the plots are.
+        coverage: Accuracy against the share of answered examples; None if not asked for.
     """
 
     run: str
@@ -78,6 +89,7 @@ class Evaluation:
     report: metrics.Report
     mistakes: tuple[Misclassified, ...]
     folder: Path
+    coverage: Coverage | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
@@ -88,6 +100,7 @@ class Evaluation:
             **self.report.to_dict(),
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
             "folder": str(self.folder),
+            **({"coverage": self.coverage.to_dict()} if self.coverage else {}),
         }
 
 
@@ -98,9 +111,13 @@ def evaluate(
     split: str = "test",
     data_dir: Path | None = None,
     num_mistakes: int = 0,
+    with_coverage: bool = False,
+    wanted_precision: float | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate a run on a split of its own data set, or on other data with the same labels.
+
+    If the run has thresholds, they decide what is predicted, and which examples get an answer.
 
     The report and its plots are written to `reports/<dataset>-<split>/` in the run. Without
     Matplotlib there are no plots, and the reporter gets a note.
@@ -111,6 +128,9 @@ def evaluate(
         split: `train`, `validation` or `test`.
         data_dir: Where TFDS data sets are.
         num_mistakes: How many of the most confident errors to list.
+        with_coverage: Whether to measure accuracy against the share of answered examples.
+        wanted_precision: Also choose the smallest probability for this precision, on the rows held
+            out in training; None for no choice.
         reporter: Receives notes and warnings.
 
     Raises:
@@ -119,6 +139,8 @@ def evaluate(
             split.
     """
     reporter = reporter or SilentReporter()
+    if wanted_precision is not None:
+        check_wanted_precision(wanted_precision)
     predictor = Predictor.load(run)
     if source is None:
         _check_not_seen(run, split)
@@ -128,7 +150,7 @@ def evaluate(
         dataset = data.load_for_labels(source, predictor.labels, split)
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
-    scored = score(predictor, dataset, split, reporter)
+    scored = _decided(predictor, score(predictor, dataset, split, reporter), reporter)
     folder = run.file(runs.REPORTS) / f"{dataset.name}-{split}"
     evaluation = Evaluation(
         run=run.name,
@@ -137,6 +159,7 @@ def evaluate(
         report=scored.report,
         mistakes=mistakes(scored, dataset.splits[split].inputs, predictor.labels, num_mistakes),
         folder=folder,
+        coverage=_coverage(predictor, scored, with_coverage, wanted_precision),
     )
     relative = folder.relative_to(run.path)
     run.write_json(str(relative / "report.json"), evaluation.to_dict())
@@ -145,6 +168,30 @@ def evaluate(
     else:
         draw_results(folder, scored, predictor.labels)
     return evaluation
+
+
+def _decided(predictor: Predictor, scored: ScoredSplit, reporter: Reporter) -> ScoredSplit:
+    """Return a split scored by what the thresholds of the run decide, if it has any."""
+    if predictor.decision is MOST_PROBABLE:
+        return scored
+    reporter.note("Predictions with the thresholds of the run ('lstm runs show' has them).")
+    answers = predictor.decision.answers(scored.probabilities)
+    report = metrics.compute(scored.labels, scored.probabilities, predictor.labels, answers)
+    return replace(scored, report=report, answers=answers)
+
+
+def _coverage(
+    predictor: Predictor, scored: ScoredSplit, with_coverage: bool, wanted: float | None
+) -> Coverage | None:
+    """Measure accuracy against the share of answered examples, if that was asked for."""
+    if not with_coverage and wanted is None:
+        return None
+    labels, probabilities, decision = scored.labels, scored.probabilities, predictor.decision
+    rows = measure_coverage(labels, probabilities, decision)
+    if wanted is None:
+        return Coverage(rows)
+    run = predictor.run
+    return Coverage(rows, for_wanted_precision(run, wanted, labels, probabilities, decision))
 
 
 def _check_not_seen(run: RunDir, split: str) -> None:
@@ -256,13 +303,15 @@ def mistakes(
     """
     if not num:
         return ()
+    answers = scored.answers
+    predicted = scored.probabilities.argmax(axis=1) if answers is None else answers
     return tuple(
         Misclassified(
             index=int(i),
             label=labels[int(scored.labels[i])],
-            predicted=labels[int(scored.probabilities[i].argmax())],
-            probability=float(scored.probabilities[i].max()),
+            predicted=labels[int(predicted[i])],
+            probability=float(scored.probabilities[i, predicted[i]]),
             text=None if isinstance(examples, np.ndarray) else examples[int(i)],
         )
-        for i in metrics.most_confident_errors(scored.labels, scored.probabilities, num)
+        for i in metrics.most_confident_errors(scored.labels, scored.probabilities, num, answers)
     )

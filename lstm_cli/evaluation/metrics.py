@@ -23,33 +23,43 @@ _Z_95 = 1.959963984540054  # the normal distribution's 97.5th percentile
 
 
 def compute(
-    labels: NDArray[np.int32], probabilities: NDArray[np.float32], class_names: tuple[str, ...]
+    labels: NDArray[np.int32],
+    probabilities: NDArray[np.float32],
+    class_names: tuple[str, ...],
+    answers: NDArray[np.int64] | None = None,
 ) -> Report:
     """Compare predictions with the true labels.
+
+    Loss, ROC area and calibration are those of the probabilities, whatever the answers.
 
     Args:
         labels: True class ids, `<int32>[num]`; a class may be absent.
         probabilities: `<float32>[num, classes]`, rows summing to 1; two columns when binary.
         class_names: Name of each column.
+        answers: Predicted class ids, -1 for no answer, `<int64>[num]`; None for the most probable
+            classes.
 
     Returns:
-        The report.
+        The report. The accuracy is that of the answers; an example without one counts as missed
+        in the recall of its class.
 
     Raises:
         LstmError: There is no example, or a probability is not a finite number.
         ValueError: The shapes do not match.
     """
     _check(labels, probabilities, class_names)
-    predicted = probabilities.argmax(axis=1)
     num, num_classes = probabilities.shape
-    loss, accuracy = loss_and_accuracy(labels, probabilities)
+    loss, _ = loss_and_accuracy(labels, probabilities)
+    predicted = probabilities.argmax(axis=1) if answers is None else answers
+    is_answered = predicted >= 0
+    num_answered, num_correct = int(is_answered.sum()), int((predicted == labels).sum())
     classes, macro = _class_scores(labels, predicted, class_names)
     roc_auc, reason = _roc_auc(labels, probabilities, class_names)
     bins = reliability(labels, probabilities)
     return Report(
         num_examples=num,
-        accuracy=accuracy,
-        accuracy_interval=wilson_interval(int((predicted == labels).sum()), num),
+        accuracy=num_correct / max(num_answered, 1),
+        accuracy_interval=wilson_interval(num_correct, num_answered),
         loss=loss,
         precision=macro[0],
         recall=macro[1],
@@ -60,7 +70,8 @@ def compute(
         baseline_accuracy=max(c.support for c in classes) / num,
         classes=classes,
         bins=bins,
-        confusion=_confusion_cells(labels, predicted, num_classes),
+        confusion=_confusion_cells(labels[is_answered], predicted[is_answered], num_classes),
+        answered=num_answered / num,
     )
 
 
@@ -88,14 +99,16 @@ def wilson_interval(num_correct: int, num: int) -> tuple[float, float]:
 
     Args:
         num_correct: Number of successes.
-        num: Number of trials, at least 1.
+        num: Number of trials.
 
     Returns:
-        Lower and upper bound.
+        Lower and upper bound; 0 and 1 without a trial.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference",
         JASA 22(158), p. 209-212.
     """
+    if not num:
+        return 0.0, 1.0
     rate, z2 = num_correct / num, _Z_95**2
     centre = (rate + z2 / (2 * num)) / (1 + z2 / num)
     half = _Z_95 / (1 + z2 / num) * math.sqrt(rate * (1 - rate) / num + z2 / (4 * num**2))
@@ -185,7 +198,10 @@ def most_common_errors(report: Report, num: int | None = None) -> list[tuple[int
 
 
 def most_confident_errors(
-    labels: NDArray[np.int32], probabilities: NDArray[np.float32], num: int
+    labels: NDArray[np.int32],
+    probabilities: NDArray[np.float32],
+    num: int,
+    answers: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Find the wrong predictions with the highest confidence.
 
@@ -193,13 +209,15 @@ def most_confident_errors(
         labels: True class ids, `<int32>[num_examples]`.
         probabilities: `<float32>[num_examples, classes]`.
         num: The largest number of errors to return.
+        answers: As for `compute`.
 
     Returns:
         Indices of wrongly predicted examples, `<int64>[<= num]`. The highest probability of the
         wrong class comes first; equal ones stay in order.
     """
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
-    order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
+    predicted = probabilities.argmax(axis=1) if answers is None else answers
+    wrong = np.flatnonzero((predicted != labels) & (predicted >= 0))
+    order = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")
     return wrong[order][: max(num, 0)].astype(np.int64)
 
 
@@ -244,7 +262,7 @@ def _class_scores(
     A score without a denominator is 0. The averages leave out classes that neither occur nor are
     predicted, as scikit-learn does.
     """
-    groups = (labels[labels == predicted_ids], predicted_ids, labels)
+    groups = (labels[labels == predicted_ids], predicted_ids[predicted_ids >= 0], labels)
     correct, predicted, support = (np.bincount(g, minlength=len(class_names)) for g in groups)
     precision = correct / np.maximum(predicted, 1)
     recall = correct / np.maximum(support, 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lstm_cli.errors import ExitCode, LstmError, suggest
 
-THRESHOLD_METRICS = ("accuracy", "f1", "precision", "recall", "roc_auc")
+THRESHOLD_METRICS = ("accuracy", "f1", "precision", "recall", "roc_auc", "answered")
 LOWER_IS_BETTER = ("loss", "calibration_error")
 
 

@@ -56,7 +56,7 @@ class Explainer:
         return cls(predictor, config, validate.read_weights(verified, plan))
 
     def explain_text(self, text: str, occlusion: Occlusion = "mask") -> TextExplanation:
-        """Explain the prediction for a text.
+        """Explain the prediction for a text, also if its probability is too low for an answer.
 
         Args:
             text: The text as written.
@@ -66,7 +66,7 @@ class Explainer:
             LstmError: The text has no token, or the run reads images (exit code 2).
         """
         tokenizer = self._tokenizer()
-        (prediction,) = self.predictor.predict(text)
+        (prediction,) = self.predictor.predict(text, min_probability=0)
         tokens, encoding, truncated_span = _tokenize(tokenizer, text)
         class_index = self.predictor.labels.index(prediction.label)
         prefixes = predict_prefixes(self.predictor, encoding, class_index)
@@ -90,7 +90,7 @@ class Explainer:
         Raises:
             LstmError: The image has another shape, or the run reads texts (exit code 2).
         """
-        (prediction,) = self.predictor.predict(image[None])
+        (prediction,) = self.predictor.predict(image[None], min_probability=0)
         class_index = self.predictor.labels.index(prediction.label)
         inputs = image.astype(np.float32) / np.float32(255)
         steps = np.concatenate([self._predict_rows(inputs, n) for n in _batches(len(image))])

@@ -22,6 +22,7 @@ _PACKAGES = {
     "matplotlib": ("Matplotlib", "Drawing pictures", "matplotlib"),
     "PIL": ("Pillow", "Reading images", "pillow"),
     "onnx": ("onnx", "Exporting a model", "onnx"),
+    "ftfy": ("ftfy", "Finding mojibake", "ftfy"),
     "jinja2": ("Jinja2", "Writing HTML", "jinja2"),
     "markdown_it": ("markdown-it-py", "Writing HTML", "markdown-it-py"),
     "jax": ("JAX", "KERAS_BACKEND=jax", "lstm-cli[jax]"),

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import LinearSettings
 from lstm_cli.data.balance import ClassWeights
+from lstm_cli.data.splits import stratified_folds
 from lstm_cli.models import linear_svm
-from lstm_cli.models.calibration import fit_scale, log_probabilities
+from lstm_cli.models.calibration import fit_scale, log_probabilities, loss_and_accuracy
 from lstm_cli.models.linear_features import Features, LinearTables, extract, word_ngrams
 from lstm_cli.models.linear_svm import Targets, num_outputs
 from lstm_cli.models.pseudo_labels import confident_rows
@@ -126,8 +127,8 @@ def fit_linear_model(
         labeled_scale = fit_scale(of_labeled, labels)
         gain = UnlabeledGain(
             len(labels),
-            _loss_and_accuracy(labeled_scale * of_labeled, labels),
-            _loss_and_accuracy(scale * margins, labels),
+            loss_and_accuracy(labeled_scale * of_labeled, labels),
+            loss_and_accuracy(scale * margins, labels),
         )
         if not gain.is_used:
             features, margins, scale = replace(features, unlabeled=None), of_labeled, labeled_scale
@@ -252,7 +253,7 @@ def _out_of_fold_margins(
         Margins, `<float64>[num, outputs]`, and those without unlabeled texts.
     """
     num_folds = min(settings.folds, len(targets.labels))
-    fold_of = _folds(targets.labels, num_folds, seed)
+    fold_of = stratified_folds(targets.labels, num_folds, seed)
     shape = (len(targets.labels), num_outputs(targets.num_classes))
     margins, of_labeled = np.zeros(shape), np.zeros(shape)
     for fold in range(num_folds):
@@ -295,20 +296,3 @@ def _fit_all(
     both = sparse.vstack([counts, others[rows]], format="csr")
     together = targets.followed_by(labels, _PSEUDO_LABEL_WEIGHT)
     return [*fits, linear_svm.fit(both, features.factors, together, settings.penalty)]
-
-
-def _loss_and_accuracy(
-    logits: NDArray[np.float64], labels: NDArray[np.int32]
-) -> tuple[float, float]:
-    logs = log_probabilities(logits)
-    accuracy = np.mean(logs.argmax(axis=1) == labels)
-    return float(-logs[np.arange(len(labels)), labels].mean()), float(accuracy)
-
-
-def _folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the fold of each text, with each class spread evenly over the folds."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    by_class = order[np.argsort(labels[order], kind="stable")]
-    folds = np.empty(len(labels), np.int64)
-    folds[by_class] = np.arange(len(labels)) % num_folds
-    return folds

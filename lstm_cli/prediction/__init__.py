@@ -1,7 +1,8 @@
 """Prediction without TensorFlow, and the complete check of a run.
 
 - `predictor` computes probabilities with a run through onnxruntime, in batches from `batches`;
-  `result` turns them into predictions.
+  `result` turns them into predictions by the rule in `decision`.
+- `ranking` ranks texts by how much a label would teach.
 - `verify` is the command `lstm runs verify`.
 
 May import: `models` (no Keras), `runs`, and the rooms below. Begin with `predictor`.

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction import batches
 from lstm_cli.prediction.batches import Batch
+from lstm_cli.prediction.decision import MOST_PROBABLE, Decision, make_decision
 from lstm_cli.prediction.result import Prediction, make_prediction
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import onnx_check, validate
+from lstm_cli.runs import onnx_check, thresholds, validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.validate import Golden
 from lstm_cli.text.corpus import Corpus
@@ -35,6 +36,7 @@ class Predictor:
         labels: Class names; the index is the class id.
         shape: Rows and columns of an image; None for texts.
         tokenizer: None for images.
+        decision: How the class is chosen, and when it is the answer.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Predictor:
         self.run = run
         self.labels = labels
         self.tokenizer = tokenizer
+        self.decision: Decision = MOST_PROBABLE
         self._session = session
         self.kind = "image" if tokenizer is None else "text"
         shape = session.get_inputs()[0].shape
@@ -68,6 +71,7 @@ class Predictor:
         session = open_session(run.file(runs.MODEL))
         onnx_check.check_unchanged(run, runs.MODEL, validated.model)
         predictor = cls(run, session, validated.tokenizer, validated.labels)
+        predictor.decision = read_decision(run.with_manifest(), validated.labels)
         predictor.replay(validated.golden)
         return predictor
 
@@ -86,14 +90,20 @@ class Predictor:
         return cls(run, session, tokenizer, run.labels())
 
     def predict(
-        self, inputs: str | Sequence[str] | NDArray[np.uint8], threshold: float | None = None
+        self,
+        inputs: str | Sequence[str] | NDArray[np.uint8],
+        threshold: float | None = None,
+        min_probability: float | None = None,
     ) -> list[Prediction]:
         """Classify texts, or images `<uint8>[num, rows, columns]`.
 
         Args:
             inputs: One text, several texts, or images, depending on the kind of the run.
-            threshold: For two classes, the second is predicted if its probability is at least
-                this; None for 0.5. For more classes it must be None.
+            threshold: For two classes, the second is chosen if its probability is at least this;
+                None for the thresholds of the run, which without any are 0.5. For more classes it
+                must be None.
+            min_probability: The label is empty if the probability of the chosen class is lower;
+                None for those of the run, which without any are 0.
 
         Raises:
             LstmError: The inputs are of the other kind, one is not a string, or the threshold does
@@ -101,24 +111,30 @@ class Predictor:
         """
         # An array of strings, such as a column of a table, holds texts.
         if isinstance(inputs, np.ndarray) and inputs.dtype.kind not in "UO":
-            self._check_threshold(threshold)
+            decision = self.decision.override(self.labels, threshold, min_probability)
             rows = self.probabilities(inputs)
-            return [make_prediction(row, self.labels, None, threshold) for row in rows]
-        return list(self.stream([inputs] if isinstance(inputs, str) else inputs, threshold))
+            return [make_prediction(row, self.labels, None, decision) for row in rows]
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        return list(self.stream(texts, threshold, min_probability))
 
-    def stream(self, texts: Iterable[str], threshold: float | None = None) -> Iterator[Prediction]:
+    def stream(
+        self,
+        texts: Iterable[str],
+        threshold: float | None = None,
+        min_probability: float | None = None,
+    ) -> Iterator[Prediction]:
         """Classify texts one by one, in order; only a window of them is in memory.
 
         Raises:
             LstmError: As `predict`.
         """
-        self._check_threshold(threshold)
+        decision = self.decision.override(self.labels, threshold, min_probability)
         tokenizer = self._text_tokenizer()
         for window in batches.windows(texts):
             encodings: list[Encoding] = []
             rows = self._run(batches.window_batches(window, tokenizer, encodings), len(window))
             for row, encoding in zip(rows, encodings, strict=True):
-                yield make_prediction(row, self.labels, encoding, threshold)
+                yield make_prediction(row, self.labels, encoding, decision)
 
     def probabilities(self, inputs: Corpus | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute `<float32>[num, classes]` for an encoded corpus or for images, in order."""
@@ -210,19 +226,21 @@ class Predictor:
             list(pool.map(run_batch, chain(first, remaining)))
         return result
 
-    def _check_threshold(self, threshold: float | None) -> None:
-        if threshold is None:
-            return
-        if len(self.labels) != 2:
-            raise LstmError(
-                f"A threshold needs two classes; run {self.run.name} has {len(self.labels)}.",
-                "Leave out --threshold; --top-k shows the most probable classes.",
-                ExitCode.USAGE,
-            )
-        if not 0 <= threshold <= 1:
-            raise LstmError(
-                f"--threshold expects a number from 0 to 1, found {threshold}.", "", ExitCode.USAGE
-            )
+
+def read_decision(run: RunDir, labels: tuple[str, ...]) -> Decision:
+    """Return the rule of decision of a run: its thresholds, or the most probable class.
+
+    Args:
+        run: With its manifest.
+        labels: Its class names.
+
+    Raises:
+        LstmError: The thresholds are damaged, or belong to another model (exit code 5).
+    """
+    stored = thresholds.read(run, labels)
+    if stored is None:
+        return MOST_PROBABLE
+    return make_decision(labels, stored.thresholds, stored.min_probabilities)
 
 
 def open_session(model: Path | bytes) -> Any:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.prediction.decision import MOST_PROBABLE, Decision
 from lstm_cli.text.tokenizer import Encoding
 
 
@@ -18,8 +19,9 @@ class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
     """The prediction for one input.
 
     Attributes:
-        label: The predicted class.
-        probability: Of that class, 0 to 1.
+        label: The predicted class; empty if there is no answer, because the probability is below
+            the smallest for an answer.
+        probability: Of that class, 0 to 1; without an answer, of the class that was chosen.
         probabilities: By class, in the order of the run's labels; if only the most probable
             classes were asked for, those, the most probable first.
         num_tokens: Tokens in the whole text; None for images.
@@ -44,7 +46,7 @@ def make_prediction(
     row: NDArray[np.float32],
     labels: Sequence[str],
     encoding: Encoding | None = None,
-    threshold: float | None = None,
+    decision: Decision = MOST_PROBABLE,
     top_k: int | None = None,
 ) -> Prediction:
     """Turn the probabilities of one input into a prediction.
@@ -53,16 +55,16 @@ def make_prediction(
         row: `<float32>[classes]`.
         labels: Class names; the index is the class id.
         encoding: Of the text; None for images.
-        threshold: For two classes, the second is predicted if its probability is at least this;
-            None for the most probable class.
+        decision: How the class is chosen, and when it is the answer.
         top_k: Keep only the K most probable classes; None for all.
     """
     probabilities = row.tolist()
-    index = int(row.argmax()) if threshold is None else int(probabilities[1] >= threshold)
+    index, is_answered = _decide(row, decision)
     classes = list(zip(labels, probabilities, strict=True))
     if top_k is not None:
         classes = sorted(classes, key=lambda entry: -entry[1])[:top_k]
-    label, probability, by_class = labels[index], probabilities[index], dict(classes)
+    label = labels[index] if is_answered else ""
+    probability, by_class = probabilities[index], dict(classes)
     if encoding is None:
         return Prediction(label, probability, by_class)
     return Prediction(
@@ -73,3 +75,11 @@ def make_prediction(
         encoding.truncated,
         encoding.unknown_fraction,
     )
+
+
+def _decide(row: NDArray[np.float32], decision: Decision) -> tuple[int, bool]:
+    """Return the id of the chosen class, and whether it is the answer."""
+    if decision is MOST_PROBABLE:
+        return int(row.argmax()), True
+    chosen = decision.choose(row[None])
+    return int(chosen[0]), bool(decision.is_answered(row[None], chosen)[0])

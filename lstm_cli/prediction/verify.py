@@ -13,7 +13,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.prediction.predictor import Predictor, open_session
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import onnx_check, record, validate
+from lstm_cli.runs import onnx_check, record, thresholds, validate
 from lstm_cli.runs.arrays import Array
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.manifest import is_in_manifest
@@ -251,6 +251,13 @@ def _check_results(state: _VerifyState) -> str:
     return f"{_count_epochs(state)}; test accuracy {results.test.accuracy:.4f}"
 
 
+def _check_thresholds(state: _VerifyState) -> str:
+    stored = thresholds.read(state.run, state.labels)
+    if stored is None:
+        return "none"
+    return "chosen on validation" if stored.choice else "set by hand"
+
+
 def _check_language_results(state: _VerifyState) -> str:
     held_out = record.read_language_results(state.run, state.checked_info)
     return f"{_count_epochs(state)}; perplexity {held_out.perplexity:,.1f}"
@@ -307,6 +314,9 @@ CLASSIFIER_STEPS: Mapping[str, _Step] = {
         f"{runs.RUN} is of another run, or was changed.",
     ),
     "results": _Step(_check_results, ("record",), "Do not rely on the results of this run."),
+    "thresholds": _Step(
+        _check_thresholds, ("labels",), "The run cannot be used until they are set or removed."
+    ),
 }
 
 # A language model has no graph to run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +27,9 @@ class Markup(str):
         return str(self)
 
 
+@functools.cache
 def environment(folder: Path, clean: Callable[[str], str]) -> Environment:
-    """Return an environment that escapes what templates print.
+    """Return an environment that escapes what templates print; it compiles each template once.
 
     Filters: `number`, `percent`, `interval` and `duration` show a missing value as a dash;
     `pluralize`; `quote` for a shell.

@@ -62,6 +62,7 @@ METRIC_ROWS = (
     MetricRow("roc_auc", "area under the ROC curve", number, "higher"),
     MetricRow("calibration_error", "calibration error", number, "lower"),
 )
+_ANSWERED = MetricRow("answered", "share answered", number, "higher")
 # What a run costs; the keys are those of `evaluation.compare.Entry`.
 COST_ROWS = (
     MetricRow("parameters", "parameters", _count, "lower"),
@@ -72,11 +73,18 @@ COST_ROWS = (
 
 
 def metric_rows(*reports: Report) -> tuple[MetricRow, ...]:
-    """Return the rows for reports: macro F1 comes first if their classes are uneven."""
+    """Return the rows for reports: macro F1 comes first if their classes are uneven.
+
+    The share of answered examples is shown if it is below 1.
+    """
+    rows: tuple[MetricRow, ...] = METRIC_ROWS
+    if any(report.answered < 1 for report in reports):
+        num, accuracy, *others = METRIC_ROWS
+        rows = (num, _ANSWERED, replace(accuracy, label="accuracy of the answers"), *others)
     if report_imbalance(*reports) is None:
-        return METRIC_ROWS
-    f1 = next(row for row in METRIC_ROWS if row.key == "f1")
-    rest = (row for row in METRIC_ROWS if row is not f1)
+        return rows
+    f1 = next(row for row in rows if row.key == "f1")
+    rest = (row for row in rows if row is not f1)
     return (replace(f1, label="macro F1 (main figure)"), *rest)
 
 

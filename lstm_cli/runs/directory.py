@@ -25,6 +25,7 @@ from lstm_cli.runs.lock import LOCK as LOCK
 from lstm_cli.runs.manifest import CHECKPOINTS as CHECKPOINTS
 from lstm_cli.runs.manifest import MANIFEST as MANIFEST
 from lstm_cli.runs.manifest import REPORTS as REPORTS
+from lstm_cli.runs.manifest import THRESHOLDS as THRESHOLDS
 from lstm_cli.runs.manifest import ManifestEntry
 from lstm_cli.runs.schema import EpochLine, RunInfo, decode_lines
 
@@ -38,6 +39,7 @@ GOLDEN = "golden.json"
 HISTORY = "history.jsonl"
 METRICS = "metrics.json"
 OUT_OF_FOLD = "out_of_fold.csv"
+HELD_OUT = "validation.safetensors"
 CARD = "README.md"
 PLOTS = "plots"
 

@@ -13,10 +13,11 @@ from lstm_cli.io import safe_open
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 REPORTS = "reports"
+THRESHOLDS = "thresholds.json"
 
 _FORMAT = 1
 # What may change after training ended.
-_EXCLUDED = (MANIFEST, CHECKPOINTS, REPORTS, "tensorboard")
+_EXCLUDED = (MANIFEST, CHECKPOINTS, REPORTS, THRESHOLDS, "tensorboard")
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,8 @@ class Report:
         bins: The 15 reliability bins, from 0 to 1.
         confusion: The cells of the confusion matrix that are not 0, by row: id of the true class,
             id of the predicted class, number of examples. With many classes almost all are 0.
+        answered: Share of the examples that get an answer. Accuracy and confusion matrix are those
+            of the answers; an example without one is missed in the recall of its class.
     """
 
     num_examples: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
@@ -98,6 +100,7 @@ class Report:
     classes: tuple[ClassScores, ...]
     bins: Annotated[tuple[Bin, ...], Meta(max_length=1000)]
     confusion: tuple[tuple[Count, Count, Count], ...]
+    answered: Fraction = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report in types JSON knows: dicts, lists, numbers, strings, None."""

@@ -145,6 +145,7 @@ def _describe_model(predictor: Predictor, settings: ServerSettings) -> ModelResp
         None if predictor.tokenizer is None else predictor.tokenizer.max_tokens,
         predictor.shape,
         _examples(predictor) if settings.show_examples else None,
+        *predictor.decision.by_class(predictor.labels),
     )
 
 

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.explain.result import Explanation
+from lstm_cli.prediction.decision import Decision
 from lstm_cli.prediction.result import Prediction, make_prediction
 from lstm_cli.serve.batcher import Batcher, BatchLimits, QueueFullError
 from lstm_cli.serve.errors import ApiError, too_many_requests
@@ -145,17 +146,18 @@ class Inference:
             )
 
     async def _predict(self, body: TextRequest | ImageRequest) -> list[Prediction]:
-        max_inputs = self._limits.max_texts
+        max_inputs, labels = self._limits.max_texts, self._predictor.labels
+        decision = self._decision(body)
         if isinstance(body, TextRequest):
             texts = _inputs(body.text, body.texts, ("text", "texts"), max_inputs)
             encodings = await self._encode(texts)
             rows = await self._batcher.submit(encodings, [len(e.ids) for e in encodings])
             pairs = zip(rows, encodings, strict=True)
-            return [self._answer(row, body, encoding) for row, encoding in pairs]
+            return [make_prediction(row, labels, e, decision, body.top_k) for row, e in pairs]
         images = _inputs(body.image, body.images, ("image", "images"), max_inputs)
         pixels = [self._pixels(image, index) for index, image in enumerate(images)]
         rows = await self._batcher.submit(pixels, [len(p) for p in pixels])
-        return [self._answer(row, body, None) for row in rows]
+        return [make_prediction(row, labels, None, decision, body.top_k) for row in rows]
 
     async def _encode(self, texts: list[str]) -> list[Encoding]:
         """Tokenize texts, and check their lengths."""
@@ -193,13 +195,10 @@ class Inference:
     def _compute_images(self, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
         return self._predictor.probabilities(np.stack(images))
 
-    def _answer(
-        self,
-        row: NDArray[np.float32],
-        body: TextRequest | ImageRequest,
-        encoding: Encoding | None,
-    ) -> Prediction:
-        return make_prediction(row, self._predictor.labels, encoding, body.threshold, body.top_k)
+    def _decision(self, body: TextRequest | ImageRequest) -> Decision:
+        """Return the rule of a request: that of the run, but for what the request sets."""
+        predictor = self._predictor
+        return predictor.decision.override(predictor.labels, body.threshold, body.min_probability)
 
 
 def json_response(value: Any) -> Response:

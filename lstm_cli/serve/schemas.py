@@ -25,6 +25,14 @@ _Threshold = Annotated[
         description="For two classes: predict the second one if its probability is at least this.",
     ),
 ]
+_MinProbability = Annotated[
+    float,
+    Meta(
+        ge=0,
+        le=1,
+        description="Return an empty label if the probability of the chosen class is lower.",
+    ),
+]
 
 
 class TextRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -34,6 +42,7 @@ class TextRequest(msgspec.Struct, forbid_unknown_fields=True):
     texts: Annotated[list[str], Meta(min_length=1)] | None = None
     top_k: _TopK | None = None
     threshold: _Threshold | None = None
+    min_probability: _MinProbability | None = None
 
 
 class ImageRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,6 +52,7 @@ class ImageRequest(msgspec.Struct, forbid_unknown_fields=True):
     images: Annotated[list[Image], Meta(min_length=1)] | None = None
     top_k: _TopK | None = None
     threshold: _Threshold | None = None
+    min_probability: _MinProbability | None = None
 
 
 class ExplainTextRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,7 +78,9 @@ class ModelResponse(msgspec.Struct, omit_defaults=True):
     """Labels and settings of the run, and the limits of requests.
 
     `max_tokens` (tokens of a text that the run reads) is given for texts, `shape` (rows and
-    columns) for images, and `examples` (inputs of the run's data) if the server shows them.
+    columns) for images, and `examples` (inputs of the run's data) if the server shows them. If the
+    run has them, `thresholds` say which class is chosen, the one with the highest ratio of
+    probability to threshold, and `min_probabilities` which probability it needs to be the answer.
     """
 
     run: str
@@ -80,3 +92,5 @@ class ModelResponse(msgspec.Struct, omit_defaults=True):
     max_tokens: int | None = None
     shape: tuple[int, int] | None = None
     examples: list[Any] | None = None
+    thresholds: dict[str, float] | None = None
+    min_probabilities: dict[str, float] | None = None

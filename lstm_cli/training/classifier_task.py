@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lstm_cli.checks import leak_warning
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.balance import weight_power
+from lstm_cli.data.source import from_config
 from lstm_cli.evaluation import metrics
 from lstm_cli.evaluation.evaluate import ScoredSplit, score_encoded
 from lstm_cli.evaluation.hard_classes import describe_missed
@@ -25,6 +27,7 @@ from lstm_cli.models.linear_svm import num_outputs
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs import held_out
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
@@ -307,6 +310,7 @@ class ClassifierTask:
         """
         artifacts.check_parity(self, predictor, lambda examples: predict(self.model, examples))
         artifacts.write_golden(run, self, predictor)
+        held_out.write(run, validation.labels, validation.probabilities)
         with timed(self.seconds, "evaluate"):
             # The test split is read here for the first time: all choices are made.
             test_set = load_data(self.config, ("test",), data_dir)
@@ -327,6 +331,7 @@ class ClassifierTask:
                 result.history, result.best_epoch, self.config.train.epochs
             ),
         )
+        leak = leak_warning(self.dataset, test_set, from_config(self.config))
         return Evaluation(
             record={"temperature": result.temperature},
             sizes={"test": len(test)},
@@ -338,7 +343,7 @@ class ClassifierTask:
                 "missed_classes": missed,
                 "unlabeled_gain": self.describe_gain(),
             },
-            warnings=(missed,) if missed else (),
+            warnings=tuple(filter(None, (leak, missed))),
         )
 
     def linear_logits(self, inputs: Any) -> Any:

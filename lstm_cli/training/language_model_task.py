@@ -27,7 +27,12 @@ from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
 from lstm_cli.training.loop import TrainingResult, num_parameters
 from lstm_cli.training.objectives.language_model import LanguageModelObjective
 from lstm_cli.training.options import TrainOptions
-from lstm_cli.training.prepare import encode_unlabeled, fit_tokenizer, init_word_vectors, timed
+from lstm_cli.training.prepare import (
+    encode_unlabeled,
+    init_word_vectors,
+    timed,
+    vocabulary_texts,
+)
 from lstm_cli.training.task import Evaluation
 
 
@@ -141,15 +146,15 @@ def prepare_language_model(
         LstmError: The data does not fit the settings.
     """
     assert config.language is not None
+    assert config.text is not None
     reporter = options.reporter
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
     seconds: dict[str, float] = {}
     with timed(seconds, "encode"):
-        tokenizer = init.tokenizer
-        if tokenizer is None:
-            tokenizer = fit_tokenizer(config, dataset)
-        assert tokenizer is not None
+        tokenizer = init.tokenizer or Tokenizer.fit(
+            vocabulary_texts(dataset), config.text, config.char_buckets
+        )
         corpora = _encode_texts(config, dataset, tokenizer.without_truncation(), options)
         num_unlabeled = sum(map(len, corpora[1:]))
         train, held_out = hold_out(corpora, config.language.validation_fraction, config.seed)
@@ -161,25 +166,22 @@ def prepare_language_model(
         model, init_arrays = _build(config, tokenizer, train, init)
     init_record = {**init.record, "arrays": init_arrays} if init.record else {}
     if init.kind == "word_vectors":
-        assert config.embedding is not None
-        used = corpora if config.embedding.vectors == "unlabeled" else corpora[:1]
         with timed(seconds, "vectors"):
-            table = learn_word_vectors(
-                used, tokenizer.vocab_size, config.embedding.dim, config.seed
-            )
-            init_word_vectors(model, table, sum(map(len, used)), reporter)
+            _learn_word_vectors(config, model, corpora, tokenizer, reporter)
     return LanguageModelTask(
-        config,
-        dataset,
-        tokenizer,
-        train,
-        held_out,
-        num_unlabeled,
-        model,
-        device_info,
-        init_record,
+        config, dataset, tokenizer, train, held_out, num_unlabeled, model, device_info, init_record,
         seconds,
-    )
+    )  # fmt: skip
+
+
+def _learn_word_vectors(
+    config: Config, model: Any, corpora: Sequence[Corpus], tokenizer: Tokenizer, reporter: Reporter
+) -> None:
+    """Learn word vectors from the texts that the settings name, and start from them."""
+    assert config.embedding is not None
+    used = corpora if config.embedding.vectors == "unlabeled" else corpora[:1]
+    table = learn_word_vectors(used, tokenizer.vocab_size, config.embedding.dim, config.seed)
+    init_word_vectors(model, table, sum(map(len, used)), reporter)
 
 
 def _encode_texts(

@@ -335,6 +335,9 @@ class _Training:
         self._note_more_epochs(result)
         # From now on the old results of an extended run are no longer valid.
         self.run.remove(runs.MANIFEST)
+        if self.run.file(runs.THRESHOLDS).exists():
+            self.run.remove(runs.THRESHOLDS)
+            self.reporter.note("The thresholds of the run are removed: they fit the old model.")
         self.write_inputs()
         task.write_model(self.run, result)
         classifier.set_weights(task.model, result.weights)

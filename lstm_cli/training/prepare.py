@@ -62,15 +62,11 @@ def load_training_data(config: Config, data_dir: Path | None) -> Dataset:
     return replace(dataset, splits={name: dataset.splits[name] for name in splits})
 
 
-def fit_tokenizer(config: Config, dataset: Dataset) -> Tokenizer | None:
-    """Learn the vocabulary from the training split and `data.unlabeled`; None for images."""
-    if config.text is None:
-        return None
+def vocabulary_texts(dataset: Dataset) -> Sequence[str]:
+    """Return the texts of the vocabulary: the training split, then `data.unlabeled`."""
     texts = dataset.splits["train"].inputs
     assert not isinstance(texts, np.ndarray)
-    if dataset.unlabeled is not None:
-        texts = [*texts, *dataset.unlabeled.texts]
-    return Tokenizer.fit(texts, config.text, config.char_buckets)
+    return texts if dataset.unlabeled is None else [*texts, *dataset.unlabeled.texts]
 
 
 def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:

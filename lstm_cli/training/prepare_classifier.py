@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.checks import quick_warnings
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, splits
 from lstm_cli.data.balance import advice, imbalance
+from lstm_cli.data.source import from_config
 from lstm_cli.io import worker as workers
 from lstm_cli.io.progress import Reporter
 from lstm_cli.io.worker import Worker
@@ -36,9 +38,9 @@ from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import (
     encode,
     encode_unlabeled,
-    fit_tokenizer,
     init_word_vectors,
     timed,
+    vocabulary_texts,
 )
 from lstm_cli.training.stages import StagedData
 
@@ -88,22 +90,17 @@ def prepare_classifier(
                     config, num_classes, train, tokenizer, unlabeled, worker
                 )
             validation = encode(dataset, "validation", tokenizer)
-        with timed(seconds, "build"):
-            model, init_arrays = _build(config, dataset, tokenizer, train, init)
-        init_record = {**init.record, "arrays": init_arrays} if init.record else {}
-        task = ClassifierTask(
-            config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds,
-            unlabeled_texts=unlabeled, worker=options.worker,
-        )  # fmt: skip
-        with timed(seconds, "build"):
-            task.compile_steps()
+        examples = (train, validation)
+        task = _build_task(
+            config, dataset, tokenizer, examples, unlabeled, init, device_info, options, seconds
+        )
         _learn_word_vectors(task, init, reporter, wait_for_vectors)
         if wait_for_linear is None:
             return task
         with timed(seconds, "linear"):
             linear_model = wait_for_linear()
-    if "head/kernel" not in init_arrays:
-        classifier.init_from_linear_model(model)
+    if "head/kernel" not in task.init_record.get("arrays", ()):
+        classifier.init_from_linear_model(task.model)
     task = with_linear_model(task, linear_model)
     if options.worker.is_alive and config.linear and config.linear.refit:
         task = replace(task, linear_refit=task.submit_linear_refit())
@@ -135,27 +132,46 @@ def _prepare_stages(
         tokenizer, examples = _encode_train(config, whole, init, worker)
         wait_for_vectors = _submit_word_vectors(config, examples, tokenizer, init, options.worker)
         unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
-    with timed(seconds, "build"):
-        model, init_arrays = _build(config, dataset, tokenizer, examples, init)
-    init_record = {**init.record, "arrays": init_arrays} if init.record else {}
-    task = ClassifierTask(
-        config, dataset, tokenizer, examples, None, model, device_info, init_record, seconds,
-        unlabeled_texts=unlabeled, worker=options.worker,
-    )  # fmt: skip
-    with timed(seconds, "build"):
-        task.compile_steps()
+    task = _build_task(
+        config, dataset, tokenizer, (examples, None), unlabeled, init, device_info, options, seconds
+    )
     _learn_word_vectors(task, init, options.reporter, wait_for_vectors)
     # These words have a meaning even if no training row has them.
     has_other_words = init.tokenizer is not None or dataset.unlabeled is not None
     staged = StagedData(
         examples,
         stages.plan_stages(config, train.labels, validation.labels),
-        model_state(model),
+        model_state(task.model),
         None if has_other_words or config.text is None else config.text.min_count,
         tokenizer,
-        classifier.get_weights(model) if init.kind in ("word_vectors", "run") else None,
+        classifier.get_weights(task.model) if init.kind in ("word_vectors", "run") else None,
     )
     return replace(task, staged=staged)
+
+
+def _build_task(
+    config: Config,
+    dataset: Dataset,
+    tokenizer: Tokenizer | None,
+    examples: tuple[Examples, Examples | None],
+    unlabeled: tuple[Corpus, ...],
+    init: InitialWeights,
+    device_info: DeviceInfo,
+    options: TrainOptions,
+    seconds: dict[str, float],
+) -> ClassifierTask:
+    """Build the model and compile its steps; `examples` are those of train and validation."""
+    train, validation = examples
+    with timed(seconds, "build"):
+        model, init_arrays = _build(config, dataset, tokenizer, train, init)
+    init_record = {**init.record, "arrays": init_arrays} if init.record else {}
+    task = ClassifierTask(
+        config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds,
+        unlabeled_texts=unlabeled, worker=options.worker,
+    )  # fmt: skip
+    with timed(seconds, "build"):
+        task.compile_steps()
+    return task
 
 
 def _learn_word_vectors(
@@ -229,7 +245,7 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
 
 
 def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
-    for note in dataset.notes:
+    for note in (*dataset.notes, *quick_warnings(dataset, from_config(config))):
         reporter.note(f"Note: {note}")
     sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
     if dataset.unlabeled is not None:
@@ -247,16 +263,17 @@ def _encode_train(
     """Encode the training split, with a tokenizer fitted to it unless another run has one."""
     if init.tokenizer is not None or config.text is None:
         return init.tokenizer, encode(dataset, "train", init.tokenizer)
-    if dataset.unlabeled is not None:
-        tokenizer = fit_tokenizer(config, dataset)
-        return tokenizer, encode(dataset, "train", tokenizer)
     split = dataset.splits["train"]
-    assert not isinstance(split.inputs, np.ndarray)
     # With few texts, and a worker that has other work, this process is faster alone.
     has_many_texts = len(split) >= _MIN_TEXTS_FOR_WORKER
     tokenizer, corpus = encoding.fit_and_encode(
-        split.inputs, config.text, config.char_buckets, worker if has_many_texts else Worker()
+        vocabulary_texts(dataset),
+        config.text,
+        config.char_buckets,
+        worker if has_many_texts else Worker(),
     )
+    if len(corpus) > len(split):
+        corpus = corpus.take(np.arange(len(split)))
     return tokenizer, Examples(corpus, split.labels)
 
 

@@ -138,6 +138,18 @@ def test_a_threshold_moves_the_choice_to_the_second_class(lstm, text_run):
     assert labels == ["positive", "negative"]
 
 
+def test_unsure_predictions_have_no_label_and_are_counted(lstm, text_run):
+    code, out, err = lstm("predict", "--min-probability", 1, "fine", "dull", "--format", "csv")
+    assert code == 0
+    rows = [line.split(",") for line in out.splitlines()]
+    assert [row[0] for row in rows] == ["", ""]
+    assert all(float(row[1]) == max(map(float, row[2:4])) for row in rows)
+    assert "2 of 2" in err
+    _, out, err = lstm("predict", "--min-probability", 0.5, "fine")
+    assert out.split("\t")[0] in ("negative", "positive")
+    assert "No answer" not in err
+
+
 def test_a_file_gives_one_record_a_line_empty_lines_included(lstm, text_run, tmp_path):
     path = tmp_path / "texts.txt"
     path.write_bytes("\ufeffa fine film\r\n\r\n\xe9\n".encode() + b"dull \xff film\nlast")
@@ -448,6 +460,7 @@ def test_an_option_without_effect_is_refused(lstm, text_run, arguments, option):
         (["train", "demo", "--set", "model.units=many"], "model.units", "many"),
         (["eval", "--errors", "-1"], "--errors", "-1"),
         (["predict", "fine", "--threshold", "high"], "--threshold", "high"),
+        (["predict", "fine", "--min-probability", "1.5"], "--min-probability", "1.5"),
         (["predict", "fine", "--top-k", "0"], "--top-k", "0"),
         (["explain", "fine", "--format", "gif"], "--format", "gif"),
         (["serve", "--port", "99999"], "--port", "99999"),

@@ -18,6 +18,8 @@ import pytest
 from fixtures_runs import make_text_run
 from fixtures_serve import receive_all, server_process, text_server  # noqa: F401
 
+from lstm_cli.runs.directory import runs_root
+
 ROOT = Path(__file__).parents[2]
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEALTH = GET % b"/healthz"
@@ -128,14 +130,14 @@ def test_closed_stderr_does_not_stop_the_server(run):
     [
         (("config", "schema"), -signal.SIGPIPE),
         (("data", "list"), -signal.SIGPIPE),
-        (("train", "demo", "--epochs", "1", "--set", "train.max_steps=2"), 0),
+        (("train", "few.csv", "--epochs", "1", "--set", "data.folds=0"), 0),
     ],
     ids=["config schema", "data list", "train"],
 )
 def test_closed_stdout_ends_filters_but_not_training(arguments, expected, tmp_path):
-    if arguments[0] == "train":
-        (tmp_path / "few.csv").write_text("text,label\n" + "fine film,1\ndull film,0\n" * 60)
-        arguments = ("train", tmp_path / "few.csv", "--epochs", "1", "--runs-dir", tmp_path / "r")
+    table = tmp_path / "few.csv"
+    table.write_text("text,label\n" + "fine film,1\ndull film,0\n" * 60)
+    arguments = [table if word == table.name else word for word in arguments]
     process = subprocess.Popen(
         [sys.executable, "-m", "lstm_cli", *map(str, arguments)],
         cwd=ROOT,
@@ -149,7 +151,7 @@ def test_closed_stdout_ends_filters_but_not_training(arguments, expected, tmp_pa
         process.kill()
         process.wait()
     if arguments[0] == "train":
-        assert list(tmp_path.glob("r/*/*/manifest.json"))
+        assert list(runs_root().glob("few/*/manifest.json"))
 
 
 # Clients that do not read

@@ -168,7 +168,7 @@ def test_a_path_that_cannot_be_is_a_clear_error(lstm, tmp_path, words, name):
     assert len(err) < 4000
 
 
-@pytest.mark.parametrize("name", ["page.html", "told.json", "picture.png"])
+@pytest.mark.parametrize("name", ["page.html", "answer.json", "picture.png"])
 def test_a_pipe_is_not_replaced_by_a_file(lstm, tmp_path, name):
     text_run(Path(os.environ["LSTM_RUNS_DIR"]) / "reviews" / "one")
     os.mkfifo(tmp_path / name)
@@ -220,8 +220,8 @@ def test_a_threshold_on_a_metric_without_a_value_says_why(one_class):
 
 
 def test_json_has_no_word_for_nan():
-    told = json.loads(output.json_text({"a": [math.nan, {"b": (math.inf, 1.5)}], "c": None}))
-    assert told == {"a": [None, {"b": [None, 1.5]}], "c": None}
+    found = json.loads(output.json_text({"a": [math.nan, {"b": (math.inf, 1.5)}], "c": None}))
+    assert found == {"a": [None, {"b": [None, 1.5]}], "c": None}
 
 
 def test_progress_fits_80_columns():

@@ -20,7 +20,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # Seconds of start-up, or hundreds of megabytes: imported where they are used.
 HEAVY = {
     "PIL", "jax", "keras", "matplotlib", "onnx", "onnxruntime", "pandas", "rich", "safetensors",
-    "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "uvicorn", "regex",
+    "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "uvicorn", "regex", "ftfy",
 }  # fmt: skip
 KERAS_AT_TOP = ("models.", "training.")
 # `serve.server` imports it when it serves.

@@ -43,12 +43,12 @@ def test_a_run_that_is_being_trained_is_resumed_by_nobody_else(tmp_path, capsys,
     run = unfinished(tmp_path, "x")
     before = run.file(runs.RUN).read_bytes()
     with holding(run):
-        code, told = lstm(
+        code, output = lstm(
             capsys, monkeypatch, "train", "demo", "--resume", "x", "--runs-dir", tmp_path
         )
     assert code == 1
-    assert "Another process is training run demo/x" in told
-    assert "Traceback" not in told
+    assert "Another process is training run demo/x" in output
+    assert "Traceback" not in output
     assert run.file(runs.RUN).read_bytes() == before
 
 
@@ -184,8 +184,8 @@ def test_two_processes_encode_a_shared_corpus_once(encoder, tmp_path):
     with running(*encoder(0.5)) as first, running(*encoder(0.5)) as second:
         for process in (first, second):
             go(process)
-        said = {process.stdout.readline() for process in (first, second)}
-    assert said == {f"{expected_ids(tmp_path / 'tokenizer.json')}\n"}
+        lines = {process.stdout.readline() for process in (first, second)}
+    assert lines == {f"{expected_ids(tmp_path / 'tokenizer.json')}\n"}
     assert (tmp_path / "log").read_text() == "encoding\n"
 
 

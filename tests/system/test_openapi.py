@@ -134,6 +134,8 @@ def test_benchmark_reports_four_servers(text_run, image_run, tmp_path, capsys):
         ("/v1/predict", {"text": "a", "top_k": True}, 422),
         ("/v1/predict", {"text": "a", "threshold": 1}, 200),
         ("/v1/predict", {"text": "a", "threshold": -1e-9}, 422),
+        ("/v1/predict", {"text": "a", "min_probability": 0.5}, 200),
+        ("/v1/predict", {"text": "a", "min_probability": 1.5}, 422),
         ("/v1/predict", {"text": "a", "image": [[1]]}, 422),
     ],
 )

@@ -13,6 +13,7 @@ from fixtures_runs import make_image_run, make_text_run
 from fixtures_serve import server_thread
 
 import lstm_cli
+from lstm_cli.prediction.decision import make_decision
 from lstm_cli.prediction.predictor import Predictor
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -130,6 +131,20 @@ def test_prediction_follows_the_text(chromium, text_server):
     page.find("#text").send_keys(" ")
     page.until(lambda: page.text("#label") == "–")
     assert page.problems() == []
+
+
+def test_an_unsure_prediction_is_no_answer_and_is_explained(chromium, tmp_path):
+    predictor = Predictor.load(make_text_run(tmp_path / "demo" / "a"))
+    predictor.decision = make_decision(predictor.labels, None, {"negative": 1.0, "positive": 1.0})
+    with server_thread(predictor) as server:
+        page = Browser(chromium, server)
+        page.find("#text").send_keys("a fine film")
+        page.until(lambda: page.text("#label") == "No answer")
+        assert sum(page.percentages()) == pytest.approx(100, abs=0.2)
+        page.until(lambda: page.find("#explanation").is_displayed())
+        (expected,) = predictor.predict("a fine film", min_probability=0)
+        assert expected.label in page.text("#tokens-help")
+        assert page.problems() == []
 
 
 def test_click_on_an_example_predicts_it(chromium, text_server):

@@ -24,7 +24,7 @@ import json, os, sys, tempfile
 import rich.table
 from lstm_cli import cli
 from lstm_cli.cli import output as console
-told = []
+results = []
 for number, path, arguments in json.loads(sys.argv[1]):
     kept = [tempfile.TemporaryFile() for _ in range(2)]
     child = os.fork()
@@ -37,8 +37,8 @@ for number, path, arguments in json.loads(sys.argv[1]):
         cli.main()
     _, status = os.waitpid(child, 0)
     [file.seek(0) for file in kept]
-    told.append((os.waitstatus_to_exitcode(status), *(file.read().decode() for file in kept)))
-print(json.dumps(told))
+    results.append((os.waitstatus_to_exitcode(status), *(file.read().decode() for file in kept)))
+print(json.dumps(results))
 """
 # What makes each command print something; the help of those that would train, or not end.
 COMMANDS = {
@@ -154,7 +154,7 @@ def test_a_file_that_may_not_grow_is_as_a_full_disk(run, tmp_path):
     assert "standard output" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["page.html", "told.json", "picture.png", "picture.svg"])
+@pytest.mark.parametrize("name", ["page.html", "answer.json", "picture.png", "picture.svg"])
 def test_a_full_disk_under_out_leaves_no_file(run, tmp_path, name):
     out = tmp_path / "new" / name
     done = shell(f"ulimit -f 1; $LSTM explain 'a fine film' --out {out}")
@@ -165,7 +165,7 @@ def test_a_full_disk_under_out_leaves_no_file(run, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("line", "code", "told"),
+    ("line", "code", "message"),
     [
         ("$LSTM config list >&-", 1, "standard output"),
         ("$LSTM --version >&-", 1, "standard output"),
@@ -176,10 +176,10 @@ def test_a_full_disk_under_out_leaves_no_file(run, tmp_path, name):
         ("$LSTM explain - <&-", 1, "standard input"),
     ],
 )
-def test_a_closed_stream_is_an_error_where_it_is_needed(run, line, code, told):
+def test_a_closed_stream_is_an_error_where_it_is_needed(run, line, code, message):
     done = shell(line)
     assert done.returncode == code
-    assert told in done.stderr
+    assert message in done.stderr
     assert "defect" not in done.stderr
     assert bool(done.stdout) == (code == 0)
 

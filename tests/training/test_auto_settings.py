@@ -17,7 +17,7 @@ from lstm_cli.data.dataset_settings import dataset_settings
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.runs import directory as runs
-from lstm_cli.training import artifacts, auto_settings, loop
+from lstm_cli.training import auto_settings, loop
 from lstm_cli.training.auto_settings import describe_choice, describe_data, with_auto_settings
 from lstm_cli.training.dry_run import dry_run
 from lstm_cli.training.pipeline import resume, train
@@ -47,9 +47,8 @@ class Notes(SilentReporter):
 
 
 @pytest.fixture
-def table(tmp_path, monkeypatch):
+def table(tmp_path):
     """Sixty texts, half of them with a word that no other has."""
-    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     words = ("fine", "dull")
     rows = [f"a {words[i % 2]} film {'own' if i % 4 else 'rare'}{i},{i % 2}" for i in range(60)]
     path = tmp_path / "films.csv"

@@ -20,7 +20,7 @@ from lstm_cli.data.readers import demo, demo_grammar
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.text.tokenizer import token_spans
-from lstm_cli.training import artifacts, pipeline
+from lstm_cli.training import pipeline
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,6 @@ def test_tokens_of_the_same_effect_share_the_lowest_rank(explainer):
 
 
 def test_the_decisive_token_has_the_largest_effect_where_sentences_are_few(monkeypatch):
-    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     verdicts = {
         "affirmation": demo_grammar.CLAIMS[:1],
         "negation": demo_grammar.CLAIMS[:1],

@@ -12,7 +12,6 @@ import pytest
 
 import lstm_cli
 from lstm_cli import cli
-from lstm_cli.training import artifacts
 
 GUIDE = Path(__file__).parents[2] / "docs" / "own-data.md"
 WORDS = {"billing": "invoice", "login": "password", "delivery": "parcel"}
@@ -51,11 +50,11 @@ def tables(tmp_path, monkeypatch):
     """Tickets of three classes that one word tells apart."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LSTM_RUNS_DIR", "runs")
-    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     rows = [
         (f"My {word} number {i} again.", team) for i in range(30) for team, word in WORDS.items()
     ]
-    write("tickets.csv", ("text", "label"), rows)
+    # Copies, some of which get into the test split.
+    write("tickets.csv", ("text", "label"), rows + rows[:20])
     write("must-pass.csv", ("text", "label"), rows[:6])
     write("new.csv", ("id", "text"), [(i, text) for i, (text, _) in enumerate(rows[:9])])
     write(
@@ -66,7 +65,7 @@ def tables(tmp_path, monkeypatch):
 
 
 def run(command, monkeypatch, capsys):
-    """Run a command line; return what it wrote to stdout."""
+    """Run a command line; return what it wrote."""
     words, _, target = command.partition(" > ")
     arguments = shlex.split(words)
     if arguments[1] == "train":
@@ -78,7 +77,7 @@ def run(command, monkeypatch, capsys):
     assert code == 0, (command, output.err)
     if target:
         Path(target).write_text(output.out, encoding="utf-8")
-    return output.out
+    return output
 
 
 def test_every_command_of_the_guide_works(tables, monkeypatch, capsys):
@@ -86,8 +85,14 @@ def test_every_command_of_the_guide_works(tables, monkeypatch, capsys):
     assert {command.split()[1] for command in out} == {
         "data", "train", "eval", "runs", "explain", "predict",
     }  # fmt: skip
-    (shown,) = (out[command] for command in out if command.startswith("lstm data show"))
+    (shown,) = (out[command].out for command in out if command.startswith("lstm data show"))
     assert all(label in shown for label in WORDS)
+    (checked,) = (out[command].out for command in out if command == "lstm data check tickets.csv")
+    assert "tickets.csv:92" in checked
+    told = out["lstm train tickets.csv --name first"].err
+    assert "20 of 110 texts repeat an earlier one." in told
+    assert "test texts are in train too" in told
+    assert told.count("See 'lstm data check tickets.csv'.") >= 2
     with Path("answers.csv").open(encoding="utf-8") as file:
         answers = list(csv.DictReader(file))
     assert len(answers) == 9

@@ -68,9 +68,9 @@ def stages(tmp_path_factory):
 
 def finished(stages, stage, kind):
     """The run of a stage."""
-    told = stages[stage][kind]
-    assert "path" in told, told
-    return RunDir(Path(told["path"]))
+    result = stages[stage][kind]
+    assert "path" in result, result
+    return RunDir(Path(result["path"]))
 
 
 def weights_of(run):
@@ -121,8 +121,8 @@ def test_peepholes_are_trained(stages):
 
 
 def test_a_language_model_learns(stages):
-    told = finished(stages, "whole", "language").read_json(runs.METRICS)["held_out"]
-    assert told["perplexity"] < 0.7 * told["unigram_perplexity"]
+    held_out = finished(stages, "whole", "language").read_json(runs.METRICS)["held_out"]
+    assert held_out["perplexity"] < 0.7 * held_out["unigram_perplexity"]
 
 
 def test_arrays_with_a_learning_rate_of_zero_do_not_change(stages):

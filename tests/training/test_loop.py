@@ -222,16 +222,16 @@ def test_each_step_has_the_learning_rate_of_the_schedule(model):
 def test_balanced_weights_raise_the_rare_class(model, shared):
     labels = np.array([1, 0, 0, 0, 0, 0, 0, 0], np.int32)
     same_text = Examples(corpus_of_ids([[2, 3]] * 8), labels)
-    said = {}
+    predicted = {}
     for choice in ("none", 0.5, "balanced"):
         for variable, value in zip(variables(model), shared[1], strict=True):
             variable.assign(value)
         settings = {"epochs": 60, "learning_rate": 0.05, "class_weights": choice}
         loop(model, same_text, same_text, **settings).run()
-        said[choice] = classification.predict(model, same_text)[0, 1]
-    assert said["none"] == pytest.approx(1 / 8, abs=0.03)
-    assert said[0.5] == pytest.approx(1 / (1 + 7**0.5), abs=0.03)
-    assert said["balanced"] == pytest.approx(1 / 2, abs=0.03)
+        predicted[choice] = classification.predict(model, same_text)[0, 1]
+    assert predicted["none"] == pytest.approx(1 / 8, abs=0.03)
+    assert predicted[0.5] == pytest.approx(1 / (1 + 7**0.5), abs=0.03)
+    assert predicted["balanced"] == pytest.approx(1 / 2, abs=0.03)
 
 
 # Reports
@@ -253,24 +253,24 @@ def test_loss_and_accuracy_of_an_epoch_are_means_over_its_examples(model):
 
 def test_every_epoch_and_its_last_step_are_reported(model, monkeypatch):
     monkeypatch.setattr(fit, "_REPORT_SECONDS", 1e9)
-    told = RecordingReporter()
-    result = loop(model, reporter=told, batch_size=3).run()
-    assert tuple(told.epochs) == result.history
-    assert [(s.epoch, s.step, s.steps, s.epochs) for s in told.steps] == [
+    reporter = RecordingReporter()
+    result = loop(model, reporter=reporter, batch_size=3).run()
+    assert tuple(reporter.epochs) == result.history
+    assert [(s.epoch, s.step, s.steps, s.epochs) for s in reporter.steps] == [
         (1, 3, 3, 2),
         (2, 3, 3, 2),
     ]
-    assert [s.loss for s in told.steps] == [e.loss for e in result.history]
-    assert told.steps[-1].seconds_left == pytest.approx(0)
-    assert all(step.rate > 0 for step in told.steps)
+    assert [s.loss for s in reporter.steps] == [e.loss for e in result.history]
+    assert reporter.steps[-1].seconds_left == pytest.approx(0)
+    assert all(step.rate > 0 for step in reporter.steps)
 
 
 def test_slow_steps_are_all_reported(model, monkeypatch):
     monkeypatch.setattr(fit, "_REPORT_SECONDS", 0)
-    told = RecordingReporter()
-    loop(model, reporter=told, batch_size=3).run()
-    assert [s.step for s in told.steps] == [1, 2, 3, 1, 2, 3]
-    left = [s.seconds_left for s in told.steps]
+    reporter = RecordingReporter()
+    loop(model, reporter=reporter, batch_size=3).run()
+    assert [s.step for s in reporter.steps] == [1, 2, 3, 1, 2, 3]
+    left = [s.seconds_left for s in reporter.steps]
     assert left[-1] == 0
     assert min(left) >= 0
 
@@ -333,8 +333,8 @@ def test_training_stops_after_patience_with_the_weights_of_the_best_epoch(
     assert not equal(result.weights, watch.after_epoch[best - 2])
     best_so_far = [min(losses[: i + 1]) == x and x not in losses[:i] for i, x in enumerate(losses)]
     assert [line.best for line in result.history] == best_so_far[:epochs]
-    told = "did not improve for" if epochs < 5 else "epoch 5 of 5 is done"
-    assert told in result.stop_reason
+    reason = "did not improve for" if epochs < 5 else "epoch 5 of 5 is done"
+    assert reason in result.stop_reason
 
 
 def test_pluralize():
@@ -369,8 +369,8 @@ def test_epochs_are_compared_by_their_calibrated_loss(monkeypatch):
     right = np.tile([2.0, 1.0, 3.0, -2.0, 1.0, 3.0, -1.0, 1.5], 5000)
     odds = np.where(many.labels == 1, right, -right)
     answers = [1 / (1 + np.exp(-factor * odds)) for factor in (1, 6)]
-    said = iter(np.stack([1 - p, p], axis=1).astype(np.float32) for p in answers)
-    monkeypatch.setattr(classification, "predict", lambda *_: next(said))
+    predictions = iter(np.stack([1 - p, p], axis=1).astype(np.float32) for p in answers)
+    monkeypatch.setattr(classification, "predict", lambda *_: next(predictions))
     objective = classification.ClassificationObjective(config(calibrate=True), 2, EIGHT, many)
     one, other = objective.validate(None), objective.validate(None)
     assert one == pytest.approx(other, abs=1e-4)
@@ -381,8 +381,8 @@ def test_epochs_are_compared_by_their_calibrated_loss(monkeypatch):
 
 
 def test_a_loss_of_nan_is_not_hidden_by_calibration(monkeypatch):
-    said = np.full((8, 2), np.nan, np.float32)
-    monkeypatch.setattr(classification, "predict", lambda *_: said)
+    predictions = np.full((8, 2), np.nan, np.float32)
+    monkeypatch.setattr(classification, "predict", lambda *_: predictions)
     objective = classification.ClassificationObjective(config(calibrate=True), 2, EIGHT, EIGHT)
     assert math.isnan(objective.validate(None)[0])
 
@@ -423,10 +423,10 @@ def test_non_finite_weights_with_a_finite_loss_are_reported(model, monkeypatch):
     train_on_batch = model.train_on_batch
 
     def diverging(*args, **kwargs):
-        told = train_on_batch(*args, **kwargs)
+        logs = train_on_batch(*args, **kwargs)
         weights = classifier.get_weights(model)
         classifier.set_weights(model, weights | {"head/bias": np.array([np.inf], np.float32)})
-        return told
+        return logs
 
     monkeypatch.setattr(model, "train_on_batch", diverging)
     with pytest.raises(LstmError, match="gradient is not finite at epoch 1, step 1") as caught:

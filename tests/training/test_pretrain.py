@@ -85,12 +85,12 @@ def copied(pretrained, tmp_path):
 
 
 def test_it_beats_the_unigram_perplexity_and_records_both(pretrained):
-    told = pretrained.read_json(runs.METRICS)["held_out"]
-    assert told["perplexity"] < told["unigram_perplexity"]
-    assert told["perplexity"] == pytest.approx(np.exp(told["loss"]))
+    held_out = pretrained.read_json(runs.METRICS)["held_out"]
+    assert held_out["perplexity"] < held_out["unigram_perplexity"]
+    assert held_out["perplexity"] == pytest.approx(np.exp(held_out["loss"]))
     lines = [json.loads(line) for line in pretrained.read_text(runs.HISTORY).splitlines()]
     assert lines[1]["loss"] < lines[0]["loss"]
-    assert lines[1]["val_perplexity"] == pytest.approx(told["perplexity"])
+    assert lines[1]["val_perplexity"] == pytest.approx(held_out["perplexity"])
     assert "perplexity" in pretrained.read_text(runs.CARD)
 
 
@@ -262,10 +262,10 @@ def test_a_classifier_starts_from_vocabulary_and_weights_of_the_run(pretrained, 
     assert all(np.array_equal(own[name], theirs[name]) for name in shared)
     assert np.abs(own["head/bias"]).max() > 0
     assert run.read_bytes(runs.TOKENIZER) == pretrained.read_bytes(runs.TOKENIZER)
-    told = runs.read_run_json(run)["init_from"]
-    assert told["run"] == "demo/words"
-    assert sorted(told["arrays"]) == sorted(shared)
-    assert told["weights_sha256"] == sha256(pretrained.file(runs.WEIGHTS))
+    record = runs.read_run_json(run)["init_from"]
+    assert record["run"] == "demo/words"
+    assert sorted(record["arrays"]) == sorted(shared)
+    assert record["weights_sha256"] == sha256(pretrained.file(runs.WEIGHTS))
     assert run.config().train.init_from == str(pretrained.path)
     assert verify(run).passed
 
@@ -373,31 +373,31 @@ def as_options(chosen):
 
 
 def test_pretrain_then_train(capsys, monkeypatch):
-    code, told = lstm(
+    code, output = lstm(
         capsys, monkeypatch, "pretrain", "demo", "--name=w", *as_options({**SMALL, **LANGUAGE})
     )
     assert code == 0
-    assert "perplexity" in told.out
-    assert "lstm train demo --init-from demo/w" in told.out
+    assert "perplexity" in output.out
+    assert "lstm train demo --init-from demo/w" in output.out
     options = as_options({**SMALL, "train.epochs": 1})
-    code, told = lstm(capsys, monkeypatch, "train", "demo", "--init-from", "w", *options)
+    code, output = lstm(capsys, monkeypatch, "train", "demo", "--init-from", "w", *options)
     assert code == 0
-    assert "8 arrays and the vocabulary of run demo/w" in told.err
-    code, told = lstm(capsys, monkeypatch, "runs", "list")
-    assert "perplexity" in told.out
-    code, told = lstm(capsys, monkeypatch, "runs", "show", "w")
+    assert "8 arrays and the vocabulary of run demo/w" in output.err
+    code, output = lstm(capsys, monkeypatch, "runs", "list")
+    assert "perplexity" in output.out
+    code, output = lstm(capsys, monkeypatch, "runs", "show", "w")
     assert code == 0
-    assert "by frequency alone" in told.out
-    code, told = lstm(capsys, monkeypatch, "eval", "demo", "--run", "w")
+    assert "by frequency alone" in output.out
+    code, output = lstm(capsys, monkeypatch, "eval", "demo", "--run", "w")
     assert code == 2
-    assert "is a language model" in told.err
+    assert "is a language model" in output.err
 
 
 def test_a_dry_run_counts_words_and_writes_nothing(capsys, monkeypatch):
     options = as_options({**SMALL, **LANGUAGE})
-    code, told = lstm(capsys, monkeypatch, "pretrain", "demo", "--dry-run", "--json", *options)
+    code, output = lstm(capsys, monkeypatch, "pretrain", "demo", "--dry-run", "--json", *options)
     assert code == 0
-    plan = json.loads(told.out)
+    plan = json.loads(output.out)
     assert plan["words"]["train"] > 1000
     assert plan["steps_per_epoch"] == (plan["words"]["train"] + plan["texts"]["train"]) // 24 // 16
     assert not runs.runs_root().exists()

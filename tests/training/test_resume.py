@@ -26,6 +26,7 @@ from lstm_cli import cli
 from lstm_cli.config import load as configs
 from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.evaluation.set_thresholds import set_thresholds
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.prediction.predictor import Predictor
@@ -149,21 +150,21 @@ def test_the_resume_command_names_a_run_in_another_folder_by_its_path(tabled, tm
 
 def test_a_finished_run_is_not_resumed(tabled, capsys, monkeypatch):
     tabled()
-    code, told = lstm(capsys, monkeypatch, "train", "demo", "--resume", "x")
+    code, output = lstm(capsys, monkeypatch, "train", "demo", "--resume", "x")
     assert code == 1
-    assert "nothing to resume" in told
-    assert "--epochs 4" in told
+    assert "nothing to resume" in output
+    assert "--epochs 4" in output
 
 
 def test_resume_without_an_unfinished_run_is_an_error(tabled, capsys, monkeypatch):
-    code, told = lstm(capsys, monkeypatch, "train", "demo", "--resume")
+    code, output = lstm(capsys, monkeypatch, "train", "demo", "--resume")
     assert code == 1
-    assert "nothing to resume" in told
+    assert "nothing to resume" in output
     tabled()
     assert "nothing to resume" in lstm(capsys, monkeypatch, "train", "demo", "--resume")[1]
-    code, told = lstm(capsys, monkeypatch, "train", "demo", "--resume", "y")
+    code, output = lstm(capsys, monkeypatch, "train", "demo", "--resume", "y")
     assert code == 1
-    assert "There is no run 'y'" in told
+    assert "There is no run 'y'" in output
 
 
 @pytest.fixture
@@ -179,11 +180,11 @@ CHANGES = {"model.units": 7, "train.learning_rate": 0.5, "seed": 3, "text.max_to
 @pytest.mark.parametrize("key", CHANGES)
 def test_another_value_of_a_setting_is_refused_with_both_values(key, halfway, capsys, monkeypatch):
     value = CHANGES[key]
-    code, told = lstm(capsys, monkeypatch, "train", "demo", "--resume", "--set", f"{key}={value}")
+    code, output = lstm(capsys, monkeypatch, "train", "demo", "--resume", "--set", f"{key}={value}")
     assert code == 2
     began = configs.to_dict(CONFIG)
     before = began[key] if key == "seed" else began[key.split(".")[0]][key.split(".")[1]]
-    assert f"{key} was {before!r}, now {value!r}" in " ".join(told.split())
+    assert f"{key} was {before!r}, now {value!r}" in " ".join(output.split())
 
 
 @pytest.mark.parametrize("key", CHANGES)
@@ -249,6 +250,7 @@ def test_a_new_number_of_epochs_holds_for_later_resumes(halfway, monkeypatch):
 
 def test_a_finished_run_can_be_extended_and_stays_valid_until_then(tabled, monkeypatch):
     run = tabled()
+    set_thresholds(run, min_probability=0.9)
     before = {path: path.read_bytes() for path in run.path.glob("*.*")}
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as interrupted:
         patch.setattr(TableLoop, "result", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -260,6 +262,8 @@ def test_a_finished_run_can_be_extended_and_stays_valid_until_then(tabled, monke
     pipeline.resume(run)
     assert whole(run)
     assert run.read_json(runs.METRICS)["best_epoch"] == 4
+    # They were for the old model.
+    assert not run.file(runs.THRESHOLDS).exists()
 
 
 def test_a_finished_run_without_its_checkpoint_is_not_overwritten(tabled):
@@ -379,8 +383,8 @@ def interrupted_process(run, *arguments):
                 break
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=120)
-    return process.returncode, told
+        _, output = process.communicate(timeout=120)
+    return process.returncode, output
 
 
 def interrupt_after(num, monkeypatch):
@@ -400,15 +404,14 @@ def test_training_interrupted_twice_ends_with_the_same_bits(tmp_path, monkeypatc
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path))
     run = runs.RunDir(tmp_path / "demo" / "x")
     options = [f"--set={key}={value}" for key, value in SETTINGS.items()]
-    code, told = interrupted_process(run, "--name", "x", *options)
-    assert code == 130, told
-    assert "Traceback" not in told
-    assert "Interrupted. Saved at " in told
-    assert "Resume: lstm train demo --resume x" in told
+    code, output = interrupted_process(run, "--name", "x", *options)
+    assert code == 130, output
+    assert "Traceback" not in output
+    assert "Interrupted. Saved at " in output
+    assert "Resume: lstm train demo --resume x" in output
     assert run.status == "interrupted"
     assert not [path for path in run.path.rglob(".*") if path.name != runs.LOCK]
 
-    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as again:
         interrupt_after(4, patch)
         pipeline.resume(run)

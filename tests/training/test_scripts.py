@@ -13,7 +13,7 @@ from fixtures_scripts import SAMPLES
 from lstm_cli.models import classifier
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
-from lstm_cli.training import artifacts, pipeline
+from lstm_cli.training import pipeline
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,6 @@ def predictor(tmp_path_factory):
                 rows.writerow((f"{sample.text} {repeat}", "even" if place % 2 else "odd"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LSTM_RUNS_DIR", str(path.parent / "runs"))
-        patch.setattr(artifacts, "_draw", lambda *_: [])
         config = text_config(data__name=str(path), train__epochs=2, train__batch_size=8)
         return Predictor.load(pipeline.train(config))
 

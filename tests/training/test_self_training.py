@@ -86,8 +86,10 @@ class TableModel:
 
     def predict_on_batch(self, inputs):
         """Return the probabilities."""
-        tokens, said = inputs
-        return calibration.soft_targets(self.own(tokens, said.shape[1]) + self.WEIGHT * said)
+        tokens, linear_logits = inputs
+        return calibration.soft_targets(
+            self.own(tokens, linear_logits.shape[1]) + self.WEIGHT * linear_logits
+        )
 
     def train_on_batch(self, inputs, targets, **_):
         """Record the batch."""
@@ -124,8 +126,8 @@ def test_the_linear_logits_of_unlabeled_texts_are_hidden_in_training():
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_pseudo_labels_are_calibrated_predictions_of_lstm_and_linear_model(classes):
-    told = RecordingReporter()
-    objective, before = self_training_objective(classes, told)
+    reporter = RecordingReporter()
+    objective, before = self_training_objective(classes, reporter)
     model = TableModel()
     objective.validate(model)
     objective.after_validation(model)
@@ -139,13 +141,13 @@ def test_pseudo_labels_are_calibrated_predictions_of_lstm_and_linear_model(class
         [calibration.LSTM_BESIDE_LINEAR, calibration.LINEAR],
         objective.validation.labels,
     )
-    own, said = parts(objective.unlabeled)
-    expected = calibration.soft_targets(scale * own + weight * said)
+    own, linear_logits = parts(objective.unlabeled)
+    expected = calibration.soft_targets(scale * own + weight * linear_logits)
     assert objective.pseudo_labels == pytest.approx(expected, rel=1e-2, abs=1e-4)
     assert abs(scale - 1) > 0.1
     assert abs(weight - TableModel.WEIGHT[0]) > 0.02
     changed = np.mean(teaching._predicted_classes(before) != teaching._predicted_classes(expected))
-    (note,) = told.notes
+    (note,) = reporter.notes
     assert f"10 unlabeled texts: {changed:.1%}" in note
     indices = np.array([8, 3, 0, 16])
     labels = classifier.encode_labels(objective.examples.labels[indices], classes)
@@ -156,11 +158,11 @@ def test_pseudo_labels_are_calibrated_predictions_of_lstm_and_linear_model(class
 def test_an_epoch_is_validated_with_the_calibrated_scales():
     objective, _ = self_training_objective()
     loss, accuracy = objective.validate(TableModel())
-    said = classification.split_logits(
+    logits = classification.split_logits(
         TableModel(), objective.validation, objective.validation_probabilities
     )
     labels = objective.validation.labels
-    best = np.exp(calibration.log_probabilities(said.scaled(*said.fit_scales(labels))))
+    best = np.exp(calibration.log_probabilities(logits.scaled(*logits.fit_scales(labels))))
     assert loss == pytest.approx(-np.log(best[np.arange(6), labels]).mean(), rel=1e-4)
     assert accuracy == np.mean(best.argmax(axis=1) == labels)
     assert loss < classification.loss_and_accuracy(labels, objective.validation_probabilities)[0]
@@ -228,12 +230,12 @@ def test_self_training_needs_a_linear_model():
 
 def test_unlabeled_texts_change_what_is_learned(monkeypatch, tmp_path):
     texts = ["not a triumph , a dull film", "a triumph , not dull"] * 30
-    runs, told = {}, RecordingReporter()
+    runs, reporter = {}, RecordingReporter()
     for name, found in (("with", texts), ("without", [])):
         monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _, found=found: found)
         config = configs.load_preset("demo", SMALL)
-        runs[name] = train(config, runs_dir=tmp_path, name=name, reporter=told)
-    assert sum("New pseudo-labels for 60" in note for note in told.notes) == 1
+        runs[name] = train(config, runs_dir=tmp_path, name=name, reporter=reporter)
+    assert sum("New pseudo-labels for 60" in note for note in reporter.notes) == 1
     records = {name: run.read_json(RUN) for name, run in runs.items()}
     assert records["with"]["dataset"]["sizes"]["unlabeled"] == 60
     assert "unlabeled" not in records["without"]["dataset"]["sizes"]

@@ -20,15 +20,17 @@ from lstm_cli.config import load as configs
 from lstm_cli.data import load
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode
+from lstm_cli.evaluation import metrics
 from lstm_cli.evaluation.evaluate import evaluate
+from lstm_cli.evaluation.set_thresholds import choose_thresholds
 from lstm_cli.io.progress import Epoch, SilentReporter, selection_curve
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.models import classifier
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import out_of_fold
+from lstm_cli.runs import held_out, out_of_fold
 from lstm_cli.runs import record as run_record
 from lstm_cli.text.token_ids import UNKNOWN_ID
-from lstm_cli.training import artifacts, checkpoint, device, folds, pipeline, replay, stages
+from lstm_cli.training import checkpoint, device, folds, pipeline, replay, stages
 from lstm_cli.training.init_weights import InitialWeights, read_initial_weights
 from lstm_cli.training.objectives import classification
 from lstm_cli.training.options import TrainOptions
@@ -36,11 +38,6 @@ from lstm_cli.training.prepare import load_training_data
 
 WORDS = {"good": ("fine", "great", "warm"), "bad": ("dull", "poor", "cold")}
 ROWS = 30
-
-
-@pytest.fixture(autouse=True)
-def _without_plots(monkeypatch):
-    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
 
 
 @pytest.fixture
@@ -159,6 +156,10 @@ def test_folds_hold_out_every_row_once(table, tmp_path):
     assert len(refit) == 1 + int(np.argmin(folds))
     low, high = record.validation.accuracy_interval
     assert low <= record.validation.accuracy <= high
+    rows = held_out.read(record.run, len(record.labels))
+    report = metrics.compute(rows.labels, rows.probabilities, record.labels)
+    assert report.to_dict() == record.validation.to_dict()
+    assert choose_thresholds(run, best_f1=True).choice.rows == ROWS
     assert replay.replay(run).identical
     check_out_of_fold(run, record, table)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+import numpy as np
 import pytest
 from fixtures_errors import refused
 
@@ -14,10 +15,14 @@ from lstm_cli.data.dataset_settings import dataset_settings
 from lstm_cli.errors import ExitCode
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
+from lstm_cli.io.worker import Worker
 from lstm_cli.runs import directory as runs
-from lstm_cli.training import artifacts, loop
+from lstm_cli.text import corpus
+from lstm_cli.training import loop, prepare_classifier
 from lstm_cli.training.dry_run import dry_run
+from lstm_cli.training.init_weights import read_initial_weights
 from lstm_cli.training.pipeline import resume, train
+from lstm_cli.training.prepare import load_training_data
 from lstm_cli.training.replay import replay
 from lstm_cli.training.task import check_unlabeled_is_used, with_language_model
 
@@ -45,7 +50,6 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "more.txt").write_text("\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
-    monkeypatch.setattr(artifacts, "_draw", lambda *_: [])
 
 
 def settings(**changes):
@@ -116,6 +120,22 @@ def test_the_linear_model_learns_from_the_texts_in_every_stage(stages):
     assert replay(run).identical
     other = train(settings(**stages), name="other")
     assert other.read_bytes(runs.WEIGHTS) != run.read_bytes(runs.WEIGHTS)
+
+
+def test_training_texts_are_encoded_as_by_themselves(monkeypatch):
+    config = settings()
+    dataset = load_training_data(config, None)
+    monkeypatch.setattr(prepare_classifier, "encode", lambda *_: pytest.fail("tokenized again"))
+    tokenizer, examples = prepare_classifier._encode_train(
+        config, dataset, read_initial_weights(config), Worker()
+    )
+    assert "zebra" in tokenizer.words
+    expected = vars(corpus.encode(dataset.splits["train"].inputs, tokenizer))
+    found = vars(examples.inputs)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype, name
+        assert np.array_equal(found[name], array), name
 
 
 def test_a_language_model_learns_from_the_texts():

@@ -15,6 +15,7 @@ from fixtures_runs import make_image_run
 
 import lstm_cli
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.runs import held_out
 
 
 @pytest.fixture
@@ -69,3 +70,29 @@ except lstm_cli.LstmError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("2 True False\n", "")
+
+
+def test_thresholds_are_set_chosen_used_and_removed(run):
+    probabilities = np.array([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4], [0.2, 0.8]] * 5, np.float32)
+    held_out.write(run, np.array([0, 1, 1, 1] * 5, np.int32), probabilities)
+    run.write_manifest()
+    lstm_cli.set_thresholds("one", threshold=0.0, min_probabilities={"positive": 1.0})
+    (found,) = lstm_cli.load(run).predict("a fine film")
+    assert (found.label, found.probability) == ("", found.probabilities["positive"])
+    assert lstm_cli.load(run).explain("a fine film").prediction.label == "positive"
+    evaluation = lstm_cli.evaluate(run, coverage=True, wanted_precision=0.9)
+    assert (evaluation.report.answered, evaluation.report.recall) == (0, 0)
+    assert evaluation.coverage.wanted.precision == 0.9
+    chosen = lstm_cli.choose_thresholds(run, best_f1=True)
+    assert chosen.choice.rows == 20
+    assert chosen.thresholds["positive"] < 0.5
+    assert lstm_cli.clear_thresholds("one") is True
+    assert lstm_cli.load(run).predict("a fine film")[0].label
+    with pytest.raises(LstmError) as caught:
+        lstm_cli.choose_thresholds(run)
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_texts_are_ranked(run):
+    found = lstm_cli.load(run).rank_uncertain(["a fine film", "a dull film", ""], 1)
+    assert (len(found.ranked), found.num_texts) == (1, 3)

@@ -104,12 +104,12 @@ def test_what_the_newest_versions_are_is_told_against_the_locked(versions, moves
     assert newest.moved(newest.versions(_report(**versions)), locked) == moves
 
 
-GOOD = "tests/test_a.py::test_x[a b] PASSED   [ 50%]\n"
-BAD = "tests/test_a.py::test_y FAILED   [100%]\n"
+GOOD = "tests/test_a.py::test_x[a b] \n[gw0] [ 50%] PASSED tests/test_a.py::test_x[a b] \n"
+BAD = "[gw1] [100%] FAILED tests/test_a.py::test_y \n"
 
 
 @pytest.mark.parametrize(
-    ("log", "ended", "told"),
+    ("log", "ended", "expected"),
     [
         (GOOD + "==== 1 passed in 1 s ====\n", True, "all of 1 tests pass"),
         (GOOD, False, "all of 1 tests pass in the time there was"),
@@ -124,6 +124,6 @@ BAD = "tests/test_a.py::test_y FAILED   [100%]\n"
         ("", True, "the tests do not start: "),
     ],
 )
-def test_how_the_tests_of_the_newest_versions_went_fits_a_line(log, ended, told, newest):
+def test_how_the_tests_of_the_newest_versions_went_fits_a_line(log, ended, expected, newest):
     line = newest.outcome(log, ended)
-    assert re.fullmatch(told, line)
+    assert re.fullmatch(expected, line)

@@ -23,11 +23,20 @@ def read_folder(path: Path) -> LabeledTexts:
     """
     texts: list[str] = []
     labels: list[str] = []
-    for label, file in _class_files(path):
-        lines = decode_lines(BytesIO(_read_bytes(file)), str(file))
-        texts.append("".join(lines).rstrip("\r\n"))
+    for label, file in class_files(path):
+        texts.append(read_text(file))
         labels.append(label)
     return LabeledTexts(texts, labels)
+
+
+def read_text(file: Path) -> str:
+    """Read the text of a file.
+
+    Raises:
+        LstmError: The file cannot be read or is not UTF-8.
+    """
+    lines = decode_lines(BytesIO(_read_bytes(file)), str(file))
+    return "".join(lines).rstrip("\r\n")
 
 
 def find_train_and_test(path: Path) -> tuple[Path, Path | None]:
@@ -45,14 +54,14 @@ def find_train_and_test(path: Path) -> tuple[Path, Path | None]:
 def digest(path: Path) -> str:
     """Return the SHA-256 of a folder's class files and their names."""
     total = hashlib.sha256()
-    for label, file in _class_files(path):
+    for label, file in class_files(path):
         content = hashlib.sha256(_read_bytes(file)).hexdigest()
         # A file name may have invalid bytes; they are hashed unchanged.
         total.update(f"{label}/{file.name} {content}\n".encode(errors="surrogateescape"))
     return total.hexdigest()
 
 
-def _class_files(path: Path) -> Iterator[tuple[str, Path]]:
+def class_files(path: Path) -> Iterator[tuple[str, Path]]:
     """Yield the .txt files of each class, sorted by class and name, without hidden ones."""
     folders = [folder for folder in _subfolders(path) if folder.name != UNLABELED]
     if not folders:

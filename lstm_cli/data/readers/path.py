@@ -15,7 +15,7 @@ from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.table import LabeledTexts, read_table
 from lstm_cli.data.registry import names
-from lstm_cli.data.source import DataSource, RawDataset
+from lstm_cli.data.source import DataSource, RawDataset, check_command
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 
@@ -46,7 +46,7 @@ def open_path(source: DataSource) -> RawDataset:
         identity=" ".join(["path", *digests, *train.columns]),
         is_path=True,
         text_column=train.columns[0] if train.columns else None,
-        notes=tuple(_notes(train)),
+        notes=tuple(_notes(train, check_command(source))),
     )
 
 
@@ -109,18 +109,23 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
     return Split(examples.texts, ids, np.array(examples.lines) if examples.lines else None)
 
 
-def _notes(examples: LabeledTexts) -> Iterator[str]:
-    """Yield what a person should know about the training examples."""
+def _notes(examples: LabeledTexts, command: str) -> Iterator[str]:
+    """Yield what a person should know about the training examples.
+
+    Args:
+        examples: As read.
+        command: Lists the rows.
+    """
     num = len(examples.texts)
     if examples.columns and examples.columns != ("text", "label"):
         text, label = examples.columns
         yield f"Texts are read from column {text!r}, labels from column {label!r}."
     num_empty = sum(not text.strip() for text in examples.texts)
     if num_empty:
-        yield f"{num_empty} of {num} texts are empty."
+        yield f"{num_empty} of {num} texts are empty. See '{command}'."
     num_repeated = num - len(set(examples.texts))
     if num_repeated:
         yield (
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "
-            "different splits, the results look better than they are."
+            f"different splits, the results look better than they are. See '{command}'."
         )

@@ -233,3 +233,21 @@ def test_the_most_confident_errors_come_first():
     assert metrics.most_confident_errors(labels, probabilities, 10).tolist() == [1, 3, 0]
     assert metrics.most_confident_errors(labels, probabilities, 2).tolist() == [1, 3]
     assert metrics.most_confident_errors(labels, probabilities, 0).tolist() == []
+
+
+def test_without_an_answer_an_example_is_missed_and_not_wrong():
+    labels = np.array([0, 0, 1, 1], np.int32)
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]], np.float32)
+    answers = np.array([0, -1, 0, 1])
+    report = metrics.compute(labels, probabilities, ("a", "b"), answers)
+    everything = metrics.compute(labels, probabilities, ("a", "b"))
+    assert (report.answered, everything.answered) == (0.75, 1)
+    assert report.accuracy == pytest.approx(2 / 3)
+    assert report.accuracy_interval == metrics.wilson_interval(2, 3)
+    assert [c.precision for c in report.classes] == [0.5, 1]
+    assert [c.recall for c in report.classes] == [0.5, 0.5]
+    assert report.confusion == ((0, 0, 1), (1, 0, 1), (1, 1, 1))
+    assert (report.loss, report.roc_auc) == (everything.loss, everything.roc_auc)
+    assert metrics.most_confident_errors(labels, probabilities, 9, answers).tolist() == [2]
+    nothing = metrics.compute(labels, probabilities, ("a", "b"), np.full(4, -1))
+    assert (nothing.answered, nothing.accuracy, nothing.accuracy_interval) == (0, 0, (0, 1))

@@ -239,8 +239,8 @@ def test_removal_keeps_the_character_ngrams_of_other_words(any_text):
 def test_the_last_prefix_prediction_is_the_prediction(any_text):
     for text in (*TEXTS, "a finne , dul film"):
         result = any_text.explain_text(text)
-        said = list(result.prediction.probabilities.values())
-        assert result.prefixes.steps[-1] == pytest.approx(said, abs=1e-6)
+        expected = list(result.prediction.probabilities.values())
+        assert result.prefixes.steps[-1] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -282,11 +282,11 @@ def test_swings_are_the_largest_changes_between_prefixes(start, steps, drop, ris
 def test_the_parts_of_the_score_add_up_to_the_log_ratio_of_probabilities(any_text):
     for text in (*TEXTS, "a finne , dul film"):
         result = any_text.explain_text(text)
-        gates, said = result.gates, result.prediction.probabilities
-        ratio = np.log(said[result.prediction.label] / said[gates.runner_up])
+        gates, probabilities = result.gates, result.prediction.probabilities
+        ratio = np.log(probabilities[result.prediction.label] / probabilities[gates.runner_up])
         assert gates.score == pytest.approx(ratio, abs=1e-4)
         assert gates.lstm + gates.bias + (gates.linear or 0) == pytest.approx(gates.score)
-        ranked = sorted(said, key=said.get)
+        ranked = sorted(probabilities, key=probabilities.get)
         assert [result.prediction.label, gates.runner_up] == ranked[:-3:-1]
 
 

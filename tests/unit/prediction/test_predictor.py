@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import lstm_cli
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction import batches, predictor
+from lstm_cli.prediction.decision import Decision
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.result import make_prediction
 from lstm_cli.runs import directory as runs
@@ -144,7 +145,8 @@ def test_make_prediction_keeps_the_most_probable_classes():
     assert (found.label, found.probability) == ("b", 0.5)
     assert list(found.probabilities) == ["b", "c"]
     assert json.loads(msgspec.json.encode(found)) == found.to_dict()
-    assert make_prediction(row[:2], ("a", "b"), threshold=0.6).label == "a"
+    decision = Decision(np.array([0.4, 0.6]))
+    assert make_prediction(row[:2], ("a", "b"), decision=decision).label == "a"
 
 
 def test_megabyte_of_text_is_classified(text_predictor):
@@ -160,13 +162,13 @@ def test_record_has_tokens_truncation_and_unknown_fraction(text_predictor):
 
 
 def test_record_is_plain_json_without_none(text_predictor, image_predictor):
-    told = text_predictor.predict(TEXTS[0])[0].to_dict()
-    assert list(told) == [
+    record = text_predictor.predict(TEXTS[0])[0].to_dict()
+    assert list(record) == [
         "label", "probability", "probabilities", "num_tokens", "truncated", "unknown",
     ]  # fmt: skip
-    told = image_predictor.predict(np.zeros((1, 8, 8), np.uint8))[0].to_dict()
-    assert list(told) == ["label", "probability", "probabilities"]
-    assert all(type(p) is float for p in told["probabilities"].values())
+    record = image_predictor.predict(np.zeros((1, 8, 8), np.uint8))[0].to_dict()
+    assert list(record) == ["label", "probability", "probabilities"]
+    assert all(type(p) is float for p in record["probabilities"].values())
 
 
 def test_encoded_corpus_gives_the_same_as_its_texts(text_predictor):
@@ -199,6 +201,21 @@ def test_probability_equal_to_the_threshold_predicts_the_second_class(text_predi
 
 def test_default_threshold_is_one_half(text_predictor):
     assert text_predictor.predict(TEXTS) == text_predictor.predict(TEXTS, 0.5)
+
+
+def test_label_is_empty_below_the_smallest_probability(text_predictor, image_predictor):
+    highest = text_predictor.predict(TEXTS[0])[0].probability
+    for value, expected in ((highest, True), (highest + 1e-4, False), (0.0, True)):
+        (found,) = text_predictor.predict(TEXTS[0], min_probability=value)
+        assert bool(found.label) is expected
+        assert found.probability == highest
+    images = np.zeros((1, 8, 8), np.uint8)
+    assert image_predictor.predict(images, min_probability=1.0)[0].label == ""
+    (found,) = text_predictor.predict(TEXTS[0], threshold=0.0, min_probability=0.999)
+    assert (found.label, found.probability) == ("", found.probabilities["positive"])
+    for value in (-0.1, 1.1, float("nan")):
+        call = text_predictor.predict
+        assert "--min-probability" in refused(call, TEXTS, None, value).message
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan"), float("inf")])

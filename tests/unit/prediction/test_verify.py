@@ -131,6 +131,7 @@ FAILURES = [
     ({"results"}, lambda run: put(run, runs.HISTORY, b'{"epoch": 2}\n{"epoch": 1}\n')),
     ({"results"}, lambda run: put(run, runs.HISTORY, b'{"epoch": 1}\n{"epoch": ')),
     ({"results"}, lambda run: put(run, runs.HISTORY, b'{"epoch": 1}\n' + b"[" * 100_000)),
+    ({"thresholds"}, lambda run: run.write_text(runs.THRESHOLDS, "{}")),
 ]
 
 

@@ -241,7 +241,7 @@ def test_changed_file_is_refused_by_all_commands(name, run, lstm):
 
 
 def test_run_that_predicts_needs_a_valid_record(run, lstm):
-    rewrite(run, runs.RUN, lambda told: told.update(seed=1))
+    rewrite(run, runs.RUN, lambda record: record.update(seed=1))
     assert lstm("predict", "fine", "--run", run.path)[0] == 0
     run.write_text(runs.RUN, run.read_text(runs.RUN).replace('"seed": 1', '"seed": 2'))
     # The newest classifier is the same run.

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from fixtures_serve import explainer_of, predictor, text_run
+from fixtures_serve import explainer_of, predictor, server_thread, text_run
 
+from lstm_cli.prediction.decision import make_decision
 from lstm_cli.serve.app import Application
 from lstm_cli.serve.settings import Limits, ServerSettings
 
@@ -31,6 +32,20 @@ def get_status(app, path):
 
     asyncio.run(app(scope, receive, send))
     return statuses[0]
+
+
+def test_the_thresholds_of_the_run_are_in_the_description_and_decide(predictor):
+    labels = predictor.labels
+    predictor.decision = make_decision(labels, None, dict.fromkeys(labels, 1.0))
+    with server_thread(predictor) as server:
+        assert server.get("/v1/model").json()["min_probabilities"] == dict.fromkeys(labels, 1.0)
+        assert "thresholds" not in server.get("/v1/model").json()
+        (found,) = server.predict({"text": "a fine film"}).json()["predictions"]
+        assert (found["label"], found["probability"]) == ("", max(found["probabilities"].values()))
+        body = {"text": "a fine film", "min_probability": 0}
+        assert server.predict(body).json()["predictions"][0]["label"] in labels
+        explained = server.post("/v1/explain", {"text": "a fine film"}).json()
+        assert explained["prediction"]["label"] in labels
 
 
 def test_readiness_is_503_during_shutdown(predictor):

@@ -157,9 +157,9 @@ def test_a_sparse_file_is_not_read(suffix, halfway):
     tracemalloc.stop()
 
 
-@pytest.mark.parametrize("said", [10**30, 0, -1, True, 1.5, "many", None, [1]])
-def test_a_wrong_size_in_the_record_is_detected(said, halfway):
-    sign(halfway, bytes=said)
+@pytest.mark.parametrize("size", [10**30, 0, -1, True, 1.5, "many", None, [1]])
+def test_a_wrong_size_in_the_record_is_detected(size, halfway):
+    sign(halfway, bytes=size)
     skipped(halfway, "expected", "not valid")
 
 

@@ -1,0 +1,45 @@
+"""What is wrong with labeled texts, before anything is trained on them.
+
+What is in here:
+    check            `check_data`: all checks of `lstm data check`
+    quick            `quick_warnings`: the cheap ones, which training runs
+    result           what the checks return
+    table            the rows of all files, one after the other
+    keys             what two texts or two labels that look the same have in common
+    copies           the same text twice: duplicates, leaks, conflicts
+    near_duplicates  texts that are nearly the same, in linear time
+    labels           labels that look alike, that are new, or that are missing
+    mojibake         texts that were decoded with the wrong encoding
+    words            words of each text, and words that the first file does not have
+
+Start with `check.check_data`. This package may import `data`, `text`, `config`, `io` and `errors`.
+"""
+
+from __future__ import annotations
+
+from lstm_cli.checks.check import check_data
+from lstm_cli.checks.quick import leak_warning, quick_warnings
+from lstm_cli.checks.result import (
+    KINDS,
+    DataCheck,
+    FileSummary,
+    Finding,
+    Group,
+    Row,
+    check_nothing_found,
+    parse_kinds,
+)
+
+__all__ = [
+    "KINDS",
+    "DataCheck",
+    "FileSummary",
+    "Finding",
+    "Group",
+    "Row",
+    "check_data",
+    "check_nothing_found",
+    "leak_warning",
+    "parse_kinds",
+    "quick_warnings",
+]

@@ -1,0 +1,146 @@
+"""Labeled texts with their rows, as `lstm data check` reads them: nothing is split or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lstm_cli.data.dataset_settings import locate
+from lstm_cli.data.readers.columns import Record, find_column, text_of
+from lstm_cli.data.readers.folder import class_files, find_train_and_test, read_text
+from lstm_cli.data.readers.table import format_of, iter_records
+from lstm_cli.data.registry import open_raw, resolve
+from lstm_cli.data.source import DataSource
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io import paths
+
+
+@dataclass(frozen=True)
+class LabeledRows:
+    """The texts of a file, of a folder of class folders, or of a split of a data set.
+
+    Attributes:
+        name: As shown to people.
+        texts: In the order of the source.
+        labels: The label of each text as it is written; empty where there is none.
+        rows: Of each text the line it starts at, its number (both from 1), or the name of its file.
+    """
+
+    name: str
+    texts: Sequence[str]
+    labels: Sequence[str]
+    rows: Sequence[int] | Sequence[str]
+
+    def place(self, index: int) -> str:
+        """Return where a text is: `test.csv:12`, `folder/positive/7.txt`."""
+        row = self.rows[index]
+        return f"{self.name}/{row}" if isinstance(row, str) else f"{self.name}:{row}"
+
+
+def read_rows(
+    files: Sequence[str],
+    text_column: str | None = None,
+    label_column: str | None = None,
+    data_dir: Path | None = None,
+) -> list[LabeledRows]:
+    """Read labeled texts with their rows.
+
+    Args:
+        files: Tables, folders, or names of data sets; the latter two may give several parts.
+        text_column: The column of the texts in tables.
+        label_column: The column of the labels in tables.
+        data_dir: The folder of the TFDS data sets.
+
+    Returns:
+        One part for each table; for a folder with `train` and `test`, and for a data set, one for
+        each split. Those with "train" in their name come first: a pattern such as `*.csv` gives
+        test before train.
+
+    Raises:
+        LstmError: A source is missing, malformed, named twice, or holds images.
+    """
+    parts: list[LabeledRows] = []
+    for file, name in zip(files, _short_names(files), strict=True):
+        source = DataSource(locate(file), data_dir, text_column, label_column)
+        origin = resolve(source.name)
+        if origin == "table":
+            parts.append(_read_table(Path(source.name), name, source))
+        elif origin == "folder":
+            parts += _read_folder(Path(source.name), name)
+        else:
+            parts += _read_dataset(source, name)
+    return sorted(parts, key=lambda part: "train" not in part.name.lower())
+
+
+def _short_names(files: Sequence[str]) -> list[str]:
+    """Return the last parts of paths, as many as it takes to tell them apart."""
+    split = [paths.expand(file).absolute().parts for file in files]
+    if len(set(split)) < len(split):
+        twice = next(i for i, parts in enumerate(split) if parts in split[:i])
+        raise LstmError(f"{files[twice]} is named twice.", "Name each file once.", ExitCode.USAGE)
+    for length in range(1, max(map(len, split))):
+        names = ["/".join(parts[-length:]) for parts in split]
+        if len(set(names)) == len(names):
+            return names
+    return list(files)
+
+
+def _read_table(path: Path, name: str, source: DataSource) -> LabeledRows:
+    texts: list[str] = []
+    labels: list[str] = []
+    lines: list[int] = []
+    columns: tuple[str, str] | None = None
+    interned: dict[str, str] = {}
+    for line, record in iter_records(path, format_of(path)):
+        if columns is None:
+            columns = (
+                find_column(list(record), "text", source.text_column, str(path)),
+                find_column(list(record), "label", source.label_column, str(path)),
+            )
+        texts.append(text_of(record, columns[0], f"{path}, line {line}"))
+        label = _label(record, columns[1])
+        labels.append(interned.setdefault(label, label))
+        lines.append(line)
+    if columns is None:
+        raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
+    return LabeledRows(name, texts, labels, lines)
+
+
+def _label(record: Record, column: str) -> str:
+    """Return the label of a record as it is written, several as a list; empty if there is none."""
+    value: Any = record.get(column)
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return "" if value is None else str(value).strip()
+
+
+def _read_folder(path: Path, name: str) -> Iterator[LabeledRows]:
+    for part in find_train_and_test(path):
+        if part is not None:
+            files = list(class_files(part))
+            yield LabeledRows(
+                name if part == path else f"{name}/{part.name}",
+                [read_text(file) for _, file in files],
+                [label for label, _ in files],
+                [f"{label}/{file.name}" for label, file in files],
+            )
+
+
+def _read_dataset(source: DataSource, name: str) -> Iterator[LabeledRows]:
+    raw = open_raw(source)
+    if raw.kind != "text":
+        raise LstmError(
+            f"{name} holds {raw.kind}s; only texts can be checked.",
+            f"See it with 'lstm data show {name}'.",
+            ExitCode.USAGE,
+        )
+    for split_name, read in raw.read.items():
+        split = read()
+        yield LabeledRows(
+            f"{name} {split_name}",
+            [str(text) for text in split.inputs],
+            [raw.labels[label] for label in split.labels.tolist()],
+            range(1, len(split) + 1),
+        )
