@@ -58,6 +58,7 @@ def curve(
     lstm data curve tickets.csv --out curve.png --out curve.csv
     ```
     """
+    from lstm_cli.cli import output
     from lstm_cli.data import DataSource
     from lstm_cli.data.dataset_settings import locate
     from lstm_cli.evaluation.learning_curve import measure_curve
@@ -65,6 +66,7 @@ def curve(
     check_conflicts(ctx, column_conflicts(dataset))
     _check_names(out or [])
     source = DataSource(locate(dataset), data_dir, text_column, label_column)
+    output.print_note("Cross-validating the linear model with growing parts of the rows ...")
     measured = measure_curve(source)
     for path in out or []:
         _write(measured, path)

@@ -56,7 +56,8 @@ def issues(
 
     The labels are compared with the predictions of models that have not seen the row (confident
     learning). Of a run, these are its out-of-fold predictions: 'lstm train --folds 5' writes them.
-    For a data set, a linear model is cross-validated, which takes seconds.
+    For a data set, a linear model is cross-validated, which takes seconds, or a minute with many
+    classes.
 
     A row is where the text is: the line of a table at which it starts, else its number, from 1.
 
@@ -68,6 +69,7 @@ def issues(
     lstm data issues tickets/first --limit 50
     ```
     """
+    from lstm_cli.cli import output
     from lstm_cli.data import DataSource
     from lstm_cli.data.dataset_settings import locate
     from lstm_cli.data.readers.table import format_of
@@ -81,6 +83,7 @@ def issues(
         found = issues_of_run(run)
     else:
         check_conflicts(ctx, column_conflicts(source))
+        output.print_note("Cross-validating the linear model ...")
         found = issues_of_data(DataSource(locate(source), data_dir, text_column, label_column))
     if out is not None and format_ is not None:
         table = to_table(found.issues, format_)
