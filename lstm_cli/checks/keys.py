@@ -19,6 +19,8 @@ _SPACES = {i: " " for i in range(128) if not chr(i).isalnum()}
 _ZERO_WIDTH_SPACE = "\u200b"
 # Longer numbers are no exact floats.
 _MAX_DIGITS = 15
+# With the wrong column, a whole text can be a label.
+_MAX_VISIBLE = 60
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 
 
@@ -70,6 +72,6 @@ def visible(label: str) -> str:
     r"""Return a label in quotes, with what cannot be seen as escapes: `'pos\u200b'`."""
     shown = "".join(
         char if char.isprintable() and not unicodedata.combining(char) else ascii(char)[1:-1]
-        for char in label
+        for char in label[:_MAX_VISIBLE]
     )
-    return f"'{shown}'"
+    return f"'{shown}{'…' * (len(label) > _MAX_VISIBLE)}'"

@@ -68,7 +68,8 @@ def find_near_pairs(
     """
     signatures = _signatures(num_texts, text_of)
     earlier, later, estimates = _candidates(signatures, files)
-    shingles = lru_cache(1024)(lambda index: _shingle_set(text_of(index)))
+    # The first text of a band is compared with many.
+    shingles = lru_cache(64)(lambda index: _shingles(text_of(index)))
     found: dict[tuple[int, bool], NearPair] = {}
     for i, j in _most_similar(earlier, later, estimates, files):
         key = (j, bool(files[i] == files[j]))
@@ -77,17 +78,27 @@ def find_near_pairs(
     return sorted(found.values(), key=lambda pair: (pair.index, pair.earlier))
 
 
-def _jaccard(first: set[int], second: set[int]) -> float:
+def _jaccard(first: set[str], second: set[str]) -> float:
     num_shared = len(first & second)
     return num_shared / (len(first) + len(second) - num_shared)
 
 
-def _shingle_set(text: str) -> set[int]:
-    return set(_shingle_hashes([text])[0].tolist())
+def _shingles(text: str) -> set[str]:
+    marked = f"{_START}{text}{_END}"
+    if text.isascii():
+        return {marked[i : i + _SIZE] for i in range(len(marked) - _SIZE + 1)}
+    ends = (
+        start + (_WIDE_SIZE if ord(letter) >= _FIRST_WIDE else _SIZE)
+        for start, letter in enumerate(marked)
+    )
+    return {marked[start:end] for start, end in enumerate(ends) if end <= len(marked)}
 
 
 def _shingle_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return the hashes of the shingles of texts, and how many each text has (at least one)."""
+    """Return the hashes of the shingles of texts, and how many each text has, at least one.
+
+    They are those of `_shingles`, a text may have the same one several times.
+    """
     marked = [f"{_START}{text}{_END}" for text in texts]
     letters = np.frombuffer("".join(marked).encode("utf-32-le", "replace"), np.uint32)
     lengths = np.fromiter(map(len, marked), np.int64, len(marked))
@@ -187,7 +198,8 @@ def _candidates(
             for earlier in (previous, _first(order, is_new), _first(order, starts_file))
         ]
         found = np.concatenate([pairs[0][~is_new], *pairs[1:]])
-        codes = np.union1d(codes, found[found // num < found % num])
+        codes = np.sort(np.concatenate([codes, found[found // num < found % num]]))
+        codes = codes[np.diff(codes, prepend=-1) != 0]
     earlier, later = codes // num, codes % num
     estimates = np.zeros(len(codes))
     for start in range(0, len(codes), _CHUNK_PAIRS):

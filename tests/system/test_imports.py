@@ -26,7 +26,8 @@ KERAS_AT_TOP = ("models.", "training.")
 # `serve.server` imports it when it serves.
 UVICORN_AT_TOP = {"serve.protocol"}
 TENSORFLOW_INSIDE = {
-    "data.readers.tfds_download", "models.compiled", "training.device",
+    "data.readers.tfds_download", "models.block_lstm", "models.compiled", "models.optimizer",
+    "training.device",
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from keras import layers
 from lstm_cli.config import load as configs
 from lstm_cli.models import calibration, classifier, linear, linear_features
 from lstm_cli.models import compiled as compiled_module
+from lstm_cli.models.optimizer import FusedAdam
 from lstm_cli.prediction.predictor import open_session
 from lstm_cli.runs import onnx_graph
 from lstm_cli.text.batching import pad_batch
@@ -302,12 +303,13 @@ def compiled(num_classes=2, **settings):
 
 def test_the_optimizer_follows_the_settings():
     optimizer = compiled(learning_rate=0.01, clip_norm=0.5, ema_momentum=0.9).optimizer
-    assert type(optimizer) is keras.optimizers.Adam
+    assert type(optimizer) is FusedAdam
     assert float(optimizer.learning_rate) == pytest.approx(0.01)
     assert optimizer.global_clipnorm == 0.5
+    assert optimizer.weight_decay is None
     assert (optimizer.use_ema, optimizer.ema_momentum) == (True, 0.9)
     plain = compiled(clip_norm=0.0, weight_decay=0.01).optimizer
-    assert type(plain) is keras.optimizers.AdamW
+    # Decoupled from the gradient, as in AdamW.
     assert plain.weight_decay == 0.01
     assert plain.global_clipnorm is None
     assert plain.use_ema is False

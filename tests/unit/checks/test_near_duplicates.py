@@ -112,3 +112,12 @@ def test_of_texts_that_are_all_alike_only_a_few_a_text_are_compared(kind, monkey
     # All pairs would be 180,000; at most two in its file and two in others are computed.
     assert len(compared) <= 4 * num
     assert len(found) > num // 4
+
+
+@given(st.lists(st.text("ab 中文é", max_size=9), min_size=1, max_size=5))
+def test_the_hashes_of_all_texts_at_once_are_those_of_each(texts):
+    hashes, counts = near_duplicates._shingle_hashes(texts)
+    for text, part in zip(texts, np.split(hashes, np.cumsum(counts)[:-1]), strict=True):
+        assert len(set(part.tolist())) == len(near_duplicates._shingles(text))
+        assert part.tolist() == near_duplicates._shingle_hashes([text])[0].tolist()
+        assert near_duplicates._shingles(text) == shingles(text)
