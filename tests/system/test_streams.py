@@ -56,7 +56,7 @@ COMMANDS = {
     "runs show": [["one"], ["one", "--json"]],
     "runs verify": [["one"]],
     "runs replay": [["--help"]],
-    "runs set-threshold": [["one", "--min-probability", "0.5"], ["one", "--clear"]],
+    "runs set-threshold": [["one", "--threshold", "0.6"]],
     "runs report": [["one", "--errors", "0"]],
     "runs compare": [["one", "two", "--json"]],
     "config show": [["imdb"], ["imdb", "--full"]],
