@@ -105,7 +105,8 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
             f"{path} has labels that the training examples do not have: {join_names(unknown)}.",
             "Drop those rows, or add examples of them to the training file.",
         )
-    return Split(examples.texts, np.array([known[label] for label in examples.labels], np.int32))
+    ids = np.array([known[label] for label in examples.labels], np.int32)
+    return Split(examples.texts, ids, np.array(examples.lines) if examples.lines else None)
 
 
 def _notes(examples: LabeledTexts, command: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -55,11 +55,13 @@ class LabeledTexts:
         texts: In the order of the file, or sorted by class folder and file name.
         labels: The label of each text.
         columns: The text and the label column; empty for a folder.
+        lines: The line at which each record starts, counted from 1; empty for a folder.
     """
 
     texts: list[str]
     labels: list[str]
     columns: tuple[str, ...] = ()
+    lines: Sequence[int] = ()
 
 
 def read_table(path: Path, text_column: str | None, label_column: str | None) -> LabeledTexts:
@@ -75,6 +77,7 @@ def read_table(path: Path, text_column: str | None, label_column: str | None) ->
     """
     texts: list[str] = []
     labels: list[str] = []
+    lines: list[int] = []
     columns: tuple[str, str] | None = None
     interned: dict[str, str] = {}
     for line, record in iter_records(path, format_of(path)):
@@ -89,9 +92,10 @@ def read_table(path: Path, text_column: str | None, label_column: str | None) ->
         texts.append(text_of(record, columns[0], place))
         label = label_of(record, columns[1], place)
         labels.append(interned.setdefault(label, label))  # one string per class, not per row
+        lines.append(line)
     if columns is None:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
-    return LabeledTexts(texts, labels, columns)
+    return LabeledTexts(texts, labels, columns, lines)
 
 
 def iter_records(
