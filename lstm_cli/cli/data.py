@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli.cli import options
+from lstm_cli.cli import data_curve, data_issues, options
 from lstm_cli.cli.command import Command, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
 from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts
@@ -172,3 +172,7 @@ def prepare(dataset: _Dataset, data_dir: options.DataDir = None) -> None:
     from lstm_cli.data.dataset_settings import locate
 
     output.print_line(prepare_data(DataSource(locate(dataset), data_dir)))
+
+
+app.command(cls=Command)(data_issues.issues)
+app.command(cls=Command)(data_curve.curve)

@@ -155,6 +155,16 @@ Epochs = Annotated[
         show_default="the preset's",
     ),
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        metavar="K",
+        help="Cross-validate: train K times, each time with another K-th of the rows held out, "
+        "then once on all of them. Short for --set data.folds=K.",
+        show_default="5 up to 500 texts, else none",
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(
@@ -222,9 +232,9 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
 
     Args:
         assignments: Values of `--set`, as typed.
-        options: Values of the short options by name: `epochs`, `seed`, `class_weights`, `limit`,
-            `text_column`, `label_column`, `multi_label`, `label_columns` (separated by commas),
-            `init_from`, `unlabeled`. They win over `assignments`; None is skipped.
+        options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
+            `limit`, `text_column`, `label_column`, `multi_label`, `label_columns` (separated by
+            commas), `init_from`, `unlabeled`. They win over `assignments`; None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -236,6 +246,7 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
 
     keys = {
         "epochs": "train.epochs",
+        "folds": "data.folds",
         "seed": "seed",
         "class_weights": "train.class_weights",
         "init_from": "train.init_from",

@@ -85,7 +85,7 @@ def print_record(
         splits = ("validation", "test")
         rows = metric_table(record.validation, record.test)
         output.print_rows(rows, ("", *splits), right=splits)
-        print_validation_method(record.validation_method)
+        print_validation_method(record.validation_method, record.cross_validation)
         if thresholds is not None:
             output.print_line("")
             print_thresholds(thresholds, "Thresholds")
@@ -132,6 +132,8 @@ def _record_to_dict(
     if isinstance(record, RunRecord):
         if record.validation_method:
             metrics["validation_method"] = record.validation_method
+        if record.cross_validation:
+            metrics["cross_validation"] = to_builtins(record.cross_validation)
         metrics |= {"validation": record.validation.to_dict(), "test": record.test.to_dict()}
     else:
         metrics["held_out"] = to_builtins(record.held_out)

@@ -12,29 +12,33 @@ from lstm_cli.io.text_format import duration, interval, number, percent, plurali
 
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
-    from lstm_cli.runs.metrics_schema import HeldOutScores
+    from lstm_cli.runs.metrics_schema import CrossValidation, HeldOutScores
     from lstm_cli.training.dry_run import ClassifierPlan, LanguageModelPlan
 
 
 def print_classifier(run: RunDir, as_json: bool) -> None:
     """Print the metrics of a finished classifier, and the command to use it."""
     from lstm_cli.runs.directory import read_run_json
+    from lstm_cli.runs.metrics_schema import Results
 
     record, metrics = read_run_json(run), run.read_json("metrics.json")
     if as_json:
         output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return
-    _print_splits({name: each for name, each in metrics.items() if isinstance(each, dict)})
-    print_validation_method(metrics.get("validation_method", ""))
+    _print_splits({name: metrics[name] for name in ("validation", "test")})
+    results = run.decode("metrics.json", Results)
+    print_validation_method(results.validation_method, results.cross_validation)
     output.print_line(f"\nRun {run.name} in {duration(record['seconds']['total'])}: {run.path}")
     example = "IMAGE" if record["kind"] == "image" else "some text"
     output.print_line(f"Next: {command_line('lstm', 'predict', '--run', run.name, example)}")
 
 
-def print_validation_method(method: str) -> None:
+def print_validation_method(method: str, cross_validation: CrossValidation | None) -> None:
     """Print below a table of results how those on validation came about, before a refit."""
     if method:
         output.print_text(f"validation: {method}")
+    if cross_validation:
+        output.print_text(cross_validation.describe())
 
 
 def _print_splits(reports: Mapping[str, Mapping[str, Any]]) -> None:

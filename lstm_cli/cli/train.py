@@ -29,6 +29,7 @@ def command(
     config: options.ConfigFile = None,
     set_: options.Set = None,
     epochs: options.Epochs = None,
+    folds: options.Folds = None,
     seed: options.Seed = None,
     class_weights: options.ClassWeights = None,
     name: options.Name = None,
@@ -59,6 +60,7 @@ def command(
     lstm train imdb --set model.units=96 --name wide
     lstm train reviews.csv --fail-under accuracy=0.85
     lstm train tickets.csv --class-weights balanced
+    lstm train tickets.csv --folds 10
     lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
     lstm train comments.csv --multi-label ';'
     lstm train imdb --resume
@@ -70,7 +72,7 @@ def command(
     check_conflicts(ctx, training.CONFLICTS + LABEL_CONFLICTS + column_conflicts(dataset))
     parse_thresholds(fail_under or [])
     overrides = options.to_overrides(
-        set_, epochs=epochs, seed=seed, class_weights=class_weights, limit=limit,
+        set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
         text_column=text_column, label_column=label_column, unlabeled=unlabeled,
         multi_label=multi_label, label_columns=label_columns,

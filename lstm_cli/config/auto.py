@@ -163,7 +163,7 @@ def _linear_folds(profile: DataProfile) -> int:
 
 _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "data.validation": _validation,
-    "data.folds": _by_size((500, 5), above=0),
+    "data.folds": lambda profile: min(5, profile.num_texts) if profile.num_texts <= 500 else 0,
     "text.vocab_size": lambda profile: 20_000,
     "text.min_count": _min_count,
     "text.max_tokens": _max_tokens,

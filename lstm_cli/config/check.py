@@ -23,7 +23,7 @@ def check_sections(config: Config, source: str) -> None:
         raise _usage(
             f"{source}: data.folds expects 2 or more folds, or 0 for one validation split; found "
             "1.",
-            "For example: --set data.folds=5",
+            "For example: --folds 5",
         )
     if config.image is None:
         missing = [n for n in ("text", "embedding") if getattr(config, n) is None]

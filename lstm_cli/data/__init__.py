@@ -20,7 +20,7 @@ Start with `loading.load`. This package may import `config`, `io` and `errors`.
 from __future__ import annotations
 
 from lstm_cli.data.dataset import Dataset, Kind, Split, UnlabeledTexts
-from lstm_cli.data.loading import load, load_for_labels, load_unlabeled
+from lstm_cli.data.loading import load, load_for_labels, load_labeled, load_unlabeled
 from lstm_cli.data.registry import Entry, names, resolve
 from lstm_cli.data.source import DataSource
 from lstm_cli.data.summary import Description, SplitSummary, describe, prepare
@@ -38,6 +38,7 @@ __all__ = [
     "describe",
     "load",
     "load_for_labels",
+    "load_labeled",
     "load_unlabeled",
     "names",
     "prepare",

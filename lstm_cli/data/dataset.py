@@ -20,13 +20,21 @@ class Split:
         inputs: Texts, or images as `<uint8>[num, rows, columns]`.
         labels: Class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`, with 1 where an
             example has a label.
+        rows: Where each example is in the source, `<int64>[num]`: the line of a table at which it
+            starts, else its number, both from 1. None if the split is the whole source, in order.
     """
 
     inputs: Sequence[str] | NDArray[np.uint8]
     labels: NDArray[np.int32]
+    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def row_numbers(self) -> NDArray[np.int64]:
+        """Where each example is in the source, `<int64>[num]`."""
+        return np.arange(1, len(self) + 1) if self.rows is None else self.rows
 
 
 def class_counts(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.int64]:

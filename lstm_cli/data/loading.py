@@ -48,6 +48,24 @@ def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
     return replace(dataset, notes=(*dataset.notes, *_lacking_classes(dataset)))
 
 
+def load_labeled(source: DataSource) -> Dataset:
+    """Read all labeled examples that are not in a test split of the data set's own.
+
+    Args:
+        source: What to read.
+
+    Returns:
+        A data set with the split `train`.
+
+    Raises:
+        LstmError: The data is missing (exit code 3), malformed, or has one class only.
+    """
+    raw = open_raw(source)
+    train = raw.read["train"]()
+    _require_classes(train, raw, num_parts=2)
+    return _dataset(raw, source, {"train": train})
+
+
 def load_unlabeled(source: DataSource) -> Sequence[str]:
     """Read the texts without labels that a data set itself has, at most `source.limit` of them.
 

@@ -98,18 +98,19 @@ def stratified_folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> ND
 
 def take(split: Split, indices: NDArray[np.int64]) -> Split:
     """Return the examples at these indices, in this order."""
-    labels = split.labels[indices]
+    labels, rows = split.labels[indices], split.row_numbers[indices]
     if isinstance(split.inputs, np.ndarray):
-        return Split(split.inputs[indices], labels)
-    return Split([split.inputs[i] for i in indices.tolist()], labels)
+        return Split(split.inputs[indices], labels, rows)
+    return Split([split.inputs[i] for i in indices.tolist()], labels, rows)
 
 
 def concatenate(first: Split, second: Split) -> Split:
     """Return the examples of two splits, one after the other."""
     labels = np.concatenate([first.labels, second.labels])
+    rows = np.concatenate([first.row_numbers, second.row_numbers])
     if isinstance(first.inputs, np.ndarray):
-        return Split(np.concatenate([first.inputs, np.asarray(second.inputs)]), labels)
-    return Split([*first.inputs, *second.inputs], labels)
+        return Split(np.concatenate([first.inputs, np.asarray(second.inputs)]), labels, rows)
+    return Split([*first.inputs, *second.inputs], labels, rows)
 
 
 def _two_sizes(num: int, second: int) -> tuple[int, int]:

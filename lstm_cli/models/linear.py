@@ -7,7 +7,7 @@ Source: Cheng et al. 2016, "Wide & Deep Learning for Recommender Systems".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,12 @@ from lstm_cli.config.schema import LinearSettings
 from lstm_cli.data.balance import ClassWeights
 from lstm_cli.data.splits import stratified_folds
 from lstm_cli.models import linear_svm
-from lstm_cli.models.calibration import fit_label_scales, fit_scale, loss_and_accuracy
+from lstm_cli.models.calibration import (
+    fit_label_scales,
+    fit_scale,
+    log_probabilities,
+    loss_and_accuracy,
+)
 from lstm_cli.models.linear_features import Features, LinearTables, extract, word_ngrams
 from lstm_cli.models.linear_svm import Targets
 from lstm_cli.models.pseudo_labels import confident_rows
@@ -172,6 +177,35 @@ def refit_tables(
     features = extract(corpus, words, settings, unlabeled if is_used else None)
     targets = Targets.weighted(labels, num_classes, class_weights)
     return _fit_tables(features, targets, len(words), settings, model.scale, model.offset)
+
+
+def predict_held_out(
+    corpus: Corpus,
+    labels: NDArray[np.int32],
+    num_classes: int,
+    words: Sequence[str],
+    settings: LinearSettings,
+    parts: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> Iterator[NDArray[np.int64]]:
+    """Fit the weights to some of the texts and predict others, several times.
+
+    Args:
+        corpus: All texts.
+        labels: As for `fit_linear_model`, like the arguments below.
+        num_classes: At least 2.
+        words: The token of each id of the vocabulary.
+        settings: Features and penalty.
+        parts: For each fit the texts to fit and the texts to predict, `<int64>[num]`.
+
+    Yields:
+        For each fit the predicted class ids, `<int64>[num]`.
+    """
+    features = extract(corpus, words, settings)
+    targets = Targets.weighted(labels, num_classes, "none")
+    for train, test in parts:
+        counts, fitted = features.counts[train], targets.take(train)
+        weights, biases = linear_svm.fit(counts, features.factors, fitted, settings.penalty)
+        yield log_probabilities(features.counts[test] @ weights + biases).argmax(axis=1)
 
 
 def linear_logits(

@@ -44,8 +44,8 @@ class Targets:
         weights = balance.class_weights(labels, num_classes, class_weights)
         return cls(labels, weights[labels], num_classes)
 
-    def take(self, rows: NDArray[np.bool_]) -> Targets:
-        """Return the targets of some rows, `<bool>[num]`."""
+    def take(self, rows: NDArray[np.bool_ | np.int64]) -> Targets:
+        """Return the targets of some rows: `<bool>[num]`, or their indices."""
         return Targets(self.labels[rows], self.importance[rows], self.num_classes)
 
     def followed_by(self, labels: NDArray[np.int32], weight: float) -> Targets:

@@ -43,6 +43,7 @@ def model_card(run: Mapping[str, Any]) -> str:
             - `seconds`: of the whole command;
             - `metrics`: a `Report` for `validation` and for `test`;
             - `validation_method`: how the former came about before a refit; empty without one;
+            - `cross_validation`: a sentence with the scores of the folds; may be left out;
             - `plots`: file names in the run's `plots/`;
             - `unlabeled_gain`: what unlabeled texts brought to the linear model; may be left out;
             - `missed_classes`: which classes are never found and what to do; may be left out.
@@ -66,6 +67,7 @@ def model_card(run: Mapping[str, Any]) -> str:
         captions=CAPTIONS,
         temperature=run.get("temperature", 1.0),
         validation_method=run.get("validation_method", ""),
+        cross_validation=run.get("cross_validation", ""),
         selection=_selection(run),
         unlabeled_learners=_unlabeled_learners(run["config"]),
         linear_features=_linear_features(run["config"].linear),

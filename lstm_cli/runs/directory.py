@@ -39,6 +39,7 @@ MODEL = "model.onnx"
 GOLDEN = "golden.json"
 HISTORY = "history.jsonl"
 METRICS = "metrics.json"
+OUT_OF_FOLD = "out_of_fold.csv"
 HELD_OUT = "validation.safetensors"
 CARD = "README.md"
 PLOTS = "plots"
@@ -54,6 +55,8 @@ _MAX_BYTES = {
     MANIFEST: 4 << 20,
     RUN: 8 << 20,
     CARD: 1 << 20,
+    # It has all texts.
+    OUT_OF_FOLD: 2 << 30,
     # The settings limit these two: `validate.max_bytes`.
     MODEL: 1 << 62,
     WEIGHTS: 1 << 62,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from lstm_cli.io.text_format import number
 from lstm_cli.runs.decode import (
     MAX_INTEGER,
     Count,
@@ -161,6 +162,49 @@ class Report:
         return builtins
 
 
+class FoldScores(msgspec.Struct, frozen=True):
+    """One metric over the folds of a cross-validation.
+
+    Attributes:
+        mean: Mean over the folds.
+        std: Standard deviation over the folds, that of a sample (divided by one less).
+        folds: The value of each fold.
+    """
+
+    mean: Loss
+    std: Loss
+    folds: Annotated[tuple[Loss, ...], Meta(min_length=2, max_length=100)]
+
+    def describe(self) -> str:
+        """Describe it for people: `0.8123 ± 0.0211`."""
+        return f"{number(self.mean)} ± {number(self.std)}"
+
+
+class CrossValidation(msgspec.Struct, frozen=True):
+    """Scores of the folds of a cross-validation.
+
+    Attributes:
+        num_folds: Number of folds.
+        accuracy: Fraction predicted correctly.
+        f1: Macro F1.
+        loss: Mean negative log-likelihood, in nats.
+    """
+
+    num_folds: Annotated[int, Meta(ge=2, le=100)]
+    accuracy: FoldScores
+    f1: FoldScores
+    loss: FoldScores
+
+    def describe(self) -> str:
+        """Return a sentence with mean and standard deviation, and the range of the accuracy."""
+        low, high = min(self.accuracy.folds), max(self.accuracy.folds)
+        return (
+            f"{self.num_folds} folds, mean ± standard deviation: accuracy "
+            f"{self.accuracy.describe()} ({number(low)} to {number(high)}), macro F1 "
+            f"{self.f1.describe()}, loss {self.loss.describe()}."
+        )
+
+
 class Results(msgspec.Struct, frozen=True):
     """`metrics.json` of a classifier.
 
@@ -169,12 +213,14 @@ class Results(msgspec.Struct, frozen=True):
         validation: Results on the validation split, or on all rows held out before a refit.
         test: Results on the test split.
         validation_method: How the validation results came about, before a refit; empty without one.
+        cross_validation: Scores of the folds; None without folds.
     """
 
     best_epoch: EpochNumber
     validation: Report
     test: Report
     validation_method: ShortText = ""
+    cross_validation: CrossValidation | None = None
 
 
 class DirectionScores(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from lstm_cli.io.progress import Epoch
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.metrics_schema import (
+    CrossValidation,
     HeldOutScores,
     LanguageResults,
     Report,
@@ -36,6 +37,7 @@ class RunRecord:
         test: Results on the test split.
         history: One entry per epoch.
         validation_method: How the validation results came about before a refit; empty without one.
+        cross_validation: Scores of the folds; None without folds.
     """
 
     run: RunDir
@@ -46,6 +48,7 @@ class RunRecord:
     test: Report
     history: tuple[Epoch, ...]
     validation_method: str = ""
+    cross_validation: CrossValidation | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -121,6 +124,7 @@ def read(run: RunDir) -> RunRecord | LanguageRunRecord:
         results.test,
         history,
         results.validation_method,
+        results.cross_validation,
     )
 
 
@@ -144,7 +148,9 @@ def read_classifier(run: RunDir) -> RunRecord:
 def required_files(config: Config) -> tuple[str, ...]:
     """Return the files that the manifest of a finished run must list."""
     model = (runs.MODEL,) if config.language is None else ()
-    return (runs.RUN, runs.METRICS, runs.HISTORY, runs.WEIGHTS, runs.CARD, *model)
+    has_table = config.language is None and config.data.folds and not config.is_multi_label
+    table = (runs.OUT_OF_FOLD,) if has_table else ()
+    return (runs.RUN, runs.METRICS, runs.HISTORY, runs.WEIGHTS, runs.CARD, *model, *table)
 
 
 def read_info(
@@ -193,6 +199,11 @@ def read_results(
         raise run.integrity_error(
             f"{runs.METRICS}, validation_method: expected a text, because of the stages in "
             f"{runs.RUN}"
+        )
+    has_folds = any(stage.kind == "fold" for stage in info.stages or ())
+    if (results.cross_validation is not None) != has_folds:
+        raise run.integrity_error(
+            f"{runs.METRICS}, cross_validation: does not belong to the stages in {runs.RUN}"
         )
     for split, report in (("validation", results.validation), ("test", results.test)):
         try:

@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import to_builtins
 from numpy.typing import NDArray
 
 from lstm_cli.config import load as configs
@@ -27,9 +28,12 @@ from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph
 from lstm_cli.runs.directory import RunDir
+from lstm_cli.runs.metrics_schema import CrossValidation
+from lstm_cli.runs.out_of_fold import to_csv
 from lstm_cli.text import tokenizer_json
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.training import folds
 from lstm_cli.training.stages import describe_validation
 
 if TYPE_CHECKING:
@@ -261,15 +265,20 @@ def write_thresholds(run: RunDir, validation: ScoredSplit, labels: tuple[str, ..
 
 
 def write_results(
-    run: RunDir, task: ClassifierTask, result: TrainingResult, results: Mapping[str, ScoredSplit]
+    run: RunDir,
+    task: ClassifierTask,
+    result: TrainingResult,
+    results: Mapping[str, ScoredSplit],
+    cross_validation: CrossValidation | None = None,
 ) -> list[str]:
-    """Write metrics and plots.
+    """Write metrics and plots, and with folds the predictions for the rows they held out.
 
     Args:
         run: The run directory.
         task: What was trained.
         result: The result of training.
         results: Scores by split.
+        cross_validation: Scores of the folds; None without folds.
 
     Returns:
         The names of the plots.
@@ -281,9 +290,13 @@ def write_results(
         {
             "best_epoch": result.best_epoch,
             **({"validation_method": method} if method else {}),
+            **({"cross_validation": to_builtins(cross_validation)} if cross_validation else {}),
             **reports,
         },
     )
+    if cross_validation and not task.config.is_multi_label:
+        table = folds.out_of_fold(task, results["validation"])
+        run.write_text(runs.OUT_OF_FOLD, to_csv(table, task.dataset.labels))
     return _draw(run, task, result, results["test"])
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from msgspec.structs import replace
 
 from lstm_cli.config import load as configs
-from lstm_cli.config.auto import ALL_SAMPLED, DataProfile, choose_settings
+from lstm_cli.config.auto import DataProfile, choose_settings
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.io.progress import Reporter
-from lstm_cli.text.tokenizer import is_unspaced, tokenize
+from lstm_cli.text.profile import describe_texts
+from lstm_cli.training.folds import check_folds
 from lstm_cli.training.init_weights import vocabulary_settings
 from lstm_cli.training.prepare import load_training_data
 from lstm_cli.training.task import check_multi_label
-
-# Lengths and scripts are estimated from this many texts, spread over the data.
-_SAMPLE = 2000
-_LONG_PERCENTILE = 95
 
 
 def with_auto_settings(
@@ -40,10 +35,11 @@ def with_auto_settings(
         The settings with `auto` empty, and the data with the splits that they ask for.
 
     Raises:
-        LstmError: As `load_training_data`.
+        LstmError: As `load_training_data`; or there are fewer rows than folds.
     """
     config = with_label_format(config, dataset)
     if not config.auto:
+        check_folds(config, dataset)
         return config, dataset
     profile = describe_data(dataset)
     known = vocabulary_settings(config)
@@ -52,9 +48,10 @@ def with_auto_settings(
     chosen = configs.from_dict(before, {**values, "auto": []})
     for line in describe_choice(profile, configs.flatten(before), values):
         reporter.note(line)
-    if chosen.data == config.data:
-        return chosen, dataset
-    return chosen, load_training_data(chosen, data_dir)
+    if chosen.data != config.data:
+        dataset = load_training_data(chosen, data_dir)
+    check_folds(chosen, dataset)
+    return chosen, dataset
 
 
 def with_label_format(config: Config, dataset: Dataset) -> Config:
@@ -77,25 +74,10 @@ def describe_data(dataset: Dataset) -> DataProfile:
     Args:
         dataset: With `train`, and with `validation` if it is split off.
     """
-    texts = [text for name in dataset.splits for text in dataset.splits[name].inputs]
-    num_rows = len(texts) if len(texts) <= ALL_SAMPLED else _SAMPLE
-    rows = np.linspace(0, len(texts) - 1, num_rows).astype(int)
-    tokens = [tokenize(str(texts[row])) for row in rows]
-    lengths = [len(each) for each in tokens]
-    num_tokens = sum(lengths)
-    counts = Counter(token for each in tokens for token in each)
-    num_unspaced = sum(is_unspaced(token) for each in tokens for token in each)
-    return DataProfile(
-        num_texts=len(texts),
-        num_classes=len(dataset.labels),
-        multi_label=dataset.is_multi_label,
-        num_unlabeled=0 if dataset.unlabeled is None else len(dataset.unlabeled),
-        median_length=int(np.median(lengths)),
-        long_length=int(np.percentile(lengths, _LONG_PERCENTILE)),
-        num_tokens=round(num_tokens / len(rows) * len(texts)),
-        unspaced=num_unspaced / max(1, num_tokens),
-        once=sum(count == 1 for count in counts.values()) / max(1, num_tokens),
-    )
+    texts = [str(text) for name in dataset.splits for text in dataset.splits[name].inputs]
+    num_unlabeled = 0 if dataset.unlabeled is None else len(dataset.unlabeled)
+    profile = describe_texts(texts, len(dataset.labels), num_unlabeled)
+    return replace(profile, multi_label=dataset.is_multi_label)
 
 
 def describe_choice(

@@ -30,7 +30,7 @@ from lstm_cli.runs import held_out
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training import artifacts, more_epochs, stages
+from lstm_cli.training import artifacts, folds, more_epochs, stages
 from lstm_cli.training.checkpoint import model_state, set_model_state
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.loop import TrainingResult, num_parameters
@@ -324,7 +324,8 @@ class ClassifierTask:
                 "validation": validation,
                 "test": score_encoded(predictor, test.inputs, test.labels),
             }
-        plots = artifacts.write_results(run, self, result, results)
+        cross_validation = folds.cross_validation(self, validation)
+        plots = artifacts.write_results(run, self, result, results, cross_validation)
         reports = {name: scored.report for name, scored in results.items()}
         validation_method = stages.describe_validation(self.config, self.stages)
         missed = describe_missed(
@@ -343,6 +344,7 @@ class ClassifierTask:
                 "metrics": reports,
                 "plots": plots,
                 "validation_method": validation_method,
+                "cross_validation": cross_validation.describe() if cross_validation else "",
                 "missed_classes": missed,
                 "unlabeled_gain": self.describe_gain(),
             },

@@ -31,6 +31,7 @@ from lstm_cli.training.classifier_task import (
     with_linear_model,
 )
 from lstm_cli.training.device import DeviceInfo
+from lstm_cli.training.folds import describe_small_classes
 from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
@@ -121,6 +122,9 @@ def _prepare_stages(
     train, validation = dataset.splits["train"], dataset.splits["validation"]
     rows = splits.concatenate(train, validation)
     whole = replace(dataset, splits={"train": rows})
+    small = describe_small_classes(rows.labels, dataset.labels, config.data.folds)
+    if small:
+        options.reporter.note(small)
     with (
         timed(seconds, "encode"),
         _worker(options, should_use_worker(config, whole, init)) as worker,

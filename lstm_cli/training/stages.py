@@ -80,10 +80,14 @@ class HeldOutLogits:
     Attributes:
         logits: Logits, in the order of the stages.
         labels: True class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
+        rows: Which of all labeled rows they are, `<int64>[num]`.
+        stage_of: The stage that held each of them out, counted from 1, `<int64>[num]`.
     """
 
     logits: SplitLogits
     labels: NDArray[np.int32]
+    rows: NDArray[np.int64]
+    stage_of: NDArray[np.int64]
 
     def probabilities(self, calibrate: bool) -> NDArray[np.float32]:
         """Return the predictions, calibrated or not, `<float32>[num, classes]`."""
@@ -138,9 +142,11 @@ class StagedData:
             finished: The results of these stages.
             epoch: The epoch to take of each fold; of a fold that ended before, the last one.
         """
-        rows = [stage.validation_rows for stage in self.stages[: len(finished)]]
+        parts = [stage.validation_rows for stage in self.stages[: len(finished)]]
         logits = SplitLogits.concatenate([stage.logits.of_epoch(epoch) for stage in finished])
-        return HeldOutLogits(logits, self.examples.labels[np.concatenate(rows)])
+        rows = np.concatenate(parts)
+        stage_of = np.repeat(np.arange(1, len(parts) + 1), list(map(len, parts)))
+        return HeldOutLogits(logits, self.examples.labels[rows], rows, stage_of)
 
     def _without_rare_words(self, examples: Examples, stage: Stage) -> Examples:
         """Replace the words that a vocabulary of the stage's training rows would not have."""
@@ -209,7 +215,7 @@ def plan_stages(
     """
     labels = np.concatenate([train_labels, validation_labels])
     rows = np.arange(len(labels))
-    num_folds = min(config.data.folds, len(labels))
+    num_folds = config.data.folds
     if num_folds:
         fold_of = stratified_folds(labels, num_folds, config.seed)
         held_out = [fold_of == fold for fold in range(num_folds)]

@@ -17,6 +17,7 @@ from lstm_cli.data.dataset_settings import dataset_settings
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.runs import directory as runs
+from lstm_cli.text import profile
 from lstm_cli.training import auto_settings, loop
 from lstm_cli.training.auto_settings import describe_choice, describe_data, with_auto_settings
 from lstm_cli.training.dry_run import dry_run
@@ -86,8 +87,8 @@ def test_data_is_described_by_its_numbers():
 
 def test_large_data_is_described_from_a_sample(monkeypatch):
     read = []
-    tokenize = auto_settings.tokenize
-    monkeypatch.setattr(auto_settings, "tokenize", lambda text: read.append(text) or tokenize(text))
+    tokenize = profile.tokenize
+    monkeypatch.setattr(profile, "tokenize", lambda text: read.append(text) or tokenize(text))
     # Sorted by length: a sample of the first texts would be wrong.
     found = describe_data(dataset(*["short"] * 5000, *["rather long text of six words"] * 5000))
     assert len(read) == 2000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import os
@@ -13,6 +15,7 @@ from fixtures_errors import refused
 from fixtures_results import results, whole
 from fixtures_runs import text_config
 
+from lstm_cli.cli import print_training
 from lstm_cli.config import load as configs
 from lstm_cli.data import load
 from lstm_cli.data.source import from_config
@@ -24,10 +27,10 @@ from lstm_cli.io.progress import Epoch, SilentReporter, selection_curve
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.models import classifier
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import held_out
+from lstm_cli.runs import held_out, out_of_fold
 from lstm_cli.runs import record as run_record
 from lstm_cli.text.token_ids import UNKNOWN_ID
-from lstm_cli.training import checkpoint, device, pipeline, replay, stages
+from lstm_cli.training import checkpoint, device, folds, pipeline, replay, stages
 from lstm_cli.training.init_weights import InitialWeights, read_initial_weights
 from lstm_cli.training.objectives import classification
 from lstm_cli.training.options import TrainOptions
@@ -131,6 +134,8 @@ def test_a_run_interrupted_in_each_stage_ends_with_the_same_bits(
     assert untimed(run) == untimed(expected)
     names = (runs.WEIGHTS, runs.MODEL, runs.METRICS, runs.GOLDEN)
     assert [results(run)[n] for n in names] == [results(expected)[n] for n in names]
+    if kind != "refit":
+        assert run.read_bytes(runs.OUT_OF_FOLD) == expected.read_bytes(runs.OUT_OF_FOLD)
     assert run.read_json(runs.RUN)["stages"] == stages_of(expected)
 
 
@@ -156,6 +161,48 @@ def test_folds_hold_out_every_row_once(table, tmp_path):
     assert report.to_dict() == record.validation.to_dict()
     assert choose_thresholds(run, best_f1=True).choice.rows == ROWS
     assert replay.replay(run).identical
+    check_out_of_fold(run, record, table)
+
+
+def check_out_of_fold(run, record, table):
+    """Check the table of predictions and the scores of the folds against data and metrics."""
+    predictions, labels = out_of_fold.read(run)
+    lines = table.read_text().splitlines()
+    # The first line names the columns.
+    assert predictions.rows.tolist() == list(range(2, ROWS + 2))
+    found = [f"{t},{labels[i]}" for t, i in zip(predictions.texts, predictions.labels, strict=True)]
+    assert found == lines[1:]
+    correct = predictions.probabilities.argmax(axis=1) == predictions.labels
+    assert np.mean(correct) == pytest.approx(record.validation.accuracy)
+    scores = record.cross_validation
+    by_fold = [np.mean(correct[predictions.folds == fold]) for fold in (1, 2, 3)]
+    assert scores.accuracy.folds == pytest.approx(by_fold)
+    assert scores.accuracy.std == pytest.approx(np.std(by_fold, ddof=1))
+    assert scores.loss.mean == pytest.approx(record.validation.loss)
+    for text in (run.read_text(runs.CARD), capture_print(run)):
+        assert f"accuracy {scores.accuracy.describe()}" in " ".join(text.split())
+
+
+def capture_print(run):
+    """What `lstm train` prints at its end."""
+    with contextlib.redirect_stdout(io.StringIO()) as stream:
+        print_training.print_classifier(run, as_json=False)
+    return stream.getvalue()
+
+
+def test_more_folds_than_rows_are_refused(table, tmp_path):
+    error = refused(train, config_for(table, data__folds=25), tmp_path, code=ExitCode.USAGE)
+    # Six of thirty rows are for test.
+    assert "only 24 rows" in error.message
+    assert not list(tmp_path.glob("*/*/run.json"))
+
+
+def test_classes_with_fewer_rows_than_folds_are_named():
+    labels = np.array([0] * 9 + [1] * 3 + [2], np.int32)
+    text = folds.describe_small_classes(labels, ("many", "few", "one", "none"), 5)
+    assert "'few' 3, 'one' 1." in text
+    assert "not seen the class" in text
+    assert folds.describe_small_classes(labels[:9], ("many", "few", "one", "none"), 5) == ""
 
 
 def test_a_refit_follows_the_plan_of_the_selection(table, tmp_path):
@@ -278,6 +325,7 @@ def test_images_train_in_folds(tmp_path):
     settings = {"data.folds": 2, "data.limit": 40, "train.epochs": 2, "model.units": 4}
     run = train(configs.load_preset("digits", settings), tmp_path)
     assert run_record.read(run).validation.num_examples == 80
+    assert len(out_of_fold.read(run)[0]) == 80
     assert whole_of_images(run)
 
 

@@ -144,12 +144,14 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
             f"{path} has labels that the training examples do not have: {join_names(unknown)}.",
             "Drop those rows, or add examples of them to the training file.",
         )
+    lines = np.array(examples.lines) if examples.lines else None
     if sets is not None:
         labels = np.zeros((len(sets), len(classes)), np.int32)
         for row, names in zip(labels, sets, strict=True):
             row[[known[name] for name in names]] = 1
-        return Split(examples.texts, labels)
-    return Split(examples.texts, np.array([known[label] for label in examples.labels], np.int32))
+        return Split(examples.texts, labels, lines)
+    ids = np.array([known[label] for label in examples.labels], np.int32)
+    return Split(examples.texts, ids, lines)
 
 
 def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -67,11 +67,13 @@ class LabeledTexts:
         columns: The text and the label column; empty for a folder.
         label_sets: The labels of each text; None if each text has exactly one label.
         multi_label: How several labels of a text are written: `none`, `list` or a separator.
+        lines: The line at which each record starts, counted from 1; empty for a folder.
     """
 
     texts: list[str]
     labels: list[str]
     columns: tuple[str, ...] = ()
+    lines: Sequence[int] = ()
     label_sets: list[LabelSet] | None = None
     multi_label: str = NONE
 
@@ -92,6 +94,7 @@ def read_table(
     """
     texts: list[str] = []
     values: list[str | LabelSet] = []
+    lines: list[int] = []
     columns: tuple[str, str] | None = None
     interned: dict[str | LabelSet, str | LabelSet] = {}
     read_label = label_of if multi_label == NONE else label_value
@@ -110,13 +113,14 @@ def read_table(
         if not value and first_empty is None:
             first_empty = record, place
         values.append(interned.setdefault(value, value))  # one object per class, not per row
+        lines.append(line)
     if columns is None:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
     multi_label = resolve_format(multi_label, values)
     if multi_label == NONE and first_empty is not None:
         label_of(first_empty[0], columns[1], first_empty[1])  # raises the error of an empty label
     labels, sets = split_values(values, multi_label)
-    return LabeledTexts(texts, labels, columns, sets, multi_label)
+    return LabeledTexts(texts, labels, columns, lines, sets, multi_label)
 
 
 def read_label_columns(
@@ -134,6 +138,7 @@ def read_label_columns(
     """
     texts: list[str] = []
     sets: list[LabelSet] = []
+    lines: list[int] = []
     column: str | None = None
     for line, record in iter_records(path, format_of(path)):
         if column is None:
@@ -142,10 +147,11 @@ def read_label_columns(
         place = f"{path}, line {line}"
         texts.append(text_of(record, column, place))
         sets.append(set_columns(record, label_columns, place))
+        lines.append(line)
     if column is None:
         raise LstmError(f"{path} holds no rows.", "It needs a text and labels in each.")
     labels = [", ".join(labels) for labels in sets]
-    return LabeledTexts(texts, labels, (column, *label_columns), sets, LIST)
+    return LabeledTexts(texts, labels, (column, *label_columns), lines, sets, LIST)
 
 
 def iter_records(

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.data import DataSource, Split, load, load_for_labels, names, resolve, splits
+from lstm_cli.data import (
+    DataSource,
+    Split,
+    load,
+    load_for_labels,
+    load_labeled,
+    names,
+    resolve,
+    splits,
+)
 from lstm_cli.errors import ExitCode, LstmError
 
 
@@ -240,3 +249,28 @@ def test_a_limit_is_met_exactly_and_loses_no_class(labels, max_examples):
     sample = splits.stratified_sample(_numbered(labels), max_examples, 0, splits.TRAIN_SAMPLE)
     assert len(sample) == min(max_examples, len(labels))
     assert set(sample.labels.tolist()) == set(labels)
+
+
+# Rows
+
+
+def test_examples_keep_the_line_they_were_read_from(tmp_path):
+    path = tmp_path / "notes.csv"
+    rows = "".join(f'"note {i},\n{i}",{"ab"[i % 2]}\n' for i in range(40))
+    path.write_text(f"text,label\n{rows}")
+    lines = path.read_text().splitlines()
+    dataset = load(DataSource(str(path), limit=12))
+    whole = load_labeled(DataSource(str(path))).splits["train"]
+    assert len(whole) == 40
+    for split in (*dataset.splits.values(), whole):
+        for text, row in zip(split.inputs, split.row_numbers.tolist(), strict=True):
+            assert lines[row - 1] == f'"{text.splitlines()[0]}'
+    joined = splits.concatenate(dataset.splits["train"], dataset.splits["test"])
+    assert len(set(joined.row_numbers.tolist())) == len(joined)
+
+
+def test_examples_without_lines_are_counted_from_one():
+    whole = Split(np.zeros((10, 2, 2), np.uint8), np.zeros(10, np.int32))
+    assert whole.row_numbers.tolist() == list(range(1, 11))
+    taken = splits.take(splits.take(whole, np.array([5, 3, 8])), np.array([2, 0]))
+    assert taken.row_numbers.tolist() == [9, 6]
