@@ -23,7 +23,7 @@ from lstm_cli.data.readers.table import Format
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.linear_folds import out_of_fold_probabilities
 from lstm_cli.runs import out_of_fold
-from lstm_cli.runs.directory import OUT_OF_FOLD, RunDir, json_line
+from lstm_cli.runs.directory import LABEL_THRESHOLDS, OUT_OF_FOLD, RunDir, json_line
 from lstm_cli.runs.out_of_fold import OutOfFold
 
 
@@ -121,9 +121,10 @@ def issues_of_run(run: RunDir) -> LabelIssues:
         LstmError: It has no table of out-of-fold predictions (exit code 2), or the table was
             changed (exit code 5).
     """
-    if run.config().is_multi_label:
-        raise several_labels(f"Run {run.name}")
-    if OUT_OF_FOLD not in (run.with_manifest().manifest or {}):
+    files = run.with_manifest().manifest or {}
+    if OUT_OF_FOLD not in files:
+        if LABEL_THRESHOLDS in files:
+            raise several_labels(f"Run {run.name}")
         raise LstmError(
             f"Run {run.name} has no out-of-fold predictions: it was trained without folds.",
             "Train with --folds 5, or name the file of the data instead of the run.",

@@ -168,13 +168,23 @@ def test_label_columns_without_a_refit(tmp_path, lstm):
     assert code == 0, err
 
 
+@pytest.mark.parametrize("command", ["issues", "curve"])
+def test_data_commands_for_one_label_refuse_several(table, lstm, command):
+    code, _, err = lstm("data", command, table)
+    assert code == ExitCode.USAGE
+    assert "several labels" in err
+
+
 def test_logits_of_a_fold_survive_a_checkpoint():
     lstm = np.random.default_rng(0).normal(size=(1, 5, 2)).astype(np.float32)
     line = Epoch(1, 1, 0.5, 0.5, 0.5, 0.5, 0.1, 0.0, True)
     logits = EpochLogits(lstm, np.ones(1, np.float32), None, multi_label=True)
     finished = stages.FinishedStage((line,), 1, "done", logits)
     (restored,) = stages.from_checkpoint(*stages.to_checkpoint([finished]), multi_label=True)
-    held_out = stages.HeldOutLogits(restored.logits.of_epoch(1), np.zeros((5, 2), np.int32))
+    rows = np.arange(5)
+    held_out = stages.HeldOutLogits(
+        restored.logits.of_epoch(1), np.zeros((5, 2), np.int32), rows, np.ones(5, np.int64)
+    )
     expected = 1 / (1 + np.exp(-lstm[0]))
     assert held_out.probabilities(calibrate=False) == pytest.approx(expected, abs=1e-6)
 
