@@ -82,7 +82,7 @@ _TopK = Annotated[
         metavar="K",
         min=1,
         help="Print only the K most probable classes.",
-        show_default="all classes",
+        show_default="all classes; 5 in a table",
     ),
 ]
 _Rank = Annotated[

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Records in one table: a long file neither waits nor fills the memory.
 _TABLE_ROWS = 500
+# Classes that a table shows without --top-k; the other formats have all.
+_MAX_CLASSES = 5
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,14 @@ def _classes(prediction: Prediction, top_k: int | None) -> list[tuple[str, float
     if top_k is None:
         return classes
     return sorted(classes, key=lambda entry: -entry[1])[:top_k]
+
+
+def _class_list(prediction: Prediction, top_k: int | None) -> str:
+    """Return the classes for a cell of a table; of many, the most probable ones."""
+    num_more = len(prediction.probabilities) - _MAX_CLASSES
+    if top_k is not None or num_more <= 0:
+        return "  ".join(f"{label} {value:.3f}" for label, value in _classes(prediction, top_k))
+    return f"{_class_list(prediction, _MAX_CLASSES)}  ... {num_more:,} more"
 
 
 def _write_columns(header: list[list[str]], rows: Iterable[list[str]], style: Style) -> None:
@@ -179,8 +189,7 @@ def _write_table(
         columns += ["tokens", "cut", "unknown"] * has_tokens + ["input"] * bool(inputs)
         rows = []
         for p in batch:
-            classes = "  ".join(f"{label} {value:.3f}" for label, value in _classes(p, top_k))
-            row = [p.label, f"{p.probability:.3f}", classes]
+            row = [p.label, f"{p.probability:.3f}", _class_list(p, top_k)]
             if p.labels is not None:
                 row[0] = ", ".join(p.labels) or "(none)"
                 row[1] = ", ".join(f"{p.probabilities[name]:.3f}" for name in p.labels) or "-"
