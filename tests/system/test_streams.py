@@ -49,6 +49,8 @@ COMMANDS = {
     "predict": [["fine"], ["fine", "--format", "table"]],
     "explain": [["fine"], ["fine", "--format", "json"]],
     "data check": [["{data}"], ["{data}", "--json"]],
+    "data curve": [["--help"]],
+    "data issues": [["--help"]],
     "data list": [[], ["--json"]],
     "data show": [["{data}"], ["{data}", "--json"]],
     "data prepare": [["demo"]],
