@@ -171,12 +171,7 @@ def evaluate(
     predictor = Predictor.load(run)
     if with_coverage or wanted_precision is not None:
         _check_coverage(predictor)
-    if source is None:
-        _check_not_seen(run, split)
-        dataset = own_data(run, split, data_dir)
-    else:
-        source = _with_label_format(replace(source, data_dir=data_dir), run.config())
-        dataset = data.load_for_labels(source, predictor.labels, split)
+    dataset = _load(run, predictor.labels, source, split, data_dir)
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
     scored = _decided(predictor, score(predictor, dataset, split, reporter), reporter)
@@ -197,6 +192,21 @@ def evaluate(
     else:
         draw_results(folder, scored, predictor.labels)
     return evaluation
+
+
+def _load(
+    run: RunDir,
+    labels: tuple[str, ...],
+    source: DataSource | None,
+    split: str,
+    data_dir: Path | None,
+) -> Dataset:
+    """Load a split of the run's own data, or of a source."""
+    if source is None:
+        _check_not_seen(run, split)
+        return own_data(run, split, data_dir)
+    source = _with_label_format(replace(source, data_dir=data_dir), run.config())
+    return data.load_for_labels(source, labels, split)
 
 
 def _decided(predictor: Predictor, scored: ScoredSplit, reporter: Reporter) -> ScoredSplit:

@@ -131,11 +131,7 @@ def fit_linear_model(
     targets = Targets.weighted(labels, num_classes, class_weights)
     margins, of_labeled = _out_of_fold_margins(features, targets, settings, seed)
     if targets.is_multi_label:
-        # A rare label needs an offset: its margins are about -1 for nearly all texts.
-        scales, offsets = fit_label_scales(margins, labels)
-        tables = _fit_tables(features, targets, len(words), settings, scales, offsets)
-        logits = (scales * margins + offsets).astype(np.float32)
-        return LinearModel(tables, logits, scales, offsets)
+        return _fit_label_sets(features, targets, margins, len(words), settings)
     scale = fit_scale(margins, labels)
     gain = None
     if unlabeled is not None:
@@ -149,6 +145,21 @@ def fit_linear_model(
             features, margins, scale = replace(features, unlabeled=None), of_labeled, labeled_scale
     tables = _fit_tables(features, targets, len(words), settings, scale)
     return LinearModel(tables, (scale * margins).astype(np.float32), scale, gain=gain)
+
+
+def _fit_label_sets(
+    features: Features,
+    targets: Targets,
+    margins: NDArray[np.float64],
+    vocab_size: int,
+    settings: LinearSettings,
+) -> LinearModel:
+    """Fit the tables for texts with several labels, from out-of-fold margins of each label."""
+    # A rare label needs an offset: its margins are about -1 for nearly all texts.
+    scales, offsets = fit_label_scales(margins, targets.labels)
+    tables = _fit_tables(features, targets, vocab_size, settings, scales, offsets)
+    logits = (scales * margins + offsets).astype(np.float32)
+    return LinearModel(tables, logits, scales, offsets)
 
 
 def refit_tables(
