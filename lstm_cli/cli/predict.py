@@ -14,6 +14,7 @@ from lstm_cli.cli import options
 from lstm_cli.cli.command import Conflict, check_conflicts
 
 if TYPE_CHECKING:
+    from lstm_cli.cli.print_predictions import Style
     from lstm_cli.data.records import Records
     from lstm_cli.prediction.predictor import Predictor
     from lstm_cli.prediction.result import Prediction
@@ -155,7 +156,6 @@ def command(
     from lstm_cli.cli import output, print_predictions
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.prediction.predictor import Predictor
-    from lstm_cli.prediction.ranking import rank_uncertain
 
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
     _check_inputs(inputs, file)
@@ -167,28 +167,58 @@ def command(
     if format_ not in ("tsv", "csv"):
         check_conflicts(ctx, _WITHOUT_COLUMNS)
     records = None if inputs else _open_records(file, text_column)
-    counter = _AnswerCounter()
     style = print_predictions.Style(format_, header, top_k)
+    limits = {"threshold": threshold, "min_probability": min_probability}
     try:
-        if rank is not None:
-            texts = inputs or records or []
-            ranking = rank_uncertain(
-                predictor, texts, first, threshold=threshold, min_probability=min_probability
-            )
-            counter.add(place.prediction for place in ranking.ranked)
-            print_predictions.write_ranked(ranking, predictor, style)
-            counter.print_note()
-            return
-        classify = partial(predictor.predict, threshold=threshold, min_probability=min_probability)
-        predictions = counter.count(_predict(predictor, classify, inputs, records))
-        print_predictions.write(predictions, predictor, style, inputs)
-        counter.print_note()
+        if rank is None:
+            _write(predictor, inputs, records, limits, style)
+        else:
+            _write_ranking(predictor, inputs or records or [], first, limits, style)
     finally:
         if records is not None and records.num_replaced:
             output.print_note(
                 "Warning: bytes that are not UTF-8 were read as U+FFFD in "
                 f"{records.num_replaced:,} lines."
             )
+
+
+def _write(
+    predictor: Predictor,
+    inputs: list[str] | None,
+    records: Records | None,
+    limits: dict[str, float | None],
+    style: Style,
+) -> None:
+    """Classify the inputs and write their records; say how many have no answer."""
+    from lstm_cli.cli import print_predictions
+
+    counter = _AnswerCounter()
+    classify = partial(
+        predictor.predict,
+        threshold=limits["threshold"],
+        min_probability=limits["min_probability"],
+    )
+    predictions = _predict(predictor, classify, inputs, records)
+    print_predictions.write(counter.count(predictions), predictor, style, inputs)
+    counter.print_note()
+
+
+def _write_ranking(
+    predictor: Predictor,
+    texts: Iterable[str],
+    num: int,
+    limits: dict[str, float | None],
+    style: Style,
+) -> None:
+    """Rank the texts and write the first ones; say how many have no answer."""
+    from lstm_cli.cli import print_predictions
+    from lstm_cli.prediction.ranking import rank_uncertain
+
+    counter = _AnswerCounter()
+    ranking = rank_uncertain(predictor, texts, num, **limits)
+    counter.add(place.prediction for place in ranking.ranked)
+    print_predictions.write_ranked(ranking, predictor, style)
+    counter.print_note()
 
 
 def _check_inputs(inputs: list[str] | None, file: Path | None) -> None:
