@@ -19,6 +19,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.text.ngrams import mix
+
 THRESHOLD = 0.8
 
 _SIZE, _WIDE_SIZE = 5, 2
@@ -113,14 +115,7 @@ def _shingle_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[n
     fits = remaining >= np.where(is_wide, _WIDE_SIZE, _SIZE)
     ends = np.cumsum(lengths)
     counts = np.add.reduceat(fits.astype(np.int64), ends - lengths)
-    return _mix(hashes[fits]), counts
-
-
-def _mix(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Spread the entropy of a hash over all its bits, with the finalizer of MurmurHash3."""
-    mixed = (hashes ^ (hashes >> np.uint32(16))) * np.uint32(0x85EB_CA6B)
-    mixed = (mixed ^ (mixed >> np.uint32(13))) * np.uint32(0xC2B2_AE35)
-    return mixed ^ (mixed >> np.uint32(16))
+    return mix(hashes[fits]), counts
 
 
 def _signatures(num_texts: int, text_of: Callable[[int], str]) -> NDArray[np.uint32]:
@@ -139,7 +134,7 @@ def _signatures(num_texts: int, text_of: Callable[[int], str]) -> NDArray[np.uin
         rows = signatures[start : start + len(texts)]
         for column, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
             # Mixed, as the smallest value would otherwise depend on the order of the hashes.
-            rows[:, column] = np.minimum.reduceat(_mix(hashes * factor + offset), starts)
+            rows[:, column] = np.minimum.reduceat(mix(hashes * factor + offset), starts)
     return signatures
 
 

@@ -92,7 +92,7 @@ def char_ngram_ids(
         hashes[:num] = (hashes[:num] ^ letters[size - 1 :]) * np.uint32(16_777_619)
         if size >= MIN_CHARS:
             fits = remaining >= size
-            columns.append(np.where(fits, _mix(hashes) % np.uint32(buckets - 1) + 1, 0))
+            columns.append(np.where(fits, mix(hashes) % np.uint32(buckets - 1) + 1, 0))
             counts += np.maximum(lengths - size + 1, 0)
     table = np.stack(columns, axis=1).astype(np.int32)
     return table[table > 0], counts
@@ -106,8 +106,8 @@ def _shift(ids: NDArray[np.int32], is_first: NDArray[np.bool_]) -> NDArray[np.in
     return previous
 
 
-def _mix(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Spread the entropy of a hash over all its bits."""
+def mix(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Spread the entropy of hashes over all their bits, with the finalizer of MurmurHash3."""
     mixed = (hashes ^ (hashes >> np.uint32(16))) * np.uint32(0x85EB_CA6B)
     mixed = (mixed ^ (mixed >> np.uint32(13))) * np.uint32(0xC2B2_AE35)
     return mixed ^ (mixed >> np.uint32(16))
