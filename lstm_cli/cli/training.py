@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from dataclasses import dataclass
@@ -125,6 +126,8 @@ def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
     unused = [package for package in ("jax", "matplotlib", "sklearn") if package != backend]
     with hidden(*unused):
         load_keras(device)
+    # What is loaded stays until the end: it is not searched for garbage again.
+    gc.freeze()
 
 
 def _train(
