@@ -17,7 +17,7 @@ from lstm_cli.text.normalization import LINE_BREAK, normalize
 _LINE_BREAK = re.compile(LINE_BREAK, re.ASCII | re.IGNORECASE)
 _SPACES = {i: " " for i in range(128) if not chr(i).isalnum()}
 _ZERO_WIDTH_SPACE = "\u200b"
-# Longer numbers are no exact floats.
+# A float does not hold longer numbers exactly.
 _MAX_DIGITS = 15
 # With the wrong column, a whole text can be a label.
 _MAX_VISIBLE = 60

@@ -9,7 +9,7 @@ from lstm_cli.checks.result import Finding, Group
 from lstm_cli.checks.table import Table
 from lstm_cli.io.optional import require
 
-# Without Chinese and Japanese characters, which are no mojibake and do not end a word. The space
+# Without Chinese and Japanese characters, which are not mojibake and do not end a word. The space
 # can be a part of it: of "Ã\xa0", some programs make "Ã ".
 _WORD = re.compile(r"[^ \t\r\n\u2e80-\ufaff]+ ?")
 _REPLACED = "\ufffd"

@@ -35,7 +35,7 @@ def near_copies(
     pairs = [p for p in pairs if copies.keys[p.index] != copies.keys[p.earlier]]
     within = [p for p in pairs if table.files[p.index] == table.files[p.earlier]]
     between = [p for p in pairs if table.files[p.index] != table.files[p.earlier]]
-    # A leaked text is told already.
+    # A leaked text is already reported.
     between = [p for p in between if not copies.is_leak[p.index]]
     return (
         _finding("near-leak", table, copies, between, limit),

@@ -95,7 +95,7 @@ def _find_run(name: str, runs_dir: Path | None) -> RunDir | None:
     """Return the run that is named; None for a data set.
 
     Raises:
-        LstmError: There is no such run, nor such data.
+        LstmError: There is neither such a run nor such data.
     """
     from lstm_cli.data.dataset_settings import locate
     from lstm_cli.errors import LstmError

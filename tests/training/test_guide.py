@@ -92,10 +92,10 @@ def test_every_command_of_the_guide_works(tables, monkeypatch, capsys):
     assert all(label in shown for label in WORDS)
     (checked,) = (out[command].out for command in out if command == "lstm data check tickets.csv")
     assert "tickets.csv:92" in checked
-    told = out["lstm train tickets.csv --name first"].err
-    assert "20 of 110 texts repeat an earlier one." in told
-    assert "test texts are in train too" in told
-    assert told.count("See 'lstm data check tickets.csv'.") >= 2
+    stderr = out["lstm train tickets.csv --name first"].err
+    assert "20 of 110 texts repeat an earlier one." in stderr
+    assert "test texts are in train too" in stderr
+    assert stderr.count("See 'lstm data check tickets.csv'.") >= 2
     with Path("answers.csv").open(encoding="utf-8") as file:
         answers = list(csv.DictReader(file))
     assert len(answers) == 9

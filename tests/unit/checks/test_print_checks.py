@@ -69,7 +69,7 @@ def test_json_is_one_object_with_the_same_counts(check):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "expected"),
     [
         (["--fail-on", "conflict,empty"], 0, ""),
         (["--fail-on", "leak", "--fail-on", "conflict, labels"], 4, "leak (2), labels (2)"),
@@ -78,10 +78,10 @@ def test_json_is_one_object_with_the_same_counts(check):
         (["--limit", "-1"], 2, "--limit"),
     ],
 )
-def test_exit_codes(check, arguments, code, told):
+def test_exit_codes(check, arguments, code, expected):
     found, out, err = check(*arguments)
     assert found == code
-    assert told in err
+    assert expected in err
     assert bool(out) == (code != 2)
 
 
