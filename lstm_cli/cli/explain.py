@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lstm_cli.explain.result import Explanation
 
 _FORMATS = {".json": "json", ".html": "html", ".htm": "html", ".png": "png", ".svg": "svg"}
-_IMAGE_FILES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 # Far more than a run reads of a text.
 _MAX_BYTES = 16 << 20
 
@@ -141,7 +140,9 @@ def _explain(explainer: Explainer, text: str, label: str | None) -> Explanation:
         return explainer.explain_image(read_image(Path(text), shape), Path(text).name)
     if text == "-":
         return explainer.explain_text(_read_pipe(), label=label)
-    if Path(text).suffix.lower() in _IMAGE_FILES and _is_file(text):
+    from lstm_cli.data.images import SUFFIXES
+
+    if Path(text).suffix.lower() in SUFFIXES and _is_file(text):
         raise LstmError(
             f"Run {explainer.predictor.run.name} reads texts, and '{text}' is an image.",
             "Name an image run with --run.",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
+from lstm_cli.data.images import with_border
 from lstm_cli.data.source import SPLITS, from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
@@ -69,11 +70,14 @@ def vocabulary_texts(dataset: Dataset) -> Sequence[str]:
     return texts if dataset.unlabeled is None else [*texts, *dataset.unlabeled.texts]
 
 
-def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
+def encode(
+    config: Config, dataset: Dataset, split: str, tokenizer: Tokenizer | None
+) -> Examples:
     """Return a split as the model reads it; texts go through the cache on disk."""
     inputs, labels = dataset.splits[split].inputs, dataset.splits[split].labels
     if isinstance(inputs, np.ndarray):
-        return Examples(inputs, labels)
+        assert config.image is not None
+        return Examples(with_border(inputs, config.image.border), labels)
     assert tokenizer is not None
     return Examples(corpus_cache.encode_cached(inputs, tokenizer), labels)
 
