@@ -95,7 +95,7 @@ def _check_names(out: list[Path]) -> None:
 
 
 def _write(measured: LearningCurve, path: Path) -> None:
-    from lstm_cli.data.readers.table import format_of
+    from lstm_cli.data.readers.read_options import format_of
     from lstm_cli.evaluation.learning_curve import to_table
     from lstm_cli.evaluation.learning_curve_plot import draw_curve
     from lstm_cli.io.atomic_write import write_atomic

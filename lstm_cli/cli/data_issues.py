@@ -72,7 +72,7 @@ def issues(
     from lstm_cli.cli import output
     from lstm_cli.data import DataSource
     from lstm_cli.data.dataset_settings import locate
-    from lstm_cli.data.readers.table import format_of
+    from lstm_cli.data.readers.read_options import format_of
     from lstm_cli.evaluation.label_issues import issues_of_data, issues_of_run, to_table
     from lstm_cli.io.atomic_write import write_atomic
 

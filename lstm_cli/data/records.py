@@ -11,7 +11,8 @@ from typing import BinaryIO, cast
 
 from lstm_cli.data.readers.columns import find_column, text_of
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
-from lstm_cli.data.readers.table import Format, iter_records
+from lstm_cli.data.readers.read_options import Format, ReadOptions
+from lstm_cli.data.readers.table import iter_records
 from lstm_cli.errors import ExitCode, LstmError
 
 # The largest window of texts that is classified at once.
@@ -97,7 +98,7 @@ class Records:
 
     def _from_table(self, path: Path, format_: Format) -> Iterator[str]:
         column = self._column
-        for number, record in iter_records(path, format_, None, self._counter):
+        for number, record in iter_records(path, ReadOptions(format_), None, self._counter):
             if column is None or column not in record:
                 column = self._find_column(list(record), str(path))
             yield text_of(record, column, f"{path}, line {number}")

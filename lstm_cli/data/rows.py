@@ -19,7 +19,7 @@ from lstm_cli.data.readers.label_sets import (
     set_columns,
     split_values,
 )
-from lstm_cli.data.readers.table import format_of, iter_records
+from lstm_cli.data.readers.table import iter_records
 from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import DataSource
 from lstm_cli.errors import ExitCode, LstmError
@@ -131,7 +131,7 @@ def _read_table(path: Path, name: str, source: DataSource) -> _Table:
     text_column: str | None = None
     label_column = source.label_column
     interned: dict[str | LabelSet, str | LabelSet] = {}
-    for line, record in iter_records(path, format_of(path)):
+    for line, record in iter_records(path):
         place = f"{path}, line {line}"
         if text_column is None:
             text_column = find_column(list(record), "text", source.text_column, str(path))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.data import DataSource, load_labeled
-from lstm_cli.data.readers.table import Format
+from lstm_cli.data.readers.read_options import Format
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.linear_folds import out_of_fold_probabilities
 from lstm_cli.runs import out_of_fold

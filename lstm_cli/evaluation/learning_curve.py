@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.data import DataSource, load_labeled
 from lstm_cli.data.dataset import Split
-from lstm_cli.data.readers.table import Format
+from lstm_cli.data.readers.read_options import Format
 from lstm_cli.data.splits import TRAIN_SAMPLE, stratified_folds, stratified_sample
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.linear_folds import chosen_settings

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, NamedTuple
 
 from lstm_cli.data.readers.columns import (
     Record,
@@ -29,32 +30,52 @@ from lstm_cli.data.readers.label_sets import (
     set_columns,
     split_values,
 )
+from lstm_cli.data.readers.read_options import DEFAULT, Format, ReadOptions, format_of
 from lstm_cli.errors import ExitCode, LstmError
 
-Format = Literal["csv", "tsv", "jsonl"]
 # Takes lines, the name of the source for errors, and a counter of lines with invalid bytes.
-_Reader = Callable[[Iterator[str], str, ReplacementCounter | None], Iterator[tuple[int, Record]]]
+_Reader = Callable[[Iterator[str], str, ReplacementCounter | None], "Rows"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_FIELD = 2**31 - 1  # characters; the default of the csv module is 131,072
 _JSONL_HINT = 'Each line must be one object such as {"text": "...", "label": "..."}.'
 
 
-def format_of(path: Path) -> Format:
-    """Return the format that the suffix of a file stands for.
+class Row(NamedTuple):
+    """A record of a table, or why it cannot be read.
 
-    Raises:
-        LstmError: The suffix is not .csv, .tsv or .jsonl.
+    Attributes:
+        line: The line at which it starts, counted from 1.
+        record: Its values by column: strings in CSV and TSV, any JSON value in JSONL. Empty if
+            there is an error.
+        error: Why it cannot be read; the error names the line. Rows after it can be read.
     """
-    suffix = path.suffix.lower().removeprefix(".")
-    for known in get_args(Format):
-        if suffix == known:
-            return known  # type: ignore[no-any-return]
-    raise LstmError(
-        f"{path} does not end in .csv, .tsv or .jsonl.",
-        "Rename or convert it.",
-        ExitCode.USAGE,
-    )
+
+    line: int
+    record: Record
+    error: LstmError | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of an opened table, which are read once, lazily.
+
+    Attributes:
+        columns: The columns of every record, in their order; None if each record has its own keys
+            (JSONL). A column without a name is called by its number: `column 3`.
+        rows: The rows.
+    """
+
+    columns: tuple[str, ...] | None
+    rows: Iterator[Row]
+
+    def __iter__(self) -> Iterator[Row]:
+        """Return the rows that are left.
+
+        Raises:
+            LstmError: What follows cannot be read either: an unclosed quote, a read error.
+        """
+        return self.rows
 
 
 @dataclass(frozen=True)
@@ -99,7 +120,7 @@ def read_table(
     interned: dict[str | LabelSet, str | LabelSet] = {}
     read_label = label_of if multi_label == NONE else label_value
     first_empty: tuple[Record, str] | None = None
-    for line, record in iter_records(path, format_of(path)):
+    for line, record in iter_records(path):
         if columns is None:
             columns = (
                 find_column(list(record), "text", text_column, str(path)),
@@ -140,7 +161,7 @@ def read_label_columns(
     sets: list[LabelSet] = []
     lines: list[int] = []
     column: str | None = None
-    for line, record in iter_records(path, format_of(path)):
+    for line, record in iter_records(path):
         if column is None:
             column = find_column(list(record), "text", text_column, str(path))
             check_columns(list(record), (*label_columns, column), str(path))
@@ -156,11 +177,39 @@ def read_label_columns(
 
 def iter_records(
     source: Path | BinaryIO,
-    fmt: Format,
+    options: ReadOptions = DEFAULT,
     name: str | None = None,
     counter: ReplacementCounter | None = None,
 ) -> Iterator[tuple[int, Record]]:
     """Read records lazily.
+
+    Args:
+        source: As for `open_rows`.
+        options: As for `open_rows`.
+        name: As for `open_rows`.
+        counter: As for `open_rows`.
+
+    Yields:
+        The line at which a record starts, counted from 1, and its values by column.
+
+    Raises:
+        LstmError: A record is malformed; the error names its line.
+    """
+    with open_rows(source, options, name, counter) as rows:
+        for line, record, error in rows:
+            if error is not None:
+                raise error
+            yield line, record
+
+
+@contextlib.contextmanager
+def open_rows(
+    source: Path | BinaryIO,
+    options: ReadOptions = DEFAULT,
+    name: str | None = None,
+    counter: ReplacementCounter | None = None,
+) -> Iterator[Rows]:
+    """Open a table for the duration of a block.
 
     The first line of CSV and TSV names the columns. If a semicolon or a tab separates them there,
     it separates all fields. A quoted field may span lines. In JSONL, each line is an object. Blank
@@ -168,34 +217,31 @@ def iter_records(
 
     Args:
         source: A file, or a stream of bytes such as `sys.stdin.buffer`.
-        fmt: The format.
+        options: How to read it; by default as its name says.
         name: The name of the source, for errors; the path by default.
         counter: Counts the lines with invalid bytes, which are then replaced. Without it, invalid
             bytes are an error.
 
-    Yields:
-        The line at which a record starts, counted from 1, and its values by column. Values are
-        strings in CSV and TSV, and any JSON value in JSONL.
-
     Raises:
-        LstmError: A record is malformed; the error names its line.
+        LstmError: The file cannot be read, or its first line names no columns.
     """
     name = name or str(source)
+    reader = _READERS[format_of(Path(name)) if options.format == "auto" else options.format]
     if not isinstance(source, Path):
-        yield from _READERS[fmt](decode_lines(source, name, counter), name, counter)
+        yield reader(decode_lines(source, name, counter), name, counter)
         return
     try:
         stream = source.open("rb")
     except OSError as error:
         raise LstmError(f"Cannot read {name}: {error.strerror}.", "", ExitCode.DATA) from error
     with stream:
-        yield from _READERS[fmt](decode_lines(stream, name, counter), name, counter)
+        yield reader(decode_lines(stream, name, counter), name, counter)
 
 
 def _read_separated(
     lines: Iterator[str], name: str, counter: ReplacementCounter | None, delimiter: str
-) -> Iterator[tuple[int, Record]]:
-    """Read the records of CSV and TSV."""
+) -> Rows:
+    """Read the rows of CSV and TSV."""
     import csv
 
     csv.field_size_limit(_MAX_FIELD)
@@ -206,31 +252,47 @@ def _read_separated(
         delimiter = next((char for char in ";\t," if char in first), delimiter)
     # Strict, because an unclosed quote would otherwise silently include the rest of the file.
     reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-    columns: list[str] | None = None
-    start = 1
+    try:
+        columns = _header(next(reader), name)
+    except csv.Error as error:
+        raise _malformed(name, 1, reader.line_num, str(error), delimiter) from error
+    return Rows(columns, _separated_rows(reader, columns, name, delimiter))
+
+
+def _separated_rows(
+    reader: Any, columns: tuple[str, ...], name: str, delimiter: str
+) -> Iterator[Row]:
+    """Yield the rows after the header."""
+    import csv
+
     while True:
+        start = reader.line_num + 1
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             raise _malformed(name, start, reader.line_num, str(error), delimiter) from error
-        if columns is None:
-            columns = _header(row, name)
-        elif row or len(columns) == 1:
-            row = row or [""]
-            if len(row) != len(columns):
-                raise LstmError(
-                    f"{name}, line {start}: expected {len(columns)} fields as in the first line, "
-                    f"found {len(row)}.",
-                    f"Put fields that contain {_delimiter_name(delimiter)} between double quotes.",
-                )
-            yield start, {key: value for key, value in zip(columns, row, strict=True) if key}
-        start = reader.line_num + 1
+        if not row and len(columns) > 1:
+            continue
+        row = row or [""]
+        if len(row) == len(columns):
+            yield Row(start, dict(zip(columns, row, strict=True)))
+        else:
+            yield Row(start, {}, _wrong_number(row, columns, f"{name}, line {start}", delimiter))
 
 
-def _header(row: list[str], name: str) -> list[str]:
-    """Return the column names in the first line; columns without a name are ignored."""
+def _wrong_number(
+    row: Sequence[str], columns: Sequence[str], place: str, delimiter: str
+) -> LstmError:
+    return LstmError(
+        f"{place}: expected {len(columns)} fields as in the first line, found {len(row)}.",
+        f"Put fields that contain {_delimiter_name(delimiter)} between double quotes.",
+    )
+
+
+def _header(row: list[str], name: str) -> tuple[str, ...]:
+    """Return the column names in the first line; those without a name are called by number."""
     columns = [column.strip() for column in row]
     if any("\0" in column for column in columns):
         raise LstmError(
@@ -246,7 +308,7 @@ def _header(row: list[str], name: str) -> list[str]:
         )
     if not any(columns):
         raise LstmError(f"{name}, line 1: expected column names, found none.")
-    return columns
+    return tuple(column or f"column {number}" for number, column in enumerate(columns, 1))
 
 
 def _malformed(name: str, start: int, line: int, reason: str, delimiter: str) -> LstmError:
@@ -267,29 +329,46 @@ def _delimiter_name(delimiter: str) -> str:
     return {"\t": "a tab", ",": "a comma", ";": "a semicolon"}[delimiter]
 
 
-def _read_jsonl(
-    lines: Iterator[str], name: str, counter: ReplacementCounter | None
-) -> Iterator[tuple[int, Record]]:
-    """Read the records of JSONL."""
-    import json
+def _read_jsonl(lines: Iterator[str], name: str, counter: ReplacementCounter | None) -> Rows:
+    """Read the rows of JSONL."""
+    return Rows(None, _jsonl_rows(lines, name, counter))
 
+
+def _jsonl_rows(
+    lines: Iterator[str], name: str, counter: ReplacementCounter | None
+) -> Iterator[Row]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        place = f"{name}, line {number}"
         try:
-            record = json.loads(line.rstrip("\r\n"), object_pairs_hook=_without_duplicates)
-        except json.JSONDecodeError as error:
-            found = f"{place}, column {error.colno}: expected a JSON object, found: {error.msg}."
-            raise LstmError(found, _JSONL_HINT) from error
-        except (ValueError, RecursionError) as error:
-            raise LstmError(f"{place}: {error}.") from error
-        if not isinstance(record, dict):
-            found = f"{place}: expected a JSON object, found {format_value(record)}."
-            raise LstmError(found, _JSONL_HINT)
-        if "\\u" in line:
-            record = _replace_surrogates(record, place, number, counter)
-        yield number, record
+            record = _parse_object(line, f"{name}, line {number}", number, counter)
+        except LstmError as error:
+            yield Row(number, {}, error)
+        else:
+            yield Row(number, record)
+
+
+def _parse_object(line: str, place: str, number: int, counter: ReplacementCounter | None) -> Record:
+    """Parse a line of JSONL.
+
+    Raises:
+        LstmError: It is not an object.
+    """
+    import json
+
+    try:
+        record: Record = json.loads(line.rstrip("\r\n"), object_pairs_hook=_without_duplicates)
+    except json.JSONDecodeError as error:
+        found = f"{place}, column {error.colno}: expected a JSON object, found: {error.msg}."
+        raise LstmError(found, _JSONL_HINT) from error
+    except (ValueError, RecursionError) as error:
+        raise LstmError(f"{place}: {error}.") from error
+    if not isinstance(record, dict):
+        found = f"{place}: expected a JSON object, found {format_value(record)}."
+        raise LstmError(found, _JSONL_HINT)
+    if "\\u" in line:
+        record = _replace_surrogates(record, place, number, counter)
+    return record
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> Record:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lstm_cli.data.readers.columns import find_column, join_names, text_of
 from lstm_cli.data.readers.decode import decode_lines
-from lstm_cli.data.readers.table import format_of, iter_records
+from lstm_cli.data.readers.table import iter_records
 from lstm_cli.data.registry import TABLE_SUFFIXES
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
@@ -73,7 +73,7 @@ def read_texts(path: Path, text_column: str | None = None) -> tuple[list[str], s
 def _table_texts(path: Path, text_column: str | None) -> Iterator[str]:
     """Yield the texts of a table."""
     column: str | None = None
-    for line, record in iter_records(path, format_of(path)):
+    for line, record in iter_records(path):
         if column is None:
             column = _find_column(list(record), text_column, path)
         yield text_of(record, column, f"{path}, line {line}")

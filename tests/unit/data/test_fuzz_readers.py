@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from lstm_cli.data import load
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
+from lstm_cli.data.readers.read_options import ReadOptions
 from lstm_cli.data.readers.table import iter_records
 from lstm_cli.data.records import Records
 from lstm_cli.data.source import DataSource
@@ -95,7 +96,7 @@ def _is_text(value):
 def test_any_bytes_are_records_or_refused(fmt, num):
     def read(content, counter=None):
         before = 0
-        for line, record in iter_records(io.BytesIO(content), fmt, "file", counter):
+        for line, record in iter_records(io.BytesIO(content), ReadOptions(fmt), "file", counter):
             assert line > before
             assert all(_is_text(value) for value in record.values() if isinstance(value, str))
             before = line
