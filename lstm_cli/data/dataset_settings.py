@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data.readers.texts import check_path
-from lstm_cli.data.registry import resolve
+from lstm_cli.data.registry import PATH_ORIGINS, resolve
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
 # Settings for a data set that has no preset of its own.
-DEFAULT_PRESET = "text"
+DEFAULT_PRESET, _IMAGE_PRESET = "text", "image"
 
 
 def locate(dataset: str) -> str:
@@ -48,7 +48,8 @@ def dataset_settings(
     """Return the settings for a data set.
 
     Args:
-        dataset: A preset, a path or `tfds:NAME`; the latter two start from the preset `text`.
+        dataset: A preset, a path or `tfds:NAME`; the latter two start from the preset `text`, or
+            `image` for own images.
         file: YAML settings that replace those of the preset.
         overrides: Values by dotted key (`model.units`) that replace both.
 
@@ -56,7 +57,7 @@ def dataset_settings(
         LstmError: The data set is unknown, or a setting does not exist or is out of range.
     """
     name = locate(dataset)
-    preset = dataset if dataset in configs.preset_names() else DEFAULT_PRESET
+    preset = dataset if dataset in configs.preset_names() else _default_preset(name)
     base = configs.preset_dict(preset)
     base["data"] = {**base["data"], "name": name} if preset == dataset else {"name": name}
     config = _read(base, file, overrides, f"preset {preset}")
@@ -71,6 +72,10 @@ def dataset_settings(
             ExitCode.USAGE,
         )
     return with_absolute_paths(config)
+
+
+def _default_preset(name: str) -> str:
+    return _IMAGE_PRESET if resolve(name) == "images" else DEFAULT_PRESET
 
 
 def _read(
@@ -113,7 +118,7 @@ def run_folder(name: str) -> str:
     Args:
         name: `data.name` of the settings.
     """
-    if resolve(name) in ("table", "folder"):
+    if resolve(name) in PATH_ORIGINS:
         from lstm_cli.data.readers.path import run_name
 
         return run_name(paths.expand(name))

@@ -12,7 +12,7 @@ import numpy as np
 from lstm_cli.data import splits as splitting
 from lstm_cli.data.dataset import Dataset, Split, class_counts
 from lstm_cli.data.readers.columns import abbreviate, join_names, quote_name
-from lstm_cli.data.registry import open_raw, resolve
+from lstm_cli.data.registry import PATH_ORIGINS, open_raw, resolve
 from lstm_cli.data.source import SPLITS, DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -78,7 +78,7 @@ def load_unlabeled(source: DataSource) -> Sequence[str]:
     Raises:
         LstmError: The data is missing.
     """
-    if resolve(source.name) in ("table", "folder"):
+    if resolve(source.name) in PATH_ORIGINS:
         return []  # without reading all labeled texts again
     raw = open_raw(source)
     return raw.unlabeled()[: source.limit] if raw.unlabeled else []

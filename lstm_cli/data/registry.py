@@ -11,7 +11,9 @@ from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
-Origin = Literal["embedded", "tfds", "table", "folder"]
+Origin = Literal["embedded", "tfds", "table", "folder", "images"]
+# The origins that are files or folders of the user.
+PATH_ORIGINS = ("table", "folder", "images")
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 
@@ -58,7 +60,8 @@ def resolve(name: str) -> Origin:
     A known name takes precedence over a file or folder of that name; `./imdb` is the folder.
 
     Raises:
-        LstmError: The name or path does not exist, or the file has a format that cannot be read.
+        LstmError: The name or path does not exist, the file has a format that cannot be read, or
+            the class folders of a folder hold both texts and images.
     """
     for entry in _ENTRIES:
         if entry.name == name:
@@ -66,10 +69,16 @@ def resolve(name: str) -> Origin:
     if name.startswith("tfds:"):
         return "tfds"
     path = paths.expand(name)
-    if paths.is_folder(path):
-        return "folder"
-    if path.suffix.lower() in TABLE_SUFFIXES and paths.exists(path):
+    is_folder = paths.is_folder(path)
+    if not is_folder and path.suffix.lower() in TABLE_SUFFIXES and paths.exists(path):
         return "table"
+    if paths.exists(path):
+        from lstm_cli.data.readers.own_images import holds_images
+
+        if holds_images(path):
+            return "images"
+        if is_folder:
+            return "folder"
     raise _not_found(name, path)
 
 
@@ -78,7 +87,8 @@ def _not_found(name: str, path: Path) -> LstmError:
     if paths.exists(path):
         return LstmError(
             f"{name!r} is not one of the file types {', '.join(TABLE_SUFFIXES)}.",
-            "Give a table with a text and a label column, or a folder with a subfolder per class.",
+            "Give a table with a text and a label column, a folder with a subfolder per class, or "
+            "an IDX file of images.",
             ExitCode.USAGE,
         )
     if "/" in name or "\\" in name or path.suffix.lower() in (*TABLE_SUFFIXES, ".txt", ".json"):
@@ -106,6 +116,10 @@ def open_raw(source: DataSource) -> RawDataset:
         from lstm_cli.data.readers.tfds import open_tfds
 
         return open_tfds(source)
+    if origin == "images":
+        from lstm_cli.data.readers.own_images import open_images
+
+        return open_images(source)
     from lstm_cli.data.readers.path import open_path
 
     return open_path(source)
