@@ -69,7 +69,8 @@ def list_(json: options.Json = False) -> None:
     output.print_rows(rows, columns, right=("train", "test", "classes"))
     output.print_line(
         "\nOr tfds:NAME for any TFDS data set with one text and one label, a .csv, .tsv or .jsonl "
-        "file,\nor a folder with a subfolder of .txt files per class."
+        "file,\na folder with a subfolder of .txt files or of images per class, or IDX files of "
+        "images."
     )
 
 
@@ -83,6 +84,7 @@ def show(
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
     unlabeled: options.Unlabeled = None,
+    image_size: options.ImageSize = None,
     examples: _Examples = 1,
     json: options.Json = False,
 ) -> None:
@@ -109,6 +111,7 @@ def show(
         label_column,
         multi_label or AUTO,
         options.split_columns(label_columns),
+        image_size=options.parse_image_size(image_size),
     )
     print_data.print_description(describe(source, examples, unlabeled or ()), json)
 

@@ -113,6 +113,17 @@ Unlabeled = Annotated[
     ),
 ]
 
+ImageSize = Annotated[
+    str | None,
+    typer.Option(
+        "--image-size",
+        metavar="ROWSxCOLUMNS",
+        help="Scale own images to this size, with their proportions: 32x32. Short for --set "
+        "image.size=[ROWS,COLUMNS].",
+        show_default="their own size, which must be the same",
+    ),
+]
+
 # Options of `train` and `pretrain`.
 ValidationFile = Annotated[
     str | None,
@@ -254,14 +265,14 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_column`, `label_column`, `multi_label`, `label_columns` (separated by
-            commas), `validation_file`, `test_file`, `init_from`, `unlabeled`. They win over
-            `assignments`; None is skipped.
+            commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `image_size`. They
+            win over `assignments`; None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
 
     Raises:
-        LstmError: An assignment is not KEY=VALUE (exit code 2).
+        LstmError: An assignment is not KEY=VALUE, or a size not ROWSxCOLUMNS (exit code 2).
     """
     from lstm_cli.config.load import parse_overrides
 
@@ -279,12 +290,39 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "unlabeled": "data.unlabeled",
         "validation_file": "data.validation_file",
         "test_file": "data.test_file",
+        "image_size": "image.size",
     }
     overrides = parse_overrides(assignments or [])
     if options.get("label_columns") is not None:
         options["label_columns"] = split_columns(options["label_columns"])
+    options["image_size"] = parse_image_size(options.get("image_size"))
     short = {keys[name]: value for name, value in options.items() if value is not None}
     return overrides | short
+
+
+def parse_image_size(size: str | None) -> tuple[int, int] | None:
+    """Return the rows and columns of `--image-size`; None without it.
+
+    Raises:
+        LstmError: It is not ROWSxCOLUMNS, or out of range (exit code 2).
+    """
+    import re
+
+    from lstm_cli.config.schema import MAX_IMAGE_LENGTH
+    from lstm_cli.errors import ExitCode, LstmError
+
+    if size is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,4})x([0-9]{1,4})", size.strip(), re.IGNORECASE)
+    rows, columns = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not (1 <= rows <= MAX_IMAGE_LENGTH and 1 <= columns <= MAX_IMAGE_LENGTH):
+        raise LstmError(
+            f"--image-size expects ROWSxCOLUMNS, each from 1 to {MAX_IMAGE_LENGTH:,}; found "
+            f"{size!r}.",
+            "For example: --image-size 28x28",
+            ExitCode.USAGE,
+        )
+    return rows, columns
 
 
 def split_columns(names: str | None) -> tuple[str, ...]:

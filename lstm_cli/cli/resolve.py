@@ -49,12 +49,13 @@ def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
     from lstm_cli.data.registry import resolve
 
     origin = resolve(locate(dataset))
+    no_images = Conflict("", ("--image-size",), f"{dataset} does not hold images of your own")
     if origin == "table":
-        return ()
+        return (no_images,)
     several = Conflict(
         "", ("--multi-label", "--label-columns"), f"{dataset} has one label for each input"
     )
     if origin == "tfds":
-        return (several,)
+        return (several, no_images)
     columns = Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns")
-    return (columns, several)
+    return (columns, several) if origin == "images" else (columns, several, no_images)

@@ -16,7 +16,8 @@ _Dataset = Annotated[
     typer.Argument(
         metavar="DATASET",
         help="What to train on: a preset (demo, digits, imdb, mnist, ...), a table (.csv, .tsv, "
-        ".jsonl), a folder with one subfolder of .txt files per class, or tfds:NAME.",
+        ".jsonl), a folder with one subfolder of .txt files or of images per class, IDX files of "
+        "images, or tfds:NAME.",
         autocompletion=complete_preset,
     ),
 ]
@@ -33,6 +34,7 @@ def command(
     seed: options.Seed = None,
     class_weights: options.ClassWeights = None,
     name: options.Name = None,
+    image_size: options.ImageSize = None,
     init_from: options.InitFrom = None,
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
@@ -66,6 +68,7 @@ def command(
     lstm train tickets.csv --folds 10
     lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
     lstm train comments.csv --multi-label ';'
+    lstm train shapes/ --image-size 32x32
     lstm train imdb --resume
     ```
     """
@@ -78,7 +81,7 @@ def command(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
         text_column=text_column, label_column=label_column, unlabeled=unlabeled,
-        multi_label=multi_label, label_columns=label_columns,
+        multi_label=multi_label, label_columns=label_columns, image_size=image_size,
         validation_file=validation, test_file=test,
     )  # fmt: skip
     request = training.TrainingRequest(

@@ -11,7 +11,8 @@ Count = Annotated[int, Meta(ge=1)]
 # The limit is far above what fits in memory: it refuses typing errors early.
 Dimension = Annotated[int, Meta(ge=1, le=16_384)]
 # An LSTM takes a step for each row and reads all columns at once.
-ImageLength = Annotated[int, Meta(ge=1, le=1024)]
+MAX_IMAGE_LENGTH = 1024
+ImageLength = Annotated[int, Meta(ge=1, le=MAX_IMAGE_LENGTH)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 _Name = Annotated[str, Meta(min_length=1)]
 

@@ -106,8 +106,18 @@ def _not_found(name: str, path: Path) -> LstmError:
 
 
 def open_raw(source: DataSource) -> RawDataset:
-    """Open the data set that `source` names, with the reader of its kind."""
+    """Open the data set that `source` names, with the reader of its kind.
+
+    Raises:
+        LstmError: The data is missing or malformed, or `image_size` has no effect on it.
+    """
     origin = resolve(source.name)
+    if source.image_size is not None and origin != "images":
+        raise LstmError(
+            f"image.size has no effect: {source.name} does not hold images of your own.",
+            "Leave it out.",
+            ExitCode.USAGE,
+        )
     if origin == "embedded":
         from lstm_cli.data.readers.builtin import open_demo, open_digits
 

@@ -56,9 +56,7 @@ def with_auto_settings(
     return chosen, dataset
 
 
-def _choose(
-    config: Config, dataset: Dataset
-) -> tuple[DataProfile | ImageProfile, dict[str, Any]]:
+def _choose(config: Config, dataset: Dataset) -> tuple[DataProfile | ImageProfile, dict[str, Any]]:
     """Return a description of the data, and the settings chosen from it."""
     has_validation_file = config.data.validation_file is not None
     if dataset.kind == "image":

@@ -317,7 +317,7 @@ class ClassifierTask:
         with timed(self.seconds, "evaluate"):
             # The test split is read here for the first time: all choices are made.
             test_set = load_data(self.config, ("test",), data_dir)
-            test = encode(test_set, "test", self.tokenizer)
+            test = encode(self.config, test_set, "test", self.tokenizer)
             if self.config.is_multi_label:
                 predictor.thresholds = validation.thresholds
             results = {

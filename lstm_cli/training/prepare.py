@@ -70,9 +70,7 @@ def vocabulary_texts(dataset: Dataset) -> Sequence[str]:
     return texts if dataset.unlabeled is None else [*texts, *dataset.unlabeled.texts]
 
 
-def encode(
-    config: Config, dataset: Dataset, split: str, tokenizer: Tokenizer | None
-) -> Examples:
+def encode(config: Config, dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
     """Return a split as the model reads it; texts go through the cache on disk."""
     inputs, labels = dataset.splits[split].inputs, dataset.splits[split].labels
     if isinstance(inputs, np.ndarray):

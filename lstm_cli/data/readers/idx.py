@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.data.readers.image_folder import LabeledImages, check_memory
+from lstm_cli.data.readers.image_folder import MAX_BYTES, LabeledImages
 from lstm_cli.errors import ExitCode, LstmError
 
 # Two zero bytes, the type of the values (8: bytes), the number of dimensions.
@@ -105,8 +105,8 @@ def read_idx(path: Path) -> LabeledImages:
             "Both files must be of the same split of the same data set.",
         )
     total = hashlib.sha256(f"idx {pixels.shape}".encode())
-    total.update(pixels)
-    total.update(labels)
+    total.update(pixels.data)
+    total.update(labels.data)
     return LabeledImages(pixels, [str(label) for label in labels.tolist()], total.hexdigest())
 
 
@@ -143,7 +143,12 @@ def _read_images(path: Path) -> NDArray[np.uint8]:
                 f"1 to {_MAX_LENGTH:,}.",
                 "Download it again.",
             )
-        check_memory(num, (rows, columns), path)
+        if num * rows * columns > MAX_BYTES:
+            raise LstmError(
+                f"{path} says that it has {num:,} images of {rows:,} rows and {columns:,} columns: "
+                f"at most {MAX_BYTES >> 30} GiB of pixels are read.",
+                "Download it again, or split it.",
+            )
         values = _read_values(stream, num * rows * columns, path, f"{num:,} images")
     return values.reshape(num, rows, columns)
 
@@ -215,8 +220,7 @@ def _read_values(stream: BinaryIO, size: int, path: Path, what: str) -> NDArray[
         block = stream.read(min(size - len(content), 1 << 24))
         if not block:
             raise LstmError(
-                f"{path} says that it has {what}, {size:,} bytes, but ends after "
-                f"{len(content):,}.",
+                f"{path} says that it has {what}, {size:,} bytes, but ends after {len(content):,}.",
                 "Download it again.",
             )
         content += block

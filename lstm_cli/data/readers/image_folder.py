@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lstm_cli.config.schema import MAX_IMAGE_LENGTH
 from lstm_cli.data import images
 from lstm_cli.data.images import DecodedImage, Pixels
 from lstm_cli.errors import ExitCode, LstmError
@@ -188,17 +189,23 @@ def read_image_folder(path: Path, size: tuple[int, int] | None) -> LabeledImages
 
 
 def check_memory(num: int, shape: tuple[int, int], path: Path) -> None:
-    """Check that images fit into memory.
+    """Check that images are not too large for a network that reads rows, and fit into memory.
 
     Raises:
-        LstmError: They do not.
+        LstmError: They are too large, or too many.
     """
+    if max(shape) > MAX_IMAGE_LENGTH:
+        raise LstmError(
+            f"The images in {path} have {shape[0]:,} rows and {shape[1]:,} columns: expected at "
+            f"most {MAX_IMAGE_LENGTH:,}.",
+            "Scale them down, for example with --image-size 32x32 (the setting image.size).",
+        )
     size = num * shape[0] * shape[1]
     if size > MAX_BYTES:
         raise LstmError(
             f"{path} holds {num:,} images of {shape[0]:,} rows and {shape[1]:,} columns: "
             f"{size >> 30:,} GiB of pixels, and at most {MAX_BYTES >> 30} GiB are read.",
-            "Scale them down, for example with --image-size 32x32.",
+            "Scale them down, for example with --image-size 32x32 (the setting image.size).",
         )
 
 
@@ -304,7 +311,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _ending(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
+    return Path(name).suffix.lower()
 
 
 def _has_invalid_bytes(name: str) -> bool:

@@ -127,14 +127,16 @@ def _read(path: Path, size: tuple[int, int] | None) -> LabeledImages:
     if paths.is_folder(path):
         return image_folder.read_image_folder(path, size)
     part = idx.read_idx(path)
-    if size is None or part.images.shape[1:] == size:
+    num, rows, columns = part.images.shape
+    check_memory(num, size or (rows, columns), path)
+    if size is None or (rows, columns) == size:
         return part
-    num = len(part.images)
-    check_memory(num, size, path)
     scaled = np.empty((num, *size), np.uint8)
     for number, pixels in enumerate(part.images):
         scaled[number] = fit(pixels, size)
-    note = f"{pluralize(num, 'image')} in {path} are scaled to {size[0]} rows and {size[1]} columns."
+    note = (
+        f"{pluralize(num, 'image')} in {path} are scaled to {size[0]} rows and {size[1]} columns."
+    )
     return LabeledImages(scaled, part.labels, part.digest, notes=(note,))
 
 
