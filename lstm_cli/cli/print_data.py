@@ -143,7 +143,7 @@ def _shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     height, width = (min(factor, length) for length in image.shape)
     rows, columns = image.shape[0] // height, image.shape[1] // width
     blocks = image[: rows * height, : columns * width].reshape(rows, height, columns, width)
-    return blocks.mean(axis=(1, 3)).astype(np.uint8)
+    return np.asarray(blocks.mean(axis=(1, 3)), np.uint8)
 
 
 def _to_dict(description: Description) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from lstm_cli.errors import LstmError
 
 # Endings of the formats below. What a file holds decides how it is read.
 SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in ("png", "apng", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "dib", "tif", "tiff")
-    + ("webp", "pbm", "pgm", "ppm", "pnm")
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
+    | {".webp", ".pbm", ".pgm", ".ppm", ".pnm"}
 )
 # Pillow's other readers are for rare formats. One of them runs Ghostscript, and some raise
 # undocumented exceptions.

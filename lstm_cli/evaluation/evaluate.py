@@ -15,6 +15,7 @@ from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.dataset import label_names
+from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import label_plots, metrics, plots
@@ -171,7 +172,7 @@ def evaluate(
     predictor = Predictor.load(run)
     if with_coverage or wanted_precision is not None:
         _check_coverage(predictor)
-    dataset = _load(run, predictor.labels, source, split, data_dir)
+    dataset = _load(predictor, source, split, data_dir)
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
     scored = _decided(predictor, score(predictor, dataset, split, reporter), reporter)
@@ -195,18 +196,16 @@ def evaluate(
 
 
 def _load(
-    run: RunDir,
-    labels: tuple[str, ...],
-    source: DataSource | None,
-    split: str,
-    data_dir: Path | None,
+    predictor: Predictor, source: DataSource | None, split: str, data_dir: Path | None
 ) -> Dataset:
-    """Load a split of the run's own data, or of a source."""
+    """Load a split of the run's own data, or of a source; own images get the size of the run's."""
+    run = predictor.run
     if source is None:
         _check_not_seen(run, split)
         return own_data(run, split, data_dir)
-    source = _with_label_format(replace(source, data_dir=data_dir), run.config())
-    return data.load_for_labels(source, labels, split)
+    size = predictor.shape if resolve(source.name) == "images" else None
+    source = replace(source, data_dir=data_dir, image_size=size)
+    return data.load_for_labels(_with_label_format(source, run.config()), predictor.labels, split)
 
 
 def _decided(predictor: Predictor, scored: ScoredSplit, reporter: Reporter) -> ScoredSplit:
