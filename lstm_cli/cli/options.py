@@ -114,6 +114,26 @@ Unlabeled = Annotated[
 ]
 
 # Options of `train` and `pretrain`.
+ValidationFile = Annotated[
+    str | None,
+    typer.Option(
+        "--validation",
+        metavar="FILE",
+        help="Table or folder with the validation rows, by which the best epoch is "
+        "chosen. Short for --set data.validation_file=FILE.",
+        show_default="a part of DATASET",
+    ),
+]
+TestFile = Annotated[
+    str | None,
+    typer.Option(
+        "--test",
+        metavar="FILE",
+        help="Table or folder with the test rows, on which the run is scored at the end. "
+        "Short for --set data.test_file=FILE.",
+        show_default="DATASET's own, or a part of it",
+    ),
+]
 Resume = Annotated[
     str | None,
     typer.Option(
@@ -234,7 +254,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_column`, `label_column`, `multi_label`, `label_columns` (separated by
-            commas), `init_from`, `unlabeled`. They win over `assignments`; None is skipped.
+            commas), `validation_file`, `test_file`, `init_from`, `unlabeled`. They win over
+            `assignments`; None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -256,6 +277,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "multi_label": "data.multi_label",
         "label_columns": "data.label_columns",
         "unlabeled": "data.unlabeled",
+        "validation_file": "data.validation_file",
+        "test_file": "data.test_file",
     }
     overrides = parse_overrides(assignments or [])
     if options.get("label_columns") is not None:

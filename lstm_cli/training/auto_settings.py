@@ -41,7 +41,8 @@ def with_auto_settings(
     if not config.auto:
         check_folds(config, dataset)
         return config, dataset
-    profile = describe_data(dataset)
+    has_validation_file = config.data.validation_file is not None
+    profile = replace(describe_data(dataset), has_validation_file=has_validation_file)
     known = vocabulary_settings(config)
     values = {k: v for k, v in (choose_settings(profile) | known).items() if k in config.auto}
     before = configs.to_dict(config)

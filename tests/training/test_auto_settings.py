@@ -136,7 +136,7 @@ def test_a_choice_of_defaults_is_one_line():
 def test_only_what_is_listed_is_chosen_and_the_data_is_split_as_chosen(table, monkeypatch):
     chosen = {
         **choose_settings(DataProfile(48, 2, 0, 4, 4, 200, 0.0, 0.0)),
-        "data.validation": 0.25,
+        "data.validation_fraction": 0.25,
     }
     monkeypatch.setattr(auto_settings, "choose_settings", lambda _: chosen)
     before = settings(table, **{"linear.buckets": 77})

@@ -23,7 +23,7 @@ from lstm_cli.io import paths
 
 
 def open_path(source: DataSource) -> RawDataset:
-    """Read a table or a folder. A test file or folder is read on request.
+    """Read a table or a folder. Files of other splits are read on request.
 
     The classes are those of the training examples. They are sorted as integers, or else as strings.
     If a folder has its classes in a subfolder `train`, like aclImdb, its test split is `test`.
@@ -32,14 +32,14 @@ def open_path(source: DataSource) -> RawDataset:
         LstmError: A file is malformed (the error names the line) or empty.
     """
     path = paths.expand(source.name)
-    train_path, test_path = _find_train_and_test(path, source.test)
+    train_path, others = _find_parts(path, source)
     train = _read(train_path, source)
     classes = _classes(train, source)
-    digests = [_digest(part) for part in (train_path, test_path) if part]
+    digests = [_digest(train_path), *(f"{name} {_digest(part)}" for name, part in others.items())]
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
-    if test_path:
-        test_source = replace(source, multi_label=train.multi_label)
-        read["test"] = lambda: _split(_read(test_path, test_source), classes, test_path)
+    as_train = replace(source, multi_label=train.multi_label)
+    for name, part in others.items():
+        read[name] = partial(_read_split, part, as_train, classes)
     return RawDataset(
         name=run_name(path),
         source=source.name,
@@ -72,18 +72,26 @@ def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(distinct)
 
 
-def _find_train_and_test(path: Path, test: Path | None) -> tuple[Path, Path | None]:
-    """Return where the training examples and, if any, the test examples are."""
-    if test is not None:
-        test = paths.expand(test)
-        if not paths.exists(test):
+def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
+    """Return where the training examples are, and those of other splits by the split's name."""
+    train_path, test_path = folder.find_train_and_test(path)
+    others = {"test": test_path} if test_path else {}
+    for name, file in {"validation": source.validation_file, "test": source.test_file}.items():
+        if file is None:
+            continue
+        others[name] = paths.expand(file)
+        if not paths.exists(others[name]):
             raise LstmError(
-                f"There is no test file or folder {str(test)!r}.",
-                "Check data.test, or leave it out to split off a fraction of the examples.",
+                f"There is no {name} file or folder {str(others[name])!r}.",
+                f"Check --{name} (data.{name}_file), or leave it out to split off a fraction of "
+                "the examples.",
                 ExitCode.DATA,
             )
-    train_path, test_path = folder.find_train_and_test(path)
-    return train_path, test or test_path
+    return train_path, others
+
+
+def _read_split(path: Path, source: DataSource, classes: Sequence[str]) -> Split:
+    return _split(_read(path, source), classes, path)
 
 
 def _read(path: Path, source: DataSource) -> LabeledTexts:
