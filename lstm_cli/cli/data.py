@@ -107,7 +107,7 @@ def show(
     source = DataSource(
         locate(dataset),
         data_dir,
-        text_column,
+        tuple(text_column or ()),
         label_column,
         multi_label or AUTO,
         options.split_columns(label_columns),
@@ -153,7 +153,9 @@ def check(
     # An option has an effect if it has one on any file.
     check_conflicts(ctx, LABEL_CONFLICTS + (by_file[0] if all(by_file) else ()))
     columns = options.split_columns(label_columns)
-    parts = read_rows(files, text_column, label_column, data_dir, multi_label or AUTO, columns)
+    parts = read_rows(
+        files, tuple(text_column or ()), label_column, data_dir, multi_label or AUTO, columns
+    )
     result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)
     check_nothing_found(result, kinds)

@@ -65,7 +65,7 @@ def curve(
 
     check_conflicts(ctx, column_conflicts(dataset))
     _check_names(out or [])
-    source = DataSource(locate(dataset), data_dir, text_column, label_column)
+    source = DataSource(locate(dataset), data_dir, tuple(text_column or ()), label_column)
     output.print_note("Cross-validating the linear model with growing parts of the rows ...")
     measured = measure_curve(source)
     for path in out or []:

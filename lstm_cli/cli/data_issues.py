@@ -84,7 +84,9 @@ def issues(
     else:
         check_conflicts(ctx, column_conflicts(source))
         output.print_note("Cross-validating the linear model ...")
-        found = issues_of_data(DataSource(locate(source), data_dir, text_column, label_column))
+        found = issues_of_data(
+            DataSource(locate(source), data_dir, tuple(text_column or ()), label_column)
+        )
     if out is not None and format_ is not None:
         table = to_table(found.issues, format_)
         write_atomic(out, table.encode("utf-8", "backslashreplace"))

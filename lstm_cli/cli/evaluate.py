@@ -121,7 +121,11 @@ def command(
     if name is None:
         check_conflicts(ctx, _OWN_DATA)
     output.print_note(f"Run: {found.name}")
-    source = DataSource(name, None, text_column, label_column, limit=limit) if name else None
+    source = (
+        DataSource(name, None, tuple(text_column or ()), label_column, limit=limit)
+        if name
+        else None
+    )
     evaluation = evaluate(
         found,
         source,

@@ -50,11 +50,12 @@ DataDir = Annotated[
     ),
 ]
 TextColumn = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--text-column",
         metavar="NAME",
-        help="Column of a table that holds the text.",
+        help="Column of a table that holds the text. Repeatable: the values of several columns are "
+        "joined, in this order.",
         show_default="found by itself",
     ),
 ]
@@ -264,7 +265,7 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
     Args:
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
-            `limit`, `text_column`, `label_column`, `multi_label`, `label_columns` (separated by
+            `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
             commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `image_size`. They
             win over `assignments`; None is skipped.
 
@@ -283,7 +284,7 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "class_weights": "train.class_weights",
         "init_from": "train.init_from",
         "limit": "data.limit",
-        "text_column": "data.text_column",
+        "text_columns": "data.text_columns",
         "label_column": "data.label_column",
         "multi_label": "data.multi_label",
         "label_columns": "data.label_columns",

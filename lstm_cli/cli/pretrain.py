@@ -63,7 +63,7 @@ def command(
     check_conflicts(ctx, training.CONFLICTS + column_conflicts(dataset))
     overrides = options.to_overrides(
         set_, epochs=epochs, seed=seed, limit=limit,
-        text_column=text_column, label_column=label_column, unlabeled=unlabeled,
+        text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,

@@ -80,7 +80,7 @@ def command(
     overrides = options.to_overrides(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
-        text_column=text_column, label_column=label_column, unlabeled=unlabeled,
+        text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
         multi_label=multi_label, label_columns=label_columns, image_size=image_size,
         validation_file=validation, test_file=test,
     )  # fmt: skip

@@ -32,7 +32,10 @@ class DataSettings(_Section, frozen=True):
     name: Annotated[
         str, _doc("data set: demo, digits, imdb, mnist, tfds:NAME, or a path", min_length=1)
     ]
-    text_column: Annotated[str | None, _doc("column of the text; null: detect it")] = None
+    text_columns: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        _doc("columns of the text, joined in this order; []: detect one column"),
+    ] = ()
     label_column: Annotated[str | None, _doc("column of the label; null: detect it")] = None
     multi_label: Annotated[
         str,

@@ -22,8 +22,9 @@ class DataSource:
             .jsonl file, or the path of a folder with one subfolder per class.
         data_dir: The folder of the TFDS data sets. The default is `TFDS_DATA_DIR`, then
             `~/tensorflow_datasets`.
-        text_column: The column of the texts. The default is the first column with a common name.
-        label_column: The column of the labels. The default is as for `text_column`.
+        text_columns: The columns of the texts, joined in this order. Without them, the first column
+            with a common name.
+        label_column: The column of the labels. The default is the first column with a common name.
         multi_label: The setting `data.multi_label`.
         label_columns: Columns of 0 and 1, one for each label.
         validation_file: The file or folder with the validation examples, if `name` is a path.
@@ -46,7 +47,7 @@ class DataSource:
 
     name: str
     data_dir: Path | None = None
-    text_column: str | None = None
+    text_columns: tuple[str, ...] = ()
     label_column: str | None = None
     multi_label: str = "auto"
     label_columns: tuple[str, ...] = ()
@@ -94,7 +95,8 @@ class RawDataset:
         is_path: Whether the data is a file or folder of the user. If so, a run that was trained on
             other data is evaluated on all of it.
         unlabeled: Reads the texts without labels, if the data set has them.
-        text_column: The column of the texts, if they come from a table.
+        text_columns: The columns of the texts, if they come from a table.
+        label_column: The column of the labels, if they come from one column of a table.
         multi_label: As in `Dataset`.
         notes: Remarks from reading.
     """
@@ -107,7 +109,8 @@ class RawDataset:
     identity: str
     is_path: bool = False
     unlabeled: Callable[[], Sequence[str]] | None = None
-    text_column: str | None = None
+    text_columns: tuple[str, ...] = ()
+    label_column: str | None = None
     multi_label: str = "none"
     notes: tuple[str, ...] = field(default=())
 
@@ -123,7 +126,7 @@ def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
     return DataSource(
         name=settings.name,
         data_dir=data_dir,
-        text_column=settings.text_column,
+        text_columns=settings.text_columns,
         label_column=settings.label_column,
         multi_label=settings.multi_label,
         label_columns=settings.label_columns,
@@ -151,11 +154,11 @@ def check_command(source: DataSource) -> str:
     ]
     words = ["lstm", "data", "check", *map(_relative, files)]
     columns = {
-        "--text-column": source.text_column,
         "--label-column": source.label_column,
         "--multi-label": source.multi_label if source.multi_label != "auto" else None,
         "--label-columns": ",".join(source.label_columns),
     }
+    words += [word for name in source.text_columns for word in ("--text-column", name)]
     words += [word for option, name in columns.items() if name for word in (option, name)]
     return command_line(*words)
 
