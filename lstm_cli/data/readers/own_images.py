@@ -10,9 +10,9 @@ import numpy as np
 
 from lstm_cli.data.dataset import Split
 from lstm_cli.data.images import fit
-from lstm_cli.data.readers import idx, image_folder
+from lstm_cli.data.readers import idx, image_files
 from lstm_cli.data.readers.columns import join_names
-from lstm_cli.data.readers.image_folder import LabeledImages, check_memory
+from lstm_cli.data.readers.image_folder import LabeledImages, check_memory, read_image_folder
 from lstm_cli.data.readers.path import run_name, sort_labels
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
@@ -28,7 +28,7 @@ def holds_images(path: Path) -> bool:
     """
     if not paths.is_folder(path):
         return idx.is_idx(path)
-    return bool(idx.find_images(path)[0]) or image_folder.kind_of_folder(path) == "image"
+    return bool(idx.find_images(path)[0]) or image_files.kind_of_folder(path) == "image"
 
 
 def open_images(source: DataSource) -> RawDataset:
@@ -84,8 +84,8 @@ def _find_splits(path: Path) -> tuple[dict[str, Path], list[str]]:
         return {"train": path}, []
     found, notes = idx.find_images(path)
     if not found:
-        found, notes = image_folder.find_splits(path)
-    return {name: found[name] for name in image_folder.SPLIT_FOLDERS if name in found}, notes
+        found, notes = image_files.find_splits(path)
+    return {name: found[name] for name in image_files.SPLIT_FOLDERS if name in found}, notes
 
 
 def _named_files(source: DataSource) -> dict[str, Path]:
@@ -125,7 +125,7 @@ def _own_part(path: Path, name: str) -> Path:
 
 def _read(path: Path, size: tuple[int, int] | None) -> LabeledImages:
     if paths.is_folder(path):
-        return image_folder.read_image_folder(path, size)
+        return read_image_folder(path, size)
     part = idx.read_idx(path)
     num, rows, columns = part.images.shape
     check_memory(num, size or (rows, columns), path)
