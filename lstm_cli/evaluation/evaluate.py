@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, DataSource
-from lstm_cli.data.dataset import label_names
+from lstm_cli.data.dataset import Kind, label_names
 from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
@@ -203,8 +203,10 @@ def _load(
     if source is None:
         _check_not_seen(run, split)
         return own_data(run, split, data_dir)
-    size = predictor.shape if resolve(source.name) == "images" else None
-    source = replace(source, data_dir=data_dir, image_size=size)
+    source = replace(source, data_dir=data_dir)
+    if resolve(source.name) == "images":
+        _check_kind(predictor, "image", source.name)
+        source = replace(source, image_size=predictor.shape)
     return data.load_for_labels(_with_label_format(source, run.config()), predictor.labels, split)
 
 
@@ -300,16 +302,27 @@ def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter
     Raises:
         LstmError: The data is of the other kind than the model reads, or images of another size.
     """
-    if dataset.kind != predictor.kind:
-        raise LstmError(
-            f"{dataset.name} holds {dataset.kind}s; run {predictor.run.name} reads "
-            f"{predictor.kind}s.",
-            f"Choose a run that reads {dataset.kind}s with --run.",
-            ExitCode.USAGE,
-        )
+    _check_kind(predictor, dataset.kind, dataset.name)
     examples = dataset.splits[split]
     reporter.note(f"Evaluating {len(examples):,} examples of {dataset.source} ({split}).")
-    return score_encoded(predictor, inputs(predictor, examples.inputs), examples.labels)
+    encoded = inputs(predictor, examples.inputs)
+    if isinstance(encoded, np.ndarray) and (note := predictor.describe_inverted(encoded)):
+        reporter.note(note)
+    return score_encoded(predictor, encoded, examples.labels)
+
+
+def _check_kind(predictor: Predictor, kind: Kind, name: str) -> None:
+    """Check that data is of the kind that the model reads.
+
+    Raises:
+        LstmError: It is not (exit code 2).
+    """
+    if kind != predictor.kind:
+        raise LstmError(
+            f"{name} holds {kind}s; run {predictor.run.name} reads {predictor.kind}s.",
+            f"Choose a run that reads {kind}s with --run.",
+            ExitCode.USAGE,
+        )
 
 
 def score_encoded(

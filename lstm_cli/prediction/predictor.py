@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
-from lstm_cli.data.images import Border, with_border
+from lstm_cli.data.images import Border, has_other_border, with_border
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.prediction import batches
 from lstm_cli.prediction.batches import Batch
 from lstm_cli.prediction.decision import MOST_PROBABLE, Decision, check_probability, make_decision
@@ -219,6 +220,23 @@ class Predictor:
             )
         images = with_border(inputs, self.border)
         return self._run(batches.image_batches(images), len(images))
+
+    def describe_inverted(self, images: NDArray[np.uint8]) -> str:
+        """Say how many images `probabilities` inverts; empty if it inverts none.
+
+        Args:
+            images: `<uint8>[num, rows, columns]`.
+        """
+        num = int(np.count_nonzero(has_other_border(images, self.border)))
+        if not num:
+            return ""
+        other = "bright" if self.border == "dark" else "dark"
+        verb = "has" if num == 1 else "have"
+        return (
+            f"{num:,} of {pluralize(len(images), 'image')} {verb} a {other} border, unlike those "
+            f"of training, and {'is' if num == 1 else 'are'} inverted (image.border="
+            f"{self.border})."
+        )
 
     def text_probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Compute `<float32>[num, classes]` for raw texts, in order.
