@@ -1,7 +1,8 @@
-"""What is wrong with labeled texts, before anything is trained on them.
+"""What is wrong with labeled texts or images, before anything is trained on them.
 
 What is in here:
     check            `check_data`: all checks of `lstm data check`
+    check_images     `check_images`: those of own images
     quick            `quick_warnings`: the cheap ones, which training runs
     result           what the checks return
     table            the rows of all files, one after the other
@@ -18,6 +19,7 @@ Start with `check.check_data`. This package may import `data`, `text`, `config`,
 from __future__ import annotations
 
 from lstm_cli.checks.check import check_data
+from lstm_cli.checks.check_images import check_images
 from lstm_cli.checks.quick import leak_warning, quick_warnings
 from lstm_cli.checks.result import (
     KINDS,
@@ -38,6 +40,7 @@ __all__ = [
     "Group",
     "Row",
     "check_data",
+    "check_images",
     "check_nothing_found",
     "leak_warning",
     "parse_kinds",

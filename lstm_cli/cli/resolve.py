@@ -10,7 +10,8 @@ from lstm_cli.cli.command import Conflict
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
 
-
+# How a table is read (`options.read_options`).
+READ_OPTIONS = ("--input-format", "--encoding", "--delimiter", "--quoting", "--no-header")
 LABEL_CONFLICTS = (
     Conflict(
         "--label-columns", ("--label-column", "--multi-label"), "each column is a label of its own"
@@ -49,13 +50,27 @@ def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
     from lstm_cli.data.registry import resolve
 
     origin = resolve(locate(dataset))
-    no_images = Conflict("", ("--image-size",), f"{dataset} does not hold images of your own")
     if origin == "table":
-        return (no_images,)
+        return ()
     several = Conflict(
         "", ("--multi-label", "--label-columns"), f"{dataset} has one label for each input"
     )
+    not_read = Conflict("", READ_OPTIONS, f"{dataset} is not a table")
     if origin == "tfds":
-        return (several, no_images)
+        return (several, not_read)
     columns = Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns")
-    return (columns, several) if origin == "images" else (columns, several, no_images)
+    return (columns, several, not_read)
+
+
+def image_conflicts(dataset: str) -> tuple[Conflict, ...]:
+    """Return what is refused with a data set that is not one of own images.
+
+    Raises:
+        LstmError: There is no such data set.
+    """
+    from lstm_cli.data.dataset_settings import locate
+    from lstm_cli.data.registry import resolve
+
+    if resolve(locate(dataset)) == "images":
+        return ()
+    return (Conflict("", ("--image-size",), f"{dataset} does not hold images of your own"),)

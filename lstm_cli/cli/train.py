@@ -9,7 +9,7 @@ import typer
 from lstm_cli.cli import options, training
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_preset
-from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts
+from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts, image_conflicts
 
 _Dataset = Annotated[
     str,
@@ -75,7 +75,10 @@ def command(
     from lstm_cli.cli import print_training
     from lstm_cli.evaluation.thresholds import parse_thresholds
 
-    check_conflicts(ctx, training.CONFLICTS + LABEL_CONFLICTS + column_conflicts(dataset))
+    check_conflicts(
+        ctx,
+        training.CONFLICTS + LABEL_CONFLICTS + column_conflicts(dataset) + image_conflicts(dataset),
+    )
     parse_thresholds(fail_under or [])
     overrides = options.to_overrides(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,

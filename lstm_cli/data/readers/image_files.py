@@ -124,8 +124,17 @@ def subfolders(path: Path) -> list[Path]:
     return [Path(entry.path) for entry in _entries(path) if entry.is_dir()]
 
 
-def class_files(path: Path, remarks: Remarks) -> Iterator[tuple[str, Path]]:
-    """Yield the label and the path of each image, sorted by class and path."""
+def class_files(path: Path, remarks: Remarks | None = None) -> Iterator[tuple[str, Path]]:
+    """Yield the label and the path of each image, sorted by class and path.
+
+    Args:
+        path: A folder with a subfolder for each class.
+        remarks: Receives what is not read.
+
+    Raises:
+        LstmError: The folder has another layout.
+    """
+    remarks = remarks or Remarks()
     folders = subfolders(path)
     for entry in _entries(path):
         if not entry.is_dir() and kind_of_file(entry.name) == "image":

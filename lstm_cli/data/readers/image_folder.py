@@ -52,7 +52,7 @@ def read_image_folder(path: Path, size: tuple[int, int] | None) -> LabeledImages
     total = hashlib.sha256()
     pixels: Pixels | None = None
     for number, (label, file) in enumerate(files):
-        image, digest = _read(file)
+        image, digest = read_file(file)
         if pixels is None:
             shape = size or (image.pixels.shape[0], image.pixels.shape[1])
             check_memory(len(files), shape, path)
@@ -96,7 +96,7 @@ def check_memory(num: int, shape: tuple[int, int], path: Path) -> None:
         )
 
 
-def _read(file: Path) -> tuple[DecodedImage, str]:
+def read_file(file: Path) -> tuple[DecodedImage, str]:
     """Read an image, and the SHA-256 (hex) of its file."""
     if not file.is_file():
         raise LstmError(

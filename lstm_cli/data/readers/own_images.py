@@ -41,12 +41,12 @@ def open_images(source: DataSource) -> RawDataset:
             train does not have.
     """
     path = paths.expand(source.name)
-    files, notes = _find_splits(path)
+    files, notes = find_splits(path)
     files |= _named_files(source)
     shape = source.image_size
     parts: dict[str, LabeledImages] = {}
     for name, file in files.items():
-        parts[name] = _read(file, source.image_size)
+        parts[name] = read_part(file, source.image_size)
         shape = shape or (parts[name].images.shape[1], parts[name].images.shape[2])
         _check_shape(parts[name], shape, file, files["train"])
     classes = sort_labels(parts["train"].labels)
@@ -64,21 +64,11 @@ def open_images(source: DataSource) -> RawDataset:
     )
 
 
-def read_parts(source: DataSource) -> dict[str, LabeledImages]:
-    """Read the images of each split as they are, for `lstm data check`.
-
-    Raises:
-        LstmError: As `open_images`, but for classes that train does not have.
-    """
-    files, _ = _find_splits(paths.expand(source.name))
-    return {name: _read(file, source.image_size) for name, file in files.items()}
-
-
 def _identity(split: Split) -> Split:
     return split
 
 
-def _find_splits(path: Path) -> tuple[dict[str, Path], list[str]]:
+def find_splits(path: Path) -> tuple[dict[str, Path], list[str]]:
     """Return the folder or the images file of each split, train first, and notes."""
     if not paths.is_folder(path):
         return {"train": path}, []
@@ -119,11 +109,20 @@ def _named_files(source: DataSource) -> dict[str, Path]:
 
 def _own_part(path: Path, name: str) -> Path:
     """Return what a folder has of a split: its part of that name, or all of it."""
-    files, _ = _find_splits(path)
+    files, _ = find_splits(path)
     return files.get(name, files["train"]) if len(files) > 1 else files["train"]
 
 
-def _read(path: Path, size: tuple[int, int] | None) -> LabeledImages:
+def read_part(path: Path, size: tuple[int, int] | None) -> LabeledImages:
+    """Read the images of one split.
+
+    Args:
+        path: A folder with a subfolder for each class, or an IDX file of images.
+        size: Rows and columns to scale to; None for their own size.
+
+    Raises:
+        LstmError: A file is missing or malformed, or sizes differ.
+    """
     if paths.is_folder(path):
         return read_image_folder(path, size)
     part = idx.read_idx(path)
