@@ -57,7 +57,7 @@ def dataset_settings(
         LstmError: The data set is unknown, or a setting does not exist or is out of range.
     """
     name = locate(dataset)
-    preset = dataset if dataset in configs.preset_names() else _default_preset(name)
+    preset = dataset if dataset in configs.preset_names() else _default_preset(name, file)
     base = configs.preset_dict(preset)
     base["data"] = {**base["data"], "name": name} if preset == dataset else {"name": name}
     config = _read(base, file, overrides, f"preset {preset}")
@@ -74,8 +74,13 @@ def dataset_settings(
     return with_absolute_paths(config)
 
 
-def _default_preset(name: str) -> str:
-    return _IMAGE_PRESET if resolve(name) == "images" else DEFAULT_PRESET
+def _default_preset(name: str, file: Path | None) -> str:
+    """Return the preset that settings start from: by the data, or by the sections of a file."""
+    if resolve(name) == "images":
+        return _IMAGE_PRESET
+    settings = configs.read_settings(file) if file is not None else {}
+    is_image = "image" in settings and "text" not in settings
+    return _IMAGE_PRESET if is_image else DEFAULT_PRESET
 
 
 def _read(

@@ -39,7 +39,7 @@ def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> D
         raise LstmError(
             f"{dataset.name} holds {dataset.kind}s, but the settings are for {config.kind}s.",
             f"Use settings with {sections}; see 'lstm config show "
-            f"{'digits' if dataset.kind == 'image' else 'text'}'.",
+            f"{'image' if dataset.kind == 'image' else 'text'}'.",
             ExitCode.USAGE,
         )
     return dataset

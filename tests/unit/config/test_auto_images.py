@@ -83,6 +83,14 @@ def test_a_setting_that_somebody_set_is_not_chosen(tmp_path):
     assert set(IMAGE_AUTO_KEYS) - set(config.auto) == {"model.units"}
 
 
+def test_the_settings_that_config_show_prints_are_those_of_other_images_too(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(configs.full_preset_text("image").replace("  name: shapes/\n", ""))
+    config = dataset_settings("tfds:fashion_mnist", file)
+    assert (config.kind, config.data.name, config.text) == ("image", "tfds:fashion_mnist", None)
+    assert sorted(config.auto) == sorted(IMAGE_AUTO_KEYS)
+
+
 def test_unlabeled_texts_are_refused(tmp_path):
     shapes = str(make_folder(tmp_path / "shapes", 4))
     error = refused(
