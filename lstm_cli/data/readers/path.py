@@ -46,7 +46,7 @@ def open_path(source: DataSource) -> RawDataset:
         kind="text",
         labels=classes,
         read=read,
-        identity=" ".join(["path", *digests, *train.columns, *_label_identity(train)]),
+        identity=" ".join(["path", *digests, *train.columns, *_reading_identity(train, source)]),
         is_path=True,
         text_column=train.columns[0] if train.columns else None,
         multi_label=train.multi_label,
@@ -91,8 +91,12 @@ def _read(path: Path, source: DataSource) -> LabeledTexts:
         _check_folder(path, source)
         return folder.read_folder(path)
     if source.label_columns:
-        return read_label_columns(path, source.text_column, source.label_columns)
-    return read_table(path, source.text_column, source.label_column, source.multi_label)
+        return read_label_columns(
+            path, source.text_column, source.label_columns, source.read_options
+        )
+    return read_table(
+        path, source.text_column, source.label_column, source.multi_label, source.read_options
+    )
 
 
 def _check_folder(path: Path, source: DataSource) -> None:
@@ -118,9 +122,10 @@ def _classes(train: LabeledTexts, source: DataSource) -> tuple[str, ...]:
     return sort_labels(label for labels in set(train.label_sets) for label in labels)
 
 
-def _label_identity(train: LabeledTexts) -> list[str]:
-    """Return what identifies the format of several labels; nothing with one label a text."""
-    return [] if train.label_sets is None else ["multi-label", train.multi_label]
+def _reading_identity(train: LabeledTexts, source: DataSource) -> list[str]:
+    """Return how the bytes became rows and labels, as far as it is not the usual way."""
+    labels = [] if train.label_sets is None else ["multi-label", train.multi_label]
+    return labels + [f"{name}={value!r}" for name, value in source.read_options.changed().items()]
 
 
 def _digest(path: Path) -> str:

@@ -100,7 +100,11 @@ class LabeledTexts:
 
 
 def read_table(
-    path: Path, text_column: str | None, label_column: str | None, multi_label: str = NONE
+    path: Path,
+    text_column: str | None,
+    label_column: str | None,
+    multi_label: str = NONE,
+    options: ReadOptions = DEFAULT,
 ) -> LabeledTexts:
     """Read the texts and labels of a table.
 
@@ -109,6 +113,7 @@ def read_table(
         text_column: The column of the texts, if the user named it.
         label_column: The column of the labels, if the user named it.
         multi_label: The setting `data.multi_label`.
+        options: How to read the file.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
@@ -120,7 +125,7 @@ def read_table(
     interned: dict[str | LabelSet, str | LabelSet] = {}
     read_label = label_of if multi_label == NONE else label_value
     first_empty: tuple[Record, str] | None = None
-    for line, record in iter_records(path):
+    for line, record in iter_records(path, options):
         if columns is None:
             columns = (
                 find_column(list(record), "text", text_column, str(path)),
@@ -145,7 +150,10 @@ def read_table(
 
 
 def read_label_columns(
-    path: Path, text_column: str | None, label_columns: tuple[str, ...]
+    path: Path,
+    text_column: str | None,
+    label_columns: tuple[str, ...],
+    options: ReadOptions = DEFAULT,
 ) -> LabeledTexts:
     """Read the texts of a table, and labels from columns of 0 and 1.
 
@@ -153,6 +161,7 @@ def read_label_columns(
         path: A .csv, .tsv or .jsonl file.
         text_column: The column of the texts, if the user named it.
         label_columns: The columns, each named as its label.
+        options: How to read the file.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
@@ -161,7 +170,7 @@ def read_label_columns(
     sets: list[LabelSet] = []
     lines: list[int] = []
     column: str | None = None
-    for line, record in iter_records(path):
+    for line, record in iter_records(path, options):
         if column is None:
             column = find_column(list(record), "text", text_column, str(path))
             check_columns(list(record), (*label_columns, column), str(path))
