@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data.dataset import Kind, Split
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.errors import ExitCode, LstmError, command_line
 
 SPLITS = ("train", "validation", "test")
@@ -39,6 +40,7 @@ class DataSource:
         limit: The largest number of examples to keep of each split.
         demo_train: Number of reviews that `demo` generates for training and validation.
         demo_test: Number of reviews that `demo` generates for testing.
+        read_options: How to read the tables.
 
     Raises:
         LstmError: A value is out of range.
@@ -58,6 +60,7 @@ class DataSource:
     limit: int | None = None
     demo_train: int = 6000
     demo_test: int = 1000
+    read_options: ReadOptions = DEFAULT
 
     def __post_init__(self) -> None:
         ranges = {
@@ -136,6 +139,13 @@ def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
         limit=settings.limit,
         demo_train=settings.demo_train,
         demo_test=settings.demo_test,
+        read_options=ReadOptions(
+            settings.format,
+            settings.encoding,
+            settings.delimiter,
+            settings.quoting,
+            settings.header,
+        ),
     )
 
 

@@ -46,7 +46,9 @@ def open_path(source: DataSource) -> RawDataset:
         kind="text",
         labels=classes,
         read=read,
-        identity=" ".join(["path", *digests, *_columns_identity(train), *_label_identity(train)]),
+        identity=" ".join(
+            ["path", *digests, *_columns_identity(train), *_reading_identity(train, source)]
+        ),
         is_path=True,
         text_columns=train.text_columns,
         label_column=_label_column(train, source),
@@ -115,8 +117,12 @@ def _read(path: Path, source: DataSource) -> LabeledTexts:
         _check_folder(path, source)
         return folder.read_folder(path)
     if source.label_columns:
-        return read_label_columns(path, source.text_columns, source.label_columns)
-    return read_table(path, source.text_columns, source.label_column, source.multi_label)
+        return read_label_columns(
+            path, source.text_columns, source.label_columns, source.read_options
+        )
+    return read_table(
+        path, source.text_columns, source.label_column, source.multi_label, source.read_options
+    )
 
 
 def _check_folder(path: Path, source: DataSource) -> None:
@@ -149,9 +155,10 @@ def _columns_identity(train: LabeledTexts) -> list[str]:
     return [*joined, *texts, *train.label_columns]
 
 
-def _label_identity(train: LabeledTexts) -> list[str]:
-    """Return what identifies the format of several labels; nothing with one label a text."""
-    return [] if train.label_sets is None else ["multi-label", train.multi_label]
+def _reading_identity(train: LabeledTexts, source: DataSource) -> list[str]:
+    """Return how the bytes became rows and labels, as far as it is not the usual way."""
+    labels = [] if train.label_sets is None else ["multi-label", train.multi_label]
+    return labels + [f"{name}={value!r}" for name, value in source.read_options.changed().items()]
 
 
 def _digest(path: Path) -> str:
