@@ -15,6 +15,7 @@ from lstm_cli.data.dataset import Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
+from lstm_cli.data.readers.same_columns import check_same_columns
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, RawDataset, check_command
@@ -39,7 +40,7 @@ def open_path(source: DataSource) -> RawDataset:
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
     as_train = _as_train(source, train)
     for name, part in others.items():
-        read[name] = partial(_read_split, part, as_train, classes)
+        read[name] = partial(_read_split, part, train_path, train, as_train, classes)
     return RawDataset(
         name=run_name(path),
         source=source.name,
@@ -108,7 +109,13 @@ def _label_column(train: LabeledTexts, source: DataSource) -> str | None:
     return None if source.label_columns else next(iter(train.label_columns), None)
 
 
-def _read_split(path: Path, source: DataSource, classes: Sequence[str]) -> Split:
+def _read_split(
+    path: Path, train_path: Path, train: LabeledTexts, source: DataSource, classes: Sequence[str]
+) -> Split:
+    """Read a file of another split, from the columns of the training file."""
+    if train.text_columns and not paths.is_folder(path):
+        columns = train.text_columns, train.label_columns
+        check_same_columns(path, train_path, *columns, source.read_options)
     return _split(_read(path, source), classes, path)
 
 
