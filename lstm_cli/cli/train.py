@@ -41,6 +41,11 @@ def command(
     label_columns: options.LabelColumns = None,
     validation: options.ValidationFile = None,
     test: options.TestFile = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -79,9 +84,10 @@ def command(
     overrides = options.to_overrides(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
-        text_column=text_column, label_column=label_column, unlabeled=unlabeled,
+        text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
         multi_label=multi_label, label_columns=label_columns,
         validation_file=validation, test_file=test,
+        read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,

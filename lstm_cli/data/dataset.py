@@ -109,7 +109,8 @@ class Dataset:
         files: What each split was read from, by its name, if they come from paths. A split that is
             a part of another one has no entry.
         notes: Remarks from reading that a person should see (rows skipped, bytes replaced).
-        text_column: The column of the texts, if they come from a table.
+        text_columns: The columns of the texts, if they come from a table.
+        label_column: The column of the labels, if they come from one column of a table.
         unlabeled: The texts of `data.unlabeled`, if requested. They are not in the fingerprint.
         multi_label: How several labels of an example are written: `list` or a separator; `none` if
             each example has one label.
@@ -122,7 +123,8 @@ class Dataset:
     splits: Mapping[str, Split]
     fingerprint: str
     notes: tuple[str, ...] = field(default=())
-    text_column: str | None = None
+    text_columns: tuple[str, ...] = ()
+    label_column: str | None = None
     unlabeled: UnlabeledTexts | None = None
     multi_label: str = "none"
     files: Mapping[str, SourceFile] = field(default_factory=dict)

@@ -265,7 +265,8 @@ def _dataset(raw: RawDataset, source: DataSource, parts: dict[str, Split]) -> Da
         splits=parts,
         fingerprint=_fingerprint(raw, source),
         notes=raw.notes,
-        text_column=raw.text_column,
+        text_columns=raw.text_columns,
+        label_column=raw.label_column,
         multi_label=raw.multi_label,
         files=raw.files,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data.dataset import Kind, SourceFile, Split
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.errors import ExitCode, LstmError, command_line
 
 SPLITS = ("train", "validation", "test")
@@ -22,8 +23,9 @@ class DataSource:
             .jsonl file, or the path of a folder with one subfolder per class.
         data_dir: The folder of the TFDS data sets. The default is `TFDS_DATA_DIR`, then
             `~/tensorflow_datasets`.
-        text_column: The column of the texts. The default is the first column with a common name.
-        label_column: The column of the labels. The default is as for `text_column`.
+        text_columns: The columns of the texts, joined in this order. Without them, the first column
+            with a common name.
+        label_column: The column of the labels. The default is the first column with a common name.
         multi_label: The setting `data.multi_label`.
         label_columns: Columns of 0 and 1, one for each label.
         validation_file: The file or folder with the validation examples, if `name` is a path.
@@ -38,6 +40,7 @@ class DataSource:
         limit: The largest number of examples to keep of each split.
         demo_train: Number of reviews that `demo` generates for training and validation.
         demo_test: Number of reviews that `demo` generates for testing.
+        read_options: How to read the tables.
 
     Raises:
         LstmError: A value is out of range.
@@ -45,7 +48,7 @@ class DataSource:
 
     name: str
     data_dir: Path | None = None
-    text_column: str | None = None
+    text_columns: tuple[str, ...] = ()
     label_column: str | None = None
     multi_label: str = "auto"
     label_columns: tuple[str, ...] = ()
@@ -57,6 +60,7 @@ class DataSource:
     limit: int | None = None
     demo_train: int = 6000
     demo_test: int = 1000
+    read_options: ReadOptions = DEFAULT
 
     def __post_init__(self) -> None:
         ranges = {
@@ -92,7 +96,8 @@ class RawDataset:
         is_path: Whether the data is a file or folder of the user. If so, a run that was trained on
             other data is evaluated on all of it.
         unlabeled: Reads the texts without labels, if the data set has them.
-        text_column: The column of the texts, if they come from a table.
+        text_columns: The columns of the texts, if they come from a table.
+        label_column: The column of the labels, if they come from one column of a table.
         multi_label: As in `Dataset`.
         notes: Remarks from reading.
         files: As in `Dataset`.
@@ -106,7 +111,8 @@ class RawDataset:
     identity: str
     is_path: bool = False
     unlabeled: Callable[[], Sequence[str]] | None = None
-    text_column: str | None = None
+    text_columns: tuple[str, ...] = ()
+    label_column: str | None = None
     multi_label: str = "none"
     notes: tuple[str, ...] = field(default=())
     files: Mapping[str, SourceFile] = field(default_factory=dict)
@@ -123,7 +129,7 @@ def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
     return DataSource(
         name=settings.name,
         data_dir=data_dir,
-        text_column=settings.text_column,
+        text_columns=settings.text_columns,
         label_column=settings.label_column,
         multi_label=settings.multi_label,
         label_columns=settings.label_columns,
@@ -135,6 +141,13 @@ def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
         limit=settings.limit,
         demo_train=settings.demo_train,
         demo_test=settings.demo_test,
+        read_options=ReadOptions(
+            settings.format,
+            settings.encoding,
+            settings.delimiter,
+            settings.quoting,
+            settings.header,
+        ),
     )
 
 
@@ -150,11 +163,11 @@ def check_command(source: DataSource) -> str:
     ]
     words = ["lstm", "data", "check", *map(_relative, files)]
     columns = {
-        "--text-column": source.text_column,
         "--label-column": source.label_column,
         "--multi-label": source.multi_label if source.multi_label != "auto" else None,
         "--label-columns": ",".join(source.label_columns),
     }
+    words += [word for name in source.text_columns for word in ("--text-column", name)]
     words += [word for option, name in columns.items() if name for word in (option, name)]
     return command_line(*words)
 

@@ -155,6 +155,16 @@ def test_only_what_is_listed_is_chosen_and_the_data_is_split_as_chosen(table, mo
     assert with_auto_settings(config, split, None, Notes()) == (config, split)
 
 
+@pytest.mark.parametrize("section", ["classifier", "language"])
+def test_the_columns_that_are_found_become_settings(table, section):
+    config = settings(table)
+    if section == "language":
+        config = with_language_model(config)
+    assert (config.data.text_columns, config.data.label_column) == ((), None)
+    found, _ = with_auto_settings(config, load_training_data(config, None), None, Notes())
+    assert (found.data.text_columns, found.data.label_column) == (("text",), "label")
+
+
 def test_the_same_split_is_not_read_again(table, monkeypatch):
     config = settings(table)
     data = load_training_data(config, None)

@@ -42,7 +42,7 @@ def open_path(source: DataSource) -> RawDataset:
     }
     learned = [f"{name} {file.sha256}" for name, file in files.items() if name != "test"]
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
-    as_train = replace(source, multi_label=train.multi_label)
+    as_train = _as_train(source, train)
     for name, part in others.items():
         read[name] = partial(_read_split, part, as_train, classes)
     return RawDataset(
@@ -51,9 +51,12 @@ def open_path(source: DataSource) -> RawDataset:
         kind="text",
         labels=classes,
         read=read,
-        identity=" ".join(["path", *learned, *train.columns, *_label_identity(train)]),
+        identity=" ".join(
+            ["path", *learned, *_columns_identity(train), *_reading_identity(train, source)]
+        ),
         is_path=True,
-        text_column=train.columns[0] if train.columns else None,
+        text_columns=train.text_columns,
+        label_column=_label_column(train, source),
         multi_label=train.multi_label,
         notes=tuple(_notes(train, source)),
         files=files,
@@ -88,6 +91,21 @@ def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
     return train_path, others
 
 
+def _as_train(source: DataSource, train: LabeledTexts) -> DataSource:
+    """Return how the other files are read: the columns and the label format are those of train."""
+    return replace(
+        source,
+        multi_label=train.multi_label,
+        text_columns=train.text_columns or source.text_columns,
+        label_column=_label_column(train, source) or source.label_column,
+    )
+
+
+def _label_column(train: LabeledTexts, source: DataSource) -> str | None:
+    """Return the one column that the labels are in."""
+    return None if source.label_columns else next(iter(train.label_columns), None)
+
+
 def _read_split(path: Path, source: DataSource, classes: Sequence[str]) -> Split:
     return _split(_read(path, source), classes, path)
 
@@ -97,8 +115,12 @@ def _read(path: Path, source: DataSource) -> LabeledTexts:
         _check_folder(path, source)
         return folder.read_folder(path)
     if source.label_columns:
-        return read_label_columns(path, source.text_column, source.label_columns)
-    return read_table(path, source.text_column, source.label_column, source.multi_label)
+        return read_label_columns(
+            path, source.text_columns, source.label_columns, source.read_options
+        )
+    return read_table(
+        path, source.text_columns, source.label_column, source.multi_label, source.read_options
+    )
 
 
 def _check_folder(path: Path, source: DataSource) -> None:
@@ -124,9 +146,17 @@ def _classes(train: LabeledTexts, source: DataSource) -> tuple[str, ...]:
     return sort_labels(label for labels in set(train.label_sets) for label in labels)
 
 
-def _label_identity(train: LabeledTexts) -> list[str]:
-    """Return what identifies the format of several labels; nothing with one label a text."""
-    return [] if train.label_sets is None else ["multi-label", train.multi_label]
+def _columns_identity(train: LabeledTexts) -> list[str]:
+    """Return what identifies the columns; of several text columns also that they are joined."""
+    texts = train.text_columns
+    joined = ["joined", str(len(texts))] if len(texts) > 1 else []
+    return [*joined, *texts, *train.label_columns]
+
+
+def _reading_identity(train: LabeledTexts, source: DataSource) -> list[str]:
+    """Return how the bytes became rows and labels, as far as it is not the usual way."""
+    labels = [] if train.label_sets is None else ["multi-label", train.multi_label]
+    return labels + [f"{name}={value!r}" for name, value in source.read_options.changed().items()]
 
 
 def _digest(path: Path) -> str:
@@ -175,9 +205,7 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     command = check_command(source)
     num = len(examples.texts)
     yield from _label_notes(examples, source)
-    if len(examples.columns) == 2 and examples.columns != ("text", "label"):
-        text, label = examples.columns
-        yield f"Texts are read from column {text!r}, labels from column {label!r}."
+    yield from _column_notes(examples)
     num_empty = sum(not text.strip() for text in examples.texts)
     if num_empty:
         yield f"{num_empty} of {num} texts are empty. See '{command}'."
@@ -187,6 +215,17 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "
             f"different splits, the results look better than they are. See '{command}'."
         )
+
+
+def _column_notes(examples: LabeledTexts) -> Iterator[str]:
+    """Yield which columns are read, if they are not simply `text` and `label`."""
+    texts, labels = examples.text_columns, examples.label_columns
+    if not texts or (texts, labels) == (("text",), ("label",)):
+        return
+    joined = "columns" if len(texts) > 1 else "column"
+    names = " and ".join(filter(None, [", ".join(map(repr, texts[:-1])), repr(texts[-1])]))
+    label = f", labels from column {labels[0]!r}" if len(labels) == 1 else ""
+    yield f"Texts are read from {joined} {names}{label}."
 
 
 def _label_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:

@@ -80,7 +80,7 @@ def test_the_command_of_a_warning_lists_the_rows(write, tmp_path, monkeypatch, c
     folder.mkdir()
     path = folder / "a.csv"
     path.write_text("body,kind\nsame text,a\nsame text,b\n", encoding="utf-8")
-    source = DataSource(str(path), text_column="body", label_column="kind")
+    source = DataSource(str(path), text_columns=("body",), label_column="kind")
     command = check_command(source)
     assert command == "lstm data check 'my data/a.csv' --text-column body --label-column kind"
     monkeypatch.setattr("sys.argv", shlex.split(command))

@@ -483,7 +483,7 @@ def test_settings_without_data_are_refused():
         ("data.limit=null", {"data.limit": None}),
         ("data.test_file=a=b.csv", {"data.test_file": "a=b.csv"}),
         (" seed =3", {"seed": 3}),
-        ("data.text_column='a: b'", {"data.text_column": "a: b"}),
+        ("data.label_column='a: b'", {"data.label_column": "a: b"}),
     ],
 )
 def test_overrides_are_read_as_yaml_values(assignment, expected):

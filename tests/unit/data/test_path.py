@@ -138,10 +138,10 @@ def test_named_columns_are_used(tmp_path):
     path = write(tmp_path / "a.csv", columns=("opinion", "stars"))
     with pytest.raises(LstmError, match="no column named text"):
         load(DataSource(path))
-    data = load(DataSource(path, text_column="opinion", label_column="stars"))
+    data = load(DataSource(path, text_columns=("opinion",), label_column="stars"))
     assert data.labels == ("bad", "good")
     with pytest.raises(LstmError, match="cannot be both"):
-        load(DataSource(path, text_column="stars", label_column="stars"))
+        load(DataSource(path, text_columns=("stars",), label_column="stars"))
 
 
 def test_empty_texts_are_kept_and_copies_noted(tmp_path):
