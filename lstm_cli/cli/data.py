@@ -83,6 +83,11 @@ def show(
     label_column: options.LabelColumn = None,
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
     image_size: options.ImageSize = None,
     examples: _Examples = 1,
@@ -112,6 +117,7 @@ def show(
         multi_label or AUTO,
         options.split_columns(label_columns),
         image_size=options.parse_image_size(image_size),
+        read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )
     print_data.print_description(describe(source, examples, unlabeled or ()), json)
 
@@ -125,6 +131,11 @@ def check(
     label_column: options.LabelColumn = None,
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     limit: _Limit = 10,
     fail_on: _FailOn = None,
     json: options.Json = False,
@@ -159,8 +170,15 @@ def check(
         result = check_images(read_image_rows(files), limit, kinds)
     else:
         columns = options.split_columns(label_columns)
+        read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
         parts = read_rows(
-            files, tuple(text_column or ()), label_column, data_dir, multi_label or AUTO, columns
+            files,
+            tuple(text_column or ()),
+            label_column,
+            data_dir,
+            multi_label or AUTO,
+            columns,
+            read_options,
         )
         result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)

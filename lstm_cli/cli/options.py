@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lstm_cli.cli.completion import complete_assignment, complete_run
+
+if TYPE_CHECKING:
+    from lstm_cli.data.readers.read_options import ReadOptions
 
 RUN_HELP = "its folder, DATASET/NAME, NAME, or a data set, which means its newest run"
 
@@ -87,6 +90,52 @@ LabelColumns = Annotated[
         show_default="one column of labels",
     ),
 ]
+InputFormat = Annotated[
+    Literal["csv", "tsv", "jsonl", "json", "fasttext", "parquet", "arrow", "lines"] | None,
+    typer.Option(
+        "--input-format",
+        metavar="FORMAT",
+        help="Format of a table: csv, tsv, jsonl, json (an array of objects), fasttext "
+        "(__label__...), parquet, arrow, or lines (one text per line).",
+        show_default="what the content shows",
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help="Text encoding of a table, such as windows-1252, latin-1 or shift_jis.",
+        show_default="UTF-8, or found by itself",
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        metavar="CHAR",
+        help="What separates the fields of CSV and TSV: one character, or tab, comma, semicolon, "
+        "pipe, space.",
+        show_default="found by itself",
+    ),
+]
+Quoting = Annotated[
+    Literal["none"] | None,
+    typer.Option(
+        "--quoting",
+        metavar="none",
+        help="Read double quotes in CSV and TSV as characters like others.",
+        show_default="a field may stand between double quotes",
+    ),
+]
+NoHeader = Annotated[
+    bool,
+    typer.Option(
+        "--no-header",
+        help="The first line of CSV and TSV is a row. The columns are named by their numbers: "
+        "--text-column 1 --label-column 2.",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print the result as one JSON object instead of tables."),
@@ -100,6 +149,15 @@ FailUnder = Annotated[
         "accuracy, f1, precision, recall, roc_auc or answered (the share of inputs that get an "
         "answer); with several labels a text also micro_f1. Repeatable.",
         show_default="no check",
+    ),
+]
+FailOn = Annotated[
+    Literal["leak"] | None,
+    typer.Option(
+        "--fail-on",
+        help="leak: end with exit code 4, and train or score nothing, if texts of test or "
+        "validation are in the training data too.",
+        show_default="a warning",
     ),
 ]
 
@@ -266,8 +324,9 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
-            commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `image_size`. They
-            win over `assignments`; None is skipped.
+            commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `image_size`,
+            `read_options` (from the function of that name). They win over `assignments`; None is
+            skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -294,6 +353,7 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "image_size": "image.size",
     }
     overrides = parse_overrides(assignments or [])
+    overrides |= _changed_settings(options.pop("read_options", None))
     if options.get("label_columns") is not None:
         options["label_columns"] = split_columns(options["label_columns"])
     options["image_size"] = parse_image_size(options.get("image_size"))
@@ -324,6 +384,38 @@ def parse_image_size(size: str | None) -> tuple[int, int] | None:
             ExitCode.USAGE,
         )
     return rows, columns
+
+
+def read_options(
+    input_format: str | None,
+    encoding: str | None,
+    delimiter: str | None,
+    quoting: str | None,
+    no_header: bool,
+) -> ReadOptions:
+    """Return how tables are read, from the options of that name.
+
+    Raises:
+        LstmError: The encoding is unknown, or the delimiter is not one character (exit code 2).
+    """
+    from lstm_cli.data.readers.read_options import ReadOptions
+
+    typed = {
+        "format": input_format,
+        "encoding": encoding,
+        "delimiter": delimiter,
+        "quoting": quoting,
+        "header": False if no_header else None,
+    }
+    given: dict[str, Any] = {name: value for name, value in typed.items() if value is not None}
+    return ReadOptions(**given)
+
+
+def _changed_settings(options: ReadOptions | None) -> dict[str, Any]:
+    """Return the settings that options for reading change, by dotted key."""
+    if options is None:
+        return {}
+    return {f"data.{name}": value for name, value in options.changed().items()}
 
 
 def split_columns(names: str | None) -> tuple[str, ...]:

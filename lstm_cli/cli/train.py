@@ -9,7 +9,12 @@ import typer
 from lstm_cli.cli import options, training
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_preset
-from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts, image_conflicts
+from lstm_cli.cli.resolve import (
+    LABEL_CONFLICTS,
+    column_conflicts,
+    image_conflicts,
+    leak_conflicts,
+)
 
 _Dataset = Annotated[
     str,
@@ -43,6 +48,11 @@ def command(
     label_columns: options.LabelColumns = None,
     validation: options.ValidationFile = None,
     test: options.TestFile = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -51,6 +61,7 @@ def command(
     dry_run: options.DryRun = False,
     json: options.Json = False,
     fail_under: options.FailUnder = None,
+    fail_on: options.FailOn = None,
 ) -> None:
     """Train a classifier: a data set in, a run directory out.
 
@@ -63,7 +74,7 @@ def command(
     lstm train demo
     lstm train imdb --set model.units=96 --name wide
     lstm train reviews.csv --fail-under accuracy=0.85
-    lstm train train.csv --validation dev.csv --test test.csv
+    lstm train train.csv --validation dev.csv --test test.csv --fail-on leak
     lstm train tickets.csv --class-weights balanced
     lstm train tickets.csv --folds 10
     lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
@@ -75,10 +86,8 @@ def command(
     from lstm_cli.cli import print_training
     from lstm_cli.evaluation.thresholds import parse_thresholds
 
-    check_conflicts(
-        ctx,
-        training.CONFLICTS + LABEL_CONFLICTS + column_conflicts(dataset) + image_conflicts(dataset),
-    )
+    by_data = column_conflicts(dataset) + leak_conflicts(dataset) + image_conflicts(dataset)
+    check_conflicts(ctx, training.CONFLICTS + LABEL_CONFLICTS + by_data)
     parse_thresholds(fail_under or [])
     overrides = options.to_overrides(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
@@ -86,10 +95,12 @@ def command(
         text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
         multi_label=multi_label, label_columns=label_columns, image_size=image_size,
         validation_file=validation, test_file=test,
+        read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )  # fmt: skip
     request = training.TrainingRequest(
-        dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run
-    )
+        dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,
+        fail_on=(fail_on,) if fail_on else (),
+    )  # fmt: skip
     result = training.run_training(request)
     if dry_run:
         print_training.print_plan(result, json)

@@ -49,6 +49,28 @@ class DataSettings(_Section, frozen=True):
         tuple[_Name, ...],
         _doc("columns with 0 or 1, one for each label; instead of label_column"),
     ] = ()
+    format: Annotated[
+        Literal["auto", "csv", "tsv", "jsonl", "json", "fasttext", "parquet", "arrow", "lines"],
+        _doc("format of a table; auto: what its content shows"),
+    ] = "auto"
+    encoding: Annotated[
+        str, _doc("text encoding of a table, such as windows-1252; auto: detect it", min_length=1)
+    ] = "auto"
+    delimiter: Annotated[
+        str,
+        _doc(
+            "what separates the fields of CSV and TSV: one character, or tab; auto: detect it",
+            min_length=1,
+        ),
+    ] = "auto"
+    quoting: Annotated[
+        Literal["auto", "none"],
+        _doc("none: double quotes in CSV and TSV are characters like others"),
+    ] = "auto"
+    header: Annotated[
+        bool,
+        _doc("whether the first line of CSV and TSV names the columns; else they have numbers"),
+    ] = True
     validation_file: Annotated[
         _Name | None, _doc("file or folder with the validation split; null: a part of train")
     ] = None

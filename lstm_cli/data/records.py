@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
-from lstm_cli.data.readers.read_options import Format, ReadOptions
+from lstm_cli.data.readers.read_options import ReadOptions, TableFormat
 from lstm_cli.data.readers.table import iter_records
 from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
@@ -19,7 +19,7 @@ from lstm_cli.errors import ExitCode, LstmError
 _MAX_TEXTS = 2048
 _MAX_CHARACTERS = 8 << 20
 _BLOCK_SIZE = 1 << 16
-_TABLES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
+_TABLES: dict[str, TableFormat] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
 
 
 class Records:
@@ -97,7 +97,7 @@ class Records:
         if window:
             yield window
 
-    def _from_table(self, path: Path, format_: Format) -> Iterator[str]:
+    def _from_table(self, path: Path, format_: TableFormat) -> Iterator[str]:
         found: TextColumns | None = None
         for number, record in iter_records(path, ReadOptions(format_), None, self._counter):
             if found is None:

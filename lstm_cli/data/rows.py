@@ -19,6 +19,7 @@ from lstm_cli.data.readers.label_sets import (
     set_columns,
     split_values,
 )
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.data.readers.table import iter_texts
 from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import DataSource
@@ -67,6 +68,7 @@ def read_rows(
     data_dir: Path | None = None,
     multi_label: str = AUTO,
     label_columns: tuple[str, ...] = (),
+    read_options: ReadOptions = DEFAULT,
 ) -> list[LabeledRows]:
     """Read labeled texts with their rows.
 
@@ -77,6 +79,7 @@ def read_rows(
         data_dir: The folder of the TFDS data sets.
         multi_label: The setting `data.multi_label`, for tables.
         label_columns: Columns of 0 and 1 in tables, one for each label.
+        read_options: How to read tables.
 
     Returns:
         One part for each table; for a folder with `train` and `test`, and for a data set, one for
@@ -90,7 +93,13 @@ def read_rows(
     tables: list[_Table] = []
     for file, name in zip(files, short_names(files), strict=True):
         source = DataSource(
-            locate(file), data_dir, text_columns, label_column, multi_label, label_columns
+            locate(file),
+            data_dir,
+            text_columns,
+            label_column,
+            multi_label,
+            label_columns,
+            read_options=read_options,
         )
         origin = resolve(source.name)
         if origin == "table":
@@ -130,7 +139,9 @@ def _read_table(path: Path, name: str, source: DataSource) -> _Table:
     table = _Table(name, [], [], [])
     label_column = source.label_column
     interned: dict[str | LabelSet, str | LabelSet] = {}
-    for line, record, text, text_columns in iter_texts(path, source.text_columns):
+    for line, record, text, text_columns in iter_texts(
+        path, source.text_columns, source.read_options
+    ):
         place = f"{path}, line {line}"
         if not table.texts:
             if source.label_columns:

@@ -58,7 +58,7 @@ def with_auto_settings(
 
 def _choose(config: Config, dataset: Dataset) -> tuple[DataProfile | ImageProfile, dict[str, Any]]:
     """Return a description of the data, and the settings chosen from it."""
-    has_validation_file = config.data.validation_file is not None
+    has_validation_file = "validation" in dataset.files
     if dataset.kind == "image":
         images = replace(describe_images(dataset), has_validation_file=has_validation_file)
         return images, choose_image_settings(images)
@@ -91,7 +91,8 @@ def describe_data(dataset: Dataset) -> DataProfile:
     Args:
         dataset: With `train`, and with `validation` if it is split off.
     """
-    texts = [str(text) for name in dataset.splits for text in dataset.splits[name].inputs]
+    learned = [split for name, split in dataset.splits.items() if name != "test"]
+    texts = [str(text) for split in learned for text in split.inputs]
     num_unlabeled = 0 if dataset.unlabeled is None else len(dataset.unlabeled)
     profile = describe_texts(texts, len(dataset.labels), num_unlabeled)
     return replace(profile, multi_label=dataset.is_multi_label)
@@ -103,7 +104,8 @@ def describe_images(dataset: Dataset) -> ImageProfile:
     Args:
         dataset: With `train`, and with `validation` if it is split off.
     """
-    parts = [np.asarray(split.inputs) for split in dataset.splits.values()]
+    learned = [split for name, split in dataset.splits.items() if name != "test"]
+    parts = [np.asarray(split.inputs) for split in learned]
     borders = {find_border(part) for part in parts}
     return ImageProfile(
         num_images=sum(map(len, parts)),

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_cli.data.dataset import Split
+from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.images import fit
 from lstm_cli.data.readers import idx, image_files
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.image_folder import LabeledImages, check_memory, read_image_folder
 from lstm_cli.data.readers.path import run_name, sort_labels
 from lstm_cli.data.source import DataSource, RawDataset
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.text_format import pluralize
 
@@ -51,15 +51,19 @@ def open_images(source: DataSource) -> RawDataset:
         _check_shape(parts[name], shape, file, files["train"])
     classes = sort_labels(parts["train"].labels)
     splits = {name: _split(part, classes, files[name]) for name, part in parts.items()}
-    digests = [f"{name} {part.digest}" for name, part in parts.items()]
+    learned = [f"{name} {part.digest}" for name, part in parts.items() if name != "test"]
     return RawDataset(
         name=run_name(path),
         source=source.name,
         kind="image",
         labels=classes,
         read={name: partial(_identity, split) for name, split in splits.items()},
-        identity=" ".join(["images", *digests, *map(str, source.image_size or ())]),
+        identity=" ".join(["images", *learned, *map(str, source.image_size or ())]),
         is_path=True,
+        files={
+            name: SourceFile(str(files[name].absolute()), part.digest)
+            for name, part in parts.items()
+        },
         notes=(*notes, *(note for part in parts.values() for note in part.notes)),
     )
 
@@ -82,7 +86,7 @@ def _named_files(source: DataSource) -> dict[str, Path]:
     """Return the folders or files of the splits that settings name.
 
     Raises:
-        LstmError: There is no such file or folder, or it holds no images.
+        LstmError: One holds no images.
     """
     named = {"validation": source.validation_file, "test": source.test_file}
     found: dict[str, Path] = {}
@@ -90,13 +94,6 @@ def _named_files(source: DataSource) -> dict[str, Path]:
         if file is None:
             continue
         path = paths.expand(file)
-        if not paths.exists(path):
-            raise LstmError(
-                f"There is no {name} file or folder {str(path)!r}.",
-                f"Check --{name} (data.{name}_file), or leave it out to split off a fraction of "
-                "the images.",
-                ExitCode.DATA,
-            )
         if not holds_images(path):
             raise LstmError(
                 f"{path} holds no images, and {source.name} does.",

@@ -122,6 +122,7 @@ def read_table(
     text_columns: Sequence[str] = (),
     label_column: str | None = None,
     multi_label: str = NONE,
+    options: ReadOptions = DEFAULT,
 ) -> LabeledTexts:
     """Read the texts and labels of a table.
 
@@ -130,6 +131,7 @@ def read_table(
         text_columns: The columns of the texts, if the user named them.
         label_column: The column of the labels, if the user named it.
         multi_label: The setting `data.multi_label`.
+        options: How to read the file.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
@@ -141,7 +143,7 @@ def read_table(
     interned: dict[str | LabelSet, str | LabelSet] = {}
     read_label = label_of if multi_label == NONE else label_value
     first_empty: tuple[Record, str] | None = None
-    for line, record, text, columns in iter_texts(path, text_columns):
+    for line, record, text, columns in iter_texts(path, text_columns, options):
         if not found:
             found = columns
             label_column = find_column(list(record), "label", label_column, str(path))
@@ -164,7 +166,10 @@ def read_table(
 
 
 def read_label_columns(
-    path: Path, text_columns: Sequence[str], label_columns: tuple[str, ...]
+    path: Path,
+    text_columns: Sequence[str],
+    label_columns: tuple[str, ...],
+    options: ReadOptions = DEFAULT,
 ) -> LabeledTexts:
     """Read the texts of a table, and labels from columns of 0 and 1.
 
@@ -172,6 +177,7 @@ def read_label_columns(
         path: A .csv, .tsv or .jsonl file.
         text_columns: The columns of the texts, if the user named them.
         label_columns: The columns, each named as its label.
+        options: How to read the file.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
@@ -180,7 +186,7 @@ def read_label_columns(
     sets: list[LabelSet] = []
     lines: list[int] = []
     found: tuple[str, ...] = ()
-    for line, record, text, columns in iter_texts(path, text_columns):
+    for line, record, text, columns in iter_texts(path, text_columns, options):
         if not found:
             found = columns
             present = [column for column in found if column in record]
@@ -194,18 +200,21 @@ def read_label_columns(
     return LabeledTexts(texts, labels, found, label_columns, lines, sets, LIST)
 
 
-def iter_texts(path: Path, text_columns: Sequence[str] = ()) -> Iterator[TextRow]:
+def iter_texts(
+    path: Path, text_columns: Sequence[str] = (), options: ReadOptions = DEFAULT
+) -> Iterator[TextRow]:
     """Read the records of a table with their texts, lazily.
 
     Args:
         path: A .csv, .tsv or .jsonl file.
         text_columns: The columns of the texts, if the user named them.
+        options: How to read the file.
 
     Raises:
         LstmError: The file is malformed, or a column was not found.
     """
     found: TextColumns | None = None
-    with open_rows(path) as rows:
+    with open_rows(path, options) as rows:
         for line, record, error in rows:
             if error is not None:
                 raise error
