@@ -172,7 +172,7 @@ def fit(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
     scale = max(pixels.shape[0] / shape[0], pixels.shape[1] / shape[1])
     rows, columns = (max(1, round(length / scale)) for length in pixels.shape)
     scaled = Image.fromarray(pixels).resize((columns, rows), Image.Resampling.LANCZOS)
-    canvas = np.full(shape, _border_medians(pixels[None])[0], np.uint8)
+    canvas = np.full(shape, border_medians(pixels[None])[0], np.uint8)
     top, left = (shape[0] - rows) // 2, (shape[1] - columns) // 2
     canvas[top : top + rows, left : left + columns] = np.asarray(scaled, np.uint8)
     return canvas
@@ -184,7 +184,7 @@ def find_border(images: Pixels) -> Border:
     Args:
         images: `<uint8>[num, rows, columns]`.
     """
-    medians = _border_medians(images)
+    medians = border_medians(images)
     if not len(medians):
         return "any"
     if medians.max() <= _MAX_BACKGROUND:
@@ -211,12 +211,16 @@ def has_other_border(images: Pixels, border: Border) -> NDArray[np.bool_]:
     """Return which images `with_border` inverts, `<bool>[num]`."""
     if border == "any" or not len(images):
         return np.zeros(len(images), np.bool_)
-    medians = _border_medians(images)
+    medians = border_medians(images)
     # In the middle is 127.5: it is neither, so that an inverted image is not inverted again.
     return np.asarray(medians > 127.5 if border == "dark" else medians < 127.5)
 
 
-def _border_medians(images: Pixels) -> NDArray[np.float64]:
-    """Return the median of the outermost pixels of each image, `<float64>[num]`."""
+def border_medians(images: Pixels) -> NDArray[np.float64]:
+    """Return the median of the outermost pixels of each image, `<float64>[num]`.
+
+    Args:
+        images: `<uint8>[num, rows, columns]`.
+    """
     edges = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
     return np.asarray(np.median(np.concatenate(edges, axis=1), axis=1), np.float64)
