@@ -14,6 +14,7 @@ import numpy as np
 from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
+from lstm_cli.data.readers.known_columns import with_known_columns
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
 from lstm_cli.data.registry import names
@@ -42,9 +43,11 @@ def open_path(source: DataSource) -> RawDataset:
     }
     learned = [f"{name} {file.sha256}" for name, file in files.items() if name != "test"]
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
-    as_train = _as_train(source, train)
+    notes = list(_notes(train, source))
     for name, part in others.items():
-        read[name] = partial(_read_split, part, as_train, classes)
+        part_source, note = _as_train(part, source, train)
+        read[name] = partial(_read_split, part, part_source, classes)
+        notes += filter(None, [note])
     return RawDataset(
         name=run_name(path),
         source=source.name,
@@ -58,9 +61,15 @@ def open_path(source: DataSource) -> RawDataset:
         text_columns=train.text_columns,
         label_column=_label_column(train, source),
         multi_label=train.multi_label,
-        notes=tuple(_notes(train, source)),
+        notes=tuple(notes),
         files=files,
     )
+
+
+def training_file(path: Path) -> SourceFile:
+    """Return the table or folder with the training examples of a path."""
+    train_path, _ = folder.find_train_and_test(path)
+    return SourceFile(str(train_path), _digest(train_path))
 
 
 def run_name(path: Path) -> str:
@@ -91,14 +100,11 @@ def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
     return train_path, others
 
 
-def _as_train(source: DataSource, train: LabeledTexts) -> DataSource:
-    """Return how the other files are read: the columns and the label format are those of train."""
-    return replace(
-        source,
-        multi_label=train.multi_label,
-        text_columns=train.text_columns or source.text_columns,
-        label_column=_label_column(train, source) or source.label_column,
-    )
+def _as_train(path: Path, source: DataSource, train: LabeledTexts) -> tuple[DataSource, str]:
+    """Return how another file is read, with a note: its columns and labels are as in train."""
+    unnamed = replace(source, multi_label=train.multi_label, text_columns=(), label_column=None)
+    label_column = _label_column(train, source)
+    return with_known_columns(path, unnamed, train.text_columns, label_column)
 
 
 def _label_column(train: LabeledTexts, source: DataSource) -> str | None:

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from lstm_cli import cli
-from lstm_cli.checks import leak_warning, quick_warnings
+from lstm_cli.checks import quick_check
 from lstm_cli.data import DataSource, load
 from lstm_cli.data.source import check_command
 
@@ -29,8 +29,9 @@ def write(tmp_path, monkeypatch):
 
 def warnings(name, test=None):
     source = DataSource(name, test_file=test, validation_fraction=0.4)
-    dataset = load(source, ("train", "validation"))
-    return quick_warnings(dataset, source), leak_warning(dataset, load(source, ("test",)), source)
+    check = quick_check(load(source), source)
+    leak = check.leak_warning("test")
+    return [line for line in check.warnings if line != leak], leak
 
 
 def test_clean_data_brings_no_warning(write):
@@ -71,8 +72,10 @@ def test_several_labels_in_another_order_are_no_conflict(write):
 def test_data_sets_known_by_name_are_not_checked():
     source = DataSource("demo", demo_train=60, demo_test=10)
     dataset = load(source)
-    assert quick_warnings(dataset, source) == []
-    assert leak_warning(dataset, dataset, source) == ""
+    check = quick_check(dataset, source)
+    assert check.warnings == ()
+    assert check.leak_warning("test") == ""
+    assert len(check.learned.inputs) > 0
 
 
 def test_the_command_of_a_warning_lists_the_rows(write, tmp_path, monkeypatch, capsys):
