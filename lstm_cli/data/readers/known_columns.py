@@ -1,4 +1,4 @@
-"""The columns of a file that goes with another one: those of the other come first."""
+"""The columns of a table that a run is scored on: those of the run come first."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ import numpy as np
 from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
-from lstm_cli.data.readers.known_columns import with_known_columns
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
+from lstm_cli.data.readers.same_columns import check_same_columns
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, RawDataset, check_command
@@ -43,11 +43,9 @@ def open_path(source: DataSource) -> RawDataset:
     }
     learned = [f"{name} {file.sha256}" for name, file in files.items() if name != "test"]
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
-    notes = list(_notes(train, source))
+    as_train = _as_train(source, train)
     for name, part in others.items():
-        part_source, note = _as_train(part, source, train)
-        read[name] = partial(_read_split, part, part_source, classes)
-        notes += filter(None, [note])
+        read[name] = partial(_read_split, part, train_path, train, as_train, classes)
     return RawDataset(
         name=run_name(path),
         source=source.name,
@@ -61,7 +59,7 @@ def open_path(source: DataSource) -> RawDataset:
         text_columns=train.text_columns,
         label_column=_label_column(train, source),
         multi_label=train.multi_label,
-        notes=tuple(notes),
+        notes=tuple(_notes(train, source)),
         files=files,
     )
 
@@ -100,11 +98,14 @@ def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
     return train_path, others
 
 
-def _as_train(path: Path, source: DataSource, train: LabeledTexts) -> tuple[DataSource, str]:
-    """Return how another file is read, with a note: its columns and labels are as in train."""
-    unnamed = replace(source, multi_label=train.multi_label, text_columns=(), label_column=None)
-    label_column = _label_column(train, source)
-    return with_known_columns(path, unnamed, train.text_columns, label_column)
+def _as_train(source: DataSource, train: LabeledTexts) -> DataSource:
+    """Return how the other files are read: the columns and the label format are those of train."""
+    return replace(
+        source,
+        multi_label=train.multi_label,
+        text_columns=train.text_columns or source.text_columns,
+        label_column=_label_column(train, source) or source.label_column,
+    )
 
 
 def _label_column(train: LabeledTexts, source: DataSource) -> str | None:
@@ -112,7 +113,13 @@ def _label_column(train: LabeledTexts, source: DataSource) -> str | None:
     return None if source.label_columns else next(iter(train.label_columns), None)
 
 
-def _read_split(path: Path, source: DataSource, classes: Sequence[str]) -> Split:
+def _read_split(
+    path: Path, train_path: Path, train: LabeledTexts, source: DataSource, classes: Sequence[str]
+) -> Split:
+    """Read a file of another split, from the columns of the training file."""
+    if train.text_columns and not paths.is_folder(path):
+        columns = train.text_columns, train.label_columns
+        check_same_columns(path, train_path, *columns, source.read_options)
     return _split(_read(path, source), classes, path)
 
 
