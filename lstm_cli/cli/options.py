@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from lstm_cli.cli.completion import complete_assignment, complete_run
+from lstm_cli.errors import ExitCode, LstmError
 
 RUN_HELP = "its folder, DATASET/NAME, NAME, or a data set, which means its newest run"
 
@@ -234,13 +235,13 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_column`, `label_column`, `multi_label`, `label_columns` (separated by
-            commas), `init_from`, `unlabeled`. They win over `assignments`; None is skipped.
+            commas), `init_from`, `unlabeled`. None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
 
     Raises:
-        LstmError: An assignment is not KEY=VALUE (exit code 2).
+        LstmError: An assignment is not KEY=VALUE, or a setting is set twice (exit code 2).
     """
     from lstm_cli.config.load import parse_overrides
 
@@ -261,6 +262,13 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
     if options.get("label_columns") is not None:
         options["label_columns"] = split_columns(options["label_columns"])
     short = {keys[name]: value for name, value in options.items() if value is not None}
+    for key in short:
+        if key in overrides:
+            raise LstmError(
+                f"{key} is set twice: with --set {key} and with its own option.",
+                "Leave out one of them.",
+                ExitCode.USAGE,
+            )
     return overrides | short
 
 

@@ -476,6 +476,35 @@ def test_a_bad_value_is_named_without_words_of_a_library(lstm, arguments, name, 
     assert not any(word in err for word in ("Value error", "parse", "pydantic", "`int`", "got"))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["predict", "--file", "a", "-f", "b"], "--file"),
+        (["predict", "fine", "--run", "a", "--run=b"], "--run"),
+        (["eval", "demo", "--label-column", "a", "--label-column", "a"], "--label-column"),
+        (["train", "demo", "--epochs", "1", "--epochs", "2"], "--epochs"),
+        (["train", "demo", "--resume", "--resume", "x"], "--resume"),
+        (["train", "demo", "--set", "seed=1", "--set", "seed=2"], "--set seed"),
+        (["train", "demo", "--set", "seed=1", "--seed", "2"], "seed"),
+        (["runs", "list", "--runs-dir", "a", "--runs-dir", "b"], "--runs-dir"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_with_one_value_is_refused_twice(lstm, arguments, name):
+    code, out, err = lstm(*arguments)
+    assert (code, out) == (2, "")
+    assert f"{name} is" in err
+    assert "twice" in err
+
+
+def test_flags_and_repeatable_options_may_come_twice(lstm, text_run):
+    code, out, _ = lstm("runs", "list", "--json", "--json")
+    assert (code, len(json.loads(out)["runs"])) == (0, 1)
+    err = lstm("train", "demo", "--set", "seed=2", "--set", "model.units=0")[2]
+    assert "model.units" in err
+    assert "twice" not in err
+
+
 @pytest.mark.parametrize("group", [[], ["runs"], ["data"], ["config"]])
 def test_a_group_alone_prints_its_help(lstm, group):
     code, out, err = lstm(*group)
