@@ -95,7 +95,7 @@ class Group(TyperGroup):
 
 
 def _check_given_once(given: Sequence[Any]) -> None:
-    """Refuse an option that takes one value and is given twice: one of the two would have no effect.
+    """Refuse an option that takes one value and is given twice: one would have no effect.
 
     Args:
         given: The parameters of a command line, one entry for each time that one was given.

@@ -1,181 +1,161 @@
-"""Read the texts for `lstm predict`, one per record, from lines or tables, as they arrive."""
+"""The inputs of `lstm predict`: lines or rows of a table, from a file or a pipe, as they arrive.
+
+A record that cannot be read has its error with it, so that the records around it are predicted, and
+the output has as many records as the input.
+"""
 
 from __future__ import annotations
 
-import os
-import select
-import sys
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
-from lstm_cli.data.readers.columns import find_column, text_of
+from lstm_cli.data.pipe import Pipe, standard_input
+from lstm_cli.data.readers.columns import Record, find_column, text_of
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
 from lstm_cli.data.readers.read_options import Format, ReadOptions
-from lstm_cli.data.readers.table import iter_records
+from lstm_cli.data.readers.table import Row, Rows, open_rows
 from lstm_cli.errors import ExitCode, LstmError
 
-# The largest window of texts that is classified at once.
-_MAX_TEXTS = 2048
+# The largest window of records that is classified at once.
+_MAX_RECORDS = 2048
 _MAX_CHARACTERS = 8 << 20
-_BLOCK_SIZE = 1 << 16
+# Records at the beginning of a table that may be unreadable before the whole table counts as such.
+_MAX_BAD_START = 2048
 _TABLES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
 
 
-class Records:
-    """The texts of a file or a pipe, read lazily.
+class InputRecord(NamedTuple):
+    """An input of `predict`.
 
-    Invalid bytes are replaced by U+FFFD and their lines counted, because one bad line must not stop
-    a stream.
+    Attributes:
+        text: The text, or the name of an image file; empty if there is an error.
+        fields: All values by column, if it is a row of a table that could be parsed.
+        error: Why it cannot be read; None if it can.
     """
 
-    def __init__(self, path: Path | None, text_column: str | None) -> None:
-        """Choose the format; the file is opened when iterating.
+    text: str
+    fields: Record | None = None
+    error: LstmError | None = None
 
-        Args:
-            path: A table, if its suffix says so, else a file with one text per line. None means
-                standard input.
-            text_column: The column of the texts in a table. The default is the first column with a
-                common name.
 
-        Raises:
-            LstmError: `text_column` is set, but the input is not a table.
-        """
-        self._path = path
-        self._column = text_column
-        self._format = None if path is None else _TABLES.get(path.suffix.lower())
-        self._counter = ReplacementCounter()
-        self._pipe = _Pipe(_standard_input()) if path is None else None
-        if text_column is not None and self._format is None:
-            raise LstmError(
-                f"--text-column {text_column}: {path or 'standard input'} is read as plain lines.",
-                "Only .csv, .tsv and .jsonl files have columns.",
-                ExitCode.USAGE,
-            )
+@dataclass(frozen=True)
+class Records:
+    """The inputs of a file or a pipe, read once, lazily.
 
-    @property
-    def num_replaced(self) -> int:
-        """Number of lines so far that had invalid bytes."""
-        return self._counter.num_lines
+    Attributes:
+        columns: The columns of a table, or the keys of the first object that could be read; None
+            for lines.
+        is_open: Whether records may have other keys than `columns`.
+        text_column: The column of the texts; empty for lines.
+        is_named: Whether the user, or the run that predicts, named `text_column`.
+        counter: Counts the lines with invalid bytes, which are replaced by U+FFFD.
+    """
 
-    def __iter__(self) -> Iterator[str]:
-        """Yield one text per record.
+    columns: tuple[str, ...] | None
+    is_open: bool
+    text_column: str
+    is_named: bool
+    counter: ReplacementCounter
+    _records: Iterator[InputRecord]
+    _has_more: Callable[[], bool]
+
+    def __iter__(self) -> Iterator[InputRecord]:
+        """Yield one record for each line or row.
 
         Raises:
-            LstmError: The file cannot be read, or a record of a table is malformed.
+            LstmError: What follows cannot be read.
         """
-        if self._format is not None:
-            assert self._path is not None
-            yield from self._from_table(self._path, self._format)
-        elif self._path is None:
-            yield from _lines(cast(BinaryIO, self._pipe), "standard input", self._counter)
-        else:
-            try:
-                stream = self._path.open("rb")
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or error
-                raise LstmError(f"Cannot read {self._path}: {reason}.", "Check the path.") from None
-            with stream:
-                yield from _lines(stream, str(self._path), self._counter)
+        return self._records
 
-    def windows(self) -> Iterator[list[str]]:
-        """Yield lists of texts: full windows, or what has arrived if a pipe is slow.
+    def windows(self) -> Iterator[list[InputRecord]]:
+        """Yield lists of records: full windows, or what has arrived if a pipe is slow.
 
         Raises:
-            LstmError: See `__iter__`.
+            LstmError: What follows the records of the last window cannot be read.
         """
-        window: list[str] = []
+        window: list[InputRecord] = []
         size = 0
-        for text in self:
-            window.append(text)
-            size += len(text)
-            is_full = len(window) >= _MAX_TEXTS or size >= _MAX_CHARACTERS
-            if is_full or (self._pipe is not None and not self._pipe.has_more()):
+        try:
+            for record in self._records:
+                window.append(record)
+                size += len(record.text)
+                is_full = len(window) >= _MAX_RECORDS or size >= _MAX_CHARACTERS
+                if is_full or not self._has_more():
+                    yield window
+                    window, size = [], 0
+        except LstmError:
+            # What was read before is good.
+            if window:
                 yield window
-                window, size = [], 0
+            raise
         if window:
             yield window
 
-    def _from_table(self, path: Path, format_: Format) -> Iterator[str]:
-        column = self._column
-        for number, record in iter_records(path, ReadOptions(format_), None, self._counter):
-            if column is None or column not in record:
-                column = self._find_column(list(record), str(path))
-            yield text_of(record, column, f"{path}, line {number}")
 
-    def _find_column(self, columns: list[str], name: str) -> str:
-        try:
-            return find_column(columns, "text", self._column, name)
-        except LstmError as error:
-            raise LstmError(error.message, "Name the column with --text-column NAME.") from None
+def from_texts(texts: Iterable[str]) -> Records:
+    """Return texts, or names of image files, as inputs."""
+    return Records(None, False, "", True, ReplacementCounter(), map(InputRecord, texts), _always)
 
 
-class _Pipe:
-    """Standard input that knows whether the next read would block."""
+@contextlib.contextmanager
+def open_records(
+    path: Path | None, text_column: str | None = None, trained_on: str | None = None
+) -> Iterator[Records]:
+    """Open a file or standard input for the duration of a block.
 
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
-        self._buffer = b""
-        self._start = 0
-        self._at_end = False
+    Args:
+        path: A table, if its suffix says so, else a file with one text per line. None means
+            standard input.
+        text_column: The column of the texts in a table, if the user named it.
+        trained_on: The column of the texts that the run was trained on, if it is known. It is read
+            if the table has it. The default is the first column with a common name.
 
-    def has_more(self) -> bool:
-        """Return whether a whole line, or the end, can be read without blocking."""
-        while self._buffer.find(b"\n", self._start) < 0 and not self._at_end:
-            if not select.select([self._handle], [], [], 0)[0]:
-                return False
-            self._fill()
-        return True
-
-    def readline(self) -> bytes:
-        """Return a line with its end; at the end of the pipe the rest, then nothing."""
-        while (end := self._buffer.find(b"\n", self._start)) < 0 and not self._at_end:
-            self._fill()
-        return self._take(end + 1 if end >= 0 else len(self._buffer))
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; nothing at the end."""
-        if self._start == len(self._buffer) and not self._at_end:
-            self._fill()
-        return self._take(min(self._start + size, len(self._buffer)))
-
-    def _take(self, end: int) -> bytes:
-        content, self._start = self._buffer[self._start : end], end
-        return content
-
-    def _fill(self) -> None:
-        """Read more bytes; block until there are some."""
-        # The pieces of a long line are joined once, so that the time grows linearly.
-        pieces = [self._buffer[self._start :]]
-        while True:
-            try:
-                piece = os.read(self._handle, _BLOCK_SIZE)
-            except OSError as error:
-                raise unreadable_input(error.strerror or str(error)) from None
-            pieces.append(piece)
-            self._at_end = not piece
-            more = bool(piece) and b"\n" not in piece
-            if not more or not select.select([self._handle], [], [], 0)[0]:
-                break
-        self._buffer, self._start = b"".join(pieces), 0
+    Raises:
+        LstmError: The input cannot be read, is not a table although a column is named, or has no
+            such column.
+    """
+    counter = ReplacementCounter()
+    format_ = None if path is None else _TABLES.get(path.suffix.lower())
+    if format_ is None or path is None:
+        if text_column is not None:
+            raise _no_table(path, text_column)
+        with _open_lines(path, counter) as records:
+            yield records
+        return
+    with open_rows(path, ReadOptions(format_), None, counter) as rows:
+        yield _from_rows(rows, text_column, trained_on, str(path), counter)
 
 
-def unreadable_input(reason: str) -> LstmError:
-    """Return the error for a standard input that is closed or cannot be read."""
+def _no_table(path: Path | None, text_column: str) -> LstmError:
     return LstmError(
-        f"Cannot read standard input: {reason}.", "Pipe texts into it, or name a file."
+        f"--text-column {text_column}: {path or 'standard input'} is read as plain lines.",
+        "Only .csv, .tsv and .jsonl files have columns.",
+        ExitCode.USAGE,
     )
 
 
-def _standard_input() -> int:
-    """Return the file descriptor of standard input.
-
-    Raises:
-        LstmError: Standard input is closed (`<&-`).
-    """
-    if sys.stdin is None:
-        raise unreadable_input("it is closed")
-    return sys.stdin.fileno()
+@contextlib.contextmanager
+def _open_lines(path: Path | None, counter: ReplacementCounter) -> Iterator[Records]:
+    """Open a file or standard input whose lines are texts."""
+    if path is None:
+        pipe = Pipe(standard_input())
+        lines = _lines(cast(BinaryIO, pipe), "standard input", counter)
+        yield Records(None, False, "", True, counter, map(InputRecord, lines), pipe.has_more)
+        return
+    try:
+        stream = path.open("rb")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LstmError(
+            f"Cannot read {path}: {reason}.", "Check the path.", ExitCode.DATA
+        ) from None
+    with stream:
+        lines = _lines(stream, str(path), counter)
+        yield Records(None, False, "", True, counter, map(InputRecord, lines), _always)
 
 
 def _lines(stream: BinaryIO, name: str, counter: ReplacementCounter) -> Iterator[str]:
@@ -188,3 +168,91 @@ def _lines(stream: BinaryIO, name: str, counter: ReplacementCounter) -> Iterator
             line = ""
     if line:
         yield line
+
+
+def all_keys(path: Path) -> tuple[str, ...]:
+    """Return the keys of all objects of a JSONL file, in the order in which they first occur.
+
+    The file is read once more, so that a table with a column for each can be written.
+    """
+    keys: dict[str, None] = {}
+    with open_rows(path, ReadOptions("jsonl"), None, ReplacementCounter()) as rows:
+        for row in rows:
+            keys.update(dict.fromkeys(row.record))
+    return tuple(keys)
+
+
+def _always() -> bool:
+    return True
+
+
+def _from_rows(
+    rows: Rows,
+    text_column: str | None,
+    trained_on: str | None,
+    name: str,
+    counter: ReplacementCounter,
+) -> Records:
+    """Choose the column of the texts, once for the whole table."""
+    remaining = iter(rows)
+    columns = rows.columns
+    first: list[Row] = []
+    if columns is None:
+        first, columns = _first_keys(remaining, name)
+    column, is_named = text_column, True
+    if column is None and trained_on in columns:
+        column = trained_on
+    if column is None or column not in columns:
+        is_named = column is not None
+        column = _find_text(columns, column, name)
+    records = _read_rows(chain(first, remaining), column, name)
+    is_open = rows.columns is None
+    return Records(columns, is_open, column, is_named, counter, records, _always)
+
+
+def _first_keys(rows: Iterator[Row], name: str) -> tuple[list[Row], tuple[str, ...]]:
+    """Return the rows up to the first that can be read, and the keys of that one.
+
+    Raises:
+        LstmError: There is none, though there are rows.
+    """
+    first: list[Row] = []
+    for row in rows:
+        first.append(row)
+        if row.error is None:
+            return first, tuple(row.record)
+        if len(first) == _MAX_BAD_START:
+            break
+    if not first:
+        return [], ()
+    error = first[0].error
+    assert error is not None
+    raise LstmError(
+        f"{name}: none of the first {len(first):,} records can be read; {error.message}",
+        error.hint,
+        error.exit_code,
+    )
+
+
+def _find_text(columns: Sequence[str], requested: str | None, name: str) -> str:
+    if not columns:
+        return requested or ""
+    try:
+        return find_column(columns, "text", requested, name)
+    except LstmError as error:
+        hint = error.hint if requested is not None else "Name the column with --text-column NAME."
+        raise LstmError(error.message, hint, error.exit_code) from None
+
+
+def _read_rows(rows: Iterable[Row], column: str, name: str) -> Iterator[InputRecord]:
+    """Yield the records of a table; a row without a text has its error."""
+    for line, fields, error in rows:
+        if error is not None:
+            yield InputRecord("", None, error)
+            continue
+        try:
+            text = text_of(fields, column, f"{name}, line {line}")
+        except LstmError as missing:
+            yield InputRecord("", fields, missing)
+        else:
+            yield InputRecord(text, fields)
