@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lstm_cli.errors import ExitCode, LstmError, command_line
 
 if TYPE_CHECKING:
+    from lstm_cli.data.readers.read_options import ReadOptions
     from lstm_cli.data.records import Records
 
 PIPE = "-"
@@ -39,15 +40,23 @@ class Inputs:
     Attributes:
         words: Texts or image files from the command line; empty if there are none.
         file: The file; None for the pipe.
-        text_column: The column of the texts in a table, if it was named.
+        text_columns: The columns of the texts in a table, if they were named.
+        options: How to read a table.
     """
 
     words: tuple[str, ...]
     file: Path | None
-    text_column: str | None
+    text_columns: tuple[str, ...]
+    options: ReadOptions
 
     @classmethod
-    def of(cls, words: Sequence[str] | None, file: Path | None, text_column: str | None) -> Inputs:
+    def of(
+        cls,
+        words: Sequence[str] | None,
+        file: Path | None,
+        text_columns: Sequence[str] | None,
+        options: ReadOptions,
+    ) -> Inputs:
         """Return the inputs of a command line.
 
         Raises:
@@ -70,14 +79,15 @@ class Inputs:
                 'For example: lstm predict "A triumph."  or  lstm predict --file reviews.txt',
                 ExitCode.USAGE,
             )
-        return cls(words, None if str(file) == PIPE else file, text_column)
+        file = None if str(file) == PIPE else file
+        return cls(words, file, tuple(text_columns or ()), options)
 
     @contextmanager
-    def open(self, trained_on: str | None) -> Iterator[Records]:
+    def open(self, trained_on: Sequence[str]) -> Iterator[Records]:
         """Open the inputs for the duration of a block.
 
         Args:
-            trained_on: The column of the texts that the run was trained on, if it is known.
+            trained_on: The columns of the texts that the run was trained on, if it is known.
 
         Raises:
             LstmError: They cannot be read.
@@ -87,7 +97,7 @@ class Inputs:
         if self.words:
             yield from_texts(self.words)
             return
-        with open_records(self.file, self.text_column, trained_on) as records:
+        with open_records(self.file, self.text_columns, trained_on, self.options) as records:
             yield records
 
 

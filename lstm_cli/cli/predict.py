@@ -136,14 +136,17 @@ _First = Annotated[
         help="With --rank: print the first N of the ranking; memory grows with N.",
     ),
 ]
+_READING = (
+    "--text-column", "--input-format", "--encoding", "--delimiter", "--quoting", "--no-header",
+)  # fmt: skip
 _CONFLICTS = (
     Conflict("TEXT", ("--file",), "the texts are on the command line"),
-    Conflict("TEXT", ("--text-column",), "only the tables of --file have columns"),
+    Conflict("TEXT", _READING, "it is for files and the pipe"),
     Conflict("--out", ("--header",), "a file always starts with the names of its columns"),
     Conflict("--rank", ("--keep", "--id-column"), "a ranking has the texts, and their numbers"),
 )
 _WITHOUT_COLUMNS = (Conflict("", ("--header",), "only --format tsv and csv have a header line"),)
-_IMAGE_RUN = (Conflict("", ("--text-column", "--rank"), "the run classifies images"),)
+_IMAGE_RUN = (Conflict("", (*_READING, "--rank"), "the run classifies images"),)
 _WITHOUT_RANK = (Conflict("", ("--first",), "it needs --rank"),)
 _WITHOUT_ID = (Conflict("", ("--id-column",), "it is for --keep id"),)
 
@@ -156,6 +159,11 @@ def command(
     keep: _Keep = None,
     id_column: _IdColumn = None,
     text_column: options.TextColumn = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     run: options.Run = None,
     runs_dir: options.RunsDir = None,
     format_: _Format = "auto",
@@ -210,7 +218,8 @@ def command(
     keep = keep or ("id" if id_column else "all" if out else "none")
     if keep != "id":
         check_conflicts(ctx, _WITHOUT_ID)
-    source = Inputs.of(inputs, file, text_column)
+    read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
+    source = Inputs.of(inputs, file, text_column, read_options)
     check_out(out, source.file)
     format_name = resolve_format(format_, out)
     if format_name not in ("tsv", "csv"):

@@ -18,6 +18,7 @@ from lstm_cli.cli.write_predictions import (
     write_ranked,
 )
 from lstm_cli.data.kept_columns import NOTHING, Keep, choose_kept
+from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.decode import ReplacementCounter
 from lstm_cli.data.records import Records, all_keys
 from lstm_cli.errors import LstmError
@@ -67,7 +68,7 @@ def predict_records(request: Request) -> None:
             cannot be written. On stdout are the answers for what was read before.
     """
     counts = _Counts()
-    with request.inputs.open(None) as records, _saying(counts, records.counter):
+    with _open(request) as records, _saying(counts, records.counter):
         layout = _choose_layout(request, records)
         with _open_writer(request, layout) as writer:
             for window in records.windows():
@@ -89,7 +90,7 @@ def rank_records(request: Request, num: int) -> None:
     from lstm_cli.prediction.ranking import rank_uncertain
 
     counts = _Counts()
-    with request.inputs.open(None) as records, _saying(counts, records.counter):
+    with _open(request) as records, _saying(counts, records.counter):
         rule = request.rule
         ranking = rank_uncertain(
             request.predictor,
@@ -110,13 +111,27 @@ def rank_records(request: Request, num: int) -> None:
     print_left_out(ranking)
 
 
+@contextmanager
+def _open(request: Request) -> Iterator[Records]:
+    """Open the inputs; say on stderr which columns are read, unless they were named."""
+    inputs, trained_on = request.inputs, request.predictor.run.config().data.text_columns
+    with inputs.open(trained_on) as records:
+        if records.text_columns and not inputs.text_columns:
+            names = join_names(records.text_columns)
+            missing = [name for name in trained_on if name not in records.text_columns]
+            reason = f" (the run was trained on {join_names(missing)})" if missing else ""
+            noun = "column" if len(records.text_columns) == 1 else "columns"
+            output.print_note(f"Text: {noun} {names}{reason}")
+        yield records
+
+
 def _choose_layout(request: Request, records: Records) -> Layout:
     columns, is_open, file = records.columns, records.is_open, request.inputs.file
     is_regular = file is not None and file.is_file()
     if is_open and is_regular and request.keep == "all" and request.format in ("csv", "tsv"):
         # Every object may have keys of its own, and the first line needs all of them.
         assert file is not None
-        columns = all_keys(file)
+        columns = all_keys(file, request.inputs.options)
     kind = request.predictor.kind
     kept = choose_kept(request.keep, columns, request.id_column, kind, is_open)
     return Layout(request.format, request.header, kept, request.columns(columns is not None))

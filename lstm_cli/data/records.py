@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from lstm_cli.data.pipe import Pipe, standard_input
-from lstm_cli.data.readers.columns import Record, find_column, text_of
+from lstm_cli.data.readers.columns import Record, join_names
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
-from lstm_cli.data.readers.read_options import Format, ReadOptions
-from lstm_cli.data.readers.table import Row, Rows, open_rows
+from lstm_cli.data.readers.read_options import DEFAULT, Format, ReadOptions
+from lstm_cli.data.readers.table import Row, open_rows
+from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
 
 # The largest window of records that is classified at once.
@@ -50,15 +51,13 @@ class Records:
         columns: The columns of a table, or the keys of the first object that could be read; None
             for lines.
         is_open: Whether records may have other keys than `columns`.
-        text_column: The column of the texts; empty for lines.
-        is_named: Whether the user, or the run that predicts, named `text_column`.
+        text_columns: The columns of the texts; empty for lines.
         counter: Counts the lines with invalid bytes, which are replaced by U+FFFD.
     """
 
     columns: tuple[str, ...] | None
     is_open: bool
-    text_column: str
-    is_named: bool
+    text_columns: tuple[str, ...]
     counter: ReplacementCounter
     _records: Iterator[InputRecord]
     _has_more: Callable[[], bool]
@@ -98,42 +97,65 @@ class Records:
 
 def from_texts(texts: Iterable[str]) -> Records:
     """Return texts, or names of image files, as inputs."""
-    return Records(None, False, "", True, ReplacementCounter(), map(InputRecord, texts), _always)
+    return Records(None, False, (), ReplacementCounter(), map(InputRecord, texts), _always)
 
 
 @contextlib.contextmanager
 def open_records(
-    path: Path | None, text_column: str | None = None, trained_on: str | None = None
+    path: Path | None,
+    text_columns: Sequence[str] = (),
+    trained_on: Sequence[str] = (),
+    options: ReadOptions = DEFAULT,
 ) -> Iterator[Records]:
     """Open a file or standard input for the duration of a block.
 
     Args:
-        path: A table, if its suffix says so, else a file with one text per line. None means
-            standard input.
-        text_column: The column of the texts in a table, if the user named it.
-        trained_on: The column of the texts that the run was trained on, if it is known. It is read
-            if the table has it. The default is the first column with a common name.
+        path: A table, if its suffix or `options` say so, else a file with one text per line. None
+            means standard input.
+        text_columns: The columns of the texts in a table, if the user named them.
+        trained_on: The columns of the texts that the run was trained on, if it was a table. They
+            are read if the input has them. The default is the first column with a common name.
+        options: How to read a table.
 
     Raises:
         LstmError: The input cannot be read, is not a table although a column is named, or has no
             such column.
     """
     counter = ReplacementCounter()
-    format_ = None if path is None else _TABLES.get(path.suffix.lower())
-    if format_ is None or path is None:
-        if text_column is not None:
-            raise _no_table(path, text_column)
+    format_ = _table_format(path, options)
+    if format_ is None:
+        if text_columns:
+            raise _no_table(path, text_columns[0])
         with _open_lines(path, counter) as records:
             yield records
         return
-    with open_rows(path, ReadOptions(format_), None, counter) as rows:
-        yield _from_rows(rows, text_column, trained_on, str(path), counter)
+    name = "standard input" if path is None else str(path)
+    pipe = Pipe(standard_input()) if path is None else None
+    has_more = _always if pipe is None else pipe.has_more
+    source = path or cast(BinaryIO, pipe)
+    with open_rows(source, replace(options, format=format_), name, counter) as rows:
+        remaining = iter(rows)
+        first: list[Row] = []
+        columns = rows.columns
+        if columns is None:
+            first, columns = _first_keys(remaining, name)
+        is_open = rows.columns is None
+        found = _find_text(columns, text_columns, trained_on, name, is_open)
+        records_read = _read_rows(chain(first, remaining), found, name)
+        yield Records(columns, is_open, found.names, counter, records_read, has_more)
+
+
+def _table_format(path: Path | None, options: ReadOptions) -> Format | None:
+    """Return the format of a table; None for lines."""
+    if options.format == "auto":
+        return None if path is None else _TABLES.get(path.suffix.lower())
+    return None if options.format == "lines" else options.format
 
 
 def _no_table(path: Path | None, text_column: str) -> LstmError:
     return LstmError(
         f"--text-column {text_column}: {path or 'standard input'} is read as plain lines.",
-        "Only .csv, .tsv and .jsonl files have columns.",
+        "Only tables have columns: .csv, .tsv and .jsonl files, and what --input-format names.",
         ExitCode.USAGE,
     )
 
@@ -144,7 +166,7 @@ def _open_lines(path: Path | None, counter: ReplacementCounter) -> Iterator[Reco
     if path is None:
         pipe = Pipe(standard_input())
         lines = _lines(cast(BinaryIO, pipe), "standard input", counter)
-        yield Records(None, False, "", True, counter, map(InputRecord, lines), pipe.has_more)
+        yield Records(None, False, (), counter, map(InputRecord, lines), pipe.has_more)
         return
     try:
         stream = path.open("rb")
@@ -155,7 +177,7 @@ def _open_lines(path: Path | None, counter: ReplacementCounter) -> Iterator[Reco
         ) from None
     with stream:
         lines = _lines(stream, str(path), counter)
-        yield Records(None, False, "", True, counter, map(InputRecord, lines), _always)
+        yield Records(None, False, (), counter, map(InputRecord, lines), _always)
 
 
 def _lines(stream: BinaryIO, name: str, counter: ReplacementCounter) -> Iterator[str]:
@@ -170,13 +192,13 @@ def _lines(stream: BinaryIO, name: str, counter: ReplacementCounter) -> Iterator
         yield line
 
 
-def all_keys(path: Path) -> tuple[str, ...]:
-    """Return the keys of all objects of a JSONL file, in the order in which they first occur.
+def all_keys(path: Path, options: ReadOptions) -> tuple[str, ...]:
+    """Return the keys of all objects of a table, in the order in which they first occur.
 
     The file is read once more, so that a table with a column for each can be written.
     """
     keys: dict[str, None] = {}
-    with open_rows(path, ReadOptions("jsonl"), None, ReplacementCounter()) as rows:
+    with open_rows(path, options, None, ReplacementCounter()) as rows:
         for row in rows:
             keys.update(dict.fromkeys(row.record))
     return tuple(keys)
@@ -184,30 +206,6 @@ def all_keys(path: Path) -> tuple[str, ...]:
 
 def _always() -> bool:
     return True
-
-
-def _from_rows(
-    rows: Rows,
-    text_column: str | None,
-    trained_on: str | None,
-    name: str,
-    counter: ReplacementCounter,
-) -> Records:
-    """Choose the column of the texts, once for the whole table."""
-    remaining = iter(rows)
-    columns = rows.columns
-    first: list[Row] = []
-    if columns is None:
-        first, columns = _first_keys(remaining, name)
-    column, is_named = text_column, True
-    if column is None and trained_on in columns:
-        column = trained_on
-    if column is None or column not in columns:
-        is_named = column is not None
-        column = _find_text(columns, column, name)
-    records = _read_rows(chain(first, remaining), column, name)
-    is_open = rows.columns is None
-    return Records(columns, is_open, column, is_named, counter, records, _always)
 
 
 def _first_keys(rows: Iterator[Row], name: str) -> tuple[list[Row], tuple[str, ...]]:
@@ -234,24 +232,46 @@ def _first_keys(rows: Iterator[Row], name: str) -> tuple[list[Row], tuple[str, .
     )
 
 
-def _find_text(columns: Sequence[str], requested: str | None, name: str) -> str:
+def _find_text(
+    columns: Sequence[str],
+    requested: Sequence[str],
+    trained_on: Sequence[str],
+    name: str,
+    is_open: bool,
+) -> TextColumns:
+    """Choose the columns of the texts, once for the whole table.
+
+    Raises:
+        LstmError: They do not exist.
+    """
     if not columns:
-        return requested or ""
+        return TextColumns(requested or trained_on or ("text",), name)
+    missing = [column for column in trained_on if column not in columns]
+    if not requested and missing and len(trained_on) > 1 and not is_open:
+        raise LstmError(
+            f"{name} has no column {join_names(missing)}, which the run was trained on; found "
+            f"{join_names(columns)}.",
+            "Name a column for each of "
+            f"{join_names(trained_on)}, in this order: --text-column NAME --text-column NAME.",
+            ExitCode.USAGE,
+        )
+    if not requested and len(missing) < len(trained_on):
+        requested = trained_on
     try:
-        return find_column(columns, "text", requested, name)
+        return TextColumns.find(columns, requested, name, not is_open)
     except LstmError as error:
-        hint = error.hint if requested is not None else "Name the column with --text-column NAME."
+        hint = error.hint if requested else "Name the column with --text-column NAME."
         raise LstmError(error.message, hint, error.exit_code) from None
 
 
-def _read_rows(rows: Iterable[Row], column: str, name: str) -> Iterator[InputRecord]:
+def _read_rows(rows: Iterable[Row], found: TextColumns, name: str) -> Iterator[InputRecord]:
     """Yield the records of a table; a row without a text has its error."""
     for line, fields, error in rows:
         if error is not None:
             yield InputRecord("", None, error)
             continue
         try:
-            text = text_of(fields, column, f"{name}, line {line}")
+            text = found.read(fields, f"{name}, line {line}")
         except LstmError as missing:
             yield InputRecord("", fields, missing)
         else:
