@@ -83,9 +83,11 @@ def command(
     ```
     """
     from lstm_cli.cli import output
+    from lstm_cli.cli.inputs import PIPE
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.explain.explainer import Explainer
 
+    out = None if str(out) == PIPE else out
     format_name = _resolve_format(format_, out)
     explanation = _explain(Explainer.load(find_run(run, runs_dir, "text")), text, label, run)
     if format_name == "auto":

@@ -77,6 +77,11 @@ def predict_records(request: Request) -> None:
                     writer.write(found)
                 writer.flush()
             counts.check()
+    if writer.num_cut:
+        output.print_note(
+            f"Warning: {pluralize(writer.num_cut, 'record')} had fields that the first records "
+            "lack; they have no column. --format jsonl writes all fields."
+        )
     if request.out is not None:
         output.print_note(f"Written: {request.out} ({pluralize(counts.num_inputs, 'record')})")
 

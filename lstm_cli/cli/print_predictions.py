@@ -12,6 +12,7 @@ from lstm_cli.prediction.columns import PredictionColumns, classes
 
 if TYPE_CHECKING:
     from lstm_cli.cli.write_predictions import Layout
+    from lstm_cli.data.records import InputRecord
     from lstm_cli.prediction.answers import Answer
     from lstm_cli.prediction.ranking import RankedPrediction, Ranking
     from lstm_cli.prediction.result import Prediction
@@ -23,10 +24,13 @@ _MAX_CLASSES = 5
 # A label is never cut in the other formats.
 _LABEL_WIDTH = 40
 _KEPT_WIDTH = 40
+_REASON_WIDTH = 90
 
 
 class TableWriter:
     """Prints answers for people, in tables of some hundred; the last one at the end of a block."""
+
+    num_cut = 0
 
     def __init__(self, layout: Layout, shows_input: bool) -> None:
         """Print with a layout.
@@ -59,18 +63,16 @@ class TableWriter:
 
     def _print(self) -> None:
         layout, answers = self._layout, self._answers
-        has_errors = any(answer.prediction is None for answer in answers)
         own = layout.columns
         names = ["label", "probability", "classes"]
         if own.separator is not None:
             names[0] = "labels"
         names += ["tokens", "cut", "unknown"] * own.has_tokens
-        names += ["error"] * has_errors + ["input"] * self._shows_input
+        names += ["input"] * self._shows_input
         rows = []
         for record, prediction in answers:
             row = [shorten(cell, _KEPT_WIDTH) for cell in layout.kept.cells(record)]
-            row += _shown(prediction, own) if prediction else [""] * (3 + 3 * own.has_tokens)
-            row += [record.error.message if record.error else ""] * has_errors
+            row += _shown(prediction, own) if prediction else _not_read(record, own)
             row += [shorten(record.text, 60)] * self._shows_input
             rows.append(row)
         columns = [*(shorten(name, _KEPT_WIDTH) for name in layout.kept.names), *names]
@@ -88,6 +90,12 @@ def _shown(prediction: Prediction, columns: PredictionColumns) -> list[str]:
     if columns.has_tokens:
         row += [f"{p.num_tokens:,}", "yes" if p.truncated else "no", percent(p.unknown, 0)]
     return row
+
+
+def _not_read(record: InputRecord, columns: PredictionColumns) -> list[str]:
+    """Return the cells of an input that cannot be read for people."""
+    reason = record.error.message if record.error else ""
+    return ["(not read)", "", shorten(reason, _REASON_WIDTH), *[""] * (3 * columns.has_tokens)]
 
 
 def _first(items: Sequence[str]) -> str:

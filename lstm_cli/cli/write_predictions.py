@@ -44,7 +44,13 @@ class Layout:
 
 
 class Writer(Protocol):
-    """Writes answers one by one."""
+    """Writes answers one by one.
+
+    Attributes:
+        num_cut: Records of which a field was not written.
+    """
+
+    num_cut: int
 
     def write(self, answer: Answer) -> None:
         """Write an answer."""
@@ -187,11 +193,16 @@ class _ColumnsWriter:
 
     TSV on stdout has no quotes, so that `cut` and `awk` read it: tabs and line breaks in a cell
     become spaces. In a file nothing may be lost, so TSV has quotes as CSV does.
+
+    Attributes:
+        num_cut: Records with fields that have no column, because the first records lacked them.
     """
 
     def __init__(self, layout: Layout, target: Target) -> None:
         self.flush = target.flush
+        self.num_cut = 0
         self._kept, self._columns = layout.kept, layout.columns
+        self._known = set(layout.kept.names)
         self._write_row = _row_writer(layout.format, target)
         if layout.header or target.is_file:
             names = self._kept.names
@@ -205,6 +216,8 @@ class _ColumnsWriter:
             own = self._columns.empty(record.error.message if record.error else "")
         else:
             own = self._columns.cells(prediction)
+        if self._kept.is_open and not self._known.issuperset(record.fields or ()):
+            self.num_cut += 1
         self._write_row([*self._kept.cells(record), *own] if self._kept.names else own)
 
 
@@ -232,6 +245,8 @@ def _without_tabs(cell: str) -> str:
 
 class _JsonWriter:
     """Writes one object a line: the prediction alone, or under a key beside the fields kept."""
+
+    num_cut = 0
 
     def __init__(self, layout: Layout, target: Target) -> None:
         self.flush = target.flush

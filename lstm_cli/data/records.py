@@ -24,6 +24,8 @@ from lstm_cli.errors import ExitCode, LstmError
 # The largest window of records that is classified at once.
 _MAX_RECORDS = 2048
 _MAX_CHARACTERS = 8 << 20
+# How many objects are looked at for their keys, if they have arrived.
+_NUM_FIRST = 100
 # Records at the beginning of a table that may be unreadable before the whole table counts as such.
 _MAX_BAD_START = 2048
 _TABLES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
@@ -48,8 +50,7 @@ class Records:
     """The inputs of a file or a pipe, read once, lazily.
 
     Attributes:
-        columns: The columns of a table, or the keys of the first object that could be read; None
-            for lines.
+        columns: The columns of a table, or the keys of the first objects; None for lines.
         is_open: Whether records may have other keys than `columns`.
         text_columns: The columns of the texts; empty for lines.
         counter: Counts the lines with invalid bytes, which are replaced by U+FFFD.
@@ -138,7 +139,7 @@ def open_records(
         first: list[Row] = []
         columns = rows.columns
         if columns is None:
-            first, columns = _first_keys(remaining, name)
+            first, columns = _first_keys(remaining, name, has_more)
         is_open = rows.columns is None
         found = _find_text(columns, text_columns, trained_on, name, is_open)
         records_read = _read_rows(chain(first, remaining), found, name)
@@ -208,19 +209,25 @@ def _always() -> bool:
     return True
 
 
-def _first_keys(rows: Iterator[Row], name: str) -> tuple[list[Row], tuple[str, ...]]:
-    """Return the rows up to the first that can be read, and the keys of that one.
+def _first_keys(
+    rows: Iterator[Row], name: str, has_more: Callable[[], bool]
+) -> tuple[list[Row], tuple[str, ...]]:
+    """Return the first rows, at least one that can be read, and all their keys.
 
     Raises:
-        LstmError: There is none, though there are rows.
+        LstmError: None can be read, though there are rows.
     """
     first: list[Row] = []
+    keys: dict[str, None] = {}
     for row in rows:
         first.append(row)
-        if row.error is None:
-            return first, tuple(row.record)
+        keys.update(dict.fromkeys(row.record))
+        if keys and (len(first) >= _NUM_FIRST or not has_more()):
+            break
         if len(first) == _MAX_BAD_START:
             break
+    if keys:
+        return first, tuple(keys)
     if not first:
         return [], ()
     error = first[0].error

@@ -114,7 +114,8 @@ def test_predict_answers_each_argument_in_order_as_tsv(lstm, text_run):
 def test_predict_names_its_columns_with_header(lstm, text_run):
     _, out, _ = lstm("predict", "--header", "fine")
     assert out.splitlines()[0].split("\t") == [
-        "label", "probability", "negative", "positive", "tokens", "truncated", "unknown",
+        "label", "probability", "probability:negative", "probability:positive", "tokens",
+        "truncated", "unknown",
     ]  # fmt: skip
 
 
@@ -176,7 +177,7 @@ def test_a_column_that_is_not_there_is_named(lstm, text_run, reviews):
 
 def test_a_missing_file_is_an_error(lstm, text_run, tmp_path):
     code, out, err = lstm("predict", "--file", tmp_path / "none.txt")
-    assert (code, out) == (1, "")
+    assert (code, out) == (3, "")
     assert "none.txt" in err
 
 
@@ -187,7 +188,7 @@ def test_image_runs_take_image_files(lstm, image_run, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "digit.png")
     code, out, _ = lstm("predict", "--run", "digits", tmp_path / "digit.png")
     assert code == 0
-    assert len(out.split("\t")) == 12
+    assert len(out.split("\t")) == 13
     code, _, err = lstm("predict", "--run", "digits", "some text")
     assert code == 1
     assert "some text" in err
