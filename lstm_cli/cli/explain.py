@@ -128,6 +128,7 @@ def _resolve_format(format_: str, out: Path | None) -> str:
 def _explain(explainer: Explainer, text: str, label: str | None, run: str | None) -> Explanation:
     """Explain a text, the text in the pipe, or an image file."""
     from lstm_cli.cli.inputs import PIPE, check_texts, typed_run
+    from lstm_cli.cli.text_columns import note_columns
     from lstm_cli.errors import ExitCode, LstmError
 
     shape = explainer.predictor.shape
@@ -142,8 +143,9 @@ def _explain(explainer: Explainer, text: str, label: str | None, run: str | None
 
         return explainer.explain_image(read_image(Path(text), shape), Path(text).name)
     if text == PIPE:
-        return explainer.explain_text(_read_pipe(), label=label)
-    check_texts([text], explainer.predictor.run.name, typed_run("explain", run))
+        text = _read_pipe()
+    else:
+        check_texts([text], explainer.predictor.run.name, typed_run("explain", run))
     return explainer.explain_text(text, label=label)
 
 

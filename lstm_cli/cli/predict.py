@@ -209,6 +209,7 @@ def command(
     from lstm_cli.cli.inputs import PIPE, Inputs, check_texts, typed_run
     from lstm_cli.cli.predict_records import Request, predict_records, rank_records
     from lstm_cli.cli.resolve import find_run
+    from lstm_cli.cli.text_columns import note_columns
     from lstm_cli.cli.write_predictions import check_out, resolve_format
     from lstm_cli.prediction.answers import Rule
     from lstm_cli.prediction.predictor import Predictor
@@ -229,6 +230,7 @@ def command(
         check_conflicts(ctx, _IMAGE_RUN)
     else:
         check_texts(source.words, predictor.run.name, typed_run("predict", run))
+        note_columns(source.words, predictor.text_columns)
     predictor.check_rule(threshold, min_probability)
     rule = Rule(threshold, min_probability, on_error == "stop")
     request = Request(predictor, source, rule, format_name, header, top_k, keep, id_column, out)

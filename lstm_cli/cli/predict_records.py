@@ -119,7 +119,7 @@ def rank_records(request: Request, num: int) -> None:
 @contextmanager
 def _open(request: Request) -> Iterator[Records]:
     """Open the inputs; say on stderr which columns are read, unless they were named."""
-    inputs, trained_on = request.inputs, request.predictor.run.config().data.text_columns
+    inputs, trained_on = request.inputs, request.predictor.text_columns
     with inputs.open(trained_on) as records:
         if records.text_columns and not inputs.text_columns:
             names = join_names(records.text_columns)

@@ -39,7 +39,11 @@ def test_bad_records_have_their_reason_and_keep_their_place(write):
     _, found = read(write("x.jsonl", content + objects({"body": "x"}, {"text": "b"})))
     assert [record.text for record in found] == ["a", "", "", "", "b"]
     assert [record.error is None for record in found] == [True, False, False, False, True]
-    assert [record.fields for record in found][1:4] == [None, {"text": None, "id": 3}, {"body": "x"}]
+    assert [record.fields for record in found][1:4] == [
+        None,
+        {"text": None, "id": 3},
+        {"body": "x"},
+    ]
     assert "line 3" in found[2].error.message
     assert "null" in found[2].error.message
 
