@@ -146,6 +146,7 @@ def _explain(explainer: Explainer, text: str, label: str | None, run: str | None
         text = _read_pipe()
     else:
         check_texts([text], explainer.predictor.run.name, typed_run("explain", run))
+    note_columns([text], explainer.predictor.text_columns)
     return explainer.explain_text(text, label=label)
 
 
