@@ -1,25 +1,28 @@
-"""CSV, TSV and JSONL: read records one at a time, with their line numbers, in bounded memory."""
+"""Tables: rows of any format, read lazily in bounded memory; their texts and labels."""
 
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO
 
-from lstm_cli.data.readers.columns import (
-    Record,
-    find_column,
-    format_value,
-    join_names,
-    label_of,
-    text_of,
+from lstm_cli.data.readers import fasttext
+from lstm_cli.data.readers.columnar import open_columnar
+from lstm_cli.data.readers.columns import Record, find_column, label_of, text_of
+from lstm_cli.data.readers.compression import unpack
+from lstm_cli.data.readers.content import check_readable, columnar_format
+from lstm_cli.data.readers.decode import (
+    HEAD_SIZE,
+    Ends,
+    ReplacementCounter,
+    decode_head,
+    decode_lines,
+    find_encoding,
 )
-from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
+from lstm_cli.data.readers.detect import text_format
+from lstm_cli.data.readers.json_rows import iter_json_lines, iter_json_objects
 from lstm_cli.data.readers.label_sets import (
     LIST,
     NONE,
@@ -30,52 +33,13 @@ from lstm_cli.data.readers.label_sets import (
     set_columns,
     split_values,
 )
-from lstm_cli.data.readers.read_options import DEFAULT, Format, ReadOptions, format_of
+from lstm_cli.data.readers.read_options import AUTO, DEFAULT, ReadOptions
+from lstm_cli.data.readers.row import FORMAT_NAMES, Found, Row, Rows
+from lstm_cli.data.readers.separated import read_separated
 from lstm_cli.errors import ExitCode, LstmError
 
-# Takes lines, the name of the source for errors, and a counter of lines with invalid bytes.
-_Reader = Callable[[Iterator[str], str, ReplacementCounter | None], "Rows"]
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_MAX_FIELD = 2**31 - 1  # characters; the default of the csv module is 131,072
-_JSONL_HINT = 'Each line must be one object such as {"text": "...", "label": "..."}.'
-
-
-class Row(NamedTuple):
-    """A record of a table, or why it cannot be read.
-
-    Attributes:
-        line: The line at which it starts, counted from 1.
-        record: Its values by column: strings in CSV and TSV, any JSON value in JSONL. Empty if
-            there is an error.
-        error: Why it cannot be read; the error names the line. Rows after it can be read.
-    """
-
-    line: int
-    record: Record
-    error: LstmError | None = None
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of an opened table, which are read once, lazily.
-
-    Attributes:
-        columns: The columns of every record, in their order; None if each record has its own keys
-            (JSONL). A column without a name is called by its number: `column 3`.
-        rows: The rows.
-    """
-
-    columns: tuple[str, ...] | None
-    rows: Iterator[Row]
-
-    def __iter__(self) -> Iterator[Row]:
-        """Return the rows that are left.
-
-        Raises:
-            LstmError: What follows cannot be read either: an unclosed quote, a read error.
-        """
-        return self.rows
+__all__ = ["LabeledTexts", "Row", "Rows", "iter_records", "open_rows", "read_label_columns"]
+__all__ += ["read_table"]
 
 
 @dataclass(frozen=True)
@@ -189,6 +153,7 @@ def iter_records(
     options: ReadOptions = DEFAULT,
     name: str | None = None,
     counter: ReplacementCounter | None = None,
+    found: Found | None = None,
 ) -> Iterator[tuple[int, Record]]:
     """Read records lazily.
 
@@ -197,6 +162,7 @@ def iter_records(
         options: As for `open_rows`.
         name: As for `open_rows`.
         counter: As for `open_rows`.
+        found: As for `open_rows`.
 
     Yields:
         The line at which a record starts, counted from 1, and its values by column.
@@ -204,7 +170,7 @@ def iter_records(
     Raises:
         LstmError: A record is malformed; the error names its line.
     """
-    with open_rows(source, options, name, counter) as rows:
+    with open_rows(source, options, name, counter, found) as rows:
         for line, record, error in rows:
             if error is not None:
                 raise error
@@ -217,196 +183,94 @@ def open_rows(
     options: ReadOptions = DEFAULT,
     name: str | None = None,
     counter: ReplacementCounter | None = None,
+    found: Found | None = None,
+    text_columns: Sequence[str] = (),
 ) -> Iterator[Rows]:
     """Open a table for the duration of a block.
 
-    The first line of CSV and TSV names the columns. If a semicolon or a tab separates them there,
-    it separates all fields. A quoted field may span lines. In JSONL, each line is an object. Blank
-    lines are skipped, except in CSV and TSV with one column, where they are empty values.
+    Its content says how it is compressed, which format and encoding it has, and what separates the
+    fields, where `options` do not. The first line of CSV and TSV names the columns. A quoted field
+    may span lines. In JSONL, each line is an object. Blank lines are skipped, except in CSV and TSV
+    with one column, where they are empty values.
 
     Args:
         source: A file, or a stream of bytes such as `sys.stdin.buffer`.
-        options: How to read it; by default as its name says.
+        options: How to read it; by default as its content and its name say.
         name: The name of the source, for errors; the path by default.
         counter: Counts the lines with invalid bytes, which are then replaced. Without it, invalid
             bytes are an error.
+        found: Gets how the file is read, also while its rows are.
+        text_columns: Columns that show that a text is a table, beside those with usual names.
 
     Raises:
-        LstmError: The file cannot be read, or its first line names no columns.
+        LstmError: The file cannot be read, is not a table, or its first line names no columns.
     """
     name = name or str(source)
-    reader = _READERS[format_of(Path(name)) if options.format == "auto" else options.format]
-    if not isinstance(source, Path):
-        yield reader(decode_lines(source, name, counter), name, counter)
+    found = Found() if found is None else found
+    with contextlib.ExitStack() as stack:
+        stream = source
+        if isinstance(source, Path):
+            try:
+                stream = stack.enter_context(source.open("rb", HEAD_SIZE))
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise LstmError(f"Cannot read {name}: {reason}.", "", ExitCode.DATA) from error
+        assert not isinstance(stream, Path)
+        opener = _open_stream(stream, options, name, counter, found, text_columns)
+        yield stack.enter_context(opener)
+
+
+@contextlib.contextmanager
+def _open_stream(
+    stream: BinaryIO,
+    options: ReadOptions,
+    name: str,
+    counter: ReplacementCounter | None,
+    found: Found,
+    text_columns: Sequence[str],
+) -> Iterator[Rows]:
+    """Open a stream as `open_rows` does."""
+    stream, head = unpack(stream, name, found)
+    columnar = columnar_format(head)
+    if columnar is not None and options.format in (AUTO, columnar):
+        found.format = columnar
+        with open_columnar(stream, columnar, name, found) as rows:
+            yield rows
         return
-    try:
-        stream = source.open("rb")
-    except OSError as error:
-        raise LstmError(f"Cannot read {name}: {error.strerror}.", "", ExitCode.DATA) from error
-    with stream:
-        yield reader(decode_lines(stream, name, counter), name, counter)
+    check_readable(head, name, options.format != AUTO or options.encoding != AUTO)
+    text = decode_head(head, find_encoding(head, options.encoding))
+    found.format = text_format(text, name, options, text_columns)
+    ends: Ends = "any"
+    if found.format in ("json", "lines"):
+        ends = "newline" if found.format == "lines" else "newline_or_block"
+    lines = decode_lines(stream, name, counter, options.encoding, found, ends)
+    yield _read_text(lines, text, name, options, counter, found)
 
 
-def _read_separated(
-    lines: Iterator[str], name: str, counter: ReplacementCounter | None, delimiter: str
+def _read_text(
+    lines: Iterator[str],
+    head: str,
+    name: str,
+    options: ReadOptions,
+    counter: ReplacementCounter | None,
+    found: Found,
 ) -> Rows:
-    """Read the rows of CSV and TSV."""
-    import csv
-
-    csv.field_size_limit(_MAX_FIELD)
-    first = next(lines, "")
-    if not first.strip():
-        raise LstmError(f"{name}: expected a first line that names the columns, found nothing.")
-    if delimiter not in first:
-        delimiter = next((char for char in ";\t," if char in first), delimiter)
-    # Strict, because an unclosed quote would otherwise silently include the rest of the file.
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-    try:
-        columns = _header(next(reader), name)
-    except csv.Error as error:
-        raise _malformed(name, 1, reader.line_num, str(error), delimiter) from error
-    return Rows(columns, _separated_rows(reader, columns, name, delimiter))
-
-
-def _separated_rows(
-    reader: Any, columns: tuple[str, ...], name: str, delimiter: str
-) -> Iterator[Row]:
-    """Yield the rows after the header."""
-    import csv
-
-    while True:
-        start = reader.line_num + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise _malformed(name, start, reader.line_num, str(error), delimiter) from error
-        if not row and len(columns) > 1:
-            continue
-        row = row or [""]
-        if len(row) == len(columns):
-            yield Row(start, dict(zip(columns, row, strict=True)))
-        else:
-            yield Row(start, {}, _wrong_number(row, columns, f"{name}, line {start}", delimiter))
-
-
-def _wrong_number(
-    row: Sequence[str], columns: Sequence[str], place: str, delimiter: str
-) -> LstmError:
-    return LstmError(
-        f"{place}: expected {len(columns)} fields as in the first line, found {len(row)}.",
-        f"Put fields that contain {_delimiter_name(delimiter)} between double quotes.",
+    """Return the rows of a text in a known format."""
+    match found.format:
+        case "csv" | "tsv":
+            usual = "," if found.format == "csv" else "\t"
+            return read_separated(lines, head, name, options, usual, found)
+        case "jsonl":
+            return Rows(None, iter_json_lines(lines, name, counter), found)
+        case "json":
+            return Rows(None, iter_json_objects(lines, name, counter), found)
+        case "fasttext":
+            return Rows(fasttext.COLUMNS, fasttext.iter_fasttext(lines), found)
+        case "lines":
+            rows = (Row(i, {"text": line.rstrip("\r\n")}) for i, line in enumerate(lines, 1))
+            return Rows(("text",), rows, found)
+    raise LstmError(
+        f"{name} is not {FORMAT_NAMES[found.format]}.",
+        "Leave out --input-format, or name its format.",
+        ExitCode.USAGE,
     )
-
-
-def _header(row: list[str], name: str) -> tuple[str, ...]:
-    """Return the column names in the first line; those without a name are called by number."""
-    columns = [column.strip() for column in row]
-    if any("\0" in column for column in columns):
-        raise LstmError(
-            f"{name}, line 1: NUL characters in the column names.",
-            "If this is UTF-16 without a byte order mark, save it as UTF-8.",
-        )
-    duplicates = sorted({column for column in columns if column and columns.count(column) > 1})
-    if duplicates:
-        found = f"column {join_names(duplicates)} occurs twice among {join_names(columns)}"
-        raise LstmError(
-            f"{name}, line 1: {found}.",
-            "Rename or drop the duplicates.",
-        )
-    if not any(columns):
-        raise LstmError(f"{name}, line 1: expected column names, found none.")
-    return tuple(column or f"column {number}" for number, column in enumerate(columns, 1))
-
-
-def _malformed(name: str, start: int, line: int, reason: str, delimiter: str) -> LstmError:
-    if reason == "unexpected end of data":
-        reason = "a double quote is opened and never closed"
-    elif "expected after" in reason:
-        reason = (
-            f"expected {_delimiter_name(delimiter)} or the line's end after a closing double quote"
-        )
-    lines = f"line {start}" if line <= start else f"lines {start} to {line}"
-    return LstmError(
-        f"{name}, {lines}: {reason}.",
-        "A field that begins with a double quote must end with one; write a quote inside it twice.",
-    )
-
-
-def _delimiter_name(delimiter: str) -> str:
-    return {"\t": "a tab", ",": "a comma", ";": "a semicolon"}[delimiter]
-
-
-def _read_jsonl(lines: Iterator[str], name: str, counter: ReplacementCounter | None) -> Rows:
-    """Read the rows of JSONL."""
-    return Rows(None, _jsonl_rows(lines, name, counter))
-
-
-def _jsonl_rows(
-    lines: Iterator[str], name: str, counter: ReplacementCounter | None
-) -> Iterator[Row]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = _parse_object(line, f"{name}, line {number}", number, counter)
-        except LstmError as error:
-            yield Row(number, {}, error)
-        else:
-            yield Row(number, record)
-
-
-def _parse_object(line: str, place: str, number: int, counter: ReplacementCounter | None) -> Record:
-    """Parse a line of JSONL.
-
-    Raises:
-        LstmError: It is not an object.
-    """
-    import json
-
-    try:
-        record: Record = json.loads(line.rstrip("\r\n"), object_pairs_hook=_without_duplicates)
-    except json.JSONDecodeError as error:
-        found = f"{place}, column {error.colno}: expected a JSON object, found: {error.msg}."
-        raise LstmError(found, _JSONL_HINT) from error
-    except (ValueError, RecursionError) as error:
-        raise LstmError(f"{place}: {error}.") from error
-    if not isinstance(record, dict):
-        found = f"{place}: expected a JSON object, found {format_value(record)}."
-        raise LstmError(found, _JSONL_HINT)
-    if "\\u" in line:
-        record = _replace_surrogates(record, place, number, counter)
-    return record
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> Record:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
-    return record
-
-
-def _replace_surrogates(
-    record: Record, place: str, number: int, counter: ReplacementCounter | None
-) -> Record:
-    r"""Treat half of a surrogate pair, which a `\u` escape can write, like invalid bytes."""
-    damaged_keys = [
-        key for key, value in record.items() if isinstance(value, str) and _SURROGATE.search(value)
-    ]
-    if not damaged_keys:
-        return record
-    if counter is None:
-        raise LstmError(
-            f"{place}: {damaged_keys[0]!r} holds half of a surrogate pair, which is not text."
-        )
-    counter.add(number)
-    return record | {key: _SURROGATE.sub("\ufffd", record[key]) for key in damaged_keys}
-
-
-_READERS: dict[Format, _Reader] = {
-    "csv": partial(_read_separated, delimiter=","),
-    "tsv": partial(_read_separated, delimiter="\t"),
-    "jsonl": _read_jsonl,
-}
