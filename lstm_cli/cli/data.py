@@ -110,7 +110,7 @@ def show(
     source = DataSource(
         locate(dataset),
         data_dir,
-        text_column,
+        tuple(text_column or ()),
         label_column,
         multi_label or AUTO,
         options.split_columns(label_columns),
@@ -152,7 +152,7 @@ def check(
     ```
     """
     from lstm_cli.checks import check_data, check_nothing_found, parse_kinds
-    from lstm_cli.cli import print_checks
+    from lstm_cli.cli import output, print_checks
     from lstm_cli.data.readers.label_sets import AUTO
     from lstm_cli.data.rows import read_rows
 
@@ -163,8 +163,16 @@ def check(
     columns = options.split_columns(label_columns)
     read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
     parts = read_rows(
-        files, text_column, label_column, data_dir, multi_label or AUTO, columns, read_options
+        files,
+        tuple(text_column or ()),
+        label_column,
+        data_dir,
+        multi_label or AUTO,
+        columns,
+        read_options,
     )
+    for note in (note for part in parts for note in part.notes):
+        output.print_note(f"Note: {note}")
     result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)
     check_nothing_found(result, kinds)

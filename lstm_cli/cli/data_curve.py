@@ -72,7 +72,11 @@ def curve(
     _check_names(out or [])
     read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
     source = DataSource(
-        locate(dataset), data_dir, text_column, label_column, read_options=read_options
+        locate(dataset),
+        data_dir,
+        tuple(text_column or ()),
+        label_column,
+        read_options=read_options,
     )
     output.print_note("Cross-validating the linear model with growing parts of the rows ...")
     measured = measure_curve(source)

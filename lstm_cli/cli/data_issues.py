@@ -95,7 +95,7 @@ def issues(
         data = DataSource(
             locate(source),
             data_dir,
-            text_column,
+            tuple(text_column or ()),
             label_column,
             read_options=options.read_options(
                 input_format, encoding, delimiter, quoting, no_header

@@ -131,7 +131,12 @@ def command(
     source = None
     if name is not None:
         source = DataSource(
-            name, None, text_column, label_column, limit=limit, read_options=read_options
+            name,
+            None,
+            tuple(text_column or ()),
+            label_column,
+            limit=limit,
+            read_options=read_options,
         )
     evaluation = evaluate(
         found,

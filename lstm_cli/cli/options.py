@@ -53,11 +53,12 @@ DataDir = Annotated[
     ),
 ]
 TextColumn = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--text-column",
         metavar="NAME",
-        help="Column of a table that holds the text.",
+        help="Column of a table that holds the text. Repeatable: the values of several columns are "
+        "joined, in this order.",
         show_default="found by itself",
     ),
 ]
@@ -163,6 +164,26 @@ Unlabeled = Annotated[
 ]
 
 # Options of `train` and `pretrain`.
+ValidationFile = Annotated[
+    str | None,
+    typer.Option(
+        "--validation",
+        metavar="FILE",
+        help="Table or folder with the validation rows, by which the best epoch is "
+        "chosen. Short for --set data.validation_file=FILE.",
+        show_default="a part of DATASET",
+    ),
+]
+TestFile = Annotated[
+    str | None,
+    typer.Option(
+        "--test",
+        metavar="FILE",
+        help="Table or folder with the test rows, on which the run is scored at the end. "
+        "Short for --set data.test_file=FILE.",
+        show_default="DATASET's own, or a part of it",
+    ),
+]
 Resume = Annotated[
     str | None,
     typer.Option(
@@ -282,9 +303,9 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
     Args:
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
-            `limit`, `text_column`, `label_column`, `multi_label`, `label_columns` (separated by
-            commas), `init_from`, `unlabeled`, `read_options` (from the function of that name).
-            They win over `assignments`; None is skipped.
+            `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
+            commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `read_options` (from
+            the function of that name). They win over `assignments`; None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -301,11 +322,13 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "class_weights": "train.class_weights",
         "init_from": "train.init_from",
         "limit": "data.limit",
-        "text_column": "data.text_column",
+        "text_columns": "data.text_columns",
         "label_column": "data.label_column",
         "multi_label": "data.multi_label",
         "label_columns": "data.label_columns",
         "unlabeled": "data.unlabeled",
+        "validation_file": "data.validation_file",
+        "test_file": "data.test_file",
     }
     overrides = parse_overrides(assignments or [])
     overrides |= _changed_settings(options.pop("read_options", None))

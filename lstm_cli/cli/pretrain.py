@@ -68,7 +68,7 @@ def command(
     check_conflicts(ctx, training.CONFLICTS + column_conflicts(dataset))
     overrides = options.to_overrides(
         set_, epochs=epochs, seed=seed, limit=limit,
-        text_column=text_column, label_column=label_column, unlabeled=unlabeled,
+        text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
         read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )  # fmt: skip
     request = training.TrainingRequest(

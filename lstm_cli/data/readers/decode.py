@@ -100,6 +100,7 @@ def decode_lines(
     encoding: str = AUTO,
     found: Found | None = None,
     ends: Ends = "any",
+    may_guess: bool = True,
 ) -> Iterator[str]:
     r"""Decode a text line by line.
 
@@ -109,10 +110,12 @@ def decode_lines(
         counter: Counts the lines with invalid bytes, which are then replaced. Without it, invalid
             bytes are an error.
         encoding: As in `ReadOptions`.
-        found: Counts the lines that are read by a guess. Without it, nothing is guessed.
+        found: Gets the encoding, and counts the lines that are read by a guess. Without it, nothing
+            is guessed.
         ends: What ends a line: `any` of `\n`, `\r\n` and `\r`; `\n` alone (`newline`); or
             that and the end of a block (`newline_or_block`), for text in which lines have no
             meaning.
+        may_guess: Whether a line may be read by a guess; `found` must be told to someone then.
 
     Yields:
         Lines with their ends, without the byte order mark.
@@ -125,8 +128,8 @@ def decode_lines(
     if found is not None:
         found.encoding = known
         found.is_guess = encoding == AUTO and known in ("utf-16-le", "utf-16-be")
-    may_guess = found if encoding == AUTO else None
-    decoder = _LineDecoder(name, known, counter, may_guess)
+    guesses = found if encoding == AUTO and may_guess else None
+    decoder = _LineDecoder(name, known, counter, guesses)
     if not _ends_lines_with_one_byte(known):
         return _wide_lines(stream, decoder, ends)
     if ends == "newline_or_block":

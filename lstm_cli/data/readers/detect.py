@@ -47,6 +47,12 @@ def format_by_name(name: str) -> Format | None:
     return _FORMATS.get(path.suffix)
 
 
+def looks_like_file(name: str) -> bool:
+    """Return whether a name ends like the name of a table or of a text file."""
+    suffix = PurePath(name.lower()).suffix
+    return suffix in (*_FORMATS, *LINES_SUFFIXES, *COMPRESSED_SUFFIXES, ".xlsx", ".xls")
+
+
 def text_format(
     head: str, name: str, options: ReadOptions, text_columns: Sequence[str] = ()
 ) -> Format:
