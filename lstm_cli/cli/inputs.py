@@ -49,6 +49,11 @@ class Inputs:
     text_columns: tuple[str, ...]
     options: ReadOptions
 
+    @property
+    def name(self) -> str:
+        """The name of the file or the pipe, for messages."""
+        return "standard input" if self.file is None else str(self.file)
+
     @classmethod
     def of(
         cls,

@@ -19,7 +19,6 @@ from lstm_cli.cli.write_predictions import (
 )
 from lstm_cli.data.kept_columns import NOTHING, Keep, choose_kept
 from lstm_cli.data.readers.columns import join_names
-from lstm_cli.data.readers.decode import ReplacementCounter
 from lstm_cli.data.records import Records, all_keys
 from lstm_cli.errors import LstmError
 from lstm_cli.io.text_format import percent, pluralize
@@ -68,7 +67,7 @@ def predict_records(request: Request) -> None:
             cannot be written. On stdout are the answers for what was read before.
     """
     counts = _Counts()
-    with _open(request) as records, _saying(counts, records.counter):
+    with _open(request) as records, _saying(counts, records, request.inputs):
         layout = _choose_layout(request, records)
         with _open_writer(request, layout) as writer:
             for window in records.windows():
@@ -95,7 +94,7 @@ def rank_records(request: Request, num: int) -> None:
     from lstm_cli.prediction.ranking import rank_uncertain
 
     counts = _Counts()
-    with _open(request) as records, _saying(counts, records.counter):
+    with _open(request) as records, _saying(counts, records, request.inputs):
         rule = request.rule
         ranking = rank_uncertain(
             request.predictor,
@@ -225,14 +224,15 @@ class _Counts:
 
 
 @contextmanager
-def _saying(counts: _Counts, counter: ReplacementCounter) -> Iterator[None]:
+def _saying(counts: _Counts, records: Records, inputs: Inputs) -> Iterator[None]:
     """Print the notes at the end of a block, also before an error."""
     try:
         yield
     finally:
+        for note in () if inputs.words else records.read_as.notes(inputs.name):
+            output.print_note(f"Note: {note}")
         counts.print_notes()
-        if counter.num_lines:
+        if num := records.counter.num_lines:
             output.print_note(
-                "Warning: bytes that are not UTF-8 were read as U+FFFD in "
-                f"{counter.num_lines:,} lines."
+                f"Warning: bytes that are not UTF-8 were read as U+FFFD in {num:,} lines."
             )

@@ -9,6 +9,7 @@ import sys
 from lstm_cli.errors import LstmError
 
 _BLOCK_SIZE = 1 << 16
+_MAX_LINE = 64 << 20
 
 
 class Pipe:
@@ -23,16 +24,36 @@ class Pipe:
     def has_more(self) -> bool:
         """Return whether a whole line, or the end, can be read without blocking."""
         while self._buffer.find(b"\n", self._start) < 0 and not self._at_end:
+            if len(self._buffer) - self._start >= _MAX_LINE:
+                return True
             if not select.select([self._handle], [], [], 0)[0]:
                 return False
             self._fill()
         return True
 
-    def readline(self) -> bytes:
-        """Return a line with its end; at the end of the pipe the rest, then nothing."""
-        while (end := self._buffer.find(b"\n", self._start)) < 0 and not self._at_end:
+    def seekable(self) -> bool:
+        """Return that a pipe is read once."""
+        return False
+
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` of the bytes that come next; nothing at the end."""
+        if self._start == len(self._buffer) and not self._at_end:
             self._fill()
-        return self._take(end + 1 if end >= 0 else len(self._buffer))
+        return self._buffer[self._start : self._start + size]
+
+    def readline(self, size: int = -1) -> bytes:
+        """Return a line with its end, or its first bytes; at the end the rest, then nothing.
+
+        Args:
+            size: The largest number of bytes; -1 for no limit.
+        """
+        limit = size if size >= 0 else sys.maxsize
+        while (end := self._buffer.find(b"\n", self._start)) < 0 and not self._at_end:
+            if len(self._buffer) - self._start >= limit:
+                break
+            self._fill(limit)
+        end = end + 1 if end >= 0 else len(self._buffer)
+        return self._take(min(end, self._start + limit))
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes; nothing at the end."""
@@ -44,10 +65,15 @@ class Pipe:
         content, self._start = self._buffer[self._start : end], end
         return content
 
-    def _fill(self) -> None:
-        """Read more bytes; block until there are some."""
+    def _fill(self, limit: int = _MAX_LINE) -> None:
+        """Read more bytes; block until there are some.
+
+        Args:
+            limit: Without a line end among so many bytes, no more are read at once.
+        """
         # The pieces of a long line are joined once, so that the time grows linearly.
         pieces = [self._buffer[self._start :]]
+        size = len(pieces[0])
         while True:
             try:
                 piece = os.read(self._handle, _BLOCK_SIZE)
@@ -55,7 +81,8 @@ class Pipe:
                 raise unreadable_input(error.strerror or str(error)) from None
             pieces.append(piece)
             self._at_end = not piece
-            more = bool(piece) and b"\n" not in piece
+            size += len(piece)
+            more = bool(piece) and b"\n" not in piece and size < limit
             if not more or not select.select([self._handle], [], [], 0)[0]:
                 break
         self._buffer, self._start = b"".join(pieces), 0

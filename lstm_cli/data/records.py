@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from lstm_cli.data.pipe import Pipe, standard_input
 from lstm_cli.data.readers.columns import Record, join_names
-from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
-from lstm_cli.data.readers.read_options import DEFAULT, Format, ReadOptions
-from lstm_cli.data.readers.table import Row, open_rows
+from lstm_cli.data.readers.decode import ReplacementCounter
+from lstm_cli.data.readers.open_rows import open_rows
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
+from lstm_cli.data.readers.row import Found, Row
 from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -28,7 +29,6 @@ _MAX_CHARACTERS = 8 << 20
 _NUM_FIRST = 100
 # Records at the beginning of a table that may be unreadable before the whole table counts as such.
 _MAX_BAD_START = 2048
-_TABLES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
 
 
 class InputRecord(NamedTuple):
@@ -54,12 +54,14 @@ class Records:
         is_open: Whether records may have other keys than `columns`.
         text_columns: The columns of the texts; empty for lines.
         counter: Counts the lines with invalid bytes, which are replaced by U+FFFD.
+        read_as: How the input is read.
     """
 
     columns: tuple[str, ...] | None
     is_open: bool
     text_columns: tuple[str, ...]
     counter: ReplacementCounter
+    read_as: Found
     _records: Iterator[InputRecord]
     _has_more: Callable[[], bool]
 
@@ -98,7 +100,8 @@ class Records:
 
 def from_texts(texts: Iterable[str]) -> Records:
     """Return texts, or names of image files, as inputs."""
-    return Records(None, False, (), ReplacementCounter(), map(InputRecord, texts), _always)
+    records = map(InputRecord, texts)
+    return Records(None, False, (), ReplacementCounter(), Found(), records, _always)
 
 
 @contextlib.contextmanager
@@ -111,86 +114,57 @@ def open_records(
     """Open a file or standard input for the duration of a block.
 
     Args:
-        path: A table, if its suffix or `options` say so, else a file with one text per line. None
-            means standard input.
+        path: A table, or a file with one text per line, as its content shows. None means standard
+            input.
         text_columns: The columns of the texts in a table, if the user named them.
         trained_on: The columns of the texts that the run was trained on, if it was a table. They
             are read if the input has them. The default is the first column with a common name.
-        options: How to read a table.
+        options: How to read the input.
 
     Raises:
         LstmError: The input cannot be read, is not a table although a column is named, or has no
             such column.
     """
-    counter = ReplacementCounter()
-    format_ = _table_format(path, options)
-    if format_ is None:
-        if text_columns:
-            raise _no_table(path, text_columns[0])
-        with _open_lines(path, counter) as records:
-            yield records
-        return
     name = "standard input" if path is None else str(path)
     pipe = Pipe(standard_input()) if path is None else None
-    has_more = _always if pipe is None else pipe.has_more
     source = path or cast(BinaryIO, pipe)
-    with open_rows(source, replace(options, format=format_), name, counter) as rows:
+    counter, read_as = ReplacementCounter(), Found()
+    wanted = text_columns or trained_on
+    with open_rows(source, options, name, counter, read_as, wanted) as rows:
+        # What arrives compressed is not known to be a whole line.
+        has_more = _always if pipe is None or read_as.compression else pipe.has_more
         remaining = iter(rows)
+        if read_as.format == "lines":
+            _check_lines(name, text_columns, options)
+            texts = (InputRecord(row.record["text"]) for row in remaining)
+            yield Records(None, False, (), counter, read_as, texts, has_more)
+            return
         first: list[Row] = []
         columns = rows.columns
         if columns is None:
             first, columns = _first_keys(remaining, name, has_more)
         is_open = rows.columns is None
         found = _find_text(columns, text_columns, trained_on, name, is_open)
-        records_read = _read_rows(chain(first, remaining), found, name)
-        yield Records(columns, is_open, found.names, counter, records_read, has_more)
+        read = _read_rows(chain(first, remaining), found, name)
+        yield Records(columns, is_open, found.names, counter, read_as, read, has_more)
 
 
-def _table_format(path: Path | None, options: ReadOptions) -> Format | None:
-    """Return the format of a table; None for lines."""
-    if options.format == "auto":
-        return None if path is None else _TABLES.get(path.suffix.lower())
-    return None if options.format == "lines" else options.format
+def _check_lines(name: str, text_columns: Sequence[str], options: ReadOptions) -> None:
+    """Check that nothing was asked that plain lines do not have.
 
-
-def _no_table(path: Path | None, text_column: str) -> LstmError:
-    return LstmError(
-        f"--text-column {text_column}: {path or 'standard input'} is read as plain lines.",
-        "Only tables have columns: .csv, .tsv and .jsonl files, and what --input-format names.",
-        ExitCode.USAGE,
-    )
-
-
-@contextlib.contextmanager
-def _open_lines(path: Path | None, counter: ReplacementCounter) -> Iterator[Records]:
-    """Open a file or standard input whose lines are texts."""
-    if path is None:
-        pipe = Pipe(standard_input())
-        lines = _lines(cast(BinaryIO, pipe), "standard input", counter)
-        yield Records(None, False, (), counter, map(InputRecord, lines), pipe.has_more)
-        return
-    try:
-        stream = path.open("rb")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+    Raises:
+        LstmError: A column is named, or how fields are separated (exit code 2).
+    """
+    asked = [f"--text-column {text_columns[0]}"] if text_columns else []
+    if not options.header:
+        asked.append("--no-header")
+    asked += [f"--{option}" for option in ("delimiter", "quoting") if option in options.changed()]
+    if asked:
         raise LstmError(
-            f"Cannot read {path}: {reason}.", "Check the path.", ExitCode.DATA
-        ) from None
-    with stream:
-        lines = _lines(stream, str(path), counter)
-        yield Records(None, False, (), counter, map(InputRecord, lines), _always)
-
-
-def _lines(stream: BinaryIO, name: str, counter: ReplacementCounter) -> Iterator[str]:
-    """Yield the text before each line feed, as `wc -l` and `paste` count lines."""
-    line = ""
-    for piece in decode_lines(stream, name, counter):
-        line += piece
-        if line.endswith("\n"):
-            yield line.rstrip("\r\n")
-            line = ""
-    if line:
-        yield line
+            f"{asked[0]} has no effect: {name} is read as plain lines.",
+            "If it is a table, name its format, such as --input-format csv.",
+            ExitCode.USAGE,
+        )
 
 
 def all_keys(path: Path, options: ReadOptions) -> tuple[str, ...]:
