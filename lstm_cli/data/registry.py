@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lstm_cli.data.dataset import Kind
+from lstm_cli.data.readers.detect import looks_like_file
+from lstm_cli.data.readers.open_rows import check_file
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
 Origin = Literal["embedded", "tfds", "table", "folder", "images"]
-
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def resolve(name: str) -> Origin:
     A known name takes precedence over a file or folder of that name; `./imdb` is the folder.
 
     Raises:
-        LstmError: The name or path does not exist, the file has a format that cannot be read, or
-            the class folders of a folder hold both texts and images.
+        LstmError: The name or path does not exist, the file is not a table by its content, or the
+            class folders of a folder hold both texts and images.
     """
     for entry in _ENTRIES:
         if entry.name == name:
@@ -68,8 +68,6 @@ def resolve(name: str) -> Origin:
         return "tfds"
     path = paths.expand(name)
     is_folder = paths.is_folder(path)
-    if not is_folder and path.suffix.lower() in TABLE_SUFFIXES and paths.exists(path):
-        return "table"
     if paths.exists(path):
         from lstm_cli.data.readers.own_images import holds_images
 
@@ -77,6 +75,10 @@ def resolve(name: str) -> Origin:
             return "images"
         if is_folder:
             return "folder"
+        # Its content decides, not its name. Whether a text is a table is seen when it is read,
+        # because options say how.
+        check_file(path)
+        return "table"
     raise _not_found(name, path)
 
 
@@ -95,15 +97,8 @@ def is_path(name: str) -> bool:
 
 
 def _not_found(name: str, path: Path) -> LstmError:
-    """Return the error for an unknown name, a missing path, or a file of another format."""
-    if paths.exists(path):
-        return LstmError(
-            f"{name!r} is not one of the file types {', '.join(TABLE_SUFFIXES)}.",
-            "Give a table with a text and a label column, a folder with a subfolder per class, or "
-            "an IDX file of images.",
-            ExitCode.USAGE,
-        )
-    if "/" in name or "\\" in name or path.suffix.lower() in (*TABLE_SUFFIXES, ".txt", ".json"):
+    """Return the error for an unknown name or a missing path."""
+    if "/" in name or "\\" in name or looks_like_file(name):
         return LstmError(
             f"There is no file or folder {name!r}.",
             f"Looked in {path.absolute().parent}. Check the path, or see `lstm data list`.",
@@ -112,7 +107,7 @@ def _not_found(name: str, path: Path) -> LstmError:
     return LstmError(
         f"There is no data set {name!r}.",
         f"{suggest(name, [entry.name for entry in _ENTRIES])} Or give tfds:NAME, or a path "
-        f"({', '.join(TABLE_SUFFIXES)}, or a folder with a subfolder per class).",
+        "(a table such as data.csv, or a folder with a subfolder per class).",
         ExitCode.USAGE,
     )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +52,9 @@ def read_image_folder(path: Path, size: tuple[int, int] | None) -> LabeledImages
     """
     remarks = Remarks()
     files = list(class_files(path, remarks))
-    total = hashlib.sha256()
+    digests: list[str] = []
     pixels: Pixels | None = None
-    for number, (label, file) in enumerate(files):
+    for number, (_, file) in enumerate(files):
         image, digest = read_file(file)
         if pixels is None:
             shape = size or (image.pixels.shape[0], image.pixels.shape[1])
@@ -62,17 +65,25 @@ def read_image_folder(path: Path, size: tuple[int, int] | None) -> LabeledImages
         remarks.num_scaled += image.pixels.shape != pixels.shape[1:]
         remarks.num_coloured += image.is_coloured
         remarks.num_frames += image.has_frames
-        # A file name may have invalid bytes; they are hashed unchanged.
-        name = f"{label}/{file.relative_to(path / label).as_posix()}"
-        total.update(f"{name} {digest}\n".encode(errors="surrogateescape"))
+        digests.append(digest)
     assert pixels is not None
     return LabeledImages(
         pixels,
         [label for label, _ in files],
-        total.hexdigest(),
+        _join_digests(path, files, digests),
         [file.relative_to(path).as_posix() for _, file in files],
         tuple(remarks.notes(path, len(files), size)),
     )
+
+
+def folder_digest(path: Path) -> str:
+    """Return the `digest` of `read_image_folder` without decoding the images.
+
+    Raises:
+        LstmError: The folder has another layout, or a file cannot be read.
+    """
+    files = list(class_files(path))
+    return _join_digests(path, files, [_digest(file) for _, file in files])
 
 
 def check_memory(num: int, shape: tuple[int, int], path: Path) -> None:
@@ -97,7 +108,20 @@ def check_memory(num: int, shape: tuple[int, int], path: Path) -> None:
 
 
 def read_file(file: Path) -> tuple[DecodedImage, str]:
-    """Read an image, and the SHA-256 (hex) of its file."""
+    """Read an image, and the SHA-256 (hex) of its file.
+
+    Raises:
+        LstmError: It cannot be read, or is not an image.
+    """
+    with _open(file) as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0)
+        return images.decode_image(stream, file), digest
+
+
+@contextmanager
+def _open(file: Path) -> Iterator[BufferedReader]:
+    """Open a file for the duration of a block; a pipe is refused and not waited for."""
     if not file.is_file():
         raise LstmError(
             f"{file} is a broken link, a pipe or a device, not an image file.",
@@ -106,11 +130,24 @@ def read_file(file: Path) -> tuple[DecodedImage, str]:
         )
     try:
         with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            stream.seek(0)
-            return images.decode_image(stream, file), digest
+            yield stream
     except OSError as error:
         raise LstmError(f"Cannot read {file}: {error.strerror}.", "", ExitCode.DATA) from error
+
+
+def _digest(file: Path) -> str:
+    with _open(file) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _join_digests(path: Path, files: Sequence[tuple[str, Path]], digests: Sequence[str]) -> str:
+    """Return the SHA-256 (hex) of files with their names below a folder."""
+    total = hashlib.sha256()
+    for (label, file), digest in zip(files, digests, strict=True):
+        # A file name may have invalid bytes; they are hashed unchanged.
+        name = f"{label}/{file.relative_to(path / label).as_posix()}"
+        total.update(f"{name} {digest}\n".encode(errors="surrogateescape"))
+    return total.hexdigest()
 
 
 def _check_size(

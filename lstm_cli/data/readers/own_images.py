@@ -12,7 +12,12 @@ from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.images import fit
 from lstm_cli.data.readers import idx, image_files
 from lstm_cli.data.readers.columns import join_names
-from lstm_cli.data.readers.image_folder import LabeledImages, check_memory, read_image_folder
+from lstm_cli.data.readers.image_folder import (
+    LabeledImages,
+    check_memory,
+    folder_digest,
+    read_image_folder,
+)
 from lstm_cli.data.readers.path import run_name, sort_labels
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import LstmError
@@ -66,6 +71,18 @@ def open_images(source: DataSource) -> RawDataset:
         },
         notes=(*notes, *(note for part in parts.values() for note in part.notes)),
     )
+
+
+def training_images(path: Path) -> SourceFile:
+    """Return the folder or images file with the training examples of a path.
+
+    Raises:
+        LstmError: As `open_images`, but for the images of a folder, which are not decoded.
+    """
+    train = find_splits(path)[0]["train"]
+    is_folder = paths.is_folder(train)
+    digest = folder_digest(train) if is_folder else idx.read_idx(train).digest
+    return SourceFile(str(train.absolute()), digest)
 
 
 def _identity(split: Split) -> Split:

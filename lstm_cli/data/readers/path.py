@@ -64,6 +64,12 @@ def open_path(source: DataSource) -> RawDataset:
     )
 
 
+def training_file(path: Path) -> SourceFile:
+    """Return the table or folder with the training examples of a path."""
+    train_path, _ = folder.find_train_and_test(path)
+    return SourceFile(str(train_path), _digest(train_path))
+
+
 def run_name(path: Path) -> str:
     """Return the folder name of a path's runs: its name without characters special to a shell."""
     path = path.resolve()
@@ -120,7 +126,7 @@ def _read_split(
 def _read(path: Path, source: DataSource) -> LabeledTexts:
     if paths.is_folder(path):
         _check_folder(path, source)
-        return folder.read_folder(path)
+        return folder.read_folder(path, source.read_options)
     if source.label_columns:
         return read_label_columns(
             path, source.text_columns, source.label_columns, source.read_options
@@ -211,6 +217,7 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     """Yield what a person should know about the training examples."""
     command = check_command(source)
     num = len(examples.texts)
+    yield from examples.notes
     yield from _label_notes(examples, source)
     yield from _column_notes(examples)
     num_empty = sum(not text.strip() for text in examples.texts)
