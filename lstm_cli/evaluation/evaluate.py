@@ -15,6 +15,7 @@ from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.dataset import Kind, label_names
+from lstm_cli.data.images import has_other_border
 from lstm_cli.data.readers.known_columns import with_known_columns
 from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import from_config
@@ -388,8 +389,10 @@ def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter
     examples = dataset.splits[split]
     reporter.note(f"Evaluating {len(examples):,} examples of {dataset.source} ({split}).")
     encoded = inputs(predictor, examples.inputs)
-    if isinstance(encoded, np.ndarray) and (note := predictor.describe_inverted(encoded)):
-        reporter.note(note)
+    if isinstance(encoded, np.ndarray):
+        inverted = has_other_border(encoded, predictor.border)
+        if note := predictor.describe_inverted(int(np.count_nonzero(inverted)), len(encoded)):
+            reporter.note(note)
     return score_encoded(predictor, encoded, examples.labels)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
-from lstm_cli.data.images import Border, has_other_border, with_border
+from lstm_cli.data.images import Border, with_border
 from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.text_format import pluralize
@@ -253,19 +253,19 @@ class Predictor:
         images = with_border(inputs, self.border)
         return self._run(batches.image_batches(images), len(images))
 
-    def describe_inverted(self, images: NDArray[np.uint8]) -> str:
-        """Say how many images `probabilities` inverts; empty if it inverts none.
+    def describe_inverted(self, num: int, num_images: int) -> str:
+        """Say how many images were inverted; empty if none was.
 
         Args:
-            images: `<uint8>[num, rows, columns]`.
+            num: How many, as `has_other_border` says.
+            num_images: How many images there are.
         """
-        num = int(np.count_nonzero(has_other_border(images, self.border)))
         if not num:
             return ""
         other = "bright" if self.border == "dark" else "dark"
         verb = "has" if num == 1 else "have"
         return (
-            f"{num:,} of {pluralize(len(images), 'image')} {verb} a {other} border, unlike those "
+            f"{num:,} of {pluralize(num_images, 'image')} {verb} a {other} border, unlike those "
             f"of training, and {'is' if num == 1 else 'are'} inverted (image.border="
             f"{self.border})."
         )

@@ -20,6 +20,7 @@ SPLIT_FOLDERS = {
 }
 _TEXT_SUFFIXES = frozenset((".txt", ".text"))
 _MAX_ENDINGS = 3
+_IMAGE_ENDINGS = f"Images are files that end in {', '.join(sorted(images.SUFFIXES))}."
 
 
 @dataclass
@@ -155,6 +156,25 @@ def class_files(path: Path, remarks: Remarks | None = None) -> Iterator[tuple[st
         yield from ((folder.name, file) for file in _images(folder, remarks))
 
 
+def list_images(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the images of a folder and of its subfolders, and notes on what is not read.
+
+    Raises:
+        LstmError: There are none, or the folder cannot be read.
+    """
+    remarks = Remarks()
+    found = []
+    for entry in _files(folder):
+        if kind_of_file(entry.name) == "image":
+            found.append(Path(entry.path))
+        else:
+            remarks.others[_ending(entry.name)] += 1
+    if not found:
+        others = f"; found {_endings(remarks.others)}" if remarks.others else ""
+        raise LstmError(f"The folder {folder} holds no image files{others}.", _IMAGE_ENDINGS)
+    return found, list(remarks.notes(folder, len(found), None))
+
+
 def _images(folder: Path, remarks: Remarks) -> Iterator[Path]:
     """Yield the images of a class folder and of its subfolders."""
     before = remarks.others.copy()
@@ -173,8 +193,7 @@ def _images(folder: Path, remarks: Remarks) -> Iterator[Path]:
         found = f"; found {_endings(others)}" if others else ""
         raise LstmError(
             f"The class folder {folder} holds no image files{found}.",
-            "Move it elsewhere if it is not a class. Images are files that end in "
-            f"{', '.join(sorted(images.SUFFIXES))}.",
+            f"Move it elsewhere if it is not a class. {_IMAGE_ENDINGS}",
         )
 
 
