@@ -126,6 +126,7 @@ def check(
     data_dir: options.DataDir = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    id_column: options.IdColumn = None,
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
     input_format: options.InputFormat = None,
@@ -152,8 +153,9 @@ def check(
     ```
     """
     from lstm_cli.checks import check_data, check_nothing_found, parse_kinds
-    from lstm_cli.cli import print_checks
+    from lstm_cli.cli import output, print_checks
     from lstm_cli.data.readers.label_sets import AUTO
+    from lstm_cli.data.readers.row_columns import describe_ids
     from lstm_cli.data.rows import read_rows
 
     kinds = parse_kinds(fail_on or [])
@@ -170,7 +172,11 @@ def check(
         multi_label or AUTO,
         columns,
         read_options,
+        id_column,
     )
+    for part in parts:
+        if part.ids is not None and (remark := describe_ids(part.ids, str(id_column))):
+            output.print_note(f"{part.name}: {remark}")
     result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)
     check_nothing_found(result, kinds)

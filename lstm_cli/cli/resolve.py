@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
 
 # How a table is read (`options.read_options`).
+ROW_COLUMNS = ("--id-column", "--weight-column")
 READ_OPTIONS = ("--input-format", "--encoding", "--delimiter", "--quoting", "--no-header")
 LABEL_CONFLICTS = (
     Conflict(
@@ -55,7 +56,7 @@ def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
     several = Conflict(
         "", ("--multi-label", "--label-columns"), f"{dataset} has one label for each input"
     )
-    not_read = Conflict("", READ_OPTIONS, f"{dataset} is not a table")
+    not_read = Conflict("", READ_OPTIONS + ROW_COLUMNS, f"{dataset} is not a table")
     if origin == "tfds":
         return (several, not_read)
     columns = Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns")

@@ -95,9 +95,26 @@ def _not_found(name: str, path: Path) -> LstmError:
     )
 
 
+def _check_no_row_columns(source: DataSource) -> None:
+    """Refuse columns of ids and weights for data that has no rows with columns.
+
+    Raises:
+        LstmError: There are such settings (exit code 2).
+    """
+    for key, column in (("id", source.id_column), ("weight", source.weight_column)):
+        if column is not None:
+            raise LstmError(
+                f"{source.name} is not a table: it has no column {column!r}.",
+                f"Leave out --{key}-column (the setting data.{key}_column).",
+                ExitCode.USAGE,
+            )
+
+
 def open_raw(source: DataSource) -> RawDataset:
     """Open the data set that `source` names, with the reader of its kind."""
     origin = resolve(source.name)
+    if origin != "table":
+        _check_no_row_columns(source)
     if origin == "embedded":
         from lstm_cli.data.readers.builtin import open_demo, open_digits
 

@@ -20,6 +20,7 @@ from lstm_cli.data.readers.label_sets import (
     split_values,
 )
 from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
+from lstm_cli.data.readers.row_columns import RowColumns
 from lstm_cli.data.readers.table import iter_texts
 from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import DataSource
@@ -36,6 +37,7 @@ class LabeledRows:
         texts: In the order of the source.
         labels: The label of each text as it is written; empty where there is none.
         rows: Of each text the line it starts at, its number (both from 1), or the name of its file.
+        ids: The id of each text, empty where it has none; None without ids.
         label_sets: The labels of each text; None if each text has at most one label.
     """
 
@@ -44,10 +46,13 @@ class LabeledRows:
     labels: Sequence[str]
     rows: Sequence[int] | Sequence[str]
     label_sets: Sequence[LabelSet] | None = None
+    ids: Sequence[str] | None = None
 
     def place(self, index: int) -> str:
-        """Return where a text is: `test.csv:12`, `folder/positive/7.txt`."""
+        """Return where a text is: `test.csv:12`, `folder/positive/7.txt`; or `test.csv:ID`."""
         row = self.rows[index]
+        if self.ids is not None:
+            return f"{self.name}:{self.ids[index] or f'line {row}'}"
         return f"{self.name}/{row}" if isinstance(row, str) else f"{self.name}:{row}"
 
 
@@ -59,6 +64,7 @@ class _Table:
     texts: list[str]
     values: list[str | LabelSet]
     lines: list[int]
+    ids: list[str] | None
 
 
 def read_rows(
@@ -69,6 +75,7 @@ def read_rows(
     multi_label: str = AUTO,
     label_columns: tuple[str, ...] = (),
     read_options: ReadOptions = DEFAULT,
+    id_column: str | None = None,
 ) -> list[LabeledRows]:
     """Read labeled texts with their rows.
 
@@ -80,6 +87,7 @@ def read_rows(
         multi_label: The setting `data.multi_label`, for tables.
         label_columns: Columns of 0 and 1 in tables, one for each label.
         read_options: How to read tables.
+        id_column: The column of tables that names their rows.
 
     Returns:
         One part for each table; for a folder with `train` and `test`, and for a data set, one for
@@ -99,6 +107,7 @@ def read_rows(
             label_column,
             multi_label,
             label_columns,
+            id_column=id_column if resolve(locate(file)) == "table" else None,
             read_options=read_options,
         )
         origin = resolve(source.name)
@@ -114,7 +123,7 @@ def read_rows(
     written = resolve_format(LIST if label_columns else multi_label, values)
     for table in tables:
         labels, sets = split_values(table.values, written)
-        parts.append(LabeledRows(table.name, table.texts, labels, table.lines, sets))
+        parts.append(LabeledRows(table.name, table.texts, labels, table.lines, sets, table.ids))
     return sorted(parts, key=_is_not_train)
 
 
@@ -136,7 +145,8 @@ def _short_names(files: Sequence[str]) -> list[str]:
 
 
 def _read_table(path: Path, name: str, source: DataSource) -> _Table:
-    table = _Table(name, [], [], [])
+    row_columns = RowColumns(source.id_column, None, str(path))
+    table = _Table(name, [], [], [], row_columns.ids if source.id_column is not None else None)
     label_column = source.label_column
     interned: dict[str | LabelSet, str | LabelSet] = {}
     for line, record, text, text_columns in iter_texts(
@@ -149,6 +159,7 @@ def _read_table(path: Path, name: str, source: DataSource) -> _Table:
                 check_columns(list(record), (*source.label_columns, *present), str(path))
             else:
                 label_column = find_column(list(record), "label", label_column, str(path))
+        row_columns.add(record, place)
         table.texts.append(text)
         value = (
             set_columns(record, source.label_columns, place)
@@ -159,6 +170,7 @@ def _read_table(path: Path, name: str, source: DataSource) -> _Table:
         table.lines.append(line)
     if not table.texts:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
+    row_columns.finish()
     return table
 
 

@@ -250,6 +250,21 @@ def test_eval_lists_the_most_confident_errors(lstm, text_run, reviews):
     assert "film" in out
 
 
+def test_rows_are_named_by_their_ids(lstm, text_run, reviews):
+    rows = "a fine film,positive,T-7\na fine film,negative,T-8\ndull,negative,T-8\n"
+    reviews.write_text(f"text,label,id\n{rows}")
+    options = ("--id-column", "id")
+    code, out, err = lstm("data", "check", reviews, *options)
+    assert code == 0
+    assert "reviews.csv:T-7" in out
+    assert "1 id of several rows ('T-8')" in err
+    out = lstm("eval", reviews, "--run", "tiny", "--errors", 3, *options)[1]
+    table = out[out.index("Most confidently wrong") :]
+    assert "T-7" in table or "T-8" in table
+    assert lstm("eval", "--run", "tiny", *options)[0] == 2
+    assert "--id-column" in lstm("train", "demo", *options)[2]
+
+
 def test_labels_that_training_never_saw_are_refused(lstm, text_run, tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("text,label\nfine,good\ndull,negative\n")

@@ -17,7 +17,7 @@ def check_same_columns(
     text_columns: Sequence[str],
     label_columns: Sequence[str],
     options: ReadOptions,
-) -> None:
+) -> Sequence[str]:
     """Check that a table has the columns that texts and labels of the training file are in.
 
     Otherwise other columns could be found by name, and a run would be scored on them.
@@ -29,6 +29,9 @@ def check_same_columns(
         label_columns: Those of its labels.
         options: How to read the table.
 
+    Returns:
+        The columns of the table, or the keys of its first object.
+
     Raises:
         LstmError: A column is missing; both files are named.
     """
@@ -37,7 +40,7 @@ def check_same_columns(
         if columns is None:
             first = next(iter(rows), None)
             if first is None or first.error is not None:
-                return  # Reading the file will say so.
+                return ()  # Reading the file will say so.
             columns = tuple(first.record)
             if set(text_columns) & set(columns):
                 text_columns = ()  # An object may lack some of several.
@@ -50,3 +53,4 @@ def check_same_columns(
                 f"Rename the column in {path.name}, or choose one that both files have with "
                 f"--{what[:-1]}-column NAME.",
             )
+    return columns
