@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.data.dataset import Split
+from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
@@ -39,7 +39,11 @@ def open_path(source: DataSource) -> RawDataset:
     train_path, others = _find_parts(path, source)
     train = _read(train_path, source)
     classes = _classes(train, source)
-    digests = [_digest(train_path), *(f"{name} {_digest(part)}" for name, part in others.items())]
+    files = {
+        name: SourceFile(str(part), _digest(part))
+        for name, part in {"train": train_path, **others}.items()
+    }
+    learned = [f"{name} {file.sha256}" for name, file in files.items() if name != "test"]
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
     as_train = _as_train(source, train)
     for name, part in others.items():
@@ -51,13 +55,14 @@ def open_path(source: DataSource) -> RawDataset:
         labels=classes,
         read=read,
         identity=" ".join(
-            ["path", *digests, *_columns_identity(train), *_reading_identity(train, source)]
+            ["path", *learned, *_columns_identity(train), *_reading_identity(train, source)]
         ),
         is_path=True,
         text_columns=train.text_columns,
         label_column=_label_column(train, source),
         multi_label=train.multi_label,
         notes=tuple(_notes(train, source)),
+        files=files,
     )
 
 
@@ -84,16 +89,8 @@ def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
     train_path, test_path = folder.find_train_and_test(path)
     others = {"test": test_path} if test_path else {}
     for name, file in {"validation": source.validation_file, "test": source.test_file}.items():
-        if file is None:
-            continue
-        others[name] = paths.expand(file)
-        if not paths.exists(others[name]):
-            raise LstmError(
-                f"There is no {name} file or folder {str(others[name])!r}.",
-                f"Check --{name} (data.{name}_file), or leave it out to split off a fraction of "
-                "the examples.",
-                ExitCode.DATA,
-            )
+        if file is not None:
+            others[name] = paths.expand(file)
     return train_path, others
 
 
@@ -211,8 +208,9 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
     unknown = sorted(found - set(known))
     if unknown:
         raise LstmError(
-            f"{path} has labels that the training examples do not have: {join_names(unknown)}.",
-            "Drop those rows, or add examples of them to the training file.",
+            f"{path} has labels that the training examples do not have: {join_names(unknown)}"
+            f"{_first_place(examples, set(unknown))}.",
+            "Drop those rows, rename their labels, or add examples of them to the training file.",
         )
     split = Split(
         examples.texts,
@@ -234,6 +232,15 @@ def _weights(examples: LabeledTexts) -> NDArray[np.float64] | None:
     if all(weight == 1 for weight in examples.weights):
         return None
     return np.array(examples.weights, np.float64)
+
+
+def _first_place(examples: LabeledTexts, labels: set[str]) -> str:
+    """Say how many rows have one of these labels, and where the first one is."""
+    sets = examples.label_sets
+    names = [(label,) for label in examples.labels] if sets is None else sets
+    rows = [row for row, found in enumerate(names) if not labels.isdisjoint(found)]
+    where = f", the first in line {examples.lines[rows[0]]}" if examples.lines else ""
+    return f" ({pluralize(len(rows), 'row')}{where})"
 
 
 def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
