@@ -174,6 +174,8 @@ def check(
         read_options,
         id_column,
     )
+    for note in (note for part in parts for note in part.notes):
+        output.print_note(f"Note: {note}")
     for part in parts:
         if part.ids is not None and (remark := describe_ids(part.ids, str(id_column))):
             output.print_note(f"{part.name}: {remark}")

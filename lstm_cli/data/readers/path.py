@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
+from lstm_cli.data.readers.known_columns import check_same_columns
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
 from lstm_cli.data.readers.row_columns import RowColumns, describe_ids
-from lstm_cli.data.readers.same_columns import check_same_columns
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, RawDataset, check_command
@@ -64,6 +64,12 @@ def open_path(source: DataSource) -> RawDataset:
         notes=tuple(_notes(train, source)),
         files=files,
     )
+
+
+def training_file(path: Path) -> SourceFile:
+    """Return the table or folder with the training examples of a path."""
+    train_path, _ = folder.find_train_and_test(path)
+    return SourceFile(str(train_path), _digest(train_path))
 
 
 def run_name(path: Path) -> str:
@@ -136,7 +142,7 @@ def _read_split(
 def _read(path: Path, source: DataSource) -> LabeledTexts:
     if paths.is_folder(path):
         _check_folder(path, source)
-        return folder.read_folder(path)
+        return folder.read_folder(path, source.read_options)
     row_columns = RowColumns(source.id_column, source.weight_column, str(path))
     if source.label_columns:
         return read_label_columns(
@@ -247,6 +253,7 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     """Yield what a person should know about the training examples."""
     command = check_command(source)
     num = len(examples.texts)
+    yield from examples.notes
     yield from _label_notes(examples, source)
     yield from _column_notes(examples)
     yield from _row_notes(examples, source)
