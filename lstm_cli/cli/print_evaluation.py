@@ -60,14 +60,15 @@ def _print_leaks(seen: Seen) -> None:
     output.print_line("")
     rows = [
         (
-            example.row,
+            example.name,
             example.label,
             "another" if example.is_relabeled else "the same",
             "(image)" if example.text is None else shorten(example.text, 160),
         )
         for example in seen.examples
     ]
-    columns = ("row", "label", "in training", "text")
+    name = "row" if seen.examples[0].id is None else "id"
+    columns = (name, "label", "in training", "text")
     output.print_rows(rows, columns, right=columns[:1], title="Learned from in training")
 
 
