@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fixtures_properties import relaxed
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lstm_cli.data import DataSource, load
 from lstm_cli.data.readers.row_columns import RowColumns, describe_ids, weight_of
@@ -54,6 +57,16 @@ def test_anything_else_is_refused_with_its_line(value):
         weight_of({"w": value}, "w", "t.csv, line 7")
     assert "t.csv, line 7" in error.value.message
     assert "'w'" in error.value.message
+
+
+@relaxed
+@given(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.floats()))
+def test_any_weight_is_a_finite_number_or_refused(value):
+    try:
+        weight = weight_of({"w": value}, "w", "line 2")
+    except LstmError:
+        return
+    assert 0 <= weight < float("inf")
 
 
 def test_rows_of_weight_0_are_left_out(tmp_path):
