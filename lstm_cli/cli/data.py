@@ -129,6 +129,7 @@ def check(
     data_dir: options.DataDir = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    id_column: options.IdColumn = None,
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
     input_format: options.InputFormat = None,
@@ -160,6 +161,7 @@ def check(
     from lstm_cli.cli import output, print_checks
     from lstm_cli.data.image_rows import are_images, read_image_rows
     from lstm_cli.data.readers.label_sets import AUTO
+    from lstm_cli.data.readers.row_columns import describe_ids
     from lstm_cli.data.rows import read_rows
 
     kinds = parse_kinds(fail_on or [])
@@ -179,9 +181,13 @@ def check(
             multi_label or AUTO,
             columns,
             read_options,
+            id_column,
         )
         for note in (note for part in parts for note in part.notes):
             output.print_note(f"Note: {note}")
+        for part in parts:
+            if part.ids is not None and (remark := describe_ids(part.ids, str(id_column))):
+                output.print_note(f"{part.name}: {remark}")
         result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)
     check_nothing_found(result, kinds)

@@ -72,6 +72,25 @@ LabelColumn = Annotated[
         show_default="found by itself",
     ),
 ]
+IdColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--id-column",
+        metavar="NAME",
+        help="Column of a table that names its rows: errors, predictions and findings give it.",
+        show_default="rows have numbers",
+    ),
+]
+WeightColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--weight-column",
+        metavar="NAME",
+        help="Column of a table with the weight of each row in training, a number of 0 or more: a "
+        "row of weight 2 counts twice, one of weight 0 is left out.",
+        show_default="all rows weigh 1",
+    ),
+]
 MultiLabel = Annotated[
     str | None,
     typer.Option(
@@ -325,8 +344,9 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
-            commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `image_size`,
-            `read_options` (from the function of that name). None is skipped.
+            commas), `id_column`, `weight_column`, `validation_file`, `test_file`, `init_from`,
+            `unlabeled`, `image_size`, `read_options` (from the function of that name). None is
+            skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -346,6 +366,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "limit": "data.limit",
         "text_columns": "data.text_columns",
         "label_column": "data.label_column",
+        "id_column": "data.id_column",
+        "weight_column": "data.weight_column",
         "multi_label": "data.multi_label",
         "label_columns": "data.label_columns",
         "unlabeled": "data.unlabeled",

@@ -44,6 +44,8 @@ def command(
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    id_column: options.IdColumn = None,
+    weight_column: options.WeightColumn = None,
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
     validation: options.ValidationFile = None,
@@ -92,7 +94,8 @@ def command(
     overrides = options.to_overrides(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
-        text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
+        text_columns=text_column, label_column=label_column,
+        id_column=id_column, weight_column=weight_column, unlabeled=unlabeled,
         multi_label=multi_label, label_columns=label_columns, image_size=image_size,
         validation_file=validation, test_file=test,
         read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),

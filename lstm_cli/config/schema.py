@@ -49,6 +49,11 @@ class DataSettings(_Section, frozen=True):
         tuple[_Name, ...],
         _doc("columns with 0 or 1, one for each label; instead of label_column"),
     ] = ()
+    id_column: Annotated[_Name | None, _doc("column that names the rows; null: none")] = None
+    weight_column: Annotated[
+        _Name | None,
+        _doc("column with the weight of each row in training, 0 or more; null: all weigh 1"),
+    ] = None
     format: Annotated[
         Literal["auto", "csv", "tsv", "jsonl", "json", "fasttext", "parquet", "arrow", "lines"],
         _doc("format of a table; auto: what its content shows"),

@@ -112,6 +112,21 @@ def _not_found(name: str, path: Path) -> LstmError:
     )
 
 
+def _check_no_row_columns(source: DataSource) -> None:
+    """Refuse columns of ids and weights for data that has no rows with columns.
+
+    Raises:
+        LstmError: There are such settings (exit code 2).
+    """
+    for key, column in (("id", source.id_column), ("weight", source.weight_column)):
+        if column is not None:
+            raise LstmError(
+                f"{source.name} is not a table: it has no column {column!r}.",
+                f"Leave out --{key}-column (the setting data.{key}_column).",
+                ExitCode.USAGE,
+            )
+
+
 def check_split_files(name: str, validation_file: Any, test_file: Any) -> None:
     """Check the files of other splits: that they have an effect, and that they exist.
 
@@ -151,6 +166,8 @@ def open_raw(source: DataSource) -> RawDataset:
     """
     check_split_files(source.name, source.validation_file, source.test_file)
     origin = resolve(source.name)
+    if origin != "table":
+        _check_no_row_columns(source)
     if source.image_size is not None and origin != "images":
         raise LstmError(
             f"image.size has no effect: {source.name} does not hold images of your own.",

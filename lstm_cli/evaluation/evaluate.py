@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, DataSource
-from lstm_cli.data.dataset import Kind, label_names
+from lstm_cli.data.dataset import Kind, Split, label_names
 from lstm_cli.data.images import has_other_border
 from lstm_cli.data.readers.known_columns import with_known_columns
 from lstm_cli.data.registry import resolve
@@ -88,6 +88,7 @@ class Misclassified:
         wrong_label: In a multi-label run, the most certain wrong label: predicted, or missing. Then
             `probability` is how certain the model is of this error, and `label` and `predicted`
             are all labels, joined by commas.
+        id: The id of the example in the data; None if the data has no ids.
     """
 
     index: int
@@ -96,13 +97,20 @@ class Misclassified:
     probability: float
     text: str | None
     wrong_label: str | None = None
+    id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types, without `wrong_label` if there is none."""
+        """Return plain JSON types, without `wrong_label` and `id` if there is none."""
         values = asdict(self)
-        if self.wrong_label is None:
-            del values["wrong_label"]
+        for key in ("wrong_label", "id"):
+            if values[key] is None:
+                del values[key]
         return values
+
+    @property
+    def name(self) -> str:
+        """The id of the example, or without one its index."""
+        return self.id or str(self.index)
 
 
 @dataclass(frozen=True)
@@ -210,7 +218,7 @@ def evaluate(
         dataset=dataset.name,
         split=split,
         report=scored.report,
-        mistakes=mistakes(scored, dataset.splits[split].inputs, predictor.labels, num_mistakes),
+        mistakes=mistakes(scored, dataset.splits[split], predictor.labels, num_mistakes),
         folder=folder,
         coverage=_coverage(predictor, scored, with_coverage, wanted_precision),
         seen=found,
@@ -316,7 +324,7 @@ def _as_trained(source: DataSource, config: Config) -> tuple[DataSource, str]:
     source = _with_label_format(source, config)
     if resolve(source.name) != "table":
         return source, ""
-    columns = config.data.text_columns, config.data.label_column
+    columns = config.data.text_columns, config.data.label_column, config.data.id_column
     return with_known_columns(Path(source.name), source, *columns)
 
 
@@ -464,19 +472,29 @@ def draw_results(folder: Any, scored: ScoredSplit, labels: tuple[str, ...]) -> l
 
 
 def mistakes(
-    scored: ScoredSplit,
-    examples: Sequence[str] | NDArray[np.uint8],
-    labels: tuple[str, ...],
-    num: int,
+    scored: ScoredSplit, examples: Split, labels: tuple[str, ...], num: int
 ) -> tuple[Misclassified, ...]:
     """Return the wrong predictions with the highest confidence.
 
     Args:
         scored: The labels and probabilities of the split.
-        examples: Its texts or images.
+        examples: The split.
         labels: Class names.
         num: The largest number to return.
     """
+    found = _most_certain_errors(scored, examples.inputs, labels, num)
+    if examples.ids is None:
+        return found
+    return tuple(replace(error, id=examples.ids[error.index]) for error in found)
+
+
+def _most_certain_errors(
+    scored: ScoredSplit,
+    examples: Sequence[str] | NDArray[np.uint8],
+    labels: tuple[str, ...],
+    num: int,
+) -> tuple[Misclassified, ...]:
+    """Return the wrong predictions with the highest confidence, without ids."""
     if not num:
         return ()
     if scored.labels.ndim == 2:

@@ -297,7 +297,7 @@ def _encode_train(
     )
     if len(corpus) > len(split):
         corpus = corpus.take(np.arange(len(split)))
-    return tokenizer, Examples(corpus, split.labels)
+    return tokenizer, Examples(corpus, split.labels, None, split.weights)
 
 
 def _encode_unlabeled(
