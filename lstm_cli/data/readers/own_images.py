@@ -172,4 +172,5 @@ def _split(part: LabeledImages, classes: Sequence[str], path: Path) -> Split:
             f"{path} has classes that the training images do not have: {join_names(unknown)}.",
             "Remove their images, or add images of them to the training images.",
         )
-    return Split(part.images, np.array([known[label] for label in part.labels], np.int32))
+    labels = np.array([known[label] for label in part.labels], np.int32)
+    return Split(part.images, labels, ids=part.names)

@@ -176,7 +176,10 @@ def test_other_files_are_not_idx(content, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(content)
     assert not idx.is_idx(path)
-    refused(resolve, str(path), code=ExitCode.USAGE)
+    # By its name it is one, and what is wrong with it is said.
+    path = path.rename(tmp_path / TRAIN)
+    assert resolve(str(path)) == "images"
+    assert str(path) in refused(read, path).message
 
 
 @pytest.mark.skipif(not os.environ.get("TFDS_DATA_DIR"), reason="needs the MNIST of TFDS")
