@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.errors import LstmError
+from lstm_cli.errors import ExitCode, LstmError
 
 # Pillow's other readers are for rare formats. One of them runs Ghostscript, and some raise
 # undocumented exceptions.
@@ -63,7 +63,9 @@ def read_image(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
                 gray = _to_gray(opened)
     except FileNotFoundError:
         raise LstmError(
-            f"There is no image {path}.", "This run classifies images: give image files."
+            f"There is no image {path}.",
+            "This run classifies images: give image files.",
+            ExitCode.DATA,
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LstmError(f"{path}: {error}", "Reduce its size first.") from None
@@ -73,7 +75,9 @@ def read_image(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
         ) from None
     except (OSError, SyntaxError, ValueError) as error:
         if isinstance(error, OSError) and error.strerror:
-            raise LstmError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from None
+            raise LstmError(
+                f"Cannot read {path}: {error.strerror}.", "Check the path.", ExitCode.DATA
+            ) from None
         raise LstmError(f"{path} cannot be read as an image: {error}.", "Save it again.") from None
     pixels = np.asarray(gray, np.uint8)
     if np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])) > 127:

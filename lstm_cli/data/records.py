@@ -75,7 +75,9 @@ class Records:
                 stream = self._path.open("rb")
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or error
-                raise LstmError(f"Cannot read {self._path}: {reason}.", "Check the path.") from None
+                raise LstmError(
+                    f"Cannot read {self._path}: {reason}.", "Check the path.", ExitCode.DATA
+                ) from None
             with stream:
                 yield from _lines(stream, str(self._path), self._counter)
 

@@ -95,7 +95,7 @@ def _not_found(name: str, path: Path) -> LstmError:
             "Give a table with a text and a label column, or a folder with a subfolder per class.",
             ExitCode.USAGE,
         )
-    if "/" in name or "\\" in name or path.suffix.lower() in (*TABLE_SUFFIXES, ".txt", ".json"):
+    if "/" in name or "\\" in name or path.suffix:
         return LstmError(
             f"There is no file or folder {name!r}.",
             f"Looked in {path.absolute().parent}. Check the path, or see `lstm data list`.",
