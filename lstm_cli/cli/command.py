@@ -37,9 +37,38 @@ class Command(TyperCommand):
         return _for_help(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse arguments; an option of `OPTIONAL_VALUE` without a value gets an empty one."""
-        parsed: list[str] = super().parse_args(ctx, self._with_values(args))
+        """Parse arguments; an option of `OPTIONAL_VALUE` without a value gets an empty one.
+
+        Raises:
+            LstmError: An option that takes one value is given twice (exit code 2).
+        """
+        args = self._with_values(args)
+        self._check_once(args)
+        parsed: list[str] = super().parse_args(ctx, args)
         return parsed
+
+    def _check_once(self, args: list[str]) -> None:
+        """Refuse a second value for an option that keeps only one: the first would be dropped."""
+        options = [param for param in self.params if param.param_type_name == "option"]
+        single = {name: o.name for o in options if not o.multiple for name in o.opts}
+        takes_value = self._takes_value()
+        seen: set[str | None] = set()
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                return
+            name, equals, _ = word.partition("=")
+            if name in takes_value and not equals:
+                next(words, None)
+            if name not in single or name not in takes_value:
+                continue
+            if single[name] in seen:
+                raise LstmError(
+                    f"{name} is given twice: it takes one value.",
+                    f"Give {name} once.",
+                    ExitCode.USAGE,
+                )
+            seen.add(single[name])
 
     def _with_values(self, args: list[str]) -> list[str]:
         """Write options that have an optional value as `--option=VALUE`.

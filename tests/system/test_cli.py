@@ -54,6 +54,8 @@ def test_version_is_printed_and_nothing_else(lstm):
     ("arguments", "expected"),
     [
         (["frobnicate"], "frobnicate"),
+        (["predict", "--file", "a.csv", "--file=b.csv"], "--file is given twice"),
+        (["train", "demo", "--resume", "a", "--resume"], "--resume is given twice"),
         (["train"], "DATASET"),
         (["train", "demo", "--frobnicate"], "--frobnicate"),
         (["train", "imbd"], "'imdb'"),
