@@ -42,33 +42,11 @@ class Command(TyperCommand):
         Raises:
             LstmError: An option that takes one value is given twice (exit code 2).
         """
-        args = self._with_values(args)
-        self._check_once(args)
-        parsed: list[str] = super().parse_args(ctx, args)
+        words = self._with_values(args)
+        if not ctx.resilient_parsing:
+            _check_given_once(self.make_parser(ctx).parse_args([*words])[2])
+        parsed: list[str] = super().parse_args(ctx, words)
         return parsed
-
-    def _check_once(self, args: list[str]) -> None:
-        """Refuse a second value for an option that keeps only one: the first would be dropped."""
-        options = [param for param in self.params if param.param_type_name == "option"]
-        single = {name: o.name for o in options if not o.multiple for name in o.opts}
-        takes_value = self._takes_value()
-        seen: set[str | None] = set()
-        words = iter(args)
-        for word in words:
-            if word == "--":
-                return
-            name, equals, _ = word.partition("=")
-            if name in takes_value and not equals:
-                next(words, None)
-            if name not in single or name not in takes_value:
-                continue
-            if single[name] in seen:
-                raise LstmError(
-                    f"{name} is given twice: it takes one value.",
-                    f"Give {name} once.",
-                    ExitCode.USAGE,
-                )
-            seen.add(single[name])
 
     def _with_values(self, args: list[str]) -> list[str]:
         """Write options that have an optional value as `--option=VALUE`.
@@ -84,6 +62,8 @@ class Command(TyperCommand):
                 num_arguments += len(args) - index - 1
                 break
             if word in OPTIONAL_VALUE and word in takes_value:
+                if position is not None:
+                    raise _given_twice(word)
                 position = index
                 follower = args[index + 1 : index + 2]
                 if follower and not follower[0].startswith("-"):
@@ -112,6 +92,27 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters for help, flags without a type."""
         return _for_help(super().get_params(ctx))
+
+
+def _check_given_once(given: Sequence[Any]) -> None:
+    """Refuse an option that takes one value and is given twice: one would have no effect.
+
+    Args:
+        given: The parameters of a command line, one entry for each time that one was given.
+
+    Raises:
+        LstmError: There is such an option (exit code 2).
+    """
+    single = [param for param in given if param.param_type_name == "option" and not param.multiple]
+    for param in single:
+        if not param.is_flag and not param.count and single.count(param) > 1:
+            raise _given_twice(max(param.opts, key=len))
+
+
+def _given_twice(name: str) -> LstmError:
+    return LstmError(
+        f"{name} is given twice, and takes one value.", f"Give {name} once.", ExitCode.USAGE
+    )
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def locate(dataset: str) -> str:
     if not paths.exists(path) and "/" not in dataset and not path.suffix:
         raise LstmError(
             f"There is no data set '{dataset}'.",
-            f"{suggest(dataset, presets)} Or give a .csv, .tsv or .jsonl file, a folder with a "
+            f"{suggest(dataset, presets)} Or give a table such as data.csv, a folder with a "
             "subfolder per class, or tfds:NAME.",
             ExitCode.USAGE,
         )

@@ -170,7 +170,7 @@ def check_command(source: DataSource) -> str:
     }
     words += [word for name in source.text_columns for word in ("--text-column", name)]
     words += [word for option, name in columns.items() if name for word in (option, name)]
-    return command_line(*words)
+    return command_line(*words, *source.read_options.words())
 
 
 def _relative(name: str) -> str:

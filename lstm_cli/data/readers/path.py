@@ -126,7 +126,7 @@ def _read_split(
 def _read(path: Path, source: DataSource) -> LabeledTexts:
     if paths.is_folder(path):
         _check_folder(path, source)
-        return folder.read_folder(path)
+        return folder.read_folder(path, source.read_options)
     if source.label_columns:
         return read_label_columns(
             path, source.text_columns, source.label_columns, source.read_options
@@ -217,6 +217,7 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     """Yield what a person should know about the training examples."""
     command = check_command(source)
     num = len(examples.texts)
+    yield from examples.notes
     yield from _label_notes(examples, source)
     yield from _column_notes(examples)
     num_empty = sum(not text.strip() for text in examples.texts)
