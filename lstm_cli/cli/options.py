@@ -192,6 +192,17 @@ Unlabeled = Annotated[
     ),
 ]
 
+ImageSize = Annotated[
+    str | None,
+    typer.Option(
+        "--image-size",
+        metavar="ROWSxCOLUMNS",
+        help="Scale own images to this size, with their proportions: 32x32. Short for --set "
+        "image.size=[ROWS,COLUMNS].",
+        show_default="their own size, which must be the same",
+    ),
+]
+
 # Options of `train` and `pretrain`.
 ValidationFile = Annotated[
     str | None,
@@ -334,13 +345,15 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
             commas), `id_column`, `weight_column`, `validation_file`, `test_file`, `init_from`,
-            `unlabeled`, `read_options` (from the function of that name). None is skipped.
+            `unlabeled`, `image_size`, `read_options` (from the function of that name). None is
+            skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
 
     Raises:
-        LstmError: An assignment is not KEY=VALUE, or a setting is set twice (exit code 2).
+        LstmError: An assignment is not KEY=VALUE, a size is not ROWSxCOLUMNS, or a setting is set
+            twice (exit code 2).
     """
     from lstm_cli.config.load import parse_overrides
 
@@ -360,11 +373,13 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "unlabeled": "data.unlabeled",
         "validation_file": "data.validation_file",
         "test_file": "data.test_file",
+        "image_size": "image.size",
     }
     overrides = parse_overrides(assignments or [])
     reading = _changed_settings(options.pop("read_options", None))
     if options.get("label_columns") is not None:
         options["label_columns"] = split_columns(options["label_columns"])
+    options["image_size"] = parse_image_size(options.get("image_size"))
     short = {keys[name]: value for name, value in options.items() if value is not None} | reading
     for key in short:
         if key in overrides:
@@ -374,6 +389,31 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
                 ExitCode.USAGE,
             )
     return overrides | short
+
+
+def parse_image_size(size: str | None) -> tuple[int, int] | None:
+    """Return the rows and columns of `--image-size`; None without it.
+
+    Raises:
+        LstmError: It is not ROWSxCOLUMNS, or out of range (exit code 2).
+    """
+    import re
+
+    from lstm_cli.config.schema import MAX_IMAGE_LENGTH
+    from lstm_cli.errors import ExitCode, LstmError
+
+    if size is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,4})x([0-9]{1,4})", size.strip(), re.IGNORECASE)
+    rows, columns = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not (1 <= rows <= MAX_IMAGE_LENGTH and 1 <= columns <= MAX_IMAGE_LENGTH):
+        raise LstmError(
+            f"--image-size expects ROWSxCOLUMNS, each from 1 to {MAX_IMAGE_LENGTH:,}; found "
+            f"{size!r}.",
+            "For example: --image-size 28x28",
+            ExitCode.USAGE,
+        )
+    return rows, columns
 
 
 def read_options(

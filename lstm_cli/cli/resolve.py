@@ -77,3 +77,17 @@ def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
         return (several, not_read)
     columns = Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns")
     return (columns, several, not_read)
+
+
+def image_conflicts(dataset: str) -> tuple[Conflict, ...]:
+    """Return what is refused with a data set that is not one of own images.
+
+    Raises:
+        LstmError: There is no such data set.
+    """
+    from lstm_cli.data.dataset_settings import locate
+    from lstm_cli.data.registry import resolve
+
+    if resolve(locate(dataset)) == "images":
+        return ()
+    return (Conflict("", ("--image-size",), f"{dataset} does not hold images of your own"),)

@@ -10,6 +10,9 @@ from msgspec import Meta
 Count = Annotated[int, Meta(ge=1)]
 # The limit is far above what fits in memory: it refuses typing errors early.
 Dimension = Annotated[int, Meta(ge=1, le=16_384)]
+# An LSTM takes a step for each row and reads all columns at once.
+MAX_IMAGE_LENGTH = 1024
+ImageLength = Annotated[int, Meta(ge=1, le=MAX_IMAGE_LENGTH)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 _Name = Annotated[str, Meta(min_length=1)]
 
@@ -198,6 +201,20 @@ class LinearSettings(_Section, frozen=True):
 class ImageSettings(_Section, frozen=True):
     """How an image becomes a sequence of rows."""
 
+    size: Annotated[
+        tuple[ImageLength, ImageLength] | None,
+        _doc(
+            "rows and columns that own images are scaled to, with their proportions; null: their "
+            "own size, which must be the same"
+        ),
+    ] = None
+    border: Annotated[
+        Literal["dark", "bright", "any"],
+        _doc(
+            "border of the images; one with the opposite border is inverted, in training and "
+            "prediction; any: invert none"
+        ),
+    ] = "any"
     shift: Annotated[
         int, _doc("maximum random shift of training images, in pixels; 0: off", ge=0, le=8)
     ] = 0

@@ -103,7 +103,7 @@ def read_rows(
     """
     parts: list[LabeledRows] = []
     tables: list[_Table] = []
-    for file, name in zip(files, _short_names(files), strict=True):
+    for file, name in zip(files, short_names(files), strict=True):
         source = DataSource(
             locate(file),
             data_dir,
@@ -137,7 +137,7 @@ def _is_not_train(part: LabeledRows | _Table) -> bool:
     return "train" not in part.name.lower()
 
 
-def _short_names(files: Sequence[str]) -> list[str]:
+def short_names(files: Sequence[str]) -> list[str]:
     """Return the last parts of paths, as many as it takes to tell them apart."""
     split = [paths.expand(file).absolute().parts for file in files]
     if len(set(split)) < len(split):

@@ -41,6 +41,7 @@ class DataSource:
             below 0.9.
         seed: The seed of these splits and of the sample for `limit`.
         limit: The largest number of examples to keep of each split.
+        image_size: Rows and columns that own images are scaled to. The default is their own size.
         demo_train: Number of reviews that `demo` generates for training and validation.
         demo_test: Number of reviews that `demo` generates for testing.
         read_options: How to read the tables.
@@ -63,6 +64,7 @@ class DataSource:
     test_fraction: float = 0.2
     seed: int = 0
     limit: int | None = None
+    image_size: tuple[int, int] | None = None
     demo_train: int = 6000
     demo_test: int = 1000
     read_options: ReadOptions = DEFAULT
@@ -146,6 +148,7 @@ def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
         test_fraction=settings.test_fraction,
         seed=config.seed,
         limit=settings.limit,
+        image_size=config.image.size if config.image else None,
         demo_train=settings.demo_train,
         demo_test=settings.demo_test,
         read_options=ReadOptions(

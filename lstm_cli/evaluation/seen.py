@@ -12,8 +12,9 @@ from lstm_cli.checks import Learned, Overlap, keys_of
 from lstm_cli.checks import overlap as find_learned
 from lstm_cli.data import Dataset
 from lstm_cli.data.dataset import label_names
+from lstm_cli.data.readers.own_images import training_images
 from lstm_cli.data.readers.path import training_file
-from lstm_cli.data.registry import is_known, is_path
+from lstm_cli.data.registry import is_known, is_path, resolve
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.runs import directory as runs
@@ -178,4 +179,5 @@ def is_training_data(run: RunDir, name: str) -> bool:
     recorded = run.decode(runs.RUN, RunInfo).dataset
     if not is_path(name) or recorded is None or not recorded.files:
         return False
-    return training_file(paths.expand(name)).sha256 == recorded.files["train"].sha256
+    find_file = training_images if resolve(name) == "images" else training_file
+    return find_file(paths.expand(name)).sha256 == recorded.files["train"].sha256

@@ -322,7 +322,7 @@ class ClassifierTask:
             test_set = self.dataset
             if "test" not in test_set.splits:
                 test_set = load_data(self.config, ("test",), data_dir)
-            test = encode(test_set, "test", self.tokenizer)
+            test = encode(self.config, test_set, "test", self.tokenizer)
             if self.config.is_multi_label:
                 predictor.thresholds = validation.thresholds
             results = {

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
+from lstm_cli.data.images import with_border
 from lstm_cli.data.registry import is_known
 from lstm_cli.data.source import SPLITS, from_config
 from lstm_cli.errors import ExitCode, LstmError
@@ -39,7 +40,7 @@ def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> D
         raise LstmError(
             f"{dataset.name} holds {dataset.kind}s, but the settings are for {config.kind}s.",
             f"Use settings with {sections}; see 'lstm config show "
-            f"{'digits' if dataset.kind == 'image' else 'text'}'.",
+            f"{'image' if dataset.kind == 'image' else 'text'}'.",
             ExitCode.USAGE,
         )
     return dataset
@@ -75,12 +76,13 @@ def vocabulary_texts(dataset: Dataset) -> Sequence[str]:
     return texts if dataset.unlabeled is None else [*texts, *dataset.unlabeled.texts]
 
 
-def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
+def encode(config: Config, dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
     """Return a split as the model reads it; texts go through the cache on disk."""
     examples = dataset.splits[split]
     inputs, labels = examples.inputs, examples.labels
     if isinstance(inputs, np.ndarray):
-        return Examples(inputs, labels, None, examples.weights)
+        assert config.image is not None
+        return Examples(with_border(inputs, config.image.border), labels, None, examples.weights)
     assert tokenizer is not None
     corpus = corpus_cache.encode_cached(inputs, tokenizer)
     return Examples(corpus, labels, None, examples.weights)

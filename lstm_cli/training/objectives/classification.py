@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data.balance import class_weights, weight_power
+from lstm_cli.data.images import border_medians
 from lstm_cli.evaluation.metrics import loss_and_accuracy
 from lstm_cli.models import classifier
 from lstm_cli.models.calibration import SplitLogits, num_outputs
@@ -103,7 +104,8 @@ def training_batches(
         if config.image is not None and config.image.shift:
             # Not [seed, epoch, step]: for step 0 NumPy reads it as [seed, epoch], which shuffles.
             rng = np.random.default_rng([config.seed, epoch, step + 1])
-            inputs = batching.random_shift(inputs, config.image.shift, rng)
+            fill = border_medians(inputs).astype(np.uint8)
+            inputs = batching.random_shift(inputs, config.image.shift, rng, fill)
         yield indices, inputs
 
 
