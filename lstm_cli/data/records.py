@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
-from lstm_cli.data.readers.open_rows import iter_records
 from lstm_cli.data.readers.read_options import ReadOptions, TableFormat
+from lstm_cli.data.readers.table import iter_records
 from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
 

@@ -86,14 +86,12 @@ class Found:
             plain = plain.removesuffix(suffix)
         usual = _SUFFIXES.get(self.format, f".{self.format}")
         parts = []
-        if not plain.endswith(usual):
-            parts.append(FORMAT_NAMES[self.format])
         if self.delimiter not in ("", {"csv": ",", "tsv": "\t"}.get(self.format, "")):
             parts.append(f"fields separated by {delimiter_name(self.delimiter)}")
         if self.compression and plain == name.lower():
             parts.append(f"compressed by {self.compression}")
-        if parts:
-            yield f"{name} is read as {', '.join(parts)}."
+        if parts or not plain.endswith(usual):
+            yield f"{name} is read as {', '.join([FORMAT_NAMES[self.format], *parts])}."
 
     def _encoding_notes(self, name: str) -> Iterator[str]:
         """Yield an encoding that is not UTF-8."""
