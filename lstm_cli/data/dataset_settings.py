@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data.readers.texts import check_path
-from lstm_cli.data.registry import resolve
+from lstm_cli.data.registry import check_split_files, is_path, resolve
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
@@ -86,9 +86,12 @@ def with_absolute_paths(config: Config) -> Config:
     """Return settings in which the paths of files beside the data set are absolute.
 
     Raises:
-        LstmError: There is no such file or folder, or it is of a type that is not read.
+        LstmError: There is no such file or folder, it is of a type that is not read, or it has no
+            effect.
     """
     data = config.data
+    validation_file, test_file = _absolute(data.validation_file), _absolute(data.test_file)
+    check_split_files(data.name, validation_file, test_file)
     files = [paths.resolve(file) for file in data.unlabeled]
     for file in files:
         check_path(file)
@@ -97,8 +100,8 @@ def with_absolute_paths(config: Config) -> Config:
         data=replace(
             data,
             unlabeled=tuple(map(str, files)),
-            validation_file=_absolute(data.validation_file),
-            test_file=_absolute(data.test_file),
+            validation_file=validation_file,
+            test_file=test_file,
         ),
     )
 
@@ -113,7 +116,7 @@ def run_folder(name: str) -> str:
     Args:
         name: `data.name` of the settings.
     """
-    if resolve(name) in ("table", "folder"):
+    if is_path(name):
         from lstm_cli.data.readers.path import run_name
 
         return run_name(paths.expand(name))

@@ -62,39 +62,11 @@ class ReplacementCounter:
         self.num_lines += 1
 
 
-class _FirstLine:
-    """A stream that arrives slowly, whose first line can be looked at without reading it."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._first = stream.readline()
-
-    def peek(self, _size: int) -> bytes:
-        """Return the first line, until it is read."""
-        return self._first
-
-    def readline(self, _limit: int = -1) -> bytes:
-        """Return a line with its end; nothing at the end."""
-        first, self._first = self._first, b""
-        return first or self._stream.readline()
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; nothing at the end."""
-        first, self._first = self._first[:size], self._first[size:]
-        return first or self._stream.read(size)
-
-    def seekable(self) -> bool:
-        """Return that it can only be read once."""
-        return False
-
-
 def peekable(stream: BinaryIO) -> BinaryIO:
     """Return a stream whose first bytes can be looked at without reading them."""
     if hasattr(stream, "peek"):
         return stream
-    if hasattr(stream, "readinto"):
-        return io.BufferedReader(stream, HEAD_SIZE)
-    return _FirstLine(stream)  # type: ignore[return-value]
+    return io.BufferedReader(stream, HEAD_SIZE)  # type: ignore[type-var]
 
 
 def peek(stream: BinaryIO) -> bytes:

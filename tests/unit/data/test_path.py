@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_splits_are_stratified_and_follow_the_seed(tmp_path):
 def test_a_test_file_of_another_format_is_used_whole(tmp_path):
     path = write(tmp_path / "films.csv")
     test = tmp_path / "held_out.jsonl"
-    write(test, [("new", "good"), ("newer", "good")], ("review", "class"))
+    write(test, [("new", "good"), ("newer", "good")])
     data = load(DataSource(path, test_file=test))
     assert list(data.splits["test"].inputs) == ["new", "newer"]
     assert data.splits["test"].labels.tolist() == [1, 1]
@@ -94,13 +95,48 @@ def test_a_validation_file_is_used_whole_and_nothing_is_split_off_for_it(tmp_pat
     assert list(only.splits["validation"].inputs) == ["new", "newer"]
 
 
-def test_a_validation_file_is_part_of_the_fingerprint(tmp_path):
-    path, dev = write(tmp_path / "films.csv"), tmp_path / "dev.csv"
-    found = set()
+@pytest.mark.parametrize("key", FILES)
+def test_the_fingerprint_is_that_of_what_training_reads(tmp_path, key):
+    path, other = write(tmp_path / "films.csv"), tmp_path / "other.csv"
+    loaded = []
     for rows in (ROWS, ROWS[:-1]):
-        write(dev, rows)
-        found |= {load(DataSource(path, **{key: dev}), ["train"]).fingerprint for key in FILES}
-    assert len(found) == 4
+        write(other, rows)
+        loaded.append(load(DataSource(path, **{key: other}), ["train"]))
+    first, second = (data.fingerprint for data in loaded)
+    assert (first != second) == (key == "validation_file")
+    assert load(DataSource(path), ["train"]).fingerprint not in (first, second)
+    split = key.removesuffix("_file")
+    assert {data.files[split].path for data in loaded} == {str(other)}
+    assert len({data.files[split].sha256 for data in loaded}) == 2
+    assert len({data.files["train"].sha256 for data in loaded}) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "found"),
+    [
+        (("text", "label", "review"), ("id7", "good", "new"), "id7"),
+        (("review", "label", "text"), ("id7", "good", "new"), "new"),
+    ],
+)
+def test_the_columns_of_train_come_first_in_a_test_file(tmp_path, columns, values, found):
+    path, test = write(tmp_path / "films.csv"), tmp_path / "test.csv"
+    write(test, [values], columns)
+    assert list(load(DataSource(path, test_file=test)).splits["test"].inputs) == [found]
+
+
+def test_a_label_that_train_lacks_is_named_with_its_row(tmp_path):
+    path, test = write(tmp_path / "films.csv"), tmp_path / "test.csv"
+    write(test, [*ROWS[:20], ("lamp", "neutral"), ("lamps", "neutral")])
+    with pytest.raises(LstmError, match=r"'neutral' \(2 rows, the first in line 22\)") as caught:
+        load(DataSource(path, test_file=test))
+    assert caught.value.message.startswith(str(test))
+
+
+@pytest.mark.parametrize("key", FILES)
+def test_files_of_splits_are_refused_where_they_have_no_effect(tmp_path, key):
+    with pytest.raises(LstmError, match="splits of its own") as caught:
+        load(DataSource("demo", **{key: tmp_path}))
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("key", FILES)
@@ -369,14 +405,6 @@ def test_the_fingerprint_depends_on_the_bytes_and_not_on_the_path(tmp_path, kind
     assert first == copy != other
 
 
-def test_the_fingerprint_depends_on_the_test_file(tmp_path):
-    path, test = write(tmp_path / "films.csv"), tmp_path / "test.csv"
-    write(test)
-    first = load(DataSource(path, test_file=test), ["train"]).fingerprint
-    write(test, ROWS[:-1])
-    assert load(DataSource(path, test_file=test), ["train"]).fingerprint != first
-
-
 # Evaluating a run on other data
 
 
@@ -393,3 +421,56 @@ def test_labels_unknown_to_the_run_are_listed_with_their_counts(tmp_path):
     with pytest.raises(LstmError, match=r"'awful' \(2 rows\)") as caught:
         load_for_labels(DataSource(path), ["good", "bad"])
     assert "'bad'" in caught.value.hint
+
+
+TRAIN = ("review", "label")
+
+
+@pytest.mark.parametrize("option", FILES)
+def test_other_files_are_read_from_the_columns_of_the_training_file(tmp_path, option):
+    train = write(tmp_path / "train.csv", columns=TRAIN)
+    rows = [(f"T-{i}", *row) for i, row in enumerate(ROWS)]
+    other = write(tmp_path / "other.csv", rows, ("text", *TRAIN))
+    data = load(DataSource(train, **{option: Path(other)}))
+    split = data.splits[option.removesuffix("_file")]
+    assert list(split.inputs) == [text for text, _ in ROWS]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("missing", TRAIN)
+def test_a_file_without_a_column_of_the_training_file_is_refused(tmp_path, suffix, missing):
+    train = write(tmp_path / "train.csv", columns=TRAIN)
+    columns = ["text" if name == missing == "review" else name for name in TRAIN]
+    columns = ["class" if name == missing else name for name in columns]
+    path = tmp_path / f"other.{suffix}"
+    other = write(path, columns=columns)
+    with pytest.raises(LstmError) as error:
+        load(DataSource(train, test_file=Path(other)))
+    for name in (train, other, repr(missing)):
+        assert name in error.value.message
+    # What the hint says works.
+    path.write_text(path.read_text().replace("text" if missing == "review" else "class", missing))
+    assert len(load(DataSource(train, test_file=Path(other))).splits["test"]) == len(ROWS)
+
+
+def test_a_column_that_both_files_have_can_be_chosen(tmp_path):
+    train = write(
+        tmp_path / "train.csv", [(f"T-{i}", *row) for i, row in enumerate(ROWS)], ("text", *TRAIN)
+    )
+    other = Path(write(tmp_path / "other.csv", columns=TRAIN))
+    with pytest.raises(LstmError) as error:
+        load(DataSource(train, test_file=other))
+    assert "--text-column" in error.value.hint
+    data = load(DataSource(train, text_columns=("review",), test_file=other))
+    assert data.splits["test"].inputs == [text for text, _ in ROWS]
+
+
+def test_an_object_of_another_file_may_lack_one_of_several_text_columns(tmp_path):
+    rows = [(f"title {i}", *row) for i, row in enumerate(ROWS)]
+    columns = ("title", *TRAIN)
+    train = write(tmp_path / "train.csv", rows, columns)
+    other = tmp_path / "other.jsonl"
+    write(other, [row[1:] for row in rows], TRAIN)
+    other.write_text(other.read_text() + '{"title": "x", "label": "bad"}\n')
+    source = DataSource(train, text_columns=("title", "review"), test_file=other)
+    assert load(source).splits["test"].inputs[-1] == "x \u241f "
