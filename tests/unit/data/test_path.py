@@ -285,6 +285,13 @@ def test_what_the_encoding_was_guessed_to_be_is_a_note_and_the_named_one_is_used
     assert other.fingerprint != data.fingerprint
 
 
+def test_how_a_test_file_was_read_is_a_note_too(tmp_path):
+    test = tmp_path / "held_out.csv"
+    test.write_bytes(b"text;label\nisn\x92t;good\nno;bad\n")
+    notes = load(DataSource(write(tmp_path / "a.csv"), test_file=test)).notes
+    assert sum("held_out.csv" in note for note in notes) == 2  # the delimiter, and the encoding
+
+
 def test_plain_lines_are_no_labeled_table(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("A text.\nAnother, longer text.\n")
