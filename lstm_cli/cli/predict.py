@@ -24,7 +24,7 @@ _File = Annotated[
         "--file",
         "-f",
         metavar="FILE",
-        help="File with one text per line, or a .csv, .tsv or .jsonl table; '-' reads the pipe.",
+        help="Table (CSV, JSONL, Parquet, ...) or file with one text per line; '-' reads the pipe.",
         show_default="the pipe",
     ),
 ]
