@@ -8,12 +8,12 @@ from itertools import chain
 import numpy as np
 
 from lstm_cli.checks.copies import Copies, number_classes
-from lstm_cli.checks.keys import text_keys, visible
+from lstm_cli.checks.keys import text_keys
 from lstm_cli.checks.labels import difference, look_alikes
 from lstm_cli.data import Dataset
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, check_command
-from lstm_cli.io.text_format import pluralize
+from lstm_cli.io.text_format import pluralize, visible
 
 
 def quick_warnings(dataset: Dataset, source: DataSource) -> list[str]:

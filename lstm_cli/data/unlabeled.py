@@ -12,6 +12,7 @@ import numpy as np
 from lstm_cli.data.dataset import Dataset, UnlabeledTexts
 from lstm_cli.data.readers.texts import read_texts
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.text.equality import comparable
 
 # Why a text is not used, in the order of the note.
 _REASONS = {
@@ -27,8 +28,8 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
     """Return a data set with the unlabeled texts of files and folders.
 
     Copies of labeled texts are dropped, because a model must not learn from the texts that it is
-    validated and tested on, and texts of train are learned from already. Texts that differ in
-    white space only are copies. Empty texts and repetitions are dropped, too.
+    validated and tested on, and texts of train are learned from already. `comparable` says which
+    texts are equal. Empty texts and repetitions are dropped, too.
 
     Args:
         dataset: The labeled texts, with all splits.
@@ -73,16 +74,11 @@ def _reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | N
     for name, split in dataset.splits.items():
         assert not isinstance(split.inputs, np.ndarray)
         for text in split.inputs:
-            known.setdefault(_key(text), name)
+            known.setdefault(comparable(text), name)
     for text in texts:
-        key = _key(text)
+        key = comparable(text)
         yield known.get(key)
         known.setdefault(key, "repeated")
-
-
-def _key(text: str) -> str:
-    """Return a text with all white space as single spaces."""
-    return " ".join(text.split())
 
 
 def _format(dropped: Counter[str]) -> str:

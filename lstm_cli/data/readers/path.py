@@ -15,11 +15,13 @@ from lstm_cli.data.dataset import Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
+from lstm_cli.data.readers.labels import describe_merges, find_labels
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, RawDataset, check_command
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
+from lstm_cli.text.equality import comparable
 
 
 def open_path(source: DataSource) -> RawDataset:
@@ -133,11 +135,11 @@ def _digest(path: Path) -> str:
 
 def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
     """Map labels to class ids; raise an error for labels that the training examples do not have."""
-    known = {label: i for i, label in enumerate(classes)}
     sets = examples.label_sets
     found = (
         set(examples.labels) if sets is None else {name for names in set(sets) for name in names}
     )
+    known = find_labels(found, classes)
     unknown = sorted(found - set(known))
     if unknown:
         raise LstmError(
@@ -162,10 +164,13 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     if len(examples.columns) == 2 and examples.columns != ("text", "label"):
         text, label = examples.columns
         yield f"Texts are read from column {text!r}, labels from column {label!r}."
-    num_empty = sum(not text.strip() for text in examples.texts)
+    if examples.merges:
+        yield f"{describe_merges(examples.merges)} See '{command}'."
+    keys = [comparable(text) for text in examples.texts]
+    num_empty = keys.count("")
     if num_empty:
         yield f"{num_empty} of {num} texts are empty. See '{command}'."
-    num_repeated = num - len(set(examples.texts))
+    num_repeated = num - num_empty - len(set(keys) - {""})
     if num_repeated:
         yield (
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "

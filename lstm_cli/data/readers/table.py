@@ -15,9 +15,9 @@ from lstm_cli.data.readers.columns import (
     find_column,
     format_value,
     join_names,
-    label_of,
     text_of,
 )
+from lstm_cli.data.readers.csv_rows import CsvRows
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
 from lstm_cli.data.readers.label_sets import (
     LIST,
@@ -25,10 +25,13 @@ from lstm_cli.data.readers.label_sets import (
     LabelSet,
     check_columns,
     label_value,
+    merge_labels,
+    require_labels,
     resolve_format,
     set_columns,
     split_values,
 )
+from lstm_cli.data.readers.labels import Merge
 from lstm_cli.errors import ExitCode, LstmError
 
 Format = Literal["csv", "tsv", "jsonl"]
@@ -68,6 +71,7 @@ class LabeledTexts:
         label_sets: The labels of each text; None if each text has exactly one label.
         multi_label: How several labels of a text are written: `none`, `list` or a separator.
         lines: The line at which each record starts, counted from 1; empty for a folder.
+        merges: Spellings of labels that count as another one.
     """
 
     texts: list[str]
@@ -76,6 +80,7 @@ class LabeledTexts:
     lines: Sequence[int] = ()
     label_sets: list[LabelSet] | None = None
     multi_label: str = NONE
+    merges: tuple[Merge, ...] = ()
 
 
 def read_table(
@@ -97,8 +102,6 @@ def read_table(
     lines: list[int] = []
     columns: tuple[str, str] | None = None
     interned: dict[str | LabelSet, str | LabelSet] = {}
-    read_label = label_of if multi_label == NONE else label_value
-    first_empty: tuple[Record, str] | None = None
     for line, record in iter_records(path, format_of(path)):
         if columns is None:
             columns = (
@@ -109,18 +112,16 @@ def read_table(
                 raise LstmError(f"{path}: column {columns[0]!r} cannot be both text and label.")
         place = f"{path}, line {line}"
         texts.append(text_of(record, columns[0], place))
-        value = read_label(record, columns[1], place)
-        if not value and first_empty is None:
-            first_empty = record, place
+        value = label_value(record, columns[1], place)
         values.append(interned.setdefault(value, value))  # one object per class, not per row
         lines.append(line)
     if columns is None:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
     multi_label = resolve_format(multi_label, values)
-    if multi_label == NONE and first_empty is not None:
-        label_of(first_empty[0], columns[1], first_empty[1])  # raises the error of an empty label
-    labels, sets = split_values(values, multi_label)
-    return LabeledTexts(texts, labels, columns, lines, sets, multi_label)
+    if multi_label == NONE:
+        require_labels(values, columns[1], lambda i: f"{path}, line {lines[i]}")
+    labels, sets, merges = merge_labels(*split_values(values, multi_label))
+    return LabeledTexts(texts, labels, columns, lines, sets, multi_label, merges)
 
 
 def read_label_columns(
@@ -204,8 +205,7 @@ def _read_separated(
         raise LstmError(f"{name}: expected a first line that names the columns, found nothing.")
     if delimiter not in first:
         delimiter = next((char for char in ";\t," if char in first), delimiter)
-    # Strict, because an unclosed quote would otherwise silently include the rest of the file.
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+    reader = CsvRows(chain([first], lines), delimiter)
     columns: list[str] | None = None
     start = 1
     while True:
