@@ -12,6 +12,7 @@ import numpy as np
 from lstm_cli.data import splits as splitting
 from lstm_cli.data.dataset import Dataset, Split, class_counts
 from lstm_cli.data.readers.columns import abbreviate, join_names, quote_name
+from lstm_cli.data.readers.label_kinds import find_suspicion
 from lstm_cli.data.readers.labels import find_labels
 from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import SPLITS, DataSource, RawDataset
@@ -196,6 +197,12 @@ def _require_classes(train: Split, raw: RawDataset, num_parts: int) -> None:
         f"{quote_name(raw.labels[i])} ({counts[i]})"
         for i in np.flatnonzero((counts > 0) & (counts < num_parts))
     ]
+    suspicion = find_suspicion(present, has_too_few=True) if raw.is_path else None
+    if suspicion is not None:
+        raise LstmError(
+            f"{raw.source} has too few examples of {abbreviate(rare, 3)}. {suspicion.finding}",
+            suspicion.remedy,
+        )
     names = "train, validation and test" if num_parts == 3 else "train and validation"
     test_hint = ", or give a separate test file with --set data.test=FILE"
     raise LstmError(

@@ -21,6 +21,8 @@ AUTO, NONE, LIST = "auto", "none", "list"
 _SEPARATORS = ("|", ";")
 # It is a separator if this fraction of the parts of joined values occur in other values too.
 _MIN_REUSED = 0.8
+# The same for a separator that is only asked about.
+_MIN_REUSED_IF_ASKED = 0.6
 _IS_SET = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 LabelSet = tuple[str, ...]
@@ -46,7 +48,9 @@ def label_value(record: Record, column: str, place: str) -> str | LabelSet:
     return written_label(value) if not isinstance(value, dict) else label_of(record, column, place)
 
 
-def find_separator(values: Iterable[str]) -> str | None:
+def find_separator(
+    values: Iterable[str], separators: Sequence[str] = _SEPARATORS, certain: bool = True
+) -> str | None:
     """Find the separator of values that are unmistakably several labels; None if there is none.
 
     Most parts of the joined values must occur in other values too, and not always in the same
@@ -55,15 +59,19 @@ def find_separator(values: Iterable[str]) -> str | None:
 
     Args:
         values: The label of each text.
+        separators: What to look for.
+        certain: Whether it must be unmistakable. If not, fewer parts need to occur again, and none
+            needs to be a value of its own.
     """
     distinct = set(values)
-    for separator in _SEPARATORS:
-        joined = [split_labels(value, separator) for value in distinct if separator in value]
-        parts = {part for labels in joined for part in labels}
+    min_reused = _MIN_REUSED if certain else _MIN_REUSED_IF_ASKED
+    for separator in separators:
+        split = [split_labels(value, separator) for value in distinct if separator in value]
+        parts = {part for labels in split if len(labels) > 1 for part in labels}
         counts = Counter(part for value in distinct for part in split_labels(value, separator))
-        alone = parts & distinct
         reused = [part for part in parts if counts[part] > 1]
-        if alone and len(reused) >= _MIN_REUSED * len(parts):
+        is_name = certain and not parts & distinct
+        if parts and not is_name and len(reused) >= min_reused * len(parts):
             return separator
     return None
 

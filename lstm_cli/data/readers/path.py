@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,12 @@ import numpy as np
 from lstm_cli.data.dataset import Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
+from lstm_cli.data.readers.label_kinds import (
+    PREFIX,
+    count_labels_in_texts,
+    describe_missing,
+    find_suspicion,
+)
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
 from lstm_cli.data.readers.labels import describe_merges, find_labels
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
@@ -178,6 +185,21 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
         )
 
 
+def _odd_labels(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
+    """Yield what labels look like that are not names of classes."""
+    counts = Counter(examples.labels)
+    suspicion = find_suspicion(list(counts))
+    if suspicion is not None and source.multi_label == AUTO:
+        yield f"{suspicion.finding} {suspicion.remedy}"
+    if missing := describe_missing(counts):
+        yield missing
+    if num := count_labels_in_texts(examples.texts):
+        yield (
+            f"{num:,} of {len(examples.texts):,} texts begin with '{PREFIX}', a label in "
+            "fastText's format. The model reads it: remove it from the texts."
+        )
+
+
 def _label_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     """Yield how several labels of a text were found, or that a text may have several."""
     sets = examples.label_sets
@@ -188,6 +210,7 @@ def _label_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
                 f"Some labels hold {separator!r}; each is read as one label. If they are several "
                 f"labels, give --multi-label '{separator}'."
             )
+        yield from _odd_labels(examples, source)
         return
     num_labels = [len(labels) for labels in sets]
     empty = num_labels.count(0)
