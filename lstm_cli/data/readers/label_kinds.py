@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from lstm_cli.data.readers.columns import abbreviate, quote_name
@@ -32,6 +33,29 @@ class Suspicion(NamedTuple):
 
     finding: str
     remedy: str
+
+
+def label_remarks(
+    labels: Sequence[str], texts: Sequence[str], may_be_several: bool
+) -> Iterator[str]:
+    """Yield what is odd about the labels of texts that have one label each.
+
+    Args:
+        labels: The label of each text.
+        texts: The texts.
+        may_be_several: Whether the user has not said that each text has one label.
+    """
+    counts = Counter(labels)
+    suspicion = find_suspicion(list(counts)) if may_be_several else None
+    if suspicion is not None:
+        yield f"{suspicion.finding} {suspicion.remedy}"
+    if missing := describe_missing(counts):
+        yield missing
+    if num := sum(text.startswith(PREFIX) for text in texts):
+        yield (
+            f"{num:,} of {len(texts):,} texts begin with '{PREFIX}', a label in fastText's format. "
+            "The model reads it: remove it from the texts."
+        )
 
 
 def find_suspicion(labels: Sequence[str], has_too_few: bool = False) -> Suspicion | None:
@@ -101,8 +125,3 @@ def describe_missing(counts: Mapping[str, int]) -> str:
     num = sum(counts[label] for label in found)
     names = abbreviate([quote_name(label) for label in found])
     return f"{pluralize(num, 'row')} with the label {names}: is it missing? It is read as a class."
-
-
-def count_labels_in_texts(texts: Iterable[str]) -> int:
-    """Return how many texts begin with a label of fastText's format."""
-    return sum(text.startswith(PREFIX) for text in texts)

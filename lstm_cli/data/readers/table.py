@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, NamedTuple
 
 from lstm_cli.data.readers.columns import (
     Record,
     find_column,
     format_value,
     join_names,
-    text_of,
 )
 from lstm_cli.data.readers.csv_rows import CsvRows
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
@@ -32,32 +32,69 @@ from lstm_cli.data.readers.label_sets import (
     split_values,
 )
 from lstm_cli.data.readers.labels import Merge
+from lstm_cli.data.readers.read_options import DEFAULT, Format, ReadOptions, format_of
+from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
 
-Format = Literal["csv", "tsv", "jsonl"]
 # Takes lines, the name of the source for errors, and a counter of lines with invalid bytes.
-_Reader = Callable[[Iterator[str], str, ReplacementCounter | None], Iterator[tuple[int, Record]]]
+_Reader = Callable[[Iterator[str], str, ReplacementCounter | None], "Rows"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_FIELD = 2**31 - 1  # characters; the default of the csv module is 131,072
 _JSONL_HINT = 'Each line must be one object such as {"text": "...", "label": "..."}.'
 
 
-def format_of(path: Path) -> Format:
-    """Return the format that the suffix of a file stands for.
+class Row(NamedTuple):
+    """A record of a table, or why it cannot be read.
 
-    Raises:
-        LstmError: The suffix is not .csv, .tsv or .jsonl.
+    Attributes:
+        line: The line at which it starts, counted from 1.
+        record: Its values by column: strings in CSV and TSV, any JSON value in JSONL. Empty if
+            there is an error.
+        error: Why it cannot be read; the error names the line. Rows after it can be read.
     """
-    suffix = path.suffix.lower().removeprefix(".")
-    for known in get_args(Format):
-        if suffix == known:
-            return known  # type: ignore[no-any-return]
-    raise LstmError(
-        f"{path} does not end in .csv, .tsv or .jsonl.",
-        "Rename or convert it.",
-        ExitCode.USAGE,
-    )
+
+    line: int
+    record: Record
+    error: LstmError | None = None
+
+
+class TextRow(NamedTuple):
+    """A record of a table with its text.
+
+    Attributes:
+        line: The line at which it starts, counted from 1.
+        record: Its values by column.
+        text: The value of the text column, or those of several, joined.
+        text_columns: The columns of the text.
+    """
+
+    line: int
+    record: Record
+    text: str
+    text_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of an opened table, which are read once, lazily.
+
+    Attributes:
+        columns: The columns of every record, in their order; None if each record has its own keys
+            (JSONL). A column without a name is called by its number: `column 3`.
+        rows: The rows.
+    """
+
+    columns: tuple[str, ...] | None
+    rows: Iterator[Row]
+
+    def __iter__(self) -> Iterator[Row]:
+        """Return the rows that are left.
+
+        Raises:
+            LstmError: What follows cannot be read either: an unclosed quote, a read error.
+        """
+        return self.rows
 
 
 @dataclass(frozen=True)
@@ -67,7 +104,8 @@ class LabeledTexts:
     Attributes:
         texts: In the order of the file, or sorted by class folder and file name.
         labels: The label of each text; several ones as they are written.
-        columns: The text and the label column; empty for a folder.
+        text_columns: The columns of the texts; empty for a folder.
+        label_columns: The column of the labels, or one for each label; empty for a folder.
         label_sets: The labels of each text; None if each text has exactly one label.
         multi_label: How several labels of a text are written: `none`, `list` or a separator.
         lines: The line at which each record starts, counted from 1; empty for a folder.
@@ -76,7 +114,8 @@ class LabeledTexts:
 
     texts: list[str]
     labels: list[str]
-    columns: tuple[str, ...] = ()
+    text_columns: tuple[str, ...] = ()
+    label_columns: tuple[str, ...] = ()
     lines: Sequence[int] = ()
     label_sets: list[LabelSet] | None = None
     multi_label: str = NONE
@@ -84,15 +123,20 @@ class LabeledTexts:
 
 
 def read_table(
-    path: Path, text_column: str | None, label_column: str | None, multi_label: str = NONE
+    path: Path,
+    text_columns: Sequence[str] = (),
+    label_column: str | None = None,
+    multi_label: str = NONE,
+    options: ReadOptions = DEFAULT,
 ) -> LabeledTexts:
     """Read the texts and labels of a table.
 
     Args:
         path: A .csv, .tsv or .jsonl file.
-        text_column: The column of the texts, if the user named it.
+        text_columns: The columns of the texts, if the user named them.
         label_column: The column of the labels, if the user named it.
         multi_label: The setting `data.multi_label`.
+        options: How to read the file.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
@@ -100,39 +144,40 @@ def read_table(
     texts: list[str] = []
     values: list[str | LabelSet] = []
     lines: list[int] = []
-    columns: tuple[str, str] | None = None
+    found: tuple[str, ...] = ()
     interned: dict[str | LabelSet, str | LabelSet] = {}
-    for line, record in iter_records(path, format_of(path)):
-        if columns is None:
-            columns = (
-                find_column(list(record), "text", text_column, str(path)),
-                find_column(list(record), "label", label_column, str(path)),
-            )
-            if columns[0] == columns[1]:
-                raise LstmError(f"{path}: column {columns[0]!r} cannot be both text and label.")
-        place = f"{path}, line {line}"
-        texts.append(text_of(record, columns[0], place))
-        value = label_value(record, columns[1], place)
+    for line, record, text, columns in iter_texts(path, text_columns, options):
+        if not found:
+            found = columns
+            label_column = find_column(list(record), "label", label_column, str(path))
+            if label_column in found:
+                raise LstmError(f"{path}: column {label_column!r} cannot be both text and label.")
+        texts.append(text)
+        value = label_value(record, str(label_column), f"{path}, line {line}")
         values.append(interned.setdefault(value, value))  # one object per class, not per row
         lines.append(line)
-    if columns is None:
+    if not found or label_column is None:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
     multi_label = resolve_format(multi_label, values)
     if multi_label == NONE:
-        require_labels(values, columns[1], lambda i: f"{path}, line {lines[i]}")
+        require_labels(values, label_column, lambda i: f"{path}, line {lines[i]}")
     labels, sets, merges = merge_labels(*split_values(values, multi_label))
-    return LabeledTexts(texts, labels, columns, lines, sets, multi_label, merges)
+    return LabeledTexts(texts, labels, found, (label_column,), lines, sets, multi_label, merges)
 
 
 def read_label_columns(
-    path: Path, text_column: str | None, label_columns: tuple[str, ...]
+    path: Path,
+    text_columns: Sequence[str],
+    label_columns: tuple[str, ...],
+    options: ReadOptions = DEFAULT,
 ) -> LabeledTexts:
     """Read the texts of a table, and labels from columns of 0 and 1.
 
     Args:
         path: A .csv, .tsv or .jsonl file.
-        text_column: The column of the texts, if the user named it.
+        text_columns: The columns of the texts, if the user named them.
         label_columns: The columns, each named as its label.
+        options: How to read the file.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
@@ -140,28 +185,83 @@ def read_label_columns(
     texts: list[str] = []
     sets: list[LabelSet] = []
     lines: list[int] = []
-    column: str | None = None
-    for line, record in iter_records(path, format_of(path)):
-        if column is None:
-            column = find_column(list(record), "text", text_column, str(path))
-            check_columns(list(record), (*label_columns, column), str(path))
-        place = f"{path}, line {line}"
-        texts.append(text_of(record, column, place))
-        sets.append(set_columns(record, label_columns, place))
+    found: tuple[str, ...] = ()
+    for line, record, text, columns in iter_texts(path, text_columns, options):
+        if not found:
+            found = columns
+            present = [column for column in found if column in record]
+            check_columns(list(record), (*label_columns, *present), str(path))
+        texts.append(text)
+        sets.append(set_columns(record, label_columns, f"{path}, line {line}"))
         lines.append(line)
-    if column is None:
+    if not found:
         raise LstmError(f"{path} holds no rows.", "It needs a text and labels in each.")
     labels = [", ".join(labels) for labels in sets]
-    return LabeledTexts(texts, labels, (column, *label_columns), lines, sets, LIST)
+    return LabeledTexts(texts, labels, found, label_columns, lines, sets, LIST)
+
+
+def iter_texts(
+    path: Path, text_columns: Sequence[str] = (), options: ReadOptions = DEFAULT
+) -> Iterator[TextRow]:
+    """Read the records of a table with their texts, lazily.
+
+    Args:
+        path: A .csv, .tsv or .jsonl file.
+        text_columns: The columns of the texts, if the user named them.
+        options: How to read the file.
+
+    Raises:
+        LstmError: The file is malformed, or a column was not found.
+    """
+    found: TextColumns | None = None
+    with open_rows(path, options) as rows:
+        for line, record, error in rows:
+            if error is not None:
+                raise error
+            if found is None:
+                is_header = rows.columns is not None
+                found = TextColumns.find(list(record), text_columns, str(path), is_header)
+            text = found.read(record, f"{path}, line {line}")
+            yield TextRow(line, record, text, found.names)
+    if found is not None:
+        found.check()
 
 
 def iter_records(
     source: Path | BinaryIO,
-    fmt: Format,
+    options: ReadOptions = DEFAULT,
     name: str | None = None,
     counter: ReplacementCounter | None = None,
 ) -> Iterator[tuple[int, Record]]:
     """Read records lazily.
+
+    Args:
+        source: As for `open_rows`.
+        options: As for `open_rows`.
+        name: As for `open_rows`.
+        counter: As for `open_rows`.
+
+    Yields:
+        The line at which a record starts, counted from 1, and its values by column.
+
+    Raises:
+        LstmError: A record is malformed; the error names its line.
+    """
+    with open_rows(source, options, name, counter) as rows:
+        for line, record, error in rows:
+            if error is not None:
+                raise error
+            yield line, record
+
+
+@contextlib.contextmanager
+def open_rows(
+    source: Path | BinaryIO,
+    options: ReadOptions = DEFAULT,
+    name: str | None = None,
+    counter: ReplacementCounter | None = None,
+) -> Iterator[Rows]:
+    """Open a table for the duration of a block.
 
     The first line of CSV and TSV names the columns. If a semicolon or a tab separates them there,
     it separates all fields. A quoted field may span lines. In JSONL, each line is an object. Blank
@@ -169,34 +269,31 @@ def iter_records(
 
     Args:
         source: A file, or a stream of bytes such as `sys.stdin.buffer`.
-        fmt: The format.
+        options: How to read it; by default as its name says.
         name: The name of the source, for errors; the path by default.
         counter: Counts the lines with invalid bytes, which are then replaced. Without it, invalid
             bytes are an error.
 
-    Yields:
-        The line at which a record starts, counted from 1, and its values by column. Values are
-        strings in CSV and TSV, and any JSON value in JSONL.
-
     Raises:
-        LstmError: A record is malformed; the error names its line.
+        LstmError: The file cannot be read, or its first line names no columns.
     """
     name = name or str(source)
+    reader = _READERS[format_of(Path(name)) if options.format == "auto" else options.format]
     if not isinstance(source, Path):
-        yield from _READERS[fmt](decode_lines(source, name, counter), name, counter)
+        yield reader(decode_lines(source, name, counter), name, counter)
         return
     try:
         stream = source.open("rb")
     except OSError as error:
         raise LstmError(f"Cannot read {name}: {error.strerror}.", "", ExitCode.DATA) from error
     with stream:
-        yield from _READERS[fmt](decode_lines(stream, name, counter), name, counter)
+        yield reader(decode_lines(stream, name, counter), name, counter)
 
 
 def _read_separated(
     lines: Iterator[str], name: str, counter: ReplacementCounter | None, delimiter: str
-) -> Iterator[tuple[int, Record]]:
-    """Read the records of CSV and TSV."""
+) -> Rows:
+    """Read the rows of CSV and TSV."""
     import csv
 
     csv.field_size_limit(_MAX_FIELD)
@@ -206,31 +303,47 @@ def _read_separated(
     if delimiter not in first:
         delimiter = next((char for char in ";\t," if char in first), delimiter)
     reader = CsvRows(chain([first], lines), delimiter)
-    columns: list[str] | None = None
-    start = 1
+    try:
+        columns = _header(next(reader), name)
+    except csv.Error as error:
+        raise _malformed(name, 1, reader.line_num, str(error), delimiter) from error
+    return Rows(columns, _separated_rows(reader, columns, name, delimiter))
+
+
+def _separated_rows(
+    reader: CsvRows, columns: tuple[str, ...], name: str, delimiter: str
+) -> Iterator[Row]:
+    """Yield the rows after the header."""
+    import csv
+
     while True:
+        start = reader.line_num + 1
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             raise _malformed(name, start, reader.line_num, str(error), delimiter) from error
-        if columns is None:
-            columns = _header(row, name)
-        elif row or len(columns) == 1:
-            row = row or [""]
-            if len(row) != len(columns):
-                raise LstmError(
-                    f"{name}, line {start}: expected {len(columns)} fields as in the first line, "
-                    f"found {len(row)}.",
-                    f"Put fields that contain {_delimiter_name(delimiter)} between double quotes.",
-                )
-            yield start, {key: value for key, value in zip(columns, row, strict=True) if key}
-        start = reader.line_num + 1
+        if not row and len(columns) > 1:
+            continue
+        row = row or [""]
+        if len(row) == len(columns):
+            yield Row(start, dict(zip(columns, row, strict=True)))
+        else:
+            yield Row(start, {}, _wrong_number(row, columns, f"{name}, line {start}", delimiter))
 
 
-def _header(row: list[str], name: str) -> list[str]:
-    """Return the column names in the first line; columns without a name are ignored."""
+def _wrong_number(
+    row: Sequence[str], columns: Sequence[str], place: str, delimiter: str
+) -> LstmError:
+    return LstmError(
+        f"{place}: expected {len(columns)} fields as in the first line, found {len(row)}.",
+        f"Put fields that contain {_delimiter_name(delimiter)} between double quotes.",
+    )
+
+
+def _header(row: list[str], name: str) -> tuple[str, ...]:
+    """Return the column names in the first line; those without a name are called by number."""
     columns = [column.strip() for column in row]
     if any("\0" in column for column in columns):
         raise LstmError(
@@ -246,7 +359,7 @@ def _header(row: list[str], name: str) -> list[str]:
         )
     if not any(columns):
         raise LstmError(f"{name}, line 1: expected column names, found none.")
-    return columns
+    return tuple(column or f"column {number}" for number, column in enumerate(columns, 1))
 
 
 def _malformed(name: str, start: int, line: int, reason: str, delimiter: str) -> LstmError:
@@ -267,29 +380,46 @@ def _delimiter_name(delimiter: str) -> str:
     return {"\t": "a tab", ",": "a comma", ";": "a semicolon"}[delimiter]
 
 
-def _read_jsonl(
-    lines: Iterator[str], name: str, counter: ReplacementCounter | None
-) -> Iterator[tuple[int, Record]]:
-    """Read the records of JSONL."""
-    import json
+def _read_jsonl(lines: Iterator[str], name: str, counter: ReplacementCounter | None) -> Rows:
+    """Read the rows of JSONL."""
+    return Rows(None, _jsonl_rows(lines, name, counter))
 
+
+def _jsonl_rows(
+    lines: Iterator[str], name: str, counter: ReplacementCounter | None
+) -> Iterator[Row]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        place = f"{name}, line {number}"
         try:
-            record = json.loads(line.rstrip("\r\n"), object_pairs_hook=_without_duplicates)
-        except json.JSONDecodeError as error:
-            found = f"{place}, column {error.colno}: expected a JSON object, found: {error.msg}."
-            raise LstmError(found, _JSONL_HINT) from error
-        except (ValueError, RecursionError) as error:
-            raise LstmError(f"{place}: {error}.") from error
-        if not isinstance(record, dict):
-            found = f"{place}: expected a JSON object, found {format_value(record)}."
-            raise LstmError(found, _JSONL_HINT)
-        if "\\u" in line:
-            record = _replace_surrogates(record, place, number, counter)
-        yield number, record
+            record = _parse_object(line, f"{name}, line {number}", number, counter)
+        except LstmError as error:
+            yield Row(number, {}, error)
+        else:
+            yield Row(number, record)
+
+
+def _parse_object(line: str, place: str, number: int, counter: ReplacementCounter | None) -> Record:
+    """Parse a line of JSONL.
+
+    Raises:
+        LstmError: It is not an object.
+    """
+    import json
+
+    try:
+        record: Record = json.loads(line.rstrip("\r\n"), object_pairs_hook=_without_duplicates)
+    except json.JSONDecodeError as error:
+        found = f"{place}, column {error.colno}: expected a JSON object, found: {error.msg}."
+        raise LstmError(found, _JSONL_HINT) from error
+    except (ValueError, RecursionError) as error:
+        raise LstmError(f"{place}: {error}.") from error
+    if not isinstance(record, dict):
+        found = f"{place}: expected a JSON object, found {format_value(record)}."
+        raise LstmError(found, _JSONL_HINT)
+    if "\\u" in line:
+        record = _replace_surrogates(record, place, number, counter)
+    return record
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> Record:

@@ -119,7 +119,7 @@ def test_equal_labels_of_test_and_of_other_data_are_known(tmp_path):
     test = table(tmp_path / "test.jsonl", [1, 2.0, "02"], "jsonl")
     dataset = load_for_labels(test, ("01", "02"))
     assert dataset.splits["test"].labels.tolist() == [0, 1, 1]
-    both = DataSource(train.name, test=tmp_path / "test.jsonl")
+    both = DataSource(train.name, test_file=tmp_path / "test.jsonl")
     assert load(both, ("test",)).splits["test"].labels.tolist() == [0, 1, 1]
 
 

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from lstm_cli.data.readers.columns import find_column, label_of, text_of
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
+from lstm_cli.data.readers.read_options import ReadOptions
 from lstm_cli.data.readers.table import iter_records
 from lstm_cli.errors import LstmError
 
 
 def records(content, fmt="csv", counter=None):
     raw = content if isinstance(content, bytes) else content.encode()
-    return list(iter_records(io.BytesIO(raw), fmt, name="file", counter=counter))
+    return list(iter_records(io.BytesIO(raw), ReadOptions(fmt), name="file", counter=counter))
 
 
 # Round trips
@@ -102,8 +103,8 @@ def test_in_a_file_of_one_column_a_blank_line_is_an_empty_value():
     assert [record["text"] for _, record in records("text\na\n\nb\n")] == ["a", "", "b"]
 
 
-def test_a_column_without_a_name_is_ignored():
-    assert records(",text,\n0,a,\n") == [(2, {"text": "a"})]
+def test_a_column_without_a_name_is_called_by_its_number():
+    assert records(",text,\n0,a,\n") == [(2, {"column 1": "0", "text": "a", "column 3": ""})]
 
 
 @pytest.mark.parametrize("content", ["", "\n", "\ufeff"])
@@ -270,7 +271,7 @@ def test_reading_keeps_one_record_at_a_time(tmp_path, fmt):
         file.write("text,label\n" if fmt == "csv" else "")
         file.writelines(line for _ in range(5000))
     tracemalloc.start()
-    assert sum(1 for _ in iter_records(path, fmt)) == 5000
+    assert sum(1 for _ in iter_records(path, ReadOptions(fmt))) == 5000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 500_000
