@@ -69,7 +69,7 @@ def list_(json: options.Json = False) -> None:
     output.print_rows(rows, columns, right=("train", "test", "classes"))
     output.print_line(
         "\nOr tfds:NAME for any TFDS data set with one text and one label, a .csv, .tsv or .jsonl "
-        "file,\nor a folder with a subfolder of .txt files per class."
+        "file,\nor a folder with a subfolder of text files per class."
     )
 
 

@@ -158,7 +158,7 @@ Unlabeled = Annotated[
         "--unlabeled",
         metavar="FILE",
         help="Texts without labels to learn from: a table (.csv, .tsv, .jsonl; labels are "
-        "ignored), a .txt file with one text per line, or a folder of .txt files. Repeatable.",
+        "ignored), a .txt file with one text per line, or a folder of text files. Repeatable.",
         show_default="none",
     ),
 ]

@@ -47,9 +47,12 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
         )
     texts: list[str] = []
     digests: dict[str, str] = {}
+    notes = list(dataset.notes)
     for file in files:
-        found, digests[file] = read_texts(Path(file), dataset.text_columns)
-        texts += found
+        found = read_texts(Path(file), dataset.text_columns)
+        digests[file] = found.sha256
+        texts += found.texts
+        notes += [found.unread] * bool(found.unread)
     reasons = list(_reasons_to_drop(texts, dataset))
     kept = [text for text, reason in zip(texts, reasons, strict=True) if reason is None]
     dropped = Counter(reason for reason in reasons if reason is not None)
@@ -59,7 +62,6 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
             f"{': ' + _format(dropped) if dropped else ''}.",
             "Give texts that are not in the labeled data, or leave out --unlabeled.",
         )
-    notes = list(dataset.notes)
     if dropped:
         notes.append(
             f"{dropped.total():,} of {len(texts):,} unlabeled texts are not used: "

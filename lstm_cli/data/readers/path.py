@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,13 +29,15 @@ def open_path(source: DataSource) -> RawDataset:
     """Read a table or a folder. Files of other splits are read on request.
 
     The classes are those of the training examples. They are sorted as integers, or else as strings.
-    If a folder has its classes in a subfolder `train`, like aclImdb, its test split is `test`.
+    If a folder has its classes in a subfolder `train`, like aclImdb, its other splits are the
+    subfolders `validation` (or `dev`) and `test`.
 
     Raises:
         LstmError: A file is malformed (the error names the line) or empty.
     """
     path = paths.expand(source.name)
-    train_path, others = _find_parts(path, source)
+    splits = folder.find_splits(path)
+    train_path, others = _find_parts(splits, source)
     train = _read(train_path, source)
     classes = _classes(train, source)
     digests = [_digest(train_path), *(f"{name} {_digest(part)}" for name, part in others.items())]
@@ -56,7 +58,7 @@ def open_path(source: DataSource) -> RawDataset:
         text_columns=train.text_columns,
         label_column=_label_column(train, source),
         multi_label=train.multi_label,
-        notes=tuple(_notes(train, source)),
+        notes=(*_notes(train, source), *_folder_notes(path, splits, others)),
     )
 
 
@@ -78,10 +80,10 @@ def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(distinct)
 
 
-def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
+def _find_parts(splits: Mapping[str, Path], source: DataSource) -> tuple[Path, dict[str, Path]]:
     """Return where the training examples are, and those of other splits by the split's name."""
-    train_path, test_path = folder.find_train_and_test(path)
-    others = {"test": test_path} if test_path else {}
+    others = dict(splits)
+    train_path = others.pop("train")
     for name, file in {"validation": source.validation_file, "test": source.test_file}.items():
         if file is None:
             continue
@@ -94,6 +96,17 @@ def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
                 ExitCode.DATA,
             )
     return train_path, others
+
+
+def _folder_notes(
+    path: Path, splits: Mapping[str, Path], others: Mapping[str, Path]
+) -> Iterator[str]:
+    """Yield what of a folder is not read."""
+    if paths.is_folder(path):
+        used = {"train": splits["train"], **others}
+        yield from folder.describe_unread(
+            path, {name: part for name, part in splits.items() if used[name] == part}
+        )
 
 
 def _as_train(source: DataSource, train: LabeledTexts) -> DataSource:

@@ -1,4 +1,4 @@
-"""Read texts without labels from a table, a file of plain lines, or a folder of .txt files."""
+"""Read texts without labels from a table, a file of plain lines, or a folder of text files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 from lstm_cli.data.readers.columns import find_column, join_names
 from lstm_cli.data.readers.decode import decode_lines
 from lstm_cli.data.readers.table import iter_records, iter_texts
+from lstm_cli.data.readers.text_files import TEXT_SUFFIXES, describe_skipped, find_text_files
 from lstm_cli.data.registry import TABLE_SUFFIXES
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
+from lstm_cli.io.text_format import pluralize
 
 LINES_SUFFIX = ".txt"
 
@@ -41,19 +44,31 @@ def check_path(path: Path) -> None:
         )
 
 
-def read_texts(path: Path, text_columns: Sequence[str] = ()) -> tuple[list[str], str]:
+class UnlabeledFile(NamedTuple):
+    """The texts of a file or folder.
+
+    Attributes:
+        texts: In the order of the file, or sorted by path.
+        sha256: SHA-256 (hex) of the file, or of the folder's files and their names.
+        unread: A sentence on the files that are not read; empty if there are none.
+    """
+
+    texts: list[str]
+    sha256: str
+    unread: str = ""
+
+
+def read_texts(path: Path, text_columns: Sequence[str] = ()) -> UnlabeledFile:
     """Read the texts of a file or folder; labels are ignored.
 
     A table has one text per row, a .txt file one per line (blank lines are skipped), a folder one
-    per .txt file, in subfolders too, sorted by path. Hidden files and folders are skipped.
+    per text file (.txt, .text or without a suffix), in subfolders too, sorted by path. Hidden files
+    and folders are skipped.
 
     Args:
         path: A .csv, .tsv, .jsonl or .txt file, or a folder.
         text_columns: The columns of the texts in the labeled data. They are used if a table has
             them; otherwise the first column with a common name is.
-
-    Returns:
-        The texts, and the SHA-256 (hex) of the file, or of the folder's files and their names.
 
     Raises:
         LstmError: The path is missing or of another type, or a file is malformed or not UTF-8.
@@ -64,10 +79,11 @@ def read_texts(path: Path, text_columns: Sequence[str] = ()) -> tuple[list[str],
     if path.suffix.lower() == LINES_SUFFIX:
         content = _read_bytes(path)
         texts = [line.rstrip("\r\n") for line in decode_lines(BytesIO(content), str(path))]
-        return [text for text in texts if text.strip()], hashlib.sha256(content).hexdigest()
+        texts = [text for text in texts if text.strip()]
+        return UnlabeledFile(texts, hashlib.sha256(content).hexdigest())
     texts = list(_table_texts(path, text_columns))
     with path.open("rb") as stream:
-        return texts, hashlib.file_digest(stream, "sha256").hexdigest()
+        return UnlabeledFile(texts, hashlib.file_digest(stream, "sha256").hexdigest())
 
 
 def _table_texts(path: Path, text_columns: Sequence[str]) -> Iterator[str]:
@@ -91,38 +107,29 @@ def _find_columns(columns: list[str], text_columns: Sequence[str], path: Path) -
         ) from error
 
 
-def _read_folder(path: Path) -> tuple[list[str], str]:
-    """Read the .txt files of a folder and its subfolders."""
+def _read_folder(path: Path) -> UnlabeledFile:
+    """Read the text files of a folder and its subfolders."""
     texts: list[str] = []
     total = hashlib.sha256()
-    for file in _text_files(path):
+    found = find_text_files(path)
+    for file in found.texts:
         content = _read_bytes(file)
         texts.append("".join(decode_lines(BytesIO(content), str(file))).rstrip("\r\n"))
         name = file.relative_to(path).as_posix()
         digest = hashlib.sha256(content).hexdigest()
         # A file name may have invalid bytes; they are hashed unchanged.
         total.update(f"{name} {digest}\n".encode(errors="surrogateescape"))
+    unread = ""
+    if found.skipped:
+        num = pluralize(found.skipped.total(), "file")
+        unread = f"{num} in {path} are not read: {describe_skipped(found.skipped)}."
     if not texts:
         raise LstmError(
-            f"The folder {path} holds no .txt files.",
-            "Unlabeled texts in a folder are .txt files, one text in each.",
+            " ".join([f"The folder {path} holds no text files.", *filter(None, [unread])]),
+            "Unlabeled texts in a folder are files with one text each, with the suffix "
+            f"{', '.join(TEXT_SUFFIXES)} or none.",
         )
-    return texts, total.hexdigest()
-
-
-def _text_files(folder: Path) -> Iterator[Path]:
-    """Yield the .txt files of a folder, then those of its subfolders."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise LstmError(f"Cannot read {folder}: {error.strerror}.", "", ExitCode.DATA) from error
-    for entry in entries:
-        if entry.suffix.lower() == LINES_SUFFIX and entry.is_file():
-            yield entry
-    for entry in entries:
-        # A link can lead back to the folder it is in.
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _text_files(entry)
+    return UnlabeledFile(texts, total.hexdigest(), unread)
 
 
 def _read_bytes(file: Path) -> bytes:

@@ -40,7 +40,7 @@ def write(path, content):
     ],
 )
 def test_a_file_has_one_text_per_row_or_line(name, content, tmp_path):
-    texts, digest = read_texts(write(tmp_path / name, content))
+    texts, digest, _ = read_texts(write(tmp_path / name, content))
     assert texts == ["one, a film", " two "]
     assert len(digest) == 64
 
@@ -59,8 +59,10 @@ def test_a_folder_has_one_text_per_file_at_any_depth(tmp_path):
     write(folder / ".hidden" / "d.txt", "hidden")
     write(folder / "notes.md", "no text")
     (folder / "loop").symlink_to(folder)
-    texts, digest = read_texts(folder)
-    assert texts == ["first line\nsecond line", "deep"]
+    write(folder / "0001.1999-12-10", "no suffix")
+    texts, digest, unread = read_texts(folder)
+    assert texts == ["no suffix", "first line\nsecond line", "deep"]
+    assert unread == f"2 files in {folder} are not read: 1 .md, 1 linked folder."
     write(folder / "notes.md", "changed")
     assert read_texts(folder)[1] == digest
     (folder / "b.txt").rename(folder / "bb.txt")
@@ -76,7 +78,7 @@ def test_a_folder_has_one_text_per_file_at_any_depth(tmp_path):
         ("x.csv", "a,b\n1,2\n", ExitCode.ERROR, "'review'"),
         ("x.csv", 'text\n"open\n', ExitCode.ERROR, "x.csv, line 2"),
         ("x.jsonl", '{"text": "a"}\n{"text": null}\n', ExitCode.ERROR, "x.jsonl, line 2"),
-        ("folder/x.csv", "text\na\n", ExitCode.ERROR, "no .txt files"),
+        ("folder/x.csv", "text\na\n", ExitCode.ERROR, "no text files"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(name, content, code, words, tmp_path):
