@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -67,7 +68,16 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
             f"{dropped.total():,} of {len(texts):,} unlabeled texts are not used: "
             f"{_format(dropped)}."
         )
-    return replace(dataset, unlabeled=UnlabeledTexts(kept[:limit], digests), notes=tuple(notes))
+    unlabeled = UnlabeledTexts(kept[:limit], digests, _sha256(kept[:limit]))
+    return replace(dataset, unlabeled=unlabeled, notes=tuple(notes))
+
+
+def _sha256(texts: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        content = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d " % len(content) + content)
+    return digest.hexdigest()
 
 
 def _reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | None]:

@@ -11,17 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_cli.data.dataset import Split
+from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.label_kinds import label_remarks
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
 from lstm_cli.data.readers.labels import describe_merges, find_labels
+from lstm_cli.data.readers.same_columns import check_same_columns
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, RawDataset, check_command
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.text.equality import comparable
 
 
@@ -40,11 +42,15 @@ def open_path(source: DataSource) -> RawDataset:
     train_path, others = _find_parts(splits, source)
     train = _read(train_path, source)
     classes = _classes(train, source)
-    digests = [_digest(train_path), *(f"{name} {_digest(part)}" for name, part in others.items())]
+    files = {
+        name: SourceFile(str(part), _digest(part))
+        for name, part in {"train": train_path, **others}.items()
+    }
+    learned = [f"{name} {file.sha256}" for name, file in files.items() if name != "test"]
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
     as_train = _as_train(source, train)
     for name, part in others.items():
-        read[name] = partial(_read_split, part, as_train, classes)
+        read[name] = partial(_read_split, part, train_path, train, as_train, classes)
     return RawDataset(
         name=run_name(path),
         source=source.name,
@@ -52,13 +58,14 @@ def open_path(source: DataSource) -> RawDataset:
         labels=classes,
         read=read,
         identity=" ".join(
-            ["path", *digests, *_columns_identity(train), *_reading_identity(train, source)]
+            ["path", *learned, *_columns_identity(train), *_reading_identity(train, source)]
         ),
         is_path=True,
         text_columns=train.text_columns,
         label_column=_label_column(train, source),
         multi_label=train.multi_label,
         notes=(*_notes(train, source), *_folder_notes(path, splits, others)),
+        files=files,
     )
 
 
@@ -85,16 +92,8 @@ def _find_parts(splits: Mapping[str, Path], source: DataSource) -> tuple[Path, d
     others = dict(splits)
     train_path = others.pop("train")
     for name, file in {"validation": source.validation_file, "test": source.test_file}.items():
-        if file is None:
-            continue
-        others[name] = paths.expand(file)
-        if not paths.exists(others[name]):
-            raise LstmError(
-                f"There is no {name} file or folder {str(others[name])!r}.",
-                f"Check --{name} (data.{name}_file), or leave it out to split off a fraction of "
-                "the examples.",
-                ExitCode.DATA,
-            )
+        if file is not None:
+            others[name] = paths.expand(file)
     return train_path, others
 
 
@@ -124,7 +123,13 @@ def _label_column(train: LabeledTexts, source: DataSource) -> str | None:
     return None if source.label_columns else next(iter(train.label_columns), None)
 
 
-def _read_split(path: Path, source: DataSource, classes: Sequence[str]) -> Split:
+def _read_split(
+    path: Path, train_path: Path, train: LabeledTexts, source: DataSource, classes: Sequence[str]
+) -> Split:
+    """Read a file of another split, from the columns of the training file."""
+    if train.text_columns and not paths.is_folder(path):
+        columns = train.text_columns, train.label_columns
+        check_same_columns(path, train_path, *columns, source.read_options)
     return _split(_read(path, source), classes, path)
 
 
@@ -195,8 +200,9 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
     unknown = sorted(found - set(known))
     if unknown:
         raise LstmError(
-            f"{path} has labels that the training examples do not have: {join_names(unknown)}.",
-            "Drop those rows, or add examples of them to the training file.",
+            f"{path} has labels that the training examples do not have: {join_names(unknown)}"
+            f"{_first_place(examples, set(unknown))}.",
+            "Drop those rows, rename their labels, or add examples of them to the training file.",
         )
     lines = np.array(examples.lines) if examples.lines else None
     if sets is not None:
@@ -206,6 +212,15 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
         return Split(examples.texts, labels, lines)
     ids = np.array([known[label] for label in examples.labels], np.int32)
     return Split(examples.texts, ids, lines)
+
+
+def _first_place(examples: LabeledTexts, labels: set[str]) -> str:
+    """Say how many rows have one of these labels, and where the first one is."""
+    sets = examples.label_sets
+    names = [(label,) for label in examples.labels] if sets is None else sets
+    rows = [row for row, found in enumerate(names) if not labels.isdisjoint(found)]
+    where = f", the first in line {examples.lines[rows[0]]}" if examples.lines else ""
+    return f" ({pluralize(len(rows), 'row')}{where})"
 
 
 def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
