@@ -70,7 +70,7 @@ def list_(json: options.Json = False) -> None:
     output.print_line(
         "\nOr tfds:NAME for any TFDS data set with one text and one label, a table (CSV, "
         "TSV, JSONL,\nJSON, Parquet, Arrow or fastText's format), or a folder with a subfolder of "
-        ".txt files per class."
+        "text files per class."
     )
 
 

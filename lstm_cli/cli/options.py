@@ -168,7 +168,7 @@ Unlabeled = Annotated[
         "--unlabeled",
         metavar="FILE",
         help="Texts without labels to learn from: a table (labels are ignored), a file with one "
-        "text per line, or a folder of .txt files. Repeatable.",
+        "text per line, or a folder of text files. Repeatable.",
         show_default="none",
     ),
 ]

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_cli.data.readers.columns import Record, find_column, label_of
+from lstm_cli.data.readers.columns import Record, find_column
 from lstm_cli.data.readers.label_sets import (
     LIST,
     NONE,
     LabelSet,
     check_columns,
     label_value,
+    merge_labels,
+    require_labels,
     resolve_format,
     set_columns,
     split_values,
 )
+from lstm_cli.data.readers.labels import Merge
 from lstm_cli.data.readers.open_rows import iter_records, open_rows
 from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.data.readers.row import Found
@@ -55,6 +58,7 @@ class LabeledTexts:
         label_sets: The labels of each text; None if each text has exactly one label.
         multi_label: How several labels of a text are written: `none`, `list` or a separator.
         lines: The line at which each record starts, counted from 1; empty for a folder.
+        merges: Spellings of labels that count as another one.
         notes: Remarks on how the file was read.
     """
 
@@ -65,6 +69,7 @@ class LabeledTexts:
     lines: Sequence[int] = ()
     label_sets: list[LabelSet] | None = None
     multi_label: str = NONE
+    merges: tuple[Merge, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -93,8 +98,6 @@ def read_table(
     found: tuple[str, ...] = ()
     file = Found()
     interned: dict[str | LabelSet, str | LabelSet] = {}
-    read_label = label_of if multi_label == NONE else label_value
-    first_empty: tuple[Record, str] | None = None
     for line, record, text, columns in iter_texts(path, text_columns, options, file):
         if not found:
             found = columns
@@ -102,21 +105,20 @@ def read_table(
             label_column = find_column(list(record), "label", label_column, str(path))
             if label_column in found:
                 raise LstmError(f"{path}: column {label_column!r} cannot be both text and label.")
-        place = f"{path}, line {line}"
         texts.append(text)
-        value = read_label(record, str(label_column), place)
-        if not value and first_empty is None:
-            first_empty = record, place
+        value = label_value(record, str(label_column), f"{path}, line {line}")
         values.append(interned.setdefault(value, value))  # one object per class, not per row
         lines.append(line)
     if not found or label_column is None:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
     multi_label = resolve_format(multi_label, values)
-    if multi_label == NONE and first_empty is not None:
-        label_of(first_empty[0], label_column, first_empty[1])  # raises the error of an empty label
-    labels, sets = split_values(values, multi_label)
+    if multi_label == NONE:
+        require_labels(values, label_column, lambda i: f"{path}, line {lines[i]}")
+    labels, sets, merges = merge_labels(*split_values(values, multi_label))
     notes = tuple(file.notes(str(path)))
-    return LabeledTexts(texts, labels, found, (label_column,), lines, sets, multi_label, notes)
+    return LabeledTexts(
+        texts, labels, found, (label_column,), lines, sets, multi_label, merges, notes
+    )
 
 
 def read_label_columns(
@@ -154,7 +156,7 @@ def read_label_columns(
         raise LstmError(f"{path} holds no rows.", "It needs a text and labels in each.")
     labels = [", ".join(labels) for labels in sets]
     notes = tuple(file.notes(str(path)))
-    return LabeledTexts(texts, labels, found, label_columns, lines, sets, LIST, notes)
+    return LabeledTexts(texts, labels, found, label_columns, lines, sets, LIST, (), notes)
 
 
 def iter_texts(

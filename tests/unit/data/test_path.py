@@ -344,7 +344,7 @@ def test_a_folder_without_classes_or_with_an_empty_one_is_refused(tmp_path):
         load(DataSource(str(tmp_path)))
     write_folder(tmp_path)
     (tmp_path / "images").mkdir()
-    with pytest.raises(LstmError, match=r"images holds no \.txt files"):
+    with pytest.raises(LstmError, match="images holds no texts"):
         load(DataSource(str(tmp_path)))
 
 
