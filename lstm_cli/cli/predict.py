@@ -24,8 +24,8 @@ _File = Annotated[
         "--file",
         "-f",
         metavar="FILE",
-        help="File with one text per line (for images, one file name), or a .csv, .tsv or .jsonl "
-        "table; '-' reads the pipe.",
+        help="Table (CSV, JSONL, Parquet, ...) or file with one text per line (for images, one "
+        "file name); '-' reads the pipe.",
         show_default="the pipe",
     ),
 ]
