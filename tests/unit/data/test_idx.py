@@ -148,6 +148,13 @@ def test_missing_files_are_named(tmp_path):
     assert "images" in refused(read, tmp_path / "pictures").message
 
 
+def test_files_one_folder_further_down_are_found_and_their_folder_named(tmp_path):
+    make_mnist(tmp_path / "MNIST" / "raw")
+    error = refused(read, tmp_path / "MNIST", code=ExitCode.USAGE)
+    assert str(tmp_path / "MNIST" / "raw") in error.message
+    assert read(tmp_path / "MNIST" / "raw").labels == ("0", "1")
+
+
 def test_a_test_file_alone_is_not_trained_on(tmp_path):
     make_idx(tmp_path, IMAGES, LABELS, name=TEST)
     assert "train-images-idx3-ubyte" in refused(read, tmp_path).hint
