@@ -25,6 +25,7 @@ class Split:
         ids: The id of each example in the source, empty where it has none; None without ids.
         weights: How much each example counts in training, above 0, `<float64>[num]`; None if all
             count the same. Metrics do not use them.
+        notes: Remarks from reading the file of this split, if it has one of its own.
     """
 
     inputs: Sequence[str] | NDArray[np.uint8]
@@ -32,6 +33,7 @@ class Split:
     rows: NDArray[np.int64] | None = None
     ids: Sequence[str] | None = None
     weights: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -20,12 +20,16 @@ from lstm_cli.data.registry import is_known
 from lstm_cli.data.source import SPLITS, from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
+from lstm_cli.io.text_format import percent
 from lstm_cli.text import corpus_cache
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.text.tokenizer import Tokenizer, head_and_tail
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.task import check_unlabeled_is_used, check_weights_are_used
+
+# The largest value of `text.max_tokens`.
+_MAX_TOKENS = 100_000
 
 
 def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> Dataset:
@@ -105,6 +109,29 @@ def encode_unlabeled(
         options.reporter.warn(f"{config.data.name} has no unlabeled texts; only train is used.")
         return []
     return [corpus_cache.encode_cached(texts, tokenizer)]
+
+
+def describe_truncation(corpora: Sequence[Corpus], max_tokens: int) -> str:
+    """Say how many texts are not read whole; empty if all are.
+
+    Args:
+        corpora: The labeled texts.
+        max_tokens: The setting `text.max_tokens`.
+    """
+    num_tokens = np.concatenate([corpus.num_tokens for corpus in corpora])
+    longer = num_tokens[num_tokens > max_tokens]
+    if not len(longer):
+        return ""
+    unread = (longer - max_tokens).sum() / num_tokens.sum()
+    head, tail = head_and_tail(max_tokens)
+    longest = int(longer.max())
+    value = min(longest, _MAX_TOKENS)
+    return (
+        f"{len(longer):,} of {len(num_tokens):,} texts are longer than {max_tokens:,} tokens (the "
+        f"longest has {longest:,}): only their first {head:,} and last {tail:,} are read, and "
+        f"{percent(unread)} of all tokens are not. With --set text.max_tokens={value} training "
+        "reads more, and takes longer."
+    )
 
 
 def init_word_vectors(

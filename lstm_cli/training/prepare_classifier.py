@@ -36,6 +36,7 @@ from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import (
+    describe_truncation,
     encode,
     encode_unlabeled,
     init_word_vectors,
@@ -172,6 +173,7 @@ def _build_task(
 ) -> ClassifierTask:
     """Build the model and compile its steps; `examples` are those of train and validation."""
     train, validation = examples
+    _report_truncation(config, examples, options.reporter)
     with timed(seconds, "build"):
         model, init_arrays = _build(config, dataset, tokenizer, train, init)
     init_record = {**init.record, "arrays": init_arrays} if init.record else {}
@@ -278,6 +280,14 @@ def _report_data(
     if uneven:
         weights = config.train.class_weights
         reporter.note(f"{uneven.describe(dataset.labels)} {advice(weights)}")
+
+
+def _report_truncation(
+    config: Config, examples: Sequence[Examples | None], reporter: Reporter
+) -> None:
+    corpora = [part.inputs for part in examples if part and isinstance(part.inputs, Corpus)]
+    if corpora and config.text and (cut := describe_truncation(corpora, config.text.max_tokens)):
+        reporter.note(f"Note: {cut}")
 
 
 def _encode_train(

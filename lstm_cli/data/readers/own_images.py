@@ -147,9 +147,7 @@ def read_part(path: Path, size: tuple[int, int] | None) -> LabeledImages:
     scaled = np.empty((num, *size), np.uint8)
     for number, pixels in enumerate(part.images):
         scaled[number] = fit(pixels, size)
-    note = (
-        f"{pluralize(num, 'image')} in {path} are scaled to {size[0]} rows and {size[1]} columns."
-    )
+    note = f"{pluralize(num, 'image')} in {path} scaled to {size[0]} rows and {size[1]} columns."
     return LabeledImages(scaled, part.labels, part.digest, notes=(note,))
 
 
