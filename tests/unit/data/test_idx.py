@@ -10,10 +10,10 @@ import pytest
 from fixtures_errors import refused
 from fixtures_images import TEST, TRAIN, bars, idx_bytes, make_idx
 
-from lstm_cli.data import DataSource, load, resolve
+from lstm_cli.data import DataSource, load
 from lstm_cli.data.readers import idx
 from lstm_cli.data.registry import open_raw
-from lstm_cli.errors import ExitCode
+from lstm_cli.errors import ExitCode, LstmError
 
 IMAGES, LABELS = bars(20)
 
@@ -176,7 +176,8 @@ def test_other_files_are_not_idx(content, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(content)
     assert not idx.is_idx(path)
-    refused(resolve, str(path), code=ExitCode.USAGE)
+    with pytest.raises(LstmError):
+        load(DataSource(str(path)))
 
 
 @pytest.mark.skipif(not os.environ.get("TFDS_DATA_DIR"), reason="needs the MNIST of TFDS")
