@@ -136,7 +136,7 @@ def _find_run(name: str, runs_dir: Path | None) -> RunDir | None:
 def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> None:
     """Print the first issues, and how they were found."""
     from lstm_cli.cli import output
-    from lstm_cli.io.text_format import number, percent, shorten
+    from lstm_cli.io.text_format import number, percent, short_label, shorten
 
     if as_json:
         output.print_json(found.to_dict(limit))
@@ -145,8 +145,8 @@ def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> N
     rows = [
         (
             issue.row,
-            issue.label,
-            issue.suggested if issue.is_probable else f"{issue.suggested} ?",
+            short_label(issue.label),
+            short_label(issue.suggested) + " ?" * (not issue.is_probable),
             number(issue.probability, ".3f"),
             shorten(issue.text, _MAX_TEXT),
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Unit
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
-from lstm_cli.explain.summary import describe_swings, large_swings
+from lstm_cli.explain.summary import describe_swings, large_swings, with_short_labels
 from lstm_cli.render.plot_style import (
     BLUE,
     GREY,
@@ -44,6 +44,7 @@ def draw(explanation: Explanation, path: Path) -> None:
     Raises:
         LstmError: The file cannot be written.
     """
+    explanation = with_short_labels(explanation)
     if isinstance(explanation, TextExplanation):
         _draw_text(explanation, path)
     else:
