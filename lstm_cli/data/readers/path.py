@@ -24,7 +24,7 @@ from lstm_cli.data.source import DataSource, RawDataset, check_command
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.text_format import pluralize
-from lstm_cli.text.equality import comparable
+from lstm_cli.text.equality import text_key
 
 
 def open_path(source: DataSource) -> RawDataset:
@@ -231,11 +231,11 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     yield from _column_notes(examples)
     if examples.merges:
         yield f"{describe_merges(examples.merges)} See '{command}'."
-    keys = [comparable(text) for text in examples.texts]
-    num_empty = keys.count("")
+    keys = [text_key(text) for text in examples.texts]
+    num_empty = keys.count(0)
     if num_empty:
         yield f"{num_empty} of {num} texts are empty. See '{command}'."
-    num_repeated = num - num_empty - len(set(keys) - {""})
+    num_repeated = num - num_empty - len(set(keys) - {0})
     if num_repeated:
         yield (
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "
