@@ -29,8 +29,8 @@ _Files = Annotated[
     list[str],
     typer.Argument(
         metavar="FILE",
-        help="Tables (.csv, .tsv, .jsonl), folders with a subfolder per class, or a data set. What "
-        "has 'train' in its name is the training data, else the first.",
+        help="Tables, folders with a subfolder per class, or a data set. What has "
+        "'train' in its name is the training data, else the first.",
         autocompletion=complete_dataset,
     ),
 ]
@@ -68,8 +68,9 @@ def list_(json: options.Json = False) -> None:
     columns = ("name", "kind", "train", "test", "classes", "what it is")
     output.print_rows(rows, columns, right=("train", "test", "classes"))
     output.print_line(
-        "\nOr tfds:NAME for any TFDS data set with one text and one label, a .csv, .tsv or .jsonl "
-        "file,\nor a folder with a subfolder of text files per class."
+        "\nOr tfds:NAME for any TFDS data set with one text and one label, a table (CSV, "
+        "TSV, JSONL,\nJSON, Parquet, Arrow or fastText's format), or a folder with a subfolder of "
+        "text files per class."
     )
 
 
@@ -152,7 +153,7 @@ def check(
     ```
     """
     from lstm_cli.checks import check_data, check_nothing_found, parse_kinds
-    from lstm_cli.cli import print_checks
+    from lstm_cli.cli import output, print_checks
     from lstm_cli.data.readers.label_sets import AUTO
     from lstm_cli.data.rows import read_rows
 
@@ -171,6 +172,8 @@ def check(
         columns,
         read_options,
     )
+    for note in (note for part in parts for note in part.notes):
+        output.print_note(f"Note: {note}")
     result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)
     check_nothing_found(result, kinds)

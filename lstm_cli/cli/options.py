@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lstm_cli.cli.completion import complete_assignment, complete_run
+from lstm_cli.errors import ExitCode, LstmError
 
 if TYPE_CHECKING:
     from lstm_cli.data.readers.read_options import ReadOptions
@@ -95,8 +96,8 @@ InputFormat = Annotated[
     typer.Option(
         "--input-format",
         metavar="FORMAT",
-        help="Format of a table: csv, tsv, jsonl, json (an array of objects), fasttext "
-        "(__label__...), parquet, arrow, or lines (one text per line).",
+        help="Format of a table: csv, tsv, jsonl (an object per line), json (objects in an array "
+        "or over several lines), fasttext, parquet, arrow, or lines (one text per line).",
         show_default="what the content shows",
     ),
 ]
@@ -105,7 +106,7 @@ Encoding = Annotated[
     typer.Option(
         "--encoding",
         metavar="NAME",
-        help="Text encoding of a table, such as windows-1252, latin-1 or shift_jis.",
+        help="Text encoding of tables and text files, such as windows-1252, latin-1 or shift_jis.",
         show_default="UTF-8, or found by itself",
     ),
 ]
@@ -166,8 +167,8 @@ Unlabeled = Annotated[
     typer.Option(
         "--unlabeled",
         metavar="FILE",
-        help="Texts without labels to learn from: a table (.csv, .tsv, .jsonl; labels are "
-        "ignored), a .txt file with one text per line, or a folder of text files. Repeatable.",
+        help="Texts without labels to learn from: a table (labels are ignored), a file with one "
+        "text per line, or a folder of text files. Repeatable.",
         show_default="none",
     ),
 ]
@@ -314,13 +315,13 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
             commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `read_options` (from
-            the function of that name). They win over `assignments`; None is skipped.
+            the function of that name). None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
 
     Raises:
-        LstmError: An assignment is not KEY=VALUE (exit code 2).
+        LstmError: An assignment is not KEY=VALUE, or a setting is set twice (exit code 2).
     """
     from lstm_cli.config.load import parse_overrides
 
@@ -340,10 +341,17 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "test_file": "data.test_file",
     }
     overrides = parse_overrides(assignments or [])
-    overrides |= _changed_settings(options.pop("read_options", None))
+    reading = _changed_settings(options.pop("read_options", None))
     if options.get("label_columns") is not None:
         options["label_columns"] = split_columns(options["label_columns"])
-    short = {keys[name]: value for name, value in options.items() if value is not None}
+    short = {keys[name]: value for name, value in options.items() if value is not None} | reading
+    for key in short:
+        if key in overrides:
+            raise LstmError(
+                f"{key} is set twice: with --set {key} and with its own option.",
+                "Leave out one of them.",
+                ExitCode.USAGE,
+            )
     return overrides | short
 
 

@@ -47,7 +47,8 @@ def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
     raw = open_raw(source)
     parts = _split(raw, source, splits)
     dataset = _dataset(raw, source, parts)
-    return replace(dataset, notes=(*dataset.notes, *_lacking_classes(dataset)))
+    reading = (note for split in parts.values() for note in split.notes)
+    return replace(dataset, notes=(*dataset.notes, *reading, *_lacking_classes(dataset)))
 
 
 def load_labeled(source: DataSource) -> Dataset:
@@ -137,9 +138,9 @@ def _relabel(split: Split, raw: RawDataset, labels: Sequence[str]) -> Split:
         for column, label in zip(split.labels.T, raw.labels, strict=True):
             if label in known:
                 sets[:, known[label]] |= column
-        return Split(split.inputs, sets)
+        return Split(split.inputs, sets, split.rows)
     ids = np.array([known.get(label, -1) for label in raw.labels], np.int32)
-    return Split(split.inputs, ids[split.labels])
+    return Split(split.inputs, ids[split.labels], split.rows)
 
 
 def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dict[str, Split]:
@@ -166,11 +167,12 @@ def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dic
         "validation": splitting.VALIDATION_SAMPLE,
         "test": splitting.TEST_SAMPLE,
     }
-    return {
+    samples = {
         name: splitting.stratified_sample(parts[name], source.limit, seed, purpose)
         for name, purpose in purposes.items()
         if name in requested
     }
+    return {name: replace(split, notes=parts[name].notes) for name, split in samples.items()}
 
 
 def _require_classes(train: Split, raw: RawDataset, parts: Sequence[str]) -> None:

@@ -19,8 +19,8 @@ class DataSource:
     """How to read a data set: the `data:` section of a config.
 
     Attributes:
-        name: `imdb`, `mnist`, `digits`, `demo`, `tfds:NAME[/CONFIG]`, the path of a .csv, .tsv or
-            .jsonl file, or the path of a folder with one subfolder per class.
+        name: `imdb`, `mnist`, `digits`, `demo`, `tfds:NAME[/CONFIG]`, or the path of a table or of
+            a folder with one subfolder per class.
         data_dir: The folder of the TFDS data sets. The default is `TFDS_DATA_DIR`, then
             `~/tensorflow_datasets`.
         text_columns: The columns of the texts, joined in this order. Without them, the first column
@@ -161,7 +161,8 @@ def check_command(source: DataSource) -> str:
         source.name,
         *(str(file) for file in (source.validation_file, source.test_file) if file),
     ]
-    words = ["lstm", "data", "check", *map(_relative, files)]
+    # Each once: the same file may be given for both.
+    words = ["lstm", "data", "check", *dict.fromkeys(map(_relative, files))]
     columns = {
         "--label-column": source.label_column,
         "--multi-label": source.multi_label if source.multi_label != "auto" else None,
@@ -169,7 +170,7 @@ def check_command(source: DataSource) -> str:
     }
     words += [word for name in source.text_columns for word in ("--text-column", name)]
     words += [word for option, name in columns.items() if name for word in (option, name)]
-    return command_line(*words)
+    return command_line(*words, *source.read_options.words())
 
 
 def _relative(name: str) -> str:

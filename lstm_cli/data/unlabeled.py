@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from lstm_cli.data.dataset import Dataset, UnlabeledTexts
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
+from lstm_cli.data.readers.row import Found
 from lstm_cli.data.readers.texts import read_texts
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.text.equality import text_key
@@ -25,7 +27,12 @@ _REASONS = {
 }
 
 
-def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = None) -> Dataset:
+def with_unlabeled(
+    dataset: Dataset,
+    files: Sequence[str],
+    limit: int | None = None,
+    options: ReadOptions = DEFAULT,
+) -> Dataset:
     """Return a data set with the unlabeled texts of files and folders.
 
     Copies of labeled texts are dropped, because a model must not learn from the texts that it is
@@ -36,6 +43,7 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
         dataset: The labeled texts, with all splits.
         files: Paths, as for `read_texts`.
         limit: The largest number of texts to keep.
+        options: As for `read_texts`.
 
     Raises:
         LstmError: A file is missing or malformed, no text is left, or the data set has images.
@@ -50,10 +58,12 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
     digests: dict[str, str] = {}
     notes = list(dataset.notes)
     for file in files:
-        found = read_texts(Path(file), dataset.text_columns)
+        reading = Found()
+        found = read_texts(Path(file), dataset.text_columns, options, reading)
         digests[file] = found.sha256
         texts += found.texts
         notes += [found.unread] * bool(found.unread)
+        notes += reading.notes(file)
     reasons = list(_reasons_to_drop(texts, dataset))
     kept = [text for text, reason in zip(texts, reasons, strict=True) if reason is None]
     dropped = Counter(reason for reason in reasons if reason is not None)

@@ -66,7 +66,8 @@ def load_training_data(config: Config, data_dir: Path | None) -> Dataset:
     if not config.data.unlabeled:
         return load_data(config, splits, data_dir)
     dataset = load_data(config, SPLITS, data_dir)
-    dataset = data.with_unlabeled(dataset, config.data.unlabeled, config.data.limit)
+    options = from_config(config, data_dir).read_options
+    dataset = data.with_unlabeled(dataset, config.data.unlabeled, config.data.limit, options)
     return replace(dataset, splits={name: dataset.splits[name] for name in splits})
 
 

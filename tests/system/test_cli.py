@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -114,7 +115,8 @@ def test_predict_answers_each_argument_in_order_as_tsv(lstm, text_run):
 def test_predict_names_its_columns_with_header(lstm, text_run):
     _, out, _ = lstm("predict", "--header", "fine")
     assert out.splitlines()[0].split("\t") == [
-        "label", "probability", "negative", "positive", "tokens", "truncated", "unknown",
+        "label", "probability", "probability:negative", "probability:positive", "tokens",
+        "truncated", "unknown",
     ]  # fmt: skip
 
 
@@ -186,7 +188,7 @@ def test_a_column_that_is_not_there_is_named(lstm, text_run, reviews):
 
 def test_a_missing_file_is_an_error(lstm, text_run, tmp_path):
     code, out, err = lstm("predict", "--file", tmp_path / "none.txt")
-    assert (code, out) == (1, "")
+    assert (code, out) == (3, "")
     assert "none.txt" in err
 
 
@@ -197,7 +199,7 @@ def test_image_runs_take_image_files(lstm, image_run, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "digit.png")
     code, out, _ = lstm("predict", "--run", "digits", tmp_path / "digit.png")
     assert code == 0
-    assert len(out.split("\t")) == 12
+    assert len(out.split("\t")) == 13
     code, _, err = lstm("predict", "--run", "digits", "some text")
     assert code == 1
     assert "some text" in err
@@ -289,6 +291,58 @@ def test_data_is_listed_and_shown(lstm):
     shown = json.loads(lstm("data", "show", "demo", "--json")[1])
     assert [split["num_examples"] for split in shown["splits"]] == [5400, 600, 1000]
     assert "@@" in lstm("data", "show", "digits")[1]
+
+
+def test_a_table_is_read_as_the_options_say(lstm, tmp_path):
+    path = tmp_path / "reviews.txt"
+    path.write_bytes(b"".join(b'7~isn\x92t "it %d~%d\n' % (i, i % 2) for i in range(40)))
+    options = ["--input-format", "csv", "--delimiter", "~", "--quoting", "none", "--no-header"]
+    options += ["--encoding", "windows-1252", "--text-column", "2", "--label-column", "3"]
+    code, out, _ = lstm("data", "show", path, "--json", *options)
+    shown = json.loads(out)
+    assert code == 0
+    assert sum(split["num_examples"] for split in shown["splits"]) == 40
+    assert {
+        text.partition(' "it')[0] for texts in shown["examples"].values() for text in texts
+    } == {"isn’t"}
+    for command in ("check", "issues", "curve"):
+        code, _, err = lstm("data", command, path, *options)
+        assert code == 0 or "row" in err  # too few rows for a curve
+
+
+def test_what_was_guessed_is_said(lstm, tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_bytes(b"text;label\n" + 6 * b"isn\x92t;good\nfine;bad\n")
+    for command in ("show", "check"):
+        code, out, err = lstm("data", command, path)
+        assert code == 0
+        assert "6 lines are not UTF-8" in " ".join((out + err).split())
+        assert "semicolon" in out + err
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_predict_reads_and_refuses_by_content(lstm, text_run, pipe, tmp_path, monkeypatch):
+    table = b"text,label\na fine film,good\na dull film,bad\n"
+    contents = {
+        b'[{"text": "a fine film"}, {"text": "a dull film"}]': 2,
+        gzip.compress(table): 2,
+        table: 2,
+        b"a fine film\nno table\na dull, dull film": 3,
+        b"%PDF-1.7": "a PDF",
+        b"PK\x03\x04" + b"\0" * 26 + b"xl/workbook.xml": "an Excel workbook",
+        bytes(i * i * 7919 % 256 for i in range(1, 4000)): "not text",
+    }
+    for content, expected in contents.items():
+        path = tmp_path / "input"
+        path.write_bytes(content)
+        with path.open() as stream:
+            monkeypatch.setattr(sys, "stdin", stream)
+            code, out, err = lstm("predict", *([] if pipe else ["--file", path]))
+        if isinstance(expected, int):
+            assert (code, len(out.splitlines())) == (0, expected)
+        else:
+            assert (code, out) == (2, "")
+            assert expected in err
 
 
 def test_runs_are_listed_and_shown(lstm, text_run):
@@ -453,6 +507,17 @@ def test_labels_in_headings_are_data_too(lstm, tmp_path):
         (["eval", "demo", "--label-column", "x"], "--label-column"),
         (["data", "show", "digits", "--label-column", "x"], "--label-column"),
         (["runs", "verify", "tiny", "--all"], "RUN"),
+        *[
+            ([*command, *option], option[0])
+            for command in (["train", "demo"], ["eval"], ["data", "show", "digits"])
+            for option in (
+                ["--input-format", "csv"],
+                ["--encoding", "latin-1"],
+                ["--delimiter", ";"],
+                ["--quoting", "none"],
+                ["--no-header"],
+            )
+        ],
     ],
     ids=" ".join,
 )
@@ -484,6 +549,35 @@ def test_a_bad_value_is_named_without_words_of_a_library(lstm, arguments, name, 
     assert name in err
     assert f"found '{value}'" in err
     assert not any(word in err for word in ("Value error", "parse", "pydantic", "`int`", "got"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["predict", "--file", "a", "-f", "b"], "--file"),
+        (["predict", "fine", "--run", "a", "--run=b"], "--run"),
+        (["eval", "demo", "--label-column", "a", "--label-column", "a"], "--label-column"),
+        (["train", "demo", "--epochs", "1", "--epochs", "2"], "--epochs"),
+        (["train", "demo", "--resume", "--resume", "x"], "--resume"),
+        (["train", "demo", "--set", "seed=1", "--set", "seed=2"], "--set seed"),
+        (["train", "demo", "--set", "seed=1", "--seed", "2"], "seed"),
+        (["runs", "list", "--runs-dir", "a", "--runs-dir", "b"], "--runs-dir"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_with_one_value_is_refused_twice(lstm, arguments, name):
+    code, out, err = lstm(*arguments)
+    assert (code, out) == (2, "")
+    assert f"{name} is" in err
+    assert "twice" in err
+
+
+def test_flags_and_repeatable_options_may_come_twice(lstm, text_run):
+    code, out, _ = lstm("runs", "list", "--json", "--json")
+    assert (code, len(json.loads(out)["runs"])) == (0, 1)
+    err = lstm("train", "demo", "--set", "seed=2", "--set", "model.units=0")[2]
+    assert "model.units" in err
+    assert "twice" not in err
 
 
 @pytest.mark.parametrize("group", [[], ["runs"], ["data"], ["config"]])

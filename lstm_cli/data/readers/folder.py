@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.decode import decode_lines
+from lstm_cli.data.readers.encoding import GUESS
 from lstm_cli.data.readers.label_sets import merge_labels
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
+from lstm_cli.data.readers.row import Found
 from lstm_cli.data.readers.table import LabeledTexts
 from lstm_cli.data.readers.text_files import (
     TEXT_SUFFIXES,
@@ -33,29 +36,53 @@ SPLIT_NAMES = {
 _TEXTS = f"{', '.join(TEXT_SUFFIXES)} or without a suffix"
 
 
-def read_folder(path: Path) -> LabeledTexts:
+def read_folder(path: Path, options: ReadOptions = DEFAULT) -> LabeledTexts:
     """Read the texts of all class folders, sorted by class and file name.
 
+    Args:
+        path: The folder of the class folders.
+        options: The encoding of the files.
+
     Raises:
-        LstmError: The folder has another layout, or a file is not UTF-8.
+        LstmError: The folder has another layout, or a file is not in the encoding.
     """
     texts: list[str] = []
     labels: list[str] = []
+    guessed: list[Path] = []
     for label, file in class_files(path):
-        texts.append(read_text(file))
+        found = Found()
+        texts.append(read_text(file, options, found))
         labels.append(label)
+        if found.num_guessed or found.is_guess:
+            guessed.append(file)
     names, _, merges = merge_labels(labels, None)
-    return LabeledTexts(texts, names, merges=merges)
+    return LabeledTexts(texts, names, merges=merges, notes=tuple(_encoding_notes(guessed)))
 
 
-def read_text(file: Path) -> str:
+def read_text(file: Path, options: ReadOptions = DEFAULT, found: Found | None = None) -> str:
     """Read the text of a file.
 
+    Args:
+        file: Any file.
+        options: Its encoding.
+        found: As for `decode_lines`.
+
     Raises:
-        LstmError: The file cannot be read or is not UTF-8.
+        LstmError: The file cannot be read, or is not in the encoding.
     """
-    lines = decode_lines(BytesIO(_read_bytes(file)), str(file))
+    content = _read_bytes(file)
+    lines = decode_lines(BytesIO(content), str(file), encoding=options.encoding, found=found)
     return "".join(lines).rstrip("\r\n")
+
+
+def _encoding_notes(guessed: Sequence[Path]) -> Iterator[str]:
+    """Yield a note on files whose encoding was guessed."""
+    if guessed:
+        are = "is" if len(guessed) == 1 else "are"
+        yield (
+            f"{pluralize(len(guessed), 'file')} {are} not UTF-8 (the first is {guessed[0]}), read "
+            f"by a guess ({GUESS}, or UTF-16). If it is wrong, name the encoding with --encoding."
+        )
 
 
 def find_splits(path: Path) -> dict[str, Path]:

@@ -14,6 +14,7 @@ import numpy as np
 from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
+from lstm_cli.data.readers.detect import COMPRESSED_SUFFIXES
 from lstm_cli.data.readers.label_kinds import label_remarks
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
 from lstm_cli.data.readers.labels import describe_merges, find_labels
@@ -69,9 +70,17 @@ def open_path(source: DataSource) -> RawDataset:
     )
 
 
+def training_file(path: Path) -> SourceFile:
+    """Return the table or folder with the training examples of a path."""
+    train_path = folder.find_splits(path)["train"]
+    return SourceFile(str(train_path), _digest(train_path))
+
+
 def run_name(path: Path) -> str:
     """Return the folder name of a path's runs: its name without characters special to a shell."""
     path = path.resolve()
+    if path.suffix.lower() in COMPRESSED_SUFFIXES and not paths.is_folder(path):
+        path = path.with_suffix("")
     stem = path.name if paths.is_folder(path) else path.stem
     name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "data"
     if name in {entry.name for entry in names()} or name.startswith("tfds-"):
@@ -130,13 +139,14 @@ def _read_split(
     if train.text_columns and not paths.is_folder(path):
         columns = train.text_columns, train.label_columns
         check_same_columns(path, train_path, *columns, source.read_options)
-    return _split(_read(path, source), classes, path)
+    examples = _read(path, source)
+    return replace(_split(examples, classes, path), notes=examples.notes)
 
 
 def _read(path: Path, source: DataSource) -> LabeledTexts:
     if paths.is_folder(path):
         _check_folder(path, source)
-        return folder.read_folder(path)
+        return folder.read_folder(path, source.read_options)
     if source.label_columns:
         return read_label_columns(
             path, source.text_columns, source.label_columns, source.read_options
@@ -227,6 +237,7 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     """Yield what a person should know about the training examples."""
     command = check_command(source)
     num = len(examples.texts)
+    yield from examples.notes
     yield from _label_notes(examples, source)
     yield from _column_notes(examples)
     if examples.merges:
