@@ -100,7 +100,7 @@ def _prepare_one_stage(
                 wait_for_linear = submit_linear_model(
                     config, num_classes, train, tokenizer, unlabeled, worker
                 )
-            validation = encode(dataset, "validation", tokenizer)
+            validation = encode(config, dataset, "validation", tokenizer)
         examples = (train, validation)
         task = _build_task(
             config, dataset, tokenizer, examples, unlabeled, init, device_info, options, seconds
@@ -295,7 +295,7 @@ def _encode_train(
 ) -> tuple[Tokenizer | None, Examples]:
     """Encode the training split, with a tokenizer fitted to it unless another run has one."""
     if init.tokenizer is not None or config.text is None:
-        return init.tokenizer, encode(dataset, "train", init.tokenizer)
+        return init.tokenizer, encode(config, dataset, "train", init.tokenizer)
     split = dataset.splits["train"]
     # With few texts, and a worker that has other work, this process is faster alone.
     has_many_texts = len(split) >= _MIN_TEXTS_FOR_WORKER
@@ -307,7 +307,7 @@ def _encode_train(
     )
     if len(corpus) > len(split):
         corpus = corpus.take(np.arange(len(split)))
-    return tokenizer, Examples(corpus, split.labels)
+    return tokenizer, Examples(corpus, split.labels, None, split.weights)
 
 
 def _encode_unlabeled(
