@@ -7,7 +7,9 @@ import unicodedata
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
+from lstm_cli import cli
 from lstm_cli.data import DataSource, load, with_unlabeled
 from lstm_cli.data.dataset import label_names
 from lstm_cli.data.loading import load_for_labels
@@ -18,7 +20,7 @@ from lstm_cli.data.readers.labels import (
     name_labels,
     written_label,
 )
-from lstm_cli.errors import LstmError
+from lstm_cli.errors import ExitCode, LstmError
 
 CAFES = ("caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9"), "caf\u200b\u00e9")
 
@@ -120,7 +122,21 @@ def test_equal_labels_of_test_and_of_other_data_are_known(tmp_path):
     dataset = load_for_labels(test, ("01", "02"))
     assert dataset.splits["test"].labels.tolist() == [0, 1, 1]
     both = DataSource(train.name, test_file=tmp_path / "test.jsonl")
-    assert load(both, ("test",)).splits["test"].labels.tolist() == [0, 1, 1]
+    loaded = load(both, ("test",))
+    assert loaded.splits["test"].labels.tolist() == [0, 1, 1]
+    (note,) = loaded.notes
+    assert note.startswith(f"{tmp_path / 'test.jsonl'}: Labels that are only written differently")
+    assert note.endswith("class: '2.0' (1 row) counts as '02', '1' (1 row) counts as '01'.")
+
+
+def test_the_command_line_shows_what_was_merged(tmp_path):
+    source = table(tmp_path / "x.csv", [*CAFES, "bar"] * 5, "csv")
+    shown = CliRunner().invoke(cli.app, ["data", "show", source.name])
+    assert shown.exit_code == 0
+    assert r"'cafe\u0301' (5 rows) counts as 'caf" in shown.output
+    checked = CliRunner().invoke(cli.app, ["data", "check", source.name, "--fail-on", "labels"])
+    assert checked.exception.exit_code == ExitCode.THRESHOLD
+    assert "count as one" in checked.output
 
 
 def test_equal_labels_of_a_text_are_one(tmp_path):
