@@ -7,6 +7,8 @@ import unicodedata
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from lstm_cli import cli
@@ -22,6 +24,7 @@ from lstm_cli.data.readers.labels import (
 )
 from lstm_cli.errors import ExitCode, LstmError
 
+TRICKY = "e\u0301\u200b\u200d\u0645\u0939\u094d 10.+-TRUEtrue\u00a0\ufe0f\U0001f468"
 CAFES = ("caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9"), "caf\u200b\u00e9")
 
 
@@ -29,6 +32,7 @@ CAFES = ("caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9"), "caf\u200b\u00e
     "labels",
     [
         CAFES,
+        ("caf\u00e9", "cafe\u200b\u0301"),
         ("caf\u00e9", "\ufeffcaf\u00e9", "ca\u00adf\u00e9", "\u202acaf\u00e9\u202c"),
         ("not good", "not  good", "not\u00a0good", "not\tgood "),
         ("true", "True", "TRUE"),
@@ -82,9 +86,16 @@ def test_labels_of_other_data_are_found_by_what_they_mean():
     assert find_labels(["1", "01"], ["1", "01"]) == {"1": 0, "01": 1}
 
 
-def test_a_clean_label_can_be_cleaned_again():
-    for label in (*CAFES, "1.0", "1.0.0", "TRUE", " a  b "):
-        assert clean_label(clean_label(label)) == clean_label(label)
+@given(
+    st.text(
+        st.sampled_from("e\u0301\u200b\u200d\u0645\u0939\u094d 10.+-TRUEtrue\u00a0\ufe0f\U0001f468")
+    )
+)
+def test_any_clean_label_stays_as_it_is_and_is_equal_to_what_was_written(label):
+    clean = clean_label(label)
+    assert clean_label(clean) == clean
+    assert label_identity(clean) == label_identity(label) == label_identity(label_identity(label))
+    assert unicodedata.is_normalized("NFC", clean)
 
 
 def table(path, labels, kind):
