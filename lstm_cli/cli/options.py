@@ -175,6 +175,7 @@ FailOn = Annotated[
     Literal["leak"] | None,
     typer.Option(
         "--fail-on",
+        metavar="leak",
         help="leak: end with exit code 4, and train or score nothing, if texts of test or "
         "validation are in the training data too.",
         show_default="a warning",
@@ -220,7 +221,7 @@ TestFile = Annotated[
         "--test",
         metavar="FILE",
         help="Table or folder with the test rows, on which the run is scored at the end. "
-        "Short for --set data.test_file=FILE.",
+        "They are checked before training. Short for --set data.test_file=FILE.",
         show_default="DATASET's own, or a part of it",
     ),
 ]

@@ -62,7 +62,6 @@ def test_version_is_printed_and_nothing_else(lstm):
         (["train", "demo", "--set", "model.units=0"], "model.units"),
         (["train", "demo", "--set", "model.units"], "KEY=VALUE"),
         (["train", "demo", "--epochs", "0"], "train.epochs"),
-        (["train", "demo", "--config", "missing.yaml"], "missing.yaml"),
         (["train", "demo", "--fail-under", "acuracy=0.9"], "'accuracy'"),
         (["train", "demo", "--fail-under", "accuracy=2"], "accuracy"),
         (["train", "demo", "elsewhere"], "elsewhere"),
@@ -294,6 +293,44 @@ def test_eval_of_the_other_kind_is_refused(lstm, text_run):
     code, _, err = lstm("eval", "digits", "--run", "tiny")
     assert code in (1, 2)
     assert "digits" in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "FILE"],
+        ["train", "DATA", "--test", "FILE"],
+        ["train", "DATA", "--validation", "FILE"],
+        ["train", "DATA", "--unlabeled", "FILE"],
+        ["train", "demo", "--config", "FILE"],
+        ["pretrain", "FILE"],
+        ["data", "show", "FILE"],
+        ["data", "check", "FILE"],
+        ["data", "issues", "FILE"],
+        ["data", "curve", "FILE"],
+    ],
+    ids=" ".join,
+)
+def test_a_missing_file_ends_with_3_whatever_reads_it_and_its_suffix(lstm, reviews, command):
+    _check_missing(lstm, command, reviews)
+
+
+@pytest.mark.parametrize("command", [["eval", "FILE"], ["predict", "--file", "FILE"]], ids=" ".join)
+def test_a_missing_file_for_a_run_ends_with_3(lstm, text_run, reviews, command):
+    _check_missing(lstm, [*command, "--run", "tiny"], reviews)
+
+
+def _check_missing(lstm, command, reviews):
+    for suffix in ("", ".csv", ".txt", ".foo", ".jsonl.gz"):
+        words = {"FILE": f"folder/missing{suffix}", "DATA": str(reviews)}
+        code, out, err = lstm(*(words.get(word, word) for word in command))
+        assert (code, out) == (3, ""), suffix
+        assert f"missing{suffix}" in err
+        assert "Loading" not in err
+
+
+def test_a_missing_image_ends_with_3(lstm, image_run):
+    assert lstm("explain", "--run", "tiny", "missing.png")[0] == 3
 
 
 def test_a_threshold_that_is_not_met_ends_with_4(lstm, text_run, reviews):

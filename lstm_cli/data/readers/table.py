@@ -133,7 +133,7 @@ def read_table(
         if not row_columns.add(record, place):
             continue
         texts.append(text)
-        value = label_value(record, str(label_column), f"{path}, line {line}")
+        value = label_value(record, str(label_column), place)
         values.append(interned.setdefault(value, value))  # one object per class, not per row
         lines.append(line)
     if not texts or label_column is None:

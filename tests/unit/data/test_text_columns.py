@@ -49,11 +49,6 @@ def test_fields_are_joined_and_split_again(values, text):
         assert split_fields(text) == expected
 
 
-def texts_to_predict(path):
-    with open_records(path, BOTH) as records:
-        return [record.text for record in records]
-
-
 def test_the_texts_of_several_columns_are_joined_in_the_order_of_their_names(tmp_path):
     path = table(tmp_path)
     read = read_table(path, BOTH)
