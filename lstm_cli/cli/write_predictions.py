@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -225,7 +226,7 @@ def _row_writer(format_: str, target: Target) -> Callable[[list[str]], Any]:
     """Return a function that writes the cells of a row."""
     write = target.write
     if format_ == "tsv" and not target.is_file:
-        return lambda row: write("\t".join(map(_without_tabs, row)) + "\n")
+        return lambda row: write(_tsv_line(row))
     import csv
 
     delimiter = "\t" if format_ == "tsv" else ","
@@ -239,8 +240,12 @@ class _Lines:
         self.write = write
 
 
-def _without_tabs(cell: str) -> str:
-    return cell.replace("\t", " ").replace("\n", " ").replace("\r", " ")
+def _tsv_line(row: list[str]) -> str:
+    """Return a line of TSV without quotes; tabs and line breaks in cells become spaces."""
+    line = "\t".join(row)
+    if line.count("\t") >= len(row) or "\n" in line or "\r" in line:
+        line = "\t".join(re.sub(r"[\t\r\n]", " ", cell) for cell in row)
+    return line + "\n"
 
 
 class _JsonWriter:
