@@ -24,7 +24,8 @@ _File = Annotated[
         "--file",
         "-f",
         metavar="FILE",
-        help="File with one text per line, or a .csv, .tsv or .jsonl table; '-' reads the pipe.",
+        help="File with one text per line, or a table (CSV, TSV, JSONL, JSON, fastText, Parquet, "
+        "Arrow), also compressed; its content shows which. '-' reads the pipe.",
         show_default="the pipe",
     ),
 ]
@@ -34,8 +35,8 @@ _Out = Annotated[
         "--out",
         "-o",
         metavar="FILE",
-        help="Write to this file: .csv, .tsv or .jsonl, also with .gz, .bz2 or .xz after it. It "
-        "replaces an old file at the end, when it is complete.",
+        help="Write to this file: .parquet, or .csv, .tsv or .jsonl, also with .gz, .bz2, .xz or "
+        ".zst after it. It replaces an old file at the end, when it is complete.",
         show_default="the standard output",
     ),
 ]
@@ -68,12 +69,12 @@ _OnError = Annotated[
     ),
 ]
 _Format = Annotated[
-    Literal["auto", "table", "tsv", "csv", "jsonl"],
+    Literal["auto", "table", "tsv", "csv", "jsonl", "parquet"],
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="What to write: table, tsv, csv or jsonl. auto: as the name of --out says; without "
-        "--out a table on a terminal, else tsv.",
+        help="What to write: table, tsv, csv, jsonl or parquet. auto: as the name of --out says; "
+        "without --out a table on a terminal, else tsv.",
     ),
 ]
 _Header = Annotated[

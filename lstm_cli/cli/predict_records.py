@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lstm_cli.cli import output
 from lstm_cli.cli.inputs import Inputs
@@ -19,6 +20,7 @@ from lstm_cli.cli.write_predictions import (
 )
 from lstm_cli.data.kept_columns import NOTHING, Keep, choose_kept
 from lstm_cli.data.readers.columns import join_names
+from lstm_cli.data.readers.read_options import ReadOptions
 from lstm_cli.data.records import Records, all_keys
 from lstm_cli.errors import LstmError
 from lstm_cli.io.text_format import percent, pluralize
@@ -69,7 +71,7 @@ def predict_records(request: Request) -> None:
     counts = _Counts()
     with _open(request) as records, _saying(counts, records, request.inputs):
         layout = _choose_layout(request, records)
-        with _open_writer(request, layout) as writer:
+        with _open_writer(request, layout, records.schema) as writer:
             for window in records.windows():
                 for found in answer(request.predictor, window, request.rule):
                     counts.add(found)
@@ -108,6 +110,12 @@ def rank_records(request: Request, num: int) -> None:
             counts.add_prediction(place.prediction.label)
         if request.format == "table":
             print_ranked(ranking.ranked)
+        elif request.format == "parquet" and request.out is not None:
+            from lstm_cli.cli.write_parquet import write_ranked_parquet
+            from lstm_cli.io.atomic_write import open_atomic
+
+            with open_atomic(request.out) as file:
+                write_ranked_parquet(ranking.ranked, request.columns(False), file)
         else:
             layout = Layout(request.format, request.header, NOTHING, request.columns(False))
             with open_target(request.out) as target:
@@ -119,6 +127,9 @@ def rank_records(request: Request, num: int) -> None:
 def _open(request: Request) -> Iterator[Records]:
     """Open the inputs; say on stderr which columns are read, unless they were named."""
     inputs, trained_on = request.inputs, request.predictor.text_columns
+    if request.predictor.kind == "image":
+        # Names of files, one in each line.
+        inputs = replace(inputs, options=ReadOptions("lines"))
     with inputs.open(trained_on) as records:
         if records.text_columns and not inputs.text_columns:
             names = join_names(records.text_columns)
@@ -132,7 +143,7 @@ def _open(request: Request) -> Iterator[Records]:
 def _choose_layout(request: Request, records: Records) -> Layout:
     columns, is_open, file = records.columns, records.is_open, request.inputs.file
     is_regular = file is not None and file.is_file()
-    if is_open and is_regular and request.keep == "all" and request.format in ("csv", "tsv"):
+    if is_open and is_regular and request.keep == "all" and request.format != "jsonl":
         # Every object may have keys of its own, and the first line needs all of them.
         assert file is not None
         columns = all_keys(file, request.inputs.options)
@@ -142,11 +153,18 @@ def _choose_layout(request: Request, records: Records) -> Layout:
 
 
 @contextmanager
-def _open_writer(request: Request, layout: Layout) -> Iterator[Writer]:
+def _open_writer(request: Request, layout: Layout, schema: Any) -> Iterator[Writer]:
     if request.format == "table":
         shows_input = bool(request.inputs.words) and not layout.kept.names
         with TableWriter(layout, shows_input) as table:
             yield table
+        return
+    if request.format == "parquet" and request.out is not None:
+        from lstm_cli.cli.write_parquet import ParquetWriter
+        from lstm_cli.io.atomic_write import open_atomic
+
+        with open_atomic(request.out) as file, ParquetWriter(layout, file, schema) as parquet:
+            yield parquet
         return
     with open_target(request.out) as target:
         yield make_writer(layout, target)

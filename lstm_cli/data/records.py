@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from lstm_cli.data.pipe import Pipe, standard_input
 from lstm_cli.data.readers.columns import Record, join_names
@@ -55,6 +55,7 @@ class Records:
         text_columns: The columns of the texts; empty for lines.
         counter: Counts the lines with invalid bytes, which are replaced by U+FFFD.
         read_as: How the input is read.
+        schema: As `Rows.schema`.
     """
 
     columns: tuple[str, ...] | None
@@ -64,6 +65,7 @@ class Records:
     read_as: Found
     _records: Iterator[InputRecord]
     _has_more: Callable[[], bool]
+    schema: Any = None
 
     def __iter__(self) -> Iterator[InputRecord]:
         """Yield one record for each line or row.
@@ -146,7 +148,8 @@ def open_records(
         is_open = rows.columns is None
         found = _find_text(columns, text_columns, trained_on, name, is_open)
         read = _read_rows(chain(first, remaining), found, name)
-        yield Records(columns, is_open, found.names, counter, read_as, read, has_more)
+        names = found.names
+        yield Records(columns, is_open, names, counter, read_as, read, has_more, rows.schema)
 
 
 def _check_lines(name: str, text_columns: Sequence[str], options: ReadOptions) -> None:

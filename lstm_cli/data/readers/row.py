@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lstm_cli.data.readers.columns import Record
 from lstm_cli.data.readers.encoding import GUESS
@@ -151,11 +151,13 @@ class Rows:
             (JSONL). A column without a name is called by its number: `column 3`.
         rows: The rows.
         found: How the file is read; its counts grow while the rows are read.
+        schema: The types of the columns in Parquet and Arrow, a `pyarrow.Schema`; None in others.
     """
 
     columns: tuple[str, ...] | None
     rows: Iterator[Row]
     found: Found
+    schema: Any = None
 
     def __iter__(self) -> Iterator[Row]:
         """Return the rows that are left.
