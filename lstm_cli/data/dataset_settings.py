@@ -90,7 +90,8 @@ def with_absolute_paths(config: Config) -> Config:
             effect.
     """
     data = config.data
-    check_split_files(data.name, data.validation_file, data.test_file)
+    validation_file, test_file = _absolute(data.validation_file), _absolute(data.test_file)
+    check_split_files(data.name, validation_file, test_file)
     files = [paths.resolve(file) for file in data.unlabeled]
     for file in files:
         check_path(file)
@@ -99,8 +100,8 @@ def with_absolute_paths(config: Config) -> Config:
         data=replace(
             data,
             unlabeled=tuple(map(str, files)),
-            validation_file=_absolute(data.validation_file),
-            test_file=_absolute(data.test_file),
+            validation_file=validation_file,
+            test_file=test_file,
         ),
     )
 

@@ -135,9 +135,9 @@ def _relabel(split: Split, raw: RawDataset, labels: Sequence[str]) -> Split:
         for column, label in zip(split.labels.T, raw.labels, strict=True):
             if label in known:
                 sets[:, known[label]] = column
-        return Split(split.inputs, sets)
+        return Split(split.inputs, sets, split.rows)
     ids = np.array([known.get(label, -1) for label in raw.labels], np.int32)
-    return Split(split.inputs, ids[split.labels])
+    return Split(split.inputs, ids[split.labels], split.rows)
 
 
 def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dict[str, Split]:

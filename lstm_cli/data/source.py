@@ -161,7 +161,8 @@ def check_command(source: DataSource) -> str:
         source.name,
         *(str(file) for file in (source.validation_file, source.test_file) if file),
     ]
-    words = ["lstm", "data", "check", *map(_relative, files)]
+    # Each once: the same file may be given for both.
+    words = ["lstm", "data", "check", *dict.fromkeys(map(_relative, files))]
     columns = {
         "--label-column": source.label_column,
         "--multi-label": source.multi_label if source.multi_label != "auto" else None,

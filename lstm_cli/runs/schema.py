@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
+from lstm_cli.data.dataset import Dataset
 from lstm_cli.io.progress import Epoch
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs.decode import (
@@ -146,6 +147,20 @@ class FileInfo(msgspec.Struct, frozen=True):
     sha256: ShortText
 
 
+class Change(NamedTuple):
+    """A file, or a whole data set, that is not what it was.
+
+    Attributes:
+        source: Its path, or what it is for people.
+        before: Its fingerprint before.
+        now: Its fingerprint now.
+    """
+
+    source: str
+    before: str
+    now: str
+
+
 class DatasetInfo(msgspec.Struct, frozen=True):
     """The data that a run was trained on.
 
@@ -168,7 +183,7 @@ class DatasetInfo(msgspec.Struct, frozen=True):
     source: Text | None = None
     kind: Literal["text", "image"] | None = None
     fingerprint: ShortText | None = None
-    files: Annotated[dict[ShortText, FileInfo], Meta(max_length=3)] = {}
+    files: Annotated[dict[ShortText, FileInfo], Meta(max_length=3)] | None = None
     labels: list[str] | None = None
     sizes: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     unlabeled: Count | None = None
@@ -176,6 +191,42 @@ class DatasetInfo(msgspec.Struct, frozen=True):
     unlabeled_sha256: ShortText | None = None
     words: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     notes: Annotated[list[Text], Meta(max_length=1000)] = []
+
+    def learned_change(self, dataset: Dataset) -> Change | None:
+        """Return what has changed of the data that training reads; None if nothing has.
+
+        Args:
+            dataset: The data now.
+        """
+        changed = list(self._changed_files(dataset))
+        if self.fingerprint != dataset.fingerprint:
+            by_file = [change for name, change in changed if name != "test"]
+            whole = Change(dataset.source, str(self.fingerprint), dataset.fingerprint)
+            return by_file[0] if by_file else whole
+        if dataset.unlabeled is None:
+            return None
+        recorded = self.unlabeled_files or {}
+        for path, sha256 in dataset.unlabeled.files.items():
+            if recorded.get(path) != sha256:
+                return Change(path, str(recorded.get(path)), sha256)
+        # Copies of test texts are not learned from, so that another test file leaves other texts.
+        is_other = self.unlabeled_sha256 != dataset.unlabeled.sha256
+        return changed[0][1] if is_other and changed else None
+
+    def test_change(self, dataset: Dataset) -> Change | None:
+        """Return what has changed of a file with test rows; None if nothing has.
+
+        Args:
+            dataset: The data now.
+        """
+        return dict(self._changed_files(dataset)).get("test")
+
+    def _changed_files(self, dataset: Dataset) -> Iterator[tuple[str, Change]]:
+        """Yield the files of splits whose content has changed, with the name of the split."""
+        for name, file in dataset.files.items():
+            before = (self.files or {}).get(name)
+            if before is not None and before.sha256 != file.sha256:
+                yield name, Change(file.path, before.sha256, file.sha256)
 
 
 class FullDatasetInfo(DatasetInfo, frozen=True, kw_only=True):

@@ -64,6 +64,12 @@ def open_path(source: DataSource) -> RawDataset:
     )
 
 
+def training_file(path: Path) -> SourceFile:
+    """Return the table or folder with the training examples of a path."""
+    train_path, _ = folder.find_train_and_test(path)
+    return SourceFile(str(train_path), _digest(train_path))
+
+
 def run_name(path: Path) -> str:
     """Return the folder name of a path's runs: its name without characters special to a shell."""
     path = path.resolve()
