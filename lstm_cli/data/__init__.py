@@ -10,7 +10,8 @@ What is in here:
     iterative_stratification  the same for examples with several labels
     balance     when classes are uneven, and class weights
     summary     `lstm data show` and `lstm data prepare`
-    records     the texts that `lstm predict` reads from files and pipes
+    records     the inputs that `lstm predict` reads from files and pipes (`pipe`)
+    kept_columns  what of these inputs is carried to the output
     images      image files for prediction
     readers/    one module per kind of source
 
