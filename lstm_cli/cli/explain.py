@@ -127,8 +127,11 @@ def _resolve_format(format_: str, out: Path | None) -> str:
 
 def _explain(explainer: Explainer, text: str, label: str | None, run: str | None) -> Explanation:
     """Explain a text, the text in the pipe, or an image file."""
+    from lstm_cli.cli import output
     from lstm_cli.cli.inputs import PIPE, check_texts, typed_run
     from lstm_cli.cli.text_columns import note_columns
+    from lstm_cli.data.pipe import PIPE_NAME
+    from lstm_cli.data.single_text import decode_text
     from lstm_cli.errors import ExitCode, LstmError
 
     shape = explainer.predictor.shape
@@ -143,15 +146,21 @@ def _explain(explainer: Explainer, text: str, label: str | None, run: str | None
 
         return explainer.explain_image(read_image(Path(text), shape), Path(text).name)
     if text == PIPE:
-        text = _read_pipe()
+        text, notes = decode_text(_read_pipe(), PIPE_NAME)
+        for note in notes:
+            output.print_note(f"Note: {note}")
     else:
         check_texts([text], explainer.predictor.run.name, typed_run("explain", run))
     note_columns([text], explainer.predictor.text_columns)
     return explainer.explain_text(text, label=label)
 
 
-def _read_pipe() -> str:
-    """Read one text from the pipe; bytes that are not UTF-8 are replaced, as in `predict`."""
+def _read_pipe() -> bytes:
+    """Read the pipe to its end.
+
+    Raises:
+        LstmError: It is closed, or holds more than a text or an image.
+    """
     from lstm_cli.data.pipe import unreadable_input
     from lstm_cli.errors import ExitCode, LstmError
 
@@ -159,7 +168,7 @@ def _read_pipe() -> str:
     try:
         if stream is None:
             raise OSError(0, "it is closed")
-        content = stream.read(_MAX_BYTES + 1)
+        content: bytes = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise unreadable_input(error.strerror or str(error)) from None
     if len(content) > _MAX_BYTES:
@@ -168,8 +177,7 @@ def _read_pipe() -> str:
             "Give one text; 'lstm predict' takes many.",
             ExitCode.USAGE,
         )
-    # The last line break comes from the shell.
-    return str(content.decode("utf-8", "replace")).removesuffix("\n")
+    return content
 
 
 def _write(explanation: Explanation, format_name: str, out: Path | None) -> None:

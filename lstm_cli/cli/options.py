@@ -96,8 +96,8 @@ InputFormat = Annotated[
     typer.Option(
         "--input-format",
         metavar="FORMAT",
-        help="Format of a table: csv, tsv, jsonl, json (an array of objects), fasttext "
-        "(__label__...), parquet, arrow, or lines (one text per line).",
+        help="Format of a table: csv, tsv, jsonl (an object per line), json (objects in an array "
+        "or over several lines), fasttext, parquet, arrow, or lines (one text per line).",
         show_default="what the content shows",
     ),
 ]
@@ -106,7 +106,7 @@ Encoding = Annotated[
     typer.Option(
         "--encoding",
         metavar="NAME",
-        help="Text encoding of a table, such as windows-1252, latin-1 or shift_jis.",
+        help="Text encoding of tables and text files, such as windows-1252, latin-1 or shift_jis.",
         show_default="UTF-8, or found by itself",
     ),
 ]
@@ -167,8 +167,8 @@ Unlabeled = Annotated[
     typer.Option(
         "--unlabeled",
         metavar="FILE",
-        help="Texts without labels to learn from: a table (.csv, .tsv, .jsonl; labels are "
-        "ignored), a .txt file with one text per line, or a folder of .txt files. Repeatable.",
+        help="Texts without labels to learn from: a table (labels are ignored), a file with one "
+        "text per line, or a folder of .txt files. Repeatable.",
         show_default="none",
     ),
 ]

@@ -15,8 +15,8 @@ _Dataset = Annotated[
     str,
     typer.Argument(
         metavar="DATASET",
-        help="What to train on: a preset (demo, digits, imdb, mnist, ...), a table (.csv, .tsv, "
-        ".jsonl), a folder with one subfolder of .txt files per class, or tfds:NAME.",
+        help="What to train on: a preset (demo, digits, imdb, mnist, ...), a table (CSV, "
+        "JSONL, Parquet, ...), a folder with one subfolder of .txt files per class, or tfds:NAME.",
         autocompletion=complete_preset,
     ),
 ]

@@ -76,7 +76,7 @@ class DataSettings(_Section, frozen=True):
     ] = None
     unlabeled: Annotated[
         tuple[_Name, ...],
-        _doc("files and folders with texts without labels (.csv, .tsv, .jsonl, .txt)"),
+        _doc("files and folders with texts without labels: tables, or one text per line"),
     ] = ()
     validation_fraction: Annotated[
         float,

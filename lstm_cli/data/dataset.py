@@ -22,11 +22,13 @@ class Split:
             example has a label.
         rows: Where each example is in the source, `<int64>[num]`: the line of a table at which it
             starts, else its number, both from 1. None if the split is the whole source, in order.
+        notes: Remarks from reading the file of this split, if it has one of its own.
     """
 
     inputs: Sequence[str] | NDArray[np.uint8]
     labels: NDArray[np.int32]
     rows: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -45,7 +45,8 @@ def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
     raw = open_raw(source)
     parts = _split(raw, source, splits)
     dataset = _dataset(raw, source, parts)
-    return replace(dataset, notes=(*dataset.notes, *_lacking_classes(dataset)))
+    reading = (note for split in parts.values() for note in split.notes)
+    return replace(dataset, notes=(*dataset.notes, *reading, *_lacking_classes(dataset)))
 
 
 def load_labeled(source: DataSource) -> Dataset:
@@ -164,11 +165,12 @@ def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dic
         "validation": splitting.VALIDATION_SAMPLE,
         "test": splitting.TEST_SAMPLE,
     }
-    return {
+    samples = {
         name: splitting.stratified_sample(parts[name], source.limit, seed, purpose)
         for name, purpose in purposes.items()
         if name in requested
     }
+    return {name: replace(split, notes=parts[name].notes) for name, split in samples.items()}
 
 
 def _require_classes(train: Split, raw: RawDataset, parts: Sequence[str]) -> None:

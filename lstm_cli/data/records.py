@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from lstm_cli.data.pipe import Pipe, standard_input
+from lstm_cli.data.pipe import PIPE_NAME, Pipe, standard_input
 from lstm_cli.data.readers.columns import Record, join_names
 from lstm_cli.data.readers.decode import ReplacementCounter
 from lstm_cli.data.readers.open_rows import open_rows
@@ -127,7 +127,7 @@ def open_records(
         LstmError: The input cannot be read, is not a table although a column is named, or has no
             such column.
     """
-    name = "standard input" if path is None else str(path)
+    name = PIPE_NAME if path is None else str(path)
     pipe = Pipe(standard_input()) if path is None else None
     source = path or cast(BinaryIO, pipe)
     counter, read_as = ReplacementCounter(), Found()

@@ -19,8 +19,8 @@ class DataSource:
     """How to read a data set: the `data:` section of a config.
 
     Attributes:
-        name: `imdb`, `mnist`, `digits`, `demo`, `tfds:NAME[/CONFIG]`, the path of a .csv, .tsv or
-            .jsonl file, or the path of a folder with one subfolder per class.
+        name: `imdb`, `mnist`, `digits`, `demo`, `tfds:NAME[/CONFIG]`, or the path of a table or of
+            a folder with one subfolder per class.
         data_dir: The folder of the TFDS data sets. The default is `TFDS_DATA_DIR`, then
             `~/tensorflow_datasets`.
         text_columns: The columns of the texts, joined in this order. Without them, the first column

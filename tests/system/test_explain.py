@@ -54,7 +54,7 @@ def test_the_command_writes_signed_numbers_without_colour(lstm):
 
 
 def test_the_command_reads_the_pipe(lstm, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a fine\xff film\n")))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a fine\x81 film\n")))
     code, out, _ = lstm("-", "--format", "json")
     assert code == 0
     assert json.loads(out)["text"] == "a fine\ufffd film"

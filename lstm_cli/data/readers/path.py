@@ -14,6 +14,7 @@ import numpy as np
 from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
+from lstm_cli.data.readers.detect import COMPRESSED_SUFFIXES
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
 from lstm_cli.data.readers.same_columns import check_same_columns
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
@@ -73,6 +74,8 @@ def training_file(path: Path) -> SourceFile:
 def run_name(path: Path) -> str:
     """Return the folder name of a path's runs: its name without characters special to a shell."""
     path = path.resolve()
+    if path.suffix.lower() in COMPRESSED_SUFFIXES and not paths.is_folder(path):
+        path = path.with_suffix("")
     stem = path.name if paths.is_folder(path) else path.stem
     name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "data"
     if name in {entry.name for entry in names()} or name.startswith("tfds-"):
@@ -120,7 +123,8 @@ def _read_split(
     if train.text_columns and not paths.is_folder(path):
         columns = train.text_columns, train.label_columns
         check_same_columns(path, train_path, *columns, source.read_options)
-    return _split(_read(path, source), classes, path)
+    examples = _read(path, source)
+    return replace(_split(examples, classes, path), notes=examples.notes)
 
 
 def _read(path: Path, source: DataSource) -> LabeledTexts:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from lstm_cli.data.pipe import PIPE_NAME
 from lstm_cli.data.readers.columns import Record
 from lstm_cli.data.readers.encoding import GUESS
 from lstm_cli.errors import LstmError
@@ -86,14 +87,14 @@ class Found:
             plain = plain.removesuffix(suffix)
         usual = _SUFFIXES.get(self.format, f".{self.format}")
         parts = []
-        if not plain.endswith(usual):
-            parts.append(FORMAT_NAMES[self.format])
         if self.delimiter not in ("", {"csv": ",", "tsv": "\t"}.get(self.format, "")):
             parts.append(f"fields separated by {delimiter_name(self.delimiter)}")
         if self.compression and plain == name.lower():
             parts.append(f"compressed by {self.compression}")
-        if parts:
-            yield f"{name} is read as {', '.join(parts)}."
+        # A pipe has no name; lines are what it usually holds.
+        is_usual = plain.endswith(usual) or (name == PIPE_NAME and self.format == "lines")
+        if parts or not is_usual:
+            yield f"{name} is read as {', '.join([FORMAT_NAMES[self.format], *parts])}."
 
     def _encoding_notes(self, name: str) -> Iterator[str]:
         """Yield an encoding that is not UTF-8."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -55,6 +55,8 @@ def read_separated(
     Raises:
         LstmError: The first line names no columns.
     """
+    import csv
+
     csv.field_size_limit(_MAX_FIELD)
     first = next(lines, "")
     named = separator_line(first)
@@ -93,8 +95,10 @@ def _delimiter(options: ReadOptions, named: str | None, first: str, head: str, u
         return named
     if options.header:
         return find_delimiter(first, usual)
-    # The last line of the head may be cut.
-    return delimiter_of_rows(head.splitlines()[:-1] or [first_line(first)], usual)
+    lines = head.splitlines()
+    if len(lines) > 1 and not head.endswith(("\n", "\r")):
+        lines.pop()  # It may be cut.
+    return delimiter_of_rows(lines or [first_line(first)], usual)
 
 
 def _next_row(reader: Any, dialect: _Dialect, num_before: int) -> list[str] | None:
@@ -103,6 +107,8 @@ def _next_row(reader: Any, dialect: _Dialect, num_before: int) -> list[str] | No
     Raises:
         LstmError: A quote is not closed, or something follows a closing quote.
     """
+    import csv
+
     start = reader.line_num + 1 + num_before
     try:
         row: list[str] | None = next(reader, None)
@@ -115,6 +121,8 @@ def _rows(
     reader: Any, columns: tuple[str, ...], dialect: _Dialect, num_before: int
 ) -> Iterator[Row]:
     """Yield the rows after the header."""
+    import csv
+
     num = len(columns)
     last = reader.line_num + num_before
     while True:
@@ -166,9 +174,9 @@ def _holds_rows(field: str, index: int, num_columns: int, delimiter: str) -> boo
     lines = field.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     middle = num_columns - 1
     expected = [middle - index, *[middle] * (len(lines) - 2), index]
-    # In a sentence, a space follows a comma.
-    separators = [line.count(delimiter) - line.count(f"{delimiter} ") for line in lines]
-    return middle > 0 and separators == expected
+    # In a sentence, a space or nothing follows a comma; in a number, a digit.
+    separator = "\t" if delimiter == "\t" else rf"(?<!\d){re.escape(delimiter)}(?=\S)"
+    return middle > 0 and [len(re.findall(separator, line)) for line in lines] == expected
 
 
 def _wrong_number(

@@ -118,9 +118,15 @@ def test_columns_named_twice_are_refused():
         records("text,label,text\na,b,c\n")
 
 
-def test_utf_16_without_its_mark_is_suspected():
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_read(encoding):
+    raw = "text,label\nnaïve,1\n".encode(encoding)
+    assert records(raw) == [(2, {"text": "naïve", "label": "1"})]
+
+
+def test_column_names_with_nul_characters_are_refused():
     with pytest.raises(LstmError, match="NUL") as caught:
-        records("text,label\n".encode("utf-16-le"))
+        records("text,la\0bel\n")
     assert "UTF-16" in caught.value.hint
 
 
@@ -128,9 +134,9 @@ def test_utf_16_without_its_mark_is_suspected():
 
 
 def test_invalid_utf_8_is_refused_with_line_and_column():
-    with pytest.raises(LstmError, match=r"file, line 3: .*byte 0xe9 at column 4") as caught:
-        records("text,label\na,1\ncäf".encode() + b"\xe9,1\n")
-    assert "UTF-8" in caught.value.hint
+    with pytest.raises(LstmError, match=r"file, line 3: .*byte 0xe4 at column 2") as caught:
+        records(b"text,label\na,1\n" + b"c\xe4f\xe9,1\n")
+    assert "--encoding windows-1252 (gives 'cäfé,1')" in caught.value.hint
 
 
 def test_invalid_utf_8_is_replaced_and_counted_when_asked():

@@ -34,6 +34,9 @@ def write(path, content):
         ("x.tsv", "id\ttext\n1\tone, a film\n2\t two \n"),
         ("x.jsonl", '{"text": "one, a film", "label": 3}\n{"text": " two "}\n'),
         ("x.txt", "one, a film\r\n\n \n two "),
+        ("x", "one, a film\n two \n"),
+        ("x.txt", 'text,label\n"one, a film",\n two ,good\n'),
+        ("x.json", '[{"text": "one, a film"}, {"text": " two "}]'),
         ("x.TXT", "\ufeffone, a film\n two \n"),
     ],
 )
@@ -69,8 +72,8 @@ def test_a_folder_has_one_text_per_file_at_any_depth(tmp_path):
     ("name", "content", "code", "words"),
     [
         ("x.csv", None, ExitCode.DATA, "no file or folder"),
-        ("x.json", "[]", ExitCode.USAGE, "file types"),
-        ("x", "a text", ExitCode.USAGE, "file types"),
+        ("x.json", "[3]", ExitCode.ERROR, "x.json, line 1"),
+        ("x", "%PDF-1.4", ExitCode.USAGE, "a PDF"),
         ("x.csv", "a,b\n1,2\n", ExitCode.ERROR, "'review'"),
         ("x.csv", 'text\n"open\n', ExitCode.ERROR, "x.csv, line 2"),
         ("x.jsonl", '{"text": "a"}\n{"text": null}\n', ExitCode.ERROR, "x.jsonl, line 2"),
