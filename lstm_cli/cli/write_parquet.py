@@ -53,9 +53,11 @@ class ParquetWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write the last group and the end of the file."""
+        """Write the last group and the end of the file; after an error, nothing."""
         if kind is None:
             self._groups.close()
+        else:
+            self._groups.discard()
 
     def write(self, answer: Answer) -> None:
         """Write an answer, or keep it for its group."""
@@ -139,6 +141,10 @@ class _Groups:
         """Write the last group and the end of the file."""
         self._write()
         self._writer.close()
+
+    def discard(self) -> None:
+        """Leave the file without its end, also when the writer is deleted."""
+        self._writer.is_open = False
 
     def _write(self) -> None:
         import pyarrow as pa
