@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -53,7 +54,7 @@ class ParquetWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write the last group and the end of the file; after an error, nothing."""
+        """Write the last group and the end of the file."""
         if kind is None:
             self._groups.close()
         else:
@@ -143,8 +144,9 @@ class _Groups:
         self._writer.close()
 
     def discard(self) -> None:
-        """Leave the file without its end, also when the writer is deleted."""
-        self._writer.is_open = False
+        """End the writer after an error, while its file is open: the file is removed next."""
+        with contextlib.suppress(Exception):
+            self._writer.close()
 
     def _write(self) -> None:
         import pyarrow as pa

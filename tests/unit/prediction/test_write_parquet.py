@@ -14,6 +14,7 @@ from lstm_cli.cli.write_predictions import Layout
 from lstm_cli.data.kept_columns import NOTHING, KeptColumns
 from lstm_cli.data.records import InputRecord, open_records
 from lstm_cli.errors import LstmError
+from lstm_cli.io.atomic_write import open_atomic
 from lstm_cli.prediction.answers import Answer
 from lstm_cli.prediction.columns import PredictionColumns
 from lstm_cli.prediction.ranking import RankedPrediction
@@ -95,12 +96,12 @@ def test_rows_are_written_in_groups(monkeypatch):
     assert parquet.read()["text"].to_pylist() == list("01234")
 
 
-def test_an_error_leaves_no_file_that_can_be_read():
-    file = io.BytesIO()
-    with pytest.raises(LstmError), ParquetWriter(layout(), file):
+def test_an_error_leaves_no_file(tmp_path):
+    path = tmp_path / "x.parquet"
+    with pytest.raises(LstmError), open_atomic(path) as file, ParquetWriter(layout(), file) as new:
+        new.write(Answer(InputRecord(""), PREDICTION))
         raise LstmError("No.")
-    with pytest.raises(pa.ArrowInvalid):
-        pq.ParquetFile(io.BytesIO(file.getvalue()))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_ranking_has_records_and_texts():
