@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from lstm_cli.cli.write_predictions import (
 )
 from lstm_cli.data.kept_columns import NOTHING, Keep, choose_kept
 from lstm_cli.data.readers.columns import join_names
-from lstm_cli.data.readers.read_options import ReadOptions
 from lstm_cli.data.records import Records, all_keys
 from lstm_cli.errors import LstmError
 from lstm_cli.io.text_format import percent, pluralize
@@ -78,6 +77,8 @@ def predict_records(request: Request) -> None:
                     writer.write(found)
                 writer.flush()
             counts.check()
+    if note := request.predictor.describe_inverted(counts.num_inverted, counts.num_predicted):
+        output.print_note(f"Note: {note}")
     if writer.num_cut:
         output.print_note(
             f"Warning: {pluralize(writer.num_cut, 'record')} had fields that the first records "
@@ -127,9 +128,6 @@ def rank_records(request: Request, num: int) -> None:
 def _open(request: Request) -> Iterator[Records]:
     """Open the inputs; say on stderr which columns are read, unless they were named."""
     inputs, trained_on = request.inputs, request.predictor.text_columns
-    if request.predictor.kind == "image":
-        # Names of files, one in each line.
-        inputs = replace(inputs, options=ReadOptions("lines"))
     with inputs.open(trained_on) as records:
         if records.text_columns and not inputs.text_columns:
             names = join_names(records.text_columns)
@@ -147,8 +145,11 @@ def _choose_layout(request: Request, records: Records) -> Layout:
         # Every object may have keys of its own, and the first line needs all of them.
         assert file is not None
         columns = all_keys(file, request.inputs.options)
-    kind = request.predictor.kind
-    kept = choose_kept(request.keep, columns, request.id_column, kind, is_open)
+    id_column = request.id_column
+    if request.keep == "id" and id_column is None:
+        trained_with = request.predictor.run.config().data.id_column
+        id_column = trained_with if trained_with in (columns or ()) else None
+    kept = choose_kept(request.keep, columns, id_column, request.predictor.kind, is_open)
     return Layout(request.format, request.header, kept, request.columns(columns is not None))
 
 
@@ -175,11 +176,14 @@ class _Counts:
 
     Attributes:
         num_inputs: Number of records.
+        num_predicted: Number of predictions.
+        num_inverted: Number of images that were inverted.
     """
 
     def __init__(self) -> None:
         self.num_inputs = 0
-        self._num_predicted = 0
+        self.num_predicted = 0
+        self.num_inverted = 0
         self._num_unanswered = 0
         self._num_bad = 0
         self._first_error: LstmError | None = None
@@ -187,12 +191,13 @@ class _Counts:
     def add(self, found: Answer) -> None:
         """Count an answer."""
         self._add_input(found.record.error)
+        self.num_inverted += found.is_inverted
         if found.prediction is not None:
             self.add_prediction(found.prediction.label)
 
     def add_prediction(self, label: str) -> None:
         """Count a prediction."""
-        self._num_predicted += 1
+        self.num_predicted += 1
         self._num_unanswered += not label
 
     def texts(self, records: Records, stop: bool) -> Iterator[str]:
@@ -228,9 +233,9 @@ class _Counts:
                 f"be read; the first: {self._first_error.message}"
             )
         if self._num_unanswered:
-            share = percent(self._num_unanswered / self._num_predicted)
+            share = percent(self._num_unanswered / self.num_predicted)
             output.print_note(
-                f"No answer for {self._num_unanswered:,} of {self._num_predicted:,} inputs "
+                f"No answer for {self._num_unanswered:,} of {self.num_predicted:,} inputs "
                 f"({share}): the probability is below the smallest for an answer."
             )
 

@@ -16,7 +16,7 @@ _Dataset = Annotated[
     typer.Argument(
         metavar="DATASET",
         help="Texts to learn from: a preset (demo, imdb, ...), a table (CSV, JSONL, Parquet, "
-        "...), a folder with one subfolder of .txt files per class, or tfds:NAME.",
+        "...), a folder with one subfolder of text files per class, or tfds:NAME.",
         autocompletion=complete_preset,
     ),
 ]

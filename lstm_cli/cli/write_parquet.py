@@ -62,7 +62,7 @@ class ParquetWriter:
 
     def write(self, answer: Answer) -> None:
         """Write an answer, or keep it for its group."""
-        record, prediction = answer
+        record, prediction, _ = answer
         if prediction is None:
             reason = record.error.message if record.error else ""
             own = [None] * (len(self._columns.types()) - 1) + [reason]

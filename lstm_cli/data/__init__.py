@@ -12,7 +12,9 @@ What is in here:
     summary     `lstm data show` and `lstm data prepare`
     records     the inputs that `lstm predict` reads from files and pipes (`pipe`)
     kept_columns  what of these inputs is carried to the output
-    images      image files for prediction
+    single_text  the text that `lstm explain` reads from the pipe
+    images      image files as pixels, and the rule for their border
+    image_rows  own images with their files, for `lstm data check`
     readers/    one module per kind of source
 
 Start with `loading.load`. This package may import `config`, `io` and `errors`.

@@ -16,7 +16,7 @@ from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
 # Settings for a data set that has no preset of its own.
-DEFAULT_PRESET = "text"
+DEFAULT_PRESET, _IMAGE_PRESET = "text", "image"
 
 
 def locate(dataset: str) -> str:
@@ -48,7 +48,8 @@ def dataset_settings(
     """Return the settings for a data set.
 
     Args:
-        dataset: A preset, a path or `tfds:NAME`; the latter two start from the preset `text`.
+        dataset: A preset, a path or `tfds:NAME`; the latter two start from the preset `text`, or
+            `image` for own images.
         file: YAML settings that replace those of the preset.
         overrides: Values by dotted key (`model.units`) that replace both.
 
@@ -56,10 +57,14 @@ def dataset_settings(
         LstmError: The data set is unknown, or a setting does not exist or is out of range.
     """
     name = locate(dataset)
-    preset = dataset if dataset in configs.preset_names() else DEFAULT_PRESET
+    preset = dataset if dataset in configs.preset_names() else _default_preset(name, file)
     base = configs.preset_dict(preset)
     base["data"] = {**base["data"], "name": name} if preset == dataset else {"name": name}
     config = _read(base, file, overrides, f"preset {preset}")
+    if not config.data.folds and config.data.validation_file is None:
+        # Settings are chosen by it: nothing else is held out, and there is no refit.
+        base["data"] |= {"validation_file": _validation_folder(name)}
+        config = _read(base, file, overrides, f"preset {preset}")
     if config.data.unlabeled:
         # The word vectors learn from them, unless the settings name something else.
         base["embedding"] = {**base["embedding"], "vectors": "unlabeled"}
@@ -71,6 +76,25 @@ def dataset_settings(
             ExitCode.USAGE,
         )
     return with_absolute_paths(config)
+
+
+def _validation_folder(name: str) -> str | None:
+    """Return the folder of the validation texts beside those of train, if a data set has one."""
+    if resolve(name) != "folder":
+        return None
+    from lstm_cli.data.readers.folder import find_splits
+
+    folder = find_splits(Path(name)).get("validation")
+    return None if folder is None else str(folder)
+
+
+def _default_preset(name: str, file: Path | None) -> str:
+    """Return the preset that settings start from: by the data, or by the sections of a file."""
+    if resolve(name) == "images":
+        return _IMAGE_PRESET
+    settings = configs.read_settings(file) if file is not None else {}
+    is_image = "image" in settings and "text" not in settings
+    return _IMAGE_PRESET if is_image else DEFAULT_PRESET
 
 
 def _read(

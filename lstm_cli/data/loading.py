@@ -12,6 +12,8 @@ import numpy as np
 from lstm_cli.data import splits as splitting
 from lstm_cli.data.dataset import Dataset, Split, class_counts
 from lstm_cli.data.readers.columns import abbreviate, join_names, quote_name
+from lstm_cli.data.readers.label_kinds import find_suspicion
+from lstm_cli.data.readers.labels import find_labels
 from lstm_cli.data.registry import is_path, open_raw
 from lstm_cli.data.source import SPLITS, DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
@@ -119,7 +121,7 @@ def load_for_labels(source: DataSource, labels: Sequence[str], split: str = "tes
 def _relabel(split: Split, raw: RawDataset, labels: Sequence[str]) -> Split:
     """Map the class ids of the data to those of a run."""
     counts = class_counts(split.labels, len(raw.labels))
-    known = {label: i for i, label in enumerate(labels)}
+    known = find_labels(raw.labels, labels)
     unknown = [
         f"{quote_name(label)} ({num} rows)"
         for label, num in zip(raw.labels, counts.tolist(), strict=True)
@@ -135,10 +137,10 @@ def _relabel(split: Split, raw: RawDataset, labels: Sequence[str]) -> Split:
         sets = np.zeros((len(split), len(labels)), np.int32)
         for column, label in zip(split.labels.T, raw.labels, strict=True):
             if label in known:
-                sets[:, known[label]] = column
-        return Split(split.inputs, sets, split.rows)
+                sets[:, known[label]] |= column
+        return replace(split, labels=sets)
     ids = np.array([known.get(label, -1) for label in raw.labels], np.int32)
-    return Split(split.inputs, ids[split.labels], split.rows)
+    return replace(split, labels=ids[split.labels])
 
 
 def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dict[str, Split]:
@@ -199,6 +201,12 @@ def _require_classes(train: Split, raw: RawDataset, parts: Sequence[str]) -> Non
         f"{quote_name(raw.labels[i])} ({counts[i]})"
         for i in np.flatnonzero((counts > 0) & (counts < num_parts))
     ]
+    suspicion = find_suspicion(present, has_too_few=True) if raw.is_path else None
+    if suspicion is not None:
+        raise LstmError(
+            f"{raw.source} has too few examples of {abbreviate(rare, 3)}. {suspicion.finding}",
+            suspicion.remedy,
+        )
     if not rare:
         raise LstmError(
             f"{raw.source} has {len(train):,} examples, of which most are the only one of their "

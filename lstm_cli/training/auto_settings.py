@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 
 from lstm_cli.config import load as configs
 from lstm_cli.config.auto import DataProfile, choose_settings
+from lstm_cli.config.auto_images import ImageProfile, choose_image_settings
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
+from lstm_cli.data.images import find_border
 from lstm_cli.io.progress import Reporter
+from lstm_cli.runs.limits import check_labels
 from lstm_cli.text.profile import describe_texts
 from lstm_cli.training.folds import check_folds
 from lstm_cli.training.init_weights import vocabulary_settings
@@ -41,10 +45,8 @@ def with_auto_settings(
     if not config.auto:
         check_folds(config, dataset)
         return config, dataset
-    has_validation_file = config.data.validation_file is not None
-    profile = replace(describe_data(dataset), has_validation_file=has_validation_file)
-    known = vocabulary_settings(config)
-    values = {k: v for k, v in (choose_settings(profile) | known).items() if k in config.auto}
+    profile, choices = _choose(config, dataset)
+    values = {key: value for key, value in choices.items() if key in config.auto}
     before = configs.to_dict(config)
     chosen = configs.from_dict(before, {**values, "auto": []})
     for line in describe_choice(profile, configs.flatten(before), values):
@@ -55,14 +57,27 @@ def with_auto_settings(
     return chosen, dataset
 
 
+def _choose(config: Config, dataset: Dataset) -> tuple[DataProfile | ImageProfile, dict[str, Any]]:
+    """Return a description of the data, and the settings chosen from it."""
+    has_validation_file = "validation" in dataset.files
+    if dataset.kind == "image":
+        images = replace(describe_images(dataset), has_validation_file=has_validation_file)
+        return images, choose_image_settings(images)
+    texts = replace(describe_data(dataset), has_validation_file=has_validation_file)
+    return texts, choose_settings(texts) | vocabulary_settings(config)
+
+
 def with_data_format(config: Config, dataset: Dataset) -> Config:
     """Return the settings with the columns and `data.multi_label` as they were found in the data.
 
     So a run reads the same columns later, whatever other columns a file has by then.
 
     Raises:
-        LstmError: A setting is not available for several labels a text.
+        LstmError: A setting is not available for several labels a text, or a run cannot hold so
+            many or so long labels.
     """
+    if config.language is None:
+        check_labels(dataset.labels, dataset.source)
     columns = {"text_columns": dataset.text_columns, "label_column": dataset.label_column}
     found = {key: value for key, value in columns.items() if value}
     config = replace(config, data=replace(config.data, **found))
@@ -87,8 +102,26 @@ def describe_data(dataset: Dataset) -> DataProfile:
     return replace(profile, multi_label=dataset.is_multi_label)
 
 
+def describe_images(dataset: Dataset) -> ImageProfile:
+    """Describe a data set of images.
+
+    Args:
+        dataset: With `train`, and with `validation` if it is split off.
+    """
+    learned = [split for name, split in dataset.splits.items() if name != "test"]
+    parts = [np.asarray(split.inputs) for split in learned]
+    borders = {find_border(part) for part in parts}
+    return ImageProfile(
+        num_images=sum(map(len, parts)),
+        num_classes=len(dataset.labels),
+        rows=parts[0].shape[1],
+        columns=parts[0].shape[2],
+        border=borders.pop() if len(borders) == 1 else "any",
+    )
+
+
 def describe_choice(
-    profile: DataProfile, defaults: Mapping[str, Any], values: Mapping[str, Any]
+    profile: DataProfile | ImageProfile, defaults: Mapping[str, Any], values: Mapping[str, Any]
 ) -> list[str]:
     """Describe the settings that were chosen, in short lines.
 

@@ -15,16 +15,21 @@ from numpy.typing import NDArray
 from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
+from lstm_cli.data.images import with_border
 from lstm_cli.data.registry import is_known
 from lstm_cli.data.source import SPLITS, from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
+from lstm_cli.io.text_format import percent
 from lstm_cli.text import corpus_cache
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.text.tokenizer import Tokenizer, head_and_tail
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
-from lstm_cli.training.task import check_unlabeled_is_used
+from lstm_cli.training.task import check_unlabeled_is_used, check_weights_are_used
+
+# The largest value of `text.max_tokens`.
+_MAX_TOKENS = 100_000
 
 
 def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> Dataset:
@@ -39,7 +44,7 @@ def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> D
         raise LstmError(
             f"{dataset.name} holds {dataset.kind}s, but the settings are for {config.kind}s.",
             f"Use settings with {sections}; see 'lstm config show "
-            f"{'digits' if dataset.kind == 'image' else 'text'}'.",
+            f"{'image' if dataset.kind == 'image' else 'text'}'.",
             ExitCode.USAGE,
         )
     return dataset
@@ -56,6 +61,7 @@ def load_training_data(config: Config, data_dir: Path | None) -> Dataset:
         LstmError: As `load_data`; or the unlabeled texts are missing, malformed or have no effect.
     """
     check_unlabeled_is_used(config)
+    check_weights_are_used(config)
     splits: tuple[str, ...] = ("train",) if config.language is not None else SPLITS
     if config.language is None and is_known(config.data.name):
         splits = ("train", "validation")
@@ -74,13 +80,16 @@ def vocabulary_texts(dataset: Dataset) -> Sequence[str]:
     return texts if dataset.unlabeled is None else [*texts, *dataset.unlabeled.texts]
 
 
-def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
+def encode(config: Config, dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
     """Return a split as the model reads it; texts go through the cache on disk."""
-    inputs, labels = dataset.splits[split].inputs, dataset.splits[split].labels
+    examples = dataset.splits[split]
+    inputs, labels = examples.inputs, examples.labels
     if isinstance(inputs, np.ndarray):
-        return Examples(inputs, labels)
+        assert config.image is not None
+        return Examples(with_border(inputs, config.image.border), labels, None, examples.weights)
     assert tokenizer is not None
-    return Examples(corpus_cache.encode_cached(inputs, tokenizer), labels)
+    corpus = corpus_cache.encode_cached(inputs, tokenizer)
+    return Examples(corpus, labels, None, examples.weights)
 
 
 def encode_unlabeled(
@@ -100,6 +109,29 @@ def encode_unlabeled(
         options.reporter.warn(f"{config.data.name} has no unlabeled texts; only train is used.")
         return []
     return [corpus_cache.encode_cached(texts, tokenizer)]
+
+
+def describe_truncation(corpora: Sequence[Corpus], max_tokens: int) -> str:
+    """Say how many texts are not read whole; empty if all are.
+
+    Args:
+        corpora: The labeled texts.
+        max_tokens: The setting `text.max_tokens`.
+    """
+    num_tokens = np.concatenate([corpus.num_tokens for corpus in corpora])
+    longer = num_tokens[num_tokens > max_tokens]
+    if not len(longer):
+        return ""
+    unread = (longer - max_tokens).sum() / num_tokens.sum()
+    head, tail = head_and_tail(max_tokens)
+    longest = int(longer.max())
+    value = min(longest, _MAX_TOKENS)
+    return (
+        f"{len(longer):,} of {len(num_tokens):,} texts are longer than {max_tokens:,} tokens (the "
+        f"longest has {longest:,}): only their first {head:,} and last {tail:,} are read, and "
+        f"{percent(unread)} of all tokens are not. With --set text.max_tokens={value} training "
+        "reads more, and takes longer."
+    )
 
 
 def init_word_vectors(

@@ -36,6 +36,7 @@ from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import (
+    describe_truncation,
     encode,
     encode_unlabeled,
     init_word_vectors,
@@ -99,7 +100,7 @@ def _prepare_one_stage(
                 wait_for_linear = submit_linear_model(
                     config, num_classes, train, tokenizer, unlabeled, worker
                 )
-            validation = encode(dataset, "validation", tokenizer)
+            validation = encode(config, dataset, "validation", tokenizer)
         examples = (train, validation)
         task = _build_task(
             config, dataset, tokenizer, examples, unlabeled, init, device_info, options, seconds
@@ -172,6 +173,7 @@ def _build_task(
 ) -> ClassifierTask:
     """Build the model and compile its steps; `examples` are those of train and validation."""
     train, validation = examples
+    _report_truncation(config, examples, options.reporter)
     with timed(seconds, "build"):
         model, init_arrays = _build(config, dataset, tokenizer, train, init)
     init_record = {**init.record, "arrays": init_arrays} if init.record else {}
@@ -280,12 +282,20 @@ def _report_data(
         reporter.note(f"{uneven.describe(dataset.labels)} {advice(weights)}")
 
 
+def _report_truncation(
+    config: Config, examples: Sequence[Examples | None], reporter: Reporter
+) -> None:
+    corpora = [part.inputs for part in examples if part and isinstance(part.inputs, Corpus)]
+    if corpora and config.text and (cut := describe_truncation(corpora, config.text.max_tokens)):
+        reporter.note(f"Note: {cut}")
+
+
 def _encode_train(
     config: Config, dataset: Dataset, init: InitialWeights, worker: Worker
 ) -> tuple[Tokenizer | None, Examples]:
     """Encode the training split, with a tokenizer fitted to it unless another run has one."""
     if init.tokenizer is not None or config.text is None:
-        return init.tokenizer, encode(dataset, "train", init.tokenizer)
+        return init.tokenizer, encode(config, dataset, "train", init.tokenizer)
     split = dataset.splits["train"]
     # With few texts, and a worker that has other work, this process is faster alone.
     has_many_texts = len(split) >= _MIN_TEXTS_FOR_WORKER
@@ -297,7 +307,7 @@ def _encode_train(
     )
     if len(corpus) > len(split):
         corpus = corpus.take(np.arange(len(split)))
-    return tokenizer, Examples(corpus, split.labels)
+    return tokenizer, Examples(corpus, split.labels, None, split.weights)
 
 
 def _encode_unlabeled(

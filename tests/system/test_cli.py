@@ -62,7 +62,6 @@ def test_version_is_printed_and_nothing_else(lstm):
         (["train", "demo", "--set", "model.units=0"], "model.units"),
         (["train", "demo", "--set", "model.units"], "KEY=VALUE"),
         (["train", "demo", "--epochs", "0"], "train.epochs"),
-        (["train", "demo", "--config", "missing.yaml"], "missing.yaml"),
         (["train", "demo", "--fail-under", "acuracy=0.9"], "'accuracy'"),
         (["train", "demo", "--fail-under", "accuracy=2"], "accuracy"),
         (["train", "demo", "elsewhere"], "elsewhere"),
@@ -253,6 +252,36 @@ def test_eval_lists_the_most_confident_errors(lstm, text_run, reviews):
     assert "film" in out
 
 
+def test_other_data_is_scored_on_the_columns_of_the_run(lstm, tmp_path):
+    columns = {"text_columns": ["review"], "label_column": "stars", "id_column": "text"}
+    config = text_config(**{f"data__{name}": value for name, value in columns.items()})
+    run = make_text_run(Path(os.environ["LSTM_RUNS_DIR"]) / "demo" / "tiny", config=config)
+    write_results(run)
+    path = tmp_path / "other.csv"
+    path.write_text("text,review,stars\nT-1,a fine film,positive\nT-2,a fine film,negative\n")
+    code, out, err = lstm("eval", path, "--run", "tiny", "--errors", 2, "--json")
+    assert code == 0
+    assert "column 'review', labels from column 'stars'" in err
+    (mistake,) = json.loads(out)["mistakes"]
+    assert mistake["text"] == "a fine film"
+    assert mistake["id"] in ("T-1", "T-2")
+
+
+def test_rows_are_named_by_their_ids(lstm, text_run, reviews):
+    rows = "a fine film,positive,T-7\na fine film,negative,T-8\ndull,negative,T-8\n"
+    reviews.write_text(f"text,label,id\n{rows}")
+    options = ("--id-column", "id")
+    code, out, err = lstm("data", "check", reviews, *options)
+    assert code == 0
+    assert "reviews.csv:T-7" in out
+    assert "1 id of several rows ('T-8')" in err
+    out = lstm("eval", reviews, "--run", "tiny", "--errors", 3, *options)[1]
+    table = out[out.index("Most confidently wrong") :]
+    assert "T-7" in table or "T-8" in table
+    assert lstm("eval", "--run", "tiny", *options)[0] == 2
+    assert "--id-column" in lstm("train", "demo", *options)[2]
+
+
 def test_labels_that_training_never_saw_are_refused(lstm, text_run, tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("text,label\nfine,good\ndull,negative\n")
@@ -265,6 +294,44 @@ def test_eval_of_the_other_kind_is_refused(lstm, text_run):
     code, _, err = lstm("eval", "digits", "--run", "tiny")
     assert code in (1, 2)
     assert "digits" in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "FILE"],
+        ["train", "DATA", "--test", "FILE"],
+        ["train", "DATA", "--validation", "FILE"],
+        ["train", "DATA", "--unlabeled", "FILE"],
+        ["train", "demo", "--config", "FILE"],
+        ["pretrain", "FILE"],
+        ["data", "show", "FILE"],
+        ["data", "check", "FILE"],
+        ["data", "issues", "FILE"],
+        ["data", "curve", "FILE"],
+    ],
+    ids=" ".join,
+)
+def test_a_missing_file_ends_with_3_whatever_reads_it_and_its_suffix(lstm, reviews, command):
+    _check_missing(lstm, command, reviews)
+
+
+@pytest.mark.parametrize("command", [["eval", "FILE"], ["predict", "--file", "FILE"]], ids=" ".join)
+def test_a_missing_file_for_a_run_ends_with_3(lstm, text_run, reviews, command):
+    _check_missing(lstm, [*command, "--run", "tiny"], reviews)
+
+
+def _check_missing(lstm, command, reviews):
+    for suffix in ("", ".csv", ".txt", ".foo", ".jsonl.gz"):
+        words = {"FILE": f"folder/missing{suffix}", "DATA": str(reviews)}
+        code, out, err = lstm(*(words.get(word, word) for word in command))
+        assert (code, out) == (3, ""), suffix
+        assert f"missing{suffix}" in err
+        assert "Loading" not in err
+
+
+def test_a_missing_image_ends_with_3(lstm, image_run):
+    assert lstm("explain", "--run", "tiny", "missing.png")[0] == 3
 
 
 def test_a_threshold_that_is_not_met_ends_with_4(lstm, text_run, reviews):

@@ -4,38 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.detect import COMPRESSED_SUFFIXES
+from lstm_cli.data.readers.known_columns import check_same_columns
+from lstm_cli.data.readers.label_kinds import label_remarks
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
-from lstm_cli.data.readers.same_columns import check_same_columns
+from lstm_cli.data.readers.labels import describe_merges, find_labels
+from lstm_cli.data.readers.row_columns import RowColumns, describe_ids
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, RawDataset, check_command
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.text_format import pluralize
+from lstm_cli.text.equality import comparable
 
 
 def open_path(source: DataSource) -> RawDataset:
     """Read a table or a folder. Files of other splits are read on request.
 
     The classes are those of the training examples. They are sorted as integers, or else as strings.
-    If a folder has its classes in a subfolder `train`, like aclImdb, its test split is `test`.
+    If a folder has its classes in a subfolder `train`, like aclImdb, its other splits are the
+    subfolders `validation` (or `dev`) and `test`.
 
     Raises:
         LstmError: A file is malformed (the error names the line) or empty.
     """
     path = paths.expand(source.name)
-    train_path, others = _find_parts(path, source)
+    splits = folder.find_splits(path)
+    train_path, others = _find_parts(splits, source)
     train = _read(train_path, source)
     classes = _classes(train, source)
     files = {
@@ -46,7 +53,7 @@ def open_path(source: DataSource) -> RawDataset:
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
     as_train = _as_train(source, train)
     for name, part in others.items():
-        read[name] = partial(_read_split, part, train_path, train, as_train, classes)
+        read[name] = partial(_read_split, name, part, train_path, train, as_train, classes)
     return RawDataset(
         name=run_name(path),
         source=source.name,
@@ -60,14 +67,14 @@ def open_path(source: DataSource) -> RawDataset:
         text_columns=train.text_columns,
         label_column=_label_column(train, source),
         multi_label=train.multi_label,
-        notes=tuple(_notes(train, source)),
+        notes=(*_notes(train, source), *_folder_notes(path, splits, others)),
         files=files,
     )
 
 
 def training_file(path: Path) -> SourceFile:
     """Return the table or folder with the training examples of a path."""
-    train_path, _ = folder.find_train_and_test(path)
+    train_path = folder.find_splits(path)["train"]
     return SourceFile(str(train_path), _digest(train_path))
 
 
@@ -91,14 +98,25 @@ def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(distinct)
 
 
-def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
+def _find_parts(splits: Mapping[str, Path], source: DataSource) -> tuple[Path, dict[str, Path]]:
     """Return where the training examples are, and those of other splits by the split's name."""
-    train_path, test_path = folder.find_train_and_test(path)
-    others = {"test": test_path} if test_path else {}
+    others = dict(splits)
+    train_path = others.pop("train")
     for name, file in {"validation": source.validation_file, "test": source.test_file}.items():
         if file is not None:
             others[name] = paths.expand(file)
     return train_path, others
+
+
+def _folder_notes(
+    path: Path, splits: Mapping[str, Path], others: Mapping[str, Path]
+) -> Iterator[str]:
+    """Yield what of a folder is not read."""
+    if paths.is_folder(path):
+        used = {"train": splits["train"], **others}
+        yield from folder.describe_unread(
+            path, {name: part for name, part in splits.items() if used[name] == part}
+        )
 
 
 def _as_train(source: DataSource, train: LabeledTexts) -> DataSource:
@@ -117,12 +135,26 @@ def _label_column(train: LabeledTexts, source: DataSource) -> str | None:
 
 
 def _read_split(
-    path: Path, train_path: Path, train: LabeledTexts, source: DataSource, classes: Sequence[str]
+    name: str,
+    path: Path,
+    train_path: Path,
+    train: LabeledTexts,
+    source: DataSource,
+    classes: Sequence[str],
 ) -> Split:
-    """Read a file of another split, from the columns of the training file."""
-    if train.text_columns and not paths.is_folder(path):
-        columns = train.text_columns, train.label_columns
-        check_same_columns(path, train_path, *columns, source.read_options)
+    """Read a file of another split, from the columns of the training file.
+
+    It may lack ids and weights. Test rows need no weights: nothing is trained on them.
+    """
+    if not paths.is_folder(path):
+        columns = (train.text_columns, train.label_columns) if train.text_columns else ((), ())
+        found = check_same_columns(path, train_path, *columns, source.read_options)
+        weight_column = source.weight_column if name != "test" else None
+        source = replace(
+            source,
+            id_column=source.id_column if source.id_column in found else None,
+            weight_column=weight_column if weight_column in found else None,
+        )
     examples = _read(path, source)
     return replace(_split(examples, classes, path), notes=examples.notes)
 
@@ -131,12 +163,18 @@ def _read(path: Path, source: DataSource) -> LabeledTexts:
     if paths.is_folder(path):
         _check_folder(path, source)
         return folder.read_folder(path, source.read_options)
+    row_columns = RowColumns(source.id_column, source.weight_column, str(path))
     if source.label_columns:
         return read_label_columns(
-            path, source.text_columns, source.label_columns, source.read_options
+            path, source.text_columns, source.label_columns, source.read_options, row_columns
         )
     return read_table(
-        path, source.text_columns, source.label_column, source.multi_label, source.read_options
+        path,
+        source.text_columns,
+        source.label_column,
+        source.multi_label,
+        source.read_options,
+        row_columns,
     )
 
 
@@ -173,6 +211,8 @@ def _columns_identity(train: LabeledTexts) -> list[str]:
 def _reading_identity(train: LabeledTexts, source: DataSource) -> list[str]:
     """Return how the bytes became rows and labels, as far as it is not the usual way."""
     labels = [] if train.label_sets is None else ["multi-label", train.multi_label]
+    if source.weight_column is not None:
+        labels.append(f"weights={source.weight_column!r}")
     return labels + [f"{name}={value!r}" for name, value in source.read_options.changed().items()]
 
 
@@ -186,11 +226,11 @@ def _digest(path: Path) -> str:
 
 def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
     """Map labels to class ids; raise an error for labels that the training examples do not have."""
-    known = {label: i for i, label in enumerate(classes)}
     sets = examples.label_sets
     found = (
         set(examples.labels) if sets is None else {name for names in set(sets) for name in names}
     )
+    known = find_labels(found, classes)
     unknown = sorted(found - set(known))
     if unknown:
         raise LstmError(
@@ -198,14 +238,26 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
             f"{_first_place(examples, set(unknown))}.",
             "Drop those rows, rename their labels, or add examples of them to the training file.",
         )
-    lines = np.array(examples.lines) if examples.lines else None
+    split = Split(
+        examples.texts,
+        np.zeros(0, np.int32),
+        np.array(examples.lines) if examples.lines else None,
+        examples.ids or None,
+        _weights(examples),
+    )
     if sets is not None:
         labels = np.zeros((len(sets), len(classes)), np.int32)
         for row, names in zip(labels, sets, strict=True):
             row[[known[name] for name in names]] = 1
-        return Split(examples.texts, labels, lines)
-    ids = np.array([known[label] for label in examples.labels], np.int32)
-    return Split(examples.texts, ids, lines)
+        return replace(split, labels=labels)
+    return replace(split, labels=np.array([known[label] for label in examples.labels], np.int32))
+
+
+def _weights(examples: LabeledTexts) -> NDArray[np.float64] | None:
+    """Return the weights of the rows; None if all are 1, which is the same as no weights."""
+    if all(weight == 1 for weight in examples.weights):
+        return None
+    return np.array(examples.weights, np.float64)
 
 
 def _first_place(examples: LabeledTexts, labels: set[str]) -> str:
@@ -224,10 +276,14 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     yield from examples.notes
     yield from _label_notes(examples, source)
     yield from _column_notes(examples)
-    num_empty = sum(not text.strip() for text in examples.texts)
+    yield from _row_notes(examples, source)
+    if examples.merges:
+        yield f"{describe_merges(examples.merges)} See '{command}'."
+    keys = [comparable(text) for text in examples.texts]
+    num_empty = keys.count("")
     if num_empty:
         yield f"{num_empty} of {num} texts are empty. See '{command}'."
-    num_repeated = num - len(set(examples.texts))
+    num_repeated = num - num_empty - len(set(keys) - {""})
     if num_repeated:
         yield (
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "
@@ -246,6 +302,21 @@ def _column_notes(examples: LabeledTexts) -> Iterator[str]:
     yield f"Texts are read from {joined} {names}{label}."
 
 
+def _row_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
+    """Yield what the weights are, and which ids do not name one row."""
+    if source.weight_column is not None:
+        weights = np.array(examples.weights)
+        left_out = ""
+        if examples.num_left_out:
+            left_out = f"; {pluralize(examples.num_left_out, 'row')} of weight 0 left out"
+        yield (
+            f"Rows have weights from column {source.weight_column!r}: {weights.min():g} to "
+            f"{weights.max():g}, {weights.mean():.3g} on average{left_out}."
+        )
+    if source.id_column is not None and (remark := describe_ids(examples.ids, source.id_column)):
+        yield remark
+
+
 def _label_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     """Yield how several labels of a text were found, or that a text may have several."""
     sets = examples.label_sets
@@ -256,6 +327,7 @@ def _label_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
                 f"Some labels hold {separator!r}; each is read as one label. If they are several "
                 f"labels, give --multi-label '{separator}'."
             )
+        yield from label_remarks(examples.labels, examples.texts, source.multi_label == AUTO)
         return
     num_labels = [len(labels) for labels in sets]
     empty = num_labels.count(0)

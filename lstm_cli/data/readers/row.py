@@ -42,7 +42,6 @@ class Found:
         encoding: The encoding of the text; empty for Parquet and Arrow.
         is_guess: Whether the whole encoding is a guess.
         delimiter: What separates the fields of CSV and TSV; else empty.
-        has_separator_line: Whether a first line `sep=;` names the delimiter.
         num_guessed: Number of lines that are not UTF-8, and were read by a guess.
         first_guessed: The first of these, counted from 1; 0 if there is none.
         merged: First and last line of rows that a pair of stray quotes has probably made of
@@ -55,7 +54,6 @@ class Found:
     encoding: str = ""
     is_guess: bool = False
     delimiter: str = ""
-    has_separator_line: bool = False
     num_guessed: int = 0
     first_guessed: int = 0
     merged: list[tuple[int, int]] = field(default_factory=list)

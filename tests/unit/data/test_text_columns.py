@@ -25,6 +25,12 @@ def table(folder, content=CSV, name="tickets.csv"):
     return path
 
 
+def input_texts(path, columns):
+    """The texts that `lstm predict --file` reads."""
+    with open_records(path, columns) as records:
+        return [record.text for record in records]
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [
@@ -43,11 +49,6 @@ def test_fields_are_joined_and_split_again(values, text):
         assert split_fields(text) == expected
 
 
-def texts_to_predict(path):
-    with open_records(path, BOTH) as records:
-        return [record.text for record in records]
-
-
 def test_the_texts_of_several_columns_are_joined_in_the_order_of_their_names(tmp_path):
     path = table(tmp_path)
     read = read_table(path, BOTH)
@@ -55,7 +56,7 @@ def test_the_texts_of_several_columns_are_joined_in_the_order_of_their_names(tmp
     assert (read.text_columns, read.label_columns) == (("title", "body"), ("label",))
     assert read_table(path, BOTH[::-1]).texts[0] == f"it flickers {SEPARATOR} Lamp"
     assert read_rows([str(path)], BOTH)[0].texts == JOINED
-    assert texts_to_predict(path) == JOINED
+    assert input_texts(path, BOTH) == JOINED
     assert read_texts(path, BOTH)[0] == JOINED
 
 
@@ -75,7 +76,7 @@ def test_an_object_may_lack_some_of_the_columns(tmp_path):
     path = table(tmp_path, "\n".join(map(json.dumps, rows)), "tickets.jsonl")
     expected = [f" {SEPARATOR} a", f" {SEPARATOR} b", f"c {SEPARATOR} "]
     assert read_table(path, BOTH).texts == expected
-    assert texts_to_predict(path) == expected
+    assert input_texts(path, BOTH) == expected
 
 
 @pytest.mark.parametrize(
