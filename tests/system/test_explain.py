@@ -95,7 +95,7 @@ def test_the_command_explains_an_image(lstm, tmp_path, digit):
         (["fine", "--format", "gif"], 2, "gif"),
         (["fine", "--out", "/dev/null/a.json"], 1, "Name another file with --out"),
         (["fine", "--out", "/dev/null/a.png"], 1, "Name another file with --out"),
-        (["fine film", "--run", "digits"], 1, "There is no image"),
+        (["fine film", "--run", "digits"], 3, "There is no image"),
         (["fine", "--run", "nothing"], 1, "no run 'nothing'"),
         ([], 2, "TEXT"),
     ],
