@@ -32,6 +32,11 @@ def clean_lines(text: str) -> str:
     return "\n".join(map(clean, text.split("\n")))
 
 
+def to_text(value: object) -> str:
+    """Return a value of a table that JSON has no type for as text: bytes, a date, a decimal."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
 def shorten(text: str, width: int = 80) -> str:
     """Clean a text and shorten it to a width, with an ellipsis at the end."""
     text = " ".join(clean(text).split())
