@@ -182,7 +182,9 @@ def test_a_column_that_is_not_there_is_named(lstm, text_run, reviews):
     assert code == 1
     assert "'txt'" in err
     assert "'text'" in err
-    assert lstm("predict", "--file", "plain.txt", "--text-column", "txt")[0] == 2
+    plain = reviews.with_name("plain.txt")
+    plain.write_text("fine\ndull\n")
+    assert lstm("predict", "--file", plain, "--text-column", "txt")[0] == 2
 
 
 def test_a_missing_file_is_an_error(lstm, text_run, tmp_path):
