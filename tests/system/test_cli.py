@@ -177,14 +177,13 @@ def test_a_text_for_a_run_on_two_columns_should_have_the_separator(lstm):
         assert "TITLE" not in lstm(*command, "a fine film \u241f not dull")[2]
 
 
-def test_a_column_that_is_not_there_is_named(lstm, text_run, reviews):
+def test_a_column_that_is_not_there_is_named(lstm, text_run, reviews, tmp_path):
     code, _, err = lstm("predict", "--file", reviews, "--text-column", "txt")
     assert code == 1
     assert "'txt'" in err
     assert "'text'" in err
-    plain = reviews.with_name("plain.txt")
-    plain.write_text("fine\ndull\n")
-    assert lstm("predict", "--file", plain, "--text-column", "txt")[0] == 2
+    (tmp_path / "plain.txt").write_text("a fine film\n")
+    assert lstm("predict", "--file", tmp_path / "plain.txt", "--text-column", "txt")[0] == 2
 
 
 def test_a_missing_file_is_an_error(lstm, text_run, tmp_path):
