@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import unicodedata
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -65,7 +67,16 @@ def test_other_labels_have_other_identities(first, second):
 
 
 def test_values_of_json_and_cells_have_equal_labels():
-    pairs = [(True, "True"), (1.0, "1"), (3, "3.0"), (0.5, "0.5"), (2.0**60, str(2.0**60))]
+    assert written_label(date(2026, 1, 2)) == "2026-01-02"
+    pairs = [
+        (Decimal("1.00"), "1"),
+        (Decimal("2.5"), "2.5"),
+        (True, "True"),
+        (1.0, "1"),
+        (3, "3.0"),
+        (0.5, "0.5"),
+        (2.0**60, str(2.0**60)),
+    ]
     for value, cell in pairs:
         assert label_identity(written_label(value)) == label_identity(written_label(cell))
     assert [written_label(value) for value in (None, "", "\u200b", float("inf"), [], {})] == [
