@@ -154,12 +154,12 @@ def load_zstd() -> Any:
     """
     try:
         if sys.version_info >= (3, 14):
-            from compression import zstd
+            from compression import zstd as module
         else:
-            from backports import zstd
+            from backports import zstd as module
     except ImportError as error:
         raise missing_package("backports.zstd", "Reading zstd") from error
-    return zstd
+    return module
 
 
 def _errors() -> tuple[type[BaseException], ...]:

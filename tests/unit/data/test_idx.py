@@ -12,7 +12,7 @@ from fixtures_images import TEST, TRAIN, bars, idx_bytes, make_idx
 
 from lstm_cli.data import DataSource, load, resolve
 from lstm_cli.data.readers import idx
-from lstm_cli.data.registry import open_raw
+from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.errors import ExitCode
 
 IMAGES, LABELS = bars(20)

@@ -26,6 +26,7 @@ from fixtures_runs import (
     make_text_run,
 )
 from hypothesis import example, given
+from msgspec import structs
 from PIL import Image
 from rich.console import Console
 
@@ -230,6 +231,17 @@ def test_a_page_shows_the_text_and_runs_no_script_of_it(text, explainer):
     assert "<script>alert" not in html
 
 
+def test_long_labels_are_shortened_and_told_apart(tmp_path):
+    labels = ("x" * 50_000, "x" * 50_001)
+    run = make_text_run(tmp_path / "runs" / "demo" / "long", labels=labels)
+    result = Explainer.load(run).explain_text("fine")
+    assert len(render_html.render_page(result)) < 30_000
+    lines = "".join(piece.text for line in render_lines(result, 80, False) for piece in line)
+    assert len(lines) < 3000
+    assert "x… (2)" not in lines
+    assert "xxx (2)" in lines
+
+
 def test_labels_and_names_are_escaped_on_a_page(tmp_path, digit):
     folder = tmp_path / "runs" / "demo" / "<i>x"
     run = make_text_run(folder, labels=("<i>bad", "<i>good"))
@@ -296,3 +308,15 @@ def test_json_holds_everything(explainer, of_images, digit):
     image = json.loads(json.dumps(of_images.explain_image(digit, "d.png").to_dict()))
     assert (image["kind"], image["name"]) == ("image", "d.png")
     assert image["image"] == digit.tolist()
+
+
+def test_a_long_class_name_is_cut_for_people_alone(explainer):
+    found = explainer.explain_text("a fine film")
+    long = "long" * 12_500
+    prediction = structs.replace(found.prediction, label=long)
+    found = replace(found, labels=(long, long), prediction=prediction)
+    found = replace(found, gates=replace(found.gates, runner_up=long))
+    text = "".join(piece[0] for line in render_lines(found, 80, False) for piece in line)
+    assert len(text) < 2000
+    assert long not in render_html.render_page(found)
+    assert found.to_dict()["prediction"]["label"] == long
