@@ -10,7 +10,7 @@ import pytest
 from fixtures_errors import refused
 from fixtures_images import TEST, TRAIN, bars, idx_bytes, make_idx
 
-from lstm_cli.data import DataSource, load, resolve
+from lstm_cli.data import DataSource, load
 from lstm_cli.data.readers import idx
 from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.errors import ExitCode
