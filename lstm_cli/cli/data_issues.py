@@ -144,7 +144,7 @@ def _name_of_rows(found: LabelIssues) -> str:
 def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> None:
     """Print the first issues, and how they were found."""
     from lstm_cli.cli import output
-    from lstm_cli.io.text_format import number, percent, shorten
+    from lstm_cli.io.text_format import number, percent, short_label, shorten
 
     if as_json:
         output.print_json(found.to_dict(limit))
@@ -153,8 +153,8 @@ def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> N
     rows = [
         (
             issue.name,
-            issue.label,
-            issue.suggested if issue.is_probable else f"{issue.suggested} ?",
+            short_label(issue.label),
+            short_label(issue.suggested) + " ?" * (not issue.is_probable),
             number(issue.probability, ".3f"),
             shorten(issue.text, _MAX_TEXT),
         )

@@ -134,7 +134,9 @@ def open_target(out: Path | None) -> Iterator[Target]:
         LstmError: The file cannot be written.
     """
     if out is None:
-        yield Target(output.write_data, sys.stdout.flush, is_file=False)
+        # A pipe gets the data as it is; to ask for each row whether it is one would take time.
+        write = output.write_data if output.is_terminal() else sys.stdout.write
+        yield Target(write, sys.stdout.flush, is_file=False)
         return
     from lstm_cli.io.atomic_write import open_atomic
 
@@ -200,9 +202,9 @@ def _compressor(file: BinaryIO, suffix: str) -> Any:
         import lzma
 
         return lzma.LZMAFile(file, "wb")
-    from lstm_cli.data.readers.compression import zstd
+    from lstm_cli.data.readers.compression import load_zstd
 
-    return zstd().ZstdFile(file, mode="wb")
+    return load_zstd().ZstdFile(file, mode="wb")
 
 
 class _ColumnsWriter:

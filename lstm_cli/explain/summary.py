@@ -4,40 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from msgspec import structs
+import msgspec
 
 from lstm_cli.explain.result import Explanation, ImageExplanation, Swing
-from lstm_cli.io.text_format import shorten
+from lstm_cli.io.text_format import short_labels
 from lstm_cli.render.plot_style import percent
 
 # Changes of the probability below this are not worth naming.
 MIN_SWING = 0.05
-_MAX_NAME = 40
-
-
-def with_short_names(explanation: Explanation) -> Explanation:
-    """Return an explanation for people, with long class names cut; JSON has whole names."""
-    prediction, gates = explanation.prediction, explanation.gates
-    labels = prediction.labels
-    return replace(
-        explanation,
-        labels=tuple(map(_cut, explanation.labels)),
-        prediction=structs.replace(
-            prediction,
-            label=_cut(prediction.label),
-            labels=None if labels is None else list(map(_cut, labels)),
-        ),
-        gates=replace(gates, runner_up=_cut(gates.runner_up)),
-    )
-
-
-def _cut(name: str) -> str:
-    return shorten(name, _MAX_NAME) if len(name) > _MAX_NAME else name
 
 
 def step_noun(explanation: Explanation) -> str:
     """Return the name of a step: `token` or `row`."""
     return "row" if isinstance(explanation, ImageExplanation) else "token"
+
+
+def with_short_labels(explanation: Explanation) -> Explanation:
+    """Return an explanation to show: with the wrong column, a whole text can be a label."""
+    names = short_labels(explanation.labels)
+    prediction, gates = explanation.prediction, explanation.gates
+    shown = msgspec.structs.replace(
+        prediction,
+        label=names.get(prediction.label, prediction.label),
+        probabilities={names[label]: p for label, p in prediction.probabilities.items()},
+        labels=prediction.labels and [names[label] for label in prediction.labels],
+    )
+    runner_up = names.get(gates.runner_up, gates.runner_up)
+    return replace(
+        explanation,
+        labels=tuple(names.values()),
+        prediction=shown,
+        gates=replace(gates, runner_up=runner_up),
+    )
 
 
 def describe_score(explanation: Explanation) -> str:

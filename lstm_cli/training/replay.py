@@ -27,7 +27,7 @@ from lstm_cli.training.device import Device
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 from lstm_cli.training.pipeline import train
 from lstm_cli.training.prepare import load_training_data
-from lstm_cli.training.resume_checks import data_change
+from lstm_cli.training.resume_checks import data_change, test_change
 
 _COMPARED = (runs.HISTORY, runs.WEIGHTS, runs.METRICS)
 # The key of `history.jsonl` that always differs.
@@ -283,7 +283,8 @@ def _check_data(
     Raises:
         LstmError: The data is missing, or has changed; the message has both fingerprints.
     """
-    change = data_change(record["dataset"], load_training_data(config, data_dir))
+    dataset = load_training_data(config, data_dir)
+    change = data_change(record["dataset"], dataset) or test_change(record["dataset"], dataset)
     if change is not None:
         source, before, now = change
         raise LstmError(

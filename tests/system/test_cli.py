@@ -182,7 +182,7 @@ def test_a_column_that_is_not_there_is_named(lstm, text_run, reviews, tmp_path):
     assert code == 1
     assert "'txt'" in err
     assert "'text'" in err
-    (tmp_path / "plain.txt").write_text("fine\n")
+    (tmp_path / "plain.txt").write_text("a fine film\n")
     assert lstm("predict", "--file", tmp_path / "plain.txt", "--text-column", "txt")[0] == 2
 
 

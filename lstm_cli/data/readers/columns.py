@@ -75,7 +75,10 @@ def text_of(record: Record, column: str, place: str) -> str:
     value = _value(record, column, place)
     if isinstance(value, str):
         return value
-    raise LstmError(f"{place}: expected a string in {column!r}, found {format_value(value)}.")
+    raise LstmError(
+        f"{place}: expected a string in {column!r}, found {format_value(value)}.",
+        'Write the text as a string between double quotes; "" is an empty text.',
+    )
 
 
 def label_of(record: Record, column: str, place: str) -> str:

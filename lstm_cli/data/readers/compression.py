@@ -143,10 +143,10 @@ def _decompressor(compression: Compression) -> Any:
         import lzma
 
         return lzma.LZMADecompressor(memlimit=_MAX_XZ_MEMORY)
-    return zstd().ZstdDecompressor()
+    return load_zstd().ZstdDecompressor()
 
 
-def zstd() -> Any:
+def load_zstd() -> Any:
     """Return the module of zstd: in the standard library since Python 3.14.
 
     Raises:

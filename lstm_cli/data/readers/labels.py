@@ -68,8 +68,10 @@ def written_label(value: object) -> str:
 @functools.lru_cache(maxsize=4096)
 def clean_label(label: str) -> str:
     """Return a label without what makes no difference: steps 1 and 2, and `1.0` as `1`."""
-    if not label.isascii():
-        label = _format_characters().sub("", unicodedata.normalize("NFC", label))
+    # Letters can be composed once an invisible character between them is gone.
+    before = "" if not label.isascii() else label
+    while label != before:
+        before, label = label, _format_characters().sub("", unicodedata.normalize("NFC", label))
     label = " ".join(label.split())
     if label.lower() in _BOOLEANS:
         return label.lower()
