@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 
 import numpy as np
 import pytest
@@ -191,7 +190,8 @@ def test_other_files_are_not_idx(content, tmp_path):
     assert str(path) in refused(read, path).message
 
 
-@pytest.mark.skipif(not os.environ.get("TFDS_DATA_DIR"), reason="needs the MNIST of TFDS")
+@pytest.mark.slow
+@pytest.mark.realdata("mnist")
 def test_mnist_as_idx_files_is_the_data_of_the_preset(tmp_path):
     parts = {name: read() for name, read in open_raw(DataSource("mnist")).read.items()}
     for name, part in {TRAIN: parts["train"], TEST: parts["test"]}.items():
