@@ -81,6 +81,7 @@ def issues(
     ```
     """
     from lstm_cli.cli import output
+    from lstm_cli.cli.reporter import make_reporter
     from lstm_cli.data import DataSource
     from lstm_cli.data.dataset_settings import locate
     from lstm_cli.data.readers.read_options import format_of
@@ -105,7 +106,7 @@ def issues(
             ),
         )
         output.print_note("Cross-validating the linear model ...")
-        found = issues_of_data(data)
+        found = issues_of_data(data, make_reporter())
     if out is not None and format_ is not None:
         table = to_table(found.issues, format_)
         write_atomic(out, table.encode("utf-8", "backslashreplace"))

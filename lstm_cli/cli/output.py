@@ -94,10 +94,16 @@ def json_line(value: Any) -> str:
 
 def _to_json(value: Any, **options: Any) -> str:
     """Return JSON; what it has no type for, such as a date in Parquet, becomes text."""
+    encoder = _encoder(**options)
     try:
-        return json.dumps(value, default=to_text, allow_nan=False, **options)
+        return encoder.encode(value)
     except ValueError:
-        return json.dumps(_finite(value), default=to_text, **options)
+        return encoder.encode(_finite(value))
+
+
+@cache
+def _encoder(**options: Any) -> json.JSONEncoder:
+    return json.JSONEncoder(default=to_text, allow_nan=False, **options)
 
 
 def _finite(value: Any) -> Any:

@@ -122,6 +122,8 @@ def rank_records(request: Request, num: int) -> None:
             with open_target(request.out) as target:
                 write_ranked(ranking.ranked, layout, target)
     print_left_out(ranking)
+    if request.out is not None:
+        output.print_note(f"Written: {request.out}")
 
 
 @contextmanager

@@ -134,7 +134,9 @@ def open_target(out: Path | None) -> Iterator[Target]:
         LstmError: The file cannot be written.
     """
     if out is None:
-        yield Target(output.write_data, sys.stdout.flush, is_file=False)
+        # A pipe gets the data as it is; to ask for each row whether it is one would take time.
+        write = output.write_data if output.is_terminal() else sys.stdout.write
+        yield Target(write, sys.stdout.flush, is_file=False)
         return
     from lstm_cli.io.atomic_write import open_atomic
 

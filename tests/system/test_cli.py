@@ -381,9 +381,9 @@ def test_a_table_is_read_as_the_options_say(lstm, tmp_path):
 def test_what_was_guessed_is_said(lstm, tmp_path):
     path = tmp_path / "reviews.csv"
     path.write_bytes(b"text;label\n" + 6 * b"isn\x92t;good\nfine;bad\n")
-    for command in ("show", "check"):
+    for command in ("show", "check", "issues", "curve"):
         code, out, err = lstm("data", command, path)
-        assert code == 0
+        assert code == (command == "curve")  # too few rows for that
         assert "6 lines are not UTF-8" in " ".join((out + err).split())
         assert "semicolon" in out + err
 

@@ -87,6 +87,21 @@ def test_a_table_comes_out_with_all_its_columns(lstm, folder):
     assert again[0]["prediction_label"] == first["prediction_label"]
 
 
+def test_parquet_goes_in_and_out(lstm, folder):
+    pq = pytest.importorskip("pyarrow.parquet")
+    Path("t.jsonl").write_text('{"id": 7, "text": "fine"}\n{"id": 8, "text": null}\n')
+    assert lstm("predict", "--file", "t.jsonl", "--out", "a.parquet")[0] == 0
+    code, _, err = lstm("predict", "--file", "a.parquet", "--out", "b.parquet")
+    assert code == 0
+    assert "1 of 2 records" in err
+    first, second = pq.read_table("a.parquet"), pq.read_table("b.parquet")
+    assert second.select(first.column_names) == first
+    assert second["prediction2_label"].to_pylist() == first["prediction_label"].to_pylist()
+    code, _, err = lstm("predict", "fine", "--format", "parquet")
+    assert code == 2
+    assert "--out" in err
+
+
 @pytest.mark.parametrize("line", [4, 4501])
 def test_a_bad_record_ends_no_stream(lstm, folder, line):
     records = [{"id": i, "text": "fine" if i != line else None} for i in range(1, line + 3)]

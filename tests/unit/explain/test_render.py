@@ -26,7 +26,6 @@ from fixtures_runs import (
     make_text_run,
 )
 from hypothesis import example, given
-from msgspec import structs
 from PIL import Image
 from rich.console import Console
 
@@ -308,15 +307,3 @@ def test_json_holds_everything(explainer, of_images, digit):
     image = json.loads(json.dumps(of_images.explain_image(digit, "d.png").to_dict()))
     assert (image["kind"], image["name"]) == ("image", "d.png")
     assert image["image"] == digit.tolist()
-
-
-def test_a_long_class_name_is_cut_for_people_alone(explainer):
-    found = explainer.explain_text("a fine film")
-    long = "long" * 12_500
-    prediction = structs.replace(found.prediction, label=long)
-    found = replace(found, labels=(long, long), prediction=prediction)
-    found = replace(found, gates=replace(found.gates, runner_up=long))
-    text = "".join(piece[0] for line in render_lines(found, 80, False) for piece in line)
-    assert len(text) < 2000
-    assert long not in render_html.render_page(found)
-    assert found.to_dict()["prediction"]["label"] == long
