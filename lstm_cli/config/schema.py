@@ -257,8 +257,15 @@ class TrainSettings(_Section, frozen=True):
         ),
     ] = True
     init_from: Annotated[
-        str | None, _doc("run whose tokenizer and weights training starts from; null: none")
+        str | None, _doc("run whose vocabulary and weights training starts from; null: none")
     ] = None
+    init_labels: Annotated[
+        Literal["auto", "keep", "drop"],
+        _doc(
+            "classes of the run of init_from that the data lacks: they stay classes (keep), or not "
+            "(drop); auto: they stay if the data has any class of that run"
+        ),
+    ] = "auto"
     init_lr_factor: Annotated[
         float, _doc("learning-rate multiplier of the weights from init_from", ge=0, le=1)
     ] = 1.0

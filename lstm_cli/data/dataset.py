@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -47,6 +47,25 @@ def class_counts(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.int6
     if labels.ndim == 2:
         return np.asarray(labels.sum(axis=0), np.int64)
     return np.bincount(labels, minlength=num_classes).astype(np.int64)
+
+
+def map_labels(split: Split, own: Sequence[str], labels: Sequence[str]) -> Split:
+    """Return a split whose class ids are those of other class names, in another order or more.
+
+    Args:
+        split: The examples.
+        own: Class names of its ids.
+        labels: The new class names, with those of all examples.
+    """
+    known = {label: i for i, label in enumerate(labels)}
+    if split.labels.ndim == 2:
+        sets = np.zeros((len(split), len(labels)), np.int32)
+        for column, label in zip(split.labels.T, own, strict=True):
+            if label in known:
+                sets[:, known[label]] = column
+        return replace(split, labels=sets)
+    ids = np.array([known.get(label, -1) for label in own], np.int32)
+    return replace(split, labels=ids[split.labels])
 
 
 def label_names(labels: NDArray[np.int32], names: Sequence[str]) -> list[str]:

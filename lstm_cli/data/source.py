@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +36,8 @@ class DataSource:
         limit: The largest number of examples to keep of each split.
         demo_train: Number of reviews that `demo` generates for training and validation.
         demo_test: Number of reviews that `demo` generates for testing.
+        labels: Class names of a model that is to know this data. Those that the data lacks are
+            classes, too.
 
     Raises:
         LstmError: A value is out of range.
@@ -53,6 +56,7 @@ class DataSource:
     limit: int | None = None
     demo_train: int = 6000
     demo_test: int = 1000
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         ranges = {
@@ -105,12 +109,15 @@ class RawDataset:
     notes: tuple[str, ...] = field(default=())
 
 
-def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
+def from_config(
+    config: Config, data_dir: Path | None = None, labels: Sequence[str] = ()
+) -> DataSource:
     """Return the source that a config's `data:` section names.
 
     Args:
         config: The settings of the run; the splits use its seed.
         data_dir: The folder of the TFDS data sets.
+        labels: Class names of a model that may know more classes than the data.
     """
     settings = config.data
     return DataSource(
@@ -127,7 +134,26 @@ def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
         limit=settings.limit,
         demo_train=settings.demo_train,
         demo_test=settings.demo_test,
+        labels=tuple(labels),
     )
+
+
+def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct labels in the order of their class ids: as integers, else as strings."""
+    distinct = sorted(set(labels))
+    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in distinct):
+        distinct.sort(key=int)
+    return tuple(distinct)
+
+
+def merge_labels(own: tuple[str, ...], others: Sequence[str]) -> tuple[str, ...]:
+    """Return the class names of data, and others that it lacks, in the order of their ids.
+
+    Args:
+        own: Those of the data; their order stays if there are no others.
+        others: Class names that a model has besides.
+    """
+    return own if set(others) <= set(own) else sort_labels([*own, *others])
 
 
 def check_command(source: DataSource) -> str:

@@ -280,7 +280,7 @@ def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:
             check (exit code 5).
     """
     config = run.config()
-    source = _with_label_format(from_config(config, data_dir), config)
+    source = _with_label_format(from_config(config, data_dir, run.labels()), config)
     dataset = data.load(source, (split,))
     trained_on = run.with_manifest().decode(runs.RUN, RunInfo).dataset
     if trained_on is not None and trained_on.fingerprint == dataset.fingerprint:

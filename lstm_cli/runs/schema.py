@@ -177,13 +177,25 @@ class FullDatasetInfo(DatasetInfo, frozen=True, kw_only=True):
 
 
 class InitInfo(msgspec.Struct, frozen=True):
-    """The run that gave the initial weights."""
+    """The run that gave the initial weights.
+
+    Attributes:
+        run: Its name.
+        path: Its folder.
+        task: Its task.
+        weights_sha256: Of its weights.
+        words: Number of words of its vocabulary, which begins that of the new run.
+        arrays: The arrays that come from it.
+        grown: Those of them with more words or classes.
+    """
 
     run: Text
     path: Text
     task: Kind
     weights_sha256: ShortText
+    words: Count | None = None
     arrays: list[ShortText] | None = None
+    grown: list[ShortText] | None = None
 
 
 class NonFiniteInfo(msgspec.Struct, frozen=True):

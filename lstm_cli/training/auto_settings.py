@@ -15,7 +15,7 @@ from lstm_cli.data import Dataset
 from lstm_cli.io.progress import Reporter
 from lstm_cli.text.profile import describe_texts
 from lstm_cli.training.folds import check_folds
-from lstm_cli.training.init_weights import vocabulary_settings
+from lstm_cli.training.init_weights import settings_of_run
 from lstm_cli.training.prepare import load_training_data
 from lstm_cli.training.task import check_multi_label
 
@@ -42,14 +42,15 @@ def with_auto_settings(
         check_folds(config, dataset)
         return config, dataset
     profile = describe_data(dataset)
-    known = vocabulary_settings(config)
-    values = {k: v for k, v in (choose_settings(profile) | known).items() if k in config.auto}
+    choice = choose_settings(profile)
+    choice |= settings_of_run(config, choice["text.vocab_size"])
+    values = {key: value for key, value in choice.items() if key in config.auto}
     before = configs.to_dict(config)
     chosen = configs.from_dict(before, {**values, "auto": []})
     for line in describe_choice(profile, configs.flatten(before), values):
         reporter.note(line)
     if chosen.data != config.data:
-        dataset = load_training_data(chosen, data_dir)
+        dataset = load_training_data(chosen, data_dir, dataset.labels)
     check_folds(chosen, dataset)
     return chosen, dataset
 

@@ -316,7 +316,7 @@ class ClassifierTask:
             held_out.write(run, validation.labels, validation.probabilities)
         with timed(self.seconds, "evaluate"):
             # The test split is read here for the first time: all choices are made.
-            test_set = load_data(self.config, ("test",), data_dir)
+            test_set = load_data(self.config, ("test",), data_dir, self.dataset.labels)
             test = encode(test_set, "test", self.tokenizer)
             if self.config.is_multi_label:
                 predictor.thresholds = validation.thresholds

@@ -35,6 +35,11 @@ from lstm_cli.training.init_weights import (
     resolve_init_from,
     resumed_initial_weights,
 )
+from lstm_cli.training.labels_of_run import (
+    kept_labels,
+    labels_of_started,
+    load_with_labels_of_run,
+)
 from lstm_cli.training.language_model_task import LanguageModelTask, prepare_language_model
 from lstm_cli.training.loop import LoopStage, NonFiniteError, TrainingLoop, TrainingResult
 from lstm_cli.training.objectives.classification import ClassificationObjective
@@ -90,9 +95,9 @@ def train(
     root = runs.runs_root(runs_dir)
     config = resolve_init_from(config, root)
     with catch_signals() as signals:
-        dataset = load_training_data(config, data_dir)
+        dataset, labels = load_with_labels_of_run(config, data_dir)
         config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)
-        init = read_initial_weights(config)
+        init = read_initial_weights(config, labels)
         device_info = configure_backend(config, device, options.reporter)
         run = create_run(root, dataset.name, name)
         record = artifacts.new_record(config, command)
@@ -151,7 +156,8 @@ def resume(
         newest = resume_checks.newest_checkpoint(run, reporter)
         config = resume_checks.resumed_config(run, newest, epochs)
         device_info = configure_backend(config, device, reporter)
-        dataset = load_training_data(config, data_dir)
+        labels = labels_of_started(run, config)
+        dataset = load_training_data(config, data_dir, labels)
         resume_checks.check_data(run, before, dataset)
         resume_checks.warn_of_changes(before, device_info, reporter)
         record = artifacts.resumed_record(before)
@@ -160,7 +166,7 @@ def resume(
             if run.status != "finished":
                 run.write_json(runs.RUN, record)
             if newest is None:
-                init = read_initial_weights(config)
+                init = read_initial_weights(config, kept_labels(config, dataset))
             else:
                 init = resumed_initial_weights(run, config, before)
             task = prepare(config, dataset, init, device_info, options)

@@ -26,13 +26,21 @@ from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.task import check_unlabeled_is_used
 
 
-def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> Dataset:
+def load_data(
+    config: Config, splits: Sequence[str], data_dir: Path | None, labels: Sequence[str] = ()
+) -> Dataset:
     """Read splits of the data set that the settings name.
+
+    Args:
+        config: The settings.
+        splits: Names of the splits.
+        data_dir: Folder of TFDS data sets.
+        labels: Class names that the model has, whether the data has them or not.
 
     Raises:
         LstmError: The data set is missing or malformed, or does not fit the model (texts, images).
     """
-    dataset = data.load(from_config(config, data_dir), splits)
+    dataset = data.load(from_config(config, data_dir, labels), splits)
     if dataset.kind != config.kind:
         sections = "'image:'" if dataset.kind == "image" else "'text:' and 'embedding:'"
         raise LstmError(
@@ -44,11 +52,18 @@ def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> D
     return dataset
 
 
-def load_training_data(config: Config, data_dir: Path | None) -> Dataset:
+def load_training_data(
+    config: Config, data_dir: Path | None, labels: Sequence[str] = ()
+) -> Dataset:
     """Read the splits that training needs, and the texts of `data.unlabeled`.
 
     A language model needs no validation split. Where there are unlabeled texts, validation and test
     are read to drop copies of their texts.
+
+    Args:
+        config: The settings.
+        data_dir: Folder of TFDS data sets.
+        labels: As for `load_data`.
 
     Raises:
         LstmError: As `load_data`; or the unlabeled texts are missing, malformed or have no effect.
@@ -56,8 +71,8 @@ def load_training_data(config: Config, data_dir: Path | None) -> Dataset:
     check_unlabeled_is_used(config)
     splits = ("train",) if config.language is not None else ("train", "validation")
     if not config.data.unlabeled:
-        return load_data(config, splits, data_dir)
-    dataset = load_data(config, SPLITS, data_dir)
+        return load_data(config, splits, data_dir, labels)
+    dataset = load_data(config, SPLITS, data_dir, labels)
     dataset = data.with_unlabeled(dataset, config.data.unlabeled, config.data.limit)
     return replace(dataset, splits={name: dataset.splits[name] for name in splits})
 

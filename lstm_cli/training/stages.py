@@ -111,7 +111,8 @@ class StagedData:
         stages: In their order; the last one is the refit.
         initial_state: State of the model before each stage, as `checkpoint.model_state` returns it.
         min_count: In a stage, words rarer than this in its training rows are unknown; None if the
-            vocabulary is that of another run, or of unlabeled texts, too.
+            vocabulary is that of unlabeled texts, too.
+        num_known: Words with ids below this are known in each stage: those of another run.
         tokenizer: Has the vocabulary of all rows; None for images.
         initial_weights: Weights before each stage, as `classifier.get_weights` returns them; None
             if they are random, so that the settings are enough to get them.
@@ -121,6 +122,7 @@ class StagedData:
     stages: tuple[Stage, ...]
     initial_state: Tensors
     min_count: int | None
+    num_known: int
     tokenizer: Tokenizer | None
     initial_weights: Tensors | None = None
 
@@ -157,6 +159,7 @@ class StagedData:
         train = self.examples.inputs.take(stage.train_rows)
         counts = np.bincount(train.own_ids, minlength=self.tokenizer.vocab_size)
         is_rare = counts < self.min_count
+        is_rare[: self.num_known] = False
         corpus = without_words(examples.inputs, is_rare, self.tokenizer)
         return replace(examples, inputs=corpus)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
 from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
 from lstm_cli.data.registry import names
-from lstm_cli.data.source import DataSource, RawDataset, check_command
+from lstm_cli.data.source import DataSource, RawDataset, check_command, merge_labels, sort_labels
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 
@@ -64,14 +64,6 @@ def run_name(path: Path) -> str:
     return name
 
 
-def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return the distinct labels in the order of their class ids: as integers, else as strings."""
-    distinct = sorted(set(labels))
-    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in distinct):
-        distinct.sort(key=int)
-    return tuple(distinct)
-
-
 def _find_train_and_test(path: Path, test: Path | None) -> tuple[Path, Path | None]:
     """Return where the training examples and, if any, the test examples are."""
     if test is not None:
@@ -112,10 +104,12 @@ def _check_folder(path: Path, source: DataSource) -> None:
 def _classes(train: LabeledTexts, source: DataSource) -> tuple[str, ...]:
     """Return the class names in the order of their ids."""
     if source.label_columns:
-        return source.label_columns
-    if train.label_sets is None:
-        return sort_labels(train.labels)
-    return sort_labels(label for labels in set(train.label_sets) for label in labels)
+        own = source.label_columns
+    elif train.label_sets is None:
+        own = sort_labels(train.labels)
+    else:
+        own = sort_labels(label for labels in set(train.label_sets) for label in labels)
+    return merge_labels(own, source.labels)
 
 
 def _label_identity(train: LabeledTexts) -> list[str]:
