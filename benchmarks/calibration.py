@@ -36,7 +36,7 @@ OPTIONS = (
 )
 _SEED = 16
 _VALIDATION = 0.1
-_FIXED = {"data.folds": 0, "train.refit": False, "data.validation": _VALIDATION}
+_FIXED = {"data.folds": 0, "train.refit": False, "data.validation_fraction": _VALIDATION}
 _LSTM = [Prior(*both) for both in itertools.product((0.15, 0.3, 0.6, 1.0), (0.25, 0.5, 1.0))]
 _LINEAR = [Prior(0.8, 0.2), Prior(1.0, 0.2), Prior(0.8, 0.5)]
 PAIRS = {
@@ -106,7 +106,7 @@ def train(text_set: TextSet, rows: NDArray[np.int64], new_rows: NDArray[np.int64
         paths = [Path(temp_dir, name) for name in ("train.csv", "test.csv")]
         for path, indices in zip(paths, (rows, new_rows), strict=True):
             write_table(path, [(texts[i], labels[i]) for i in indices.tolist()])
-        config = dataset_settings(str(paths[0]), None, {**_FIXED, "data.test": str(paths[1])})
+        config = dataset_settings(str(paths[0]), None, {**_FIXED, "data.test_file": str(paths[1])})
         dataset = load_training_data(config, None)
         new_dataset = load_data(config, ("test",), None)
     config, dataset = with_auto_settings(config, dataset, None, reporter)

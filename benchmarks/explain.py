@@ -135,7 +135,7 @@ def _accuracy_without_decisive_words(settings: argparse.Namespace, temp_dir: Pat
     sections = preset_dict("demo")
     del sections["data"]
     config.write_text(yaml.safe_dump(sections), encoding="utf-8")
-    options = [str(train), "--config", str(config), "--set", f"data.test={test}"]
+    options = [str(train), "--config", str(config), "--set", f"data.test_file={test}"]
     run = _train(folder, [*options, *(["--epochs", "1"] if settings.quick else [])])
     return float(run.read_json(runs.METRICS)["test"]["accuracy"])
 

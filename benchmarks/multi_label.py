@@ -53,7 +53,7 @@ class _Scores:
 def measure(settings: argparse.Namespace) -> Outcome:
     """Measure the linear models, and `lstm train`."""
     train_file, test_file = _files(settings)
-    dataset = load(DataSource(str(train_file), test=test_file))
+    dataset = load(DataSource(str(train_file), test_file=test_file))
     results: dict[str, _Scores] = {}
     for kind in settings.kinds.split(","):
         for name, scores in measure_linear(kind, dataset).items():
@@ -118,7 +118,7 @@ def _train(train: Path, test: Path | None, settings: argparse.Namespace) -> _Sco
     """Train with the command line, from a cold start."""
     with tempfile.TemporaryDirectory(prefix="lstm-bench-") as temp_dir:
         command = [child.lstm_command(), "train", str(train), "--json", "--runs-dir", temp_dir]
-        command += ["--set", f"data.test={test}"] if test is not None else []
+        command += ["--set", f"data.test_file={test}"] if test is not None else []
         command += [word for change in settings.set for word in ("--set", change)]
         command += _QUICK if settings.quick else ()
         process = child.run(command, {"LSTM_CACHE_DIR": str(Path(temp_dir, "cache"))})

@@ -1,7 +1,7 @@
 """Own data: `lstm train` at its defaults compared with quick baselines, on a folder of data sets.
 
 The folder holds `NAME/train.csv` and `NAME/test.csv` with the columns text and label. Each training
-is one `lstm train NAME/train.csv --set data.test=NAME/test.csv --seed S` in a new process with an
+is one `lstm train NAME/train.csv --test NAME/test.csv --seed S` in a new process with an
 empty cache; seconds and memory are those of the whole process. The baselines are three linear SVMs
 of scikit-learn, and fastText if it is installed (`pip install fasttext-numpy2-wheel`); seconds are
 those of features, training and prediction. To choose settings, take `--folds 3`, which measures on
@@ -161,7 +161,7 @@ def _train(
     for part in parts:
         with tempfile.TemporaryDirectory(prefix="lstm-bench-") as temp_dir:
             command = [child.lstm_command(), "train", str(part.train), "--seed", str(seed)]
-            command += ["--set", f"data.test={part.test}", "--json", "--runs-dir", temp_dir]
+            command += ["--set", f"data.test_file={part.test}", "--json", "--runs-dir", temp_dir]
             command += [word for change in settings.set for word in ("--set", change)]
             command += _QUICK if settings.quick else ()
             process = child.run(command, {"LSTM_CACHE_DIR": str(Path(temp_dir, "cache"))})

@@ -62,7 +62,7 @@ def _measure_size(size: int, temp_dir: Path, settings: argparse.Namespace) -> di
     lstm, runs_dir = child.lstm_command(), temp_dir / "runs"
     train = [lstm, "train", str(table), "--runs-dir", str(runs_dir), "--name", "scale"]
     train += ["--epochs", "1", f"--set=train.batch_size={settings.batch_size}"]
-    train += [f"--set=model.units={settings.units}", "--set=data.validation=0.01"]
+    train += [f"--set=model.units={settings.units}", "--set=data.validation_fraction=0.01"]
     train += ["--set=data.test_fraction=0.01"]
     trained = child.run(train, {"LSTM_CACHE_DIR": str(temp_dir / "cache")})
     (run,) = (RunDir(path.parent) for path in runs_dir.glob("*/scale/run.json"))

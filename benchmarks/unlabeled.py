@@ -132,7 +132,7 @@ def _train(draw: _Draw, extra: Sequence[str], settings: argparse.Namespace) -> d
     """Train with the command line, from a cold start."""
     with tempfile.TemporaryDirectory(prefix="lstm-bench-") as temp_dir:
         command = [child.lstm_command(), "train", str(draw.labeled), *extra, "--json"]
-        command += ["--set", f"data.test={draw.test}", "--runs-dir", temp_dir]
+        command += ["--set", f"data.test_file={draw.test}", "--runs-dir", temp_dir]
         command += [word for change in settings.set for word in ("--set", change)]
         command += _QUICK if settings.quick else ()
         process = child.run(command, {"LSTM_CACHE_DIR": str(Path(temp_dir, "cache"))})

@@ -30,8 +30,8 @@ EXAMPLES = {
 }
 # Each says why the setting depends on the data. The numbers are in the columns before it.
 REASONS = {
-    "data.validation": "a few hundred texts are enough to choose the best epoch; the rest is "
-    "for training",
+    "data.validation_fraction": "a few hundred texts are enough to choose the best epoch; the rest "
+    "is for training",
     "data.folds": "a tenth of few texts says little: with folds, every text is validated once",
     "text.vocab_size": "rarer words are read through their character n-grams",
     "text.min_count": "in few texts every word counts; in many, rare words are mostly noise",

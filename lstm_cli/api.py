@@ -105,7 +105,7 @@ def train(
     Args:
         dataset: A preset, a path, `tfds:NAME`, or complete settings.
         settings: Values by dotted key that replace those of the preset:
-            `{"train.epochs": 3, "data.text_column": "body"}`.
+            `{"train.epochs": 3, "data.text_columns": ["body"]}`.
         name: Name of the run; start time and a hash by default.
         runs_dir: Folder of all runs; else `LSTM_RUNS_DIR`, else `./runs`.
         data_dir: Folder of TFDS data sets; else `TFDS_DATA_DIR`, else TFDS' own default.
@@ -145,7 +145,7 @@ def evaluate(
     dataset: str | Path | None = None,
     *,
     split: Literal["train", "validation", "test"] = "test",
-    text_column: str | None = None,
+    text_columns: Sequence[str] = (),
     label_column: str | None = None,
     limit: int | None = None,
     num_mistakes: int = 0,
@@ -161,7 +161,8 @@ def evaluate(
         run: As for `load`.
         dataset: A preset, a path or `tfds:NAME` with the same labels; the run's own by default.
         split: Which part of the data.
-        text_column: Column of a table that holds the text; not for the run's own data.
+        text_columns: Columns of a table that hold the text, joined in this order; not for the run's
+            own data.
         label_column: Column of a table that holds the label; not for the run's own data.
         limit: Greatest number of examples; not for the run's own data.
         num_mistakes: How many of the most confidently wrong examples to list.
@@ -180,7 +181,7 @@ def evaluate(
     source = None
     if dataset is not None:
         name = locate(str(dataset))
-        source = DataSource(name, None, text_column, label_column, limit=limit)
+        source = DataSource(name, None, tuple(text_columns), label_column, limit=limit)
     return evaluate_run(
         _find(run, runs_dir),
         source,

@@ -82,6 +82,11 @@ def show(
     label_column: options.LabelColumn = None,
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
     examples: _Examples = 1,
     json: options.Json = False,
@@ -105,10 +110,11 @@ def show(
     source = DataSource(
         locate(dataset),
         data_dir,
-        text_column,
+        tuple(text_column or ()),
         label_column,
         multi_label or AUTO,
         options.split_columns(label_columns),
+        read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )
     print_data.print_description(describe(source, examples, unlabeled or ()), json)
 
@@ -122,6 +128,11 @@ def check(
     label_column: options.LabelColumn = None,
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     limit: _Limit = 10,
     fail_on: _FailOn = None,
     json: options.Json = False,
@@ -150,7 +161,16 @@ def check(
     # An option has an effect if it has one on any file.
     check_conflicts(ctx, LABEL_CONFLICTS + (by_file[0] if all(by_file) else ()))
     columns = options.split_columns(label_columns)
-    parts = read_rows(files, text_column, label_column, data_dir, multi_label or AUTO, columns)
+    read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
+    parts = read_rows(
+        files,
+        tuple(text_column or ()),
+        label_column,
+        data_dir,
+        multi_label or AUTO,
+        columns,
+        read_options,
+    )
     result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)
     check_nothing_found(result, kinds)

@@ -42,6 +42,11 @@ def curve(
     out: _Out = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     data_dir: options.DataDir = None,
     json: options.Json = False,
 ) -> None:
@@ -65,7 +70,14 @@ def curve(
 
     check_conflicts(ctx, column_conflicts(dataset))
     _check_names(out or [])
-    source = DataSource(locate(dataset), data_dir, text_column, label_column)
+    read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
+    source = DataSource(
+        locate(dataset),
+        data_dir,
+        tuple(text_column or ()),
+        label_column,
+        read_options=read_options,
+    )
     output.print_note("Cross-validating the linear model with growing parts of the rows ...")
     measured = measure_curve(source)
     for path in out or []:

@@ -10,7 +10,7 @@ import typer
 from lstm_cli.cli import options
 from lstm_cli.cli.command import Conflict, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
-from lstm_cli.cli.resolve import column_conflicts
+from lstm_cli.cli.resolve import READ_OPTIONS, column_conflicts
 
 if TYPE_CHECKING:
     from lstm_cli.evaluation.label_issues import LabelIssues
@@ -36,7 +36,11 @@ _Out = Annotated[
     ),
 ]
 _RUN_CONFLICTS = (
-    Conflict("", ("--text-column", "--label-column", "--data-dir"), "a run has its own data"),
+    Conflict(
+        "",
+        ("--text-column", "--label-column", *READ_OPTIONS, "--data-dir"),
+        "a run has its own data",
+    ),
 )
 _MAX_TEXT = 160
 
@@ -48,6 +52,11 @@ def issues(
     out: _Out = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
@@ -83,8 +92,17 @@ def issues(
         found = issues_of_run(run)
     else:
         check_conflicts(ctx, column_conflicts(source))
+        data = DataSource(
+            locate(source),
+            data_dir,
+            tuple(text_column or ()),
+            label_column,
+            read_options=options.read_options(
+                input_format, encoding, delimiter, quoting, no_header
+            ),
+        )
         output.print_note("Cross-validating the linear model ...")
-        found = issues_of_data(DataSource(locate(source), data_dir, text_column, label_column))
+        found = issues_of_data(data)
     if out is not None and format_ is not None:
         table = to_table(found.issues, format_)
         write_atomic(out, table.encode("utf-8", "backslashreplace"))

@@ -10,6 +10,7 @@ import typer
 from lstm_cli.cli import options
 from lstm_cli.cli.command import Conflict, check_conflicts
 from lstm_cli.cli.completion import complete_preset
+from lstm_cli.cli.resolve import READ_OPTIONS
 
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
@@ -69,7 +70,7 @@ _Limit = Annotated[
 _OWN_DATA = (
     Conflict(
         "",
-        ("--limit", "--text-column", "--label-column"),
+        ("--limit", "--text-column", "--label-column", *READ_OPTIONS),
         "the run's own data is read as for training",
     ),
 )
@@ -86,6 +87,11 @@ def command(
     wanted_precision: _WantedPrecision = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     limit: _Limit = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -121,7 +127,17 @@ def command(
     if name is None:
         check_conflicts(ctx, _OWN_DATA)
     output.print_note(f"Run: {found.name}")
-    source = DataSource(name, None, text_column, label_column, limit=limit) if name else None
+    read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
+    source = None
+    if name is not None:
+        source = DataSource(
+            name,
+            None,
+            tuple(text_column or ()),
+            label_column,
+            limit=limit,
+            read_options=read_options,
+        )
     evaluation = evaluate(
         found,
         source,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -166,7 +166,7 @@ def command(
         check_conflicts(ctx, _IMAGE_RUN)
     if format_ not in ("tsv", "csv"):
         check_conflicts(ctx, _WITHOUT_COLUMNS)
-    records = None if inputs else _open_records(file, text_column)
+    records = None if inputs else _open_records(file, text_column or ())
     style = print_predictions.Style(format_, header, top_k)
     limits = {"threshold": threshold, "min_probability": min_probability}
     try:
@@ -237,10 +237,10 @@ def _check_inputs(inputs: list[str] | None, file: Path | None) -> None:
         )
 
 
-def _open_records(file: Path | None, text_column: str | None) -> Records:
+def _open_records(file: Path | None, text_columns: Sequence[str]) -> Records:
     from lstm_cli.data.records import Records
 
-    return Records(None if file is None or str(file) == "-" else file, text_column)
+    return Records(None if file is None or str(file) == "-" else file, text_columns)
 
 
 def _predict(

@@ -34,6 +34,11 @@ def command(
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -63,7 +68,8 @@ def command(
     check_conflicts(ctx, training.CONFLICTS + column_conflicts(dataset))
     overrides = options.to_overrides(
         set_, epochs=epochs, seed=seed, limit=limit,
-        text_column=text_column, label_column=label_column, unlabeled=unlabeled,
+        text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
+        read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,

@@ -10,7 +10,8 @@ from lstm_cli.cli.command import Conflict
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
 
-
+# How a table is read (`options.read_options`).
+READ_OPTIONS = ("--input-format", "--encoding", "--delimiter", "--quoting", "--no-header")
 LABEL_CONFLICTS = (
     Conflict(
         "--label-columns", ("--label-column", "--multi-label"), "each column is a label of its own"
@@ -54,7 +55,8 @@ def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
     several = Conflict(
         "", ("--multi-label", "--label-columns"), f"{dataset} has one label for each input"
     )
+    not_read = Conflict("", READ_OPTIONS, f"{dataset} is not a table")
     if origin == "tfds":
-        return (several,)
+        return (several, not_read)
     columns = Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns")
-    return (columns, several)
+    return (columns, several, not_read)

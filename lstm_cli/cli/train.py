@@ -39,6 +39,13 @@ def command(
     label_column: options.LabelColumn = None,
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
+    validation: options.ValidationFile = None,
+    test: options.TestFile = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -59,6 +66,7 @@ def command(
     lstm train demo
     lstm train imdb --set model.units=96 --name wide
     lstm train reviews.csv --fail-under accuracy=0.85
+    lstm train train.csv --validation dev.csv --test test.csv
     lstm train tickets.csv --class-weights balanced
     lstm train tickets.csv --folds 10
     lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
@@ -74,8 +82,10 @@ def command(
     overrides = options.to_overrides(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
-        text_column=text_column, label_column=label_column, unlabeled=unlabeled,
+        text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
         multi_label=multi_label, label_columns=label_columns,
+        validation_file=validation, test_file=test,
+        read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run

@@ -215,9 +215,7 @@ def _check_settings(run: RunDir, request: TrainingRequest) -> None:
     typed |= {key: value for key, value in request.overrides.items() if key != "train.epochs"}
     # Through validation, so that "1e-3" and 0.001 are equal.
     config = configs.from_dict(original, typed, "--resume")
-    if "data.unlabeled" in typed:
-        config = with_absolute_paths(config)
-    changed = configs.to_dict(config)
+    changed = configs.to_dict(with_absolute_paths(config))
     before, after = configs.flatten(original), configs.flatten(changed)
     differing = [key for key in after if after[key] != before.get(key)]
     if differing:

@@ -27,6 +27,8 @@ class DataProfile(msgspec.Struct, frozen=True):
         once: Fraction of tokens whose word occurs only once: an estimate of the fraction of unknown
             words in new texts (Good 1953, eq. 9). Too high where it is from a sample.
         multi_label: Whether a text has any number of labels, not exactly one class.
+        has_validation_file: Whether the validation texts are a file of their own. They then stay
+            held out: no model of the end learns from them.
     """
 
     num_texts: int
@@ -38,6 +40,7 @@ class DataProfile(msgspec.Struct, frozen=True):
     unspaced: float
     once: float
     multi_label: bool = False
+    has_validation_file: bool = False
 
     @property
     def num_outputs(self) -> int:
@@ -99,8 +102,15 @@ def _validation(profile: DataProfile) -> float:
 
     With several labels a text, up to 150 for each label: thresholds are chosen on them.
     """
+    if profile.has_validation_file:
+        return 0.1
     wanted = max(500, (150 if profile.multi_label else 5) * profile.num_classes)
     return max(0.0001, round(min(0.1, wanted / profile.num_texts), 4))
+
+
+def _folds(profile: DataProfile) -> int:
+    is_small = profile.num_texts <= 500 and not profile.has_validation_file
+    return min(5, profile.num_texts) if is_small else 0
 
 
 def _max_tokens(profile: DataProfile) -> int:
@@ -162,8 +172,8 @@ def _linear_folds(profile: DataProfile) -> int:
 
 
 _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
-    "data.validation": _validation,
-    "data.folds": lambda profile: min(5, profile.num_texts) if profile.num_texts <= 500 else 0,
+    "data.validation_fraction": _validation,
+    "data.folds": _folds,
     "text.vocab_size": lambda profile: 20_000,
     "text.min_count": _min_count,
     "text.max_tokens": _max_tokens,
@@ -176,9 +186,9 @@ _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "linear.penalty": lambda profile: 2.0 if _is_unspaced(profile) else 1.0,
     "linear.folds": _linear_folds,
     "linear.self_training": _linear_self_training,
-    "linear.refit": lambda profile: True,
+    "linear.refit": lambda profile: not profile.has_validation_file,
     "train.batch_size": _by_size((200, 8), (500, 16), (2000, 32), (20_000, 64), above=128),
     "train.epochs": _by_size((1000, 20), (20_000, 10), (50_000, 5), above=2),
-    "train.refit": _by_size((3000, True), above=False),
+    "train.refit": lambda profile: profile.num_texts <= 3000 and not profile.has_validation_file,
 }
 AUTO_KEYS = tuple(_RULES)

@@ -25,6 +25,12 @@ def check_sections(config: Config, source: str) -> None:
             "1.",
             "For example: --folds 5",
         )
+    if config.data.folds and config.data.validation_file:
+        raise _usage(
+            f"{source}: data.folds and data.validation_file exclude each other: a cross-validation "
+            "holds out every row once, and has no use for other validation rows.",
+            "Leave out --folds or --validation.",
+        )
     if config.image is None:
         missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
         if missing:

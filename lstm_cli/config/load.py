@@ -165,7 +165,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
         except YAML_ERRORS:
             raise _usage(
                 f"--set {shorten(key.strip())}: '{shorten(value)}' is not a valid YAML value.",
-                "Quote the value, for example: --set 'data.text_column=\"a: b\"'",
+                "Quote the value, for example: --set 'data.label_column=\"a: b\"'",
             ) from None
     return overrides
 

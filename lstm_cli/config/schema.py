@@ -11,6 +11,7 @@ Count = Annotated[int, Meta(ge=1)]
 # The limit is far above what fits in memory: it refuses typing errors early.
 Dimension = Annotated[int, Meta(ge=1, le=16_384)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
+_Name = Annotated[str, Meta(min_length=1)]
 
 
 def _doc(description: str, **limits: Any) -> Meta:
@@ -28,7 +29,10 @@ class DataSettings(_Section, frozen=True):
     name: Annotated[
         str, _doc("data set: demo, digits, imdb, mnist, tfds:NAME, or a path", min_length=1)
     ]
-    text_column: Annotated[str | None, _doc("column of the text; null: detect it")] = None
+    text_columns: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        _doc("columns of the text, joined in this order; []: detect one column"),
+    ] = ()
     label_column: Annotated[str | None, _doc("column of the label; null: detect it")] = None
     multi_label: Annotated[
         str,
@@ -39,16 +43,48 @@ class DataSettings(_Section, frozen=True):
         ),
     ] = "auto"
     label_columns: Annotated[
-        tuple[Annotated[str, Meta(min_length=1)], ...],
+        tuple[_Name, ...],
         _doc("columns with 0 or 1, one for each label; instead of label_column"),
     ] = ()
-    test: Annotated[str | None, _doc("file or folder with the test split; null: none")] = None
+    format: Annotated[
+        Literal["auto", "csv", "tsv", "jsonl", "json", "fasttext", "parquet", "arrow", "lines"],
+        _doc("format of a table; auto: what its content shows"),
+    ] = "auto"
+    encoding: Annotated[
+        str, _doc("text encoding of a table, such as windows-1252; auto: detect it", min_length=1)
+    ] = "auto"
+    delimiter: Annotated[
+        str,
+        _doc(
+            "what separates the fields of CSV and TSV: one character, or tab; auto: detect it",
+            min_length=1,
+        ),
+    ] = "auto"
+    quoting: Annotated[
+        Literal["auto", "none"],
+        _doc("none: double quotes in CSV and TSV are characters like others"),
+    ] = "auto"
+    header: Annotated[
+        bool,
+        _doc("whether the first line of CSV and TSV names the columns; else they have numbers"),
+    ] = True
+    validation_file: Annotated[
+        _Name | None, _doc("file or folder with the validation split; null: a part of train")
+    ] = None
+    test_file: Annotated[
+        _Name | None, _doc("file or folder with the test split; null: a part of train")
+    ] = None
     unlabeled: Annotated[
-        tuple[Annotated[str, Meta(min_length=1)], ...],
+        tuple[_Name, ...],
         _doc("files and folders with texts without labels (.csv, .tsv, .jsonl, .txt)"),
     ] = ()
-    validation: Annotated[
-        float, _doc("fraction of the training split used for validation", gt=0, lt=0.5)
+    validation_fraction: Annotated[
+        float,
+        _doc(
+            "fraction of the training split used for validation if there is no validation_file",
+            gt=0,
+            lt=0.5,
+        ),
     ] = 0.1
     folds: Annotated[
         int,

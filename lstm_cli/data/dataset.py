@@ -110,7 +110,8 @@ class Dataset:
         fingerprint: SHA-256 (hex) of the content and of the settings that split it. Equal
             fingerprints mean equal data.
         notes: Remarks from reading that a person should see (rows skipped, bytes replaced).
-        text_column: The column of the texts, if they come from a table.
+        text_columns: The columns of the texts, if they come from a table.
+        label_column: The column of the labels, if they come from one column of a table.
         unlabeled: The texts of `data.unlabeled`, if requested. They are not in the fingerprint.
         multi_label: How several labels of an example are written: `list` or a separator; `none` if
             each example has one label.
@@ -123,7 +124,8 @@ class Dataset:
     splits: Mapping[str, Split]
     fingerprint: str
     notes: tuple[str, ...] = field(default=())
-    text_column: str | None = None
+    text_columns: tuple[str, ...] = ()
+    label_column: str | None = None
     unlabeled: UnlabeledTexts | None = None
     multi_label: str = "none"
 

@@ -39,7 +39,7 @@ def locate(dataset: str) -> str:
             ExitCode.USAGE,
         )
     resolve(dataset)
-    return str(path.absolute())
+    return str(paths.resolve(path))
 
 
 def dataset_settings(
@@ -63,14 +63,14 @@ def dataset_settings(
     if config.data.unlabeled:
         # The word vectors learn from them, unless the settings name something else.
         base["embedding"] = {**base["embedding"], "vectors": "unlabeled"}
-        config = with_absolute_paths(_read(base, file, overrides, f"preset {preset}"))
+        config = _read(base, file, overrides, f"preset {preset}")
     if file is not None and config.data.name != name:
         raise LstmError(
             f"{file} is for the data set '{config.data.name}', the command line for '{name}'.",
             f"Leave out 'data.name' in {file}, or name that data set.",
             ExitCode.USAGE,
         )
-    return config
+    return with_absolute_paths(config)
 
 
 def _read(
@@ -83,15 +83,28 @@ def _read(
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """Return settings in which the paths of `data.unlabeled` are absolute.
+    """Return settings in which the paths of files beside the data set are absolute.
 
     Raises:
         LstmError: There is no such file or folder, or it is of a type that is not read.
     """
-    files = [paths.expand(file).absolute() for file in config.data.unlabeled]
+    data = config.data
+    files = [paths.resolve(file) for file in data.unlabeled]
     for file in files:
         check_path(file)
-    return replace(config, data=replace(config.data, unlabeled=tuple(map(str, files))))
+    return replace(
+        config,
+        data=replace(
+            data,
+            unlabeled=tuple(map(str, files)),
+            validation_file=_absolute(data.validation_file),
+            test_file=_absolute(data.test_file),
+        ),
+    )
+
+
+def _absolute(file: str | None) -> str | None:
+    return None if file is None else str(paths.resolve(file))
 
 
 def run_folder(name: str) -> str:

@@ -24,8 +24,8 @@ SPLITS_VERSION = 2
 def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
     """Read a data set.
 
-    The validation split is a seeded, stratified part of train. A test split is read only on
-    request. If a data set has no test split, one is split off train first.
+    The test split and the validation split are read on request where the data set has them. Where
+    it does not, they are split off train, test first: seeded, stratified parts.
 
     Args:
         source: What to read, and how.
@@ -63,7 +63,7 @@ def load_labeled(source: DataSource) -> Dataset:
     """
     raw = open_raw(source)
     train = raw.read["train"]()
-    _require_classes(train, raw, num_parts=2)
+    _require_classes(train, raw, ("train", "validation"))
     return _dataset(raw, source, {"train": train})
 
 
@@ -153,19 +153,20 @@ def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dic
     """Return the requested splits, split off train where the data set does not have them."""
     parts: dict[str, Split] = {}
     seed = source.seed
-    has_test = "test" in raw.read
-    if set(requested) & {"train", "validation"} or not has_test:
+    own = [name for name in requested if name != "train" and name in raw.read]
+    if set(requested) - set(own):
         train = raw.read["train"]()
-        _require_classes(train, raw, num_parts=2 if has_test else 3)
-        if not has_test:
+        _require_classes(train, raw, [name for name in SPLITS if name not in list(raw.read)[1:]])
+        if "test" not in raw.read:
             train, parts["test"] = splitting.stratified_split(
                 train, source.test_fraction, seed, splitting.TEST_SPLIT
             )
-        parts["train"], parts["validation"] = splitting.stratified_split(
-            train, source.validation, seed, splitting.VALIDATION_SPLIT
-        )
-    if has_test and "test" in requested:
-        parts["test"] = raw.read["test"]()
+        if "validation" not in raw.read:
+            train, parts["validation"] = splitting.stratified_split(
+                train, source.validation_fraction, seed, splitting.VALIDATION_SPLIT
+            )
+        parts["train"] = train
+    parts |= {name: raw.read[name]() for name in own}
     _require_limit(parts, source.limit)
     purposes = {
         "train": splitting.TRAIN_SAMPLE,
@@ -179,11 +180,12 @@ def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dic
     }
 
 
-def _require_classes(train: Split, raw: RawDataset, num_parts: int) -> None:
-    """Raise an error if too many classes have too few examples for a stratified split.
+def _require_classes(train: Split, raw: RawDataset, parts: Sequence[str]) -> None:
+    """Raise an error if too many classes have too few examples for a stratified split into parts.
 
     A few small classes are fine: they stay in train.
     """
+    num_parts = len(parts)
     counts = class_counts(train.labels, len(raw.labels))
     if train.labels.ndim == 2:
         _require_labels(train, raw, counts.tolist(), num_parts)
@@ -204,14 +206,19 @@ def _require_classes(train: Split, raw: RawDataset, num_parts: int) -> None:
         f"{quote_name(raw.labels[i])} ({counts[i]})"
         for i in np.flatnonzero((counts > 0) & (counts < num_parts))
     ]
-    names = "train, validation and test" if num_parts == 3 else "train and validation"
-    test_hint = ", or give a separate test file with --set data.test=FILE"
+    if not rare:
+        raise LstmError(
+            f"{raw.source} has {len(train):,} examples, of which most are the only one of their "
+            "class.",
+            "Check the label column.",
+        )
+    test_hint = ", or give 'lstm train' a test file (--test FILE)"
     raise LstmError(
-        f"{raw.source} has too few examples of {abbreviate(rare)}. To split it into {names}, "
-        f"two classes or more need at least {num_parts}, and most examples must not be the only "
-        "one of their class.",
+        f"{raw.source} has too few examples of {abbreviate(rare)}. To split it into "
+        f"{', '.join(parts[:-1])} and {parts[-1]}, two classes or more need at least {num_parts}, "
+        "and most examples must not be the only one of their class.",
         "Check the label column. Add examples of these classes, merge them with others, or drop "
-        f"their rows{test_hint if num_parts == 3 else ''}.",
+        f"their rows{test_hint if 'test' in parts else ''}.",
     )
 
 
@@ -267,7 +274,8 @@ def _dataset(raw: RawDataset, source: DataSource, parts: dict[str, Split]) -> Da
         splits=parts,
         fingerprint=_fingerprint(raw, source),
         notes=raw.notes,
-        text_column=raw.text_column,
+        text_columns=raw.text_columns,
+        label_column=raw.label_column,
         multi_label=raw.multi_label,
     )
 
@@ -277,7 +285,7 @@ def _fingerprint(raw: RawDataset, source: DataSource) -> str:
     # The keys are hashed too: a renamed key changes the fingerprint of every data set.
     content = {
         "identity": raw.identity,
-        "validation": source.validation,
+        "validation_fraction": None if "validation" in raw.read else source.validation_fraction,
         "test_fraction": None if "test" in raw.read else source.test_fraction,
         "seed": source.seed,
         "limit": source.limit,

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from lstm_cli.data.readers.columns import find_column, text_of
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
-from lstm_cli.data.readers.read_options import Format, ReadOptions
+from lstm_cli.data.readers.read_options import ReadOptions, TableFormat
 from lstm_cli.data.readers.table import iter_records
+from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
 
 # The largest window of texts that is classified at once.
 _MAX_TEXTS = 2048
 _MAX_CHARACTERS = 8 << 20
 _BLOCK_SIZE = 1 << 16
-_TABLES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
+_TABLES: dict[str, TableFormat] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
 
 
 class Records:
@@ -29,26 +29,27 @@ class Records:
     a stream.
     """
 
-    def __init__(self, path: Path | None, text_column: str | None) -> None:
+    def __init__(self, path: Path | None, text_columns: Sequence[str] = ()) -> None:
         """Choose the format; the file is opened when iterating.
 
         Args:
             path: A table, if its suffix says so, else a file with one text per line. None means
                 standard input.
-            text_column: The column of the texts in a table. The default is the first column with a
-                common name.
+            text_columns: The columns of the texts in a table, joined in this order. Without them,
+                the first column with a common name.
 
         Raises:
-            LstmError: `text_column` is set, but the input is not a table.
+            LstmError: `text_columns` are named, but the input is not a table.
         """
         self._path = path
-        self._column = text_column
+        self._columns = tuple(text_columns)
         self._format = None if path is None else _TABLES.get(path.suffix.lower())
         self._counter = ReplacementCounter()
         self._pipe = _Pipe(_standard_input()) if path is None else None
-        if text_column is not None and self._format is None:
+        if text_columns and self._format is None:
             raise LstmError(
-                f"--text-column {text_column}: {path or 'standard input'} is read as plain lines.",
+                f"--text-column {text_columns[0]}: {path or 'standard input'} is read as plain "
+                "lines.",
                 "Only .csv, .tsv and .jsonl files have columns.",
                 ExitCode.USAGE,
             )
@@ -96,16 +97,16 @@ class Records:
         if window:
             yield window
 
-    def _from_table(self, path: Path, format_: Format) -> Iterator[str]:
-        column = self._column
+    def _from_table(self, path: Path, format_: TableFormat) -> Iterator[str]:
+        found: TextColumns | None = None
         for number, record in iter_records(path, ReadOptions(format_), None, self._counter):
-            if column is None or column not in record:
-                column = self._find_column(list(record), str(path))
-            yield text_of(record, column, f"{path}, line {number}")
+            if found is None:
+                found = self._find_columns(list(record), str(path))
+            yield found.read(record, f"{path}, line {number}")
 
-    def _find_column(self, columns: list[str], name: str) -> str:
+    def _find_columns(self, columns: list[str], name: str) -> TextColumns:
         try:
-            return find_column(columns, "text", self._column, name)
+            return TextColumns.find(columns, self._columns, name, self._format != "jsonl")
         except LstmError as error:
             raise LstmError(error.message, "Name the column with --text-column NAME.") from None
 

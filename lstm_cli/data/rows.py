@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lstm_cli.data.dataset_settings import locate
-from lstm_cli.data.readers.columns import find_column, text_of
+from lstm_cli.data.readers.columns import find_column
 from lstm_cli.data.readers.folder import class_files, find_train_and_test, read_text
 from lstm_cli.data.readers.label_sets import (
     AUTO,
@@ -19,7 +19,8 @@ from lstm_cli.data.readers.label_sets import (
     set_columns,
     split_values,
 )
-from lstm_cli.data.readers.table import iter_records
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
+from lstm_cli.data.readers.table import iter_texts
 from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import DataSource
 from lstm_cli.errors import ExitCode, LstmError
@@ -62,21 +63,23 @@ class _Table:
 
 def read_rows(
     files: Sequence[str],
-    text_column: str | None = None,
+    text_columns: tuple[str, ...] = (),
     label_column: str | None = None,
     data_dir: Path | None = None,
     multi_label: str = AUTO,
     label_columns: tuple[str, ...] = (),
+    read_options: ReadOptions = DEFAULT,
 ) -> list[LabeledRows]:
     """Read labeled texts with their rows.
 
     Args:
         files: Tables, folders, or names of data sets; the latter two may give several parts.
-        text_column: The column of the texts in tables.
+        text_columns: The columns of the texts in tables.
         label_column: The column of the labels in tables.
         data_dir: The folder of the TFDS data sets.
         multi_label: The setting `data.multi_label`, for tables.
         label_columns: Columns of 0 and 1 in tables, one for each label.
+        read_options: How to read tables.
 
     Returns:
         One part for each table; for a folder with `train` and `test`, and for a data set, one for
@@ -90,7 +93,13 @@ def read_rows(
     tables: list[_Table] = []
     for file, name in zip(files, _short_names(files), strict=True):
         source = DataSource(
-            locate(file), data_dir, text_column, label_column, multi_label, label_columns
+            locate(file),
+            data_dir,
+            text_columns,
+            label_column,
+            multi_label,
+            label_columns,
+            read_options=read_options,
         )
         origin = resolve(source.name)
         if origin == "table":
@@ -128,18 +137,19 @@ def _short_names(files: Sequence[str]) -> list[str]:
 
 def _read_table(path: Path, name: str, source: DataSource) -> _Table:
     table = _Table(name, [], [], [])
-    text_column: str | None = None
     label_column = source.label_column
     interned: dict[str | LabelSet, str | LabelSet] = {}
-    for line, record in iter_records(path):
+    for line, record, text, text_columns in iter_texts(
+        path, source.text_columns, source.read_options
+    ):
         place = f"{path}, line {line}"
-        if text_column is None:
-            text_column = find_column(list(record), "text", source.text_column, str(path))
+        if not table.texts:
             if source.label_columns:
-                check_columns(list(record), (*source.label_columns, text_column), str(path))
+                present = [column for column in text_columns if column in record]
+                check_columns(list(record), (*source.label_columns, *present), str(path))
             else:
                 label_column = find_column(list(record), "label", label_column, str(path))
-        table.texts.append(text_of(record, text_column, place))
+        table.texts.append(text)
         value = (
             set_columns(record, source.label_columns, place)
             if source.label_columns
@@ -147,7 +157,7 @@ def _read_table(path: Path, name: str, source: DataSource) -> _Table:
         )
         table.values.append(interned.setdefault(value, value))
         table.lines.append(line)
-    if text_column is None:
+    if not table.texts:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
     return table
 

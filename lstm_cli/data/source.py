@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data.dataset import Kind, Split
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.errors import ExitCode, LstmError, command_line
 
 SPLITS = ("train", "validation", "test")
@@ -23,19 +24,24 @@ class DataSource:
             .jsonl file, or the path of a folder with one subfolder per class.
         data_dir: The folder of the TFDS data sets. The default is `TFDS_DATA_DIR`, then
             `~/tensorflow_datasets`.
-        text_column: The column of the texts. The default is the first column with a common name.
-        label_column: The column of the labels. The default is as for `text_column`.
+        text_columns: The columns of the texts, joined in this order. Without them, the first column
+            with a common name.
+        label_column: The column of the labels. The default is the first column with a common name.
         multi_label: The setting `data.multi_label`.
         label_columns: Columns of 0 and 1, one for each label.
-        test: The file or folder with the test examples, if `name` is a path. Without it, a
+        validation_file: The file or folder with the validation examples, if `name` is a path.
+            Without it, a fraction of the training examples is split off.
+        test_file: The file or folder with the test examples, if `name` is a path. Without it, a
             fraction of `name` is split off.
-        validation: Fraction of the training examples used for validation, above 0 and below 0.5.
+        validation_fraction: Fraction of the training examples used for validation if there is no
+            validation file, above 0 and below 0.5.
         test_fraction: Fraction used for testing if a data set has no test split, above 0 and
             below 0.9.
         seed: The seed of these splits and of the sample for `limit`.
         limit: The largest number of examples to keep of each split.
         demo_train: Number of reviews that `demo` generates for training and validation.
         demo_test: Number of reviews that `demo` generates for testing.
+        read_options: How to read the tables.
         labels: Class names of a model that is to know this data. Those that the data lacks are
             classes, too.
 
@@ -45,22 +51,24 @@ class DataSource:
 
     name: str
     data_dir: Path | None = None
-    text_column: str | None = None
+    text_columns: tuple[str, ...] = ()
     label_column: str | None = None
     multi_label: str = "auto"
     label_columns: tuple[str, ...] = ()
-    test: Path | None = None
-    validation: float = 0.1
+    validation_file: Path | None = None
+    test_file: Path | None = None
+    validation_fraction: float = 0.1
     test_fraction: float = 0.2
     seed: int = 0
     limit: int | None = None
     demo_train: int = 6000
     demo_test: int = 1000
+    read_options: ReadOptions = DEFAULT
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         ranges = {
-            "validation": (0 < self.validation < 0.5, "above 0 and below 0.5"),
+            "validation_fraction": (0 < self.validation_fraction < 0.5, "above 0 and below 0.5"),
             "test_fraction": (0 < self.test_fraction < 0.9, "above 0 and below 0.9"),
             "seed": (self.seed >= 0, "0 or more"),
             "limit": (self.limit is None or self.limit >= 1, "1 or more"),
@@ -85,13 +93,15 @@ class RawDataset:
         source: Where it comes from, as shown to people.
         kind: The kind of input.
         labels: Class names; the index is the class id.
-        read: Functions that read `train`, and `test` if the data set has its own test split.
+        read: Functions that read `train`, and `validation` and `test` if the data set has splits of
+            its own for them.
         identity: A string that identifies the content. Equal strings mean equal examples in equal
             order.
         is_path: Whether the data is a file or folder of the user. If so, a run that was trained on
             other data is evaluated on all of it.
         unlabeled: Reads the texts without labels, if the data set has them.
-        text_column: The column of the texts, if they come from a table.
+        text_columns: The columns of the texts, if they come from a table.
+        label_column: The column of the labels, if they come from one column of a table.
         multi_label: As in `Dataset`.
         notes: Remarks from reading.
     """
@@ -104,7 +114,8 @@ class RawDataset:
     identity: str
     is_path: bool = False
     unlabeled: Callable[[], Sequence[str]] | None = None
-    text_column: str | None = None
+    text_columns: tuple[str, ...] = ()
+    label_column: str | None = None
     multi_label: str = "none"
     notes: tuple[str, ...] = field(default=())
 
@@ -123,17 +134,25 @@ def from_config(
     return DataSource(
         name=settings.name,
         data_dir=data_dir,
-        text_column=settings.text_column,
+        text_columns=settings.text_columns,
         label_column=settings.label_column,
         multi_label=settings.multi_label,
         label_columns=settings.label_columns,
-        test=Path(settings.test) if settings.test else None,
-        validation=settings.validation,
+        validation_file=Path(settings.validation_file) if settings.validation_file else None,
+        test_file=Path(settings.test_file) if settings.test_file else None,
+        validation_fraction=settings.validation_fraction,
         test_fraction=settings.test_fraction,
         seed=config.seed,
         limit=settings.limit,
         demo_train=settings.demo_train,
         demo_test=settings.demo_test,
+        read_options=ReadOptions(
+            settings.format,
+            settings.encoding,
+            settings.delimiter,
+            settings.quoting,
+            settings.header,
+        ),
         labels=tuple(labels),
     )
 
@@ -162,14 +181,17 @@ def check_command(source: DataSource) -> str:
     Args:
         source: A table, a folder or `tfds:NAME`.
     """
-    files = [source.name, *([str(source.test)] if source.test else [])]
+    files = [
+        source.name,
+        *(str(file) for file in (source.validation_file, source.test_file) if file),
+    ]
     words = ["lstm", "data", "check", *map(_relative, files)]
     columns = {
-        "--text-column": source.text_column,
         "--label-column": source.label_column,
         "--multi-label": source.multi_label if source.multi_label != "auto" else None,
         "--label-columns": ",".join(source.label_columns),
     }
+    words += [word for name in source.text_columns for word in ("--text-column", name)]
     words += [word for option, name in columns.items() if name for word in (option, name)]
     return command_line(*words)
 

@@ -47,7 +47,7 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
     texts: list[str] = []
     digests: dict[str, str] = {}
     for file in files:
-        found, digests[file] = read_texts(Path(file), dataset.text_column)
+        found, digests[file] = read_texts(Path(file), dataset.text_columns)
         texts += found
     reasons = list(_reasons_to_drop(texts, dataset))
     kept = [text for text, reason in zip(texts, reasons, strict=True) if reason is None]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.data import DataSource, load_labeled
-from lstm_cli.data.readers.read_options import Format
+from lstm_cli.data.readers.read_options import TableFormat
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.linear_folds import out_of_fold_probabilities
 from lstm_cli.runs import out_of_fold
@@ -183,7 +183,7 @@ def _issues(table: OutOfFold, class_names: Sequence[str], source: str, model: st
     return LabelIssues(source, model, len(table), accuracy, issues)
 
 
-def to_table(issues: Sequence[LabelIssue], format_: Format) -> str:
+def to_table(issues: Sequence[LabelIssue], format_: TableFormat) -> str:
     """Return issues as CSV, TSV or JSON Lines, with whole texts."""
     rows = [asdict(issue) for issue in issues]
     if format_ == "jsonl":

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.data import DataSource, load_labeled
 from lstm_cli.data.dataset import Split
-from lstm_cli.data.readers.read_options import Format
+from lstm_cli.data.readers.read_options import TableFormat
 from lstm_cli.data.splits import TRAIN_SAMPLE, stratified_folds, stratified_sample
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.linear_folds import chosen_settings
@@ -198,7 +198,7 @@ def _parts(
             yield stratified_sample(rows, num, fold, TRAIN_SAMPLE).row_numbers, test
 
 
-def to_table(curve: LearningCurve, format_: Format) -> str:
+def to_table(curve: LearningCurve, format_: TableFormat) -> str:
     """Return the points as CSV, TSV or JSON Lines."""
     rows = [asdict(point) for point in curve.points]
     if format_ == "jsonl":

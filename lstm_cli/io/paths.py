@@ -22,6 +22,18 @@ def expand(name: str | Path) -> Path:
         return path
 
 
+def resolve(name: str | Path) -> Path:
+    """Return the one absolute path of a file or folder: no `~`, no `..`, no links.
+
+    A path that cannot be followed (a loop of links, a NUL) is made absolute only.
+    """
+    path = expand(name)
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path.absolute()
+
+
 def status(path: Path) -> os.stat_result | None:
     """Return the status of a file or folder; None if it does not exist.
 

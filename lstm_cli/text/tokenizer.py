@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
+from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.io.worker import Worker
 from lstm_cli.text.ngrams import char_ngram_ids
 from lstm_cli.text.normalization import AM_VOWELS, LINE_BREAK, normalize, normalize_aligned
@@ -365,6 +366,8 @@ def fit_vocabulary(
 ) -> FittedVocabulary:
     """Learn a vocabulary: the most frequent tokens; ties are in alphabetical order.
 
+    Texts that are joined from several columns have a separator (`io.fields`), which comes first.
+
     Args:
         texts: The training split only.
         settings: Vocabulary size, minimum count, maximum length.
@@ -384,7 +387,8 @@ def fit_vocabulary(
     frequent = [
         i for i, num in enumerate(counts) if num >= settings.min_count and tokens[i] not in is_known
     ]
-    frequent.sort(key=lambda i: (-counts[i], tokens[i]))
+    # The separator of columns always gets an id, however small the vocabulary is.
+    frequent.sort(key=lambda i: (tokens[i] != SEPARATOR, -counts[i], tokens[i]))
     selected = frequent[: max(0, settings.vocab_size - len(known))]
     if not selected and len(known) == len(SPECIAL_TOKENS):
         raise LstmError(

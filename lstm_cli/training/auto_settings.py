@@ -37,11 +37,12 @@ def with_auto_settings(
     Raises:
         LstmError: As `load_training_data`; or there are fewer rows than folds.
     """
-    config = with_label_format(config, dataset)
+    config = with_data_format(config, dataset)
     if not config.auto:
         check_folds(config, dataset)
         return config, dataset
-    profile = describe_data(dataset)
+    has_validation_file = config.data.validation_file is not None
+    profile = replace(describe_data(dataset), has_validation_file=has_validation_file)
     choice = choose_settings(profile)
     choice |= settings_of_run(config, choice["text.vocab_size"])
     values = {key: value for key, value in choice.items() if key in config.auto}
@@ -55,12 +56,17 @@ def with_auto_settings(
     return chosen, dataset
 
 
-def with_label_format(config: Config, dataset: Dataset) -> Config:
-    """Return the settings with `data.multi_label` as it was found in the data.
+def with_data_format(config: Config, dataset: Dataset) -> Config:
+    """Return the settings with the columns and `data.multi_label` as they were found in the data.
+
+    So a run reads the same columns later, whatever other columns a file has by then.
 
     Raises:
         LstmError: A setting is not available for several labels a text.
     """
+    columns = {"text_columns": dataset.text_columns, "label_column": dataset.label_column}
+    found = {key: value for key, value in columns.items() if value}
+    config = replace(config, data=replace(config.data, **found))
     if config.language is not None or not dataset.is_multi_label:
         return config
     if not config.data.label_columns:

@@ -530,7 +530,7 @@ def test_settings_are_described(lstm):
     assert code == 0
     assert all(word in out for word in ("model.units", "16,384", "64"))
     everything = lstm("config", "describe")[1]
-    assert all(key in everything for key in ("seed", "train.epochs", "data.text_column"))
+    assert all(key in everything for key in ("seed", "train.epochs", "data.text_columns"))
     code, _, err = lstm("config", "describe", "model.unitz")
     assert code == 2
     assert "model.units" in err

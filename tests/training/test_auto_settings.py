@@ -136,7 +136,7 @@ def test_a_choice_of_defaults_is_one_line():
 def test_only_what_is_listed_is_chosen_and_the_data_is_split_as_chosen(table, monkeypatch):
     chosen = {
         **choose_settings(DataProfile(48, 2, 0, 4, 4, 200, 0.0, 0.0)),
-        "data.validation": 0.25,
+        "data.validation_fraction": 0.25,
     }
     monkeypatch.setattr(auto_settings, "choose_settings", lambda _: chosen)
     before = settings(table, **{"linear.buckets": 77})
@@ -153,6 +153,16 @@ def test_only_what_is_listed_is_chosen_and_the_data_is_split_as_chosen(table, mo
     assert not any("buckets=77" in note for note in reporter.notes)
     # Chosen settings are settings: nothing is chosen twice, or said again.
     assert with_auto_settings(config, split, None, Notes()) == (config, split)
+
+
+@pytest.mark.parametrize("section", ["classifier", "language"])
+def test_the_columns_that_are_found_become_settings(table, section):
+    config = settings(table)
+    if section == "language":
+        config = with_language_model(config)
+    assert (config.data.text_columns, config.data.label_column) == ((), None)
+    found, _ = with_auto_settings(config, load_training_data(config, None), None, Notes())
+    assert (found.data.text_columns, found.data.label_column) == (("text",), "label")
 
 
 def test_the_same_split_is_not_read_again(table, monkeypatch):

@@ -218,7 +218,7 @@ def test_it_is_resumed_without_the_run_and_has_classes_that_the_data_lacks(
     table = write(tmp_path / "more.csv", ("mixed", "positive"))
     # The test file has a class that only the old run knows.
     test = write(tmp_path / "test.csv", ("mixed", "positive", "negative"))
-    config = config_for(table, first, data__test=test)
+    config = config_for(table, first, data__test_file=test)
     train_step = ClassificationObjective.train_step
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(

@@ -144,7 +144,7 @@ def stages_of(run):
 
 
 def test_folds_hold_out_every_row_once(table, tmp_path):
-    run = train(config_for(table, data__folds=3, data__test=str(table)), tmp_path)
+    run = train(config_for(table, data__folds=3, data__test_file=str(table)), tmp_path)
     record = run_record.read(run)
     assert record.validation.num_examples == ROWS
     assert record.validation_method == "3-fold cross-validation, before the refit on all rows"
@@ -206,7 +206,7 @@ def test_classes_with_fewer_rows_than_folds_are_named():
 
 
 def test_a_refit_follows_the_plan_of_the_selection(table, tmp_path):
-    run = train(config_for(table, train__refit=True, data__validation=0.2), tmp_path)
+    run = train(config_for(table, train__refit=True, data__validation_fraction=0.2), tmp_path)
     record = run_record.read(run)
     (selection,) = record.info.stages
     refit = [line for line in record.history if line.stage == 2]
@@ -221,7 +221,7 @@ def test_a_refit_follows_the_plan_of_the_selection(table, tmp_path):
 
 
 def test_the_refit_sees_all_rows_and_no_row_is_predicted_by_a_model_that_saw_it(table, tmp_path):
-    task = task_of(config_for(table, data__folds=3, data__test=str(table)))
+    task = task_of(config_for(table, data__folds=3, data__test_file=str(table)))
     held_out, finished = [], ()
     for stage in task.stages[:-1]:
         rows = set(stage.train_rows.tolist()) | set(stage.validation_rows.tolist())
@@ -302,7 +302,7 @@ def test_words_too_rare_in_the_training_rows_are_unknown_there_too(tmp_path, tab
     assert not [w for w in task.tokenizer.words if w.startswith("own")]
     twice = table.read_text().replace("own01", "own00")
     table.write_text(twice)
-    task = task_of(config_for(table, data__folds=10, text__min_count=2, data__test=str(table)))
+    task = task_of(config_for(table, data__folds=10, text__min_count=2, data__test_file=str(table)))
     word = task.tokenizer.token_to_id("own00")
     assert word != UNKNOWN_ID
     counts = [np.sum(task.staged.train_examples(s).inputs.ids == word) for s in task.stages]

@@ -23,7 +23,7 @@ from lstm_cli.io import paths
 
 
 def open_path(source: DataSource) -> RawDataset:
-    """Read a table or a folder. A test file or folder is read on request.
+    """Read a table or a folder. Files of other splits are read on request.
 
     The classes are those of the training examples. They are sorted as integers, or else as strings.
     If a folder has its classes in a subfolder `train`, like aclImdb, its test split is `test`.
@@ -32,23 +32,26 @@ def open_path(source: DataSource) -> RawDataset:
         LstmError: A file is malformed (the error names the line) or empty.
     """
     path = paths.expand(source.name)
-    train_path, test_path = _find_train_and_test(path, source.test)
+    train_path, others = _find_parts(path, source)
     train = _read(train_path, source)
     classes = _classes(train, source)
-    digests = [_digest(part) for part in (train_path, test_path) if part]
+    digests = [_digest(train_path), *(f"{name} {_digest(part)}" for name, part in others.items())]
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
-    if test_path:
-        test_source = replace(source, multi_label=train.multi_label)
-        read["test"] = lambda: _split(_read(test_path, test_source), classes, test_path)
+    as_train = _as_train(source, train)
+    for name, part in others.items():
+        read[name] = partial(_read_split, part, as_train, classes)
     return RawDataset(
         name=run_name(path),
         source=source.name,
         kind="text",
         labels=classes,
         read=read,
-        identity=" ".join(["path", *digests, *train.columns, *_label_identity(train)]),
+        identity=" ".join(
+            ["path", *digests, *_columns_identity(train), *_reading_identity(train, source)]
+        ),
         is_path=True,
-        text_column=train.columns[0] if train.columns else None,
+        text_columns=train.text_columns,
+        label_column=_label_column(train, source),
         multi_label=train.multi_label,
         notes=tuple(_notes(train, source)),
     )
@@ -64,18 +67,41 @@ def run_name(path: Path) -> str:
     return name
 
 
-def _find_train_and_test(path: Path, test: Path | None) -> tuple[Path, Path | None]:
-    """Return where the training examples and, if any, the test examples are."""
-    if test is not None:
-        test = paths.expand(test)
-        if not paths.exists(test):
+def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
+    """Return where the training examples are, and those of other splits by the split's name."""
+    train_path, test_path = folder.find_train_and_test(path)
+    others = {"test": test_path} if test_path else {}
+    for name, file in {"validation": source.validation_file, "test": source.test_file}.items():
+        if file is None:
+            continue
+        others[name] = paths.expand(file)
+        if not paths.exists(others[name]):
             raise LstmError(
-                f"There is no test file or folder {str(test)!r}.",
-                "Check data.test, or leave it out to split off a fraction of the examples.",
+                f"There is no {name} file or folder {str(others[name])!r}.",
+                f"Check --{name} (data.{name}_file), or leave it out to split off a fraction of "
+                "the examples.",
                 ExitCode.DATA,
             )
-    train_path, test_path = folder.find_train_and_test(path)
-    return train_path, test or test_path
+    return train_path, others
+
+
+def _as_train(source: DataSource, train: LabeledTexts) -> DataSource:
+    """Return how the other files are read: the columns and the label format are those of train."""
+    return replace(
+        source,
+        multi_label=train.multi_label,
+        text_columns=train.text_columns or source.text_columns,
+        label_column=_label_column(train, source) or source.label_column,
+    )
+
+
+def _label_column(train: LabeledTexts, source: DataSource) -> str | None:
+    """Return the one column that the labels are in."""
+    return None if source.label_columns else next(iter(train.label_columns), None)
+
+
+def _read_split(path: Path, source: DataSource, classes: Sequence[str]) -> Split:
+    return _split(_read(path, source), classes, path)
 
 
 def _read(path: Path, source: DataSource) -> LabeledTexts:
@@ -83,8 +109,12 @@ def _read(path: Path, source: DataSource) -> LabeledTexts:
         _check_folder(path, source)
         return folder.read_folder(path)
     if source.label_columns:
-        return read_label_columns(path, source.text_column, source.label_columns)
-    return read_table(path, source.text_column, source.label_column, source.multi_label)
+        return read_label_columns(
+            path, source.text_columns, source.label_columns, source.read_options
+        )
+    return read_table(
+        path, source.text_columns, source.label_column, source.multi_label, source.read_options
+    )
 
 
 def _check_folder(path: Path, source: DataSource) -> None:
@@ -112,9 +142,17 @@ def _classes(train: LabeledTexts, source: DataSource) -> tuple[str, ...]:
     return merge_labels(own, source.labels)
 
 
-def _label_identity(train: LabeledTexts) -> list[str]:
-    """Return what identifies the format of several labels; nothing with one label a text."""
-    return [] if train.label_sets is None else ["multi-label", train.multi_label]
+def _columns_identity(train: LabeledTexts) -> list[str]:
+    """Return what identifies the columns; of several text columns also that they are joined."""
+    texts = train.text_columns
+    joined = ["joined", str(len(texts))] if len(texts) > 1 else []
+    return [*joined, *texts, *train.label_columns]
+
+
+def _reading_identity(train: LabeledTexts, source: DataSource) -> list[str]:
+    """Return how the bytes became rows and labels, as far as it is not the usual way."""
+    labels = [] if train.label_sets is None else ["multi-label", train.multi_label]
+    return labels + [f"{name}={value!r}" for name, value in source.read_options.changed().items()]
 
 
 def _digest(path: Path) -> str:
@@ -153,9 +191,7 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     command = check_command(source)
     num = len(examples.texts)
     yield from _label_notes(examples, source)
-    if len(examples.columns) == 2 and examples.columns != ("text", "label"):
-        text, label = examples.columns
-        yield f"Texts are read from column {text!r}, labels from column {label!r}."
+    yield from _column_notes(examples)
     num_empty = sum(not text.strip() for text in examples.texts)
     if num_empty:
         yield f"{num_empty} of {num} texts are empty. See '{command}'."
@@ -165,6 +201,17 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "
             f"different splits, the results look better than they are. See '{command}'."
         )
+
+
+def _column_notes(examples: LabeledTexts) -> Iterator[str]:
+    """Yield which columns are read, if they are not simply `text` and `label`."""
+    texts, labels = examples.text_columns, examples.label_columns
+    if not texts or (texts, labels) == (("text",), ("label",)):
+        return
+    joined = "columns" if len(texts) > 1 else "column"
+    names = " and ".join(filter(None, [", ".join(map(repr, texts[:-1])), repr(texts[-1])]))
+    label = f", labels from column {labels[0]!r}" if len(labels) == 1 else ""
+    yield f"Texts are read from {joined} {names}{label}."
 
 
 def _label_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:

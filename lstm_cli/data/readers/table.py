@@ -17,7 +17,6 @@ from lstm_cli.data.readers.columns import (
     format_value,
     join_names,
     label_of,
-    text_of,
 )
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
 from lstm_cli.data.readers.label_sets import (
@@ -31,6 +30,7 @@ from lstm_cli.data.readers.label_sets import (
     split_values,
 )
 from lstm_cli.data.readers.read_options import DEFAULT, Format, ReadOptions, format_of
+from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
 
 # Takes lines, the name of the source for errors, and a counter of lines with invalid bytes.
@@ -54,6 +54,22 @@ class Row(NamedTuple):
     line: int
     record: Record
     error: LstmError | None = None
+
+
+class TextRow(NamedTuple):
+    """A record of a table with its text.
+
+    Attributes:
+        line: The line at which it starts, counted from 1.
+        record: Its values by column.
+        text: The value of the text column, or those of several, joined.
+        text_columns: The columns of the text.
+    """
+
+    line: int
+    record: Record
+    text: str
+    text_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -85,7 +101,8 @@ class LabeledTexts:
     Attributes:
         texts: In the order of the file, or sorted by class folder and file name.
         labels: The label of each text; several ones as they are written.
-        columns: The text and the label column; empty for a folder.
+        text_columns: The columns of the texts; empty for a folder.
+        label_columns: The column of the labels, or one for each label; empty for a folder.
         label_sets: The labels of each text; None if each text has exactly one label.
         multi_label: How several labels of a text are written: `none`, `list` or a separator.
         lines: The line at which each record starts, counted from 1; empty for a folder.
@@ -93,22 +110,28 @@ class LabeledTexts:
 
     texts: list[str]
     labels: list[str]
-    columns: tuple[str, ...] = ()
+    text_columns: tuple[str, ...] = ()
+    label_columns: tuple[str, ...] = ()
     lines: Sequence[int] = ()
     label_sets: list[LabelSet] | None = None
     multi_label: str = NONE
 
 
 def read_table(
-    path: Path, text_column: str | None, label_column: str | None, multi_label: str = NONE
+    path: Path,
+    text_columns: Sequence[str] = (),
+    label_column: str | None = None,
+    multi_label: str = NONE,
+    options: ReadOptions = DEFAULT,
 ) -> LabeledTexts:
     """Read the texts and labels of a table.
 
     Args:
         path: A .csv, .tsv or .jsonl file.
-        text_column: The column of the texts, if the user named it.
+        text_columns: The columns of the texts, if the user named them.
         label_column: The column of the labels, if the user named it.
         multi_label: The setting `data.multi_label`.
+        options: How to read the file.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
@@ -116,43 +139,45 @@ def read_table(
     texts: list[str] = []
     values: list[str | LabelSet] = []
     lines: list[int] = []
-    columns: tuple[str, str] | None = None
+    found: tuple[str, ...] = ()
     interned: dict[str | LabelSet, str | LabelSet] = {}
     read_label = label_of if multi_label == NONE else label_value
     first_empty: tuple[Record, str] | None = None
-    for line, record in iter_records(path):
-        if columns is None:
-            columns = (
-                find_column(list(record), "text", text_column, str(path)),
-                find_column(list(record), "label", label_column, str(path)),
-            )
-            if columns[0] == columns[1]:
-                raise LstmError(f"{path}: column {columns[0]!r} cannot be both text and label.")
+    for line, record, text, columns in iter_texts(path, text_columns, options):
+        if not found:
+            found = columns
+            label_column = find_column(list(record), "label", label_column, str(path))
+            if label_column in found:
+                raise LstmError(f"{path}: column {label_column!r} cannot be both text and label.")
         place = f"{path}, line {line}"
-        texts.append(text_of(record, columns[0], place))
-        value = read_label(record, columns[1], place)
+        texts.append(text)
+        value = read_label(record, str(label_column), place)
         if not value and first_empty is None:
             first_empty = record, place
         values.append(interned.setdefault(value, value))  # one object per class, not per row
         lines.append(line)
-    if columns is None:
+    if not found or label_column is None:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
     multi_label = resolve_format(multi_label, values)
     if multi_label == NONE and first_empty is not None:
-        label_of(first_empty[0], columns[1], first_empty[1])  # raises the error of an empty label
+        label_of(first_empty[0], label_column, first_empty[1])  # raises the error of an empty label
     labels, sets = split_values(values, multi_label)
-    return LabeledTexts(texts, labels, columns, lines, sets, multi_label)
+    return LabeledTexts(texts, labels, found, (label_column,), lines, sets, multi_label)
 
 
 def read_label_columns(
-    path: Path, text_column: str | None, label_columns: tuple[str, ...]
+    path: Path,
+    text_columns: Sequence[str],
+    label_columns: tuple[str, ...],
+    options: ReadOptions = DEFAULT,
 ) -> LabeledTexts:
     """Read the texts of a table, and labels from columns of 0 and 1.
 
     Args:
         path: A .csv, .tsv or .jsonl file.
-        text_column: The column of the texts, if the user named it.
+        text_columns: The columns of the texts, if the user named them.
         label_columns: The columns, each named as its label.
+        options: How to read the file.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
@@ -160,19 +185,46 @@ def read_label_columns(
     texts: list[str] = []
     sets: list[LabelSet] = []
     lines: list[int] = []
-    column: str | None = None
-    for line, record in iter_records(path):
-        if column is None:
-            column = find_column(list(record), "text", text_column, str(path))
-            check_columns(list(record), (*label_columns, column), str(path))
-        place = f"{path}, line {line}"
-        texts.append(text_of(record, column, place))
-        sets.append(set_columns(record, label_columns, place))
+    found: tuple[str, ...] = ()
+    for line, record, text, columns in iter_texts(path, text_columns, options):
+        if not found:
+            found = columns
+            present = [column for column in found if column in record]
+            check_columns(list(record), (*label_columns, *present), str(path))
+        texts.append(text)
+        sets.append(set_columns(record, label_columns, f"{path}, line {line}"))
         lines.append(line)
-    if column is None:
+    if not found:
         raise LstmError(f"{path} holds no rows.", "It needs a text and labels in each.")
     labels = [", ".join(labels) for labels in sets]
-    return LabeledTexts(texts, labels, (column, *label_columns), lines, sets, LIST)
+    return LabeledTexts(texts, labels, found, label_columns, lines, sets, LIST)
+
+
+def iter_texts(
+    path: Path, text_columns: Sequence[str] = (), options: ReadOptions = DEFAULT
+) -> Iterator[TextRow]:
+    """Read the records of a table with their texts, lazily.
+
+    Args:
+        path: A .csv, .tsv or .jsonl file.
+        text_columns: The columns of the texts, if the user named them.
+        options: How to read the file.
+
+    Raises:
+        LstmError: The file is malformed, or a column was not found.
+    """
+    found: TextColumns | None = None
+    with open_rows(path, options) as rows:
+        for line, record, error in rows:
+            if error is not None:
+                raise error
+            if found is None:
+                is_header = rows.columns is not None
+                found = TextColumns.find(list(record), text_columns, str(path), is_header)
+            text = found.read(record, f"{path}, line {line}")
+            yield TextRow(line, record, text, found.names)
+    if found is not None:
+        found.check()
 
 
 def iter_records(

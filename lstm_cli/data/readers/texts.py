@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
-from lstm_cli.data.readers.columns import find_column, join_names, text_of
+from lstm_cli.data.readers.columns import find_column, join_names
 from lstm_cli.data.readers.decode import decode_lines
-from lstm_cli.data.readers.table import iter_records
+from lstm_cli.data.readers.table import iter_records, iter_texts
 from lstm_cli.data.registry import TABLE_SUFFIXES
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
@@ -41,7 +41,7 @@ def check_path(path: Path) -> None:
         )
 
 
-def read_texts(path: Path, text_column: str | None = None) -> tuple[list[str], str]:
+def read_texts(path: Path, text_columns: Sequence[str] = ()) -> tuple[list[str], str]:
     """Read the texts of a file or folder; labels are ignored.
 
     A table has one text per row, a .txt file one per line (blank lines are skipped), a folder one
@@ -49,8 +49,8 @@ def read_texts(path: Path, text_column: str | None = None) -> tuple[list[str], s
 
     Args:
         path: A .csv, .tsv, .jsonl or .txt file, or a folder.
-        text_column: The column of the texts in the labeled data. It is used if a table has it;
-            otherwise the first column with a common name is.
+        text_columns: The columns of the texts in the labeled data. They are used if a table has
+            them; otherwise the first column with a common name is.
 
     Returns:
         The texts, and the SHA-256 (hex) of the file, or of the folder's files and their names.
@@ -65,27 +65,26 @@ def read_texts(path: Path, text_column: str | None = None) -> tuple[list[str], s
         content = _read_bytes(path)
         texts = [line.rstrip("\r\n") for line in decode_lines(BytesIO(content), str(path))]
         return [text for text in texts if text.strip()], hashlib.sha256(content).hexdigest()
-    texts = list(_table_texts(path, text_column))
+    texts = list(_table_texts(path, text_columns))
     with path.open("rb") as stream:
         return texts, hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _table_texts(path: Path, text_column: str | None) -> Iterator[str]:
+def _table_texts(path: Path, text_columns: Sequence[str]) -> Iterator[str]:
     """Yield the texts of a table."""
-    column: str | None = None
-    for line, record in iter_records(path):
-        if column is None:
-            column = _find_column(list(record), text_column, path)
-        yield text_of(record, column, f"{path}, line {line}")
+    first = next(iter_records(path), None)
+    if first is not None:
+        columns = _find_columns(list(first[1]), text_columns, path)
+        yield from (row.text for row in iter_texts(path, columns))
 
 
-def _find_column(columns: list[str], text_column: str | None, path: Path) -> str:
-    if text_column in columns:
-        return str(text_column)
+def _find_columns(columns: list[str], text_columns: Sequence[str], path: Path) -> Sequence[str]:
+    if set(text_columns) & set(columns):
+        return text_columns
     try:
-        return find_column(columns, "text", None, str(path))
+        return [find_column(columns, "text", None, str(path))]
     except LstmError as error:
-        like = f", as in the labeled data ({text_column!r})" if text_column else ""
+        like = f", as in the labeled data ({join_names(text_columns)})" if text_columns else ""
         raise LstmError(
             f"{path} has no column of texts{like}; found {join_names(columns)}.",
             "Rename its column of texts, or save the texts as .txt with one per line.",

@@ -1,4 +1,4 @@
-"""TFDS data sets with one text (or one gray image) and one label.
+"""TFDS data sets with texts (or one gray image) and one label.
 
 A prepared data set is read without TFDS and TensorFlow (`tfrecord`); they are imported only to
 prepare one (`tfds_download`).
@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.data.dataset import Kind, Split
+from lstm_cli.data.readers.text_columns import check_distinct
 from lstm_cli.data.readers.tfds_download import ensure_prepared
 from lstm_cli.data.readers.tfds_prepared import REGISTERED, parse_name, resolve_data_dir
 from lstm_cli.data.readers.tfrecord import parse_example, read_shards
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.fields import join_fields
 from lstm_cli.io.optional import require
 
 UNLABELED = "unsupervised"
@@ -36,9 +38,9 @@ _Examples = Callable[[], Iterator[tuple[Any, int]]]  # yields inputs and labels
 
 @dataclass(frozen=True)
 class _Columns:
-    """The features that are the input and the label, and the kind of the input."""
+    """The features that are the inputs and the label, and the kind of the inputs."""
 
-    input: str
+    inputs: tuple[str, ...]
     label: str
     kind: Kind
     labels: tuple[str, ...]
@@ -89,6 +91,7 @@ def open_tfds(source: DataSource) -> RawDataset:
         read=read,
         identity=_identity(info, columns),
         notes=tuple(notes),
+        text_columns=source.text_columns,
         unlabeled=partial(_read_texts, examples[UNLABELED]) if has_unlabeled else None,
     )
 
@@ -102,7 +105,7 @@ def _identity(info: Mapping[str, Any], columns: _Columns) -> str:
     keys = ("name", "configName", "version", "splits", "downloadChecksums")
     content = json.dumps({key: info.get(key) for key in keys}, sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
-    return f"tfds {digest} {columns.input} {columns.label}"
+    return f"tfds {digest} {' '.join(columns.inputs)} {columns.label}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -121,9 +124,13 @@ def _find_columns(directory: Path, title: str, source: DataSource) -> _Columns:
     labels = [key for key, feature in features.items() if "classLabel" in feature]
     images = [key for key, feature in features.items() if _is_gray_image(feature)]
     kind: Kind = "text" if texts or not images else "image"
-    chosen = _choose("text", texts or images, source.text_column, features, title)
+    check_distinct(source.text_columns)
+    inputs = tuple(
+        _choose("text", texts or images, name, features, title)
+        for name in source.text_columns or (None,)
+    )
     label = _choose("label", labels, source.label_column, features, title)
-    return _Columns(chosen, label, kind, _class_names(directory, label, features[label]))
+    return _Columns(inputs, label, kind, _class_names(directory, label, features[label]))
 
 
 def _is_gray_image(feature: Mapping[str, Any]) -> bool:
@@ -183,15 +190,16 @@ def _read(examples: _Examples, kind: Kind) -> Split:
     return Split(np.stack(inputs) if kind == "image" and inputs else inputs, labels)
 
 
-def _decode_text(value: bytes) -> str:
-    return value.decode("utf-8", errors="replace")
+def _decode_texts(values: Sequence[bytes]) -> str:
+    """Return the text of one feature, or those of several, joined."""
+    return join_fields([value.decode("utf-8", errors="replace") for value in values])
 
 
-def _decode_image(value: bytes) -> NDArray[np.uint8]:
+def _decode_image(values: Sequence[bytes]) -> NDArray[np.uint8]:
     """Return the pixels of a PNG or JPEG file, `<uint8>[rows, columns]`."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(value), formats=("PNG", "JPEG")) as image:
+    with Image.open(io.BytesIO(values[0]), formats=("PNG", "JPEG")) as image:
         return np.asarray(image)
 
 
@@ -218,12 +226,12 @@ def _read_examples(
         / template.format(SHARD_INDEX=i, SHARD_X_OF_Y=f"{i}-of-{names['NUM_SHARDS']}", **names)
         for i in [f"{i:05}" for i, length in enumerate(lengths) if length]
     ]
-    decode = _decode_text if columns.kind == "text" else _decode_image
+    decode = _decode_texts if columns.kind == "text" else _decode_image
     num = 0
     try:
         for record in read_shards(shards, is_shuffled=not info.get("disableShuffling", False)):
             example = parse_example(record)
-            yield decode(example[columns.input]), int(example[columns.label])
+            yield decode([example[name] for name in columns.inputs]), int(example[columns.label])
             num += 1
         if num != sum(lengths):
             raise ValueError(f"{num} of {sum(lengths)} examples found in {split['name']}")

@@ -28,7 +28,7 @@ def write(tmp_path, monkeypatch):
 
 
 def warnings(name, test=None):
-    source = DataSource(name, test=test, validation=0.4)
+    source = DataSource(name, test_file=test, validation_fraction=0.4)
     dataset = load(source, ("train", "validation"))
     return quick_warnings(dataset, source), leak_warning(dataset, load(source, ("test",)), source)
 
@@ -47,7 +47,7 @@ def test_conflicts_and_labels_that_look_alike_bring_a_line_each(write):
     assert conflict.startswith("1 text is labelled in more than one way.")
     assert validation.startswith(("1 of", "2 of", "3 of"))
     for line in found:
-        assert line.endswith(f" See '{check_command(DataSource('a.csv', test='b.csv'))}'.")
+        assert line.endswith(f" See '{check_command(DataSource('a.csv', test_file='b.csv'))}'.")
 
 
 def test_test_texts_that_are_in_train_are_counted(write):
@@ -80,7 +80,7 @@ def test_the_command_of_a_warning_lists_the_rows(write, tmp_path, monkeypatch, c
     folder.mkdir()
     path = folder / "a.csv"
     path.write_text("body,kind\nsame text,a\nsame text,b\n", encoding="utf-8")
-    source = DataSource(str(path), text_column="body", label_column="kind")
+    source = DataSource(str(path), text_columns=("body",), label_column="kind")
     command = check_command(source)
     assert command == "lstm data check 'my data/a.csv' --text-column body --label-column kind"
     monkeypatch.setattr("sys.argv", shlex.split(command))

@@ -18,7 +18,7 @@ from lstm_cli.config import load as configs
 from lstm_cli.config.auto import AUTO_KEYS, DataProfile, choose_settings
 from lstm_cli.config.describe import describe
 from lstm_cli.data.dataset_settings import dataset_settings
-from lstm_cli.errors import ExitCode
+from lstm_cli.errors import ExitCode, LstmError
 
 BUCKETS = ("linear.buckets", "linear.char_buckets")
 SIZES = (10, 50, 200, 500, 1000, 3000, 8000, 20_000, 100_000, 1_000_000)
@@ -106,7 +106,7 @@ def test_buckets_grow_with_the_tokens_and_shrink_with_the_classes(key):
         ("text.min_count", True),
         ("train.batch_size", True),
         ("data.folds", False),
-        ("data.validation", False),
+        ("data.validation_fraction", False),
         ("linear.folds", False),
         ("train.epochs", False),
         ("train.refit", False),
@@ -125,10 +125,10 @@ def test_few_texts_are_validated_by_folds_or_refitted():
 
 
 def test_validation_is_small_but_has_each_class():
-    assert choose(1000)["data.validation"] == 0.1
-    few = choose(1_000_000, 2)["data.validation"] * 1_000_000
+    assert choose(1000)["data.validation_fraction"] == 0.1
+    few = choose(1_000_000, 2)["data.validation_fraction"] * 1_000_000
     assert 100 <= few <= 10_000
-    assert choose(1_000_000, 5000)["data.validation"] * 1_000_000 >= 5000
+    assert choose(1_000_000, 5000)["data.validation_fraction"] * 1_000_000 >= 5000
 
 
 def test_similar_words_are_read_where_many_words_are_new():
@@ -307,3 +307,18 @@ def test_the_table_of_the_guide_is_that_of_the_rules():
         [sys.executable, script, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_validation_file_stays_held_out_from_all_models():
+    values = choose(300, has_validation_file=True)
+    assert values["data.folds"] == 0
+    assert not values["train.refit"]
+    assert not values["linear.refit"]
+    assert choose(1_000_000, has_validation_file=True)["data.validation_fraction"] == 0.1
+
+
+def test_folds_and_a_validation_file_exclude_each_other():
+    settings = {"data.folds": 5, "data.validation_file": "dev.csv"}
+    with pytest.raises(LstmError, match="exclude each other") as caught:
+        configs.load_preset("text", settings)
+    assert caught.value.exit_code == ExitCode.USAGE

@@ -21,6 +21,7 @@ from lstm_cli.config import load as configs
 from lstm_cli.config.describe import describe
 from lstm_cli.config.schema import Config
 from lstm_cli.config.yaml import parse_mapping
+from lstm_cli.data.dataset_settings import dataset_settings
 from lstm_cli.errors import ExitCode, LstmError
 
 TEXT = "data: {name: demo}\ntext: {}\nembedding: {}\n"
@@ -181,8 +182,8 @@ def test_an_override_of_a_section_is_refused(key):
         ("train", "clip_norm", float("nan")),
         ("train", "weight_decay", float("-inf")),
         ("train", "patience", -1),
-        ("data", "validation", 0.5),
-        ("data", "validation", 0),
+        ("data", "validation_fraction", 0.5),
+        ("data", "validation_fraction", 0),
         ("data", "name", ""),
         ("data", "limit", 0),
         ("text", "vocab_size", 65_537),
@@ -480,9 +481,9 @@ def test_settings_without_data_are_refused():
         ("model.units=64", {"model.units": 64}),
         ("model.bidirectional=false", {"model.bidirectional": False}),
         ("data.limit=null", {"data.limit": None}),
-        ("data.test=a=b.csv", {"data.test": "a=b.csv"}),
+        ("data.test_file=a=b.csv", {"data.test_file": "a=b.csv"}),
         (" seed =3", {"seed": 3}),
-        ("data.text_column='a: b'", {"data.text_column": "a: b"}),
+        ("data.label_column='a: b'", {"data.label_column": "a: b"}),
     ],
 )
 def test_overrides_are_read_as_yaml_values(assignment, expected):
@@ -522,3 +523,15 @@ def test_settings_are_immutable():
     with pytest.raises(AttributeError):
         config.model.units = 3
     assert isinstance(config, msgspec.Struct)
+
+
+def test_paths_beside_the_data_set_are_absolute_from_the_start(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("text,label\n")
+    (tmp_path / "link.csv").symlink_to("a.csv")
+    config = dataset_settings(
+        "link.csv", None, {"data.test_file": "b.csv", "data.validation_file": "sub/../c.csv"}
+    )
+    assert config.data.name == str(tmp_path / "a.csv")
+    assert config.data.test_file == str(tmp_path / "b.csv")
+    assert config.data.validation_file == str(tmp_path / "c.csv")

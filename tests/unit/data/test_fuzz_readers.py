@@ -233,7 +233,7 @@ def test_any_table_to_predict_on_is_texts_or_refused(suffix, num, tmp_path):
 
     def read(content):
         path.write_bytes(content)
-        for window in Records(path, None).windows():
+        for window in Records(path).windows():
             assert all(_is_text(text) for text in window)
 
     fuzz(f"predict --file x.{suffix}", any_bytes(FILES[suffix]), read, num)
@@ -247,7 +247,7 @@ def test_any_column_to_predict_on_is_texts_or_refused(num, tmp_path):
     def read(drawn):
         content, column = drawn
         path.write_bytes(content)
-        assert all(_is_text(text) for text in Records(path, column))
+        assert all(_is_text(text) for text in Records(path, [column]))
 
     strategy = st.tuples(any_bytes(separated()), columns)
     fuzz("predict --text-column", strategy, read, num)
@@ -262,14 +262,14 @@ def test_any_lines_to_predict_on_are_texts(pipe, num, tmp_path, monkeypatch):
     def read(content):
         if not pipe:
             path.write_bytes(content)
-            return list(Records(path, None))
+            return list(Records(path))
         # As much as a pipe takes without a reader.
         reader, writer = os.pipe()
         os.write(writer, content[:60_000])
         os.close(writer)
         try:
             monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: reader))
-            return [text for window in Records(None, None).windows() for text in window]
+            return [text for window in Records(None).windows() for text in window]
         finally:
             os.close(reader)
 

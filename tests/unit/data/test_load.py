@@ -132,7 +132,7 @@ def test_the_fingerprint_depends_on_content_and_settings_but_not_on_the_request(
     assert load(DataSource("demo"), ["train"]).fingerprint == base
     others = [
         DataSource("demo", seed=1),
-        DataSource("demo", validation=0.2),
+        DataSource("demo", validation_fraction=0.2),
         DataSource("demo", limit=100),
         DataSource("demo", demo_train=5000),
         DataSource("demo", demo_test=500),
@@ -145,9 +145,9 @@ def test_the_fingerprint_depends_on_content_and_settings_but_not_on_the_request(
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"validation": 0.0},
-        {"validation": 0.5},
-        {"validation": float("nan")},
+        {"validation_fraction": 0.0},
+        {"validation_fraction": 0.5},
+        {"validation_fraction": float("nan")},
         {"test_fraction": 1.0},
         {"seed": -1},
         {"limit": 0},

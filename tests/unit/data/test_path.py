@@ -11,6 +11,8 @@ from lstm_cli.errors import ExitCode, LstmError
 
 ROWS = [(f"film number {i}", ("bad", "good")[i % 2]) for i in range(40)]
 
+FILES = ("validation_file", "test_file")
+
 
 def write(path, rows=ROWS, columns=("text", "label")):
     if path.suffix == ".jsonl":
@@ -60,7 +62,7 @@ def test_a_test_file_of_another_format_is_used_whole(tmp_path):
     path = write(tmp_path / "films.csv")
     test = tmp_path / "held_out.jsonl"
     write(test, [("new", "good"), ("newer", "good")], ("review", "class"))
-    data = load(DataSource(path, test=test))
+    data = load(DataSource(path, test_file=test))
     assert list(data.splits["test"].inputs) == ["new", "newer"]
     assert data.splits["test"].labels.tolist() == [1, 1]
     assert len(data.splits["train"]) + len(data.splits["validation"]) == 40
@@ -70,15 +72,41 @@ def test_a_test_file_is_parsed_only_on_request(tmp_path):
     path = write(tmp_path / "films.csv")
     test = tmp_path / "held_out.csv"
     test.write_text("text,label\nnew,excellent\n")
-    load(DataSource(path, test=test), ["train", "validation"])
+    load(DataSource(path, test_file=test), ["train", "validation"])
     with pytest.raises(LstmError, match="'excellent'"):
-        load(DataSource(path, test=test), ["test"])
+        load(DataSource(path, test_file=test), ["test"])
 
 
-def test_a_missing_test_file_is_named(tmp_path):
+@pytest.mark.parametrize("test_rows", [None, ROWS[:4]])
+def test_a_validation_file_is_used_whole_and_nothing_is_split_off_for_it(tmp_path, test_rows):
+    path, dev, test = (tmp_path / f"{name}.csv" for name in ("films", "dev", "test"))
+    write(path)
+    write(dev, [("new", "good"), ("newer", "bad")])
+    if test_rows:
+        write(test, test_rows)
+    data = load(DataSource(str(path), validation_file=dev, test_file=test if test_rows else None))
+    assert list(data.splits["validation"].inputs) == ["new", "newer"]
+    assert data.splits["validation"].labels.tolist() == [1, 0]
+    assert len(data.splits["train"]) == (40 if test_rows else 32)
+    only = load(DataSource(str(path), validation_file=dev), ["validation"])
+    assert list(only.splits["validation"].inputs) == ["new", "newer"]
+
+
+def test_a_validation_file_is_part_of_the_fingerprint(tmp_path):
+    path, dev = write(tmp_path / "films.csv"), tmp_path / "dev.csv"
+    found = set()
+    for rows in (ROWS, ROWS[:-1]):
+        write(dev, rows)
+        found |= {load(DataSource(path, **{key: dev}), ["train"]).fingerprint for key in FILES}
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("key", FILES)
+def test_a_missing_file_of_another_split_is_named(tmp_path, key):
     with pytest.raises(LstmError, match=r"nowhere\.csv") as caught:
-        load(DataSource(write(tmp_path / "films.csv"), test=tmp_path / "nowhere.csv"))
+        load(DataSource(write(tmp_path / "films.csv"), **{key: tmp_path / "nowhere.csv"}))
     assert caught.value.exit_code == ExitCode.DATA
+    assert f"--{key.removesuffix('_file')} " in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -110,10 +138,10 @@ def test_named_columns_are_used(tmp_path):
     path = write(tmp_path / "a.csv", columns=("opinion", "stars"))
     with pytest.raises(LstmError, match="no column named text"):
         load(DataSource(path))
-    data = load(DataSource(path, text_column="opinion", label_column="stars"))
+    data = load(DataSource(path, text_columns=("opinion",), label_column="stars"))
     assert data.labels == ("bad", "good")
     with pytest.raises(LstmError, match="cannot be both"):
-        load(DataSource(path, text_column="stars", label_column="stars"))
+        load(DataSource(path, text_columns=("stars",), label_column="stars"))
 
 
 def test_empty_texts_are_kept_and_copies_noted(tmp_path):
@@ -175,7 +203,7 @@ def test_classes_too_small_to_split_are_named_with_what_to_do(tmp_path):
     with pytest.raises(LstmError, match=r"too few examples of 'mixed' \(1\).*at least 3") as caught:
         load(DataSource(path))
     assert "merge them" in caught.value.hint
-    assert "data.test" in caught.value.hint
+    assert "--test FILE" in caught.value.hint
 
 
 def test_texts_in_the_label_column_are_shortened_in_the_error(tmp_path):
@@ -189,7 +217,7 @@ def test_two_examples_of_a_class_are_enough_with_a_test_file(tmp_path):
     path = write(tmp_path / "a.csv", [*ROWS, ("x", "mixed"), ("y", "mixed")])
     test = tmp_path / "test.csv"
     write(test, [("z", "mixed")])
-    data = load(DataSource(path, test=test))
+    data = load(DataSource(path, test_file=test))
     for split in data.splits.values():
         assert 2 in split.labels
 
@@ -305,9 +333,9 @@ def test_the_fingerprint_depends_on_the_bytes_and_not_on_the_path(tmp_path, kind
 def test_the_fingerprint_depends_on_the_test_file(tmp_path):
     path, test = write(tmp_path / "films.csv"), tmp_path / "test.csv"
     write(test)
-    first = load(DataSource(path, test=test), ["train"]).fingerprint
+    first = load(DataSource(path, test_file=test), ["train"]).fingerprint
     write(test, ROWS[:-1])
-    assert load(DataSource(path, test=test), ["train"]).fingerprint != first
+    assert load(DataSource(path, test_file=test), ["train"]).fingerprint != first
 
 
 # Evaluating a run on other data

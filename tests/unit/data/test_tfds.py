@@ -20,6 +20,7 @@ from lstm_cli.data import DataSource, load
 from lstm_cli.data.readers import tfds_download, tfds_prepared
 from lstm_cli.data.registry import open_raw
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.fields import join_fields
 
 ARCHIVES = {
     "train-images-idx3-ubyte.gz": 9_912_422,
@@ -412,8 +413,13 @@ def test_examples_without_a_label_are_left_out(folder):
 def test_with_several_texts_the_column_must_be_named(folder):
     with pytest.raises(LstmError, match=r"one text feature.*text \(Text\).*title \(Text\)"):
         load(DataSource("tfds:titled", data_dir=folder))
-    data = load(DataSource("tfds:titled", data_dir=folder, text_column="title"))
+    data = load(DataSource("tfds:titled", data_dir=folder, text_columns=("title",)))
     assert len(data.splits["train"]) == 21
+    both = load(DataSource("tfds:titled", data_dir=folder, text_columns=("title", "text")))
+    other = load(DataSource("tfds:titled", data_dir=folder, text_columns=("text",)))
+    parts = [loaded.splits["train"].inputs for loaded in (data, other)]
+    assert both.splits["train"].inputs == [join_fields(pair) for pair in zip(*parts, strict=True)]
+    assert both.fingerprint not in (data.fingerprint, other.fingerprint)
 
 
 def test_without_a_label_the_features_are_listed(folder):
@@ -473,8 +479,8 @@ def test_a_prepared_data_set_is_read_without_tensorflow(folder):
 
 
 def test_the_fingerprint_depends_on_the_column(folder):
-    first = load(DataSource("tfds:titled", data_dir=folder, text_column="title"), ["train"])
-    second = load(DataSource("tfds:titled", data_dir=folder, text_column="text"), ["train"])
+    first = load(DataSource("tfds:titled", data_dir=folder, text_columns=("title",)), ["train"])
+    second = load(DataSource("tfds:titled", data_dir=folder, text_columns=("text",)), ["train"])
     assert first.fingerprint != second.fingerprint
 
 

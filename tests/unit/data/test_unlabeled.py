@@ -45,7 +45,7 @@ def test_a_file_has_one_text_per_row_or_line(name, content, tmp_path):
 
 def test_the_column_of_the_labeled_texts_comes_first(tmp_path):
     path = write(tmp_path / "x.csv", "text,review\na,b\n")
-    assert read_texts(path, "review")[0] == ["b"]
+    assert read_texts(path, ["review"])[0] == ["b"]
     assert read_texts(path, "body")[0] == ["a"]
     assert read_texts(path)[0] == ["a"]
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_refused_by_name(name, content, code, words, tmp_
     if content is not None:
         write(tmp_path / name, content)
     path = tmp_path / name.split("/")[0]
-    error = refused(read_texts, path, "review", code=code)
+    error = refused(read_texts, path, ["review"], code=code)
     assert words in error.message
     assert path.name in error.message
 

@@ -150,10 +150,11 @@ SCALARS += ["[" * 20_000, "{a: " * 3000, "!!int ''", "!!float x", "&a [*a]", "{<
 SCALARS += ["[1, 2]", "{a: 1}", "[", "{", "&b {units: 3}", "*b", "cosine", "none", "max", "", "? a"]
 SCALARS += ["9" * 30, "9" * 5000, "\ud800", "\0", "naïve", "!!python/object:os.system x", "!x y"]
 GOOD = {
-    "data.limit": "30", "data.validation": "0.2", "text.vocab_size": "500", "text.min_count": "1",
+    "data.limit": "30", "data.validation_fraction": "0.2", "text.vocab_size": "500",
+    "text.min_count": "1",
     "embedding.dim": "8", "embedding.dropout": "0.1", "model.units": "5", "model.pooling": "mean",
     "model.bidirectional": "no", "train.epochs": "3", "train.decay": "linear", "seed": "7",
-    "train.learning_rate": "0.001", "train.deterministic": "false", "data.test": "'a b.csv'",
+    "train.learning_rate": "0.001", "train.deterministic": "false", "data.test_file": "'a b.csv'",
 }  # fmt: skip
 
 

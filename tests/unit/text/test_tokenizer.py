@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
+from lstm_cli.io.fields import SEPARATOR, join_fields
 from lstm_cli.text.ngrams import char_ngram_ids
 from lstm_cli.text.token_ids import PAD_ID, UNKNOWN_ID
 from lstm_cli.text.tokenizer import Tokenizer, fit_vocabulary, token_spans, tokenize
 
 # Lone surrogates, NUL, control characters and everything else a shell or a JSON file lets through.
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
-TRICKY = st.text(st.sampled_from("aÉ'’<br />\n\0[]U\ud800映😀\u200d\u202eא\u0301İ."), max_size=40)
+TRICKY = st.text(st.sampled_from("␟aÉ'’<br />\n\0[]U\ud800映😀\u200d\u202eא\u0301İ."), max_size=40)
 
 
 def fit(*texts, **settings):
@@ -319,3 +320,31 @@ def test_taking_no_word_gives_the_empty_text(text):
 )
 def test_a_tokenizer_with_another_length_hashes_the_same_ngrams(derive):
     assert derive(with_ngrams()).char_buckets == 1000
+
+
+def test_the_separator_of_columns_is_a_token_that_every_vocabulary_has():
+    texts = [f"the the the {SEPARATOR} a" for _ in range(3)]
+    tokenizer = Tokenizer.fit(texts, TextSettings(vocab_size=3))
+    assert tokenizer.words == ("[PAD]", "[UNK]", SEPARATOR)
+    assert tokenizer.encode([f"{SEPARATOR} a"])[0].ids.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Plain", "text"),
+        ("", "no title"),
+        ("don'", "'t"),
+        ("cafe", "\u0301s"),
+        ("line <br", "/> break"),
+        ("Lego\u2122 \u00bd", "3\u00bd \uff01"),
+        ("\u0e19\u0e4d", "\u0e32\u0e19"),
+        ("\u0643\u0640", "\u064b\u0627"),
+        ("\u200d", "\u200d x"),
+    ],
+)
+def test_fields_are_tokenized_as_if_they_were_alone(first, second):
+    text = join_fields([first, second])
+    assert tokenize(text) == [*tokenize(first), SEPARATOR, *tokenize(second)]
+    (place,) = [span for span in token_spans(text) if text[slice(*span)] == SEPARATOR]
+    assert text[: place[0]].strip() == first.strip()

@@ -20,9 +20,9 @@ from lstm_cli.text.normalization import normalize
 from lstm_cli.text.tokenizer import Tokenizer, token_spans, tokenize
 
 SETTINGS = TextSettings(min_count=1, max_tokens=3)
-TOKENIZER = Tokenizer.fit(["Good don't 映画 pad 😀 é \"\\ ½"], SETTINGS)
+TOKENIZER = Tokenizer.fit(["Good don't ␟ 映画 pad 😀 é \"\\ ½"], SETTINGS)
 TRICKY = (
-    "aÉ'’<br />\n[]UİΣßﬁ\u200d\u0301映ひカ한😀½²_٣\u0085\u00a0…–\x00\x1c\x7f™´🏽\u00ad\u200b\ufe0f"
+    "␟aÉ'’<br />\n[]UİΣßﬁ\u200d\u0301映ひカ한😀½²_٣\u0085\u00a0…–\x00\x1c\x7f™´🏽\u00ad\u200b\ufe0f"
     "ㄱㅏ\u1100\u1161\u11a8ﾊﾞ\u3099ำ\u0e4d\u0e32ก้ีໜ\u0ecd\u0eb2ក\u17d2ေမ\u1039ဂ\u09c7\u09beـ\u064b\u0654اﷺ"
 )
 
