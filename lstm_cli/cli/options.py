@@ -163,6 +163,18 @@ Unlabeled = Annotated[
     ),
 ]
 
+ReplayData = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--replay-data",
+        metavar="FILE",
+        help="Old labeled texts to mix into the training rows, so that --init-from does not "
+        "forget them: a table, or a folder with one subfolder of .txt files per class. They are "
+        "never validated or tested on. Repeatable.",
+        show_default="none",
+    ),
+]
+
 # Options of `train` and `pretrain`.
 ValidationFile = Annotated[
     str | None,
@@ -304,8 +316,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
-            commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `read_options` (from
-            the function of that name). They win over `assignments`; None is skipped.
+            commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `replay_data`,
+            `read_options` (from the function of that name). They win over `assignments`; None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -327,6 +339,7 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "multi_label": "data.multi_label",
         "label_columns": "data.label_columns",
         "unlabeled": "data.unlabeled",
+        "replay_data": "data.replay_files",
         "validation_file": "data.validation_file",
         "test_file": "data.test_file",
     }

@@ -47,6 +47,7 @@ def command(
     quoting: options.Quoting = None,
     no_header: options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
+    replay_data: options.ReplayData = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     limit: options.Limit = None,
@@ -70,6 +71,7 @@ def command(
     lstm train tickets.csv --class-weights balanced
     lstm train tickets.csv --folds 10
     lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
+    lstm train more.csv --init-from tickets --replay-data tickets.csv
     lstm train comments.csv --multi-label ';'
     lstm train imdb --resume
     ```
@@ -83,7 +85,7 @@ def command(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
         text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
-        multi_label=multi_label, label_columns=label_columns,
+        replay_data=replay_data, multi_label=multi_label, label_columns=label_columns,
         validation_file=validation, test_file=test,
         read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )  # fmt: skip

@@ -48,10 +48,11 @@ def check_sections(config: Config, source: str) -> None:
     for key, value in {
         "train.self_training": config.train.self_training,
         "data.unlabeled": config.data.unlabeled,
+        "data.replay_files": config.data.replay_files,
     }.items():
         if value:
             raise _usage(
-                f"{source}: {key} is not available for images: it is for texts without labels.",
+                f"{source}: {key} is not available for images: it is for texts.",
                 f"Remove {key}.",
             )
     text_sections = ("text", "embedding", "linear", "language")

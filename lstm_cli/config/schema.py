@@ -78,6 +78,13 @@ class DataSettings(_Section, frozen=True):
         tuple[_Name, ...],
         _doc("files and folders with texts without labels (.csv, .tsv, .jsonl, .txt)"),
     ] = ()
+    replay_files: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        _doc(
+            "tables and folders of labeled texts that join the training split, such as the old "
+            "data of train.init_from; copies of rows of the data are left out"
+        ),
+    ] = ()
     validation_fraction: Annotated[
         float,
         _doc(

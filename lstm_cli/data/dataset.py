@@ -97,6 +97,19 @@ class UnlabeledTexts:
 
 
 @dataclass(frozen=True)
+class ReplayedRows:
+    """Rows of other files in the training split.
+
+    Attributes:
+        num: Their number; they are the last rows of `train`.
+        files: SHA-256 (hex) of each file or folder, by absolute path.
+    """
+
+    num: int
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A named data set.
 
@@ -115,6 +128,8 @@ class Dataset:
         unlabeled: The texts of `data.unlabeled`, if requested. They are not in the fingerprint.
         multi_label: How several labels of an example are written: `list` or a separator; `none` if
             each example has one label.
+        replayed: The rows of `data.replay_files`, if there are any. They are not in the
+            fingerprint.
     """
 
     name: str
@@ -128,6 +143,19 @@ class Dataset:
     label_column: str | None = None
     unlabeled: UnlabeledTexts | None = None
     multi_label: str = "none"
+    replayed: ReplayedRows | None = None
+
+    @property
+    def num_replayed(self) -> int:
+        """Number of rows in `train` that are of `data.replay_files`."""
+        return 0 if self.replayed is None else self.replayed.num
+
+    @property
+    def files_beside(self) -> dict[str, str]:
+        """SHA-256 (hex) of each file beside the data set that training reads, by path."""
+        unlabeled = {} if self.unlabeled is None else self.unlabeled.files
+        replayed = {} if self.replayed is None else self.replayed.files
+        return {**unlabeled, **replayed}
 
     @property
     def is_multi_label(self) -> bool:

@@ -12,6 +12,7 @@ from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data.readers.texts import check_path
 from lstm_cli.data.registry import resolve
+from lstm_cli.data.replayed import check_replay_path
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
@@ -92,11 +93,15 @@ def with_absolute_paths(config: Config) -> Config:
     files = [paths.resolve(file) for file in data.unlabeled]
     for file in files:
         check_path(file)
+    replayed = [paths.resolve(file) for file in data.replay_files]
+    for file in replayed:
+        check_replay_path(file)
     return replace(
         config,
         data=replace(
             data,
             unlabeled=tuple(map(str, files)),
+            replay_files=tuple(map(str, replayed)),
             validation_file=_absolute(data.validation_file),
             test_file=_absolute(data.test_file),
         ),

@@ -49,26 +49,31 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
     for file in files:
         found, digests[file] = read_texts(Path(file), dataset.text_columns)
         texts += found
-    reasons = list(_reasons_to_drop(texts, dataset))
+    reasons = list(reasons_to_drop(texts, dataset))
     kept = [text for text, reason in zip(texts, reasons, strict=True) if reason is None]
     dropped = Counter(reason for reason in reasons if reason is not None)
     if not kept:
         raise LstmError(
             f"No unlabeled text is left of {len(texts):,} in {', '.join(files)}"
-            f"{': ' + _format(dropped) if dropped else ''}.",
+            f"{': ' + format_dropped(dropped) if dropped else ''}.",
             "Give texts that are not in the labeled data, or leave out --unlabeled.",
         )
     notes = list(dataset.notes)
     if dropped:
         notes.append(
             f"{dropped.total():,} of {len(texts):,} unlabeled texts are not used: "
-            f"{_format(dropped)}."
+            f"{format_dropped(dropped)}."
         )
     return replace(dataset, unlabeled=UnlabeledTexts(kept[:limit], digests), notes=tuple(notes))
 
 
-def _reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | None]:
-    """Yield for each text why it is dropped, or None."""
+def reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | None]:
+    """Yield for each text why it is dropped, or None.
+
+    Args:
+        texts: From files beside a data set.
+        dataset: With all splits.
+    """
     known = {"": "empty"}
     for name, split in dataset.splits.items():
         assert not isinstance(split.inputs, np.ndarray)
@@ -85,7 +90,7 @@ def _key(text: str) -> str:
     return " ".join(text.split())
 
 
-def _format(dropped: Counter[str]) -> str:
+def format_dropped(dropped: Counter[str]) -> str:
     """Format the numbers of dropped texts by reason."""
     return ", ".join(
         words.format(dropped[reason]) for reason, words in _REASONS.items() if dropped[reason]

@@ -151,6 +151,7 @@ class DatasetInfo(msgspec.Struct, frozen=True):
         sizes: Examples by split.
         unlabeled: Number of texts without labels, for a language model.
         unlabeled_files: SHA-256 of each file or folder of `data.unlabeled`, by path.
+        replay_files: SHA-256 of each file or folder of `data.replay_files`, by path.
         words: Number of words by split, for a language model.
         notes: Messages from reading it.
     """
@@ -163,6 +164,7 @@ class DatasetInfo(msgspec.Struct, frozen=True):
     sizes: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     unlabeled: Count | None = None
     unlabeled_files: Annotated[dict[Text, ShortText], Meta(max_length=10_000)] | None = None
+    replay_files: Annotated[dict[Text, ShortText], Meta(max_length=10_000)] | None = None
     words: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     notes: Annotated[list[Text], Meta(max_length=1000)] = []
 

@@ -99,6 +99,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
     if dataset.unlabeled is not None:
         record["unlabeled_files"] = dict(dataset.unlabeled.files)
+    if dataset.replayed is not None:
+        record["replay_files"] = dict(dataset.replayed.files)
     return record
 
 

@@ -44,6 +44,10 @@ def with_auto_settings(
     has_validation_file = config.data.validation_file is not None
     profile = replace(describe_data(dataset), has_validation_file=has_validation_file)
     choice = choose_settings(profile)
+    if dataset.num_replayed:
+        # How the data is split depends on its own rows.
+        own = replace(profile, num_texts=profile.num_texts - dataset.num_replayed)
+        choice |= {k: v for k, v in choose_settings(own).items() if k.startswith("data.")}
     choice |= settings_of_run(config, choice["text.vocab_size"])
     values = {key: value for key, value in choice.items() if key in config.auto}
     before = configs.to_dict(config)

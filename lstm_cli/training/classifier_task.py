@@ -253,6 +253,8 @@ class ClassifierTask:
         sizes = {name: len(split) for name, split in self.dataset.splits.items()}
         if self.num_unlabeled:
             sizes["unlabeled"] = self.num_unlabeled
+        if self.dataset.num_replayed:
+            sizes["replayed"] = self.dataset.num_replayed
         labels = list(self.dataset.labels)
         return {
             "dataset": {**artifacts.describe(self.dataset), "labels": labels, "sizes": sizes},

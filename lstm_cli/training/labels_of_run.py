@@ -92,8 +92,8 @@ def labels_of_started(run: RunDir, config: Config) -> Sequence[str]:
         run: A run whose training has started.
         config: Its settings.
     """
-    has_others = config.language is None and config.train.init_from is not None
-    return run.labels() if has_others else ()
+    has_others = config.train.init_from is not None or config.data.replay_files
+    return run.labels() if has_others and config.language is None else ()
 
 
 def report_start(

@@ -55,10 +55,10 @@ def load_data(
 def load_training_data(
     config: Config, data_dir: Path | None, labels: Sequence[str] = ()
 ) -> Dataset:
-    """Read the splits that training needs, and the texts of `data.unlabeled`.
+    """Read the splits that training needs, and the files beside the data set.
 
-    A language model needs no validation split. Where there are unlabeled texts, validation and test
-    are read to drop copies of their texts.
+    A language model needs no validation split. Where there are unlabeled texts or rows to replay,
+    validation and test are read to drop copies of their texts.
 
     Args:
         config: The settings.
@@ -66,15 +66,30 @@ def load_training_data(
         labels: As for `load_data`.
 
     Raises:
-        LstmError: As `load_data`; or the unlabeled texts are missing, malformed or have no effect.
+        LstmError: As `load_data`; or a file of unlabeled texts or of rows to replay is missing or
+            malformed, or has no effect.
     """
     check_unlabeled_is_used(config)
     splits = ("train",) if config.language is not None else ("train", "validation")
-    if not config.data.unlabeled:
+    if not config.data.unlabeled and not config.data.replay_files:
         return load_data(config, splits, data_dir, labels)
-    dataset = load_data(config, SPLITS, data_dir, labels)
-    dataset = data.with_unlabeled(dataset, config.data.unlabeled, config.data.limit)
+    if config.data.replay_files:
+        dataset = _load_with_replayed(config, data_dir, labels)
+    else:
+        dataset = load_data(config, SPLITS, data_dir, labels)
+    if config.data.unlabeled:
+        dataset = data.with_unlabeled(dataset, config.data.unlabeled, config.data.limit)
     return replace(dataset, splits={name: dataset.splits[name] for name in splits})
+
+
+def _load_with_replayed(config: Config, data_dir: Path | None, labels: Sequence[str]) -> Dataset:
+    """Read all splits of the data set, and the rows of `data.replay_files`."""
+    train = load_data(config, ("train",), data_dir, labels)
+    source = from_config(config, data_dir, labels)
+    found = data.read_replay(train, source, config.data.replay_files)
+    # A test split may have a class that only these rows have examples of.
+    dataset = load_data(config, SPLITS, data_dir, (*labels, *found.labels))
+    return data.with_replayed(dataset, found, config.data.limit, config.seed)
 
 
 def vocabulary_texts(dataset: Dataset) -> Sequence[str]:

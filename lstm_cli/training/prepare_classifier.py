@@ -125,7 +125,9 @@ def _prepare_stages(
     train, validation = dataset.splits["train"], dataset.splits["validation"]
     rows = splits.concatenate(train, validation)
     whole = replace(dataset, splits={"train": rows})
-    small = describe_small_classes(rows.labels, dataset.labels, config.data.folds)
+    num_replayed = dataset.num_replayed
+    own = stages.own_rows(len(train), num_replayed, len(rows))
+    small = describe_small_classes(rows.labels[own], dataset.labels, config.data.folds)
     if small:
         options.reporter.note(small)
     with (
@@ -142,7 +144,7 @@ def _prepare_stages(
     report_start(init, task.tokenizer, left_out, dataset, options.reporter)
     staged = StagedData(
         examples,
-        stages.plan_stages(config, train.labels, validation.labels),
+        stages.plan_stages(config, train.labels, validation.labels, num_replayed),
         model_state(task.model),
         # Words of unlabeled texts have a meaning even if no training row has them.
         None if dataset.unlabeled is not None or config.text is None else config.text.min_count,
@@ -247,6 +249,8 @@ def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
     for note in (*dataset.notes, *quick_warnings(dataset, from_config(config))):
         reporter.note(f"Note: {note}")
     sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
+    if dataset.num_replayed:
+        sizes[0] += f" ({dataset.num_replayed:,} of them replayed)"
     if dataset.unlabeled is not None:
         sizes.append(f"{len(dataset.unlabeled):,} unlabeled")
     noun = "labels" if dataset.is_multi_label else "classes"

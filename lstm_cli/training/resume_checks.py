@@ -342,20 +342,19 @@ def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None
 
 
 def data_change(record: Mapping[str, Any], dataset: Dataset) -> tuple[str, str, str] | None:
-    """Return which of the labeled and unlabeled data has changed.
+    """Return which of the data and the files beside it has changed.
 
     Args:
         record: `dataset` of `run.json`.
         dataset: The data now.
 
     Returns:
-        The source or the unlabeled file, its fingerprint before, and now; None without a change.
+        The source or the file, its fingerprint before, and now; None without a change.
     """
     if record["fingerprint"] != dataset.fingerprint:
         return dataset.source, record["fingerprint"], dataset.fingerprint
-    files = dataset.unlabeled.files if dataset.unlabeled is not None else {}
-    recorded = record.get("unlabeled_files") or {}
-    for file, fingerprint in files.items():
+    recorded = {**(record.get("unlabeled_files") or {}), **(record.get("replay_files") or {})}
+    for file, fingerprint in dataset.files_beside.items():
         if recorded.get(file) != fingerprint:
             return file, str(recorded.get(file)), fingerprint
     return None

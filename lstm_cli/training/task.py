@@ -37,12 +37,19 @@ def with_language_model(config: Config) -> Config:
         config: Settings of a classifier for texts, or of a language model.
 
     Raises:
-        LstmError: The settings are for images (exit code 2).
+        LstmError: The settings are for images, or have rows to replay (exit code 2).
     """
     if config.kind != "text":
         raise LstmError(
             f"{config.data.name} has no text: a language model learns from words.",
             "Pretrain on a data set of texts, for example 'lstm pretrain demo'.",
+            ExitCode.USAGE,
+        )
+    if config.data.replay_files:
+        raise LstmError(
+            "--replay-data (data.replay_files) is not available for a language model, which reads "
+            "no labels.",
+            "Give these files with --unlabeled.",
             ExitCode.USAGE,
         )
     # Linear model and self-training need labels, which a language model does not read.

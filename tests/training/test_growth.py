@@ -16,9 +16,10 @@ from fixtures_runs import text_config as tiny
 
 from lstm_cli import cli
 from lstm_cli.config import load as configs
-from lstm_cli.data import load
+from lstm_cli.data import DataSource, load
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode
+from lstm_cli.evaluation.evaluate import evaluate
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.models import classifier
 from lstm_cli.prediction.verify import verify
@@ -210,6 +211,52 @@ def test_in_folds_a_new_word_is_known_where_its_training_rows_have_it(first, tmp
     # 16 rows are not for testing; each has a word of its own.
     assert (fold.validation.inputs.ids == 1).sum() == 8
     assert (fold.train.inputs.ids >= len(words_of(first))).sum() == 8
+
+
+def test_replayed_rows_teach_the_old_classes(first, tmp_path):
+    table, notes = write(tmp_path / "more.csv", ("art", "sport")), Notes()
+    old = tmp_path / "old.csv"
+    old.write_text("text,label\na dull film,negative\na fine cast,positive\n")
+    task = prepared(config_for(table, first, data__replay_files=[str(old)]), notes)
+    # None of the labels of the table is one of the run; those of the old rows are.
+    assert task.dataset.labels == ("art", "negative", "positive", "sport")
+    assert task.train.labels[-2:].tolist() == [1, 2]
+    assert "2 of them replayed" in notes
+    assert "no example here" not in notes
+    assert task.describe()["dataset"]["sizes"]["replayed"] == 2
+    assert list(task.describe()["dataset"]["replay_files"]) == [str(old)]
+
+
+def sentences(path, words, num=40):
+    rows = [
+        f"the {words[label][i % 2]} was here {i},{label}" for i in range(num) for label in words
+    ]
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    return str(path)
+
+
+@pytest.mark.slow
+def test_with_replayed_rows_the_old_classes_are_not_forgotten(tmp_path):
+    old_words = {"billing": ("invoice", "payment"), "login": ("password", "account")}
+    new_words = {"billing": ("invoice", "refund"), "delivery": ("parcel", "van")}
+    old, more = sentences(tmp_path / "old.csv", old_words), sentences(tmp_path / "m.csv", new_words)
+    learn = {"train__epochs": 12, "train__learning_rate": 0.03, "train__batch_size": 8}
+
+    def trained(name, table, **settings):
+        changes = {"data.name": table, **{k.replace("__", "."): v for k, v in settings.items()}}
+        config = configs.from_dict(configs.to_dict(tiny()), changes)
+        return pipeline.train(config, runs_dir=tmp_path / "runs", name=name, device="cpu")
+
+    def accuracy(run):
+        return evaluate(run, DataSource(old)).report.accuracy
+
+    first = trained("first", old, **learn)
+    begin = {**learn, "train__init_from": str(first.path)}
+    forgetful = trained("alone", more, **begin)
+    replayed = trained("replayed", more, data__replay_files=[old], **begin)
+    assert accuracy(forgetful) < 0.6
+    assert accuracy(replayed) > 0.9
+    assert replayed.read_json(runs.METRICS)["test"]["accuracy"] > 0.9
 
 
 def test_it_is_resumed_without_the_run_and_has_classes_that_the_data_lacks(

@@ -15,7 +15,7 @@ from lstm_cli.data.dataset import Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
-from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
+from lstm_cli.data.readers.table import LabeledTexts, iter_records, read_label_columns, read_table
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, RawDataset, check_command, merge_labels, sort_labels
 from lstm_cli.errors import ExitCode, LstmError
@@ -35,7 +35,7 @@ def open_path(source: DataSource) -> RawDataset:
     train_path, others = _find_parts(path, source)
     train = _read(train_path, source)
     classes = _classes(train, source)
-    digests = [_digest(train_path), *(f"{name} {_digest(part)}" for name, part in others.items())]
+    digests = [digest(train_path), *(f"{name} {digest(part)}" for name, part in others.items())]
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
     as_train = _as_train(source, train)
     for name, part in others.items():
@@ -54,6 +54,41 @@ def open_path(source: DataSource) -> RawDataset:
         label_column=_label_column(train, source),
         multi_label=train.multi_label,
         notes=tuple(_notes(train, source)),
+    )
+
+
+def read_more(path: Path, source: DataSource) -> tuple[Split, tuple[str, ...]]:
+    """Read the labeled texts of another table or folder; return them with their class names.
+
+    Args:
+        path: A table, or a folder with a subfolder per class.
+        source: How the labeled data is read: the columns that it has there. Where the table has
+            none of them, the first columns with common names are read.
+
+    Raises:
+        LstmError: The file is malformed or empty.
+    """
+    if paths.is_folder(path):
+        path, _ = folder.find_train_and_test(path)
+    else:
+        source = _with_own_columns(path, source)
+    found = _read(path, source)
+    classes = _classes(found, replace(source, labels=()))
+    return _split(found, classes, path), classes
+
+
+def _with_own_columns(path: Path, source: DataSource) -> DataSource:
+    """Return how to read a table, by the columns that it has."""
+    record = next((record for _, record in iter_records(path, source.read_options)), None)
+    if record is None:
+        return source
+    has_texts = set(source.text_columns) & set(record)
+    own_labels = tuple(name for name in (*source.label_columns, *source.labels) if name in record)
+    return replace(
+        source,
+        text_columns=source.text_columns if has_texts else (),
+        label_column=source.label_column if source.label_column in record else None,
+        label_columns=tuple(dict.fromkeys(own_labels)) if source.label_columns else (),
     )
 
 
@@ -155,10 +190,10 @@ def _reading_identity(train: LabeledTexts, source: DataSource) -> list[str]:
     return labels + [f"{name}={value!r}" for name, value in source.read_options.changed().items()]
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, or of a folder's files with their names."""
     if not path.is_file():
-        return folder.digest(path)
+        return folder.digest(folder.find_train_and_test(path)[0])
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
