@@ -196,6 +196,20 @@ TestFile = Annotated[
         show_default="DATASET's own, or a part of it",
     ),
 ]
+Vectors = Annotated[
+    str | None,
+    typer.Option(
+        "--vectors",
+        metavar="FILE",
+        help="Start with the word vectors of a file: the text format of word2vec, GloVe or "
+        "fastText (also .gz), or .npz or .safetensors with words and vectors.",
+        show_default="learned from the texts",
+    ),
+]
+FreezeVectors = Annotated[
+    bool,
+    typer.Option("--freeze-vectors", help="Do not train the word vectors; they stay as they are."),
+]
 Resume = Annotated[
     str | None,
     typer.Option(
@@ -317,7 +331,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
             commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `replay_data`,
-            `read_options` (from the function of that name). They win over `assignments`; None is skipped.
+            `vectors`, `trainable`, `read_options` (from the function of that name). They win
+            over `assignments`; None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -340,6 +355,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "label_columns": "data.label_columns",
         "unlabeled": "data.unlabeled",
         "replay_data": "data.replay_files",
+        "vectors": "embedding.vectors_file",
+        "trainable": "embedding.trainable",
         "validation_file": "data.validation_file",
         "test_file": "data.test_file",
     }

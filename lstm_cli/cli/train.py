@@ -34,6 +34,8 @@ def command(
     class_weights: options.ClassWeights = None,
     name: options.Name = None,
     init_from: options.InitFrom = None,
+    vectors: options.Vectors = None,
+    freeze_vectors: options.FreezeVectors = False,
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
@@ -72,6 +74,7 @@ def command(
     lstm train tickets.csv --folds 10
     lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
     lstm train more.csv --init-from tickets --replay-data tickets.csv
+    lstm train reviews.csv --vectors glove.6B.100d.txt --freeze-vectors
     lstm train comments.csv --multi-label ';'
     lstm train imdb --resume
     ```
@@ -87,6 +90,7 @@ def command(
         text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
         replay_data=replay_data, multi_label=multi_label, label_columns=label_columns,
         validation_file=validation, test_file=test,
+        vectors=vectors, trainable=False if freeze_vectors else None,
         read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )  # fmt: skip
     request = training.TrainingRequest(

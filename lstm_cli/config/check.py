@@ -38,6 +38,12 @@ def check_sections(config: Config, source: str) -> None:
                 f"{source}: a text classifier needs the section '{missing[0]}:'.",
                 "Run 'lstm config show text' for an example; for images use 'image:' instead.",
             )
+        if config.embedding and config.embedding.vectors_file and config.train.init_from:
+            raise _usage(
+                f"{source}: --vectors (embedding.vectors_file) is not available with --init-from "
+                "(train.init_from): the word vectors come from that run.",
+                "Leave out one of them.",
+            )
         if config.train.self_training and config.linear is None:
             raise _usage(
                 f"{source}: train.self_training needs the section 'linear:': the linear model "

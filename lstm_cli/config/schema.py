@@ -152,6 +152,17 @@ class EmbeddingSettings(_Section, frozen=True):
             "and the unlabeled texts, if there are any (unlabeled, the default with data.unlabeled)"
         ),
     ] = "random"
+    vectors_file: Annotated[
+        str | None,
+        _doc(
+            "file of word vectors that training starts from, in the text format of word2vec, GloVe "
+            "or fastText, or .npz or .safetensors; words that it lacks start as 'vectors' says; "
+            "null: none"
+        ),
+    ] = None
+    trainable: Annotated[
+        bool, _doc("train the word vectors too; false: they stay as training starts")
+    ] = True
     dropout: Annotated[Fraction, _doc("dropout rate of whole dimensions of a text; 0: off")] = 0.3
     word_dropout: Annotated[
         Fraction, _doc("fraction of words replaced by [UNK] in training; 0: off")

@@ -96,8 +96,12 @@ def with_absolute_paths(config: Config) -> Config:
     replayed = [paths.resolve(file) for file in data.replay_files]
     for file in replayed:
         check_replay_path(file)
+    embedding = config.embedding
+    if embedding is not None:
+        embedding = replace(embedding, vectors_file=_absolute(embedding.vectors_file))
     return replace(
         config,
+        embedding=embedding,
         data=replace(
             data,
             unlabeled=tuple(map(str, files)),

@@ -200,6 +200,28 @@ class InitInfo(msgspec.Struct, frozen=True):
     grown: list[ShortText] | None = None
 
 
+class VectorsInfo(msgspec.Struct, frozen=True):
+    """The file of word vectors that training started from.
+
+    Attributes:
+        file: Its path.
+        sha256: Of its content.
+        width: Numbers of a vector.
+        rows: Its words.
+        found: Words of the vocabulary that it has.
+        words: Words of the vocabulary.
+        tokens: Fraction of the training tokens whose word it has.
+    """
+
+    file: Text
+    sha256: ShortText
+    width: Count
+    rows: Count
+    found: Count
+    words: Count
+    tokens: Mean
+
+
 class NonFiniteInfo(msgspec.Struct, frozen=True):
     """Where the loss or a gradient became non-finite."""
 
@@ -233,6 +255,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     why: Text | None = None
     backend: ShortText | None = None
     init_from: InitInfo | None = None
+    vectors: VectorsInfo | None = None
     finished: Annotated[str, Meta(max_length=64)] | None = None
     epochs: EpochNumber | None = None
     best_epoch: EpochNumber | None = None

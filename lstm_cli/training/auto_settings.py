@@ -14,6 +14,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.io.progress import Reporter
 from lstm_cli.text.profile import describe_texts
+from lstm_cli.text.vector_file import vector_width
 from lstm_cli.training.folds import check_folds
 from lstm_cli.training.init_weights import settings_of_run
 from lstm_cli.training.prepare import load_training_data
@@ -49,6 +50,8 @@ def with_auto_settings(
         own = replace(profile, num_texts=profile.num_texts - dataset.num_replayed)
         choice |= {k: v for k, v in choose_settings(own).items() if k.startswith("data.")}
     choice |= settings_of_run(config, choice["text.vocab_size"])
+    if config.embedding is not None and config.embedding.vectors_file is not None:
+        choice["embedding.dim"] = vector_width(Path(config.embedding.vectors_file))
     values = {key: value for key, value in choice.items() if key in config.auto}
     before = configs.to_dict(config)
     chosen = configs.from_dict(before, {**values, "auto": []})

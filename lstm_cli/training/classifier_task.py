@@ -78,6 +78,7 @@ class ClassifierTask:
         model: The compiled model, with its initial weights.
         device_info: Device and kernel.
         init_record: `init_from` of `run.json`; empty without another run to start from.
+        vectors_record: `vectors` of `run.json`; empty without a file of word vectors.
         seconds: Seconds by part of the work; `linear` is the time spent waiting for the worker.
         linear: The linear model, if the settings have one.
         unlabeled_texts: Unlabeled texts that the word vectors, the linear model or self-training
@@ -105,6 +106,7 @@ class ClassifierTask:
     device_info: DeviceInfo
     init_record: Mapping[str, Any]
     seconds: dict[str, float]
+    vectors_record: Mapping[str, Any] = field(default_factory=dict)
     linear: LinearModel | None = None
     unlabeled_texts: tuple[Corpus, ...] = ()
     unlabeled: Examples | None = None
@@ -260,6 +262,7 @@ class ClassifierTask:
             "dataset": {**artifacts.describe(self.dataset), "labels": labels, "sizes": sizes},
             "parameters": self.num_parameters,
             "vocab_size": self.tokenizer.vocab_size if self.tokenizer else None,
+            **({"vectors": dict(self.vectors_record)} if self.vectors_record else {}),
         }
 
     def write_inputs(self, run: RunDir) -> None:

@@ -146,7 +146,7 @@ def dry_run(
     init = read_initial_weights(config, labels)
     if init.kind == "word_vectors":
         # Learning them takes time and changes nothing in the plan.
-        init = InitialWeights("random")
+        init = InitialWeights("random", has_file=init.has_file)
     device_info = configure_backend(config, device, options.reporter)
     task = prepare(config, dataset, init, device_info, options)
     if isinstance(task, ClassifierTask):

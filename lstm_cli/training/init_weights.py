@@ -47,6 +47,7 @@ class InitialWeights:
         tokenizer: Tokenizer of a run that is resumed and started from another run: its own copy.
         arrays: Arrays of the other run by name, as `get_weights` returns them.
         labels: Class names of the other run, if they stay classes.
+        has_file: Whether the embedding starts from a file of word vectors.
         record: `init_from` of `run.json`: name, path, task, weights digest and number of words of
             the other run, the arrays taken, and those of them that have grown. Empty without
             another run.
@@ -57,7 +58,13 @@ class InitialWeights:
     tokenizer: Tokenizer | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    has_file: bool = False
     record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a checkpoint must keep the initial weights: the settings are not enough."""
+        return self.kind in ("word_vectors", "run") or self.has_file
 
     @property
     def num_known(self) -> int:
@@ -187,9 +194,13 @@ def read_initial_weights(config: Config, labels: Sequence[str] = ()) -> InitialW
     if config.train.init_from is not None:
         init = _read_run(config, Path(config.train.init_from))
         return dataclasses.replace(init, labels=tuple(labels))
-    if config.embedding is not None and config.embedding.vectors != "random":
-        return InitialWeights("word_vectors")
-    return InitialWeights("random")
+    if config.embedding is None:
+        return InitialWeights("random")
+    has_file = config.embedding.vectors_file is not None
+    kind: Literal["random", "word_vectors"] = "word_vectors"
+    if config.embedding.vectors == "random":
+        kind = "random"
+    return InitialWeights(kind, has_file=has_file)
 
 
 def resumed_initial_weights(
@@ -322,7 +333,7 @@ def _read_run(config: Config, path: Path) -> InitialWeights:
         "weights_sha256": run.manifest[runs.WEIGHTS].sha256,
         "words": tokenizer.vocab_size,
     }
-    return InitialWeights("run", tokenizer.words, None, arrays, (), record)
+    return InitialWeights("run", tokenizer.words, arrays=arrays, record=record)
 
 
 def _check_room(run: RunDir, num_words: int, config: Config) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from lstm_cli.text.token_ids import SPECIAL_TOKENS
 from lstm_cli.text.tokenizer import Tokenizer, fit_vocabulary
 from lstm_cli.training import artifacts
 from lstm_cli.training.device import DeviceInfo
+from lstm_cli.training.file_vectors import start_from_file, word_counts
 from lstm_cli.training.init_weights import InitialWeights, TakenArrays, apply_initial_weights
 from lstm_cli.training.labels_of_run import report_start
 from lstm_cli.training.loop import TrainingResult, num_parameters
@@ -53,6 +54,7 @@ class LanguageModelTask:
         device_info: Device and kernel.
         init_record: `init_from` of `run.json`; empty without another run to start from.
         seconds: Seconds by part of the work.
+        vectors_record: `vectors` of `run.json`; empty without a file of word vectors.
     """
 
     selection_metric: ClassVar[str] = "held-out perplexity"
@@ -67,6 +69,7 @@ class LanguageModelTask:
     device_info: DeviceInfo
     init_record: Mapping[str, Any]
     seconds: dict[str, float]
+    vectors_record: Mapping[str, Any] = field(default_factory=dict)
 
     def make_objective(self, reporter: Reporter) -> LanguageModelObjective:
         """Return the objective: predict the next and the previous word."""
@@ -86,6 +89,7 @@ class LanguageModelTask:
             },
             "parameters": num_parameters(self.model),
             "vocab_size": self.tokenizer.vocab_size,
+            **({"vectors": dict(self.vectors_record)} if self.vectors_record else {}),
         }
 
     def write_inputs(self, run: RunDir) -> None:
@@ -169,9 +173,14 @@ def prepare_language_model(
     if init.kind == "word_vectors":
         with timed(seconds, "vectors"):
             _learn_word_vectors(config, model, corpora, tokenizer, reporter)
+    vectors_record = {}
+    if init.has_file:
+        counts = np.sum([word_counts(corpus, tokenizer) for corpus in corpora], axis=0)
+        with timed(seconds, "vectors"):
+            vectors_record = start_from_file(model, config, tokenizer, counts, reporter)
     return LanguageModelTask(
         config, dataset, tokenizer, train, held_out, num_unlabeled, model, device_info, init_record,
-        seconds,
+        seconds, vectors_record,
     )  # fmt: skip
 
 

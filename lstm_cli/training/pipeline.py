@@ -108,8 +108,8 @@ def train(
             training = _Training(run, task, record, options, signals, start)
             training.start_stage()
             training.write_inputs()
-            if init.kind == "run":
-                # From now on a resume does not need the run that training started from.
+            if init.kind == "run" or init.has_file:
+                # From now on a resume does not need the run or the file that training started from.
                 training.loop.save()
             training.run_to_end()
     return run
@@ -160,6 +160,7 @@ def resume(
         dataset = load_training_data(config, data_dir, labels)
         resume_checks.check_data(run, before, dataset)
         resume_checks.warn_of_changes(before, device_info, reporter)
+        resume_checks.check_vectors(run, before, newest, reporter)
         record = artifacts.resumed_record(before)
         with resume_checks.recording_failure(run, record):
             # A finished run stays finished until the new results are written.

@@ -32,6 +32,7 @@ from lstm_cli.training.classifier_task import (
     with_linear_model,
 )
 from lstm_cli.training.device import DeviceInfo
+from lstm_cli.training.file_vectors import start_from_file, word_counts
 from lstm_cli.training.folds import describe_small_classes
 from lstm_cli.training.init_weights import InitialWeights, TakenArrays, apply_initial_weights
 from lstm_cli.training.labels_of_run import report_start
@@ -96,7 +97,7 @@ def prepare_classifier(
         task = _build_task(
             config, dataset, tokenizer, examples, unlabeled, init, device_info, options, seconds
         )
-        _learn_word_vectors(task, init, reporter, wait_for_vectors)
+        task = _start_word_vectors(task, init, reporter, wait_for_vectors)
         report_start(init, task.tokenizer, left_out, dataset, reporter)
         if wait_for_linear is None:
             return task
@@ -140,7 +141,7 @@ def _prepare_stages(
     task = _build_task(
         config, dataset, tokenizer, (examples, None), unlabeled, init, device_info, options, seconds
     )
-    _learn_word_vectors(task, init, options.reporter, wait_for_vectors)
+    task = _start_word_vectors(task, init, options.reporter, wait_for_vectors)
     report_start(init, task.tokenizer, left_out, dataset, options.reporter)
     staged = StagedData(
         examples,
@@ -150,7 +151,7 @@ def _prepare_stages(
         None if dataset.unlabeled is not None or config.text is None else config.text.min_count,
         init.num_known,
         tokenizer,
-        classifier.get_weights(task.model) if init.kind in ("word_vectors", "run") else None,
+        classifier.get_weights(task.model) if init.is_kept else None,
     )
     return replace(task, staged=staged)
 
@@ -180,13 +181,13 @@ def _build_task(
     return task
 
 
-def _learn_word_vectors(
+def _start_word_vectors(
     task: ClassifierTask,
     init: InitialWeights,
     reporter: Reporter,
     wait_for_vectors: VectorFit | None,
-) -> None:
-    """Start from learned word vectors if the settings ask for them."""
+) -> ClassifierTask:
+    """Start from learned word vectors, and from those of a file, if the settings ask for them."""
     config = task.config
     if init.kind == "word_vectors":
         assert task.tokenizer is not None
@@ -197,6 +198,14 @@ def _learn_word_vectors(
         with timed(task.seconds, "vectors"):
             learn = wait_for_vectors or _submit_vectors(config, corpora, task.tokenizer, Worker())
             init_word_vectors(task.model, learn(), sum(map(len, corpora)), reporter)
+    if not init.has_file:
+        return task
+    assert task.tokenizer is not None
+    assert isinstance(task.train.inputs, Corpus)
+    counts = word_counts(task.train.inputs, task.tokenizer)
+    with timed(task.seconds, "vectors"):
+        record = start_from_file(task.model, config, task.tokenizer, counts, reporter)
+    return replace(task, vectors_record=record)
 
 
 def _submit_word_vectors(

@@ -57,7 +57,7 @@ def with_language_model(config: Config) -> Config:
     data = replace(config.data, folds=0)
     language = config.language or LanguageModelSettings()
     # A language model trains for a fixed time, and has no linear model or folds.
-    auto = tuple(key for key in config.auto if key.startswith("text."))
+    auto = tuple(key for key in config.auto if key.startswith("text.") or key == "embedding.dim")
     return replace(config, auto=auto, data=data, linear=None, train=train, language=language)
 
 
