@@ -18,7 +18,7 @@ from lstm_cli.data import DataSource
 from lstm_cli.data.dataset_settings import dataset_settings, locate, with_absolute_paths
 from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Reporter
-from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.prediction.predictor import Predictor, TextInput
 from lstm_cli.runs.directory import RunDir, runs_root
 from lstm_cli.runs.find import find
 
@@ -43,8 +43,11 @@ class Model(Predictor):
 
     _explainer: Explainer | None = None
 
-    def explain(self, input_: str | NDArray[np.uint8]) -> Explanation:
+    def explain(self, input_: TextInput | NDArray[np.uint8]) -> Explanation:
         """Explain the prediction for a text, or for an image `<uint8>[rows, columns]`.
+
+        Args:
+            input_: As one input of `predict`.
 
         Raises:
             LstmError: The input is of the other kind, or has no token.
@@ -53,11 +56,11 @@ class Model(Predictor):
             from lstm_cli.explain.explainer import Explainer
 
             self._explainer = Explainer.load(self.run)
-        if isinstance(input_, str):
-            return self._explainer.explain_text(input_)
+        if isinstance(input_, str | Mapping):
+            return self._explainer.explain_text(self.to_text(input_))
         return self._explainer.explain_image(input_)
 
-    def rank_uncertain(self, texts: Iterable[str], num: int = 1000) -> Ranking:
+    def rank_uncertain(self, texts: Iterable[TextInput], num: int = 1000) -> Ranking:
         """Rank texts by how much a label would teach: uncertain ones first, similar ones apart.
 
         Args:

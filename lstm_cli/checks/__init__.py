@@ -2,7 +2,8 @@
 
 What is in here:
     check            `check_data`: all checks of `lstm data check`
-    quick            `quick_warnings`: the cheap ones, which training runs
+    quick            `quick_check`: the cheap ones, which training runs
+    overlap          which examples a model has learned from
     result           what the checks return
     table            the rows of all files, one after the other
     keys             what two texts or two labels that look the same have in common
@@ -18,7 +19,8 @@ Start with `check.check_data`. This package may import `data`, `text`, `config`,
 from __future__ import annotations
 
 from lstm_cli.checks.check import check_data
-from lstm_cli.checks.quick import leak_warning, quick_warnings
+from lstm_cli.checks.overlap import Keys, Learned, Overlap, keys_of, overlap
+from lstm_cli.checks.quick import QuickCheck, quick_check
 from lstm_cli.checks.result import (
     KINDS,
     DataCheck,
@@ -36,10 +38,15 @@ __all__ = [
     "FileSummary",
     "Finding",
     "Group",
+    "Keys",
+    "Learned",
+    "Overlap",
+    "QuickCheck",
     "Row",
     "check_data",
     "check_nothing_found",
-    "leak_warning",
+    "keys_of",
+    "overlap",
     "parse_kinds",
-    "quick_warnings",
+    "quick_check",
 ]

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,14 @@ def text_keys(texts: Iterable[str]) -> NDArray[np.uint64]:
         digest = hashlib.blake2b(content, digest_size=8).digest() if content else bytes(8)
         keys.append(int.from_bytes(digest, "little"))
     return np.array(keys, np.uint64)
+
+
+def input_keys(inputs: Sequence[str] | NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return a hash of each text, as `text_keys`, or of the pixels of each image."""
+    if not isinstance(inputs, np.ndarray):
+        return text_keys(inputs)
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in inputs)
+    return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
 
 
 def label_key(label: str) -> str:

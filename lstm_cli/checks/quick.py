@@ -2,55 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from lstm_cli.checks.copies import Copies, number_classes
-from lstm_cli.checks.keys import text_keys, visible
+from lstm_cli.checks.keys import visible
 from lstm_cli.checks.labels import difference, look_alikes
+from lstm_cli.checks.overlap import Learned, Overlap, keys_of, learn, overlap
 from lstm_cli.data import Dataset
-from lstm_cli.data.registry import names
+from lstm_cli.data.registry import is_known
 from lstm_cli.data.source import DataSource, check_command
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.text_format import pluralize
 
 
-def quick_warnings(dataset: Dataset, source: DataSource) -> list[str]:
-    """Return what is wrong with the splits that training starts with.
+@dataclass(frozen=True)
+class QuickCheck:
+    """What the cheap checks found.
 
-    Args:
-        dataset: With `train` and `validation`.
-        source: What was read. Data sets known by name are not checked.
+    Attributes:
+        warnings: A line for each finding. Data sets known by name have none.
+        leaks: The examples of `validation` and `test` that are in the splits before them, by split.
+            Empty for data sets known by name.
+        learned: What training reads: train and validation.
+        command: The command that lists the rows of the findings; empty for images.
     """
-    if not _is_checked(dataset, source):
-        return []
-    found = [*_label_warnings(dataset), *_copy_warnings(dataset)]
-    return [f"{warning} See '{check_command(source)}'." for warning in found]
+
+    warnings: tuple[str, ...]
+    leaks: Mapping[str, Overlap]
+    learned: Learned
+    command: str
+
+    def leak_warning(self, split: str) -> str:
+        """Say how many examples of a split training has learned from; empty if there are none."""
+        if split not in self.leaks:
+            return ""
+        return self.with_command(self.leaks[split].describe(split, "in train", self.noun))
+
+    def require_no_leak(self) -> None:
+        """Refuse splits that share examples.
+
+        Raises:
+            LstmError: They do (exit code 4).
+        """
+        found = [text for name in self.leaks if (text := self.leak_warning(name))]
+        if found:
+            raise LstmError(
+                " ".join(found),
+                "Drop these rows, or leave out --fail-on leak.",
+                ExitCode.THRESHOLD,
+            )
+
+    @property
+    def noun(self) -> str:
+        """What the examples are: `texts` or `images`."""
+        return "texts" if self.command else "images"
+
+    def with_command(self, warning: str) -> str:
+        """Return a warning with the command that lists its rows, if there is one."""
+        return f"{warning} See '{self.command}'." if warning and self.command else warning
 
 
-def leak_warning(dataset: Dataset, test: Dataset, source: DataSource) -> str:
-    """Say how many test texts training has learned from; empty if there are none.
+def quick_check(dataset: Dataset, source: DataSource) -> QuickCheck:
+    """Look for what is wrong with the splits before training starts.
 
     Args:
-        dataset: As for `quick_warnings`.
-        test: With `test`.
+        dataset: With `train` and `validation`, and with `test` unless the data set is known by
+            name.
         source: What was read.
     """
-    if not _is_checked(dataset, source):
-        return ""
-    learned, split = dataset.splits.values(), test.splits["test"]
-    known = {key for part in learned for key in text_keys(map(str, part.inputs)).tolist() if key}
-    num = sum(key in known for key in text_keys(map(str, split.inputs)).tolist())
-    return f"{_leak('test', num, len(split))} See '{check_command(source)}'." if num else ""
+    keys = {name: keys_of(split, dataset.labels) for name, split in dataset.splits.items()}
+    learned = learn(keys["train"], keys["validation"])
+    if is_known(source.name):
+        return QuickCheck((), {}, learned, "")
+    leaks = {"validation": overlap(learn(keys["train"]), keys["validation"])}
+    if "test" in keys:
+        leaks["test"] = overlap(learned, keys["test"])
+    check = QuickCheck((), leaks, learned, check_command(source) if dataset.kind == "text" else "")
+    found = [*_label_warnings(dataset.labels), *_conflict_warnings(learned, check.noun)]
+    lines = [check.with_command(warning) for warning in found]
+    lines += [line for name in leaks if (line := check.leak_warning(name))]
+    return replace(check, warnings=tuple(lines))
 
 
-def _is_checked(dataset: Dataset, source: DataSource) -> bool:
-    return dataset.kind == "text" and source.name not in {entry.name for entry in names()}
-
-
-def _label_warnings(dataset: Dataset) -> Iterator[str]:
-    groups = look_alikes(dataset.labels)
+def _label_warnings(labels: Sequence[str]) -> Iterator[str]:
+    groups = look_alikes(labels)
     if groups:
         first = groups[0]
         others = f" So do {len(groups) - 1:,} more groups of labels." if len(groups) > 1 else ""
@@ -60,29 +95,7 @@ def _label_warnings(dataset: Dataset) -> Iterator[str]:
         )
 
 
-def _copy_warnings(dataset: Dataset) -> Iterator[str]:
-    copies = _copies(dataset)
-    if num := len(copies.groups(copies.is_conflict)):
+def _conflict_warnings(learned: Learned, noun: str) -> Iterator[str]:
+    if num := learned.num_relabeled:
         verb = "is" if num == 1 else "are"
-        yield f"{pluralize(num, 'text')} {verb} labelled in more than one way."
-    if num := int(np.count_nonzero(copies.is_leak)):
-        yield _leak("validation", num, len(dataset.splits["validation"]))
-
-
-def _leak(split: str, num: int, size: int) -> str:
-    return (
-        f"{num:,} of {size:,} {split} texts are in train too: the {split} results look better than "
-        "they are."
-    )
-
-
-def _copies(dataset: Dataset) -> Copies:
-    splits = dataset.splits
-    texts = chain.from_iterable(split.inputs for split in splits.values())
-    ids = np.concatenate([split.labels for split in splits.values()])
-    files = np.repeat(np.arange(len(splits)), [len(split) for split in splits.values()])
-    if ids.ndim == 2:
-        classes = np.unique(ids, axis=0, return_inverse=True)[1].ravel()
-    else:
-        classes = number_classes(((label,) for label in dataset.labels), is_multi_label=False)[ids]
-    return Copies(text_keys(map(str, texts)), files, classes)
+        yield f"{pluralize(num, noun.removesuffix('s'))} {verb} labelled in more than one way."

@@ -126,6 +126,7 @@ def _resolve_format(format_: str, out: Path | None) -> str:
 
 def _explain(explainer: Explainer, text: str, label: str | None) -> Explanation:
     """Explain a text, the text in the pipe, or an image file."""
+    from lstm_cli.cli.text_columns import note_columns
     from lstm_cli.errors import ExitCode, LstmError
 
     shape = explainer.predictor.shape
@@ -140,13 +141,16 @@ def _explain(explainer: Explainer, text: str, label: str | None) -> Explanation:
 
         return explainer.explain_image(read_image(Path(text), shape), Path(text).name)
     if text == "-":
-        return explainer.explain_text(_read_pipe(), label=label)
+        text = _read_pipe()
+        note_columns([text], explainer.predictor.text_columns)
+        return explainer.explain_text(text, label=label)
     if Path(text).suffix.lower() in _IMAGE_FILES and _is_file(text):
         raise LstmError(
             f"Run {explainer.predictor.run.name} reads texts, and '{text}' is an image.",
             "Name an image run with --run.",
             ExitCode.USAGE,
         )
+    note_columns([text], explainer.predictor.text_columns)
     return explainer.explain_text(text, label=label)
 
 

@@ -151,6 +151,15 @@ FailUnder = Annotated[
         show_default="no check",
     ),
 ]
+FailOn = Annotated[
+    Literal["leak"] | None,
+    typer.Option(
+        "--fail-on",
+        help="leak: end with exit code 4, and train or score nothing, if texts of test or "
+        "validation are in the training data too.",
+        show_default="a warning",
+    ),
+]
 
 Unlabeled = Annotated[
     list[str] | None,

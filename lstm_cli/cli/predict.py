@@ -155,6 +155,7 @@ def command(
     """
     from lstm_cli.cli import output, print_predictions
     from lstm_cli.cli.resolve import find_run
+    from lstm_cli.cli.text_columns import note_columns
     from lstm_cli.prediction.predictor import Predictor
 
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
@@ -166,6 +167,8 @@ def command(
         check_conflicts(ctx, _IMAGE_RUN)
     if format_ not in ("tsv", "csv"):
         check_conflicts(ctx, _WITHOUT_COLUMNS)
+    if inputs:
+        note_columns(inputs, predictor.text_columns)
     records = None if inputs else _open_records(file, text_column or ())
     style = print_predictions.Style(format_, header, top_k)
     limits = {"threshold": threshold, "min_probability": min_probability}

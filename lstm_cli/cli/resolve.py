@@ -40,6 +40,20 @@ def find_run(run: str | None, runs_dir: Path | None, kind: str | None = None) ->
     return found
 
 
+def leak_conflicts(dataset: str) -> tuple[Conflict, ...]:
+    """Return what is refused with a data set whose splits are fixed.
+
+    Raises:
+        LstmError: There is no such data set.
+    """
+    from lstm_cli.data.dataset_settings import locate
+    from lstm_cli.data.registry import is_known
+
+    if not is_known(locate(dataset)):
+        return ()
+    return (Conflict("", ("--fail-on",), f"the splits of {dataset} are fixed"),)
+
+
 def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
     """Return what is refused with a data set that has no columns to choose from.
 

@@ -9,7 +9,7 @@ import typer
 from lstm_cli.cli import options, training
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_preset
-from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts
+from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts, leak_conflicts
 
 _Dataset = Annotated[
     str,
@@ -57,6 +57,7 @@ def command(
     dry_run: options.DryRun = False,
     json: options.Json = False,
     fail_under: options.FailUnder = None,
+    fail_on: options.FailOn = None,
 ) -> None:
     """Train a classifier: a data set in, a run directory out.
 
@@ -69,7 +70,7 @@ def command(
     lstm train demo
     lstm train imdb --set model.units=96 --name wide
     lstm train reviews.csv --fail-under accuracy=0.85
-    lstm train train.csv --validation dev.csv --test test.csv
+    lstm train train.csv --validation dev.csv --test test.csv --fail-on leak
     lstm train tickets.csv --class-weights balanced
     lstm train tickets.csv --folds 10
     lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
@@ -82,7 +83,8 @@ def command(
     from lstm_cli.cli import print_training
     from lstm_cli.evaluation.thresholds import parse_thresholds
 
-    check_conflicts(ctx, training.CONFLICTS + LABEL_CONFLICTS + column_conflicts(dataset))
+    by_data = column_conflicts(dataset) + leak_conflicts(dataset)
+    check_conflicts(ctx, training.CONFLICTS + LABEL_CONFLICTS + by_data)
     parse_thresholds(fail_under or [])
     overrides = options.to_overrides(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
@@ -94,8 +96,9 @@ def command(
         read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )  # fmt: skip
     request = training.TrainingRequest(
-        dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run
-    )
+        dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,
+        fail_on=(fail_on,) if fail_on else (),
+    )  # fmt: skip
     result = training.run_training(request)
     if dry_run:
         print_training.print_plan(result, json)

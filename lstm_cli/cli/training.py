@@ -42,6 +42,7 @@ class TrainingRequest:
         tensorboard: Whether to write TensorBoard logs.
         dry_run: Whether to plan only.
         language_model: Whether to train a language model; else a classifier.
+        fail_on: Findings with which nothing is trained: `leak`.
     """
 
     dataset: str
@@ -55,6 +56,7 @@ class TrainingRequest:
     tensorboard: bool
     dry_run: bool
     language_model: bool = False
+    fail_on: tuple[str, ...] = ()
 
 
 def run_training(request: TrainingRequest) -> Any:
@@ -148,13 +150,15 @@ def _train(
         "data_dir": request.data_dir,
         "device": request.device,
         "reporter": reporter,
+        "fail_on": request.fail_on,
     }
     if request.dry_run:
         return dry_run(settings, runs_dir=request.runs_dir, **options)
     options |= {"tensorboard": request.tensorboard, "worker": worker}
     if unfinished_run is not None:
         epochs = request.overrides.get("train.epochs")
-        return pipeline.resume(unfinished_run, epochs=epochs, **options)
+        test_file = settings.data.test_file
+        return pipeline.resume(unfinished_run, epochs=epochs, test_file=test_file, **options)
     return pipeline.train(
         settings,
         runs_dir=request.runs_dir,
@@ -203,7 +207,8 @@ def _find_run_to_resume(request: TrainingRequest) -> RunDir:
 def _check_settings(run: RunDir, request: TrainingRequest) -> None:
     """Compare the settings typed with `--resume` with those the run was started with.
 
-    Settings that were not typed are the run's own; `train.epochs` may grow.
+    Settings that were not typed are the run's own; `train.epochs` may grow, and the test rows may
+    be in another file.
 
     Raises:
         LstmError: A setting differs; the message names the key and both values (exit code 2).
@@ -221,6 +226,9 @@ def _check_settings(run: RunDir, request: TrainingRequest) -> None:
     changed = configs.to_dict(with_absolute_paths(config))
     before, after = configs.flatten(original), configs.flatten(changed)
     differing = [key for key in after if after[key] != before.get(key)]
+    if before["data.test_file"] and after["data.test_file"]:
+        # Training does not read it.
+        differing = [key for key in differing if key != "data.test_file"]
     if differing:
         values = "; ".join(f"{k} was {before.get(k)!r}, now {after[k]!r}" for k in differing)
         raise LstmError(

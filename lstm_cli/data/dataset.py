@@ -81,16 +81,31 @@ def label_names(labels: NDArray[np.int32], names: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class SourceFile:
+    """A file or folder that a split was read from.
+
+    Attributes:
+        path: Its absolute path.
+        sha256: SHA-256 (hex) of its content, of a folder's files with their names.
+    """
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class UnlabeledTexts:
     """Texts without labels, from files beside a data set.
 
     Attributes:
         texts: In the order of the files; none is a copy of a labeled text or of another.
         files: SHA-256 (hex) of each file or folder, by absolute path.
+        sha256: SHA-256 (hex) of the texts.
     """
 
     texts: Sequence[str]
     files: Mapping[str, str]
+    sha256: str
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -103,10 +118,12 @@ class ReplayedRows:
     Attributes:
         num: Their number; they are the last rows of `train`.
         files: SHA-256 (hex) of each file or folder, by absolute path.
+        sha256: SHA-256 (hex) of these rows with their labels.
     """
 
     num: int
     files: Mapping[str, str]
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -120,8 +137,11 @@ class Dataset:
         kind: The kind of input.
         labels: Class names; the index is the class id.
         splits: The requested ones of `train`, `validation` and `test`.
-        fingerprint: SHA-256 (hex) of the content and of the settings that split it. Equal
-            fingerprints mean equal data.
+        fingerprint: SHA-256 (hex) of what training reads: the content, and the settings that split
+            it. Equal fingerprints mean equal training and validation splits. A file of test rows is
+            not part of it: training does not learn from them.
+        files: What each split was read from, by its name, if they come from paths. A split that is
+            a part of another one has no entry.
         notes: Remarks from reading that a person should see (rows skipped, bytes replaced).
         text_columns: The columns of the texts, if they come from a table.
         label_column: The column of the labels, if they come from one column of a table.
@@ -143,19 +163,13 @@ class Dataset:
     label_column: str | None = None
     unlabeled: UnlabeledTexts | None = None
     multi_label: str = "none"
+    files: Mapping[str, SourceFile] = field(default_factory=dict)
     replayed: ReplayedRows | None = None
 
     @property
     def num_replayed(self) -> int:
         """Number of rows in `train` that are of `data.replay_files`."""
         return 0 if self.replayed is None else self.replayed.num
-
-    @property
-    def files_beside(self) -> dict[str, str]:
-        """SHA-256 (hex) of each file beside the data set that training reads, by path."""
-        unlabeled = {} if self.unlabeled is None else self.unlabeled.files
-        replayed = {} if self.replayed is None else self.replayed.files
-        return {**unlabeled, **replayed}
 
     @property
     def is_multi_label(self) -> bool:

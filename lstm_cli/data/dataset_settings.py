@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data.readers.texts import check_path
-from lstm_cli.data.registry import resolve
+from lstm_cli.data.registry import check_split_files, is_path, resolve
 from lstm_cli.data.replayed import check_replay_path
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
@@ -87,9 +87,11 @@ def with_absolute_paths(config: Config) -> Config:
     """Return settings in which the paths of files beside the data set are absolute.
 
     Raises:
-        LstmError: There is no such file or folder, or it is of a type that is not read.
+        LstmError: There is no such file or folder, it is of a type that is not read, or it has no
+            effect.
     """
     data = config.data
+    check_split_files(data.name, data.validation_file, data.test_file)
     files = [paths.resolve(file) for file in data.unlabeled]
     for file in files:
         check_path(file)
@@ -122,7 +124,7 @@ def run_folder(name: str) -> str:
     Args:
         name: `data.name` of the settings.
     """
-    if resolve(name) in ("table", "folder"):
+    if is_path(name):
         from lstm_cli.data.readers.path import run_name
 
         return run_name(paths.expand(name))

@@ -13,7 +13,7 @@ import numpy as np
 from lstm_cli.data import splits as splitting
 from lstm_cli.data.dataset import Dataset, Split, class_counts, map_labels
 from lstm_cli.data.readers.columns import abbreviate, join_names, quote_name
-from lstm_cli.data.registry import open_raw, resolve
+from lstm_cli.data.registry import is_path, open_raw
 from lstm_cli.data.source import SPLITS, DataSource, RawDataset, merge_labels
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -79,7 +79,7 @@ def load_unlabeled(source: DataSource) -> Sequence[str]:
     Raises:
         LstmError: The data is missing.
     """
-    if resolve(source.name) in ("table", "folder"):
+    if is_path(source.name):
         return []  # without reading all labeled texts again
     raw = open_raw(source)
     return raw.unlabeled()[: source.limit] if raw.unlabeled else []
@@ -277,11 +277,12 @@ def _dataset(raw: RawDataset, source: DataSource, parts: dict[str, Split]) -> Da
         text_columns=raw.text_columns,
         label_column=raw.label_column,
         multi_label=raw.multi_label,
+        files=raw.files,
     )
 
 
 def _fingerprint(raw: RawDataset, source: DataSource) -> str:
-    """Return the SHA-256 of the content and of every setting that decides the splits."""
+    """Return the SHA-256 of what training reads and of every setting that decides the splits."""
     # The keys are hashed too: a renamed key changes the fingerprint of every data set.
     content = {
         "identity": raw.identity,

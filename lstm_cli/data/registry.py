@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lstm_cli.data.dataset import Kind
 from lstm_cli.data.source import DataSource, RawDataset
@@ -73,6 +73,20 @@ def resolve(name: str) -> Origin:
     raise _not_found(name, path)
 
 
+def is_known(name: str) -> bool:
+    """Tell whether a data set is known by name: its splits are fixed, and need no checks."""
+    return name in {entry.name for entry in _ENTRIES}
+
+
+def is_path(name: str) -> bool:
+    """Tell whether a name stands for a file or folder of the user.
+
+    Raises:
+        LstmError: As `resolve`.
+    """
+    return resolve(name) in ("table", "folder")
+
+
 def _not_found(name: str, path: Path) -> LstmError:
     """Return the error for an unknown name, a missing path, or a file of another format."""
     if paths.exists(path):
@@ -95,8 +109,40 @@ def _not_found(name: str, path: Path) -> LstmError:
     )
 
 
+def check_split_files(name: str, validation_file: Any, test_file: Any) -> None:
+    """Check the files of other splits: that they have an effect, and that they exist.
+
+    Args:
+        name: Of the data set.
+        validation_file: Path of the validation rows, or None.
+        test_file: Path of the test rows, or None.
+
+    Raises:
+        LstmError: The data set has splits of its own (exit code 2), or there is no such file or
+            folder (exit code 3).
+    """
+    for split, file in {"validation": validation_file, "test": test_file}.items():
+        if file is None:
+            continue
+        if not is_path(name):
+            raise LstmError(
+                f"--{split} (data.{split}_file) is for a table or a folder; {name!r} has splits of "
+                "its own.",
+                f"Leave it out, or score a run on the file: lstm eval {file}",
+                ExitCode.USAGE,
+            )
+        if not paths.exists(paths.expand(file)):
+            raise LstmError(
+                f"There is no {split} file or folder {str(file)!r}.",
+                f"Check --{split} (data.{split}_file), or leave it out to split off a fraction of "
+                "the examples.",
+                ExitCode.DATA,
+            )
+
+
 def open_raw(source: DataSource) -> RawDataset:
     """Open the data set that `source` names, with the reader of its kind."""
+    check_split_files(source.name, source.validation_file, source.test_file)
     origin = resolve(source.name)
     if origin == "embedded":
         from lstm_cli.data.readers.builtin import open_demo, open_digits

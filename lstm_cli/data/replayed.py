@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from lstm_cli.data import splits as splitting
-from lstm_cli.data.dataset import Dataset, ReplayedRows, Split, class_counts, map_labels
+from lstm_cli.data.dataset import (
+    Dataset,
+    ReplayedRows,
+    Split,
+    class_counts,
+    label_names,
+    map_labels,
+)
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.path import digest, read_more
 from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import DataSource, merge_labels
-from lstm_cli.data.unlabeled import format_dropped, reasons_to_drop
+from lstm_cli.data.unlabeled import digest_of, format_dropped, reasons_to_drop
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 
@@ -129,14 +136,22 @@ def with_replayed(
     added = sorted(set(_present(replayed, labels)) - set(_present(parts["train"], labels)))
     if added:
         note += f"; labels that the other training rows lack: {join_names(added, _MAX_NAMED)}"
+    digest_of_rows = digest_of(_texts_and_labels(replayed, labels))
     parts["train"] = splitting.concatenate(parts["train"], replayed)
     return replace(
         dataset,
         labels=labels,
         splits=parts,
-        replayed=ReplayedRows(len(rows), found.files),
+        replayed=ReplayedRows(len(rows), found.files, digest_of_rows),
         notes=(*dataset.notes, f"{note}."),
     )
+
+
+def _texts_and_labels(split: Split, labels: Sequence[str]) -> Iterator[str]:
+    """Yield the text and the label of each row, in turn."""
+    for text, label in zip(split.inputs, label_names(split.labels, labels), strict=True):
+        yield str(text)
+        yield label
 
 
 def _present(split: Split, labels: Sequence[str]) -> list[str]:

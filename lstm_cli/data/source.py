@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lstm_cli.config.schema import Config
-from lstm_cli.data.dataset import Kind, Split
+from lstm_cli.data.dataset import Kind, SourceFile, Split
 from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.errors import ExitCode, LstmError, command_line
 
@@ -95,8 +95,8 @@ class RawDataset:
         labels: Class names; the index is the class id.
         read: Functions that read `train`, and `validation` and `test` if the data set has splits of
             its own for them.
-        identity: A string that identifies the content. Equal strings mean equal examples in equal
-            order.
+        identity: A string that identifies what training can read. Equal strings mean equal
+            examples in equal order, but for the test split if that is a file of its own.
         is_path: Whether the data is a file or folder of the user. If so, a run that was trained on
             other data is evaluated on all of it.
         unlabeled: Reads the texts without labels, if the data set has them.
@@ -104,6 +104,7 @@ class RawDataset:
         label_column: The column of the labels, if they come from one column of a table.
         multi_label: As in `Dataset`.
         notes: Remarks from reading.
+        files: As in `Dataset`.
     """
 
     name: str
@@ -118,6 +119,7 @@ class RawDataset:
     label_column: str | None = None
     multi_label: str = "none"
     notes: tuple[str, ...] = field(default=())
+    files: Mapping[str, SourceFile] = field(default_factory=dict)
 
 
 def from_config(

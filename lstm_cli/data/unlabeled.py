@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +65,17 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
             f"{dropped.total():,} of {len(texts):,} unlabeled texts are not used: "
             f"{format_dropped(dropped)}."
         )
-    return replace(dataset, unlabeled=UnlabeledTexts(kept[:limit], digests), notes=tuple(notes))
+    unlabeled = UnlabeledTexts(kept[:limit], digests, digest_of(kept[:limit]))
+    return replace(dataset, unlabeled=unlabeled, notes=tuple(notes))
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """Return the SHA-256 (hex) of texts."""
+    digest = hashlib.sha256()
+    for text in texts:
+        content = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d " % len(content) + content)
+    return digest.hexdigest()
 
 
 def reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | None]:

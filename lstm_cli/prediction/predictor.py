@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction import batches
 from lstm_cli.prediction.batches import Batch
@@ -27,6 +28,8 @@ from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Encoding, Tokenizer
 
 GOLDEN_TOLERANCE = 1e-4
+# A text, or the values of its columns by their names.
+TextInput = str | Mapping[str, Any]
 
 
 class Predictor:
@@ -40,6 +43,8 @@ class Predictor:
         tokenizer: None for images.
         thresholds: Of a multi-label run, by label; None in other runs.
         decision: In other runs, how the class is chosen, and when it is the answer.
+        text_columns: The columns of the table that the run learned texts from; empty for other
+            data.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Predictor:
         self.tokenizer = tokenizer
         self.thresholds = thresholds
         self.decision: Decision = MOST_PROBABLE
+        self.text_columns: tuple[str, ...] = ()
         self._session = session
         self.kind = "image" if tokenizer is None else "text"
         shape = session.get_inputs()[0].shape
@@ -81,6 +87,7 @@ class Predictor:
         session = open_session(run.file(runs.MODEL))
         onnx_check.check_unchanged(run, runs.MODEL, validated.model)
         predictor = cls(run, session, validated.tokenizer, validated.labels, validated.thresholds)
+        predictor.text_columns = validated.config.data.text_columns
         if validated.thresholds is None:
             predictor.decision = read_decision(run.with_manifest(), validated.labels)
         predictor.replay(validated.golden)
@@ -102,14 +109,16 @@ class Predictor:
 
     def predict(
         self,
-        inputs: str | Sequence[str] | NDArray[np.uint8],
+        inputs: TextInput | Sequence[TextInput] | NDArray[np.uint8],
         threshold: float | None = None,
         min_probability: float | None = None,
     ) -> list[Prediction]:
         """Classify texts, or images `<uint8>[num, rows, columns]`.
 
         Args:
-            inputs: One text, several texts, or images, depending on the kind of the run.
+            inputs: One text, several texts, or images, depending on the kind of the run. A text can
+                also be the values of its columns, `{"subject": "...", "body": "..."}`: those of
+                `text_columns` are read, and other keys are ignored.
             threshold: For two classes, the second is chosen if its probability is at least this;
                 None for the thresholds of the run, which without any are 0.5. In a multi-label run
                 it takes the place of all thresholds of the run. For more classes it must be None.
@@ -126,12 +135,12 @@ class Predictor:
             self.check_rule(threshold, min_probability)
             rows = self.probabilities(inputs)
             return [self.make_prediction(row, None, threshold, min_probability) for row in rows]
-        texts = [inputs] if isinstance(inputs, str) else inputs
+        texts = [inputs] if isinstance(inputs, str | Mapping) else inputs
         return list(self.stream(texts, threshold, min_probability))
 
     def stream(
         self,
-        texts: Iterable[str],
+        texts: Iterable[TextInput],
         threshold: float | None = None,
         min_probability: float | None = None,
     ) -> Iterator[Prediction]:
@@ -142,11 +151,34 @@ class Predictor:
         """
         self.check_rule(threshold, min_probability)
         tokenizer = self._text_tokenizer()
-        for window in batches.windows(texts):
+        for window in batches.windows(map(self.to_text, texts)):
             encodings: list[Encoding] = []
             rows = self._run(batches.window_batches(window, tokenizer, encodings), len(window))
             for row, encoding in zip(rows, encodings, strict=True):
                 yield self.make_prediction(row, encoding, threshold, min_probability)
+
+    def to_text(self, text: TextInput) -> str:
+        """Return a text as the run reads it: of several columns, the values joined.
+
+        Raises:
+            LstmError: The run has no columns, all of them are missing, or a value is not a string
+                (exit code 2).
+        """
+        if not isinstance(text, Mapping):
+            return text
+        if not self.text_columns:
+            raise LstmError(
+                f"Run {self.run.name} was not trained on a table: its texts have no columns.",
+                "Give a text as a string.",
+                ExitCode.USAGE,
+            )
+        try:
+            return TextColumns(self.text_columns, "").read(dict(text), "A text")
+        except LstmError as error:
+            columns = ", ".join(self.text_columns)
+            raise LstmError(
+                error.message, f"The run reads the columns {columns}.", ExitCode.USAGE
+            ) from None
 
     def make_prediction(
         self,

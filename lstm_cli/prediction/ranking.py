@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.prediction.predictor import Predictor, TextInput
 from lstm_cli.prediction.result import Prediction
 from lstm_cli.text.tokenizer import Encoding
 
@@ -69,7 +69,7 @@ class Ranking:
 
 def rank_uncertain(
     predictor: Predictor,
-    texts: Iterable[str],
+    texts: Iterable[TextInput],
     num: int = DEFAULT_NUM,
     *,
     threshold: float | None = None,
@@ -99,7 +99,7 @@ def rank_uncertain(
         )
     pool = _Pool(_POOL_FACTOR * num)
     num_texts = num_empty = 0
-    inputs, copies = tee(texts)
+    inputs, copies = tee(map(predictor.to_text, texts))
     predictions = predictor.stream(inputs, threshold, min_probability)
     for prediction, text in zip(predictions, copies, strict=False):
         num_texts += 1

@@ -41,6 +41,7 @@ HISTORY = "history.jsonl"
 METRICS = "metrics.json"
 OUT_OF_FOLD = "out_of_fold.csv"
 HELD_OUT = "validation.safetensors"
+LEARNED = "learned.safetensors"
 CARD = "README.md"
 PLOTS = "plots"
 

@@ -139,6 +139,13 @@ def describe_selection(stages: Sequence[StageInfo]) -> str:
     return f"the best epoch on validation, of {pluralize(stages[0].epochs, 'epoch')}"
 
 
+class FileInfo(msgspec.Struct, frozen=True):
+    """A file or folder that a split was read from; see `data.dataset.SourceFile`."""
+
+    path: Text
+    sha256: ShortText
+
+
 class DatasetInfo(msgspec.Struct, frozen=True):
     """The data that a run was trained on.
 
@@ -146,12 +153,15 @@ class DatasetInfo(msgspec.Struct, frozen=True):
         name: Of the data set.
         source: Where it was read from.
         kind: Of its examples.
-        fingerprint: SHA-256 of its content.
+        fingerprint: SHA-256 of what training reads of it; see `data.dataset.Dataset`.
+        files: What each split was read from, if they come from paths.
         labels: Class names; None for a language model.
         sizes: Examples by split.
         unlabeled: Number of texts without labels, for a language model.
         unlabeled_files: SHA-256 of each file or folder of `data.unlabeled`, by path.
+        unlabeled_sha256: SHA-256 of the texts in them that training reads.
         replay_files: SHA-256 of each file or folder of `data.replay_files`, by path.
+        replay_sha256: SHA-256 of the rows in them that training reads.
         words: Number of words by split, for a language model.
         notes: Messages from reading it.
     """
@@ -160,11 +170,14 @@ class DatasetInfo(msgspec.Struct, frozen=True):
     source: Text | None = None
     kind: Literal["text", "image"] | None = None
     fingerprint: ShortText | None = None
+    files: Annotated[dict[ShortText, FileInfo], Meta(max_length=3)] = {}
     labels: list[str] | None = None
     sizes: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     unlabeled: Count | None = None
     unlabeled_files: Annotated[dict[Text, ShortText], Meta(max_length=10_000)] | None = None
+    unlabeled_sha256: ShortText | None = None
     replay_files: Annotated[dict[Text, ShortText], Meta(max_length=10_000)] | None = None
+    replay_sha256: ShortText | None = None
     words: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     notes: Annotated[list[Text], Meta(max_length=1000)] = []
 

@@ -89,6 +89,7 @@ class Application:
                 settings.limits,
                 settings.api_key is not None,
                 None if predictor.thresholds is None else predictor.labels,
+                predictor.text_columns,
             )
         )
         routes = [
@@ -149,6 +150,7 @@ def _describe_model(predictor: Predictor, settings: ServerSettings) -> ModelResp
         _examples(predictor) if settings.show_examples else None,
         _thresholds(predictor),
         _decision(predictor),
+        predictor.text_columns or None,
     )
 
 

@@ -90,12 +90,13 @@ class Inference:
         """Answer `/v1/explain`."""
         body = decode(await self._bodies.read(request), self._explain_decoder)
         if isinstance(body, ExplainTextRequest):
-            (encoding,) = await self._with_timeout(self._encode([body.text]))
+            text = self._text(body.text)
+            (encoding,) = await self._with_timeout(self._encode([text]))
             if not encoding.num_tokens:
                 raise ApiError(422, "The text has no tokens.", "Send a text with words.")
             self._check_label(body.label)
             compute: Callable[[], Explanation] = partial(
-                self._explainer.explain_text, body.text, label=body.label
+                self._explainer.explain_text, text, label=body.label
             )
         else:
             compute = partial(self._explainer.explain_image, self._pixels(body.image, 0))
@@ -166,7 +167,7 @@ class Inference:
         max_inputs = self._limits.max_texts
         if isinstance(body, TextRequest):
             texts = _inputs(body.text, body.texts, ("text", "texts"), max_inputs)
-            encodings = await self._encode(texts)
+            encodings = await self._encode([*map(self._text, texts)])
             rows = await self._batcher.submit(encodings, [len(e.ids) for e in encodings])
             pairs = zip(rows, encodings, strict=True)
             return [self._answer(row, body, encoding) for row, encoding in pairs]
@@ -174,6 +175,27 @@ class Inference:
         pixels = [self._pixels(image, index) for index, image in enumerate(images)]
         rows = await self._batcher.submit(pixels, [len(p) for p in pixels])
         return [self._answer(row, body, None) for row in rows]
+
+    def _text(self, text: str | dict[str, str | None]) -> str:
+        """Return a text as the run reads it; of the values of columns, check the names first.
+
+        Raises:
+            ApiError: The run has no columns, or a name is not one of them (422).
+        """
+        columns = self._predictor.text_columns
+        if not isinstance(text, dict):
+            return text
+        unknown = next((name for name in text if name not in columns), None)
+        if unknown is not None or not text:
+            found = f"{unknown[:40]!r}" if unknown is not None else "nothing"
+            raise ApiError(
+                422,
+                f"Expected values of the columns {', '.join(columns)}; found {found}."
+                if columns
+                else "The texts of this run have no columns: expected a string.",
+                "See 'text_columns' of /v1/model.",
+            )
+        return self._predictor.to_text(text)
 
     async def _encode(self, texts: list[str]) -> list[Encoding]:
         """Tokenize texts, and check their lengths."""

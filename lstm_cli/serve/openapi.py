@@ -105,6 +105,7 @@ class ApiInfo:
         limits: Limits of requests.
         has_key: Whether clients must send an API key.
         labels: Labels of a run with several labels a text; None for other runs.
+        text_columns: The columns of the table that the run was trained on, if any.
     """
 
     run: str
@@ -114,6 +115,7 @@ class ApiInfo:
     limits: Limits
     has_key: bool
     labels: tuple[str, ...] | None = None
+    text_columns: tuple[str, ...] = ()
 
 
 def build_document(info: ApiInfo) -> dict[str, Any]:
@@ -182,12 +184,15 @@ def _add_run_constraints(components: dict[str, Any], info: ApiInfo) -> None:
     """Add to the schemas of requests the constraints of this run and of the limits."""
     max_inputs = info.limits.max_texts
     if info.kind == "text":
+        text = _text_schema(_STRING, info.text_columns)
         components["TextRequest"] = _one_of(
             components["TextRequest"],
-            {"text": _STRING, "texts": _list_schema(_STRING, max_inputs)},
+            {"text": text, "texts": _list_schema(text, max_inputs)},
             info,
         )
-        components["ExplainTextRequest"]["properties"]["text"] = _TEXT_WITH_TOKENS
+        components["ExplainTextRequest"]["properties"]["text"] = _text_schema(
+            _TEXT_WITH_TOKENS, info.text_columns
+        )
         label = components["ExplainTextRequest"]["properties"]["label"]
         if info.labels is None:
             label["anyOf"] = [{"type": "null"}]
@@ -225,6 +230,21 @@ def _one_of(
         for name, part in inputs.items()
     ]
     return {"title": schema["title"], "description": schema["description"], "oneOf": choices}
+
+
+def _text_schema(text: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    """Return the schema of a text: a string, or values by column if the run has columns."""
+    if not columns:
+        return text
+    value = {"type": ["string", "null"]}
+    by_column = {
+        "type": "object",
+        "properties": dict.fromkeys(columns, value),
+        "additionalProperties": False,
+        "minProperties": 1,
+        "description": "Values of the columns; a missing one is empty.",
+    }
+    return {"anyOf": [text, by_column]}
 
 
 def _list_schema(items: dict[str, Any], max_items: int) -> dict[str, Any]:

@@ -34,14 +34,16 @@ _MinProbability = Annotated[
         description="Return an empty label if the probability of the chosen class is lower.",
     ),
 ]
+# A text, or the values of its columns by their names.
+_Text = str | dict[str, str | None]
 _Label = Annotated[str, Meta(description="With several labels a text: the label to explain.")]
 
 
 class TextRequest(msgspec.Struct, forbid_unknown_fields=True):
     """One or several texts to classify: `text` or `texts`."""
 
-    text: str | None = None
-    texts: Annotated[list[str], Meta(min_length=1)] | None = None
+    text: _Text | None = None
+    texts: Annotated[list[_Text], Meta(min_length=1)] | None = None
     top_k: _TopK | None = None
     threshold: _Threshold | None = None
     min_probability: _MinProbability | None = None
@@ -60,7 +62,7 @@ class ImageRequest(msgspec.Struct, forbid_unknown_fields=True):
 class ExplainTextRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A text to explain; with several labels a text, one of them."""
 
-    text: str
+    text: _Text
     label: _Label | None = None
 
 
@@ -93,6 +95,7 @@ class ModelResponse(msgspec.Struct, omit_defaults=True):
 
     `max_tokens` (tokens of a text that the run reads) is given for texts, `shape` (rows and
     columns) for images, and `examples` (inputs of the run's data) if the server shows them.
+    `text_columns` are the columns of the table that the run was trained on.
 
     If a text has several labels, `thresholds` are those of the labels. `decision` has the
     thresholds of a run with one label a text, if it has any.
@@ -109,3 +112,4 @@ class ModelResponse(msgspec.Struct, omit_defaults=True):
     examples: list[Any] | None = None
     thresholds: dict[str, float] | None = None
     decision: DecisionInfo | None = None
+    text_columns: Sequence[str] | None = None

@@ -88,7 +88,8 @@ def describe_data(dataset: Dataset) -> DataProfile:
     Args:
         dataset: With `train`, and with `validation` if it is split off.
     """
-    texts = [str(text) for name in dataset.splits for text in dataset.splits[name].inputs]
+    learned = [split for name, split in dataset.splits.items() if name != "test"]
+    texts = [str(text) for split in learned for text in split.inputs]
     num_unlabeled = 0 if dataset.unlabeled is None else len(dataset.unlabeled)
     profile = describe_texts(texts, len(dataset.labels), num_unlabeled)
     return replace(profile, multi_label=dataset.is_multi_label)

@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lstm_cli.checks import leak_warning
+from lstm_cli.checks import QuickCheck
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.balance import weight_power
 from lstm_cli.data.dataset import class_counts
-from lstm_cli.data.source import from_config
 from lstm_cli.evaluation.evaluate import ScoredSplit, make_scored, score_encoded
 from lstm_cli.evaluation.hard_classes import describe_missed
 from lstm_cli.io.progress import Epoch, Reporter
@@ -26,7 +25,7 @@ from lstm_cli.models.linear_features import LinearTables
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.model_card import model_card
 from lstm_cli.runs import directory as runs
-from lstm_cli.runs import held_out
+from lstm_cli.runs import held_out, learned
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
@@ -71,7 +70,8 @@ class ClassifierTask:
 
     Attributes:
         config: The settings.
-        dataset: With `train` and `validation`; the test split is read after training.
+        dataset: With `train` and `validation`; and with `test`, unless it is known by name. The
+            test split is encoded and predicted after training.
         tokenizer: Fitted on `train`, or with several stages on all labeled rows; None for images.
         train: The encoded training examples.
         validation: The encoded validation examples; None in a refit.
@@ -93,6 +93,7 @@ class ClassifierTask:
             for its model.
         linear_refit: Waits for the weights that the worker fits ahead to train and validation; None
             if nothing was submitted.
+        checks: What was found in the data; None if nobody looked.
     """
 
     selection_metric: ClassVar[str] = "validation loss"
@@ -117,6 +118,7 @@ class ClassifierTask:
     worker: Worker = field(default_factory=Worker)
     linear_fits: dict[int, LinearFit] = field(default_factory=dict)
     linear_refit: Callable[[], LinearTables] | None = None
+    checks: QuickCheck | None = None
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -320,8 +322,10 @@ class ClassifierTask:
         if not self.config.is_multi_label:
             held_out.write(run, validation.labels, validation.probabilities)
         with timed(self.seconds, "evaluate"):
-            # The test split is read here for the first time: all choices are made.
-            test_set = load_data(self.config, ("test",), data_dir, self.dataset.labels)
+            # The test split is encoded here for the first time: all choices are made.
+            test_set = self.dataset
+            if "test" not in test_set.splits:
+                test_set = load_data(self.config, ("test",), data_dir, self.dataset.labels)
             test = encode(test_set, "test", self.tokenizer)
             if self.config.is_multi_label:
                 predictor.thresholds = validation.thresholds
@@ -341,7 +345,10 @@ class ClassifierTask:
                 result.history, result.best_epoch, self.config.train.epochs
             ),
         )
-        leak = leak_warning(self.dataset, test_set, from_config(self.config))
+        leak = ""
+        if self.checks is not None:
+            leak = self.checks.leak_warning("test")
+            learned.write(run, self.checks.learned.inputs, self.checks.learned.labeled)
         return Evaluation(
             record={"temperature": result.temperature},
             sizes={"test": len(test)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,7 @@ def dry_run(
     runs_dir: Path | None = None,
     device: Device = "auto",
     reporter: Reporter | None = None,
+    fail_on: Sequence[str] = (),
 ) -> ClassifierPlan | LanguageModelPlan:
     """Return what `train` would do with these settings.
 
@@ -135,11 +137,12 @@ def dry_run(
         runs_dir: Folder of all runs, for `train.init_from`.
         device: As for `train`.
         reporter: Receives notes and warnings.
+        fail_on: As for `train`.
 
     Raises:
         LstmError: As `train`.
     """
-    options = TrainOptions(data_dir, device, reporter=reporter or SilentReporter())
+    options = TrainOptions(data_dir, device, reporter=reporter or SilentReporter(), fail_on=fail_on)
     config = resolve_init_from(config, runs_root(runs_dir))
     dataset, labels = load_with_labels_of_run(config, data_dir)
     config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)

@@ -31,7 +31,8 @@ def check_folds(config: Config, dataset: Dataset) -> None:
     Raises:
         LstmError: There are fewer (exit code 2).
     """
-    num = sum(map(len, dataset.splits.values())) - dataset.num_replayed
+    parts = (dataset.splits.get(name, ()) for name in ("train", "validation"))
+    num = sum(map(len, parts)) - dataset.num_replayed
     if config.data.folds > num:
         raise LstmError(
             f"data.folds is {config.data.folds}, but {dataset.source} has only {num} rows to train "

@@ -23,6 +23,7 @@ class TrainOptions:
         tensorboard: Whether to write TensorBoard logs into the run.
         reporter: Receives progress, notes and warnings.
         worker: Does a part of the work beside training.
+        fail_on: Findings with which no training starts: `leak`.
     """
 
     data_dir: Path | None = None
@@ -31,3 +32,4 @@ class TrainOptions:
     tensorboard: bool = False
     reporter: Reporter = field(default_factory=SilentReporter)
     worker: Worker = field(default_factory=Worker)
+    fail_on: Sequence[str] = ()

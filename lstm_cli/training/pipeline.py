@@ -67,6 +67,7 @@ def train(
     reporter: Reporter | None = None,
     command: str | None = None,
     worker: Worker | None = None,
+    fail_on: Sequence[str] = (),
 ) -> RunDir:
     """Train a classifier, or a language model if the settings have the section `language`.
 
@@ -81,6 +82,8 @@ def train(
         reporter: Receives progress, notes and warnings.
         command: The command line to record in `run.json`; None if training is started from Python.
         worker: A process for a part of the work; None to start one if there is much data.
+        fail_on: Findings with which nothing is trained: `leak`, rows of validation or test that
+            are in train too.
 
     Returns:
         The finished run.
@@ -88,8 +91,9 @@ def train(
     Raises:
         LstmError: The data is missing, a setting does not fit it, or the disk is full.
     """
+    reporter = reporter or SilentReporter()
     options = TrainOptions(
-        data_dir, device, callbacks, tensorboard, reporter or SilentReporter(), worker or Worker()
+        data_dir, device, callbacks, tensorboard, reporter, worker or Worker(), fail_on
     )
     start = time.perf_counter()
     root = runs.runs_root(runs_dir)
@@ -119,12 +123,14 @@ def resume(
     run: RunDir,
     *,
     epochs: int | None = None,
+    test_file: str | None = None,
     data_dir: Path | None = None,
     device: Device = "auto",
     callbacks: Sequence[Any] = (),
     tensorboard: bool = False,
     reporter: Reporter | None = None,
     worker: Worker | None = None,
+    fail_on: Sequence[str] = (),
 ) -> RunDir:
     """Resume a run from its newest valid checkpoint.
 
@@ -133,32 +139,34 @@ def resume(
     Args:
         run: A run that is not finished; or, with more epochs, any run.
         epochs: A new number of epochs. From here on the learning rate decays towards it.
+        test_file: Where the test rows are now, of a run with a test file; None for where they were.
         data_dir: As for `train`, like the options below.
         device: `cpu`, `gpu` or `auto`.
         callbacks: Keras callbacks.
         tensorboard: Whether to write TensorBoard logs.
         reporter: Receives progress, notes and warnings.
         worker: As for `train`.
+        fail_on: As for `train`.
 
     Raises:
         LstmError: No epoch is left, the data has changed, or another process trains the run.
     """
+    reporter = reporter or SilentReporter()
     options = TrainOptions(
-        data_dir, device, callbacks, tensorboard, reporter or SilentReporter(), worker or Worker()
+        data_dir, device, callbacks, tensorboard, reporter, worker or Worker(), fail_on
     )
     start = time.perf_counter()
-    reporter = options.reporter
     with catch_signals() as signals, lock.acquire(run.path):
         run.remove_temp_files()
         # A finished run has a manifest to verify it by.
         verified = run.with_manifest() if run.status == "finished" else run
         before = runs.read_run_json(verified, StartedRunInfo)
         newest = resume_checks.newest_checkpoint(run, reporter)
-        config = resume_checks.resumed_config(run, newest, epochs)
+        config = resume_checks.resumed_config(run, newest, epochs, test_file)
         device_info = configure_backend(config, device, reporter)
         labels = labels_of_started(run, config)
         dataset = load_training_data(config, data_dir, labels)
-        resume_checks.check_data(run, before, dataset)
+        resume_checks.check_data(run, before, dataset, reporter)
         resume_checks.warn_of_changes(before, device_info, reporter)
         resume_checks.check_vectors(run, before, newest, reporter)
         record = artifacts.resumed_record(before)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
+from lstm_cli.data.registry import is_known
 from lstm_cli.data.source import SPLITS, from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
@@ -55,10 +56,11 @@ def load_data(
 def load_training_data(
     config: Config, data_dir: Path | None, labels: Sequence[str] = ()
 ) -> Dataset:
-    """Read the splits that training needs, and the files beside the data set.
+    """Read the splits of a training, and the files beside the data set.
 
-    A language model needs no validation split. Where there are unlabeled texts or rows to replay,
-    validation and test are read to drop copies of their texts.
+    The test split is read too, unless the data set is known by name: what is wrong with it is said
+    before training, not after it. A language model needs neither validation nor test. Where there
+    are unlabeled texts or rows to replay, both are read to drop copies of their texts.
 
     Args:
         config: The settings.
@@ -70,7 +72,9 @@ def load_training_data(
             malformed, or has no effect.
     """
     check_unlabeled_is_used(config)
-    splits = ("train",) if config.language is not None else ("train", "validation")
+    splits: tuple[str, ...] = ("train",) if config.language is not None else SPLITS
+    if config.language is None and is_known(config.data.name):
+        splits = ("train", "validation")
     if not config.data.unlabeled and not config.data.replay_files:
         return load_data(config, splits, data_dir, labels)
     if config.data.replay_files:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.checks import quick_warnings
+from lstm_cli.checks import QuickCheck, quick_check
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, splits
 from lstm_cli.data.balance import advice, imbalance
@@ -68,7 +68,7 @@ def prepare_classifier(
 
     Args:
         config: The settings.
-        dataset: With `train` and `validation`.
+        dataset: As `load_training_data` returns it.
         init: What training starts from.
         device_info: Device and kernel.
         options: Data folder and reporter.
@@ -76,10 +76,20 @@ def prepare_classifier(
     Raises:
         LstmError: The data does not fit the settings.
     """
-    reporter = options.reporter
-    _report_data(config, dataset, reporter)
-    if config.is_refitted:
-        return _prepare_stages(config, dataset, init, device_info, options)
+    checks = quick_check(dataset, from_config(config))
+    _report_data(config, dataset, checks, options)
+    prepare = _prepare_stages if config.is_refitted else _prepare_one_stage
+    return replace(prepare(config, dataset, init, device_info, options), checks=checks)
+
+
+def _prepare_one_stage(
+    config: Config,
+    dataset: Dataset,
+    init: InitialWeights,
+    device_info: DeviceInfo,
+    options: TrainOptions,
+) -> ClassifierTask:
+    """Do what `prepare_classifier` does, for a training without folds and refit."""
     seconds: dict[str, float] = {}
     with _worker(options, should_use_worker(config, dataset, init)) as worker:
         with timed(seconds, "encode"):
@@ -97,8 +107,8 @@ def prepare_classifier(
         task = _build_task(
             config, dataset, tokenizer, examples, unlabeled, init, device_info, options, seconds
         )
-        task = _start_word_vectors(task, init, reporter, wait_for_vectors)
-        report_start(init, task.tokenizer, left_out, dataset, reporter)
+        task = _start_word_vectors(task, init, options.reporter, wait_for_vectors)
+        report_start(init, task.tokenizer, left_out, dataset, options.reporter)
         if wait_for_linear is None:
             return task
         with timed(seconds, "linear"):
@@ -254,9 +264,19 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
     return has_many_texts and (init.tokenizer is None or config.linear is not None)
 
 
-def _report_data(config: Config, dataset: Dataset, reporter: Reporter) -> None:
-    for note in (*dataset.notes, *quick_warnings(dataset, from_config(config))):
+def _report_data(
+    config: Config, dataset: Dataset, checks: QuickCheck, options: TrainOptions
+) -> None:
+    """Say what the data is and what is wrong with it.
+
+    Raises:
+        LstmError: Splits share examples, which `options.fail_on` refuses (exit code 4).
+    """
+    reporter = options.reporter
+    for note in (*dataset.notes, *checks.warnings):
         reporter.note(f"Note: {note}")
+    if "leak" in options.fail_on:
+        checks.require_no_leak()
     sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
     if dataset.num_replayed:
         sizes[0] += f" ({dataset.num_replayed:,} of them replayed)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from itertools import chain
 from typing import Annotated, Any
 
@@ -31,8 +31,9 @@ from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.file_vectors import changed_file, warn_of_changed_file
 from lstm_cli.training.loop import NonFiniteError
 
-# The number of epochs may grow. How often checkpoints are saved changes no step.
-_CHANGEABLE_SETTINGS = ("train.epochs", "train.checkpoint_seconds")
+# The number of epochs may grow. How often checkpoints are saved changes no step, nor do test rows:
+# those in a file of their own. Whether there is such a file changes the fingerprint of the data.
+_CHANGEABLE_SETTINGS = ("train.epochs", "train.checkpoint_seconds", "data.test_file")
 
 
 class _FinishedStage(msgspec.Struct):
@@ -245,19 +246,24 @@ def check_position(candidate: Checkpoint, num_steps: int, step_size: int) -> Non
 # Settings, data, versions
 
 
-def resumed_config(run: RunDir, newest: Checkpoint | None, epochs: int | None) -> Config:
+def resumed_config(
+    run: RunDir, newest: Checkpoint | None, epochs: int | None, test_file: str | None = None
+) -> Config:
     """Return the settings of a run, with the number of epochs to train to.
 
     Args:
         run: The run.
         newest: Its newest valid checkpoint, which has the settings of the steps before it.
         epochs: A new number of epochs; None for the number of the last training.
+        test_file: Another test file, for a run that has one.
 
     Raises:
         LstmError: A setting has changed, the number of epochs is lower than before, or no epoch is
             left.
     """
     config = run.config()
+    if config.data.test_file and test_file:
+        config = replace(config, data=replace(config.data, test_file=test_file))
     before = config.train.epochs
     if newest is not None:
         settings = newest.progress["settings"]
@@ -321,13 +327,18 @@ def _value(settings: Mapping[str, Any], dotted_key: str) -> Any:
     return (settings.get(section, {}) if section else settings).get(name, _MISSING)
 
 
-def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None:
-    """Check that the data is still that of the start of the run.
+def check_data(
+    run: RunDir, record: Mapping[str, Any], dataset: Dataset, reporter: Reporter
+) -> None:
+    """Check that what training reads is still that of the start of the run.
+
+    Training reads no test rows: if only they have changed, a note says so.
 
     Args:
         run: The run.
-        record: Its `run.json`, a valid `StartedRunInfo`.
+        record: Its `run.json`, a valid `StartedRunInfo`. The files are replaced by those of now.
         dataset: The data now.
+        reporter: Receives the note.
 
     Raises:
         LstmError: The data has changed; the message has both fingerprints.
@@ -335,6 +346,14 @@ def check_data(run: RunDir, record: Mapping[str, Any], dataset: Dataset) -> None
     change = data_change(record["dataset"], dataset)
     if change is not None:
         raise _changed(run, *change)
+    files = record["dataset"].get("files", {})
+    test = dataset.files.get("test")
+    if test is not None and test.sha256 != files.get("test", {}).get("sha256"):
+        reporter.note(
+            f"The test rows in {test.path} have changed since run {run.name} was started. Training "
+            "has not read them: it goes on, and the run is scored on the rows of now."
+        )
+    record["dataset"]["files"] = {name: asdict(file) for name, file in dataset.files.items()}
 
 
 def data_change(record: Mapping[str, Any], dataset: Dataset) -> tuple[str, str, str] | None:
@@ -345,15 +364,34 @@ def data_change(record: Mapping[str, Any], dataset: Dataset) -> tuple[str, str, 
         dataset: The data now.
 
     Returns:
-        The source or the file, its fingerprint before, and now; None without a change.
+        The file or source, its fingerprint before, and now; None if training reads what it read.
     """
+    recorded = {name: file["sha256"] for name, file in record.get("files", {}).items()}
+    changed = [
+        (file.path, recorded[name], file.sha256)
+        for name, file in dataset.files.items()
+        if recorded.get(name, file.sha256) != file.sha256
+    ]
     if record["fingerprint"] != dataset.fingerprint:
-        return dataset.source, record["fingerprint"], dataset.fingerprint
-    recorded = {**(record.get("unlabeled_files") or {}), **(record.get("replay_files") or {})}
-    for file, fingerprint in dataset.files_beside.items():
-        if recorded.get(file) != fingerprint:
-            return file, str(recorded.get(file)), fingerprint
+        learned = [each for each in changed if each[0] != _path_of(dataset, "test")]
+        whole = (dataset.source, record["fingerprint"], dataset.fingerprint)
+        return learned[0] if learned else whole
+    for prefix, beside in (("unlabeled", dataset.unlabeled), ("replay", dataset.replayed)):
+        if beside is None:
+            continue
+        recorded = record.get(f"{prefix}_files") or {}
+        for path, sha256 in beside.files.items():
+            if recorded.get(path) != sha256:
+                return path, str(recorded.get(path)), sha256
+        if record.get(f"{prefix}_sha256") != beside.sha256 and changed:
+            # Copies of test texts are not learned from: another test file leaves other texts.
+            return changed[0]
     return None
+
+
+def _path_of(dataset: Dataset, split: str) -> str | None:
+    file = dataset.files.get(split)
+    return None if file is None else file.path
 
 
 def check_vectors(

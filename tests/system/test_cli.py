@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures_runs import make_image_run, make_text_run, write_results
+from fixtures_runs import make_image_run, make_text_run, text_config, write_results
 
 from lstm_cli import __version__, cli
 
@@ -164,6 +164,16 @@ def test_a_table_needs_no_label_column(lstm, text_run, tmp_path):
     path.write_text('id,review\n1,"a ""fine""\nfilm, dull"\n2,\n')
     _, out, _ = lstm("predict", "--file", path, "--format", "jsonl")
     assert [json.loads(line)["num_tokens"] for line in out.splitlines()] == [7, 0]
+
+
+def test_a_text_for_a_run_on_two_columns_should_have_the_separator(lstm):
+    config = text_config(data__text_columns=["title", "body"])
+    make_text_run(Path(os.environ["LSTM_RUNS_DIR"]) / "demo" / "tiny", config=config)
+    for command in (["predict"], ["explain", "--format", "json"]):
+        _, out, err = lstm(*command, "a fine film")
+        assert "TITLE \u241f BODY" in err
+        assert "a fine film \u241f" not in out
+        assert "TITLE" not in lstm(*command, "a fine film \u241f not dull")[2]
 
 
 def test_a_column_that_is_not_there_is_named(lstm, text_run, reviews):

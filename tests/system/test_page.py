@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from fixtures_runs import make_image_run, make_multi_label_run, make_text_run
+from fixtures_runs import make_image_run, make_multi_label_run, make_text_run, text_config
 from fixtures_serve import server_thread
 
 import lstm_cli
+from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.prediction.decision import make_decision
 from lstm_cli.prediction.predictor import Predictor
 
@@ -180,6 +181,22 @@ def test_click_on_an_example_predicts_it(chromium, text_server):
     page.until(lambda: page.text("#label") == predictor.predict(text)[0].label)
     assert page.find("#text").get_attribute("value") == text
     assert page.problems() == []
+
+
+def test_a_run_on_two_columns_has_a_field_for_each(chromium, tmp_path):
+    texts = [f"a fine film {SEPARATOR} not dull", f"dull {SEPARATOR} a dull cast"]
+    config = text_config(data__text_columns=["title", "body"])
+    predictor = Predictor.load(make_text_run(tmp_path / "demo" / "a", config=config, texts=texts))
+    with server_thread(predictor) as server:
+        page = Browser(chromium, server)
+        assert [label.text for label in page.all("#text-input label")] == ["title", "body"]
+        page.all("#examples button")[-1].click()
+        fields = page.all("#text-input textarea")
+        assert [field.get_attribute("value") for field in fields] == ["dull", "a dull cast"]
+        fields[0].send_keys(" film")
+        page.until(lambda: page.text("#tokens") == f"dull film {SEPARATOR} a dull cast")
+        assert page.text("#label") == predictor.predict(page.text("#tokens"))[0].label
+        assert page.problems() == []
 
 
 def test_probability_and_gates_follow_the_selected_token(chromium, text_server):

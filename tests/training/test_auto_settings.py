@@ -65,7 +65,7 @@ def dataset(*texts, validation=(), unlabeled=None):
     splits = {"train": Split(list(texts), np.zeros(len(texts), np.int32))}
     if validation:
         splits["validation"] = Split(list(validation), np.zeros(len(validation), np.int32))
-    extra = None if unlabeled is None else UnlabeledTexts(list(unlabeled), {})
+    extra = None if unlabeled is None else UnlabeledTexts(list(unlabeled), {}, "0" * 64)
     return Dataset("x", "some texts", "text", ("a", "b", "c"), splits, "f" * 64, unlabeled=extra)
 
 

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_cli.data.dataset import Split
+from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
+from lstm_cli.data.readers.same_columns import check_same_columns
 from lstm_cli.data.readers.table import LabeledTexts, iter_records, read_label_columns, read_table
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, RawDataset, check_command, merge_labels, sort_labels
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
+from lstm_cli.io.text_format import pluralize
 
 
 def open_path(source: DataSource) -> RawDataset:
@@ -35,11 +37,15 @@ def open_path(source: DataSource) -> RawDataset:
     train_path, others = _find_parts(path, source)
     train = _read(train_path, source)
     classes = _classes(train, source)
-    digests = [digest(train_path), *(f"{name} {digest(part)}" for name, part in others.items())]
+    files = {
+        name: SourceFile(str(part), digest(part))
+        for name, part in {"train": train_path, **others}.items()
+    }
+    learned = [f"{name} {file.sha256}" for name, file in files.items() if name != "test"]
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
     as_train = _as_train(source, train)
     for name, part in others.items():
-        read[name] = partial(_read_split, part, as_train, classes)
+        read[name] = partial(_read_split, part, train_path, train, as_train, classes)
     return RawDataset(
         name=run_name(path),
         source=source.name,
@@ -47,13 +53,14 @@ def open_path(source: DataSource) -> RawDataset:
         labels=classes,
         read=read,
         identity=" ".join(
-            ["path", *digests, *_columns_identity(train), *_reading_identity(train, source)]
+            ["path", *learned, *_columns_identity(train), *_reading_identity(train, source)]
         ),
         is_path=True,
         text_columns=train.text_columns,
         label_column=_label_column(train, source),
         multi_label=train.multi_label,
         notes=tuple(_notes(train, source)),
+        files=files,
     )
 
 
@@ -107,16 +114,8 @@ def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
     train_path, test_path = folder.find_train_and_test(path)
     others = {"test": test_path} if test_path else {}
     for name, file in {"validation": source.validation_file, "test": source.test_file}.items():
-        if file is None:
-            continue
-        others[name] = paths.expand(file)
-        if not paths.exists(others[name]):
-            raise LstmError(
-                f"There is no {name} file or folder {str(others[name])!r}.",
-                f"Check --{name} (data.{name}_file), or leave it out to split off a fraction of "
-                "the examples.",
-                ExitCode.DATA,
-            )
+        if file is not None:
+            others[name] = paths.expand(file)
     return train_path, others
 
 
@@ -135,7 +134,13 @@ def _label_column(train: LabeledTexts, source: DataSource) -> str | None:
     return None if source.label_columns else next(iter(train.label_columns), None)
 
 
-def _read_split(path: Path, source: DataSource, classes: Sequence[str]) -> Split:
+def _read_split(
+    path: Path, train_path: Path, train: LabeledTexts, source: DataSource, classes: Sequence[str]
+) -> Split:
+    """Read a file of another split, from the columns of the training file."""
+    if train.text_columns and not paths.is_folder(path):
+        columns = train.text_columns, train.label_columns
+        check_same_columns(path, train_path, *columns, source.read_options)
     return _split(_read(path, source), classes, path)
 
 
@@ -208,8 +213,9 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
     unknown = sorted(found - set(known))
     if unknown:
         raise LstmError(
-            f"{path} has labels that the training examples do not have: {join_names(unknown)}.",
-            "Drop those rows, or add examples of them to the training file.",
+            f"{path} has labels that the training examples do not have: {join_names(unknown)}"
+            f"{_first_place(examples, set(unknown))}.",
+            "Drop those rows, rename their labels, or add examples of them to the training file.",
         )
     lines = np.array(examples.lines) if examples.lines else None
     if sets is not None:
@@ -219,6 +225,15 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
         return Split(examples.texts, labels, lines)
     ids = np.array([known[label] for label in examples.labels], np.int32)
     return Split(examples.texts, ids, lines)
+
+
+def _first_place(examples: LabeledTexts, labels: set[str]) -> str:
+    """Say how many rows have one of these labels, and where the first one is."""
+    sets = examples.label_sets
+    names = [(label,) for label in examples.labels] if sets is None else sets
+    rows = [row for row, found in enumerate(names) if not labels.isdisjoint(found)]
+    where = f", the first in line {examples.lines[rows[0]]}" if examples.lines else ""
+    return f" ({pluralize(len(rows), 'row')}{where})"
 
 
 def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:

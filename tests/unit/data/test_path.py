@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_splits_are_stratified_and_follow_the_seed(tmp_path):
 def test_a_test_file_of_another_format_is_used_whole(tmp_path):
     path = write(tmp_path / "films.csv")
     test = tmp_path / "held_out.jsonl"
-    write(test, [("new", "good"), ("newer", "good")], ("review", "class"))
+    write(test, [("new", "good"), ("newer", "good")])
     data = load(DataSource(path, test_file=test))
     assert list(data.splits["test"].inputs) == ["new", "newer"]
     assert data.splits["test"].labels.tolist() == [1, 1]
@@ -354,3 +355,56 @@ def test_labels_unknown_to_the_run_are_listed_with_their_counts(tmp_path):
     with pytest.raises(LstmError, match=r"'awful' \(2 rows\)") as caught:
         load_for_labels(DataSource(path), ["good", "bad"])
     assert "'bad'" in caught.value.hint
+
+
+TRAIN = ("review", "label")
+
+
+@pytest.mark.parametrize("option", FILES)
+def test_other_files_are_read_from_the_columns_of_the_training_file(tmp_path, option):
+    train = write(tmp_path / "train.csv", columns=TRAIN)
+    rows = [(f"T-{i}", *row) for i, row in enumerate(ROWS)]
+    other = write(tmp_path / "other.csv", rows, ("text", *TRAIN))
+    data = load(DataSource(train, **{option: Path(other)}))
+    split = data.splits[option.removesuffix("_file")]
+    assert list(split.inputs) == [text for text, _ in ROWS]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("missing", TRAIN)
+def test_a_file_without_a_column_of_the_training_file_is_refused(tmp_path, suffix, missing):
+    train = write(tmp_path / "train.csv", columns=TRAIN)
+    columns = ["text" if name == missing == "review" else name for name in TRAIN]
+    columns = ["class" if name == missing else name for name in columns]
+    path = tmp_path / f"other.{suffix}"
+    other = write(path, columns=columns)
+    with pytest.raises(LstmError) as error:
+        load(DataSource(train, test_file=Path(other)))
+    for name in (train, other, repr(missing)):
+        assert name in error.value.message
+    # What the hint says works.
+    path.write_text(path.read_text().replace("text" if missing == "review" else "class", missing))
+    assert len(load(DataSource(train, test_file=Path(other))).splits["test"]) == len(ROWS)
+
+
+def test_a_column_that_both_files_have_can_be_chosen(tmp_path):
+    train = write(
+        tmp_path / "train.csv", [(f"T-{i}", *row) for i, row in enumerate(ROWS)], ("text", *TRAIN)
+    )
+    other = Path(write(tmp_path / "other.csv", columns=TRAIN))
+    with pytest.raises(LstmError) as error:
+        load(DataSource(train, test_file=other))
+    assert "--text-column" in error.value.hint
+    data = load(DataSource(train, text_columns=("review",), test_file=other))
+    assert data.splits["test"].inputs == [text for text, _ in ROWS]
+
+
+def test_an_object_of_another_file_may_lack_one_of_several_text_columns(tmp_path):
+    rows = [(f"title {i}", *row) for i, row in enumerate(ROWS)]
+    columns = ("title", *TRAIN)
+    train = write(tmp_path / "train.csv", rows, columns)
+    other = tmp_path / "other.jsonl"
+    write(other, [row[1:] for row in rows], TRAIN)
+    other.write_text(other.read_text() + '{"title": "x", "label": "bad"}\n')
+    source = DataSource(train, text_columns=("title", "review"), test_file=other)
+    assert load(source).splits["test"].inputs[-1] == "x \u241f "

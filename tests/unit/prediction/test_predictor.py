@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 import lstm_cli
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.prediction import batches, predictor
 from lstm_cli.prediction.decision import Decision
 from lstm_cli.prediction.predictor import Predictor
@@ -64,6 +65,37 @@ def refused(call, *args, code=ExitCode.USAGE):
         call(*args)
     assert caught.value.exit_code == code
     return caught.value
+
+
+# Columns
+
+
+@pytest.fixture(scope="module")
+def two_columns(tmp_path_factory):
+    """A model whose run reads the columns `title` and `body`."""
+    config = text_config(data__text_columns=["title", "body"])
+    texts = [f"a fine film {SEPARATOR} not a dull moment", f"dull {SEPARATOR} a dull cast"]
+    folder = tmp_path_factory.mktemp("runs") / "demo" / "columns"
+    return lstm_cli.load(make_text_run(folder, config=config, texts=texts))
+
+
+def test_a_text_can_be_the_values_of_its_columns(two_columns):
+    rows = [
+        {"id": 7, "body": "a dull cast", "title": "dull"},
+        {"body": "a dull cast"},
+        {"title": "dull", "body": None},
+    ]
+    texts = [f"dull {SEPARATOR} a dull cast", f" {SEPARATOR} a dull cast", f"dull {SEPARATOR} "]
+    assert two_columns.predict(rows) == two_columns.predict(texts)
+    assert two_columns.predict(rows[0]) == two_columns.predict(texts[0])
+    assert two_columns.explain(rows[0]).text == texts[0]
+    assert {place.text for place in two_columns.rank_uncertain(rows).ranked} == set(texts)
+
+
+def test_values_of_other_columns_are_refused(two_columns, text_predictor):
+    assert "'headline'" in refused(two_columns.predict, {"headline": "a"}).message
+    assert "'body'" in refused(two_columns.predict, [{"title": "a", "body": 3}]).message
+    assert "no columns" in refused(text_predictor.predict, {"text": "a"}).message
 
 
 # Probabilities

@@ -4,6 +4,7 @@ import asyncio
 
 from fixtures_serve import explainer_of, predictor, server_thread, text_run
 
+from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.prediction.decision import make_decision
 from lstm_cli.serve.app import Application
 from lstm_cli.serve.settings import Limits, ServerSettings
@@ -58,3 +59,31 @@ def test_readiness_is_503_during_shutdown(predictor):
         assert get_status(app.asgi, "/healthz") == 200
     finally:
         app.close()
+
+
+def test_a_text_can_be_the_values_of_the_columns_of_the_run(predictor, monkeypatch):
+    monkeypatch.setattr(predictor, "text_columns", ("title", "body"))
+    fields, text = {"title": "a fine film", "body": None}, f"a fine film {SEPARATOR} "
+    with server_thread(predictor) as server:
+        assert server.get("/v1/model").json()["text_columns"] == ["title", "body"]
+        found = [
+            server.predict(body).json()["predictions"]
+            for body in ({"text": fields}, {"texts": [fields]}, {"text": text})
+        ]
+        assert found[0] == found[1] == found[2]
+        assert server.post("/v1/explain", {"text": fields}).json()["text"] == text
+        for wrong in ({"titel": "a"}, {}):
+            response = server.predict({"text": wrong})
+            assert response.status == 422
+            assert "title, body" in response.json()["error"]["message"]
+        schemas = server.get("/openapi.json").json()["components"]["schemas"]
+        by_column = schemas["ExplainTextRequest"]["properties"]["text"]["anyOf"][1]
+        assert list(by_column["properties"]) == ["title", "body"]
+
+
+def test_a_run_without_columns_reads_strings_only(predictor):
+    with server_thread(predictor) as server:
+        response = server.predict({"text": {"text": "a fine film"}})
+        assert response.status == 422
+        assert "no columns" in response.json()["error"]["message"]
+        assert "text_columns" not in server.get("/v1/model").json()
