@@ -154,6 +154,7 @@ def evaluate(
     num_mistakes: int = 0,
     coverage: bool = False,
     wanted_precision: float | None = None,
+    num_leaks: int = 0,
     runs_dir: Path | None = None,
     data_dir: Path | None = None,
     reporter: Reporter | None = None,
@@ -172,6 +173,7 @@ def evaluate(
         coverage: Whether to measure accuracy against the share of answered examples.
         wanted_precision: Also choose the smallest probability for this precision, on the rows held
             out in training.
+        num_leaks: How many examples to list that the run has learned from; all are counted.
         runs_dir: As for `train`.
         data_dir: As for `train`.
         reporter: As for `train`.
@@ -193,6 +195,7 @@ def evaluate(
         num_mistakes=num_mistakes,
         with_coverage=coverage,
         wanted_precision=wanted_precision,
+        num_leaks=num_leaks,
         reporter=reporter,
     )
 

@@ -36,7 +36,8 @@ class QuickCheck:
         """Say how many examples of a split training has learned from; empty if there are none."""
         if split not in self.leaks:
             return ""
-        return self.with_command(self.leaks[split].describe(split, "in train", self.noun))
+        where = "in train or validation" if split == "test" else "in train"
+        return self.with_command(self.leaks[split].describe(split, where, self.noun))
 
     def require_no_leak(self) -> None:
         """Refuse splits that share examples.

@@ -37,8 +37,15 @@ class Command(TyperCommand):
         return _for_help(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse arguments; an option of `OPTIONAL_VALUE` without a value gets an empty one."""
-        parsed: list[str] = super().parse_args(ctx, self._with_values(args))
+        """Parse arguments; an option of `OPTIONAL_VALUE` without a value gets an empty one.
+
+        Raises:
+            LstmError: An option that takes one value is given twice (exit code 2).
+        """
+        words = self._with_values(args)
+        if not ctx.resilient_parsing:
+            _check_given_once(self.make_parser(ctx).parse_args([*words])[2])
+        parsed: list[str] = super().parse_args(ctx, words)
         return parsed
 
     def _with_values(self, args: list[str]) -> list[str]:
@@ -55,6 +62,8 @@ class Command(TyperCommand):
                 num_arguments += len(args) - index - 1
                 break
             if word in OPTIONAL_VALUE and word in takes_value:
+                if position is not None:
+                    raise _given_twice(word)
                 position = index
                 follower = args[index + 1 : index + 2]
                 if follower and not follower[0].startswith("-"):
@@ -83,6 +92,27 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters for help, flags without a type."""
         return _for_help(super().get_params(ctx))
+
+
+def _check_given_once(given: Sequence[Any]) -> None:
+    """Refuse an option that takes one value and is given twice: one would have no effect.
+
+    Args:
+        given: The parameters of a command line, one entry for each time that one was given.
+
+    Raises:
+        LstmError: There is such an option (exit code 2).
+    """
+    single = [param for param in given if param.param_type_name == "option" and not param.multiple]
+    for param in single:
+        if not param.is_flag and not param.count and single.count(param) > 1:
+            raise _given_twice(max(param.opts, key=len))
+
+
+def _given_twice(name: str) -> LstmError:
+    return LstmError(
+        f"{name} is given twice, and takes one value.", f"Give {name} once.", ExitCode.USAGE
+    )
 
 
 @dataclass(frozen=True)

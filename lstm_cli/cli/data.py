@@ -152,7 +152,7 @@ def check(
     ```
     """
     from lstm_cli.checks import check_data, check_nothing_found, parse_kinds
-    from lstm_cli.cli import print_checks
+    from lstm_cli.cli import output, print_checks
     from lstm_cli.data.readers.label_sets import AUTO
     from lstm_cli.data.rows import read_rows
 
@@ -171,6 +171,8 @@ def check(
         columns,
         read_options,
     )
+    for note in (note for part in parts for note in part.notes):
+        output.print_note(f"Note: {note}")
     result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)
     check_nothing_found(result, kinds)

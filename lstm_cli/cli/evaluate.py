@@ -38,6 +38,15 @@ _Errors = Annotated[
         "--errors", metavar="N", min=0, help="List the N mistakes the run was most sure of."
     ),
 ]
+_Leaks = Annotated[
+    int,
+    typer.Option(
+        "--leaks",
+        metavar="N",
+        min=0,
+        help="List N of the examples that the run has learned from. A warning counts them.",
+    ),
+]
 _Coverage = Annotated[
     bool,
     typer.Option(
@@ -83,6 +92,7 @@ def command(
     run: options.Run = None,
     split: _Split = "test",
     errors: _Errors = 0,
+    leaks: _Leaks = 0,
     coverage: _Coverage = False,
     wanted_precision: _WantedPrecision = None,
     text_column: options.TextColumn = None,
@@ -97,6 +107,7 @@ def command(
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
     fail_under: options.FailUnder = None,
+    fail_on: options.FailOn = None,
 ) -> None:
     """Score a run on a data set; write a report and plots into the run.
 
@@ -108,7 +119,7 @@ def command(
     ```
     lstm eval imdb --errors 5
     lstm eval --run demo
-    lstm eval reviews.csv --run imdb
+    lstm eval reviews.csv --run imdb --fail-on leak
     lstm eval --coverage --wanted-precision 0.95
     lstm eval imdb --fail-under accuracy=0.88 --fail-under f1=0.88
     ```
@@ -146,6 +157,8 @@ def command(
         num_mistakes=errors,
         with_coverage=coverage,
         wanted_precision=wanted_precision,
+        num_leaks=leaks,
+        fail_on=(fail_on,) if fail_on else (),
         reporter=make_reporter(),
     )
     print_evaluation.print_evaluation(evaluation, json)

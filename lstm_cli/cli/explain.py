@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lstm_cli.explain.result import Explanation
 
 _FORMATS = {".json": "json", ".html": "html", ".htm": "html", ".png": "png", ".svg": "svg"}
-_IMAGE_FILES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 # Far more than a run reads of a text.
 _MAX_BYTES = 16 << 20
 
@@ -84,11 +83,13 @@ def command(
     ```
     """
     from lstm_cli.cli import output
+    from lstm_cli.cli.inputs import PIPE
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.explain.explainer import Explainer
 
+    out = None if str(out) == PIPE else out
     format_name = _resolve_format(format_, out)
-    explanation = _explain(Explainer.load(find_run(run, runs_dir, "text")), text, label)
+    explanation = _explain(Explainer.load(find_run(run, runs_dir, "text")), text, label, run)
     if format_name == "auto":
         from lstm_cli.explain.render_terminal import render_lines
 
@@ -124,8 +125,9 @@ def _resolve_format(format_: str, out: Path | None) -> str:
     return format_
 
 
-def _explain(explainer: Explainer, text: str, label: str | None) -> Explanation:
+def _explain(explainer: Explainer, text: str, label: str | None, run: str | None) -> Explanation:
     """Explain a text, the text in the pipe, or an image file."""
+    from lstm_cli.cli.inputs import PIPE, check_texts, typed_run
     from lstm_cli.cli.text_columns import note_columns
     from lstm_cli.errors import ExitCode, LstmError
 
@@ -140,31 +142,17 @@ def _explain(explainer: Explainer, text: str, label: str | None) -> Explanation:
         from lstm_cli.data.images import read_image
 
         return explainer.explain_image(read_image(Path(text), shape), Path(text).name)
-    if text == "-":
+    if text == PIPE:
         text = _read_pipe()
-        note_columns([text], explainer.predictor.text_columns)
-        return explainer.explain_text(text, label=label)
-    if Path(text).suffix.lower() in _IMAGE_FILES and _is_file(text):
-        raise LstmError(
-            f"Run {explainer.predictor.run.name} reads texts, and '{text}' is an image.",
-            "Name an image run with --run.",
-            ExitCode.USAGE,
-        )
+    else:
+        check_texts([text], explainer.predictor.run.name, typed_run("explain", run))
     note_columns([text], explainer.predictor.text_columns)
     return explainer.explain_text(text, label=label)
 
 
-def _is_file(name: str) -> bool:
-    """Return whether there is such a file; a text may be longer than any file name."""
-    try:
-        return Path(name).is_file()
-    except (OSError, ValueError):
-        return False
-
-
 def _read_pipe() -> str:
     """Read one text from the pipe; bytes that are not UTF-8 are replaced, as in `predict`."""
-    from lstm_cli.data.records import unreadable_input
+    from lstm_cli.data.pipe import unreadable_input
     from lstm_cli.errors import ExitCode, LstmError
 
     stream = getattr(sys.stdin, "buffer", None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lstm_cli.cli.completion import complete_assignment, complete_run
+from lstm_cli.errors import ExitCode, LstmError
 
 if TYPE_CHECKING:
     from lstm_cli.data.readers.read_options import ReadOptions
@@ -340,14 +341,14 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
             commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `replay_data`,
-            `vectors`, `trainable`, `read_options` (from the function of that name). They win
-            over `assignments`; None is skipped.
+            `vectors`, `trainable`, `read_options` (from the function of that name). None is
+            skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
 
     Raises:
-        LstmError: An assignment is not KEY=VALUE (exit code 2).
+        LstmError: An assignment is not KEY=VALUE, or a setting is set twice (exit code 2).
     """
     from lstm_cli.config.load import parse_overrides
 
@@ -370,10 +371,17 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "test_file": "data.test_file",
     }
     overrides = parse_overrides(assignments or [])
-    overrides |= _changed_settings(options.pop("read_options", None))
+    reading = _changed_settings(options.pop("read_options", None))
     if options.get("label_columns") is not None:
         options["label_columns"] = split_columns(options["label_columns"])
-    short = {keys[name]: value for name, value in options.items() if value is not None}
+    short = {keys[name]: value for name, value in options.items() if value is not None} | reading
+    for key in short:
+        if key in overrides:
+            raise LstmError(
+                f"{key} is set twice: with --set {key} and with its own option.",
+                "Leave out one of them.",
+                ExitCode.USAGE,
+            )
     return overrides | short
 
 

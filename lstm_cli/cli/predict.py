@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from lstm_cli.cli import options
 from lstm_cli.cli.command import Conflict, check_conflicts
 
-if TYPE_CHECKING:
-    from lstm_cli.cli.print_predictions import Style
-    from lstm_cli.data.records import Records
-    from lstm_cli.prediction.predictor import Predictor
-    from lstm_cli.prediction.result import Prediction
-
-_IMAGE_BATCH = 256
-# Texts, or pixels, to predictions.
-_Classify = Callable[[Any], "list[Prediction]"]
 _Texts = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="TEXT",
-        help="Texts to classify; for a run trained on images, image files. Without TEXT and "
-        "--file, one text per line is read from the pipe.",
+        help="Texts to classify; for a run trained on images, image files. '-', or neither TEXT "
+        "nor --file: one text per line is read from the pipe.",
     ),
 ]
 _File = Annotated[
@@ -40,17 +28,60 @@ _File = Annotated[
         show_default="the pipe",
     ),
 ]
+_Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Write to this file: .csv, .tsv or .jsonl, also with .gz, .bz2 or .xz after it. It "
+        "replaces an old file at the end, when it is complete.",
+        show_default="the standard output",
+    ),
+]
+_Keep = Annotated[
+    Literal["all", "id", "none"] | None,
+    typer.Option(
+        "--keep",
+        metavar="all|id|none",
+        help="What of the input to write before each prediction: all its columns (of a line: its "
+        "text), the column that identifies a row, or nothing.",
+        show_default="all with --out, else none",
+    ),
+]
+_IdColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--id-column",
+        metavar="NAME",
+        help="Column that --keep id writes.",
+        show_default="the column 'id'",
+    ),
+]
+_OnError = Annotated[
+    Literal["record", "stop"],
+    typer.Option(
+        "--on-error",
+        metavar="record|stop",
+        help="For a row or image that cannot be read: 'record' writes an empty record with the "
+        "reason and goes on, 'stop' ends with exit code 1.",
+    ),
+]
 _Format = Annotated[
     Literal["auto", "table", "tsv", "csv", "jsonl"],
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="How to print: table, tsv, csv or jsonl; auto is table on a terminal, else tsv.",
+        help="What to write: table, tsv, csv or jsonl. auto: as the name of --out says; without "
+        "--out a table on a terminal, else tsv.",
     ),
 ]
 _Header = Annotated[
     bool,
-    typer.Option("--header", help="Print a first line with the names of the columns (TSV, CSV)."),
+    typer.Option(
+        "--header",
+        help="Print a first line with the names of the columns (TSV, CSV). A file always has it.",
+    ),
 ]
 _Threshold = Annotated[
     float | None,
@@ -105,24 +136,39 @@ _First = Annotated[
         help="With --rank: print the first N of the ranking; memory grows with N.",
     ),
 ]
+_READING = (
+    "--text-column", "--input-format", "--encoding", "--delimiter", "--quoting", "--no-header",
+)  # fmt: skip
 _CONFLICTS = (
     Conflict("TEXT", ("--file",), "the texts are on the command line"),
-    Conflict("TEXT", ("--text-column",), "only the tables of --file have columns"),
+    Conflict("TEXT", _READING, "it is for files and the pipe"),
+    Conflict("--out", ("--header",), "a file always starts with the names of its columns"),
+    Conflict("--rank", ("--keep", "--id-column"), "a ranking has the texts, and their numbers"),
 )
 _WITHOUT_COLUMNS = (Conflict("", ("--header",), "only --format tsv and csv have a header line"),)
-_IMAGE_RUN = (Conflict("", ("--text-column", "--rank"), "the run classifies images"),)
+_IMAGE_RUN = (Conflict("", (*_READING, "--rank"), "the run classifies images"),)
 _WITHOUT_RANK = (Conflict("", ("--first",), "it needs --rank"),)
+_WITHOUT_ID = (Conflict("", ("--id-column",), "it is for --keep id"),)
 
 
 def command(
     ctx: typer.Context,
     inputs: _Texts = None,
     file: _File = None,
+    out: _Out = None,
+    keep: _Keep = None,
+    id_column: _IdColumn = None,
     text_column: options.TextColumn = None,
+    input_format: options.InputFormat = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    quoting: options.Quoting = None,
+    no_header: options.NoHeader = False,
     run: options.Run = None,
     runs_dir: options.RunsDir = None,
     format_: _Format = "auto",
     header: _Header = False,
+    on_error: _OnError = "record",
     threshold: _Threshold = None,
     min_probability: _MinProbability = None,
     top_k: _TopK = None,
@@ -136,7 +182,13 @@ def command(
     if the probability is too low for an answer (--min-probability, or the thresholds of the run).
     With --top-k, each probability has the name of its class before it. With several labels a text,
     the first two columns hold all labels over their thresholds, and the probabilities of these.
-    Bytes that are not UTF-8 are replaced; stderr says in how many lines.
+
+    With --out, the columns of the input come first, then these, with 'prediction_' before their
+    names; in JSON, under the key 'prediction'. If the input has such names, it is 'prediction2'.
+
+    A row or image that cannot be read gets an empty record with the reason in the column 'error';
+    stderr says how many there are. The exit code is then 0, and 1 if none can be read. Bytes that
+    are not UTF-8 are replaced; stderr says in how many lines.
 
     --rank uncertain prints the texts whose two highest probabilities are the closest first, and
     near copies of a text before them later. A record then also has its number in the input, its
@@ -146,168 +198,43 @@ def command(
 
     ```
     lstm predict "A triumph."
+    lstm predict --file tickets.csv --out labelled.csv
     lstm predict --file reviews.csv --format jsonl
-    lstm predict --file tickets.csv --min-probability 0.8 --format csv
+    lstm predict --file tickets.csv --min-probability 0.8 --out answers.csv --keep id
     cut -f2 reviews.tsv | lstm predict | cut -f1
-    lstm predict --file new.csv --rank uncertain --first 100 --format csv --header > to_label.csv
+    lstm predict --file new.csv --rank uncertain --first 100 --out to_label.csv
     lstm predict --run mnist digit.png
     ```
     """
-    from lstm_cli.cli import output, print_predictions
+    from lstm_cli.cli.inputs import PIPE, Inputs, check_texts, typed_run
+    from lstm_cli.cli.predict_records import Request, predict_records, rank_records
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.cli.text_columns import note_columns
+    from lstm_cli.cli.write_predictions import check_out, resolve_format
+    from lstm_cli.prediction.answers import Rule
     from lstm_cli.prediction.predictor import Predictor
 
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
-    _check_inputs(inputs, file)
+    out = None if str(out) == PIPE else out
+    keep = keep or ("id" if id_column else "all" if out else "none")
+    if keep != "id":
+        check_conflicts(ctx, _WITHOUT_ID)
+    read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
+    source = Inputs.of(inputs, file, text_column, read_options)
+    check_out(out, source.file)
+    format_name = resolve_format(format_, out)
+    if format_name not in ("tsv", "csv"):
+        check_conflicts(ctx, _WITHOUT_COLUMNS)
     predictor = Predictor.load(find_run(run, runs_dir, "text"))
-    if format_ == "auto":
-        format_ = "table" if output.is_terminal() else "tsv"
     if predictor.kind == "image":
         check_conflicts(ctx, _IMAGE_RUN)
-    if format_ not in ("tsv", "csv"):
-        check_conflicts(ctx, _WITHOUT_COLUMNS)
-    if inputs:
-        note_columns(inputs, predictor.text_columns)
-    records = None if inputs else _open_records(file, text_column or ())
-    style = print_predictions.Style(format_, header, top_k)
-    limits = {"threshold": threshold, "min_probability": min_probability}
-    try:
-        if rank is None:
-            _write(predictor, inputs, records, limits, style)
-        else:
-            _write_ranking(predictor, inputs or records or [], first, limits, style)
-    finally:
-        if records is not None and records.num_replaced:
-            output.print_note(
-                "Warning: bytes that are not UTF-8 were read as U+FFFD in "
-                f"{records.num_replaced:,} lines."
-            )
-
-
-def _write(
-    predictor: Predictor,
-    inputs: list[str] | None,
-    records: Records | None,
-    limits: dict[str, float | None],
-    style: Style,
-) -> None:
-    """Classify the inputs and write their records; say how many have no answer."""
-    from lstm_cli.cli import print_predictions
-
-    counter = _AnswerCounter()
-    classify = partial(
-        predictor.predict,
-        threshold=limits["threshold"],
-        min_probability=limits["min_probability"],
-    )
-    predictions = _predict(predictor, classify, inputs, records)
-    print_predictions.write(counter.count(predictions), predictor, style, inputs)
-    counter.print_note()
-
-
-def _write_ranking(
-    predictor: Predictor,
-    texts: Iterable[str],
-    num: int,
-    limits: dict[str, float | None],
-    style: Style,
-) -> None:
-    """Rank the texts and write the first ones; say how many have no answer."""
-    from lstm_cli.cli import print_predictions
-    from lstm_cli.prediction.ranking import rank_uncertain
-
-    counter = _AnswerCounter()
-    ranking = rank_uncertain(predictor, texts, num, **limits)
-    counter.add(place.prediction for place in ranking.ranked)
-    print_predictions.write_ranked(ranking, predictor, style)
-    counter.print_note()
-
-
-def _check_inputs(inputs: list[str] | None, file: Path | None) -> None:
-    """Refuse to wait for a person to type.
-
-    Raises:
-        LstmError: There is no text, no file and no pipe (exit code 2).
-    """
-    from lstm_cli.errors import ExitCode, LstmError
-
-    if not inputs and file is None and (sys.stdin is None or sys.stdin.isatty()):
-        raise LstmError(
-            "There is nothing to classify.",
-            'For example: lstm predict "A triumph."  or  lstm predict --file reviews.txt',
-            ExitCode.USAGE,
-        )
-
-
-def _open_records(file: Path | None, text_columns: Sequence[str]) -> Records:
-    from lstm_cli.data.records import Records
-
-    return Records(None if file is None or str(file) == "-" else file, text_columns)
-
-
-def _predict(
-    predictor: Predictor,
-    classify: _Classify,
-    inputs: list[str] | None,
-    records: Records | None,
-) -> Iterator[Prediction]:
-    """Classify the arguments, or the records of a file or pipe."""
-    if predictor.kind == "image":
-        return _predict_images(predictor, classify, inputs or records or [])
-    if records is not None:
-        return _predict_stream(classify, records)
-    return iter(classify(inputs or []))
-
-
-def _predict_stream(classify: _Classify, records: Records) -> Iterator[Prediction]:
-    """Classify texts as they arrive; results are flushed before waiting for more."""
-    for window in records.windows():
-        yield from classify(window)
-        sys.stdout.flush()
-
-
-def _predict_images(
-    predictor: Predictor, classify: _Classify, names: Iterable[str]
-) -> Iterator[Prediction]:
-    """Classify image files in batches."""
-    from itertools import islice
-
-    from lstm_cli.data.images import read_images
-
-    assert predictor.shape is not None
-    remaining = iter(names)
-    while batch := [Path(name) for name in islice(remaining, _IMAGE_BATCH)]:
-        yield from classify(read_images(batch, predictor.shape))
-
-
-class _AnswerCounter:
-    """Counts the predictions without an answer."""
-
-    def __init__(self) -> None:
-        self._num_inputs = 0
-        self._num_unanswered = 0
-
-    def count(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
-        """Yield predictions, and count them."""
-        for prediction in predictions:
-            self._num_inputs += 1
-            self._num_unanswered += not prediction.label
-            yield prediction
-
-    def add(self, predictions: Iterable[Prediction]) -> None:
-        """Count predictions."""
-        for _ in self.count(predictions):
-            pass
-
-    def print_note(self) -> None:
-        """Say on stderr how many inputs got no answer, if any."""
-        from lstm_cli.cli import output
-        from lstm_cli.io.text_format import percent
-
-        if self._num_unanswered:
-            share = percent(self._num_unanswered / self._num_inputs)
-            output.print_note(
-                f"No answer for {self._num_unanswered:,} of {self._num_inputs:,} inputs ({share}): "
-                "the probability is below the smallest for an answer."
-            )
+    else:
+        check_texts(source.words, predictor.run.name, typed_run("predict", run))
+        note_columns(source.words, predictor.text_columns)
+    predictor.check_rule(threshold, min_probability)
+    rule = Rule(threshold, min_probability, on_error == "stop")
+    request = Request(predictor, source, rule, format_name, header, top_k, keep, id_column, out)
+    if rank is None:
+        predict_records(request)
+    else:
+        rank_records(request, first)

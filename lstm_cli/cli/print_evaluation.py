@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lstm_cli.evaluation.coverage import Coverage, WantedPrecision
     from lstm_cli.evaluation.evaluate import Evaluation, Misclassified
     from lstm_cli.evaluation.metrics import Report
+    from lstm_cli.evaluation.seen import Seen
 
 # Classes in a table of scores, and in a confusion matrix; of more, only the hardest are shown.
 _MAX_CLASSES, _MAX_MATRIX = 40, 10
@@ -45,9 +46,27 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
             right=("example", "probability"),
             title="Most confidently wrong",
         )
+    if evaluation.seen and evaluation.seen.examples:
+        _print_leaks(evaluation.seen)
     if evaluation.coverage:
         _print_coverage(evaluation.coverage, evaluation.split)
     output.print_line(f"\nReport and plots: {evaluation.folder}")
+
+
+def _print_leaks(seen: Seen) -> None:
+    """Print examples that the run has learned from."""
+    output.print_line("")
+    rows = [
+        (
+            example.row,
+            example.label,
+            "another" if example.is_relabeled else "the same",
+            "(image)" if example.text is None else shorten(example.text, 160),
+        )
+        for example in seen.examples
+    ]
+    columns = ("row", "label", "in training", "text")
+    output.print_rows(rows, columns, right=columns[:1], title="Learned from in training")
 
 
 def _print_coverage(coverage: Coverage, split: str) -> None:

@@ -1,201 +1,135 @@
-"""Predictions as a table, TSV, CSV or JSON Lines."""
+"""Predictions as tables for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lstm_cli.cli import output
-from lstm_cli.data.readers.label_sets import AUTO, LIST
+from lstm_cli.errors import LstmError
 from lstm_cli.io.text_format import percent, shorten
+from lstm_cli.prediction.columns import PredictionColumns, classes
 
 if TYPE_CHECKING:
-    from lstm_cli.prediction.predictor import Predictor
-    from lstm_cli.prediction.ranking import Ranking
+    from lstm_cli.cli.write_predictions import Layout
+    from lstm_cli.data.records import InputRecord
+    from lstm_cli.prediction.answers import Answer
+    from lstm_cli.prediction.ranking import RankedPrediction, Ranking
     from lstm_cli.prediction.result import Prediction
 
 # Records in one table: a long file neither waits nor fills the memory.
 _TABLE_ROWS = 500
 # Classes that a table shows without --top-k; the other formats have all.
 _MAX_CLASSES = 5
+# A label is never cut in the other formats.
+_LABEL_WIDTH = 40
+_KEPT_WIDTH = 40
+_REASON_WIDTH = 90
 
 
-@dataclass(frozen=True)
-class Style:
-    """How predictions are written.
+class TableWriter:
+    """Prints answers for people, in tables of some hundred; the last one at the end of a block."""
 
-    Attributes:
-        format: `table`, `tsv`, `csv` or `jsonl`.
-        header: Whether TSV and CSV start with the names of the columns.
-        top_k: How many classes to write; None for all, in the run's order.
-    """
+    num_cut = 0
 
-    format: str
-    header: bool
-    top_k: int | None
+    def __init__(self, layout: Layout, shows_input: bool) -> None:
+        """Print with a layout.
 
+        Args:
+            layout: What is shown.
+            shows_input: Whether the last column has the text or the file.
+        """
+        self._layout = layout
+        self._shows_input = shows_input
+        self._answers: list[Answer] = []
 
-def write(
-    predictions: Iterator[Prediction], predictor: Predictor, style: Style, inputs: list[str] | None
-) -> None:
-    """Write records one by one, as they come.
+    def __enter__(self) -> TableWriter:
+        """Return the writer."""
+        return self
 
-    Args:
-        predictions: What to write.
-        predictor: What made them.
-        style: How to write them.
-        inputs: Texts or files that a table shows beside their prediction.
-    """
-    if style.format == "table":
-        _write_table(predictions, style.top_k, inputs)
-    elif style.format == "jsonl":
-        _write_jsonl(predictions, style.top_k)
-    else:
-        header = [_column_names(predictor, style.top_k)] if style.header else []
-        separator = _label_separator(predictor)
-        rows = (_cells(p, style.top_k, separator) for p in predictions)
-        _write_columns(header, rows, style)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Print what is left, also before an error."""
+        if self._answers and (kind is None or issubclass(kind, LstmError)):
+            self._print()
 
+    def write(self, answer: Answer) -> None:
+        """Show an answer, or keep it for the next table."""
+        self._answers.append(answer)
+        if len(self._answers) == _TABLE_ROWS:
+            self._print()
 
-def write_ranked(ranking: Ranking, predictor: Predictor, style: Style) -> None:
-    """Write the texts of a ranking with their predictions; say on stderr what is left out."""
-    ranked, top_k = ranking.ranked, style.top_k
-    if style.format == "table":
-        rows = [
-            (r.record, f"{r.uncertainty:.3f}", r.prediction.label, shorten(r.text, 160))
-            for r in ranked
-        ]
-        columns = ("record", "uncertainty", "label", "text")
-        output.print_rows(rows, columns, right=columns[:2])
-    elif style.format == "jsonl":
-        for r in ranked:
-            place = {"record": r.record, "uncertainty": r.uncertainty, "similarity": r.similarity}
-            output.print_json({**place, **_record(r.prediction, top_k), "text": r.text}, None)
-    else:
-        names = ["record", "uncertainty", *_column_names(predictor, top_k), "text"]
-        rows_of_cells = (
-            [str(r.record), f"{r.uncertainty:.6f}", *_cells(r.prediction, top_k), r.text]
-            for r in ranked
-        )
-        _write_columns([names] if style.header else [], rows_of_cells, style)
-    left_out = {"repeat another": ranking.num_repeated, "are empty": ranking.num_empty}
-    reasons = [f"{count:,} {reason}" for reason, count in left_out.items() if count]
-    detail = f" ({', '.join(reasons)})" if reasons else ""
-    output.print_note(f"Ranked: {len(ranked):,} of {ranking.num_texts:,} texts{detail}.")
+    def flush(self) -> None:
+        """Keep the rows until there is a table."""
+
+    def _print(self) -> None:
+        layout, answers = self._layout, self._answers
+        own = layout.columns
+        names = ["label", "probability", "classes"]
+        if own.separator is not None:
+            names[0] = "labels"
+        names += ["tokens", "cut", "unknown"] * own.has_tokens
+        names += ["input"] * self._shows_input
+        rows = []
+        for record, prediction in answers:
+            row = [shorten(cell, _KEPT_WIDTH) for cell in layout.kept.cells(record)]
+            row += _shown(prediction, own) if prediction else _not_read(record, own)
+            row += [shorten(record.text, 60)] * self._shows_input
+            rows.append(row)
+        columns = [*(shorten(name, _KEPT_WIDTH) for name in layout.kept.names), *names]
+        output.print_rows(rows, columns, right=("probability", "tokens", "unknown"))
+        self._answers = []
 
 
-def _classes(prediction: Prediction, top_k: int | None) -> list[tuple[str, float]]:
-    """Return the classes to show with their probabilities; the most probable first with top-k."""
-    classes = list(prediction.probabilities.items())
-    if top_k is None:
-        return classes
-    return sorted(classes, key=lambda entry: -entry[1])[:top_k]
+def _shown(prediction: Prediction, columns: PredictionColumns) -> list[str]:
+    """Return the cells of a prediction for people."""
+    p = prediction
+    row = [shorten(p.label, _LABEL_WIDTH), f"{p.probability:.3f}", _class_list(p, columns.top_k)]
+    if p.labels is not None:
+        row[0] = _first([shorten(name, _LABEL_WIDTH) for name in p.labels]) or "(none)"
+        row[1] = _first([f"{p.probabilities[name]:.3f}" for name in p.labels]) or "-"
+    if columns.has_tokens:
+        row += [f"{p.num_tokens:,}", "yes" if p.truncated else "no", percent(p.unknown, 0)]
+    return row
+
+
+def _not_read(record: InputRecord, columns: PredictionColumns) -> list[str]:
+    """Return the cells of an input that cannot be read for people."""
+    reason = record.error.message if record.error else ""
+    return ["(not read)", "", shorten(reason, _REASON_WIDTH), *[""] * (3 * columns.has_tokens)]
+
+
+def _first(items: Sequence[str]) -> str:
+    """Join the first items of a list."""
+    more = ", ..." if len(items) > _MAX_CLASSES else ""
+    return ", ".join(items[:_MAX_CLASSES]) + more
 
 
 def _class_list(prediction: Prediction, top_k: int | None) -> str:
     """Return the classes for a cell of a table; of many, the most probable ones."""
-    num_more = len(prediction.probabilities) - _MAX_CLASSES
-    if top_k is not None or num_more <= 0:
-        return "  ".join(f"{label} {value:.3f}" for label, value in _classes(prediction, top_k))
-    return f"{_class_list(prediction, _MAX_CLASSES)}  ... {num_more:,} more"
+    num_more = len(prediction.probabilities) - (_MAX_CLASSES if top_k is None else top_k)
+    shown = classes(prediction, top_k if top_k is not None or num_more <= 0 else _MAX_CLASSES)
+    listed = "  ".join(f"{shorten(label, _LABEL_WIDTH)} {value:.3f}" for label, value in shown)
+    return listed if top_k is not None or num_more <= 0 else f"{listed}  ... {num_more:,} more"
 
 
-def _write_columns(header: list[list[str]], rows: Iterable[list[str]], style: Style) -> None:
-    """Write CSV, or TSV: it has no quotes, so tabs in cells are replaced."""
-    import csv
-
-    writer = csv.writer(_Stdout(), lineterminator="\n")
-    for row in chain(header, rows):
-        if style.format == "tsv":
-            output.write_data("\t".join(_without_tabs(cell) for cell in row) + "\n")
-        else:
-            writer.writerow(row)
-
-
-class _Stdout:
-    """A file for the csv module."""
-
-    def write(self, text: str) -> None:
-        """Write a row."""
-        output.write_data(text)
+def print_ranked(ranked: Sequence[RankedPrediction]) -> None:
+    """Print the texts of a ranking for people."""
+    rows = [
+        (
+            f"{r.record:,}",
+            f"{r.uncertainty:.3f}",
+            shorten(r.prediction.label, _LABEL_WIDTH),
+            shorten(r.text, 160),
+        )
+        for r in ranked
+    ]
+    columns = ("record", "uncertainty", "label", "text")
+    output.print_rows(rows, columns, right=columns[:2])
 
 
-def _column_names(predictor: Predictor, top_k: int | None) -> list[str]:
-    ranks = range(1, min(top_k or 0, len(predictor.labels)) + 1)
-    ranked = [name for rank in ranks for name in (f"class_{rank}", f"probability_{rank}")]
-    extra = ["tokens", "truncated", "unknown"] if predictor.kind == "text" else []
-    first = ["label", "probability"]
-    if predictor.thresholds is not None:
-        first = ["labels", "probabilities"]
-    return [*first, *(ranked if top_k else predictor.labels), *extra]
-
-
-def _cells(
-    prediction: Prediction, top_k: int | None, label_separator: str | None = None
-) -> list[str]:
-    p = prediction
-    cells = [p.label, f"{p.probability:.6f}"]
-    if label_separator is not None:
-        cells = _label_cells(p, label_separator)
-    for label, probability in _classes(p, top_k):
-        cells += [label] * bool(top_k) + [f"{probability:.6f}"]
-    if p.num_tokens is not None:
-        cells += [str(p.num_tokens), str(p.truncated).lower(), f"{p.unknown:.4f}"]
-    return cells
-
-
-def _label_separator(predictor: Predictor) -> str | None:
-    """Return what is written between two labels: the separator of the run's data, or `|`.
-
-    It is None for a run with one label for each input.
-    """
-    if predictor.thresholds is None:
-        return None
-    separator = predictor.run.config().data.multi_label
-    return "|" if separator in (AUTO, LIST) else separator
-
-
-def _label_cells(prediction: Prediction, separator: str) -> list[str]:
-    """Return the predicted labels and their probabilities, in one cell each."""
-    labels = prediction.labels or []
-    values = [f"{prediction.probabilities[name]:.6f}" for name in labels]
-    return [separator.join(labels), separator.join(values)]
-
-
-def _without_tabs(cell: str) -> str:
-    return cell.replace("\t", " ").replace("\n", " ").replace("\r", " ")
-
-
-def _write_jsonl(predictions: Iterator[Prediction], top_k: int | None) -> None:
-    for prediction in predictions:
-        output.print_json(_record(prediction, top_k), None)
-
-
-def _record(prediction: Prediction, top_k: int | None) -> dict[str, Any]:
-    return prediction.to_dict() | {"probabilities": dict(_classes(prediction, top_k))}
-
-
-def _write_table(
-    predictions: Iterator[Prediction], top_k: int | None, inputs: list[str] | None
-) -> None:
-    names = iter(inputs or [])
-    while batch := list(islice(predictions, _TABLE_ROWS)):
-        has_tokens = batch[0].num_tokens is not None
-        columns = ["label", "probability", "classes"]
-        if batch[0].labels is not None:
-            columns[0] = "labels"
-        columns += ["tokens", "cut", "unknown"] * has_tokens + ["input"] * bool(inputs)
-        rows = []
-        for p in batch:
-            row = [p.label, f"{p.probability:.3f}", _class_list(p, top_k)]
-            if p.labels is not None:
-                row[0] = ", ".join(p.labels) or "(none)"
-                row[1] = ", ".join(f"{p.probabilities[name]:.3f}" for name in p.labels) or "-"
-            if has_tokens:
-                row += [f"{p.num_tokens:,}", "yes" if p.truncated else "no", percent(p.unknown, 0)]
-            if inputs:
-                row.append(shorten(next(names), 60))
-            rows.append(row)
-        output.print_rows(rows, columns, right=("probability", "tokens", "unknown"))
+def print_left_out(ranking: Ranking) -> None:
+    """Say on stderr how many texts were ranked, and what is left out."""
+    left_out = {"repeat another": ranking.num_repeated, "are empty": ranking.num_empty}
+    reasons = [f"{count:,} {reason}" for reason, count in left_out.items() if count]
+    detail = f" ({', '.join(reasons)})" if reasons else ""
+    output.print_note(f"Ranked: {len(ranking.ranked):,} of {ranking.num_texts:,} texts{detail}.")

@@ -69,7 +69,9 @@ def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
     several = Conflict(
         "", ("--multi-label", "--label-columns"), f"{dataset} has one label for each input"
     )
-    not_read = Conflict("", READ_OPTIONS, f"{dataset} is not a table")
+    # The files of a folder have an encoding, too.
+    options = tuple(o for o in READ_OPTIONS if o != "--encoding" or origin != "folder")
+    not_read = Conflict("", options, f"{dataset} is not a table")
     if origin == "tfds":
         return (several, not_read)
     columns = Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns")

@@ -150,7 +150,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     """Parse `--set` arguments: `model.units=64` -> `{"model.units": 64}`.
 
     Raises:
-        LstmError: An argument has no `=`, or its value is not valid YAML.
+        LstmError: An argument has no `=`, its value is not valid YAML, or a setting is set twice.
     """
     overrides: dict[str, Any] = {}
     for assignment in assignments:
@@ -160,6 +160,8 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
                 f"--set expects KEY=VALUE, found '{shorten(assignment)}'.",
                 "For example: --set model.units=64",
             )
+        if key.strip() in overrides:
+            raise _usage(f"--set {shorten(key.strip())} is given twice.", "Set it once.")
         try:
             overrides[key.strip()] = parse_value(value)
         except YAML_ERRORS:

@@ -35,7 +35,7 @@ def locate(dataset: str) -> str:
     if not paths.exists(path) and "/" not in dataset and not path.suffix:
         raise LstmError(
             f"There is no data set '{dataset}'.",
-            f"{suggest(dataset, presets)} Or give a .csv, .tsv or .jsonl file, a folder with a "
+            f"{suggest(dataset, presets)} Or give a table such as data.csv, a folder with a "
             "subfolder per class, or tfds:NAME.",
             ExitCode.USAGE,
         )
@@ -91,7 +91,8 @@ def with_absolute_paths(config: Config) -> Config:
             effect.
     """
     data = config.data
-    check_split_files(data.name, data.validation_file, data.test_file)
+    validation_file, test_file = _absolute(data.validation_file), _absolute(data.test_file)
+    check_split_files(data.name, validation_file, test_file)
     files = [paths.resolve(file) for file in data.unlabeled]
     for file in files:
         check_path(file)
@@ -108,8 +109,8 @@ def with_absolute_paths(config: Config) -> Config:
             data,
             unlabeled=tuple(map(str, files)),
             replay_files=tuple(map(str, replayed)),
-            validation_file=_absolute(data.validation_file),
-            test_file=_absolute(data.test_file),
+            validation_file=validation_file,
+            test_file=test_file,
         ),
     )
 

@@ -1,191 +1,259 @@
-"""Read the texts for `lstm predict`, one per record, from lines or tables, as they arrive."""
+"""The inputs of `lstm predict`: lines or rows of a table, from a file or a pipe, as they arrive.
+
+A record that cannot be read has its error with it, so that the records around it are predicted, and
+the output has as many records as the input.
+"""
 
 from __future__ import annotations
 
-import os
-import select
-import sys
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
-from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
-from lstm_cli.data.readers.read_options import ReadOptions, TableFormat
-from lstm_cli.data.readers.table import iter_records
+from lstm_cli.data.pipe import Pipe, standard_input
+from lstm_cli.data.readers.columns import Record, join_names
+from lstm_cli.data.readers.decode import ReplacementCounter
+from lstm_cli.data.readers.open_rows import open_rows
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
+from lstm_cli.data.readers.row import Found, Row
 from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
 
-# The largest window of texts that is classified at once.
-_MAX_TEXTS = 2048
+# The largest window of records that is classified at once.
+_MAX_RECORDS = 2048
 _MAX_CHARACTERS = 8 << 20
-_BLOCK_SIZE = 1 << 16
-_TABLES: dict[str, TableFormat] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
+# How many objects are looked at for their keys, if they have arrived.
+_NUM_FIRST = 100
+# Records at the beginning of a table that may be unreadable before the whole table counts as such.
+_MAX_BAD_START = 2048
 
 
-class Records:
-    """The texts of a file or a pipe, read lazily.
+class InputRecord(NamedTuple):
+    """An input of `predict`.
 
-    Invalid bytes are replaced by U+FFFD and their lines counted, because one bad line must not stop
-    a stream.
+    Attributes:
+        text: The text, or the name of an image file; empty if there is an error.
+        fields: All values by column, if it is a row of a table that could be parsed.
+        error: Why it cannot be read; None if it can.
     """
 
-    def __init__(self, path: Path | None, text_columns: Sequence[str] = ()) -> None:
-        """Choose the format; the file is opened when iterating.
+    text: str
+    fields: Record | None = None
+    error: LstmError | None = None
 
-        Args:
-            path: A table, if its suffix says so, else a file with one text per line. None means
-                standard input.
-            text_columns: The columns of the texts in a table, joined in this order. Without them,
-                the first column with a common name.
 
-        Raises:
-            LstmError: `text_columns` are named, but the input is not a table.
-        """
-        self._path = path
-        self._columns = tuple(text_columns)
-        self._format = None if path is None else _TABLES.get(path.suffix.lower())
-        self._counter = ReplacementCounter()
-        self._pipe = _Pipe(_standard_input()) if path is None else None
-        if text_columns and self._format is None:
-            raise LstmError(
-                f"--text-column {text_columns[0]}: {path or 'standard input'} is read as plain "
-                "lines.",
-                "Only .csv, .tsv and .jsonl files have columns.",
-                ExitCode.USAGE,
-            )
+@dataclass(frozen=True)
+class Records:
+    """The inputs of a file or a pipe, read once, lazily.
 
-    @property
-    def num_replaced(self) -> int:
-        """Number of lines so far that had invalid bytes."""
-        return self._counter.num_lines
+    Attributes:
+        columns: The columns of a table, or the keys of the first objects; None for lines.
+        is_open: Whether records may have other keys than `columns`.
+        text_columns: The columns of the texts; empty for lines.
+        counter: Counts the lines with invalid bytes, which are replaced by U+FFFD.
+        read_as: How the input is read.
+    """
 
-    def __iter__(self) -> Iterator[str]:
-        """Yield one text per record.
+    columns: tuple[str, ...] | None
+    is_open: bool
+    text_columns: tuple[str, ...]
+    counter: ReplacementCounter
+    read_as: Found
+    _records: Iterator[InputRecord]
+    _has_more: Callable[[], bool]
+
+    def __iter__(self) -> Iterator[InputRecord]:
+        """Yield one record for each line or row.
 
         Raises:
-            LstmError: The file cannot be read, or a record of a table is malformed.
+            LstmError: What follows cannot be read.
         """
-        if self._format is not None:
-            assert self._path is not None
-            yield from self._from_table(self._path, self._format)
-        elif self._path is None:
-            yield from _lines(cast(BinaryIO, self._pipe), "standard input", self._counter)
-        else:
-            try:
-                stream = self._path.open("rb")
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or error
-                raise LstmError(f"Cannot read {self._path}: {reason}.", "Check the path.") from None
-            with stream:
-                yield from _lines(stream, str(self._path), self._counter)
+        return self._records
 
-    def windows(self) -> Iterator[list[str]]:
-        """Yield lists of texts: full windows, or what has arrived if a pipe is slow.
+    def windows(self) -> Iterator[list[InputRecord]]:
+        """Yield lists of records: full windows, or what has arrived if a pipe is slow.
 
         Raises:
-            LstmError: See `__iter__`.
+            LstmError: What follows the records of the last window cannot be read.
         """
-        window: list[str] = []
+        window: list[InputRecord] = []
         size = 0
-        for text in self:
-            window.append(text)
-            size += len(text)
-            is_full = len(window) >= _MAX_TEXTS or size >= _MAX_CHARACTERS
-            if is_full or (self._pipe is not None and not self._pipe.has_more()):
+        try:
+            for record in self._records:
+                window.append(record)
+                size += len(record.text)
+                is_full = len(window) >= _MAX_RECORDS or size >= _MAX_CHARACTERS
+                if is_full or not self._has_more():
+                    yield window
+                    window, size = [], 0
+        except LstmError:
+            # What was read before is good.
+            if window:
                 yield window
-                window, size = [], 0
+            raise
         if window:
             yield window
 
-    def _from_table(self, path: Path, format_: TableFormat) -> Iterator[str]:
-        found: TextColumns | None = None
-        for number, record in iter_records(path, ReadOptions(format_), None, self._counter):
-            if found is None:
-                found = self._find_columns(list(record), str(path))
-            yield found.read(record, f"{path}, line {number}")
 
-    def _find_columns(self, columns: list[str], name: str) -> TextColumns:
-        try:
-            return TextColumns.find(columns, self._columns, name, self._format != "jsonl")
-        except LstmError as error:
-            raise LstmError(error.message, "Name the column with --text-column NAME.") from None
+def from_texts(texts: Iterable[str]) -> Records:
+    """Return texts, or names of image files, as inputs."""
+    records = map(InputRecord, texts)
+    return Records(None, False, (), ReplacementCounter(), Found(), records, _always)
 
 
-class _Pipe:
-    """Standard input that knows whether the next read would block."""
+@contextlib.contextmanager
+def open_records(
+    path: Path | None,
+    text_columns: Sequence[str] = (),
+    trained_on: Sequence[str] = (),
+    options: ReadOptions = DEFAULT,
+) -> Iterator[Records]:
+    """Open a file or standard input for the duration of a block.
 
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
-        self._buffer = b""
-        self._start = 0
-        self._at_end = False
+    Args:
+        path: A table, or a file with one text per line, as its content shows. None means standard
+            input.
+        text_columns: The columns of the texts in a table, if the user named them.
+        trained_on: The columns of the texts that the run was trained on, if it was a table. They
+            are read if the input has them. The default is the first column with a common name.
+        options: How to read the input.
 
-    def has_more(self) -> bool:
-        """Return whether a whole line, or the end, can be read without blocking."""
-        while self._buffer.find(b"\n", self._start) < 0 and not self._at_end:
-            if not select.select([self._handle], [], [], 0)[0]:
-                return False
-            self._fill()
-        return True
-
-    def readline(self) -> bytes:
-        """Return a line with its end; at the end of the pipe the rest, then nothing."""
-        while (end := self._buffer.find(b"\n", self._start)) < 0 and not self._at_end:
-            self._fill()
-        return self._take(end + 1 if end >= 0 else len(self._buffer))
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; nothing at the end."""
-        if self._start == len(self._buffer) and not self._at_end:
-            self._fill()
-        return self._take(min(self._start + size, len(self._buffer)))
-
-    def _take(self, end: int) -> bytes:
-        content, self._start = self._buffer[self._start : end], end
-        return content
-
-    def _fill(self) -> None:
-        """Read more bytes; block until there are some."""
-        # The pieces of a long line are joined once, so that the time grows linearly.
-        pieces = [self._buffer[self._start :]]
-        while True:
-            try:
-                piece = os.read(self._handle, _BLOCK_SIZE)
-            except OSError as error:
-                raise unreadable_input(error.strerror or str(error)) from None
-            pieces.append(piece)
-            self._at_end = not piece
-            more = bool(piece) and b"\n" not in piece
-            if not more or not select.select([self._handle], [], [], 0)[0]:
-                break
-        self._buffer, self._start = b"".join(pieces), 0
+    Raises:
+        LstmError: The input cannot be read, is not a table although a column is named, or has no
+            such column.
+    """
+    name = "standard input" if path is None else str(path)
+    pipe = Pipe(standard_input()) if path is None else None
+    source = path or cast(BinaryIO, pipe)
+    counter, read_as = ReplacementCounter(), Found()
+    wanted = text_columns or trained_on
+    with open_rows(source, options, name, counter, read_as, wanted) as rows:
+        # What arrives compressed is not known to be a whole line.
+        has_more = _always if pipe is None or read_as.compression else pipe.has_more
+        remaining = iter(rows)
+        if read_as.format == "lines":
+            _check_lines(name, text_columns, options)
+            texts = (InputRecord(row.record["text"]) for row in remaining)
+            yield Records(None, False, (), counter, read_as, texts, has_more)
+            return
+        first: list[Row] = []
+        columns = rows.columns
+        if columns is None:
+            first, columns = _first_keys(remaining, name, has_more)
+        is_open = rows.columns is None
+        found = _find_text(columns, text_columns, trained_on, name, is_open)
+        read = _read_rows(chain(first, remaining), found, name)
+        yield Records(columns, is_open, found.names, counter, read_as, read, has_more)
 
 
-def unreadable_input(reason: str) -> LstmError:
-    """Return the error for a standard input that is closed or cannot be read."""
-    return LstmError(
-        f"Cannot read standard input: {reason}.", "Pipe texts into it, or name a file."
+def _check_lines(name: str, text_columns: Sequence[str], options: ReadOptions) -> None:
+    """Check that nothing was asked that plain lines do not have.
+
+    Raises:
+        LstmError: A column is named, or how fields are separated (exit code 2).
+    """
+    asked = [f"--text-column {text_columns[0]}"] if text_columns else []
+    if not options.header:
+        asked.append("--no-header")
+    asked += [f"--{option}" for option in ("delimiter", "quoting") if option in options.changed()]
+    if asked:
+        raise LstmError(
+            f"{asked[0]} has no effect: {name} is read as plain lines.",
+            "If it is a table, name its format, such as --input-format csv.",
+            ExitCode.USAGE,
+        )
+
+
+def all_keys(path: Path, options: ReadOptions) -> tuple[str, ...]:
+    """Return the keys of all objects of a table, in the order in which they first occur.
+
+    The file is read once more, so that a table with a column for each can be written.
+    """
+    keys: dict[str, None] = {}
+    with open_rows(path, options, None, ReplacementCounter()) as rows:
+        for row in rows:
+            keys.update(dict.fromkeys(row.record))
+    return tuple(keys)
+
+
+def _always() -> bool:
+    return True
+
+
+def _first_keys(
+    rows: Iterator[Row], name: str, has_more: Callable[[], bool]
+) -> tuple[list[Row], tuple[str, ...]]:
+    """Return the first rows, at least one that can be read, and all their keys.
+
+    Raises:
+        LstmError: None can be read, though there are rows.
+    """
+    first: list[Row] = []
+    keys: dict[str, None] = {}
+    for row in rows:
+        first.append(row)
+        keys.update(dict.fromkeys(row.record))
+        if keys and (len(first) >= _NUM_FIRST or not has_more()):
+            break
+        if len(first) == _MAX_BAD_START:
+            break
+    if keys:
+        return first, tuple(keys)
+    if not first:
+        return [], ()
+    error = first[0].error
+    assert error is not None
+    raise LstmError(
+        f"{name}: none of the first {len(first):,} records can be read; {error.message}",
+        error.hint,
+        error.exit_code,
     )
 
 
-def _standard_input() -> int:
-    """Return the file descriptor of standard input.
+def _find_text(
+    columns: Sequence[str],
+    requested: Sequence[str],
+    trained_on: Sequence[str],
+    name: str,
+    is_open: bool,
+) -> TextColumns:
+    """Choose the columns of the texts, once for the whole table.
 
     Raises:
-        LstmError: Standard input is closed (`<&-`).
+        LstmError: They do not exist.
     """
-    if sys.stdin is None:
-        raise unreadable_input("it is closed")
-    return sys.stdin.fileno()
+    if not columns:
+        return TextColumns(requested or trained_on or ("text",), name)
+    missing = [column for column in trained_on if column not in columns]
+    if not requested and missing and len(trained_on) > 1 and not is_open:
+        raise LstmError(
+            f"{name} has no column {join_names(missing)}, which the run was trained on; found "
+            f"{join_names(columns)}.",
+            "Name a column for each of "
+            f"{join_names(trained_on)}, in this order: --text-column NAME --text-column NAME.",
+            ExitCode.USAGE,
+        )
+    if not requested and len(missing) < len(trained_on):
+        requested = trained_on
+    try:
+        return TextColumns.find(columns, requested, name, not is_open)
+    except LstmError as error:
+        hint = error.hint if requested else "Name the column with --text-column NAME."
+        raise LstmError(error.message, hint, error.exit_code) from None
 
 
-def _lines(stream: BinaryIO, name: str, counter: ReplacementCounter) -> Iterator[str]:
-    """Yield the text before each line feed, as `wc -l` and `paste` count lines."""
-    line = ""
-    for piece in decode_lines(stream, name, counter):
-        line += piece
-        if line.endswith("\n"):
-            yield line.rstrip("\r\n")
-            line = ""
-    if line:
-        yield line
+def _read_rows(rows: Iterable[Row], found: TextColumns, name: str) -> Iterator[InputRecord]:
+    """Yield the records of a table; a row without a text has its error."""
+    for line, fields, error in rows:
+        if error is not None:
+            yield InputRecord("", None, error)
+            continue
+        try:
+            text = found.read(fields, f"{name}, line {line}")
+        except LstmError as missing:
+            yield InputRecord("", fields, missing)
+        else:
+            yield InputRecord(text, fields)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lstm_cli.data.dataset import Kind
+from lstm_cli.data.readers.detect import looks_like_file
+from lstm_cli.data.readers.open_rows import check_file
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
 Origin = Literal["embedded", "tfds", "table", "folder"]
-
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def resolve(name: str) -> Origin:
     A known name takes precedence over a file or folder of that name; `./imdb` is the folder.
 
     Raises:
-        LstmError: The name or path does not exist, or the file has a format that cannot be read.
+        LstmError: The name or path does not exist, or the file is not a table by its content.
     """
     for entry in _ENTRIES:
         if entry.name == name:
@@ -68,7 +68,10 @@ def resolve(name: str) -> Origin:
     path = paths.expand(name)
     if paths.is_folder(path):
         return "folder"
-    if path.suffix.lower() in TABLE_SUFFIXES and paths.exists(path):
+    if paths.exists(path):
+        # Its content decides, not its name. Whether a text is a table is seen when it is read,
+        # because options say how.
+        check_file(path)
         return "table"
     raise _not_found(name, path)
 
@@ -88,14 +91,8 @@ def is_path(name: str) -> bool:
 
 
 def _not_found(name: str, path: Path) -> LstmError:
-    """Return the error for an unknown name, a missing path, or a file of another format."""
-    if paths.exists(path):
-        return LstmError(
-            f"{name!r} is not one of the file types {', '.join(TABLE_SUFFIXES)}.",
-            "Give a table with a text and a label column, or a folder with a subfolder per class.",
-            ExitCode.USAGE,
-        )
-    if "/" in name or "\\" in name or path.suffix.lower() in (*TABLE_SUFFIXES, ".txt", ".json"):
+    """Return the error for an unknown name or a missing path."""
+    if "/" in name or "\\" in name or looks_like_file(name):
         return LstmError(
             f"There is no file or folder {name!r}.",
             f"Looked in {path.absolute().parent}. Check the path, or see `lstm data list`.",
@@ -104,7 +101,7 @@ def _not_found(name: str, path: Path) -> LstmError:
     return LstmError(
         f"There is no data set {name!r}.",
         f"{suggest(name, [entry.name for entry in _ENTRIES])} Or give tfds:NAME, or a path "
-        f"({', '.join(TABLE_SUFFIXES)}, or a folder with a subfolder per class).",
+        "(a table such as data.csv, or a folder with a subfolder per class).",
         ExitCode.USAGE,
     )
 

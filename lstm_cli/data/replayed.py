@@ -19,7 +19,7 @@ from lstm_cli.data.dataset import (
     map_labels,
 )
 from lstm_cli.data.readers.columns import join_names
-from lstm_cli.data.readers.path import digest, read_more
+from lstm_cli.data.readers.path import read_more, training_file
 from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import DataSource, merge_labels
 from lstm_cli.data.unlabeled import digest_of, format_dropped, reasons_to_drop
@@ -91,7 +91,7 @@ def read_replay(dataset: Dataset, source: DataSource, files: Sequence[str]) -> R
     first, *others = (map_labels(split, names, labels) for split, names in read)
     for other in others:
         first = splitting.concatenate(first, other)
-    return RowsToReplay(first, labels, {file: digest(Path(file)) for file in files})
+    return RowsToReplay(first, labels, {file: training_file(Path(file)).sha256 for file in files})
 
 
 def with_replayed(

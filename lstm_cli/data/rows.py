@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lstm_cli.data.dataset_settings import locate
 from lstm_cli.data.readers.columns import find_column
-from lstm_cli.data.readers.folder import class_files, find_train_and_test, read_text
+from lstm_cli.data.readers.folder import class_files, find_train_and_test, read_folder
 from lstm_cli.data.readers.label_sets import (
     AUTO,
     LIST,
@@ -20,7 +20,8 @@ from lstm_cli.data.readers.label_sets import (
     split_values,
 )
 from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
-from lstm_cli.data.readers.table import iter_texts
+from lstm_cli.data.readers.row import Found
+from lstm_cli.data.readers.table import iter_texts, require_table
 from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import DataSource
 from lstm_cli.errors import ExitCode, LstmError
@@ -37,6 +38,7 @@ class LabeledRows:
         labels: The label of each text as it is written; empty where there is none.
         rows: Of each text the line it starts at, its number (both from 1), or the name of its file.
         label_sets: The labels of each text; None if each text has at most one label.
+        notes: Remarks on how a table was read.
     """
 
     name: str
@@ -44,6 +46,7 @@ class LabeledRows:
     labels: Sequence[str]
     rows: Sequence[int] | Sequence[str]
     label_sets: Sequence[LabelSet] | None = None
+    notes: tuple[str, ...] = ()
 
     def place(self, index: int) -> str:
         """Return where a text is: `test.csv:12`, `folder/positive/7.txt`."""
@@ -59,6 +62,7 @@ class _Table:
     texts: list[str]
     values: list[str | LabelSet]
     lines: list[int]
+    file: Found
 
 
 def read_rows(
@@ -105,7 +109,7 @@ def read_rows(
         if origin == "table":
             tables.append(_read_table(Path(source.name), name, source))
         elif origin == "folder":
-            parts += _read_folder(Path(source.name), name)
+            parts += _read_folder(Path(source.name), name, read_options)
         else:
             parts += _read_dataset(source, name)
     tables.sort(key=_is_not_train)
@@ -114,7 +118,8 @@ def read_rows(
     written = resolve_format(LIST if label_columns else multi_label, values)
     for table in tables:
         labels, sets = split_values(table.values, written)
-        parts.append(LabeledRows(table.name, table.texts, labels, table.lines, sets))
+        notes = tuple(table.file.notes(table.name))
+        parts.append(LabeledRows(table.name, table.texts, labels, table.lines, sets, notes))
     return sorted(parts, key=_is_not_train)
 
 
@@ -136,14 +141,15 @@ def _short_names(files: Sequence[str]) -> list[str]:
 
 
 def _read_table(path: Path, name: str, source: DataSource) -> _Table:
-    table = _Table(name, [], [], [])
+    table = _Table(name, [], [], [], Found())
     label_column = source.label_column
     interned: dict[str | LabelSet, str | LabelSet] = {}
     for line, record, text, text_columns in iter_texts(
-        path, source.text_columns, source.read_options
+        path, source.text_columns, source.read_options, table.file
     ):
         place = f"{path}, line {line}"
         if not table.texts:
+            require_table(table.file, path)
             if source.label_columns:
                 present = [column for column in text_columns if column in record]
                 check_columns(list(record), (*source.label_columns, *present), str(path))
@@ -162,15 +168,17 @@ def _read_table(path: Path, name: str, source: DataSource) -> _Table:
     return table
 
 
-def _read_folder(path: Path, name: str) -> Iterator[LabeledRows]:
+def _read_folder(path: Path, name: str, options: ReadOptions) -> Iterator[LabeledRows]:
     for part in find_train_and_test(path):
         if part is not None:
             files = list(class_files(part))
+            examples = read_folder(part, options)
             yield LabeledRows(
                 name if part == path else f"{name}/{part.name}",
-                [read_text(file) for _, file in files],
-                [label for label, _ in files],
+                examples.texts,
+                examples.labels,
                 [f"{label}/{file.name}" for label, file in files],
+                notes=examples.notes,
             )
 
 

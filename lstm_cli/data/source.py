@@ -187,7 +187,8 @@ def check_command(source: DataSource) -> str:
         source.name,
         *(str(file) for file in (source.validation_file, source.test_file) if file),
     ]
-    words = ["lstm", "data", "check", *map(_relative, files)]
+    # Each once: the same file may be given for both.
+    words = ["lstm", "data", "check", *dict.fromkeys(map(_relative, files))]
     columns = {
         "--label-column": source.label_column,
         "--multi-label": source.multi_label if source.multi_label != "auto" else None,
@@ -195,7 +196,7 @@ def check_command(source: DataSource) -> str:
     }
     words += [word for name in source.text_columns for word in ("--text-column", name)]
     words += [word for option, name in columns.items() if name for word in (option, name)]
-    return command_line(*words)
+    return command_line(*words, *source.read_options.words())
 
 
 def _relative(name: str) -> str:

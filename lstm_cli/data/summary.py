@@ -85,7 +85,7 @@ def describe(
     """
     data = load(source)
     if unlabeled:
-        data = with_unlabeled(data, unlabeled)
+        data = with_unlabeled(data, unlabeled, options=source.read_options)
     train = data.splits["train"]
     shape = None
     if isinstance(train.inputs, np.ndarray):

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from lstm_cli.data.dataset import Dataset, UnlabeledTexts
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
+from lstm_cli.data.readers.row import Found
 from lstm_cli.data.readers.texts import read_texts
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -24,7 +26,12 @@ _REASONS = {
 }
 
 
-def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = None) -> Dataset:
+def with_unlabeled(
+    dataset: Dataset,
+    files: Sequence[str],
+    limit: int | None = None,
+    options: ReadOptions = DEFAULT,
+) -> Dataset:
     """Return a data set with the unlabeled texts of files and folders.
 
     Copies of labeled texts are dropped, because a model must not learn from the texts that it is
@@ -35,6 +42,7 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
         dataset: The labeled texts, with all splits.
         files: Paths, as for `read_texts`.
         limit: The largest number of texts to keep.
+        options: As for `read_texts`.
 
     Raises:
         LstmError: A file is missing or malformed, no text is left, or the data set has images.
@@ -47,9 +55,12 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
         )
     texts: list[str] = []
     digests: dict[str, str] = {}
+    notes = list(dataset.notes)
     for file in files:
-        found, digests[file] = read_texts(Path(file), dataset.text_columns)
+        reading = Found()
+        found, digests[file] = read_texts(Path(file), dataset.text_columns, options, reading)
         texts += found
+        notes += reading.notes(file)
     reasons = list(reasons_to_drop(texts, dataset))
     kept = [text for text, reason in zip(texts, reasons, strict=True) if reason is None]
     dropped = Counter(reason for reason in reasons if reason is not None)
@@ -59,7 +70,6 @@ def with_unlabeled(dataset: Dataset, files: Sequence[str], limit: int | None = N
             f"{': ' + format_dropped(dropped) if dropped else ''}.",
             "Give texts that are not in the labeled data, or leave out --unlabeled.",
         )
-    notes = list(dataset.notes)
     if dropped:
         notes.append(
             f"{dropped.total():,} of {len(texts):,} unlabeled texts are not used: "

@@ -263,8 +263,9 @@ def _outcomes(
         datasets[source] = dataset
     except LstmError as error:
         return f"its test data could not be read. {error.message}"
-    trained_on = run_record.info.dataset.fingerprint
-    if dataset.fingerprint != trained_on or dataset.labels != run_record.labels:
+    info = run_record.info.dataset
+    has_changed = info.learned_change(dataset) or info.test_change(dataset)
+    if has_changed or dataset.labels != run_record.labels:
         return "its data has changed since training, so test examples may have been trained on"
     scored = evaluate.score(predictor, dataset, "test", reporter)
     return _TestOutcomes(_example_keys(dataset), scored.is_correct)

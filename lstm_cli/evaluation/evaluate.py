@@ -15,9 +15,11 @@ from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.dataset import label_names
+from lstm_cli.data.readers.known_columns import with_known_columns
+from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluation import label_plots, metrics, plots
+from lstm_cli.evaluation import label_plots, metrics, plots, seen
 from lstm_cli.evaluation.coverage import (
     Coverage,
     check_wanted_precision,
@@ -25,6 +27,7 @@ from lstm_cli.evaluation.coverage import (
     measure_coverage,
 )
 from lstm_cli.evaluation.label_set_metrics import errors, is_correct
+from lstm_cli.evaluation.seen import Seen
 from lstm_cli.io.progress import Reporter, SilentReporter
 from lstm_cli.prediction.decision import MOST_PROBABLE
 from lstm_cli.prediction.label_sets import predicted_labels
@@ -64,6 +67,11 @@ class ScoredSplit:
         if self.labels.ndim == 2:
             return is_correct(self.labels, self.probabilities, self.thresholds)
         return np.asarray(self.probabilities.argmax(axis=1) == self.labels)
+
+    @property
+    def is_answered_right(self) -> NDArray[np.bool_]:
+        """Whether the answer is right; as `is_correct` if every example gets an answer."""
+        return self.is_correct if self.answers is None else np.asarray(self.answers == self.labels)
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,8 @@ class Evaluation:
         mistakes: The wrong predictions with the highest confidence.
         folder: Where report.json and the plots are.
         coverage: Accuracy against the share of answered examples; None if not asked for.
+        seen: The examples that the run has learned from; None if they are not looked for, as in the
+            run's own training split.
     """
 
     run: str
@@ -117,6 +127,7 @@ class Evaluation:
     mistakes: tuple[Misclassified, ...]
     folder: Path
     coverage: Coverage | None = None
+    seen: Seen | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
@@ -128,6 +139,7 @@ class Evaluation:
             "mistakes": [mistake.to_dict() for mistake in self.mistakes],
             "folder": str(self.folder),
             **({"coverage": self.coverage.to_dict()} if self.coverage else {}),
+            **({"seen": self.seen.to_dict()} if self.seen else {}),
         }
 
 
@@ -140,9 +152,14 @@ def evaluate(
     num_mistakes: int = 0,
     with_coverage: bool = False,
     wanted_precision: float | None = None,
+    num_leaks: int = 0,
+    fail_on: Sequence[str] = (),
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate a run on a split of its own data set, or on other data with the same labels.
+
+    Data with the content of the run's training data is its own data, whatever its name. Of other
+    data, the examples that the run has learned from are counted.
 
     If the run has thresholds, they decide what is predicted, and which examples get an answer.
 
@@ -158,6 +175,8 @@ def evaluate(
         with_coverage: Whether to measure accuracy against the share of answered examples.
         wanted_precision: Also choose the smallest probability for this precision, on the rows held
             out in training; None for no choice.
+        num_leaks: How many examples to list that the run has learned from.
+        fail_on: Findings with which nothing is scored: `leak`.
         reporter: Receives notes and warnings.
 
     Raises:
@@ -171,10 +190,19 @@ def evaluate(
     predictor = Predictor.load(run)
     if with_coverage or wanted_precision is not None:
         _check_coverage(predictor)
-    dataset = _load(run, predictor.labels, source, split, data_dir)
+    is_own = source is None or _is_own(run, source, reporter)
+    dataset = _load(run, predictor.labels, source, is_own, split, data_dir)
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
+    overlap = seen.find_overlap(run.with_manifest(), dataset, split, is_own)
+    if "leak" in fail_on:
+        seen.require_unseen(overlap)
     scored = _decided(predictor, score(predictor, dataset, split, reporter), reporter)
+    found = None
+    if not isinstance(overlap, str):
+        found = seen.summarize(overlap, scored.is_answered_right, dataset, split, num_leaks)
+        if found.num:
+            reporter.warn(found.describe(split))
     folder = run.file(runs.REPORTS) / f"{dataset.name}-{split}"
     evaluation = Evaluation(
         run=run.name,
@@ -184,6 +212,7 @@ def evaluate(
         mistakes=mistakes(scored, dataset.splits[split].inputs, predictor.labels, num_mistakes),
         folder=folder,
         coverage=_coverage(predictor, scored, with_coverage, wanted_precision),
+        seen=found,
     )
     relative = folder.relative_to(run.path)
     run.write_json(str(relative / "report.json"), evaluation.to_dict())
@@ -198,15 +227,42 @@ def _load(
     run: RunDir,
     labels: tuple[str, ...],
     source: DataSource | None,
+    is_own: bool,
     split: str,
     data_dir: Path | None,
 ) -> Dataset:
-    """Load a split of the run's own data, or of a source."""
-    if source is None:
+    """Load a split of the run's own data, which may be a copy, or of another source."""
+    if source is None or is_own:
         _check_not_seen(run, split)
-        return own_data(run, split, data_dir)
-    source = _with_label_format(replace(source, data_dir=data_dir), run.config())
-    return data.load_for_labels(source, labels, split)
+        return own_data(run, split, data_dir, source.name if source else None)
+    config = run.config()
+    source, note = _as_trained(replace(source, data_dir=data_dir), config)
+    dataset = data.load_for_labels(source, labels, split)
+    return replace(dataset, notes=(*filter(None, [note]), *dataset.notes))
+
+
+def _is_own(run: RunDir, source: DataSource, reporter: Reporter) -> bool:
+    """Tell whether a source is the data that the run was trained on, or a copy of it.
+
+    Raises:
+        LstmError: It is to be read in another way than for training (exit code 2).
+    """
+    config = run.config()
+    if not seen.is_training_data(run.with_manifest(), source.name):
+        return False
+    if source != DataSource(source.name, source.data_dir):
+        raise LstmError(
+            f"{source.name} is the data that run {run.name} was trained on: it is read as for "
+            "training.",
+            "Leave out --limit, and the options for columns and reading.",
+            ExitCode.USAGE,
+        )
+    if source.name != config.data.name:
+        reporter.note(
+            f"Note: {source.name} is a copy of the data that run {run.name} was trained on, which "
+            "is split as in training."
+        )
+    return True
 
 
 def _decided(predictor: Predictor, scored: ScoredSplit, reporter: Reporter) -> ScoredSplit:
@@ -248,6 +304,15 @@ def _check_coverage(predictor: Predictor) -> None:
         )
 
 
+def _as_trained(source: DataSource, config: Config) -> tuple[DataSource, str]:
+    """Return a source that is read as the run's data were, with a note if it lacks its columns."""
+    source = _with_label_format(source, config)
+    if resolve(source.name) != "table":
+        return source, ""
+    columns = config.data.text_columns, config.data.label_column
+    return with_known_columns(Path(source.name), source, *columns)
+
+
 def _with_label_format(source: DataSource, config: Config) -> DataSource:
     """Return a source whose labels are read as those of the run were."""
     return replace(
@@ -272,8 +337,16 @@ def _check_not_seen(run: RunDir, split: str) -> None:
         )
 
 
-def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:
+def own_data(
+    run: RunDir, split: str, data_dir: Path | None = None, copy: str | None = None
+) -> Dataset:
     """Read a split of the data a run was trained on; a note says if the data has changed since.
+
+    Args:
+        run: The run.
+        split: The name of the split.
+        data_dir: Where TFDS data sets are.
+        copy: Path of a copy of the data, to read in its place.
 
     Raises:
         LstmError: The data is missing (exit code 3) or malformed, or the run fails its integrity
@@ -281,12 +354,16 @@ def own_data(run: RunDir, split: str, data_dir: Path | None = None) -> Dataset:
     """
     config = run.config()
     source = _with_label_format(from_config(config, data_dir, run.labels()), config)
+    source = replace(source, name=copy or source.name)
     dataset = data.load(source, (split,))
     trained_on = run.with_manifest().decode(runs.RUN, RunInfo).dataset
-    if trained_on is not None and trained_on.fingerprint == dataset.fingerprint:
+    change = None if trained_on is None else trained_on.learned_change(dataset)
+    if change is None and trained_on is not None and split == "test":
+        change = trained_on.test_change(dataset)
+    if change is None:
         return dataset
-    changed = f"{dataset.source} has changed since run {run.name} was trained on it."
-    return replace(dataset, notes=(changed, *dataset.notes))
+    note = f"{change.source} has changed since run {run.name} was trained on it."
+    return replace(dataset, notes=(note, *dataset.notes))
 
 
 def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter) -> ScoredSplit:

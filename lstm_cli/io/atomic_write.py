@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from lstm_cli.errors import LstmError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _SUFFIX = ".part"
 # The names that `mkstemp` makes: hidden, eight random characters, and our suffix.
@@ -53,6 +59,76 @@ def write_atomic(path: Path, content: bytes) -> None:
             f"Cannot write {path}: {reason}.",
             "Free disk space, or choose another --runs-dir. Files saved before are intact.",
         ) from error
+
+
+@contextlib.contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write for the duration of a block; it then takes the place of an old one.
+
+    If the block ends by an exception, the old content stays. What is written is not in memory.
+
+    Args:
+        path: The file; its folder is created if it does not exist.
+
+    Raises:
+        LstmError: The file cannot be written, which is found out before the block if it can be.
+    """
+    check_replaceable(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        make_folder(path.parent)
+        handle, name = tempfile.mkstemp(_SUFFIX, f".{path.name}.", path.parent)
+    except (OSError, ValueError) as error:
+        raise _not_written(path, error) from error
+    temp = Path(name)
+    try:
+        with io.BufferedWriter(_TempFile(handle, path)) as file:
+            yield file
+            file.flush()
+            _replace(temp, file.fileno(), path)
+    finally:
+        with contextlib.suppress(OSError):
+            temp.unlink()
+
+
+def _replace(temp: Path, handle: int, path: Path) -> None:
+    """Sync a new file to disk, and give it the name of the old one.
+
+    Raises:
+        LstmError: The disk is full, or the folder is gone.
+    """
+    try:
+        os.fsync(handle)
+        temp.chmod(0o666 & ~_umask())
+        temp.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+class _TempFile(io.FileIO):
+    """A file whose failures name the file that it shall replace."""
+
+    def __init__(self, handle: int, path: Path) -> None:
+        super().__init__(handle, "w")
+        self._path = path
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write some of the data.
+
+        Raises:
+            LstmError: The data cannot be written.
+        """
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise _not_written(self._path, error) from error
+
+
+def _not_written(path: Path, error: Exception) -> LstmError:
+    reason = getattr(error, "strerror", None) or error
+    return LstmError(f"Cannot write {path}: {reason}.", "Free disk space, or name another file.")
 
 
 def check_replaceable(path: Path) -> None:

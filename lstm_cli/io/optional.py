@@ -23,6 +23,8 @@ _PACKAGES = {
     "PIL": ("Pillow", "Reading images", "pillow"),
     "onnx": ("onnx", "Exporting a model", "onnx"),
     "ftfy": ("ftfy", "Finding mojibake", "ftfy"),
+    "pyarrow": ("pyarrow", "Reading Parquet and Arrow", "pyarrow"),
+    "backports": ("backports.zstd", "Reading zstd", "backports.zstd"),
     "jinja2": ("Jinja2", "Writing HTML", "jinja2"),
     "markdown_it": ("markdown-it-py", "Writing HTML", "markdown-it-py"),
     "jax": ("JAX", "KERAS_BACKEND=jax", "lstm-cli[jax]"),

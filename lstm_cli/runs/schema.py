@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
+from lstm_cli.data.dataset import Dataset
 from lstm_cli.io.progress import Epoch
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs.decode import (
@@ -146,6 +147,20 @@ class FileInfo(msgspec.Struct, frozen=True):
     sha256: ShortText
 
 
+class Change(NamedTuple):
+    """A file, or a whole data set, that is not what it was.
+
+    Attributes:
+        source: Its path, or what it is for people.
+        before: Its fingerprint before.
+        now: Its fingerprint now.
+    """
+
+    source: str
+    before: str
+    now: str
+
+
 class DatasetInfo(msgspec.Struct, frozen=True):
     """The data that a run was trained on.
 
@@ -170,7 +185,7 @@ class DatasetInfo(msgspec.Struct, frozen=True):
     source: Text | None = None
     kind: Literal["text", "image"] | None = None
     fingerprint: ShortText | None = None
-    files: Annotated[dict[ShortText, FileInfo], Meta(max_length=3)] = {}
+    files: Annotated[dict[ShortText, FileInfo], Meta(max_length=3)] | None = None
     labels: list[str] | None = None
     sizes: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     unlabeled: Count | None = None
@@ -180,6 +195,48 @@ class DatasetInfo(msgspec.Struct, frozen=True):
     replay_sha256: ShortText | None = None
     words: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     notes: Annotated[list[Text], Meta(max_length=1000)] = []
+
+    def learned_change(self, dataset: Dataset) -> Change | None:
+        """Return what has changed of the data that training reads; None if nothing has.
+
+        Args:
+            dataset: The data now.
+        """
+        changed = list(self._changed_files(dataset))
+        if self.fingerprint != dataset.fingerprint:
+            by_file = [change for name, change in changed if name != "test"]
+            whole = Change(dataset.source, str(self.fingerprint), dataset.fingerprint)
+            return by_file[0] if by_file else whole
+        parts = (
+            (dataset.unlabeled, self.unlabeled_files, self.unlabeled_sha256),
+            (dataset.replayed, self.replay_files, self.replay_sha256),
+        )
+        for part, files, digest in parts:
+            if part is None:
+                continue
+            for path, sha256 in part.files.items():
+                before = (files or {}).get(path)
+                if before != sha256:
+                    return Change(path, str(before), sha256)
+            # Copies of test texts are not learned from, so another test file leaves other texts.
+            if digest != part.sha256 and changed:
+                return changed[0][1]
+        return None
+
+    def test_change(self, dataset: Dataset) -> Change | None:
+        """Return what has changed of a file with test rows; None if nothing has.
+
+        Args:
+            dataset: The data now.
+        """
+        return dict(self._changed_files(dataset)).get("test")
+
+    def _changed_files(self, dataset: Dataset) -> Iterator[tuple[str, Change]]:
+        """Yield the files of splits whose content has changed, with the name of the split."""
+        for name, file in dataset.files.items():
+            before = (self.files or {}).get(name)
+            if before is not None and before.sha256 != file.sha256:
+                yield name, Change(file.path, before.sha256, file.sha256)
 
 
 class FullDatasetInfo(DatasetInfo, frozen=True, kw_only=True):

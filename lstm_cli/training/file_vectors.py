@@ -13,6 +13,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.progress import Reporter
 from lstm_cli.io.text_format import percent
 from lstm_cli.models.word_vectors import fit_width
+from lstm_cli.runs.schema import Change
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.token_ids import SPECIAL_TOKENS
 from lstm_cli.text.tokenizer import Tokenizer
@@ -91,7 +92,7 @@ def _describe(record: Mapping[str, Any], dim: int) -> str:
     )
 
 
-def changed_file(record: Mapping[str, Any]) -> tuple[str, str, str] | None:
+def changed_file(record: Mapping[str, Any]) -> Change | None:
     """Return whether the file of vectors of a run has changed since.
 
     Args:
@@ -107,7 +108,7 @@ def changed_file(record: Mapping[str, Any]) -> tuple[str, str, str] | None:
     if not vectors:
         return None
     now = digest(Path(vectors["file"]))
-    return None if now == vectors["sha256"] else (vectors["file"], vectors["sha256"], now)
+    return None if now == vectors["sha256"] else Change(vectors["file"], vectors["sha256"], now)
 
 
 def warn_of_changed_file(record: Mapping[str, Any], reporter: Reporter) -> None:

@@ -82,7 +82,8 @@ def load_training_data(
     else:
         dataset = load_data(config, SPLITS, data_dir, labels)
     if config.data.unlabeled:
-        dataset = data.with_unlabeled(dataset, config.data.unlabeled, config.data.limit)
+        options = from_config(config, data_dir).read_options
+        dataset = data.with_unlabeled(dataset, config.data.unlabeled, config.data.limit, options)
     return replace(dataset, splits={name: dataset.splits[name] for name in splits})
 
 

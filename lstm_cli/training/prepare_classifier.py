@@ -273,10 +273,10 @@ def _report_data(
         LstmError: Splits share examples, which `options.fail_on` refuses (exit code 4).
     """
     reporter = options.reporter
-    for note in (*dataset.notes, *checks.warnings):
-        reporter.note(f"Note: {note}")
     if "leak" in options.fail_on:
         checks.require_no_leak()
+    for note in (*dataset.notes, *checks.warnings):
+        reporter.note(f"Note: {note}")
     sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
     if dataset.num_replayed:
         sizes[0] += f" ({dataset.num_replayed:,} of them replayed)"

@@ -24,7 +24,7 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.runs.decode import MAX_EPOCHS, Number, Seconds, Text
 from lstm_cli.runs.directory import RunDir
-from lstm_cli.runs.schema import EpochLine, check_history
+from lstm_cli.runs.schema import Change, DatasetInfo, EpochLine, check_history
 from lstm_cli.training import artifacts, checkpoint
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.device import DeviceInfo
@@ -345,53 +345,24 @@ def check_data(
     """
     change = data_change(record["dataset"], dataset)
     if change is not None:
-        raise _changed(run, *change)
-    files = record["dataset"].get("files", {})
-    test = dataset.files.get("test")
-    if test is not None and test.sha256 != files.get("test", {}).get("sha256"):
+        raise _changed(run, change)
+    test_change = msgspec.convert(record["dataset"], DatasetInfo).test_change(dataset)
+    if test_change is not None:
         reporter.note(
-            f"The test rows in {test.path} have changed since run {run.name} was started. Training "
-            "has not read them: it goes on, and the run is scored on the rows of now."
+            f"The test rows in {test_change.source} have changed since run {run.name} was started. "
+            "Training has not read them: it goes on, and the run is scored on the rows of now."
         )
     record["dataset"]["files"] = {name: asdict(file) for name, file in dataset.files.items()}
 
 
-def data_change(record: Mapping[str, Any], dataset: Dataset) -> tuple[str, str, str] | None:
-    """Return which of the data and the files beside it has changed.
+def data_change(record: Mapping[str, Any], dataset: Dataset) -> Change | None:
+    """Return what has changed of the data that training reads; None if nothing has.
 
     Args:
         record: `dataset` of `run.json`.
         dataset: The data now.
-
-    Returns:
-        The file or source, its fingerprint before, and now; None if training reads what it read.
     """
-    recorded = {name: file["sha256"] for name, file in record.get("files", {}).items()}
-    changed = [
-        (file.path, recorded[name], file.sha256)
-        for name, file in dataset.files.items()
-        if recorded.get(name, file.sha256) != file.sha256
-    ]
-    if record["fingerprint"] != dataset.fingerprint:
-        learned = [each for each in changed if each[0] != _path_of(dataset, "test")]
-        whole = (dataset.source, record["fingerprint"], dataset.fingerprint)
-        return learned[0] if learned else whole
-    for prefix, beside in (("unlabeled", dataset.unlabeled), ("replay", dataset.replayed)):
-        if beside is None:
-            continue
-        recorded = record.get(f"{prefix}_files") or {}
-        for path, sha256 in beside.files.items():
-            if recorded.get(path) != sha256:
-                return path, str(recorded.get(path)), sha256
-        if record.get(f"{prefix}_sha256") != beside.sha256 and changed:
-            # Copies of test texts are not learned from: another test file leaves other texts.
-            return changed[0]
-    return None
-
-
-def _path_of(dataset: Dataset, split: str) -> str | None:
-    file = dataset.files.get(split)
-    return None if file is None else file.path
+    return msgspec.convert(record, DatasetInfo).learned_change(dataset)
 
 
 def check_vectors(
@@ -413,10 +384,11 @@ def check_vectors(
         return
     change = changed_file(record)
     if change is not None:
-        raise _changed(run, *change)
+        raise _changed(run, change)
 
 
-def _changed(run: RunDir, source: str, before: str, now: str) -> LstmError:
+def _changed(run: RunDir, change: Change) -> LstmError:
+    source, before, now = change
     return LstmError(
         f"{source} has changed since run {run.name} was started: its fingerprint was "
         f"{before[:12]} and is {now[:12]}.",

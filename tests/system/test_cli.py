@@ -114,7 +114,8 @@ def test_predict_answers_each_argument_in_order_as_tsv(lstm, text_run):
 def test_predict_names_its_columns_with_header(lstm, text_run):
     _, out, _ = lstm("predict", "--header", "fine")
     assert out.splitlines()[0].split("\t") == [
-        "label", "probability", "negative", "positive", "tokens", "truncated", "unknown",
+        "label", "probability", "probability:negative", "probability:positive", "tokens",
+        "truncated", "unknown",
     ]  # fmt: skip
 
 
@@ -186,7 +187,7 @@ def test_a_column_that_is_not_there_is_named(lstm, text_run, reviews):
 
 def test_a_missing_file_is_an_error(lstm, text_run, tmp_path):
     code, out, err = lstm("predict", "--file", tmp_path / "none.txt")
-    assert (code, out) == (1, "")
+    assert (code, out) == (3, "")
     assert "none.txt" in err
 
 
@@ -197,7 +198,7 @@ def test_image_runs_take_image_files(lstm, image_run, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "digit.png")
     code, out, _ = lstm("predict", "--run", "digits", tmp_path / "digit.png")
     assert code == 0
-    assert len(out.split("\t")) == 12
+    assert len(out.split("\t")) == 13
     code, _, err = lstm("predict", "--run", "digits", "some text")
     assert code == 1
     assert "some text" in err
@@ -484,6 +485,35 @@ def test_a_bad_value_is_named_without_words_of_a_library(lstm, arguments, name, 
     assert name in err
     assert f"found '{value}'" in err
     assert not any(word in err for word in ("Value error", "parse", "pydantic", "`int`", "got"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["predict", "--file", "a", "-f", "b"], "--file"),
+        (["predict", "fine", "--run", "a", "--run=b"], "--run"),
+        (["eval", "demo", "--label-column", "a", "--label-column", "a"], "--label-column"),
+        (["train", "demo", "--epochs", "1", "--epochs", "2"], "--epochs"),
+        (["train", "demo", "--resume", "--resume", "x"], "--resume"),
+        (["train", "demo", "--set", "seed=1", "--set", "seed=2"], "--set seed"),
+        (["train", "demo", "--set", "seed=1", "--seed", "2"], "seed"),
+        (["runs", "list", "--runs-dir", "a", "--runs-dir", "b"], "--runs-dir"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_with_one_value_is_refused_twice(lstm, arguments, name):
+    code, out, err = lstm(*arguments)
+    assert (code, out) == (2, "")
+    assert f"{name} is" in err
+    assert "twice" in err
+
+
+def test_flags_and_repeatable_options_may_come_twice(lstm, text_run):
+    code, out, _ = lstm("runs", "list", "--json", "--json")
+    assert (code, len(json.loads(out)["runs"])) == (0, 1)
+    err = lstm("train", "demo", "--set", "seed=2", "--set", "model.units=0")[2]
+    assert "model.units" in err
+    assert "twice" not in err
 
 
 @pytest.mark.parametrize("group", [[], ["runs"], ["data"], ["config"]])

@@ -10,7 +10,8 @@ import pytest
 
 from lstm_cli import cli
 from lstm_cli.config import load as configs
-from lstm_cli.errors import ExitCode
+from lstm_cli.data.dataset_settings import dataset_settings
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.runs import directory as runs
 from lstm_cli.text import batching
 from lstm_cli.training import pipeline
@@ -108,3 +109,19 @@ def test_batches_of_some_steps_are_those_of_the_epoch():
     ):
         assert np.array_equal(indices, epoch[step][0])
         assert np.array_equal(inputs, epoch[step][1])
+
+
+def test_test_rows_and_leaks_are_refused_before_anything_is_built(tmp_path, monkeypatch):
+    monkeypatch.setattr("lstm_cli.training.prepare_classifier._build", lambda *_: pytest.fail())
+    rows = [f"{'fine' if i % 2 else 'dull'} film {i},{'ab'[i % 2]}" for i in range(40)]
+    path, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    path.write_text("\n".join(["text,label", *rows]))
+    settings = {"data.test_file": str(test), "auto": []}
+    test.write_text("\n".join(["text,label", *rows[:9], "lamp,neutral"]))
+    config = dataset_settings(str(path), None, settings)
+    with pytest.raises(LstmError, match=r"test\.csv has labels that .* in line 11"):
+        dry_run(config, runs_dir=tmp_path, device="cpu")
+    test.write_text("\n".join(["text,label", *rows[:9], "a lamp,a"]))
+    with pytest.raises(LstmError, match="9 of 10 test texts are in train or") as caught:
+        dry_run(config, runs_dir=tmp_path, device="cpu", fail_on=("leak",))
+    assert caught.value.exit_code == ExitCode.THRESHOLD

@@ -47,7 +47,8 @@ def find_column(columns: Sequence[str], role: Role, requested: str | None, name:
     value = shlex.quote(columns[0]) if len(columns) == 1 else "NAME"
     raise LstmError(
         f"{name} has no column named {role}; found {join_names(columns)}.",
-        f"Name the column with --{role}-column {value}, or rename it.",
+        f"Name the column with --{role}-column {value}, or rename it. If the first line is a row, "
+        f"give --no-header --{role}-column NUMBER.",
     )
 
 

@@ -3,40 +3,68 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
 from lstm_cli.data.readers.decode import decode_lines
+from lstm_cli.data.readers.encoding import GUESS
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
+from lstm_cli.data.readers.row import Found
 from lstm_cli.data.readers.table import LabeledTexts
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
+from lstm_cli.io.text_format import pluralize
 
 UNLABELED = "unsup"  # the third subfolder of train in aclImdb
 
 
-def read_folder(path: Path) -> LabeledTexts:
+def read_folder(path: Path, options: ReadOptions = DEFAULT) -> LabeledTexts:
     """Read the texts of all class folders, sorted by class and file name.
 
+    Args:
+        path: The folder of the class folders.
+        options: The encoding of the files.
+
     Raises:
-        LstmError: The folder has another layout, or a file is not UTF-8.
+        LstmError: The folder has another layout, or a file is not in the encoding.
     """
     texts: list[str] = []
     labels: list[str] = []
+    guessed: list[Path] = []
     for label, file in class_files(path):
-        texts.append(read_text(file))
+        found = Found()
+        texts.append(read_text(file, options, found))
         labels.append(label)
-    return LabeledTexts(texts, labels)
+        if found.num_guessed or found.is_guess:
+            guessed.append(file)
+    return LabeledTexts(texts, labels, notes=tuple(_encoding_notes(guessed)))
 
 
-def read_text(file: Path) -> str:
+def read_text(file: Path, options: ReadOptions = DEFAULT, found: Found | None = None) -> str:
     """Read the text of a file.
 
+    Args:
+        file: Any file.
+        options: Its encoding.
+        found: As for `decode_lines`.
+
     Raises:
-        LstmError: The file cannot be read or is not UTF-8.
+        LstmError: The file cannot be read, or is not in the encoding.
     """
-    lines = decode_lines(BytesIO(_read_bytes(file)), str(file))
+    content = _read_bytes(file)
+    lines = decode_lines(BytesIO(content), str(file), encoding=options.encoding, found=found)
     return "".join(lines).rstrip("\r\n")
+
+
+def _encoding_notes(guessed: Sequence[Path]) -> Iterator[str]:
+    """Yield a note on files whose encoding was guessed."""
+    if guessed:
+        are = "is" if len(guessed) == 1 else "are"
+        yield (
+            f"{pluralize(len(guessed), 'file')} {are} not UTF-8 (the first is {guessed[0]}), read "
+            f"by a guess ({GUESS}, or UTF-16). If it is wrong, name the encoding with --encoding."
+        )
 
 
 def find_train_and_test(path: Path) -> tuple[Path, Path | None]:

@@ -38,7 +38,7 @@ def open_path(source: DataSource) -> RawDataset:
     train = _read(train_path, source)
     classes = _classes(train, source)
     files = {
-        name: SourceFile(str(part), digest(part))
+        name: SourceFile(str(part), _digest(part))
         for name, part in {"train": train_path, **others}.items()
     }
     learned = [f"{name} {file.sha256}" for name, file in files.items() if name != "test"]
@@ -99,6 +99,12 @@ def _with_own_columns(path: Path, source: DataSource) -> DataSource:
     )
 
 
+def training_file(path: Path) -> SourceFile:
+    """Return the table or folder with the training examples of a path."""
+    train_path, _ = folder.find_train_and_test(path)
+    return SourceFile(str(train_path), _digest(train_path))
+
+
 def run_name(path: Path) -> str:
     """Return the folder name of a path's runs: its name without characters special to a shell."""
     path = path.resolve()
@@ -147,7 +153,7 @@ def _read_split(
 def _read(path: Path, source: DataSource) -> LabeledTexts:
     if paths.is_folder(path):
         _check_folder(path, source)
-        return folder.read_folder(path)
+        return folder.read_folder(path, source.read_options)
     if source.label_columns:
         return read_label_columns(
             path, source.text_columns, source.label_columns, source.read_options
@@ -195,10 +201,10 @@ def _reading_identity(train: LabeledTexts, source: DataSource) -> list[str]:
     return labels + [f"{name}={value!r}" for name, value in source.read_options.changed().items()]
 
 
-def digest(path: Path) -> str:
+def _digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, or of a folder's files with their names."""
     if not path.is_file():
-        return folder.digest(folder.find_train_and_test(path)[0])
+        return folder.digest(path)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -240,6 +246,7 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     """Yield what a person should know about the training examples."""
     command = check_command(source)
     num = len(examples.texts)
+    yield from examples.notes
     yield from _label_notes(examples, source)
     yield from _column_notes(examples)
     num_empty = sum(not text.strip() for text in examples.texts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -71,9 +70,19 @@ class ReadOptions:
             name: value for name, value in vars(self).items() if value != getattr(DEFAULT, name)
         }
 
+    def words(self) -> list[str]:
+        """Return these options as words of a command line; none for the defaults."""
+        words = []
+        for name, value in self.changed().items():
+            if name == "header":
+                words.append("--no-header")
+            else:
+                words += ["--input-format" if name == "format" else f"--{name}", value]
+        return words
+
 
 def _known_encoding(name: str) -> str:
-    """Return the name of a text encoding in lower case.
+    """Return the name of a text encoding, in lower case and with hyphens.
 
     Raises:
         LstmError: Python does not know it, or it is not one of texts.
@@ -81,15 +90,14 @@ def _known_encoding(name: str) -> str:
     if name == AUTO:
         return name
     try:
-        "".encode(name)
-        codecs.lookup(name)
+        "a\n".encode(name)
     except (LookupError, ValueError) as error:
         raise LstmError(
             f"There is no text encoding {name!r}.",
             "For example: --encoding windows-1252, latin-1, utf-16, shift_jis or gb18030.",
             ExitCode.USAGE,
         ) from error
-    return name.lower()
+    return name.lower().replace("_", "-")
 
 
 def _one_character(delimiter: str) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 from lstm_cli.data.readers.columns import find_column, join_names
 from lstm_cli.data.readers.decode import decode_lines
-from lstm_cli.data.readers.table import iter_records, iter_texts
-from lstm_cli.data.registry import TABLE_SUFFIXES
+from lstm_cli.data.readers.open_rows import check_file, open_rows
+from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
+from lstm_cli.data.readers.row import Found
+from lstm_cli.data.readers.table import iter_texts
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 
@@ -21,7 +24,7 @@ def check_path(path: Path) -> None:
     """Check that a path is a folder, or a file of a type that `read_texts` reads.
 
     Raises:
-        LstmError: There is no such file or folder (exit code 3), or the type is another (2).
+        LstmError: There is no such file or folder (exit code 3), or it is not text (2).
     """
     if paths.is_folder(path):
         return
@@ -31,51 +34,58 @@ def check_path(path: Path) -> None:
             "Check the path after --unlabeled (the setting data.unlabeled).",
             ExitCode.DATA,
         )
-    if path.suffix.lower() not in (*TABLE_SUFFIXES, LINES_SUFFIX):
-        raise LstmError(
-            f"{str(path)!r} is not one of the file types {', '.join(TABLE_SUFFIXES)} or "
-            f"{LINES_SUFFIX}.",
-            "Give unlabeled texts as a table, as .txt with one text per line, or as a folder of "
-            ".txt files with one text each.",
-            ExitCode.USAGE,
-        )
+    check_file(path)
 
 
-def read_texts(path: Path, text_columns: Sequence[str] = ()) -> tuple[list[str], str]:
+def read_texts(
+    path: Path,
+    text_columns: Sequence[str] = (),
+    options: ReadOptions = DEFAULT,
+    file: Found | None = None,
+) -> tuple[list[str], str]:
     """Read the texts of a file or folder; labels are ignored.
 
-    A table has one text per row, a .txt file one per line (blank lines are skipped), a folder one
-    per .txt file, in subfolders too, sorted by path. Hidden files and folders are skipped.
+    A table has one text per row, a file of plain lines one per line (blank lines are skipped), a
+    folder one per .txt file, in subfolders too, sorted by path. Hidden files and folders are
+    skipped.
 
     Args:
-        path: A .csv, .tsv, .jsonl or .txt file, or a folder.
+        path: A table, a file of plain lines, or a folder.
         text_columns: The columns of the texts in the labeled data. They are used if a table has
             them; otherwise the first column with a common name is.
+        options: How to read it, but for the format, which its content shows.
+        file: As for `open_rows`.
 
     Returns:
         The texts, and the SHA-256 (hex) of the file, or of the folder's files and their names.
 
     Raises:
-        LstmError: The path is missing or of another type, or a file is malformed or not UTF-8.
+        LstmError: The path is missing or of another type, or a file is malformed.
     """
     check_path(path)
+    options = replace(options, format="auto")
     if paths.is_folder(path):
-        return _read_folder(path)
-    if path.suffix.lower() == LINES_SUFFIX:
-        content = _read_bytes(path)
-        texts = [line.rstrip("\r\n") for line in decode_lines(BytesIO(content), str(path))]
-        return [text for text in texts if text.strip()], hashlib.sha256(content).hexdigest()
-    texts = list(_table_texts(path, text_columns))
+        return _read_folder(path, options)
+    texts = list(_file_texts(path, text_columns, options, file))
     with path.open("rb") as stream:
         return texts, hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _table_texts(path: Path, text_columns: Sequence[str]) -> Iterator[str]:
-    """Yield the texts of a table."""
-    first = next(iter_records(path), None)
-    if first is not None:
-        columns = _find_columns(list(first[1]), text_columns, path)
-        yield from (row.text for row in iter_texts(path, columns))
+def _file_texts(
+    path: Path, text_columns: Sequence[str], options: ReadOptions, file: Found | None
+) -> Iterator[str]:
+    """Yield the texts of a table, or plain lines that are not blank."""
+    with open_rows(path, options, found=Found(), text_columns=text_columns) as rows:
+        first = next(iter(rows), None)
+        is_lines = rows.found.format == "lines"
+    if first is None:
+        return
+    if first.error is not None:
+        raise first.error
+    columns = ["text"] if is_lines else _find_columns(list(first.record), text_columns, path)
+    for row in iter_texts(path, columns, options, file):
+        if not is_lines or row.text.strip():
+            yield row.text
 
 
 def _find_columns(columns: list[str], text_columns: Sequence[str], path: Path) -> Sequence[str]:
@@ -91,13 +101,14 @@ def _find_columns(columns: list[str], text_columns: Sequence[str], path: Path) -
         ) from error
 
 
-def _read_folder(path: Path) -> tuple[list[str], str]:
+def _read_folder(path: Path, options: ReadOptions) -> tuple[list[str], str]:
     """Read the .txt files of a folder and its subfolders."""
     texts: list[str] = []
     total = hashlib.sha256()
     for file in _text_files(path):
         content = _read_bytes(file)
-        texts.append("".join(decode_lines(BytesIO(content), str(file))).rstrip("\r\n"))
+        lines = decode_lines(BytesIO(content), str(file), encoding=options.encoding)
+        texts.append("".join(lines).rstrip("\r\n"))
         name = file.relative_to(path).as_posix()
         digest = hashlib.sha256(content).hexdigest()
         # A file name may have invalid bytes; they are hashed unchanged.

@@ -7,9 +7,10 @@ import shlex
 import pytest
 
 from lstm_cli import cli
-from lstm_cli.checks import leak_warning, quick_warnings
+from lstm_cli.checks import quick_check
 from lstm_cli.data import DataSource, load
 from lstm_cli.data.source import check_command
+from lstm_cli.errors import ExitCode, LstmError
 
 CLASSES = ("billing", "login")
 
@@ -29,8 +30,9 @@ def write(tmp_path, monkeypatch):
 
 def warnings(name, test=None):
     source = DataSource(name, test_file=test, validation_fraction=0.4)
-    dataset = load(source, ("train", "validation"))
-    return quick_warnings(dataset, source), leak_warning(dataset, load(source, ("test",)), source)
+    check = quick_check(load(source), source)
+    leak = check.leak_warning("test")
+    return [line for line in check.warnings if line != leak], leak
 
 
 def test_clean_data_brings_no_warning(write):
@@ -55,7 +57,7 @@ def test_test_texts_that_are_in_train_are_counted(write):
     train, test = write("a.csv", ",login"), write("b.csv", *leaked)
     found, leak = warnings(train, test)
     assert found == []
-    assert leak.startswith("2 of 63 test texts are in train too")
+    assert leak.startswith("2 of 63 test texts are in train or validation too")
     assert leak.endswith("See 'lstm data check a.csv b.csv'.")
 
 
@@ -71,8 +73,10 @@ def test_several_labels_in_another_order_are_no_conflict(write):
 def test_data_sets_known_by_name_are_not_checked():
     source = DataSource("demo", demo_train=60, demo_test=10)
     dataset = load(source)
-    assert quick_warnings(dataset, source) == []
-    assert leak_warning(dataset, dataset, source) == ""
+    check = quick_check(dataset, source)
+    assert check.warnings == ()
+    assert check.leak_warning("test") == ""
+    assert len(check.learned.inputs) > 0
 
 
 def test_the_command_of_a_warning_lists_the_rows(write, tmp_path, monkeypatch, capsys):
@@ -86,3 +90,20 @@ def test_the_command_of_a_warning_lists_the_rows(write, tmp_path, monkeypatch, c
     monkeypatch.setattr("sys.argv", shlex.split(command))
     assert cli.run() == 0
     assert "a.csv:3" in capsys.readouterr().out
+
+
+def test_a_leak_is_refused_with_what_to_do(write):
+    path = write("a.csv")
+    source = DataSource(path, test_file=write("b.csv"), validation_file=path)
+    check = quick_check(load(source), source)
+    with pytest.raises(LstmError, match=r"^60 of 60 validation texts are in train too") as caught:
+        check.require_no_leak()
+    assert caught.value.exit_code == ExitCode.THRESHOLD
+    clean = DataSource(path, test_file=write("b.csv"))
+    quick_check(load(clean), clean).require_no_leak()
+
+
+def test_a_test_text_with_another_label_is_said(write):
+    leaked = ("text a.csv number 1,billing", "text a.csv number 2,billing")
+    _, leak = warnings(write("a.csv"), write("b.csv", *leaked))
+    assert "(1 with another label)" in leak

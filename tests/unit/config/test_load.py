@@ -527,7 +527,8 @@ def test_settings_are_immutable():
 
 def test_paths_beside_the_data_set_are_absolute_from_the_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.csv").write_text("text,label\n")
+    for name in "abc":
+        (tmp_path / f"{name}.csv").write_text("text,label\n")
     (tmp_path / "link.csv").symlink_to("a.csv")
     config = dataset_settings(
         "link.csv", None, {"data.test_file": "b.csv", "data.validation_file": "sub/../c.csv"}

@@ -20,7 +20,7 @@ from lstm_cli.data import load
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
 from lstm_cli.data.readers.read_options import ReadOptions
 from lstm_cli.data.readers.table import iter_records
-from lstm_cli.data.records import Records
+from lstm_cli.data.records import open_records
 from lstm_cli.data.source import DataSource
 
 NUMS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
@@ -233,8 +233,9 @@ def test_any_table_to_predict_on_is_texts_or_refused(suffix, num, tmp_path):
 
     def read(content):
         path.write_bytes(content)
-        for window in Records(path).windows():
-            assert all(_is_text(text) for text in window)
+        with open_records(path) as records:
+            for window in records.windows():
+                assert all(_is_text(record.text) for record in window)
 
     fuzz(f"predict --file x.{suffix}", any_bytes(FILES[suffix]), read, num)
 
@@ -247,7 +248,8 @@ def test_any_column_to_predict_on_is_texts_or_refused(num, tmp_path):
     def read(drawn):
         content, column = drawn
         path.write_bytes(content)
-        assert all(_is_text(text) for text in Records(path, [column]))
+        with open_records(path, [column]) as records:
+            assert all(_is_text(record.text) for record in records)
 
     strategy = st.tuples(any_bytes(separated()), columns)
     fuzz("predict --text-column", strategy, read, num)
@@ -262,14 +264,16 @@ def test_any_lines_to_predict_on_are_texts(pipe, num, tmp_path, monkeypatch):
     def read(content):
         if not pipe:
             path.write_bytes(content)
-            return list(Records(path))
+            with open_records(path) as records:
+                return [record.text for record in records]
         # As much as a pipe takes without a reader.
         reader, writer = os.pipe()
         os.write(writer, content[:60_000])
         os.close(writer)
         try:
             monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: reader))
-            return [text for window in Records(None).windows() for text in window]
+            with open_records(None) as records:
+                return [record.text for window in records.windows() for record in window]
         finally:
             os.close(reader)
 

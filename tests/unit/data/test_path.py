@@ -93,13 +93,48 @@ def test_a_validation_file_is_used_whole_and_nothing_is_split_off_for_it(tmp_pat
     assert list(only.splits["validation"].inputs) == ["new", "newer"]
 
 
-def test_a_validation_file_is_part_of_the_fingerprint(tmp_path):
-    path, dev = write(tmp_path / "films.csv"), tmp_path / "dev.csv"
-    found = set()
+@pytest.mark.parametrize("key", FILES)
+def test_the_fingerprint_is_that_of_what_training_reads(tmp_path, key):
+    path, other = write(tmp_path / "films.csv"), tmp_path / "other.csv"
+    loaded = []
     for rows in (ROWS, ROWS[:-1]):
-        write(dev, rows)
-        found |= {load(DataSource(path, **{key: dev}), ["train"]).fingerprint for key in FILES}
-    assert len(found) == 4
+        write(other, rows)
+        loaded.append(load(DataSource(path, **{key: other}), ["train"]))
+    first, second = (data.fingerprint for data in loaded)
+    assert (first != second) == (key == "validation_file")
+    assert load(DataSource(path), ["train"]).fingerprint not in (first, second)
+    split = key.removesuffix("_file")
+    assert {data.files[split].path for data in loaded} == {str(other)}
+    assert len({data.files[split].sha256 for data in loaded}) == 2
+    assert len({data.files["train"].sha256 for data in loaded}) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "found"),
+    [
+        (("text", "label", "review"), ("id7", "good", "new"), "id7"),
+        (("review", "label", "text"), ("id7", "good", "new"), "new"),
+    ],
+)
+def test_the_columns_of_train_come_first_in_a_test_file(tmp_path, columns, values, found):
+    path, test = write(tmp_path / "films.csv"), tmp_path / "test.csv"
+    write(test, [values], columns)
+    assert list(load(DataSource(path, test_file=test)).splits["test"].inputs) == [found]
+
+
+def test_a_label_that_train_lacks_is_named_with_its_row(tmp_path):
+    path, test = write(tmp_path / "films.csv"), tmp_path / "test.csv"
+    write(test, [*ROWS[:20], ("lamp", "neutral"), ("lamps", "neutral")])
+    with pytest.raises(LstmError, match=r"'neutral' \(2 rows, the first in line 22\)") as caught:
+        load(DataSource(path, test_file=test))
+    assert caught.value.message.startswith(str(test))
+
+
+@pytest.mark.parametrize("key", FILES)
+def test_files_of_splits_are_refused_where_they_have_no_effect(tmp_path, key):
+    with pytest.raises(LstmError, match="splits of its own") as caught:
+        load(DataSource("demo", **{key: tmp_path}))
+    assert caught.value.exit_code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("key", FILES)
@@ -329,14 +364,6 @@ def test_the_fingerprint_depends_on_the_bytes_and_not_on_the_path(tmp_path, kind
     changed = [*ROWS[:-1], ("film number thirty-nine", "good")]
     first, copy, other = (fingerprint(f"{i}", rows) for i, rows in enumerate((ROWS, ROWS, changed)))
     assert first == copy != other
-
-
-def test_the_fingerprint_depends_on_the_test_file(tmp_path):
-    path, test = write(tmp_path / "films.csv"), tmp_path / "test.csv"
-    write(test)
-    first = load(DataSource(path, test_file=test), ["train"]).fingerprint
-    write(test, ROWS[:-1])
-    assert load(DataSource(path, test_file=test), ["train"]).fingerprint != first
 
 
 # Evaluating a run on other data

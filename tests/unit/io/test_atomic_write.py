@@ -12,13 +12,25 @@ from fixtures_errors import refused
 
 from lstm_cli.errors import LstmError
 from lstm_cli.io import atomic_write
-from lstm_cli.io.atomic_write import write_atomic
+from lstm_cli.io.atomic_write import open_atomic, write_atomic
 
 
-def test_file_is_replaced_and_readable_by_others(tmp_path):
+def write_stream(path, content):
+    """Write byte by byte."""
+    with open_atomic(path) as file:
+        for byte in content:
+            file.write(bytes([byte]))
+
+
+@pytest.fixture(params=[write_atomic, write_stream])
+def write(request):
+    return request.param
+
+
+def test_file_is_replaced_and_readable_by_others(tmp_path, write):
     path = tmp_path / "new" / "file"
-    write_atomic(path, b"old")
-    write_atomic(path, b"new")
+    write(path, b"old")
+    write(path, b"new")
     assert path.read_bytes() == b"new"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
     umask = os.umask(0)
@@ -57,7 +69,7 @@ def _sync_of(kind, number):
 
 
 @pytest.mark.parametrize("where", ["fsync", "replace", "chmod"])
-def test_full_disk_keeps_old_content_and_no_temporary_file(where, tmp_path, monkeypatch):
+def test_full_disk_keeps_old_content_and_no_temporary_file(where, tmp_path, monkeypatch, write):
     path = tmp_path / "file"
     write_atomic(path, b"old")
 
@@ -66,14 +78,14 @@ def test_full_disk_keeps_old_content_and_no_temporary_file(where, tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(os if where == "fsync" else Path, where, full)
-        error = refused(write_atomic, path, b"new")
+        error = refused(write, path, b"new")
     assert "No space left on device" in error.message
     assert str(path) in error.message
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_interrupted_write_keeps_old_content(tmp_path, monkeypatch):
+def test_interrupted_write_keeps_old_content(tmp_path, monkeypatch, write):
     path = tmp_path / "file"
     write_atomic(path, b"old")
 
@@ -82,21 +94,39 @@ def test_interrupted_write_keeps_old_content(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(os, "fsync", interrupted)
-        write_atomic(path, b"new")
+        write(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_unwritable_path_is_named(tmp_path):
+def test_unwritable_path_is_named(tmp_path, write):
     (tmp_path / "file").write_text("")
-    error = refused(write_atomic, tmp_path / "file" / "below", b"")
+    error = refused(write, tmp_path / "file" / "below", b"")
     assert "below" in error.message
 
 
-def test_content_is_synced_before_the_rename(tmp_path, monkeypatch):
+def test_a_block_that_fails_keeps_old_content(tmp_path):
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+    with pytest.raises(KeyError), open_atomic(path) as file:
+        file.write(b"new")
+        raise KeyError
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "full disk"])
+def test_what_cannot_be_written_is_known_in_the_block(tmp_path, kind):
+    path = tmp_path / "new" if kind == "folder" else Path("/dev/full")
+    (tmp_path / "new").mkdir()
+    with pytest.raises(LstmError, match="Cannot write"), open_atomic(path):
+        pytest.fail("nothing can be written")
+
+
+def test_content_is_synced_before_the_rename(tmp_path, monkeypatch, write):
     order = []
     fsync, replace = os.fsync, Path.replace
     monkeypatch.setattr(os, "fsync", lambda fd: (order.append("fsync"), fsync(fd)))
     monkeypatch.setattr(Path, "replace", lambda *a: (order.append("replace"), replace(*a))[1])
-    write_atomic(tmp_path / "file", b"x")
+    write(tmp_path / "file", b"x")
     assert order == ["fsync", "replace", "fsync"]

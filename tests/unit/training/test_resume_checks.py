@@ -10,6 +10,7 @@ import os
 import pickle
 import struct
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from fixtures_mutations import mutated
 from fixtures_training import CONFIG, without_keras
 from hypothesis import given, settings
 
+from lstm_cli.config import load as configs
+from lstm_cli.data.dataset import SourceFile, UnlabeledTexts
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
@@ -446,6 +449,77 @@ def test_a_run_json_without_a_valid_dataset_is_refused(change, halfway):
     with pytest.raises(LstmError, match=rf"run\.json, .*{next(iter(change))}") as caught:
         pipeline.resume(halfway)
     assert caught.value.exit_code == ExitCode.INTEGRITY
+
+
+# What training reads binds a resume, and what it does not read does not
+
+
+def with_files(halfway, monkeypatch, fingerprint="f" * 64, **digests):
+    """Let the run have begun on files of content "old", and let them have other content now."""
+    record = halfway.read_json(runs.RUN)
+    record["dataset"]["files"] = {
+        name: {"path": f"{name}.csv", "sha256": "old"} for name in digests
+    }
+    halfway.write_json(runs.RUN, record)
+    files = {name: SourceFile(f"{name}.csv", digest) for name, digest in digests.items()}
+    dataset = replace(pipeline.load_training_data(), files=files, fingerprint=fingerprint)
+    monkeypatch.setattr(pipeline, "load_training_data", lambda *_: dataset)
+
+
+def resumed(halfway):
+    reporter = WarningRecorder()
+    notes = []
+    reporter.note, reporter.epoch, reporter.step = notes.append, id, id
+    pipeline.resume(halfway, reporter=reporter)
+    return [note for note in notes if "have changed" in note]
+
+
+def test_a_mended_test_file_is_no_obstacle_and_is_said(halfway, monkeypatch):
+    with_files(halfway, monkeypatch, train="old", test="new")
+    (note,) = resumed(halfway)
+    assert note.startswith("The test rows in test.csv have changed since run demo/x was started.")
+    assert halfway.status == "finished"
+    assert halfway.read_json(runs.RUN)["dataset"]["files"]["test"]["sha256"] == "new"
+
+
+def test_an_unchanged_test_file_brings_no_note(halfway, monkeypatch):
+    with_files(halfway, monkeypatch, train="old", test="old")
+    assert resumed(halfway) == []
+
+
+@pytest.mark.parametrize("changed", ["train", "validation"])
+def test_the_file_that_has_changed_is_blamed(halfway, monkeypatch, changed):
+    digests = {"train": "old", "validation": "old", "test": "new", changed: "newer"}
+    with_files(halfway, monkeypatch, fingerprint="e" * 64, **digests)
+    with pytest.raises(LstmError, match=f"^{changed}.csv has changed") as caught:
+        pipeline.resume(halfway)
+    assert "was old and is newer" in caught.value.message
+
+
+@pytest.mark.parametrize(("sha256", "is_refused"), [("a" * 64, False), ("b" * 64, True)])
+def test_unlabeled_texts_bind_the_test_file_whose_copies_they_lack(
+    halfway, monkeypatch, sha256, is_refused
+):
+    with_files(halfway, monkeypatch, test="new")
+    record = halfway.read_json(runs.RUN)
+    record["dataset"] |= {"unlabeled_files": {"u.txt": "c"}, "unlabeled_sha256": "a" * 64}
+    halfway.write_json(runs.RUN, record)
+    texts = UnlabeledTexts(["more"], {"u.txt": "c"}, sha256)
+    dataset = replace(pipeline.load_training_data(), unlabeled=texts)
+    change = resume_checks.data_change(record["dataset"], dataset)
+    assert (change is not None) == is_refused
+    assert change is None or change.source == "test.csv"
+
+
+def test_the_test_rows_may_be_in_another_file(halfway):
+    def config(**settings):
+        halfway.write_text(runs.CONFIG, configs.to_yaml(configs.from_dict(before, settings)))
+        return resume_checks.resumed_config(halfway, None, None, "new.csv").data.test_file
+
+    before = configs.to_dict(halfway.config())
+    assert config(**{"data.test_file": "old.csv"}) == "new.csv"
+    # These test rows were split off train: other test rows would change training.
+    assert config() is None
 
 
 # Finished stages

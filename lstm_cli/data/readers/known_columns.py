@@ -1,0 +1,64 @@
+"""The columns of a table that a run is scored on: those of the run come first."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lstm_cli.data.readers.columns import join_names
+from lstm_cli.data.readers.read_options import ReadOptions
+from lstm_cli.data.readers.table import open_rows
+from lstm_cli.data.source import DataSource
+from lstm_cli.errors import LstmError
+from lstm_cli.io import paths
+
+
+def with_known_columns(
+    path: Path, source: DataSource, text_columns: Sequence[str], label_column: str | None
+) -> tuple[DataSource, str]:
+    """Return how to read a table that goes with the data that a model learns from.
+
+    A column that the table has keeps its role. For a role whose columns the table lacks, a column
+    with a common name is looked for, as in any table.
+
+    Args:
+        path: The table; a folder has no columns.
+        source: How to read it so far: the columns in it are those that the user named for it.
+        text_columns: The columns of the texts in the other data; empty if it has none.
+        label_column: The column of its labels, or None.
+
+    Returns:
+        The source with columns, and a note on those that are missing; the note may be empty.
+    """
+    if paths.is_folder(path):
+        return source, ""
+    columns = _first_columns(path, source.read_options)
+    missing: list[str] = []
+    if not source.text_columns and text_columns:
+        if set(text_columns) & set(columns):
+            source = replace(source, text_columns=tuple(text_columns))
+        else:
+            missing += text_columns
+    if source.label_column is None and label_column is not None:
+        if label_column in columns:
+            source = replace(source, label_column=label_column)
+        else:
+            missing.append(label_column)
+    if not missing or not columns:
+        return source, ""
+    return source, (
+        f"{path} lacks the {'column' if len(missing) == 1 else 'columns'} {join_names(missing)} of "
+        "the training data: one with a common name is read in its place."
+    )
+
+
+def _first_columns(path: Path, options: ReadOptions) -> tuple[str, ...]:
+    """Return the columns of a table, or the keys of its first object; none if it is malformed."""
+    with contextlib.suppress(LstmError), open_rows(path, options) as rows:
+        if rows.columns is not None:
+            return rows.columns
+        for row in rows:
+            return tuple(row.record)
+    return ()
