@@ -1,14 +1,16 @@
-"""Write the table of docs/own-data.md, settings chosen from the data; with --check, compare it."""
+"""Write the tables of settings that are chosen from the data; with --check, compare them."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lstm_cli.config.auto import DataProfile, choose_settings
+from lstm_cli.config.auto_images import ImageProfile, choose_image_settings
 
-TARGET = Path(__file__).with_name("own-data.md")
+TEXTS, IMAGES = (Path(__file__).with_name(name) for name in ("own-data.md", "images.md"))
 BEGIN, END = "<!-- begin: written by docs/auto_settings.py -->\n", "<!-- end -->\n"
 
 
@@ -53,40 +55,72 @@ REASONS = {
 }
 
 
+IMAGE_EXAMPLES = {
+    "300 icons, 16 x 16, 3 classes": ImageProfile(300, 3, 16, 16, "any"),
+    "1,400 digits, 8 x 8, 10 classes": ImageProfile(1400, 10, 8, 8, "dark"),
+    "10,000 scans, 28 x 28, 26 classes": ImageProfile(10_000, 26, 28, 28, "bright"),
+    "60,000 garments, 28 x 28, 10 classes": ImageProfile(60_000, 10, 28, 28, "any"),
+}
+IMAGE_REASONS = {
+    "data.validation_fraction": "a few hundred images are enough to choose the best epoch",
+    "data.folds": "a tenth of few images says little: with folds, every image is validated once",
+    "image.border": "what all images have: then a new image with the opposite border is inverted",
+    "image.shift": "an image moved by one pixel in 28 is of the same class; in a smaller image, a "
+    "pixel is much of a stroke",
+    "model.units": "more images can teach more units",
+    "train.batch_size": "enough steps in an epoch on few images, speed on many",
+    "train.epochs": "few images need more passes; training keeps the best one",
+    "train.refit": "with few images the last model also learns from the validation images",
+}
+
+
 def _format(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def table() -> str:
-    """Return the table as Markdown; exit where a setting has no reason."""
-    chosen = [choose_settings(profile) for profile in EXAMPLES.values()]
-    if unexplained := [key for key in chosen[0] if key not in REASONS]:
-        sys.exit(f"{__file__}: add the reasons of {', '.join(unexplained)} to REASONS")
-    rows = [["setting", *EXAMPLES, "why"], ["---"] * (len(EXAMPLES) + 2)]
+def table(columns: Mapping[str, dict[str, Any]], reasons: Mapping[str, str]) -> str:
+    """Return settings as Markdown; exit where one has no reason.
+
+    Args:
+        columns: The settings that are chosen, by what they are chosen for.
+        reasons: Why each setting depends on the data.
+    """
+    chosen = list(columns.values())
+    if unexplained := [key for key in chosen[0] if key not in reasons]:
+        sys.exit(f"{__file__}: add the reasons of {', '.join(unexplained)}")
+    rows = [["setting", *columns, "why"], ["---"] * (len(columns) + 2)]
     for key in chosen[0]:
         values = (_format(values[key]) for values in chosen)
-        rows.append([f"`{key}`", *values, REASONS[key]])
+        rows.append([f"`{key}`", *values, reasons[key]])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def with_table(page: str) -> str:
+def pages() -> dict[Path, str]:
+    """Return the table of each page."""
+    texts = {name: choose_settings(profile) for name, profile in EXAMPLES.items()}
+    images = {name: choose_image_settings(profile) for name, profile in IMAGE_EXAMPLES.items()}
+    return {TEXTS: table(texts, REASONS), IMAGES: table(images, IMAGE_REASONS)}
+
+
+def with_table(page: str, content: str) -> str:
     """Return the page with the table of today."""
     before, rest = page.split(BEGIN)
-    return before + BEGIN + table() + END + rest.split(END, 1)[1]
+    return before + BEGIN + content + END + rest.split(END, 1)[1]
 
 
 def main() -> int:
-    """Write or check the page."""
-    page = TARGET.read_text(encoding="utf-8")
-    if "--check" not in sys.argv:
-        TARGET.write_text(with_table(page), encoding="utf-8")
-        return 0
-    if with_table(page) == page:
-        return 0
-    sys.stderr.write(f"The table in {TARGET} is out of date: run 'make docs'.\n")
-    return 1
+    """Write or check the pages."""
+    is_current = True
+    for target, content in pages().items():
+        page = target.read_text(encoding="utf-8")
+        if "--check" not in sys.argv:
+            target.write_text(with_table(page, content), encoding="utf-8")
+        elif with_table(page, content) != page:
+            is_current = False
+            sys.stderr.write(f"The table in {target} is out of date: run 'make docs'.\n")
+    return 0 if is_current else 1
 
 
 if __name__ == "__main__":

@@ -150,6 +150,7 @@ def evaluate(
     split: Literal["train", "validation", "test"] = "test",
     text_columns: Sequence[str] = (),
     label_column: str | None = None,
+    id_column: str | None = None,
     limit: int | None = None,
     num_mistakes: int = 0,
     coverage: bool = False,
@@ -168,6 +169,7 @@ def evaluate(
         text_columns: Columns of a table that hold the text, joined in this order; not for the run's
             own data.
         label_column: Column of a table that holds the label; not for the run's own data.
+        id_column: Column of a table that names its rows; not for the run's own data.
         limit: Greatest number of examples; not for the run's own data.
         num_mistakes: How many of the most confidently wrong examples to list.
         coverage: Whether to measure accuracy against the share of answered examples.
@@ -186,7 +188,13 @@ def evaluate(
     source = None
     if dataset is not None:
         name = locate(str(dataset))
-        source = DataSource(name, None, tuple(text_columns), label_column, limit=limit)
+        source = DataSource(
+            name,
+            text_columns=tuple(text_columns),
+            label_column=label_column,
+            id_column=id_column,
+            limit=limit,
+        )
     return evaluate_run(
         _find(run, runs_dir),
         source,

@@ -35,12 +35,23 @@ ENCODINGS = [*["utf-8"] * 9, "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "lati
 def mutated(draw, texts):
     """Bytes of a valid text in some encoding, as they are or changed in a few places."""
     content = draw(texts).encode(draw(st.sampled_from(ENCODINGS)), "replace")
-    changes = draw(st.sampled_from([0, 0, 0, 1, 1, 2, 4]))
-    for _ in range(changes):
-        content = draw(_change(content))
+    content = draw(_changed(content))
     if draw(st.integers(0, 40)) == 0:
         place = draw(st.integers(0, len(content)))
         content = content[:place] + draw(st.sampled_from(HEAVY)) + content[place:]
+    return content
+
+
+@st.composite
+def near(draw, contents):
+    """Bytes of a valid file of a binary format, as they are or changed in a few places."""
+    return draw(_changed(draw(contents)))
+
+
+@st.composite
+def _changed(draw, content):
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 1, 2, 4]))):
+        content = draw(_change(content))
     return content
 
 
@@ -62,8 +73,8 @@ def _change(draw, content):
 
 def any_bytes(texts):
     """Mostly what is nearly valid, which gets deep; else anything."""
-    near = mutated(texts)
-    return st.one_of(near, near, near, near, st.binary(max_size=200))
+    nearly = mutated(texts)
+    return st.one_of(nearly, nearly, nearly, nearly, st.binary(max_size=200))
 
 
 def fuzz(name, strategy, call, num, refuses=True):

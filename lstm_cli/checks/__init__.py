@@ -1,7 +1,8 @@
-"""What is wrong with labeled texts, before anything is trained on them.
+"""What is wrong with labeled texts or images, before anything is trained on them.
 
 What is in here:
     check            `check_data`: all checks of `lstm data check`
+    check_images     `check_images`: those of own images
     quick            `quick_check`: the cheap ones, which training runs
     overlap          which examples a model has learned from
     result           what the checks return
@@ -19,6 +20,7 @@ Start with `check.check_data`. This package may import `data`, `text`, `config`,
 from __future__ import annotations
 
 from lstm_cli.checks.check import check_data
+from lstm_cli.checks.check_images import check_images
 from lstm_cli.checks.overlap import Keys, Learned, Overlap, keys_of, overlap
 from lstm_cli.checks.quick import QuickCheck, quick_check
 from lstm_cli.checks.result import (
@@ -44,6 +46,7 @@ __all__ = [
     "QuickCheck",
     "Row",
     "check_data",
+    "check_images",
     "check_nothing_found",
     "keys_of",
     "overlap",

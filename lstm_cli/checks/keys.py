@@ -59,11 +59,13 @@ def text_keys(texts: Iterable[str]) -> NDArray[np.uint64]:
 
 
 def input_keys(inputs: Sequence[str] | NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return a hash of each text, as `text_keys`, or of the pixels of each image."""
+    """Return a hash of each text, as `text_keys`, or of each image; 0 for one brightness."""
     if not isinstance(inputs, np.ndarray):
         return text_keys(inputs)
     digests = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in inputs)
-    return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
+    keys = np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
+    pixels = inputs.reshape(len(inputs), -1)
+    return np.where((pixels == pixels[:, :1]).all(axis=1), np.uint64(0), keys)
 
 
 def label_key(label: str) -> str:

@@ -9,7 +9,7 @@ from lstm_cli.checks.keys import visible
 from lstm_cli.checks.labels import difference, look_alikes
 from lstm_cli.checks.overlap import Learned, Overlap, keys_of, learn, overlap
 from lstm_cli.data import Dataset
-from lstm_cli.data.registry import is_known
+from lstm_cli.data.registry import is_known, is_path
 from lstm_cli.data.source import DataSource, check_command
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.text_format import pluralize
@@ -24,13 +24,15 @@ class QuickCheck:
         leaks: The examples of `validation` and `test` that are in the splits before them, by split.
             Empty for data sets known by name.
         learned: What training reads: train and validation.
-        command: The command that lists the rows of the findings; empty for images.
+        command: The command that lists the rows of the findings; empty if there is none.
+        noun: What the examples are: `texts` or `images`.
     """
 
     warnings: tuple[str, ...]
     leaks: Mapping[str, Overlap]
     learned: Learned
     command: str
+    noun: str = "texts"
 
     def leak_warning(self, split: str) -> str:
         """Say how many examples of a split training has learned from; empty if there are none."""
@@ -53,11 +55,6 @@ class QuickCheck:
                 ExitCode.THRESHOLD,
             )
 
-    @property
-    def noun(self) -> str:
-        """What the examples are: `texts` or `images`."""
-        return "texts" if self.command else "images"
-
     def with_command(self, warning: str) -> str:
         """Return a warning with the command that lists its rows, if there is one."""
         return f"{warning} See '{self.command}'." if warning and self.command else warning
@@ -78,7 +75,9 @@ def quick_check(dataset: Dataset, source: DataSource) -> QuickCheck:
     leaks = {"validation": overlap(learn(keys["train"]), keys["validation"])}
     if "test" in keys:
         leaks["test"] = overlap(learned, keys["test"])
-    check = QuickCheck((), leaks, learned, check_command(source) if dataset.kind == "text" else "")
+    has_command = dataset.kind == "text" or is_path(source.name)
+    command = check_command(source) if has_command else ""
+    check = QuickCheck((), leaks, learned, command, f"{dataset.kind}s")
     found = [*_label_warnings(dataset.labels), *_conflict_warnings(learned, check.noun)]
     lines = [check.with_command(warning) for warning in found]
     lines += [line for name in leaks if (line := check.leak_warning(name))]

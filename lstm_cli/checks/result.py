@@ -1,4 +1,4 @@
-"""What the checks of labeled texts return: counts, and the first rows of each kind."""
+"""What the checks of labeled texts and images return: counts, and the first rows of each kind."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class FileSummary:
         num_classes: Number of different labels.
         largest: The most frequent label and its rows.
         smallest: The least frequent label and its rows.
-        word_percentiles: Words in a text at `words.PERCENTILES`.
+        word_percentiles: Words in a text at `words.PERCENTILES`; none for images.
         unseen: None for the first file.
         imbalance: A sentence if the classes are so uneven that it matters; else empty.
     """
@@ -124,11 +124,21 @@ class DataCheck:
         files: One summary for each file, in the order they were given.
         findings: One for each check that was run, also those that found nothing, as in `KINDS`.
         skipped: Kinds that were not checked, and why.
+        noun: What the rows hold: `text` or `image`.
     """
 
     files: tuple[FileSummary, ...]
     findings: tuple[Finding, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    noun: str = "text"
+
+    def describe(self, kind: str) -> str:
+        """Return what the number of a finding counts."""
+        if self.noun == "text":
+            return KINDS[kind]
+        return (
+            "images of one brightness" if kind == "empty" else KINDS[kind].replace("text", "image")
+        )
 
     def num(self, kind: str) -> int:
         """Return what a check counted; 0 if it was not run."""

@@ -9,7 +9,7 @@ import typer
 from lstm_cli.cli import data_curve, data_issues, options
 from lstm_cli.cli.command import Command, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
-from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts
+from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts, image_conflicts
 
 app = typer.Typer(cls=Group, help="List, show, check and download data sets.", no_args_is_help=True)
 
@@ -69,7 +69,8 @@ def list_(json: options.Json = False) -> None:
     output.print_rows(rows, columns, right=("train", "test", "classes"))
     output.print_line(
         "\nOr tfds:NAME for any TFDS data set with one text and one label, a .csv, .tsv or .jsonl "
-        "file,\nor a folder with a subfolder of .txt files per class."
+        "file,\na folder with a subfolder of .txt files or of images per class, or IDX files of "
+        "images."
     )
 
 
@@ -88,6 +89,7 @@ def show(
     quoting: options.Quoting = None,
     no_header: options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
+    image_size: options.ImageSize = None,
     examples: _Examples = 1,
     json: options.Json = False,
 ) -> None:
@@ -106,7 +108,7 @@ def show(
     from lstm_cli.data.dataset_settings import locate
     from lstm_cli.data.readers.label_sets import AUTO
 
-    check_conflicts(ctx, LABEL_CONFLICTS + column_conflicts(dataset))
+    check_conflicts(ctx, LABEL_CONFLICTS + column_conflicts(dataset) + image_conflicts(dataset))
     source = DataSource(
         locate(dataset),
         data_dir,
@@ -114,6 +116,7 @@ def show(
         label_column,
         multi_label or AUTO,
         options.split_columns(label_columns),
+        image_size=options.parse_image_size(image_size),
         read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )
     print_data.print_description(describe(source, examples, unlabeled or ()), json)
@@ -126,6 +129,7 @@ def check(
     data_dir: options.DataDir = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    id_column: options.IdColumn = None,
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
     input_format: options.InputFormat = None,
@@ -137,11 +141,12 @@ def check(
     fail_on: _FailOn = None,
     json: options.Json = False,
 ) -> None:
-    """Look for what is wrong with labeled texts, and list the rows.
+    """Look for what is wrong with labeled texts or images, and list the rows.
 
     Finds copies of a text within a file and between files, also nearly equal ones; texts that are
     labelled in two ways; labels that look alike; empty texts; mojibake; words that the training
     file does not have. Give the files of train and test together: what is in both is a leak.
+    Of own images, it finds equal ones, and those of one brightness.
 
     For example:
 
@@ -149,31 +154,41 @@ def check(
     lstm data check tickets.csv
     lstm data check train.csv test.csv --limit 50
     lstm data check train.csv test.csv --fail-on leak,conflict
+    lstm data check shapes/
     ```
     """
-    from lstm_cli.checks import check_data, check_nothing_found, parse_kinds
+    from lstm_cli.checks import check_data, check_images, check_nothing_found, parse_kinds
     from lstm_cli.cli import output, print_checks
+    from lstm_cli.data.image_rows import are_images, read_image_rows
     from lstm_cli.data.readers.label_sets import AUTO
+    from lstm_cli.data.readers.row_columns import describe_ids
     from lstm_cli.data.rows import read_rows
 
     kinds = parse_kinds(fail_on or [])
     by_file = [column_conflicts(file) for file in files]
     # An option has an effect if it has one on any file.
     check_conflicts(ctx, LABEL_CONFLICTS + (by_file[0] if all(by_file) else ()))
-    columns = options.split_columns(label_columns)
-    read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
-    parts = read_rows(
-        files,
-        tuple(text_column or ()),
-        label_column,
-        data_dir,
-        multi_label or AUTO,
-        columns,
-        read_options,
-    )
-    for note in (note for part in parts for note in part.notes):
-        output.print_note(f"Note: {note}")
-    result = check_data(parts, limit, kinds)
+    if are_images(files):
+        result = check_images(read_image_rows(files), limit, kinds)
+    else:
+        columns = options.split_columns(label_columns)
+        read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
+        parts = read_rows(
+            files,
+            tuple(text_column or ()),
+            label_column,
+            data_dir,
+            multi_label or AUTO,
+            columns,
+            read_options,
+            id_column,
+        )
+        for note in (note for part in parts for note in part.notes):
+            output.print_note(f"Note: {note}")
+        for part in parts:
+            if part.ids is not None and (remark := describe_ids(part.ids, str(id_column))):
+                output.print_note(f"{part.name}: {remark}")
+        result = check_data(parts, limit, kinds)
     print_checks.print_check(result, json)
     check_nothing_found(result, kinds)
 

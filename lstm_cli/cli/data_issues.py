@@ -38,7 +38,7 @@ _Out = Annotated[
 _RUN_CONFLICTS = (
     Conflict(
         "",
-        ("--text-column", "--label-column", *READ_OPTIONS, "--data-dir"),
+        ("--text-column", "--label-column", "--id-column", *READ_OPTIONS, "--data-dir"),
         "a run has its own data",
     ),
 )
@@ -52,6 +52,7 @@ def issues(
     out: _Out = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    id_column: options.IdColumn = None,
     input_format: options.InputFormat = None,
     encoding: options.Encoding = None,
     delimiter: options.Delimiter = None,
@@ -69,6 +70,7 @@ def issues(
     classes.
 
     A row is where the text is: the line of a table at which it starts, else its number, from 1.
+    With --id-column, or for a run that was trained with it, it is the id of the row.
 
     For example:
 
@@ -97,6 +99,7 @@ def issues(
             data_dir,
             tuple(text_column or ()),
             label_column,
+            id_column=id_column,
             read_options=options.read_options(
                 input_format, encoding, delimiter, quoting, no_header
             ),
@@ -133,6 +136,11 @@ def _find_run(name: str, runs_dir: Path | None) -> RunDir | None:
     return None
 
 
+def _name_of_rows(found: LabelIssues) -> str:
+    """Return what rows are named by."""
+    return "row" if found.issues[0].id is None else "id"
+
+
 def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> None:
     """Print the first issues, and how they were found."""
     from lstm_cli.cli import output
@@ -144,7 +152,7 @@ def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> N
     num, num_probable = len(found.issues), found.num_probable
     rows = [
         (
-            issue.row,
+            issue.name,
             issue.label,
             issue.suggested if issue.is_probable else f"{issue.suggested} ?",
             number(issue.probability, ".3f"),
@@ -154,7 +162,7 @@ def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> N
     ]
     title = f"{num_probable:,} of {found.num_rows:,} labels are probably wrong: {found.source}"
     if rows:
-        columns = ("row", "label", "suggested", "probability", "text")
+        columns = (_name_of_rows(found), "label", "suggested", "probability", "text")
         output.print_rows(rows, columns, right=("row", "probability"), title=title)
     else:
         output.print_heading(title)

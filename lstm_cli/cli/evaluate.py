@@ -79,7 +79,7 @@ _Limit = Annotated[
 _OWN_DATA = (
     Conflict(
         "",
-        ("--limit", "--text-column", "--label-column", *READ_OPTIONS),
+        ("--limit", "--text-column", "--label-column", "--id-column", *READ_OPTIONS),
         "the run's own data is read as for training",
     ),
 )
@@ -97,6 +97,7 @@ def command(
     wanted_precision: _WantedPrecision = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    id_column: options.IdColumn = None,
     input_format: options.InputFormat = None,
     encoding: options.Encoding = None,
     delimiter: options.Delimiter = None,
@@ -146,6 +147,7 @@ def command(
             None,
             tuple(text_column or ()),
             label_column,
+            id_column=id_column,
             limit=limit,
             read_options=read_options,
         )

@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lstm_cli.data.images import SUFFIXES as IMAGE_SUFFIXES
 from lstm_cli.errors import ExitCode, LstmError, command_line
+from lstm_cli.io import paths
 
 if TYPE_CHECKING:
     from lstm_cli.data.readers.read_options import ReadOptions
     from lstm_cli.data.records import Records
 
 PIPE = "-"
-_IMAGES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 # A single word that ends so is a file with a typing error rather than a text.
 _DATA = {
     ".csv",
@@ -87,6 +88,37 @@ class Inputs:
         file = None if str(file) == PIPE else file
         return cls(words, file, tuple(text_columns or ()), options)
 
+    @property
+    def has_folder(self) -> bool:
+        """Whether an input is a folder."""
+        return any(paths.is_folder(Path(name)) for name in (*self.words, self.file or ""))
+
+    def of_images(self) -> tuple[Inputs, list[str]]:
+        """Return the inputs for a run that reads images, and notes on files that are not read.
+
+        A folder stands for the images in it; any other file has the name of one in each line.
+
+        Raises:
+            LstmError: A folder holds no images, or cannot be read.
+        """
+        from lstm_cli.data.readers.image_files import list_images
+
+        file = self.file
+        words = list(self.words)
+        if file is not None and paths.is_folder(file):
+            words, file = [str(file)], None
+        names: list[str] = []
+        notes: list[str] = []
+        for word in words:
+            if paths.is_folder(Path(word)):
+                files, remarks = list_images(Path(word))
+                names += map(str, files)
+                notes += remarks
+            else:
+                names.append(word)
+        lines = replace(self.options, format="lines")
+        return Inputs(tuple(names), file, (), lines), notes
+
     @contextmanager
     def open(self, trained_on: Sequence[str]) -> Iterator[Records]:
         """Open the inputs for the duration of a block.
@@ -120,7 +152,7 @@ def check_texts(texts: Sequence[str], run_name: str, command: tuple[str, ...]) -
     for text in texts:
         suffix = Path(text).suffix.lower()
         is_file = _is_file(text)
-        if is_file and suffix in _IMAGES:
+        if is_file and suffix in IMAGE_SUFFIXES:
             raise LstmError(
                 f"Run {run_name} reads texts, and '{text}' is an image.",
                 "Name an image run with --run.",

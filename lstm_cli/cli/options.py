@@ -72,6 +72,25 @@ LabelColumn = Annotated[
         show_default="found by itself",
     ),
 ]
+IdColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--id-column",
+        metavar="NAME",
+        help="Column of a table that names its rows: errors, predictions and findings give it.",
+        show_default="rows have numbers",
+    ),
+]
+WeightColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--weight-column",
+        metavar="NAME",
+        help="Column of a table with the weight of each row in training, a number of 0 or more: a "
+        "row of weight 2 counts twice, one of weight 0 is left out.",
+        show_default="all rows weigh 1",
+    ),
+]
 MultiLabel = Annotated[
     str | None,
     typer.Option(
@@ -182,6 +201,16 @@ ReplayData = Annotated[
         "forget them: a table, or a folder with one subfolder of .txt files per class. They are "
         "never validated or tested on. Repeatable.",
         show_default="none",
+    ),
+]
+ImageSize = Annotated[
+    str | None,
+    typer.Option(
+        "--image-size",
+        metavar="ROWSxCOLUMNS",
+        help="Scale own images to this size, with their proportions: 32x32. Short for --set "
+        "image.size=[ROWS,COLUMNS].",
+        show_default="their own size, which must be the same",
     ),
 ]
 
@@ -340,15 +369,16 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         assignments: Values of `--set`, as typed.
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
-            commas), `validation_file`, `test_file`, `init_from`, `unlabeled`, `replay_data`,
-            `vectors`, `trainable`, `read_options` (from the function of that name). None is
-            skipped.
+            commas), `id_column`, `weight_column`, `validation_file`, `test_file`, `init_from`,
+            `unlabeled`, `replay_data`, `vectors`, `trainable`, `image_size`,
+            `read_options` (from the function of that name). None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
 
     Raises:
-        LstmError: An assignment is not KEY=VALUE, or a setting is set twice (exit code 2).
+        LstmError: An assignment is not KEY=VALUE, a size is not ROWSxCOLUMNS, or a setting is set
+            twice (exit code 2).
     """
     from lstm_cli.config.load import parse_overrides
 
@@ -361,6 +391,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "limit": "data.limit",
         "text_columns": "data.text_columns",
         "label_column": "data.label_column",
+        "id_column": "data.id_column",
+        "weight_column": "data.weight_column",
         "multi_label": "data.multi_label",
         "label_columns": "data.label_columns",
         "unlabeled": "data.unlabeled",
@@ -369,11 +401,13 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "trainable": "embedding.trainable",
         "validation_file": "data.validation_file",
         "test_file": "data.test_file",
+        "image_size": "image.size",
     }
     overrides = parse_overrides(assignments or [])
     reading = _changed_settings(options.pop("read_options", None))
     if options.get("label_columns") is not None:
         options["label_columns"] = split_columns(options["label_columns"])
+    options["image_size"] = parse_image_size(options.get("image_size"))
     short = {keys[name]: value for name, value in options.items() if value is not None} | reading
     for key in short:
         if key in overrides:
@@ -383,6 +417,31 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
                 ExitCode.USAGE,
             )
     return overrides | short
+
+
+def parse_image_size(size: str | None) -> tuple[int, int] | None:
+    """Return the rows and columns of `--image-size`; None without it.
+
+    Raises:
+        LstmError: It is not ROWSxCOLUMNS, or out of range (exit code 2).
+    """
+    import re
+
+    from lstm_cli.config.schema import MAX_IMAGE_LENGTH
+    from lstm_cli.errors import ExitCode, LstmError
+
+    if size is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,4})x([0-9]{1,4})", size.strip(), re.IGNORECASE)
+    rows, columns = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not (1 <= rows <= MAX_IMAGE_LENGTH and 1 <= columns <= MAX_IMAGE_LENGTH):
+        raise LstmError(
+            f"--image-size expects ROWSxCOLUMNS, each from 1 to {MAX_IMAGE_LENGTH:,}; found "
+            f"{size!r}.",
+            "For example: --image-size 28x28",
+            ExitCode.USAGE,
+        )
+    return rows, columns
 
 
 def read_options(

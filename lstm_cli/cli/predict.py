@@ -14,8 +14,8 @@ _Texts = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="TEXT",
-        help="Texts to classify; for a run trained on images, image files. '-', or neither TEXT "
-        "nor --file: one text per line is read from the pipe.",
+        help="Texts to classify; for a run trained on images, image files or folders of them. '-', "
+        "or neither TEXT nor --file: one text, or file name, per line is read from the pipe.",
     ),
 ]
 _File = Annotated[
@@ -24,7 +24,8 @@ _File = Annotated[
         "--file",
         "-f",
         metavar="FILE",
-        help="File with one text per line, or a .csv, .tsv or .jsonl table; '-' reads the pipe.",
+        help="File with one text per line (for images, one file name), or a .csv, .tsv or .jsonl "
+        "table; '-' reads the pipe.",
         show_default="the pipe",
     ),
 ]
@@ -46,7 +47,7 @@ _Keep = Annotated[
         metavar="all|id|none",
         help="What of the input to write before each prediction: all its columns (of a line: its "
         "text), the column that identifies a row, or nothing.",
-        show_default="all with --out, else none",
+        show_default="all with --out or a folder, else none",
     ),
 ]
 _IdColumn = Annotated[
@@ -204,8 +205,10 @@ def command(
     cut -f2 reviews.tsv | lstm predict | cut -f1
     lstm predict --file new.csv --rank uncertain --first 100 --out to_label.csv
     lstm predict --run mnist digit.png
+    lstm predict --run shapes new/ --out answers.csv
     ```
     """
+    from lstm_cli.cli import output
     from lstm_cli.cli.inputs import PIPE, Inputs, check_texts, typed_run
     from lstm_cli.cli.predict_records import Request, predict_records, rank_records
     from lstm_cli.cli.resolve import find_run
@@ -216,11 +219,11 @@ def command(
 
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
     out = None if str(out) == PIPE else out
-    keep = keep or ("id" if id_column else "all" if out else "none")
-    if keep != "id":
-        check_conflicts(ctx, _WITHOUT_ID)
     read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
     source = Inputs.of(inputs, file, text_column, read_options)
+    keep = keep or ("id" if id_column else "all" if out or source.has_folder else "none")
+    if keep != "id":
+        check_conflicts(ctx, _WITHOUT_ID)
     check_out(out, source.file)
     format_name = resolve_format(format_, out)
     if format_name not in ("tsv", "csv"):
@@ -228,6 +231,9 @@ def command(
     predictor = Predictor.load(find_run(run, runs_dir, "text"))
     if predictor.kind == "image":
         check_conflicts(ctx, _IMAGE_RUN)
+        source, notes = source.of_images()
+        for note in notes:
+            output.print_note(f"Note: {note}")
     else:
         check_texts(source.words, predictor.run.name, typed_run("predict", run))
         note_columns(source.words, predictor.text_columns)

@@ -76,6 +76,8 @@ def predict_records(request: Request) -> None:
                     writer.write(found)
                 writer.flush()
             counts.check()
+    if note := request.predictor.describe_inverted(counts.num_inverted, counts.num_predicted):
+        output.print_note(f"Note: {note}")
     if writer.num_cut:
         output.print_note(
             f"Warning: {pluralize(writer.num_cut, 'record')} had fields that the first records "
@@ -157,11 +159,14 @@ class _Counts:
 
     Attributes:
         num_inputs: Number of records.
+        num_predicted: Number of predictions.
+        num_inverted: Number of images that were inverted.
     """
 
     def __init__(self) -> None:
         self.num_inputs = 0
-        self._num_predicted = 0
+        self.num_predicted = 0
+        self.num_inverted = 0
         self._num_unanswered = 0
         self._num_bad = 0
         self._first_error: LstmError | None = None
@@ -169,12 +174,13 @@ class _Counts:
     def add(self, found: Answer) -> None:
         """Count an answer."""
         self._add_input(found.record.error)
+        self.num_inverted += found.is_inverted
         if found.prediction is not None:
             self.add_prediction(found.prediction.label)
 
     def add_prediction(self, label: str) -> None:
         """Count a prediction."""
-        self._num_predicted += 1
+        self.num_predicted += 1
         self._num_unanswered += not label
 
     def texts(self, records: Records, stop: bool) -> Iterator[str]:
@@ -210,9 +216,9 @@ class _Counts:
                 f"be read; the first: {self._first_error.message}"
             )
         if self._num_unanswered:
-            share = percent(self._num_unanswered / self._num_predicted)
+            share = percent(self._num_unanswered / self.num_predicted)
             output.print_note(
-                f"No answer for {self._num_unanswered:,} of {self._num_predicted:,} inputs "
+                f"No answer for {self._num_unanswered:,} of {self.num_predicted:,} inputs "
                 f"({share}): the probability is below the smallest for an answer."
             )
 

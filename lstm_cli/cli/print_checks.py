@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lstm_cli.checks.keys import visible
-from lstm_cli.checks.result import KINDS
 from lstm_cli.cli import output
 from lstm_cli.io.text_format import percent, shorten
 
@@ -24,16 +23,18 @@ def print_check(check: DataCheck, as_json: bool) -> None:
         return
     _print_files(check)
     output.print_line("")
-    counts = [(f.kind, f"{f.num:,}", KINDS[f.kind]) for f in check.findings]
+    counts = [(f.kind, f"{f.num:,}", check.describe(f.kind)) for f in check.findings]
     counts += [(kind, "-", f"not checked: {reason}") for kind, reason in check.skipped]
     output.print_rows(counts, ("check", "found", "what is counted"), right=("found",))
     for finding in check.findings:
         if finding.num:
-            _print_finding(finding)
+            _print_finding(finding, check)
 
 
 def _print_files(check: DataCheck) -> None:
-    columns = ("file", "rows", "classes", "words: 50%", "90%", "99%", "longest")
+    columns: tuple[str, ...] = ("file", "rows", "classes")
+    if check.noun == "text":
+        columns += ("words: 50%", "90%", "99%", "longest")
     rows = [
         (
             file.name, f"{file.num_rows:,}", f"{file.num_classes:,}",
@@ -72,17 +73,17 @@ def _describe_unseen(file: FileSummary, first: str) -> str:
     return f"{text}; the most frequent: {words}." if words else f"{text}."
 
 
-def _print_finding(finding: Finding) -> None:
+def _print_finding(finding: Finding, check: DataCheck) -> None:
     output.print_line("")
     note = f" {finding.note}" if finding.note else ""
-    output.print_heading(f"{finding.kind} ({finding.num:,}): {KINDS[finding.kind]}.{note}")
+    output.print_heading(f"{finding.kind} ({finding.num:,}): {check.describe(finding.kind)}.{note}")
     rows: list[tuple[str, str, str]] = []
     for group in finding.groups:
         if rows and len(group.rows) > 1:
             rows.append(("", "", ""))
         rows += _group_rows(group)
     if finding.groups:
-        output.print_rows(rows, ("row", "label", "text"))
+        output.print_rows(rows, ("row", "label", "" if check.noun == "image" else "text"))
     if hidden := finding.num_groups - len(finding.groups):
         output.print_line(f"... {hidden:,} more (--limit)")
 

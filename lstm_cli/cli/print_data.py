@@ -23,6 +23,7 @@ _MAX_CHARACTERS = 500
 # Taller images get one character for two rows of a column, others two characters for a pixel:
 # characters are twice as high as wide.
 _MAX_ROWS = 16
+_MAX_LENGTH = 64
 _GAP = 3
 _MAX_CLASSES = 40
 
@@ -125,7 +126,8 @@ def side_by_side(blocks: Sequence[Sequence[str]], width: int) -> list[str]:
 
 
 def draw_image(image: NDArray[np.uint8]) -> list[str]:
-    """Draw an image `<uint8>[rows, columns]` with characters."""
+    """Draw an image `<uint8>[rows, columns]` with characters; a large one in part of its size."""
+    image = _shrink(image, -(-max(image.shape) // _MAX_LENGTH))
     repeat = 2
     if len(image) > _MAX_ROWS:
         if len(image) % 2:
@@ -134,6 +136,14 @@ def draw_image(image: NDArray[np.uint8]) -> list[str]:
         repeat = 1
     last = len(_SHADES) - 1
     return ["".join(repeat * _SHADES[int(p) * last // 255] for p in row) for row in image]
+
+
+def _shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Scale an image down by a whole number; what is left of it at the end is dropped."""
+    height, width = (min(factor, length) for length in image.shape)
+    rows, columns = image.shape[0] // height, image.shape[1] // width
+    blocks = image[: rows * height, : columns * width].reshape(rows, height, columns, width)
+    return np.asarray(blocks.mean(axis=(1, 3)), np.uint8)
 
 
 def _to_dict(description: Description) -> dict[str, Any]:

@@ -38,11 +38,13 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
     if report.micro is None:
         _print_errors(report)
     if evaluation.mistakes:
-        wrong = ["wrong label"] if evaluation.mistakes[0].wrong_label is not None else []
+        first = evaluation.mistakes[0]
+        wrong = ["wrong label"] if first.wrong_label is not None else []
+        name = "example" if first.id is None else "id"
         output.print_line("")
         output.print_rows(
             [_mistake_row(mistake) for mistake in evaluation.mistakes],
-            ("example", "true", "predicted", *wrong, "probability", "text"),
+            (name, "true", "predicted", *wrong, "probability", "text"),
             right=("example", "probability"),
             title="Most confidently wrong",
         )
@@ -58,14 +60,15 @@ def _print_leaks(seen: Seen) -> None:
     output.print_line("")
     rows = [
         (
-            example.row,
+            example.name,
             example.label,
             "another" if example.is_relabeled else "the same",
             "(image)" if example.text is None else shorten(example.text, 160),
         )
         for example in seen.examples
     ]
-    columns = ("row", "label", "in training", "text")
+    name = "row" if seen.examples[0].id is None else "id"
+    columns = (name, "label", "in training", "text")
     output.print_rows(rows, columns, right=columns[:1], title="Learned from in training")
 
 
@@ -119,7 +122,7 @@ def _mistake_row(mistake: Misclassified) -> tuple[object, ...]:
     names = [mistake.label, mistake.predicted]
     if mistake.wrong_label is not None:
         names = [*(name or "(none)" for name in names), mistake.wrong_label]
-    return mistake.index, *names, number(mistake.probability), text
+    return mistake.name, *names, number(mistake.probability), text
 
 
 def _print_classes(report: Report) -> None:

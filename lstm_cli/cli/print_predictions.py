@@ -70,7 +70,7 @@ class TableWriter:
         names += ["tokens", "cut", "unknown"] * own.has_tokens
         names += ["input"] * self._shows_input
         rows = []
-        for record, prediction in answers:
+        for record, prediction, _ in answers:
             row = [shorten(cell, _KEPT_WIDTH) for cell in layout.kept.cells(record)]
             row += _shown(prediction, own) if prediction else _not_read(record, own)
             row += [shorten(record.text, 60)] * self._shows_input

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
 
 # How a table is read (`options.read_options`).
+ROW_COLUMNS = ("--id-column", "--weight-column")
 READ_OPTIONS = ("--input-format", "--encoding", "--delimiter", "--quoting", "--no-header")
 LABEL_CONFLICTS = (
     Conflict(
@@ -71,8 +72,22 @@ def column_conflicts(dataset: str) -> tuple[Conflict, ...]:
     )
     # The files of a folder have an encoding, too.
     options = tuple(o for o in READ_OPTIONS if o != "--encoding" or origin != "folder")
-    not_read = Conflict("", options, f"{dataset} is not a table")
+    not_read = Conflict("", (*options, *ROW_COLUMNS), f"{dataset} is not a table")
     if origin == "tfds":
         return (several, not_read)
     columns = Conflict("", ("--text-column", "--label-column"), f"{dataset} has no columns")
     return (columns, several, not_read)
+
+
+def image_conflicts(dataset: str) -> tuple[Conflict, ...]:
+    """Return what is refused with a data set that is not one of own images.
+
+    Raises:
+        LstmError: There is no such data set.
+    """
+    from lstm_cli.data.dataset_settings import locate
+    from lstm_cli.data.registry import resolve
+
+    if resolve(locate(dataset)) == "images":
+        return ()
+    return (Conflict("", ("--image-size",), f"{dataset} does not hold images of your own"),)

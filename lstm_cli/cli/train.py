@@ -9,14 +9,20 @@ import typer
 from lstm_cli.cli import options, training
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_preset
-from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts, leak_conflicts
+from lstm_cli.cli.resolve import (
+    LABEL_CONFLICTS,
+    column_conflicts,
+    image_conflicts,
+    leak_conflicts,
+)
 
 _Dataset = Annotated[
     str,
     typer.Argument(
         metavar="DATASET",
         help="What to train on: a preset (demo, digits, imdb, mnist, ...), a table (.csv, .tsv, "
-        ".jsonl), a folder with one subfolder of .txt files per class, or tfds:NAME.",
+        ".jsonl), a folder with one subfolder of .txt files or of images per class, IDX files of "
+        "images, or tfds:NAME.",
         autocompletion=complete_preset,
     ),
 ]
@@ -33,12 +39,15 @@ def command(
     seed: options.Seed = None,
     class_weights: options.ClassWeights = None,
     name: options.Name = None,
+    image_size: options.ImageSize = None,
     init_from: options.InitFrom = None,
     vectors: options.Vectors = None,
     freeze_vectors: options.FreezeVectors = False,
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    id_column: options.IdColumn = None,
+    weight_column: options.WeightColumn = None,
     multi_label: options.MultiLabel = None,
     label_columns: options.LabelColumns = None,
     validation: options.ValidationFile = None,
@@ -77,20 +86,22 @@ def command(
     lstm train more.csv --init-from tickets --replay-data tickets.csv
     lstm train reviews.csv --vectors glove.6B.100d.txt --freeze-vectors
     lstm train comments.csv --multi-label ';'
+    lstm train shapes/ --image-size 32x32
     lstm train imdb --resume
     ```
     """
     from lstm_cli.cli import print_training
     from lstm_cli.evaluation.thresholds import parse_thresholds
 
-    by_data = column_conflicts(dataset) + leak_conflicts(dataset)
+    by_data = column_conflicts(dataset) + leak_conflicts(dataset) + image_conflicts(dataset)
     check_conflicts(ctx, training.CONFLICTS + LABEL_CONFLICTS + by_data)
     parse_thresholds(fail_under or [])
     overrides = options.to_overrides(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
-        text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
-        replay_data=replay_data, multi_label=multi_label, label_columns=label_columns,
+        text_columns=text_column, label_column=label_column,
+        id_column=id_column, weight_column=weight_column, unlabeled=unlabeled,
+        replay_data=replay_data, multi_label=multi_label, label_columns=label_columns, image_size=image_size,
         validation_file=validation, test_file=test,
         vectors=vectors, trainable=False if freeze_vectors else None,
         read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),

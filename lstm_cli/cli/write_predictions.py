@@ -211,7 +211,7 @@ class _ColumnsWriter:
 
     def write(self, answer: Answer) -> None:
         """Write a row."""
-        record, prediction = answer
+        record, prediction, _ = answer
         if prediction is None:
             own = self._columns.empty(record.error.message if record.error else "")
         else:
@@ -255,7 +255,7 @@ class _JsonWriter:
 
     def write(self, answer: Answer) -> None:
         """Write an object."""
-        record, prediction = answer
+        record, prediction, _ = answer
         own: dict[str, Any]
         if prediction is None:
             own = {"label": "", "error": record.error.message if record.error else ""}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lstm_cli.config.auto import AUTO_KEYS
+from lstm_cli.config.auto_images import IMAGE_AUTO_KEYS
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io.text_format import shorten
@@ -72,11 +73,15 @@ def check_sections(config: Config, source: str) -> None:
 
 def _check_auto(config: Config, source: str) -> None:
     """Check that training can choose the settings that `auto` lists."""
+    is_image = config.image is not None
+    keys = IMAGE_AUTO_KEYS if is_image else AUTO_KEYS
     for key in config.auto:
-        if key not in AUTO_KEYS:
+        if key not in keys:
+            inputs = "images" if is_image else "texts"
             raise _usage(
-                f"{source}: auto: '{shorten(key)}' is not a setting that training can choose.",
-                suggest(key, list(AUTO_KEYS)),
+                f"{source}: auto: '{shorten(key)}' is not a setting that training can choose for "
+                f"{inputs}.",
+                suggest(key, list(keys)),
             )
         section = key.partition(".")[0]
         if getattr(config, section) is None:
@@ -84,11 +89,6 @@ def _check_auto(config: Config, source: str) -> None:
                 f"{source}: auto: {key} needs the section '{section}:'.",
                 f"Add '{section}: {{}}', or remove {key} from auto.",
             )
-    if config.auto and config.image is not None:
-        raise _usage(
-            f"{source}: auto is not available for images: settings are chosen from texts.",
-            "Remove 'auto:'.",
-        )
 
 
 def _usage(message: str, hint: str) -> LstmError:

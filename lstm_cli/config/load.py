@@ -79,8 +79,8 @@ def load_file(path: Path, base: Mapping[str, Any], overrides: Mapping[str, Any])
     """
     changes = read_settings(path)
     merged = _without_auto(_merge(base, changes), flatten(changes))
-    if "auto" not in changes and merged.get("image") is not None:
-        # Only texts are described. The base may be the preset of texts.
+    if "auto" not in changes and merged.get("image") is not None and base.get("image") is None:
+        # What the preset of texts chooses is not for images.
         merged["auto"] = []
     return from_dict(merged, overrides, str(path))
 

@@ -10,6 +10,9 @@ from msgspec import Meta
 Count = Annotated[int, Meta(ge=1)]
 # The limit is far above what fits in memory: it refuses typing errors early.
 Dimension = Annotated[int, Meta(ge=1, le=16_384)]
+# An LSTM takes a step for each row and reads all columns at once.
+MAX_IMAGE_LENGTH = 1024
+ImageLength = Annotated[int, Meta(ge=1, le=MAX_IMAGE_LENGTH)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 _Name = Annotated[str, Meta(min_length=1)]
 
@@ -46,6 +49,11 @@ class DataSettings(_Section, frozen=True):
         tuple[_Name, ...],
         _doc("columns with 0 or 1, one for each label; instead of label_column"),
     ] = ()
+    id_column: Annotated[_Name | None, _doc("column that names the rows; null: none")] = None
+    weight_column: Annotated[
+        _Name | None,
+        _doc("column with the weight of each row in training, 0 or more; null: all weigh 1"),
+    ] = None
     format: Annotated[
         Literal["auto", "csv", "tsv", "jsonl", "json", "fasttext", "parquet", "arrow", "lines"],
         _doc("format of a table; auto: what its content shows"),
@@ -211,6 +219,20 @@ class LinearSettings(_Section, frozen=True):
 class ImageSettings(_Section, frozen=True):
     """How an image becomes a sequence of rows."""
 
+    size: Annotated[
+        tuple[ImageLength, ImageLength] | None,
+        _doc(
+            "rows and columns that own images are scaled to, with their proportions; null: their "
+            "own size, which must be the same"
+        ),
+    ] = None
+    border: Annotated[
+        Literal["dark", "bright", "any"],
+        _doc(
+            "border of the images; one with the opposite border is inverted, in training and "
+            "prediction; any: invert none"
+        ),
+    ] = "any"
     shift: Annotated[
         int, _doc("maximum random shift of training images, in pixels; 0: off", ge=0, le=8)
     ] = 0

@@ -12,7 +12,8 @@ What is in here:
     balance     when classes are uneven, and class weights
     summary     `lstm data show` and `lstm data prepare`
     records     the texts that `lstm predict` reads from files and pipes
-    images      image files for prediction
+    images      image files as pixels, and the rule for their border
+    image_rows  own images with their files, for `lstm data check`
     readers/    one module per kind of source
 
 Start with `loading.load`. This package may import `config`, `io` and `errors`.

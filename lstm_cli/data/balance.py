@@ -90,7 +90,10 @@ def weight_power(weights: ClassWeights) -> float:
 
 
 def class_weights(
-    labels: NDArray[np.int32], num_classes: int, weights: ClassWeights
+    labels: NDArray[np.int32],
+    num_classes: int,
+    weights: ClassWeights,
+    row_weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """Return powers of the inverse class frequencies, scaled to a mean of 1 over the examples.
 
@@ -98,6 +101,7 @@ def class_weights(
         labels: Class ids of the training examples, `<int32>[num]`.
         num_classes: Number of classes.
         weights: `none` is power 0, `balanced` is power 1.
+        row_weights: How often each example counts, `<float64>[num]`; None for once.
 
     Returns:
         One weight per class, `<float32>[classes]`; finite also for a class without examples.
@@ -106,7 +110,8 @@ def class_weights(
         "balanced". Mikolov et al. 2013, "Distributed Representations of Words and Phrases",
         section 2.2, for a power of frequencies.
     """
-    counts = np.bincount(labels, minlength=num_classes)
-    inverse = len(labels) / (num_classes * np.maximum(counts, 1))
+    counts = np.bincount(labels, row_weights, minlength=num_classes)
+    total = len(labels) if row_weights is None else row_weights.sum()
+    inverse = total / (num_classes * np.where(counts > 0, counts, 1))
     powers = inverse ** weight_power(weights)
-    return (powers * len(labels) / (powers @ counts)).astype(np.float32)
+    return (powers * total / (powers @ counts)).astype(np.float32)

@@ -22,11 +22,16 @@ class Split:
             example has a label.
         rows: Where each example is in the source, `<int64>[num]`: the line of a table at which it
             starts, else its number, both from 1. None if the split is the whole source, in order.
+        ids: The id of each example in the source, empty where it has none; None without ids.
+        weights: How much each example counts in training, above 0, `<float64>[num]`; None if all
+            count the same. Metrics do not use them.
     """
 
     inputs: Sequence[str] | NDArray[np.uint8]
     labels: NDArray[np.int32]
     rows: NDArray[np.int64] | None = None
+    ids: Sequence[str] | None = None
+    weights: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -35,6 +40,16 @@ class Split:
     def row_numbers(self) -> NDArray[np.int64]:
         """Where each example is in the source, `<int64>[num]`."""
         return np.arange(1, len(self) + 1) if self.rows is None else self.rows
+
+    @property
+    def example_weights(self) -> NDArray[np.float64]:
+        """How much each example counts in training, `<float64>[num]`."""
+        return np.ones(len(self)) if self.weights is None else self.weights
+
+    def name_of(self, index: int) -> str:
+        """Return the id of an example, or without one its row."""
+        name = self.ids[index] if self.ids is not None else ""
+        return name or f"{self.row_numbers[index]}"
 
 
 def class_counts(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.int64]:

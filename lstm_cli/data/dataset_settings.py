@@ -17,7 +17,7 @@ from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
 # Settings for a data set that has no preset of its own.
-DEFAULT_PRESET = "text"
+DEFAULT_PRESET, _IMAGE_PRESET = "text", "image"
 
 
 def locate(dataset: str) -> str:
@@ -49,7 +49,8 @@ def dataset_settings(
     """Return the settings for a data set.
 
     Args:
-        dataset: A preset, a path or `tfds:NAME`; the latter two start from the preset `text`.
+        dataset: A preset, a path or `tfds:NAME`; the latter two start from the preset `text`, or
+            `image` for own images.
         file: YAML settings that replace those of the preset.
         overrides: Values by dotted key (`model.units`) that replace both.
 
@@ -57,7 +58,7 @@ def dataset_settings(
         LstmError: The data set is unknown, or a setting does not exist or is out of range.
     """
     name = locate(dataset)
-    preset = dataset if dataset in configs.preset_names() else DEFAULT_PRESET
+    preset = dataset if dataset in configs.preset_names() else _default_preset(name, file)
     base = configs.preset_dict(preset)
     base["data"] = {**base["data"], "name": name} if preset == dataset else {"name": name}
     config = _read(base, file, overrides, f"preset {preset}")
@@ -72,6 +73,15 @@ def dataset_settings(
             ExitCode.USAGE,
         )
     return with_absolute_paths(config)
+
+
+def _default_preset(name: str, file: Path | None) -> str:
+    """Return the preset that settings start from: by the data, or by the sections of a file."""
+    if resolve(name) == "images":
+        return _IMAGE_PRESET
+    settings = configs.read_settings(file) if file is not None else {}
+    is_image = "image" in settings and "text" not in settings
+    return _IMAGE_PRESET if is_image else DEFAULT_PRESET
 
 
 def _read(

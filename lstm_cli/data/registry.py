@@ -13,7 +13,7 @@ from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
-Origin = Literal["embedded", "tfds", "table", "folder"]
+Origin = Literal["embedded", "tfds", "table", "folder", "images"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def resolve(name: str) -> Origin:
     A known name takes precedence over a file or folder of that name; `./imdb` is the folder.
 
     Raises:
-        LstmError: The name or path does not exist, or the file is not a table by its content.
+        LstmError: The name or path does not exist, the file is not a table by its content, or the
+            class folders of a folder hold both texts and images.
     """
     for entry in _ENTRIES:
         if entry.name == name:
@@ -66,9 +67,14 @@ def resolve(name: str) -> Origin:
     if name.startswith("tfds:"):
         return "tfds"
     path = paths.expand(name)
-    if paths.is_folder(path):
-        return "folder"
+    is_folder = paths.is_folder(path)
     if paths.exists(path):
+        from lstm_cli.data.readers.own_images import holds_images
+
+        if holds_images(path):
+            return "images"
+        if is_folder:
+            return "folder"
         # Its content decides, not its name. Whether a text is a table is seen when it is read,
         # because options say how.
         check_file(path)
@@ -87,7 +93,7 @@ def is_path(name: str) -> bool:
     Raises:
         LstmError: As `resolve`.
     """
-    return resolve(name) in ("table", "folder")
+    return resolve(name) in ("table", "folder", "images")
 
 
 def _not_found(name: str, path: Path) -> LstmError:
@@ -104,6 +110,21 @@ def _not_found(name: str, path: Path) -> LstmError:
         "(a table such as data.csv, or a folder with a subfolder per class).",
         ExitCode.USAGE,
     )
+
+
+def _check_no_row_columns(source: DataSource) -> None:
+    """Refuse columns of ids and weights for data that has no rows with columns.
+
+    Raises:
+        LstmError: There are such settings (exit code 2).
+    """
+    for key, column in (("id", source.id_column), ("weight", source.weight_column)):
+        if column is not None:
+            raise LstmError(
+                f"{source.name} is not a table: it has no column {column!r}.",
+                f"Leave out --{key}-column (the setting data.{key}_column).",
+                ExitCode.USAGE,
+            )
 
 
 def check_split_files(name: str, validation_file: Any, test_file: Any) -> None:
@@ -138,9 +159,21 @@ def check_split_files(name: str, validation_file: Any, test_file: Any) -> None:
 
 
 def open_raw(source: DataSource) -> RawDataset:
-    """Open the data set that `source` names, with the reader of its kind."""
+    """Open the data set that `source` names, with the reader of its kind.
+
+    Raises:
+        LstmError: The data is missing or malformed, or `image_size` has no effect on it.
+    """
     check_split_files(source.name, source.validation_file, source.test_file)
     origin = resolve(source.name)
+    if origin != "table":
+        _check_no_row_columns(source)
+    if source.image_size is not None and origin != "images":
+        raise LstmError(
+            f"image.size has no effect: {source.name} does not hold images of your own.",
+            "Leave it out.",
+            ExitCode.USAGE,
+        )
     if origin == "embedded":
         from lstm_cli.data.readers.builtin import open_demo, open_digits
 
@@ -149,6 +182,10 @@ def open_raw(source: DataSource) -> RawDataset:
         from lstm_cli.data.readers.tfds import open_tfds
 
         return open_tfds(source)
+    if origin == "images":
+        from lstm_cli.data.readers.own_images import open_images
+
+        return open_images(source)
     from lstm_cli.data.readers.path import open_path
 
     return open_path(source)

@@ -21,6 +21,7 @@ from lstm_cli.data.readers.label_sets import (
 )
 from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.data.readers.row import Found
+from lstm_cli.data.readers.row_columns import RowColumns
 from lstm_cli.data.readers.table import iter_texts, require_table
 from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import DataSource
@@ -39,6 +40,7 @@ class LabeledRows:
         rows: Of each text the line it starts at, its number (both from 1), or the name of its file.
         label_sets: The labels of each text; None if each text has at most one label.
         notes: Remarks on how a table was read.
+        ids: The id of each text, empty where it has none; None without ids.
     """
 
     name: str
@@ -47,10 +49,13 @@ class LabeledRows:
     rows: Sequence[int] | Sequence[str]
     label_sets: Sequence[LabelSet] | None = None
     notes: tuple[str, ...] = ()
+    ids: Sequence[str] | None = None
 
     def place(self, index: int) -> str:
-        """Return where a text is: `test.csv:12`, `folder/positive/7.txt`."""
+        """Return where a text is: `test.csv:12`, `folder/positive/7.txt`; or `test.csv:ID`."""
         row = self.rows[index]
+        if self.ids is not None:
+            return f"{self.name}:{self.ids[index] or f'line {row}'}"
         return f"{self.name}/{row}" if isinstance(row, str) else f"{self.name}:{row}"
 
 
@@ -63,6 +68,7 @@ class _Table:
     values: list[str | LabelSet]
     lines: list[int]
     file: Found
+    ids: list[str] | None
 
 
 def read_rows(
@@ -73,6 +79,7 @@ def read_rows(
     multi_label: str = AUTO,
     label_columns: tuple[str, ...] = (),
     read_options: ReadOptions = DEFAULT,
+    id_column: str | None = None,
 ) -> list[LabeledRows]:
     """Read labeled texts with their rows.
 
@@ -84,6 +91,7 @@ def read_rows(
         multi_label: The setting `data.multi_label`, for tables.
         label_columns: Columns of 0 and 1 in tables, one for each label.
         read_options: How to read tables.
+        id_column: The column of tables that names their rows.
 
     Returns:
         One part for each table; for a folder with `train` and `test`, and for a data set, one for
@@ -95,7 +103,7 @@ def read_rows(
     """
     parts: list[LabeledRows] = []
     tables: list[_Table] = []
-    for file, name in zip(files, _short_names(files), strict=True):
+    for file, name in zip(files, short_names(files), strict=True):
         source = DataSource(
             locate(file),
             data_dir,
@@ -103,6 +111,7 @@ def read_rows(
             label_column,
             multi_label,
             label_columns,
+            id_column=id_column if resolve(locate(file)) == "table" else None,
             read_options=read_options,
         )
         origin = resolve(source.name)
@@ -119,7 +128,8 @@ def read_rows(
     for table in tables:
         labels, sets = split_values(table.values, written)
         notes = tuple(table.file.notes(table.name))
-        parts.append(LabeledRows(table.name, table.texts, labels, table.lines, sets, notes))
+        part = LabeledRows(table.name, table.texts, labels, table.lines, sets, notes, table.ids)
+        parts.append(part)
     return sorted(parts, key=_is_not_train)
 
 
@@ -127,7 +137,7 @@ def _is_not_train(part: LabeledRows | _Table) -> bool:
     return "train" not in part.name.lower()
 
 
-def _short_names(files: Sequence[str]) -> list[str]:
+def short_names(files: Sequence[str]) -> list[str]:
     """Return the last parts of paths, as many as it takes to tell them apart."""
     split = [paths.expand(file).absolute().parts for file in files]
     if len(set(split)) < len(split):
@@ -141,7 +151,9 @@ def _short_names(files: Sequence[str]) -> list[str]:
 
 
 def _read_table(path: Path, name: str, source: DataSource) -> _Table:
-    table = _Table(name, [], [], [], Found())
+    row_columns = RowColumns(source.id_column, None, str(path))
+    ids = row_columns.ids if source.id_column is not None else None
+    table = _Table(name, [], [], [], Found(), ids)
     label_column = source.label_column
     interned: dict[str | LabelSet, str | LabelSet] = {}
     for line, record, text, text_columns in iter_texts(
@@ -155,6 +167,7 @@ def _read_table(path: Path, name: str, source: DataSource) -> _Table:
                 check_columns(list(record), (*source.label_columns, *present), str(path))
             else:
                 label_column = find_column(list(record), "label", label_column, str(path))
+        row_columns.add(record, place)
         table.texts.append(text)
         value = (
             set_columns(record, source.label_columns, place)
@@ -165,6 +178,7 @@ def _read_table(path: Path, name: str, source: DataSource) -> _Table:
         table.lines.append(line)
     if not table.texts:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
+    row_columns.finish()
     return table
 
 

@@ -29,6 +29,9 @@ class DataSource:
         label_column: The column of the labels. The default is the first column with a common name.
         multi_label: The setting `data.multi_label`.
         label_columns: Columns of 0 and 1, one for each label.
+        id_column: The column of a table that names its rows; None without ids.
+        weight_column: The column of the training file that says how much each row counts; None
+            if all count the same. Rows of weight 0 are left out.
         validation_file: The file or folder with the validation examples, if `name` is a path.
             Without it, a fraction of the training examples is split off.
         test_file: The file or folder with the test examples, if `name` is a path. Without it, a
@@ -39,6 +42,7 @@ class DataSource:
             below 0.9.
         seed: The seed of these splits and of the sample for `limit`.
         limit: The largest number of examples to keep of each split.
+        image_size: Rows and columns that own images are scaled to. The default is their own size.
         demo_train: Number of reviews that `demo` generates for training and validation.
         demo_test: Number of reviews that `demo` generates for testing.
         read_options: How to read the tables.
@@ -55,12 +59,15 @@ class DataSource:
     label_column: str | None = None
     multi_label: str = "auto"
     label_columns: tuple[str, ...] = ()
+    id_column: str | None = None
+    weight_column: str | None = None
     validation_file: Path | None = None
     test_file: Path | None = None
     validation_fraction: float = 0.1
     test_fraction: float = 0.2
     seed: int = 0
     limit: int | None = None
+    image_size: tuple[int, int] | None = None
     demo_train: int = 6000
     demo_test: int = 1000
     read_options: ReadOptions = DEFAULT
@@ -140,12 +147,15 @@ def from_config(
         label_column=settings.label_column,
         multi_label=settings.multi_label,
         label_columns=settings.label_columns,
+        id_column=settings.id_column,
+        weight_column=settings.weight_column,
         validation_file=Path(settings.validation_file) if settings.validation_file else None,
         test_file=Path(settings.test_file) if settings.test_file else None,
         validation_fraction=settings.validation_fraction,
         test_fraction=settings.test_fraction,
         seed=config.seed,
         limit=settings.limit,
+        image_size=config.image.size if config.image else None,
         demo_train=settings.demo_train,
         demo_test=settings.demo_test,
         read_options=ReadOptions(
@@ -193,6 +203,7 @@ def check_command(source: DataSource) -> str:
         "--label-column": source.label_column,
         "--multi-label": source.multi_label if source.multi_label != "auto" else None,
         "--label-columns": ",".join(source.label_columns),
+        "--id-column": source.id_column,
     }
     words += [word for name in source.text_columns for word in ("--text-column", name)]
     words += [word for option, name in columns.items() if name for word in (option, name)]

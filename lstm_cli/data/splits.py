@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -99,19 +101,39 @@ def stratified_folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> ND
 
 def take(split: Split, indices: NDArray[np.int64]) -> Split:
     """Return the examples at these indices, in this order."""
-    labels, rows = split.labels[indices], split.row_numbers[indices]
+    inputs: Sequence[str] | NDArray[np.uint8]
     if isinstance(split.inputs, np.ndarray):
-        return Split(split.inputs[indices], labels, rows)
-    return Split([split.inputs[i] for i in indices.tolist()], labels, rows)
+        inputs = split.inputs[indices]
+    else:
+        inputs = [split.inputs[i] for i in indices.tolist()]
+    return Split(
+        inputs,
+        split.labels[indices],
+        split.row_numbers[indices],
+        None if split.ids is None else [split.ids[i] for i in indices.tolist()],
+        None if split.weights is None else split.weights[indices],
+    )
 
 
 def concatenate(first: Split, second: Split) -> Split:
     """Return the examples of two splits, one after the other."""
-    labels = np.concatenate([first.labels, second.labels])
-    rows = np.concatenate([first.row_numbers, second.row_numbers])
+    inputs: Sequence[str] | NDArray[np.uint8]
     if isinstance(first.inputs, np.ndarray):
-        return Split(np.concatenate([first.inputs, np.asarray(second.inputs)]), labels, rows)
-    return Split([*first.inputs, *second.inputs], labels, rows)
+        inputs = np.concatenate([first.inputs, np.asarray(second.inputs)])
+    else:
+        inputs = [*first.inputs, *second.inputs]
+    ids = weights = None
+    if first.ids is not None or second.ids is not None:
+        ids = [name for part in (first, second) for name in part.ids or [""] * len(part)]
+    if first.weights is not None or second.weights is not None:
+        weights = np.concatenate([first.example_weights, second.example_weights])
+    return Split(
+        inputs,
+        np.concatenate([first.labels, second.labels]),
+        np.concatenate([first.row_numbers, second.row_numbers]),
+        ids,
+        weights,
+    )
 
 
 def _two_sizes(num: int, second: int) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset, DataSource
-from lstm_cli.data.dataset import label_names
+from lstm_cli.data.dataset import Kind, Split, label_names
+from lstm_cli.data.images import has_other_border
 from lstm_cli.data.readers.known_columns import with_known_columns
 from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import from_config
@@ -87,6 +88,7 @@ class Misclassified:
         wrong_label: In a multi-label run, the most certain wrong label: predicted, or missing. Then
             `probability` is how certain the model is of this error, and `label` and `predicted`
             are all labels, joined by commas.
+        id: The id of the example in the data; None if the data has no ids.
     """
 
     index: int
@@ -95,13 +97,20 @@ class Misclassified:
     probability: float
     text: str | None
     wrong_label: str | None = None
+    id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types, without `wrong_label` if there is none."""
+        """Return plain JSON types, without `wrong_label` and `id` if there is none."""
         values = asdict(self)
-        if self.wrong_label is None:
-            del values["wrong_label"]
+        for key in ("wrong_label", "id"):
+            if values[key] is None:
+                del values[key]
         return values
+
+    @property
+    def name(self) -> str:
+        """The id of the example, or without one its index."""
+        return self.id or str(self.index)
 
 
 @dataclass(frozen=True)
@@ -191,7 +200,7 @@ def evaluate(
     if with_coverage or wanted_precision is not None:
         _check_coverage(predictor)
     is_own = source is None or _is_own(run, source, reporter)
-    dataset = _load(run, predictor.labels, source, is_own, split, data_dir)
+    dataset = _load(predictor, source, is_own, split, data_dir)
     for note in dataset.notes:
         reporter.note(f"Note: {note}")
     overlap = seen.find_overlap(run.with_manifest(), dataset, split, is_own)
@@ -209,7 +218,7 @@ def evaluate(
         dataset=dataset.name,
         split=split,
         report=scored.report,
-        mistakes=mistakes(scored, dataset.splits[split].inputs, predictor.labels, num_mistakes),
+        mistakes=mistakes(scored, dataset.splits[split], predictor.labels, num_mistakes),
         folder=folder,
         coverage=_coverage(predictor, scored, with_coverage, wanted_precision),
         seen=found,
@@ -224,20 +233,26 @@ def evaluate(
 
 
 def _load(
-    run: RunDir,
-    labels: tuple[str, ...],
+    predictor: Predictor,
     source: DataSource | None,
     is_own: bool,
     split: str,
     data_dir: Path | None,
 ) -> Dataset:
-    """Load a split of the run's own data, which may be a copy, or of another source."""
+    """Load a split of the run's own data, which may be a copy, or of another source.
+
+    Own images get the size of the run's.
+    """
+    run = predictor.run
     if source is None or is_own:
         _check_not_seen(run, split)
         return own_data(run, split, data_dir, source.name if source else None)
-    config = run.config()
-    source, note = _as_trained(replace(source, data_dir=data_dir), config)
-    dataset = data.load_for_labels(source, labels, split)
+    source = replace(source, data_dir=data_dir)
+    if resolve(source.name) == "images":
+        _check_kind(predictor, "image", source.name)
+        source = replace(source, image_size=predictor.shape)
+    source, note = _as_trained(source, run.config())
+    dataset = data.load_for_labels(source, predictor.labels, split)
     return replace(dataset, notes=(*filter(None, [note]), *dataset.notes))
 
 
@@ -309,7 +324,7 @@ def _as_trained(source: DataSource, config: Config) -> tuple[DataSource, str]:
     source = _with_label_format(source, config)
     if resolve(source.name) != "table":
         return source, ""
-    columns = config.data.text_columns, config.data.label_column
+    columns = config.data.text_columns, config.data.label_column, config.data.id_column
     return with_known_columns(Path(source.name), source, *columns)
 
 
@@ -378,16 +393,29 @@ def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter
     Raises:
         LstmError: The data is of the other kind than the model reads, or images of another size.
     """
-    if dataset.kind != predictor.kind:
-        raise LstmError(
-            f"{dataset.name} holds {dataset.kind}s; run {predictor.run.name} reads "
-            f"{predictor.kind}s.",
-            f"Choose a run that reads {dataset.kind}s with --run.",
-            ExitCode.USAGE,
-        )
+    _check_kind(predictor, dataset.kind, dataset.name)
     examples = dataset.splits[split]
     reporter.note(f"Evaluating {len(examples):,} examples of {dataset.source} ({split}).")
-    return score_encoded(predictor, inputs(predictor, examples.inputs), examples.labels)
+    encoded = inputs(predictor, examples.inputs)
+    if isinstance(encoded, np.ndarray):
+        inverted = has_other_border(encoded, predictor.border)
+        if note := predictor.describe_inverted(int(np.count_nonzero(inverted)), len(encoded)):
+            reporter.note(note)
+    return score_encoded(predictor, encoded, examples.labels)
+
+
+def _check_kind(predictor: Predictor, kind: Kind, name: str) -> None:
+    """Check that data is of the kind that the model reads.
+
+    Raises:
+        LstmError: It is not (exit code 2).
+    """
+    if kind != predictor.kind:
+        raise LstmError(
+            f"{name} holds {kind}s; run {predictor.run.name} reads {predictor.kind}s.",
+            f"Choose a run that reads {kind}s with --run.",
+            ExitCode.USAGE,
+        )
 
 
 def score_encoded(
@@ -444,19 +472,29 @@ def draw_results(folder: Any, scored: ScoredSplit, labels: tuple[str, ...]) -> l
 
 
 def mistakes(
-    scored: ScoredSplit,
-    examples: Sequence[str] | NDArray[np.uint8],
-    labels: tuple[str, ...],
-    num: int,
+    scored: ScoredSplit, examples: Split, labels: tuple[str, ...], num: int
 ) -> tuple[Misclassified, ...]:
     """Return the wrong predictions with the highest confidence.
 
     Args:
         scored: The labels and probabilities of the split.
-        examples: Its texts or images.
+        examples: The split.
         labels: Class names.
         num: The largest number to return.
     """
+    found = _most_certain_errors(scored, examples.inputs, labels, num)
+    if examples.ids is None:
+        return found
+    return tuple(replace(error, id=examples.ids[error.index]) for error in found)
+
+
+def _most_certain_errors(
+    scored: ScoredSplit,
+    examples: Sequence[str] | NDArray[np.uint8],
+    labels: tuple[str, ...],
+    num: int,
+) -> tuple[Misclassified, ...]:
+    """Return the wrong predictions with the highest confidence, without ids."""
     if not num:
         return ()
     if scored.labels.ndim == 2:

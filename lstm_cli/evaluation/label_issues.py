@@ -39,6 +39,7 @@ class LabelIssue:
         probability: The out-of-fold probability of that class.
         label_probability: That of the label.
         is_probable: Whether the label is probably wrong; else it is doubtful only.
+        id: The id of the row in the data; None if the data has no ids.
     """
 
     row: int
@@ -48,6 +49,18 @@ class LabelIssue:
     probability: float
     label_probability: float
     is_probable: bool
+    id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The id of the row, or without one its number."""
+        return self.id or str(self.row)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types; the id comes second, if there is one."""
+        values = asdict(self)
+        name = values.pop("id")
+        return values if name is None else {"row": values.pop("row"), "id": name, **values}
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ class LabelIssues:
         """Return everything as plain JSON types, with the first issues only."""
         values = asdict(self)
         values |= {"num_probable": self.num_probable, "num_doubtful": len(self.issues)}
-        return values | {"issues": [asdict(issue) for issue in self.issues[:limit]]}
+        return values | {"issues": [issue.to_dict() for issue in self.issues[:limit]]}
 
 
 def rank_issues(
@@ -158,7 +171,9 @@ def issues_of_data(source: DataSource) -> LabelIssues:
         )
     probabilities = out_of_fold_probabilities(split.inputs, split.labels, len(dataset.labels))
     folds = np.zeros(len(split), np.int64)
-    table = OutOfFold(split.row_numbers, folds, split.inputs, split.labels, probabilities)
+    table = OutOfFold(
+        split.row_numbers, folds, split.inputs, split.labels, probabilities, split.ids
+    )
     model = "a quick cross-validation of the linear model alone, without the LSTM"
     return _issues(table, dataset.labels, dataset.source, model)
 
@@ -174,6 +189,7 @@ def _issues(table: OutOfFold, class_names: Sequence[str], source: str, model: st
             probability=round(float(table.probabilities[i, j]), 6),
             label_probability=round(float(table.probabilities[i, table.labels[i]]), 6),
             is_probable=probable,
+            id=None if table.ids is None else table.ids[i],
         )
         for i, j, probable in zip(
             indices.tolist(), suggested.tolist(), is_probable.tolist(), strict=True
@@ -185,12 +201,12 @@ def _issues(table: OutOfFold, class_names: Sequence[str], source: str, model: st
 
 def to_table(issues: Sequence[LabelIssue], format_: TableFormat) -> str:
     """Return issues as CSV, TSV or JSON Lines, with whole texts."""
-    rows = [asdict(issue) for issue in issues]
+    rows = [issue.to_dict() for issue in issues]
     if format_ == "jsonl":
         return "".join(json_line(row) for row in rows)
     stream = io.StringIO()
     delimiter = "\t" if format_ == "tsv" else ","
-    columns = list(LabelIssue.__dataclass_fields__)
+    columns = list(rows[0]) if rows else [*LabelIssue.__dataclass_fields__][:-1]
     writer = csv.DictWriter(stream, columns, delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

@@ -12,8 +12,9 @@ from lstm_cli.checks import Learned, Overlap, keys_of
 from lstm_cli.checks import overlap as find_learned
 from lstm_cli.data import Dataset
 from lstm_cli.data.dataset import label_names
+from lstm_cli.data.readers.own_images import training_images
 from lstm_cli.data.readers.path import training_file
-from lstm_cli.data.registry import is_known, is_path
+from lstm_cli.data.registry import is_known, is_path, resolve
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.runs import directory as runs
@@ -31,12 +32,26 @@ class SeenExample:
         label: Its label here.
         is_relabeled: Whether it had another label in training.
         text: The text; None for images.
+        id: Its id in the source; None if the data has no ids.
     """
 
     row: int
     label: str
     is_relabeled: bool
     text: str | None
+    id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The id of the example, or without one its row."""
+        return self.id or str(self.row)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types, without `id` if there is none."""
+        values = asdict(self)
+        if self.id is None:
+            del values["id"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class Seen:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {**asdict(self), "examples": [asdict(example) for example in self.examples]}
+        return {**asdict(self), "examples": [example.to_dict() for example in self.examples]}
 
     def describe(self, split: str) -> str:
         """Say how many there are; empty if there are none."""
@@ -139,6 +154,7 @@ def summarize(
             label=name,
             is_relabeled=bool(overlap.is_relabeled[place]),
             text=None if isinstance(part.inputs, np.ndarray) else str(part.inputs[place]),
+            id=None if part.ids is None else part.ids[place],
         )
         for place, name in zip(places[:num_listed].tolist(), names, strict=True)
     )
@@ -163,4 +179,5 @@ def is_training_data(run: RunDir, name: str) -> bool:
     recorded = run.decode(runs.RUN, RunInfo).dataset
     if not is_path(name) or recorded is None or not recorded.files:
         return False
-    return training_file(paths.expand(name)).sha256 == recorded.files["train"].sha256
+    find_file = training_images if resolve(name) == "images" else training_file
+    return find_file(paths.expand(name)).sha256 == recorded.files["train"].sha256

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
+from lstm_cli.data.images import with_border
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.explain import forward_pass
 from lstm_cli.explain.occlusion import MIN_PROBABILITY, Occlusion, occlude
@@ -102,6 +103,7 @@ class Explainer:
             LstmError: The image has another shape, or the run reads texts (exit code 2).
         """
         (prediction,) = self.predictor.predict(image[None], min_probability=0)
+        image = with_border(image[None], self.predictor.border)[0]
         class_index = self.predictor.labels.index(prediction.label)
         inputs = image.astype(np.float32) / np.float32(255)
         steps = np.concatenate([self._predict_rows(inputs, n) for n in _batches(len(image))])

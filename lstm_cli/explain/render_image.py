@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Unit
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
 from lstm_cli.explain.summary import describe_swings, large_swings
+from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.render.plot_style import (
     BLUE,
     GREY,
@@ -32,6 +34,7 @@ _MAX_COLUMNS = 114  # characters in a line of text
 _NUM_UNITS = 3
 _MAX_NAMES = 60  # tokens whose names fit below the gates
 _MAX_TOKENS = 800  # a longer text is cut here
+_DRAWN_SEPARATOR = "\u2016"
 _DASHES = (0, (4, 3))
 _MAX_TITLE, _MAX_SUBTITLE = 40, 160  # characters
 
@@ -45,9 +48,22 @@ def draw(explanation: Explanation, path: Path) -> None:
         LstmError: The file cannot be written.
     """
     if isinstance(explanation, TextExplanation):
-        _draw_text(explanation, path)
+        _draw_text(with_drawn_separators(explanation), path)
     else:
         _draw_image(explanation, path)
+
+
+def with_drawn_separators(explanation: TextExplanation) -> TextExplanation:
+    """Return an explanation with another sign between columns, as long as theirs.
+
+    Matplotlib's font has no letter for the separator, and would draw a box.
+    """
+    tokens = [
+        replace(token, text=token.text.replace(SEPARATOR, _DRAWN_SEPARATOR))
+        for token in explanation.tokens
+    ]
+    text = explanation.text.replace(SEPARATOR, _DRAWN_SEPARATOR)
+    return replace(explanation, text=text, tokens=tuple(tokens))
 
 
 def _title(explanation: Explanation) -> tuple[str, str]:

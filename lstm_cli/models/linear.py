@@ -97,6 +97,7 @@ def fit_linear_model(
     seed: int,
     class_weights: ClassWeights = "none",
     unlabeled: Corpus | None = None,
+    row_weights: NDArray[np.float64] | None = None,
 ) -> LinearModel:
     """Fit linear support vector machines, each class against the rest.
 
@@ -122,13 +123,15 @@ def fit_linear_model(
         seed: Seed of the folds.
         class_weights: Setting `train.class_weights`: the weights of the texts in the fit.
         unlabeled: Texts for pseudo-labels.
+        row_weights: How often each text counts in the fit, `<float64>[num]`; None for once. The
+            factor on the margins is that of all texts alike.
 
     Source: Wang & Manning 2012, "Baselines and Bigrams", section 2, for naive Bayes log-count
         ratios as factors on the features (equation in `linear_svm.fit`). Wolpert 1992, "Stacked
         Generalization", for the folds.
     """
     features = extract(corpus, words, settings, unlabeled)
-    targets = Targets.weighted(labels, num_classes, class_weights)
+    targets = Targets.weighted(labels, num_classes, class_weights, row_weights)
     margins, of_labeled = _out_of_fold_margins(features, targets, settings, seed)
     if targets.is_multi_label:
         return _fit_label_sets(features, targets, margins, len(words), settings)
@@ -171,6 +174,7 @@ def refit_tables(
     settings: LinearSettings,
     class_weights: ClassWeights = "none",
     unlabeled: Corpus | None = None,
+    row_weights: NDArray[np.float64] | None = None,
 ) -> LinearTables:
     """Fit the weights of a linear model to more texts, with the same factor on their margins.
 
@@ -183,10 +187,11 @@ def refit_tables(
         settings: Those of the model.
         class_weights: Setting `train.class_weights`.
         unlabeled: Texts for pseudo-labels, if the model has learned from them.
+        row_weights: How often each text counts in the fit, `<float64>[num]`.
     """
     is_used = model.gain is not None and model.gain.is_used
     features = extract(corpus, words, settings, unlabeled if is_used else None)
-    targets = Targets.weighted(labels, num_classes, class_weights)
+    targets = Targets.weighted(labels, num_classes, class_weights, row_weights)
     return _fit_tables(features, targets, len(words), settings, model.scale, model.offset)
 
 
@@ -319,6 +324,7 @@ def _fit_all(
         others @ weights + biases,
         targets.num_classes,
         settings.self_training,
+        targets.row_weights,
     )
     both = sparse.vstack([counts, others[rows]], format="csr")
     together = targets.followed_by(labels, _PSEUDO_LABEL_WEIGHT)

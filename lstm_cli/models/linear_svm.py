@@ -26,38 +26,55 @@ class Targets:
 
     Attributes:
         labels: Class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
-        importance: Weight of each text in the fit, `<float32>[num]`.
+        importance: Weight of the class of each text in the fit, `<float32>[num]`.
         num_classes: At least 2.
+        row_weights: How often each text counts, `<float64>[num]`; None for once.
     """
 
     labels: NDArray[np.int32]
     importance: NDArray[np.float32]
     num_classes: int
+    row_weights: NDArray[np.float64] | None = None
 
     @classmethod
     def weighted(
-        cls, labels: NDArray[np.int32], num_classes: int, class_weights: ClassWeights
+        cls,
+        labels: NDArray[np.int32],
+        num_classes: int,
+        class_weights: ClassWeights,
+        row_weights: NDArray[np.float64] | None = None,
     ) -> Targets:
-        """Return targets with the weights of their classes."""
+        """Return targets with the weights of their classes, and of their rows."""
         if labels.ndim == 2:
-            return cls(labels, np.ones(len(labels), np.float32), num_classes)
-        weights = balance.class_weights(labels, num_classes, class_weights)
-        return cls(labels, weights[labels], num_classes)
+            return cls(labels, np.ones(len(labels), np.float32), num_classes, row_weights)
+        weights = balance.class_weights(labels, num_classes, class_weights, row_weights)
+        return cls(labels, weights[labels], num_classes, row_weights)
+
+    @property
+    def sample_weights(self) -> NDArray[Any]:
+        """Weight of each text in the fit, `<float>[num]`."""
+        return self.importance if self.row_weights is None else self.importance * self.row_weights
 
     def take(self, rows: NDArray[np.bool_ | np.int64]) -> Targets:
         """Return the targets of some rows: `<bool>[num]`, or their indices."""
-        return Targets(self.labels[rows], self.importance[rows], self.num_classes)
+        row_weights = None if self.row_weights is None else self.row_weights[rows]
+        return Targets(self.labels[rows], self.importance[rows], self.num_classes, row_weights)
 
     def followed_by(self, labels: NDArray[np.int32], weight: float) -> Targets:
         """Return these targets and others, which weigh less than those of the same class."""
         of_class = np.ones(self.num_classes, np.float32)
         of_class[self.labels] = self.importance
         importance = np.concatenate([self.importance, np.float32(weight) * of_class[labels]])
-        return Targets(np.concatenate([self.labels, labels]), importance, self.num_classes)
+        row_weights = self.row_weights
+        if row_weights is not None:
+            row_weights = np.concatenate([row_weights, np.ones(len(labels))])
+        labels = np.concatenate([self.labels, labels])
+        return Targets(labels, importance, self.num_classes, row_weights)
 
     def one_against_rest(self, label: int) -> Targets:
         """Return two classes: 1 for a class, and 0 for all others."""
-        return Targets(self.is_class(label).astype(np.int32), self.importance, 2)
+        labels = self.is_class(label).astype(np.int32)
+        return Targets(labels, self.importance, 2, self.row_weights)
 
     def is_class(self, label: int) -> NDArray[np.bool_]:
         """Return whether a text is of a class, or has a label, `<bool>[num]`."""
@@ -81,20 +98,23 @@ def fit(
 
     A feature is multiplied by its inverse document frequency and by `1 + |r|`, with `r` its
     log-count ratio. The penalty on the weight of a feature is smaller if its factor is larger.
+    A text that weighs 2 counts as the same text twice, in all of these.
 
     Returns:
         Weights on the counts, `<float64>[features, outputs]`, and biases, `<float64>[outputs]`.
     """
-    num_texts = np.bincount(counts.indices, minlength=counts.shape[1])
+    of_entries = _weights_of_entries(counts, targets)
+    num_texts = np.bincount(counts.indices, of_entries, minlength=counts.shape[1])
+    total = counts.shape[0] if targets.row_weights is None else targets.row_weights.sum()
     # The inverse document frequency, smoothed as in scikit-learn.
-    idf = np.log((counts.shape[0] + 1) / (num_texts + 1)) + 1
+    idf = np.log((total + 1) / (num_texts + 1)) + 1
     factors = (factors * idf).astype(np.float32)
     is_binary = targets.num_classes == 2 and not targets.is_multi_label
     classes = range(1, 2) if is_binary else range(targets.num_classes)
     if targets.num_classes > _MAX_OWN_RATIOS:
         ratios = np.zeros(counts.shape[1], np.float32)
         for label in classes:
-            ratios += _log_count_ratios(counts, targets.is_class(label))
+            ratios += _log_count_ratios(counts, targets.is_class(label), of_entries)
         factors = (factors * (1 + ratios / targets.num_classes)).astype(np.float32)
         if not targets.is_multi_label:
             return _fit_classes(counts, factors, targets, penalty)
@@ -102,7 +122,8 @@ def fit(
     for label in classes:
         own = factors
         if targets.num_classes <= _MAX_OWN_RATIOS:
-            own = factors * (1 + _log_count_ratios(counts, targets.is_class(label)))
+            ratio = _log_count_ratios(counts, targets.is_class(label), of_entries)
+            own = factors * (1 + ratio)
         fits.append(_fit_classes(counts, own, targets.one_against_rest(label), penalty))
     return np.hstack([fit[0] for fit in fits]), np.concatenate([fit[1] for fit in fits])
 
@@ -130,11 +151,11 @@ def _fit_classes(
     features = counts.copy()
     features.data *= factors[features.indices]
     # The mean squared norm of a text becomes 1, so the penalty means the same for all data.
-    norm = np.sqrt(np.square(features.data, dtype=np.float64).sum() / len(labels)) or 1.0
+    norm = np.sqrt(_mean_squared_norm(features, targets)) or 1.0
     features.data /= np.float32(norm)
     # liblinear has one random generator per process: two fits in parallel would change the bits.
     model = LinearSVC(C=1 / penalty, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=0)
-    model.fit(features, labels, sample_weight=targets.importance)
+    model.fit(features, labels, sample_weight=targets.sample_weights)
     if len(present) == 2 and num_classes > 2:
         # Two classes are left of several: scikit-learn returns one output.
         model.coef_ = np.vstack([-model.coef_, model.coef_])
@@ -144,17 +165,33 @@ def _fit_classes(
     return weights, biases
 
 
-def _log_count_ratios(counts: Any, is_class: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _weights_of_entries(counts: Any, targets: Targets) -> NDArray[np.float64] | None:
+    """Return the row weight of each value of a sparse matrix; None without row weights."""
+    if targets.row_weights is None:
+        return None
+    return np.repeat(targets.row_weights, np.diff(counts.indptr))
+
+
+def _mean_squared_norm(features: Any, targets: Targets) -> float:
+    squares = np.square(features.data, dtype=np.float64)
+    of_entries = _weights_of_entries(features, targets)
+    if of_entries is None or targets.row_weights is None:
+        return float(squares.sum() / len(targets.labels))
+    return float((squares * of_entries).sum() / targets.row_weights.sum())
+
+
+def _log_count_ratios(
+    counts: Any, is_class: NDArray[np.bool_], of_entries: NDArray[np.float64] | None = None
+) -> NDArray[np.float32]:
     """Return the absolute log-count ratio of each feature, `<float32>[features]`.
 
     The ratio compares the relative frequency of the feature inside and outside the class. Its sign
     is dropped: the fit chooses the sign of the weight.
     """
     in_class = np.repeat(is_class, np.diff(counts.indptr))
+    values = counts.data if of_entries is None else counts.data * of_entries
     inside, outside = (
-        _log_frequencies(
-            np.bincount(counts.indices[mask], counts.data[mask], minlength=counts.shape[1])
-        )
+        _log_frequencies(np.bincount(counts.indices[mask], values[mask], minlength=counts.shape[1]))
         for mask in (in_class, ~in_class)
     )
     ratios: NDArray[np.float64] = np.abs(inside - outside)

@@ -27,6 +27,7 @@ def confident_rows(
     linear_scores: NDArray[np.float64],
     num_classes: int,
     fraction: float,
+    row_weights: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return the unlabeled texts whose classes are most certain, with their classes.
 
@@ -40,6 +41,7 @@ def confident_rows(
         linear_scores: Logits of the unlabeled texts, `<float64>[unlabeled, outputs]`.
         num_classes: At least 2.
         fraction: The fraction of the unlabeled texts to return.
+        row_weights: How often each labeled text counts, `<float64>[num]`; None for once.
 
     Returns:
         Rows of `unlabeled` in ascending order, and a class id for each.
@@ -50,13 +52,18 @@ def confident_rows(
     """
     if linear_scores.shape[1] == 1:
         linear_scores = np.hstack([-linear_scores, linear_scores])
-    bayes = _naive_bayes_scores(counts, labels, unlabeled, num_classes)
-    shares = np.bincount(labels, minlength=num_classes) / len(labels)
+    bayes = _naive_bayes_scores(counts, labels, unlabeled, num_classes, row_weights)
+    of_classes = np.bincount(labels, row_weights, minlength=num_classes)
+    shares = of_classes / of_classes.sum()
     return _select(_standardized(linear_scores) + _standardized(bayes), shares, fraction)
 
 
 def _naive_bayes_scores(
-    counts: Any, labels: NDArray[np.int32], unlabeled: Any, num_classes: int
+    counts: Any,
+    labels: NDArray[np.int32],
+    unlabeled: Any,
+    num_classes: int,
+    row_weights: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Learn naive Bayes from labeled and unlabeled texts; return the scores of the latter.
 
@@ -65,7 +72,10 @@ def _naive_bayes_scores(
     """
     labeled, others = _presence(counts), _presence(unlabeled)
     root = np.sqrt(np.maximum(1, np.diff(others.indptr)))[:, None]
-    of_labeled = labeled.T @ np.eye(num_classes, dtype=np.float32)[labels]
+    one_hot = np.eye(num_classes, dtype=np.float32)[labels]
+    if row_weights is not None:
+        one_hot *= row_weights[:, None].astype(np.float32)
+    of_labeled = labeled.T @ one_hot
     totals = of_labeled
     for remaining in range(_ROUNDS, -1, -1):
         smoothed = totals.astype(np.float64) + _SMOOTHING

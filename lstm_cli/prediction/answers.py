@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lstm_cli.data.images import has_other_border, read_image
 from lstm_cli.data.records import InputRecord
 from lstm_cli.errors import LstmError
 from lstm_cli.prediction.predictor import Predictor
@@ -23,10 +25,12 @@ class Answer(NamedTuple):
     Attributes:
         record: The record; its error says why there is no prediction.
         prediction: None if the record cannot be read.
+        is_inverted: Whether it is an image that was inverted, by the setting `image.border`.
     """
 
     record: InputRecord
     prediction: Prediction | None
+    is_inverted: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,12 @@ def _answer_images(
     predictor: Predictor, names: Sequence[InputRecord], rule: Rule
 ) -> Iterator[Answer]:
     """Answer the images of a batch; a file that is not an image has its error."""
-    from lstm_cli.data.images import read_image
-
     assert predictor.shape is not None
     records, images = [], []
     for record in names:
         if record.error is None:
             try:
-                images.append(read_image(Path(record.text), predictor.shape))
+                images.append(_read_image(record.text, predictor.shape))
             except LstmError as error:
                 record = record._replace(error=error)
         records.append(record)
@@ -86,7 +88,21 @@ def _answer_images(
     num = _num_before_error(records) if rule.stop else len(records)
     pixels = np.stack(images) if images else np.zeros((0, *predictor.shape), np.uint8)
     predictions = predictor.predict(pixels, rule.threshold, rule.min_probability)
-    yield from _in_order(records, iter(predictions), num)
+    inverted = iter(has_other_border(pixels, predictor.border).tolist())
+    for found in _in_order(records, iter(predictions), num):
+        is_read = found.prediction is not None
+        yield found._replace(is_inverted=next(inverted)) if is_read else found
+
+
+def _read_image(name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read an image file.
+
+    Raises:
+        LstmError: There is no such file, or it is not an image.
+    """
+    if not name.strip():
+        raise LstmError("An empty line is not the name of an image.", "Remove it.")
+    return read_image(Path(name), shape)
 
 
 def _num_before_error(records: Sequence[InputRecord]) -> int:

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.config.schema import Config
+from lstm_cli.data.images import Border, with_border
 from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.prediction import batches
 from lstm_cli.prediction.batches import Batch
 from lstm_cli.prediction.decision import MOST_PROBABLE, Decision, check_probability, make_decision
@@ -43,6 +46,7 @@ class Predictor:
         tokenizer: None for images.
         thresholds: Of a multi-label run, by label; None in other runs.
         decision: In other runs, how the class is chosen, and when it is the answer.
+        border: The setting `image.border`: which images are inverted. `any` for texts.
         text_columns: The columns of the table that the run learned texts from; empty for other
             data.
     """
@@ -69,6 +73,7 @@ class Predictor:
         self.tokenizer = tokenizer
         self.thresholds = thresholds
         self.decision: Decision = MOST_PROBABLE
+        self.border: Border = "any"
         self.text_columns: tuple[str, ...] = ()
         self._session = session
         self.kind = "image" if tokenizer is None else "text"
@@ -90,6 +95,7 @@ class Predictor:
         predictor.text_columns = validated.config.data.text_columns
         if validated.thresholds is None:
             predictor.decision = read_decision(run.with_manifest(), validated.labels)
+        predictor.border = _border(validated.config)
         predictor.replay(validated.golden)
         return predictor
 
@@ -100,12 +106,15 @@ class Predictor:
         Raises:
             LstmError: A file cannot be read, or the files do not fit together (exit code 5).
         """
-        tokenizer = validate.read_tokenizer(run, run.config())
+        config = run.config()
+        tokenizer = validate.read_tokenizer(run, config)
         try:
             session = open_session(run.file(runs.MODEL))
         except _session_errors() as error:
             raise run.integrity_error(f"{runs.MODEL} cannot be opened ({error})") from None
-        return cls(run, session, tokenizer, run.labels())
+        predictor = cls(run, session, tokenizer, run.labels())
+        predictor.border = _border(config)
+        return predictor
 
     def predict(
         self,
@@ -241,7 +250,25 @@ class Predictor:
                 "lstm_cli.data.images.read_images reads image files in that form.",
                 ExitCode.USAGE,
             )
-        return self._run(batches.image_batches(inputs), len(inputs))
+        images = with_border(inputs, self.border)
+        return self._run(batches.image_batches(images), len(images))
+
+    def describe_inverted(self, num: int, num_images: int) -> str:
+        """Say how many images were inverted; empty if none was.
+
+        Args:
+            num: How many, as `has_other_border` says.
+            num_images: How many images there are.
+        """
+        if not num:
+            return ""
+        other = "bright" if self.border == "dark" else "dark"
+        verb = "has" if num == 1 else "have"
+        return (
+            f"{num:,} of {pluralize(num_images, 'image')} {verb} a {other} border, unlike those "
+            f"of training, and {'is' if num == 1 else 'are'} inverted (image.border="
+            f"{self.border})."
+        )
 
     def text_probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Compute `<float32>[num, classes]` for raw texts, in order.
@@ -313,6 +340,10 @@ class Predictor:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(run_batch, chain(first, remaining)))
         return result
+
+
+def _border(config: Config) -> Border:
+    return "any" if config.image is None else config.image.border
 
 
 def read_decision(run: RunDir, labels: tuple[str, ...]) -> Decision:

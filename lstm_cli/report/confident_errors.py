@@ -109,7 +109,7 @@ def find_errors(
     for note in dataset.notes:
         reporter.warn(note)
     inputs = dataset.splits["test"].inputs
-    wrong = evaluate.mistakes(scored, inputs, predictor.labels, num)
+    wrong = evaluate.mistakes(scored, dataset.splits["test"], predictor.labels, num)
     if isinstance(inputs, np.ndarray):
         errors = [ConfidentError(example, _image_uri(inputs[example.index])) for example in wrong]
     else:

@@ -17,6 +17,8 @@ COLUMNS = (
     "row", "fold", "text", "label", "predicted", "probability", "label_probability",
     "probabilities",
 )  # fmt: skip
+# Beside `row`, if the data names its rows.
+ID_COLUMN = "id"
 # The table does not grow with the number of classes.
 _MAX_CLASSES = 20
 _DIGITS = 6
@@ -34,6 +36,7 @@ class OutOfFold:
         labels: Its class id, `<int32>[num]`.
         probabilities: `<float32>[num, classes]`. As read from a run, those of the most probable
             classes and of the label; others are 0.
+        ids: The id of each row in the data; None without ids.
     """
 
     rows: NDArray[np.int64]
@@ -41,9 +44,15 @@ class OutOfFold:
     texts: Sequence[str]
     labels: NDArray[np.int32]
     probabilities: NDArray[np.float32]
+    ids: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def columns(has_ids: bool) -> tuple[str, ...]:
+    """Return the columns of the table."""
+    return (COLUMNS[0], ID_COLUMN, *COLUMNS[1:]) if has_ids else COLUMNS
 
 
 def to_csv(table: OutOfFold, class_names: Sequence[str]) -> str:
@@ -55,7 +64,7 @@ def to_csv(table: OutOfFold, class_names: Sequence[str]) -> str:
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(columns(table.ids is not None))
     for index in np.argsort(table.rows, kind="stable").tolist():
         label, row = int(table.labels[index]), table.probabilities[index]
         kept = np.argsort(-row, kind="stable")[:_MAX_CLASSES].tolist()
@@ -65,6 +74,7 @@ def to_csv(table: OutOfFold, class_names: Sequence[str]) -> str:
         writer.writerow(
             (
                 int(table.rows[index]),
+                *([] if table.ids is None else [table.ids[index]]),
                 int(table.folds[index]),
                 table.texts[index],
                 class_names[label],
@@ -102,12 +112,17 @@ def _parse(lines: Iterator[list[str]], ids: Mapping[str, int]) -> OutOfFold:
         ValueError: A line is malformed.
         KeyError: It has a class that the run does not have.
     """
-    if tuple(next(lines, ())) != COLUMNS:
-        raise ValueError(f"expected the columns {', '.join(COLUMNS)}")
+    header = tuple(next(lines, ()))
+    has_ids = header[1:2] == (ID_COLUMN,)
+    if header != columns(has_ids):
+        raise ValueError(f"expected the columns {', '.join(columns(has_ids))}")
     texts: list[str] = []
+    names: list[str] = []
     numbers: list[tuple[int, int, int]] = []
     found: list[Mapping[str, float]] = []
     for row in lines:
+        if has_ids:
+            names.append(row.pop(1))
         number, fold, text, label, _, _, _, probabilities = row
         texts.append(text)
         numbers.append((int(number), int(fold), ids[label]))
@@ -119,7 +134,8 @@ def _parse(lines: Iterator[list[str]], ids: Mapping[str, int]) -> OutOfFold:
         for name, value in values.items():
             matrix[index, ids[name]] = value
     rows, folds, labels = np.array(numbers, np.int64).T
-    return OutOfFold(rows, folds, texts, labels.astype(np.int32), matrix)
+    ids_of_rows = names if has_ids else None
+    return OutOfFold(rows, folds, texts, labels.astype(np.int32), matrix, ids_of_rows)
 
 
 def _probabilities(text: str, label: str) -> Mapping[str, float]:

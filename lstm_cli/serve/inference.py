@@ -226,7 +226,7 @@ class Inference:
                 422,
                 f"Image {index + 1} has {len(image)} rows of {width} pixels, expected {num_rows} "
                 f"rows of {num_columns}.",
-                "Scale it to that size: bright strokes on black, centred.",
+                "Scale it to that size, with its proportions, in the middle.",
             )
         return np.array(image, np.uint8)
 

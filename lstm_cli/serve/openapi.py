@@ -260,7 +260,8 @@ def _image_schema(shape: tuple[int, int]) -> dict[str, Any]:
         "items": row,
         "minItems": rows,
         "maxItems": rows,
-        "description": "Rows of pixels, 0 is black, 255 is white: bright strokes on black.",
+        "description": "Rows of pixels as in training, 0 is black, 255 is white. With image.border "
+        "dark or bright, an image with the opposite border is inverted first.",
     }
 
 

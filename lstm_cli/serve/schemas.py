@@ -14,7 +14,7 @@ from lstm_cli.serve.settings import Limits
 Pixel = Annotated[int, Meta(ge=0, le=255, description="0 is black, 255 is white.")]
 Image = Annotated[
     list[Annotated[list[Pixel], Meta(min_length=1)]],
-    Meta(min_length=1, description="Rows of pixels: bright strokes on black."),
+    Meta(min_length=1, description="Rows of pixels, as those of the training images."),
 ]
 _TopK = Annotated[int, Meta(ge=1, description="Return the K most probable classes, best first.")]
 _Threshold = Annotated[

@@ -48,6 +48,7 @@ _TOLERANCE_GPU = 1e-2
 _NUM_PARITY_EXAMPLES = 64
 _GOLDEN_TEXTS = ("", "good", "This was not what I expected, and I loved every minute of it.")
 _NUM_GOLDEN_EXAMPLES = 4
+_MAX_GOLDEN_PIXELS = 1_000_000
 _MAX_GOLDEN_CHARACTERS = 400
 _MAX_TEXT = 10_000  # less than the limit of `runs.schema.Text`
 _PACKAGES = ("lstm-cli", "keras", "tensorflow", "jax", "numpy", "onnxruntime", "regex")
@@ -244,8 +245,10 @@ def write_golden(run: RunDir, task: ClassifierTask, predictor: Predictor) -> Non
     """Write some inputs with their probabilities, to check the run by when it is loaded."""
     examples = task.dataset.splits["validation"].inputs
     if isinstance(examples, np.ndarray):
-        inputs: Any = examples[:_NUM_GOLDEN_EXAMPLES].tolist()
-        probabilities = predictor.probabilities(examples[:_NUM_GOLDEN_EXAMPLES])
+        # Each pixel is a number in the file.
+        num = min(_NUM_GOLDEN_EXAMPLES, max(1, _MAX_GOLDEN_PIXELS // examples[0].size))
+        inputs: Any = examples[:num].tolist()
+        probabilities = predictor.probabilities(examples[:num])
     else:
         texts = [text[:_MAX_GOLDEN_CHARACTERS] for text in examples[:_NUM_GOLDEN_EXAMPLES]]
         inputs = [*_GOLDEN_TEXTS, *texts]

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 
 from lstm_cli.config import load as configs
 from lstm_cli.config.auto import DataProfile, choose_settings
+from lstm_cli.config.auto_images import ImageProfile, choose_image_settings
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
+from lstm_cli.data.images import find_border
 from lstm_cli.io.progress import Reporter
 from lstm_cli.text.profile import describe_texts
 from lstm_cli.text.vector_file import vector_width
@@ -42,17 +45,8 @@ def with_auto_settings(
     if not config.auto:
         check_folds(config, dataset)
         return config, dataset
-    has_validation_file = config.data.validation_file is not None
-    profile = replace(describe_data(dataset), has_validation_file=has_validation_file)
-    choice = choose_settings(profile)
-    if dataset.num_replayed:
-        # How the data is split depends on its own rows.
-        own = replace(profile, num_texts=profile.num_texts - dataset.num_replayed)
-        choice |= {k: v for k, v in choose_settings(own).items() if k.startswith("data.")}
-    choice |= settings_of_run(config, choice["text.vocab_size"])
-    if config.embedding is not None and config.embedding.vectors_file is not None:
-        choice["embedding.dim"] = vector_width(Path(config.embedding.vectors_file))
-    values = {key: value for key, value in choice.items() if key in config.auto}
+    profile, choices = _choose(config, dataset)
+    values = {key: value for key, value in choices.items() if key in config.auto}
     before = configs.to_dict(config)
     chosen = configs.from_dict(before, {**values, "auto": []})
     for line in describe_choice(profile, configs.flatten(before), values):
@@ -61,6 +55,24 @@ def with_auto_settings(
         dataset = load_training_data(chosen, data_dir, dataset.labels)
     check_folds(chosen, dataset)
     return chosen, dataset
+
+
+def _choose(config: Config, dataset: Dataset) -> tuple[DataProfile | ImageProfile, dict[str, Any]]:
+    """Return a description of the data, and the settings chosen from it."""
+    has_validation_file = "validation" in dataset.files
+    if dataset.kind == "image":
+        images = replace(describe_images(dataset), has_validation_file=has_validation_file)
+        return images, choose_image_settings(images)
+    texts = replace(describe_data(dataset), has_validation_file=has_validation_file)
+    choice = choose_settings(texts)
+    if dataset.num_replayed:
+        # How the data is split depends on its own rows.
+        own = replace(texts, num_texts=texts.num_texts - dataset.num_replayed)
+        choice |= {k: v for k, v in choose_settings(own).items() if k.startswith("data.")}
+    choice |= settings_of_run(config, choice["text.vocab_size"])
+    if config.embedding is not None and config.embedding.vectors_file is not None:
+        choice["embedding.dim"] = vector_width(Path(config.embedding.vectors_file))
+    return texts, choice
 
 
 def with_data_format(config: Config, dataset: Dataset) -> Config:
@@ -95,8 +107,26 @@ def describe_data(dataset: Dataset) -> DataProfile:
     return replace(profile, multi_label=dataset.is_multi_label)
 
 
+def describe_images(dataset: Dataset) -> ImageProfile:
+    """Describe a data set of images.
+
+    Args:
+        dataset: With `train`, and with `validation` if it is split off.
+    """
+    learned = [split for name, split in dataset.splits.items() if name != "test"]
+    parts = [np.asarray(split.inputs) for split in learned]
+    borders = {find_border(part) for part in parts}
+    return ImageProfile(
+        num_images=sum(map(len, parts)),
+        num_classes=len(dataset.labels),
+        rows=parts[0].shape[1],
+        columns=parts[0].shape[2],
+        border=borders.pop() if len(borders) == 1 else "any",
+    )
+
+
 def describe_choice(
-    profile: DataProfile, defaults: Mapping[str, Any], values: Mapping[str, Any]
+    profile: DataProfile | ImageProfile, defaults: Mapping[str, Any], values: Mapping[str, Any]
 ) -> list[str]:
     """Describe the settings that were chosen, in short lines.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_cli.checks import QuickCheck
 from lstm_cli.config.schema import Config
@@ -326,7 +327,7 @@ class ClassifierTask:
             test_set = self.dataset
             if "test" not in test_set.splits:
                 test_set = load_data(self.config, ("test",), data_dir, self.dataset.labels)
-            test = encode(test_set, "test", self.tokenizer)
+            test = encode(self.config, test_set, "test", self.tokenizer)
             if self.config.is_multi_label:
                 predictor.thresholds = validation.thresholds
             results = {
@@ -390,7 +391,8 @@ class ClassifierTask:
 
     def compile_steps(self) -> None:
         """Compile the steps of the model, while the worker does its part."""
-        self.model.compile_steps(bool(weight_power(self.config.train.class_weights)))
+        has_class_weights = bool(weight_power(self.config.train.class_weights))
+        self.model.compile_steps(has_class_weights or self.train.weights is not None)
 
     def submit_linear_refit(self) -> Callable[[], LinearTables]:
         """Start to refit the linear model on train and validation; return a function that waits."""
@@ -410,6 +412,7 @@ class ClassifierTask:
             self.config.linear,
             self.config.train.class_weights,
             _texts_for_linear_model(self.config, self.unlabeled_texts),
+            _joined_weights(self.train, self.validation),
         )
 
     def _submit_linear_model(self, number: int, train: Examples) -> None:
@@ -461,7 +464,15 @@ def submit_linear_model(
         config.seed,
         config.train.class_weights,
         _texts_for_linear_model(config, unlabeled),
+        train.weights,
     )
+
+
+def _joined_weights(train: Examples, validation: Examples) -> NDArray[np.float64] | None:
+    """Return the weights of the rows of both splits; None if all weigh the same."""
+    if train.weights is None and validation.weights is None:
+        return None
+    return np.concatenate([train.row_weights, validation.row_weights])
 
 
 def _texts_for_linear_model(config: Config, unlabeled: Sequence[Corpus]) -> Corpus | None:

@@ -97,4 +97,5 @@ def out_of_fold(task: ClassifierTask, validation: ScoredSplit) -> OutOfFold:
         texts,
         held_out.labels,
         validation.probabilities,
+        None if rows.ids is None else [rows.ids[i] for i in held_out.rows.tolist()],
     )

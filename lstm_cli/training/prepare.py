@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lstm_cli import data
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
+from lstm_cli.data.images import with_border
 from lstm_cli.data.registry import is_known
 from lstm_cli.data.source import SPLITS, from_config
 from lstm_cli.errors import ExitCode, LstmError
@@ -24,7 +25,7 @@ from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
-from lstm_cli.training.task import check_unlabeled_is_used
+from lstm_cli.training.task import check_unlabeled_is_used, check_weights_are_used
 
 
 def load_data(
@@ -47,7 +48,7 @@ def load_data(
         raise LstmError(
             f"{dataset.name} holds {dataset.kind}s, but the settings are for {config.kind}s.",
             f"Use settings with {sections}; see 'lstm config show "
-            f"{'digits' if dataset.kind == 'image' else 'text'}'.",
+            f"{'image' if dataset.kind == 'image' else 'text'}'.",
             ExitCode.USAGE,
         )
     return dataset
@@ -72,6 +73,7 @@ def load_training_data(
             malformed, or has no effect.
     """
     check_unlabeled_is_used(config)
+    check_weights_are_used(config)
     splits: tuple[str, ...] = ("train",) if config.language is not None else SPLITS
     if config.language is None and is_known(config.data.name):
         splits = ("train", "validation")
@@ -104,13 +106,16 @@ def vocabulary_texts(dataset: Dataset) -> Sequence[str]:
     return texts if dataset.unlabeled is None else [*texts, *dataset.unlabeled.texts]
 
 
-def encode(dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
+def encode(config: Config, dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
     """Return a split as the model reads it; texts go through the cache on disk."""
-    inputs, labels = dataset.splits[split].inputs, dataset.splits[split].labels
+    examples = dataset.splits[split]
+    inputs, labels = examples.inputs, examples.labels
     if isinstance(inputs, np.ndarray):
-        return Examples(inputs, labels)
+        assert config.image is not None
+        return Examples(with_border(inputs, config.image.border), labels, None, examples.weights)
     assert tokenizer is not None
-    return Examples(corpus_cache.encode_cached(inputs, tokenizer), labels)
+    corpus = corpus_cache.encode_cached(inputs, tokenizer)
+    return Examples(corpus, labels, None, examples.weights)
 
 
 def encode_unlabeled(

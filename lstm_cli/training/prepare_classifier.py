@@ -102,7 +102,7 @@ def _prepare_one_stage(
                 wait_for_linear = submit_linear_model(
                     config, num_classes, train, tokenizer, unlabeled, worker
                 )
-            validation = encode(dataset, "validation", tokenizer)
+            validation = encode(config, dataset, "validation", tokenizer)
         examples = (train, validation)
         task = _build_task(
             config, dataset, tokenizer, examples, unlabeled, init, device_info, options, seconds
@@ -305,7 +305,7 @@ def _encode_train(
         room for.
     """
     if init.tokenizer is not None or config.text is None:
-        return init.tokenizer, encode(dataset, "train", init.tokenizer), 0
+        return init.tokenizer, encode(config, dataset, "train", init.tokenizer), 0
     split = dataset.splits["train"]
     # With few texts, and a worker that has other work, this process is faster alone.
     has_many_texts = len(split) >= _MIN_TEXTS_FOR_WORKER
@@ -318,7 +318,7 @@ def _encode_train(
     )
     if len(corpus) > len(split):
         corpus = corpus.take(np.arange(len(split)))
-    return tokenizer, Examples(corpus, split.labels), num_left_out
+    return tokenizer, Examples(corpus, split.labels, None, split.weights), num_left_out
 
 
 def _encode_unlabeled(

@@ -88,6 +88,20 @@ def check_unlabeled_is_used(config: Config) -> None:
         )
 
 
+def check_weights_are_used(config: Config) -> None:
+    """Check that weights of rows have an effect.
+
+    Raises:
+        LstmError: A language model does not use them (exit code 2).
+    """
+    if config.language is not None and config.data.weight_column is not None:
+        raise LstmError(
+            "data.weight_column has no effect: a language model learns from all texts alike.",
+            "Leave it out, and give --weight-column to 'lstm train'.",
+            ExitCode.USAGE,
+        )
+
+
 def check_multi_label(config: Config) -> None:
     """Check that the settings are available for several labels a text.
 

@@ -251,6 +251,36 @@ def test_eval_lists_the_most_confident_errors(lstm, text_run, reviews):
     assert "film" in out
 
 
+def test_other_data_is_scored_on_the_columns_of_the_run(lstm, tmp_path):
+    columns = {"text_columns": ["review"], "label_column": "stars", "id_column": "text"}
+    config = text_config(**{f"data__{name}": value for name, value in columns.items()})
+    run = make_text_run(Path(os.environ["LSTM_RUNS_DIR"]) / "demo" / "tiny", config=config)
+    write_results(run)
+    path = tmp_path / "other.csv"
+    path.write_text("text,review,stars\nT-1,a fine film,positive\nT-2,a fine film,negative\n")
+    code, out, err = lstm("eval", path, "--run", "tiny", "--errors", 2, "--json")
+    assert code == 0
+    assert "column 'review', labels from column 'stars'" in err
+    (mistake,) = json.loads(out)["mistakes"]
+    assert mistake["text"] == "a fine film"
+    assert mistake["id"] in ("T-1", "T-2")
+
+
+def test_rows_are_named_by_their_ids(lstm, text_run, reviews):
+    rows = "a fine film,positive,T-7\na fine film,negative,T-8\ndull,negative,T-8\n"
+    reviews.write_text(f"text,label,id\n{rows}")
+    options = ("--id-column", "id")
+    code, out, err = lstm("data", "check", reviews, *options)
+    assert code == 0
+    assert "reviews.csv:T-7" in out
+    assert "1 id of several rows ('T-8')" in err
+    out = lstm("eval", reviews, "--run", "tiny", "--errors", 3, *options)[1]
+    table = out[out.index("Most confidently wrong") :]
+    assert "T-7" in table or "T-8" in table
+    assert lstm("eval", "--run", "tiny", *options)[0] == 2
+    assert "--id-column" in lstm("train", "demo", *options)[2]
+
+
 def test_labels_that_training_never_saw_are_refused(lstm, text_run, tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("text,label\nfine,good\ndull,negative\n")

@@ -8,11 +8,14 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fixtures_images import save
 from fixtures_runs import make_image_run, make_multi_label_run, make_text_run, text_config
 from fixtures_serve import server_thread
 
 import lstm_cli
+from lstm_cli.data.images import read_image
 from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.prediction.decision import make_decision
 from lstm_cli.prediction.predictor import Predictor
@@ -336,6 +339,23 @@ def test_example_image_is_sent_unchanged(chromium, image_server):
     assert page.run("return pad.rows()") == first
     (found,) = image_server.predict({"image": first}).json()["predictions"]
     assert page.text("#label") == found["label"]
+
+
+def test_an_image_file_is_read_as_predict_reads_it(chromium, image_server, tmp_path):
+    page = Browser(chromium, image_server)
+    exact = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+    page.find("#image-file").send_keys(str(save(tmp_path / "exact.png", exact)))
+    page.until(page.percentages)
+    assert page.run("return pad.rows()") == exact.tolist()
+    red = np.full((14, 28, 3), (250, 40, 40), np.uint8)
+    red[5:9, 10:18] = 0
+    page.find("#image-file").send_keys(str(path := save(tmp_path / "wide.png", red)))
+    page.until(lambda: page.run("return pad.rows()[0][0]") == 103)
+    found = np.array(page.run("return pad.rows()"))
+    assert np.abs(found - read_image(path, (28, 28))).max() <= 1
+    (tmp_path / "no.png").write_text("text")
+    page.find("#image-file").send_keys(str(tmp_path / "no.png"))
+    page.until(lambda: "no.png is not an image" in page.text("#notice"))
 
 
 def test_keyboard_draws_a_digit(chromium, image_server):

@@ -81,9 +81,10 @@ SELF_TRAINING = configs.from_dict(
 )
 UNLABELED = texts(14, 3)
 PSEUDO_LABELS = np.random.default_rng(4).uniform(size=(14, 1)).astype(np.float32)
+WEIGHTED = replace(texts(22, 1), weights=np.linspace(0.5, 3, 22))
 KINDS = {
-    "text": (TEXT, 2, 12, None, texts(22, 1), texts(9, 2)),
-    "self_training": (SELF_TRAINING, 2, 12, None, texts(22, 1), texts(9, 2)),
+    "text": (TEXT, 2, 12, None, WEIGHTED, texts(9, 2)),
+    "self_training": (SELF_TRAINING, 2, 12, None, WEIGHTED, texts(9, 2)),
     "image": (IMAGE, 3, None, (8, 8), images(17, 1), images(9, 2)),
 }
 

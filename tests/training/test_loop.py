@@ -6,6 +6,7 @@ Everything here imports Keras. One compiled model serves most tests: tracing it 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -232,6 +233,40 @@ def test_balanced_weights_raise_the_rare_class(model, shared):
     assert predicted["none"] == pytest.approx(1 / 8, abs=0.03)
     assert predicted[0.5] == pytest.approx(1 / (1 + 7**0.5), abs=0.03)
     assert predicted["balanced"] == pytest.approx(1 / 2, abs=0.03)
+
+
+# Row weights
+
+
+@pytest.mark.parametrize("unit", [1.0, 40.0])
+def test_a_row_counts_as_its_weight_says(model, unit):
+    labels = np.array([1, 0, 0, 0, 0, 0, 0, 0], np.int32)
+    weights = unit * np.where(labels, 7.0, 1.0)
+    same_text = Examples(corpus_of_ids([[2, 3]] * 8), labels, None, weights)
+    loop(model, same_text, same_text, epochs=60, learning_rate=0.05).run()
+    assert classification.predict(model, same_text)[0, 1] == pytest.approx(1 / 2, abs=0.03)
+
+
+def test_weights_go_with_their_rows():
+    weighted = replace(EIGHT, weights=np.arange(8.0))
+    assert weighted.take(np.array([5, 2])).weights.tolist() == [5, 2]
+    assert EIGHT.take(np.array([5, 2])).weights is None
+    assert EIGHT.row_weights.tolist() == [1] * 8
+
+
+def test_row_weights_are_for_the_loss_and_not_for_the_accuracy(model):
+    classifier.set_weights(model, random_weights(config(), 2, VOCAB))
+    weights = np.arange(1.0, 9.0)
+    weighted = replace(EIGHT, weights=weights)
+    settings = {"epochs": 1, "learning_rate": 1e-12, "class_weights": "balanced"}
+    (line,) = loop(model, weighted, weighted, **settings).run().history
+    found = classification.predict(model, EIGHT)
+    chosen = -np.log(found[np.arange(8), EIGHT.labels])
+    sums = np.bincount(EIGHT.labels, weights)
+    expected = np.mean(chosen * weights / weights.mean() * (weights.sum() / 2 / sums)[EIGHT.labels])
+    assert line.loss == pytest.approx(expected, abs=1e-5)
+    assert line.accuracy == pytest.approx(np.mean(found.argmax(axis=1) == EIGHT.labels))
+    assert line.val_loss == pytest.approx(chosen.mean(), abs=1e-5)
 
 
 # Reports

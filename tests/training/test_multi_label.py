@@ -40,7 +40,8 @@ def rows_of(num):
 def table(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "notes.csv"
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([("text", "label"), *rows_of(72)])
+        rows = [(*row, f"N-{i}", 1 + i % 2) for i, row in enumerate(rows_of(72))]
+        csv.writer(file).writerows([("text", "label", "note", "weight"), *rows])
     return path
 
 
@@ -76,9 +77,10 @@ def options(*changes):
 def trained(table, tmp_path_factory):
     """A run of two folds and a refit."""
     root = tmp_path_factory.mktemp("runs")
+    columns = ("--id-column", "note", "--weight-column", "weight")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["lstm", "train", str(table), "--name", "x", "--runs-dir",
-                                    str(root), *options("data.folds=2")])  # fmt: skip
+                                    str(root), *columns, *options("data.folds=2")])  # fmt: skip
         patch.setattr("lstm_cli.io.worker.start_worker", lambda *_, **__: _NoWorker())
         assert cli.run() == 0
     return RunDir(root / "notes" / "x")
@@ -89,6 +91,7 @@ def test_run_is_whole_and_says_how_labels_are_read(trained):
     config = trained.config()
     assert config.is_multi_label
     assert config.data.multi_label == "|"
+    assert (config.data.id_column, config.data.weight_column) == ("note", "weight")
     assert len(trained.read_json(runs.LABEL_THRESHOLDS)) == 3
     found = record.read_classifier(trained)
     assert found.test.micro.f1 > 0.8

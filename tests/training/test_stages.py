@@ -42,11 +42,12 @@ ROWS = 30
 
 @pytest.fixture
 def table(tmp_path):
-    """Thirty texts of two classes; each has a word of its own."""
-    lines = ["text,label"]
+    """Thirty texts of two classes; each has a word of its own, an id and a weight."""
+    lines = ["text,label,id,weight"]
     for i in range(ROWS):
         label = "good" if i % 3 else "bad"
-        lines.append(f"a {WORDS[label][i % 2]} film {WORDS[label][2]} own{i:02},{label}")
+        text = f"a {WORDS[label][i % 2]} film {WORDS[label][2]} own{i:02}"
+        lines.append(f"{text},{label},T-{i},{1 + i % 4}")
     path = tmp_path / "films.csv"
     path.write_text("\n".join(lines))
     return path
@@ -101,9 +102,10 @@ def interrupt_after(num, monkeypatch):
     return saved
 
 
+WEIGHTED = {"data__id_column": "id", "data__weight_column": "weight"}
 KINDS = {
     "refit": {"train__refit": True, "train__ema_momentum": 0.5},
-    "folds": {"data__folds": 2, "linear__buckets": 50},
+    "folds": {"data__folds": 2, "linear__buckets": 50, **WEIGHTED},
     "word vectors": {"data__folds": 2, "embedding__vectors": "train"},
 }
 
@@ -144,7 +146,8 @@ def stages_of(run):
 
 
 def test_folds_hold_out_every_row_once(table, tmp_path):
-    run = train(config_for(table, data__folds=3, data__test_file=str(table)), tmp_path)
+    config = config_for(table, data__folds=3, data__test_file=str(table), **WEIGHTED)
+    run = train(config, tmp_path)
     record = run_record.read(run)
     assert record.validation.num_examples == ROWS
     assert record.validation_method == "3-fold cross-validation, before the refit on all rows"
@@ -171,7 +174,8 @@ def check_out_of_fold(run, record, table):
     # The first line names the columns.
     assert predictions.rows.tolist() == list(range(2, ROWS + 2))
     found = [f"{t},{labels[i]}" for t, i in zip(predictions.texts, predictions.labels, strict=True)]
-    assert found == lines[1:]
+    assert found == [line.rsplit(",", 2)[0] for line in lines[1:]]
+    assert predictions.ids == [f"T-{i}" for i in range(ROWS)]
     correct = predictions.probabilities.argmax(axis=1) == predictions.labels
     assert np.mean(correct) == pytest.approx(record.validation.accuracy)
     scores = record.cross_validation

@@ -21,6 +21,7 @@ _COMPRESSIONS: tuple[tuple[bytes, Compression], ...] = (
 _AS_CSV = "Save it as CSV: in the program that opens it, or with 'soffice --convert-to csv FILE'."
 _AS_PARQUET = "Save it as CSV or Parquet."
 _AS_TEXT = "Copy its texts into a table, one text in each row."
+_AS_FOLDER = "Images are read from a folder with a subfolder for each class."
 _UNPACK = "Unpack it, and give the table or the folder in it."
 # What begins with these bytes, and what to do. Longer beginnings come before shorter ones.
 _REFUSED = (
@@ -36,9 +37,9 @@ _REFUSED = (
     ),
     (rb"%PDF-", "a PDF", _AS_TEXT),
     (rb"\{\\rtf", "a document in Rich Text Format", _AS_TEXT),
-    (rb"\x89PNG\r\n\x1a\n", "a PNG image", ""),
-    (rb"\xff\xd8\xff", "a JPEG image", ""),
-    (rb"GIF8[79]a", "a GIF image", ""),
+    (rb"\x89PNG\r\n\x1a\n", "a PNG image", _AS_FOLDER),
+    (rb"\xff\xd8\xff", "a JPEG image", _AS_FOLDER),
+    (rb"GIF8[79]a", "a GIF image", _AS_FOLDER),
     (rb"RIFF.{4}(?:WEBP|WAVE|AVI )", "an image, a sound or a film", ""),
     (rb"SQLite format 3\0", "an SQLite database", _AS_CSV),
     (rb"\x89HDF\r\n", "an HDF5 file", _AS_PARQUET),

@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
+from lstm_cli.data.readers.known_columns import check_same_columns
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
-from lstm_cli.data.readers.same_columns import check_same_columns
+from lstm_cli.data.readers.row_columns import RowColumns, describe_ids
 from lstm_cli.data.readers.table import LabeledTexts, iter_records, read_label_columns, read_table
 from lstm_cli.data.registry import names
 from lstm_cli.data.source import DataSource, RawDataset, check_command, merge_labels, sort_labels
@@ -45,7 +47,7 @@ def open_path(source: DataSource) -> RawDataset:
     read: dict[str, Callable[[], Split]] = {"train": partial(_split, train, classes, train_path)}
     as_train = _as_train(source, train)
     for name, part in others.items():
-        read[name] = partial(_read_split, part, train_path, train, as_train, classes)
+        read[name] = partial(_read_split, name, part, train_path, train, as_train, classes)
     return RawDataset(
         name=run_name(path),
         source=source.name,
@@ -96,6 +98,8 @@ def _with_own_columns(path: Path, source: DataSource) -> DataSource:
         text_columns=source.text_columns if has_texts else (),
         label_column=source.label_column if source.label_column in record else None,
         label_columns=tuple(dict.fromkeys(own_labels)) if source.label_columns else (),
+        id_column=source.id_column if source.id_column in record else None,
+        weight_column=source.weight_column if source.weight_column in record else None,
     )
 
 
@@ -141,12 +145,26 @@ def _label_column(train: LabeledTexts, source: DataSource) -> str | None:
 
 
 def _read_split(
-    path: Path, train_path: Path, train: LabeledTexts, source: DataSource, classes: Sequence[str]
+    name: str,
+    path: Path,
+    train_path: Path,
+    train: LabeledTexts,
+    source: DataSource,
+    classes: Sequence[str],
 ) -> Split:
-    """Read a file of another split, from the columns of the training file."""
-    if train.text_columns and not paths.is_folder(path):
-        columns = train.text_columns, train.label_columns
-        check_same_columns(path, train_path, *columns, source.read_options)
+    """Read a file of another split, from the columns of the training file.
+
+    It may lack ids and weights. Test rows need no weights: nothing is trained on them.
+    """
+    if not paths.is_folder(path):
+        columns = (train.text_columns, train.label_columns) if train.text_columns else ((), ())
+        found = check_same_columns(path, train_path, *columns, source.read_options)
+        weight_column = source.weight_column if name != "test" else None
+        source = replace(
+            source,
+            id_column=source.id_column if source.id_column in found else None,
+            weight_column=weight_column if weight_column in found else None,
+        )
     return _split(_read(path, source), classes, path)
 
 
@@ -154,12 +172,18 @@ def _read(path: Path, source: DataSource) -> LabeledTexts:
     if paths.is_folder(path):
         _check_folder(path, source)
         return folder.read_folder(path, source.read_options)
+    row_columns = RowColumns(source.id_column, source.weight_column, str(path))
     if source.label_columns:
         return read_label_columns(
-            path, source.text_columns, source.label_columns, source.read_options
+            path, source.text_columns, source.label_columns, source.read_options, row_columns
         )
     return read_table(
-        path, source.text_columns, source.label_column, source.multi_label, source.read_options
+        path,
+        source.text_columns,
+        source.label_column,
+        source.multi_label,
+        source.read_options,
+        row_columns,
     )
 
 
@@ -198,6 +222,8 @@ def _columns_identity(train: LabeledTexts) -> list[str]:
 def _reading_identity(train: LabeledTexts, source: DataSource) -> list[str]:
     """Return how the bytes became rows and labels, as far as it is not the usual way."""
     labels = [] if train.label_sets is None else ["multi-label", train.multi_label]
+    if source.weight_column is not None:
+        labels.append(f"weights={source.weight_column!r}")
     return labels + [f"{name}={value!r}" for name, value in source.read_options.changed().items()]
 
 
@@ -223,14 +249,26 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
             f"{_first_place(examples, set(unknown))}.",
             "Drop those rows, rename their labels, or add examples of them to the training file.",
         )
-    lines = np.array(examples.lines) if examples.lines else None
+    split = Split(
+        examples.texts,
+        np.zeros(0, np.int32),
+        np.array(examples.lines) if examples.lines else None,
+        examples.ids or None,
+        _weights(examples),
+    )
     if sets is not None:
         labels = np.zeros((len(sets), len(classes)), np.int32)
         for row, names in zip(labels, sets, strict=True):
             row[[known[name] for name in names]] = 1
-        return Split(examples.texts, labels, lines)
-    ids = np.array([known[label] for label in examples.labels], np.int32)
-    return Split(examples.texts, ids, lines)
+        return replace(split, labels=labels)
+    return replace(split, labels=np.array([known[label] for label in examples.labels], np.int32))
+
+
+def _weights(examples: LabeledTexts) -> NDArray[np.float64] | None:
+    """Return the weights of the rows; None if all are 1, which is the same as no weights."""
+    if all(weight == 1 for weight in examples.weights):
+        return None
+    return np.array(examples.weights, np.float64)
 
 
 def _first_place(examples: LabeledTexts, labels: set[str]) -> str:
@@ -249,6 +287,7 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     yield from examples.notes
     yield from _label_notes(examples, source)
     yield from _column_notes(examples)
+    yield from _row_notes(examples, source)
     num_empty = sum(not text.strip() for text in examples.texts)
     if num_empty:
         yield f"{num_empty} of {num} texts are empty. See '{command}'."
@@ -269,6 +308,21 @@ def _column_notes(examples: LabeledTexts) -> Iterator[str]:
     names = " and ".join(filter(None, [", ".join(map(repr, texts[:-1])), repr(texts[-1])]))
     label = f", labels from column {labels[0]!r}" if len(labels) == 1 else ""
     yield f"Texts are read from {joined} {names}{label}."
+
+
+def _row_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
+    """Yield what the weights are, and which ids do not name one row."""
+    if source.weight_column is not None:
+        weights = np.array(examples.weights)
+        left_out = ""
+        if examples.num_left_out:
+            left_out = f"; {pluralize(examples.num_left_out, 'row')} of weight 0 left out"
+        yield (
+            f"Rows have weights from column {source.weight_column!r}: {weights.min():g} to "
+            f"{weights.max():g}, {weights.mean():.3g} on average{left_out}."
+        )
+    if source.id_column is not None and (remark := describe_ids(examples.ids, source.id_column)):
+        yield remark
 
 
 def _label_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from lstm_cli.data.readers.label_sets import (
 from lstm_cli.data.readers.open_rows import iter_records, open_rows
 from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.data.readers.row import Found
+from lstm_cli.data.readers.row_columns import RowColumns
 from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -56,6 +57,9 @@ class LabeledTexts:
         multi_label: How several labels of a text are written: `none`, `list` or a separator.
         lines: The line at which each record starts, counted from 1; empty for a folder.
         notes: Remarks on how the file was read.
+        ids: The id of each row; empty without a column of ids.
+        weights: The weight of each row in training, above 0; empty without a column of weights.
+        num_left_out: Number of rows of weight 0, which are not among the others.
     """
 
     texts: list[str]
@@ -66,6 +70,23 @@ class LabeledTexts:
     label_sets: list[LabelSet] | None = None
     multi_label: str = NONE
     notes: tuple[str, ...] = ()
+    ids: Sequence[str] = ()
+    weights: Sequence[float] = ()
+    num_left_out: int = 0
+
+    def with_row_columns(self, columns: RowColumns) -> LabeledTexts:
+        """Return these texts with the ids and weights of their rows.
+
+        Raises:
+            LstmError: There is no column of ids, though one was named.
+        """
+        columns.finish()
+        return replace(
+            self,
+            ids=columns.ids,
+            weights=columns.weights,
+            num_left_out=columns.num_left_out,
+        )
 
 
 def read_table(
@@ -74,6 +95,7 @@ def read_table(
     label_column: str | None = None,
     multi_label: str = NONE,
     options: ReadOptions = DEFAULT,
+    row_columns: RowColumns | None = None,
 ) -> LabeledTexts:
     """Read the texts and labels of a table.
 
@@ -83,10 +105,12 @@ def read_table(
         label_column: The column of the labels, if the user named it.
         multi_label: The setting `data.multi_label`.
         options: How to read the file.
+        row_columns: Reads ids and weights.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
     """
+    row_columns = row_columns or RowColumns(None, None, str(path))
     texts: list[str] = []
     values: list[str | LabelSet] = []
     lines: list[int] = []
@@ -103,20 +127,23 @@ def read_table(
             if label_column in found:
                 raise LstmError(f"{path}: column {label_column!r} cannot be both text and label.")
         place = f"{path}, line {line}"
+        if not row_columns.add(record, place):
+            continue
         texts.append(text)
         value = read_label(record, str(label_column), place)
         if not value and first_empty is None:
             first_empty = record, place
         values.append(interned.setdefault(value, value))  # one object per class, not per row
         lines.append(line)
-    if not found or label_column is None:
-        raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
+    if not texts or label_column is None:
+        raise _no_rows(path, row_columns)
     multi_label = resolve_format(multi_label, values)
     if multi_label == NONE and first_empty is not None:
         label_of(first_empty[0], label_column, first_empty[1])  # raises the error of an empty label
     labels, sets = split_values(values, multi_label)
     notes = tuple(file.notes(str(path)))
-    return LabeledTexts(texts, labels, found, (label_column,), lines, sets, multi_label, notes)
+    read = LabeledTexts(texts, labels, found, (label_column,), lines, sets, multi_label, notes)
+    return read.with_row_columns(row_columns)
 
 
 def read_label_columns(
@@ -124,6 +151,7 @@ def read_label_columns(
     text_columns: Sequence[str],
     label_columns: tuple[str, ...],
     options: ReadOptions = DEFAULT,
+    row_columns: RowColumns | None = None,
 ) -> LabeledTexts:
     """Read the texts of a table, and labels from columns of 0 and 1.
 
@@ -132,10 +160,12 @@ def read_label_columns(
         text_columns: The columns of the texts, if the user named them.
         label_columns: The columns, each named as its label.
         options: How to read the file.
+        row_columns: Reads ids and weights.
 
     Raises:
         LstmError: The file is malformed, has no rows, or a column was not found.
     """
+    row_columns = row_columns or RowColumns(None, None, str(path))
     texts: list[str] = []
     sets: list[LabelSet] = []
     lines: list[int] = []
@@ -147,14 +177,24 @@ def read_label_columns(
             require_table(file, path)
             present = [column for column in found if column in record]
             check_columns(list(record), (*label_columns, *present), str(path))
+        place = f"{path}, line {line}"
+        if not row_columns.add(record, place):
+            continue
         texts.append(text)
-        sets.append(set_columns(record, label_columns, f"{path}, line {line}"))
+        sets.append(set_columns(record, label_columns, place))
         lines.append(line)
-    if not found:
-        raise LstmError(f"{path} holds no rows.", "It needs a text and labels in each.")
+    if not texts:
+        raise _no_rows(path, row_columns)
     labels = [", ".join(labels) for labels in sets]
     notes = tuple(file.notes(str(path)))
-    return LabeledTexts(texts, labels, found, label_columns, lines, sets, LIST, notes)
+    read = LabeledTexts(texts, labels, found, label_columns, lines, sets, LIST, notes)
+    return read.with_row_columns(row_columns)
+
+
+def _no_rows(path: Path, row_columns: RowColumns) -> LstmError:
+    if row_columns.num_left_out:
+        return LstmError(f"{path} holds no rows of a weight above 0.", "Check the weights.")
+    return LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
 
 
 def iter_texts(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data.balance import class_weights, weight_power
+from lstm_cli.data.images import border_medians
 from lstm_cli.evaluation.metrics import loss_and_accuracy
 from lstm_cli.models import classifier
 from lstm_cli.models.calibration import SplitLogits, num_outputs
@@ -38,11 +39,14 @@ class Examples:
         inputs: Texts as token ids, or images.
         labels: Class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
         linear: Logits of the linear model, `<float32>[num, outputs]`, if the model has one.
+        weights: How much each example counts in training, `<float64>[num]`; None if all count the
+            same.
     """
 
     inputs: Inputs
     labels: NDArray[np.int32]
     linear: NDArray[np.float32] | None = None
+    weights: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -64,7 +68,13 @@ class Examples:
         inputs = self.inputs
         taken = inputs.take(rows) if isinstance(inputs, Corpus) else inputs[rows]
         linear = None if self.linear is None else self.linear[rows]
-        return Examples(taken, self.labels[rows], linear)
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(taken, self.labels[rows], linear, weights)
+
+    @property
+    def row_weights(self) -> NDArray[np.float64]:
+        """How much each example counts in training, `<float64>[num]`."""
+        return np.ones(len(self)) if self.weights is None else self.weights
 
     def gather(self, indices: NDArray[np.int64]) -> Any:
         """Return the inputs of a batch for the model: an array, or a list with linear logits."""
@@ -94,7 +104,8 @@ def training_batches(
         if config.image is not None and config.image.shift:
             # Not [seed, epoch, step]: for step 0 NumPy reads it as [seed, epoch], which shuffles.
             rng = np.random.default_rng([config.seed, epoch, step + 1])
-            inputs = batching.random_shift(inputs, config.image.shift, rng)
+            fill = border_medians(inputs).astype(np.uint8)
+            inputs = batching.random_shift(inputs, config.image.shift, rng, fill)
         yield indices, inputs
 
 
@@ -165,13 +176,18 @@ class EpochLogits:
         return SplitLogits(lstm, self.linear, scale, self.multi_label)
 
 
+def mean_one(weights: NDArray[np.float64] | None) -> NDArray[np.float32] | None:
+    """Return weights divided by their mean, so that they do not change the size of the steps."""
+    return None if weights is None else (weights / weights.mean()).astype(np.float32)
+
+
 class ClassificationObjective(StatelessObjective):
     """Classification with cross entropy.
 
     Args:
         config: The settings.
         num_classes: Number of classes, at least 2.
-        train: The training split.
+        train: The training split. Its weights are for the loss alone: accuracy counts rows.
         validation: The validation split; None in a stage without validation.
         keeps_logits: Whether to keep the logits of the validation split after each epoch.
 
@@ -197,10 +213,11 @@ class ClassificationObjective(StatelessObjective):
         self.validation_probabilities = np.zeros((0, num_classes), np.float32)
         self.epoch_logits = EpochLogits.empty(validation, num_classes) if keeps_logits else None
         self.step_size = config.train.batch_size
+        self._row_weights = mean_one(train.weights)
         self._class_weights = None
         if weight_power(config.train.class_weights):
             self._class_weights = class_weights(
-                train.labels, num_classes, config.train.class_weights
+                train.labels, num_classes, config.train.class_weights, train.weights
             )
 
     @property
@@ -252,11 +269,21 @@ class ClassificationObjective(StatelessObjective):
     ) -> StepResult:
         """Train on a batch."""
         targets = self.targets(indices)
-        weights = self._sample_weights(targets)
+        weights = self._sample_weights(indices, targets)
         logs = model.train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)
         return StepResult(len(indices), float(logs["loss"]), float(logs["accuracy"]))
 
-    def _sample_weights(self, targets: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    def _sample_weights(
+        self, indices: NDArray[np.int64], targets: NDArray[np.float32]
+    ) -> NDArray[np.float32] | None:
+        """Return the weights of a batch in the loss, `<float32>[batch]`; None if all are 1."""
+        of_rows = None if self._row_weights is None else self._row_weights[indices]
+        of_classes = self._expected_class_weights(targets)
+        if of_rows is None or of_classes is None:
+            return of_rows if of_classes is None else of_classes
+        return of_rows * of_classes
+
+    def _expected_class_weights(self, targets: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Return the expected class weight of each target, `<float32>[batch]`."""
         if self._class_weights is None:
             return None

@@ -66,6 +66,10 @@ class SelfTrainingObjective(ClassificationObjective):
         self.unlabeled = unlabeled
         self.reporter = reporter
         self.examples = _concatenate(train, unlabeled)
+        if self._row_weights is not None:
+            # An unlabeled text weighs as much as a labeled one on average.
+            ones = np.ones(len(unlabeled), np.float32)
+            self._row_weights = np.concatenate([self._row_weights, ones])
         self.pseudo_labels = pseudo_labels
         self._num_labeled = len(train)
         self._refit_scales = refit_scales

@@ -76,7 +76,7 @@ def test_the_preset_text_leaves_every_setting_that_has_a_rule_to_the_data():
     assert not set(AUTO_KEYS) & set(configs.flatten(configs.preset_dict("text")))
 
 
-@pytest.mark.parametrize("name", [n for n in configs.preset_names() if n != "text"])
+@pytest.mark.parametrize("name", [n for n in configs.preset_names() if n not in ("text", "image")])
 def test_other_presets_choose_nothing(name):
     assert configs.load_preset(name).auto == ()
 
@@ -247,13 +247,14 @@ def test_nothing_is_chosen_for_a_section_that_is_left_out(table, tmp_path):
     assert set(config.auto) == {key for key in AUTO_KEYS if not key.startswith("linear.")}
 
 
-def test_nothing_is_chosen_for_images(tmp_path):
+def test_nothing_of_texts_is_chosen_for_images(tmp_path):
     file = tmp_path / "images.yaml"
     file.write_text("image: {}\ntext: null\nembedding: null\nlinear: null\n")
     assert dataset_settings("tfds:fashion_mnist", file).auto == ()
-    file.write_text(file.read_text() + "auto: [train.epochs]\n")
+    file.write_text(file.read_text() + "auto: [train.patience]\n")
     error = refused(dataset_settings, "tfds:fashion_mnist", file, code=ExitCode.USAGE)
-    assert "auto" in error.message
+    assert "train.patience" in error.message
+    assert "images" in error.message
 
 
 @pytest.mark.parametrize(

@@ -70,3 +70,14 @@ def test_balanced_classes_weigh_the_same_in_total_and_power_0_changes_nothing():
     assert class_weights(labels, 3, "none") == pytest.approx([1, 1, 1])
     half = class_weights(labels, 3, 0.5)
     assert half[2] / half[0] == pytest.approx(90**0.5)
+
+
+def test_row_weights_count_like_repeated_rows():
+    labels = np.array([0, 0, 0, 1, 2], np.int32)
+    repeated = class_weights(np.array([0, 0, 0, 1, 1, 1, 2], np.int32), 3, 0.7)
+    weighted = class_weights(labels, 3, 0.7, np.array([1, 1, 1, 3, 1.0]))
+    assert weighted == pytest.approx(repeated)
+    assert (
+        class_weights(labels, 3, 0.7, np.ones(5)).tobytes()
+        == class_weights(labels, 3, 0.7).tobytes()
+    )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -12,12 +13,15 @@ import shutil
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from fixtures_fuzz import FEW, MANY, any_bytes, fuzz
+from fixtures_fuzz import FEW, MANY, any_bytes, fuzz, near
+from fixtures_images import TRAIN, idx_bytes
 from hypothesis import strategies as st
 
 from lstm_cli.data import load
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
+from lstm_cli.data.readers.idx import is_idx, read_idx
 from lstm_cli.data.readers.read_options import ReadOptions
 from lstm_cli.data.readers.table import iter_records
 from lstm_cli.data.records import open_records
@@ -288,3 +292,32 @@ def test_any_lines_to_predict_on_are_texts(pipe, num, tmp_path, monkeypatch):
 
     name = "predict < pipe" if pipe else "predict --file x.txt"
     fuzz(name, any_bytes(separated()), check, num, refuses=False)
+
+
+# Images
+
+
+@st.composite
+def idx_files(draw):
+    """The content of an images file and of a labels file, packed or not."""
+    num, rows, columns = draw(st.integers(0, 5)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    pixels = np.arange(num * rows * columns, dtype=np.uint8).reshape(num, rows, columns)
+    labels = np.arange(num, dtype=np.uint8)
+    contents = [idx_bytes(pixels), idx_bytes(labels)]
+    packed = draw(st.booleans())
+    return [draw(near(st.just(gzip.compress(c) if packed else c))) for c in contents]
+
+
+@pytest.mark.parametrize("num", [FEW // 3, NUMS[1]])
+def test_any_bytes_are_images_with_labels_or_refused(num, tmp_path):
+    images, labels = tmp_path / TRAIN, tmp_path / "train-labels-idx1-ubyte"
+
+    def read(contents):
+        images.write_bytes(contents[0])
+        labels.write_bytes(contents[1])
+        found = read_idx(images)
+        assert found.images.shape[0] == len(found.labels)
+        assert found.images.dtype == np.uint8
+        assert is_idx(images)
+
+    fuzz("idx", idx_files(), read, num)

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lstm_cli.data.images import read_image, read_images
+from lstm_cli.config.load import load_preset
+from lstm_cli.data import DataSource, load
+from lstm_cli.data.images import (
+    decode_image,
+    find_border,
+    has_other_border,
+    read_image,
+    read_images,
+    with_border,
+)
 from lstm_cli.errors import LstmError
 
 STROKE = np.zeros((8, 8), np.uint8)
@@ -51,36 +60,94 @@ def test_black_and_white_pictures_have_full_strokes(tmp_path):
     assert set(np.unique(read_image(path, (8, 8)))) <= {0, 255}
 
 
-def test_dark_strokes_on_light_paper_are_inverted(tmp_path):
+def test_dark_strokes_on_light_paper_are_read_as_they_are(tmp_path):
     path = saved(tmp_path / "a.png", 255 - STROKE)
-    assert np.array_equal(read_image(path, (8, 8)), STROKE)
+    assert np.array_equal(read_image(path, (8, 8)), 255 - STROKE)
 
 
-def test_a_stroke_that_touches_the_border_does_not_make_it_paper(tmp_path):
-    pixels = np.zeros((8, 8), np.uint8)
-    pixels[:, 3] = 255
-    assert np.array_equal(read_image(saved(tmp_path / "a.png", pixels), (8, 8)), pixels)
+@pytest.mark.parametrize(
+    ("border", "inverted"), [("dark", [0, 1]), ("bright", [1, 0]), ("any", [0, 0])]
+)
+def test_an_image_with_the_opposite_border_is_inverted(border, inverted):
+    images = np.stack([STROKE, 255 - STROKE])
+    expected = [255 - image if is_ else image for image, is_ in zip(images, inverted, strict=True)]
+    assert has_other_border(images, border).tolist() == [bool(is_) for is_ in inverted]
+    found = with_border(images, border)
+    assert np.array_equal(found, expected)
+    assert np.array_equal(with_border(found, border), found)
+
+
+@pytest.mark.parametrize("border", ["dark", "bright"])
+def test_a_second_call_inverts_nothing_for_any_median(border):
+    rows = np.arange(256, dtype=np.uint8)
+    images = np.stack([np.stack([rows[:-1], rows[1:]], 1), np.stack([rows[:-1], rows[:-1]], 1)])
+    images = images.reshape(-1, 2, 1)  # medians of 0, 0.5, 1, ... 254.5
+    found = with_border(images, border)
+    assert np.array_equal(with_border(found, border), found)
+
+
+def test_a_stroke_that_touches_the_border_does_not_make_it_paper():
+    pixels = np.zeros((1, 8, 8), np.uint8)
+    pixels[:, :, 3] = 255
+    assert with_border(pixels, "dark") is pixels
+
+
+def test_the_border_of_all_images_is_found_where_it_is_a_background():
+    paper = 255 - STROKE
+    assert find_border(np.stack([STROKE, STROKE // 2])) == "dark"
+    assert find_border(np.stack([paper, paper])) == "bright"
+    assert find_border(np.stack([STROKE, paper])) == "any"
+    assert find_border(np.full((3, 8, 8), 90, np.uint8)) == "any"
+    assert find_border(np.zeros((0, 8, 8), np.uint8)) == "any"
+
+
+def test_the_digits_have_the_border_that_their_preset_names():
+    images = np.asarray(load(DataSource("digits")).splits["train"].inputs)
+    config = load_preset("digits")
+    assert find_border(images) == config.image.border == load_preset("mnist").image.border
+
+
+def test_what_padding_adds_is_as_bright_as_the_border(tmp_path):
+    pixels = np.full((8, 16), 250, np.uint8)
+    pixels[3:5, 6:10] = 0
+    found = read_image(saved(tmp_path / "a.png", pixels), (8, 8))
+    assert found[:2].min() >= 245
+    assert found[-2:].min() >= 245
+
+
+def test_colours_and_frames_are_noticed(tmp_path):
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 0] = 200
+    path = saved(tmp_path / "a.png", red)
+    assert decode_image(path, path).is_coloured
+    path = saved(tmp_path / "b.jpg", Image.fromarray(STROKE).convert("RGB"), quality=90)
+    assert not decode_image(path, path).is_coloured
+    first, second = Image.fromarray(STROKE), Image.fromarray(STROKE.T.copy())
+    path = saved(tmp_path / "c.gif", first, save_all=True, append_images=[second])
+    decoded = decode_image(path, path)
+    assert decoded.has_frames
+    assert np.array_equal(decoded.pixels, STROKE)
 
 
 def test_transparent_areas_become_white(tmp_path):
     pixels = np.zeros((8, 8, 4), np.uint8)
     pixels[2:6, 3:5] = (0, 0, 0, 255)  # black ink, nothing around it
     found = read_image(saved(tmp_path / "a.png", pixels), (8, 8))
-    assert np.array_equal(found, np.where(STROKE, 255, 0))
+    assert np.array_equal(found, np.where(STROKE, 0, 255))
 
 
 def test_half_transparent_strokes_become_gray(tmp_path):
     pixels = np.zeros((8, 8, 4), np.uint8)
     pixels[2:6, 3:5] = (0, 0, 0, 128)
     found = read_image(saved(tmp_path / "a.png", pixels), (8, 8))
-    assert found[3, 3] == pytest.approx(128, abs=1)
+    assert found[3, 3] == pytest.approx(127, abs=1)
 
 
 def test_a_transparent_palette_entry_becomes_white(tmp_path):
     image = Image.fromarray(np.where(STROKE, 0, 1).astype(np.uint8), "P")
     image.putpalette([0, 0, 0, 90, 90, 90])
     path = saved(tmp_path / "a.png", image, transparency=1)
-    assert np.array_equal(read_image(path, (8, 8)), np.where(STROKE, 255, 0))
+    assert np.array_equal(read_image(path, (8, 8)), np.where(STROKE, 0, 255))
 
 
 def test_sixteen_bits_a_pixel_are_scaled_to_eight(tmp_path):

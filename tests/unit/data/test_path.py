@@ -435,3 +435,13 @@ def test_an_object_of_another_file_may_lack_one_of_several_text_columns(tmp_path
     other.write_text(other.read_text() + '{"title": "x", "label": "bad"}\n')
     source = DataSource(train, text_columns=("title", "review"), test_file=other)
     assert load(source).splits["test"].inputs[-1] == "x \u241f "
+
+
+def test_a_table_without_one_of_several_text_columns_is_refused(tmp_path):
+    rows = [(f"title {i}", *row) for i, row in enumerate(ROWS)]
+    train = write(tmp_path / "train.csv", rows, ("title", *TRAIN))
+    other = Path(write(tmp_path / "other.csv", columns=TRAIN))
+    source = DataSource(train, text_columns=("title", "review"), test_file=other)
+    with pytest.raises(LstmError) as error:
+        load(source)
+    assert all(name in error.value.message for name in ("'title'", train, str(other)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,19 @@ def test_a_run_answers_from_its_table(tmp_path):
     assert "--folds" in refused(issues_of_run, run, code=ExitCode.USAGE).hint
 
 
+def test_rows_are_named_by_their_ids(tmp_path):
+    rows = [f"{'good fine' if i % 2 else 'bad dull'} x{i % 7},{i % 2},T-{i}" for i in range(40)]
+    rows[5] = "bad dull x5,1,T-5"
+    path = tmp_path / "films.csv"
+    path.write_text("\n".join(["text,label,id", *rows]))
+    (issue,) = issues_of_data(DataSource(str(path), id_column="id")).issues
+    assert (issue.row, issue.id, issue.name) == (7, "T-5", "T-5")
+    assert list(issue.to_dict())[:3] == ["row", "id", "text"]
+    assert to_table([issue], "csv").startswith("row,id,text,")
+    assert "id" not in replace(issue, id=None).to_dict()
+    assert replace(issue, id="").name == "7"
+
+
 def test_images_are_refused():
     error = refused(issues_of_data, DataSource("digits"), code=ExitCode.USAGE)
     assert "images" in error.message
@@ -125,7 +139,7 @@ def test_a_table_of_issues_can_be_read_as_data(suffix, tmp_path):
     issues = [label_issues.LabelIssue(3, text, "x", "y", 0.9, 0.1, True) for text in texts]
     path = tmp_path / f"issues.{suffix}"
     path.write_text(to_table(issues, suffix))
-    rows = read_table(path, None, None)
+    rows = read_table(path)
     assert (rows.texts, rows.labels) == (texts, ["x", "x"])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from lstm_cli.data.dataset import Split
 from lstm_cli.evaluation import label_set_metrics, metrics, thresholds
 from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results, mistakes
 from lstm_cli.evaluation.hard_classes import describe_missed, report_imbalance
@@ -97,7 +98,7 @@ def test_rare_label_gets_nearly_the_threshold_of_all():
 
 
 def test_mistakes_are_the_most_certain_wrong_labels(scored):
-    found = mistakes(scored, [f"text {i}" for i in range(300)], NAMES, 5)
+    found = mistakes(scored, Split([f"text {i}" for i in range(300)], scored.labels), NAMES, 5)
     certainties = [mistake.probability for mistake in found]
     assert certainties == sorted(certainties, reverse=True)
     first = found[0]
@@ -106,6 +107,9 @@ def test_mistakes_are_the_most_certain_wrong_labels(scored):
     assert (first.wrong_label in first.label.split(", ")) == is_true
     assert (first.wrong_label in first.predicted.split(", ")) != is_true
     assert first.to_dict()["wrong_label"] == first.wrong_label
+    assert "id" not in first.to_dict()
+    named = Split([""] * 300, scored.labels, ids=[f"T-{i}" for i in range(300)])
+    assert mistakes(scored, named, NAMES, 5)[0].name == f"T-{first.index}"
 
 
 def test_rows_thresholds_and_advice(scored):

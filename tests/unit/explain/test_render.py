@@ -263,6 +263,17 @@ def test_a_picture_is_drawn_of_texts_and_images(name, tmp_path, explainer, of_im
                 assert min(image.size) > 300
 
 
+def test_a_picture_shows_where_columns_end(explainer):
+    from matplotlib.font_manager import FontProperties, findfont
+    from matplotlib.ft2font import FT2Font
+
+    drawn = render_image.with_drawn_separators(explainer.explain_text("a fine \u241f film"))
+    assert drawn.text == "a fine \u2016 film"
+    assert [token.text for token in drawn.tokens] == ["a", "fine", "\u2016", "film"]
+    letters = FT2Font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap()
+    assert set(map(ord, drawn.text)) <= set(letters)
+
+
 def test_json_holds_everything(explainer, of_images, digit):
     result = json.loads(json.dumps(explainer.explain_text(TEXT).to_dict()))
     assert list(result) == [

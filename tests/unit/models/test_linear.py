@@ -508,3 +508,67 @@ def test_balanced_class_weights_help_the_rare_class():
         for weights in ("none", "balanced")
     )
     assert balanced.tables.biases[0] > plain.tables.biases[0]
+
+
+# Row weights
+
+
+def weighted_fit(monkeypatch, num_classes, row_weights, rows, class_weights="none"):
+    """Fit some rows of a fixed data set nearly exactly; return weights and biases."""
+    monkeypatch.setattr(linear_svm, "_TOLERANCE", 1e-7)
+    monkeypatch.setattr(linear_svm, "_MAX_ITERATIONS", 100_000)
+    rng = np.random.default_rng(3)
+    counts = sparse.csr_matrix(rng.poisson(0.4, (40, 12)).astype(np.float32))
+    labels = rng.integers(0, num_classes, 40).astype(np.int32)
+    weights = None if row_weights is None else np.array(row_weights, np.float64)
+    targets = linear_svm.Targets.weighted(labels[rows], num_classes, class_weights, weights)
+    factors = np.linspace(0.5, 1, 12, dtype=np.float32)
+    return linear_svm.fit(counts[rows], factors, targets, 1.5)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 21])
+@pytest.mark.parametrize("class_weights", ["none", "balanced"])
+def test_weight_2_is_the_same_as_the_row_twice(monkeypatch, num_classes, class_weights):
+    rows = np.arange(40)
+    twice = weighted_fit(monkeypatch, num_classes, None, np.append(rows, rows[:15]), class_weights)
+    weights = np.where(rows < 15, 2.0, 1.0)
+    found = weighted_fit(monkeypatch, num_classes, weights, rows, class_weights)
+    for one, other in zip(found, twice, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+    assert np.abs(found[0] - weighted_fit(monkeypatch, num_classes, None, rows)[0]).max() > 1e-3
+
+
+def test_weights_of_1_give_the_same_bits_as_none(monkeypatch):
+    rows = np.arange(40)
+    ones = weighted_fit(monkeypatch, 3, np.ones(40), rows, "balanced")
+    none = weighted_fit(monkeypatch, 3, None, rows, "balanced")
+    assert [array.tobytes() for array in ones] == [array.tobytes() for array in none]
+
+
+def test_folds_and_pseudo_labels_use_the_weights_of_their_rows():
+    labels = np.arange(200, dtype=np.int32) % 2
+    texts = informative(labels, ("dull", "fine"))
+    corpus, words = encoded(texts)
+    settings = settings_with(self_training=0.5)
+    weights = np.where(labels == 1, 9.0, 1.0)
+    plain, weighted = (
+        linear.fit_linear_model(corpus, labels, 2, words, settings, 0, "none", corpus, given)
+        for given in (None, weights)
+    )
+    assert weighted.train_logits.mean() > plain.train_logits.mean() + 0.01
+    refitted = linear.refit_tables(
+        weighted, corpus, labels, 2, words, settings, "none", corpus, weights
+    )
+    for name, array in weighted.tables.arrays().items():
+        assert refitted.arrays()[name].tobytes() == array.tobytes()
+
+
+def test_several_labels_have_weights():
+    sets = np.array([[1, 0], [0, 1]] * 40, np.int32)
+    texts = informative(sets[:, 1], ("dull", "fine"))
+    corpus, words = encoded(texts)
+    found = [
+        linear.fit_linear_model(corpus, sets, 2, words, SETTINGS, 0, row_weights=weights)
+        for weights in (None, np.where(sets[:, 1] == 1, 9.0, 1.0))
+    ]
+    assert found[1].tables.words[:, 1].sum() != found[0].tables.words[:, 1].sum()

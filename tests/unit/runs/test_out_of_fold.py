@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,14 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
     assert read.texts == [written.texts[i] for i in order]
     assert read.labels.tolist() == written.labels[order].tolist()
     assert read.probabilities == pytest.approx(written.probabilities[order], abs=1e-6)
+
+
+def test_ids_are_beside_the_rows(tmp_path):
+    written = replace(table_of(), ids=["T-1", 'a, "b"', ""])
+    text = to_csv(written, NAMES)
+    assert text.startswith("row,id,fold,")
+    assert out_of_fold.read(run_with(tmp_path, text))[0].ids == ['a, "b"', "", "T-1"]
+    assert out_of_fold.read(run_with(tmp_path, to_csv(table_of(), NAMES)))[0].ids is None
 
 
 def test_the_table_does_not_grow_with_the_classes():

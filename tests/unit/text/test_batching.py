@@ -153,6 +153,12 @@ def test_pixels_shifted_out_do_not_wrap_around():
     assert (shifted == 7).all(axis=(1, 2)).mean() < 0.2
 
 
+def test_what_becomes_free_is_filled_with_the_brightness_of_each_image():
+    images = np.stack([np.full((4, 4), value, np.uint8) for value in (7, 250)])
+    shifted = batching.random_shift(images, 2, np.random.default_rng(0), images[:, 0, 0])
+    assert np.array_equal(shifted, images)
+
+
 def test_the_original_images_are_not_changed():
     images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
     before = images.copy()

@@ -348,3 +348,12 @@ def test_fields_are_tokenized_as_if_they_were_alone(first, second):
     assert tokenize(text) == [*tokenize(first), SEPARATOR, *tokenize(second)]
     (place,) = [span for span in token_spans(text) if text[slice(*span)] == SEPARATOR]
     assert text[: place[0]].strip() == first.strip()
+
+
+@relaxed
+@given(st.lists(ANY_TEXT | TRICKY, min_size=2, max_size=3))
+def test_any_fields_are_tokenized_as_if_they_were_alone(values):
+    alone = [tokenize(value.replace(SEPARATOR, " ")) for value in values]
+    expected = [token for tokens in alone for token in (*tokens, SEPARATOR)][:-1]
+    is_blank = not any(value.strip() for value in values)
+    assert tokenize(join_fields(values)) == ([] if is_blank else expected)
