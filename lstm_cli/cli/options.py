@@ -330,8 +330,8 @@ InitFrom = Annotated[
     typer.Option(
         "--init-from",
         metavar="RUN",
-        help="Start with the vocabulary and the weights of this run, usually one made by 'lstm "
-        f"pretrain': {RUN_HELP}.",
+        help="Start with the vocabulary and the weights of this run of 'lstm train' or 'lstm "
+        f"pretrain'; new words and labels are added. {RUN_HELP[0].upper()}{RUN_HELP[1:]}.",
         show_default="random weights",
         autocompletion=complete_run,
     ),
