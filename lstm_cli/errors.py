@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of all commands (docs/architecture.md, "The shell contract")."""
+    """Exit codes of all commands; each cause has one, whatever the command."""
 
     DONE = 0
     ERROR = 1
@@ -15,6 +15,19 @@ class ExitCode(IntEnum):
     THRESHOLD = 4
     INTEGRITY = 5
     INTERRUPTED = 130
+
+
+# What each exit code means, for the help and the documentation. SIGTERM ends with 143.
+EXIT_CODES = {
+    0: "done",
+    1: "an error: malformed data, no such run, training or a write failed",
+    2: "wrong usage: an option, a setting, or a name that does not exist",
+    3: "a file or folder is missing or cannot be read, or a data set is not there",
+    4: "a threshold (--fail-under) is not met, or a check (--fail-on) found something",
+    5: "a run fails its integrity check",
+    130: "interrupted by Ctrl-C",
+    143: "interrupted by SIGTERM",
+}
 
 
 class LstmError(Exception):

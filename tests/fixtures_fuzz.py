@@ -71,6 +71,14 @@ def _change(draw, content):
     return content[:start] + part + content[end:]
 
 
+@st.composite
+def changed_bytes(draw, content):
+    """Bytes of a valid file, changed in a few places."""
+    for _ in range(draw(st.sampled_from([1, 1, 2, 4]))):
+        content = draw(_change(content))
+    return content
+
+
 def any_bytes(texts):
     """Mostly what is nearly valid, which gets deep; else anything."""
     nearly = mutated(texts)

@@ -108,9 +108,11 @@ def make_multi_label_run(path: Path, labels=("joy", "love", "pride"), **override
     return make_text_run(path, labels, config)
 
 
-def make_image_run(path: Path, shape=(8, 8), started="2026-01-01T00:00:00+00:00"):
-    """Write a finished image run of ten classes."""
-    config, labels = image_config(), tuple("0123456789")
+def make_image_run(
+    path: Path, shape=(8, 8), started="2026-01-01T00:00:00+00:00", labels=None, **overrides
+):
+    """Write a finished image run, of ten classes unless others are named."""
+    config, labels = image_config(**overrides), labels or tuple("0123456789")
     weights = random_weights(config, len(labels), columns=shape[1])
     run = _write(path, config, labels, weights, shape, started)
     images = np.random.default_rng(1).integers(0, 256, (2, *shape), dtype=np.uint8)

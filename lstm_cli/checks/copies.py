@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.checks.keys import label_key, visible
+from lstm_cli.checks.keys import label_key
 from lstm_cli.checks.result import Finding, Group
 from lstm_cli.checks.table import MAX_GROUP_ROWS, Table
 from lstm_cli.data.readers.label_sets import LabelSet
+from lstm_cli.io.text_format import visible
 
 _MAX_LABELS = 4
 # People write texts of so few words independently of each other.

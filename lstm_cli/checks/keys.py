@@ -5,32 +5,23 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.text.normalization import LINE_BREAK, normalize
+from lstm_cli.text.equality import ZERO_WIDTH_SPACE, comparable
 
-_LINE_BREAK = re.compile(LINE_BREAK, re.ASCII | re.IGNORECASE)
 _SPACES = {i: " " for i in range(128) if not chr(i).isalnum()}
-_ZERO_WIDTH_SPACE = "\u200b"
 # A float does not hold longer numbers exactly.
 _MAX_DIGITS = 15
-# With the wrong column, a whole text can be a label.
-_MAX_VISIBLE = 60
+# Small Cyrillic and Greek letters, and the Latin ones that they look like.
+LATIN_LOOK_ALIKES = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u03bf\u03b9\u03bd",
+    "aeopcyxijsoiv",
+)
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
-
-
-def comparable(text: str) -> str:
-    """Return a text without differences of case, white space, composed and invisible characters."""
-    if text.isascii():
-        # The same as below, in a tenth of the time.
-        text = _LINE_BREAK.sub(" ", text) if "<" in text else text
-        return " ".join(text.lower().split())
-    return " ".join(normalize(text).replace(_ZERO_WIDTH_SPACE, " ").split())
 
 
 def letters(text: str) -> str:
@@ -71,17 +62,9 @@ def input_keys(inputs: Sequence[str] | NDArray[np.uint8]) -> NDArray[np.uint64]:
 def label_key(label: str) -> str:
     """Return what labels that look alike have in common.
 
-    They may differ in case, white space, underscores, composed and invisible characters, or in how
-    a number is written (`1`, `1.0`).
+    They may differ in case, white space, underscores, quotes around them, composed and invisible
+    characters, letters of another alphabet, or in how a number is written (`1`, `1.00`).
     """
-    key = " ".join(comparable(label.replace(_ZERO_WIDTH_SPACE, "")).replace("_", " ").split())
+    key = comparable(label.replace(ZERO_WIDTH_SPACE, "").strip("\"'")).translate(LATIN_LOOK_ALIKES)
+    key = " ".join(key.replace("_", " ").split())
     return repr(float(key)) if _NUMBER.fullmatch(key) and len(key) <= _MAX_DIGITS else key
-
-
-def visible(label: str) -> str:
-    r"""Return a label in quotes, with what cannot be seen as escapes: `'pos\u200b'`."""
-    shown = "".join(
-        char if char.isprintable() and not unicodedata.combining(char) else ascii(char)[1:-1]
-        for char in label[:_MAX_VISIBLE]
-    )
-    return f"'{shown}{'…' * (len(label) > _MAX_VISIBLE)}'"

@@ -6,9 +6,11 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from lstm_cli.checks.keys import label_key, visible
+from lstm_cli.checks.keys import LATIN_LOOK_ALIKES, label_key
 from lstm_cli.checks.result import Finding, Group
 from lstm_cli.checks.table import MAX_GROUP_ROWS, Table, label_sets
+from lstm_cli.data.readers.labels import label_identity
+from lstm_cli.io.text_format import visible
 
 
 def _without_invisible(label: str) -> str:
@@ -25,6 +27,8 @@ _WAYS: dict[str, Callable[[str], str]] = {
     "invisible characters": _without_invisible,
     "composed letters": lambda label: unicodedata.normalize("NFKC", label),
     "case": str.lower,
+    "quotes": lambda label: label.strip("\"'"),
+    "alphabets": lambda label: label.translate(LATIN_LOOK_ALIKES),
     "spaces": lambda label: " ".join(label.replace("_", " ").split()),
 }
 
@@ -75,8 +79,8 @@ def check_labels(table: Table, limit: int) -> list[Finding]:
     shown = [_group(table, labels, first_row, counts) for labels in groups[:limit]]
     findings = [Finding("labels", sum(map(len, groups)), "", tuple(shown), len(groups))]
     if len(table.parts) > 1:
-        known = {label for labels in label_sets(table.parts[0]) for label in labels}
-        new = [label for label in first_row if label not in known]
+        known = {label_identity(one) for labels in label_sets(table.parts[0]) for one in labels}
+        new = [label for label in first_row if label_identity(label) not in known]
         alone = tuple(_group(table, [label], first_row, counts) for label in new[:limit])
         findings.append(Finding("new-label", len(new), "", alone, len(new)))
     missing = [] if table.is_multi_label else missing
@@ -89,6 +93,10 @@ def _group(
     """Return the first row of each label, and how many rows each has."""
     shown = sorted(labels, key=lambda label: -counts[label])[:MAX_GROUP_ROWS]
     numbers = ", ".join(f"{counts[label]:,} {visible(label)}" for label in shown)
-    detail = numbers if len(labels) == 1 else f"differ in {difference(labels)}: {numbers}"
+    detail = numbers
+    if len(labels) > 1:
+        is_one = len(set(map(label_identity, labels))) == 1
+        relation = "count as one" if is_one else f"differ in {difference(labels)}"
+        detail = f"{relation}: {numbers}"
     rows = tuple(table.row(first_row[label]) for label in shown)
     return Group(detail, rows, len(labels))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lstm_cli.checks.keys import visible
 from lstm_cli.checks.labels import difference, look_alikes
 from lstm_cli.checks.overlap import Learned, Overlap, keys_of, learn, overlap
 from lstm_cli.data import Dataset
 from lstm_cli.data.registry import is_known, is_path
 from lstm_cli.data.source import DataSource, check_command
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.text_format import pluralize
+from lstm_cli.io.text_format import pluralize, visible
 
 
 @dataclass(frozen=True)

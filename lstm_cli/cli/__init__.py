@@ -32,7 +32,7 @@ from lstm_cli.cli import (
     train,
 )
 from lstm_cli.cli.command import Command, Group
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import EXIT_CODES, ExitCode, LstmError
 from lstm_cli.io import environment
 from lstm_cli.io.signals import catch_signals, end_with_reader, outlive_reader
 
@@ -44,8 +44,7 @@ app = typer.Typer(
     name="lstm",
     cls=Group,
     help="Train, evaluate, explain and ship small LSTM classifiers.",
-    epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 data not available, 4 a --fail-under "
-    "threshold not met, 5 a run fails its integrity check, 130 or 143 interrupted.",
+    epilog=f"Exit codes: {'; '.join(f'{code} {cause}' for code, cause in EXIT_CODES.items())}.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",

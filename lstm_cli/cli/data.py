@@ -29,8 +29,8 @@ _Files = Annotated[
     list[str],
     typer.Argument(
         metavar="FILE",
-        help="Tables (.csv, .tsv, .jsonl), folders with a subfolder per class, or a data set. What "
-        "has 'train' in its name is the training data, else the first.",
+        help="Tables, folders with a subfolder per class, or a data set. What has "
+        "'train' in its name is the training data, else the first.",
         autocompletion=complete_dataset,
     ),
 ]
@@ -68,9 +68,9 @@ def list_(json: options.Json = False) -> None:
     columns = ("name", "kind", "train", "test", "classes", "what it is")
     output.print_rows(rows, columns, right=("train", "test", "classes"))
     output.print_line(
-        "\nOr tfds:NAME for any TFDS data set with one text and one label, a .csv, .tsv or .jsonl "
-        "file,\na folder with a subfolder of .txt files or of images per class, or IDX files of "
-        "images."
+        "\nOr tfds:NAME for any TFDS data set with one text and one label, a table (CSV, TSV, "
+        "JSONL,\nJSON, Parquet, Arrow or fastText's format), a folder with a subfolder of text "
+        "files or of\nimages per class, or IDX files of images."
     )
 
 

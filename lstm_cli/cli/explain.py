@@ -24,8 +24,8 @@ _Input = Annotated[
     str,
     typer.Argument(
         metavar="TEXT",
-        help="The text to explain; '-' reads it from the pipe. For a run trained on images, an "
-        "image file.",
+        help="The text to explain, or for a run trained on images, the image file; '-' reads it "
+        "from the pipe.",
     ),
 ]
 _Label = Annotated[
@@ -139,19 +139,35 @@ def _explain(explainer: Explainer, text: str, label: str | None, run: str | None
                 "Leave out --label.",
                 ExitCode.USAGE,
             )
-        from lstm_cli.data.images import read_image
-
-        return explainer.explain_image(read_image(Path(text), shape), Path(text).name)
+        return _explain_image(explainer, text, shape)
     if text == PIPE:
-        text = _read_pipe()
+        # The last line break comes from the shell.
+        text = _read_pipe("text").decode("utf-8", "replace").removesuffix("\n")
     else:
         check_texts([text], explainer.predictor.run.name, typed_run("explain", run))
     note_columns([text], explainer.predictor.text_columns)
     return explainer.explain_text(text, label=label)
 
 
-def _read_pipe() -> str:
-    """Read one text from the pipe; bytes that are not UTF-8 are replaced, as in `predict`."""
+def _explain_image(explainer: Explainer, name: str, shape: tuple[int, int]) -> Explanation:
+    """Explain an image file, or the image in the pipe; say if it is inverted."""
+    from io import BytesIO
+
+    from lstm_cli.cli import output
+    from lstm_cli.cli.inputs import PIPE
+    from lstm_cli.data.images import decode_image, fit, has_other_border
+
+    path = Path("standard input" if name == PIPE else name)
+    source = BytesIO(_read_pipe("image")) if name == PIPE else path
+    image = fit(decode_image(source, path).pixels, shape)
+    num_inverted = int(has_other_border(image[None], explainer.predictor.border).sum())
+    if note := explainer.predictor.describe_inverted(num_inverted, 1):
+        output.print_note(f"Note: {note}")
+    return explainer.explain_image(image, path.name)
+
+
+def _read_pipe(what: str) -> bytes:
+    """Read one text or image from the pipe."""
     from lstm_cli.data.pipe import unreadable_input
     from lstm_cli.errors import ExitCode, LstmError
 
@@ -164,12 +180,11 @@ def _read_pipe() -> str:
         raise unreadable_input(error.strerror or str(error)) from None
     if len(content) > _MAX_BYTES:
         raise LstmError(
-            f"The text in the pipe has over {_MAX_BYTES >> 20} MiB.",
-            "Give one text; 'lstm predict' takes many.",
+            f"The {what} in the pipe has over {_MAX_BYTES >> 20} MiB.",
+            f"Give one {what}; 'lstm predict' takes many.",
             ExitCode.USAGE,
         )
-    # The last line break comes from the shell.
-    return str(content.decode("utf-8", "replace")).removesuffix("\n")
+    return bytes(content)
 
 
 def _write(explanation: Explanation, format_name: str, out: Path | None) -> None:

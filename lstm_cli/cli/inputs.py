@@ -91,7 +91,8 @@ class Inputs:
     @property
     def has_folder(self) -> bool:
         """Whether an input is a folder."""
-        return any(paths.is_folder(Path(name)) for name in (*self.words, self.file or ""))
+        files = [] if self.file is None else [self.file]
+        return any(paths.is_folder(path) for path in (*map(Path, self.words), *files))
 
     def of_images(self) -> tuple[Inputs, list[str]]:
         """Return the inputs for a run that reads images, and notes on files that are not read.

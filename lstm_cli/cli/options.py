@@ -115,8 +115,8 @@ InputFormat = Annotated[
     typer.Option(
         "--input-format",
         metavar="FORMAT",
-        help="Format of a table: csv, tsv, jsonl, json (an array of objects), fasttext "
-        "(__label__...), parquet, arrow, or lines (one text per line).",
+        help="Format of a table: csv, tsv, jsonl (an object per line), json (objects in an array "
+        "or over several lines), fasttext, parquet, arrow, or lines (one text per line).",
         show_default="what the content shows",
     ),
 ]
@@ -125,7 +125,7 @@ Encoding = Annotated[
     typer.Option(
         "--encoding",
         metavar="NAME",
-        help="Text encoding of a table, such as windows-1252, latin-1 or shift_jis.",
+        help="Text encoding of tables and text files, such as windows-1252, latin-1 or shift_jis.",
         show_default="UTF-8, or found by itself",
     ),
 ]
@@ -175,6 +175,7 @@ FailOn = Annotated[
     Literal["leak"] | None,
     typer.Option(
         "--fail-on",
+        metavar="leak",
         help="leak: end with exit code 4, and train or score nothing, if texts of test or "
         "validation are in the training data too.",
         show_default="a warning",
@@ -186,8 +187,8 @@ Unlabeled = Annotated[
     typer.Option(
         "--unlabeled",
         metavar="FILE",
-        help="Texts without labels to learn from: a table (.csv, .tsv, .jsonl; labels are "
-        "ignored), a .txt file with one text per line, or a folder of .txt files. Repeatable.",
+        help="Texts without labels to learn from: a table (labels are ignored), a file with one "
+        "text per line, or a folder of text files. Repeatable.",
         show_default="none",
     ),
 ]
@@ -231,7 +232,7 @@ TestFile = Annotated[
         "--test",
         metavar="FILE",
         help="Table or folder with the test rows, on which the run is scored at the end. "
-        "Short for --set data.test_file=FILE.",
+        "They are checked before training. Short for --set data.test_file=FILE.",
         show_default="DATASET's own, or a part of it",
     ),
 ]

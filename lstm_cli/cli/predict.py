@@ -24,8 +24,8 @@ _File = Annotated[
         "--file",
         "-f",
         metavar="FILE",
-        help="File with one text per line (for images, one file name), or a .csv, .tsv or .jsonl "
-        "table; '-' reads the pipe.",
+        help="Table (CSV, JSONL, Parquet, ...) or file with one text per line (for images, one "
+        "file name); '-' reads the pipe.",
         show_default="the pipe",
     ),
 ]
@@ -221,7 +221,7 @@ def command(
     out = None if str(out) == PIPE else out
     read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
     source = Inputs.of(inputs, file, text_column, read_options)
-    keep = keep or ("id" if id_column else "all" if out or source.has_folder else "none")
+    keep = keep or ("id" if id_column else "all" if out else None)
     if keep != "id":
         check_conflicts(ctx, _WITHOUT_ID)
     check_out(out, source.file)
@@ -231,6 +231,8 @@ def command(
     predictor = Predictor.load(find_run(run, runs_dir, "text"))
     if predictor.kind == "image":
         check_conflicts(ctx, _IMAGE_RUN)
+        # Without the names, nobody knows which image of a folder a record is of.
+        keep = keep or ("all" if source.has_folder else "none")
         source, notes = source.of_images()
         for note in notes:
             output.print_note(f"Note: {note}")
@@ -239,7 +241,8 @@ def command(
         note_columns(source.words, predictor.text_columns)
     predictor.check_rule(threshold, min_probability)
     rule = Rule(threshold, min_probability, on_error == "stop")
-    request = Request(predictor, source, rule, format_name, header, top_k, keep, id_column, out)
+    kept = keep or "none"
+    request = Request(predictor, source, rule, format_name, header, top_k, kept, id_column, out)
     if rank is None:
         predict_records(request)
     else:

@@ -15,8 +15,8 @@ _Dataset = Annotated[
     str,
     typer.Argument(
         metavar="DATASET",
-        help="Texts to learn from: a preset (demo, imdb, ...), a table (.csv, .tsv, .jsonl), a "
-        "folder with one subfolder of .txt files per class, or tfds:NAME.",
+        help="Texts to learn from: a preset (demo, imdb, ...), a table (CSV, JSONL, Parquet, "
+        "...), a folder with one subfolder of text files per class, or tfds:NAME.",
         autocompletion=complete_preset,
     ),
 ]

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lstm_cli.checks.keys import visible
 from lstm_cli.cli import output
-from lstm_cli.io.text_format import percent, shorten
+from lstm_cli.io.text_format import percent, shorten, visible
 
 if TYPE_CHECKING:
     from lstm_cli.checks import DataCheck, FileSummary, Finding, Group

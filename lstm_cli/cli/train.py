@@ -20,9 +20,9 @@ _Dataset = Annotated[
     str,
     typer.Argument(
         metavar="DATASET",
-        help="What to train on: a preset (demo, digits, imdb, mnist, ...), a table (.csv, .tsv, "
-        ".jsonl), a folder with one subfolder of .txt files or of images per class, IDX files of "
-        "images, or tfds:NAME.",
+        help="What to train on: a preset (demo, digits, imdb, mnist, ...), a table (CSV, JSONL, "
+        "Parquet, ...), a folder with one subfolder of text files or of images per class, IDX "
+        "files of images, or tfds:NAME.",
         autocompletion=complete_preset,
     ),
 ]

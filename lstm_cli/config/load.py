@@ -89,18 +89,20 @@ def read_settings(path: Path) -> dict[str, Any]:
     """Read a YAML file of settings as nested mappings, without validation.
 
     Raises:
-        LstmError: The file cannot be read or is not a YAML mapping.
+        LstmError: The file is missing or cannot be read (exit code 3), or not a YAML mapping (2).
     """
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         text = content.decode("utf-8-sig") if len(content) <= _MAX_BYTES else ""
     except FileNotFoundError:
-        raise _usage(f"There is no settings file {path}.", _EXAMPLE) from None
+        raise LstmError(f"There is no settings file {path}.", _EXAMPLE, ExitCode.DATA) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise LstmError(
-            f"Cannot read the settings file {path}: {reason}.", "Check the path."
+            f"Cannot read the settings file {path}: {reason}.",
+            "Check the path.",
+            ExitCode.DATA if isinstance(error, OSError) else ExitCode.USAGE,
         ) from error
     if len(content) > _MAX_BYTES:
         raise _usage(

@@ -84,7 +84,7 @@ class DataSettings(_Section, frozen=True):
     ] = None
     unlabeled: Annotated[
         tuple[_Name, ...],
-        _doc("files and folders with texts without labels (.csv, .tsv, .jsonl, .txt)"),
+        _doc("files and folders with texts without labels: tables, or one text per line"),
     ] = ()
     replay_files: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],

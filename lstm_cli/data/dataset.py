@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.data.readers.labels import find_labels
+
 Kind = Literal["text", "image"]
 
 
@@ -25,6 +27,7 @@ class Split:
         ids: The id of each example in the source, empty where it has none; None without ids.
         weights: How much each example counts in training, above 0, `<float64>[num]`; None if all
             count the same. Metrics do not use them.
+        notes: Remarks from reading the file of this split, if it has one of its own.
     """
 
     inputs: Sequence[str] | NDArray[np.uint8]
@@ -32,6 +35,7 @@ class Split:
     rows: NDArray[np.int64] | None = None
     ids: Sequence[str] | None = None
     weights: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,12 +76,12 @@ def map_labels(split: Split, own: Sequence[str], labels: Sequence[str]) -> Split
         own: Class names of its ids.
         labels: The new class names, with those of all examples.
     """
-    known = {label: i for i, label in enumerate(labels)}
+    known = find_labels(own, labels)
     if split.labels.ndim == 2:
         sets = np.zeros((len(split), len(labels)), np.int32)
         for column, label in zip(split.labels.T, own, strict=True):
             if label in known:
-                sets[:, known[label]] = column
+                sets[:, known[label]] |= column
         return replace(split, labels=sets)
     ids = np.array([known.get(label, -1) for label in own], np.int32)
     return replace(split, labels=ids[split.labels])

@@ -62,6 +62,10 @@ def dataset_settings(
     base = configs.preset_dict(preset)
     base["data"] = {**base["data"], "name": name} if preset == dataset else {"name": name}
     config = _read(base, file, overrides, f"preset {preset}")
+    if not config.data.folds and config.data.validation_file is None:
+        # Settings are chosen by it: nothing else is held out, and there is no refit.
+        base["data"] |= {"validation_file": _validation_folder(name)}
+        config = _read(base, file, overrides, f"preset {preset}")
     if config.data.unlabeled:
         # The word vectors learn from them, unless the settings name something else.
         base["embedding"] = {**base["embedding"], "vectors": "unlabeled"}
@@ -73,6 +77,16 @@ def dataset_settings(
             ExitCode.USAGE,
         )
     return with_absolute_paths(config)
+
+
+def _validation_folder(name: str) -> str | None:
+    """Return the folder of the validation texts beside those of train, if a data set has one."""
+    if resolve(name) != "folder":
+        return None
+    from lstm_cli.data.readers.folder import find_splits
+
+    folder = find_splits(Path(name)).get("validation")
+    return None if folder is None else str(folder)
 
 
 def _default_preset(name: str, file: Path | None) -> str:

@@ -12,7 +12,7 @@ from lstm_cli.data.dataset_settings import locate
 from lstm_cli.data.images import Pixels
 from lstm_cli.data.readers import own_images
 from lstm_cli.data.readers.image_files import class_files
-from lstm_cli.data.readers.image_folder import read_file
+from lstm_cli.data.readers.image_folder import printable_name, read_file
 from lstm_cli.data.registry import resolve
 from lstm_cli.data.rows import LabeledRows, short_names
 from lstm_cli.errors import ExitCode, LstmError
@@ -63,7 +63,7 @@ def read_image_rows(files: Sequence[str]) -> list[LabeledRows]:
 def _read_folder(path: Path, name: str) -> LabeledRows:
     files = list(class_files(path))
     keys = [_key(read_file(file)[0].pixels) for _, file in files]
-    places = [file.relative_to(path).as_posix() for _, file in files]
+    places = [printable_name(file, path) for _, file in files]
     return LabeledRows(name, keys, [label for label, _ in files], places)
 
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.errors import LstmError
+from lstm_cli.errors import ExitCode, LstmError
 
 # Endings of the formats below. What a file holds decides how it is read.
 SUFFIXES = frozenset(
@@ -112,7 +112,9 @@ def _reading(path: Path) -> Iterator[None]:
             yield
     except FileNotFoundError:
         raise LstmError(
-            f"There is no image {path}.", "This run classifies images: give image files."
+            f"There is no image {path}.",
+            "This run classifies images: give image files.",
+            ExitCode.DATA,
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LstmError(f"{path}: {error}", "Reduce its size first.") from None
@@ -122,7 +124,9 @@ def _reading(path: Path) -> Iterator[None]:
         ) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         if isinstance(error, OSError) and error.strerror:
-            raise LstmError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from None
+            raise LstmError(
+                f"Cannot read {path}: {error.strerror}.", "Check the path.", ExitCode.DATA
+            ) from None
         raise LstmError(f"{path} cannot be read as an image: {error}.", "Save it again.") from None
 
 

@@ -13,8 +13,10 @@ import numpy as np
 from lstm_cli.data import splits as splitting
 from lstm_cli.data.dataset import Dataset, Split, class_counts, map_labels
 from lstm_cli.data.readers.columns import abbreviate, join_names, quote_name
+from lstm_cli.data.readers.label_kinds import find_suspicion
+from lstm_cli.data.readers.labels import find_labels
 from lstm_cli.data.registry import is_path, open_raw
-from lstm_cli.data.source import SPLITS, DataSource, RawDataset, merge_labels
+from lstm_cli.data.source import SPLITS, DataSource, RawDataset, add_labels
 from lstm_cli.errors import ExitCode, LstmError
 
 # Increase when the same content and settings give other splits than before.
@@ -46,7 +48,8 @@ def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
     raw = _with_labels(open_raw(source), source.labels)
     parts = _split(raw, source, splits)
     dataset = _dataset(raw, source, parts)
-    return replace(dataset, notes=(*dataset.notes, *_lacking_classes(dataset)))
+    reading = (note for split in parts.values() for note in split.notes)
+    return replace(dataset, notes=(*dataset.notes, *reading, *_lacking_classes(dataset)))
 
 
 def load_labeled(source: DataSource) -> Dataset:
@@ -118,7 +121,7 @@ def load_for_labels(source: DataSource, labels: Sequence[str], split: str = "tes
 
 def _with_labels(raw: RawDataset, labels: Sequence[str]) -> RawDataset:
     """Return a data set that also has these classes, if it lacks any of them."""
-    merged = merge_labels(raw.labels, labels)
+    merged = add_labels(labels, raw.labels)
     if merged == raw.labels:
         return raw
     read = {
@@ -134,7 +137,7 @@ def _read_mapped(read: Callable[[], Split], own: Sequence[str], labels: Sequence
 def _relabel(split: Split, raw: RawDataset, labels: Sequence[str]) -> Split:
     """Map the class ids of the data to those of a run."""
     counts = class_counts(split.labels, len(raw.labels))
-    known = {label: i for i, label in enumerate(labels)}
+    known = find_labels(raw.labels, labels)
     unknown = [
         f"{quote_name(label)} ({num} rows)"
         for label, num in zip(raw.labels, counts.tolist(), strict=True)
@@ -173,11 +176,12 @@ def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dic
         "validation": splitting.VALIDATION_SAMPLE,
         "test": splitting.TEST_SAMPLE,
     }
-    return {
+    samples = {
         name: splitting.stratified_sample(parts[name], source.limit, seed, purpose)
         for name, purpose in purposes.items()
         if name in requested
     }
+    return {name: replace(split, notes=parts[name].notes) for name, split in samples.items()}
 
 
 def _require_classes(train: Split, raw: RawDataset, parts: Sequence[str]) -> None:
@@ -206,6 +210,12 @@ def _require_classes(train: Split, raw: RawDataset, parts: Sequence[str]) -> Non
         f"{quote_name(raw.labels[i])} ({counts[i]})"
         for i in np.flatnonzero((counts > 0) & (counts < num_parts))
     ]
+    suspicion = find_suspicion(present, has_too_few=True) if raw.is_path else None
+    if suspicion is not None:
+        raise LstmError(
+            f"{raw.source} has too few examples of {abbreviate(rare, 3)}. {suspicion.finding}",
+            suspicion.remedy,
+        )
     if not rare:
         raise LstmError(
             f"{raw.source} has {len(train):,} examples, of which most are the only one of their "

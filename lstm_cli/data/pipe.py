@@ -36,9 +36,11 @@ class Pipe:
         return False
 
     def peek(self, size: int) -> bytes:
-        """Return up to `size` of the bytes that come next; nothing at the end."""
-        if self._start == len(self._buffer) and not self._at_end:
-            self._fill()
+        """Return up to `size` of the bytes that come next, at least a line; nothing at the end."""
+        while self._buffer.find(b"\n", self._start) < 0 and not self._at_end:
+            if len(self._buffer) - self._start >= size:
+                break
+            self._fill(size)
         return self._buffer[self._start : self._start + size]
 
     def readline(self, size: int = -1) -> bytes:

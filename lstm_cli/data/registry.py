@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lstm_cli.data.dataset import Kind
-from lstm_cli.data.readers.detect import looks_like_file
 from lstm_cli.data.readers.open_rows import check_file
 from lstm_cli.data.source import DataSource, RawDataset
 from lstm_cli.errors import ExitCode, LstmError, suggest
@@ -98,7 +97,7 @@ def is_path(name: str) -> bool:
 
 def _not_found(name: str, path: Path) -> LstmError:
     """Return the error for an unknown name or a missing path."""
-    if "/" in name or "\\" in name or looks_like_file(name):
+    if "/" in name or "\\" in name or path.suffix:
         return LstmError(
             f"There is no file or folder {name!r}.",
             f"Looked in {path.absolute().parent}. Check the path, or see `lstm data list`.",

@@ -21,7 +21,7 @@ from lstm_cli.data.dataset import (
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.path import read_more, training_file
 from lstm_cli.data.registry import resolve
-from lstm_cli.data.source import DataSource, merge_labels
+from lstm_cli.data.source import DataSource, add_labels
 from lstm_cli.data.unlabeled import digest_of, format_dropped, reasons_to_drop
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
@@ -87,7 +87,9 @@ def read_replay(dataset: Dataset, source: DataSource, files: Sequence[str]) -> R
         label_column=dataset.label_column or source.label_column,
     )
     read = [read_more(Path(file), as_here) for file in files]
-    labels = merge_labels((), [label for _, names in read for label in names])
+    labels: tuple[str, ...] = ()
+    for _, names in read:
+        labels = add_labels(labels, names)
     first, *others = (map_labels(split, names, labels) for split, names in read)
     for other in others:
         first = splitting.concatenate(first, other)
@@ -125,7 +127,7 @@ def with_replayed(
             "Give rows that are not in the data to train on, or leave out --replay-data.",
         )
     rows = splitting.stratified_sample(rows, limit, seed, splitting.REPLAY_SAMPLE)
-    labels = merge_labels(dataset.labels, found.labels)
+    labels = add_labels(dataset.labels, found.labels)
     parts = {
         name: map_labels(split, dataset.labels, labels) for name, split in dataset.splits.items()
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lstm_cli.data.dataset_settings import locate
 from lstm_cli.data.readers.columns import find_column
-from lstm_cli.data.readers.folder import class_files, find_train_and_test, read_folder
+from lstm_cli.data.readers.folder import class_files, find_splits, read_folder
 from lstm_cli.data.readers.label_sets import (
     AUTO,
     LIST,
@@ -94,7 +94,7 @@ def read_rows(
         id_column: The column of tables that names their rows.
 
     Returns:
-        One part for each table; for a folder with `train` and `test`, and for a data set, one for
+        One part for each table; for a folder of splits and for a data set, one for
         each split. Those with "train" in their name come first: a pattern such as `*.csv` gives
         test before train.
 
@@ -183,17 +183,16 @@ def _read_table(path: Path, name: str, source: DataSource) -> _Table:
 
 
 def _read_folder(path: Path, name: str, options: ReadOptions) -> Iterator[LabeledRows]:
-    for part in find_train_and_test(path):
-        if part is not None:
-            files = list(class_files(part))
-            examples = read_folder(part, options)
-            yield LabeledRows(
-                name if part == path else f"{name}/{part.name}",
-                examples.texts,
-                examples.labels,
-                [f"{label}/{file.name}" for label, file in files],
-                notes=examples.notes,
-            )
+    for part in find_splits(path).values():
+        files = list(class_files(part))
+        examples = read_folder(part, options)
+        yield LabeledRows(
+            name if part == path else f"{name}/{part.name}",
+            examples.texts,
+            [label for label, _ in files],
+            [file.relative_to(part).as_posix() for _, file in files],
+            notes=examples.notes,
+        )
 
 
 def _read_dataset(source: DataSource, name: str) -> Iterator[LabeledRows]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data.dataset import Kind, SourceFile, Split
+from lstm_cli.data.readers.labels import find_labels
 from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.errors import ExitCode, LstmError, command_line
 
@@ -20,8 +21,8 @@ class DataSource:
     """How to read a data set: the `data:` section of a config.
 
     Attributes:
-        name: `imdb`, `mnist`, `digits`, `demo`, `tfds:NAME[/CONFIG]`, the path of a .csv, .tsv or
-            .jsonl file, or the path of a folder with one subfolder per class.
+        name: `imdb`, `mnist`, `digits`, `demo`, `tfds:NAME[/CONFIG]`, or the path of a table or of
+            a folder with one subfolder per class.
         data_dir: The folder of the TFDS data sets. The default is `TFDS_DATA_DIR`, then
             `~/tensorflow_datasets`.
         text_columns: The columns of the texts, joined in this order. Without them, the first column
@@ -177,14 +178,18 @@ def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(distinct)
 
 
-def merge_labels(own: tuple[str, ...], others: Sequence[str]) -> tuple[str, ...]:
-    """Return the class names of data, and others that it lacks, in the order of their ids.
+def add_labels(known: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """Return class names with those of others that are not equal to any of them, sorted.
 
     Args:
-        own: Those of the data; their order stays if there are no others.
-        others: Class names that a model has besides.
+        known: Their spelling counts, and their order too if there is nothing to add.
+        others: Class names of other data.
     """
-    return own if set(others) <= set(own) else sort_labels([*own, *others])
+    found = find_labels(others, known)
+    new = [label for label in others if label not in found]
+    if not known:
+        return tuple(others)
+    return sort_labels([*known, *new]) if new else tuple(known)
 
 
 def check_command(source: DataSource) -> str:

@@ -15,6 +15,7 @@ from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.data.readers.row import Found
 from lstm_cli.data.readers.texts import read_texts
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.text.equality import comparable
 
 # Why a text is not used, in the order of the note.
 _REASONS = {
@@ -35,8 +36,8 @@ def with_unlabeled(
     """Return a data set with the unlabeled texts of files and folders.
 
     Copies of labeled texts are dropped, because a model must not learn from the texts that it is
-    validated and tested on, and texts of train are learned from already. Texts that differ in
-    white space only are copies. Empty texts and repetitions are dropped, too.
+    validated and tested on, and texts of train are learned from already. `comparable` says which
+    texts are equal. Empty texts and repetitions are dropped, too.
 
     Args:
         dataset: The labeled texts, with all splits.
@@ -58,8 +59,10 @@ def with_unlabeled(
     notes = list(dataset.notes)
     for file in files:
         reading = Found()
-        found, digests[file] = read_texts(Path(file), dataset.text_columns, options, reading)
-        texts += found
+        found = read_texts(Path(file), dataset.text_columns, options, reading)
+        digests[file] = found.sha256
+        texts += found.texts
+        notes += [found.unread] * bool(found.unread)
         notes += reading.notes(file)
     reasons = list(reasons_to_drop(texts, dataset))
     kept = [text for text, reason in zip(texts, reasons, strict=True) if reason is None]
@@ -99,16 +102,11 @@ def reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | No
     for name, split in dataset.splits.items():
         assert not isinstance(split.inputs, np.ndarray)
         for text in split.inputs:
-            known.setdefault(_key(text), name)
+            known.setdefault(comparable(text), name)
     for text in texts:
-        key = _key(text)
+        key = comparable(text)
         yield known.get(key)
         known.setdefault(key, "repeated")
-
-
-def _key(text: str) -> str:
-    """Return a text with all white space as single spaces."""
-    return " ".join(text.split())
 
 
 def format_dropped(dropped: Counter[str]) -> str:

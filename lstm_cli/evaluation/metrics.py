@@ -331,6 +331,8 @@ def _roc_auc(
     num_classes = len(class_names)
     counts = np.bincount(labels, minlength=num_classes)
     absent = [class_names[c] for c in np.flatnonzero(counts == 0)]
+    if len(absent) == num_classes - 1:
+        return None, f"one class only, {class_names[labels[0]]!r}"
     if absent:
         more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
         return None, f"no example of {', '.join(map(repr, absent[:3]))}{more}"

@@ -43,7 +43,7 @@ class UnmetThreshold:
         if self.metric in MULTI_LABEL_METRICS and "micro" not in metrics:
             reason = "each input has one class"
         detail = f" ({reason})" if reason else ""
-        return f"{self.metric} has no value{detail}; the threshold is {self.required}"
+        return f"{self.metric} is not defined{detail}, so it does not reach {self.required}"
 
 
 def parse_thresholds(requirements: Sequence[str]) -> list[Threshold]:

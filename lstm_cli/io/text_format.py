@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 
 # Control characters, lone surrogates, line separators and bidirectional marks: with them, data can
@@ -14,6 +15,8 @@ _UNSAFE = re.compile(
 # Limits of a message and of one word in it: an argument can have 128 KiB, a list any length.
 _MAX_MESSAGE = 3000
 _LONG_WORD = re.compile(r"(\S{200})\S{300,}(\S{100})")
+# With the wrong column, a whole text can be a label.
+_MAX_VISIBLE = 60
 
 
 def clean(text: str) -> str:
@@ -33,6 +36,22 @@ def shorten(text: str, width: int = 80) -> str:
     """Clean a text and shorten it to a width, with an ellipsis at the end."""
     text = " ".join(clean(text).split())
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def visible(label: str, width: int = _MAX_VISIBLE) -> str:
+    r"""Return a label in quotes, shortened, with what cannot be seen as escapes: `'pos\u200b'`.
+
+    Decomposed letters are escaped, too: they look like composed ones.
+    """
+    label = label if len(label) <= width else label[: width - 1] + "…"
+    is_composed = unicodedata.is_normalized("NFC", label)
+    shown = "".join(
+        char
+        if char.isprintable() and (is_composed or not unicodedata.combining(char))
+        else ascii(char)[1:-1]
+        for char in label
+    )
+    return f"'{shown}'"
 
 
 def excerpt(text: str) -> str:

@@ -47,6 +47,8 @@ PLOTS = "plots"
 
 T = TypeVar("T")
 
+# Half the limit of labels.json, in which some characters are written as escapes.
+MAX_LABEL_BYTES = 2 << 20
 _MAX_JSON_BYTES = 64 << 20
 _MAX_BYTES = {
     CONFIG: 64 << 10,

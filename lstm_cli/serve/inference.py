@@ -91,8 +91,12 @@ class Inference:
         body = decode(await self._bodies.read(request), self._explain_decoder)
         if isinstance(body, ExplainTextRequest):
             text = self._text(body.text)
-            (encoding,) = await self._with_timeout(self._encode([text]))
-            if not encoding.num_tokens:
+            # The separator between columns is a token, too: so their values are looked at.
+            values = [] if isinstance(body.text, str) else list(body.text.values())
+            whole, *parts = await self._with_timeout(
+                self._encode([text, *(value or "" for value in values)])
+            )
+            if not any(encoding.num_tokens for encoding in parts or [whole]):
                 raise ApiError(422, "The text has no tokens.", "Send a text with words.")
             self._check_label(body.label)
             compute: Callable[[], Explanation] = partial(

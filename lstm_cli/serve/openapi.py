@@ -237,13 +237,16 @@ def _text_schema(text: dict[str, Any], columns: tuple[str, ...]) -> dict[str, An
     if not columns:
         return text
     value = {"type": ["string", "null"]}
-    by_column = {
+    by_column: dict[str, Any] = {
         "type": "object",
         "properties": dict.fromkeys(columns, value),
         "additionalProperties": False,
         "minProperties": 1,
         "description": "Values of the columns; a missing one is empty.",
     }
+    if text is not _STRING:
+        # As a string must, one of the values fulfils the conditions on a text.
+        by_column["anyOf"] = [{"properties": {n: text}, "required": [n]} for n in columns]
     return {"anyOf": [text, by_column]}
 
 

@@ -103,11 +103,6 @@ def _check_ids(vocab: dict[str, int], settings: TextSettings) -> None:
 
 def _file(vocab: dict[str, int]) -> dict[str, Any]:
     """Return the file of a vocabulary: `tokenizer.tokenize` in the terms of `tokenizers`."""
-    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    added = [
-        {"id": token_id, "content": token, **flags, "special": True}
-        for token_id, token in enumerate(SPECIAL_TOKENS)
-    ]
     steps = [
         _replace(f"(?i){normalization.LINE_BREAK}", " "),
         _replace(normalization.INVISIBLE, ""),
@@ -122,7 +117,8 @@ def _file(vocab: dict[str, int]) -> dict[str, Any]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": added,
+        # A special token would be found in a text, too: there "[UNK]" is three tokens.
+        "added_tokens": [],
         "normalizer": {"type": "Sequence", "normalizers": steps},
         "pre_tokenizer": {
             "type": "Split",

@@ -16,6 +16,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.images import find_border
 from lstm_cli.io.progress import Reporter
+from lstm_cli.runs.limits import check_labels
 from lstm_cli.text.profile import describe_texts
 from lstm_cli.text.vector_file import vector_width
 from lstm_cli.training.folds import check_folds
@@ -81,8 +82,11 @@ def with_data_format(config: Config, dataset: Dataset) -> Config:
     So a run reads the same columns later, whatever other columns a file has by then.
 
     Raises:
-        LstmError: A setting is not available for several labels a text.
+        LstmError: A setting is not available for several labels a text, or a run cannot hold so
+            many or so long labels.
     """
+    if config.language is None:
+        check_labels(dataset.labels, dataset.source)
     columns = {"text_columns": dataset.text_columns, "label_column": dataset.label_column}
     found = {key: value for key, value in columns.items() if value}
     config = replace(config, data=replace(config.data, **found))

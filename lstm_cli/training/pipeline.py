@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
@@ -174,6 +175,9 @@ def resume(
             # A finished run stays finished until the new results are written.
             if run.status != "finished":
                 run.write_json(runs.RUN, record)
+                if test_file is not None:
+                    # Every later resume then knows where the test rows are.
+                    run.write_text(runs.CONFIG, configs.to_yaml(config))
             if newest is None:
                 init = read_initial_weights(config, kept_labels(config, dataset))
             else:

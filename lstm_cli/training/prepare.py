@@ -17,15 +17,19 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.images import with_border
 from lstm_cli.data.registry import is_known
-from lstm_cli.data.source import SPLITS, from_config
+from lstm_cli.data.source import SPLITS, add_labels, from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
+from lstm_cli.io.text_format import percent
 from lstm_cli.text import corpus_cache
 from lstm_cli.text.corpus import Corpus
-from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.text.tokenizer import Tokenizer, head_and_tail
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.task import check_unlabeled_is_used, check_weights_are_used
+
+# The largest value of `text.max_tokens`.
+_MAX_TOKENS = 100_000
 
 
 def load_data(
@@ -95,7 +99,7 @@ def _load_with_replayed(config: Config, data_dir: Path | None, labels: Sequence[
     source = from_config(config, data_dir, labels)
     found = data.read_replay(train, source, config.data.replay_files)
     # A test split may have a class that only these rows have examples of.
-    dataset = load_data(config, SPLITS, data_dir, (*labels, *found.labels))
+    dataset = load_data(config, SPLITS, data_dir, add_labels(train.labels, found.labels))
     return data.with_replayed(dataset, found, config.data.limit, config.seed)
 
 
@@ -135,6 +139,29 @@ def encode_unlabeled(
         options.reporter.warn(f"{config.data.name} has no unlabeled texts; only train is used.")
         return []
     return [corpus_cache.encode_cached(texts, tokenizer)]
+
+
+def describe_truncation(corpora: Sequence[Corpus], max_tokens: int) -> str:
+    """Say how many texts are not read whole; empty if all are.
+
+    Args:
+        corpora: The labeled texts.
+        max_tokens: The setting `text.max_tokens`.
+    """
+    num_tokens = np.concatenate([corpus.num_tokens for corpus in corpora])
+    longer = num_tokens[num_tokens > max_tokens]
+    if not len(longer):
+        return ""
+    unread = (longer - max_tokens).sum() / num_tokens.sum()
+    head, tail = head_and_tail(max_tokens)
+    longest = int(longer.max())
+    value = min(longest, _MAX_TOKENS)
+    return (
+        f"{len(longer):,} of {len(num_tokens):,} texts are longer than {max_tokens:,} tokens (the "
+        f"longest has {longest:,}): only their first {head:,} and last {tail:,} are read, and "
+        f"{percent(unread)} of all tokens are not. With --set text.max_tokens={value} training "
+        "reads more, and takes longer."
+    )
 
 
 def init_word_vectors(

@@ -39,6 +39,7 @@ from lstm_cli.training.labels_of_run import report_start
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import (
+    describe_truncation,
     encode,
     encode_unlabeled,
     init_word_vectors,
@@ -179,6 +180,7 @@ def _build_task(
 ) -> ClassifierTask:
     """Build the model and compile its steps; `examples` are those of train and validation."""
     train, validation = examples
+    _report_truncation(config, examples, options.reporter)
     with timed(seconds, "build"):
         model, taken = _build(config, dataset, tokenizer, train, init)
     init_record = {**init.record, **taken.to_record()} if init.record else {}
@@ -290,6 +292,14 @@ def _report_data(
     if uneven:
         weights = config.train.class_weights
         reporter.note(f"{uneven.describe(dataset.labels)} {advice(weights)}")
+
+
+def _report_truncation(
+    config: Config, examples: Sequence[Examples | None], reporter: Reporter
+) -> None:
+    corpora = [part.inputs for part in examples if part and isinstance(part.inputs, Corpus)]
+    if corpora and config.text and (cut := describe_truncation(corpora, config.text.max_tokens)):
+        reporter.note(f"Note: {cut}")
 
 
 def _encode_train(

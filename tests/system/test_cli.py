@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -61,7 +62,6 @@ def test_version_is_printed_and_nothing_else(lstm):
         (["train", "demo", "--set", "model.units=0"], "model.units"),
         (["train", "demo", "--set", "model.units"], "KEY=VALUE"),
         (["train", "demo", "--epochs", "0"], "train.epochs"),
-        (["train", "demo", "--config", "missing.yaml"], "missing.yaml"),
         (["train", "demo", "--fail-under", "acuracy=0.9"], "'accuracy'"),
         (["train", "demo", "--fail-under", "accuracy=2"], "accuracy"),
         (["train", "demo", "elsewhere"], "elsewhere"),
@@ -295,6 +295,44 @@ def test_eval_of_the_other_kind_is_refused(lstm, text_run):
     assert "digits" in err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "FILE"],
+        ["train", "DATA", "--test", "FILE"],
+        ["train", "DATA", "--validation", "FILE"],
+        ["train", "DATA", "--unlabeled", "FILE"],
+        ["train", "demo", "--config", "FILE"],
+        ["pretrain", "FILE"],
+        ["data", "show", "FILE"],
+        ["data", "check", "FILE"],
+        ["data", "issues", "FILE"],
+        ["data", "curve", "FILE"],
+    ],
+    ids=" ".join,
+)
+def test_a_missing_file_ends_with_3_whatever_reads_it_and_its_suffix(lstm, reviews, command):
+    _check_missing(lstm, command, reviews)
+
+
+@pytest.mark.parametrize("command", [["eval", "FILE"], ["predict", "--file", "FILE"]], ids=" ".join)
+def test_a_missing_file_for_a_run_ends_with_3(lstm, text_run, reviews, command):
+    _check_missing(lstm, [*command, "--run", "tiny"], reviews)
+
+
+def _check_missing(lstm, command, reviews):
+    for suffix in ("", ".csv", ".txt", ".foo", ".jsonl.gz"):
+        words = {"FILE": f"folder/missing{suffix}", "DATA": str(reviews)}
+        code, out, err = lstm(*(words.get(word, word) for word in command))
+        assert (code, out) == (3, ""), suffix
+        assert f"missing{suffix}" in err
+        assert "Loading" not in err
+
+
+def test_a_missing_image_ends_with_3(lstm, image_run):
+    assert lstm("explain", "--run", "tiny", "missing.png")[0] == 3
+
+
 def test_a_threshold_that_is_not_met_ends_with_4(lstm, text_run, reviews):
     code, out, err = lstm("eval", reviews, "--run", "tiny", "--fail-under", "accuracy=1")
     assert code == 4
@@ -320,6 +358,58 @@ def test_data_is_listed_and_shown(lstm):
     shown = json.loads(lstm("data", "show", "demo", "--json")[1])
     assert [split["num_examples"] for split in shown["splits"]] == [5400, 600, 1000]
     assert "@@" in lstm("data", "show", "digits")[1]
+
+
+def test_a_table_is_read_as_the_options_say(lstm, tmp_path):
+    path = tmp_path / "reviews.txt"
+    path.write_bytes(b"".join(b'7~isn\x92t "it %d~%d\n' % (i, i % 2) for i in range(40)))
+    options = ["--input-format", "csv", "--delimiter", "~", "--quoting", "none", "--no-header"]
+    options += ["--encoding", "windows-1252", "--text-column", "2", "--label-column", "3"]
+    code, out, _ = lstm("data", "show", path, "--json", *options)
+    shown = json.loads(out)
+    assert code == 0
+    assert sum(split["num_examples"] for split in shown["splits"]) == 40
+    assert {
+        text.partition(' "it')[0] for texts in shown["examples"].values() for text in texts
+    } == {"isn’t"}
+    for command in ("check", "issues", "curve"):
+        code, _, err = lstm("data", command, path, *options)
+        assert code == 0 or "row" in err  # too few rows for a curve
+
+
+def test_what_was_guessed_is_said(lstm, tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_bytes(b"text;label\n" + 6 * b"isn\x92t;good\nfine;bad\n")
+    for command in ("show", "check"):
+        code, out, err = lstm("data", command, path)
+        assert code == 0
+        assert "6 lines are not UTF-8" in " ".join((out + err).split())
+        assert "semicolon" in out + err
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_predict_reads_and_refuses_by_content(lstm, text_run, pipe, tmp_path, monkeypatch):
+    table = b"text,label\na fine film,good\na dull film,bad\n"
+    contents = {
+        b'[{"text": "a fine film"}, {"text": "a dull film"}]': 2,
+        gzip.compress(table): 2,
+        table: 2,
+        b"a fine film\nno table\na dull, dull film": 3,
+        b"%PDF-1.7": "a PDF",
+        b"PK\x03\x04" + b"\0" * 26 + b"xl/workbook.xml": "an Excel workbook",
+        bytes(i * i * 7919 % 256 for i in range(1, 4000)): "not text",
+    }
+    for content, expected in contents.items():
+        path = tmp_path / "input"
+        path.write_bytes(content)
+        with path.open() as stream:
+            monkeypatch.setattr(sys, "stdin", stream)
+            code, out, err = lstm("predict", *([] if pipe else ["--file", path]))
+        if isinstance(expected, int):
+            assert (code, len(out.splitlines())) == (0, expected)
+        else:
+            assert (code, out) == (2, "")
+            assert expected in err
 
 
 def test_runs_are_listed_and_shown(lstm, text_run):
@@ -484,6 +574,17 @@ def test_labels_in_headings_are_data_too(lstm, tmp_path):
         (["eval", "demo", "--label-column", "x"], "--label-column"),
         (["data", "show", "digits", "--label-column", "x"], "--label-column"),
         (["runs", "verify", "tiny", "--all"], "RUN"),
+        *[
+            ([*command, *option], option[0])
+            for command in (["train", "demo"], ["eval"], ["data", "show", "digits"])
+            for option in (
+                ["--input-format", "csv"],
+                ["--encoding", "latin-1"],
+                ["--delimiter", ";"],
+                ["--quoting", "none"],
+                ["--no-header"],
+            )
+        ],
     ],
     ids=" ".join,
 )

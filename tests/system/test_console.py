@@ -215,7 +215,7 @@ def test_a_threshold_on_a_metric_without_a_value_says_why(one_class):
     with pytest.raises(LstmError) as caught:
         check_thresholds(one_class.to_dict(), ["roc_auc=0.9", "accuracy=0.9"])
     assert caught.value.exit_code == ExitCode.THRESHOLD
-    assert "roc_auc has no value (no example of 'good')" in caught.value.message
+    assert "roc_auc is not defined (one class only, 'bad')" in caught.value.message
     assert "accuracy is 0.5000, below 0.9" in caught.value.message
 
 

@@ -82,6 +82,8 @@ def test_the_light_environment_is_small_and_does_all_but_training(tmp_path, caps
     images = image_run(tmp_path / "runs" / "digits" / "one")
     table, texts = tmp_path / "runs" / "reviews" / "two.csv", tmp_path / "texts.txt"
     texts.write_text("a dull film\na fine film\n")
+    parquet = tmp_path / "reviews.parquet"
+    parquet.write_bytes(b"PAR1")
     picture = tmp_path / "digit.png"
     picture.write_bytes(b"\x89PNG")
     # An empty PYTHONPATH: the installed package is tested, not the checkout.
@@ -103,6 +105,7 @@ def test_the_light_environment_is_small_and_does_all_but_training(tmp_path, caps
         (1, "pip install matplotlib", ["explain", text, "--out", tmp_path / "x.svg", "a film"]),
         (1, "pip install matplotlib", ["explain", text, "--out", tmp_path / "x.png", "a film"]),
         (0, "", ["runs", "report", run.path]),
+        (1, "pip install pyarrow", ["predict", text, "--file", parquet]),
         (1, "pip install pillow", ["explain", image, picture]),
         (1, "pip install pillow", ["predict", image, picture]),
         (1, "pip install scipy", ["runs", "compare", run.path, other.path]),

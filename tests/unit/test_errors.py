@@ -9,7 +9,7 @@ from fixtures_properties import relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.errors import EXIT_CODES, ExitCode, LstmError, suggest
 
 
 def test_the_exit_codes_are_those_of_the_shell_contract():
@@ -22,6 +22,7 @@ def test_the_exit_codes_are_those_of_the_shell_contract():
         "INTEGRITY": 5,
         "INTERRUPTED": 130,
     }
+    assert set(map(int, ExitCode)) | {143} == set(EXIT_CODES)
 
 
 def test_an_error_carries_message_hint_and_exit_code():

@@ -6,16 +6,25 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from lstm_cli.data.readers.labels import written_label
 from lstm_cli.errors import LstmError, suggest
+from lstm_cli.io.text_format import visible
 
 Role = Literal["text", "label"]
 Record = dict[str, Any]
+_MAX_NAME = 30
 
 COMMON_NAMES: dict[Role, tuple[str, ...]] = {
     "text": ("text", "review", "sentence", "content", "body", "comment", "message"),
     "label": ("label", "sentiment", "class", "category", "target"),
 }
-_JSON_NAMES = {bool: "true or false", float: "a fraction", type(None): "null", list: "a list"}
+_JSON_NAMES = {
+    bool: "true or false",
+    float: "a fraction",
+    type(None): "null",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def find_column(columns: Sequence[str], role: Role, requested: str | None, name: str) -> str:
@@ -70,7 +79,7 @@ def text_of(record: Record, column: str, place: str) -> str:
 
 
 def label_of(record: Record, column: str, place: str) -> str:
-    """Return the label of a record, a string or an integer, as a string.
+    """Return the label of a record as it is written.
 
     Args:
         record: From `iter_records`.
@@ -78,17 +87,37 @@ def label_of(record: Record, column: str, place: str) -> str:
         place: File and line, for errors.
 
     Raises:
-        LstmError: The value is missing, empty, or neither a string nor an integer.
+        LstmError: The value is missing or empty, a list or an object.
     """
     value = _value(record, column, place)
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    value_name = "nothing" if isinstance(value, str) else format_value(value)
-    raise LstmError(
-        f"{place}: expected a label in {column!r}, a string or an integer; found {value_name}.",
-        "Add the label or drop the row.",
+    if label := written_label(value):
+        return label
+    if isinstance(value, list | dict):
+        raise LstmError(
+            f"{place}: expected a label in {column!r}, a string, a number, true or false; found "
+            f"{format_value(value)}.",
+            "If a text may have several labels, write each as a list of strings and give "
+            "--multi-label list."
+            if isinstance(value, list)
+            else "Write the label as a string.",
+        )
+    raise missing_label(column, place)
+
+
+def missing_label(column: str, place: str, num: int = 1, num_rows: int = 0) -> LstmError:
+    """Return the error for rows without a label.
+
+    Args:
+        column: The column of the labels.
+        place: File and line of the first such row.
+        num: How many there are.
+        num_rows: How many rows the table has, if that is known.
+    """
+    others = f" {num:,} of {num_rows:,} rows have none." if num > 1 else ""
+    return LstmError(
+        f"{place}: expected a label in {column!r}, found nothing.{others}",
+        "Add the label. Or move the rows without one to a file of their own and give it with "
+        "--unlabeled FILE: training learns words from it.",
     )
 
 
@@ -105,7 +134,7 @@ def format_value(value: object) -> str:
 
 def quote_name(name: str) -> str:
     """Quote a name for an error, shortened: with the wrong column, a whole text can be a label."""
-    return repr(name if len(name) <= 30 else name[:29] + "…")
+    return visible(name, _MAX_NAME)
 
 
 def join_names(names: Sequence[str], max_items: int = 8) -> str:

@@ -39,6 +39,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _BLOCK = 1 << 16
+_CUT_UTF8 = re.compile(rb"[\xc0-\xff][\x80-\xbf]{0,2}\Z")
 _CUT_CHARACTER = re.compile(rb"[\x80-\xff]+\Z")
 _LINE_END = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 
@@ -173,7 +174,7 @@ class _LineDecoder:
     def error(self, number: int, found: str, raw: bytes = b"") -> LstmError:
         """Return the error for invalid bytes, with encodings that could be meant."""
         options = " or ".join(
-            f"--encoding {encoding} (it begins {sample!r})"
+            f"--encoding {encoding} (gives {sample!r})"
             for encoding, sample in encodings.candidates(raw)
             if encoding != self.encoding
         )
@@ -215,17 +216,24 @@ def _narrow_lines(stream: BinaryIO, decoder: _LineDecoder, ends: Ends) -> Iterat
 
 def _narrow_pieces(stream: BinaryIO, decoder: _LineDecoder) -> Iterator[str]:
     """Yield lines, and parts of lines that are longer than a block."""
-    encoding, number, rest = decoder.encoding, 0, b""
-    while raw := rest + stream.readline(_BLOCK):
+    encoding, number, raw = decoder.encoding, 0, b""
+    cut_character = _CUT_UTF8 if encoding == "utf-8" else _CUT_CHARACTER
+    while True:
+        piece = stream.readline(_BLOCK)
+        raw += piece
+        if not raw:
+            return
         # A character of several bytes may be cut at the end of a block.
-        end = len(raw) if len(raw) < _BLOCK else len(_CUT_CHARACTER.sub(b"", raw)) or len(raw)
-        raw, rest = raw[:end], raw[end:]
+        cut = None if not piece or raw.endswith(b"\n") else cut_character.search(raw)
+        if cut and not cut.start() and len(raw) < max(4, _BLOCK):
+            continue
+        whole, raw = (raw[: cut.start()], cut[0]) if cut and cut.start() else (raw, b"")
         try:
-            text = raw.decode(encoding)
+            text = whole.decode(encoding)
         except UnicodeError as error:
-            text = decoder.recover(raw, number + 1, error)
+            text = decoder.recover(whole, number + 1, error)
         yield text if number else text.removeprefix("\ufeff")
-        number += raw.endswith(b"\n")
+        number += whole.endswith(b"\n")
 
 
 def _wide_lines(stream: BinaryIO, decoder: _LineDecoder, ends: Ends) -> Iterator[str]:

@@ -90,8 +90,8 @@ def detect_format(
     start = head.lstrip()
     if re.match(r"\[\s*(?:\{|\]\s*$)", start) or (by_name == "json" and start.startswith("[")):
         return "json"
-    if re.match(r'\{\s*(?:"|\}|$)', start):
-        return "json" if by_name == "json" and not _is_object(first_line(start)) else "jsonl"
+    if re.match(r"\{\s*(?:[\"'}]|$)", start):
+        return _objects_format(start)
     if start.startswith(FASTTEXT_PREFIX):
         return "fasttext"
     if by_name in ("csv", "tsv"):
@@ -101,8 +101,9 @@ def detect_format(
         return "csv"
     delimiter = find_delimiter(line)
     fields = split_fields(line, delimiter)
-    known = {*COMMON_NAMES["text"], *(column.lower() for column in text_columns)}
-    if len(fields) > 1 and known & {field.lower() for field in fields} and _are_names(fields):
+    if _is_header(fields, text_columns) and (
+        f"{delimiter} " not in line or _next_line_agrees(head, delimiter, len(fields))
+    ):
         return "tsv" if delimiter == "\t" else "csv"
     if by_name is not None or not may_ask:
         return by_name
@@ -159,6 +160,19 @@ def split_fields(line: str, delimiter: str) -> list[str]:
     return [part.strip().strip('"').strip() for part in parts]
 
 
+def _is_header(fields: Sequence[str], text_columns: Sequence[str]) -> bool:
+    """Return whether fields are names of columns, of which one is that of a text."""
+    known = {*COMMON_NAMES["text"], *(column.lower() for column in text_columns)}
+    found = {field.lower() for field in fields}
+    return len(fields) > 1 and bool(known & found) and _are_names(fields)
+
+
+def _next_line_agrees(head: str, delimiter: str, num_fields: int) -> bool:
+    """Return whether the second line has as many fields: `Hello, text` may be a sentence."""
+    lines = re.split(r"\r\n|\n|\r", head, maxsplit=2)
+    return len(lines) > 1 and len(split_fields(lines[1], delimiter)) == num_fields
+
+
 def _are_names(fields: Sequence[str]) -> bool:
     """Return whether fields may be the names of columns: short, distinct, and not sentences."""
     named = [field for field in fields if field]
@@ -179,12 +193,23 @@ def _looks_like_table(head: str, delimiter: str, fields: Sequence[str]) -> bool:
     return {len(split_fields(line, delimiter)) for line in whole} == {len(fields)}
 
 
-def _is_object(line: str) -> bool:
-    """Return whether a line is a whole JSON object."""
+def _objects_format(start: str) -> Format:
+    """Return `jsonl` for an object per line, `json` for one over several lines, or several in one.
+
+    Args:
+        start: The first characters, from the first brace on.
+    """
+    line = first_line(start)
     try:
-        return isinstance(json.loads(line), dict)
+        _, end = json.JSONDecoder().raw_decode(start)
+    except json.JSONDecodeError as error:
+        # Cut off behind the first line: what was seen of it is right.
+        is_cut = not start[error.pos :].strip() and len(line) < len(start.rstrip())
+        return "json" if is_cut or line.strip() == "{" else "jsonl"
     except (ValueError, RecursionError):
-        return False
+        return "jsonl"
+    rest = line[end:].strip()
+    return "json" if end > len(line) or rest.startswith(("{", ",")) else "jsonl"
 
 
 def _cannot_tell(name: str, num_fields: int, delimiter: str) -> LstmError:

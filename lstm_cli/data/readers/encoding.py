@@ -25,18 +25,18 @@ _MAX_PUNCTUATION = 3
 # The encodings to show, and the script whose letters they must give.
 _CANDIDATES = (
     ("windows-1251", "CYRILLIC"),
-    ("koi8-r", "CYRILLIC"),
     ("gb18030", "CJK"),
     ("shift_jis", "HIRAGANA KATAKANA CJK"),
+    ("windows-1253", "GREEK"),
     ("euc-kr", "HANGUL"),
     ("big5", "CJK"),
-    ("windows-1253", "GREEK"),
+    ("koi8-r", "CYRILLIC"),
     ("windows-1255", "HEBREW"),
     ("windows-1256", "ARABIC"),
     ("cp874", "THAI"),
     ("windows-1252", "LATIN"),
 )
-_MAX_CANDIDATES = 3
+_MAX_CANDIDATES = 4
 _SAMPLE = 24
 
 
@@ -71,6 +71,7 @@ def candidates(raw: bytes) -> list[tuple[str, str]]:
     Args:
         raw: The bytes of a line that is not UTF-8.
     """
+    is_western = guess_line(raw) is not None
     found = []
     for encoding, scripts in _CANDIDATES:
         try:
@@ -82,7 +83,8 @@ def candidates(raw: bytes) -> list[tuple[str, str]]:
         # In the wrong one of two encodings of a script, upper and lower case change places.
         inside = sum(char.isupper() for char in letters) / max(1, len(letters))
         if share > 0.8:
-            found.append((inside > 0.5, -share, encoding, _first_letters(text)))
+            is_less_probable = (encoding == GUESS) != is_western or inside > 0.5
+            found.append((is_less_probable, -share, encoding, _first_letters(text)))
     found.sort(key=lambda each: each[:2])
     return [(encoding, sample) for _, _, encoding, sample in found[:_MAX_CANDIDATES]]
 

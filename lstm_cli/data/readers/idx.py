@@ -31,7 +31,9 @@ _SPLIT_NAMES = {"test": ("test", "t10k"), "validation": ("val", "dev"), "train":
 
 
 def is_idx(path: Path) -> bool:
-    """Return whether a file begins as an IDX file, also one packed with gzip."""
+    """Return whether a file is named as one of images, or begins as IDX, also packed with gzip."""
+    if _IMAGES_NAME.search(path.name):
+        return True
     try:
         with path.open("rb") as stream, _unpacked(stream) as content:
             start = content.read(4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,27 +38,35 @@ class Remarks:
         """Yield a note for each remark."""
         if self.num_scaled and size:
             yield (
-                f"{self.num_scaled:,} of {num:,} images in {path} are scaled to {size[0]} rows and "
-                f"{size[1]} columns."
+                f"{_of(self.num_scaled, num)} in {path} scaled to {size[0]} rows and {size[1]} "
+                "columns."
             )
         if self.num_coloured:
-            yield f"{self.num_coloured:,} of {num:,} images in {path} are in colour: read in gray."
+            yield f"{_of(self.num_coloured, num)} in {path} in colour: read in gray."
         if self.num_frames:
             files = pluralize(self.num_frames, "file")
             yield f"{files} in {path} with several frames or pages: only the first one is read."
         if self.nested:
             yield (
-                f"{pluralize(len(self.nested), 'image')} in subfolders of class folders belong to "
-                f"that class: {self.nested[0]}"
+                f"{_of(len(self.nested), num)} in subfolders of class folders, and read: "
+                f"{_first(self.nested)}."
             )
         if self.beside:
             yield (
-                f"{pluralize(len(self.beside), 'image')} beside the class folders of {path} are "
-                f"not read: {self.beside[0]}"
+                f"{pluralize(len(self.beside), 'image')} beside the class folders of {path} not "
+                f"read: {_first(self.beside)}."
             )
         if self.others:
             files = pluralize(self.others.total(), "file")
-            yield f"{files} in {path} of other types are not read: {_endings(self.others)}."
+            yield f"{files} of other types in {path} not read: {_endings(self.others)}."
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{part:,} of {pluralize(whole, 'image')}"
+
+
+def _first(files: Sequence[Path]) -> str:
+    return f"{files[0]}, ..." if len(files) > 1 else str(files[0])
 
 
 def find_splits(path: Path) -> tuple[dict[str, Path], list[str]]:

@@ -71,9 +71,14 @@ def read_image_folder(path: Path, size: tuple[int, int] | None) -> LabeledImages
         pixels,
         [label for label, _ in files],
         _join_digests(path, files, digests),
-        [file.relative_to(path).as_posix() for _, file in files],
+        [printable_name(file, path) for _, file in files],
         tuple(remarks.notes(path, len(files), size)),
     )
+
+
+def printable_name(file: Path, folder: Path) -> str:
+    """Return the name of a file below a folder; invalid bytes in it are escapes."""
+    return file.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 def folder_digest(path: Path) -> str:

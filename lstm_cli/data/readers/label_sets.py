@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from lstm_cli.data.readers.columns import Record, format_value, join_names, label_of
+from lstm_cli.data.readers.columns import (
+    Record,
+    format_value,
+    join_names,
+    label_of,
+    missing_label,
+)
+from lstm_cli.data.readers.labels import Merge, name_labels, written_label
 from lstm_cli.errors import LstmError, suggest
 
 # Values of `data.multi_label` that are not separators.
@@ -14,6 +21,8 @@ AUTO, NONE, LIST = "auto", "none", "list"
 _SEPARATORS = ("|", ";")
 # It is a separator if this fraction of the parts of joined values occur in other values too.
 _MIN_REUSED = 0.8
+# The same for a separator that is only asked about.
+_MIN_REUSED_IF_ASKED = 0.6
 _IS_SET = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 LabelSet = tuple[str, ...]
@@ -31,17 +40,17 @@ def label_value(record: Record, column: str, place: str) -> str | LabelSet:
         The labels of a list; else the value as a string, which may be empty.
 
     Raises:
-        LstmError: The value, or one in a list, is neither a string nor an integer.
+        LstmError: The value is an object, or one in a list has no label.
     """
     value = record.get(column, "")
     if isinstance(value, list):
         return _unique(label_of({column: item}, column, place) for item in value)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return ""
-    return label_of(record, column, place)
+    return written_label(value) if not isinstance(value, dict) else label_of(record, column, place)
 
 
-def find_separator(values: Iterable[str]) -> str | None:
+def find_separator(
+    values: Iterable[str], separators: Sequence[str] = _SEPARATORS, certain: bool = True
+) -> str | None:
     """Find the separator of values that are unmistakably several labels; None if there is none.
 
     Most parts of the joined values must occur in other values too, and not always in the same
@@ -50,15 +59,19 @@ def find_separator(values: Iterable[str]) -> str | None:
 
     Args:
         values: The label of each text.
+        separators: What to look for.
+        certain: Whether it must be unmistakable. If not, fewer parts need to occur again, and none
+            needs to be a value of its own.
     """
     distinct = set(values)
-    for separator in _SEPARATORS:
-        joined = [split_labels(value, separator) for value in distinct if separator in value]
-        parts = {part for labels in joined for part in labels}
+    min_reused = _MIN_REUSED if certain else _MIN_REUSED_IF_ASKED
+    for separator in separators:
+        split = [split_labels(value, separator) for value in distinct if separator in value]
+        parts = {part for labels in split if len(labels) > 1 for part in labels}
         counts = Counter(part for value in distinct for part in split_labels(value, separator))
-        alone = parts & distinct
         reused = [part for part in parts if counts[part] > 1]
-        if alone and len(reused) >= _MIN_REUSED * len(parts):
+        is_name = certain and not parts & distinct
+        if parts and not is_name and len(reused) >= min_reused * len(parts):
             return separator
     return None
 
@@ -99,6 +112,47 @@ def split_values(
         return joined, None
     sets = {value: split_labels(value, multi_label) for value in set(values)}
     return joined, [sets[value] for value in values]
+
+
+def require_labels(
+    values: Sequence[str | LabelSet], column: str, place: Callable[[int], str]
+) -> None:
+    """Check that each text has exactly one label.
+
+    Args:
+        values: From `label_value`.
+        column: The column of the labels, for errors.
+        place: Returns file and line of a value, for errors.
+
+    Raises:
+        LstmError: A value is a list or empty.
+    """
+    for i, value in enumerate(values):
+        if isinstance(value, tuple):
+            label_of({column: list(value)}, column, place(i))
+    empty = [i for i, value in enumerate(values) if not value]
+    if empty:
+        raise missing_label(column, place(empty[0]), len(empty), len(values))
+
+
+def merge_labels(
+    labels: Sequence[str], sets: Sequence[LabelSet] | None
+) -> tuple[list[str], list[LabelSet] | None, tuple[Merge, ...]]:
+    """Give equal labels one name.
+
+    Args:
+        labels: The label of each text of the training data, as it is written.
+        sets: The labels of each text, if it may have several.
+
+    Returns:
+        The labels and the sets with the names of the classes, and the spellings that were merged.
+    """
+    if sets is None:
+        names, merges = name_labels(Counter(labels))
+        return [names[label] for label in labels], None, merges
+    names, merges = name_labels(Counter(label for labels in sets for label in labels))
+    named = {labels: _unique(names[label] for label in labels) for labels in set(sets)}
+    return list(labels), [named[labels] for labels in sets], merges
 
 
 def split_labels(value: str | LabelSet, separator: str) -> LabelSet:

@@ -20,7 +20,7 @@ from lstm_cli.data.readers.image_folder import (
 )
 from lstm_cli.data.readers.path import run_name
 from lstm_cli.data.source import DataSource, RawDataset, sort_labels
-from lstm_cli.errors import LstmError
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.text_format import pluralize
 
@@ -29,11 +29,31 @@ def holds_images(path: Path) -> bool:
     """Return whether a path is an IDX file, or a folder of IDX files or of class folders of images.
 
     Raises:
-        LstmError: The class folders hold both texts and images.
+        LstmError: The class folders hold both texts and images, or a subfolder IDX files.
     """
     if not paths.is_folder(path):
         return idx.is_idx(path)
-    return bool(idx.find_images(path)[0]) or image_files.kind_of_folder(path) == "image"
+    if idx.find_images(path)[0]:
+        return True
+    kind = image_files.kind_of_folder(path)
+    if kind is None:
+        _refuse_idx_below(path)
+    return kind == "image"
+
+
+def _refuse_idx_below(path: Path) -> None:
+    """Refuse a folder whose IDX files are one folder further down.
+
+    Raises:
+        LstmError: It is one.
+    """
+    for folder in image_files.subfolders(path):
+        if idx.find_images(folder)[0]:
+            raise LstmError(
+                f"The IDX files are not in {path}, but in {folder}.",
+                "Name that folder.",
+                ExitCode.USAGE,
+            )
 
 
 def open_images(source: DataSource) -> RawDataset:
@@ -147,9 +167,7 @@ def read_part(path: Path, size: tuple[int, int] | None) -> LabeledImages:
     scaled = np.empty((num, *size), np.uint8)
     for number, pixels in enumerate(part.images):
         scaled[number] = fit(pixels, size)
-    note = (
-        f"{pluralize(num, 'image')} in {path} are scaled to {size[0]} rows and {size[1]} columns."
-    )
+    note = f"{pluralize(num, 'image')} in {path} scaled to {size[0]} rows and {size[1]} columns."
     return LabeledImages(scaled, part.labels, part.digest, notes=(note,))
 
 
@@ -174,4 +192,5 @@ def _split(part: LabeledImages, classes: Sequence[str], path: Path) -> Split:
             f"{path} has classes that the training images do not have: {join_names(unknown)}.",
             "Remove their images, or add images of them to the training images.",
         )
-    return Split(part.images, np.array([known[label] for label in part.labels], np.int32))
+    labels = np.array([known[label] for label in part.labels], np.int32)
+    return Split(part.images, labels, ids=part.names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,28 +15,34 @@ from numpy.typing import NDArray
 from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
 from lstm_cli.data.readers.columns import join_names
+from lstm_cli.data.readers.detect import COMPRESSED_SUFFIXES
 from lstm_cli.data.readers.known_columns import check_same_columns
+from lstm_cli.data.readers.label_kinds import label_remarks
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
+from lstm_cli.data.readers.labels import describe_merges, find_labels
 from lstm_cli.data.readers.row_columns import RowColumns, describe_ids
 from lstm_cli.data.readers.table import LabeledTexts, iter_records, read_label_columns, read_table
 from lstm_cli.data.registry import names
-from lstm_cli.data.source import DataSource, RawDataset, check_command, merge_labels, sort_labels
+from lstm_cli.data.source import DataSource, RawDataset, add_labels, check_command, sort_labels
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.text_format import pluralize
+from lstm_cli.text.equality import comparable
 
 
 def open_path(source: DataSource) -> RawDataset:
     """Read a table or a folder. Files of other splits are read on request.
 
     The classes are those of the training examples. They are sorted as integers, or else as strings.
-    If a folder has its classes in a subfolder `train`, like aclImdb, its test split is `test`.
+    If a folder has its classes in a subfolder `train`, like aclImdb, its other splits are the
+    subfolders `validation` (or `dev`) and `test`.
 
     Raises:
         LstmError: A file is malformed (the error names the line) or empty.
     """
     path = paths.expand(source.name)
-    train_path, others = _find_parts(path, source)
+    splits = folder.find_splits(path)
+    train_path, others = _find_parts(splits, source)
     train = _read(train_path, source)
     classes = _classes(train, source)
     files = {
@@ -61,7 +67,7 @@ def open_path(source: DataSource) -> RawDataset:
         text_columns=train.text_columns,
         label_column=_label_column(train, source),
         multi_label=train.multi_label,
-        notes=tuple(_notes(train, source)),
+        notes=(*_notes(train, source), *_folder_notes(path, splits, others)),
         files=files,
     )
 
@@ -78,7 +84,7 @@ def read_more(path: Path, source: DataSource) -> tuple[Split, tuple[str, ...]]:
         LstmError: The file is malformed or empty.
     """
     if paths.is_folder(path):
-        path, _ = folder.find_train_and_test(path)
+        path = folder.find_splits(path)["train"]
     else:
         source = _with_own_columns(path, source)
     found = _read(path, source)
@@ -105,13 +111,15 @@ def _with_own_columns(path: Path, source: DataSource) -> DataSource:
 
 def training_file(path: Path) -> SourceFile:
     """Return the table or folder with the training examples of a path."""
-    train_path, _ = folder.find_train_and_test(path)
+    train_path = folder.find_splits(path)["train"]
     return SourceFile(str(train_path), _digest(train_path))
 
 
 def run_name(path: Path) -> str:
     """Return the folder name of a path's runs: its name without characters special to a shell."""
     path = path.resolve()
+    if path.suffix.lower() in COMPRESSED_SUFFIXES and not paths.is_folder(path):
+        path = path.with_suffix("")
     stem = path.name if paths.is_folder(path) else path.stem
     name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "data"
     if name in {entry.name for entry in names()} or name.startswith("tfds-"):
@@ -119,14 +127,25 @@ def run_name(path: Path) -> str:
     return name
 
 
-def _find_parts(path: Path, source: DataSource) -> tuple[Path, dict[str, Path]]:
+def _find_parts(splits: Mapping[str, Path], source: DataSource) -> tuple[Path, dict[str, Path]]:
     """Return where the training examples are, and those of other splits by the split's name."""
-    train_path, test_path = folder.find_train_and_test(path)
-    others = {"test": test_path} if test_path else {}
+    others = dict(splits)
+    train_path = others.pop("train")
     for name, file in {"validation": source.validation_file, "test": source.test_file}.items():
         if file is not None:
             others[name] = paths.expand(file)
     return train_path, others
+
+
+def _folder_notes(
+    path: Path, splits: Mapping[str, Path], others: Mapping[str, Path]
+) -> Iterator[str]:
+    """Yield what of a folder is not read."""
+    if paths.is_folder(path):
+        used = {"train": splits["train"], **others}
+        yield from folder.describe_unread(
+            path, {name: part for name, part in splits.items() if used[name] == part}
+        )
 
 
 def _as_train(source: DataSource, train: LabeledTexts) -> DataSource:
@@ -165,7 +184,8 @@ def _read_split(
             id_column=source.id_column if source.id_column in found else None,
             weight_column=weight_column if weight_column in found else None,
         )
-    return _split(_read(path, source), classes, path)
+    examples = _read(path, source)
+    return replace(_split(examples, classes, path), notes=examples.notes)
 
 
 def _read(path: Path, source: DataSource) -> LabeledTexts:
@@ -209,7 +229,7 @@ def _classes(train: LabeledTexts, source: DataSource) -> tuple[str, ...]:
         own = sort_labels(train.labels)
     else:
         own = sort_labels(label for labels in set(train.label_sets) for label in labels)
-    return merge_labels(own, source.labels)
+    return add_labels(source.labels, own)
 
 
 def _columns_identity(train: LabeledTexts) -> list[str]:
@@ -237,11 +257,11 @@ def _digest(path: Path) -> str:
 
 def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
     """Map labels to class ids; raise an error for labels that the training examples do not have."""
-    known = {label: i for i, label in enumerate(classes)}
     sets = examples.label_sets
     found = (
         set(examples.labels) if sets is None else {name for names in set(sets) for name in names}
     )
+    known = find_labels(found, classes)
     unknown = sorted(found - set(known))
     if unknown:
         raise LstmError(
@@ -288,10 +308,13 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     yield from _label_notes(examples, source)
     yield from _column_notes(examples)
     yield from _row_notes(examples, source)
-    num_empty = sum(not text.strip() for text in examples.texts)
+    if examples.merges:
+        yield f"{describe_merges(examples.merges)} See '{command}'."
+    keys = [comparable(text) for text in examples.texts]
+    num_empty = keys.count("")
     if num_empty:
         yield f"{num_empty} of {num} texts are empty. See '{command}'."
-    num_repeated = num - len(set(examples.texts))
+    num_repeated = num - num_empty - len(set(keys) - {""})
     if num_repeated:
         yield (
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "
@@ -335,6 +358,7 @@ def _label_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
                 f"Some labels hold {separator!r}; each is read as one label. If they are several "
                 f"labels, give --multi-label '{separator}'."
             )
+        yield from label_remarks(examples.labels, examples.texts, source.multi_label == AUTO)
         return
     num_labels = [len(labels) for labels in sets]
     empty = num_labels.count(0)

@@ -41,7 +41,6 @@ class Found:
         encoding: The encoding of the text; empty for Parquet and Arrow.
         is_guess: Whether the whole encoding is a guess.
         delimiter: What separates the fields of CSV and TSV; else empty.
-        has_separator_line: Whether a first line `sep=;` names the delimiter.
         num_guessed: Number of lines that are not UTF-8, and were read by a guess.
         first_guessed: The first of these, counted from 1; 0 if there is none.
         merged: First and last line of rows that a pair of stray quotes has probably made of
@@ -54,7 +53,6 @@ class Found:
     encoding: str = ""
     is_guess: bool = False
     delimiter: str = ""
-    has_separator_line: bool = False
     num_guessed: int = 0
     first_guessed: int = 0
     merged: list[tuple[int, int]] = field(default_factory=list)
@@ -86,14 +84,12 @@ class Found:
             plain = plain.removesuffix(suffix)
         usual = _SUFFIXES.get(self.format, f".{self.format}")
         parts = []
-        if not plain.endswith(usual):
-            parts.append(FORMAT_NAMES[self.format])
         if self.delimiter not in ("", {"csv": ",", "tsv": "\t"}.get(self.format, "")):
             parts.append(f"fields separated by {delimiter_name(self.delimiter)}")
         if self.compression and plain == name.lower():
             parts.append(f"compressed by {self.compression}")
-        if parts:
-            yield f"{name} is read as {', '.join(parts)}."
+        if parts or not plain.endswith(usual):
+            yield f"{name} is read as {', '.join([FORMAT_NAMES[self.format], *parts])}."
 
     def _encoding_notes(self, name: str) -> Iterator[str]:
         """Yield an encoding that is not UTF-8."""

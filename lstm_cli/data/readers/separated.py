@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.detect import (
@@ -19,6 +19,9 @@ from lstm_cli.data.readers.read_options import AUTO, ReadOptions
 from lstm_cli.data.readers.row import Found, Row, Rows, delimiter_name
 from lstm_cli.errors import LstmError
 
+if TYPE_CHECKING:
+    import _csv
+
 # Characters in a field; the default of the csv module is 131,072. An unclosed quote must not fill
 # the memory.
 _MAX_FIELD = 64 << 20
@@ -29,12 +32,44 @@ _NO_HEADER_HINT = (
 
 @dataclass(frozen=True)
 class _Dialect:
-    """How the lines of a file are separated into fields."""
+    """How the lines of a file are separated into fields.
+
+    Attributes:
+        name: The name of the source, for errors.
+        delimiter: What separates fields.
+        has_quotes: Whether a field may stand between double quotes.
+        found: Counts rows that may be several rows.
+    """
 
     name: str
     delimiter: str
     has_quotes: bool
     found: Found
+
+    def reader(self, lines: Iterator[str], skips_spaces: bool = False) -> _csv.Reader:
+        """Return a reader of rows.
+
+        Args:
+            lines: With their ends.
+            skips_spaces: Whether spaces before a field do not count.
+        """
+        import csv
+
+        # Strict, because an unclosed quote would otherwise silently include the rest of the file.
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quoting=csv.QUOTE_MINIMAL if self.has_quotes else csv.QUOTE_NONE,
+            skipinitialspace=skips_spaces,
+            strict=True,
+        )
+
+    def has_spaced_quote(self, line: str) -> bool:
+        """Return whether a quote opens a field after a space: `"Nice, but small", "good"`."""
+        # Searching is slow, and most lines with a quote have none of these.
+        if f'{self.delimiter} "' in line or line.startswith(' "') or '  "' in line:
+            return re.search(rf'(?:^|{re.escape(self.delimiter)}) +"', line) is not None
+        return False
 
 
 def read_separated(
@@ -43,6 +78,9 @@ def read_separated(
     """Read the rows of CSV and TSV.
 
     A field between double quotes may span lines. A first line `sep=;` names the delimiter.
+
+    People write `"Nice, but small", "good"`. From the first such row on, spaces before a field do
+    not count; before it, and without such rows, they belong to the field.
 
     Args:
         lines: All lines.
@@ -55,11 +93,12 @@ def read_separated(
     Raises:
         LstmError: The first line names no columns.
     """
+    import csv
+
     csv.field_size_limit(_MAX_FIELD)
     first = next(lines, "")
     named = separator_line(first)
     if named is not None:
-        found.has_separator_line = True
         first = next(lines, "")
         head = head.partition("\n")[2]
     if not first.strip():
@@ -67,22 +106,20 @@ def read_separated(
         raise LstmError(f"{name}: expected {expected}, found nothing.")
     found.delimiter = _delimiter(options, named, first, head, usual)
     dialect = _Dialect(name, found.delimiter, options.quoting == AUTO, found)
-    # Strict, because an unclosed quote would otherwise silently include the rest of the file.
-    reader = csv.reader(
-        chain([first], lines),
-        delimiter=found.delimiter,
-        quoting=csv.QUOTE_MINIMAL if dialect.has_quotes else csv.QUOTE_NONE,
-        strict=True,
-    )
     num_before = int(named is not None)
-    row = _next_row(reader, dialect, num_before)
-    assert row is not None
+    skips_spaces = dialect.has_quotes and dialect.has_spaced_quote(first)
+    reader = dialect.reader(chain([first], lines), skips_spaces)
+    try:
+        row = next(reader)
+    except csv.Error as error:
+        raise _malformed(dialect, num_before + 1, num_before + reader.line_num, error) from error
+    last = num_before + reader.line_num
     if options.header:
         columns = _header(row, name, num_before + 1)
-        return Rows(columns, _rows(reader, columns, dialect, num_before), found)
+        return Rows(columns, _rows(lines, columns, dialect, last, skips_spaces), found)
     columns = tuple(str(number) for number in range(1, len(row) + 1))
     start = Row(num_before + 1, dict(zip(columns, row, strict=True)))
-    return Rows(columns, chain([start], _rows(reader, columns, dialect, num_before)), found)
+    return Rows(columns, chain([start], _rows(lines, columns, dialect, last, skips_spaces)), found)
 
 
 def _delimiter(options: ReadOptions, named: str | None, first: str, head: str, usual: str) -> str:
@@ -93,49 +130,63 @@ def _delimiter(options: ReadOptions, named: str | None, first: str, head: str, u
         return named
     if options.header:
         return find_delimiter(first, usual)
-    # The last line of the head may be cut.
-    return delimiter_of_rows(head.splitlines()[:-1] or [first_line(first)], usual)
+    lines = head.splitlines()
+    if len(lines) > 1 and not head.endswith(("\n", "\r")):
+        lines.pop()  # It may be cut.
+    return delimiter_of_rows(lines or [first_line(first)], usual)
 
 
-def _next_row(reader: Any, dialect: _Dialect, num_before: int) -> list[str] | None:
-    """Return the next row; None at the end.
+def _rows(
+    lines: Iterator[str], columns: tuple[str, ...], dialect: _Dialect, last: int, skips_spaces: bool
+) -> Iterator[Row]:
+    """Yield the rows after the first one.
+
+    Args:
+        lines: Those after the first row.
+        columns: The names of the columns.
+        dialect: How the file is separated.
+        last: Number of the line before `lines`.
+        skips_spaces: Whether spaces before a field do not count.
 
     Raises:
         LstmError: A quote is not closed, or something follows a closing quote.
     """
-    start = reader.line_num + 1 + num_before
-    try:
-        row: list[str] | None = next(reader, None)
-    except csv.Error as error:
-        raise _malformed(dialect, start, reader.line_num + num_before, str(error)) from error
-    return row
+    spaced: list[str] = []
 
+    def lines_before_spaced_quote() -> Iterator[str]:
+        for line in lines:
+            # At the start of a row only: such a line may also be a part of a quoted field.
+            if ' "' in line and dialect.has_spaced_quote(line) and reader.line_num + offset == last:
+                spaced.append(line)
+                return
+            yield line
 
-def _rows(
-    reader: Any, columns: tuple[str, ...], dialect: _Dialect, num_before: int
-) -> Iterator[Row]:
-    """Yield the rows after the header."""
+    import csv
+
     num = len(columns)
-    last = reader.line_num + num_before
+    offset = last
+    is_watched = dialect.has_quotes and not skips_spaces
+    reader = dialect.reader(lines_before_spaced_quote() if is_watched else lines, skips_spaces)
     while True:
-        start = last + 1
         try:
-            row = next(reader)
-        except StopIteration:
+            for row in reader:
+                start, last = last + 1, reader.line_num + offset
+                if not row:
+                    if num > 1:
+                        continue
+                    row = [""]
+                if len(row) != num:
+                    yield Row(start, {}, _wrong_number(row, columns, dialect, start))
+                elif last > start and (error := _stray_quote(row, dialect, start, last)):
+                    yield Row(start, {}, error)
+                else:
+                    yield Row(start, dict(zip(columns, row)))  # noqa: B905  (as many; faster)
+        except csv.Error as malformed:
+            end = reader.line_num + offset
+            raise _malformed(dialect, last + 1, end, malformed) from malformed
+        if not spaced:
             return
-        except csv.Error as error:
-            raise _malformed(dialect, start, reader.line_num + num_before, str(error)) from error
-        last = reader.line_num + num_before
-        if not row:
-            if num > 1:
-                continue
-            row = [""]
-        if len(row) != num:
-            yield Row(start, {}, _wrong_number(row, columns, dialect, start))
-        elif last > start and (error_ := _stray_quote(row, dialect, start, last)):
-            yield Row(start, {}, error_)
-        else:
-            yield Row(start, dict(zip(columns, row)))  # noqa: B905  (as many; faster)
+        reader, offset = dialect.reader(chain([spaced.pop()], lines), skips_spaces=True), last
 
 
 def _stray_quote(row: Sequence[str], dialect: _Dialect, start: int, last: int) -> LstmError | None:
@@ -166,9 +217,9 @@ def _holds_rows(field: str, index: int, num_columns: int, delimiter: str) -> boo
     lines = field.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     middle = num_columns - 1
     expected = [middle - index, *[middle] * (len(lines) - 2), index]
-    # In a sentence, a space follows a comma.
-    separators = [line.count(delimiter) - line.count(f"{delimiter} ") for line in lines]
-    return middle > 0 and separators == expected
+    # In a sentence, a space or nothing follows a comma; in a number, a digit.
+    separator = "\t" if delimiter == "\t" else rf"(?<!\d){re.escape(delimiter)}(?=\S)"
+    return middle > 0 and [len(re.findall(separator, line)) for line in lines] == expected
 
 
 def _wrong_number(
@@ -201,7 +252,8 @@ def _header(row: list[str], name: str, line: int) -> tuple[str, ...]:
     return tuple(column or f"column {number}" for number, column in enumerate(columns, 1))
 
 
-def _malformed(dialect: _Dialect, start: int, line: int, reason: str) -> LstmError:
+def _malformed(dialect: _Dialect, start: int, line: int, error: Exception) -> LstmError:
+    reason = str(error)
     if reason == "unexpected end of data":
         reason = "a double quote is opened and never closed"
     elif "expected after" in reason:

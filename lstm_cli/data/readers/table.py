@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_cli.data.readers.columns import Record, find_column, label_of
+from lstm_cli.data.readers.columns import Record, find_column
 from lstm_cli.data.readers.label_sets import (
     LIST,
     NONE,
     LabelSet,
     check_columns,
     label_value,
+    merge_labels,
+    require_labels,
     resolve_format,
     set_columns,
     split_values,
 )
+from lstm_cli.data.readers.labels import Merge
 from lstm_cli.data.readers.open_rows import iter_records, open_rows
 from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.data.readers.row import Found
@@ -56,6 +59,7 @@ class LabeledTexts:
         label_sets: The labels of each text; None if each text has exactly one label.
         multi_label: How several labels of a text are written: `none`, `list` or a separator.
         lines: The line at which each record starts, counted from 1; empty for a folder.
+        merges: Spellings of labels that count as another one.
         notes: Remarks on how the file was read.
         ids: The id of each row; empty without a column of ids.
         weights: The weight of each row in training, above 0; empty without a column of weights.
@@ -69,6 +73,7 @@ class LabeledTexts:
     lines: Sequence[int] = ()
     label_sets: list[LabelSet] | None = None
     multi_label: str = NONE
+    merges: tuple[Merge, ...] = ()
     notes: tuple[str, ...] = ()
     ids: Sequence[str] = ()
     weights: Sequence[float] = ()
@@ -117,8 +122,6 @@ def read_table(
     found: tuple[str, ...] = ()
     file = Found()
     interned: dict[str | LabelSet, str | LabelSet] = {}
-    read_label = label_of if multi_label == NONE else label_value
-    first_empty: tuple[Record, str] | None = None
     for line, record, text, columns in iter_texts(path, text_columns, options, file):
         if not found:
             found = columns
@@ -130,19 +133,19 @@ def read_table(
         if not row_columns.add(record, place):
             continue
         texts.append(text)
-        value = read_label(record, str(label_column), place)
-        if not value and first_empty is None:
-            first_empty = record, place
+        value = label_value(record, str(label_column), place)
         values.append(interned.setdefault(value, value))  # one object per class, not per row
         lines.append(line)
     if not texts or label_column is None:
         raise _no_rows(path, row_columns)
     multi_label = resolve_format(multi_label, values)
-    if multi_label == NONE and first_empty is not None:
-        label_of(first_empty[0], label_column, first_empty[1])  # raises the error of an empty label
-    labels, sets = split_values(values, multi_label)
+    if multi_label == NONE:
+        require_labels(values, label_column, lambda i: f"{path}, line {lines[i]}")
+    labels, sets, merges = merge_labels(*split_values(values, multi_label))
     notes = tuple(file.notes(str(path)))
-    read = LabeledTexts(texts, labels, found, (label_column,), lines, sets, multi_label, notes)
+    read = LabeledTexts(
+        texts, labels, found, (label_column,), lines, sets, multi_label, merges, notes
+    )
     return read.with_row_columns(row_columns)
 
 
@@ -187,7 +190,7 @@ def read_label_columns(
         raise _no_rows(path, row_columns)
     labels = [", ".join(labels) for labels in sets]
     notes = tuple(file.notes(str(path)))
-    read = LabeledTexts(texts, labels, found, label_columns, lines, sets, LIST, notes)
+    read = LabeledTexts(texts, labels, found, label_columns, lines, sets, LIST, (), notes)
     return read.with_row_columns(row_columns)
 
 

@@ -1,4 +1,4 @@
-"""Read texts without labels from a table, a file of plain lines, or a folder of .txt files."""
+"""Read texts without labels from a table, a file of plain lines, or a folder of text files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 from lstm_cli.data.readers.columns import find_column, join_names
 from lstm_cli.data.readers.decode import decode_lines
@@ -14,8 +15,10 @@ from lstm_cli.data.readers.open_rows import check_file, open_rows
 from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.data.readers.row import Found
 from lstm_cli.data.readers.table import iter_texts
+from lstm_cli.data.readers.text_files import TEXT_SUFFIXES, describe_skipped, find_text_files
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
+from lstm_cli.io.text_format import pluralize
 
 LINES_SUFFIX = ".txt"
 
@@ -37,17 +40,31 @@ def check_path(path: Path) -> None:
     check_file(path)
 
 
+class UnlabeledFile(NamedTuple):
+    """The texts of a file or folder.
+
+    Attributes:
+        texts: In the order of the file, or sorted by path.
+        sha256: SHA-256 (hex) of the file, or of the folder's files and their names.
+        unread: A sentence on the files that are not read; empty if there are none.
+    """
+
+    texts: list[str]
+    sha256: str
+    unread: str = ""
+
+
 def read_texts(
     path: Path,
     text_columns: Sequence[str] = (),
     options: ReadOptions = DEFAULT,
     file: Found | None = None,
-) -> tuple[list[str], str]:
+) -> UnlabeledFile:
     """Read the texts of a file or folder; labels are ignored.
 
     A table has one text per row, a file of plain lines one per line (blank lines are skipped), a
-    folder one per .txt file, in subfolders too, sorted by path. Hidden files and folders are
-    skipped.
+    folder one per text file (.txt, .text or without a suffix), in subfolders too, sorted by path.
+    Hidden files and folders are skipped.
 
     Args:
         path: A table, a file of plain lines, or a folder.
@@ -55,9 +72,6 @@ def read_texts(
             them; otherwise the first column with a common name is.
         options: How to read it, but for the format, which its content shows.
         file: As for `open_rows`.
-
-    Returns:
-        The texts, and the SHA-256 (hex) of the file, or of the folder's files and their names.
 
     Raises:
         LstmError: The path is missing or of another type, or a file is malformed.
@@ -68,7 +82,7 @@ def read_texts(
         return _read_folder(path, options)
     texts = list(_file_texts(path, text_columns, options, file))
     with path.open("rb") as stream:
-        return texts, hashlib.file_digest(stream, "sha256").hexdigest()
+        return UnlabeledFile(texts, hashlib.file_digest(stream, "sha256").hexdigest())
 
 
 def _file_texts(
@@ -101,11 +115,12 @@ def _find_columns(columns: list[str], text_columns: Sequence[str], path: Path) -
         ) from error
 
 
-def _read_folder(path: Path, options: ReadOptions) -> tuple[list[str], str]:
-    """Read the .txt files of a folder and its subfolders."""
+def _read_folder(path: Path, options: ReadOptions) -> UnlabeledFile:
+    """Read the text files of a folder and its subfolders."""
     texts: list[str] = []
     total = hashlib.sha256()
-    for file in _text_files(path):
+    found = find_text_files(path)
+    for file in found.texts:
         content = _read_bytes(file)
         lines = decode_lines(BytesIO(content), str(file), encoding=options.encoding)
         texts.append("".join(lines).rstrip("\r\n"))
@@ -113,27 +128,17 @@ def _read_folder(path: Path, options: ReadOptions) -> tuple[list[str], str]:
         digest = hashlib.sha256(content).hexdigest()
         # A file name may have invalid bytes; they are hashed unchanged.
         total.update(f"{name} {digest}\n".encode(errors="surrogateescape"))
+    unread = ""
+    if found.skipped:
+        num = pluralize(found.skipped.total(), "file")
+        unread = f"{num} in {path} are not read: {describe_skipped(found.skipped)}."
     if not texts:
         raise LstmError(
-            f"The folder {path} holds no .txt files.",
-            "Unlabeled texts in a folder are .txt files, one text in each.",
+            " ".join([f"The folder {path} holds no text files.", *filter(None, [unread])]),
+            "Unlabeled texts in a folder are files with one text each, with the suffix "
+            f"{', '.join(TEXT_SUFFIXES)} or none.",
         )
-    return texts, total.hexdigest()
-
-
-def _text_files(folder: Path) -> Iterator[Path]:
-    """Yield the .txt files of a folder, then those of its subfolders."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise LstmError(f"Cannot read {folder}: {error.strerror}.", "", ExitCode.DATA) from error
-    for entry in entries:
-        if entry.suffix.lower() == LINES_SUFFIX and entry.is_file():
-            yield entry
-    for entry in entries:
-        # A link can lead back to the folder it is in.
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _text_files(entry)
+    return UnlabeledFile(texts, total.hexdigest(), unread)
 
 
 def _read_bytes(file: Path) -> bytes:

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstm_cli.checks import KINDS, check_data
-from lstm_cli.checks.keys import comparable, label_key
+from lstm_cli.checks.keys import label_key
 from lstm_cli.data.rows import LabeledRows, read_rows
 from lstm_cli.errors import LstmError
+from lstm_cli.text.equality import comparable
 
 pytest.importorskip("ftfy")
 
@@ -103,9 +104,11 @@ def test_near_copies_come_with_both_rows_and_different_labels_first():
     [
         (("pos", "Pos"), "case"),
         (("sign in", "sign_in"), "spaces"),
-        (("pos", "pos\u200b"), "invisible characters"),
-        (("caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9")), "composed letters"),
-        (("1", "1.0"), "numbers or signs"),
+        (("\u2764", "\u2764\ufe0f"), "invisible characters"),
+        (("\uff21", "A"), "composed letters"),
+        (("1", "1.00"), "numbers or signs"),
+        (("good", '"good"'), "quotes"),
+        (("good", "g\u043eod"), "alphabets"),
         (("a b", "A_B"), "case, spaces"),
     ],
 )
@@ -116,6 +119,15 @@ def test_labels_that_look_alike_are_named_with_their_difference(labels, differen
     (group,) = found.groups
     assert group.detail.startswith(f"differ in {difference}: 2 '")
     assert [row.place for row in group.rows] == ["train.csv:2", "train.csv:3"]
+
+
+def test_labels_that_are_equal_for_training_count_as_one():
+    decomposed = unicodedata.normalize("NFD", "caf\u00e9")
+    pairs = [("text one", "caf\u00e9"), ("text two", decomposed), ("text three", "bar")]
+    check = check_data([rows(pairs), rows([("text four", "caf\u200b\u00e9")], "test.csv")])
+    (group,) = finding(check, "labels").groups
+    assert group.detail.startswith("count as one: 1 'caf\u00e9', 1 'cafe\\u0301', 1 'caf\\u200b")
+    assert finding(check, "new-label").num == 0
 
 
 def test_labels_that_train_lacks_are_new_and_others_are_not():

@@ -27,10 +27,10 @@ from lstm_cli.errors import ExitCode, LstmError
 TEXT = "data: {name: demo}\ntext: {}\nembedding: {}\n"
 
 
-def refused(call, *args):
+def refused(call, *args, code=ExitCode.USAGE):
     with pytest.raises(LstmError) as error:
         call(*args)
-    assert error.value.exit_code == ExitCode.USAGE
+    assert error.value.exit_code == code
     return error.value
 
 
@@ -113,7 +113,8 @@ def test_a_byte_order_mark_is_ignored(tmp_path):
 
 
 def test_a_missing_settings_file_is_named(tmp_path):
-    assert "gone.yaml" in refused(configs.read_settings, tmp_path / "gone.yaml").message
+    path = tmp_path / "gone.yaml"
+    assert "gone.yaml" in refused(configs.read_settings, path, code=ExitCode.DATA).message
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"data: \xe9"])

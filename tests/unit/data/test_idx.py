@@ -105,6 +105,8 @@ def written(tmp_path, content, labels=LABELS):
         (gzip.compress(idx_bytes(IMAGES))[:-6] + b"123456", "damaged"),
         (gzip.compress(idx_bytes(IMAGES) + bytes(50_000_000)), "goes on"),
     ],
+    # The name of a test must not hold bytes: those of gzip have the time in them.
+    ids=lambda value: "" if isinstance(value, bytes) else None,
 )
 def test_a_malformed_images_file_is_named_with_the_reason(content, words, tmp_path):
     path = written(tmp_path, content)
@@ -148,6 +150,13 @@ def test_missing_files_are_named(tmp_path):
     assert "images" in refused(read, tmp_path / "pictures").message
 
 
+def test_files_one_folder_further_down_are_found_and_their_folder_named(tmp_path):
+    make_mnist(tmp_path / "MNIST" / "raw")
+    error = refused(read, tmp_path / "MNIST", code=ExitCode.USAGE)
+    assert str(tmp_path / "MNIST" / "raw") in error.message
+    assert read(tmp_path / "MNIST" / "raw").labels == ("0", "1")
+
+
 def test_a_test_file_alone_is_not_trained_on(tmp_path):
     make_idx(tmp_path, IMAGES, LABELS, name=TEST)
     assert "train-images-idx3-ubyte" in refused(read, tmp_path).hint
@@ -176,7 +185,10 @@ def test_other_files_are_not_idx(content, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(content)
     assert not idx.is_idx(path)
-    refused(resolve, str(path), code=ExitCode.USAGE)
+    # By its name it is one, and what is wrong with it is said.
+    path = path.rename(tmp_path / TRAIN)
+    assert resolve(str(path)) == "images"
+    assert str(path) in refused(read, path).message
 
 
 @pytest.mark.skipif(not os.environ.get("TFDS_DATA_DIR"), reason="needs the MNIST of TFDS")

@@ -237,6 +237,32 @@ def test_the_fingerprint_follows_the_content_and_the_size(tmp_path):
     assert read(tmp_path / "b").fingerprint != first
 
 
+def test_the_fingerprint_is_of_what_training_reads(tmp_path):
+    for name in ("train", "dev", "test"):
+        make_folder(tmp_path / name, 6)
+    before = read(tmp_path).fingerprint
+    save(tmp_path / "test" / "row" / "000.png", np.full((4, 6), 9, np.uint8))
+    assert read(tmp_path).fingerprint == before
+    save(tmp_path / "dev" / "row" / "000.png", np.full((4, 6), 9, np.uint8))
+    assert read(tmp_path).fingerprint != before
+
+
+def test_examples_have_the_names_of_their_files(tmp_path):
+    data = read(make_folder(tmp_path))
+    for name, image in zip(data.splits["train"].ids, data.splits["train"].inputs, strict=True):
+        assert np.array_equal(np.asarray(Image.open(tmp_path / name)), image)
+
+
+def test_a_name_with_invalid_bytes_can_be_written(tmp_path):
+    make_folder(tmp_path)
+    file = tmp_path / "row" / "000.png"
+    file.rename(os.fsdecode(os.fsencode(tmp_path / "row") + b"/\xff.png"))
+    splits = read(tmp_path).splits.values()
+    names = [name for split in splits for name in split.ids]
+    assert "row/\\udcff.png" in names
+    assert "".join(names).encode()
+
+
 def test_a_limit_keeps_all_classes(tmp_path):
     data = read(make_folder(tmp_path), limit=6)
     assert len(data.splits["train"]) == 6

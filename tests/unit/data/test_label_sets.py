@@ -93,7 +93,7 @@ def test_json_lists_are_found(tmp_path):
     counts = [class_counts(split.labels, 2) for split in dataset.splits.values()]
     assert np.sum(counts, axis=0).tolist() == [10, 15]
     with pytest.raises(LstmError, match="line 1: expected a label"):
-        load(DataSource(str(jsonl(tmp_path, [["x", 0.5]]))))
+        load(DataSource(str(jsonl(tmp_path, [["x", None]]))))
 
 
 def test_columns_of_0_and_1_are_labels(tmp_path):

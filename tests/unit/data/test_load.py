@@ -45,6 +45,8 @@ def test_a_path_resolves_by_what_is_there(tmp_path):
     (tmp_path / "Reviews.CSV").write_text("text,label\n")
     assert resolve(str(tmp_path)) == "folder"
     assert resolve(str(tmp_path / "Reviews.CSV")) == "table"
+    (tmp_path / "reviews").write_text("text,label\n")
+    assert resolve(str(tmp_path / "reviews")) == "table"
 
 
 def test_an_unknown_name_offers_the_nearest():
@@ -61,11 +63,14 @@ def test_a_missing_path_is_distinguished_from_an_unknown_name(name):
     assert caught.value.exit_code == ExitCode.DATA
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path):
-    path = tmp_path / "reviews.xlsx"
-    path.write_bytes(b"PK")
-    with pytest.raises(LstmError, match=r"\.csv, \.tsv, \.jsonl"):
+@pytest.mark.parametrize("name", ["reviews.xlsx", "reviews.csv", "reviews"])
+def test_a_file_of_another_kind_is_refused_by_its_content(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"PK\x03\x04" + b"\0" * 26 + b"xl/workbook.xml")
+    with pytest.raises(LstmError, match="an Excel workbook") as caught:
         resolve(str(path))
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert "CSV" in caught.value.hint
 
 
 def test_the_list_has_the_sizes_of_the_built_in_data_sets():

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures_errors import refused
 
 from lstm_cli.data import DataSource, load, load_for_labels
+from lstm_cli.data.readers.read_options import ReadOptions
 from lstm_cli.errors import ExitCode, LstmError
 
 ROWS = [(f"film number {i}", ("bad", "good")[i % 2]) for i in range(40)]
@@ -265,9 +267,45 @@ def test_a_row_without_a_label_is_refused_with_its_line(tmp_path):
 
 
 def test_invalid_utf_8_is_refused_with_its_line(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b"text,label\ncaf\xe9,good\n")
+    (tmp_path / "a.csv").write_bytes(b"text,label\ncaf\xe9\xe8\xe7,good\n")
     with pytest.raises(LstmError, match=r"a\.csv, line 2: .*0xe9"):
         load(DataSource(str(tmp_path / "a.csv")))
+
+
+def test_what_the_encoding_was_guessed_to_be_is_a_note_and_the_named_one_is_used(tmp_path):
+    path = write(tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open("ab") as file:
+        file.write(b"isn\x92t,good\n")
+    data = load(DataSource(path))
+    assert any("windows-1252" in note and "1 line " in note for note in data.notes)
+    assert "isn’t" in {text for split in data.splits.values() for text in split.inputs}
+    options = ReadOptions(encoding="latin-1")
+    other = load(DataSource(path, read_options=options))
+    assert "isn\x92t" in {text for split in other.splits.values() for text in split.inputs}
+    assert other.fingerprint != data.fingerprint
+
+
+def test_how_a_test_file_was_read_is_a_note_too(tmp_path):
+    test = tmp_path / "held_out.csv"
+    test.write_bytes(b"text;label\nisn\x92t;good\nno;bad\n")
+    notes = load(DataSource(write(tmp_path / "a.csv"), test_file=test)).notes
+    assert sum("held_out.csv" in note for note in notes) == 2  # the delimiter, and the encoding
+
+
+def test_plain_lines_are_no_labeled_table(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("A text.\nAnother, longer text.\n")
+    error = refused(load, DataSource(str(path)), code=ExitCode.USAGE)
+    assert "--input-format csv --no-header" in error.hint
+
+
+def test_following_the_hint_for_a_file_without_a_header_loses_no_row(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [(f"film {i}", ("good", "bad")[i % 2]) for i in range(40)]
+    path.write_text("".join(f"{text},{label}\n" for text, label in rows))
+    assert "--no-header --text-column NUMBER" in refused(load, DataSource(str(path))).hint
+    data = load(DataSource(str(path), None, ("1",), "2", read_options=ReadOptions(header=False)))
+    assert sum(len(split) for split in data.splits.values()) == 40
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -306,7 +344,7 @@ def test_a_folder_without_classes_or_with_an_empty_one_is_refused(tmp_path):
         load(DataSource(str(tmp_path)))
     write_folder(tmp_path)
     (tmp_path / "images").mkdir()
-    with pytest.raises(LstmError, match=r"images holds no \.txt files"):
+    with pytest.raises(LstmError, match="images holds no texts"):
         load(DataSource(str(tmp_path)))
 
 
@@ -325,9 +363,17 @@ def test_file_names_may_be_any_bytes_but_class_names_must_be_utf_8(tmp_path):
 
 def test_invalid_utf_8_in_a_folder_names_the_file(tmp_path):
     path = write_folder(tmp_path)
-    (tmp_path / "bad" / "999.txt").write_bytes(b"a\nb\xff\n")
+    (tmp_path / "bad" / "999.txt").write_bytes(b"a\nb\xff\xff\xff\n")
     with pytest.raises(LstmError, match=r"999\.txt, line 2"):
         load(DataSource(path))
+
+
+def test_a_guessed_encoding_in_a_folder_is_a_note_that_names_the_file(tmp_path):
+    path = write_folder(tmp_path)
+    (tmp_path / "bad" / "999.txt").write_bytes(b"isn\x92t")
+    notes = [note for note in load(DataSource(path)).notes if "windows-1252" in note]
+    assert "1 file is not UTF-8" in notes[0]
+    assert "999.txt" in notes[0]
 
 
 # Names and fingerprints

@@ -118,9 +118,15 @@ def test_columns_named_twice_are_refused():
         records("text,label,text\na,b,c\n")
 
 
-def test_utf_16_without_its_mark_is_suspected():
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_read(encoding):
+    raw = "text,label\nnaïve,1\n".encode(encoding)
+    assert records(raw) == [(2, {"text": "naïve", "label": "1"})]
+
+
+def test_column_names_with_nul_characters_are_refused():
     with pytest.raises(LstmError, match="NUL") as caught:
-        records("text,label\n".encode("utf-16-le"))
+        records("text,la\0bel\n")
     assert "UTF-16" in caught.value.hint
 
 
@@ -128,9 +134,9 @@ def test_utf_16_without_its_mark_is_suspected():
 
 
 def test_invalid_utf_8_is_refused_with_line_and_column():
-    with pytest.raises(LstmError, match=r"file, line 3: .*byte 0xe9 at column 4") as caught:
-        records("text,label\na,1\ncäf".encode() + b"\xe9,1\n")
-    assert "UTF-8" in caught.value.hint
+    with pytest.raises(LstmError, match=r"file, line 3: .*byte 0xe4 at column 2") as caught:
+        records(b"text,label\na,1\n" + b"c\xe4f\xe9,1\n")
+    assert "--encoding windows-1252 (gives 'cäfé,1')" in caught.value.hint
 
 
 def test_invalid_utf_8_is_replaced_and_counted_when_asked():
@@ -216,22 +222,40 @@ def test_columns_without_a_common_name_must_be_named():
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        (True, "true or false"),
-        (0.5, "a fraction"),
-        (None, "null"),
+        (None, "nothing"),
+        (float("nan"), "nothing"),
         ([], "a list"),
-        ({}, "{}"),
+        ({}, "an object"),
         (" ", "nothing"),
+        ("\u200b", "nothing"),
     ],
 )
-def test_labels_are_strings_or_integers(value, found):
+def test_lists_and_objects_are_no_labels_and_a_label_is_not_missing(value, found):
     with pytest.raises(LstmError, match=f"f, line 2: expected a label in 'y'.*{found}"):
         label_of({"y": value}, "y", "f, line 2")
 
 
-def test_an_integer_label_becomes_a_string_and_spaces_around_a_label_are_removed():
-    assert label_of({"y": 3}, "y", "") == "3"
-    assert label_of({"y": " good "}, "y", "") == "good"
+def test_a_label_is_read_as_it_is_written():
+    values = [3, " good ", True, 1.0, 0.5, "01", 1e300]
+    found = [label_of({"y": value}, "y", "") for value in values]
+    assert found == ["3", "good", "true", "1.0", "0.5", "01", "1e+300"]
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        ('"a, ""b""", "good"', ['a, "b"', "good"]),
+        (' "a, b",  "good"', ["a, b", "good"]),
+        ('"a, b",   "good\nor ""bad"""', ["a, b", 'good\nor "bad"']),
+        ('good, "a, b"', ["good", "a, b"]),
+        (" a , b", [" a ", " b"]),
+        ('"a", b "c"', ["a", ' b "c"']),
+    ],
+)
+def test_a_quote_after_a_comma_and_a_space_opens_a_field(line, row):
+    found = records(f"text,label\nx, y\n{line}\nz,w\n")
+    assert [list(record.values()) for _, record in found] == [["x", " y"], row, ["z", "w"]]
+    assert found[-1][0] == 4 + line.count("\n")
 
 
 def test_a_text_may_be_empty_but_not_missing_nor_a_number():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fixtures_errors import refused
 
@@ -34,11 +36,14 @@ def write(path, content):
         ("x.tsv", "id\ttext\n1\tone, a film\n2\t two \n"),
         ("x.jsonl", '{"text": "one, a film", "label": 3}\n{"text": " two "}\n'),
         ("x.txt", "one, a film\r\n\n \n two "),
+        ("x", "one, a film\n two \n"),
+        ("x.txt", 'text,label\n"one, a film",\n two ,good\n'),
+        ("x.json", '[{"text": "one, a film"}, {"text": " two "}]'),
         ("x.TXT", "\ufeffone, a film\n two \n"),
     ],
 )
 def test_a_file_has_one_text_per_row_or_line(name, content, tmp_path):
-    texts, digest = read_texts(write(tmp_path / name, content))
+    texts, digest, _ = read_texts(write(tmp_path / name, content))
     assert texts == ["one, a film", " two "]
     assert len(digest) == 64
 
@@ -57,8 +62,10 @@ def test_a_folder_has_one_text_per_file_at_any_depth(tmp_path):
     write(folder / ".hidden" / "d.txt", "hidden")
     write(folder / "notes.md", "no text")
     (folder / "loop").symlink_to(folder)
-    texts, digest = read_texts(folder)
-    assert texts == ["first line\nsecond line", "deep"]
+    write(folder / "0001.1999-12-10", "no suffix")
+    texts, digest, unread = read_texts(folder)
+    assert texts == ["no suffix", "first line\nsecond line", "deep"]
+    assert unread == f"2 files in {folder} are not read: 1 .md, 1 linked folder."
     write(folder / "notes.md", "changed")
     assert read_texts(folder)[1] == digest
     (folder / "b.txt").rename(folder / "bb.txt")
@@ -69,12 +76,12 @@ def test_a_folder_has_one_text_per_file_at_any_depth(tmp_path):
     ("name", "content", "code", "words"),
     [
         ("x.csv", None, ExitCode.DATA, "no file or folder"),
-        ("x.json", "[]", ExitCode.USAGE, "file types"),
-        ("x", "a text", ExitCode.USAGE, "file types"),
+        ("x.json", "[3]", ExitCode.ERROR, "x.json, line 1"),
+        ("x", "%PDF-1.4", ExitCode.USAGE, "a PDF"),
         ("x.csv", "a,b\n1,2\n", ExitCode.ERROR, "'review'"),
         ("x.csv", 'text\n"open\n', ExitCode.ERROR, "x.csv, line 2"),
         ("x.jsonl", '{"text": "a"}\n{"text": null}\n', ExitCode.ERROR, "x.jsonl, line 2"),
-        ("folder/x.csv", "text\na\n", ExitCode.ERROR, "no .txt files"),
+        ("folder/x.csv", "text\na\n", ExitCode.ERROR, "no text files"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(name, content, code, words, tmp_path):
@@ -95,9 +102,11 @@ def test_invalid_bytes_are_refused_with_their_line(tmp_path):
 def test_copies_of_labeled_texts_are_dropped_and_counted_by_split(labeled, tmp_path):
     dataset = load(DataSource(str(labeled)))
     copies = [dataset.splits[name].inputs[0] for name in ("train", "validation", "test", "test")]
-    lines = [f"{copies[0]}  ", copies[1].replace(" ", "\t"), *copies[2:], "new", "new ", "newer"]
+    # Only what is equal to the model, too.
+    copies = [copies[0].upper(), copies[1].replace(" ", "\u00a0"), f"\u200b{copies[2]}", copies[3]]
+    lines = [*copies, "new", "new ", "newer"]
     path = write(tmp_path / "x.jsonl", "")
-    path.write_text("".join(f'{{"review": {text!r}}}\n'.replace("'", '"') for text in lines))
+    path.write_text("".join(json.dumps({"review": text}) + "\n" for text in lines))
     write(tmp_path / "y.csv", "review\nnewest\n\n")
     found = with_unlabeled(dataset, [str(path), str(tmp_path / "y.csv")])
     assert list(found.unlabeled.texts) == ["new", "newer", "newest"]

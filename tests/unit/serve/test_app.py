@@ -79,6 +79,8 @@ def test_a_text_can_be_the_values_of_the_columns_of_the_run(predictor, monkeypat
         schemas = server.get("/openapi.json").json()["components"]["schemas"]
         by_column = schemas["ExplainTextRequest"]["properties"]["text"]["anyOf"][1]
         assert list(by_column["properties"]) == ["title", "body"]
+        assert [part["required"] for part in by_column["anyOf"]] == [["title"], ["body"]]
+        assert server.post("/v1/explain", {"text": {"title": "<br>", "body": None}}).status == 422
 
 
 def test_a_run_without_columns_reads_strings_only(predictor):

@@ -29,10 +29,12 @@ TRICKY = (
 
 def library_tokenizer():
     """The tokenizer that the library `tokenizers` reads from our file."""
-    loaded = tokenizers.Tokenizer.from_str(tokenizer_json.write(TOKENIZER))
-    # "[PAD]" in a text is a word, not the special token.
-    loaded.encode_special_tokens = True
-    return loaded
+    return tokenizers.Tokenizer.from_str(tokenizer_json.write(TOKENIZER))
+
+
+@pytest.mark.parametrize("text", ["[UNK] good", "[PAD]", "a[UNK]", "[unk] [PAD][UNK]", "[ UNK ]"])
+def test_special_tokens_in_a_text_are_words_for_the_library_too(text):
+    check(library_tokenizer(), text)
 
 
 def test_a_saved_tokenizer_encodes_the_same():

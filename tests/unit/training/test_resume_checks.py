@@ -22,6 +22,7 @@ from fixtures_mutations import mutated
 from fixtures_training import CONFIG, without_keras
 from hypothesis import given, settings
 
+from lstm_cli.cli import training
 from lstm_cli.config import load as configs
 from lstm_cli.data.dataset import SourceFile, UnlabeledTexts
 from lstm_cli.errors import ExitCode, LstmError
@@ -520,6 +521,28 @@ def test_the_test_rows_may_be_in_another_file(halfway):
     assert config(**{"data.test_file": "old.csv"}) == "new.csv"
     # These test rows were split off train: other test rows would change training.
     assert config() is None
+
+
+def test_another_test_file_may_be_typed_and_other_settings_may_not(halfway, tmp_path):
+    def check(**typed):
+        overrides = {key.replace("__", "."): value for key, value in typed.items()}
+        request = training.TrainingRequest(
+            str(tmp_path / "a.csv"), None, overrides, "x", None, "cpu", None, None, False, False
+        )
+        training._check_settings(halfway, request)
+
+    for name in "abc":
+        (tmp_path / f"{name}.csv").write_text("text,label\n")
+    settings = configs.to_dict(halfway.config())
+    files = {"data.name": str(tmp_path / "a.csv"), "data.test_file": str(tmp_path / "b.csv")}
+    halfway.write_text(runs.CONFIG, configs.to_yaml(configs.from_dict(settings, files)))
+    check(data__test_file=str(tmp_path / "c.csv"))
+    with pytest.raises(LstmError, match=r"data\.validation_file was None"):
+        check(data__validation_file=str(tmp_path / "c.csv"))
+    del files["data.test_file"]
+    halfway.write_text(runs.CONFIG, configs.to_yaml(configs.from_dict(settings, files)))
+    with pytest.raises(LstmError, match=r"data\.test_file was None"):
+        check(data__test_file=str(tmp_path / "c.csv"))
 
 
 # Finished stages
