@@ -235,6 +235,11 @@ def test_the_options(files, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["lstm", *words])
         return cli.run()
 
+    Path("old.csv").write_text("text,label\nan old film,good\n")
+    assert lstm("train", "films.csv", "--replay-data", "old.csv", "--replay-data", "films.csv") == 1
+    files = [str(Path(name).absolute()) for name in ("old.csv", "films.csv")]
+    assert list(taken.pop().data.replay_files) == files
+    assert lstm("train", "films.csv", "--replay-data", "none.csv") == ExitCode.DATA
     for command in ("train", "pretrain"):
         assert lstm(command, "films.csv", "--vectors", "none.vec") == ExitCode.DATA
         assert not taken

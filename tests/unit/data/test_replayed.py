@@ -188,3 +188,14 @@ def test_settings_of_the_split_are_chosen_for_the_rows_of_the_data(table, tmp_pa
     assert chosen.data.folds == 5
     assert chosen.train.batch_size == 32
     assert dataset.num_replayed == 600
+
+
+def test_labels_that_are_only_written_differently_are_those_of_the_model(tmp_path):
+    rows = [(f"film {i}", ("1", "2")[i % 2]) for i in range(40)]
+    table = write(tmp_path / "films.csv", rows)
+    config = config_for(table, write(tmp_path / "old.csv", [("a", "01"), ("b", "3.0")]))
+    dataset = load_training_data(config, None, ("02", "4"))
+    # The names of the model first, then those of the data, then those of the rows to replay.
+    assert dataset.labels == ("1", "02", "3", "4")
+    assert rows_of(dataset)[-2:] == [("a", "1"), ("b", "3")]
+    assert {label for _, label in rows_of(dataset)[:-2]} == {"1", "02"}
