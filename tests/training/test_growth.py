@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
 from lstm_cli.training import pipeline
 from lstm_cli.training.auto_settings import with_auto_settings
+from lstm_cli.training.classifier_task import ClassifierTask
 from lstm_cli.training.device import configure_backend
 from lstm_cli.training.init_weights import read_initial_weights
 from lstm_cli.training.labels_of_run import load_with_labels_of_run
@@ -88,7 +90,9 @@ def prepared(config, notes=None):
     config, dataset = with_auto_settings(config, dataset, None, options.reporter)
     info = configure_backend(config, "cpu", options.reporter)
     init = read_initial_weights(config, labels)
-    return pipeline.prepare(config, dataset, init, info, options)
+    # No step is taken: compiling them would take most of the time.
+    with patch.object(ClassifierTask, "compile_steps"):
+        return pipeline.prepare(config, dataset, init, info, options)
 
 
 def weights_of(run):
@@ -267,8 +271,8 @@ def test_it_is_resumed_without_the_run_and_has_classes_that_the_data_lacks(
     test = write(tmp_path / "test.csv", ("mixed", "positive", "negative"))
     config = config_for(table, first, data__test_file=test)
     train_step = ClassificationObjective.train_step
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(
+    with monkeypatch.context() as patching, pytest.raises(Interrupted):
+        patching.setattr(
             ClassificationObjective,
             "train_step",
             lambda *args: os.kill(os.getpid(), signal.SIGINT) or train_step(*args),

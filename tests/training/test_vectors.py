@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from lstm_cli.text.vector_file import digest
 from lstm_cli.training import checkpoint, pipeline, replay
 from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.classifier_task import ClassifierTask
 from lstm_cli.training.device import configure_backend
 from lstm_cli.training.init_weights import read_initial_weights
 from lstm_cli.training.options import TrainOptions
@@ -79,7 +81,9 @@ def prepared(config, notes=None):
     options = TrainOptions(device="cpu", reporter=notes or Notes())
     info = configure_backend(config, "cpu", options.reporter)
     dataset = load_training_data(config, None)
-    return pipeline.prepare(config, dataset, read_initial_weights(config), info, options)
+    # No step is taken: compiling them would take most of the time.
+    with patch.object(ClassifierTask, "compile_steps"):
+        return pipeline.prepare(config, dataset, read_initial_weights(config), info, options)
 
 
 def embedding_of(task):
@@ -173,9 +177,9 @@ def interrupted_in_the_second_epoch(config, monkeypatch, root):
             os.kill(os.getpid(), signal.SIGINT)
         return saved[-1]
 
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(checkpoint, "save", saving)
-        patch.setattr(pipeline, "_FOLD_SAVE_SECONDS", 0.0)
+    with monkeypatch.context() as patching, pytest.raises(Interrupted):
+        patching.setattr(checkpoint, "save", saving)
+        patching.setattr(pipeline, "_FOLD_SAVE_SECONDS", 0.0)
         pipeline.train(config, runs_dir=root, name="again", device="cpu")
     return runs.RunDir(root / "films" / "again")
 
