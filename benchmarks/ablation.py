@@ -24,11 +24,8 @@ _LSTM_ONLY = (
     "embedding.vectors=random",
     "train.ema_momentum=0",
 )
-_SELF_TRAINING = (
-    "train.self_training=true",
-    "embedding.vectors=unlabeled",
-    "train.ema_momentum=0.99",
-)
+_SELF_TRAINING_ALONE = ("train.self_training=true", "embedding.vectors=unlabeled")
+_SELF_TRAINING = (*_SELF_TRAINING_ALONE, "train.ema_momentum=0.99")
 # By name: the preset, and the changed settings.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "unigrams": ("imdb", *_LSTM_ONLY, "embedding.bigram_buckets=0"),
@@ -42,7 +39,11 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "imdb-2-epochs": ("imdb", "train.epochs=2"),
     "imdb-30k-vocabulary": ("imdb", "text.vocab_size=30000"),
     "self-training-1-epoch": ("imdb", *_SELF_TRAINING),
-    "self-training-1-epoch-no-averaging": ("imdb", *_SELF_TRAINING, "train.ema_momentum=0"),
+    "self-training-1-epoch-no-averaging": (
+        "imdb",
+        *_SELF_TRAINING_ALONE,
+        "train.ema_momentum=0",
+    ),
     "self-training-2-epochs": ("imdb", *_SELF_TRAINING, "train.epochs=2"),
     "imdb-best": ("imdb-best",),
     "imdb-best-64-units": ("imdb-best", "model.units=64"),

@@ -76,7 +76,7 @@ def find_sets(
             raise LstmError(message, suggest(name, known), ExitCode.USAGE)
     sets, skipped = [], {}
     for name in names or known:
-        rows = read_table(folder / name / "train.csv", "text", "label")
+        rows = read_table(folder / name / "train.csv", ("text",), "label")
         found = TextSet(name, folder / name, rows, (folder / name / "test.csv").exists())
         if has_many_labels(rows.labels):
             skipped[name] = "a label cell holds several labels, joined by |"

@@ -101,6 +101,7 @@ def train(
     data_dir: Path | None = None,
     device: Literal["auto", "cpu", "gpu"] = "auto",
     callbacks: Sequence[Any] = (),
+    fail_on: Sequence[Literal["leak"]] = (),
     reporter: Reporter | None = None,
 ) -> RunDir:
     """Train a classifier.
@@ -114,6 +115,7 @@ def train(
         data_dir: Folder of TFDS data sets; else `TFDS_DATA_DIR`, else TFDS' own default.
         device: `cpu`, `gpu`, or `auto`, which takes a GPU if there is one.
         callbacks: Keras callbacks, called as `fit` does.
+        fail_on: `leak`: train nothing if texts of test or validation are in the training data too.
         reporter: Receives progress; silent by default.
 
     Returns:
@@ -139,6 +141,7 @@ def train(
         data_dir=data_dir,
         device=device,
         callbacks=callbacks,
+        fail_on=fail_on,
         reporter=reporter,
     )
 
@@ -156,6 +159,7 @@ def evaluate(
     coverage: bool = False,
     wanted_precision: float | None = None,
     num_leaks: int = 0,
+    fail_on: Sequence[Literal["leak"]] = (),
     runs_dir: Path | None = None,
     data_dir: Path | None = None,
     reporter: Reporter | None = None,
@@ -176,6 +180,7 @@ def evaluate(
         wanted_precision: Also choose the smallest probability for this precision, on the rows held
             out in training.
         num_leaks: How many examples to list that the run has learned from; all are counted.
+        fail_on: `leak`: score nothing if there is one.
         runs_dir: As for `train`.
         data_dir: As for `train`.
         reporter: As for `train`.
@@ -204,6 +209,7 @@ def evaluate(
         with_coverage=coverage,
         wanted_precision=wanted_precision,
         num_leaks=num_leaks,
+        fail_on=fail_on,
         reporter=reporter,
     )
 

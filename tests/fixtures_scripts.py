@@ -84,6 +84,10 @@ SAMPLES = [
         ["မြ", "န်", "မာ", "သ", "င်္ဘော"], ["မြ", "န်", "မာ", "သ", "င်္ဘော"], unspaced=True,
     ),
     Sample(
+        "yi", "\ua2bf\ua0b7\ua0c5", "\ua2bf\u200b\ua0b7\ua0c5", [*"\ua2bf\ua0b7\ua0c5"],
+        [*"\ua2bf\ua0b7\ua0c5"], unspaced=True,
+    ),
+    Sample(
         "javanese", "ꦧꦱꦗꦮ", "ꦧꦱ\u200bꦗꦮ", [*"ꦧꦱꦗꦮ"], [*"ꦧꦱꦗꦮ"], unspaced=True,
     ),
     Sample(

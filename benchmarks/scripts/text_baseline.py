@@ -31,7 +31,7 @@ _LABEL_PREFIX = "__label__"
 
 def main(kind: str, seed: str, train_path: str, test_path: str, out: str) -> None:
     """Train and measure; seconds count from the texts in memory to the predictions."""
-    train, test = (read_table(Path(path), "text", "label") for path in (train_path, test_path))
+    train, test = (read_table(Path(path), ("text",), "label") for path in (train_path, test_path))
     if kind == "fasttext":
         import fasttext  # noqa: F401 -- imports are not timed
     else:

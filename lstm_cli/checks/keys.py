@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.text.equality import ZERO_WIDTH_SPACE, comparable
+from lstm_cli.text.equality import ZERO_WIDTH_SPACE, comparable, text_key
 
 _SPACES = {i: " " for i in range(128) if not chr(i).isalnum()}
 # A float does not hold longer numbers exactly.
@@ -40,13 +40,8 @@ def _punctuation() -> Any:
 
 
 def text_keys(texts: Iterable[str]) -> NDArray[np.uint64]:
-    """Return a hash of each comparable text, `<uint64>[num]`; 0 for an empty one."""
-    keys = []
-    for text in texts:
-        content = comparable(text).encode("utf-8", "replace")
-        digest = hashlib.blake2b(content, digest_size=8).digest() if content else bytes(8)
-        keys.append(int.from_bytes(digest, "little"))
-    return np.array(keys, np.uint64)
+    """Return the `text_key` of each text, `<uint64>[num]`; 0 for an empty one."""
+    return np.array([text_key(text) for text in texts], np.uint64)
 
 
 def input_keys(inputs: Sequence[str] | NDArray[np.uint8]) -> NDArray[np.uint64]:

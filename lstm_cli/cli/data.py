@@ -68,9 +68,9 @@ def list_(json: options.Json = False) -> None:
     columns = ("name", "kind", "train", "test", "classes", "what it is")
     output.print_rows(rows, columns, right=("train", "test", "classes"))
     output.print_line(
-        "\nOr tfds:NAME for any TFDS data set with one text and one label, a table (CSV, TSV, "
-        "JSONL,\nJSON, Parquet, Arrow or fastText's format), a folder with a subfolder of text "
-        "files or of\nimages per class, or IDX files of images."
+        "\nOr tfds:NAME for any TFDS data set with one text and one label, a table (CSV,\nTSV, "
+        "JSONL, JSON, Parquet, Arrow or fastText's format), a folder with a\nsubfolder of text "
+        "files or of images per class, or IDX files of images."
     )
 
 

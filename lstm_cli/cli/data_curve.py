@@ -64,6 +64,7 @@ def curve(
     ```
     """
     from lstm_cli.cli import output
+    from lstm_cli.cli.reporter import make_reporter
     from lstm_cli.data import DataSource
     from lstm_cli.data.dataset_settings import locate
     from lstm_cli.evaluation.learning_curve import measure_curve
@@ -79,7 +80,7 @@ def curve(
         read_options=read_options,
     )
     output.print_note("Cross-validating the linear model with growing parts of the rows ...")
-    measured = measure_curve(source)
+    measured = measure_curve(source, make_reporter())
     for path in out or []:
         _write(measured, path)
     _print(measured, out or [], json)

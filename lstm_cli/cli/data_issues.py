@@ -81,6 +81,7 @@ def issues(
     ```
     """
     from lstm_cli.cli import output
+    from lstm_cli.cli.reporter import make_reporter
     from lstm_cli.data import DataSource
     from lstm_cli.data.dataset_settings import locate
     from lstm_cli.data.readers.read_options import format_of
@@ -105,7 +106,7 @@ def issues(
             ),
         )
         output.print_note("Cross-validating the linear model ...")
-        found = issues_of_data(data)
+        found = issues_of_data(data, make_reporter())
     if out is not None and format_ is not None:
         table = to_table(found.issues, format_)
         write_atomic(out, table.encode("utf-8", "backslashreplace"))
@@ -144,7 +145,7 @@ def _name_of_rows(found: LabelIssues) -> str:
 def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> None:
     """Print the first issues, and how they were found."""
     from lstm_cli.cli import output
-    from lstm_cli.io.text_format import number, percent, shorten
+    from lstm_cli.io.text_format import number, percent, short_label, shorten
 
     if as_json:
         output.print_json(found.to_dict(limit))
@@ -153,8 +154,8 @@ def _print(found: LabelIssues, limit: int, out: Path | None, as_json: bool) -> N
     rows = [
         (
             issue.name,
-            issue.label,
-            issue.suggested if issue.is_probable else f"{issue.suggested} ?",
+            short_label(issue.label),
+            short_label(issue.suggested) + " ?" * (not issue.is_probable),
             number(issue.probability, ".3f"),
             shorten(issue.text, _MAX_TEXT),
         )

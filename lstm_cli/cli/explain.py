@@ -127,8 +127,11 @@ def _resolve_format(format_: str, out: Path | None) -> str:
 
 def _explain(explainer: Explainer, text: str, label: str | None, run: str | None) -> Explanation:
     """Explain a text, the text in the pipe, or an image file."""
+    from lstm_cli.cli import output
     from lstm_cli.cli.inputs import PIPE, check_texts, typed_run
     from lstm_cli.cli.text_columns import note_columns
+    from lstm_cli.data.pipe import PIPE_NAME
+    from lstm_cli.data.single_text import decode_text
     from lstm_cli.errors import ExitCode, LstmError
 
     shape = explainer.predictor.shape
@@ -141,8 +144,9 @@ def _explain(explainer: Explainer, text: str, label: str | None, run: str | None
             )
         return _explain_image(explainer, text, shape)
     if text == PIPE:
-        # The last line break comes from the shell.
-        text = _read_pipe("text").decode("utf-8", "replace").removesuffix("\n")
+        text, notes = decode_text(_read_pipe("text"), PIPE_NAME)
+        for note in notes:
+            output.print_note(f"Note: {note}")
     else:
         check_texts([text], explainer.predictor.run.name, typed_run("explain", run))
     note_columns([text], explainer.predictor.text_columns)
@@ -175,7 +179,7 @@ def _read_pipe(what: str) -> bytes:
     try:
         if stream is None:
             raise OSError(0, "it is closed")
-        content = stream.read(_MAX_BYTES + 1)
+        content: bytes = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise unreadable_input(error.strerror or str(error)) from None
     if len(content) > _MAX_BYTES:

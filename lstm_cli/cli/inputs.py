@@ -53,7 +53,9 @@ class Inputs:
     @property
     def name(self) -> str:
         """The name of the file or the pipe, for messages."""
-        return "standard input" if self.file is None else str(self.file)
+        from lstm_cli.data.pipe import PIPE_NAME
+
+        return PIPE_NAME if self.file is None else str(self.file)
 
     @classmethod
     def of(

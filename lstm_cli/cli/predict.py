@@ -24,8 +24,8 @@ _File = Annotated[
         "--file",
         "-f",
         metavar="FILE",
-        help="Table (CSV, JSONL, Parquet, ...) or file with one text per line (for images, one "
-        "file name); '-' reads the pipe.",
+        help="Table (CSV, TSV, JSONL, JSON, fastText, Parquet, Arrow), or file with one text per "
+        "line (for images, one file name), also compressed; '-' reads the pipe.",
         show_default="the pipe",
     ),
 ]
@@ -35,8 +35,8 @@ _Out = Annotated[
         "--out",
         "-o",
         metavar="FILE",
-        help="Write to this file: .csv, .tsv or .jsonl, also with .gz, .bz2 or .xz after it. It "
-        "replaces an old file at the end, when it is complete.",
+        help="Write to this file: .parquet, or .csv, .tsv or .jsonl, also with .gz, .bz2, .xz or "
+        ".zst after it. It replaces an old file at the end, when it is complete.",
         show_default="the standard output",
     ),
 ]
@@ -56,7 +56,7 @@ _IdColumn = Annotated[
         "--id-column",
         metavar="NAME",
         help="Column that --keep id writes.",
-        show_default="the column 'id'",
+        show_default="that of the run, else 'id'",
     ),
 ]
 _OnError = Annotated[
@@ -69,12 +69,12 @@ _OnError = Annotated[
     ),
 ]
 _Format = Annotated[
-    Literal["auto", "table", "tsv", "csv", "jsonl"],
+    Literal["auto", "table", "tsv", "csv", "jsonl", "parquet"],
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="What to write: table, tsv, csv or jsonl. auto: as the name of --out says; without "
-        "--out a table on a terminal, else tsv.",
+        help="What to write: table, tsv, csv, jsonl or parquet. auto: as the name of --out says; "
+        "without --out a table on a terminal, else tsv.",
     ),
 ]
 _Header = Annotated[

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lstm_cli.cli import output
 from lstm_cli.cli.inputs import Inputs
@@ -69,7 +70,7 @@ def predict_records(request: Request) -> None:
     counts = _Counts()
     with _open(request) as records, _saying(counts, records, request.inputs):
         layout = _choose_layout(request, records)
-        with _open_writer(request, layout) as writer:
+        with _open_writer(request, layout, records.schema) as writer:
             for window in records.windows():
                 for found in answer(request.predictor, window, request.rule):
                     counts.add(found)
@@ -110,11 +111,19 @@ def rank_records(request: Request, num: int) -> None:
             counts.add_prediction(place.prediction.label)
         if request.format == "table":
             print_ranked(ranking.ranked)
+        elif request.format == "parquet" and request.out is not None:
+            from lstm_cli.cli.write_parquet import write_ranked_parquet
+            from lstm_cli.io.atomic_write import open_atomic
+
+            with open_atomic(request.out) as file:
+                write_ranked_parquet(ranking.ranked, request.columns(False), file)
         else:
             layout = Layout(request.format, request.header, NOTHING, request.columns(False))
             with open_target(request.out) as target:
                 write_ranked(ranking.ranked, layout, target)
     print_left_out(ranking)
+    if request.out is not None:
+        output.print_note(f"Written: {request.out}")
 
 
 @contextmanager
@@ -134,21 +143,31 @@ def _open(request: Request) -> Iterator[Records]:
 def _choose_layout(request: Request, records: Records) -> Layout:
     columns, is_open, file = records.columns, records.is_open, request.inputs.file
     is_regular = file is not None and file.is_file()
-    if is_open and is_regular and request.keep == "all" and request.format in ("csv", "tsv"):
+    if is_open and is_regular and request.keep == "all" and request.format != "jsonl":
         # Every object may have keys of its own, and the first line needs all of them.
         assert file is not None
         columns = all_keys(file, request.inputs.options)
-    kind = request.predictor.kind
-    kept = choose_kept(request.keep, columns, request.id_column, kind, is_open)
+    id_column = request.id_column
+    if request.keep == "id" and id_column is None:
+        trained_with = request.predictor.run.config().data.id_column
+        id_column = trained_with if trained_with in (columns or ()) else None
+    kept = choose_kept(request.keep, columns, id_column, request.predictor.kind, is_open)
     return Layout(request.format, request.header, kept, request.columns(columns is not None))
 
 
 @contextmanager
-def _open_writer(request: Request, layout: Layout) -> Iterator[Writer]:
+def _open_writer(request: Request, layout: Layout, schema: Any) -> Iterator[Writer]:
     if request.format == "table":
         shows_input = bool(request.inputs.words) and not layout.kept.names
         with TableWriter(layout, shows_input) as table:
             yield table
+        return
+    if request.format == "parquet" and request.out is not None:
+        from lstm_cli.cli.write_parquet import ParquetWriter
+        from lstm_cli.io.atomic_write import open_atomic
+
+        with open_atomic(request.out) as file, ParquetWriter(layout, file, schema) as parquet:
+            yield parquet
         return
     with open_target(request.out) as target:
         yield make_writer(layout, target)

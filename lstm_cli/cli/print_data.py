@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from lstm_cli.cli import output
 from lstm_cli.data.balance import advice
-from lstm_cli.io.text_format import percent, shorten
+from lstm_cli.io.text_format import percent, short_label, shorten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,8 @@ _MAX_CHARACTERS = 500
 _MAX_ROWS = 16
 _MAX_LENGTH = 64
 _GAP = 3
-_MAX_CLASSES = 40
+# Of more classes, only the largest and the smallest are shown.
+_MAX_CLASSES, _NUM_LARGEST, _NUM_SMALLEST = 40, 5, 3
 
 
 def print_description(description: Description, as_json: bool) -> None:
@@ -40,14 +41,16 @@ def print_description(description: Description, as_json: bool) -> None:
         output.print_note(f"Note: {note}")
     _print_splits(description)
     _print_balance(description)
+    shown = dict(_classes_to_show(description.labels, description.splits[0].class_counts))
+    examples = {label: each for label, each in description.examples.items() if label in shown}
     if shape is None:
-        for label, texts in list(description.examples.items())[:_MAX_CLASSES]:
+        for label, texts in examples.items():
             for text in texts:
                 output.print_line("")
-                output.print_heading(label)
+                output.print_heading(short_label(label))
                 output.print_text(shorten(str(text), _MAX_CHARACTERS))
     else:
-        _print_images(description)
+        _print_images(examples)
 
 
 def _print_splits(description: Description) -> None:
@@ -71,7 +74,7 @@ def _print_balance(description: Description) -> None:
     most = max(train.class_counts)
     rows = [
         (
-            label,
+            short_label(label),
             f"{count:,}",
             percent(count / train.num_examples),
             "█" * round(_BAR_WIDTH * count / most),
@@ -80,8 +83,7 @@ def _print_balance(description: Description) -> None:
     ]
     num_hidden = len(description.labels) - len(rows)
     if num_hidden:
-        half = len(rows) // 2
-        rows.insert(half, (f"... {num_hidden:,} more classes, see --json", "", "", ""))
+        rows.insert(_NUM_LARGEST, (f"... {num_hidden:,} more (--json has all)", "", "", ""))
     noun = "class" if description.multi_label == "none" else "label"
     output.print_rows(rows, (noun, "train", "share", ""), right=("train", "share"))
     if description.imbalance:
@@ -95,15 +97,14 @@ def _classes_to_show(labels: Sequence[str], counts: Sequence[int]) -> list[tuple
     if len(pairs) <= _MAX_CLASSES:
         return pairs
     pairs.sort(key=lambda pair: -pair[1])
-    half = _MAX_CLASSES // 2
-    return pairs[:half] + pairs[-half:]
+    return pairs[:_NUM_LARGEST] + pairs[-_NUM_SMALLEST:]
 
 
-def _print_images(description: Description) -> None:
+def _print_images(examples: Mapping[str, Sequence[str | NDArray[np.uint8]]]) -> None:
     """Print images side by side, as many as fit, with the label above each."""
     blocks = [
-        [label, *draw_image(np.asarray(image))]
-        for label, images in description.examples.items()
+        [short_label(label), *draw_image(np.asarray(image))]
+        for label, images in examples.items()
         for image in images
     ]
     if not blocks:

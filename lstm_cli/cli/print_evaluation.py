@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from lstm_cli.cli import output
 from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
 from lstm_cli.evaluation.metrics import confusion_matrix, most_common_errors
-from lstm_cli.io.text_format import interval, number, percent, shorten
+from lstm_cli.io.text_format import (
+    interval,
+    number,
+    percent,
+    short_label,
+    short_labels,
+    shorten,
+)
 from lstm_cli.report.metric_rows import metric_rows
 
 if TYPE_CHECKING:
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
 # Classes in a table of scores, and in a confusion matrix; of more, only the hardest are shown.
 _MAX_CLASSES, _MAX_MATRIX = 40, 10
 _NUM_HARDEST, _NUM_ERRORS = 20, 10
+# Characters of a label, of several labels, and of a column in a confusion matrix.
+_MAX_LABEL, _MAX_LABEL_SET, _MAX_COLUMN = 40, 80, 20
 
 
 def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
@@ -119,9 +128,10 @@ def _describe_wanted(wanted: WantedPrecision, split: str) -> str:
 
 def _mistake_row(mistake: Misclassified) -> tuple[object, ...]:
     text = "(image)" if mistake.text is None else shorten(mistake.text, 160)
-    names = [mistake.label, mistake.predicted]
+    width = _MAX_LABEL if mistake.wrong_label is None else _MAX_LABEL_SET
+    names = [short_label(mistake.label, width), short_label(mistake.predicted, width)]
     if mistake.wrong_label is not None:
-        names = [*(name or "(none)" for name in names), mistake.wrong_label]
+        names = [*(name or "(none)" for name in names), short_label(mistake.wrong_label)]
     return mistake.name, *names, number(mistake.probability), text
 
 
@@ -134,7 +144,7 @@ def _print_classes(report: Report) -> None:
         classes = [report.classes[i] for i in hardest_classes(report, _NUM_HARDEST)]
         title = f"The {noun} with the lowest F1, of {len(report.classes):,} (--json has all)"
     rows: list[tuple[str, ...]] = [
-        (c.name, number(c.precision), number(c.recall), number(c.f1), f"{c.support:,}")
+        (short_label(c.name), number(c.precision), number(c.recall), number(c.f1), f"{c.support:,}")
         for c in classes
     ]
     if report.micro is not None:
@@ -161,8 +171,8 @@ def _print_common_errors(report: Report) -> None:
     classes = report.classes
     rows = [
         (
-            classes[true].name,
-            classes[predicted].name,
+            short_label(classes[true].name),
+            short_label(classes[predicted].name),
             f"{count:,}",
             percent(count / classes[true].support),
         )
@@ -175,7 +185,7 @@ def _print_common_errors(report: Report) -> None:
 def _print_confusion(report: Report) -> None:
     """Print the confusion matrix."""
     output.print_line("")
-    names = [c.name for c in report.classes]
+    names = list(short_labels([c.name for c in report.classes], _MAX_COLUMN).values())
     columns = ("true \\ predicted", *names)
     rows = [
         (name, *counts)

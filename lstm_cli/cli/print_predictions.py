@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lstm_cli.cli import output
 from lstm_cli.errors import LstmError
-from lstm_cli.io.text_format import percent, shorten
+from lstm_cli.io.text_format import percent, short_label, short_labels, shorten
 from lstm_cli.prediction.columns import PredictionColumns, classes
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _TABLE_ROWS = 500
 # Classes that a table shows without --top-k; the other formats have all.
 _MAX_CLASSES = 5
-# A label is never cut in the other formats.
-_LABEL_WIDTH = 40
 _KEPT_WIDTH = 40
 _REASON_WIDTH = 90
 
@@ -41,6 +39,8 @@ class TableWriter:
         """
         self._layout = layout
         self._shows_input = shows_input
+        # A label is never cut in the other formats.
+        self._names = short_labels(layout.columns.labels)
         self._answers: list[Answer] = []
 
     def __enter__(self) -> TableWriter:
@@ -72,7 +72,7 @@ class TableWriter:
         rows = []
         for record, prediction, _ in answers:
             row = [shorten(cell, _KEPT_WIDTH) for cell in layout.kept.cells(record)]
-            row += _shown(prediction, own) if prediction else _not_read(record, own)
+            row += _shown(prediction, own, self._names) if prediction else _not_read(record, own)
             row += [shorten(record.text, 60)] * self._shows_input
             rows.append(row)
         columns = [*(shorten(name, _KEPT_WIDTH) for name in layout.kept.names), *names]
@@ -80,12 +80,15 @@ class TableWriter:
         self._answers = []
 
 
-def _shown(prediction: Prediction, columns: PredictionColumns) -> list[str]:
-    """Return the cells of a prediction for people."""
+def _shown(
+    prediction: Prediction, columns: PredictionColumns, names: Mapping[str, str]
+) -> list[str]:
+    """Return the cells of a prediction for people, with short names of classes."""
     p = prediction
-    row = [shorten(p.label, _LABEL_WIDTH), f"{p.probability:.3f}", _class_list(p, columns.top_k)]
+    class_list = _class_list(p, columns.top_k, names)
+    row = [names.get(p.label, p.label), f"{p.probability:.3f}", class_list]
     if p.labels is not None:
-        row[0] = _first([shorten(name, _LABEL_WIDTH) for name in p.labels]) or "(none)"
+        row[0] = _first([names[name] for name in p.labels]) or "(none)"
         row[1] = _first([f"{p.probabilities[name]:.3f}" for name in p.labels]) or "-"
     if columns.has_tokens:
         row += [f"{p.num_tokens:,}", "yes" if p.truncated else "no", percent(p.unknown, 0)]
@@ -104,11 +107,11 @@ def _first(items: Sequence[str]) -> str:
     return ", ".join(items[:_MAX_CLASSES]) + more
 
 
-def _class_list(prediction: Prediction, top_k: int | None) -> str:
+def _class_list(prediction: Prediction, top_k: int | None, names: Mapping[str, str]) -> str:
     """Return the classes for a cell of a table; of many, the most probable ones."""
     num_more = len(prediction.probabilities) - (_MAX_CLASSES if top_k is None else top_k)
     shown = classes(prediction, top_k if top_k is not None or num_more <= 0 else _MAX_CLASSES)
-    listed = "  ".join(f"{shorten(label, _LABEL_WIDTH)} {value:.3f}" for label, value in shown)
+    listed = "  ".join(f"{names[label]} {value:.3f}" for label, value in shown)
     return listed if top_k is not None or num_more <= 0 else f"{listed}  ... {num_more:,} more"
 
 
@@ -118,7 +121,7 @@ def print_ranked(ranked: Sequence[RankedPrediction]) -> None:
         (
             f"{r.record:,}",
             f"{r.uncertainty:.3f}",
-            shorten(r.prediction.label, _LABEL_WIDTH),
+            short_label(r.prediction.label),
             shorten(r.text, 160),
         )
         for r in ranked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lstm_cli.cli import output
-from lstm_cli.io.text_format import number, percent
+from lstm_cli.io.text_format import number, percent, short_label
 
 if TYPE_CHECKING:
     from lstm_cli.runs.thresholds import Choice, Scores, Thresholds
@@ -30,7 +30,7 @@ def print_thresholds(stored: Thresholds, title: str) -> None:
     columns = {name: by_class for name, by_class in parts.items() if by_class is not None}
     labels = list(next(iter(columns.values()), {}))
     rows = [
-        (label, *(f"{by_class[label]:.6g}" for by_class in columns.values()))
+        (short_label(label), *(f"{by_class[label]:.6g}" for by_class in columns.values()))
         for label in labels[:_MAX_CLASSES]
     ]
     if len(labels) > _MAX_CLASSES:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from lstm_cli.cli import output
 from lstm_cli.errors import ExitCode, LstmError
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from lstm_cli.prediction.ranking import RankedPrediction
     from lstm_cli.prediction.result import Prediction
 
-_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
-_COMPRESSED = (".gz", ".bz2", ".xz")
+_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet"}
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -67,22 +66,27 @@ def resolve_format(format_: str, out: Path | None) -> str:
         out: The file; None for stdout.
 
     Raises:
-        LstmError: The name of the file stands for no format, or a table cannot be in a file (2).
+        LstmError: The name of the file stands for no format, or a table cannot be in a file, or
+            Parquet not elsewhere (exit code 2).
     """
     if out is None:
+        if format_ == "parquet":
+            raise LstmError(
+                "--format parquet needs a file.", "Name it: --out FILE.parquet", ExitCode.USAGE
+            )
         if format_ != "auto":
             return format_
         return "table" if output.is_terminal() else "tsv"
     if format_ == "table":
         raise LstmError(
             "--format table is for the terminal.",
-            "Name the file .csv, .tsv or .jsonl, and leave out --format.",
+            "Name the file .csv, .tsv, .jsonl or .parquet, and leave out --format.",
             ExitCode.USAGE,
         )
-    suffix = "".join(s for s in out.suffixes[-2:] if s.lower() not in _COMPRESSED)
-    found = _SUFFIXES.get(Path(f"x{suffix}").suffix.lower())
     if format_ != "auto":
         return format_
+    suffix = "".join(s for s in out.suffixes[-2:] if s.lower() not in _COMPRESSED)
+    found = _SUFFIXES.get(Path(f"x{suffix}").suffix.lower())
     if found is None:
         raise LstmError(
             f"--out expects a name that ends in {', '.join(_SUFFIXES)}, found '{out}'.",
@@ -130,7 +134,9 @@ def open_target(out: Path | None) -> Iterator[Target]:
         LstmError: The file cannot be written.
     """
     if out is None:
-        yield Target(output.write_data, sys.stdout.flush, is_file=False)
+        # A pipe gets the data as it is; to ask for each row whether it is one would take time.
+        write = output.write_data if output.is_terminal() else sys.stdout.write
+        yield Target(write, sys.stdout.flush, is_file=False)
         return
     from lstm_cli.io.atomic_write import open_atomic
 
@@ -168,24 +174,37 @@ def _nothing() -> None:
 
 
 @contextlib.contextmanager
-def _compress(file: Any, suffix: str) -> Iterator[Any]:
+def _compress(file: BinaryIO, suffix: str) -> Iterator[Any]:
     """Compress what is written, as the suffix says."""
     if suffix not in _COMPRESSED:
         yield file
         return
-    import bz2
-    import gzip
-    import lzma
-
-    openers: dict[str, Any] = {
-        # Without name and time, equal answers are equal files.
-        ".gz": partial(gzip.GzipFile, "", "wb", mtime=0),
-        ".bz2": partial(bz2.BZ2File, mode="wb"),
-        ".xz": partial(lzma.LZMAFile, mode="wb"),
-    }
-    key = "fileobj" if suffix == ".gz" else "filename"
-    with openers[suffix](**{key: file}) as stream:
+    with _compressor(file, suffix) as stream:
         yield stream
+
+
+def _compressor(file: BinaryIO, suffix: str) -> Any:
+    """Return a file that compresses.
+
+    Raises:
+        LstmError: The package for .zst is not installed.
+    """
+    if suffix == ".gz":
+        import gzip
+
+        # Without name and time, equal answers are equal files.
+        return gzip.GzipFile("", "wb", fileobj=file, mtime=0)
+    if suffix == ".bz2":
+        import bz2
+
+        return bz2.BZ2File(file, "wb")
+    if suffix == ".xz":
+        import lzma
+
+        return lzma.LZMAFile(file, "wb")
+    from lstm_cli.data.readers.compression import load_zstd
+
+    return load_zstd().ZstdFile(file, mode="wb")
 
 
 class _ColumnsWriter:
@@ -225,7 +244,7 @@ def _row_writer(format_: str, target: Target) -> Callable[[list[str]], Any]:
     """Return a function that writes the cells of a row."""
     write = target.write
     if format_ == "tsv" and not target.is_file:
-        return lambda row: write("\t".join(map(_without_tabs, row)) + "\n")
+        return lambda row: write(_tsv_line(row))
     import csv
 
     delimiter = "\t" if format_ == "tsv" else ","
@@ -239,8 +258,12 @@ class _Lines:
         self.write = write
 
 
-def _without_tabs(cell: str) -> str:
-    return cell.replace("\t", " ").replace("\n", " ").replace("\r", " ")
+def _tsv_line(row: list[str]) -> str:
+    """Return a line of TSV without quotes; tabs and line breaks in cells become spaces."""
+    line = "\t".join(row)
+    if line.count("\t") >= len(row) or "\n" in line or "\r" in line:
+        line = "\t".join(re.sub(r"[\t\r\n]", " ", cell) for cell in row)
+    return line + "\n"
 
 
 class _JsonWriter:
@@ -268,7 +291,7 @@ class _JsonWriter:
 
 
 def _to_json(target: Target) -> Callable[[Any], str]:
-    return partial(json.dumps, ensure_ascii=False) if target.is_file else output.json_text
+    return output.json_line if target.is_file else output.json_text
 
 
 def _free_key(fields: dict[str, Any]) -> str:

@@ -11,7 +11,9 @@ What is in here:
     iterative_stratification  the same for examples with several labels
     balance     when classes are uneven, and class weights
     summary     `lstm data show` and `lstm data prepare`
-    records     the texts that `lstm predict` reads from files and pipes
+    records     the inputs that `lstm predict` reads from files and pipes (`pipe`)
+    kept_columns  what of these inputs is carried to the output
+    single_text  the text that `lstm explain` reads from the pipe
     images      image files as pixels, and the rule for their border
     image_rows  own images with their files, for `lstm data check`
     readers/    one module per kind of source

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from lstm_cli.data.readers.columns import Record, join_names
 from lstm_cli.data.records import InputRecord
 from lstm_cli.errors import ExitCode, LstmError, suggest
+from lstm_cli.io.text_format import to_text
 
 Keep = Literal["all", "id", "none"]
 
@@ -102,4 +103,6 @@ def _cell(value: Any) -> str:
     """Return a value as text: a string as it is, JSON for what is not one, nothing for null."""
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool | int | float | list | dict):
+        return json.dumps(value, ensure_ascii=False, default=to_text)
+    return "" if value is None else to_text(value)

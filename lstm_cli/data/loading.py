@@ -116,7 +116,8 @@ def load_for_labels(source: DataSource, labels: Sequence[str], split: str = "tes
     else:
         examples = _split(raw, source, (split,))[split]
     parts = {split: _relabel(examples, raw, labels)}
-    return replace(_dataset(raw, source, parts), labels=tuple(labels))
+    dataset = _dataset(raw, source, parts)
+    return replace(dataset, labels=tuple(labels), notes=(*dataset.notes, *parts[split].notes))
 
 
 def _with_labels(raw: RawDataset, labels: Sequence[str]) -> RawDataset:

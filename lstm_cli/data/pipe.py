@@ -8,6 +8,8 @@ import sys
 
 from lstm_cli.errors import LstmError
 
+# The name of standard input, for messages.
+PIPE_NAME = "standard input"
 _BLOCK_SIZE = 1 << 16
 _MAX_LINE = 64 << 20
 

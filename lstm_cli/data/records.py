@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
-from lstm_cli.data.pipe import Pipe, standard_input
+from lstm_cli.data.pipe import PIPE_NAME, Pipe, standard_input
 from lstm_cli.data.readers.columns import Record, join_names
 from lstm_cli.data.readers.decode import ReplacementCounter
 from lstm_cli.data.readers.open_rows import open_rows
@@ -55,6 +55,7 @@ class Records:
         text_columns: The columns of the texts; empty for lines.
         counter: Counts the lines with invalid bytes, which are replaced by U+FFFD.
         read_as: How the input is read.
+        schema: As `Rows.schema`.
     """
 
     columns: tuple[str, ...] | None
@@ -64,6 +65,7 @@ class Records:
     read_as: Found
     _records: Iterator[InputRecord]
     _has_more: Callable[[], bool]
+    schema: Any = None
 
     def __iter__(self) -> Iterator[InputRecord]:
         """Yield one record for each line or row.
@@ -125,7 +127,7 @@ def open_records(
         LstmError: The input cannot be read, is not a table although a column is named, or has no
             such column.
     """
-    name = "standard input" if path is None else str(path)
+    name = PIPE_NAME if path is None else str(path)
     pipe = Pipe(standard_input()) if path is None else None
     source = path or cast(BinaryIO, pipe)
     counter, read_as = ReplacementCounter(), Found()
@@ -146,7 +148,8 @@ def open_records(
         is_open = rows.columns is None
         found = _find_text(columns, text_columns, trained_on, name, is_open)
         read = _read_rows(chain(first, remaining), found, name)
-        yield Records(columns, is_open, found.names, counter, read_as, read, has_more)
+        names = found.names
+        yield Records(columns, is_open, names, counter, read_as, read, has_more, rows.schema)
 
 
 def _check_lines(name: str, text_columns: Sequence[str], options: ReadOptions) -> None:

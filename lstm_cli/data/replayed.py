@@ -38,11 +38,13 @@ class RowsToReplay:
         rows: The rows of all files.
         labels: Their class names.
         files: SHA-256 (hex) of each file or folder, by absolute path.
+        notes: Remarks from reading.
     """
 
     rows: Split
     labels: tuple[str, ...]
     files: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def check_replay_path(path: Path) -> None:
@@ -93,7 +95,9 @@ def read_replay(dataset: Dataset, source: DataSource, files: Sequence[str]) -> R
     first, *others = (map_labels(split, names, labels) for split, names in read)
     for other in others:
         first = splitting.concatenate(first, other)
-    return RowsToReplay(first, labels, {file: training_file(Path(file)).sha256 for file in files})
+    digests = {file: training_file(Path(file)).sha256 for file in files}
+    notes = (note for split, _ in read for note in split.notes)
+    return RowsToReplay(first, labels, digests, tuple(notes))
 
 
 def with_replayed(
@@ -145,7 +149,7 @@ def with_replayed(
         labels=labels,
         splits=parts,
         replayed=ReplayedRows(len(rows), found.files, digest_of_rows),
-        notes=(*dataset.notes, f"{note}."),
+        notes=(*dataset.notes, *found.notes, f"{note}."),
     )
 
 

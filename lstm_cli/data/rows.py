@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lstm_cli.data.dataset_settings import locate
 from lstm_cli.data.readers.columns import find_column
-from lstm_cli.data.readers.folder import class_files, find_splits, read_folder
+from lstm_cli.data.readers.folder import class_files, describe_unread, find_splits, read_folder
 from lstm_cli.data.readers.label_sets import (
     AUTO,
     LIST,
@@ -183,7 +183,9 @@ def _read_table(path: Path, name: str, source: DataSource) -> _Table:
 
 
 def _read_folder(path: Path, name: str, options: ReadOptions) -> Iterator[LabeledRows]:
-    for part in find_splits(path).values():
+    splits = find_splits(path)
+    unread = tuple(describe_unread(path, splits))
+    for part in splits.values():
         files = list(class_files(part))
         examples = read_folder(part, options)
         yield LabeledRows(
@@ -191,7 +193,7 @@ def _read_folder(path: Path, name: str, options: ReadOptions) -> Iterator[Labele
             examples.texts,
             [label for label, _ in files],
             [file.relative_to(part).as_posix() for _, file in files],
-            notes=examples.notes,
+            notes=(*examples.notes, *(unread if part is splits["train"] else ())),
         )
 
 

@@ -14,6 +14,7 @@ from lstm_cli.data.loading import load
 from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import SPLITS, DataSource
 from lstm_cli.data.unlabeled import with_unlabeled
+from lstm_cli.text.tokenizer import count_words
 
 PERCENTILES = (50, 90, 99, 100)
 
@@ -26,7 +27,8 @@ class SplitSummary:
         name: `train`, `validation` or `test`.
         num_examples: Number of examples.
         class_counts: Number of examples of each class, by class id.
-        word_percentiles: Words per text, split at white space, at `PERCENTILES`. Empty for images.
+        word_percentiles: Words per text, as `count_words` counts them, at `PERCENTILES`. Empty for
+            images.
         num_empty: Number of texts without a word; 0 for images.
     """
 
@@ -125,7 +127,7 @@ def _summarize_unlabeled(unlabeled: UnlabeledTexts) -> SplitSummary:
 
 def _count_words(texts: Sequence[str]) -> tuple[tuple[int, ...], int]:
     """Return `word_percentiles` and `num_empty` of a summary."""
-    lengths = np.array([len(text.split()) for text in texts], np.int64)
+    lengths = np.array([count_words(text) for text in texts], np.int64)
     percentiles = np.percentile(lengths, PERCENTILES, method="higher") if len(lengths) else ()
     return tuple(int(number) for number in percentiles), int((lengths == 0).sum())
 

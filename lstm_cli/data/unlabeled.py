@@ -15,7 +15,7 @@ from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.data.readers.row import Found
 from lstm_cli.data.readers.texts import read_texts
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.text.equality import comparable
+from lstm_cli.text.equality import text_key
 
 # Why a text is not used, in the order of the note.
 _REASONS = {
@@ -36,7 +36,7 @@ def with_unlabeled(
     """Return a data set with the unlabeled texts of files and folders.
 
     Copies of labeled texts are dropped, because a model must not learn from the texts that it is
-    validated and tested on, and texts of train are learned from already. `comparable` says which
+    validated and tested on, and texts of train are learned from already. `text_key` says which
     texts are equal. Empty texts and repetitions are dropped, too.
 
     Args:
@@ -98,13 +98,13 @@ def reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | No
         texts: From files beside a data set.
         dataset: With all splits.
     """
-    known = {"": "empty"}
+    known = {0: "empty"}
     for name, split in dataset.splits.items():
         assert not isinstance(split.inputs, np.ndarray)
         for text in split.inputs:
-            known.setdefault(comparable(text), name)
+            known.setdefault(text_key(text), name)
     for text in texts:
-        key = comparable(text)
+        key = text_key(text)
         yield known.get(key)
         known.setdefault(key, "repeated")
 

@@ -22,6 +22,7 @@ from lstm_cli.data import DataSource, load_labeled
 from lstm_cli.data.readers.read_options import TableFormat
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.linear_folds import out_of_fold_probabilities
+from lstm_cli.io.progress import Reporter
 from lstm_cli.runs import out_of_fold
 from lstm_cli.runs.directory import LABEL_THRESHOLDS, OUT_OF_FOLD, RunDir, json_line
 from lstm_cli.runs.out_of_fold import OutOfFold
@@ -150,16 +151,20 @@ def issues_of_run(run: RunDir) -> LabelIssues:
     )
 
 
-def issues_of_data(source: DataSource) -> LabelIssues:
+def issues_of_data(source: DataSource, reporter: Reporter | None = None) -> LabelIssues:
     """Find the issues among the rows of a data set, by cross-validation of the linear model.
 
     Args:
         source: What to read.
+        reporter: Receives the remarks on the data.
 
     Raises:
         LstmError: The data is missing, malformed, or not text.
     """
     dataset = load_labeled(source)
+    if reporter is not None:
+        for note in dataset.notes:
+            reporter.note(f"Note: {note}")
     if dataset.is_multi_label:
         raise several_labels(dataset.source)
     split = dataset.splits["train"]

@@ -18,6 +18,7 @@ from lstm_cli.data.splits import TRAIN_SAMPLE, stratified_folds, stratified_samp
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.linear_folds import chosen_settings
 from lstm_cli.evaluation.power_law import Forecast, PowerLaws, fit_power_laws
+from lstm_cli.io.progress import Reporter
 from lstm_cli.models.linear import predict_held_out
 from lstm_cli.runs.directory import json_line
 from lstm_cli.text.corpus import fit_and_encode
@@ -90,16 +91,20 @@ def _accuracy_forecast(forecast: Forecast) -> dict[str, Any]:
     }
 
 
-def measure_curve(source: DataSource) -> LearningCurve:
+def measure_curve(source: DataSource, reporter: Reporter | None = None) -> LearningCurve:
     """Cross-validate the linear model with growing parts of the training rows.
 
     Args:
         source: What to read.
+        reporter: Receives the remarks on the data.
 
     Raises:
         LstmError: The data is missing, malformed, not text, or has too few rows.
     """
     dataset = load_labeled(source)
+    if reporter is not None:
+        for note in dataset.notes:
+            reporter.note(f"Note: {note}")
     if dataset.is_multi_label:
         raise LstmError(
             f"{dataset.source} has several labels for a text; learning curves are of one label.",

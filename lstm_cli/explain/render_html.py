@@ -18,6 +18,7 @@ from lstm_cli.explain.summary import (
     describe_score,
     describe_swings,
     step_noun,
+    with_short_labels,
 )
 from lstm_cli.render import html
 
@@ -45,6 +46,7 @@ class _UnitView:
 
 def render_page(explanation: Explanation) -> str:
     """Render the page; everything from the data is escaped."""
+    explanation = with_short_labels(explanation)
     is_text = isinstance(explanation, TextExplanation)
     return html.render(
         _TEMPLATES / ("text.html" if is_text else "image.html"),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Unit
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
-from lstm_cli.explain.summary import describe_swings, large_swings
+from lstm_cli.explain.summary import describe_swings, large_swings, with_short_labels
 from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.render.plot_style import (
     BLUE,
@@ -47,6 +47,7 @@ def draw(explanation: Explanation, path: Path) -> None:
     Raises:
         LstmError: The file cannot be written.
     """
+    explanation = with_short_labels(explanation)
     if isinstance(explanation, TextExplanation):
         _draw_text(with_drawn_separators(explanation), path)
     else:

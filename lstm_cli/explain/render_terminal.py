@@ -20,6 +20,7 @@ from lstm_cli.explain.summary import (
     describe_score,
     describe_swings,
     step_noun,
+    with_short_labels,
 )
 
 NUM_SHADES = 4
@@ -57,6 +58,7 @@ def render_lines(explanation: Explanation, width: int, colour: bool) -> Iterator
         width: Number of columns; texts and sentences may be longer, and wrap.
         colour: Whether the output shows styles; without, numbers take the place of colours.
     """
+    explanation = with_short_labels(explanation)
     prediction = explanation.prediction
     yield [Piece(f"{prediction.label}  {prediction.probability:.1%}", "bold")]
     if labels := describe_labels(explanation):

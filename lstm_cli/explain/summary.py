@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
+
 from lstm_cli.explain.result import Explanation, ImageExplanation, Swing
+from lstm_cli.io.text_format import short_labels
 from lstm_cli.render.plot_style import percent
 
 # Changes of the probability below this are not worth naming.
@@ -12,6 +17,25 @@ MIN_SWING = 0.05
 def step_noun(explanation: Explanation) -> str:
     """Return the name of a step: `token` or `row`."""
     return "row" if isinstance(explanation, ImageExplanation) else "token"
+
+
+def with_short_labels(explanation: Explanation) -> Explanation:
+    """Return an explanation to show: with the wrong column, a whole text can be a label."""
+    names = short_labels(explanation.labels)
+    prediction, gates = explanation.prediction, explanation.gates
+    shown = msgspec.structs.replace(
+        prediction,
+        label=names.get(prediction.label, prediction.label),
+        probabilities={names[label]: p for label, p in prediction.probabilities.items()},
+        labels=prediction.labels and [names[label] for label in prediction.labels],
+    )
+    runner_up = names.get(gates.runner_up, gates.runner_up)
+    return replace(
+        explanation,
+        labels=tuple(names.values()),
+        prediction=shown,
+        gates=replace(gates, runner_up=runner_up),
+    )
 
 
 def describe_score(explanation: Explanation) -> str:

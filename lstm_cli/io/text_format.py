@@ -32,6 +32,11 @@ def clean_lines(text: str) -> str:
     return "\n".join(map(clean, text.split("\n")))
 
 
+def to_text(value: object) -> str:
+    """Return a value of a table that JSON has no type for as text: bytes, a date, a decimal."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
 def shorten(text: str, width: int = 80) -> str:
     """Clean a text and shorten it to a width, with an ellipsis at the end."""
     text = " ".join(clean(text).split())
@@ -52,6 +57,37 @@ def visible(label: str, width: int = _MAX_VISIBLE) -> str:
         for char in label
     )
     return f"'{shown}'"
+
+
+def short_label(label: str, width: int = 40) -> str:
+    """Return a label on one line; the middle of a longer one is left out.
+
+    Long labels often differ at their start or end.
+    """
+    if len(label) > 2 * _MAX_MESSAGE:
+        label = label[:_MAX_MESSAGE] + label[-_MAX_MESSAGE:]
+    label = " ".join(clean(label).split())
+    tail = (width - 1) // 2
+    return label if len(label) <= width else f"{label[: width - 1 - tail]}…{label[-tail:]}"
+
+
+def short_labels(labels: Sequence[str], width: int = 40) -> dict[str, str]:
+    """Return the short form of each label; a number tells equal ones apart.
+
+    Args:
+        labels: Different labels.
+        width: As for `short_label`.
+    """
+    shown: dict[str, str] = {}
+    used: set[str] = set()
+    for label in labels:
+        short, count = short_label(label, width), 1
+        while short in used:
+            count += 1
+            short = f"{short_label(label, width)} ({count})"
+        used.add(short)
+        shown[label] = short
+    return shown
 
 
 def excerpt(text: str) -> str:

@@ -2,6 +2,8 @@
 
 - `predictor` computes probabilities with a run through onnxruntime, in batches from `batches`;
   `result` turns them into predictions by the rule in `decision`.
+- `answers` predicts the records of a file or a pipe, also those that cannot be read; `columns` has
+  the names and cells of predictions in a table.
 - `ranking` ranks texts by how much a label would teach.
 - `verify` is the command `lstm runs verify`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from lstm_cli.data.readers.label_sets import AUTO, LIST
 from lstm_cli.prediction.predictor import Predictor
@@ -66,6 +67,28 @@ class PredictionColumns:
         if self.has_tokens:
             cells += [str(p.num_tokens), str(p.truncated).lower(), f"{p.unknown:.4f}"]
         return cells + [""] * self.has_errors
+
+    def types(self) -> list[str]:
+        """Return the type of each column: `text`, `number`, `integer` or `flag`, also in lists."""
+        lists = ["texts", "numbers"] if self.separator is not None else ["text", "number"]
+        if self.top_k:
+            own = ["text", "number"] * min(self.top_k, len(self.labels))
+        else:
+            own = ["number"] * len(self.labels)
+        facts = ["integer", "flag", "number"] * self.has_tokens + ["text"] * self.has_errors
+        return [*lists, *own, *facts]
+
+    def values(self, prediction: Prediction) -> list[Any]:
+        """Return the values of a prediction with their types."""
+        p = prediction
+        values: list[Any] = [p.label, p.probability]
+        if self.separator is not None:
+            labels = p.labels or []
+            values = [labels, [p.probabilities[name] for name in labels]]
+        for label, probability in classes(p, self.top_k):
+            values += [label, probability] if self.top_k else [probability]
+        facts = [p.num_tokens, p.truncated, p.unknown] if self.has_tokens else []
+        return values + facts + [None] * self.has_errors
 
     def empty(self, reason: str) -> list[str]:
         """Return the cells of an input that cannot be read: empty, and the reason."""

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction.predictor import Predictor, TextInput
 from lstm_cli.prediction.result import Prediction
+from lstm_cli.text.equality import text_key
 from lstm_cli.text.tokenizer import Encoding
 
 DEFAULT_NUM = 1000
@@ -126,21 +127,22 @@ class _Pool:
         self._size = size
         # The least uncertain is first; of equal ones, the last in the input.
         self._heap: list[tuple[float, int, str, Prediction]] = []
-        self._texts: set[str] = set()
+        self._keys: set[int] = set()
 
     def add(self, record: int, text: str, prediction: Prediction) -> None:
         """Add a text if it is new and uncertain enough."""
-        if text in self._texts:
+        key = text_key(text)
+        if key in self._keys:
             self.num_repeated += 1
             return
         entry = (_uncertainty(prediction), -record, text, prediction)
         if len(self._heap) < self._size:
             heapq.heappush(self._heap, entry)
-            self._texts.add(text)
+            self._keys.add(key)
         elif entry[:2] > self._heap[0][:2]:
             removed = heapq.heapreplace(self._heap, entry)
-            self._texts.remove(removed[2])
-            self._texts.add(text)
+            self._keys.remove(text_key(removed[2]))
+            self._keys.add(key)
 
     def candidates(self) -> list[RankedPrediction]:
         """Return the texts, the most uncertain first."""

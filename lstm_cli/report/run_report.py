@@ -13,7 +13,7 @@ from lstm_cli.evaluation.compare import differing_settings
 from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
 from lstm_cli.evaluation.metrics import Report, predicted_counts, wilson_interval
 from lstm_cli.io.progress import Reporter, SilentReporter
-from lstm_cli.io.text_format import duration, number
+from lstm_cli.io.text_format import duration, number, short_label
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.render import html
 from lstm_cli.report.confident_errors import find_errors
@@ -151,7 +151,7 @@ def _class_rows(report: Report) -> Iterator[tuple[str, ...]]:
         scores = report.classes[index]
         threshold = () if scores.threshold is None else (number(scores.threshold, ".2f"),)
         yield (
-            scores.name,
+            short_label(scores.name),
             _with_interval(correct[index], predicted[index]),
             _with_interval(correct[index], scores.support),
             number(scores.f1, ".3f"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
 
 from lstm_cli.text.normalization import LINE_BREAK, normalize
 
 _LINE_BREAK = re.compile(LINE_BREAK, re.ASCII | re.IGNORECASE)
 ZERO_WIDTH_SPACE = "\u200b"
+# Several checks read the same texts: up to this many are normalized once.
+_MAX_KEYS = 1 << 17
 
 
 def comparable(text: str) -> str:
@@ -20,3 +24,10 @@ def comparable(text: str) -> str:
         text = _LINE_BREAK.sub(" ", text) if "<" in text else text
         return " ".join(text.lower().split())
     return " ".join(normalize(text).replace(ZERO_WIDTH_SPACE, " ").split())
+
+
+@functools.lru_cache(maxsize=_MAX_KEYS)
+def text_key(text: str) -> int:
+    """Return a hash of 64 bits that equal texts have in common; 0 for an empty one."""
+    content = comparable(text).encode("utf-8", "replace")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest()) if content else 0

@@ -31,6 +31,7 @@ _UNSPACED = "".join(
     for script in (
         "Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar",
         "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom", "Balinese", "Javanese",
+        "Yi", "Bopomofo", "Tangut", "Nushu",
     )
 ) + "\u30fc"  # fmt: skip
 # Between two letters, these put the second below the first: in Khmer, Burmese, Tai Tham, Balinese,
@@ -96,6 +97,16 @@ def token_spans(text: str) -> list[tuple[int, int]]:
         return [match.span() for match in _ASCII_TOKEN.finditer(spaced)]
     aligned = normalize_aligned(text)
     return [aligned.span(*match.span()) for match in _pattern(TOKEN).finditer(aligned.text)]
+
+
+def count_words(text: str) -> int:
+    """Return the number of words, as spaces divide them.
+
+    In scripts without spaces between words, tokens count.
+    """
+    if text.isascii() or _pattern(_UNSPACED_LETTER).search(text) is None:
+        return len(text.split())
+    return len(tokenize(text))
 
 
 def is_unspaced(token: str) -> bool:

@@ -31,8 +31,8 @@ def check_folds(config: Config, dataset: Dataset) -> None:
     Raises:
         LstmError: There are fewer (exit code 2).
     """
-    parts = (dataset.splits.get(name, ()) for name in ("train", "validation"))
-    num = sum(map(len, parts)) - dataset.num_replayed
+    num = len(dataset.splits["train"]) + len(dataset.splits.get("validation", ()))
+    num -= dataset.num_replayed
     if config.data.folds > num:
         raise LstmError(
             f"data.folds is {config.data.folds}, but {dataset.source} has only {num} rows to train "

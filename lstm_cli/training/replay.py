@@ -29,7 +29,7 @@ from lstm_cli.training.labels_of_run import labels_of_started
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 from lstm_cli.training.pipeline import train
 from lstm_cli.training.prepare import load_training_data
-from lstm_cli.training.resume_checks import data_change
+from lstm_cli.training.resume_checks import data_change, test_change
 
 _COMPARED = (runs.HISTORY, runs.WEIGHTS, runs.METRICS)
 # The key of `history.jsonl` that always differs.
@@ -286,7 +286,11 @@ def _check_data(
         LstmError: The data is missing, or has changed; the message has both fingerprints.
     """
     dataset = load_training_data(config, data_dir, labels_of_started(run, config))
-    change = data_change(record["dataset"], dataset) or changed_file(record)
+    change = (
+        data_change(record["dataset"], dataset)
+        or test_change(record["dataset"], dataset)
+        or changed_file(record)
+    )
     if change is not None:
         source, before, now = change
         raise LstmError(

@@ -346,10 +346,10 @@ def check_data(
     change = data_change(record["dataset"], dataset)
     if change is not None:
         raise _changed(run, change)
-    test_change = msgspec.convert(record["dataset"], DatasetInfo).test_change(dataset)
-    if test_change is not None:
+    other_test = test_change(record["dataset"], dataset)
+    if other_test is not None:
         reporter.note(
-            f"The test rows in {test_change.source} have changed since run {run.name} was started. "
+            f"The test rows in {other_test.source} have changed since run {run.name} was started. "
             "Training has not read them: it goes on, and the run is scored on the rows of now."
         )
     record["dataset"]["files"] = {name: asdict(file) for name, file in dataset.files.items()}
@@ -363,6 +363,16 @@ def data_change(record: Mapping[str, Any], dataset: Dataset) -> Change | None:
         dataset: The data now.
     """
     return msgspec.convert(record, DatasetInfo).learned_change(dataset)
+
+
+def test_change(record: Mapping[str, Any], dataset: Dataset) -> Change | None:
+    """Return what has changed of a file with test rows; None if nothing has.
+
+    Args:
+        record: `dataset` of `run.json`.
+        dataset: The data now.
+    """
+    return msgspec.convert(record, DatasetInfo).test_change(dataset)
 
 
 def check_vectors(

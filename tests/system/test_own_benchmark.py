@@ -106,7 +106,7 @@ def test_folds_deal_every_class_and_hold_each_row_out_once(tmp_path):
     text_set = own_data.TextSet("s", tmp_path, LabeledTexts(list(texts), list(labels)), False)
     held_out = []
     for part in own_data.split_parts(text_set, 3, tmp_path):
-        train, test = (read_table(path, "text", "label") for path in (part.train, part.test))
+        train, test = (read_table(path, ("text",), "label") for path in (part.train, part.test))
         assert set(train.texts).isdisjoint(test.texts)
         assert len(train.texts) + len(test.texts) == 40
         assert "rare" in train.labels
@@ -254,7 +254,7 @@ def test_the_large_set_is_the_same_each_time_and_has_texts_of_40_words(tmp_path)
     first, second = (tmp_path / name / "large" for name in ("first", "second"))
     for table in ("train.csv", "test.csv"):
         assert (first / table).read_bytes() == (second / table).read_bytes()
-    train, test = (read_table(first / f"{n}.csv", "text", "label") for n in ("train", "test"))
+    train, test = (read_table(first / f"{n}.csv", ("text",), "label") for n in ("train", "test"))
     assert (len(train.texts), len(test.texts)) == (200, 20)
     assert set(train.labels) == set(large.CLASSES)
     assert set(train.texts).isdisjoint(test.texts)

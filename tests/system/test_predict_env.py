@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from fixtures_reports import image_run, text_run
 
+from lstm_cli.data.readers.compression import load_zstd
+
 ROOT = Path(__file__).parents[2]
 MAX_MEGABYTES = 230
 # pip's cache, before the tests move HOME.
@@ -82,6 +84,8 @@ def test_the_light_environment_is_small_and_does_all_but_training(tmp_path, caps
     images = image_run(tmp_path / "runs" / "digits" / "one")
     table, texts = tmp_path / "runs" / "reviews" / "two.csv", tmp_path / "texts.txt"
     texts.write_text("a dull film\na fine film\n")
+    packed = tmp_path / "packed.csv.zst"
+    packed.write_bytes(load_zstd().compress(b"text\na dull film\n"))
     parquet = tmp_path / "reviews.parquet"
     parquet.write_bytes(b"PAR1")
     picture = tmp_path / "digit.png"
@@ -105,6 +109,7 @@ def test_the_light_environment_is_small_and_does_all_but_training(tmp_path, caps
         (1, "pip install matplotlib", ["explain", text, "--out", tmp_path / "x.svg", "a film"]),
         (1, "pip install matplotlib", ["explain", text, "--out", tmp_path / "x.png", "a film"]),
         (0, "", ["runs", "report", run.path]),
+        (0, "\t", ["predict", text, "--file", packed]),
         (1, "pip install pyarrow", ["predict", text, "--file", parquet]),
         (1, "pip install pillow", ["explain", image, picture]),
         (1, "pip install pillow", ["predict", image, picture]),

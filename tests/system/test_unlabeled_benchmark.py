@@ -39,9 +39,9 @@ def test_a_draw_is_trained_with_and_without_texts_that_are_in_no_other_table(fol
     draws = []
 
     def train(draw, extra, settings):
-        labeled = set(read_table(draw.labeled, "text", "label").texts)
+        labeled = set(read_table(draw.labeled, ("text",), "label").texts)
         draws.append(labeled)
-        held_out = set(read_table(draw.test, "text", "label").texts)
+        held_out = set(read_table(draw.test, ("text",), "label").texts)
         others = set(draw.unlabeled.read_text(encoding="utf-8").splitlines()[1:])
         assert (len(labeled), len(held_out), len(others)) == (40, 30, 50)
         accuracy = 0.8 if extra else 0.7

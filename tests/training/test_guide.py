@@ -96,10 +96,11 @@ def test_every_command_of_the_guide_works(tables, monkeypatch, capsys):
     assert "20 of 110 texts repeat an earlier one." in stderr
     assert "test texts are in train too" in stderr
     assert stderr.count("See 'lstm data check tickets.csv'.") >= 2
-    with Path("answers.csv").open(encoding="utf-8") as file:
-        answers = list(csv.DictReader(file))
-    assert len(answers) == 9
-    assert {answer["label"] for answer in answers} <= set(WORDS)
+    for name in ("labelled.csv", "answers.csv"):
+        with Path(name).open(encoding="utf-8") as file:
+            answers = list(csv.DictReader(file))
+        assert [answer["id"] for answer in answers] == [str(i) for i in range(9)]
+        assert {answer["prediction_label"] for answer in answers} <= {"", *WORDS}
     assert len(Path("answers.jsonl").read_text().splitlines()) == 9
     assert lstm_cli.load("tickets").run.path.name == "ci"
     (code,) = blocks("python")

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 
 import pytest
 from fixtures_runs import snapshot
@@ -18,6 +19,7 @@ from fixtures_training import CONFIG, TableLoop, without_keras
 from lstm_cli import cli
 from lstm_cli.config import load as configs
 from lstm_cli.config.load import load_preset
+from lstm_cli.data.dataset import SourceFile
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.runs import directory as runs
@@ -254,6 +256,14 @@ def test_changed_data_is_refused_with_both_fingerprints_before_training(tabled, 
     message = refused(tabled).message
     assert "000000000000" in message
     assert "ffffffffffff" in message
+
+
+def test_a_changed_test_file_is_refused(tabled, monkeypatch):
+    files = {"test": {"path": "t.csv", "sha256": "old"}}
+    edit_record(tabled, dataset={**tabled.read_json(runs.RUN)["dataset"], "files": files})
+    dataset = replace(replay.load_training_data(), files={"test": SourceFile("t.csv", "new")})
+    monkeypatch.setattr(replay, "load_training_data", lambda *_: dataset)
+    assert refused(tabled).message.startswith("t.csv has changed since run")
 
 
 @pytest.mark.parametrize("name", [runs.CONFIG, runs.RUN])

@@ -44,7 +44,7 @@ def open_columnar(
             columns = tuple(schema.names)
         if len(set(columns)) < len(columns):
             raise LstmError(f"{name} has two columns of one name.", "Rename one.")
-        yield Rows(columns, _rows(batches, name, format_), found)
+        yield Rows(columns, _rows(batches, name, format_), found, schema)
 
 
 def _parquet(stream: BinaryIO) -> tuple[Any, Iterator[Any]]:

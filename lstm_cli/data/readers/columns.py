@@ -24,6 +24,7 @@ _JSON_NAMES = {
     type(None): "null",
     list: "a list",
     dict: "an object",
+    bytes: "bytes",
 }
 
 
@@ -75,7 +76,10 @@ def text_of(record: Record, column: str, place: str) -> str:
     value = _value(record, column, place)
     if isinstance(value, str):
         return value
-    raise LstmError(f"{place}: expected a string in {column!r}, found {format_value(value)}.")
+    raise LstmError(
+        f"{place}: expected a string in {column!r}, found {format_value(value)}.",
+        'Write the text as a string between double quotes; "" is an empty text.',
+    )
 
 
 def label_of(record: Record, column: str, place: str) -> str:
@@ -87,12 +91,12 @@ def label_of(record: Record, column: str, place: str) -> str:
         place: File and line, for errors.
 
     Raises:
-        LstmError: The value is missing or empty, a list or an object.
+        LstmError: The value is missing or empty, a list, an object or bytes.
     """
     value = _value(record, column, place)
     if label := written_label(value):
         return label
-    if isinstance(value, list | dict):
+    if value is not None and not isinstance(value, str | float):
         raise LstmError(
             f"{place}: expected a label in {column!r}, a string, a number, true or false; found "
             f"{format_value(value)}.",

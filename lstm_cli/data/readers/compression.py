@@ -143,10 +143,10 @@ def _decompressor(compression: Compression) -> Any:
         import lzma
 
         return lzma.LZMADecompressor(memlimit=_MAX_XZ_MEMORY)
-    return _zstd().ZstdDecompressor()
+    return load_zstd().ZstdDecompressor()
 
 
-def _zstd() -> Any:
+def load_zstd() -> Any:
     """Return the module of zstd: in the standard library since Python 3.14.
 
     Raises:
@@ -154,12 +154,12 @@ def _zstd() -> Any:
     """
     try:
         if sys.version_info >= (3, 14):
-            from compression import zstd
+            from compression import zstd as module
         else:
-            from backports import zstd
+            from backports import zstd as module
     except ImportError as error:
         raise missing_package("backports.zstd", "Reading zstd") from error
-    return zstd
+    return module
 
 
 def _errors() -> tuple[type[BaseException], ...]:

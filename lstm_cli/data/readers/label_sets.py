@@ -40,12 +40,13 @@ def label_value(record: Record, column: str, place: str) -> str | LabelSet:
         The labels of a list; else the value as a string, which may be empty.
 
     Raises:
-        LstmError: The value is an object, or one in a list has no label.
+        LstmError: The value is an object or bytes, or one in a list has no label.
     """
     value = record.get(column, "")
     if isinstance(value, list):
         return _unique(label_of({column: item}, column, place) for item in value)
-    return written_label(value) if not isinstance(value, dict) else label_of(record, column, place)
+    is_label = value is None or isinstance(value, str | float)
+    return written_label(value) if is_label else label_of(record, column, place)
 
 
 def find_separator(

@@ -48,28 +48,32 @@ def _format_characters() -> Any:
     )
 
 
-def written_label(value: object) -> str:
+def written_label(value: Any) -> str:
     """Return a label as it is written; empty where there is none.
 
     Args:
-        value: A cell, or a value of JSON: a string, a number or a Boolean. Lists and objects are
-            no labels.
+        value: A cell, or a value of JSON or Parquet: a string, a number, a Boolean, a date or a
+            time. Lists, objects and bytes are no labels.
     """
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int):
+    # A date or a time. Importing their types, and that of decimals, would take time at each start.
+    if isinstance(value, int) or hasattr(value, "isoformat"):
         return str(value)
-    if isinstance(value, float) and math.isfinite(value):
-        is_exact = value.is_integer() and abs(value) < 2**53
-        return f"{int(value)}.0" if is_exact else repr(value)
+    is_number = isinstance(value, float) or type(value).__name__ == "Decimal"
+    if is_number and math.isfinite(value):
+        is_whole = value == int(value) and abs(value) < 2**53
+        return f"{int(value)}.0" if is_whole else str(value)
     return value.strip() if isinstance(value, str) and clean_label(value) else ""
 
 
 @functools.lru_cache(maxsize=4096)
 def clean_label(label: str) -> str:
     """Return a label without what makes no difference: steps 1 and 2, and `1.0` as `1`."""
-    if not label.isascii():
-        label = _format_characters().sub("", unicodedata.normalize("NFC", label))
+    # Letters can be composed once an invisible character between them is gone.
+    before = "" if not label.isascii() else label
+    while label != before:
+        before, label = label, _format_characters().sub("", unicodedata.normalize("NFC", label))
     label = " ".join(label.split())
     if label.lower() in _BOOLEANS:
         return label.lower()

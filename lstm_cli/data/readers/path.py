@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from lstm_cli.data.readers.detect import COMPRESSED_SUFFIXES
 from lstm_cli.data.readers.known_columns import check_same_columns
 from lstm_cli.data.readers.label_kinds import label_remarks
 from lstm_cli.data.readers.label_sets import AUTO, LIST, NONE, possible_separator
-from lstm_cli.data.readers.labels import describe_merges, find_labels
+from lstm_cli.data.readers.labels import Merge, describe_merges, find_labels
 from lstm_cli.data.readers.row_columns import RowColumns, describe_ids
 from lstm_cli.data.readers.table import LabeledTexts, iter_records, read_label_columns, read_table
 from lstm_cli.data.registry import names
@@ -27,7 +29,7 @@ from lstm_cli.data.source import DataSource, RawDataset, add_labels, check_comma
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.text_format import pluralize
-from lstm_cli.text.equality import comparable
+from lstm_cli.text.equality import text_key
 
 
 def open_path(source: DataSource) -> RawDataset:
@@ -89,7 +91,7 @@ def read_more(path: Path, source: DataSource) -> tuple[Split, tuple[str, ...]]:
         source = _with_own_columns(path, source)
     found = _read(path, source)
     classes = _classes(found, replace(source, labels=()))
-    return _split(found, classes, path), classes
+    return replace(_split(found, classes, path), notes=tuple(found.notes)), classes
 
 
 def _with_own_columns(path: Path, source: DataSource) -> DataSource:
@@ -185,7 +187,22 @@ def _read_split(
             weight_column=weight_column if weight_column in found else None,
         )
     examples = _read(path, source)
-    return replace(_split(examples, classes, path), notes=examples.notes)
+    split = _split(examples, classes, path)
+    return replace(split, notes=(*examples.notes, *_spelling_notes(examples, classes, path)))
+
+
+def _spelling_notes(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Iterator[str]:
+    """Yield which labels of another split are written differently than in train."""
+    sets = [(label,) for label in examples.labels]
+    counts = Counter(chain.from_iterable(examples.label_sets or sets))
+    known = find_labels(counts, classes)
+    for merge in examples.merges:
+        counts[merge.name] -= merge.num
+    spellings = [*examples.merges, *(Merge(label, label, num) for label, num in counts.items())]
+    named = [replace(each, name=classes[known[each.name]]) for each in spellings if each.num]
+    merges = [each for each in named if each.written != each.name]
+    if merges:
+        yield f"{path}: {describe_merges(merges)}"
 
 
 def _read(path: Path, source: DataSource) -> LabeledTexts:
@@ -310,11 +327,11 @@ def _notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     yield from _row_notes(examples, source)
     if examples.merges:
         yield f"{describe_merges(examples.merges)} See '{command}'."
-    keys = [comparable(text) for text in examples.texts]
-    num_empty = keys.count("")
+    keys = [text_key(text) for text in examples.texts]
+    num_empty = keys.count(0)
     if num_empty:
         yield f"{num_empty} of {num} texts are empty. See '{command}'."
-    num_repeated = num - num_empty - len(set(keys) - {""})
+    num_repeated = num - num_empty - len(set(keys) - {0})
     if num_repeated:
         yield (
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "

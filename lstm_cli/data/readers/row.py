@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from lstm_cli.data.pipe import PIPE_NAME
 from lstm_cli.data.readers.columns import Record
 from lstm_cli.data.readers.encoding import GUESS
 from lstm_cli.errors import LstmError
@@ -88,7 +89,9 @@ class Found:
             parts.append(f"fields separated by {delimiter_name(self.delimiter)}")
         if self.compression and plain == name.lower():
             parts.append(f"compressed by {self.compression}")
-        if parts or not plain.endswith(usual):
+        # A pipe has no name; lines are what it usually holds.
+        is_usual = plain.endswith(usual) or (name == PIPE_NAME and self.format == "lines")
+        if parts or not is_usual:
             yield f"{name} is read as {', '.join([FORMAT_NAMES[self.format], *parts])}."
 
     def _encoding_notes(self, name: str) -> Iterator[str]:
@@ -147,11 +150,13 @@ class Rows:
             (JSONL). A column without a name is called by its number: `column 3`.
         rows: The rows.
         found: How the file is read; its counts grow while the rows are read.
+        schema: The types of the columns in Parquet and Arrow, a `pyarrow.Schema`; None in others.
     """
 
     columns: tuple[str, ...] | None
     rows: Iterator[Row]
     found: Found
+    schema: Any = None
 
     def __iter__(self) -> Iterator[Row]:
         """Return the rows that are left.

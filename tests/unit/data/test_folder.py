@@ -41,6 +41,7 @@ def test_texts_have_several_suffixes_or_none_and_lie_at_any_depth(tmp_path):
         "8 files of train in class folders are not read: 4 .html, 2 .pdf, 2 binary file without"
     )
     (part,) = read_rows([str(tmp_path)])
+    assert part.notes == (note,)
     assert sorted(part.rows)[:3] == ["bad/0.txt", "bad/00003.7c53336b37003a9286aba55d2945844c",
                                      "bad/1.TEXT"]  # fmt: skip
     assert part.place(list(part.rows).index("good/sub/deep/5")).endswith("/good/sub/deep/5")

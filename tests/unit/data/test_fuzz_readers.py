@@ -22,7 +22,7 @@ from fixtures_images import TRAIN, idx_bytes
 from hypothesis import strategies as st
 
 from lstm_cli.data import load
-from lstm_cli.data.readers.compression import _zstd
+from lstm_cli.data.readers.compression import load_zstd
 from lstm_cli.data.readers.decode import ReplacementCounter, decode_lines
 from lstm_cli.data.readers.idx import is_idx, read_idx
 from lstm_cli.data.readers.open_rows import iter_records
@@ -184,7 +184,7 @@ PACKERS = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,
-    "zst": lambda content: _zstd().compress(content),
+    "zst": lambda content: load_zstd().compress(content),
 }
 
 

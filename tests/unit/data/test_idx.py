@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import os
 
 import numpy as np
 import pytest
 from fixtures_errors import refused
 from fixtures_images import TEST, TRAIN, bars, idx_bytes, make_idx
 
-from lstm_cli.data import DataSource, load, resolve
+from lstm_cli.data import DataSource, load
 from lstm_cli.data.readers import idx
-from lstm_cli.data.registry import open_raw
+from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.errors import ExitCode
 
 IMAGES, LABELS = bars(20)
@@ -191,7 +190,8 @@ def test_other_files_are_not_idx(content, tmp_path):
     assert str(path) in refused(read, path).message
 
 
-@pytest.mark.skipif(not os.environ.get("TFDS_DATA_DIR"), reason="needs the MNIST of TFDS")
+@pytest.mark.slow
+@pytest.mark.realdata("mnist")
 def test_mnist_as_idx_files_is_the_data_of_the_preset(tmp_path):
     parts = {name: read() for name, read in open_raw(DataSource("mnist")).read.items()}
     for name, part in {TRAIN: parts["train"], TEST: parts["test"]}.items():

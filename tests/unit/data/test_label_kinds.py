@@ -79,8 +79,11 @@ def test_several_labels_of_a_field_are_asked_about_and_can_be_read_as_the_note_s
 
 def test_labels_of_fasttext_in_the_wrong_place_are_named(tmp_path):
     rows = [(i, f"__label__{'ab'[i % 2]} text {i}") for i in range(20)]
-    with pytest.raises(LstmError, match="looks like a line of fastText's format"):
+    with pytest.raises(LstmError, match="looks like a line of fastText's format") as caught:
         load(table(tmp_path / "x.csv", rows))
+    assert "save these lines alone as a .txt file" in caught.value.hint
+    (tmp_path / "x.txt").write_text("".join(f"{line}\n" for _, line in rows))
+    assert load(DataSource(str(tmp_path / "x.txt"))).labels == ("a", "b")
     rows = [(f"__label__{'ab'[i % 2]} text {i}", "ab"[i % 2]) for i in range(20)]
     (note,) = load(table(tmp_path / "y.csv", rows)).notes
     assert note.startswith("20 of 20 texts begin with '__label__'")

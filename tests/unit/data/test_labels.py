@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import unicodedata
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from lstm_cli import cli
 from lstm_cli.data import DataSource, load, with_unlabeled
 from lstm_cli.data.dataset import label_names
 from lstm_cli.data.loading import load_for_labels
@@ -18,8 +24,9 @@ from lstm_cli.data.readers.labels import (
     name_labels,
     written_label,
 )
-from lstm_cli.errors import LstmError
+from lstm_cli.errors import ExitCode, LstmError
 
+TRICKY = "e\u0301\u200b\u200d\u0645\u0939\u094d 10.+-TRUEtrue\u00a0\ufe0f\U0001f468"
 CAFES = ("caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9"), "caf\u200b\u00e9")
 
 
@@ -27,6 +34,7 @@ CAFES = ("caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9"), "caf\u200b\u00e
     "labels",
     [
         CAFES,
+        ("caf\u00e9", "cafe\u200b\u0301"),
         ("caf\u00e9", "\ufeffcaf\u00e9", "ca\u00adf\u00e9", "\u202acaf\u00e9\u202c"),
         ("not good", "not  good", "not\u00a0good", "not\tgood "),
         ("true", "True", "TRUE"),
@@ -59,7 +67,16 @@ def test_other_labels_have_other_identities(first, second):
 
 
 def test_values_of_json_and_cells_have_equal_labels():
-    pairs = [(True, "True"), (1.0, "1"), (3, "3.0"), (0.5, "0.5"), (2.0**60, str(2.0**60))]
+    assert written_label(date(2026, 1, 2)) == "2026-01-02"
+    pairs = [
+        (Decimal("1.00"), "1"),
+        (Decimal("2.5"), "2.5"),
+        (True, "True"),
+        (1.0, "1"),
+        (3, "3.0"),
+        (0.5, "0.5"),
+        (2.0**60, str(2.0**60)),
+    ]
     for value, cell in pairs:
         assert label_identity(written_label(value)) == label_identity(written_label(cell))
     assert [written_label(value) for value in (None, "", "\u200b", float("inf"), [], {})] == [
@@ -80,9 +97,16 @@ def test_labels_of_other_data_are_found_by_what_they_mean():
     assert find_labels(["1", "01"], ["1", "01"]) == {"1": 0, "01": 1}
 
 
-def test_a_clean_label_can_be_cleaned_again():
-    for label in (*CAFES, "1.0", "1.0.0", "TRUE", " a  b "):
-        assert clean_label(clean_label(label)) == clean_label(label)
+@given(
+    st.text(
+        st.sampled_from("e\u0301\u200b\u200d\u0645\u0939\u094d 10.+-TRUEtrue\u00a0\ufe0f\U0001f468")
+    )
+)
+def test_any_clean_label_stays_as_it_is_and_is_equal_to_what_was_written(label):
+    clean = clean_label(label)
+    assert clean_label(clean) == clean
+    assert label_identity(clean) == label_identity(label) == label_identity(label_identity(label))
+    assert unicodedata.is_normalized("NFC", clean)
 
 
 def table(path, labels, kind):
@@ -120,7 +144,21 @@ def test_equal_labels_of_test_and_of_other_data_are_known(tmp_path):
     dataset = load_for_labels(test, ("01", "02"))
     assert dataset.splits["test"].labels.tolist() == [0, 1, 1]
     both = DataSource(train.name, test_file=tmp_path / "test.jsonl")
-    assert load(both, ("test",)).splits["test"].labels.tolist() == [0, 1, 1]
+    loaded = load(both, ("test",))
+    assert loaded.splits["test"].labels.tolist() == [0, 1, 1]
+    (note,) = loaded.notes
+    assert note.startswith(f"{tmp_path / 'test.jsonl'}: Labels that are only written differently")
+    assert note.endswith("class: '2.0' (1 row) counts as '02', '1' (1 row) counts as '01'.")
+
+
+def test_the_command_line_shows_what_was_merged(tmp_path):
+    source = table(tmp_path / "x.csv", [*CAFES, "bar"] * 5, "csv")
+    shown = CliRunner().invoke(cli.app, ["data", "show", source.name])
+    assert shown.exit_code == 0
+    assert r"'cafe\u0301' (5 rows) counts as 'caf" in shown.output
+    checked = CliRunner().invoke(cli.app, ["data", "check", source.name, "--fail-on", "labels"])
+    assert checked.exception.exit_code == ExitCode.THRESHOLD
+    assert "count as one" in checked.output
 
 
 def test_equal_labels_of_a_text_are_one(tmp_path):

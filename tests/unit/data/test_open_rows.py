@@ -13,7 +13,7 @@ import tracemalloc
 import pytest
 from fixtures_errors import refused
 
-from lstm_cli.data.readers.compression import _zstd
+from lstm_cli.data.readers.compression import load_zstd
 from lstm_cli.data.readers.open_rows import check_file, iter_records, open_rows
 from lstm_cli.data.readers.read_options import ReadOptions
 from lstm_cli.data.readers.row import Found
@@ -215,7 +215,7 @@ COMPRESS = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,
-    "zst": lambda content: _zstd().compress(content),
+    "zst": lambda content: load_zstd().compress(content),
 }
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -54,9 +55,20 @@ def test_of_many_classes_the_largest_and_the_smallest_are_shown(tmp_path):
     path.write_text("\n".join(["text,label", *rows]))
     result = CliRunner().invoke(cli.app, ["data", "show", str(path)])
     balance = result.output[result.output.index("share") :]
-    assert "260 more classes" in balance
+    assert "... 292 more" in balance
     assert balance.index("class 077") < balance.index("class 000")
-    assert len(result.output.splitlines()) < 250
+    # Examples, too, are those of the classes shown.
+    assert len(re.findall(r"^class \d", balance, re.MULTILINE)) == 2 * 8
+    assert len(result.output.splitlines()) < 50
+
+
+def test_a_long_label_is_shortened(tmp_path):
+    path = tmp_path / "long.csv"
+    rows = [f"text {i},{'x' * 50_000 if i % 2 else 'y'}" for i in range(10)]
+    path.write_text("\n".join(["text,label", *rows]))
+    result = CliRunner().invoke(cli.app, ["data", "show", str(path)])
+    assert len(result.output) < 2500
+    assert f"{'x' * 20}…{'x' * 19}" in result.output
 
 
 def test_images_have_a_shape_and_no_words():

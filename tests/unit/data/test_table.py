@@ -226,6 +226,7 @@ def test_columns_without_a_common_name_must_be_named():
         (float("nan"), "nothing"),
         ([], "a list"),
         ({}, "an object"),
+        (b"good", "bytes"),
         (" ", "nothing"),
         ("\u200b", "nothing"),
     ],

@@ -230,6 +230,17 @@ def test_a_page_shows_the_text_and_runs_no_script_of_it(text, explainer):
     assert "<script>alert" not in html
 
 
+def test_long_labels_are_shortened_and_told_apart(tmp_path):
+    labels = ("x" * 50_000, "x" * 50_001)
+    run = make_text_run(tmp_path / "runs" / "demo" / "long", labels=labels)
+    result = Explainer.load(run).explain_text("fine")
+    assert len(render_html.render_page(result)) < 30_000
+    lines = "".join(piece.text for line in render_lines(result, 80, False) for piece in line)
+    assert len(lines) < 3000
+    assert "x… (2)" not in lines
+    assert "xxx (2)" in lines
+
+
 def test_labels_and_names_are_escaped_on_a_page(tmp_path, digit):
     folder = tmp_path / "runs" / "demo" / "<i>x"
     run = make_text_run(folder, labels=("<i>bad", "<i>good"))

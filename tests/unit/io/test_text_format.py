@@ -4,7 +4,15 @@ import unicodedata
 
 import pytest
 
-from lstm_cli.io.text_format import visible
+from lstm_cli.io.text_format import short_label, short_labels, visible
+
+
+def test_the_middle_of_a_long_label_is_left_out_and_equal_ones_are_numbered():
+    assert short_label("a" * 30 + "b" * 30, 10) == "aaaaa…bbbb"
+    assert short_label(" one\nlabel ") == "one label"
+    assert len(short_label("x y " * 20_000)) == 40
+    labels = ["x" * 50, "x" * 51, "y", "x" * 52]
+    assert list(short_labels(labels, 3).values()) == ["x…x", "x…x (2)", "y", "x…x (3)"]
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_near_copies_of_a_text_come_after_other_texts(predictor):
 
 
 def test_repeated_and_empty_texts_are_left_out_and_counted(predictor):
-    found = rank_uncertain(predictor, ["fine film", "", "dull film", "fine film", " "])
+    found = rank_uncertain(predictor, ["fine film", "", "dull film", "Fine\u200b  film", " "])
     assert {r.record for r in found.ranked} == {1, 3}
     assert (found.num_texts, found.num_repeated, found.num_empty) == (5, 1, 2)
 

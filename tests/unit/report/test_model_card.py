@@ -252,6 +252,11 @@ def test_many_classes_are_counted_instead_of_listed():
     assert "40 classes" in card
 
 
+def test_a_long_label_is_shortened():
+    labels = ["x" * 50_000, "y" * 50_000]
+    assert len(model_card(text_run(labels=labels))) < 10_000
+
+
 def test_of_many_classes_those_with_the_lowest_f1_are_listed():
     run = text_run(labels=[f"c{i}" for i in range(40)])
     test = run["metrics"]["test"]

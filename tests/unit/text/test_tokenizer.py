@@ -16,7 +16,13 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.fields import SEPARATOR, join_fields
 from lstm_cli.text.ngrams import char_ngram_ids
 from lstm_cli.text.token_ids import PAD_ID, UNKNOWN_ID
-from lstm_cli.text.tokenizer import Tokenizer, fit_vocabulary, token_spans, tokenize
+from lstm_cli.text.tokenizer import (
+    Tokenizer,
+    count_words,
+    fit_vocabulary,
+    token_spans,
+    tokenize,
+)
 
 # Lone surrogates, NUL, control characters and everything else a shell or a JSON file lets through.
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
@@ -74,6 +80,15 @@ def test_emoji_and_right_to_left_words_are_tokens():
 
 def test_a_combining_accent_is_part_of_its_word():
     assert tokens("cafe\u0301 x\u0301y bar") == ["café", "x\u0301y", "bar"]
+
+
+def test_words_are_counted_by_spaces_or_by_letters_where_there_are_none():
+    assert tokenize("\u0e1a\u0e23\u0e34\u0e01\u0e32\u0e23\u0e41\u0e22\u0e48") == [
+        "\u0e1a", "\u0e23\u0e34", "\u0e01", "\u0e32", "\u0e23", "\u0e41", "\u0e22\u0e48",
+    ]  # fmt: skip
+    assert count_words("\u0e1a\u0e23\u0e34\u0e01\u0e32\u0e23\u0e41\u0e22\u0e48") == 7
+    assert count_words("caf\u00e9, don't  go!") == 3
+    assert count_words(" \u00a0") == 0
 
 
 @pytest.mark.parametrize("text", ["a\u200db", "a\u202eb", "a\ufeffb", "a\u00adb", "a\ufe0fb"])
