@@ -193,6 +193,17 @@ Unlabeled = Annotated[
     ),
 ]
 
+ReplayData = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--replay-data",
+        metavar="FILE",
+        help="Old labeled texts to mix into the training rows, so that --init-from does not "
+        "forget them: a table, or a folder with one subfolder of .txt files per class. They are "
+        "never validated or tested on. Repeatable.",
+        show_default="none",
+    ),
+]
 ImageSize = Annotated[
     str | None,
     typer.Option(
@@ -224,6 +235,20 @@ TestFile = Annotated[
         "They are checked before training. Short for --set data.test_file=FILE.",
         show_default="DATASET's own, or a part of it",
     ),
+]
+Vectors = Annotated[
+    str | None,
+    typer.Option(
+        "--vectors",
+        metavar="FILE",
+        help="Start with the word vectors of a file: the text format of word2vec, GloVe or "
+        "fastText (also .gz), or .npz or .safetensors with words and vectors.",
+        show_default="learned from the texts",
+    ),
+]
+FreezeVectors = Annotated[
+    bool,
+    typer.Option("--freeze-vectors", help="Do not train the word vectors; they stay as they are."),
 ]
 Resume = Annotated[
     str | None,
@@ -306,8 +331,8 @@ InitFrom = Annotated[
     typer.Option(
         "--init-from",
         metavar="RUN",
-        help="Start with the vocabulary and the weights of this run, usually one made by 'lstm "
-        f"pretrain': {RUN_HELP}.",
+        help="Start with the vocabulary and the weights of this run of 'lstm train' or 'lstm "
+        f"pretrain'; new words and labels are added. {RUN_HELP[0].upper()}{RUN_HELP[1:]}.",
         show_default="random weights",
         autocompletion=complete_run,
     ),
@@ -346,8 +371,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
             commas), `id_column`, `weight_column`, `validation_file`, `test_file`, `init_from`,
-            `unlabeled`, `image_size`, `read_options` (from the function of that name). None is
-            skipped.
+            `unlabeled`, `replay_data`, `vectors`, `trainable`, `image_size`,
+            `read_options` (from the function of that name). None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -372,6 +397,9 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "multi_label": "data.multi_label",
         "label_columns": "data.label_columns",
         "unlabeled": "data.unlabeled",
+        "replay_data": "data.replay_files",
+        "vectors": "embedding.vectors_file",
+        "trainable": "embedding.trainable",
         "validation_file": "data.validation_file",
         "test_file": "data.test_file",
         "image_size": "image.size",
