@@ -82,11 +82,12 @@ class Seen:
             return ""
         other = f" ({self.num_relabeled:,} with another label)" if self.num_relabeled else ""
         rest = self.num_examples - self.num
-        accuracy = f" Accuracy on the {rest:,} others: {self.accuracy_of_others:.4f}."
+        accuracy = ""
+        if self.accuracy_of_others is not None:
+            accuracy = f" Accuracy on the {rest:,} others: {self.accuracy_of_others:.4f}."
         return (
             f"The run has learned from {self.num:,} of these {self.num_examples:,} {split} "
-            f"examples{other}: the results look better than they are."
-            f"{accuracy if self.accuracy_of_others is not None else ''}"
+            f"examples{other}: the results look better than they are.{accuracy}"
         )
 
 
