@@ -83,6 +83,15 @@ def test_a_copy_is_not_read_in_another_way(run, tmp_path):
     assert caught.value.exit_code == ExitCode.USAGE
 
 
+def test_data_of_which_every_row_was_learned_from_is_scored(run, tmp_path):
+    learned_rows = [row for row in ROWS if row[0] in texts(run, "train")]
+    reporter = Notes()
+    path = write(tmp_path / "new.csv", learned_rows[:4])
+    found = evaluate(run, DataSource(str(path)), reporter=reporter).seen
+    assert (found.num, found.accuracy_of_others) == (4, None)
+    assert "learned from 4 of these 4" in reporter.warnings[0]
+
+
 def test_rows_that_were_learned_from_are_counted_and_listed(run, tmp_path):
     learned_rows = [row for row in ROWS if row[0] in texts(run, "train")]
     rows = [("new", "positive"), (learned_rows[0][0].upper(), learned_rows[0][1])]
