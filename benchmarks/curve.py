@@ -17,7 +17,7 @@ from benchmarks import report
 from benchmarks.own_data import TextSet, find_sets
 from benchmarks.report import Goal, Option, Outcome, Table
 from lstm_cli.data.dataset import Split
-from lstm_cli.data.readers.path import sort_labels
+from lstm_cli.data.source import sort_labels
 from lstm_cli.evaluation.learning_curve import FRACTIONS, score_parts
 from lstm_cli.evaluation.power_law import fit_power_laws
 

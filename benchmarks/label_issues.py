@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks import report
 from benchmarks.own_data import TextSet, find_sets
 from benchmarks.report import Goal, Option, Outcome, Table
-from lstm_cli.data.readers.path import sort_labels
+from lstm_cli.data.source import sort_labels
 from lstm_cli.evaluation.label_issues import rank_issues
 from lstm_cli.evaluation.linear_folds import out_of_fold_probabilities
 

@@ -40,6 +40,7 @@ REASONS = {
     "text.min_similarity": "where many words occur once, new texts have new words: the LSTM "
     "reads them as the words spelled most alike",
     "text.max_tokens": "covers 95% of the texts; longer ones keep their start and end",
+    "embedding.dim": "with `--vectors` the width of the file, with `--init-from` that of the run",
     "embedding.vectors": "word vectors learned from your texts, and from `--unlabeled` if given",
     "linear.word_ngrams": "in scripts without spaces a word is often two or three characters",
     "linear.buckets": "about one for each token, limited by the memory of all classes together",

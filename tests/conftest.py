@@ -42,6 +42,11 @@ def _user_data_in_a_temporary_folder(_homes, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name bytes by their argument: those of gzip hold the time, and workers must agree."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_runtest_setup(item):
     """Skip slow tests unless asked for by -m, and real-data tests without the data."""
     if item.get_closest_marker("slow") and "slow" not in item.config.getoption("markexpr"):

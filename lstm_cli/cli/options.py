@@ -17,6 +17,8 @@ from lstm_cli.errors import ExitCode, LstmError
 if TYPE_CHECKING:
     from lstm_cli.data.readers.read_options import ReadOptions
 
+# Boxes of the help for options of one kind.
+_COLUMNS, _FORMAT = "Columns of tables", "Format of tables"
 RUN_HELP = "its folder, DATASET/NAME, NAME, or a data set, which means its newest run"
 
 Run = Annotated[
@@ -61,6 +63,7 @@ TextColumn = Annotated[
         help="Column of a table that holds the text. Repeatable: the values of several columns are "
         "joined, in this order.",
         show_default="found by itself",
+        rich_help_panel=_COLUMNS,
     ),
 ]
 LabelColumn = Annotated[
@@ -70,6 +73,7 @@ LabelColumn = Annotated[
         metavar="NAME",
         help="Column of a table that holds the label.",
         show_default="found by itself",
+        rich_help_panel=_COLUMNS,
     ),
 ]
 IdColumn = Annotated[
@@ -79,6 +83,7 @@ IdColumn = Annotated[
         metavar="NAME",
         help="Column of a table that names its rows: errors, predictions and findings give it.",
         show_default="rows have numbers",
+        rich_help_panel=_COLUMNS,
     ),
 ]
 WeightColumn = Annotated[
@@ -89,6 +94,7 @@ WeightColumn = Annotated[
         help="Column of a table with the weight of each row in training, a number of 0 or more: a "
         "row of weight 2 counts twice, one of weight 0 is left out.",
         show_default="all rows weigh 1",
+        rich_help_panel=_COLUMNS,
     ),
 ]
 MultiLabel = Annotated[
@@ -99,6 +105,7 @@ MultiLabel = Annotated[
         help="A text has any number of labels, separated by SEP in the label column (an empty "
         "cell: none). 'list': JSON lists. 'none': the whole cell is one label.",
         show_default="found by itself",
+        rich_help_panel=_COLUMNS,
     ),
 ]
 LabelColumns = Annotated[
@@ -108,6 +115,7 @@ LabelColumns = Annotated[
         metavar="A,B,...",
         help="A text has any number of labels: columns of a table with 1 or 0, one for each label.",
         show_default="one column of labels",
+        rich_help_panel=_COLUMNS,
     ),
 ]
 InputFormat = Annotated[
@@ -118,6 +126,7 @@ InputFormat = Annotated[
         help="Format of a table: csv, tsv, jsonl (an object per line), json (objects in an array "
         "or over several lines), fasttext, parquet, arrow, or lines (one text per line).",
         show_default="what the content shows",
+        rich_help_panel=_FORMAT,
     ),
 ]
 Encoding = Annotated[
@@ -127,6 +136,7 @@ Encoding = Annotated[
         metavar="NAME",
         help="Text encoding of tables and text files, such as windows-1252, latin-1 or shift_jis.",
         show_default="UTF-8, or found by itself",
+        rich_help_panel=_FORMAT,
     ),
 ]
 Delimiter = Annotated[
@@ -137,6 +147,7 @@ Delimiter = Annotated[
         help="What separates the fields of CSV and TSV: one character, or tab, comma, semicolon, "
         "pipe, space.",
         show_default="found by itself",
+        rich_help_panel=_FORMAT,
     ),
 ]
 Quoting = Annotated[
@@ -146,6 +157,7 @@ Quoting = Annotated[
         metavar="none",
         help="Read double quotes in CSV and TSV as characters like others.",
         show_default="a field may stand between double quotes",
+        rich_help_panel=_FORMAT,
     ),
 ]
 NoHeader = Annotated[
@@ -154,6 +166,7 @@ NoHeader = Annotated[
         "--no-header",
         help="The first line of CSV and TSV is a row. The columns are named by their numbers: "
         "--text-column 1 --label-column 2.",
+        rich_help_panel=_FORMAT,
     ),
 ]
 Json = Annotated[
@@ -193,6 +206,17 @@ Unlabeled = Annotated[
     ),
 ]
 
+ReplayData = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--replay-data",
+        metavar="FILE",
+        help="Old labeled texts to mix into the training rows, so that --init-from does not "
+        "forget them: a table, or a folder with one subfolder of .txt files per class. They are "
+        "never validated or tested on. Repeatable.",
+        show_default="none",
+    ),
+]
 ImageSize = Annotated[
     str | None,
     typer.Option(
@@ -224,6 +248,20 @@ TestFile = Annotated[
         "They are checked before training. Short for --set data.test_file=FILE.",
         show_default="DATASET's own, or a part of it",
     ),
+]
+Vectors = Annotated[
+    str | None,
+    typer.Option(
+        "--vectors",
+        metavar="FILE",
+        help="Start with the word vectors of a file: the text format of word2vec, GloVe or "
+        "fastText (also .gz), or .npz or .safetensors with words and vectors.",
+        show_default="learned from the texts",
+    ),
+]
+FreezeVectors = Annotated[
+    bool,
+    typer.Option("--freeze-vectors", help="Do not train the word vectors; they stay as they are."),
 ]
 Resume = Annotated[
     str | None,
@@ -306,8 +344,8 @@ InitFrom = Annotated[
     typer.Option(
         "--init-from",
         metavar="RUN",
-        help="Start with the vocabulary and the weights of this run, usually one made by 'lstm "
-        f"pretrain': {RUN_HELP}.",
+        help="Start with the vocabulary and the weights of this run of 'lstm train' or 'lstm "
+        f"pretrain'; new words and labels are added. {RUN_HELP[0].upper()}{RUN_HELP[1:]}.",
         show_default="random weights",
         autocompletion=complete_run,
     ),
@@ -346,8 +384,8 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
             commas), `id_column`, `weight_column`, `validation_file`, `test_file`, `init_from`,
-            `unlabeled`, `image_size`, `read_options` (from the function of that name). None is
-            skipped.
+            `unlabeled`, `replay_data`, `vectors`, `trainable`, `image_size`,
+            `read_options` (from the function of that name). None is skipped.
 
     Returns:
         Values by dotted key: `train.epochs`.
@@ -372,6 +410,9 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "multi_label": "data.multi_label",
         "label_columns": "data.label_columns",
         "unlabeled": "data.unlabeled",
+        "replay_data": "data.replay_files",
+        "vectors": "embedding.vectors_file",
+        "trainable": "embedding.trainable",
         "validation_file": "data.validation_file",
         "test_file": "data.test_file",
         "image_size": "image.size",

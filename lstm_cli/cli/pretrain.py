@@ -31,6 +31,8 @@ def command(
     epochs: options.Epochs = None,
     seed: options.Seed = None,
     name: options.Name = None,
+    vectors: options.Vectors = None,
+    freeze_vectors: options.FreezeVectors = False,
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
@@ -69,6 +71,7 @@ def command(
     overrides = options.to_overrides(
         set_, epochs=epochs, seed=seed, limit=limit,
         text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
+        vectors=vectors, trainable=False if freeze_vectors else None,
         read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )  # fmt: skip
     request = training.TrainingRequest(

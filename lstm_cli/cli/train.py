@@ -41,6 +41,8 @@ def command(
     name: options.Name = None,
     image_size: options.ImageSize = None,
     init_from: options.InitFrom = None,
+    vectors: options.Vectors = None,
+    freeze_vectors: options.FreezeVectors = False,
     device: options.Device = "auto",
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
@@ -56,6 +58,7 @@ def command(
     quoting: options.Quoting = None,
     no_header: options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
+    replay_data: options.ReplayData = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     limit: options.Limit = None,
@@ -80,6 +83,8 @@ def command(
     lstm train tickets.csv --class-weights balanced
     lstm train tickets.csv --folds 10
     lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
+    lstm train more.csv --init-from tickets --replay-data tickets.csv
+    lstm train reviews.csv --vectors glove.6B.100d.txt --freeze-vectors
     lstm train comments.csv --multi-label ';'
     lstm train shapes/ --image-size 32x32
     lstm train imdb --resume
@@ -96,8 +101,10 @@ def command(
         init_from=training.init_from(init_from, runs_dir),
         text_columns=text_column, label_column=label_column,
         id_column=id_column, weight_column=weight_column, unlabeled=unlabeled,
-        multi_label=multi_label, label_columns=label_columns, image_size=image_size,
+        replay_data=replay_data, multi_label=multi_label, label_columns=label_columns,
+        image_size=image_size,
         validation_file=validation, test_file=test,
+        vectors=vectors, trainable=False if freeze_vectors else None,
         read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
     )  # fmt: skip
     request = training.TrainingRequest(

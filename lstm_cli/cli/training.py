@@ -72,6 +72,7 @@ def run_training(request: TrainingRequest) -> Any:
     from lstm_cli.data.dataset_settings import dataset_settings
     from lstm_cli.io.optional import require
     from lstm_cli.io.worker import import_modules, start_worker
+    from lstm_cli.text.vector_file import check_exists
     from lstm_cli.training.task import (
         check_is_classifier,
         check_unlabeled_is_used,
@@ -85,6 +86,8 @@ def run_training(request: TrainingRequest) -> Any:
         check_is_classifier(settings)
     if request.resume is None:
         check_unlabeled_is_used(settings)
+        if settings.embedding is not None and settings.embedding.vectors_file is not None:
+            check_exists(Path(settings.embedding.vectors_file))
     if request.tensorboard:
         require("tensorboard")
     unfinished_run = None

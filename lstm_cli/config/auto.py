@@ -178,6 +178,7 @@ _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "text.min_count": _min_count,
     "text.max_tokens": _max_tokens,
     "text.min_similarity": _min_similarity,
+    "embedding.dim": lambda profile: 64,
     "embedding.vectors": lambda profile: "unlabeled" if profile.num_unlabeled else "train",
     "linear.word_ngrams": lambda profile: 3 if _is_unspaced(profile) else 2,
     "linear.buckets": _buckets(1 << 20),

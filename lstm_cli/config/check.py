@@ -39,6 +39,12 @@ def check_sections(config: Config, source: str) -> None:
                 f"{source}: a text classifier needs the section '{missing[0]}:'.",
                 "Run 'lstm config show text' for an example; for images use 'image:' instead.",
             )
+        if config.embedding and config.embedding.vectors_file and config.train.init_from:
+            raise _usage(
+                f"{source}: --vectors (embedding.vectors_file) is not available with --init-from "
+                "(train.init_from): the word vectors come from that run.",
+                "Leave out one of them.",
+            )
         if config.train.self_training and config.linear is None:
             raise _usage(
                 f"{source}: train.self_training needs the section 'linear:': the linear model "
@@ -49,10 +55,11 @@ def check_sections(config: Config, source: str) -> None:
     for key, value in {
         "train.self_training": config.train.self_training,
         "data.unlabeled": config.data.unlabeled,
+        "data.replay_files": config.data.replay_files,
     }.items():
         if value:
             raise _usage(
-                f"{source}: {key} is not available for images: it is for texts without labels.",
+                f"{source}: {key} is not available for images: it is for texts.",
                 f"Remove {key}.",
             )
     text_sections = ("text", "embedding", "linear", "language")

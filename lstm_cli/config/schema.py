@@ -86,6 +86,13 @@ class DataSettings(_Section, frozen=True):
         tuple[_Name, ...],
         _doc("files and folders with texts without labels: tables, or one text per line"),
     ] = ()
+    replay_files: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        _doc(
+            "tables and folders of labeled texts that join the training split, such as the old "
+            "data of train.init_from; copies of rows of the data are left out"
+        ),
+    ] = ()
     validation_fraction: Annotated[
         float,
         _doc(
@@ -153,6 +160,17 @@ class EmbeddingSettings(_Section, frozen=True):
             "and the unlabeled texts, if there are any (unlabeled, the default with data.unlabeled)"
         ),
     ] = "random"
+    vectors_file: Annotated[
+        str | None,
+        _doc(
+            "file of word vectors that training starts from, in the text format of word2vec, GloVe "
+            "or fastText, or .npz or .safetensors; words that it lacks start as 'vectors' says; "
+            "null: none"
+        ),
+    ] = None
+    trainable: Annotated[
+        bool, _doc("train the word vectors too; false: they stay as training starts")
+    ] = True
     dropout: Annotated[Fraction, _doc("dropout rate of whole dimensions of a text; 0: off")] = 0.3
     word_dropout: Annotated[
         Fraction, _doc("fraction of words replaced by [UNK] in training; 0: off")
@@ -315,8 +333,15 @@ class TrainSettings(_Section, frozen=True):
         ),
     ] = True
     init_from: Annotated[
-        str | None, _doc("run whose tokenizer and weights training starts from; null: none")
+        str | None, _doc("run whose vocabulary and weights training starts from; null: none")
     ] = None
+    init_labels: Annotated[
+        Literal["auto", "keep", "drop"],
+        _doc(
+            "classes of the run of init_from that the data lacks: they stay classes (keep), or not "
+            "(drop); auto: they stay if the data has any class of that run"
+        ),
+    ] = "auto"
     init_lr_factor: Annotated[
         float, _doc("learning-rate multiplier of the weights from init_from", ge=0, le=1)
     ] = 1.0

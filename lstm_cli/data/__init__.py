@@ -5,6 +5,7 @@ What is in here:
     source      `DataSource` (what to read) and `RawDataset` (what a reader found)
     registry    the data sets known by name, and which reader a name or a path belongs to
     loading     `load`: read, split, limit, fingerprint
+    replayed    `with_replayed`: labeled rows of other files in the training split
     unlabeled   `with_unlabeled`: texts without labels from files beside a data set
     splits      stratified splits and samples
     iterative_stratification  the same for examples with several labels
@@ -25,6 +26,7 @@ from __future__ import annotations
 from lstm_cli.data.dataset import Dataset, Kind, Split, UnlabeledTexts
 from lstm_cli.data.loading import load, load_for_labels, load_labeled, load_unlabeled
 from lstm_cli.data.registry import Entry, names, resolve
+from lstm_cli.data.replayed import read_replay, with_replayed
 from lstm_cli.data.source import DataSource
 from lstm_cli.data.summary import Description, SplitSummary, describe, prepare
 from lstm_cli.data.unlabeled import with_unlabeled
@@ -45,6 +47,8 @@ __all__ = [
     "load_unlabeled",
     "names",
     "prepare",
+    "read_replay",
     "resolve",
+    "with_replayed",
     "with_unlabeled",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lstm_cli.data.readers.labels import find_labels
 
 Kind = Literal["text", "image"]
 
@@ -66,6 +68,25 @@ def class_counts(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.int6
     return np.bincount(labels, minlength=num_classes).astype(np.int64)
 
 
+def map_labels(split: Split, own: Sequence[str], labels: Sequence[str]) -> Split:
+    """Return a split whose class ids are those of other class names, in another order or more.
+
+    Args:
+        split: The examples.
+        own: Class names of its ids.
+        labels: The new class names, with those of all examples.
+    """
+    known = find_labels(own, labels)
+    if split.labels.ndim == 2:
+        sets = np.zeros((len(split), len(labels)), np.int32)
+        for column, label in zip(split.labels.T, own, strict=True):
+            if label in known:
+                sets[:, known[label]] |= column
+        return replace(split, labels=sets)
+    ids = np.array([known.get(label, -1) for label in own], np.int32)
+    return replace(split, labels=ids[split.labels])
+
+
 def label_names(labels: NDArray[np.int32], names: Sequence[str]) -> list[str]:
     """Return the name of the class of each example; several labels are joined by a comma.
 
@@ -110,6 +131,21 @@ class UnlabeledTexts:
 
 
 @dataclass(frozen=True)
+class ReplayedRows:
+    """Rows of other files in the training split.
+
+    Attributes:
+        num: Their number; they are the last rows of `train`.
+        files: SHA-256 (hex) of each file or folder, by absolute path.
+        sha256: SHA-256 (hex) of these rows with their labels.
+    """
+
+    num: int
+    files: Mapping[str, str]
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A named data set.
 
@@ -131,6 +167,8 @@ class Dataset:
         unlabeled: The texts of `data.unlabeled`, if requested. They are not in the fingerprint.
         multi_label: How several labels of an example are written: `list` or a separator; `none` if
             each example has one label.
+        replayed: The rows of `data.replay_files`, if there are any. They are not in the
+            fingerprint.
     """
 
     name: str
@@ -145,6 +183,12 @@ class Dataset:
     unlabeled: UnlabeledTexts | None = None
     multi_label: str = "none"
     files: Mapping[str, SourceFile] = field(default_factory=dict)
+    replayed: ReplayedRows | None = None
+
+    @property
+    def num_replayed(self) -> int:
+        """Number of rows in `train` that are of `data.replay_files`."""
+        return 0 if self.replayed is None else self.replayed.num
 
     @property
     def is_multi_label(self) -> bool:

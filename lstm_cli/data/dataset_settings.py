@@ -12,6 +12,7 @@ from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data.readers.texts import check_path
 from lstm_cli.data.registry import check_split_files, is_path, resolve
+from lstm_cli.data.replayed import check_replay_path
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
 
@@ -119,11 +120,19 @@ def with_absolute_paths(config: Config) -> Config:
     files = [paths.resolve(file) for file in data.unlabeled]
     for file in files:
         check_path(file)
+    replayed = [paths.resolve(file) for file in data.replay_files]
+    for file in replayed:
+        check_replay_path(file)
+    embedding = config.embedding
+    if embedding is not None:
+        embedding = replace(embedding, vectors_file=_absolute(embedding.vectors_file))
     return replace(
         config,
+        embedding=embedding,
         data=replace(
             data,
             unlabeled=tuple(map(str, files)),
+            replay_files=tuple(map(str, replayed)),
             validation_file=validation_file,
             test_file=test_file,
         ),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from lstm_cli.data import splits as splitting
-from lstm_cli.data.dataset import Dataset, Split, class_counts
+from lstm_cli.data.dataset import Dataset, Split, class_counts, map_labels
 from lstm_cli.data.readers.columns import abbreviate, join_names, quote_name
 from lstm_cli.data.readers.label_kinds import find_suspicion
 from lstm_cli.data.readers.labels import find_labels
 from lstm_cli.data.registry import is_path, open_raw
-from lstm_cli.data.source import SPLITS, DataSource, RawDataset
+from lstm_cli.data.source import SPLITS, DataSource, RawDataset, add_labels
 from lstm_cli.errors import ExitCode, LstmError
 
 # Increase when the same content and settings give other splits than before.
@@ -44,7 +45,7 @@ def load(source: DataSource, splits: Sequence[str] = SPLITS) -> Dataset:
             f"There is no split {min(unknown)!r}; there are {', '.join(SPLITS)}.",
             exit_code=ExitCode.USAGE,
         )
-    raw = open_raw(source)
+    raw = _with_labels(open_raw(source), source.labels)
     parts = _split(raw, source, splits)
     dataset = _dataset(raw, source, parts)
     reading = (note for split in parts.values() for note in split.notes)
@@ -119,6 +120,21 @@ def load_for_labels(source: DataSource, labels: Sequence[str], split: str = "tes
     return replace(dataset, labels=tuple(labels), notes=(*dataset.notes, *parts[split].notes))
 
 
+def _with_labels(raw: RawDataset, labels: Sequence[str]) -> RawDataset:
+    """Return a data set that also has these classes, if it lacks any of them."""
+    merged = add_labels(labels, raw.labels)
+    if merged == raw.labels:
+        return raw
+    read = {
+        name: partial(_read_mapped, part, raw.labels, merged) for name, part in raw.read.items()
+    }
+    return replace(raw, labels=merged, read=read)
+
+
+def _read_mapped(read: Callable[[], Split], own: Sequence[str], labels: Sequence[str]) -> Split:
+    return map_labels(read(), own, labels)
+
+
 def _relabel(split: Split, raw: RawDataset, labels: Sequence[str]) -> Split:
     """Map the class ids of the data to those of a run."""
     counts = class_counts(split.labels, len(raw.labels))
@@ -134,14 +150,7 @@ def _relabel(split: Split, raw: RawDataset, labels: Sequence[str]) -> Split:
             f"The run knows {join_names(labels)}. Rename or drop those rows, "
             "or name the right column with --label-column NAME.",
         )
-    if split.labels.ndim == 2:
-        sets = np.zeros((len(split), len(labels)), np.int32)
-        for column, label in zip(split.labels.T, raw.labels, strict=True):
-            if label in known:
-                sets[:, known[label]] |= column
-        return replace(split, labels=sets)
-    ids = np.array([known.get(label, -1) for label in raw.labels], np.int32)
-    return replace(split, labels=ids[split.labels])
+    return map_labels(split, raw.labels, labels)
 
 
 def _split(raw: RawDataset, source: DataSource, requested: Sequence[str]) -> dict[str, Split]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data.dataset import Kind, SourceFile, Split
+from lstm_cli.data.readers.labels import find_labels
 from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.errors import ExitCode, LstmError, command_line
 
@@ -45,6 +47,8 @@ class DataSource:
         demo_train: Number of reviews that `demo` generates for training and validation.
         demo_test: Number of reviews that `demo` generates for testing.
         read_options: How to read the tables.
+        labels: Class names of a model that is to know this data. Those that the data lacks are
+            classes, too.
 
     Raises:
         LstmError: A value is out of range.
@@ -68,6 +72,7 @@ class DataSource:
     demo_train: int = 6000
     demo_test: int = 1000
     read_options: ReadOptions = DEFAULT
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         ranges = {
@@ -125,12 +130,15 @@ class RawDataset:
     files: Mapping[str, SourceFile] = field(default_factory=dict)
 
 
-def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
+def from_config(
+    config: Config, data_dir: Path | None = None, labels: Sequence[str] = ()
+) -> DataSource:
     """Return the source that a config's `data:` section names.
 
     Args:
         config: The settings of the run; the splits use its seed.
         data_dir: The folder of the TFDS data sets.
+        labels: Class names of a model that may know more classes than the data.
     """
     settings = config.data
     return DataSource(
@@ -158,7 +166,30 @@ def from_config(config: Config, data_dir: Path | None = None) -> DataSource:
             settings.quoting,
             settings.header,
         ),
+        labels=tuple(labels),
     )
+
+
+def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct labels in the order of their class ids: as integers, else as strings."""
+    distinct = sorted(set(labels))
+    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in distinct):
+        distinct.sort(key=int)
+    return tuple(distinct)
+
+
+def add_labels(known: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """Return class names with those of others that are not equal to any of them, sorted.
+
+    Args:
+        known: Their spelling counts, and their order too if there is nothing to add.
+        others: Class names of other data.
+    """
+    found = find_labels(others, known)
+    new = [label for label in others if label not in found]
+    if not known:
+        return tuple(others)
+    return sort_labels([*known, *new]) if new else tuple(known)
 
 
 def check_command(source: DataSource) -> str:

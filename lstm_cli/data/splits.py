@@ -13,6 +13,7 @@ from lstm_cli.data.iterative_stratification import assign_parts
 # The purpose of a random draw is part of its seed, so that no two draws from one data set are
 # related.
 TEST_SPLIT, VALIDATION_SPLIT, TRAIN_SAMPLE, VALIDATION_SAMPLE, TEST_SAMPLE, FOLDS = range(1, 7)
+REPLAY_SAMPLE = 7
 # A part may exceed its fraction, in order to hold every class: up to this factor, or this number of
 # examples. With more classes it would take too many of the few examples to learn from.
 _MAX_EXCESS, _MIN_EXAMPLES = 1.5, 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,25 +64,26 @@ def with_unlabeled(
         texts += found.texts
         notes += [found.unread] * bool(found.unread)
         notes += reading.notes(file)
-    reasons = list(_reasons_to_drop(texts, dataset))
+    reasons = list(reasons_to_drop(texts, dataset))
     kept = [text for text, reason in zip(texts, reasons, strict=True) if reason is None]
     dropped = Counter(reason for reason in reasons if reason is not None)
     if not kept:
         raise LstmError(
             f"No unlabeled text is left of {len(texts):,} in {', '.join(files)}"
-            f"{': ' + _format(dropped) if dropped else ''}.",
+            f"{': ' + format_dropped(dropped) if dropped else ''}.",
             "Give texts that are not in the labeled data, or leave out --unlabeled.",
         )
     if dropped:
         notes.append(
             f"{dropped.total():,} of {len(texts):,} unlabeled texts are not used: "
-            f"{_format(dropped)}."
+            f"{format_dropped(dropped)}."
         )
-    unlabeled = UnlabeledTexts(kept[:limit], digests, _sha256(kept[:limit]))
+    unlabeled = UnlabeledTexts(kept[:limit], digests, digest_of(kept[:limit]))
     return replace(dataset, unlabeled=unlabeled, notes=tuple(notes))
 
 
-def _sha256(texts: Sequence[str]) -> str:
+def digest_of(texts: Iterable[str]) -> str:
+    """Return the SHA-256 (hex) of texts."""
     digest = hashlib.sha256()
     for text in texts:
         content = text.encode("utf-8", "surrogatepass")
@@ -90,8 +91,13 @@ def _sha256(texts: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | None]:
-    """Yield for each text why it is dropped, or None."""
+def reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | None]:
+    """Yield for each text why it is dropped, or None.
+
+    Args:
+        texts: From files beside a data set.
+        dataset: With all splits.
+    """
     known = {0: "empty"}
     for name, split in dataset.splits.items():
         assert not isinstance(split.inputs, np.ndarray)
@@ -103,7 +109,7 @@ def _reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | N
         known.setdefault(key, "repeated")
 
 
-def _format(dropped: Counter[str]) -> str:
+def format_dropped(dropped: Counter[str]) -> str:
     """Format the numbers of dropped texts by reason."""
     return ", ".join(
         words.format(dropped[reason]) for reason, words in _REASONS.items() if dropped[reason]

@@ -257,7 +257,7 @@ def _outcomes(
         datasets: Data sets read so far; a new one is added.
         reporter: Receives notes on progress.
     """
-    source = from_config(run_record.config, data_dir)
+    source = from_config(run_record.config, data_dir, run_record.labels)
     try:
         dataset = datasets[source] if source in datasets else data.load(source, ("test",))
         datasets[source] = dataset

@@ -368,7 +368,7 @@ def own_data(
             check (exit code 5).
     """
     config = run.config()
-    source = _with_label_format(from_config(config, data_dir), config)
+    source = _with_label_format(from_config(config, data_dir, run.labels()), config)
     source = replace(source, name=copy or source.name)
     dataset = data.load(source, (split,))
     trained_on = run.with_manifest().decode(runs.RUN, RunInfo).dataset

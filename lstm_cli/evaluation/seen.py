@@ -17,6 +17,7 @@ from lstm_cli.data.readers.path import training_file
 from lstm_cli.data.registry import is_known, is_path, resolve
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
+from lstm_cli.io.text_format import number
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import learned
 from lstm_cli.runs.directory import RunDir
@@ -82,12 +83,11 @@ class Seen:
             return ""
         other = f" ({self.num_relabeled:,} with another label)" if self.num_relabeled else ""
         rest = self.num_examples - self.num
-        accuracy = ""
-        if self.accuracy_of_others is not None:
-            accuracy = f" Accuracy on the {rest:,} others: {self.accuracy_of_others:.4f}."
+        accuracy = f" Accuracy on the {rest:,} others: {number(self.accuracy_of_others)}."
         return (
             f"The run has learned from {self.num:,} of these {self.num_examples:,} {split} "
-            f"examples{other}: the results look better than they are.{accuracy}"
+            f"examples{other}: the results look better than they are."
+            f"{accuracy if self.accuracy_of_others is not None else ''}"
         )
 
 

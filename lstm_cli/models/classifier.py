@@ -195,22 +195,27 @@ def encode_labels(labels: NDArray[np.int32], num_classes: int) -> NDArray[np.flo
 
 
 def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:
-    """Return the trained arrays by layer and name: `lstm_0_forward/kernel`."""
+    """Return the arrays by layer and name, `lstm_0_forward/kernel`, also those not trained."""
     return {
         array_name(variable): np.asarray(variable.numpy(), np.float32)
-        for variable in model.trainable_variables
+        for variable in _arrays(model)
     }
 
 
 def set_weights(model: Any, weights: dict[str, NDArray[np.float32]]) -> None:
-    """Assign trained arrays by name, as `get_weights` returns them.
+    """Assign arrays by name, as `get_weights` returns them.
 
     Raises:
         KeyError: An array is missing.
         ValueError: An array has another shape.
     """
-    for variable in model.trainable_variables:
+    for variable in _arrays(model):
         variable.assign(weights[array_name(variable)])
+
+
+def _arrays(model: Any) -> list[Any]:
+    """Return the variables of a model without random states; those not trained come last."""
+    return [*model.trainable_weights, *model.non_trainable_weights]
 
 
 def set_averaged_weights(model: Any) -> None:
@@ -238,7 +243,10 @@ def embed_tokens(tokens: Any, settings: EmbeddingSettings, vocab_size: int, seed
     """
     if settings.word_dropout:
         tokens = WordDropout(settings.word_dropout, seed)(tokens)
-    x = layers.Embedding(vocab_size, settings.dim, name="embedding")(tokens)
+    words = layers.Embedding(
+        vocab_size, settings.dim, name="embedding", trainable=settings.trainable
+    )
+    x = words(tokens)
     if settings.bigram_buckets:
         previous = ops.pad(tokens[:, :-1], ((0, 0), (1, 0)))
         bigrams = ops.mod(previous * BIGRAM_FACTOR + tokens, settings.bigram_buckets)

@@ -87,3 +87,36 @@ def _ppmi(counts: NDArray[np.float32]) -> NDArray[np.float32]:
     # Ratios below 1, which are rarer than chance, become 1, and their logarithm is 0.
     np.maximum(counts, 1.0, out=counts)
     return np.log(counts, out=counts)
+
+
+def fit_width(
+    vectors: NDArray[np.float32], is_found: NDArray[np.bool_], dim: int
+) -> NDArray[np.float32]:
+    """Project vectors to fewer dimensions, or pad them with zeros, and scale them.
+
+    The projection keeps as much of all dot products as so many dimensions can: it is onto the
+    leading right singular vectors of the vectors that were found.
+
+    Args:
+        vectors: `<float32>[vocabulary, width]`.
+        is_found: The words that have a vector, `<bool>[vocabulary]`.
+        dim: Wanted width.
+
+    Returns:
+        `<float32>[vocabulary, dim]`: 0 for words without a vector; those of the others have the
+        standard deviation of `learn_word_vectors`. Of equal width, only the scale changes.
+
+    Source: Eckart & Young 1936, "The approximation of one matrix by another of lower rank".
+    """
+    found = vectors[is_found].astype(np.float64)
+    if dim < vectors.shape[1]:
+        # Of the small matrix: exact, and the same on every run.
+        _, axes = np.linalg.eigh(found.T @ found)
+        axes = axes[:, ::-1][:, :dim]
+        # The sign of a singular vector is arbitrary: its largest component becomes positive.
+        largest = np.abs(axes).argmax(axis=0)
+        found = found @ (axes * np.sign(axes[largest, np.arange(dim)]))
+    table = np.zeros((len(vectors), dim))
+    table[is_found, : found.shape[1]] = found
+    std = float(found.std()) if found.size else 0.0
+    return (table * (_STD / std if std else 0.0)).astype(np.float32)

@@ -175,6 +175,8 @@ class DatasetInfo(msgspec.Struct, frozen=True):
         unlabeled: Number of texts without labels, for a language model.
         unlabeled_files: SHA-256 of each file or folder of `data.unlabeled`, by path.
         unlabeled_sha256: SHA-256 of the texts in them that training reads.
+        replay_files: SHA-256 of each file or folder of `data.replay_files`, by path.
+        replay_sha256: SHA-256 of the rows in them that training reads.
         words: Number of words by split, for a language model.
         notes: Messages from reading it.
     """
@@ -189,6 +191,8 @@ class DatasetInfo(msgspec.Struct, frozen=True):
     unlabeled: Count | None = None
     unlabeled_files: Annotated[dict[Text, ShortText], Meta(max_length=10_000)] | None = None
     unlabeled_sha256: ShortText | None = None
+    replay_files: Annotated[dict[Text, ShortText], Meta(max_length=10_000)] | None = None
+    replay_sha256: ShortText | None = None
     words: Annotated[dict[ShortText, Count], Meta(max_length=16)] | None = None
     notes: Annotated[list[Text], Meta(max_length=1000)] = []
 
@@ -203,15 +207,21 @@ class DatasetInfo(msgspec.Struct, frozen=True):
             by_file = [change for name, change in changed if name != "test"]
             whole = Change(dataset.source, str(self.fingerprint), dataset.fingerprint)
             return by_file[0] if by_file else whole
-        if dataset.unlabeled is None:
-            return None
-        recorded = self.unlabeled_files or {}
-        for path, sha256 in dataset.unlabeled.files.items():
-            if recorded.get(path) != sha256:
-                return Change(path, str(recorded.get(path)), sha256)
-        # Copies of test texts are not learned from, so that another test file leaves other texts.
-        is_other = self.unlabeled_sha256 != dataset.unlabeled.sha256
-        return changed[0][1] if is_other and changed else None
+        parts = (
+            (dataset.unlabeled, self.unlabeled_files, self.unlabeled_sha256),
+            (dataset.replayed, self.replay_files, self.replay_sha256),
+        )
+        for part, files, digest in parts:
+            if part is None:
+                continue
+            for path, sha256 in part.files.items():
+                before = (files or {}).get(path)
+                if before != sha256:
+                    return Change(path, str(before), sha256)
+            # Copies of test texts are not learned from, so another test file leaves other texts.
+            if digest != part.sha256 and changed:
+                return changed[0][1]
+        return None
 
     def test_change(self, dataset: Dataset) -> Change | None:
         """Return what has changed of a file with test rows; None if nothing has.
@@ -239,13 +249,47 @@ class FullDatasetInfo(DatasetInfo, frozen=True, kw_only=True):
 
 
 class InitInfo(msgspec.Struct, frozen=True):
-    """The run that gave the initial weights."""
+    """The run that gave the initial weights.
+
+    Attributes:
+        run: Its name.
+        path: Its folder.
+        task: Its task.
+        weights_sha256: Of its weights.
+        words: Number of words of its vocabulary, which begins that of the new run.
+        arrays: The arrays that come from it.
+        grown: Those of them with more words or classes.
+    """
 
     run: Text
     path: Text
     task: Kind
     weights_sha256: ShortText
+    words: Count | None = None
     arrays: list[ShortText] | None = None
+    grown: list[ShortText] | None = None
+
+
+class VectorsInfo(msgspec.Struct, frozen=True):
+    """The file of word vectors that training started from.
+
+    Attributes:
+        file: Its path.
+        sha256: Of its content.
+        width: Numbers of a vector.
+        rows: Its words.
+        found: Words of the vocabulary that it has.
+        words: Words of the vocabulary.
+        tokens: Fraction of the training tokens whose word it has.
+    """
+
+    file: Text
+    sha256: ShortText
+    width: Count
+    rows: Count
+    found: Count
+    words: Count
+    tokens: Mean
 
 
 class NonFiniteInfo(msgspec.Struct, frozen=True):
@@ -281,6 +325,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     why: Text | None = None
     backend: ShortText | None = None
     init_from: InitInfo | None = None
+    vectors: VectorsInfo | None = None
     finished: Annotated[str, Meta(max_length=64)] | None = None
     epochs: EpochNumber | None = None
     best_epoch: EpochNumber | None = None

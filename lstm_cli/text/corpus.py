@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
 from lstm_cli.io.worker import Worker
 from lstm_cli.text.ngrams import char_ngram_ids
-from lstm_cli.text.token_ids import UNKNOWN_ID, is_unknown, own_ids
+from lstm_cli.text.token_ids import SPECIAL_TOKENS, UNKNOWN_ID, is_unknown, own_ids
 from lstm_cli.text.tokenizer import Tokenizer, encode_tokens, fit_vocabulary, head_and_tail
 
 _CHUNK = 2048
@@ -81,11 +81,22 @@ class Corpus:
         return float(np.mean(self.num_tokens > self.lengths)) if len(self) else 0.0
 
 
+class EncodedTexts(NamedTuple):
+    """A vocabulary, and the texts that it was learned from.
+
+    Attributes:
+        tokenizer: With the vocabulary.
+        corpus: The encoded texts.
+        num_left_out: As in `FittedVocabulary`.
+    """
+
+    tokenizer: Tokenizer
+    corpus: Corpus
+    num_left_out: int
+
+
 def fit_and_encode(
-    texts: Sequence[str],
-    settings: TextSettings,
-    char_buckets: int = 0,
-    worker: Worker | None = None,
+    texts: Sequence[str], settings: TextSettings, char_buckets: int = 0
 ) -> tuple[Tokenizer, Corpus]:
     """Learn a vocabulary and encode the same texts, tokenizing them only once.
 
@@ -93,18 +104,39 @@ def fit_and_encode(
         texts: The training split.
         settings: Vocabulary size, minimum count, maximum length.
         char_buckets: As for `Tokenizer`.
-        worker: Tokenizes a part of the texts in parallel.
 
     Raises:
         LstmError: No word is frequent enough for the vocabulary.
     """
-    fitted = fit_vocabulary(texts, settings, char_buckets, worker)
+    return grow_and_encode(texts, settings, char_buckets)[:2]
+
+
+def grow_and_encode(
+    texts: Sequence[str],
+    settings: TextSettings,
+    char_buckets: int = 0,
+    worker: Worker | None = None,
+    known: Sequence[str] = SPECIAL_TOKENS,
+) -> EncodedTexts:
+    """Add the words of texts to a vocabulary, and encode the texts.
+
+    Args:
+        texts: As for `fit_and_encode`, like the settings.
+        settings: Their vocabulary size limits known and new words together.
+        char_buckets: As for `Tokenizer`.
+        worker: Tokenizes a part of the texts in parallel.
+        known: As for `fit_vocabulary`.
+
+    Raises:
+        LstmError: No word is known, and none is frequent enough for the vocabulary.
+    """
+    fitted = fit_vocabulary(texts, settings, char_buckets, worker, known)
     corpus, kept = _truncate(fitted.ids, fitted.lengths, settings.max_tokens)
     if char_buckets:
         unknown = kept & is_unknown(fitted.ids)
         tokens = [fitted.tokens[i] for i in fitted.numbers[unknown].tolist()]
         corpus = _with_ngrams(corpus, tokens, char_buckets)
-    return fitted.tokenizer, corpus
+    return EncodedTexts(fitted.tokenizer, corpus, fitted.num_left_out)
 
 
 def encode(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:

@@ -357,6 +357,7 @@ class FittedVocabulary(NamedTuple):
         lengths: Tokens in each text, `<int64>[num]`.
         tokens: The distinct tokens of the texts.
         numbers: Index in `tokens` of each token, `<int32>[sum of lengths]`.
+        num_left_out: Words that are frequent enough, but for which the vocabulary has no room.
     """
 
     tokenizer: Tokenizer
@@ -364,6 +365,7 @@ class FittedVocabulary(NamedTuple):
     lengths: NDArray[np.int64]
     tokens: list[str]
     numbers: NDArray[np.int32]
+    num_left_out: int
 
 
 def fit_vocabulary(
@@ -371,6 +373,7 @@ def fit_vocabulary(
     settings: TextSettings,
     char_buckets: int = 0,
     worker: Worker | None = None,
+    known: Sequence[str] = SPECIAL_TOKENS,
 ) -> FittedVocabulary:
     """Learn a vocabulary: the most frequent tokens; ties are in alphabetical order.
 
@@ -381,6 +384,7 @@ def fit_vocabulary(
         settings: Vocabulary size, minimum count, maximum length.
         char_buckets: As for `Tokenizer`.
         worker: Tokenizes a part of the texts in parallel.
+        known: The tokens that the vocabulary begins with, whether the texts have them or not.
 
     Raises:
         LstmError: No token is frequent enough.
@@ -390,19 +394,23 @@ def fit_vocabulary(
     else:
         tokens, numbers, lengths = _number_tokens(texts)
     counts = np.bincount(numbers, minlength=len(tokens)).tolist()
-    frequent = [i for i, num in enumerate(counts) if num >= settings.min_count]
+    is_known = set(known)
+    frequent = [
+        i for i, num in enumerate(counts) if num >= settings.min_count and tokens[i] not in is_known
+    ]
     # The separator of columns always gets an id, however small the vocabulary is.
     frequent.sort(key=lambda i: (tokens[i] != SEPARATOR, -counts[i], tokens[i]))
-    selected = frequent[: settings.vocab_size - len(SPECIAL_TOKENS)]
-    if not selected:
+    selected = frequent[: max(0, settings.vocab_size - len(known))]
+    if not selected and len(known) == len(SPECIAL_TOKENS):
         raise LstmError(
             f"No word occurs {settings.min_count} times in the training texts.",
             "Lower text.min_count, or check that the text column contains texts.",
         )
-    words = (*SPECIAL_TOKENS, *(tokens[i] for i in selected))
+    words = (*known, *(tokens[i] for i in selected))
     tokenizer = Tokenizer(words, settings.max_tokens, char_buckets, settings.min_similarity)
     ids: NDArray[Any] = np.array([*map(tokenizer.token_to_id, tokens)], tokenizer.id_dtype)
-    return FittedVocabulary(tokenizer, ids[numbers], lengths, tokens, numbers)
+    num_left_out = len(frequent) - len(selected)
+    return FittedVocabulary(tokenizer, ids[numbers], lengths, tokens, numbers, num_left_out)
 
 
 _NumberedTokens = tuple[list[str], NDArray[np.int32], NDArray[np.int64]]

@@ -102,6 +102,9 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     if dataset.unlabeled is not None:
         record["unlabeled_files"] = dict(dataset.unlabeled.files)
         record["unlabeled_sha256"] = dataset.unlabeled.sha256
+    if dataset.replayed is not None:
+        record["replay_files"] = dict(dataset.replayed.files)
+        record["replay_sha256"] = dataset.replayed.sha256
     return record
 
 

@@ -18,8 +18,9 @@ from lstm_cli.data.images import find_border
 from lstm_cli.io.progress import Reporter
 from lstm_cli.runs.limits import check_labels
 from lstm_cli.text.profile import describe_texts
+from lstm_cli.text.vector_file import vector_width
 from lstm_cli.training.folds import check_folds
-from lstm_cli.training.init_weights import vocabulary_settings
+from lstm_cli.training.init_weights import settings_of_run
 from lstm_cli.training.prepare import load_training_data
 from lstm_cli.training.task import check_multi_label
 
@@ -52,7 +53,7 @@ def with_auto_settings(
     for line in describe_choice(profile, configs.flatten(before), values):
         reporter.note(line)
     if chosen.data != config.data:
-        dataset = load_training_data(chosen, data_dir)
+        dataset = load_training_data(chosen, data_dir, dataset.labels)
     check_folds(chosen, dataset)
     return chosen, dataset
 
@@ -64,7 +65,15 @@ def _choose(config: Config, dataset: Dataset) -> tuple[DataProfile | ImageProfil
         images = replace(describe_images(dataset), has_validation_file=has_validation_file)
         return images, choose_image_settings(images)
     texts = replace(describe_data(dataset), has_validation_file=has_validation_file)
-    return texts, choose_settings(texts) | vocabulary_settings(config)
+    choice = choose_settings(texts)
+    if dataset.num_replayed:
+        # How the data is split depends on its own rows.
+        own = replace(texts, num_texts=texts.num_texts - dataset.num_replayed)
+        choice |= {k: v for k, v in choose_settings(own).items() if k.startswith("data.")}
+    choice |= settings_of_run(config, choice["text.vocab_size"])
+    if config.embedding is not None and config.embedding.vectors_file is not None:
+        choice["embedding.dim"] = vector_width(Path(config.embedding.vectors_file))
+    return texts, choice
 
 
 def with_data_format(config: Config, dataset: Dataset) -> Config:

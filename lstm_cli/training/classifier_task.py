@@ -79,6 +79,7 @@ class ClassifierTask:
         model: The compiled model, with its initial weights.
         device_info: Device and kernel.
         init_record: `init_from` of `run.json`; empty without another run to start from.
+        vectors_record: `vectors` of `run.json`; empty without a file of word vectors.
         seconds: Seconds by part of the work; `linear` is the time spent waiting for the worker.
         linear: The linear model, if the settings have one.
         unlabeled_texts: Unlabeled texts that the word vectors, the linear model or self-training
@@ -107,6 +108,7 @@ class ClassifierTask:
     device_info: DeviceInfo
     init_record: Mapping[str, Any]
     seconds: dict[str, float]
+    vectors_record: Mapping[str, Any] = field(default_factory=dict)
     linear: LinearModel | None = None
     unlabeled_texts: tuple[Corpus, ...] = ()
     unlabeled: Examples | None = None
@@ -256,11 +258,14 @@ class ClassifierTask:
         sizes = {name: len(split) for name, split in self.dataset.splits.items()}
         if self.num_unlabeled:
             sizes["unlabeled"] = self.num_unlabeled
+        if self.dataset.num_replayed:
+            sizes["replayed"] = self.dataset.num_replayed
         labels = list(self.dataset.labels)
         return {
             "dataset": {**artifacts.describe(self.dataset), "labels": labels, "sizes": sizes},
             "parameters": self.num_parameters,
             "vocab_size": self.tokenizer.vocab_size if self.tokenizer else None,
+            **({"vectors": dict(self.vectors_record)} if self.vectors_record else {}),
         }
 
     def write_inputs(self, run: RunDir) -> None:
@@ -321,7 +326,7 @@ class ClassifierTask:
             # The test split is encoded here for the first time: all choices are made.
             test_set = self.dataset
             if "test" not in test_set.splits:
-                test_set = load_data(self.config, ("test",), data_dir)
+                test_set = load_data(self.config, ("test",), data_dir, self.dataset.labels)
             test = encode(self.config, test_set, "test", self.tokenizer)
             if self.config.is_multi_label:
                 predictor.thresholds = validation.thresholds

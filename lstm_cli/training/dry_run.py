@@ -20,12 +20,12 @@ from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.classifier_task import ClassifierTask
 from lstm_cli.training.device import Device, configure_backend
 from lstm_cli.training.init_weights import InitialWeights, read_initial_weights, resolve_init_from
+from lstm_cli.training.labels_of_run import load_with_labels_of_run
 from lstm_cli.training.language_model_task import LanguageModelTask
 from lstm_cli.training.objectives.classification import ClassificationObjective, Examples
 from lstm_cli.training.objectives.objective import Objective
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.pipeline import prepare
-from lstm_cli.training.prepare import load_training_data
 
 _NUM_WARM_UP_STEPS = 3
 _NUM_TIMED_STEPS = 6
@@ -144,12 +144,12 @@ def dry_run(
     """
     options = TrainOptions(data_dir, device, reporter=reporter or SilentReporter(), fail_on=fail_on)
     config = resolve_init_from(config, runs_root(runs_dir))
-    dataset = load_training_data(config, data_dir)
+    dataset, labels = load_with_labels_of_run(config, data_dir)
     config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)
-    init = read_initial_weights(config)
+    init = read_initial_weights(config, labels)
     if init.kind == "word_vectors":
         # Learning them takes time and changes nothing in the plan.
-        init = InitialWeights("random")
+        init = InitialWeights("random", has_file=init.has_file)
     device_info = configure_backend(config, device, options.reporter)
     task = prepare(config, dataset, init, device_info, options)
     if isinstance(task, ClassifierTask):

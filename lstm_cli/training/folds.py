@@ -32,6 +32,7 @@ def check_folds(config: Config, dataset: Dataset) -> None:
         LstmError: There are fewer (exit code 2).
     """
     num = len(dataset.splits["train"]) + len(dataset.splits.get("validation", ()))
+    num -= dataset.num_replayed
     if config.data.folds > num:
         raise LstmError(
             f"data.folds is {config.data.folds}, but {dataset.source} has only {num} rows to train "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
@@ -18,18 +20,19 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find, validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.tokenizer import Tokenizer
-
-# These settings decide the vocabulary and the shapes of the arrays.
-_KEYS = (
-    "text.vocab_size",
-    "text.min_count",
-    "embedding.dim",
-    "embedding.bigram_buckets",
-    "model.units",
+from lstm_cli.training.grown_arrays import (
+    HEAD_ARRAYS,
+    WORD_ARRAYS,
+    with_new_labels,
+    with_new_words,
 )
+
+# These settings decide the shapes of the arrays that do not grow with words and classes.
+_KEYS = ("embedding.dim", "embedding.bigram_buckets", "model.units")
 _BIGRAM_KEY = "embedding.bigram_dim"
 # Peepholes start at 0: a run may add them, but not drop them.
 _CELL_KEY = "model.cell"
+_MAX_VOCAB_SIZE = 65_536
 
 
 @dataclass(frozen=True)
@@ -39,17 +42,60 @@ class InitialWeights:
     Attributes:
         kind: `random`; `word_vectors`: random, except for the embedding; `run`: arrays and
             vocabulary of another run; `checkpoint`: a checkpoint will replace all weights.
-        tokenizer: Tokenizer of the other run, with `text.max_tokens` of the new settings; None
-            to fit one. A run that started from another run is resumed with its own copy.
+        words: Vocabulary of the other run, which the texts add to; empty without one, and for a
+            checkpoint.
+        tokenizer: Tokenizer of a run that is resumed and started from another run: its own copy.
         arrays: Arrays of the other run by name, as `get_weights` returns them.
-        record: `init_from` of `run.json`: name, path, task and weights digest of the other run,
-            and the names of the arrays taken. Empty without another run.
+        labels: Class names of the other run, if they stay classes.
+        has_file: Whether the embedding starts from a file of word vectors.
+        record: `init_from` of `run.json`: name, path, task, weights digest and number of words of
+            the other run, the arrays taken, and those of them that have grown. Empty without
+            another run.
     """
 
     kind: Literal["random", "word_vectors", "run", "checkpoint"]
+    words: tuple[str, ...] = ()
     tokenizer: Tokenizer | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    has_file: bool = False
     record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a checkpoint must keep the initial weights: the settings are not enough."""
+        return self.kind in ("word_vectors", "run") or self.has_file
+
+    @property
+    def num_known(self) -> int:
+        """Number of words of the other run; 0 without one."""
+        return int(self.record.get("words") or 0)
+
+
+@dataclass(frozen=True)
+class TakenArrays:
+    """Names of the arrays of a model that come from another run.
+
+    Attributes:
+        names: All of them.
+        grown: Those with more rows or outputs than in the other run.
+    """
+
+    names: tuple[str, ...] = ()
+    grown: tuple[str, ...] = ()
+
+    @property
+    def slow(self) -> tuple[str, ...]:
+        """Arrays that `train.init_lr_factor` and `train.frozen_steps` apply to.
+
+        Not a head with new outputs, which must learn.
+        """
+        new_head = {name for name in self.grown if name in HEAD_ARRAYS}
+        return tuple(name for name in self.names if name not in new_head)
+
+    def to_record(self) -> dict[str, list[str]]:
+        """Return what `init_from` of `run.json` says of them."""
+        return {"arrays": list(self.names), "grown": list(self.grown)}
 
 
 def resolve_init_from(config: Config, root: Path) -> Config:
@@ -73,37 +119,88 @@ def resolve_init_from(config: Config, root: Path) -> Config:
     return replace(config, train=replace(config.train, init_from=path))
 
 
-def vocabulary_settings(config: Config) -> dict[str, Any]:
-    """Return the settings that the run of `train.init_from` decides, by dotted key.
+def settings_of_run(config: Config, room: int) -> dict[str, Any]:
+    """Return the settings that follow from the run of `train.init_from`, by dotted key.
+
+    Args:
+        config: As `resolve_init_from` returns it.
+        room: New words that the vocabulary has room for.
+
+    Raises:
+        LstmError: There is no such run, or it is damaged.
+    """
+    if config.train.init_from is None:
+        return {}
+    run = _find_run(config.train.init_from)
+    run_config = run.config()
+    values = configs.flatten(configs.to_dict(run_config))
+    tokenizer = validate.read_tokenizer(run.with_manifest(), run_config)
+    if tokenizer is None:
+        return {}
+    sizes = {"text.vocab_size": min(_MAX_VOCAB_SIZE, tokenizer.vocab_size + room)}
+    return {"embedding.dim": values["embedding.dim"], **sizes}
+
+
+def _find_run(path: str) -> RunDir:
+    return find.find(Path(path).parent.parent, path)
+
+
+@dataclass(frozen=True)
+class LabelsOfRun:
+    """The classes of a run.
+
+    Attributes:
+        run: Its name; empty without one.
+        names: Class names; empty for a language model, or without a run.
+        multi_label: Whether a text has any number of labels.
+    """
+
+    run: str = ""
+    names: tuple[str, ...] = ()
+    multi_label: bool = False
+
+
+def labels_of_run(config: Config) -> LabelsOfRun:
+    """Return the classes of the run of `train.init_from`, unless `train.init_labels` drops them.
 
     Args:
         config: As `resolve_init_from` returns it.
 
     Raises:
-        LstmError: There is no such run.
+        LstmError: There is no such run, or it is damaged.
     """
-    if config.train.init_from is None:
-        return {}
-    path = Path(config.train.init_from)
-    values = configs.flatten(configs.to_dict(find.find(path.parent.parent, str(path)).config()))
-    return {key: values[key] for key in _KEYS}
+    init_from = config.train.init_from
+    if init_from is None or config.train.init_labels == "drop" or config.language is not None:
+        return LabelsOfRun()
+    run = _find_run(init_from)
+    run_config = run.config()
+    if run_config.language is not None or run_config.kind != config.kind:
+        return LabelsOfRun()
+    return LabelsOfRun(run.name, run.labels(), run_config.is_multi_label)
 
 
-def read_initial_weights(config: Config) -> InitialWeights:
+def read_initial_weights(config: Config, labels: Sequence[str] = ()) -> InitialWeights:
     """Return what a new training with these settings starts from.
 
     Args:
         config: As `resolve_init_from` returns it.
 
+        labels: Class names of the run of `train.init_from`, if they stay classes.
+
     Raises:
-        LstmError: The run of `train.init_from` is for images or has another vocabulary or other
-            widths (exit code 2), is missing, or is damaged (exit code 5).
+        LstmError: The run of `train.init_from` is for images, has other widths or more words than
+            fit (exit code 2), is missing, or is damaged (exit code 5).
     """
     if config.train.init_from is not None:
-        return _read_run(config, Path(config.train.init_from))
-    if config.embedding is not None and config.embedding.vectors != "random":
-        return InitialWeights("word_vectors")
-    return InitialWeights("random")
+        init = _read_run(config, Path(config.train.init_from))
+        return dataclasses.replace(init, labels=tuple(labels))
+    if config.embedding is None:
+        return InitialWeights("random")
+    has_file = config.embedding.vectors_file is not None
+    kind: Literal["random", "word_vectors"] = "word_vectors"
+    if config.embedding.vectors == "random":
+        kind = "random"
+    return InitialWeights(kind, has_file=has_file)
 
 
 def resumed_initial_weights(
@@ -129,15 +226,19 @@ def resumed_initial_weights(
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise run.integrity_error(f"{runs.RUN} does not list the initial arrays in init_from")
     tokenizer = validate.read_tokenizer(run, config)
-    return InitialWeights("checkpoint", tokenizer, record=dict(init_record or {}))
+    return InitialWeights("checkpoint", (), tokenizer, record=dict(init_record or {}))
 
 
-def apply_initial_weights(model: Any, init: InitialWeights) -> list[str]:
-    """Assign the arrays of another run that the model also has.
+def apply_initial_weights(
+    model: Any, init: InitialWeights, labels: Sequence[str] = (), multi_label: bool = False
+) -> TakenArrays:
+    """Assign the arrays of another run that the model also has; they grow with words and classes.
 
     Args:
         model: A built model.
         init: The starting point; only arrays of kind `run` are assigned.
+        labels: Class names of the model; empty for a language model.
+        multi_label: Whether a text has any number of labels.
 
     Returns:
         The names of the arrays that come from another run; empty without one.
@@ -147,31 +248,70 @@ def apply_initial_weights(model: Any, init: InitialWeights) -> list[str]:
     """
     own = classifier.get_weights(model)
     if init.kind != "run":
-        return [name for name in init.record.get("arrays", ()) if name in own]
-    shared = [name for name in own if name in init.arrays and not _is_new_head(name, own, init)]
-    for name in shared:
-        shape = init.arrays[name].shape
-        if shape != own[name].shape:
+        return _recorded(own, init.record)
+    taken = {name: init.arrays[name] for name in own if name in init.arrays}
+    grown = {
+        name: with_new_words(name, array, own[name])
+        for name, array in taken.items()
+        if name in WORD_ARRAYS and len(array) < len(own[name])
+    }
+    grown |= _head(taken, own, init, labels, multi_label)
+    is_new_head = "head/kernel" in taken and "head/kernel" not in grown
+    taken = {n: a for n, a in taken.items() if not (is_new_head and n in HEAD_ARRAYS)} | grown
+    _check_shapes(taken, own, init)
+    if not taken:
+        raise LstmError(f"Run {init.record['run']} shares no array with this model.")
+    classifier.set_weights(model, {**own, **taken})
+    names = tuple(name for name in own if name in taken)
+    return TakenArrays(names, tuple(n for n in names if taken[n].shape != init.arrays[n].shape))
+
+
+def _recorded(own: Mapping[str, Any], record: Mapping[str, Any]) -> TakenArrays:
+    """Return what the record of a resumed run says of arrays that the model has."""
+    names, grown = record.get("arrays") or (), record.get("grown") or ()
+    return TakenArrays(
+        tuple(name for name in names if name in own), tuple(name for name in grown if name in own)
+    )
+
+
+def _head(
+    taken: Mapping[str, Any],
+    own: Mapping[str, Any],
+    init: InitialWeights,
+    labels: Sequence[str],
+    multi_label: bool,
+) -> dict[str, Any]:
+    """Return the head with outputs for all classes; empty if its classes or inputs are others."""
+    if not init.labels or "head/kernel" not in taken:
+        return {}
+    if len(taken["head/kernel"]) != len(own["head/kernel"]):
+        return {}
+    initial = {name: own[name] for name in HEAD_ARRAYS}
+    if "linear/scale" in own:
+        # As for a new model: at first the linear model alone knows the new classes.
+        initial = {name: np.zeros_like(array) for name, array in initial.items()}
+    return with_new_labels(taken, initial, init.labels, labels, multi_label)
+
+
+def _check_shapes(taken: Mapping[str, Any], own: Mapping[str, Any], init: InitialWeights) -> None:
+    """Check that each array has the shape that the model needs.
+
+    Raises:
+        LstmError: One has another shape (exit code 2).
+    """
+    for name, array in taken.items():
+        if array.shape != own[name].shape:
             raise LstmError(
-                f"--init-from: {name} is {list(shape)} in run {init.record['run']}, and "
+                f"--init-from: {name} is {list(array.shape)} in run {init.record['run']}, and "
                 f"{list(own[name].shape)} here.",
                 "Train with the settings of that run.",
                 ExitCode.USAGE,
             )
-    if not shared:
-        raise LstmError(f"Run {init.record['run']} shares no array with this model.")
-    classifier.set_weights(model, {**own, **{name: init.arrays[name] for name in shared}})
-    return shared
-
-
-def _is_new_head(name: str, own: Mapping[str, Any], init: InitialWeights) -> bool:
-    """Return whether an array belongs to a head of other classes or width, which is not taken."""
-    return name.startswith("head/") and own[name].shape != init.arrays[name].shape
 
 
 def _read_run(config: Config, path: Path) -> InitialWeights:
     """Read tokenizer and weights of the run to start from."""
-    run = find.find(path.parent.parent, str(path)).with_manifest()
+    run = _find_run(str(path)).with_manifest()
     run.names()
     run_config = run.config()
     _check_compatible(run, run_config, config)
@@ -185,21 +325,37 @@ def _read_run(config: Config, path: Path) -> InitialWeights:
         golden = validate.read_golden(run, run_config, len(run.labels()))
         plan = validate.graph_plan(run_config, run.labels(), tokenizer, golden)
         arrays = validate.read_weights(run, plan)
+    _check_room(run, tokenizer.vocab_size, config)
     record = {
         "run": run.name,
         "path": str(run.path),
         "task": run_config.task,
         "weights_sha256": run.manifest[runs.WEIGHTS].sha256,
+        "words": tokenizer.vocab_size,
     }
-    # The linear model is fitted anew, so its character n-grams are those of these settings.
-    tokenizer = Tokenizer(
-        tokenizer.words, config.text.max_tokens, config.char_buckets, config.text.min_similarity
-    )
-    return InitialWeights("run", tokenizer, arrays, record)
+    return InitialWeights("run", tokenizer.words, arrays=arrays, record=record)
+
+
+def _check_room(run: RunDir, num_words: int, config: Config) -> None:
+    """Check that the vocabulary of a run fits into that of the settings.
+
+    Raises:
+        LstmError: It does not (exit code 2).
+    """
+    assert config.text is not None
+    size = config.text.vocab_size
+    if num_words > size:
+        wanted = min(_MAX_VOCAB_SIZE, num_words + size)
+        raise LstmError(
+            f"The vocabulary of run {run.name} has {num_words:,} words, and text.vocab_size is "
+            f"{size:,} here.",
+            f"Add --set text.vocab_size={wanted}, which has room for new words too.",
+            ExitCode.USAGE,
+        )
 
 
 def _check_compatible(run: RunDir, run_config: Config, config: Config) -> None:
-    """Check that vocabulary and arrays of a run fit the settings.
+    """Check that the arrays of a run fit the settings.
 
     Raises:
         LstmError: They do not fit; the message names each key with both values (exit code 2).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,10 +20,13 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.corpus_cache import encode_cached
 from lstm_cli.text.lm_windows import TextSubset, hold_out, unigram_probabilities
-from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.text.token_ids import SPECIAL_TOKENS
+from lstm_cli.text.tokenizer import Tokenizer, fit_vocabulary
 from lstm_cli.training import artifacts
 from lstm_cli.training.device import DeviceInfo
-from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
+from lstm_cli.training.file_vectors import start_from_file, word_counts
+from lstm_cli.training.init_weights import InitialWeights, TakenArrays, apply_initial_weights
+from lstm_cli.training.labels_of_run import report_start
 from lstm_cli.training.loop import TrainingResult, num_parameters
 from lstm_cli.training.objectives.language_model import LanguageModelObjective
 from lstm_cli.training.options import TrainOptions
@@ -51,6 +54,7 @@ class LanguageModelTask:
         device_info: Device and kernel.
         init_record: `init_from` of `run.json`; empty without another run to start from.
         seconds: Seconds by part of the work.
+        vectors_record: `vectors` of `run.json`; empty without a file of word vectors.
     """
 
     selection_metric: ClassVar[str] = "held-out perplexity"
@@ -65,6 +69,7 @@ class LanguageModelTask:
     device_info: DeviceInfo
     init_record: Mapping[str, Any]
     seconds: dict[str, float]
+    vectors_record: Mapping[str, Any] = field(default_factory=dict)
 
     def make_objective(self, reporter: Reporter) -> LanguageModelObjective:
         """Return the objective: predict the next and the previous word."""
@@ -84,6 +89,7 @@ class LanguageModelTask:
             },
             "parameters": num_parameters(self.model),
             "vocab_size": self.tokenizer.vocab_size,
+            **({"vectors": dict(self.vectors_record)} if self.vectors_record else {}),
         }
 
     def write_inputs(self, run: RunDir) -> None:
@@ -152,9 +158,7 @@ def prepare_language_model(
         reporter.note(f"Note: {note}")
     seconds: dict[str, float] = {}
     with timed(seconds, "encode"):
-        tokenizer = init.tokenizer or Tokenizer.fit(
-            vocabulary_texts(dataset), config.text, config.char_buckets
-        )
+        tokenizer, left_out = _vocabulary(config, dataset, init)
         corpora = _encode_texts(config, dataset, tokenizer.without_truncation(), options)
         num_unlabeled = sum(map(len, corpora[1:]))
         train, held_out = hold_out(corpora, config.language.validation_fraction, config.seed)
@@ -163,15 +167,35 @@ def prepare_language_model(
         f"({num_unlabeled:,} unlabeled); {len(held_out):,} texts are held out."
     )
     with timed(seconds, "build"):
-        model, init_arrays = _build(config, tokenizer, train, init)
-    init_record = {**init.record, "arrays": init_arrays} if init.record else {}
+        model, taken = _build(config, tokenizer, train, init)
+    init_record = {**init.record, **taken.to_record()} if init.record else {}
+    report_start(init, tokenizer, left_out, dataset, reporter)
     if init.kind == "word_vectors":
         with timed(seconds, "vectors"):
             _learn_word_vectors(config, model, corpora, tokenizer, reporter)
+    vectors_record = {}
+    if init.has_file:
+        counts = np.sum([word_counts(corpus, tokenizer) for corpus in corpora], axis=0)
+        with timed(seconds, "vectors"):
+            vectors_record = start_from_file(model, config, tokenizer, counts, reporter)
     return LanguageModelTask(
         config, dataset, tokenizer, train, held_out, num_unlabeled, model, device_info, init_record,
-        seconds,
+        seconds, vectors_record,
     )  # fmt: skip
+
+
+def _vocabulary(config: Config, dataset: Dataset, init: InitialWeights) -> tuple[Tokenizer, int]:
+    """Return the vocabulary, and the number of frequent words that it has no room for."""
+    if init.tokenizer is not None:
+        return init.tokenizer, 0
+    assert config.text is not None
+    fitted = fit_vocabulary(
+        vocabulary_texts(dataset),
+        config.text,
+        config.char_buckets,
+        known=init.words or SPECIAL_TOKENS,
+    )
+    return fitted.tokenizer, fitted.num_left_out
 
 
 def _learn_word_vectors(
@@ -196,10 +220,10 @@ def _encode_texts(
 
 def _build(
     config: Config, tokenizer: Tokenizer, train: TextSubset, init: InitialWeights
-) -> tuple[Any, list[str]]:
+) -> tuple[Any, TakenArrays]:
     """Build and compile the model; return it with the names of the arrays of another run."""
     model = language_model.build_language_model(config, tokenizer.vocab_size)
     language_model.init_output_bias(model, unigram_probabilities(train, tokenizer.vocab_size))
-    init_arrays = apply_initial_weights(model, init)
-    language_model.compile_language_model(model, config.train, init_arrays)
-    return model, init_arrays
+    taken = apply_initial_weights(model, init)
+    language_model.compile_language_model(model, config.train, taken.slow)
+    return model, taken

@@ -36,6 +36,11 @@ from lstm_cli.training.init_weights import (
     resolve_init_from,
     resumed_initial_weights,
 )
+from lstm_cli.training.labels_of_run import (
+    kept_labels,
+    labels_of_started,
+    load_with_labels_of_run,
+)
 from lstm_cli.training.language_model_task import LanguageModelTask, prepare_language_model
 from lstm_cli.training.loop import LoopStage, NonFiniteError, TrainingLoop, TrainingResult
 from lstm_cli.training.objectives.classification import ClassificationObjective
@@ -95,9 +100,9 @@ def train(
     root = runs.runs_root(runs_dir)
     config = resolve_init_from(config, root)
     with catch_signals() as signals:
-        dataset = load_training_data(config, data_dir)
+        dataset, labels = load_with_labels_of_run(config, data_dir)
         config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)
-        init = read_initial_weights(config)
+        init = read_initial_weights(config, labels)
         device_info = configure_backend(config, device, options.reporter)
         run = create_run(root, dataset.name, name)
         record = artifacts.new_record(config, command)
@@ -108,8 +113,8 @@ def train(
             training = _Training(run, task, record, options, signals, start)
             training.start_stage()
             training.write_inputs()
-            if init.kind == "run":
-                # From now on a resume does not need the run that training started from.
+            if init.kind == "run" or init.has_file:
+                # From now on a resume does not need the run or the file that training started from.
                 training.loop.save()
             training.run_to_end()
     return run
@@ -160,9 +165,11 @@ def resume(
         newest = resume_checks.newest_checkpoint(run, reporter)
         config = resume_checks.resumed_config(run, newest, epochs, test_file)
         device_info = configure_backend(config, device, reporter)
-        dataset = load_training_data(config, data_dir)
+        labels = labels_of_started(run, config)
+        dataset = load_training_data(config, data_dir, labels)
         resume_checks.check_data(run, before, dataset, reporter)
         resume_checks.warn_of_changes(before, device_info, reporter)
+        resume_checks.check_vectors(run, before, newest, reporter)
         record = artifacts.resumed_record(before)
         with resume_checks.recording_failure(run, record):
             # A finished run stays finished until the new results are written.
@@ -172,7 +179,7 @@ def resume(
                     # Every later resume then knows where the test rows are.
                     run.write_text(runs.CONFIG, configs.to_yaml(config))
             if newest is None:
-                init = read_initial_weights(config)
+                init = read_initial_weights(config, kept_labels(config, dataset))
             else:
                 init = resumed_initial_weights(run, config, before)
             task = prepare(config, dataset, init, device_info, options)

@@ -17,7 +17,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.images import with_border
 from lstm_cli.data.registry import is_known
-from lstm_cli.data.source import SPLITS, from_config
+from lstm_cli.data.source import SPLITS, add_labels, from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
 from lstm_cli.io.text_format import percent
@@ -32,13 +32,21 @@ from lstm_cli.training.task import check_unlabeled_is_used, check_weights_are_us
 _MAX_TOKENS = 100_000
 
 
-def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> Dataset:
+def load_data(
+    config: Config, splits: Sequence[str], data_dir: Path | None, labels: Sequence[str] = ()
+) -> Dataset:
     """Read splits of the data set that the settings name.
+
+    Args:
+        config: The settings.
+        splits: Names of the splits.
+        data_dir: Folder of TFDS data sets.
+        labels: Class names that the model has, whether the data has them or not.
 
     Raises:
         LstmError: The data set is missing or malformed, or does not fit the model (texts, images).
     """
-    dataset = data.load(from_config(config, data_dir), splits)
+    dataset = data.load(from_config(config, data_dir, labels), splits)
     if dataset.kind != config.kind:
         sections = "'image:'" if dataset.kind == "image" else "'text:' and 'embedding:'"
         raise LstmError(
@@ -50,27 +58,49 @@ def load_data(config: Config, splits: Sequence[str], data_dir: Path | None) -> D
     return dataset
 
 
-def load_training_data(config: Config, data_dir: Path | None) -> Dataset:
-    """Read the splits of a training, and the texts of `data.unlabeled`.
+def load_training_data(
+    config: Config, data_dir: Path | None, labels: Sequence[str] = ()
+) -> Dataset:
+    """Read the splits of a training, and the files beside the data set.
 
     The test split is read too, unless the data set is known by name: what is wrong with it is said
     before training, not after it. A language model needs neither validation nor test. Where there
-    are unlabeled texts, both are read to drop copies of their texts.
+    are unlabeled texts or rows to replay, both are read to drop copies of their texts.
+
+    Args:
+        config: The settings.
+        data_dir: Folder of TFDS data sets.
+        labels: As for `load_data`.
 
     Raises:
-        LstmError: As `load_data`; or the unlabeled texts are missing, malformed or have no effect.
+        LstmError: As `load_data`; or a file of unlabeled texts or of rows to replay is missing or
+            malformed, or has no effect.
     """
     check_unlabeled_is_used(config)
     check_weights_are_used(config)
     splits: tuple[str, ...] = ("train",) if config.language is not None else SPLITS
     if config.language is None and is_known(config.data.name):
         splits = ("train", "validation")
-    if not config.data.unlabeled:
-        return load_data(config, splits, data_dir)
-    dataset = load_data(config, SPLITS, data_dir)
-    options = from_config(config, data_dir).read_options
-    dataset = data.with_unlabeled(dataset, config.data.unlabeled, config.data.limit, options)
+    if not config.data.unlabeled and not config.data.replay_files:
+        return load_data(config, splits, data_dir, labels)
+    if config.data.replay_files:
+        dataset = _load_with_replayed(config, data_dir, labels)
+    else:
+        dataset = load_data(config, SPLITS, data_dir, labels)
+    if config.data.unlabeled:
+        options = from_config(config, data_dir).read_options
+        dataset = data.with_unlabeled(dataset, config.data.unlabeled, config.data.limit, options)
     return replace(dataset, splits={name: dataset.splits[name] for name in splits})
+
+
+def _load_with_replayed(config: Config, data_dir: Path | None, labels: Sequence[str]) -> Dataset:
+    """Read all splits of the data set, and the rows of `data.replay_files`."""
+    train = load_data(config, ("train",), data_dir, labels)
+    source = from_config(config, data_dir, labels)
+    found = data.read_replay(train, source, config.data.replay_files)
+    # A test split may have a class that only these rows have examples of.
+    dataset = load_data(config, SPLITS, data_dir, add_labels(train.labels, found.labels))
+    return data.with_replayed(dataset, found, config.data.limit, config.seed)
 
 
 def vocabulary_texts(dataset: Dataset) -> Sequence[str]:

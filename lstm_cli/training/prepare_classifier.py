@@ -22,6 +22,7 @@ from lstm_cli.models import classifier, linear
 from lstm_cli.models.word_vectors import learn_word_vectors
 from lstm_cli.text import corpus as encoding
 from lstm_cli.text.corpus import Corpus
+from lstm_cli.text.token_ids import SPECIAL_TOKENS
 from lstm_cli.text.tokenizer import Tokenizer
 from lstm_cli.training import stages
 from lstm_cli.training.checkpoint import model_state
@@ -31,8 +32,10 @@ from lstm_cli.training.classifier_task import (
     with_linear_model,
 )
 from lstm_cli.training.device import DeviceInfo
+from lstm_cli.training.file_vectors import start_from_file, word_counts
 from lstm_cli.training.folds import describe_small_classes
-from lstm_cli.training.init_weights import InitialWeights, apply_initial_weights
+from lstm_cli.training.init_weights import InitialWeights, TakenArrays, apply_initial_weights
+from lstm_cli.training.labels_of_run import report_start
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import (
@@ -91,7 +94,7 @@ def _prepare_one_stage(
     seconds: dict[str, float] = {}
     with _worker(options, should_use_worker(config, dataset, init)) as worker:
         with timed(seconds, "encode"):
-            tokenizer, train = _encode_train(config, dataset, init, worker)
+            tokenizer, train, left_out = _encode_train(config, dataset, init, worker)
             unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
             wait_for_vectors = _submit_word_vectors(config, train, tokenizer, init, worker)
             wait_for_linear = None
@@ -105,7 +108,8 @@ def _prepare_one_stage(
         task = _build_task(
             config, dataset, tokenizer, examples, unlabeled, init, device_info, options, seconds
         )
-        _learn_word_vectors(task, init, options.reporter, wait_for_vectors)
+        task = _start_word_vectors(task, init, options.reporter, wait_for_vectors)
+        report_start(init, task.tokenizer, left_out, dataset, options.reporter)
         if wait_for_linear is None:
             return task
         with timed(seconds, "linear"):
@@ -133,29 +137,32 @@ def _prepare_stages(
     train, validation = dataset.splits["train"], dataset.splits["validation"]
     rows = splits.concatenate(train, validation)
     whole = replace(dataset, splits={"train": rows})
-    small = describe_small_classes(rows.labels, dataset.labels, config.data.folds)
+    num_replayed = dataset.num_replayed
+    own = stages.own_rows(len(train), num_replayed, len(rows))
+    small = describe_small_classes(rows.labels[own], dataset.labels, config.data.folds)
     if small:
         options.reporter.note(small)
     with (
         timed(seconds, "encode"),
         _worker(options, should_use_worker(config, whole, init)) as worker,
     ):
-        tokenizer, examples = _encode_train(config, whole, init, worker)
+        tokenizer, examples, left_out = _encode_train(config, whole, init, worker)
         wait_for_vectors = _submit_word_vectors(config, examples, tokenizer, init, options.worker)
         unlabeled = _encode_unlabeled(config, dataset, tokenizer, init, options)
     task = _build_task(
         config, dataset, tokenizer, (examples, None), unlabeled, init, device_info, options, seconds
     )
-    _learn_word_vectors(task, init, options.reporter, wait_for_vectors)
-    # These words have a meaning even if no training row has them.
-    has_other_words = init.tokenizer is not None or dataset.unlabeled is not None
+    task = _start_word_vectors(task, init, options.reporter, wait_for_vectors)
+    report_start(init, task.tokenizer, left_out, dataset, options.reporter)
     staged = StagedData(
         examples,
-        stages.plan_stages(config, train.labels, validation.labels),
+        stages.plan_stages(config, train.labels, validation.labels, num_replayed),
         model_state(task.model),
-        None if has_other_words or config.text is None else config.text.min_count,
+        # Words of unlabeled texts have a meaning even if no training row has them.
+        None if dataset.unlabeled is not None or config.text is None else config.text.min_count,
+        init.num_known,
         tokenizer,
-        classifier.get_weights(task.model) if init.kind in ("word_vectors", "run") else None,
+        classifier.get_weights(task.model) if init.is_kept else None,
     )
     return replace(task, staged=staged)
 
@@ -175,8 +182,8 @@ def _build_task(
     train, validation = examples
     _report_truncation(config, examples, options.reporter)
     with timed(seconds, "build"):
-        model, init_arrays = _build(config, dataset, tokenizer, train, init)
-    init_record = {**init.record, "arrays": init_arrays} if init.record else {}
+        model, taken = _build(config, dataset, tokenizer, train, init)
+    init_record = {**init.record, **taken.to_record()} if init.record else {}
     task = ClassifierTask(
         config, dataset, tokenizer, train, validation, model, device_info, init_record, seconds,
         unlabeled_texts=unlabeled, worker=options.worker,
@@ -186,20 +193,15 @@ def _build_task(
     return task
 
 
-def _learn_word_vectors(
+def _start_word_vectors(
     task: ClassifierTask,
     init: InitialWeights,
     reporter: Reporter,
     wait_for_vectors: VectorFit | None,
-) -> None:
-    """Start from learned word vectors if the settings ask for them; report arrays of a run."""
+) -> ClassifierTask:
+    """Start from learned word vectors, and from those of a file, if the settings ask for them."""
     config = task.config
-    if init.kind == "run":
-        reporter.note(
-            f"Starting from {len(task.init_record['arrays'])} arrays and the vocabulary of run "
-            f"{init.record['run']}."
-        )
-    elif init.kind == "word_vectors":
+    if init.kind == "word_vectors":
         assert task.tokenizer is not None
         assert config.embedding is not None
         assert isinstance(task.train.inputs, Corpus)
@@ -208,6 +210,14 @@ def _learn_word_vectors(
         with timed(task.seconds, "vectors"):
             learn = wait_for_vectors or _submit_vectors(config, corpora, task.tokenizer, Worker())
             init_word_vectors(task.model, learn(), sum(map(len, corpora)), reporter)
+    if not init.has_file:
+        return task
+    assert task.tokenizer is not None
+    assert isinstance(task.train.inputs, Corpus)
+    counts = word_counts(task.train.inputs, task.tokenizer)
+    with timed(task.seconds, "vectors"):
+        record = start_from_file(task.model, config, task.tokenizer, counts, reporter)
+    return replace(task, vectors_record=record)
 
 
 def _submit_word_vectors(
@@ -270,6 +280,8 @@ def _report_data(
     for note in (*dataset.notes, *checks.warnings):
         reporter.note(f"Note: {note}")
     sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
+    if dataset.num_replayed:
+        sizes[0] += f" ({dataset.num_replayed:,} of them replayed)"
     if dataset.unlabeled is not None:
         sizes.append(f"{len(dataset.unlabeled):,} unlabeled")
     noun = "labels" if dataset.is_multi_label else "classes"
@@ -292,22 +304,31 @@ def _report_truncation(
 
 def _encode_train(
     config: Config, dataset: Dataset, init: InitialWeights, worker: Worker
-) -> tuple[Tokenizer | None, Examples]:
-    """Encode the training split, with a tokenizer fitted to it unless another run has one."""
+) -> tuple[Tokenizer | None, Examples, int]:
+    """Encode the training split.
+
+    The vocabulary is that of the checkpoint to resume from; or of the run to start from, if there
+    is one, and of the texts.
+
+    Returns:
+        The tokenizer, the examples, and the number of frequent words that the vocabulary has no
+        room for.
+    """
     if init.tokenizer is not None or config.text is None:
-        return init.tokenizer, encode(config, dataset, "train", init.tokenizer)
+        return init.tokenizer, encode(config, dataset, "train", init.tokenizer), 0
     split = dataset.splits["train"]
     # With few texts, and a worker that has other work, this process is faster alone.
     has_many_texts = len(split) >= _MIN_TEXTS_FOR_WORKER
-    tokenizer, corpus = encoding.fit_and_encode(
+    tokenizer, corpus, num_left_out = encoding.grow_and_encode(
         vocabulary_texts(dataset),
         config.text,
         config.char_buckets,
         worker if has_many_texts else Worker(),
+        init.words or SPECIAL_TOKENS,
     )
     if len(corpus) > len(split):
         corpus = corpus.take(np.arange(len(split)))
-    return tokenizer, Examples(corpus, split.labels, None, split.weights)
+    return tokenizer, Examples(corpus, split.labels, None, split.weights), num_left_out
 
 
 def _encode_unlabeled(
@@ -336,13 +357,13 @@ def _build(
     tokenizer: Tokenizer | None,
     train: Examples,
     init: InitialWeights,
-) -> tuple[Any, list[str]]:
+) -> tuple[Any, TakenArrays]:
     """Build and compile the model; return it with the names of the arrays of another run."""
     shape = None if tokenizer is not None else train.inputs.shape[1:]  # type: ignore[union-attr]
     vocab_size = None if tokenizer is None else tokenizer.vocab_size
     model = classifier.build_classifier(config, len(dataset.labels), vocab_size, shape)
-    init_arrays = apply_initial_weights(model, init)
+    taken = apply_initial_weights(model, init, dataset.labels, config.is_multi_label)
     classifier.compile_classifier(
-        model, config.train, len(dataset.labels), init_arrays, config.is_multi_label
+        model, config.train, len(dataset.labels), taken.slow, config.is_multi_label
     )
-    return model, init_arrays
+    return model, taken

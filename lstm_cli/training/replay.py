@@ -24,6 +24,8 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.metrics_schema import LanguageResults, Results
 from lstm_cli.runs.schema import FinishedRunInfo
 from lstm_cli.training.device import Device
+from lstm_cli.training.file_vectors import changed_file
+from lstm_cli.training.labels_of_run import labels_of_started
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 from lstm_cli.training.pipeline import train
 from lstm_cli.training.prepare import load_training_data
@@ -283,8 +285,12 @@ def _check_data(
     Raises:
         LstmError: The data is missing, or has changed; the message has both fingerprints.
     """
-    dataset = load_training_data(config, data_dir)
-    change = data_change(record["dataset"], dataset) or test_change(record["dataset"], dataset)
+    dataset = load_training_data(config, data_dir, labels_of_started(run, config))
+    change = (
+        data_change(record["dataset"], dataset)
+        or test_change(record["dataset"], dataset)
+        or changed_file(record)
+    )
     if change is not None:
         source, before, now = change
         raise LstmError(

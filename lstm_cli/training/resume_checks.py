@@ -28,6 +28,7 @@ from lstm_cli.runs.schema import Change, DatasetInfo, EpochLine, check_history
 from lstm_cli.training import artifacts, checkpoint
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.device import DeviceInfo
+from lstm_cli.training.file_vectors import changed_file, warn_of_changed_file
 from lstm_cli.training.loop import NonFiniteError
 
 # The number of epochs may grow. How often checkpoints are saved changes no step, nor do test rows:
@@ -344,12 +345,7 @@ def check_data(
     """
     change = data_change(record["dataset"], dataset)
     if change is not None:
-        source, before, now = change
-        raise LstmError(
-            f"{source} has changed since run {run.name} was started: its fingerprint was "
-            f"{before[:12]} and is {now[:12]}.",
-            "Restore the old data, or start a new run without --resume.",
-        )
+        raise _changed(run, change)
     other_test = test_change(record["dataset"], dataset)
     if other_test is not None:
         reporter.note(
@@ -377,6 +373,37 @@ def test_change(record: Mapping[str, Any], dataset: Dataset) -> Change | None:
         dataset: The data now.
     """
     return msgspec.convert(record, DatasetInfo).test_change(dataset)
+
+
+def check_vectors(
+    run: RunDir, record: Mapping[str, Any], newest: Checkpoint | None, reporter: Reporter
+) -> None:
+    """Check the file of word vectors that a run started from.
+
+    Args:
+        run: The run.
+        record: Its `run.json`.
+        newest: Its newest valid checkpoint, which has the vectors.
+        reporter: Receives a warning if the file has changed and is not needed any more.
+
+    Raises:
+        LstmError: The file has changed or is missing, and there is no checkpoint.
+    """
+    if newest is not None:
+        warn_of_changed_file(record, reporter)
+        return
+    change = changed_file(record)
+    if change is not None:
+        raise _changed(run, change)
+
+
+def _changed(run: RunDir, change: Change) -> LstmError:
+    source, before, now = change
+    return LstmError(
+        f"{source} has changed since run {run.name} was started: its fingerprint was "
+        f"{before[:12]} and is {now[:12]}.",
+        "Restore the old data, or start a new run without --resume.",
+    )
 
 
 def warn_of_changes(record: Mapping[str, Any], device_info: DeviceInfo, reporter: Reporter) -> None:

@@ -111,7 +111,8 @@ class StagedData:
         stages: In their order; the last one is the refit.
         initial_state: State of the model before each stage, as `checkpoint.model_state` returns it.
         min_count: In a stage, words rarer than this in its training rows are unknown; None if the
-            vocabulary is that of another run, or of unlabeled texts, too.
+            vocabulary is that of unlabeled texts, too.
+        num_known: Words with ids below this are known in each stage: those of another run.
         tokenizer: Has the vocabulary of all rows; None for images.
         initial_weights: Weights before each stage, as `classifier.get_weights` returns them; None
             if they are random, so that the settings are enough to get them.
@@ -121,6 +122,7 @@ class StagedData:
     stages: tuple[Stage, ...]
     initial_state: Tensors
     min_count: int | None
+    num_known: int
     tokenizer: Tokenizer | None
     initial_weights: Tensors | None = None
 
@@ -157,6 +159,7 @@ class StagedData:
         train = self.examples.inputs.take(stage.train_rows)
         counts = np.bincount(train.own_ids, minlength=self.tokenizer.vocab_size)
         is_rare = counts < self.min_count
+        is_rare[: self.num_known] = False
         corpus = without_words(examples.inputs, is_rare, self.tokenizer)
         return replace(examples, inputs=corpus)
 
@@ -204,7 +207,10 @@ def without_words(corpus: Corpus, is_removed: NDArray[np.bool_], tokenizer: Toke
 
 
 def plan_stages(
-    config: Config, train_labels: NDArray[np.int32], validation_labels: NDArray[np.int32]
+    config: Config,
+    train_labels: NDArray[np.int32],
+    validation_labels: NDArray[np.int32],
+    num_replayed: int = 0,
 ) -> tuple[Stage, ...]:
     """Plan the stages of a classifier with `train.refit` or `data.folds`.
 
@@ -212,12 +218,15 @@ def plan_stages(
         config: The settings.
         train_labels: Class ids of the training split, `<int32>[train]`.
         validation_labels: Class ids of the validation split, `<int32>[validation]`.
+        num_replayed: The last rows of the training split, which no stage holds out.
     """
     labels = np.concatenate([train_labels, validation_labels])
     rows = np.arange(len(labels))
     num_folds = config.data.folds
     if num_folds:
-        fold_of = stratified_folds(labels, num_folds, config.seed)
+        own = own_rows(len(train_labels), num_replayed, len(labels))
+        fold_of = np.full(len(labels), -1)
+        fold_of[own] = stratified_folds(labels[own], num_folds, config.seed)
         held_out = [fold_of == fold for fold in range(num_folds)]
     else:
         held_out = [rows >= len(train_labels)]
@@ -227,6 +236,18 @@ def plan_stages(
         for n, out in enumerate(held_out, 1)
     ]
     return (*stages, Stage(len(stages) + 1, "refit", "refit", rows, _NO_ROWS))
+
+
+def own_rows(num_train: int, num_replayed: int, num_rows: int) -> NDArray[np.bool_]:
+    """Return which labeled rows are of the data set, not of `data.replay_files`, `<bool>[rows]`.
+
+    Args:
+        num_train: Rows of the training split, which come first.
+        num_replayed: How many of them, the last ones, are of other files.
+        num_rows: Rows of training and validation.
+    """
+    rows = np.arange(num_rows)
+    return (rows < num_train - num_replayed) | (rows >= num_train)
 
 
 def num_refit_epochs(finished: Sequence[FinishedStage]) -> int:

@@ -37,7 +37,7 @@ def with_language_model(config: Config) -> Config:
         config: Settings of a classifier for texts, or of a language model.
 
     Raises:
-        LstmError: The settings are for images (exit code 2).
+        LstmError: The settings are for images, or have rows to replay (exit code 2).
     """
     if config.kind != "text":
         raise LstmError(
@@ -45,12 +45,19 @@ def with_language_model(config: Config) -> Config:
             "Pretrain on a data set of texts, for example 'lstm pretrain demo'.",
             ExitCode.USAGE,
         )
+    if config.data.replay_files:
+        raise LstmError(
+            "--replay-data (data.replay_files) is not available for a language model, which reads "
+            "no labels.",
+            "Give these files with --unlabeled.",
+            ExitCode.USAGE,
+        )
     # Linear model and self-training need labels, which a language model does not read.
     train = replace(config.train, self_training=False, refit=False)
     data = replace(config.data, folds=0)
     language = config.language or LanguageModelSettings()
     # A language model trains for a fixed time, and has no linear model or folds.
-    auto = tuple(key for key in config.auto if key.startswith("text."))
+    auto = tuple(key for key in config.auto if key.startswith("text.") or key == "embedding.dim")
     return replace(config, auto=auto, data=data, linear=None, train=train, language=language)
 
 

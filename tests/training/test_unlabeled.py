@@ -126,7 +126,7 @@ def test_training_texts_are_encoded_as_by_themselves(monkeypatch):
     config = settings()
     dataset = load_training_data(config, None)
     monkeypatch.setattr(prepare_classifier, "encode", lambda *_: pytest.fail("tokenized again"))
-    tokenizer, examples = prepare_classifier._encode_train(
+    tokenizer, examples, _ = prepare_classifier._encode_train(
         config, dataset, read_initial_weights(config), Worker()
     )
     assert "zebra" in tokenizer.words

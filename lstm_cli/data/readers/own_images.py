@@ -18,8 +18,8 @@ from lstm_cli.data.readers.image_folder import (
     folder_digest,
     read_image_folder,
 )
-from lstm_cli.data.readers.path import run_name, sort_labels
-from lstm_cli.data.source import DataSource, RawDataset
+from lstm_cli.data.readers.path import run_name
+from lstm_cli.data.source import DataSource, RawDataset, sort_labels
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.text_format import pluralize

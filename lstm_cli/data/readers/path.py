@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,9 @@ from lstm_cli.data.readers.label_sets import AUTO, NONE
 from lstm_cli.data.readers.labels import find_labels
 from lstm_cli.data.readers.remarks import spelling_notes, table_notes
 from lstm_cli.data.readers.row_columns import RowColumns
-from lstm_cli.data.readers.table import LabeledTexts, read_label_columns, read_table
+from lstm_cli.data.readers.table import LabeledTexts, iter_records, read_label_columns, read_table
 from lstm_cli.data.registry import names
-from lstm_cli.data.source import DataSource, RawDataset
+from lstm_cli.data.source import DataSource, RawDataset, add_labels, sort_labels
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.text_format import pluralize
@@ -71,6 +71,43 @@ def open_path(source: DataSource) -> RawDataset:
     )
 
 
+def read_more(path: Path, source: DataSource) -> tuple[Split, tuple[str, ...]]:
+    """Read the labeled texts of another table or folder; return them with their class names.
+
+    Args:
+        path: A table, or a folder with a subfolder per class.
+        source: How the labeled data is read: the columns that it has there. Where the table has
+            none of them, the first columns with common names are read.
+
+    Raises:
+        LstmError: The file is malformed or empty.
+    """
+    if paths.is_folder(path):
+        path = folder.find_splits(path)["train"]
+    else:
+        source = _with_own_columns(path, source)
+    found = _read(path, source)
+    classes = _classes(found, replace(source, labels=()))
+    return replace(_split(found, classes, path), notes=tuple(found.notes)), classes
+
+
+def _with_own_columns(path: Path, source: DataSource) -> DataSource:
+    """Return how to read a table, by the columns that it has."""
+    record = next((record for _, record in iter_records(path, source.read_options)), None)
+    if record is None:
+        return source
+    has_texts = set(source.text_columns) & set(record)
+    own_labels = tuple(name for name in (*source.label_columns, *source.labels) if name in record)
+    return replace(
+        source,
+        text_columns=source.text_columns if has_texts else (),
+        label_column=source.label_column if source.label_column in record else None,
+        label_columns=tuple(dict.fromkeys(own_labels)) if source.label_columns else (),
+        id_column=source.id_column if source.id_column in record else None,
+        weight_column=source.weight_column if source.weight_column in record else None,
+    )
+
+
 def training_file(path: Path) -> SourceFile:
     """Return the table or folder with the training examples of a path."""
     train_path = folder.find_splits(path)["train"]
@@ -87,14 +124,6 @@ def run_name(path: Path) -> str:
     if name in {entry.name for entry in names()} or name.startswith("tfds-"):
         name = f"{name}-{path.suffix[1:].lower() or 'folder'}"  # imdb.csv is not the preset imdb
     return name
-
-
-def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return the distinct labels in the order of their class ids: as integers, else as strings."""
-    distinct = sorted(set(labels))
-    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in distinct):
-        distinct.sort(key=int)
-    return tuple(distinct)
 
 
 def _find_parts(splits: Mapping[str, Path], source: DataSource) -> tuple[Path, dict[str, Path]]:
@@ -195,10 +224,12 @@ def _check_folder(path: Path, source: DataSource) -> None:
 def _classes(train: LabeledTexts, source: DataSource) -> tuple[str, ...]:
     """Return the class names in the order of their ids."""
     if source.label_columns:
-        return source.label_columns
-    if train.label_sets is None:
-        return sort_labels(train.labels)
-    return sort_labels(label for labels in set(train.label_sets) for label in labels)
+        own = source.label_columns
+    elif train.label_sets is None:
+        own = sort_labels(train.labels)
+    else:
+        own = sort_labels(label for labels in set(train.label_sets) for label in labels)
+    return add_labels(source.labels, own)
 
 
 def _columns_identity(train: LabeledTexts) -> list[str]:

@@ -328,8 +328,6 @@ def test_what_is_no_plain_file_cannot_be_read_twice(tmp_path):
         ("a.csv", CSV.decode().encode("utf-16"), "utf-16"),
         ("a.csv", CSV.decode().encode("utf-16-le"), "guess"),
     ],
-    # The name of a test must not hold bytes: those of gzip have the time in them.
-    ids=lambda value: "" if isinstance(value, bytes) else None,
 )
 def test_what_is_not_as_the_name_says_is_noted(name, content, words, tmp_path):
     records, found = read(tmp_path / name, content)
