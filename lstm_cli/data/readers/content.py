@@ -23,7 +23,8 @@ _AS_PARQUET = "Save it as CSV or Parquet."
 _AS_TEXT = "Copy its texts into a table, one text in each row."
 _AS_FOLDER = "Images are read from a folder with a subfolder for each class."
 _UNPACK = "Unpack it, and give the table or the folder in it."
-# What begins with these bytes, and what to do. Longer beginnings come before shorter ones.
+# What begins with these bytes, and what to do. Longer beginnings come before shorter ones. Letters
+# alone may be a text: a zero must follow them.
 _REFUSED = (
     (rb"PK\x03\x04(?s:.{26,})xl/", "an Excel workbook", _AS_CSV),
     (rb"PK\x03\x04(?s:.{26,})opendocument\.spreadsheet", "a spreadsheet of LibreOffice", _AS_CSV),
@@ -35,19 +36,17 @@ _REFUSED = (
         "a file of an old version of Excel or Word",
         _AS_CSV,
     ),
-    (rb"%PDF-", "a PDF", _AS_TEXT),
-    (rb"\{\\rtf", "a document in Rich Text Format", _AS_TEXT),
     (rb"\x89PNG\r\n\x1a\n", "a PNG image", _AS_FOLDER),
     (rb"\xff\xd8\xff", "a JPEG image", _AS_FOLDER),
-    (rb"GIF8[79]a", "a GIF image", _AS_FOLDER),
-    (rb"RIFF.{4}(?:WEBP|WAVE|AVI )", "an image, a sound or a film", ""),
+    (rb"GIF8[79]a(?s:.*)\0", "a GIF image", _AS_FOLDER),
+    (rb"RIFF(?s:.{4})(?:WEBP|WAVE|AVI )(?s:.*)\0", "an image, a sound or a film", ""),
     (rb"SQLite format 3\0", "an SQLite database", _AS_CSV),
     (rb"\x89HDF\r\n", "an HDF5 file", _AS_PARQUET),
     (rb"\x93NUMPY", "a NumPy array", _AS_CSV),
     (rb"\x80[\x02-\x05][\x20-\xff]", "a Python pickle, which can run any code", _AS_PARQUET),
     (rb"Obj\x01", "an Avro file", _AS_PARQUET),
-    (rb"ORC", "an ORC file", _AS_PARQUET),
-    (rb"FEA1", "a Feather file of version 1", _AS_PARQUET),
+    (rb"ORC(?s:.*)\0", "an ORC file", _AS_PARQUET),
+    (rb"FEA1(?s:.*)\0", "a Feather file of version 1", _AS_PARQUET),
     (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
     (rb"Rar!\x1a\x07", "a RAR archive", _UNPACK),
     (rb"\x04\x22\x4d\x18", "an LZ4 file", _UNPACK),
@@ -55,6 +54,8 @@ _REFUSED = (
     (rb"\x7fELF", "a program", ""),
 )
 _REFUSED_TEXTS = (
+    (rb"%PDF-", "a PDF", _AS_TEXT),
+    (rb"\{\\rtf", "a document in Rich Text Format", _AS_TEXT),
     (rb"\s*<(?i:!doctype html|html|head|body)\b", "a web page (HTML)", _AS_TEXT),
     (rb"\s*<\?xml\b", "an XML file", "Convert it to CSV or JSONL."),
 )
@@ -79,7 +80,8 @@ def columnar_format(head: bytes) -> Literal["parquet", "arrow"] | None:
     Args:
         head: Its first bytes.
     """
-    if head.startswith(b"PAR1"):
+    # A text may begin with these letters, too.
+    if re.match(rb"PAR1(?:[\x00-\x08\x0b\x0c\x0e-\x1f]|\Z)", head):
         return "parquet"
     # A stream of Arrow begins with the length of its schema.
     is_stream = re.match(rb"\xff{4}(?s:.)[\x00-\xff]{2}\x00\x10\x00\x00\x00", head)
