@@ -111,6 +111,15 @@ def learn(*splits: Keys) -> Learned:
     return Learned(distinct, np.unique(pairs[:, 1]), int(np.count_nonzero(counts > 1)))
 
 
+def join(first: Learned, second: Learned) -> Learned:
+    """Return the examples of both, with the number of relabeled ones of the first."""
+    return Learned(
+        np.union1d(first.inputs, second.inputs),
+        np.union1d(first.labeled, second.labeled),
+        first.num_relabeled,
+    )
+
+
 def overlap(learned: Learned, keys: Keys) -> Overlap:
     """Find the examples that are among those learned from."""
     is_seen = np.isin(keys.inputs, learned.inputs)

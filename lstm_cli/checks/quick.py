@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lstm_cli.checks.labels import difference, look_alikes
-from lstm_cli.checks.overlap import Learned, Overlap, keys_of, learn, overlap
+from lstm_cli.checks.overlap import Learned, Overlap, join, keys_of, learn, overlap
 from lstm_cli.data import Dataset
 from lstm_cli.data.registry import is_known, is_path
 from lstm_cli.data.source import DataSource, check_command
@@ -22,9 +22,13 @@ class QuickCheck:
         warnings: A line for each finding. Data sets known by name have none.
         leaks: The examples of `validation` and `test` that are in the splits before them, by split.
             Empty for data sets known by name.
-        learned: What training reads: train and validation.
+        learned: What training reads: train and validation; and what the run that it starts from
+            has learned from.
         command: The command that lists the rows of the findings; empty if there is none.
         noun: What the examples are: `texts` or `images`.
+        earlier: The examples of `validation` and `test` that the run to start from has learned
+            from, by split.
+        earlier_run: The name of that run; empty without one.
     """
 
     warnings: tuple[str, ...]
@@ -32,13 +36,20 @@ class QuickCheck:
     learned: Learned
     command: str
     noun: str = "texts"
+    earlier: Mapping[str, Overlap] = field(default_factory=dict)
+    earlier_run: str = ""
 
     def leak_warning(self, split: str) -> str:
         """Say how many examples of a split training has learned from; empty if there are none."""
         if split not in self.leaks:
             return ""
         where = "in train or validation" if split == "test" else "in train"
-        return self.with_command(self.leaks[split].describe(split, where, self.noun))
+        own = self.with_command(self.leaks[split].describe(split, where, self.noun))
+        earlier = ""
+        if split in self.earlier:
+            where = f"in what run {self.earlier_run} has learned from"
+            earlier = self.earlier[split].describe(split, where, self.noun)
+        return " ".join(filter(None, (own, earlier)))
 
     def require_no_leak(self) -> None:
         """Refuse splits that share examples.
@@ -59,24 +70,32 @@ class QuickCheck:
         return f"{warning} See '{self.command}'." if warning and self.command else warning
 
 
-def quick_check(dataset: Dataset, source: DataSource) -> QuickCheck:
+def quick_check(
+    dataset: Dataset, source: DataSource, earlier: Learned | None = None, earlier_run: str = ""
+) -> QuickCheck:
     """Look for what is wrong with the splits before training starts.
 
     Args:
         dataset: With `train` and `validation`, and with `test` unless the data set is known by
             name.
         source: What was read.
+        earlier: What the run to start from has learned from; None without one.
+        earlier_run: Its name.
     """
     keys = {name: keys_of(split, dataset.labels) for name, split in dataset.splits.items()}
     learned = learn(keys["train"], keys["validation"])
     if is_known(source.name):
-        return QuickCheck((), {}, learned, "")
+        return QuickCheck((), {}, join(learned, earlier) if earlier else learned, "")
     leaks = {"validation": overlap(learn(keys["train"]), keys["validation"])}
     if "test" in keys:
         leaks["test"] = overlap(learned, keys["test"])
     has_command = dataset.kind == "text" or is_path(source.name)
     command = check_command(source) if has_command else ""
     check = QuickCheck((), leaks, learned, command, f"{dataset.kind}s")
+    if earlier is not None:
+        seen = {name: overlap(earlier, keys[name]) for name in leaks}
+        everything = join(learned, earlier)
+        check = replace(check, earlier=seen, earlier_run=earlier_run, learned=everything)
     found = [*_label_warnings(dataset.labels), *_conflict_warnings(learned, check.noun)]
     lines = [check.with_command(warning) for warning in found]
     lines += [line for name in leaks if (line := check.leak_warning(name))]

@@ -36,6 +36,7 @@ from lstm_cli.training.file_vectors import start_from_file, word_counts
 from lstm_cli.training.folds import describe_small_classes
 from lstm_cli.training.init_weights import InitialWeights, TakenArrays, apply_initial_weights
 from lstm_cli.training.labels_of_run import report_start
+from lstm_cli.training.learned_before import learned_by_initial_run
 from lstm_cli.training.objectives.classification import Examples
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import (
@@ -77,7 +78,8 @@ def prepare_classifier(
     Raises:
         LstmError: The data does not fit the settings.
     """
-    checks = quick_check(dataset, from_config(config))
+    earlier, run = learned_by_initial_run(init)
+    checks = quick_check(dataset, from_config(config), earlier, run)
     _report_data(config, dataset, checks, options)
     prepare = _prepare_stages if config.is_refitted else _prepare_one_stage
     return replace(prepare(config, dataset, init, device_info, options), checks=checks)

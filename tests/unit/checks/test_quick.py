@@ -7,7 +7,8 @@ import shlex
 import pytest
 
 from lstm_cli import cli
-from lstm_cli.checks import quick_check
+from lstm_cli.checks import keys_of, quick_check
+from lstm_cli.checks.overlap import learn
 from lstm_cli.data import DataSource, load
 from lstm_cli.data.source import check_command
 from lstm_cli.errors import ExitCode, LstmError
@@ -101,6 +102,20 @@ def test_a_leak_is_refused_with_what_to_do(write):
     assert caught.value.exit_code == ExitCode.THRESHOLD
     clean = DataSource(path, test_file=write("b.csv"))
     quick_check(load(clean), clean).require_no_leak()
+
+
+def test_what_the_run_to_start_from_has_learned_from_is_no_test(write):
+    source = DataSource(write("a.csv"), test_file=write("b.csv"), validation_fraction=0.4)
+    dataset = load(source)
+    earlier = learn(keys_of(dataset.splits["test"], dataset.labels))
+    check = quick_check(dataset, source, earlier, "old/run")
+    assert check.leak_warning("validation") == ""
+    warning = check.leak_warning("test")
+    assert warning.startswith("60 of 60 test texts are in what run old/run has learned from too")
+    assert warning in check.warnings
+    assert set(earlier.inputs) < set(check.learned.inputs)
+    with pytest.raises(LstmError, match="old/run"):
+        check.require_no_leak()
 
 
 def test_a_test_text_with_another_label_is_said(write):
