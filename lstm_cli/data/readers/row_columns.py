@@ -16,6 +16,8 @@ from lstm_cli.data.readers.columns import (
 from lstm_cli.errors import LstmError, suggest
 from lstm_cli.io.text_format import pluralize
 
+# Sums of larger ones leave the range in which training computes.
+_MAX_WEIGHT = 1_000_000
 _NUMBER = re.compile(r"[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -117,12 +119,18 @@ def weight_of(record: Record, column: str, place: str) -> float:
         place: File and line, for errors.
 
     Raises:
-        LstmError: It is missing, or not a finite number of 0 or more.
+        LstmError: It is missing, negative or too large, or no number.
     """
     value = record.get(column)
     number = _to_number(value)
-    if number >= 0 and math.isfinite(number):
+    if 0 <= number <= _MAX_WEIGHT:
         return number
+    if _MAX_WEIGHT < number < math.inf:
+        raise LstmError(
+            f"{place}: expected a weight in {column!r} of at most {_MAX_WEIGHT:,}; found "
+            f"{format_value(value)}.",
+            "Divide all weights by the same number.",
+        )
     is_missing = value is None or (isinstance(value, str) and not value.strip())
     found = "nothing" if is_missing else format_value(value)
     raise LstmError(

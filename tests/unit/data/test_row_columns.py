@@ -185,3 +185,9 @@ def test_data_check_names_rows_by_their_ids(tmp_path):
     assert read_rows([str(table(tmp_path))])[0].place(1) == "tickets.csv:3"
     with pytest.raises(LstmError, match="'ids'"):
         read_rows([str(table(tmp_path))], id_column="ids")
+
+
+def test_a_weight_that_training_cannot_add_up_is_refused():
+    assert weight_of({"w": "1e6"}, "w", "line 2") == 1_000_000
+    with pytest.raises(LstmError, match=r"t.csv, line 7: .* of at most 1,000,000; found '1e300'"):
+        weight_of({"w": "1e300"}, "w", "t.csv, line 7")
