@@ -128,7 +128,10 @@ class _TempFile(io.FileIO):
 
 def _not_written(path: Path, error: Exception) -> LstmError:
     reason = getattr(error, "strerror", None) or error
-    return LstmError(f"Cannot write {path}: {reason}.", "Free disk space, or name another file.")
+    hint = "Free disk space, or name another file."
+    if isinstance(error, IsADirectoryError | PermissionError):
+        hint = "Name another file."
+    return LstmError(f"Cannot write {path}: {reason}.", hint)
 
 
 def check_replaceable(path: Path) -> None:
