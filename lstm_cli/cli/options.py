@@ -345,7 +345,8 @@ InitFrom = Annotated[
         "--init-from",
         metavar="RUN",
         help="Start with the vocabulary and the weights of this run of 'lstm train' or 'lstm "
-        f"pretrain'; new words and labels are added. {RUN_HELP[0].upper()}{RUN_HELP[1:]}.",
+        f"pretrain'; new words and labels are added. {RUN_HELP[0].upper()}{RUN_HELP[1:]} "
+        "(a language model if there is one).",
         show_default="random weights",
         autocompletion=complete_run,
     ),
