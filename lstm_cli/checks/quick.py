@@ -33,12 +33,15 @@ class QuickCheck:
     command: str
     noun: str = "texts"
 
-    def leak_warning(self, split: str) -> str:
-        """Say how many examples of a split training has learned from; empty if there are none."""
-        if split not in self.leaks:
-            return ""
+    def leak_warning(self, *splits: str) -> str:
+        """Say how many examples of some splits training has learned from; empty if none."""
+        found = [self._describe_leak(split) for split in splits if split in self.leaks]
+        counts = ", ".join(filter(None, found))
+        return f"{counts}: these results look better than they are." if counts else ""
+
+    def _describe_leak(self, split: str) -> str:
         where = "in train or validation" if split == "test" else "in train"
-        return self.with_command(self.leaks[split].describe(split, where, self.noun))
+        return self.leaks[split].describe(split, where, self.noun)
 
     def require_no_leak(self) -> None:
         """Refuse splits that share examples.
@@ -46,10 +49,10 @@ class QuickCheck:
         Raises:
             LstmError: They do (exit code 4).
         """
-        found = [text for name in self.leaks if (text := self.leak_warning(name))]
+        found = self.leak_warning(*self.leaks)
         if found:
             raise LstmError(
-                " ".join(found),
+                self.with_command(found),
                 "Drop these rows, or leave out --fail-on leak.",
                 ExitCode.THRESHOLD,
             )
@@ -78,9 +81,8 @@ def quick_check(dataset: Dataset, source: DataSource) -> QuickCheck:
     command = check_command(source) if has_command else ""
     check = QuickCheck((), leaks, learned, command, f"{dataset.kind}s")
     found = [*_label_warnings(dataset.labels), *_conflict_warnings(learned, check.noun)]
-    lines = [check.with_command(warning) for warning in found]
-    lines += [line for name in leaks if (line := check.leak_warning(name))]
-    return replace(check, warnings=tuple(lines))
+    found += filter(None, [check.leak_warning(*leaks)])
+    return replace(check, warnings=tuple(map(check.with_command, found)))
 
 
 def _label_warnings(labels: Sequence[str]) -> Iterator[str]:

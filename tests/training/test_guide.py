@@ -94,7 +94,7 @@ def test_every_command_of_the_guide_works(tables, monkeypatch, capsys):
     assert "tickets.csv:92" in checked
     stderr = out["lstm train tickets.csv --name first"].err
     assert "20 of 110 texts repeat an earlier one." in stderr
-    assert "test texts are in train too" in stderr
+    assert "test texts are in train or validation too" in stderr
     assert stderr.count("See 'lstm data check tickets.csv'.") >= 2
     for name in ("labelled.csv", "answers.csv"):
         with Path(name).open(encoding="utf-8") as file:

@@ -31,7 +31,7 @@ def write(tmp_path, monkeypatch):
 def warnings(name, test=None):
     source = DataSource(name, test_file=test, validation_fraction=0.4)
     check = quick_check(load(source), source)
-    leak = check.leak_warning("test")
+    leak = check.with_command(check.leak_warning("test"))
     return [line for line in check.warnings if line != leak], leak
 
 
@@ -101,6 +101,23 @@ def test_a_leak_is_refused_with_what_to_do(write):
     assert caught.value.exit_code == ExitCode.THRESHOLD
     clean = DataSource(path, test_file=write("b.csv"))
     quick_check(load(clean), clean).require_no_leak()
+
+
+def test_leaks_of_all_splits_are_one_line(write):
+    path = write("a.csv")
+    source = DataSource(path, test_file=path, validation_file=path)
+    (line,) = quick_check(load(source), source).warnings
+    assert line == (
+        "60 of 60 validation texts are in train too, 60 of 60 test texts are in train or "
+        "validation too: these results look better than they are. See 'lstm data check a.csv'."
+    )
+
+
+def test_a_command_leaves_out_columns_that_are_found_by_themselves():
+    named = DataSource("a.csv", text_columns=("text",), label_column="label")
+    assert check_command(named) == "lstm data check a.csv"
+    joined = DataSource("a.csv", text_columns=("text", "body"))
+    assert check_command(joined) == "lstm data check a.csv --text-column text --text-column body"
 
 
 def test_a_test_text_with_another_label_is_said(write):
