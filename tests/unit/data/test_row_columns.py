@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.data import DataSource, load
+from lstm_cli.data.readers.columns import format_value
 from lstm_cli.data.readers.row_columns import RowColumns, describe_ids, weight_of
 from lstm_cli.data.readers.table import read_label_columns, read_table
 from lstm_cli.data.rows import read_rows
@@ -185,3 +186,10 @@ def test_data_check_names_rows_by_their_ids(tmp_path):
     assert read_rows([str(table(tmp_path))])[0].place(1) == "tickets.csv:3"
     with pytest.raises(LstmError, match="'ids'"):
         read_rows([str(table(tmp_path))], id_column="ids")
+
+
+def test_a_long_value_is_shortened_within_its_quotes():
+    assert format_value("please cancel the charge in Berlin since Monday") == (
+        "'please cancel the charge in Berlin sinc…'"
+    )
+    assert (format_value(5), format_value(None), format_value(0.5)) == ("5", "null", "a fraction")
