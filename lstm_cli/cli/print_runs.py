@@ -268,4 +268,6 @@ def _print_tests(compared: Comparison) -> None:
     output.print_rows(
         rows, columns, right=columns[2:], title="The same examples", unfolded=columns[:2]
     )
+    if note := comparison.other_rows_note(compared):
+        output.print_text(note)
     output.print_text(comparison.TEST_NOTE)

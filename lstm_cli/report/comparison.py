@@ -79,6 +79,7 @@ def write(comparison: Comparison, out: Path) -> None:
         test_header=list(tests[0]) if tests else [],
         tests=[list(columns.values()) for columns in tests],
         test_note=TEST_NOTE,
+        other_rows=other_rows_note(comparison),
         untested=comparison.untested,
         settings=[
             (key, *map(format_setting, values)) for key, values in comparison.settings.items()
@@ -137,6 +138,23 @@ def test_columns(paired: PairedTest) -> dict[str, str]:
         "p": _format_p(paired.p_value),
         "p (Holm)": _format_p(paired.adjusted_p_value),
     }
+
+
+def other_rows_note(comparison: Comparison) -> str:
+    """Say that runs were tested on different rows; empty if all pairs have the same ones."""
+    sizes = {entry.name: entry.num_examples for entry in comparison.entries}
+    others = [
+        pair
+        for pair in comparison.paired
+        if pair.num_shared < max(sizes[pair.first], sizes[pair.second])
+    ]
+    if not others:
+        return ""
+    least = min(pair.num_shared for pair in others)
+    return (
+        f"Not all runs were tested on the same rows: a pair shares {least:,} rows or more. Another "
+        "seed splits other rows off for testing. To compare on all rows, train with --test FILE."
+    )
 
 
 def format_setting(value: Any) -> str:

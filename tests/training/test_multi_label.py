@@ -70,7 +70,8 @@ class _NoWorker:
 
 
 def options(*changes):
-    return [part for change in (*SMALL, *changes) for part in ("--set", change)]
+    settings = dict(change.split("=", 1) for change in (*SMALL, *changes))
+    return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,9 @@ def test_predictions_have_all_labels_in_every_format(trained, lstm):
     _, out, _ = lstm("predict", "--run", trained.path, "--format", "csv", "--header", *texts)
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [row["labels"] for row in rows] == ["|".join(p.labels) for p in expected]
-    assert float(rows[0]["joy"]) == pytest.approx(expected[0].probabilities["joy"], abs=1e-6)
+    assert float(rows[0]["probability:joy"]) == pytest.approx(
+        expected[0].probabilities["joy"], abs=1e-6
+    )
     values = rows[0]["probabilities"].split("|")
     assert [float(v) for v in values] == pytest.approx(
         [expected[0].probabilities[name] for name in expected[0].labels], abs=1e-6

@@ -167,7 +167,7 @@ def test_a_resumed_run_ends_with_the_same_bits_or_names_the_changed_file(tmp_pat
 def test_a_plan_counts_the_texts_and_refuses_what_it_cannot_read(tmp_path):
     assert dry_run(settings()).unlabeled == 40
     config = settings()
-    (tmp_path / "more.txt").write_bytes(b"\xff")
+    (tmp_path / "more.txt").write_bytes(b"\x81\x8d\n")
     assert "more.txt, line 1" in refused(dry_run, config).message
 
 

@@ -66,6 +66,13 @@ def test_the_page_has_results_tests_settings_and_curves(two_runs, tmp_path):
         assert expected in page.text
 
 
+def test_runs_that_were_tested_on_other_rows_are_named_so(two_runs, tmp_path):
+    assert comparison.other_rows_note(two_runs) == ""
+    partly = replace(two_runs, paired=(replace(TEST, num_shared=171),))
+    comparison.write(partly, tmp_path / "page.html")
+    assert "a pair shares 171 rows or more" in parse_page(tmp_path / "page.html").text
+
+
 def test_the_best_values_of_a_shared_data_set_are_bold(two_runs, tmp_path):
     out = tmp_path / "page.html"
     comparison.write(two_runs, out)
