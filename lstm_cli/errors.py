@@ -66,11 +66,12 @@ def suggest(name: str, known: list[str], listed: list[str] | None = None) -> str
         listed: Which of them to list if none is similar; all by default.
 
     Returns:
-        `Did you mean 'imdb'?`, or a list of names if none is similar.
+        `Did you mean 'imdb'?`, or a list of names if none is similar; empty if the list is.
     """
     import difflib
 
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(repr(c) for c in close)}?"
-    return f"Known: {', '.join(known if listed is None else listed)}."
+    names = known if listed is None else listed
+    return f"Known: {', '.join(names)}." if names else ""

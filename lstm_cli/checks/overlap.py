@@ -80,10 +80,7 @@ class Overlap:
         if not self.num_seen:
             return ""
         other = f" ({self.num_relabeled:,} with another label)" if self.num_relabeled else ""
-        return (
-            f"{self.num_seen:,} of {len(self.is_seen):,} {split} {noun} are {where} too{other}: "
-            f"the {split} results look better than they are."
-        )
+        return f"{self.num_seen:,} of {len(self.is_seen):,} {split} {noun} are {where} too{other}"
 
 
 def keys_of(split: Split, labels: Sequence[str]) -> Keys:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lstm_cli.checks.labels import difference, look_alikes
@@ -39,17 +39,22 @@ class QuickCheck:
     earlier: Mapping[str, Overlap] = field(default_factory=dict)
     earlier_run: str = ""
 
-    def leak_warning(self, split: str) -> str:
-        """Say how many examples of a split training has learned from; empty if there are none."""
-        if split not in self.leaks:
-            return ""
+    def leak_warning(self, *splits: str) -> str:
+        """Say how many examples of some splits training has learned from; empty if none."""
+        return _leak_line(self._describe_leak(split) for split in splits if split in self.leaks)
+
+    def earlier_warning(self, *splits: str) -> str:
+        """Say how many examples of some splits the run to start from has learned from."""
+        where = f"in what run {self.earlier_run} has learned from"
+        return _leak_line(
+            self.earlier[split].describe(split, where, self.noun)
+            for split in splits
+            if split in self.earlier
+        )
+
+    def _describe_leak(self, split: str) -> str:
         where = "in train or validation" if split == "test" else "in train"
-        own = self.with_command(self.leaks[split].describe(split, where, self.noun))
-        earlier = ""
-        if split in self.earlier:
-            where = f"in what run {self.earlier_run} has learned from"
-            earlier = self.earlier[split].describe(split, where, self.noun)
-        return " ".join(filter(None, (own, earlier)))
+        return self.leaks[split].describe(split, where, self.noun)
 
     def require_no_leak(self) -> None:
         """Refuse splits that share examples.
@@ -57,7 +62,8 @@ class QuickCheck:
         Raises:
             LstmError: They do (exit code 4).
         """
-        found = [text for name in self.leaks if (text := self.leak_warning(name))]
+        own = self.with_command(self.leak_warning(*self.leaks))
+        found = list(filter(None, [own, self.earlier_warning(*self.earlier)]))
         if found:
             raise LstmError(
                 " ".join(found),
@@ -97,9 +103,14 @@ def quick_check(
         everything = join(learned, earlier)
         check = replace(check, earlier=seen, earlier_run=earlier_run, learned=everything)
     found = [*_label_warnings(dataset.labels), *_conflict_warnings(learned, check.noun)]
-    lines = [check.with_command(warning) for warning in found]
-    lines += [line for name in leaks if (line := check.leak_warning(name))]
-    return replace(check, warnings=tuple(lines))
+    found += filter(None, [check.leak_warning(*leaks)])
+    lines = [*map(check.with_command, found), check.earlier_warning(*check.earlier)]
+    return replace(check, warnings=tuple(filter(None, lines)))
+
+
+def _leak_line(counts: Iterable[str]) -> str:
+    line = ", ".join(filter(None, counts))
+    return f"{line}: these results look better than they are." if line else ""
 
 
 def _label_warnings(labels: Sequence[str]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli.cli import data_curve, data_issues, options
+from lstm_cli.cli import data_curve, data_issues, options, table_options
 from lstm_cli.cli.command import Command, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
 from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts, image_conflicts
@@ -79,15 +79,15 @@ def show(
     ctx: typer.Context,
     dataset: _Dataset,
     data_dir: options.DataDir = None,
-    text_column: options.TextColumn = None,
-    label_column: options.LabelColumn = None,
-    multi_label: options.MultiLabel = None,
-    label_columns: options.LabelColumns = None,
-    input_format: options.InputFormat = None,
-    encoding: options.Encoding = None,
-    delimiter: options.Delimiter = None,
-    quoting: options.Quoting = None,
-    no_header: options.NoHeader = False,
+    text_column: table_options.TextColumn = None,
+    label_column: table_options.LabelColumn = None,
+    multi_label: table_options.MultiLabel = None,
+    label_columns: table_options.LabelColumns = None,
+    input_format: table_options.InputFormat = None,
+    encoding: table_options.Encoding = None,
+    delimiter: table_options.Delimiter = None,
+    quoting: table_options.Quoting = None,
+    no_header: table_options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
     image_size: options.ImageSize = None,
     examples: _Examples = 1,
@@ -115,9 +115,11 @@ def show(
         tuple(text_column or ()),
         label_column,
         multi_label or AUTO,
-        options.split_columns(label_columns),
+        table_options.split_columns(label_columns),
         image_size=options.parse_image_size(image_size),
-        read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
+        read_options=table_options.read_options(
+            input_format, encoding, delimiter, quoting, no_header
+        ),
     )
     print_data.print_description(describe(source, examples, unlabeled or ()), json)
 
@@ -127,16 +129,16 @@ def check(
     ctx: typer.Context,
     files: _Files,
     data_dir: options.DataDir = None,
-    text_column: options.TextColumn = None,
-    label_column: options.LabelColumn = None,
-    id_column: options.IdColumn = None,
-    multi_label: options.MultiLabel = None,
-    label_columns: options.LabelColumns = None,
-    input_format: options.InputFormat = None,
-    encoding: options.Encoding = None,
-    delimiter: options.Delimiter = None,
-    quoting: options.Quoting = None,
-    no_header: options.NoHeader = False,
+    text_column: table_options.TextColumn = None,
+    label_column: table_options.LabelColumn = None,
+    id_column: table_options.IdColumn = None,
+    multi_label: table_options.MultiLabel = None,
+    label_columns: table_options.LabelColumns = None,
+    input_format: table_options.InputFormat = None,
+    encoding: table_options.Encoding = None,
+    delimiter: table_options.Delimiter = None,
+    quoting: table_options.Quoting = None,
+    no_header: table_options.NoHeader = False,
     limit: _Limit = 10,
     fail_on: _FailOn = None,
     json: options.Json = False,
@@ -171,8 +173,10 @@ def check(
     if are_images(files):
         result = check_images(read_image_rows(files), limit, kinds)
     else:
-        columns = options.split_columns(label_columns)
-        read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
+        columns = table_options.split_columns(label_columns)
+        read_options = table_options.read_options(
+            input_format, encoding, delimiter, quoting, no_header
+        )
         parts = read_rows(
             files,
             tuple(text_column or ()),

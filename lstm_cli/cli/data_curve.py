@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstm_cli.cli import options
+from lstm_cli.cli import options, table_options
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_dataset
 from lstm_cli.cli.resolve import column_conflicts
@@ -40,13 +40,13 @@ def curve(
     ctx: typer.Context,
     dataset: _Dataset,
     out: _Out = None,
-    text_column: options.TextColumn = None,
-    label_column: options.LabelColumn = None,
-    input_format: options.InputFormat = None,
-    encoding: options.Encoding = None,
-    delimiter: options.Delimiter = None,
-    quoting: options.Quoting = None,
-    no_header: options.NoHeader = False,
+    text_column: table_options.TextColumn = None,
+    label_column: table_options.LabelColumn = None,
+    input_format: table_options.InputFormat = None,
+    encoding: table_options.Encoding = None,
+    delimiter: table_options.Delimiter = None,
+    quoting: table_options.Quoting = None,
+    no_header: table_options.NoHeader = False,
     data_dir: options.DataDir = None,
     json: options.Json = False,
 ) -> None:
@@ -71,7 +71,7 @@ def curve(
 
     check_conflicts(ctx, column_conflicts(dataset))
     _check_names(out or [])
-    read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
+    read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
     source = DataSource(
         locate(dataset),
         data_dir,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstm_cli.cli import options
+from lstm_cli.cli import options, table_options
 from lstm_cli.cli.command import Conflict, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
 from lstm_cli.cli.resolve import READ_OPTIONS, column_conflicts
@@ -50,14 +50,14 @@ def issues(
     source: _RunOrData,
     limit: _Limit = 20,
     out: _Out = None,
-    text_column: options.TextColumn = None,
-    label_column: options.LabelColumn = None,
-    id_column: options.IdColumn = None,
-    input_format: options.InputFormat = None,
-    encoding: options.Encoding = None,
-    delimiter: options.Delimiter = None,
-    quoting: options.Quoting = None,
-    no_header: options.NoHeader = False,
+    text_column: table_options.TextColumn = None,
+    label_column: table_options.LabelColumn = None,
+    id_column: table_options.IdColumn = None,
+    input_format: table_options.InputFormat = None,
+    encoding: table_options.Encoding = None,
+    delimiter: table_options.Delimiter = None,
+    quoting: table_options.Quoting = None,
+    no_header: table_options.NoHeader = False,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
@@ -101,7 +101,7 @@ def issues(
             tuple(text_column or ()),
             label_column,
             id_column=id_column,
-            read_options=options.read_options(
+            read_options=table_options.read_options(
                 input_format, encoding, delimiter, quoting, no_header
             ),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstm_cli.cli import options
+from lstm_cli.cli import options, table_options
 from lstm_cli.cli.command import Conflict, check_conflicts
 from lstm_cli.cli.completion import complete_preset
 from lstm_cli.cli.resolve import READ_OPTIONS
@@ -95,14 +95,14 @@ def command(
     leaks: _Leaks = 0,
     coverage: _Coverage = False,
     wanted_precision: _WantedPrecision = None,
-    text_column: options.TextColumn = None,
-    label_column: options.LabelColumn = None,
-    id_column: options.IdColumn = None,
-    input_format: options.InputFormat = None,
-    encoding: options.Encoding = None,
-    delimiter: options.Delimiter = None,
-    quoting: options.Quoting = None,
-    no_header: options.NoHeader = False,
+    text_column: table_options.RunTextColumn = None,
+    label_column: table_options.RunLabelColumn = None,
+    id_column: table_options.IdColumn = None,
+    input_format: table_options.InputFormat = None,
+    encoding: table_options.Encoding = None,
+    delimiter: table_options.Delimiter = None,
+    quoting: table_options.Quoting = None,
+    no_header: table_options.NoHeader = False,
     limit: _Limit = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -139,7 +139,7 @@ def command(
     if name is None:
         check_conflicts(ctx, _OWN_DATA)
     output.print_note(f"Run: {found.name}")
-    read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
+    read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
     source = None
     if name is not None:
         source = DataSource(

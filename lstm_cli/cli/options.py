@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from lstm_cli.cli import table_options
 from lstm_cli.cli.completion import complete_assignment, complete_run
 from lstm_cli.errors import ExitCode, LstmError
 
-if TYPE_CHECKING:
-    from lstm_cli.data.readers.read_options import ReadOptions
-
-# Boxes of the help for options of one kind.
-_COLUMNS, _FORMAT = "Columns of tables", "Format of tables"
 RUN_HELP = "its folder, DATASET/NAME, NAME, or a data set, which means its newest run"
 
 Run = Annotated[
@@ -55,120 +51,6 @@ DataDir = Annotated[
         show_default="~/tensorflow_datasets",
     ),
 ]
-TextColumn = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--text-column",
-        metavar="NAME",
-        help="Column of a table that holds the text. Repeatable: the values of several columns are "
-        "joined, in this order.",
-        show_default="found by itself",
-        rich_help_panel=_COLUMNS,
-    ),
-]
-LabelColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--label-column",
-        metavar="NAME",
-        help="Column of a table that holds the label.",
-        show_default="found by itself",
-        rich_help_panel=_COLUMNS,
-    ),
-]
-IdColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--id-column",
-        metavar="NAME",
-        help="Column of a table that names its rows: errors, predictions and findings give it.",
-        show_default="rows have numbers",
-        rich_help_panel=_COLUMNS,
-    ),
-]
-WeightColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--weight-column",
-        metavar="NAME",
-        help="Column of a table with the weight of each row in training, a number of 0 or more: a "
-        "row of weight 2 counts twice, one of weight 0 is left out.",
-        show_default="all rows weigh 1",
-        rich_help_panel=_COLUMNS,
-    ),
-]
-MultiLabel = Annotated[
-    str | None,
-    typer.Option(
-        "--multi-label",
-        metavar="SEP",
-        help="A text has any number of labels, separated by SEP in the label column (an empty "
-        "cell: none). 'list': JSON lists. 'none': the whole cell is one label.",
-        show_default="found by itself",
-        rich_help_panel=_COLUMNS,
-    ),
-]
-LabelColumns = Annotated[
-    str | None,
-    typer.Option(
-        "--label-columns",
-        metavar="A,B,...",
-        help="A text has any number of labels: columns of a table with 1 or 0, one for each label.",
-        show_default="one column of labels",
-        rich_help_panel=_COLUMNS,
-    ),
-]
-InputFormat = Annotated[
-    Literal["csv", "tsv", "jsonl", "json", "fasttext", "parquet", "arrow", "lines"] | None,
-    typer.Option(
-        "--input-format",
-        metavar="FORMAT",
-        help="Format of a table: csv, tsv, jsonl (an object per line), json (objects in an array "
-        "or over several lines), fasttext, parquet, arrow, or lines (one text per line).",
-        show_default="what the content shows",
-        rich_help_panel=_FORMAT,
-    ),
-]
-Encoding = Annotated[
-    str | None,
-    typer.Option(
-        "--encoding",
-        metavar="NAME",
-        help="Text encoding of tables and text files, such as windows-1252, latin-1 or shift_jis.",
-        show_default="UTF-8, or found by itself",
-        rich_help_panel=_FORMAT,
-    ),
-]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(
-        "--delimiter",
-        metavar="CHAR",
-        help="What separates the fields of CSV and TSV: one character, or tab, comma, semicolon, "
-        "pipe, space.",
-        show_default="found by itself",
-        rich_help_panel=_FORMAT,
-    ),
-]
-Quoting = Annotated[
-    Literal["none"] | None,
-    typer.Option(
-        "--quoting",
-        metavar="none",
-        help="Read double quotes in CSV and TSV as characters like others.",
-        show_default="a field may stand between double quotes",
-        rich_help_panel=_FORMAT,
-    ),
-]
-NoHeader = Annotated[
-    bool,
-    typer.Option(
-        "--no-header",
-        help="The first line of CSV and TSV is a row. The columns are named by their numbers: "
-        "--text-column 1 --label-column 2.",
-        rich_help_panel=_FORMAT,
-    ),
-]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print the result as one JSON object instead of tables."),
@@ -189,8 +71,8 @@ FailOn = Annotated[
     typer.Option(
         "--fail-on",
         metavar="leak",
-        help="leak: end with exit code 4, and train or score nothing, if texts of test or "
-        "validation are in the training data too.",
+        help="leak: if texts of test or validation are in the training data too, train or score "
+        "nothing and end with exit code 4.",
         show_default="a warning",
     ),
 ]
@@ -212,7 +94,7 @@ ReplayData = Annotated[
         "--replay-data",
         metavar="FILE",
         help="Old labeled texts to mix into the training rows, so that --init-from does not "
-        "forget them: a table, or a folder with one subfolder of .txt files per class. They are "
+        "forget them: a table, or a folder with one subfolder of text files per class. They are "
         "never validated or tested on. Repeatable.",
         show_default="none",
     ),
@@ -345,7 +227,8 @@ InitFrom = Annotated[
         "--init-from",
         metavar="RUN",
         help="Start with the vocabulary and the weights of this run of 'lstm train' or 'lstm "
-        f"pretrain'; new words and labels are added. {RUN_HELP[0].upper()}{RUN_HELP[1:]}.",
+        f"pretrain'; new words and labels are added. {RUN_HELP[0].upper()}{RUN_HELP[1:]} "
+        "(a language model if there is one).",
         show_default="random weights",
         autocompletion=complete_run,
     ),
@@ -418,9 +301,9 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "image_size": "image.size",
     }
     overrides = parse_overrides(assignments or [])
-    reading = _changed_settings(options.pop("read_options", None))
+    reading = table_options.changed_settings(options.pop("read_options", None))
     if options.get("label_columns") is not None:
-        options["label_columns"] = split_columns(options["label_columns"])
+        options["label_columns"] = table_options.split_columns(options["label_columns"])
     options["image_size"] = parse_image_size(options.get("image_size"))
     short = {keys[name]: value for name, value in options.items() if value is not None} | reading
     for key in short:
@@ -456,40 +339,3 @@ def parse_image_size(size: str | None) -> tuple[int, int] | None:
             ExitCode.USAGE,
         )
     return rows, columns
-
-
-def read_options(
-    input_format: str | None,
-    encoding: str | None,
-    delimiter: str | None,
-    quoting: str | None,
-    no_header: bool,
-) -> ReadOptions:
-    """Return how tables are read, from the options of that name.
-
-    Raises:
-        LstmError: The encoding is unknown, or the delimiter is not one character (exit code 2).
-    """
-    from lstm_cli.data.readers.read_options import ReadOptions
-
-    typed = {
-        "format": input_format,
-        "encoding": encoding,
-        "delimiter": delimiter,
-        "quoting": quoting,
-        "header": False if no_header else None,
-    }
-    given: dict[str, Any] = {name: value for name, value in typed.items() if value is not None}
-    return ReadOptions(**given)
-
-
-def _changed_settings(options: ReadOptions | None) -> dict[str, Any]:
-    """Return the settings that options for reading change, by dotted key."""
-    if options is None:
-        return {}
-    return {f"data.{name}": value for name, value in options.changed().items()}
-
-
-def split_columns(names: str | None) -> tuple[str, ...]:
-    """Return the columns that `--label-columns` names; none without it."""
-    return tuple(name.strip() for name in (names or "").split(",") if name.strip())

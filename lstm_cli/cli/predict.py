@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstm_cli.cli import options
+from lstm_cli.cli import options, table_options
 from lstm_cli.cli.command import Conflict, check_conflicts
 
 _Texts = Annotated[
@@ -159,12 +159,12 @@ def command(
     out: _Out = None,
     keep: _Keep = None,
     id_column: _IdColumn = None,
-    text_column: options.TextColumn = None,
-    input_format: options.InputFormat = None,
-    encoding: options.Encoding = None,
-    delimiter: options.Delimiter = None,
-    quoting: options.Quoting = None,
-    no_header: options.NoHeader = False,
+    text_column: table_options.RunTextColumn = None,
+    input_format: table_options.InputFormat = None,
+    encoding: table_options.Encoding = None,
+    delimiter: table_options.Delimiter = None,
+    quoting: table_options.Quoting = None,
+    no_header: table_options.NoHeader = False,
     run: options.Run = None,
     runs_dir: options.RunsDir = None,
     format_: _Format = "auto",
@@ -219,7 +219,7 @@ def command(
 
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
     out = None if str(out) == PIPE else out
-    read_options = options.read_options(input_format, encoding, delimiter, quoting, no_header)
+    read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
     source = Inputs.of(inputs, file, text_column, read_options)
     keep = keep or ("id" if id_column else "all" if out else None)
     if keep != "id":

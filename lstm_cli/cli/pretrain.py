@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli.cli import options, training
+from lstm_cli.cli import options, table_options, training
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_preset
 from lstm_cli.cli.resolve import column_conflicts
@@ -34,13 +34,13 @@ def command(
     vectors: options.Vectors = None,
     freeze_vectors: options.FreezeVectors = False,
     device: options.Device = "auto",
-    text_column: options.TextColumn = None,
-    label_column: options.LabelColumn = None,
-    input_format: options.InputFormat = None,
-    encoding: options.Encoding = None,
-    delimiter: options.Delimiter = None,
-    quoting: options.Quoting = None,
-    no_header: options.NoHeader = False,
+    text_column: table_options.TextColumn = None,
+    label_column: table_options.LabelColumn = None,
+    input_format: table_options.InputFormat = None,
+    encoding: table_options.Encoding = None,
+    delimiter: table_options.Delimiter = None,
+    quoting: table_options.Quoting = None,
+    no_header: table_options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -72,7 +72,9 @@ def command(
         set_, epochs=epochs, seed=seed, limit=limit,
         text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
         vectors=vectors, trainable=False if freeze_vectors else None,
-        read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
+        read_options=table_options.read_options(
+            input_format, encoding, delimiter, quoting, no_header
+        ),
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,

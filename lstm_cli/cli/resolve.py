@@ -10,7 +10,7 @@ from lstm_cli.cli.command import Conflict
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
 
-# How a table is read (`options.read_options`).
+# How a table is read (`table_options.read_options`).
 ROW_COLUMNS = ("--id-column", "--weight-column")
 READ_OPTIONS = ("--input-format", "--encoding", "--delimiter", "--quoting", "--no-header")
 LABEL_CONFLICTS = (

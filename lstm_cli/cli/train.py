@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli.cli import options, training
+from lstm_cli.cli import options, table_options, training
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_preset
 from lstm_cli.cli.resolve import (
@@ -44,19 +44,19 @@ def command(
     vectors: options.Vectors = None,
     freeze_vectors: options.FreezeVectors = False,
     device: options.Device = "auto",
-    text_column: options.TextColumn = None,
-    label_column: options.LabelColumn = None,
-    id_column: options.IdColumn = None,
-    weight_column: options.WeightColumn = None,
-    multi_label: options.MultiLabel = None,
-    label_columns: options.LabelColumns = None,
+    text_column: table_options.TextColumn = None,
+    label_column: table_options.LabelColumn = None,
+    id_column: table_options.IdColumn = None,
+    weight_column: table_options.WeightColumn = None,
+    multi_label: table_options.MultiLabel = None,
+    label_columns: table_options.LabelColumns = None,
     validation: options.ValidationFile = None,
     test: options.TestFile = None,
-    input_format: options.InputFormat = None,
-    encoding: options.Encoding = None,
-    delimiter: options.Delimiter = None,
-    quoting: options.Quoting = None,
-    no_header: options.NoHeader = False,
+    input_format: table_options.InputFormat = None,
+    encoding: table_options.Encoding = None,
+    delimiter: table_options.Delimiter = None,
+    quoting: table_options.Quoting = None,
+    no_header: table_options.NoHeader = False,
     unlabeled: options.Unlabeled = None,
     replay_data: options.ReplayData = None,
     data_dir: options.DataDir = None,
@@ -105,7 +105,9 @@ def command(
         image_size=image_size,
         validation_file=validation, test_file=test,
         vectors=vectors, trainable=False if freeze_vectors else None,
-        read_options=options.read_options(input_format, encoding, delimiter, quoting, no_header),
+        read_options=table_options.read_options(
+            input_format, encoding, delimiter, quoting, no_header
+        ),
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,

@@ -245,11 +245,11 @@ def init_from(run: str | None, runs_dir: Path | None) -> str | None:
         LstmError: There is no such run, or it is not finished.
     """
     from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.find import find
+    from lstm_cli.runs.find import find_initial
 
     if run is None:
         return None
-    return str(find(runs_root(runs_dir), run, language=True).path.absolute())
+    return str(find_initial(runs_root(runs_dir), run).path.absolute())
 
 
 def check_thresholds(report: dict[str, Any], requirements: list[str]) -> None:

@@ -94,7 +94,7 @@ def _find_id(columns: Sequence[str], requested: str | None) -> str:
         return found
     raise LstmError(
         f"The input has no column {requested or 'id'!r}, only {join_names(columns)}.",
-        suggest(requested, list(columns)) if requested else "Name one with --id-column.",
+        suggest(requested, list(columns), []) if requested else "Name one with --id-column.",
         ExitCode.USAGE,
     )
 

@@ -200,12 +200,7 @@ def _require_classes(train: Split, raw: RawDataset, parts: Sequence[str]) -> Non
         classes = f"only one class, {quote_name(present[0])}" if present else "no class"
         raise LstmError(
             f"{raw.source} has {len(train)} examples of {classes}.",
-            "Training needs at least two classes; check the label column"
-            + (
-                ", and the weights: rows of weight 0 are left out."
-                if train.weights is not None
-                else "."
-            ),
+            "Training needs at least two classes; check the label column.",
         )
     # With the wrong label column, most labels occur once.
     if np.count_nonzero(counts >= num_parts) >= 2 and 2 * np.count_nonzero(counts == 1) <= len(

@@ -233,7 +233,7 @@ def _find_text(
     missing = [column for column in trained_on if column not in columns]
     if not requested and missing and len(trained_on) > 1 and not is_open:
         raise LstmError(
-            f"{name} has no column {join_names(missing)}, which the run was trained on; found "
+            f"{name} lacks {join_names(missing)} of the columns that the run was trained on; found "
             f"{join_names(columns)}.",
             "Name a column for each of "
             f"{join_names(trained_on)}, in this order: --text-column NAME --text-column NAME.",

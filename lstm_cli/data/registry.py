@@ -100,7 +100,7 @@ def _not_found(name: str, path: Path) -> LstmError:
     if "/" in name or "\\" in name or path.suffix:
         return LstmError(
             f"There is no file or folder {name!r}.",
-            f"Looked in {path.absolute().parent}. Check the path, or see `lstm data list`.",
+            f"Looked in {path.absolute().parent}. Check the path, or see 'lstm data list'.",
             ExitCode.DATA,
         )
     return LstmError(

@@ -204,13 +204,15 @@ def check_command(source: DataSource) -> str:
     ]
     # Each once: the same file may be given for both.
     words = ["lstm", "data", "check", *dict.fromkeys(map(_relative, files))]
+    # These two are found without an option.
+    text_columns = () if source.text_columns == ("text",) else source.text_columns
     columns = {
-        "--label-column": source.label_column,
+        "--label-column": source.label_column if source.label_column != "label" else None,
         "--multi-label": source.multi_label if source.multi_label != "auto" else None,
         "--label-columns": ",".join(source.label_columns),
         "--id-column": source.id_column,
     }
-    words += [word for name in source.text_columns for word in ("--text-column", name)]
+    words += [word for name in text_columns for word in ("--text-column", name)]
     words += [word for option, name in columns.items() if name for word in (option, name)]
     return command_line(*words, *source.read_options.words())
 

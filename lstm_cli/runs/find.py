@@ -66,6 +66,23 @@ def find(
     raise _not_found(root, name)
 
 
+def find_initial(root: Path, name: str) -> RunDir:
+    """Find the run that `--init-from` names, of either task.
+
+    Args:
+        root: Folder of all runs.
+        name: As for `find`. A data set means its newest language model, or if it has none, its
+            newest classifier.
+
+    Raises:
+        LstmError: As for `find`.
+    """
+    is_folder = not has_separator(name) and exists(root / name)
+    runs = all_runs(root, name) if is_folder else []
+    finished = [is_language(run) for run in runs if run.status == "finished"]
+    return find(root, name, language=any(finished) or not finished)
+
+
 def find_unfinished(root: Path, name: str | None, data_name: str, language: bool = False) -> RunDir:
     """Find the run that `--resume` names, or the newest that did not finish.
 

@@ -348,7 +348,8 @@ class ClassifierTask:
         )
         leak = ""
         if self.checks is not None:
-            leak = self.checks.leak_warning("test")
+            leaks = (self.checks.leak_warning("test"), self.checks.earlier_warning("test"))
+            leak = " ".join(filter(None, leaks))
             learned.write(run, self.checks.learned.inputs, self.checks.learned.labeled)
         return Evaluation(
             record={"temperature": result.temperature},

@@ -115,7 +115,7 @@ def resolve_init_from(config: Config, root: Path) -> Config:
         raise LstmError(
             "train.init_from expects a run, found ''.", "See 'lstm runs list'.", ExitCode.USAGE
         )
-    path = str(find.find(root, init_from, language=True).path.absolute())
+    path = str(find.find_initial(root, init_from).path.absolute())
     return replace(config, train=replace(config.train, init_from=path))
 
 

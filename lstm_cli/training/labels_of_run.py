@@ -129,10 +129,11 @@ def report_start(
         )
     missing = sorted(set(init.labels) - set(present_labels(dataset)))
     if missing:
+        verb = "has" if len(missing) == 1 else "have"
         reporter.warn(
-            f"{pluralize(len(missing), 'label')} of run {init.record['run']} have no example here "
-            f"({_few(missing)}): the model will forget them. --replay-data FILE mixes old rows in; "
-            "--set train.init_labels=drop leaves these classes out."
+            f"{pluralize(len(missing), 'label')} of run {init.record['run']} {verb} no example "
+            f"here ({_few(missing)}): the model will forget them. --replay-data FILE mixes old "
+            "rows in; --set train.init_labels=drop leaves these classes out."
         )
 
 

@@ -121,7 +121,7 @@ def test_words_and_labels_are_added_and_what_is_known_stays_bit_for_bit(first, t
     assert "4 new words" in notes
     assert f"{num - 2:,} kept" in notes
     assert "2 new labels ('mixed', 'unsure'); 2 kept" in notes
-    assert "1 label of run demo/first have no example here ('negative')" in notes
+    assert "1 label of run demo/first has no example here ('negative')" in notes
 
 
 def test_without_new_words_and_labels_all_arrays_are_those_of_the_run(first, tmp_path):

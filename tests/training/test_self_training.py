@@ -207,6 +207,8 @@ def test_pseudo_labels_are_not_predicted_after_the_last_epoch(epochs, monkeypatc
     model = SimpleNamespace(
         stop_training=False,
         trainable_variables=[],
+        trainable_weights=[],
+        non_trainable_weights=[],
         variables=[],
         optimizer=SimpleNamespace(variables=[], learning_rate=SimpleNamespace(assign=float)),
         train_on_batch=TableModel().train_on_batch,

@@ -12,7 +12,7 @@ from lstm_cli.io.text_format import visible
 
 Role = Literal["text", "label"]
 Record = dict[str, Any]
-_MAX_NAME = 30
+_MAX_NAME, _MAX_VALUE = 30, 40
 
 COMMON_NAMES: dict[Role, tuple[str, ...]] = {
     "text": ("text", "review", "sentence", "content", "body", "comment", "message"),
@@ -26,6 +26,20 @@ _JSON_NAMES = {
     dict: "an object",
     bytes: "bytes",
 }
+
+
+def no_such_column(name: str, column: str, columns: Sequence[str]) -> LstmError:
+    """Return the error for a column that a table does not have.
+
+    Args:
+        name: The table, or a line of it.
+        column: The column that the user named.
+        columns: The columns that it has.
+    """
+    return LstmError(
+        f"{name} has no column {column!r}, only {join_names(columns)}.",
+        suggest(column, list(columns), []),
+    )
 
 
 def find_column(columns: Sequence[str], role: Role, requested: str | None, name: str) -> str:
@@ -46,10 +60,7 @@ def find_column(columns: Sequence[str], role: Role, requested: str | None, name:
     if requested is not None:
         if requested in columns:
             return requested
-        raise LstmError(
-            f"{name} has no column {requested!r}, only {join_names(columns)}.",
-            suggest(requested, list(columns)),
-        )
+        raise no_such_column(name, requested, columns)
     by_lowercase = {column.lower(): column for column in reversed(columns)}
     for common in COMMON_NAMES[role]:
         if common in by_lowercase:
@@ -133,7 +144,10 @@ def _value(record: Record, column: str, place: str) -> object:
 
 def format_value(value: object) -> str:
     """Format a JSON value for an error, shortened."""
-    return _JSON_NAMES.get(type(value), f"{value!r:.40}")
+    known = _JSON_NAMES.get(type(value))
+    if known is not None:
+        return known
+    return visible(value, _MAX_VALUE) if isinstance(value, str) else f"{value!r:.40}"
 
 
 def quote_name(name: str) -> str:

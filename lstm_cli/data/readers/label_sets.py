@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from lstm_cli.data.readers.columns import (
     Record,
     format_value,
-    join_names,
     label_of,
     missing_label,
+    no_such_column,
 )
 from lstm_cli.data.readers.labels import Merge, name_labels, written_label
-from lstm_cli.errors import LstmError, suggest
+from lstm_cli.errors import LstmError
 
 # Values of `data.multi_label` that are not separators.
 AUTO, NONE, LIST = "auto", "none", "list"
@@ -188,10 +188,7 @@ def check_columns(columns: Sequence[str], requested: Sequence[str], name: str) -
         )
     for column in requested:
         if column not in columns:
-            raise LstmError(
-                f"{name} has no column {column!r}, only {join_names(columns)}.",
-                suggest(column, list(columns)),
-            )
+            raise no_such_column(name, column, columns)
 
 
 def set_columns(record: Record, columns: Sequence[str], place: str) -> LabelSet:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from lstm_cli.data.readers.columns import (
     Record,
     abbreviate,
     format_value,
-    join_names,
+    no_such_column,
     quote_name,
 )
-from lstm_cli.errors import LstmError, suggest
+from lstm_cli.errors import LstmError
 from lstm_cli.io.text_format import pluralize
 
 # Sums of larger ones leave the range in which training computes.
@@ -59,7 +59,8 @@ class RowColumns:
         is_first, self._first = not self._first, self._first or list(record)
         if self._weight_column is not None:
             if self._weight_column not in record:
-                raise _no_column(self._file if is_first else place, self._weight_column, record)
+                file = self._file if is_first else place
+                raise no_such_column(file, self._weight_column, list(record))
             weight = weight_of(record, self._weight_column, place)
             if not weight:
                 self.num_left_out += 1
@@ -77,14 +78,7 @@ class RowColumns:
         """
         name = self._id_column
         if name is not None and name not in self._first and not any(self.ids):
-            raise _no_column(self._file, name, self._first)
-
-
-def _no_column(where: str, column: str, columns: Iterable[str]) -> LstmError:
-    names = list(columns)
-    return LstmError(
-        f"{where} has no column {column!r}, only {join_names(names)}.", suggest(column, names)
-    )
+            raise no_such_column(self._file, name, list(self._first))
 
 
 def id_of(record: Record, column: str, place: str) -> str:

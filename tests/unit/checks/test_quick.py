@@ -32,7 +32,7 @@ def write(tmp_path, monkeypatch):
 def warnings(name, test=None):
     source = DataSource(name, test_file=test, validation_fraction=0.4)
     check = quick_check(load(source), source)
-    leak = check.leak_warning("test")
+    leak = check.with_command(check.leak_warning("test"))
     return [line for line in check.warnings if line != leak], leak
 
 
@@ -109,13 +109,30 @@ def test_what_the_run_to_start_from_has_learned_from_is_no_test(write):
     dataset = load(source)
     earlier = learn(keys_of(dataset.splits["test"], dataset.labels))
     check = quick_check(dataset, source, earlier, "old/run")
-    assert check.leak_warning("validation") == ""
-    warning = check.leak_warning("test")
+    assert check.leak_warning("validation", "test") == check.earlier_warning("validation") == ""
+    warning = check.earlier_warning("test")
     assert warning.startswith("60 of 60 test texts are in what run old/run has learned from too")
     assert warning in check.warnings
     assert set(earlier.inputs) < set(check.learned.inputs)
     with pytest.raises(LstmError, match="old/run"):
         check.require_no_leak()
+
+
+def test_leaks_of_all_splits_are_one_line(write):
+    path = write("a.csv")
+    source = DataSource(path, test_file=path, validation_file=path)
+    (line,) = quick_check(load(source), source).warnings
+    assert line == (
+        "60 of 60 validation texts are in train too, 60 of 60 test texts are in train or "
+        "validation too: these results look better than they are. See 'lstm data check a.csv'."
+    )
+
+
+def test_a_command_leaves_out_columns_that_are_found_by_themselves():
+    named = DataSource("a.csv", text_columns=("text",), label_column="label")
+    assert check_command(named) == "lstm data check a.csv"
+    joined = DataSource("a.csv", text_columns=("text", "body"))
+    assert check_command(joined) == "lstm data check a.csv --text-column text --text-column body"
 
 
 def test_a_test_text_with_another_label_is_said(write):

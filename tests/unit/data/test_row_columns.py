@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.data import DataSource, load
+from lstm_cli.data.readers.columns import format_value
 from lstm_cli.data.readers.row_columns import RowColumns, describe_ids, weight_of
 from lstm_cli.data.readers.table import read_label_columns, read_table
 from lstm_cli.data.rows import read_rows
@@ -191,3 +192,10 @@ def test_a_weight_that_training_cannot_add_up_is_refused():
     assert weight_of({"w": "1e6"}, "w", "line 2") == 1_000_000
     with pytest.raises(LstmError, match=r"t.csv, line 7: .* of at most 1,000,000; found '1e300'"):
         weight_of({"w": "1e300"}, "w", "t.csv, line 7")
+
+
+def test_a_long_value_is_shortened_within_its_quotes():
+    assert format_value("please cancel the charge in Berlin since Monday") == (
+        "'please cancel the charge in Berlin sinc…'"
+    )
+    assert (format_value(5), format_value(None), format_value(0.5)) == ("5", "null", "a fraction")

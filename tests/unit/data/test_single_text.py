@@ -30,7 +30,7 @@ def test_one_text_is_read_as_a_file_is(content, expected):
     [
         b"id,text\n1,a\n2,b\n",
         b'{"text": "a"}\n{"text": "b"}\n',
-        b"PAR1" * 99,
+        b"PAR1" + bytes(99) + b"PAR1",
         b"\x89PNG\r\n\x1a\n\0",
     ],
 )

@@ -62,7 +62,7 @@ def test_a_text_run_is_reported_on_one_page(root):
         "lstm runs verify reviews/tiny",
         "lstm runs replay reviews/tiny",
         "keras 3.15",
-        "embedding.dim 4 64",
+        "embedding.dim 4 128",
         run.with_manifest().manifest[runs.MODEL].sha256,
         run.with_manifest().manifest[runs.WEIGHTS].sha256,
     ):

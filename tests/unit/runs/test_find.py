@@ -55,6 +55,17 @@ def test_newest_finished_run_is_newest_by_start_time(tmp_path):
     assert find.find(tmp_path, "demo") == newest
 
 
+def test_a_data_set_to_start_from_is_its_newest_language_model_or_else_classifier(tmp_path):
+    made(tmp_path, "demo/old", kind="text")
+    newest = made(tmp_path, "demo/new", kind="text", started="2026-01-02T00:00:00+00:00")
+    made(tmp_path, "demo/stopped", "interrupted", kind="language")
+    assert find.find_initial(tmp_path, "demo") == newest
+    words = made(tmp_path, "demo/words", kind="language")
+    assert find.find_initial(tmp_path, "demo") == words
+    assert find.find_initial(tmp_path, "new") == newest
+    refused(find.find_initial, tmp_path, "nothing")
+
+
 def test_newest_run_can_be_limited_to_data_or_kind(tmp_path):
     old = made(tmp_path, "demo/old", data="demo", kind="text")
     later = "2026-01-02T00:00:00+00:00"
