@@ -20,6 +20,7 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find, validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.training.columns_of_run import with_columns_of_run
 from lstm_cli.training.grown_arrays import (
     HEAD_ARRAYS,
     WORD_ARRAYS,
@@ -101,12 +102,14 @@ class TakenArrays:
 def resolve_init_from(config: Config, root: Path) -> Config:
     """Return settings in which `train.init_from` is the absolute path of a run.
 
+    A table is read from the columns of that run where it has them.
+
     Args:
         config: Settings; `train.init_from` may be a name.
         root: Folder of all runs.
 
     Raises:
-        LstmError: There is no such run, or it is not finished.
+        LstmError: There is no such run or data set, or the run is not finished.
     """
     init_from = config.train.init_from
     if init_from is None:
@@ -115,8 +118,10 @@ def resolve_init_from(config: Config, root: Path) -> Config:
         raise LstmError(
             "train.init_from expects a run, found ''.", "See 'lstm runs list'.", ExitCode.USAGE
         )
-    path = str(find.find_initial(root, init_from).path.absolute())
-    return replace(config, train=replace(config.train, init_from=path))
+    run = find.find_initial(root, init_from)
+    path = str(run.path.absolute())
+    config = replace(config, train=replace(config.train, init_from=path))
+    return with_columns_of_run(config, run.config())
 
 
 def settings_of_run(config: Config, room: int) -> dict[str, Any]:

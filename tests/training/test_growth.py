@@ -14,6 +14,7 @@ import safetensors.numpy
 from fixtures_errors import refused
 from fixtures_runs import LABELS, TEXTS, make_language_run, make_multi_label_run, make_text_run
 from fixtures_runs import text_config as tiny
+from msgspec import structs
 
 from lstm_cli import cli
 from lstm_cli.config import load as configs
@@ -28,6 +29,7 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.training import pipeline
 from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.classifier_task import ClassifierTask
+from lstm_cli.training.columns_of_run import with_columns_of_run
 from lstm_cli.training.device import configure_backend
 from lstm_cli.training.init_weights import read_initial_weights
 from lstm_cli.training.labels_of_run import load_with_labels_of_run
@@ -122,6 +124,22 @@ def test_words_and_labels_are_added_and_what_is_known_stays_bit_for_bit(first, t
     assert f"{num - 2:,} kept" in notes
     assert "2 new labels ('mixed', 'unsure'); 2 kept" in notes
     assert "1 label of run demo/first has no example here ('negative')" in notes
+
+
+def test_the_columns_of_the_run_come_first(tmp_path):
+    (tmp_path / "more.csv").write_text("text,title,kind\n1,a fine film,good\n")
+    data = {"name": str(tmp_path / "more.csv")}
+    before = {"text_columns": ["title"], "label_column": "sentiment", "id_column": "text"}
+    config, run_config = (
+        configs.from_dict(
+            configs.to_dict(tiny()), {f"data.{key}": value for key, value in changes.items()}
+        )
+        for changes in (data, before)
+    )
+    found = with_columns_of_run(config, run_config).data
+    assert (found.text_columns, found.label_column, found.id_column) == (("title",), None, "text")
+    named = structs.replace(config, data=structs.replace(config.data, text_columns=("text",)))
+    assert with_columns_of_run(named, run_config).data.text_columns == ("text",)
 
 
 def test_without_new_words_and_labels_all_arrays_are_those_of_the_run(first, tmp_path):
