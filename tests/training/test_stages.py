@@ -320,7 +320,8 @@ def test_the_vocabulary_of_another_run_is_not_reduced(table, tmp_path):
     tokenizer = task_of(config).tokenizer
     options = TrainOptions(device="cpu")
     info = device.configure_backend(config, "cpu", options.reporter)
-    init = InitialWeights("checkpoint", (), tokenizer, record={"words": tokenizer.vocab_size})
+    record = {"run": "a/gone", "path": "runs/a/gone", "words": tokenizer.vocab_size}
+    init = InitialWeights("checkpoint", (), tokenizer, record=record)
     task = pipeline.prepare(config, dataset, init, info, options).start_stage(())
     assert UNKNOWN_ID not in {int(i) for i in task.validation.inputs.ids}
 
