@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,20 @@ def _user_data_in_a_temporary_folder(_homes, monkeypatch):
     monkeypatch.setenv("LSTM_CACHE_DIR", str(home / "cache"))
     for name in ("CI", "NO_COLOR", "FORCE_COLOR", "LSTM_DEBUG"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def lstm(monkeypatch, capfd):
+    """Run a command line in this process: `code, out, err = lstm("predict", "fine")`."""
+    from lstm_cli import cli
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
+        code = cli.run()
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return run
 
 
 def pytest_make_parametrize_id(val, argname):

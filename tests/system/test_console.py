@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from fixtures_reports import text_run
 
-from lstm_cli import cli
 from lstm_cli.cli import output
 from lstm_cli.cli.print_data import draw_image, side_by_side
 from lstm_cli.cli.reporter import epoch_line, progress_line
@@ -28,17 +27,6 @@ from lstm_cli.render import plot_style
 
 EVIL = "evil\x1b[2J\x9b1m\u202eedoc\u2066"
 LONG = 120_000 * "x"
-
-
-@pytest.fixture
-def lstm(monkeypatch, capfd):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli.run()
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def is_harmless(text):

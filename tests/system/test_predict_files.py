@@ -14,21 +14,6 @@ from pathlib import Path
 import pytest
 from fixtures_runs import make_text_run
 
-from lstm_cli import cli
-
-
-@pytest.fixture
-def lstm(monkeypatch, capfd):
-    """Run a command line in this process: `code, out, err = lstm("predict", "fine")`."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli.run()
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +11,8 @@ import pytest
 from fixtures_reports import text_run
 from fixtures_runs import make_language_run
 
-from lstm_cli import cli
 from lstm_cli.evaluation import evaluate
 from lstm_cli.runs import held_out
-
-
-@pytest.fixture
-def lstm(monkeypatch, capfd):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli.run()
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(autouse=True)

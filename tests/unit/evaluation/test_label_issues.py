@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from fixtures_errors import refused
 
-from lstm_cli import cli
 from lstm_cli.data import DataSource
 from lstm_cli.data.readers.table import read_table
 from lstm_cli.errors import ExitCode
@@ -19,19 +17,6 @@ from lstm_cli.evaluation import label_issues
 from lstm_cli.evaluation.label_issues import issues_of_data, issues_of_run, rank_issues, to_table
 from lstm_cli.runs.directory import LABELS, OUT_OF_FOLD, RunDir
 from lstm_cli.runs.out_of_fold import OutOfFold, to_csv
-
-
-@pytest.fixture
-def lstm(monkeypatch, capfd):
-    """Run a command line in this process: `code, out, err = lstm("data", "issues", path)`."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli.run()
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def test_rows_that_reach_the_threshold_of_another_class_come_first():

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
 from fixtures_errors import refused
 
-from lstm_cli import cli
 from lstm_cli.data import DataSource
 from lstm_cli.data.splits import stratified_folds
 from lstm_cli.errors import ExitCode
@@ -73,19 +71,6 @@ def table(tmp_path):
     path = tmp_path / "films.csv"
     path.write_text("\n".join(lines))
     return path
-
-
-@pytest.fixture
-def lstm(monkeypatch, capfd):
-    """Run a command line in this process: `code, out, err = lstm("data", "curve", path)`."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lstm", *map(str, arguments)])
-        code = cli.run()
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def test_the_command_prints_and_writes(table, tmp_path, lstm):
