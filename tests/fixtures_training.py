@@ -173,3 +173,24 @@ def without_keras(monkeypatch):
     monkeypatch.setattr(artifacts, "_draw", draw)
     monkeypatch.setattr(artifacts, "_commit", lambda: None)
     monkeypatch.setattr(artifacts, "versions", dict)
+
+
+class Notes:
+    """A reporter that keeps notes and warnings."""
+
+    def __init__(self):
+        self.lines = []
+
+    def note(self, text):
+        self.lines.append(text)
+
+    warn = note
+
+    def step(self, _):
+        pass
+
+    def epoch(self, _):
+        pass
+
+    def __contains__(self, text):
+        return any(text in line for line in self.lines)

@@ -14,6 +14,7 @@ import safetensors.numpy
 from fixtures_errors import refused
 from fixtures_runs import LABELS, TEXTS, make_language_run, make_multi_label_run, make_text_run
 from fixtures_runs import text_config as tiny
+from fixtures_training import Notes
 from msgspec import structs
 
 from lstm_cli import cli
@@ -35,27 +36,6 @@ from lstm_cli.training.init_weights import read_initial_weights
 from lstm_cli.training.labels_of_run import load_with_labels_of_run
 from lstm_cli.training.objectives.classification import ClassificationObjective
 from lstm_cli.training.options import TrainOptions
-
-
-class Notes:
-    """A reporter that keeps what it is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def note(self, text):
-        self.lines.append(text)
-
-    warn = note
-
-    def step(self, _):
-        pass
-
-    def epoch(self, _):
-        pass
-
-    def __contains__(self, text):
-        return any(text in line for line in self.lines)
 
 
 def write(path, labels, words=("brandnew",)):

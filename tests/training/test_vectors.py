@@ -13,6 +13,7 @@ import pytest
 import safetensors.numpy
 from fixtures_errors import refused
 from fixtures_runs import text_config
+from fixtures_training import Notes
 
 from lstm_cli import cli
 from lstm_cli.config import load as configs
@@ -36,24 +37,6 @@ from lstm_cli.training.resume_checks import check_vectors
 from lstm_cli.training.task import with_language_model
 
 LINES = ["the 1 2 3 4", "Fine 0.5 -0.5 1 -1", "film 1 1 1 -1", "unseen 9 9 9 9"]
-
-
-class Notes:
-    """A reporter that keeps what it is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def note(self, text):
-        self.lines.append(text)
-
-    warn = note
-
-    def step(self, _):
-        pass
-
-    def epoch(self, _):
-        pass
 
 
 @pytest.fixture
