@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -27,13 +28,15 @@ from lstm_cli.io.signals import Interrupted
 from lstm_cli.models import classifier
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs import learned
 from lstm_cli.training import pipeline
 from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.classifier_task import ClassifierTask
 from lstm_cli.training.columns_of_run import with_columns_of_run
 from lstm_cli.training.device import configure_backend
-from lstm_cli.training.init_weights import read_initial_weights
+from lstm_cli.training.init_weights import read_initial_weights, resolve_init_from
 from lstm_cli.training.labels_of_run import load_with_labels_of_run
+from lstm_cli.training.learned_before import learned_by_initial_run
 from lstm_cli.training.objectives.classification import ClassificationObjective
 from lstm_cli.training.options import TrainOptions
 
@@ -120,6 +123,27 @@ def test_the_columns_of_the_run_come_first(tmp_path):
     assert (found.text_columns, found.label_column, found.id_column) == (("title",), None, "text")
     named = structs.replace(config, data=structs.replace(config.data, text_columns=("text",)))
     assert with_columns_of_run(named, run_config).data.text_columns == ("text",)
+
+
+def test_a_table_is_read_from_the_columns_of_the_run(tmp_path):
+    config = configs.from_dict(configs.to_dict(tiny()), {"data.text_columns": ["title"]})
+    run = make_text_run(tmp_path / "runs" / "demo" / "first", config=config)
+    (tmp_path / "more.csv").write_text("text,title,label\n1,a fine film,good\n")
+    new = config_for(str(tmp_path / "more.csv"), run)
+    assert resolve_init_from(new, tmp_path / "runs").data.text_columns == ("title",)
+
+
+def test_what_the_run_has_learned_from_is_known_and_may_be_gone_later(first, tmp_path):
+    config = config_for(write(tmp_path / "more.csv", LABELS), first)
+    assert learned_by_initial_run(read_initial_weights(config)) == (None, "")
+    learned.write(first, np.array([3, 5], np.uint64), np.array([4, 9], np.uint64))
+    first.write_manifest()
+    init = read_initial_weights(config)
+    found, name = learned_by_initial_run(init)
+    assert (found.inputs.tolist(), found.labeled.tolist()) == ([3, 5], [4, 9])
+    assert name == first.name
+    shutil.rmtree(first.path)
+    assert learned_by_initial_run(replace(init, kind="checkpoint")) == (None, "")
 
 
 def test_without_new_words_and_labels_all_arrays_are_those_of_the_run(first, tmp_path):
