@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from lstm_cli.config.auto_rules import by_size
+
 # Weights of a table of the linear model: 32 MB.
 _MAX_TABLE_SIZE = 8_000_000
 # Tokens times outputs that self-training of the linear model takes a few minutes for.
@@ -88,13 +90,8 @@ def choose_settings(profile: DataProfile) -> dict[str, Any]:
     return {key: rule(profile) for key, rule in _RULES.items()}
 
 
-def _by_size(*steps: tuple[int, Any], above: Any) -> Callable[[DataProfile], Any]:
-    """Return a rule by the number of texts: the value of the first step that is large enough."""
-
-    def rule(profile: DataProfile) -> Any:
-        return next((value for size, value in steps if profile.num_texts <= size), above)
-
-    return rule
+def _size(profile: DataProfile) -> int:
+    return profile.num_texts
 
 
 def _validation(profile: DataProfile) -> float:
@@ -188,8 +185,8 @@ _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "linear.folds": _linear_folds,
     "linear.self_training": _linear_self_training,
     "linear.refit": lambda profile: not profile.has_validation_file,
-    "train.batch_size": _by_size((200, 8), (500, 16), (2000, 32), (20_000, 64), above=128),
-    "train.epochs": _by_size((1000, 20), (20_000, 10), (50_000, 5), above=2),
+    "train.batch_size": by_size(_size, (200, 8), (500, 16), (2000, 32), (20_000, 64), above=128),
+    "train.epochs": by_size(_size, (1000, 20), (20_000, 10), (50_000, 5), above=2),
     "train.refit": lambda profile: profile.num_texts <= 3000 and not profile.has_validation_file,
 }
 AUTO_KEYS = tuple(_RULES)

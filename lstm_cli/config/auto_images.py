@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from lstm_cli.config.auto_rules import by_size
+
 
 class ImageProfile(msgspec.Struct, frozen=True):
     """What settings are chosen from.
@@ -49,13 +51,8 @@ def choose_image_settings(profile: ImageProfile) -> dict[str, Any]:
     return {key: rule(profile) for key, rule in _RULES.items()}
 
 
-def _by_size(*steps: tuple[int, Any], above: Any) -> Callable[[ImageProfile], Any]:
-    """Return a rule by the number of images: the value of the first step that is large enough."""
-
-    def rule(profile: ImageProfile) -> Any:
-        return next((value for size, value in steps if profile.num_images <= size), above)
-
-    return rule
+def _size(profile: ImageProfile) -> int:
+    return profile.num_images
 
 
 def _validation_fraction(profile: ImageProfile) -> float:
@@ -82,9 +79,9 @@ _RULES: Mapping[str, Callable[[ImageProfile], Any]] = {
     "data.folds": _folds,
     "image.border": lambda profile: profile.border,
     "image.shift": _shift,
-    "model.units": _by_size((5000, 64), above=128),
-    "train.batch_size": _by_size((500, 16), (5000, 32), (20_000, 64), above=128),
-    "train.epochs": _by_size((2000, 50), (5000, 40), (20_000, 25), above=14),
+    "model.units": by_size(_size, (5000, 64), above=128),
+    "train.batch_size": by_size(_size, (500, 16), (5000, 32), (20_000, 64), above=128),
+    "train.epochs": by_size(_size, (2000, 50), (5000, 40), (20_000, 25), above=14),
     "train.refit": lambda profile: profile.num_images <= 3000 and not profile.has_validation_file,
 }
 IMAGE_AUTO_KEYS = tuple(_RULES)
