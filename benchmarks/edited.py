@@ -165,7 +165,7 @@ def count_right(
         By part (`whole`; with a linear model also `lstm` and `linear`): the number of pairs, and
         how many have the original, the edited text, and both right.
     """
-    parts = {"whole": logits.scaled(*scales)}
+    parts: dict[str, NDArray[np.floating]] = {"whole": logits.scaled(*scales)}
     if logits.linear is not None:
         parts.update(lstm=logits.lstm, linear=logits.linear)
     labels = np.array([pair.label for pair in pairs])
