@@ -93,10 +93,8 @@ def check_backend() -> None:
             ExitCode.USAGE,
         )
     if find_spec(name) is None:
-        raise LstmError(
-            f"KERAS_BACKEND={name} needs {name}, which is not installed.",
-            f"pip install 'lstm-cli[{name}]', or unset KERAS_BACKEND.",
-        )
+        error = missing_package(name, f"KERAS_BACKEND={name}")
+        raise LstmError(error.message, f"{error.hint}, or unset KERAS_BACKEND.")
 
 
 def _missing_default(has_jax: bool) -> LstmError:

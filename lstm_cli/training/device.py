@@ -157,4 +157,4 @@ def _gpus(backend: str) -> list[str]:
         return [str(d.get("device_name", "GPU")) for d in details]
     import jax
 
-    return [str(d.device_kind) for d in jax.devices() if d.platform == "gpu"]
+    return [str(d.device_kind) for d in jax.devices() if d.platform in ("gpu", "cuda", "rocm")]

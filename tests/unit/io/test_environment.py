@@ -102,7 +102,7 @@ def test_a_backend_is_stripped_and_must_be_installed(monkeypatch):
     environment.check_backend()
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(LstmError, match="needs jax, which is not installed") as caught:
+    with pytest.raises(LstmError, match="needs JAX, which is not installed") as caught:
         environment.check_backend()
     assert caught.value.exit_code == ExitCode.ERROR
 
