@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lstm_cli.config.pooled import pooled_width, region_layer
 from lstm_cli.config.schema import Config, LinearSettings
 from lstm_cli.runs.arrays import Array
 from lstm_cli.runs.onnx_plan import (
@@ -104,7 +105,7 @@ def plan(
         inputs = (Value("images", "uint8", ("batch", *shape)),)
         x, width = _add_rescaling(graph), shape[1]
     lengths = "" if vocab_size is None else "lengths"
-    pooled, width = _add_lstms(graph, config, x, width, lengths)
+    pooled = _add_pooled_vector(graph, config, x, width, lengths)
     linear_logits = ""
     if config.linear is not None:
         assert vocab_size is not None
@@ -113,7 +114,7 @@ def plan(
         linear_logits = _add_linear_model(
             graph, config.linear, tokens, vocab_size, outputs_of_linear
         )
-    _add_head(graph, config, (pooled, width), num_classes, linear_logits)
+    _add_head(graph, config, pooled, num_classes, linear_logits)
     outputs = (Value("probabilities", "float32", ("batch", num_classes)),)
     return GraphPlan(f"lstm_{config.kind}", tuple(graph.nodes), graph.constants, inputs, outputs)
 
@@ -240,14 +241,66 @@ def _add_rescaling(graph: GraphBuilder) -> str:
     return graph.add("Transpose", ["scaled_pixels"], "embedded", perm=(1, 0, 2))
 
 
-def _add_lstms(
-    graph: GraphBuilder, config: Config, x: str, width: int, lengths: str
-) -> tuple[str, int]:
-    """Add the LSTM layers and the pooling.
+def _add_pooled_vector(graph: GraphBuilder, config: Config, x: str, dim: int, lengths: str) -> str:
+    """Add the input of the head, `[batch, width]`: the parts that `pooled_parts` names.
 
-    Returns:
-        The name of the result, `[batch, width]`, and its width.
+    Args:
+        graph: Receives the nodes.
+        config: Of the run.
+        x: The embedded input, `<float32>[time, batch, dim]`.
+        dim: Its width.
+        lengths: Name of the lengths of texts; empty for images.
     """
+    parts = [_add_lstms(graph, config, x, dim, lengths)]
+    if config.model.regions:
+        graph.add("Transpose", [x], "embedded_by_text", perm=(1, 2, 0))
+        penalty = _add_region_penalty(graph) if lengths else ""
+        shape = (config.model.region_units, dim)
+        parts += [_add_regions(graph, n, shape, penalty) for n in config.model.regions]
+    return graph.add("Concat", parts, "pooled_vector", axis=1) if len(parts) > 1 else parts[0]
+
+
+def _add_regions(graph: GraphBuilder, width: int, shape: tuple[int, int], penalty: str) -> str:
+    """Add the features of the regions of one width, `[batch, units]`.
+
+    ReLU and bias come after the maximum, which does not depend on that order.
+
+    Args:
+        graph: Receives the nodes.
+        width: Steps in a region.
+        shape: Units, and width of the embedded input.
+        penalty: Name of what is added at padding, `[batch, 1, time]`; empty without padding.
+    """
+    name = region_layer(width)
+    units, dim = shape
+    source = f"{name}/kernel"
+    graph.constants[f"{name}_kernel"] = TrainedConstant(
+        (units, dim, width),
+        {source: (width, dim, units)},
+        lambda weights: np.ascontiguousarray(weights[source].transpose(2, 1, 0)),
+    )
+    outputs = graph.add(
+        "Conv",
+        ["embedded_by_text", f"{name}_kernel"],
+        f"{name}_outputs",
+        kernel_shape=(width,),
+        pads=(width - 1, 0),
+    )
+    if penalty:
+        outputs = graph.add("Add", [outputs, penalty], f"{name}_masked")
+    highest = graph.add("ReduceMax", [outputs], f"{name}_highest", axes=(2,), keepdims=0)
+    bias = graph.array(f"{name}_bias", f"{name}/bias", units)
+    return graph.add("Relu", [graph.add("Add", [highest, bias], f"{name}_sums")], name)
+
+
+def _add_region_penalty(graph: GraphBuilder) -> str:
+    """Return 0 at tokens and a large negative number at padding, `[batch, 1, time]`."""
+    graph.add("Transpose", [_add_padding_penalty(graph)], "padding_by_text", perm=(1, 2, 0))
+    return "padding_by_text"
+
+
+def _add_lstms(graph: GraphBuilder, config: Config, x: str, width: int, lengths: str) -> str:
+    """Add the LSTM layers and the pooling; return the name of the result, `[batch, width]`."""
     settings = config.model
     directions = ["forward", "backward"] if settings.bidirectional else ["forward"]
     for index in range(settings.layers):
@@ -278,9 +331,8 @@ def _add_lstms(
     if settings.pooling == "last":
         graph.add("Transpose", [f"{name}_final"], "final_by_batch", perm=(1, 0, 2))
         graph.constant("final_shape", np.array([0, -1]))
-        return graph.add("Reshape", ["final_by_batch", "final_shape"], "pooled"), width
-    pooled = _add_pooling(graph, x, settings.pooling, lengths)
-    return pooled, width * (2 if settings.pooling == "max_mean" else 1)
+        return graph.add("Reshape", ["final_by_batch", "final_shape"], "pooled")
+    return _add_pooling(graph, x, settings.pooling, lengths)
 
 
 def _add_kernels(
@@ -350,6 +402,8 @@ def _add_pooling(graph: GraphBuilder, x: str, pooling: str, lengths: str) -> str
 
 def _add_padding_penalty(graph: GraphBuilder) -> str:
     """Return 0 at tokens and a large negative number at padding, `[time, batch, 1]`."""
+    if graph.has("padding_penalty_column"):
+        return "padding_penalty_column"
     graph.add("Cast", [_add_is_padding(graph)], "padding_mask", to=_FLOAT)
     graph.constant("min_value", np.array(_PADDING_PENALTY, np.float32))
     graph.add("Mul", ["padding_mask", "min_value"], "padding_penalty")
@@ -386,7 +440,7 @@ def _num_outputs(config: Config, num_classes: int) -> int:
 def _add_head(
     graph: GraphBuilder,
     config: Config,
-    pooled: tuple[str, int],
+    pooled: str,
     num_classes: int,
     linear_logits: str,
 ) -> None:
@@ -395,14 +449,14 @@ def _add_head(
     Args:
         graph: Receives the nodes.
         config: Of the run.
-        pooled: The input of the dense layer, and its width.
+        pooled: The input of the dense layer.
         num_classes: Number of classes, or of labels.
         linear_logits: Those of the linear model; empty without one.
     """
     num_outputs = _num_outputs(config, num_classes)
-    kernel = graph.array("head_kernel", "head/kernel", pooled[1], num_outputs)
+    kernel = graph.array("head_kernel", "head/kernel", pooled_width(config.model), num_outputs)
     bias = graph.array("head_bias", "head/bias", num_outputs)
-    logits = graph.add("Gemm", [pooled[0], kernel, bias], "logits")
+    logits = graph.add("Gemm", [pooled, kernel, bias], "logits")
     if linear_logits:
         logits = graph.add("Add", [logits, linear_logits], "combined_logits")
     if config.is_multi_label:
