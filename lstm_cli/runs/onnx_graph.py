@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_cli.config.pooled import pooled_width, region_layer
+from lstm_cli.config.pooled import pooled_width
 from lstm_cli.config.schema import Config, LinearSettings
 from lstm_cli.runs.arrays import Array
 from lstm_cli.runs.onnx_plan import (
@@ -18,8 +18,15 @@ from lstm_cli.runs.onnx_plan import (
     TrainedConstant,
     Value,
 )
+from lstm_cli.runs.onnx_pooling import (
+    add_feature_axis,
+    add_is_padding,
+    add_lengths_column,
+    add_pooling,
+    add_regions,
+)
 from lstm_cli.text.ngrams import BIGRAM_FACTOR, TRIGRAM_MODULUS
-from lstm_cli.text.token_ids import PAD_ID, READ_AS, UNKNOWN_ID
+from lstm_cli.text.token_ids import READ_AS, UNKNOWN_ID
 
 if TYPE_CHECKING:
     import onnx
@@ -28,8 +35,6 @@ OPSET = 17
 IR_VERSION = 8
 # Name of the factor on the logits of the linear model among the arrays of a classifier.
 LINEAR_SCALE = "linear/scale"
-# Added to the outputs at padding, so that a maximum never takes them.
-_PADDING_PENALTY = -1e9
 _FLOAT = ELEMENT_TYPES["float32"]
 
 
@@ -208,15 +213,15 @@ def _add_linear_model(
         logits = graph.add("Add", [logits, weights], f"linear_with_{name}s")
     # Padding has logits too, so they are multiplied by 0.
     graph.add(
-        "Cast", [graph.add("Not", [_add_is_padding(graph)], "is_token")], "token_mask", to=_FLOAT
+        "Cast", [graph.add("Not", [add_is_padding(graph)], "is_token")], "token_mask", to=_FLOAT
     )
-    graph.add("Unsqueeze", ["token_mask", _add_feature_axis(graph)], "token_mask_column")
+    graph.add("Unsqueeze", ["token_mask", add_feature_axis(graph)], "token_mask_column")
     graph.add("Mul", [logits, "token_mask_column"], "linear_masked_logits")
     graph.constant("time_axis", np.array([0]))
     total = graph.add("ReduceSum", ["linear_masked_logits", "time_axis"], "linear_sum", keepdims=0)
     if settings.num_char_buckets:
         total = _add_char_ngrams(graph, total, settings.num_char_buckets, outputs)
-    graph.add("Sqrt", [_add_lengths_column(graph)], "sqrt_lengths")
+    graph.add("Sqrt", [add_lengths_column(graph)], "sqrt_lengths")
     graph.add("Div", [total, "sqrt_lengths"], "linear_normalized")
     biases = graph.array("linear_biases", "linear/biases", outputs)
     graph.add("Add", ["linear_normalized", biases], "linear_unscaled")
@@ -252,51 +257,8 @@ def _add_pooled_vector(graph: GraphBuilder, config: Config, x: str, dim: int, le
         lengths: Name of the lengths of texts; empty for images.
     """
     parts = [_add_lstms(graph, config, x, dim, lengths)]
-    if config.model.regions:
-        graph.add("Transpose", [x], "embedded_by_text", perm=(1, 2, 0))
-        penalty = _add_region_penalty(graph) if lengths else ""
-        shape = (config.model.region_units, dim)
-        parts += [_add_regions(graph, n, shape, penalty) for n in config.model.regions]
+    parts += add_regions(graph, config.model, x, dim, lengths)
     return graph.add("Concat", parts, "pooled_vector", axis=1) if len(parts) > 1 else parts[0]
-
-
-def _add_regions(graph: GraphBuilder, width: int, shape: tuple[int, int], penalty: str) -> str:
-    """Add the features of the regions of one width, `[batch, units]`.
-
-    ReLU and bias come after the maximum, which does not depend on that order.
-
-    Args:
-        graph: Receives the nodes.
-        width: Steps in a region.
-        shape: Units, and width of the embedded input.
-        penalty: Name of what is added at padding, `[batch, 1, time]`; empty without padding.
-    """
-    name = region_layer(width)
-    units, dim = shape
-    source = f"{name}/kernel"
-    graph.constants[f"{name}_kernel"] = TrainedConstant(
-        (units, dim, width),
-        {source: (width, dim, units)},
-        lambda weights: np.ascontiguousarray(weights[source].transpose(2, 1, 0)),
-    )
-    outputs = graph.add(
-        "Conv",
-        ["embedded_by_text", f"{name}_kernel"],
-        f"{name}_outputs",
-        kernel_shape=(width,),
-        pads=(width - 1, 0),
-    )
-    if penalty:
-        outputs = graph.add("Add", [outputs, penalty], f"{name}_masked")
-    highest = graph.add("ReduceMax", [outputs], f"{name}_highest", axes=(2,), keepdims=0)
-    bias = graph.array(f"{name}_bias", f"{name}/bias", units)
-    return graph.add("Relu", [graph.add("Add", [highest, bias], f"{name}_sums")], name)
-
-
-def _add_region_penalty(graph: GraphBuilder) -> str:
-    """Return 0 at tokens and a large negative number at padding, `[batch, 1, time]`."""
-    graph.add("Transpose", [_add_padding_penalty(graph)], "padding_by_text", perm=(1, 2, 0))
-    return "padding_by_text"
 
 
 def _add_lstms(graph: GraphBuilder, config: Config, x: str, width: int, lengths: str) -> str:
@@ -332,7 +294,7 @@ def _add_lstms(graph: GraphBuilder, config: Config, x: str, width: int, lengths:
         graph.add("Transpose", [f"{name}_final"], "final_by_batch", perm=(1, 0, 2))
         graph.constant("final_shape", np.array([0, -1]))
         return graph.add("Reshape", ["final_by_batch", "final_shape"], "pooled")
-    return _add_pooling(graph, x, settings.pooling, lengths)
+    return add_pooling(graph, x, settings.pooling, lengths)
 
 
 def _add_kernels(
@@ -379,58 +341,6 @@ def _reorder_gates(array: Array) -> Array:
     """Bring the gates from the order i, f, c, o (Keras) into i, o, f, c (ONNX)."""
     i, f, c, o = np.split(array, 4, axis=-1)
     return np.concatenate([i, o, f, c], axis=-1)
-
-
-def _add_pooling(graph: GraphBuilder, x: str, pooling: str, lengths: str) -> str:
-    """Reduce `[time, batch, dim]` over the steps of each text.
-
-    The LSTM operator writes zeros at padding. That is right for a sum; for a maximum, a large
-    negative number is added there.
-    """
-    parts = []
-    if pooling in ("max", "max_mean"):
-        masked = graph.add("Add", [x, _add_padding_penalty(graph)], "masked") if lengths else x
-        parts.append(graph.add("ReduceMax", [masked], "max_pooled", axes=(0,), keepdims=0))
-    if pooling in ("mean", "max_mean") and not lengths:
-        parts.append(graph.add("ReduceMean", [x], "mean_pooled", axes=(0,), keepdims=0))
-    elif pooling in ("mean", "max_mean"):
-        graph.constant("time_axis", np.array([0]))
-        graph.add("ReduceSum", [x, "time_axis"], "sum_pooled", keepdims=0)
-        parts.append(graph.add("Div", ["sum_pooled", _add_lengths_column(graph)], "mean_pooled"))
-    return parts[0] if len(parts) == 1 else graph.add("Concat", parts, "pooled", axis=1)
-
-
-def _add_padding_penalty(graph: GraphBuilder) -> str:
-    """Return 0 at tokens and a large negative number at padding, `[time, batch, 1]`."""
-    if graph.has("padding_penalty_column"):
-        return "padding_penalty_column"
-    graph.add("Cast", [_add_is_padding(graph)], "padding_mask", to=_FLOAT)
-    graph.constant("min_value", np.array(_PADDING_PENALTY, np.float32))
-    graph.add("Mul", ["padding_mask", "min_value"], "padding_penalty")
-    return graph.add(
-        "Unsqueeze", ["padding_penalty", _add_feature_axis(graph)], "padding_penalty_column"
-    )
-
-
-def _add_is_padding(graph: GraphBuilder) -> str:
-    """Return where the padding is, `<bool>[time, batch]`."""
-    if graph.has("is_padding"):
-        return "is_padding"
-    graph.constant("pad_id", np.array(PAD_ID, np.int32))
-    return graph.add("Equal", ["time_major_tokens", "pad_id"], "is_padding")
-
-
-def _add_lengths_column(graph: GraphBuilder) -> str:
-    """Return the lengths of texts, `<float32>[batch, 1]`."""
-    if graph.has("lengths_column"):
-        return "lengths_column"
-    graph.add("Cast", ["lengths"], "float_lengths", to=_FLOAT)
-    graph.constant("column_shape", np.array([-1, 1]))
-    return graph.add("Reshape", ["float_lengths", "column_shape"], "lengths_column")
-
-
-def _add_feature_axis(graph: GraphBuilder) -> str:
-    return graph.constant("feature_axis", np.array([2]))
 
 
 def _num_outputs(config: Config, num_classes: int) -> int:
