@@ -64,6 +64,7 @@ def measure(config: Config) -> dict[str, Any]:
     trained_at = time.perf_counter()
     classifier.set_weights(task.model, result.weights)
     examples = task.validation
+    assert examples is not None
     logits = split_logits(task.model, examples, predict(task.model, examples))
     lstm_only = SplitLogits(logits.lstm, None)
     return {
