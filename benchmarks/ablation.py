@@ -95,7 +95,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
 
 def _table(results: dict[str, list[dict[str, Any]]]) -> Table:
     def cell(runs: list[dict[str, Any]], key: str, digits: int, part: str = "") -> str:
-        values = [(run.get(part, {}) if part else run).get(key) for run in runs]
+        values: list[Any] = [(run.get(part, {}) if part else run).get(key) for run in runs]
         return "" if None in values else report.format_spread(report.spread(values), digits)
 
     def edited(runs: list[dict[str, Any]], part: str) -> str:
