@@ -30,7 +30,11 @@ IMAGE = {
     "data": {"name": "digits", "limit": 60},
     "image": {"shift": 1},
     "model": {
-        "cell": "peephole", "units": 4, "bidirectional": False, "regions": [2], "region_units": 3,
+        "cell": "peephole",
+        "units": 4,
+        "bidirectional": False,
+        "regions": [2],
+        "region_units": 3,
     },
     "train": {"epochs": 2, "batch_size": 30, "learning_rate": 0.05, "ema_momentum": MOMENTUM},
 }
