@@ -33,7 +33,7 @@ IMAGE = {
         "cell": "peephole", "units": 4, "bidirectional": False, "regions": [2], "region_units": 3,
     },
     "train": {"epochs": 2, "batch_size": 30, "learning_rate": 0.05, "ema_momentum": MOMENTUM},
-}
+}  # fmt: skip
 LANGUAGE = {
     **TEXT,
     "linear": None,
