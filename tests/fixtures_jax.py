@@ -37,7 +37,7 @@ IMAGE = {
         "region_units": 3,
     },
     "train": {"epochs": 2, "batch_size": 30, "learning_rate": 0.05, "ema_momentum": MOMENTUM},
-}
+}  # fmt: skip
 LANGUAGE = {
     **TEXT,
     "linear": None,

@@ -1,4 +1,4 @@
-"""Backend-specific parts of the Keras models: compiled steps and reversed sequences."""
+"""Backend-specific parts of the Keras models: compiled steps, and steps of sequences by index."""
 
 from __future__ import annotations
 
@@ -95,6 +95,24 @@ def jax_reverse_sequence() -> Any:
         lambda lengths, gradient: (reverse(gradient, lengths), None),
     )
     return function
+
+
+def gather_steps(x: Any, positions: Any) -> Any:
+    """Take steps of each row of a batch.
+
+    Args:
+        x: `<float32>[batch, time, dim]`.
+        positions: `<int32>[batch, ...]`.
+
+    Returns:
+        `<float32>[batch, ..., dim]`.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Its gradient is one sum over segments; that of `take_along_axis` is slow.
+        return tf.gather(x, positions, axis=1, batch_dims=1)
+    return ops.vectorized_map(lambda row: ops.take(row[0], row[1], axis=0), (x, positions))
 
 
 def build_metrics(model: Any) -> None:
