@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 
 class CompiledModel(keras.Model):  # type: ignore[misc]
