@@ -52,9 +52,16 @@ def check_sections(config: Config, source: str) -> None:
                 "makes the first pseudo-labels.",
                 "Add 'linear: {}', or remove train.self_training.",
             )
+        if config.train.teacher and not config.train.self_training:
+            raise _usage(
+                f"{source}: --teacher (train.teacher) has no effect without train.self_training: "
+                "it predicts the labels of unlabeled texts, which nothing learns from.",
+                "Set train.self_training=true, or leave out --teacher.",
+            )
         return
     for key, value in {
         "train.self_training": config.train.self_training,
+        "train.teacher": config.train.teacher,
         "data.unlabeled": config.data.unlabeled,
         "data.replay_files": config.data.replay_files,
     }.items():

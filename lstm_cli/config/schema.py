@@ -334,6 +334,10 @@ class TrainSettings(_Section, frozen=True):
             "first epoch, then from the network after the previous epoch"
         ),
     ] = False
+    teacher: Annotated[
+        _Name | None,
+        _doc("run that predicts the first pseudo-labels of self_training; null: the linear model"),
+    ] = None
     calibrate: Annotated[
         bool,
         _doc(

@@ -54,7 +54,7 @@ def with_language_model(config: Config) -> Config:
         )
     # Linear model and self-training need labels, which a language model does not read; regions are
     # a part of the classifier.
-    train = replace(config.train, self_training=False, refit=False)
+    train = replace(config.train, self_training=False, teacher=None, refit=False)
     data = replace(config.data, folds=0)
     model = replace(config.model, regions=())
     language = config.language or LanguageModelSettings()
