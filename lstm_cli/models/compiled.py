@@ -66,14 +66,36 @@ class ReverseSequence(layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any, lengths: Any) -> Any:
         """Reverse `<float32>[batch, time, dim]` by lengths `<int32>[batch, 1]`."""
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            # Its gradient is the same operation; the gradient of a gather is slow, on one core.
-            return tf.reverse_sequence(x, lengths[:, 0], seq_axis=1)
         steps = ops.arange(ops.shape(x)[1])[None]
         order = ops.where(steps < lengths, lengths - 1 - steps, steps)
+        if keras.backend.backend() == "tensorflow":
+            return _gather_steps(x, order)
         return ops.take_along_axis(x, order[:, :, None], axis=1)
+
+
+def _gather_steps(x: Any, order: Any) -> Any:
+    """Return the steps of each row of a batch in another order, on TensorFlow.
+
+    TensorFlow's gradient of a gather adds up rows, on one core. For an order that is its own
+    inverse, the gradient is the same gather.
+
+    Args:
+        x: `<float32>[batch, time, dim]`.
+        order: Positions in each row, `<int32>[batch, time]`, their own inverse.
+    """
+    import tensorflow as tf
+
+    shape = tf.shape(x)
+    rows = tf.reshape(order + shape[1] * tf.range(shape[0])[:, None], [-1])
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def gather(x: Any) -> Any:
+        def reorder(steps: Any) -> Any:
+            return tf.reshape(tf.gather(tf.reshape(steps, [-1, x.shape[2]]), rows), shape)
+
+        return tf.ensure_shape(reorder(x), x.shape), reorder
+
+    return gather(x)
 
 
 def build_metrics(model: Any) -> None:
