@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import msgspec
 
-from lstm_cli.explain.result import Explanation, ImageExplanation, Swing
-from lstm_cli.io.text_format import short_labels
+from lstm_cli.explain.result import Explanation, ImageExplanation, Region, Swing
+from lstm_cli.io.text_format import pluralize, short_labels
 from lstm_cli.render.plot_style import percent
 
 # Changes of the probability below this are not worth naming.
@@ -42,6 +42,8 @@ def describe_score(explanation: Explanation) -> str:
     """Write the score as the sum of its parts."""
     gates = explanation.gates
     parts = [f"LSTM {gates.lstm:+.2f}"]
+    if gates.regions is not None:
+        parts.append(f"regions {gates.regions:+.2f}")
     if gates.linear is not None:
         parts.append(f"linear model {gates.linear:+.2f}")
     parts.append(f"bias {gates.bias:+.2f}")
@@ -108,6 +110,21 @@ def describe_step(explanation: Explanation, step: int) -> str:
     if last > step:
         return f"'{tokens[step].text}' to '{tokens[last].text}' (tokens {step + 1} to {last + 1})"
     return f"'{tokens[step].text}' (token {step + 1})"
+
+
+def describe_region(explanation: Explanation, region: Region) -> str:
+    """Name the steps of a region: its words, or the numbers of its rows."""
+    if isinstance(explanation, ImageExplanation):
+        first, last = region.start + 1, region.end
+        return f"row {last}" if first == last else f"rows {first} to {last}"
+    return " ".join(token.text for token in explanation.tokens[region.start : region.end])
+
+
+def describe_features(explanation: Explanation, region: Region) -> str:
+    """Say what a region adds to the score, and how many features have their maximum in it."""
+    features = pluralize(len(region.features), "feature")
+    steps = pluralize(region.width, step_noun(explanation))
+    return f"{region.contribution:+.2f}, {features} of {steps}"
 
 
 def _describe_swing(explanation: Explanation, swing: Swing) -> str:

@@ -10,12 +10,14 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from lstm_cli.config.pooled import region_layer
 from lstm_cli.config.schema import Config, EmbeddingSettings, ModelSettings, TrainSettings
 from lstm_cli.models.block_lstm import BlockLSTM, use_block_lstm
 from lstm_cli.models.calibration import num_outputs
 from lstm_cli.models.compiled import CompiledModel, ReverseSequence, build_metrics, use_xla
 from lstm_cli.models.optimizer import array_name, build_slots, make_optimizer
 from lstm_cli.models.peephole import peephole_lstm
+from lstm_cli.models.regions import RegionFeatures
 from lstm_cli.text.ngrams import BIGRAM_FACTOR
 from lstm_cli.text.token_ids import PAD_ID, UNKNOWN_ID
 
@@ -76,16 +78,17 @@ class _Padding:
     """The padding of a batch of texts.
 
     Attributes:
+        valid: Whether a position is a token, `<bool>[batch, time]`.
         lengths: Tokens in each text, `<int32>[batch, 1]`.
         weight: 1 for a token and 0 for padding, `<float32>[batch, time, 1]`.
         penalty: 0 for a token and a low number for padding, of the same shape.
     """
 
     def __init__(self, tokens: Any) -> None:
-        is_token = tokens != PAD_ID
-        self.lengths = ops.sum(ops.cast(is_token, "int32"), axis=1, keepdims=True)
+        self.valid = tokens != PAD_ID
+        self.lengths = ops.sum(ops.cast(self.valid, "int32"), axis=1, keepdims=True)
         # To select by a mask takes TensorFlow twice as long as a sum or a product.
-        self.weight = ops.cast(is_token, "float32")[:, :, None]
+        self.weight = ops.cast(self.valid, "float32")[:, :, None]
         self.penalty = (1.0 - self.weight) * _VERY_LOW
 
 
@@ -121,7 +124,7 @@ def build_classifier(
         inputs = keras.Input(shape, dtype="uint8", name="images")
         padding = None
         x = ops.cast(inputs, "float32") / 255.0
-    pooled = _recurrent(x, padding, config.model, use_block_lstm(config))
+    pooled = _pooled_vector(x, padding, config.model, use_block_lstm(config))
     pooled = layers.Dropout(config.model.dropout, seed=config.seed + 2)(pooled)
     outputs = num_outputs(num_classes, config.is_multi_label)
     logits = layers.Dense(outputs, name="head")(pooled)
@@ -272,6 +275,18 @@ def lstm_layer(settings: ModelSettings, name: str, is_block: bool = False) -> An
     if is_block:
         return BlockLSTM(settings.units, name)
     return layers.LSTM(settings.units, return_sequences=True, name=name)
+
+
+def _pooled_vector(
+    x: Any, padding: _Padding | None, settings: ModelSettings, is_block: bool
+) -> Any:
+    """Return the input of the head, `[batch, width]`: the parts that `pooled_parts` names."""
+    parts = [_recurrent(x, padding, settings, is_block)]
+    valid = None if padding is None else padding.valid
+    for width in settings.regions:
+        layer = RegionFeatures(width, settings.region_units, region_layer(width))
+        parts.append(layer(x, valid))
+    return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
 def _recurrent(x: Any, padding: _Padding | None, settings: ModelSettings, is_block: bool) -> Any:
