@@ -21,7 +21,7 @@ from lstm_cli.models.regions import RegionFeatures
 from lstm_cli.text.ngrams import BIGRAM_FACTOR
 from lstm_cli.text.token_ids import PAD_ID, UNKNOWN_ID
 
-# Takes the place of padding before max pooling.
+# Added to padding before max pooling.
 _VERY_LOW = -1e9
 
 
@@ -80,11 +80,16 @@ class _Padding:
     Attributes:
         valid: Whether a position is a token, `<bool>[batch, time]`.
         lengths: Tokens in each text, `<int32>[batch, 1]`.
+        weight: 1 for a token and 0 for padding, `<float32>[batch, time, 1]`.
+        penalty: 0 for a token and a low number for padding, of the same shape.
     """
 
     def __init__(self, tokens: Any) -> None:
         self.valid = tokens != PAD_ID
         self.lengths = ops.sum(ops.cast(self.valid, "int32"), axis=1, keepdims=True)
+        # To select by a mask takes TensorFlow twice as long as a sum or a product.
+        self.weight = ops.cast(self.valid, "float32")[:, :, None]
+        self.penalty = (1.0 - self.weight) * _VERY_LOW
 
 
 def build_classifier(
@@ -314,12 +319,11 @@ def _pool(x: Any, padding: _Padding | None, pooling: str) -> Any:
         return ops.take_along_axis(x, (padding.lengths - 1)[:, :, None], axis=1)[:, 0]
     pooled = []
     if pooling in ("max", "max_mean"):
-        masked = x if padding is None else ops.where(padding.valid[:, :, None], x, _VERY_LOW)
-        pooled.append(ops.max(masked, axis=1))
+        pooled.append(ops.max(x if padding is None else x + padding.penalty, axis=1))
     if pooling in ("mean", "max_mean"):
         if padding is None:
             pooled.append(ops.mean(x, axis=1))
         else:
-            total = ops.sum(ops.where(padding.valid[:, :, None], x, 0.0), axis=1)
+            total = ops.sum(x * padding.weight, axis=1)
             pooled.append(total / ops.cast(padding.lengths, "float32"))
     return ops.concatenate(pooled, axis=-1) if len(pooled) > 1 else pooled[0]
