@@ -20,7 +20,7 @@ TEXT = {
     "text": {"min_count": 1, "max_tokens": 12},
     "embedding": {"dim": 4, "dropout": 0.1, "word_dropout": 0.1},
     "linear": {"buckets": 31, "folds": 2},
-    "model": {"units": 3, "dropout": 0.1, "regions": [2], "region_units": 3},
+    "model": {"units": 3, "dropout": 0.1},
     "train": {
         "epochs": 3, "batch_size": 40, "learning_rate": 0.05, "patience": 0, "weight_decay": 0.01,
         "ema_momentum": MOMENTUM, "self_training": True,
@@ -29,9 +29,15 @@ TEXT = {
 IMAGE = {
     "data": {"name": "digits", "limit": 60},
     "image": {"shift": 1},
-    "model": {"cell": "peephole", "units": 4, "bidirectional": False},
+    "model": {
+        "cell": "peephole",
+        "units": 4,
+        "bidirectional": False,
+        "regions": [2],
+        "region_units": 3,
+    },
     "train": {"epochs": 2, "batch_size": 30, "learning_rate": 0.05, "ema_momentum": MOMENTUM},
-}
+}  # fmt: skip
 LANGUAGE = {
     **TEXT,
     "linear": None,

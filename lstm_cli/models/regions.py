@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import layers, ops
+
+from lstm_cli.models.compiled import gather_steps
 
 # Takes the place of padding before the maximum.
 _VERY_LOW = -1e9
@@ -79,21 +80,3 @@ def _convolve(padded: Any, kernel: Any, valid: Any) -> Any:
     """Convolve `[batch, width - 1 + time, dim]` to `[batch, time, units]`, very low at padding."""
     outputs = ops.conv(padded, kernel, padding="valid", data_format="channels_last")
     return outputs if valid is None else ops.where(valid[:, :, None], outputs, _VERY_LOW)
-
-
-def gather_steps(x: Any, positions: Any) -> Any:
-    """Take steps of each row of a batch.
-
-    Args:
-        x: `<float32>[batch, time, dim]`.
-        positions: `<int32>[batch, ...]`.
-
-    Returns:
-        `<float32>[batch, ..., dim]`.
-    """
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        # Its gradient is one sum over segments; that of `take_along_axis` is slow.
-        return tf.gather(x, positions, axis=1, batch_dims=1)
-    return ops.vectorized_map(lambda row: ops.take(row[0], row[1], axis=0), (x, positions))

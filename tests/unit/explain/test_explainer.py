@@ -62,8 +62,8 @@ VARIANTS = {
         "linear__char_ngrams": "unknown", "linear__char_buckets": 40,
     },
     "regions": {
-        "model__regions": (1, 9), "model__region_units": 2, "model__layers": 2,
-        "embedding__bigram_buckets": 11, "linear__buckets": 7,
+        "model__regions": (1, 4), "model__region_units": 2, "model__layers": 2,
+        "linear__buckets": 7,
     },
 }  # fmt: skip
 
