@@ -81,12 +81,15 @@ def check_sections(config: Config, source: str) -> None:
 
 def _check_regions(config: Config, source: str) -> None:
     """Check that each width of regions occurs once: they are the names of layers."""
-    regions = config.model.regions
-    if len(set(regions)) < len(regions):
-        raise _usage(
-            f"{source}: model.regions expects widths that differ; found {list(regions)}.",
-            f"For example: --set model.regions={sorted(set(regions))}",
-        )
+    widths = {"model.regions": config.model.regions}
+    if config.embedding is not None:
+        widths["embedding.region_widths"] = config.embedding.region_widths
+    for key, regions in widths.items():
+        if len(set(regions)) < len(regions):
+            raise _usage(
+                f"{source}: {key} expects widths that differ; found {list(regions)}.",
+                f"For example: --set {key}={sorted(set(regions))}",
+            )
 
 
 def _check_auto(config: Config, source: str) -> None:

@@ -49,6 +49,7 @@ from lstm_cli.training.prepare import (
     vocabulary_texts,
 )
 from lstm_cli.training.stages import StagedData
+from lstm_cli.training.start_regions import start_regions
 from lstm_cli.training.taken_arrays import TakenArrays, apply_initial_weights
 from lstm_cli.training.teacher import teacher_labels
 
@@ -130,6 +131,8 @@ def _prepare_one_stage(
         task = _build_task(
             config, dataset, tokenizer, examples, unlabeled, init, device_info, options, seconds
         )
+        # In this process, while the worker learns word vectors and the linear model.
+        start_regions(task, init, options.reporter)
         task = _start_word_vectors(task, init, options.reporter, wait_for_vectors)
         report_start(init, task.tokenizer, left_out, dataset, options.reporter)
         if wait_for_linear is None:
@@ -174,6 +177,7 @@ def _prepare_stages(
     task = _build_task(
         config, dataset, tokenizer, (examples, None), unlabeled, init, device_info, options, seconds
     )
+    start_regions(task, init, options.reporter)
     task = _start_word_vectors(task, init, options.reporter, wait_for_vectors)
     report_start(init, task.tokenizer, left_out, dataset, options.reporter)
     staged = StagedData(
@@ -362,7 +366,7 @@ def _encode_unlabeled(
 ) -> tuple[Corpus, ...]:
     """Encode the unlabeled texts if something learns from them."""
     for_vectors = (
-        init.kind == "word_vectors"
+        (init.kind == "word_vectors" or init.learns_regions)
         and config.embedding is not None
         and config.embedding.vectors == "unlabeled"
     )
