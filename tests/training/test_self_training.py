@@ -313,5 +313,5 @@ def test_classes_of_the_teacher_are_matched_by_name(monkeypatch):
 
 
 def test_a_teacher_needs_self_training():
-    with pytest.raises(LstmError, match="no effect without train.self_training"):
+    with pytest.raises(LstmError, match="has no effect without"):
         text_config(linear__buckets=50, train__teacher="t")
