@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from lstm_cli.config import embedded
 from lstm_cli.config.schema import Config
 
 _SIZE = 2048
@@ -42,8 +43,7 @@ def input_dim(config: Config, columns: int = 0) -> int:
     """
     if config.embedding is None:
         return columns
-    bigram_dim = config.embedding.bigram_dim if config.embedding.bigram_buckets else 0
-    return config.embedding.dim + bigram_dim
+    return embedded.input_dim(config.embedding)
 
 
 def lstm_flops(config: Config, columns: int = 0) -> int:

@@ -73,7 +73,8 @@ def _gradients(directions: Sequence[Any], inputs: Any) -> Callable[[], Any]:
     x = tf.constant(inputs)
     for layer in directions:
         layer.build(inputs.shape)
-    weights = [weight for layer in directions for weight in layer.trainable_variables]
+    # In a compiled function, the tape knows the variables of TensorFlow, not those of Keras.
+    weights = [weight.value for layer in directions for weight in layer.trainable_variables]
 
     def gradients() -> Any:
         with tf.GradientTape() as tape:

@@ -32,13 +32,24 @@ def lstm(steps, kernel, recurrent, bias, peepholes=None):
 
 def embed(ids, weights, config):
     """Return a text's vectors, `[time, dim]`."""
-    words = weights["embedding/embeddings"][ids].astype(np.float64)
-    buckets = config.embedding.bigram_buckets
-    if not buckets:
-        return words
-    before = np.concatenate([[0], ids[:-1]]).astype(np.int64)
-    pairs = weights["bigrams/embeddings"][(before * BIGRAM_FACTOR + ids) % buckets]
-    return np.concatenate([words, pairs], axis=1)
+    vectors = [weights["embedding/embeddings"][ids].astype(np.float64)]
+    if buckets := config.embedding.bigram_buckets:
+        before = np.concatenate([[0], ids[:-1]]).astype(np.int64)
+        vectors.append(weights["bigrams/embeddings"][(before * BIGRAM_FACTOR + ids) % buckets])
+    for width in config.embedding.region_widths:
+        vectors.append(around(ids, weights, width))
+    return np.concatenate(vectors, axis=1)
+
+
+def around(ids, weights, width):
+    """Return the region embedding of each word of a text, `[time, region_dim]`."""
+    table = weights[f"region_embedding_{width}/embeddings"].astype(np.float64)
+    before, after = width // 2, (width - 1) // 2
+    sums = [
+        sum(table[word] for word in ids[max(0, here - before) : here + after + 1])
+        for here in range(len(ids))
+    ]
+    return np.maximum(0, np.array(sums) + weights[f"region_embedding_{width}/bias"])
 
 
 def linear(ids, weights, settings, ngrams=()):

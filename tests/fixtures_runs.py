@@ -58,6 +58,11 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
         if config.embedding.bigram_buckets:
             draw("bigrams/embeddings", config.embedding.bigram_buckets, config.embedding.bigram_dim)
             width += config.embedding.bigram_dim
+        for size in config.embedding.region_widths:
+            draw(f"region_embedding_{size}/embeddings", vocab_size, config.embedding.region_dim)
+            draw(f"region_embedding_{size}/bias", config.embedding.region_dim)
+            weights[f"region_embedding_{size}/embeddings"][:2] = 0
+            width += config.embedding.region_dim
     else:
         width = columns
     for size in config.model.regions:

@@ -233,6 +233,17 @@ InitFrom = Annotated[
         autocompletion=complete_run,
     ),
 ]
+Teacher = Annotated[
+    str | None,
+    typer.Option(
+        "--teacher",
+        metavar="RUN",
+        help="Learn from the labels that this run predicts for the unlabeled texts "
+        f"(train.teacher). {RUN_HELP[0].upper()}{RUN_HELP[1:]}.",
+        show_default="the linear model",
+        autocompletion=complete_run,
+    ),
+]
 Device = Annotated[
     Literal["auto", "cpu", "gpu"],
     typer.Option("--device", help="Where to train. 'auto' takes a GPU if there is one."),

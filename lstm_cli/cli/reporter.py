@@ -126,7 +126,7 @@ def _progress_bar() -> Progress:
 
 def _bar_text(step: Step) -> str:
     return (
-        f"{_place(step)}/{step.epochs}  {_scores(step.loss, step.accuracy, 3)}  "
+        f"{_place(step)}/{step.epochs}  {_step_scores(step)}  "
         f"{step.rate:,.0f}/s  {duration(step.seconds_left)} left"
     )
 
@@ -141,7 +141,7 @@ def progress_line(step: Step) -> str:
     """Describe a training step in at most 80 columns."""
     return (
         f"{_place(step)}/{step.epochs}, {step.step}/{step.steps}: "
-        f"{_scores(step.loss, step.accuracy, 3)}, {step.rate:,.0f}/s, "
+        f"{_step_scores(step)}, {step.rate:,.0f}/s, "
         f"{duration(step.seconds_left)} left"
     )
 
@@ -163,6 +163,13 @@ def epoch_line(epoch: Epoch) -> str:
             f"val {_scores(epoch.val_loss, epoch.val_accuracy, 4)}"
         )
     return f"Epoch {epoch.epoch}: {results}, {duration(epoch.seconds)}{best}"
+
+
+def _step_scores(step: Step) -> str:
+    """Format the loss of a step; that of a region embedding has neither accuracy nor perplexity."""
+    if step.accuracy is None and step.stage:
+        return f"loss {number(step.loss, '.3f')}"
+    return _scores(step.loss, step.accuracy, 3)
 
 
 def _scores(loss: float, accuracy: float | None, digits: int) -> str:

@@ -41,6 +41,7 @@ def command(
     name: options.Name = None,
     image_size: options.ImageSize = None,
     init_from: options.InitFrom = None,
+    teacher: options.Teacher = None,
     vectors: options.Vectors = None,
     freeze_vectors: options.FreezeVectors = False,
     device: options.Device = "auto",
@@ -84,6 +85,7 @@ def command(
     lstm train tickets.csv --folds 10
     lstm train labeled.csv --unlabeled all.csv --unlabeled more.txt
     lstm train more.csv --init-from tickets --replay-data tickets.csv
+    lstm train imdb-best --teacher imdb
     lstm train reviews.csv --vectors glove.6B.100d.txt --freeze-vectors
     lstm train comments.csv --multi-label ';'
     lstm train shapes/ --image-size 32x32
@@ -99,6 +101,7 @@ def command(
     overrides = options.to_overrides(
         set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
         init_from=training.init_from(init_from, runs_dir),
+        teacher=training.teacher(teacher, runs_dir),
         text_columns=text_column, label_column=label_column,
         id_column=id_column, weight_column=weight_column, unlabeled=unlabeled,
         replay_data=replay_data, multi_label=multi_label, label_columns=label_columns,

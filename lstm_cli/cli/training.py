@@ -256,6 +256,18 @@ def init_from(run: str | None, runs_dir: Path | None) -> str | None:
     return str(find_initial(runs_root(runs_dir), run).path.absolute())
 
 
+def teacher(run: str | None, runs_dir: Path | None) -> str | None:
+    """Return the path of the run that `--teacher` names; a path always means the same run.
+
+    Raises:
+        LstmError: There is no such run, or it is not finished.
+    """
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.runs.find import find
+
+    return None if run is None else str(find(runs_root(runs_dir), run).path.absolute())
+
+
 def check_thresholds(report: dict[str, Any], requirements: list[str]) -> None:
     """End with exit code 4 where a metric is lower than `--fail-under` requires.
 

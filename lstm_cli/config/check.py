@@ -52,9 +52,16 @@ def check_sections(config: Config, source: str) -> None:
                 "makes the first pseudo-labels.",
                 "Add 'linear: {}', or remove train.self_training.",
             )
+        if config.train.teacher and not config.train.self_training:
+            raise _usage(
+                f"{source}: --teacher (train.teacher) has no effect without train.self_training: "
+                "it predicts the labels of unlabeled texts, which nothing learns from.",
+                "Set train.self_training=true, or leave out --teacher.",
+            )
         return
     for key, value in {
         "train.self_training": config.train.self_training,
+        "train.teacher": config.train.teacher,
         "data.unlabeled": config.data.unlabeled,
         "data.replay_files": config.data.replay_files,
     }.items():
@@ -74,12 +81,15 @@ def check_sections(config: Config, source: str) -> None:
 
 def _check_regions(config: Config, source: str) -> None:
     """Check that each width of regions occurs once: they are the names of layers."""
-    regions = config.model.regions
-    if len(set(regions)) < len(regions):
-        raise _usage(
-            f"{source}: model.regions expects widths that differ; found {list(regions)}.",
-            f"For example: --set model.regions={sorted(set(regions))}",
-        )
+    widths = {"model.regions": config.model.regions}
+    if config.embedding is not None:
+        widths["embedding.region_widths"] = config.embedding.region_widths
+    for key, regions in widths.items():
+        if len(set(regions)) < len(regions):
+            raise _usage(
+                f"{source}: {key} expects widths that differ; found {list(regions)}.",
+                f"For example: --set {key}={sorted(set(regions))}",
+            )
 
 
 def _check_auto(config: Config, source: str) -> None:

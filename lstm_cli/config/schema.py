@@ -154,6 +154,18 @@ class EmbeddingSettings(_Section, frozen=True):
         int, _doc("hash buckets for bigrams (previous word, word); 0: none", ge=0, le=4_000_000)
     ] = 0
     bigram_dim: Annotated[Dimension, _doc("dimensions of a bigram vector")] = 32
+    region_widths: Annotated[
+        tuple[RegionWidth, ...],
+        _doc(
+            "widths of region embeddings: vectors of so many words around each word, learned "
+            "before training and then fixed, from the texts that 'vectors' names (random: the "
+            "training texts), such as [5, 9]; []: none"
+        ),
+    ] = ()
+    region_dim: Annotated[Dimension, _doc("dimensions of each region embedding")] = 128
+    region_epochs: Annotated[
+        int, _doc("passes over the texts to learn a region embedding", ge=1, le=1000)
+    ] = 2
     vectors: Annotated[
         Literal["random", "train", "unlabeled"],
         _doc(
@@ -334,6 +346,10 @@ class TrainSettings(_Section, frozen=True):
             "first epoch, then from the network after the previous epoch"
         ),
     ] = False
+    teacher: Annotated[
+        _Name | None,
+        _doc("run that predicts the first pseudo-labels of self_training; null: the linear model"),
+    ] = None
     calibrate: Annotated[
         bool,
         _doc(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.pooled import LSTM, pooled_parts
 from lstm_cli.config.schema import Config, ModelSettings
+from lstm_cli.explain.region_embedding import embed_regions
 from lstm_cli.explain.regions import RegionFeatures, find_regions
 from lstm_cli.models import lstm_equations
 from lstm_cli.text.ngrams import bigram_ids, word_ngram_ids
@@ -44,15 +45,16 @@ class ForwardPass:
 
 
 def embed(config: Config, weights: Mapping[str, Array], ids: Array) -> Array:
-    """Embed tokens, and bigrams if the run uses them: `<int32>[time]` to `<float>[time, dim]`."""
-    assert config.embedding is not None
+    """Embed tokens, with their bigrams and regions: `<int32>[time]` to `<float>[time, dim]`."""
+    settings = config.embedding
+    assert settings is not None
     ids = lstm_ids(ids)
-    tokens: Array = weights["embedding/embeddings"][ids]
-    buckets = config.embedding.bigram_buckets
-    if not buckets:
-        return tokens
-    bigrams = weights["bigrams/embeddings"][_bigram_ids(ids, buckets)]
-    return np.concatenate([tokens, bigrams], axis=1)
+    vectors: list[Array] = [weights["embedding/embeddings"][ids]]
+    if settings.bigram_buckets:
+        buckets = _bigram_ids(ids, settings.bigram_buckets)
+        vectors.append(weights["bigrams/embeddings"][buckets])
+    vectors += [embed_regions(weights, width, ids) for width in settings.region_widths]
+    return np.concatenate(vectors, axis=1)
 
 
 def linear_logits(config: Config, weights: Mapping[str, Array], encoding: Encoding) -> Array:

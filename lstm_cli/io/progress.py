@@ -21,8 +21,9 @@ class Step:
         step: Number of the step in this epoch, from 1.
         steps: Steps in this epoch.
         loss: Mean over the epoch so far.
-        accuracy: Mean over the epoch so far, 0 to 1; None for a language model.
-        rate: Examples per second; words per second for a language model.
+        accuracy: Mean over the epoch so far, 0 to 1; None for a language model or a region
+            embedding.
+        rate: Examples per second; words per second for a language model or a region embedding.
         seconds_left: Estimated time to the end of the last epoch.
         stage: Name of the stage of training, for people; empty if there is nothing to tell.
     """

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from lstm_cli.config.embedded import input_dim
 from lstm_cli.config.schema import Config
 
 # Multiply-adds in one step of one direction. Up to this size the operation takes 0.4 to 0.75 of
@@ -29,11 +30,10 @@ def use_block_lstm(config: Config) -> bool:
     if tf.config.get_visible_devices("GPU"):
         return False
     units = config.model.units
-    bigram_dim = config.embedding.bigram_dim if config.embedding.bigram_buckets else 0
-    input_dim = config.embedding.dim + bigram_dim
+    width = input_dim(config.embedding)
     if config.model.layers > 1:
-        input_dim = max(input_dim, 2 * units)
-    products = config.train.batch_size * (input_dim + units) * 4 * units
+        width = max(width, 2 * units)
+    products = config.train.batch_size * (width + units) * 4 * units
     return bool(products <= _MAX_PRODUCTS)
 
 

@@ -68,11 +68,31 @@ class ReverseSequence(layers.Layer):  # type: ignore[misc]
     def call(self, x: Any, lengths: Any) -> Any:
         """Reverse `<float32>[batch, time, dim]` by lengths `<int32>[batch, 1]`."""
         if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            # Its gradient is the same operation; the gradient of a gather is slow, on one core.
-            return tf.reverse_sequence(x, lengths[:, 0], seq_axis=1)
+            return _tensorflow_reverse_sequence(x, lengths)
         return jax_reverse_sequence()(x, lengths)
+
+
+def _tensorflow_reverse_sequence(x: Any, lengths: Any) -> Any:
+    """Reverse each row by a gather, whose gradient is the same gather.
+
+    TensorFlow's own gradient of a gather adds up rows, on one core; its `reverse_sequence` takes
+    three times as long as a gather.
+    """
+    import tensorflow as tf
+
+    shape = tf.shape(x)
+    steps = tf.range(shape[1])[None]
+    order = tf.where(steps < lengths, lengths - 1 - steps, steps)
+    rows = tf.reshape(order + shape[1] * tf.range(shape[0])[:, None], [-1])
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def gather(x: Any) -> Any:
+        def reorder(steps: Any) -> Any:
+            return tf.reshape(tf.gather(tf.reshape(steps, [-1, x.shape[2]]), rows), shape)
+
+        return tf.ensure_shape(reorder(x), x.shape), reorder
+
+    return gather(x)
 
 
 @functools.cache

@@ -105,7 +105,9 @@ def build_language_model(config: Config, vocab_size: int) -> Any:
     negatives = keras.Input((), dtype="int32", name="negatives")
     log_expected_counts = keras.Input((), dtype="float32", name="log_expected_counts")
     dim = config.embedding.dim
-    settings = replace(config.embedding, dropout=config.language.dropout, word_dropout=0.0)
+    settings = replace(
+        config.embedding, dropout=config.language.dropout, word_dropout=0.0, region_widths=()
+    )
     embedded = embed_tokens(tokens, settings, vocab_size, config.seed)
     states = [_flatten(layers.Dense(dim, name="next_forward")(_forward(embedded, config)), dim)]
     targets = [ops.reshape(tokens[:, 1:], (-1,))]

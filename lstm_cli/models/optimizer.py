@@ -22,6 +22,20 @@ class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
         which is that of Keras.
     """
 
+    def _clip_gradients(self, grads: list[Any]) -> list[Any]:
+        """Clip by the norm of all gradients, as Keras does.
+
+        The gradient of an embedding table is a list of rows, some of them of the same word. Keras
+        adds up the rows of each word twice, for the norm and for the update; here this is done only
+        for the update. The norm is that of the rows before they are added up, in both.
+        """
+        if keras.backend.backend() != "tensorflow" or not self.global_clipnorm:
+            clipped: list[Any] = super()._clip_gradients(grads)
+            return clipped
+        import tensorflow as tf
+
+        return list(tf.clip_by_global_norm(grads, self.global_clipnorm)[0])
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one array."""
         if keras.backend.backend() != "tensorflow":

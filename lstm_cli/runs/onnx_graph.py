@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lstm_cli.config.embedded import input_dim
 from lstm_cli.config.pooled import pooled_width
-from lstm_cli.config.schema import Config, LinearSettings
+from lstm_cli.config.schema import Config, EmbeddingSettings, LinearSettings
 from lstm_cli.runs.arrays import Array
 from lstm_cli.runs.onnx_plan import (
     ELEMENT_TYPES,
@@ -25,6 +26,7 @@ from lstm_cli.runs.onnx_pooling import (
     add_pooling,
     add_regions,
 )
+from lstm_cli.runs.onnx_region_embedding import add_region_embedding
 from lstm_cli.text.ngrams import BIGRAM_FACTOR, TRIGRAM_MODULUS
 from lstm_cli.text.token_ids import READ_AS, UNKNOWN_ID
 
@@ -131,17 +133,25 @@ def _add_embedding(graph: GraphBuilder, config: Config, vocab_size: int) -> tupl
     graph.add("Transpose", ["tokens"], "time_major_tokens", perm=(1, 0))
     table = graph.array("embedding", "embedding/embeddings", vocab_size, settings.dim)
     lstm_tokens = _add_lstm_tokens(graph, config)
-    tokens = graph.add("Gather", [table, lstm_tokens], "token_vectors")
-    if not settings.bigram_buckets:
-        return tokens, settings.dim
+    vectors = [graph.add("Gather", [table, lstm_tokens], "token_vectors")]
+    if settings.bigram_buckets:
+        vectors.append(_add_bigrams(graph, settings, lstm_tokens))
+    shape = (vocab_size, settings.region_dim)
+    for width in settings.region_widths:
+        vectors.append(add_region_embedding(graph, lstm_tokens, shape, width))
+    if len(vectors) == 1:
+        return vectors[0], settings.dim
+    return graph.add("Concat", vectors, "embedded", axis=2), input_dim(settings)
+
+
+def _add_bigrams(graph: GraphBuilder, settings: EmbeddingSettings, tokens: str) -> str:
+    """Look up the vectors of hashed bigrams, `<float32>[time, batch, bigram_dim]`."""
     graph.constant("bigram_buckets", np.array(settings.bigram_buckets, np.int32))
-    graph.add("Mod", [_add_bigram_hashes(graph, lstm_tokens), "bigram_buckets"], "bigram_ids")
+    graph.add("Mod", [_add_bigram_hashes(graph, tokens), "bigram_buckets"], "bigram_ids")
     table = graph.array(
         "bigram_embedding", "bigrams/embeddings", settings.bigram_buckets, settings.bigram_dim
     )
-    bigrams = graph.add("Gather", [table, "bigram_ids"], "bigram_vectors")
-    embedded = graph.add("Concat", [tokens, bigrams], "embedded", axis=2)
-    return embedded, settings.dim + settings.bigram_dim
+    return graph.add("Gather", [table, "bigram_ids"], "bigram_vectors")
 
 
 def _add_lstm_tokens(graph: GraphBuilder, config: Config) -> str:

@@ -85,6 +85,8 @@ class ClassifierTask:
         unlabeled_texts: Unlabeled texts that the word vectors, the linear model or self-training
             learn from: one corpus, or none.
         unlabeled: Unlabeled texts for self-training, if the settings use them.
+        teacher_labels: What the run of `train.teacher` predicts for them, in the shape of
+            `soft_targets`; None without one.
         staged: The rows of all stages; None if there is only one stage.
         stage: The stage of this task.
         held_out: In a refit, the logits of the rows that were held out before.
@@ -112,6 +114,7 @@ class ClassifierTask:
     linear: LinearModel | None = None
     unlabeled_texts: tuple[Corpus, ...] = ()
     unlabeled: Examples | None = None
+    teacher_labels: NDArray[np.float32] | None = None
     staged: StagedData | None = None
     stage: Stage = ONLY_STAGE
     held_out: HeldOutLogits | None = None
@@ -155,7 +158,10 @@ class ClassifierTask:
             )
         assert self.linear is not None
         assert self.unlabeled.linear is not None
-        pseudo_labels = soft_targets(self.unlabeled.linear)
+        if self.teacher_labels is None:
+            pseudo_labels = soft_targets(self.unlabeled.linear)
+        else:
+            pseudo_labels = self.teacher_labels
         return SelfTrainingObjective(
             self.config,
             num_classes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from lstm_cli.text.corpus import Corpus
 from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.classifier_task import ClassifierTask
 from lstm_cli.training.device import Device, configure_backend
-from lstm_cli.training.init_weights import InitialWeights, read_initial_weights, resolve_init_from
+from lstm_cli.training.init_weights import read_initial_weights, resolve_init_from
 from lstm_cli.training.labels_of_run import load_with_labels_of_run
 from lstm_cli.training.language_model_task import LanguageModelTask
 from lstm_cli.training.objectives.classification import ClassificationObjective, Examples
@@ -148,8 +148,9 @@ def dry_run(
     config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)
     init = read_initial_weights(config, labels)
     if init.kind == "word_vectors":
-        # Learning them takes time and changes nothing in the plan.
-        init = InitialWeights("random", has_file=init.has_file)
+        init = replace(init, kind="random")
+    # Learning word vectors and region embeddings takes time and changes nothing in the plan.
+    init = replace(init, learns_regions=False)
     device_info = configure_backend(config, device, options.reporter)
     task = prepare(config, dataset, init, device_info, options)
     if isinstance(task, ClassifierTask):

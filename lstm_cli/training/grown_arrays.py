@@ -11,21 +11,27 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.config.embedded import is_of_region_embedding
 from lstm_cli.models.calibration import num_outputs
 from lstm_cli.text.token_ids import UNKNOWN_ID
 
 Floats = NDArray[np.float32]
 
 # One row for each word of the vocabulary.
-WORD_ARRAYS = ("embedding/embeddings", "next_words/embeddings", "next_bias/embeddings")
+_WORD_ARRAYS = ("embedding/embeddings", "next_words/embeddings", "next_bias/embeddings")
 # Their new rows begin as that of `[UNK]`, as which the other run read these words.
 _LIKE_UNKNOWN = ("embedding/embeddings", "next_words/embeddings")
 # One column for each output of a classifier.
 HEAD_ARRAYS = ("head/kernel", "head/bias")
 
 
+def has_words(name: str) -> bool:
+    """Return whether an array has one row for each word of the vocabulary."""
+    return name in _WORD_ARRAYS or (is_of_region_embedding(name) and name.endswith("/embeddings"))
+
+
 def with_new_words(name: str, old: Floats, own: Floats) -> Floats:
-    """Return an array of `WORD_ARRAYS` with rows for new words.
+    """Return an array that `has_words` with rows for new words.
 
     Args:
         name: Of the array.
@@ -34,8 +40,9 @@ def with_new_words(name: str, old: Floats, own: Floats) -> Floats:
             the other run.
 
     Returns:
-        The rows of `old`, then those of the new words: the vector of `[UNK]`, or of a bias, which
-        follows from the frequency of the word, the initial value of the model.
+        The rows of `old`, then those of the new words: the vector of `[UNK]`; or of a bias, which
+        follows from the frequency of the word, the initial value of the model; or in a region
+        embedding 0.
     """
     grown = own.copy()
     if name in _LIKE_UNKNOWN:
@@ -77,6 +84,20 @@ def with_new_labels(
         grown[name] = own[name].copy()
         grown[name][..., places] = by_class
     return grown
+
+
+def with_region_inputs(old: Floats, shape: tuple[int, ...]) -> Floats:
+    """Return a kernel of the first layer with inputs for a region embedding, which come last.
+
+    They have no weight at first.
+
+    Args:
+        old: Of a run without one, `<float32>[..., inputs, outputs]`.
+        shape: With the new inputs.
+    """
+    kernel = np.zeros(shape, np.float32)
+    kernel[..., : old.shape[-2], :] = old
+    return kernel
 
 
 def with_rows(old: Floats, num_rows: int, rows: Sequence[tuple[slice, slice]]) -> Floats:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from lstm_cli.config import load as configs
+from lstm_cli.config.embedded import is_of_region_embedding
 from lstm_cli.config.pooled import LSTM, pooled_parts
 from lstm_cli.config.schema import Config, ModelSettings
 from lstm_cli.errors import ExitCode, LstmError
@@ -27,6 +28,8 @@ _BIGRAM_KEY = "embedding.bigram_dim"
 # Peepholes start at 0: a run may add them, but not drop them.
 _CELL_KEY = "model.cell"
 _REGION_KEY = "model.region_units"
+# A run may add region embeddings where there are none.
+_REGION_EMBEDDING_KEYS = ("embedding.region_widths", "embedding.region_dim")
 _MAX_VOCAB_SIZE = 65_536
 
 
@@ -45,6 +48,7 @@ class InitialWeights:
         head_rows: Rows of the head's kernel in the other run, and in this one, of each part of its
             input that both have; empty if the pooled outputs of the LSTM are not among them.
         has_file: Whether the embedding starts from a file of word vectors.
+        learns_regions: Whether region embeddings are learned before training.
         record: `init_from` of `run.json`: name, path, task, weights digest and number of words of
             the other run, the arrays taken, and those of them that have grown. Empty without
             another run.
@@ -57,12 +61,13 @@ class InitialWeights:
     labels: tuple[str, ...] = ()
     head_rows: tuple[tuple[slice, slice], ...] = ()
     has_file: bool = False
+    learns_regions: bool = False
     record: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_kept(self) -> bool:
         """Whether a checkpoint must keep the initial weights: the settings are not enough."""
-        return self.kind in ("word_vectors", "run") or self.has_file
+        return self.kind in ("word_vectors", "run") or self.has_file or self.learns_regions
 
     @property
     def num_known(self) -> int:
@@ -167,16 +172,19 @@ def read_initial_weights(config: Config, labels: Sequence[str] = ()) -> InitialW
         LstmError: The run of `train.init_from` is for images, has other widths or more words than
             fit (exit code 2), is missing, or is damaged (exit code 5).
     """
+    embedding = config.embedding
+    if embedding is None:
+        return InitialWeights("random")
+    has_regions = bool(embedding.region_widths) and config.language is None
     if config.train.init_from is not None:
         init = _read_run(config, Path(config.train.init_from))
-        return dataclasses.replace(init, labels=tuple(labels))
-    if config.embedding is None:
-        return InitialWeights("random")
-    has_file = config.embedding.vectors_file is not None
+        has_regions = has_regions and not any(map(is_of_region_embedding, init.arrays))
+        return dataclasses.replace(init, labels=tuple(labels), learns_regions=has_regions)
+    has_file = embedding.vectors_file is not None
     kind: Literal["random", "word_vectors"] = "word_vectors"
-    if config.embedding.vectors == "random":
+    if embedding.vectors == "random":
         kind = "random"
-    return InitialWeights(kind, has_file=has_file)
+    return InitialWeights(kind, has_file=has_file, learns_regions=has_regions)
 
 
 def resumed_initial_weights(
@@ -273,9 +281,12 @@ def _check_compatible(run: RunDir, run_config: Config, config: Config) -> None:
             ExitCode.USAGE,
         )
     before, now = configs.to_dict(run_config), configs.to_dict(config)
+    embedding = run_config.embedding
+    has_regions = embedding is not None and run_config.language is None and embedding.region_widths
     keys = list(_KEYS)
     keys += [_BIGRAM_KEY] if now["embedding"]["bigram_buckets"] else []
     keys += [_CELL_KEY] if before["model"]["cell"] == "peephole" else []
+    keys += _REGION_EMBEDDING_KEYS if has_regions else []
     keys += [_REGION_KEY] if set(run_config.model.regions) & set(config.model.regions) else []
     differences = []
     for key in keys:

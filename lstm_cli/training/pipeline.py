@@ -48,6 +48,7 @@ from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import load_training_data
 from lstm_cli.training.prepare_classifier import prepare_classifier
 from lstm_cli.training.stages import FinishedStage
+from lstm_cli.training.teacher import resolve_teacher
 
 # A fold of few rows has epochs of a tenth of a second, of which a checkpoint would take a third.
 _FOLD_SAVE_SECONDS = 1.0
@@ -98,7 +99,7 @@ def train(
     )
     start = time.perf_counter()
     root = runs.runs_root(runs_dir)
-    config = resolve_init_from(config, root)
+    config = resolve_teacher(resolve_init_from(config, root), root)
     with catch_signals() as signals:
         dataset, labels = load_with_labels_of_run(config, data_dir)
         config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)

@@ -132,13 +132,21 @@ def encode_unlabeled(
     Raises:
         LstmError: The data is missing.
     """
-    texts = data.load_unlabeled(from_config(config, options.data_dir))
-    if dataset.unlabeled is not None:
-        texts = [*texts, *dataset.unlabeled.texts]
+    texts = unlabeled_texts(config, dataset, options)
     if not texts:
         options.reporter.warn(f"{config.data.name} has no unlabeled texts; only train is used.")
         return []
     return [corpus_cache.encode_cached(texts, tokenizer)]
+
+
+def unlabeled_texts(config: Config, dataset: Dataset, options: TrainOptions) -> Sequence[str]:
+    """Return the unlabeled texts of the data set itself, then those of `data.unlabeled`.
+
+    Raises:
+        LstmError: The data is missing.
+    """
+    texts = data.load_unlabeled(from_config(config, options.data_dir))
+    return texts if dataset.unlabeled is None else [*texts, *dataset.unlabeled.texts]
 
 
 def describe_truncation(corpora: Sequence[Corpus], max_tokens: int) -> str:

@@ -45,10 +45,13 @@ from lstm_cli.training.prepare import (
     encode_unlabeled,
     init_word_vectors,
     timed,
+    unlabeled_texts,
     vocabulary_texts,
 )
 from lstm_cli.training.stages import StagedData
+from lstm_cli.training.start_regions import start_regions
 from lstm_cli.training.taken_arrays import TakenArrays, apply_initial_weights
+from lstm_cli.training.teacher import teacher_labels
 
 # With fewer texts the worker process takes longer to start than it saves: nothing with 5,000
 # reviews, half a second of four with 10,000.
@@ -83,7 +86,24 @@ def prepare_classifier(
     checks = quick_check(dataset, from_config(config), earlier, run)
     _report_data(config, dataset, checks, options)
     prepare = _prepare_stages if config.is_refitted else _prepare_one_stage
-    return replace(prepare(config, dataset, init, device_info, options), checks=checks)
+    task = prepare(config, dataset, init, device_info, options)
+    with timed(task.seconds, "teacher"):
+        labels = _teacher_labels(config, dataset, init, options)
+    return replace(task, checks=checks, teacher_labels=labels)
+
+
+def _teacher_labels(
+    config: Config, dataset: Dataset, init: InitialWeights, options: TrainOptions
+) -> NDArray[np.float32] | None:
+    """Return what the run of `train.teacher` predicts for the unlabeled texts, if there is one.
+
+    A checkpoint of a training in one stage has the pseudo-labels: it does not need the teacher.
+    """
+    is_restored = init.kind == "checkpoint" and not config.is_refitted
+    if config.train.teacher is None or is_restored:
+        return None
+    texts = unlabeled_texts(config, dataset, options)
+    return teacher_labels(config, dataset.labels, texts, options.reporter) if texts else None
 
 
 def _prepare_one_stage(
@@ -111,6 +131,8 @@ def _prepare_one_stage(
         task = _build_task(
             config, dataset, tokenizer, examples, unlabeled, init, device_info, options, seconds
         )
+        # In this process, while the worker learns word vectors and the linear model.
+        start_regions(task, init, options.reporter)
         task = _start_word_vectors(task, init, options.reporter, wait_for_vectors)
         report_start(init, task.tokenizer, left_out, dataset, options.reporter)
         if wait_for_linear is None:
@@ -155,6 +177,7 @@ def _prepare_stages(
     task = _build_task(
         config, dataset, tokenizer, (examples, None), unlabeled, init, device_info, options, seconds
     )
+    start_regions(task, init, options.reporter)
     task = _start_word_vectors(task, init, options.reporter, wait_for_vectors)
     report_start(init, task.tokenizer, left_out, dataset, options.reporter)
     staged = StagedData(
@@ -343,7 +366,7 @@ def _encode_unlabeled(
 ) -> tuple[Corpus, ...]:
     """Encode the unlabeled texts if something learns from them."""
     for_vectors = (
-        init.kind == "word_vectors"
+        (init.kind == "word_vectors" or init.learns_regions)
         and config.embedding is not None
         and config.embedding.vectors == "unlabeled"
     )

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from lstm_cli.config.embedded import is_of_region_embedding
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.models import classifier
 from lstm_cli.training.grown_arrays import (
     HEAD_ARRAYS,
-    WORD_ARRAYS,
+    has_words,
     with_new_labels,
     with_new_words,
+    with_region_inputs,
     with_rows,
 )
 from lstm_cli.training.init_weights import InitialWeights
@@ -70,8 +72,11 @@ def apply_initial_weights(
     grown = {
         name: with_new_words(name, array, own[name])
         for name, array in taken.items()
-        if name in WORD_ARRAYS and len(array) < len(own[name])
+        if has_words(name) and len(array) < len(own[name])
     }
+    if any(is_of_region_embedding(name) for name in set(own) - set(init.arrays)):
+        kernels = _first_kernels(taken)
+        grown |= {n: with_region_inputs(taken[n], own[n].shape) for n in kernels}
     grown |= _head(taken, own, init, labels, multi_label)
     is_new_head = "head/kernel" in taken and "head/kernel" not in grown
     taken = {n: a for n, a in taken.items() if not (is_new_head and n in HEAD_ARRAYS)} | grown
@@ -83,6 +88,12 @@ def apply_initial_weights(
     changed = {n for n in names if taken[n].shape != init.arrays[n].shape}
     changed |= set(names).intersection(HEAD_ARRAYS) if _has_new_rows(init, own) else set()
     return TakenArrays(names, tuple(n for n in names if n in changed))
+
+
+def _first_kernels(taken: Mapping[str, Any]) -> list[str]:
+    """Return the names of the kernels that read the embedded words."""
+    first = ("lstm_0_", "regions_")
+    return [name for name in taken if name.startswith(first) and name.endswith("/kernel")]
 
 
 def _has_new_rows(init: InitialWeights, own: Mapping[str, Any]) -> bool:

@@ -54,7 +54,7 @@ def with_language_model(config: Config) -> Config:
         )
     # Linear model and self-training need labels, which a language model does not read; regions are
     # a part of the classifier.
-    train = replace(config.train, self_training=False, refit=False)
+    train = replace(config.train, self_training=False, teacher=None, refit=False)
     data = replace(config.data, folds=0)
     model = replace(config.model, regions=())
     language = config.language or LanguageModelSettings()
@@ -74,7 +74,7 @@ def check_unlabeled_is_used(config: Config) -> None:
     for_vectors = (
         config.embedding is not None
         and config.embedding.vectors == "unlabeled"
-        and config.train.init_from is None
+        and (config.train.init_from is None or config.embedding.region_widths)
     )
     in_linear = config.linear is not None and config.linear.self_training > 0
     is_used = for_vectors or in_linear or config.train.self_training or config.language is not None

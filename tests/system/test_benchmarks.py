@@ -190,6 +190,15 @@ def test_flops_include_both_directions_every_layer_and_the_bigrams():
     assert floor.lstm_flops(load_preset("demo", bigrams)) == 2 * 4 * 3 * (7 + 3)
 
 
+def test_a_step_is_compared_with_its_floor_at_one_size():
+    steps = [
+        {"batch_size": 128, "length": length, "ms": {"median": 30.0}, "floor_ms": 8.0}
+        for length in (100, 200)
+    ]
+    _, goal = step._goals({"bucketed": {"mean": 0.01}}, steps)
+    assert (goal.value, goal.met) == ("3.8", False)
+
+
 def test_the_cost_of_determinism_is_the_ratio_of_the_shortest_steps():
     found = determinism.compare([30.0, 20.0, 40.0], [22.0, 90.0, 45.0])
     assert found["ratio_of_minima"] == pytest.approx(1.1)

@@ -8,6 +8,7 @@ import pytest
 from fixtures_runs import image_config, text_config
 from keras import layers
 
+from benchmarks import kernels
 from lstm_cli.models.block_lstm import BlockLSTM, use_block_lstm
 from lstm_cli.training import device
 
@@ -45,6 +46,13 @@ def test_results_and_gradients_are_those_of_keras(batch, time, dim, units):
         results(actual, inputs, factors), results(expected, inputs, factors), strict=True
     ):
         assert np.abs(ours - theirs).max() < 1e-5
+
+
+def test_the_benchmark_computes_the_gradients_of_all_weights():
+    layer = layers.LSTM(2, return_sequences=True)
+    gradients = kernels._gradients([layer], np.ones((1, 3, 2), np.float32))()
+    expected = [(1, 3, 2), *(weight.shape for weight in layer.trainable_variables)]
+    assert [tuple(gradient.shape) for gradient in gradients] == expected
 
 
 def test_masks_and_initial_states_are_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,9 @@ from lstm_cli.config import load as configs
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.models import calibration, classifier
+from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import RUN
+from lstm_cli.training import teacher as teachers
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.loop import TrainingLoop
 from lstm_cli.training.objectives import classification
@@ -261,3 +264,54 @@ def test_an_extended_run_has_the_pseudo_labels_and_bits_of_a_longer_run(monkeypa
     assert sum("New pseudo-labels" in note for note in reporter.notes) == 2
     names = ("weights.safetensors", "metrics.json")
     assert [longer.read_bytes(n) for n in names] == [extended.read_bytes(n) for n in names]
+
+
+def test_a_teacher_predicts_the_first_pseudo_labels(monkeypatch, tmp_path):
+    texts = ["not a triumph , a dull film", "a triumph , not dull"] * 30
+    monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _: texts)
+    plain = {key: value for key, value in SMALL.items() if key != "train.self_training"}
+    teacher = train(configs.load_preset("demo", plain), runs_dir=tmp_path, name="teacher")
+    expected = Predictor.load(teacher).text_probabilities(texts)
+    seen, reporter = [], RecordingReporter()
+
+    def record(self, *arguments):
+        original(self, *arguments)
+        seen.append(self.pseudo_labels)
+
+    original = SelfTrainingObjective.__init__
+    monkeypatch.setattr(SelfTrainingObjective, "__init__", record)
+    config = configs.load_preset("demo", {**SMALL, "train.teacher": "teacher"})
+    run = train(config, runs_dir=tmp_path, name="student", reporter=reporter)
+    assert seen[0] == pytest.approx(expected[:, 1:], abs=1e-6)
+    assert "Teacher: run teacher predicts labels of 60 unlabeled texts." in reporter.notes
+    assert run.config().train.teacher == str(teacher.path)
+    # The checkpoint has the pseudo-labels, so a resume does not need the teacher.
+    shutil.rmtree(teacher.path)
+    resume(run, epochs=3)
+
+
+def test_classes_of_the_teacher_are_matched_by_name(monkeypatch):
+    rows = np.array([[0.7, 0.2, 0.1]], np.float32)
+    found = SimpleNamespace(
+        labels=("a", "b", "c"), kind="text", thresholds=None, run=SimpleNamespace(name="t"),
+        text_probabilities=lambda texts: rows.repeat(len(texts), 0),
+    )  # fmt: skip
+    monkeypatch.setattr(teachers.Predictor, "load", lambda _: found)
+    monkeypatch.setattr(teachers.find, "find", lambda *_: None)
+    config = configs.from_dict(configs.to_dict(CONFIG), {"train.teacher": "/runs/d/t"})
+
+    def labels_for(*classes):
+        return teachers.teacher_labels(config, classes, ["x", "y"], SilentReporter())
+
+    assert labels_for("c", "a", "b") == pytest.approx(rows[:, [2, 0, 1]].repeat(2, 0))
+    for change in ({"labels": ("a", "b")}, {"kind": "image"}, {"thresholds": object()}):
+        other = SimpleNamespace(**{**vars(found), **change})
+        monkeypatch.setattr(teachers.Predictor, "load", lambda _, other=other: other)
+        with pytest.raises(LstmError, match="classes c, a, b for a text; run t") as caught:
+            labels_for("c", "a", "b")
+        assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_a_teacher_needs_self_training():
+    with pytest.raises(LstmError, match="has no effect without"):
+        text_config(linear__buckets=50, train__teacher="t")
