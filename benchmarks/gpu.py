@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -21,8 +22,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from benchmarks import child, crash, report, step_worker
 from benchmarks.report import Goal, Option, Outcome, Table
@@ -98,6 +97,16 @@ def _time(units: int, length: int, settings: argparse.Namespace) -> dict[str, An
     return {"units": units, "length": length, **milliseconds}
 
 
+def training_settings(preset: str, limit: int, deterministic: bool) -> dict[str, Any]:
+    """Return the settings file for trainings of a preset without its linear part.
+
+    The logits of the linear part are the same on both devices, and would hide differences.
+    """
+    changes = {**_TRAINING, "train.deterministic": deterministic}
+    values = configs.to_dict(configs.load_preset(preset, changes))
+    return {**values, "data": {"limit": limit}, "linear": None}
+
+
 @dataclass(frozen=True)
 class _Training:
     """`lstm train` of one model, in a folder for runs, settings and logs."""
@@ -107,8 +116,10 @@ class _Training:
 
     def run_all(self) -> dict[str, RunDir]:
         """Train with determinism three times, one of them interrupted, and twice without."""
-        for deterministic in (True, False):
-            self._write_settings(deterministic)
+        for kind in ("on", "off"):
+            values = training_settings(self.settings.preset, self.settings.limit, kind == "on")
+            # YAML includes JSON.
+            (self.folder / f"{kind}.yaml").write_text(json.dumps(values), encoding="utf-8")
         names = {"first": True, "second": True, "killed": True, "free-1": False, "free-2": False}
         for name, deterministic in names.items():
             report.log(f"training: {name}")
@@ -119,24 +130,13 @@ class _Training:
             self._wait(process, name)
         return {name: self._run(name) for name in names}
 
-    def _write_settings(self, deterministic: bool) -> None:
-        changes = {**_TRAINING, "data.limit": self.settings.limit}
-        changes["train.deterministic"] = deterministic
-        config = configs.load_preset(self.settings.preset, changes)
-        # Its logits are the same on both devices, and would hide differences of the network.
-        config = msgspec.structs.replace(config, linear=None)
-        self._settings_path(deterministic).write_text(configs.to_yaml(config), encoding="utf-8")
-
-    def _settings_path(self, deterministic: bool) -> Path:
-        return self.folder / f"{'on' if deterministic else 'off'}.yaml"
-
     def _start(
         self, name: str, deterministic: bool, resume: bool = False
     ) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "lstm_cli", "train", self.settings.data]
         command += ["--device", self.settings.device, "--runs-dir", str(self.folder / "runs")]
-        config = str(self._settings_path(deterministic))
-        command += ["--resume", name] if resume else ["--name", name, "--config", config]
+        config = self.folder / f"{'on' if deterministic else 'off'}.yaml"
+        command += ["--resume", name] if resume else ["--name", name, "--config", str(config)]
         environment = {"LSTM_CACHE_DIR": str(self.folder / "cache"), "CI": "1"}
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(

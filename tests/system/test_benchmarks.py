@@ -24,6 +24,7 @@ from benchmarks import (
 )
 from benchmarks.scripts import NO_LINEAR, gpu_parity
 from lstm_cli.config.load import load_preset, parse_overrides
+from lstm_cli.data.dataset_settings import dataset_settings
 from lstm_cli.errors import ExitCode, LstmError
 
 _HOLD = "import sys; held = bytearray(int(sys.argv[1]) << 20); print(len(held))"
@@ -321,6 +322,17 @@ def test_trainings_on_a_gpu_are_compared_by_their_files():
     digests = {"first": first, "second": dict(first), "killed": other}
     found = gpu.compare_runs({**digests, "free-1": first, "free-2": other})
     assert list(found.values()) == [True, False, False]
+
+
+@pytest.mark.parametrize("data", ["demo", "reviews.csv"])
+def test_trainings_on_a_gpu_have_no_linear_part(tmp_path, data):
+    path, rows = tmp_path / "on.yaml", tmp_path / "reviews.csv"
+    rows.write_text("text,label\nfine,1\n")
+    path.write_text(json.dumps(gpu.training_settings("imdb", 300, deterministic=False)))
+    config = dataset_settings(str(rows) if data == rows.name else data, path)
+    assert config.linear is None
+    assert (config.data.limit, config.train.deterministic) == (300, False)
+    assert config.model.units == load_preset("imdb").model.units
 
 
 def test_parity_is_the_largest_difference_of_each_text():
