@@ -44,7 +44,7 @@ def batches(config: Config, length: int) -> Iterator[tuple[NDArray[Any], NDArray
 def main(preset: str, deterministic: bool, length: int, device_choice: device.Device) -> None:
     """Answer requests until stdin ends."""
     config = load_preset(preset)
-    device.load_keras(device_choice)
+    device.load_keras(device_choice, deterministic)
     from lstm_cli.models import classifier
 
     if deterministic:
