@@ -15,6 +15,7 @@ from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.explain import forward_pass
 from lstm_cli.explain.occlusion import MIN_PROBABILITY, Occlusion, occlude
 from lstm_cli.explain.prefixes import predict_prefixes, summarize
+from lstm_cli.explain.region_embedding import input_contributions
 from lstm_cli.explain.regions import NUM_REGIONS, region_contributions
 from lstm_cli.explain.result import Gates, ImageExplanation, TextExplanation, Token, Unit
 from lstm_cli.prediction.label_sets import Thresholds, most_likely_label
@@ -94,7 +95,7 @@ class Explainer:
             truncated_span=truncated_span,
             token_effects=occlude(self.predictor, encoding, class_index, occlusion),
             prefixes=prefixes,
-            gates=self._gates(inputs, prefixes.steps[-1], class_index, linear),
+            gates=self._gates(inputs, prefixes.steps[-1], class_index, linear, encoding.ids),
         )
 
     def explain_image(self, image: NDArray[np.uint8], name: str = "") -> ImageExplanation:
@@ -176,7 +177,12 @@ class Explainer:
         return np.asarray(np.exp(log_probabilities(logits)))
 
     def _gates(
-        self, inputs: Array, expected: NDArray[np.float64], class_index: int, linear: Array
+        self,
+        inputs: Array,
+        expected: NDArray[np.float64],
+        class_index: int,
+        linear: Array,
+        ids: Array | None = None,
     ) -> Gates:
         """Run the network in NumPy and split its score into parts.
 
@@ -185,6 +191,7 @@ class Explainer:
             expected: Probabilities of the ONNX model, `<float64>[classes]`.
             class_index: The predicted class.
             linear: Linear logits of each step, `<float32>[steps, outputs]`.
+            ids: The tokens of a text, `<int>[steps]`; None for an image.
         """
         settings, weights = self.config.model, self._weights
         result = forward_pass.run_layers(settings, weights, inputs[None], np.array([len(inputs)]))
@@ -198,7 +205,12 @@ class Explainer:
         added = forward_pass.unit_contributions(settings, weights, result.pooled[0], logit_weights)
         lstm, bias = float(added.sum()), float((weights["head/bias"] + biases) @ logit_weights)
         by_region = region_contributions(settings, weights, inputs, result.regions, logit_weights)
-        region_steps = by_region.steps if settings.regions else None
+        region_steps = None
+        if settings.regions:
+            of_words = input_contributions(
+                self.config.embedding, weights, ids, inputs, by_region.gradients
+            )
+            region_steps = of_words + by_region.biases
         has_linear = self.config.linear is not None
         linear_steps = (linear @ logit_weights).astype(np.float64) if has_linear else None
         regions_sum, linear_sum = _sum(region_steps), _sum(linear_steps)

@@ -14,6 +14,7 @@ from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
 from lstm_cli.explain import explainer as explain
 from lstm_cli.explain import render_html
 from lstm_cli.explain.explainer import Explainer
+from lstm_cli.explain.region_embedding import input_contributions
 from lstm_cli.runs import directory as runs
 
 LABELS = ("a", "b", "c")
@@ -82,6 +83,34 @@ def test_the_words_of_a_region_share_it_by_their_parts_of_the_sum(found, weights
                 expected[step] += factor * (embedded[step] @ tap + share)
     assert gates.region_steps == pytest.approx(expected, abs=1e-5)
     assert np.abs(expected).min() > 1e-3
+
+
+@pytest.mark.parametrize("widths", [(3,), (2, 5)])
+def test_a_word_adds_through_all_regions_that_it_is_in(widths, tmp_path):
+    """Taking its vector away changes the features by its part, if the same units stay above 0."""
+    embedding = {"embedding__region_widths": widths, "embedding__region_dim": 4}
+    config = text_config(embedding__bigram_buckets=7, **embedding, **REGIONS)
+    found = Explainer.load(make_text_run(tmp_path / "demo" / "two", LABELS, config))
+    weights = safetensors.numpy.load(found.predictor.run.file(runs.WEIGHTS).read_bytes())
+    gates = found.explain_text("a fine film").gates
+    assert gates.region_steps.sum() == pytest.approx(gates.regions, abs=1e-6)
+    ids = ids_of(found, "a fine film")
+    inputs = reference.embed(ids, weights, config)
+    gradients = np.random.default_rng(0).normal(size=inputs.shape)
+    explained = input_contributions(config.embedding, weights, ids, inputs, gradients)
+    expected = (inputs * gradients)[:, : -4 * len(widths)].sum(axis=1)
+    for number, width in enumerate(widths):
+        place = slice(inputs.shape[1] - 4 * (len(widths) - number), None)
+        table, bias = (
+            weights[f"region_embedding_{width}/{part}"] for part in ("embeddings", "bias")
+        )
+        for t in range(3):
+            words = range(max(0, t - width // 2), min(3, t + (width - 1) // 2 + 1))
+            above = gradients[t, place][:4] * (inputs[t, place][:4] > 0)
+            for word in words:
+                expected[word] += above @ (table[ids[word]] + bias / len(words))
+    assert explained == pytest.approx(expected, abs=1e-6)
+    assert explained.sum() == pytest.approx((inputs * gradients).sum(), abs=1e-6)
 
 
 def test_every_output_names_the_regions(found):
