@@ -59,7 +59,7 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
             draw("bigrams/embeddings", config.embedding.bigram_buckets, config.embedding.bigram_dim)
             width += config.embedding.bigram_dim
     else:
-        width = columns
+        width = config.image.window * columns
     units = config.model.units
     directions = ("forward", "backward") if config.model.bidirectional else ("forward",)
     for index in range(config.model.layers):

@@ -10,7 +10,7 @@ from msgspec import Meta
 Count = Annotated[int, Meta(ge=1)]
 # The limit is far above what fits in memory: it refuses typing errors early.
 Dimension = Annotated[int, Meta(ge=1, le=16_384)]
-# An LSTM takes a step for each row and reads all columns at once.
+# An LSTM reads all columns of a row at once.
 MAX_IMAGE_LENGTH = 1024
 ImageLength = Annotated[int, Meta(ge=1, le=MAX_IMAGE_LENGTH)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
@@ -233,6 +233,10 @@ class ImageSettings(_Section, frozen=True):
             "prediction; any: invert none"
         ),
     ] = "any"
+    window: Annotated[ImageLength, _doc("rows that a step of the LSTM reads together")] = 1
+    stride: Annotated[
+        ImageLength, _doc("rows from the start of a step to that of the next, at most image.window")
+    ] = 1
     shift: Annotated[
         int, _doc("maximum random shift of training images, in pixels; 0: off", ge=0, le=8)
     ] = 0
