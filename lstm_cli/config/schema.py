@@ -238,8 +238,46 @@ class ImageSettings(_Section, frozen=True):
         ImageLength, _doc("rows from the start of a step to that of the next, at most image.window")
     ] = 1
     shift: Annotated[
-        int, _doc("maximum random shift of training images, in pixels; 0: off", ge=0, le=8)
+        int,
+        _doc(
+            "maximum random shift of training images, in pixels: whole pixels, or any fraction if "
+            "one of the settings below is on; 0: off",
+            ge=0,
+            le=8,
+        ),
     ] = 0
+    rotate: Annotated[
+        float, _doc("maximum random rotation of training images, in degrees; 0: off", ge=0, le=180)
+    ] = 0.0
+    stretch: Annotated[
+        float,
+        _doc(
+            "maximum random change of the height and of the width of training images, each as a "
+            "fraction; 0: off",
+            ge=0,
+            le=0.5,
+        ),
+    ] = 0.0
+    shear: Annotated[
+        float,
+        _doc(
+            "maximum random slant of training images, as columns for each row; 0: off", ge=0, le=1
+        ),
+    ] = 0.0
+    elastic: Annotated[
+        float,
+        _doc(
+            "random smooth displacement of the pixels of training images: its standard deviation, "
+            "in pixels; 0: off",
+            ge=0,
+            le=16,
+        ),
+    ] = 0.0
+
+    @property
+    def is_distorted(self) -> bool:
+        """Whether training images are changed by more than a shift."""
+        return bool(self.rotate or self.stretch or self.shear or self.elastic)
 
 
 class LanguageModelSettings(_Section, frozen=True):
