@@ -2,9 +2,10 @@
 
 Each variant is a preset with some settings changed. It is trained on those reviews of IMDB's train
 split that share no film with 4,000 others (benchmarks/films.py), and validated on these 4,000. The
-test split is not read. Each accuracy is of one seed: differences below half a point mean little,
-and the loss is more reliable. Seconds include preparation and training, but not the artifacts that
-`lstm train` writes at the end.
+test split is not read. *Edited* is the accuracy on reviews that were edited by a few words so that
+their label turns (benchmarks/edited.py). Each accuracy is of one seed: differences below half a
+point mean little, and the loss is more reliable. Seconds include preparation and training, but not
+the artifacts that `lstm train` writes at the end.
 """
 
 from __future__ import annotations
@@ -94,22 +95,32 @@ def measure(settings: argparse.Namespace) -> Outcome:
 
 def _table(results: dict[str, list[dict[str, Any]]]) -> Table:
     def cell(runs: list[dict[str, Any]], key: str, digits: int, part: str = "") -> str:
-        values = [(run.get(part, {}) if part else run).get(key) for run in runs]
+        values: list[Any] = [(run.get(part, {}) if part else run).get(key) for run in runs]
         return "" if None in values else report.format_spread(report.spread(values), digits)
+
+    def edited(runs: list[dict[str, Any]], part: str) -> str:
+        if not all(part in run.get("pairs", {}) for run in runs):
+            return ""
+        counts = [run["pairs"][part] for run in runs]
+        return report.format_spread(report.spread([c["edited"] / c["pairs"] for c in counts]), 3)
 
     rows = [
         (
             name,
             cell(runs, "accuracy", 4),
             cell(runs, "loss", 4),
+            edited(runs, "whole"),
             cell(runs, "accuracy", 4, "lstm"),
             cell(runs, "loss", 4, "lstm"),
+            edited(runs, "lstm"),
             cell(runs, "seconds", 0),
             cell(runs, "peak_mb", 0),
         )
         for name, runs in results.items()
     ]
-    columns = ("variant", "accuracy", "loss", "LSTM alone", "loss", "seconds", "MB")
+    columns = (
+        "variant", "accuracy", "loss", "edited", "LSTM alone", "loss", "edited", "seconds", "MB",
+    )  # fmt: skip
     return Table("Validation on reviews of films not seen in training", columns, rows)
 
 

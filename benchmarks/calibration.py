@@ -115,7 +115,7 @@ def train(text_set: TextSet, rows: NDArray[np.int64], new_rows: NDArray[np.int64
     task = prepare_classifier(config, dataset, init, device_info, options)
     result = TrainingLoop(task.model, config, task.make_objective(reporter), reporter).run()
     classifier.set_weights(task.model, result.weights)
-    new = encode(new_dataset, "test", task.tokenizer)
+    new = encode(config, new_dataset, "test", task.tokenizer)
     new = type(new)(new.inputs, new.labels, task.linear_logits(new.inputs))
     seen = task.validation
     assert seen is not None

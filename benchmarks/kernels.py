@@ -81,7 +81,8 @@ def _gradients(directions: Sequence[Any], inputs: Any) -> Callable[[], Any]:
             total = tf.add_n([tf.reduce_sum(tf.square(layer(x))) for layer in directions])
         return tape.gradient(total, [x, *weights])
 
-    return tf.function(gradients, input_signature=[], autograph=False)
+    function: Callable[[], Any] = tf.function(gradients, input_signature=[], autograph=False)
+    return function
 
 
 def _table(results: Sequence[dict[str, Any]]) -> Table:

@@ -133,7 +133,8 @@ def _punctuate(tokens: list[str], rng: np.random.Generator) -> str:
 def _zipf(num: int) -> NDArray[np.float64]:
     """Return the cumulative probabilities of words sorted by frequency."""
     weights = 1 / (np.arange(num) + 2.7)
-    return np.cumsum(weights) / weights.sum()
+    cumulative: NDArray[np.float64] = np.cumsum(weights) / weights.sum()
+    return cumulative
 
 
 def _draw(

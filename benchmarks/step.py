@@ -21,6 +21,7 @@ from benchmarks.report import Goal, Option, Outcome, Table
 from lstm_cli.config.load import load_preset
 from lstm_cli.config.schema import Config
 from lstm_cli.text import batching
+from lstm_cli.text.corpus import fit_and_encode
 
 OPTIONS = (
     Option("preset", "preset of the model and the batches", "imdb", "demo"),
@@ -110,10 +111,11 @@ def _time(model: Any, config: Config, batch_size: int, length: int, steps: int) 
 
 def _padding(config: Config, epochs: int) -> dict[str, Any]:
     """Return the fraction of padding in the batches of training, with and without bucketing."""
-    from lstm_cli.training.prepare import encode, fit_tokenizer, load_data
+    from lstm_cli.training.prepare import load_data, vocabulary_texts
 
-    dataset = load_data(config, ("train", "validation"), None)
-    lengths = encode(dataset, "train", fit_tokenizer(config, dataset)).lengths
+    assert config.text is not None
+    texts = vocabulary_texts(load_data(config, ("train", "validation"), None))
+    lengths = fit_and_encode(texts, config.text, config.char_buckets)[1].lengths
     size = config.train.batch_size
     fractions = [
         batching.padding_fraction(

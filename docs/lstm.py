@@ -107,7 +107,9 @@ def unit_contributions(
     reduce = {"last": lambda h: h[-1], "max": lambda h: h.max(0), "mean": lambda h: h.mean(0)}
     pools = [reduce[name](hidden) for name in pooling.split("_")]
     units = hidden.shape[1]
-    head = weights["head/kernel"][:, -1].reshape(len(pools), directions, units)[:, 0]
+    # Behind the pooled outputs of the LSTM, there may be region features.
+    lstm = weights["head/kernel"][: len(pools) * directions * units, -1]
+    head = lstm.reshape(len(pools), directions, units)[:, 0]
     return np.asarray((np.array(pools) * head).sum(axis=0))
 
 

@@ -16,7 +16,6 @@ from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import DataSource
 from lstm_cli.data.dataset_settings import dataset_settings, locate, with_absolute_paths
-from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Reporter
 from lstm_cli.prediction.predictor import Predictor, TextInput
 from lstm_cli.runs.directory import RunDir, runs_root
@@ -122,13 +121,13 @@ def train(
         The finished run: `lstm_cli.load(run)` opens it.
 
     Raises:
-        LstmError: The data is not available, a setting is not valid, or TensorFlow is missing.
+        LstmError: The data is not available, a setting is not valid, or Keras or its backend is
+            missing.
     """
     if isinstance(dataset, Config):
         config = with_absolute_paths(configs.from_dict(configs.to_dict(dataset), settings))
     else:
         config = dataset_settings(str(dataset), None, settings)
-    require("tensorflow", "keras", purpose="Training")
     from lstm_cli.training.device import load_keras
 
     load_keras(device)

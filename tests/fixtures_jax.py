@@ -29,9 +29,15 @@ TEXT = {
 IMAGE = {
     "data": {"name": "digits", "limit": 60},
     "image": {"window": 2, "stride": 2, "shift": 1, "rotate": 5.0},
-    "model": {"cell": "peephole", "units": 4, "bidirectional": False},
+    "model": {
+        "cell": "peephole",
+        "units": 4,
+        "bidirectional": False,
+        "regions": [2],
+        "region_units": 3,
+    },
     "train": {"epochs": 2, "batch_size": 30, "learning_rate": 0.05, "ema_momentum": MOMENTUM},
-}
+}  # fmt: skip
 LANGUAGE = {
     **TEXT,
     "linear": None,

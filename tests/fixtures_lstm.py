@@ -68,6 +68,17 @@ def linear(ids, weights, settings, ngrams=()):
     return weights["linear/scale"] * (total / np.sqrt(len(ids)) + weights["linear/biases"])
 
 
+def regions(steps, weights, width):
+    """Return the features of the regions of one width of a text, `[units]`."""
+    kernel = weights[f"regions_{width}/kernel"].astype(np.float64)
+    steps = np.concatenate([np.zeros((width - 1, kernel.shape[1])), np.asarray(steps, np.float64)])
+    sums = [
+        sum(x @ part for x, part in zip(steps[start : start + width], kernel, strict=True))
+        for start in range(len(steps) - width + 1)
+    ]
+    return np.maximum(0, np.array(sums) + weights[f"regions_{width}/bias"]).max(axis=0)
+
+
 def probabilities(steps, weights, config, weighed=0.0):
     """Return what a network says of one sequence of vectors, `[classes]`.
 
@@ -93,7 +104,8 @@ def probabilities(steps, weights, config, weighed=0.0):
         "mean": [x.mean(axis=0)],
         "max_mean": [x.max(axis=0), x.mean(axis=0)],
     }
-    pooled = np.concatenate(pools[settings.pooling])
+    found = [regions(steps, weights, width) for width in settings.regions]
+    pooled = np.concatenate([*pools[settings.pooling], *found])
     logits = pooled @ weights["head/kernel"].astype(np.float64) + weights["head/bias"]
     logits = logits + weighed
     if len(logits) == 1:

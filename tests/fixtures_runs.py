@@ -60,6 +60,9 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
             width += config.embedding.bigram_dim
     else:
         width = config.image.window * columns
+    for size in config.model.regions:
+        draw(f"regions_{size}/kernel", size, width, config.model.region_units)
+        draw(f"regions_{size}/bias", config.model.region_units)
     units = config.model.units
     directions = ("forward", "backward") if config.model.bidirectional else ("forward",)
     for index in range(config.model.layers):
@@ -72,6 +75,7 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
                 draw(f"{name}/peepholes", 3, units)
         width = units * len(directions)
     width *= 2 if config.model.pooling == "max_mean" else 1
+    width += len(config.model.regions) * config.model.region_units
     outputs = num_outputs(num_classes, config.is_multi_label)
     draw("head/kernel", width, outputs)
     draw("head/bias", outputs)

@@ -24,11 +24,12 @@ _CASES = ((2, 1.5, 0.5), (3, 3.0, 0.5), (8, 3.0, 0.5), (3, 3.0, 0.2))
 
 Logits = NDArray[np.float64]
 Labels = NDArray[np.int32]
+Fit = Callable[[Logits, Labels], float]
 
 
 def main() -> None:
     """Print a table for each case."""
-    ways = {"none": lambda *_: 1.0, "smoothed": calibration.fit_scale}
+    ways: dict[str, Fit] = {"none": lambda *_: 1.0, "smoothed": calibration.fit_scale}
     ways |= {f"prior {std}": _with_prior(std) for std in (0.25, 0.5, 1.0)}
     for num_classes, distance, std in _CASES:
         rng = np.random.default_rng(0)
@@ -40,7 +41,7 @@ def main() -> None:
             sys.stdout.write(f"{num:6,} " + " ".join(f"{mean:8.1f}" for mean in means) + "\n")
 
 
-def _with_prior(std: float) -> Callable[[Logits, Labels], float]:
+def _with_prior(std: float) -> Fit:
     def fit(logits: Logits, labels: Labels) -> float:
         return calibration.fit_scales([logits], [calibration.Prior(1.0, std)], labels)[0]
 
@@ -48,7 +49,7 @@ def _with_prior(std: float) -> Callable[[Logits, Labels], float]:
 
 
 def _harm(
-    ways: dict[str, Callable[[Logits, Labels], float]],
+    ways: dict[str, Fit],
     num: int,
     num_classes: int,
     distance: float,

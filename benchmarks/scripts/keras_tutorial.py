@@ -49,7 +49,7 @@ def tokens(vectorize: Any, texts: Any) -> Any:
     return keras.utils.pad_sequences(vectorize(texts).numpy(), maxlen=TOKENS)
 
 
-class Snapshots(keras.callbacks.Callback):
+class Snapshots(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the weights of each epoch to disk, with the time at which they were ready."""
 
     def __init__(self, folder: str) -> None:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def lstm_seconds(predictor: Predictor, texts: Sequence[Encoding]) -> float:
         )
         profiled.run_texts(texts)
         events = json.loads(Path(profiled._session.end_profiling()).read_text())
-    durations = [
+    durations: list[int] = [
         event["dur"]
         for event in events
         if event.get("args", {}).get("op_name") == "LSTM" and event["name"].endswith("kernel_time")
@@ -67,7 +68,7 @@ def main(run_path: str, texts_path: str, singles: int, out: str) -> None:
 
     for text in texts[:_WARM_UP]:
         predictor.predict(text)
-    latencies = [timed(lambda text=text: predictor.predict(text))[0] for text in texts[:singles]]
+    latencies = [timed(partial(predictor.predict, text))[0] for text in texts[:singles]]
     stream_seconds, _ = timed(lambda: sum(1 for _ in predictor.stream(texts)))
     peak = clock.peak_mb()
     tokenize_seconds, encodings = timed(lambda: tokenizer.encode(texts))

@@ -24,7 +24,7 @@ from lstm_cli.training.prepare import encode, load_data
 _PER_EPOCH = 4
 
 
-class Snapshots(keras.callbacks.Callback):
+class Snapshots(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the weights to disk as training would keep them if it ended at that step."""
 
     def __init__(self, folder: Path, averaging: bool) -> None:
@@ -64,7 +64,7 @@ def evaluate(run: RunDir, config: Config, snapshots: Snapshots) -> None:
     """Add the test accuracy of each snapshot, computed with the ONNX graph of a run."""
     predictor = Predictor.load(run)
     dataset = load_data(config, ("test",), None)
-    test: Examples = encode(dataset, "test", predictor.tokenizer)
+    test: Examples = encode(config, dataset, "test", predictor.tokenizer)
     # The linear model is fitted before the first step and does not change.
     final = safetensors.numpy.load_file(run.file(runs.WEIGHTS))
     linear = LinearTables.from_arrays(final).arrays() if config.linear else {}

@@ -65,6 +65,7 @@ def list_() -> None:
         settings = load.load_preset(name)
         directions = "bi-LSTM" if settings.model.bidirectional else "LSTM"
         model = f"{settings.model.layers} x {directions}({settings.model.units})"
+        model += f" + regions {list(settings.model.regions)}" if settings.model.regions else ""
         rows.append((name, settings.data.name, model, settings.train.epochs))
     output.print_rows(rows, ("preset", "data", "model", "epochs"), right=("epochs",))
 

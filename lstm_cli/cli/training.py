@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,8 +121,8 @@ def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
     from lstm_cli.io.optional import hidden, require
 
     environment.check_backend()
-    backend = os.environ.get("KERAS_BACKEND", "").strip() or "tensorflow"
-    require(backend, "keras", purpose="Training")
+    require("keras")
+    backend = environment.backend()
     output.print_note(f"Loading {'JAX' if backend == 'jax' else 'TensorFlow'} ...")
     from lstm_cli.training.device import load_keras
 

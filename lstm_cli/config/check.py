@@ -20,6 +20,7 @@ def check_sections(config: Config, source: str) -> None:
         LstmError: A section is missing or does not fit (exit code 2).
     """
     _check_auto(config, source)
+    _check_regions(config, source)
     if config.data.folds == 1:
         raise _usage(
             f"{source}: data.folds expects 2 or more folds, or 0 for one validation split; found "
@@ -85,6 +86,16 @@ def _check_windows(settings: ImageSettings, source: str) -> None:
             f"{source}: image.window expects at most the rows of image.size, "
             f"{settings.size[0]:,}; found {settings.window:,}.",
             "Set a smaller window.",
+        )
+
+
+def _check_regions(config: Config, source: str) -> None:
+    """Check that each width of regions occurs once: they are the names of layers."""
+    regions = config.model.regions
+    if len(set(regions)) < len(regions):
+        raise _usage(
+            f"{source}: model.regions expects widths that differ; found {list(regions)}.",
+            f"For example: --set model.regions={sorted(set(regions))}",
         )
 
 

@@ -113,7 +113,8 @@ def _type_text(kind: Any, metas: list[Meta]) -> str:
     if get_origin(kind) in (Union, UnionType):
         return " | ".join(_type_text(*_unwrap(part)[:2]) for part in get_args(kind))
     if get_origin(kind) is tuple:
-        return "list of texts"
+        item, comma, rest = _type_text(*_unwrap(get_args(kind)[0])[:2]).partition(",")
+        return f"list of {item}s{comma}{rest}"
     name = _TYPE_NAMES.get(kind, str(kind))
     bounds = {}
     for meta in metas:

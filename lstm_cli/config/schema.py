@@ -13,6 +13,7 @@ Dimension = Annotated[int, Meta(ge=1, le=16_384)]
 # An LSTM reads all columns of a row at once.
 MAX_IMAGE_LENGTH = 1024
 ImageLength = Annotated[int, Meta(ge=1, le=MAX_IMAGE_LENGTH)]
+RegionWidth = Annotated[int, Meta(ge=1, le=16)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 _Name = Annotated[str, Meta(min_length=1)]
 
@@ -310,6 +311,14 @@ class ModelSettings(_Section, frozen=True):
         Literal["last", "max", "mean", "max_mean"],
         _doc("how the hidden states of all steps become one vector"),
     ] = "max_mean"
+    regions: Annotated[
+        tuple[RegionWidth, ...],
+        _doc(
+            "widths of regions, in words, whose strongest features join the pooled vector, such "
+            "as [2, 3]; []: none"
+        ),
+    ] = ()
+    region_units: Annotated[Dimension, _doc("features of the regions of each width")] = 128
     dropout: Annotated[Fraction, _doc("dropout rate of the pooled vector; 0: off")] = 0.3
 
 

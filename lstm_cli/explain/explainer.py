@@ -16,6 +16,7 @@ from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.explain import forward_pass
 from lstm_cli.explain.occlusion import MIN_PROBABILITY, Occlusion, occlude
 from lstm_cli.explain.prefixes import predict_prefixes, summarize
+from lstm_cli.explain.regions import NUM_REGIONS, region_contributions
 from lstm_cli.explain.result import Gates, ImageExplanation, TextExplanation, Token, Unit
 from lstm_cli.prediction.label_sets import Thresholds, most_likely_label
 from lstm_cli.prediction.predictor import GOLDEN_TOLERANCE, Predictor
@@ -200,19 +201,24 @@ class Explainer:
         logit_weights, runner_up = self._compared(expected, class_index)
         added = forward_pass.unit_contributions(settings, weights, result.pooled[0], logit_weights)
         lstm, bias = float(added.sum()), float((weights["head/bias"] + biases) @ logit_weights)
+        by_region = region_contributions(settings, weights, inputs, result.regions, logit_weights)
+        region_steps = by_region.steps if settings.regions else None
         has_linear = self.config.linear is not None
         linear_steps = (linear @ logit_weights).astype(np.float64) if has_linear else None
-        linear_sum = None if linear_steps is None else float(linear_steps.sum())
+        regions_sum, linear_sum = _sum(region_steps), _sum(linear_steps)
         forget_means = [trace.forget_gate[0].mean(axis=0) for trace in result.traces]
         return Gates(
             runner_up=runner_up,
-            score=lstm + bias + (linear_sum or 0.0),
+            score=lstm + (regions_sum or 0.0) + (linear_sum or 0.0) + bias,
             lstm=lstm,
+            regions=regions_sum,
             linear=linear_sum,
             bias=bias,
+            region_steps=region_steps,
             linear_steps=linear_steps,
             memory=float(np.median(_memory(np.concatenate(forget_means)))),
             units=tuple(_top_units(result, added)),
+            top_regions=by_region.regions[:NUM_REGIONS],
         )
 
     def _compared(self, expected: NDArray[np.float64], class_index: int) -> tuple[Array, str]:
@@ -287,6 +293,10 @@ def _logit_weights(class_index: int, runner_up: int, num_classes: int) -> Array:
     weights = np.zeros(num_classes, np.float32)
     weights[[class_index, runner_up]] = 1, -1
     return weights
+
+
+def _sum(steps: NDArray[np.float64] | None) -> float | None:
+    return None if steps is None else float(steps.sum())
 
 
 def _memory(forget: Array) -> NDArray[np.float64]:

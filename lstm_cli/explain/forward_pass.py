@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.config.pooled import LSTM, pooled_parts
 from lstm_cli.config.schema import Config, ModelSettings
+from lstm_cli.explain.regions import RegionFeatures, find_regions
 from lstm_cli.models import lstm_equations
 from lstm_cli.text.ngrams import bigram_ids, word_ngram_ids
 from lstm_cli.text.token_ids import lstm_ids, own_ids
@@ -29,12 +31,14 @@ class ForwardPass:
     Attributes:
         traces: One per direction, in reading order: the backward trace starts at the end.
         lengths: Number of steps of each sequence, `<int>[batch]`.
-        pooled: Input of the head, `<float>[batch, pools * directions * units]`.
+        regions: The region features, one for each width; empty without them.
+        pooled: Input of the head, `<float>[batch, width]`, in the order of `pooled_parts`.
         logits: Output of the head, `<float>[batch, outputs]`, without the linear model's logits.
     """
 
     traces: tuple[lstm_equations.Trace, ...]
     lengths: Array
+    regions: tuple[RegionFeatures, ...]
     pooled: Array
     logits: Array
 
@@ -81,7 +85,7 @@ def linear_biases(config: Config, weights: Mapping[str, Array]) -> Array:
 def run_layers(
     settings: ModelSettings, weights: Mapping[str, Array], inputs: Array, lengths: Array
 ) -> ForwardPass:
-    """Run all LSTM layers and the head over a batch.
+    """Run all LSTM layers, the region features and the head over a batch.
 
     Args:
         settings: The model's settings.
@@ -95,9 +99,11 @@ def run_layers(
         traces = _run_layer(settings, weights, f"lstm_{index}", x, lengths)
         hidden = [traces[0].hidden, *(reverse_sequences(t.hidden, lengths) for t in traces[1:])]
         x = np.concatenate(hidden, axis=2)
-    pooled = _pool(settings, traces, x, lengths)
+    regions = tuple(find_regions(weights, n, inputs, lengths) for n in settings.regions)
+    parts = [_pool(settings, traces, x, lengths), *(found.features for found in regions)]
+    pooled = np.concatenate(parts, axis=1)
     logits = pooled @ weights["head/kernel"] + weights["head/bias"]
-    return ForwardPass(traces, lengths, pooled, logits)
+    return ForwardPass(traces, lengths, regions, pooled, logits)
 
 
 def unit_contributions(
@@ -105,16 +111,17 @@ def unit_contributions(
 ) -> Array:
     """Return what each unit adds to a weighted sum of logits, `<float>[directions, units]`.
 
-    The sum over all units, plus bias and linear logits under the same weights, is the weighted sum
-    of the model's logits.
+    The sum over all units, plus bias, region features and linear logits under the same weights, is
+    the weighted sum of the model's logits.
 
     Args:
         settings: The model's settings.
         weights: Arrays by the names that `models.get_weights` gives them.
-        pooled: Input of the head for one sequence, `<float>[pools * directions * units]`.
+        pooled: Input of the head for one sequence, `<float>[width]`.
         logit_weights: Weight of each logit in the sum, `<float>[outputs]`.
     """
-    parts = pooled * (weights["head/kernel"] @ logit_weights)
+    lstm = pooled_parts(settings)[LSTM]
+    parts = pooled[lstm] * (weights["head/kernel"][lstm] @ logit_weights)
     directions = 2 if settings.bidirectional else 1
     return np.asarray(parts.reshape(-1, directions, settings.units).sum(axis=0))
 
@@ -154,7 +161,7 @@ def _run_layer(
 def _pool(
     settings: ModelSettings, traces: tuple[lstm_equations.Trace, ...], x: Array, lengths: Array
 ) -> Array:
-    """Pool the steps of each sequence into the head's input, `<float>[batch, width]`."""
+    """Pool the steps of the last LSTM layer, `<float>[batch, pools * directions * units]`."""
     if settings.pooling == "last":
         # A masked step keeps the state before it, so the last column holds the last token's state.
         return np.concatenate([trace.hidden[:, -1] for trace in traces], axis=1)

@@ -11,11 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Token, Unit
+from lstm_cli.explain.result import (
+    Explanation,
+    ImageExplanation,
+    Region,
+    TextExplanation,
+    Token,
+    Unit,
+)
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
 from lstm_cli.explain.summary import (
     describe_decision,
     describe_labels,
+    describe_region,
     describe_rows,
     describe_score,
     describe_swings,
@@ -61,6 +69,7 @@ def render_page(explanation: Explanation) -> str:
         labels=describe_labels(explanation),
         swings=describe_swings(explanation),
         decision=describe_decision(explanation),
+        regions=[_region_row(explanation, region) for region in explanation.gates.top_regions],
         units=[_unit_view(unit) for unit in explanation.gates.units],
         **(_text_values(explanation) if is_text else _image_values(explanation)),  # type: ignore[arg-type]
     )
@@ -97,6 +106,7 @@ def _image_values(explanation: ImageExplanation) -> dict[str, Any]:
 def _token_views(explanation: TextExplanation) -> Iterator[_TokenView]:
     label, effects = explanation.prediction.label, explanation.token_effects
     values = explanation.prefixes.steps[:, explanation.class_index]
+    region_steps = explanation.gates.region_steps
     linear_steps = explanation.gates.linear_steps
     shares = relative_effects(effects.effects)
     for index, (token, share) in enumerate(zip(explanation.tokens, shares, strict=True)):
@@ -107,6 +117,8 @@ def _token_views(explanation: TextExplanation) -> Iterator[_TokenView]:
             f"{label} {effects.occluded_probabilities[index]:.1%} without it",
             f"{values[index]:.1%} after it",
         ]
+        if region_steps is not None:
+            parts.append(f"{region_steps[index]:+.2f} from regions")
         if linear_steps is not None:
             parts.append(f"{linear_steps[index]:+.2f} from the linear model")
         yield _TokenView(" ".join(classes), _MAX_OPACITY * abs(share), ", ".join(parts))
@@ -114,6 +126,12 @@ def _token_views(explanation: TextExplanation) -> Iterator[_TokenView]:
 
 def _name(token: Token) -> str:
     return token.text if token.read_as is None else f"{token.text} (read as {token.read_as})"
+
+
+def _region_row(explanation: Explanation, region: Region) -> tuple[str, ...]:
+    """Return the cells of a region: its words or rows, contribution, width, and features."""
+    numbers = (f"{region.contribution:+.3f}", str(region.width), str(len(region.features)))
+    return describe_region(explanation, region), *numbers
 
 
 def _unit_view(unit: Unit) -> _UnitView:

@@ -16,7 +16,9 @@ from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanati
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
 from lstm_cli.explain.summary import (
     describe_decision,
+    describe_features,
     describe_labels,
+    describe_region,
     describe_score,
     describe_swings,
     describe_windows,
@@ -29,6 +31,7 @@ _BAR_CHARS = "▁▂▃▄▅▆▇█"
 _FILL_CHARS = " ░▒▓█"
 _NUM_TOP = 5
 _NUM_UNITS = 3
+_NUM_REGIONS = 4
 _NAME_WIDTH = 10
 _MIN_WIDTH = 8
 
@@ -80,6 +83,7 @@ def render_lines(explanation: Explanation, width: int, colour: bool) -> Iterator
     yield [Piece(describe_swings(explanation))]
     yield [Piece(describe_decision(explanation))]
     yield [Piece("")]
+    yield from _regions(explanation)
     yield from _gates(explanation, width, colour)
 
 
@@ -184,6 +188,18 @@ def _scale_columns(image: Array, num_columns: int) -> NDArray[np.float64]:
     edges = np.linspace(0, image.shape[1], num_columns + 1).round().astype(int)
     parts = [image[:, a : max(b, a + 1)].mean(axis=1) for a, b in pairwise(edges)]
     return np.asarray(np.stack(parts, axis=1) / 255.0)
+
+
+def _regions(explanation: Explanation) -> Iterator[Line]:
+    """List the regions with the largest contributions; nothing for a run without regions."""
+    regions = explanation.gates.top_regions[:_NUM_REGIONS]
+    if not regions:
+        return
+    yield [Piece("Regions that contribute most", "bold")]
+    for region in regions:
+        name, numbers = (f(explanation, region) for f in (describe_region, describe_features))
+        yield [Piece("  "), Piece(name, "bold"), Piece(f"  {numbers}", "dim")]
+    yield [Piece("")]
 
 
 def _gates(explanation: Explanation, width: int, colour: bool) -> Iterator[Line]:

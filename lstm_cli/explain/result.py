@@ -129,33 +129,60 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Region:
+    """Neighbouring steps in which some features of the regions of one width have their maximum.
+
+    Attributes:
+        width: Width of the regions, in steps.
+        start: Its first step. At the start of an input, a region has fewer steps than its width.
+        end: The step after its last one.
+        features: Indices of these features within their width, without those that are 0.
+        contribution: What these features add to the score.
+    """
+
+    width: int
+    start: int
+    end: int
+    features: tuple[int, ...]
+    contribution: float
+
+
+@dataclass(frozen=True)
 class Gates:
     """The score, its parts, and the units that contribute most to it.
 
     The score is the logit of the predicted class minus the logit of the runner-up: the logarithm of
     the ratio of their probabilities. In a multi-label run it is the logit of the explained label:
-    its log-odds. It is the sum `lstm + linear + bias`.
+    its log-odds. It is the sum `lstm + regions + linear + bias`.
 
     Attributes:
         runner_up: The most probable of the other classes; empty in a multi-label run.
         score: At least 0, unless a threshold chose the class or label.
         lstm: Contribution of all units of the last layer.
+        regions: Contribution of all region features; None for a run without them.
         linear: Contribution of the linear model; None for a run without one.
         bias: Contribution of the head's bias.
+        region_steps: What each token or row adds through the regions that it is in,
+            `<float64>[steps]`; the sum is `regions`. None for a run without region features.
         linear_steps: What the linear model adds for each token and its bigram with the token before
             it, `<float64>[steps]`; None for a run without one.
         memory: Median memory of all units of the last layer, in steps.
         units: The units with the largest absolute contributions, largest first.
+        top_regions: The regions with the largest absolute contributions, largest first; empty for
+            a run without region features.
     """
 
     runner_up: str
     score: float
     lstm: float
+    regions: float | None
     linear: float | None
     bias: float
+    region_steps: NDArray[np.float64] | None
     linear_steps: NDArray[np.float64] | None
     memory: float
     units: tuple[Unit, ...]
+    top_regions: tuple[Region, ...]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import msgspec
 
-from lstm_cli.explain.result import Explanation, ImageExplanation, Swing
-from lstm_cli.io.text_format import short_labels
+from lstm_cli.explain.result import Explanation, ImageExplanation, Region, Swing
+from lstm_cli.io.text_format import pluralize, short_labels
 from lstm_cli.render.plot_style import percent
 
 # Changes of the probability below this are not worth naming.
@@ -60,6 +60,8 @@ def describe_score(explanation: Explanation) -> str:
     """Write the score as the sum of its parts."""
     gates = explanation.gates
     parts = [f"LSTM {gates.lstm:+.2f}"]
+    if gates.regions is not None:
+        parts.append(f"regions {gates.regions:+.2f}")
     if gates.linear is not None:
         parts.append(f"linear model {gates.linear:+.2f}")
     parts.append(f"bias {gates.bias:+.2f}")
@@ -134,6 +136,21 @@ def describe_step(explanation: Explanation, step: int) -> str:
 def describe_rows(start: int, end: int) -> str:
     """Name the rows from `start` up to `end`, counted from 0: `row 3`, or `rows 3 to 4`."""
     return f"row {end}" if end == start + 1 else f"rows {start + 1} to {end}"
+
+
+def describe_region(explanation: Explanation, region: Region) -> str:
+    """Name the steps of a region: its words, or the numbers of the rows that they read."""
+    if isinstance(explanation, ImageExplanation):
+        windows = explanation.windows[region.start : region.end]
+        return describe_rows(windows[0][0], windows[-1][1])
+    return " ".join(token.text for token in explanation.tokens[region.start : region.end])
+
+
+def describe_features(explanation: Explanation, region: Region) -> str:
+    """Say what a region adds to the score, and how many features have their maximum in it."""
+    features = pluralize(len(region.features), "feature")
+    steps = pluralize(region.width, step_noun(explanation))
+    return f"{region.contribution:+.2f}, {features} of {steps}"
 
 
 def _describe_swing(explanation: Explanation, swing: Swing) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.optional import missing_package
 
 # Variables that a command reads, itself or through a library.
 _VARIABLES = (
@@ -67,8 +68,13 @@ def read_secret(name: str) -> str | None:
     return value
 
 
+def backend() -> str:
+    """Return the backend that Keras is imported with, after `check_backend`."""
+    return os.environ.get("KERAS_BACKEND", "").strip() or "tensorflow"
+
+
 def check_backend() -> None:
-    """Check KERAS_BACKEND before Keras is imported.
+    """Check KERAS_BACKEND, or that TensorFlow is installed, before Keras is imported.
 
     Raises:
         LstmError: The backend is not supported or not installed.
@@ -77,6 +83,8 @@ def check_backend() -> None:
 
     name = os.environ.get("KERAS_BACKEND", "").strip()
     if not name:
+        if find_spec("tensorflow") is None:
+            raise _missing_default(has_jax=find_spec("jax") is not None)
         return
     if name not in _BACKENDS:
         raise LstmError(
@@ -85,7 +93,12 @@ def check_backend() -> None:
             ExitCode.USAGE,
         )
     if find_spec(name) is None:
-        raise LstmError(
-            f"KERAS_BACKEND={name} needs {name}, which is not installed.",
-            f"pip install 'lstm-cli[{name}]', or unset KERAS_BACKEND.",
-        )
+        error = missing_package(name, f"KERAS_BACKEND={name}")
+        raise LstmError(error.message, f"{error.hint}, or unset KERAS_BACKEND.")
+
+
+def _missing_default(has_jax: bool) -> LstmError:
+    """Return the error for the default backend where TensorFlow is not installed."""
+    error = missing_package("tensorflow")
+    hint = "KERAS_BACKEND=jax trains with JAX, which is installed" if has_jax else error.hint
+    return LstmError(error.message, hint)

@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from lstm_cli.config.pooled import region_layer
 from lstm_cli.config.schema import Config, EmbeddingSettings, ModelSettings, TrainSettings
 from lstm_cli.data.row_windows import row_windows
 from lstm_cli.models.block_lstm import BlockLSTM, use_block_lstm
@@ -17,6 +18,7 @@ from lstm_cli.models.calibration import num_outputs
 from lstm_cli.models.compiled import CompiledModel, ReverseSequence, build_metrics, use_xla
 from lstm_cli.models.optimizer import array_name, build_slots, make_optimizer
 from lstm_cli.models.peephole import peephole_lstm
+from lstm_cli.models.regions import RegionFeatures
 from lstm_cli.text.ngrams import BIGRAM_FACTOR
 from lstm_cli.text.token_ids import PAD_ID, UNKNOWN_ID
 
@@ -118,7 +120,7 @@ def build_classifier(
         inputs = keras.Input(shape, dtype="uint8", name="images")
         padding = None
         x = _read_windows(inputs, config)
-    pooled = _recurrent(x, padding, config.model, use_block_lstm(config))
+    pooled = _pooled_vector(x, padding, config.model, use_block_lstm(config))
     pooled = layers.Dropout(config.model.dropout, seed=config.seed + 2)(pooled)
     outputs = num_outputs(num_classes, config.is_multi_label)
     logits = layers.Dense(outputs, name="head")(pooled)
@@ -279,6 +281,18 @@ def lstm_layer(settings: ModelSettings, name: str, is_block: bool = False) -> An
     if is_block:
         return BlockLSTM(settings.units, name)
     return layers.LSTM(settings.units, return_sequences=True, name=name)
+
+
+def _pooled_vector(
+    x: Any, padding: _Padding | None, settings: ModelSettings, is_block: bool
+) -> Any:
+    """Return the input of the head, `[batch, width]`: the parts that `pooled_parts` names."""
+    parts = [_recurrent(x, padding, settings, is_block)]
+    valid = None if padding is None else padding.valid
+    for width in settings.regions:
+        layer = RegionFeatures(width, settings.region_units, region_layer(width))
+        parts.append(layer(x, valid))
+    return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
 def _recurrent(x: Any, padding: _Padding | None, settings: ModelSettings, is_block: bool) -> Any:

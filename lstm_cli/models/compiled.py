@@ -1,7 +1,8 @@
-"""Backend-specific parts of the Keras models: compiled steps and reversed sequences."""
+"""Backend-specific parts of the Keras models: compiled steps, and steps of sequences by index."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,9 +72,47 @@ class ReverseSequence(layers.Layer):  # type: ignore[misc]
 
             # Its gradient is the same operation; the gradient of a gather is slow, on one core.
             return tf.reverse_sequence(x, lengths[:, 0], seq_axis=1)
-        steps = ops.arange(ops.shape(x)[1])[None]
-        order = ops.where(steps < lengths, lengths - 1 - steps, steps)
-        return ops.take_along_axis(x, order[:, :, None], axis=1)
+        return jax_reverse_sequence()(x, lengths)
+
+
+@functools.cache
+def jax_reverse_sequence() -> Any:
+    """Return the function for JAX that reverses rows; its gradient is the same operation.
+
+    JAX would make a scatter of the gradient, which is slower than a gather.
+    """
+    import jax
+    from jax import numpy as jnp
+
+    def reverse(x: Any, lengths: Any) -> Any:
+        steps = jnp.arange(x.shape[1])[None]
+        order = jnp.where(steps < lengths, lengths - 1 - steps, steps)
+        return jnp.take_along_axis(x, order[:, :, None], axis=1)
+
+    function = jax.custom_vjp(reverse)
+    function.defvjp(
+        lambda x, lengths: (reverse(x, lengths), lengths),
+        lambda lengths, gradient: (reverse(gradient, lengths), None),
+    )
+    return function
+
+
+def gather_steps(x: Any, positions: Any) -> Any:
+    """Take steps of each row of a batch.
+
+    Args:
+        x: `<float32>[batch, time, dim]`.
+        positions: `<int32>[batch, ...]`.
+
+    Returns:
+        `<float32>[batch, ..., dim]`.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Its gradient is one sum over segments; that of `take_along_axis` is slow.
+        return tf.gather(x, positions, axis=1, batch_dims=1)
+    return ops.vectorized_map(lambda row: ops.take(row[0], row[1], axis=0), (x, positions))
 
 
 def build_metrics(model: Any) -> None:
@@ -93,7 +132,7 @@ def use_xla() -> bool:
 
 
 class FiniteCheck:
-    """Check that arrays have no infinite or NaN values, in one compiled call on TensorFlow.
+    """Check that arrays have no infinite or NaN values, in one compiled call on their device.
 
     Args:
         variables: The arrays, with fewer than 1e38 in the sum of all values.
@@ -101,13 +140,12 @@ class FiniteCheck:
 
     def __init__(self, variables: Sequence[Any]) -> None:
         self._variables = variables
-        self._is_finite = self._compile() if keras.backend.backend() == "tensorflow" else None
+        is_jax = keras.backend.backend() == "jax"
+        self._is_finite = self._compile_for_jax() if is_jax else self._compile()
 
     def __call__(self) -> bool:
         """Return whether all values are finite."""
-        if self._is_finite is not None:
-            return bool(self._is_finite())
-        return all(np.isfinite(np.asarray(v).sum()) for v in self._variables)
+        return bool(self._is_finite())
 
     def _compile(self) -> Any:
         import tensorflow as tf
@@ -120,6 +158,14 @@ class FiniteCheck:
             return tf.math.is_finite(tf.add_n(sums))
 
         return tf.function(is_finite, input_signature=[], autograph=False)
+
+    def _compile_for_jax(self) -> Any:
+        import jax
+        from jax import numpy as jnp
+
+        # The arrays are arguments: a compiled function holds what it closes over as constants.
+        compiled = jax.jit(lambda arrays: jnp.isfinite(sum(jnp.sum(array) for array in arrays)))
+        return lambda: compiled([variable.value for variable in self._variables])
 
 
 def _specs(tensors: list[Any]) -> list[Any]:

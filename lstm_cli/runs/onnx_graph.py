@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lstm_cli.config.pooled import pooled_width
 from lstm_cli.config.schema import Config, LinearSettings
 from lstm_cli.data.row_windows import row_windows
 from lstm_cli.runs.arrays import Array
@@ -18,8 +19,15 @@ from lstm_cli.runs.onnx_plan import (
     TrainedConstant,
     Value,
 )
+from lstm_cli.runs.onnx_pooling import (
+    add_feature_axis,
+    add_is_padding,
+    add_lengths_column,
+    add_pooling,
+    add_regions,
+)
 from lstm_cli.text.ngrams import BIGRAM_FACTOR, TRIGRAM_MODULUS
-from lstm_cli.text.token_ids import PAD_ID, READ_AS, UNKNOWN_ID
+from lstm_cli.text.token_ids import READ_AS, UNKNOWN_ID
 
 if TYPE_CHECKING:
     import onnx
@@ -28,8 +36,6 @@ OPSET = 17
 IR_VERSION = 8
 # Name of the factor on the logits of the linear model among the arrays of a classifier.
 LINEAR_SCALE = "linear/scale"
-# Added to the outputs at padding, so that a maximum never takes them.
-_PADDING_PENALTY = -1e9
 _FLOAT = ELEMENT_TYPES["float32"]
 
 
@@ -105,7 +111,7 @@ def plan(
         inputs = (Value("images", "uint8", ("batch", *shape)),)
         x, width = _add_windows(graph, config, shape)
     lengths = "" if vocab_size is None else "lengths"
-    pooled, width = _add_lstms(graph, config, x, width, lengths)
+    pooled = _add_pooled_vector(graph, config, x, width, lengths)
     linear_logits = ""
     if config.linear is not None:
         assert vocab_size is not None
@@ -114,7 +120,7 @@ def plan(
         linear_logits = _add_linear_model(
             graph, config.linear, tokens, vocab_size, outputs_of_linear
         )
-    _add_head(graph, config, (pooled, width), num_classes, linear_logits)
+    _add_head(graph, config, pooled, num_classes, linear_logits)
     outputs = (Value("probabilities", "float32", ("batch", num_classes)),)
     return GraphPlan(f"lstm_{config.kind}", tuple(graph.nodes), graph.constants, inputs, outputs)
 
@@ -208,15 +214,15 @@ def _add_linear_model(
         logits = graph.add("Add", [logits, weights], f"linear_with_{name}s")
     # Padding has logits too, so they are multiplied by 0.
     graph.add(
-        "Cast", [graph.add("Not", [_add_is_padding(graph)], "is_token")], "token_mask", to=_FLOAT
+        "Cast", [graph.add("Not", [add_is_padding(graph)], "is_token")], "token_mask", to=_FLOAT
     )
-    graph.add("Unsqueeze", ["token_mask", _add_feature_axis(graph)], "token_mask_column")
+    graph.add("Unsqueeze", ["token_mask", add_feature_axis(graph)], "token_mask_column")
     graph.add("Mul", [logits, "token_mask_column"], "linear_masked_logits")
     graph.constant("time_axis", np.array([0]))
     total = graph.add("ReduceSum", ["linear_masked_logits", "time_axis"], "linear_sum", keepdims=0)
     if settings.num_char_buckets:
         total = _add_char_ngrams(graph, total, settings.num_char_buckets, outputs)
-    graph.add("Sqrt", [_add_lengths_column(graph)], "sqrt_lengths")
+    graph.add("Sqrt", [add_lengths_column(graph)], "sqrt_lengths")
     graph.add("Div", [total, "sqrt_lengths"], "linear_normalized")
     biases = graph.array("linear_biases", "linear/biases", outputs)
     graph.add("Add", ["linear_normalized", biases], "linear_unscaled")
@@ -254,14 +260,23 @@ def _add_windows(graph: GraphBuilder, config: Config, shape: tuple[int, int]) ->
     return embedded, settings.window * shape[1]
 
 
-def _add_lstms(
-    graph: GraphBuilder, config: Config, x: str, width: int, lengths: str
-) -> tuple[str, int]:
-    """Add the LSTM layers and the pooling.
+def _add_pooled_vector(graph: GraphBuilder, config: Config, x: str, dim: int, lengths: str) -> str:
+    """Add the input of the head, `[batch, width]`: the parts that `pooled_parts` names.
 
-    Returns:
-        The name of the result, `[batch, width]`, and its width.
+    Args:
+        graph: Receives the nodes.
+        config: Of the run.
+        x: The embedded input, `<float32>[time, batch, dim]`.
+        dim: Its width.
+        lengths: Name of the lengths of texts; empty for images.
     """
+    parts = [_add_lstms(graph, config, x, dim, lengths)]
+    parts += add_regions(graph, config.model, x, dim, lengths)
+    return graph.add("Concat", parts, "pooled_vector", axis=1) if len(parts) > 1 else parts[0]
+
+
+def _add_lstms(graph: GraphBuilder, config: Config, x: str, width: int, lengths: str) -> str:
+    """Add the LSTM layers and the pooling; return the name of the result, `[batch, width]`."""
     settings = config.model
     directions = ["forward", "backward"] if settings.bidirectional else ["forward"]
     for index in range(settings.layers):
@@ -292,9 +307,8 @@ def _add_lstms(
     if settings.pooling == "last":
         graph.add("Transpose", [f"{name}_final"], "final_by_batch", perm=(1, 0, 2))
         graph.constant("final_shape", np.array([0, -1]))
-        return graph.add("Reshape", ["final_by_batch", "final_shape"], "pooled"), width
-    pooled = _add_pooling(graph, x, settings.pooling, lengths)
-    return pooled, width * (2 if settings.pooling == "max_mean" else 1)
+        return graph.add("Reshape", ["final_by_batch", "final_shape"], "pooled")
+    return add_pooling(graph, x, settings.pooling, lengths)
 
 
 def _add_kernels(
@@ -343,56 +357,6 @@ def _reorder_gates(array: Array) -> Array:
     return np.concatenate([i, o, f, c], axis=-1)
 
 
-def _add_pooling(graph: GraphBuilder, x: str, pooling: str, lengths: str) -> str:
-    """Reduce `[time, batch, dim]` over the steps of each text.
-
-    The LSTM operator writes zeros at padding. That is right for a sum; for a maximum, a large
-    negative number is added there.
-    """
-    parts = []
-    if pooling in ("max", "max_mean"):
-        masked = graph.add("Add", [x, _add_padding_penalty(graph)], "masked") if lengths else x
-        parts.append(graph.add("ReduceMax", [masked], "max_pooled", axes=(0,), keepdims=0))
-    if pooling in ("mean", "max_mean") and not lengths:
-        parts.append(graph.add("ReduceMean", [x], "mean_pooled", axes=(0,), keepdims=0))
-    elif pooling in ("mean", "max_mean"):
-        graph.constant("time_axis", np.array([0]))
-        graph.add("ReduceSum", [x, "time_axis"], "sum_pooled", keepdims=0)
-        parts.append(graph.add("Div", ["sum_pooled", _add_lengths_column(graph)], "mean_pooled"))
-    return parts[0] if len(parts) == 1 else graph.add("Concat", parts, "pooled", axis=1)
-
-
-def _add_padding_penalty(graph: GraphBuilder) -> str:
-    """Return 0 at tokens and a large negative number at padding, `[time, batch, 1]`."""
-    graph.add("Cast", [_add_is_padding(graph)], "padding_mask", to=_FLOAT)
-    graph.constant("min_value", np.array(_PADDING_PENALTY, np.float32))
-    graph.add("Mul", ["padding_mask", "min_value"], "padding_penalty")
-    return graph.add(
-        "Unsqueeze", ["padding_penalty", _add_feature_axis(graph)], "padding_penalty_column"
-    )
-
-
-def _add_is_padding(graph: GraphBuilder) -> str:
-    """Return where the padding is, `<bool>[time, batch]`."""
-    if graph.has("is_padding"):
-        return "is_padding"
-    graph.constant("pad_id", np.array(PAD_ID, np.int32))
-    return graph.add("Equal", ["time_major_tokens", "pad_id"], "is_padding")
-
-
-def _add_lengths_column(graph: GraphBuilder) -> str:
-    """Return the lengths of texts, `<float32>[batch, 1]`."""
-    if graph.has("lengths_column"):
-        return "lengths_column"
-    graph.add("Cast", ["lengths"], "float_lengths", to=_FLOAT)
-    graph.constant("column_shape", np.array([-1, 1]))
-    return graph.add("Reshape", ["float_lengths", "column_shape"], "lengths_column")
-
-
-def _add_feature_axis(graph: GraphBuilder) -> str:
-    return graph.constant("feature_axis", np.array([2]))
-
-
 def _num_outputs(config: Config, num_classes: int) -> int:
     return 1 if num_classes == 2 and not config.is_multi_label else num_classes
 
@@ -400,7 +364,7 @@ def _num_outputs(config: Config, num_classes: int) -> int:
 def _add_head(
     graph: GraphBuilder,
     config: Config,
-    pooled: tuple[str, int],
+    pooled: str,
     num_classes: int,
     linear_logits: str,
 ) -> None:
@@ -409,14 +373,14 @@ def _add_head(
     Args:
         graph: Receives the nodes.
         config: Of the run.
-        pooled: The input of the dense layer, and its width.
+        pooled: The input of the dense layer.
         num_classes: Number of classes, or of labels.
         linear_logits: Those of the linear model; empty without one.
     """
     num_outputs = _num_outputs(config, num_classes)
-    kernel = graph.array("head_kernel", "head/kernel", pooled[1], num_outputs)
+    kernel = graph.array("head_kernel", "head/kernel", pooled_width(config.model), num_outputs)
     bias = graph.array("head_bias", "head/bias", num_outputs)
-    logits = graph.add("Gemm", [pooled[0], kernel, bias], "logits")
+    logits = graph.add("Gemm", [pooled, kernel, bias], "logits")
     if linear_logits:
         logits = graph.add("Add", [logits, linear_logits], "combined_logits")
     if config.is_multi_label:

@@ -258,7 +258,7 @@ class InitInfo(msgspec.Struct, frozen=True):
         weights_sha256: Of its weights.
         words: Number of words of its vocabulary, which begins that of the new run.
         arrays: The arrays that come from it.
-        grown: Those of them with more words or classes.
+        grown: Those of them with more words or classes, or with other inputs.
     """
 
     run: Text

@@ -18,6 +18,7 @@ from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Reporter
 
 Device = Literal["auto", "cpu", "gpu"]
+_GPU_PACKAGE = {"tensorflow": "lstm-cli[gpu]", "jax": "jax[cuda13]"}
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,10 @@ def load_keras(device: Device) -> None:
         device: `cpu` hides every GPU. This works in the first import only.
 
     Raises:
-        LstmError: `KERAS_BACKEND` names a backend that is not supported.
+        LstmError: Keras or its backend is not installed, not supported, or cannot start.
     """
-    require("keras", "tensorflow")
     environment.check_backend()
+    require("keras")
     if device == "cpu" and "tensorflow" not in sys.modules and "jax" not in sys.modules:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
@@ -55,7 +56,21 @@ def load_keras(device: Device) -> None:
         import keras
 
         # The backend logs when it looks for devices.
-        keras.distribution.list_devices()
+        try:
+            keras.distribution.list_devices()
+        except (RuntimeError, AssertionError) as error:
+            raise _failed_start(error) from error
+
+
+def _failed_start(error: Exception) -> LstmError:
+    """Return the error for a backend that finds none of the devices it was asked for."""
+    platforms = os.environ.get("JAX_PLATFORMS")
+    asked = f" with JAX_PLATFORMS={platforms[:80]}" if platforms else ""
+    first_line = (str(error) or type(error).__name__).splitlines()[0]
+    return LstmError(
+        f"{environment.backend()} cannot start{asked}: {first_line[:300]}",
+        "Unset JAX_PLATFORMS, or use --device cpu.",
+    )
 
 
 @contextlib.contextmanager
@@ -92,12 +107,11 @@ def select_device(device: Device, config: Config) -> DeviceInfo:
     if device == "gpu" and not gpus:
         raise LstmError(
             f"--device gpu: {backend} sees no GPU.",
-            "Install the driver and 'pip install lstm-cli[gpu]', or use --device auto.",
+            f"Install the driver and 'pip install {_GPU_PACKAGE[backend]}', or use --device auto.",
         )
     loop = "TensorFlow while loop" if backend == "tensorflow" else "XLA scan"
     if gpus:
-        has_cudnn = backend == "tensorflow" and config.model.cell == "lstm"
-        kernel = "cuDNN LSTM" if has_cudnn else loop
+        kernel = "cuDNN LSTM" if config.model.cell == "lstm" else loop
         why = "requested with --device gpu" if device == "gpu" else f"found by {backend}"
         return DeviceInfo(", ".join(gpus), kernel, why, backend)
     why = "requested with --device cpu" if device == "cpu" else f"{backend} sees no GPU"
@@ -143,4 +157,4 @@ def _gpus(backend: str) -> list[str]:
         return [str(d.get("device_name", "GPU")) for d in details]
     import jax
 
-    return [str(d.device_kind) for d in jax.devices() if d.platform == "gpu"]
+    return [str(d.device_kind) for d in jax.devices() if d.platform in ("gpu", "cuda", "rocm")]

@@ -1,4 +1,4 @@
-"""Arrays of another run in a model with more words and more classes.
+"""Arrays of another run in a model with more words, more classes, or other region features.
 
 Rows of known words and outputs of known classes are copied bit for bit. New ones have a start of
 their own.
@@ -77,6 +77,20 @@ def with_new_labels(
         grown[name] = own[name].copy()
         grown[name][..., places] = by_class
     return grown
+
+
+def with_rows(old: Floats, num_rows: int, rows: Sequence[tuple[slice, slice]]) -> Floats:
+    """Return a kernel with the known rows in their new places; new inputs have no weight at first.
+
+    Args:
+        old: `<float32>[old rows, outputs]`.
+        num_rows: Rows of the result.
+        rows: The known rows, there and here.
+    """
+    kernel = np.zeros((num_rows, *old.shape[1:]), np.float32)
+    for there, here in rows:
+        kernel[here] = old[there]
+    return kernel
 
 
 def _by_class(array: Floats, num_classes: int, multi_label: bool) -> Floats:

@@ -8,31 +8,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from lstm_cli.config import load as configs
-from lstm_cli.config.schema import Config
+from lstm_cli.config.pooled import LSTM, pooled_parts
+from lstm_cli.config.schema import Config, ModelSettings
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.models import classifier
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find, validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.tokenizer import Tokenizer
 from lstm_cli.training.columns_of_run import with_columns_of_run
-from lstm_cli.training.grown_arrays import (
-    HEAD_ARRAYS,
-    WORD_ARRAYS,
-    with_new_labels,
-    with_new_words,
-)
 
 # These settings decide the shapes of the arrays that do not grow with words and classes.
 _KEYS = ("embedding.dim", "embedding.bigram_buckets", "model.units")
 _BIGRAM_KEY = "embedding.bigram_dim"
 # Peepholes start at 0: a run may add them, but not drop them.
 _CELL_KEY = "model.cell"
+_REGION_KEY = "model.region_units"
 _MAX_VOCAB_SIZE = 65_536
 
 
@@ -48,6 +42,8 @@ class InitialWeights:
         tokenizer: Tokenizer of a run that is resumed and started from another run: its own copy.
         arrays: Arrays of the other run by name, as `get_weights` returns them.
         labels: Class names of the other run, if they stay classes.
+        head_rows: Rows of the head's kernel in the other run, and in this one, of each part of its
+            input that both have; empty if the pooled outputs of the LSTM are not among them.
         has_file: Whether the embedding starts from a file of word vectors.
         record: `init_from` of `run.json`: name, path, task, weights digest and number of words of
             the other run, the arrays taken, and those of them that have grown. Empty without
@@ -59,6 +55,7 @@ class InitialWeights:
     tokenizer: Tokenizer | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    head_rows: tuple[tuple[slice, slice], ...] = ()
     has_file: bool = False
     record: Mapping[str, Any] = field(default_factory=dict)
 
@@ -71,32 +68,6 @@ class InitialWeights:
     def num_known(self) -> int:
         """Number of words of the other run; 0 without one."""
         return int(self.record.get("words") or 0)
-
-
-@dataclass(frozen=True)
-class TakenArrays:
-    """Names of the arrays of a model that come from another run.
-
-    Attributes:
-        names: All of them.
-        grown: Those with more rows or outputs than in the other run.
-    """
-
-    names: tuple[str, ...] = ()
-    grown: tuple[str, ...] = ()
-
-    @property
-    def slow(self) -> tuple[str, ...]:
-        """Arrays that `train.init_lr_factor` and `train.frozen_steps` apply to.
-
-        Not a head with new outputs, which must learn.
-        """
-        new_head = {name for name in self.grown if name in HEAD_ARRAYS}
-        return tuple(name for name in self.names if name not in new_head)
-
-    def to_record(self) -> dict[str, list[str]]:
-        """Return what `init_from` of `run.json` says of them."""
-        return {"arrays": list(self.names), "grown": list(self.grown)}
 
 
 def resolve_init_from(config: Config, root: Path) -> Config:
@@ -234,86 +205,6 @@ def resumed_initial_weights(
     return InitialWeights("checkpoint", (), tokenizer, record=dict(init_record or {}))
 
 
-def apply_initial_weights(
-    model: Any, init: InitialWeights, labels: Sequence[str] = (), multi_label: bool = False
-) -> TakenArrays:
-    """Assign the arrays of another run that the model also has; they grow with words and classes.
-
-    Args:
-        model: A built model.
-        init: The starting point; only arrays of kind `run` are assigned.
-        labels: Class names of the model; empty for a language model.
-        multi_label: Whether a text has any number of labels.
-
-    Returns:
-        The names of the arrays that come from another run; empty without one.
-
-    Raises:
-        LstmError: An array has another shape in the model, or the two share no array.
-    """
-    own = classifier.get_weights(model)
-    if init.kind != "run":
-        return _recorded(own, init.record)
-    taken = {name: init.arrays[name] for name in own if name in init.arrays}
-    grown = {
-        name: with_new_words(name, array, own[name])
-        for name, array in taken.items()
-        if name in WORD_ARRAYS and len(array) < len(own[name])
-    }
-    grown |= _head(taken, own, init, labels, multi_label)
-    is_new_head = "head/kernel" in taken and "head/kernel" not in grown
-    taken = {n: a for n, a in taken.items() if not (is_new_head and n in HEAD_ARRAYS)} | grown
-    _check_shapes(taken, own, init)
-    if not taken:
-        raise LstmError(f"Run {init.record['run']} shares no array with this model.")
-    classifier.set_weights(model, {**own, **taken})
-    names = tuple(name for name in own if name in taken)
-    return TakenArrays(names, tuple(n for n in names if taken[n].shape != init.arrays[n].shape))
-
-
-def _recorded(own: Mapping[str, Any], record: Mapping[str, Any]) -> TakenArrays:
-    """Return what the record of a resumed run says of arrays that the model has."""
-    names, grown = record.get("arrays") or (), record.get("grown") or ()
-    return TakenArrays(
-        tuple(name for name in names if name in own), tuple(name for name in grown if name in own)
-    )
-
-
-def _head(
-    taken: Mapping[str, Any],
-    own: Mapping[str, Any],
-    init: InitialWeights,
-    labels: Sequence[str],
-    multi_label: bool,
-) -> dict[str, Any]:
-    """Return the head with outputs for all classes; empty if its classes or inputs are others."""
-    if not init.labels or "head/kernel" not in taken:
-        return {}
-    if len(taken["head/kernel"]) != len(own["head/kernel"]):
-        return {}
-    initial = {name: own[name] for name in HEAD_ARRAYS}
-    if "linear/scale" in own:
-        # As for a new model: at first the linear model alone knows the new classes.
-        initial = {name: np.zeros_like(array) for name, array in initial.items()}
-    return with_new_labels(taken, initial, init.labels, labels, multi_label)
-
-
-def _check_shapes(taken: Mapping[str, Any], own: Mapping[str, Any], init: InitialWeights) -> None:
-    """Check that each array has the shape that the model needs.
-
-    Raises:
-        LstmError: One has another shape (exit code 2).
-    """
-    for name, array in taken.items():
-        if array.shape != own[name].shape:
-            raise LstmError(
-                f"--init-from: {name} is {list(array.shape)} in run {init.record['run']}, and "
-                f"{list(own[name].shape)} here.",
-                "Train with the settings of that run.",
-                ExitCode.USAGE,
-            )
-
-
 def _read_run(config: Config, path: Path) -> InitialWeights:
     """Read tokenizer and weights of the run to start from."""
     run = _find_run(str(path)).with_manifest()
@@ -338,7 +229,16 @@ def _read_run(config: Config, path: Path) -> InitialWeights:
         "weights_sha256": run.manifest[runs.WEIGHTS].sha256,
         "words": tokenizer.vocab_size,
     }
-    return InitialWeights("run", tokenizer.words, arrays=arrays, record=record)
+    rows = () if run_config.language is not None else _head_rows(run_config.model, config.model)
+    return InitialWeights("run", tokenizer.words, arrays=arrays, head_rows=rows, record=record)
+
+
+def _head_rows(there: ModelSettings, here: ModelSettings) -> tuple[tuple[slice, slice], ...]:
+    """Return `InitialWeights.head_rows` of two classifiers."""
+    old, new = pooled_parts(there), pooled_parts(here)
+    if old[LSTM] != new[LSTM]:
+        return ()
+    return tuple((old[name], new[name]) for name in old if name in new)
 
 
 def _check_room(run: RunDir, num_words: int, config: Config) -> None:
@@ -376,6 +276,7 @@ def _check_compatible(run: RunDir, run_config: Config, config: Config) -> None:
     keys = list(_KEYS)
     keys += [_BIGRAM_KEY] if now["embedding"]["bigram_buckets"] else []
     keys += [_CELL_KEY] if before["model"]["cell"] == "peephole" else []
+    keys += [_REGION_KEY] if set(run_config.model.regions) & set(config.model.regions) else []
     differences = []
     for key in keys:
         section, _, name = key.partition(".")

@@ -25,7 +25,7 @@ from lstm_cli.text.tokenizer import Tokenizer, fit_vocabulary
 from lstm_cli.training import artifacts
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.file_vectors import start_from_file, word_counts
-from lstm_cli.training.init_weights import InitialWeights, TakenArrays, apply_initial_weights
+from lstm_cli.training.init_weights import InitialWeights
 from lstm_cli.training.labels_of_run import report_start
 from lstm_cli.training.loop import TrainingResult, num_parameters
 from lstm_cli.training.objectives.language_model import LanguageModelObjective
@@ -36,6 +36,7 @@ from lstm_cli.training.prepare import (
     timed,
     vocabulary_texts,
 )
+from lstm_cli.training.taken_arrays import TakenArrays, apply_initial_weights
 from lstm_cli.training.task import Evaluation
 
 

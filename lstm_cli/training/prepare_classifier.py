@@ -34,7 +34,7 @@ from lstm_cli.training.classifier_task import (
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.file_vectors import start_from_file, word_counts
 from lstm_cli.training.folds import describe_small_classes
-from lstm_cli.training.init_weights import InitialWeights, TakenArrays, apply_initial_weights
+from lstm_cli.training.init_weights import InitialWeights
 from lstm_cli.training.labels_of_run import report_start
 from lstm_cli.training.learned_before import learned_by_initial_run
 from lstm_cli.training.objectives.classification import Examples
@@ -48,6 +48,7 @@ from lstm_cli.training.prepare import (
     vocabulary_texts,
 )
 from lstm_cli.training.stages import StagedData
+from lstm_cli.training.taken_arrays import TakenArrays, apply_initial_weights
 
 # With fewer texts the worker process takes longer to start than it saves: nothing with 5,000
 # reviews, half a second of four with 10,000.

@@ -52,13 +52,17 @@ def with_language_model(config: Config) -> Config:
             "Give these files with --unlabeled.",
             ExitCode.USAGE,
         )
-    # Linear model and self-training need labels, which a language model does not read.
+    # Linear model and self-training need labels, which a language model does not read; regions are
+    # a part of the classifier.
     train = replace(config.train, self_training=False, refit=False)
     data = replace(config.data, folds=0)
+    model = replace(config.model, regions=())
     language = config.language or LanguageModelSettings()
     # A language model trains for a fixed time, and has no linear model or folds.
     auto = tuple(key for key in config.auto if key.startswith("text.") or key == "embedding.dim")
-    return replace(config, auto=auto, data=data, linear=None, train=train, language=language)
+    return replace(
+        config, auto=auto, data=data, linear=None, model=model, train=train, language=language
+    )
 
 
 def check_unlabeled_is_used(config: Config) -> None:

@@ -109,6 +109,33 @@ def test_words_and_labels_are_added_and_what_is_known_stays_bit_for_bit(first, t
     assert "1 label of run demo/first has no example here ('negative')" in notes
 
 
+def test_regions_are_added_and_dropped_and_the_rest_stays_bit_for_bit(tmp_path):
+    there = tiny(model__regions=[4, 2], model__region_units=5)
+    run = make_text_run(tmp_path / "runs" / "demo" / "regions", config=there)
+    table = write(tmp_path / "more.csv", LABELS)
+    config = config_for(table, run, model__regions=[2, 3], model__region_units=5)
+    task = prepared(config)
+    old, new = weights_of(run), classifier.get_weights(task.model)
+    kept = ("lstm_0_forward/kernel", "regions_2/kernel", "regions_2/bias", "head/bias")
+    assert all(np.array_equal(new[name], old[name]) for name in kept)
+    lstm, four, two = np.split(old["head/kernel"], [12, 17])
+    assert np.array_equal(new["head/kernel"], np.concatenate([lstm, two, 0 * four]))
+    assert new["regions_3/kernel"].any()
+    assert "regions_2/kernel" in task.init_record["arrays"]
+    assert "regions_3/kernel" not in task.init_record["arrays"]
+    # It must learn at the full rate, although its shape is the same.
+    assert "head/kernel" in task.init_record["grown"]
+
+
+def test_another_number_of_region_features_is_refused(tmp_path):
+    there = tiny(model__regions=[2], model__region_units=5)
+    run = make_text_run(tmp_path / "runs" / "demo" / "regions", config=there)
+    settings = {"model__regions": [2, 3], "model__region_units": 6}
+    config = config_for(write(tmp_path / "more.csv", LABELS), run, **settings)
+    error = refused(read_initial_weights, config, code=ExitCode.USAGE)
+    assert "--set model.region_units=5" in error.hint
+
+
 def test_the_columns_of_the_run_come_first(tmp_path):
     (tmp_path / "more.csv").write_text("text,title,kind\n1,a fine film,good\n")
     data = {"name": str(tmp_path / "more.csv")}

@@ -126,9 +126,12 @@ def test_training_changes_the_peepholes():
     assert (classifier.get_weights(model)["lstm_0_forward/peepholes"] != 0).all()
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="cuDNN is TensorFlow's")
-def test_peepholes_do_not_use_the_cudnn_kernel(monkeypatch):
+@pytest.mark.parametrize(
+    ("backend", "loop"), [("tensorflow", "TensorFlow while loop"), ("jax", "XLA scan")]
+)
+def test_peepholes_do_not_use_the_cudnn_kernel(monkeypatch, backend, loop):
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     monkeypatch.setattr(device, "_gpus", lambda backend: ["a GPU"])
     assert device.select_device("auto", text_config()).kernel == "cuDNN LSTM"
     config = text_config(model__cell="peephole")
-    assert device.select_device("auto", config).kernel == "TensorFlow while loop"
+    assert device.select_device("auto", config).kernel == loop

@@ -363,6 +363,8 @@ SETTINGS = {
     "embedding.dim": 8,
     "linear.buckets": 300,
     "model.units": 6,
+    "model.regions": [2, 3],
+    "model.region_units": 4,
     "model.bidirectional": False,
     "text.max_tokens": 20,
     "train.epochs": 8,

@@ -517,6 +517,19 @@ def test_an_override_that_is_not_yaml_is_refused(value):
     assert "seed" in refused(configs.parse_overrides, [f"seed={value}"]).message
 
 
+def test_a_width_of_regions_occurs_once():
+    assert configs.load_preset("demo", {"model.regions": [3, 2]}).model.regions == (3, 2)
+    error = refused(configs.load_preset, "demo", {"model.regions": [2, 3, 2]})
+    assert (error.exit_code, "[2, 3]" in error.hint) == (2, True)
+    assert "0" in refused(configs.load_preset, "demo", {"model.regions": [0]}).message
+
+
+def test_lists_are_described_with_the_type_of_their_parts():
+    types = [setting.type for key in ("model.regions", "data.text_columns") for (setting,) in
+             describe(key).values()]  # fmt: skip
+    assert types == ["list of integers, 1 to 16", "list of texts"]
+
+
 def test_the_schema_is_json_and_describes_every_setting():
     schema = json.loads(json.dumps(configs.json_schema(), allow_nan=False))
     sections = schema["$defs"]["Config"]["properties"]

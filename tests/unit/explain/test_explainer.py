@@ -61,6 +61,10 @@ VARIANTS = {
         "linear__buckets": 7, "linear__word_ngrams": 3,
         "linear__char_ngrams": "unknown", "linear__char_buckets": 40,
     },
+    "regions": {
+        "model__regions": (1, 4), "model__region_units": 2, "model__layers": 2,
+        "linear__buckets": 7,
+    },
 }  # fmt: skip
 
 
@@ -285,7 +289,8 @@ def test_the_parts_of_the_score_add_up_to_the_log_ratio_of_probabilities(any_tex
         gates, probabilities = result.gates, result.prediction.probabilities
         ratio = np.log(probabilities[result.prediction.label] / probabilities[gates.runner_up])
         assert gates.score == pytest.approx(ratio, abs=1e-4)
-        assert gates.lstm + gates.bias + (gates.linear or 0) == pytest.approx(gates.score)
+        parts = (gates.lstm, gates.regions or 0, gates.linear or 0, gates.bias)
+        assert sum(parts) == pytest.approx(gates.score)
         ranked = sorted(probabilities, key=probabilities.get)
         assert [result.prediction.label, gates.runner_up] == ranked[:-3:-1]
 

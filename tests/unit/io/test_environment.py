@@ -102,6 +102,20 @@ def test_a_backend_is_stripped_and_must_be_installed(monkeypatch):
     environment.check_backend()
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(LstmError, match="needs jax, which is not installed") as caught:
+    with pytest.raises(LstmError, match="needs JAX, which is not installed") as caught:
         environment.check_backend()
     assert caught.value.exit_code == ExitCode.ERROR
+
+
+@pytest.mark.parametrize(
+    ("installed", "hint"), [((), "pip install lstm-cli"), (("jax",), "KERAS_BACKEND=jax")]
+)
+def test_without_tensorflow_the_hint_names_what_is_installed(monkeypatch, installed, hint):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name in installed or None)
+    with pytest.raises(LstmError, match="needs TensorFlow, which is not installed") as caught:
+        environment.check_backend()
+    assert hint in str(caught.value)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    if installed:
+        environment.check_backend()

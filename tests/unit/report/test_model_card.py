@@ -184,6 +184,14 @@ def test_every_pooling_is_described(pooling):
     assert "outputs, the " in section(model_card(run), "Model")
 
 
+def test_regions_are_described():
+    run = text_run()
+    assert "regions" not in section(model_card(run), "Model")
+    run["config"] = text_config(model__regions=[2, 3], model__region_units=17)
+    model = section(model_card(run), "Model")
+    assert "regions of 2, 3 neighbouring words have 17 features" in model
+
+
 def test_training_can_be_repeated_from_the_card():
     card = model_card(text_run())
     assert "```sh\nlstm train imdb --seed 7\n```" in card

@@ -76,6 +76,30 @@ def test_graph_equals_the_equations(pooling, layers, bidirectional, bigram_bucke
     assert np.abs(run(model, TEXTS[:1]) - expected[:1]).max() < 1e-6
 
 
+@pytest.mark.parametrize("pooling", ["last", "mean", "max_mean"])
+@pytest.mark.parametrize("regions", [(1,), (2, 3), (4, 7)])
+def test_graph_has_the_strongest_regions(regions, pooling):
+    config = text_config(
+        model__regions=regions,
+        model__region_units=5,
+        model__pooling=pooling,
+        embedding__bigram_buckets=13,
+    )
+    weights = random_weights(config, 3, VOCAB)
+    # Padding must not win, and some features must stay 0.
+    weights["embedding/embeddings"][0] = 50
+    for width in regions:
+        weights[f"regions_{width}/bias"] -= 3
+    model = onnx_graph.build(config, weights, 3, None)
+    expected = [
+        reference.probabilities(reference.embed(ids, weights, config), weights, config)
+        for ids in TEXTS
+    ]
+    assert np.abs(run(model, TEXTS) - expected).max() < 1e-6
+    assert np.abs(run(model, TEXTS, width=9) - expected).max() < 1e-6
+    assert np.abs(run(model, TEXTS[:1]) - expected[:1]).max() < 1e-6
+
+
 @pytest.mark.parametrize("num_classes", [2, 3])
 @pytest.mark.parametrize("bigram_buckets", [0, 13])
 @pytest.mark.parametrize("pooling", ["last", "max_mean"])
@@ -102,10 +126,17 @@ def test_graph_adds_the_linear_logits(pooling, bigram_buckets, num_classes):
     assert np.abs(run(model, TEXTS[:1]) - expected[:1]).max() < 1e-6
 
 
-@pytest.mark.parametrize(("pooling", "layers", "bidirectional"), KINDS)
-def test_graph_reads_images_row_by_row(pooling, layers, bidirectional):
+@pytest.mark.parametrize(
+    ("pooling", "layers", "bidirectional", "regions"),
+    [*((*kind, ()) for kind in KINDS), ("max_mean", 2, True, (3, 8))],
+)
+def test_graph_reads_images_row_by_row(pooling, layers, bidirectional, regions):
     config = image_config(
-        model__pooling=pooling, model__layers=layers, model__bidirectional=bidirectional
+        model__pooling=pooling,
+        model__layers=layers,
+        model__bidirectional=bidirectional,
+        model__regions=regions,
+        model__region_units=4,
     )
     weights = random_weights(config, 10, columns=5)
     images = np.random.default_rng(1).integers(0, 256, (3, 7, 5), dtype=np.uint8)

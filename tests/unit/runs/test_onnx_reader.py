@@ -59,7 +59,9 @@ def test_constants_are_not_copied():
 
 
 def test_plan_has_the_shape_of_every_array():
-    for config in (text_config(embedding__bigram_buckets=5, model__layers=2), image_config()):
+    regions = {"model__regions": (2, 5), "model__region_units": 3}
+    text = text_config(embedding__bigram_buckets=5, model__layers=2, **regions)
+    for config in (text, image_config(**regions)):
         plan, _ = made(config, 3)
         weights = random_weights(config, 3, VOCAB, columns=5)
         assert plan.sources == {name: array.shape for name, array in weights.items()}

@@ -76,6 +76,7 @@ def test_unchanged_run_is_loaded(kind, copied):
     [
         {},
         {"model__layers": 3, "model__bidirectional": False},
+        {"model__regions": (2, 3), "model__region_units": 4},
         {"linear__buckets": 50},
         {"linear__buckets": 50, "linear__word_ngrams": 3, "linear__char_ngrams": "all"},
         {"linear__buckets": 50, "linear__char_ngrams": "unknown", "linear__char_buckets": 9},
