@@ -28,7 +28,7 @@ TEXT = {
 }  # fmt: skip
 IMAGE = {
     "data": {"name": "digits", "limit": 60},
-    "image": {"shift": 1},
+    "image": {"window": 2, "stride": 2, "shift": 1, "rotate": 5.0},
     "model": {
         "cell": "peephole",
         "units": 4,

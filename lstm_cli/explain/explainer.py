@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data.images import with_border
+from lstm_cli.data.row_windows import read_windows, row_windows
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.explain import forward_pass
 from lstm_cli.explain.occlusion import MIN_PROBABILITY, Occlusion, occlude
 from lstm_cli.explain.prefixes import predict_prefixes, summarize
+from lstm_cli.explain.region_embedding import input_contributions
 from lstm_cli.explain.regions import NUM_REGIONS, region_contributions
 from lstm_cli.explain.result import Gates, ImageExplanation, TextExplanation, Token, Unit
 from lstm_cli.prediction.label_sets import Thresholds, most_likely_label
@@ -94,7 +96,7 @@ class Explainer:
             truncated_span=truncated_span,
             token_effects=occlude(self.predictor, encoding, class_index, occlusion),
             prefixes=prefixes,
-            gates=self._gates(inputs, prefixes.steps[-1], class_index, linear),
+            gates=self._gates(inputs, prefixes.steps[-1], class_index, linear, encoding.ids),
         )
 
     def explain_image(self, image: NDArray[np.uint8], name: str = "") -> ImageExplanation:
@@ -106,14 +108,17 @@ class Explainer:
         (prediction,) = self.predictor.predict(image[None], min_probability=0)
         image = with_border(image[None], self.predictor.border)[0]
         class_index = self.predictor.labels.index(prediction.label)
-        inputs = image.astype(np.float32) / np.float32(255)
-        steps = np.concatenate([self._predict_rows(inputs, n) for n in _batches(len(image))])
-        linear = np.zeros((len(image), len(self._weights["head/bias"])), np.float32)
+        assert self.config.image is not None
+        windows = row_windows(len(image), self.config.image)
+        (inputs,) = read_windows(image[None], windows)
+        steps = np.concatenate([self._predict_steps(inputs, n) for n in _batches(len(inputs))])
+        linear = np.zeros((len(inputs), len(self._weights["head/bias"])), np.float32)
         return ImageExplanation(
             run=self.predictor.run.name,
             labels=self.predictor.labels,
             name=name,
             image=image,
+            windows=tuple((int(rows[0]), int(rows[-1]) + 1) for rows in windows),
             prediction=prediction,
             prefixes=summarize(None, steps, class_index),
             gates=self._gates(inputs, steps[-1], class_index, linear),
@@ -160,10 +165,10 @@ class Explainer:
             )
         return tokenizer
 
-    def _predict_rows(self, inputs: Array, num_rows: Sequence[int]) -> NDArray[np.float64]:
-        """Predict the first rows of an image, `<float64>[len(num_rows), classes]`."""
-        lengths = np.array(num_rows)
-        batch = np.repeat(inputs[None, : max(num_rows)], len(num_rows), axis=0)
+    def _predict_steps(self, inputs: Array, num_steps: Sequence[int]) -> NDArray[np.float64]:
+        """Predict the first steps over an image, `<float64>[len(num_steps), classes]`."""
+        lengths = np.array(num_steps)
+        batch = np.repeat(inputs[None, : max(num_steps)], len(num_steps), axis=0)
         result = forward_pass.run_layers(self.config.model, self._weights, batch, lengths)
         return self._probabilities(result.logits)
 
@@ -176,7 +181,12 @@ class Explainer:
         return np.asarray(np.exp(log_probabilities(logits)))
 
     def _gates(
-        self, inputs: Array, expected: NDArray[np.float64], class_index: int, linear: Array
+        self,
+        inputs: Array,
+        expected: NDArray[np.float64],
+        class_index: int,
+        linear: Array,
+        ids: Array | None = None,
     ) -> Gates:
         """Run the network in NumPy and split its score into parts.
 
@@ -185,6 +195,7 @@ class Explainer:
             expected: Probabilities of the ONNX model, `<float64>[classes]`.
             class_index: The predicted class.
             linear: Linear logits of each step, `<float32>[steps, outputs]`.
+            ids: The tokens of a text, `<int>[steps]`; None for an image.
         """
         settings, weights = self.config.model, self._weights
         result = forward_pass.run_layers(settings, weights, inputs[None], np.array([len(inputs)]))
@@ -198,7 +209,12 @@ class Explainer:
         added = forward_pass.unit_contributions(settings, weights, result.pooled[0], logit_weights)
         lstm, bias = float(added.sum()), float((weights["head/bias"] + biases) @ logit_weights)
         by_region = region_contributions(settings, weights, inputs, result.regions, logit_weights)
-        region_steps = by_region.steps if settings.regions else None
+        region_steps = None
+        if settings.regions:
+            of_words = input_contributions(
+                self.config.embedding, weights, ids, inputs, by_region.gradients
+            )
+            region_steps = of_words + by_region.biases
         has_linear = self.config.linear is not None
         linear_steps = (linear @ logit_weights).astype(np.float64) if has_linear else None
         regions_sum, linear_sum = _sum(region_steps), _sum(linear_steps)
@@ -276,10 +292,10 @@ def _span_between(
     return (start, end) if start < end else None
 
 
-def _batches(num_rows: int) -> Iterator[range]:
-    """Split the lengths 1 to `num_rows` into batches."""
-    for start in range(1, num_rows + 1, _BATCH_SIZE):
-        yield range(start, min(start + _BATCH_SIZE, num_rows + 1))
+def _batches(num_steps: int) -> Iterator[range]:
+    """Split the lengths 1 to `num_steps` into batches."""
+    for start in range(1, num_steps + 1, _BATCH_SIZE):
+        yield range(start, min(start + _BATCH_SIZE, num_steps + 1))
 
 
 def _logit_weights(class_index: int, runner_up: int, num_classes: int) -> Array:

@@ -45,7 +45,7 @@ def find_regions(
     Args:
         weights: Arrays by the names that `models.get_weights` gives them.
         width: Steps in a region.
-        inputs: Embedded tokens or rows of images, `<float>[batch, time, dim]`.
+        inputs: Embedded tokens or pixels, `<float>[batch, time, dim]`.
         lengths: Number of steps of each sequence, `<int>[batch]`; the rest is padding.
     """
     kernel, bias = (weights[f"{region_layer(width)}/{part}"] for part in ("kernel", "bias"))
@@ -64,11 +64,14 @@ class RegionContributions:
     """What the region features add to the score.
 
     Attributes:
-        steps: What each step adds through all regions, `<float64>[steps]`.
+        gradients: Gradient of what all features add with respect to the inputs, `<float64>[steps,
+            dim]`. Its product with the inputs, plus the biases, is what they add.
+        biases: Each step's part of the biases, `<float64>[steps]`.
         regions: What each region adds, the largest absolute contributions first.
     """
 
-    steps: NDArray[np.float64]
+    gradients: NDArray[np.float64]
+    biases: NDArray[np.float64]
     regions: tuple[Region, ...]
 
 
@@ -88,11 +91,11 @@ def region_contributions(
     Args:
         settings: The model's settings.
         weights: Arrays by the names that `models.get_weights` gives them.
-        inputs: Embedded tokens or rows of one sequence, `<float>[time, dim]`.
+        inputs: Embedded tokens or pixels of one sequence, `<float>[time, dim]`.
         found: The features of this sequence, a batch of 1, for each width.
         logit_weights: Weight of each logit in the score, `<float>[outputs]`.
     """
-    steps = np.zeros(len(inputs))
+    gradients, biases = np.zeros(inputs.shape), np.zeros(len(inputs))
     units_of: dict[tuple[int, int], list[int]] = defaultdict(list)
     added: dict[tuple[int, int], float] = defaultdict(float)
     parts = pooled_parts(settings)
@@ -103,15 +106,16 @@ def region_contributions(
         for unit in np.flatnonzero(one.features[0] > 0).tolist():
             last = int(one.last_steps[0, unit])
             region = range(max(0, last - one.width + 1), last + 1)
-            of_words = inputs[region] * kernel[one.width - len(region) :, :, unit]
-            shares = factors[unit] * (of_words.sum(axis=1) + bias[unit] / len(region))
-            steps[region] += shares
+            weighed = factors[unit] * kernel[one.width - len(region) :, :, unit]
+            gradients[region] += weighed
+            biases[region] += factors[unit] * bias[unit] / len(region)
             units_of[one.width, last].append(unit)
-            added[one.width, last] += float(shares.sum())
+            of_words = float((inputs[region] * weighed).sum())
+            added[one.width, last] += of_words + float(factors[unit] * bias[unit])
     places = sorted(added, key=lambda place: -abs(added[place]))
     regions = (
         Region(width, max(0, last - width + 1), last + 1, tuple(units), added[width, last])
         for width, last in places
         for units in [units_of[width, last]]
     )
-    return RegionContributions(steps, tuple(regions))
+    return RegionContributions(gradients, biases, tuple(regions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import fixtures_lstm as reference
 import numpy as np
@@ -14,6 +15,8 @@ from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
 from lstm_cli.explain import explainer as explain
 from lstm_cli.explain import render_html
 from lstm_cli.explain.explainer import Explainer
+from lstm_cli.explain.region_embedding import input_contributions
+from lstm_cli.explain.summary import describe_region
 from lstm_cli.runs import directory as runs
 
 LABELS = ("a", "b", "c")
@@ -84,6 +87,34 @@ def test_the_words_of_a_region_share_it_by_their_parts_of_the_sum(found, weights
     assert np.abs(expected).min() > 1e-3
 
 
+@pytest.mark.parametrize("widths", [(3,), (2, 5)])
+def test_a_word_adds_through_all_regions_that_it_is_in(widths, tmp_path):
+    """Taking its vector away changes the features by its part, if the same units stay above 0."""
+    embedding = {"embedding__region_widths": widths, "embedding__region_dim": 4}
+    config = text_config(embedding__bigram_buckets=7, **embedding, **REGIONS)
+    found = Explainer.load(make_text_run(tmp_path / "demo" / "two", LABELS, config))
+    weights = safetensors.numpy.load(found.predictor.run.file(runs.WEIGHTS).read_bytes())
+    gates = found.explain_text("a fine film").gates
+    assert gates.region_steps.sum() == pytest.approx(gates.regions, abs=1e-6)
+    ids = ids_of(found, "a fine film")
+    inputs = reference.embed(ids, weights, config)
+    gradients = np.random.default_rng(0).normal(size=inputs.shape)
+    explained = input_contributions(config.embedding, weights, ids, inputs, gradients)
+    expected = (inputs * gradients)[:, : -4 * len(widths)].sum(axis=1)
+    for number, width in enumerate(widths):
+        place = slice(inputs.shape[1] - 4 * (len(widths) - number), None)
+        table, bias = (
+            weights[f"region_embedding_{width}/{part}"] for part in ("embeddings", "bias")
+        )
+        for t in range(3):
+            words = range(max(0, t - width // 2), min(3, t + (width - 1) // 2 + 1))
+            above = gradients[t, place][:4] * (inputs[t, place][:4] > 0)
+            for word in words:
+                expected[word] += above @ (table[ids[word]] + bias / len(words))
+    assert explained == pytest.approx(expected, abs=1e-6)
+    assert explained.sum() == pytest.approx((inputs * gradients).sum(), abs=1e-6)
+
+
 def test_every_output_names_the_regions(found):
     result = found.explain_text("not a fine film")
     page = render_html.render_page(result)
@@ -112,3 +143,11 @@ def test_regions_of_an_image_are_rows(tmp_path):
     region = gates.top_regions[0]
     numbers = f"{region.start + 1} to {region.end}"
     assert (f"rows {numbers}" if region.end - region.start > 1 else "row 1") in shown(result)
+
+
+def test_regions_of_steps_of_several_rows_name_all_their_rows(tmp_path):
+    path, steps = tmp_path / "digits" / "one", {"image__window": 3, "image__stride": 2}
+    result = Explainer.load(make_image_run(path, **REGIONS, **steps)).explain_image(random_image())
+    assert result.windows == ((0, 3), (2, 5), (4, 7), (5, 8))
+    region = replace(result.gates.top_regions[0], start=1, end=3)
+    assert describe_region(result, region) == "rows 3 to 7"
