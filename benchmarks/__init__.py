@@ -9,6 +9,7 @@
     python -m benchmarks.step                a training step compared with its matrix products
     python -m benchmarks.kernels             the LSTM in Keras' loop and in one operation
     python -m benchmarks.determinism         training steps with and without determinism
+    python -m benchmarks.gpu                 steps, parity and determinism on a GPU
     python -m benchmarks.memory              how far back an LSTM can learn
     python -m benchmarks.scale               from a thousand reviews to a million
     python -m benchmarks.ablation            what each part of a preset contributes

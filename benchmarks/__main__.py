@@ -35,6 +35,7 @@ def main() -> int:
             "step": quick,
             "kernels": quick,
             "determinism": quick,
+            "gpu": quick,
             "memory": quick,
             "scale": quick,
             "ablation": quick,

@@ -130,7 +130,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
 def _run_trials(model: Model, num_kills: int, folder: Path, rng: random.Random) -> dict[str, Any]:
     """Kill processes of one model, and resume every run until it finishes."""
     seconds = _run_uninterrupted(model, folder)
-    expected = _digests(model.run(folder, "uninterrupted"))
+    expected = digests(model.run(folder, "uninterrupted"))
     report.log(f"{model.kind}, seed {model.seed}: {seconds:.1f} s uninterrupted")
     trials: list[Trial] = []
     while (num_left := num_kills - sum(len(trial.kills) for trial in trials)) > 0:
@@ -164,7 +164,7 @@ def _run_uninterrupted(model: Model, folder: Path) -> float:
         if model.start(folder, name).wait(_TIMEOUT):
             raise LstmError(f"Training without interruption fails: {_log_tail(folder, name)}")
         seconds = time.monotonic() - start
-    if _digests(model.run(folder, "first")) != _digests(model.run(folder, "uninterrupted")):
+    if digests(model.run(folder, "first")) != digests(model.run(folder, "uninterrupted")):
         raise LstmError("Two uninterrupted runs differ, so there is nothing to compare with.")
     return seconds
 
@@ -221,12 +221,13 @@ def _difference(run: RunDir, expected: Mapping[str, str]) -> str | None:
         Predictor.load(run)
     except LstmError as error:
         return error.message
-    digests = _digests(run)
-    changed = [name for name in expected if digests[name] != expected[name]]
+    found = digests(run)
+    changed = [name for name in expected if found[name] != expected[name]]
     return f"another {', '.join(changed)}" if changed else None
 
 
-def _digests(run: RunDir) -> dict[str, str]:
+def digests(run: RunDir) -> dict[str, str]:
+    """Return the SHA-256 of the files that training writes, without the times in the history."""
     contents = {name: run.file(name).read_bytes() for name in _SAME}
     lines = [json.loads(line) for line in contents[runs.HISTORY].splitlines()]
     untimed = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]

@@ -1,6 +1,6 @@
 """The cost of determinism: training steps with and without `train.deterministic`.
 
-TensorFlow's setting for deterministic ops is permanent for a process. So each preset has two
+The setting for deterministic operations is permanent for a process. So each preset has two
 processes, one with each setting, with the same model and the same random batches. They take a few
 steps in turn, and one waits while the other computes, so that other load on the machine affects
 both.
@@ -10,18 +10,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from benchmarks import report
+from benchmarks import report, step_worker
 from benchmarks.report import Goal, Option, Outcome, Table
 from lstm_cli.config.load import load_preset
-from lstm_cli.errors import LstmError
 
 OPTIONS = (
     Option(
@@ -35,10 +30,8 @@ OPTIONS = (
     Option("steps", "steps per round", 4, 2),
     Option("device", "auto, cpu or gpu", "auto", "cpu"),
 )
-_ROOT = Path(__file__).parents[1]
 _KINDS = ("off", "on")
 _MAX_RATIO = 1.1
-_TAIL_CHARACTERS = 3000
 
 
 def measure(settings: argparse.Namespace) -> Outcome:
@@ -67,7 +60,7 @@ def _measure_preset(preset: str, settings: argparse.Namespace) -> dict[str, Any]
         # The second process starts when the first has compiled, so that they do not compete.
         workers = {
             kind: stack.enter_context(
-                _step_worker(preset, kind, str(settings.length), settings.device)
+                step_worker.start(preset, kind, settings.length, settings.device)
             )
             for kind in _KINDS
         }
@@ -92,57 +85,6 @@ def compare(off: Sequence[float], on: Sequence[float]) -> dict[str, Any]:
         for which, key in (("minima", "min"), ("medians", "median"))
     }
     return {**spreads, **ratios}
-
-
-class _StepWorker:
-    """A process that takes training steps on request."""
-
-    def __init__(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
-        self._process = process
-        self._errors = errors
-
-    def read(self) -> str:
-        """Return the next line of its output.
-
-        Raises:
-            LstmError: The process has ended; the error has the end of its stderr.
-        """
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._errors.seek(0)
-            tail = self._errors.read()[-_TAIL_CHARACTERS:]
-            raise LstmError(f"A training process ended. The end of its stderr:\n{tail.strip()}")
-        return line
-
-    def take(self, steps: int) -> list[float]:
-        """Take steps; return the milliseconds of each."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{steps}\n")
-        self._process.stdin.flush()
-        return [float(ms) for ms in json.loads(self.read())]
-
-
-@contextlib.contextmanager
-def _step_worker(*arguments: str) -> Iterator[_StepWorker]:
-    """Run `benchmarks/scripts/steps.py` for the `with` block, from when it is ready."""
-    command = [sys.executable, "-m", "benchmarks.scripts.steps", *arguments]
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(
-            command,
-            cwd=_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-        with process:
-            try:
-                worker = _StepWorker(process, errors)
-                worker.read()
-                yield worker
-            finally:
-                process.kill()
 
 
 def _table(results: Mapping[str, Any]) -> Table:

@@ -21,10 +21,14 @@ from lstm_cli.errors import ExitCode, LstmError
 
 _RESULTS = Path(__file__).parent / "results"
 _PACKAGES = (
-    "lstm-cli", "tensorflow", "keras", "numpy", "onnxruntime", "regex", "scikit-learn",
+    "lstm-cli", "tensorflow", "jax", "keras", "numpy", "onnxruntime", "regex", "scikit-learn",
     "fasttext", "fasttext-numpy2", "fasttext-wheel", "fasttext-numpy2-wheel",
 )  # fmt: skip
 _MAX_LOAD = 0.5
+
+
+class SkippedError(Exception):
+    """The machine lacks what a benchmark measures, for example a GPU; the exit code is 0."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,9 @@ def main(
         log(f"Warning: the machine is busy (load {load:.1f}); times will be too long.")
     try:
         outcome = measure(settings)
+    except SkippedError as skipped:
+        log(f"Skipped: {skipped}")
+        return 0
     except LstmError as error:
         print(f"Error: {error.message}", *filter(None, [error.hint]), sep="\n", file=sys.stderr)
         return int(error.exit_code)

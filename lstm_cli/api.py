@@ -130,7 +130,7 @@ def train(
         config = dataset_settings(str(dataset), None, settings)
     from lstm_cli.training.device import load_keras
 
-    load_keras(device)
+    load_keras(device, config.train.deterministic)
     from lstm_cli.training.pipeline import train as train_run
 
     return train_run(

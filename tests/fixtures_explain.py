@@ -44,9 +44,9 @@ def text_explainer(folder):
     return Explainer.load(make_text_run(folder / "demo" / "one", config=config))
 
 
-def image_explainer(folder):
+def image_explainer(folder, **overrides):
     """An explainer of an image run."""
-    return Explainer.load(make_image_run(folder / "digits" / "one"))
+    return Explainer.load(make_image_run(folder / "digits" / "one", **overrides))
 
 
 def random_image():

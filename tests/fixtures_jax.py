@@ -28,7 +28,7 @@ TEXT = {
 }  # fmt: skip
 IMAGE = {
     "data": {"name": "digits", "limit": 60},
-    "image": {"shift": 1},
+    "image": {"window": 2, "stride": 2, "shift": 1, "rotate": 5.0},
     "model": {
         "cell": "peephole",
         "units": 4,
@@ -75,10 +75,11 @@ def stage(name, folder):
     from lstm_cli.config import load as configs
     from lstm_cli.training import device
 
-    device.load_keras("cpu")
+    # JAX_PLATFORMS hides a GPU; "cpu" would leave out what `load_keras` does for one.
+    device.load_keras("auto")
     # A folder has no unlabeled texts.
     data.load_unlabeled = lambda _: UNLABELED
-    found = {}
+    found = {"xla_flags": os.environ.get("XLA_FLAGS", "")}
     for kind, settings in SETTINGS.items():
         if name != "whole" and kind not in INTERRUPTED_AFTER:
             continue

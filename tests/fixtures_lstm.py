@@ -52,6 +52,14 @@ def around(ids, weights, width):
     return np.maximum(0, np.array(sums) + weights[f"region_embedding_{width}/bias"])
 
 
+def steps_of(image, window, stride):
+    """Return what each step reads of an image, `[steps, window * columns]`."""
+    starts, last = [0], len(image) - window
+    while starts[-1] < last:
+        starts.append(min(starts[-1] + stride, last))
+    return np.array([image[start : start + window].reshape(-1) / 255 for start in starts])
+
+
 def linear(ids, weights, settings, ngrams=()):
     """Return the logits of the linear model for one text, `[outputs]`.
 

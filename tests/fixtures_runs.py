@@ -64,7 +64,7 @@ def random_weights(config, num_classes, vocab_size=None, columns=None, seed=0):
             weights[f"region_embedding_{size}/embeddings"][:2] = 0
             width += config.embedding.region_dim
     else:
-        width = columns
+        width = config.image.window * columns
     for size in config.model.regions:
         draw(f"regions_{size}/kernel", size, width, config.model.region_units)
         draw(f"regions_{size}/bias", config.model.region_units)

@@ -1,6 +1,6 @@
 """Take training steps on random batches, on request.
 
-Usage: steps.py PRESET on|off LENGTH auto|cpu|gpu   (on: deterministic)
+Usage: steps.py PRESET on|off LENGTH auto|cpu|gpu [KEY=VALUE ...]   (on: deterministic)
 
 Each line on stdin is a number of steps; the answer is a line of JSON on stdout, the milliseconds of
 each step. The first line on stdout is `ready`.
@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.config.load import load_preset
+from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.config.schema import Config
 from lstm_cli.training import device
 
@@ -41,10 +41,16 @@ def batches(config: Config, length: int) -> Iterator[tuple[NDArray[Any], NDArray
             yield np.exp(rng.uniform(np.log(2), largest, (size, length))).astype(np.int32), labels
 
 
-def main(preset: str, deterministic: bool, length: int, device_choice: device.Device) -> None:
+def main(
+    preset: str,
+    deterministic: bool,
+    length: int,
+    device_choice: device.Device,
+    changes: Sequence[str],
+) -> None:
     """Answer requests until stdin ends."""
-    config = load_preset(preset)
-    device.load_keras(device_choice)
+    config = load_preset(preset, parse_overrides(changes))
+    device.load_keras(device_choice, deterministic)
     from lstm_cli.models import classifier
 
     if deterministic:
@@ -78,4 +84,5 @@ def main(preset: str, deterministic: bool, length: int, device_choice: device.De
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2] == "on", int(sys.argv[3]), cast(device.Device, sys.argv[4]))
+    _, preset_name, kind, tokens, where, *settings = sys.argv
+    main(preset_name, kind == "on", int(tokens), cast(device.Device, where), settings)

@@ -157,8 +157,9 @@ def replay(
 
     found = find_run(run, runs_dir)
     # Decided before Keras is imported: later a GPU cannot be hidden any more.
-    on_cpu = found.with_manifest().decode(RUN, FinishedRunInfo).device == "cpu"
-    load_backend("cpu" if on_cpu else "auto")
+    listed = found.with_manifest()
+    on_cpu = listed.decode(RUN, FinishedRunInfo).device == "cpu"
+    load_backend("cpu" if on_cpu else "auto", listed.config().train.deterministic)
     from lstm_cli.training.replay import replay as replay_run
 
     with training_reporter() as reporter:

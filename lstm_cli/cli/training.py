@@ -97,7 +97,8 @@ def run_training(request: TrainingRequest) -> Any:
     # The worker starts first: while this process loads TensorFlow, it loads the other libraries.
     with start_worker(enabled=not request.dry_run and not request.language_model) as worker:
         worker.submit(import_modules, *_modules(settings))
-        load_backend(request.device)
+        started = settings if unfinished_run is None else unfinished_run.config()
+        load_backend(request.device, started.train.deterministic)
         with training_reporter() as reporter:
             return _train(request, settings, unfinished_run, reporter, worker)
 
@@ -110,8 +111,12 @@ def _modules(settings: Config) -> tuple[str, ...]:
     return drawing if settings.linear is None else (*linear.REQUIRED_MODULES, *drawing)
 
 
-def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
+def load_backend(device: Literal["auto", "cpu", "gpu"], deterministic: bool) -> None:
     """Say that TensorFlow (or JAX) is loaded, which takes seconds, and load it.
+
+    Args:
+        device: Where to train.
+        deterministic: `train.deterministic`, which JAX must know before it starts.
 
     Raises:
         LstmError: It is not installed.
@@ -129,7 +134,7 @@ def load_backend(device: Literal["auto", "cpu", "gpu"]) -> None:
     # Keras and TensorFlow import these for functions that no command uses, which takes a second.
     unused = [package for package in ("jax", "matplotlib", "sklearn") if package != backend]
     with hidden(*unused):
-        load_keras(device)
+        load_keras(device, deterministic)
     # What is loaded stays until the end: it is not searched for garbage again.
     gc.freeze()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lstm_cli.config.auto import AUTO_KEYS
 from lstm_cli.config.auto_images import IMAGE_AUTO_KEYS
-from lstm_cli.config.schema import Config
+from lstm_cli.config.schema import Config, ImageSettings
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io.text_format import shorten
 
@@ -76,6 +76,23 @@ def check_sections(config: Config, source: str) -> None:
         raise _usage(
             f"{source}: the section '{extra[0]}:' is not available for images, which use 'image:'.",
             f"Remove '{extra[0]}:'.",
+        )
+    _check_windows(config.image, source)
+
+
+def _check_windows(settings: ImageSettings, source: str) -> None:
+    """Check that the steps over an image read all of its rows."""
+    if settings.stride > settings.window:
+        raise _usage(
+            f"{source}: image.stride expects at most image.window, {settings.window:,}; found "
+            f"{settings.stride:,}: rows between two steps would not be read.",
+            f"For example: --set image.window={settings.stride}",
+        )
+    if settings.size is not None and settings.window > settings.size[0]:
+        raise _usage(
+            f"{source}: image.window expects at most the rows of image.size, "
+            f"{settings.size[0]:,}; found {settings.window:,}.",
+            "Set a smaller window.",
         )
 
 

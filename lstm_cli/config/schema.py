@@ -10,7 +10,7 @@ from msgspec import Meta
 Count = Annotated[int, Meta(ge=1)]
 # The limit is far above what fits in memory: it refuses typing errors early.
 Dimension = Annotated[int, Meta(ge=1, le=16_384)]
-# An LSTM takes a step for each row and reads all columns at once.
+# An LSTM reads all columns of a row at once.
 MAX_IMAGE_LENGTH = 1024
 ImageLength = Annotated[int, Meta(ge=1, le=MAX_IMAGE_LENGTH)]
 RegionWidth = Annotated[int, Meta(ge=1, le=16)]
@@ -246,9 +246,51 @@ class ImageSettings(_Section, frozen=True):
             "prediction; any: invert none"
         ),
     ] = "any"
+    window: Annotated[ImageLength, _doc("rows that a step of the LSTM reads together")] = 1
+    stride: Annotated[
+        ImageLength, _doc("rows from the start of a step to that of the next, at most image.window")
+    ] = 1
     shift: Annotated[
-        int, _doc("maximum random shift of training images, in pixels; 0: off", ge=0, le=8)
+        int,
+        _doc(
+            "maximum random shift of training images, in pixels: whole pixels, or any fraction if "
+            "one of the settings below is on; 0: off",
+            ge=0,
+            le=8,
+        ),
     ] = 0
+    rotate: Annotated[
+        float, _doc("maximum random rotation of training images, in degrees; 0: off", ge=0, le=180)
+    ] = 0.0
+    stretch: Annotated[
+        float,
+        _doc(
+            "maximum random change of the height and of the width of training images, each as a "
+            "fraction; 0: off",
+            ge=0,
+            le=0.5,
+        ),
+    ] = 0.0
+    shear: Annotated[
+        float,
+        _doc(
+            "maximum random slant of training images, as columns for each row; 0: off", ge=0, le=1
+        ),
+    ] = 0.0
+    elastic: Annotated[
+        float,
+        _doc(
+            "random smooth displacement of the pixels of training images: its standard deviation, "
+            "in pixels; 0: off",
+            ge=0,
+            le=16,
+        ),
+    ] = 0.0
+
+    @property
+    def is_distorted(self) -> bool:
+        """Whether training images are changed by more than a shift."""
+        return bool(self.rotate or self.stretch or self.shear or self.elastic)
 
 
 class LanguageModelSettings(_Section, frozen=True):

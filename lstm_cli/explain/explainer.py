@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
 from lstm_cli.data.images import with_border
+from lstm_cli.data.row_windows import read_windows, row_windows
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.explain import forward_pass
 from lstm_cli.explain.occlusion import MIN_PROBABILITY, Occlusion, occlude
@@ -107,14 +108,17 @@ class Explainer:
         (prediction,) = self.predictor.predict(image[None], min_probability=0)
         image = with_border(image[None], self.predictor.border)[0]
         class_index = self.predictor.labels.index(prediction.label)
-        inputs = image.astype(np.float32) / np.float32(255)
-        steps = np.concatenate([self._predict_rows(inputs, n) for n in _batches(len(image))])
-        linear = np.zeros((len(image), len(self._weights["head/bias"])), np.float32)
+        assert self.config.image is not None
+        windows = row_windows(len(image), self.config.image)
+        (inputs,) = read_windows(image[None], windows)
+        steps = np.concatenate([self._predict_steps(inputs, n) for n in _batches(len(inputs))])
+        linear = np.zeros((len(inputs), len(self._weights["head/bias"])), np.float32)
         return ImageExplanation(
             run=self.predictor.run.name,
             labels=self.predictor.labels,
             name=name,
             image=image,
+            windows=tuple((int(rows[0]), int(rows[-1]) + 1) for rows in windows),
             prediction=prediction,
             prefixes=summarize(None, steps, class_index),
             gates=self._gates(inputs, steps[-1], class_index, linear),
@@ -161,10 +165,10 @@ class Explainer:
             )
         return tokenizer
 
-    def _predict_rows(self, inputs: Array, num_rows: Sequence[int]) -> NDArray[np.float64]:
-        """Predict the first rows of an image, `<float64>[len(num_rows), classes]`."""
-        lengths = np.array(num_rows)
-        batch = np.repeat(inputs[None, : max(num_rows)], len(num_rows), axis=0)
+    def _predict_steps(self, inputs: Array, num_steps: Sequence[int]) -> NDArray[np.float64]:
+        """Predict the first steps over an image, `<float64>[len(num_steps), classes]`."""
+        lengths = np.array(num_steps)
+        batch = np.repeat(inputs[None, : max(num_steps)], len(num_steps), axis=0)
         result = forward_pass.run_layers(self.config.model, self._weights, batch, lengths)
         return self._probabilities(result.logits)
 
@@ -288,10 +292,10 @@ def _span_between(
     return (start, end) if start < end else None
 
 
-def _batches(num_rows: int) -> Iterator[range]:
-    """Split the lengths 1 to `num_rows` into batches."""
-    for start in range(1, num_rows + 1, _BATCH_SIZE):
-        yield range(start, min(start + _BATCH_SIZE, num_rows + 1))
+def _batches(num_steps: int) -> Iterator[range]:
+    """Split the lengths 1 to `num_steps` into batches."""
+    for start in range(1, num_steps + 1, _BATCH_SIZE):
+        yield range(start, min(start + _BATCH_SIZE, num_steps + 1))
 
 
 def _logit_weights(class_index: int, runner_up: int, num_classes: int) -> Array:

@@ -92,7 +92,7 @@ def run_layers(
     Args:
         settings: The model's settings.
         weights: Arrays by the names that `models.get_weights` gives them.
-        inputs: Embedded tokens or rows of images, `<float>[batch, time, dim]`.
+        inputs: Embedded tokens or pixels, `<float>[batch, time, dim]`.
         lengths: Number of steps of each sequence, at least 1, `<int>[batch]`; the rest is padding.
     """
     x: Array = inputs

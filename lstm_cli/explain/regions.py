@@ -45,7 +45,7 @@ def find_regions(
     Args:
         weights: Arrays by the names that `models.get_weights` gives them.
         width: Steps in a region.
-        inputs: Embedded tokens or rows of images, `<float>[batch, time, dim]`.
+        inputs: Embedded tokens or pixels, `<float>[batch, time, dim]`.
         lengths: Number of steps of each sequence, `<int>[batch]`; the rest is padding.
     """
     kernel, bias = (weights[f"{region_layer(width)}/{part}"] for part in ("kernel", "bias"))
@@ -91,7 +91,7 @@ def region_contributions(
     Args:
         settings: The model's settings.
         weights: Arrays by the names that `models.get_weights` gives them.
-        inputs: Embedded tokens or rows of one sequence, `<float>[time, dim]`.
+        inputs: Embedded tokens or pixels of one sequence, `<float>[time, dim]`.
         found: The features of this sequence, a batch of 1, for each width.
         logit_weights: Weight of each logit in the score, `<float>[outputs]`.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from lstm_cli.explain.summary import (
     describe_decision,
     describe_labels,
     describe_region,
+    describe_rows,
     describe_score,
     describe_swings,
+    describe_windows,
     step_noun,
     with_short_labels,
 )
@@ -91,8 +94,13 @@ def _text_values(explanation: TextExplanation) -> dict[str, Any]:
 
 
 def _image_values(explanation: ImageExplanation) -> dict[str, Any]:
-    rows = enumerate(explanation.prefixes.steps, start=1)
-    return {"table": [(row, *(f"{p:.2f}" for p in values)) for row, values in rows]}
+    names = [describe_rows(*rows) for rows in pairwise(explanation.row_edges)]
+    steps = zip(names, explanation.prefixes.steps, strict=True)
+    return {
+        "windows": describe_windows(explanation),
+        "names": names,
+        "table": [(name, *(f"{p:.2f}" for p in values)) for name, values in steps],
+    }
 
 
 def _token_views(explanation: TextExplanation) -> Iterator[_TokenView]:

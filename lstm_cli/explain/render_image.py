@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation, Unit
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
-from lstm_cli.explain.summary import describe_swings, large_swings, with_short_labels
+from lstm_cli.explain.summary import (
+    describe_swings,
+    large_swings,
+    step_noun,
+    with_short_labels,
+)
 from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.render.plot_style import (
     BLUE,
@@ -200,12 +205,11 @@ def _draw_image(explanation: ImageExplanation, path: Path) -> None:
         left.set(xlim=(0, num_columns), ylim=(num_rows, 0), xticks=[], ylabel="Rows read")
         left.set_title("Image")
         edges = np.arange(len(labels) + 1) - 0.5
-        right.pcolormesh(
-            edges, np.arange(num_rows + 1), prefixes.steps, cmap="Blues", vmin=0, vmax=1
-        )
+        row_edges = explanation.row_edges
+        right.pcolormesh(edges, row_edges, prefixes.steps, cmap="Blues", vmin=0, vmax=1)
         right.set(ylim=(num_rows, 0))
-        right.set_title("Probability after each row")
+        right.set_title(f"Probability after each {step_noun(explanation)}")
         names = [fit_name(label, 12) for label in labels]
         right.set_xticks(range(len(labels)), names, rotation=90 * (max(map(len, names)) > 3))
         for swing in large_swings(explanation):
-            right.axhline(swing.step, color=ORANGE, linewidth=1, linestyle=_DASHES)
+            right.axhline(row_edges[swing.step], color=ORANGE, linewidth=1, linestyle=_DASHES)

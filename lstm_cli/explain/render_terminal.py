@@ -21,6 +21,7 @@ from lstm_cli.explain.summary import (
     describe_region,
     describe_score,
     describe_swings,
+    describe_windows,
     step_noun,
     with_short_labels,
 )
@@ -77,6 +78,8 @@ def render_lines(explanation: Explanation, width: int, colour: bool) -> Iterator
         yield from _probability_line(explanation, width)
     else:
         yield from _rows(explanation, width)
+        if windows := describe_windows(explanation):
+            yield [Piece(windows, "dim")]
     yield [Piece(describe_swings(explanation))]
     yield [Piece(describe_decision(explanation))]
     yield [Piece("")]
@@ -148,7 +151,7 @@ def _probability_line(explanation: TextExplanation, width: int) -> Iterator[Line
 
 
 def _rows(explanation: ImageExplanation, width: int) -> Iterator[Line]:
-    """Draw the image, and beside each row the probabilities after it."""
+    """Draw the image, and beside its rows the probabilities after they are read."""
     labels, prefixes = explanation.labels, explanation.prefixes
     num_columns = max(_MIN_WIDTH, min(explanation.image.shape[1], width // 5))
     image = _scale_columns(explanation.image, num_columns)
@@ -159,13 +162,19 @@ def _rows(explanation: ImageExplanation, width: int) -> Iterator[Line]:
     classes = sorted(np.argsort(-prefixes.steps[-1], kind="stable")[:num_classes])
     heading = "".join(f"{labels[i]:>{cell}}" for i in classes)
     yield [Piece(f"{'':{2 * num_columns}}  {'top':<{name_width - 2}}{heading}", "dim")]
-    for row, (pixels, probabilities) in enumerate(zip(image, prefixes.steps, strict=True)):
-        top = int(probabilities.argmax())
+    last_rows = {end - 1: step for step, end in enumerate(explanation.row_edges[1:])}
+    for row, pixels in enumerate(image):
         picture = "".join(2 * _fill(p) for p in pixels)
+        if row not in last_rows:
+            yield [Piece(picture)]
+            continue
+        step = last_rows[row]
+        probabilities = prefixes.steps[step]
+        top = int(probabilities.argmax())
         name = f"{labels[top]:<{longest}} {probabilities[top]:>4.0%}"
         style = "bold" if top == explanation.class_index else "dim"
         values = "".join(f"{_fill(probabilities[i]) * 2:>{cell}}" for i in classes)
-        mark = "<" if row == prefixes.decision_step else " "
+        mark = "<" if step == prefixes.decision_step else " "
         yield [Piece(picture), Piece(f"  {name}{mark} ", style), Piece(values)]
 
 

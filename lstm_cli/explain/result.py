@@ -57,7 +57,7 @@ class Swing:
     """A change of the predicted class' probability from one prefix to the next.
 
     Attributes:
-        step: Index of the token or row that the longer prefix adds.
+        step: Index of the token, or of the step over an image, that the longer prefix adds.
         before: Probability before it.
         after: Probability after it.
     """
@@ -86,7 +86,7 @@ class PrefixPredictions:
 
     Attributes:
         start: Probabilities of an empty text, `<float64>[classes]`; None for images.
-        steps: Probabilities after each token or row, `<float64>[steps, classes]`.
+        steps: Probabilities after each token or step, `<float64>[steps, classes]`.
         window: Number of neighbouring tokens that are added together and share a prediction. It is
             above 1 only for texts of many hundred tokens.
         decision_step: The step from which the predicted class stays the most probable one; None if
@@ -244,15 +244,18 @@ class ImageExplanation:
         labels: Classes of the run.
         name: Name of the image.
         image: Pixels as the model reads them, `<uint8>[rows, columns]`.
+        windows: For each step, its first row and the row after its last one, counted from 0. A step
+            reads `image.window` rows.
         prediction: The model's prediction.
-        prefixes: The prediction after each row, without the rows below it.
-        gates: The score and the activity of units, by row.
+        prefixes: The prediction after each step, without the rows below it.
+        gates: The score and the activity of units, by step.
     """
 
     run: str
     labels: tuple[str, ...]
     name: str
     image: NDArray[np.uint8]
+    windows: tuple[tuple[int, int], ...]
     prediction: Prediction
     prefixes: PrefixPredictions
     gates: Gates
@@ -262,10 +265,23 @@ class ImageExplanation:
         """Index of the predicted class."""
         return self.labels.index(self.prediction.label)
 
+    @property
+    def row_edges(self) -> tuple[int, ...]:
+        """The row after the last one that has been read: at the start, and after each step.
+
+        Step i is the first that reads the rows from `row_edges[i]` up to `row_edges[i + 1]`.
+        """
+        return (0, *(end for _, end in self.windows))
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; numbers are rounded to six digits."""
-        shared = _shared_fields(self)
-        return {"kind": "image", **shared, "name": self.name, "image": self.image.tolist()}
+        return {
+            "kind": "image",
+            **_shared_fields(self),
+            "name": self.name,
+            "image": self.image.tolist(),
+            "windows": [list(rows) for rows in self.windows],
+        }
 
 
 Explanation = TextExplanation | ImageExplanation

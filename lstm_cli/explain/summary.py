@@ -15,8 +15,26 @@ MIN_SWING = 0.05
 
 
 def step_noun(explanation: Explanation) -> str:
-    """Return the name of a step: `token` or `row`."""
-    return "row" if isinstance(explanation, ImageExplanation) else "token"
+    """Return the name of a step: `token`, `row`, or `step` if a step reads several rows."""
+    if not isinstance(explanation, ImageExplanation):
+        return "token"
+    return "step" if _window(explanation) > 1 else "row"
+
+
+def describe_windows(explanation: ImageExplanation) -> str:
+    """Say how many rows a step reads; empty if it is one."""
+    window = _window(explanation)
+    if window == 1:
+        return ""
+    return (
+        f"Each of the {len(explanation.windows)} steps reads {window} rows. Its prediction is "
+        "beside the rows that it is the first to read."
+    )
+
+
+def _window(explanation: ImageExplanation) -> int:
+    first, end = explanation.windows[0]
+    return end - first
 
 
 def with_short_labels(explanation: Explanation) -> Explanation:
@@ -102,9 +120,12 @@ def describe_decision(explanation: Explanation) -> str:
 
 
 def describe_step(explanation: Explanation, step: int) -> str:
-    """Name a token or row; for a long text, the group of tokens that share a prediction."""
+    """Name a token, or the rows that a step is the first to read.
+
+    For a long text, name the group of tokens that share a prediction.
+    """
     if isinstance(explanation, ImageExplanation):
-        return f"row {step + 1}"
+        return describe_rows(*explanation.row_edges[step : step + 2])
     tokens, window = explanation.tokens, explanation.prefixes.window
     last = min(step + window, len(tokens)) - 1
     if last > step:
@@ -112,11 +133,16 @@ def describe_step(explanation: Explanation, step: int) -> str:
     return f"'{tokens[step].text}' (token {step + 1})"
 
 
+def describe_rows(start: int, end: int) -> str:
+    """Name the rows from `start` up to `end`, counted from 0: `row 3`, or `rows 3 to 4`."""
+    return f"row {end}" if end == start + 1 else f"rows {start + 1} to {end}"
+
+
 def describe_region(explanation: Explanation, region: Region) -> str:
-    """Name the steps of a region: its words, or the numbers of its rows."""
+    """Name the steps of a region: its words, or the numbers of the rows that they read."""
     if isinstance(explanation, ImageExplanation):
-        first, last = region.start + 1, region.end
-        return f"row {last}" if first == last else f"rows {first} to {last}"
+        windows = explanation.windows[region.start : region.end]
+        return describe_rows(windows[0][0], windows[-1][1])
     return " ".join(token.text for token in explanation.tokens[region.start : region.end])
 
 

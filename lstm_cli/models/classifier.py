@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lstm_cli.config.embedded import region_embedding
 from lstm_cli.config.pooled import region_layer
 from lstm_cli.config.schema import Config, EmbeddingSettings, ModelSettings, TrainSettings
+from lstm_cli.data.row_windows import row_windows
 from lstm_cli.models.block_lstm import BlockLSTM, use_block_lstm
 from lstm_cli.models.calibration import num_outputs
 from lstm_cli.models.compiled import CompiledModel, ReverseSequence, build_metrics, use_xla
@@ -125,7 +126,7 @@ def build_classifier(
     else:
         inputs = keras.Input(shape, dtype="uint8", name="images")
         padding = None
-        x = ops.cast(inputs, "float32") / 255.0
+        x = _read_windows(inputs, config)
     pooled = _pooled_vector(x, padding, config.model, use_block_lstm(config))
     pooled = layers.Dropout(config.model.dropout, seed=config.seed + 2)(pooled)
     outputs = num_outputs(num_classes, config.is_multi_label)
@@ -136,6 +137,16 @@ def build_classifier(
     activation = "sigmoid" if outputs == 1 or config.is_multi_label else "softmax"
     probabilities = layers.Activation(activation, name="probabilities")(logits)
     return CompiledModel(inputs, probabilities, name=f"lstm_{config.kind}")
+
+
+def _read_windows(images: Any, config: Config) -> Any:
+    """Return the pixels that each step reads, 0 to 1: `<float32>[batch, steps, dim]`."""
+    assert config.image is not None
+    if config.image.window > 1:
+        windows = row_windows(images.shape[1], config.image)
+        dim = config.image.window * images.shape[2]
+        images = ops.reshape(ops.take(images, windows, axis=1), (-1, len(windows), dim))
+    return ops.cast(images, "float32") / 255.0
 
 
 def init_from_linear_model(model: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from lstm_cli.config.embedded import input_dim
 from lstm_cli.config.pooled import pooled_width
 from lstm_cli.config.schema import Config, EmbeddingSettings, LinearSettings
+from lstm_cli.data.row_windows import row_windows
 from lstm_cli.runs.arrays import Array
 from lstm_cli.runs.onnx_plan import (
     ELEMENT_TYPES,
@@ -110,7 +111,7 @@ def plan(
     else:
         assert shape is not None
         inputs = (Value("images", "uint8", ("batch", *shape)),)
-        x, width = _add_rescaling(graph), shape[1]
+        x, width = _add_windows(graph, config, shape)
     lengths = "" if vocab_size is None else "lengths"
     pooled = _add_pooled_vector(graph, config, x, width, lengths)
     linear_logits = ""
@@ -248,12 +249,25 @@ def _add_char_ngrams(graph: GraphBuilder, total: str, buckets: int, outputs: int
     return graph.add("Add", [total, "char_ngram_sum"], "linear_sum_with_chars")
 
 
-def _add_rescaling(graph: GraphBuilder) -> str:
-    """Scale pixels to [0, 1] and put the rows first: `[rows, batch, columns]`."""
-    graph.add("Cast", ["images"], "float_pixels", to=_FLOAT)
+def _add_windows(graph: GraphBuilder, config: Config, shape: tuple[int, int]) -> tuple[str, int]:
+    """Read the rows of each step, with pixels from 0 to 1: `[steps, batch, dim]`.
+
+    Returns:
+        The name of the result, and `dim`.
+    """
+    settings, pixels = config.image, "images"
+    assert settings is not None
+    if settings.window > 1:
+        graph.constant("row_windows", row_windows(shape[0], settings))
+        graph.add("Gather", ["images", "row_windows"], "pixels_by_row", axis=1)
+        # [batch, steps, window, columns] -> [batch, steps, window * columns]
+        graph.constant("pixels_shape", np.array([0, 0, -1]))
+        pixels = graph.add("Reshape", ["pixels_by_row", "pixels_shape"], "pixels_by_step")
+    graph.add("Cast", [pixels], "float_pixels", to=_FLOAT)
     graph.constant("max_pixel", np.array(255.0, np.float32))
     graph.add("Div", ["float_pixels", "max_pixel"], "scaled_pixels")
-    return graph.add("Transpose", ["scaled_pixels"], "embedded", perm=(1, 0, 2))
+    embedded = graph.add("Transpose", ["scaled_pixels"], "embedded", perm=(1, 0, 2))
+    return embedded, settings.window * shape[1]
 
 
 def _add_pooled_vector(graph: GraphBuilder, config: Config, x: str, dim: int, lengths: str) -> str:

@@ -178,6 +178,7 @@ def read_golden(run: RunDir, config: Config, num_classes: int) -> Golden:
         else:
             golden = msgspec.convert(value, _GoldenImages)
             inputs = np.array(golden.inputs, np.uint8)
+            _check_rows(config, inputs)
         probabilities = np.array(golden.probabilities, np.float32)
     except (ValueError, RecursionError, OverflowError) as error:
         raise run.integrity_error(f"{runs.GOLDEN} does not fit the model ({error})") from None
@@ -187,6 +188,13 @@ def read_golden(run: RunDir, config: Config, num_classes: int) -> Golden:
             f"inputs and {num_classes} labels"
         )
     return Golden(inputs, probabilities)
+
+
+def _check_rows(config: Config, images: NDArray[np.uint8]) -> None:
+    """Check that images are large enough for the settings, or raise a ValueError."""
+    window = 1 if config.image is None else config.image.window
+    if images.ndim == 3 and images.shape[1] < window:
+        raise ValueError(f"images of {images.shape[1]} rows, in steps of {window}")
 
 
 def read_weights(run: RunDir, plan: GraphPlan) -> dict[str, Array]:

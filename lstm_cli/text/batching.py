@@ -88,32 +88,6 @@ def pad_batch(rows: Sequence[NDArray[Any]], multiple: int = 1) -> NDArray[np.int
     return tokens
 
 
-def random_shift(
-    images: NDArray[np.uint8],
-    max_shift: int,
-    rng: np.random.Generator,
-    fill: NDArray[np.uint8] | None = None,
-) -> NDArray[np.uint8]:
-    """Shift each image by a random number of pixels, and fill what becomes free.
-
-    Args:
-        images: `<uint8>[batch, rows, columns]`.
-        max_shift: Maximum number of pixels in each direction.
-        rng: Source of the random shifts.
-        fill: What each image is filled with, `<uint8>[batch]`; None for zeros.
-    """
-    num, rows, columns = images.shape
-    canvas = np.zeros((num, rows + 2 * max_shift, columns + 2 * max_shift), np.uint8)
-    if fill is not None:
-        canvas += fill[:, None, None]
-    canvas[:, max_shift : max_shift + rows, max_shift : max_shift + columns] = images
-    down, right = rng.integers(0, 2 * max_shift + 1, (2, num))
-    shifted = np.empty_like(images)
-    for i in range(num):
-        shifted[i] = canvas[i, down[i] : down[i] + rows, right[i] : right[i] + columns]
-    return shifted
-
-
 def padding_fraction(lengths: NDArray[np.int64], batches: Sequence[NDArray[np.int64]]) -> float:
     """Return the fraction of positions in these batches that are padding."""
     positions = sum(len(b) * int(lengths[b].max()) for b in batches)

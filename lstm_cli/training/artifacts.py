@@ -41,10 +41,11 @@ if TYPE_CHECKING:
     from lstm_cli.training.loop import TrainingResult
     from lstm_cli.training.objectives.classification import Examples
 
-# Tolerances of the check of the ONNX graph against Keras: they add in different orders, and on a
-# GPU Keras multiplies in TF32.
+# Largest differences of a probability between Keras and the ONNX graph, which add in different
+# orders. On a GPU, Keras multiplies in TF32, which keeps 10 bits of a fraction: an H200 with JAX
+# differed by at most 4.0e-4 on 1,024 texts, and by 1.2e-6 in float32 (docs/results.md).
 _TOLERANCE_CPU = 1e-5
-_TOLERANCE_GPU = 1e-2
+_TOLERANCE_GPU = 2e-3
 _NUM_PARITY_EXAMPLES = 64
 _GOLDEN_TEXTS = ("", "good", "This was not what I expected, and I loved every minute of it.")
 _NUM_GOLDEN_EXAMPLES = 4

@@ -19,6 +19,8 @@ from lstm_cli.io.progress import Reporter
 
 Device = Literal["auto", "cpu", "gpu"]
 _GPU_PACKAGE = {"tensorflow": "lstm-cli[gpu]", "jax": "jax[cuda13]"}
+# Without this option, XLA sums gradients on a GPU in any order, and chooses kernels by their times.
+_XLA_DETERMINISM = "--xla_gpu_deterministic_ops"
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class DeviceInfo:
     backend: str
 
 
-def load_keras(device: Device) -> None:
-    """Import Keras without the log lines of its backend.
+def load_keras(device: Device, deterministic: bool = True) -> None:
+    """Import Keras without the log lines of its backend, and start the backend.
 
     Args:
         device: `cpu` hides every GPU. This works in the first import only.
+        deterministic: `train.deterministic`. JAX must know it before it starts; for TensorFlow,
+            `configure_backend` sets it.
 
     Raises:
         LstmError: Keras or its backend is not installed, not supported, or cannot start.
@@ -52,6 +56,8 @@ def load_keras(device: Device) -> None:
     if device == "cpu" and "tensorflow" not in sys.modules and "jax" not in sys.modules:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
+    if deterministic and device != "cpu" and environment.backend() == "jax":
+        _request_xla_determinism()
     with suppress_native_logs(), _without_garbage_collection():
         import keras
 
@@ -60,6 +66,37 @@ def load_keras(device: Device) -> None:
             keras.distribution.list_devices()
         except (RuntimeError, AssertionError) as error:
             raise _failed_start(error) from error
+
+
+def _request_xla_determinism() -> None:
+    """Add the option for deterministic GPU operations to XLA_FLAGS, which JAX reads when it starts.
+
+    A value that the user set stays, and so does the name of a file with options, which XLA_FLAGS
+    may be too. After the start the variable does not change: it shows what JAX started with.
+    """
+    flags = os.environ.get("XLA_FLAGS", "").strip()
+    is_file = bool(flags) and not flags.startswith("-")
+    if _xla_determinism() is None and not is_file and not _is_jax_started():
+        os.environ["XLA_FLAGS"] = f"{flags} {_XLA_DETERMINISM}=true".strip()
+
+
+def _xla_determinism() -> bool | None:
+    """Return what XLA_FLAGS says about deterministic GPU operations; None if it says nothing."""
+    options = [flag.partition("=") for flag in os.environ.get("XLA_FLAGS", "").split()]
+    # The last one counts, and without a value it means true.
+    values = [value or "true" for name, _, value in options if name == _XLA_DETERMINISM]
+    return values[-1].lower() in ("true", "1") if values else None
+
+
+def _is_jax_started() -> bool:
+    """Return whether JAX has started in this process, as far as it can be known.
+
+    JAX has no public function for this. Importing it starts nothing, but using it does.
+    """
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    if bridge is None:
+        return "jax" in sys.modules
+    return bool(getattr(bridge, "backends_are_initialized", lambda: True)())
 
 
 def _failed_start(error: Exception) -> LstmError:
@@ -129,16 +166,29 @@ def configure_backend(config: Config, device: Device, reporter: Reporter) -> Dev
 
     device_info = select_device(device, config)
     keras.utils.set_random_seed(config.seed)
-    if config.train.deterministic:
-        make_deterministic()
     reporter.note(
         f"Training on {device_info.device} ({device_info.why}); LSTM kernel: {device_info.kernel}."
     )
+    if config.train.deterministic:
+        make_deterministic()
+        if not _is_deterministic(device_info):
+            reporter.warn(
+                f"JAX started without {_XLA_DETERMINISM}=true in XLA_FLAGS, so train.deterministic "
+                "has no effect: two trainings may differ, and so may a resumed one. Set it before "
+                "JAX starts."
+            )
     return device_info
 
 
+def _is_deterministic(device_info: DeviceInfo) -> bool:
+    """Return whether the backend is deterministic; JAX on a CPU always is."""
+    if device_info.backend != "jax" or device_info.device == "cpu":
+        return True
+    return bool(_xla_determinism())
+
+
 def make_deterministic() -> None:
-    """Use only deterministic TensorFlow ops; JAX on a CPU is deterministic without this."""
+    """Use only deterministic TensorFlow ops; for JAX, `load_keras` sets it."""
     import keras
 
     if keras.backend.backend() == "tensorflow":

@@ -17,6 +17,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.images import with_border
 from lstm_cli.data.registry import is_known
+from lstm_cli.data.row_windows import check_window
 from lstm_cli.data.source import SPLITS, add_labels, from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
@@ -44,7 +45,8 @@ def load_data(
         labels: Class names that the model has, whether the data has them or not.
 
     Raises:
-        LstmError: The data set is missing or malformed, or does not fit the model (texts, images).
+        LstmError: The data set is missing or malformed, or does not fit the model (texts, images),
+            or its images have too few rows.
     """
     dataset = data.load(from_config(config, data_dir, labels), splits)
     if dataset.kind != config.kind:
@@ -55,6 +57,8 @@ def load_data(
             f"{'image' if dataset.kind == 'image' else 'text'}'.",
             ExitCode.USAGE,
         )
+    if config.image is not None:
+        check_window(config.image, np.asarray(dataset.splits[splits[0]].inputs).shape[1])
     return dataset
 
 

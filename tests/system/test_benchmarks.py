@@ -15,12 +15,14 @@ from benchmarks import (
     determinism,
     films,
     floor,
+    gpu,
     prediction,
     presets,
     report,
     step,
+    step_worker,
 )
-from benchmarks.scripts import NO_LINEAR
+from benchmarks.scripts import NO_LINEAR, gpu_parity
 from lstm_cli.config.load import load_preset, parse_overrides
 from lstm_cli.errors import ExitCode, LstmError
 
@@ -207,7 +209,7 @@ def test_the_cost_of_determinism_is_the_ratio_of_the_shortest_steps():
 def test_a_worker_that_fails_is_reported_with_the_end_of_its_stderr():
     with (
         pytest.raises(LstmError, match="There is no preset 'none'"),
-        determinism._step_worker("none", "on", "16", "cpu"),
+        step_worker.start("none", "on", 16, "cpu"),
     ):
         pass
 
@@ -302,3 +304,40 @@ def test_the_ablation_trains_and_validates(tmp_path):
     assert 0 < found["imdb"][0]["lstm"]["accuracy"] <= 1
     # Without those of the test split.
     assert found["imdb"][0]["num_train"] + found["imdb"][0]["num_validation"] == 240
+
+
+def test_without_a_gpu_its_benchmark_is_skipped(tmp_path, monkeypatch, capsys):
+    found = {"gpus": [], "backend": "jax", "kernel": "XLA scan"}
+    monkeypatch.setattr(child, "run_script", lambda *_: found)
+    path = tmp_path / "gpu.json"
+    assert gpu.main(["--json", str(path)]) == 0
+    assert "jax sees no GPU" in capsys.readouterr().err
+    # An earlier result stays.
+    assert not path.exists()
+
+
+def test_trainings_on_a_gpu_are_compared_by_their_files():
+    first, other = {"weights": "a", "history": "b"}, {"weights": "a", "history": "c"}
+    digests = {"first": first, "second": dict(first), "killed": other}
+    found = gpu.compare_runs({**digests, "free-1": first, "free-2": other})
+    assert list(found.values()) == [True, False, False]
+
+
+def test_parity_is_the_largest_difference_of_each_text():
+    expected = np.array([[0.4, 0.6], [0.51, 0.49], [1.0, 0.0]], np.float32)
+    found = np.array([[0.4, 0.6], [0.49, 0.51], [0.9, 0.1]], np.float32)
+    compared = gpu_parity.compare(found, expected)
+    assert (compared["num"], compared["labels_changed"]) == (3, 1)
+    assert compared["max"] == pytest.approx(0.1)
+    assert compared["mean"] == pytest.approx(0.04)
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_runs_on_a_cpu(tmp_path):
+    path = tmp_path / "gpu.json"
+    assert gpu.main(["--quick", "--device", "cpu", "--json", str(path)]) == 0
+    result = json.loads(path.read_text())
+    assert all(result["measurements"]["identical"].values())
+    assert all(goal["met"] for goal in result["goals"])
+    (steps,) = result["measurements"]["steps"]
+    assert (len(steps["gpu"]["values"]), len(steps["cpu"]["values"])) == (4, 2)

@@ -67,7 +67,10 @@ TEXT = text_config(
 )
 IMAGE = image_config(
     **EVERY_STEP,
+    image__window=3,
+    image__stride=2,
     image__shift=1,
+    image__elastic=0.5,
     model__cell="peephole",
     model__units=4,
     model__dropout=0.3,

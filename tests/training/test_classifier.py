@@ -149,10 +149,14 @@ def test_scale_logits_scales_the_logits(num_classes):
     assert np.allclose(after, before / 2, atol=1e-4)
 
 
+@pytest.mark.parametrize("window", [1, 3])
 @pytest.mark.parametrize(("pooling", "num_layers", "bidirectional"), KINDS)
-def test_keras_and_onnx_agree_on_images(pooling, num_layers, bidirectional):
+def test_keras_and_onnx_agree_on_images(pooling, num_layers, bidirectional, window):
     config = image_config(
-        model__pooling=pooling, model__layers=num_layers, model__bidirectional=bidirectional
+        image__window=window,
+        model__pooling=pooling,
+        model__layers=num_layers,
+        model__bidirectional=bidirectional,
     )
     model, weights = built(config, 10, (4, 5))
     images = np.random.default_rng(1).integers(0, 256, (3, 4, 5), dtype=np.uint8)

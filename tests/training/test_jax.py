@@ -100,6 +100,10 @@ def test_interrupted_training_ends_with_the_same_bits(stages, kind):
     assert history_of(resumed) == history_of(whole)
 
 
+def test_jax_starts_with_deterministic_gpu_operations(stages):
+    assert "--xla_gpu_deterministic_ops=true" in stages["whole"]["xla_flags"].split()
+
+
 @pytest.mark.parametrize("kind", ["text", "image"])
 def test_the_saved_weights_are_averages(stages, kind):
     run = finished(stages, "whole", kind)

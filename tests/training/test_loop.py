@@ -18,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_cli.config.schema import TrainSettings
+from lstm_cli.data.augmentation import random_shift
 from lstm_cli.errors import LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
-from lstm_cli.text.batching import pad_batch, random_shift
+from lstm_cli.text.batching import pad_batch
 from lstm_cli.training import loop as fit
 from lstm_cli.training.loop import TrainingLoop
 from lstm_cli.training.objectives import classification

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
+from lstm_cli.data.augmentation import augment
 from lstm_cli.data.balance import class_weights, weight_power
-from lstm_cli.data.images import border_medians
 from lstm_cli.evaluation.metrics import loss_and_accuracy
 from lstm_cli.models import classifier
 from lstm_cli.models.calibration import SplitLogits, num_outputs
@@ -93,7 +93,7 @@ def training_batches(
 
     Args:
         train: The training split.
-        config: Seed, batch size, and shift of images.
+        config: Seed, batch size, and how images are changed.
         epoch: Counted from 0.
         steps: The steps to build batches for, counted from 0; None for the whole epoch.
     """
@@ -101,11 +101,10 @@ def training_batches(
     for step in range(len(planned)) if steps is None else steps:
         indices = planned[step]
         inputs = train.gather(indices)
-        if config.image is not None and config.image.shift:
+        if config.image is not None:
             # Not [seed, epoch, step]: for step 0 NumPy reads it as [seed, epoch], which shuffles.
             rng = np.random.default_rng([config.seed, epoch, step + 1])
-            fill = border_medians(inputs).astype(np.uint8)
-            inputs = batching.random_shift(inputs, config.image.shift, rng, fill)
+            inputs = augment(inputs, config.image, rng)
         yield indices, inputs
 
 

@@ -287,7 +287,7 @@ def test_a_listed_setting_needs_its_section():
 def test_python_settings_are_not_chosen(table, monkeypatch):
     given_to = []
     monkeypatch.setattr("lstm_cli.training.pipeline.train", lambda c, **_: given_to.append(c))
-    monkeypatch.setattr("lstm_cli.training.device.load_keras", lambda _: None)
+    monkeypatch.setattr("lstm_cli.training.device.load_keras", lambda *_: None)
     settings = {"train.epochs": 2}
     api.train(table, settings=settings)
     api.train(dataset_settings(str(table)), settings=settings)

@@ -472,6 +472,18 @@ def test_image_and_text_settings_cannot_be_combined(extra):
     assert f"'{extra}:'" in refused(configs.from_dict, nested).message
 
 
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"window": 2, "stride": 3}, "image.stride expects at most image.window, 2; found 3"),
+        ({"window": 9, "size": [8, 30]}, "at most the rows of image.size, 8; found 9"),
+    ],
+)
+def test_steps_that_cannot_read_all_rows_are_refused(settings, part):
+    nested = {"data": {"name": "digits"}, "image": settings}
+    assert part in refused(configs.from_dict, nested).message
+
+
 def test_settings_without_data_are_refused():
     assert "data" in refused(configs.from_dict, {"text": {}, "embedding": {}}).message
 

@@ -407,6 +407,20 @@ def test_prefix_predictions_of_an_image_are_those_of_its_first_rows(of_images, d
     assert result.prefixes.start is None
 
 
+def test_a_step_over_an_image_reads_several_rows(digit, tmp_path):
+    found = image_explainer(tmp_path, image__window=3, image__stride=2)
+    result = found.explain_image(digit)
+    # The last step begins one row below the one before it.
+    assert result.windows == ((0, 3), (2, 5), (4, 7), (5, 8))
+    assert result.row_edges == (0, 3, 5, 7, 8)
+    assert result.to_dict()["windows"] == [[0, 3], [2, 5], [4, 7], [5, 8]]
+    steps = reference.steps_of(digit, 3, 2)
+    for index in range(4):
+        expected = reference.probabilities(steps[: index + 1], weights_of(found), found.config)
+        assert result.prefixes.steps[index] == pytest.approx(expected, abs=1e-5)
+    assert len(result.gates.units[0].cell) == 4
+
+
 def test_an_image_of_many_rows_is_predicted_in_batches(of_images, digit, monkeypatch):
     whole = of_images.explain_image(digit)
     monkeypatch.setattr(explain, "_BATCH_SIZE", 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import fixtures_lstm as reference
 import numpy as np
@@ -15,6 +16,7 @@ from lstm_cli.explain import explainer as explain
 from lstm_cli.explain import render_html
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.explain.region_embedding import input_contributions
+from lstm_cli.explain.summary import describe_region
 from lstm_cli.runs import directory as runs
 
 LABELS = ("a", "b", "c")
@@ -141,3 +143,11 @@ def test_regions_of_an_image_are_rows(tmp_path):
     region = gates.top_regions[0]
     numbers = f"{region.start + 1} to {region.end}"
     assert (f"rows {numbers}" if region.end - region.start > 1 else "row 1") in shown(result)
+
+
+def test_regions_of_steps_of_several_rows_name_all_their_rows(tmp_path):
+    path, steps = tmp_path / "digits" / "one", {"image__window": 3, "image__stride": 2}
+    result = Explainer.load(make_image_run(path, **REGIONS, **steps)).explain_image(random_image())
+    assert result.windows == ((0, 3), (2, 5), (4, 7), (5, 8))
+    region = replace(result.gates.top_regions[0], start=1, end=3)
+    assert describe_region(result, region) == "rows 3 to 7"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from html import unescape
 
@@ -185,6 +186,27 @@ def test_swings_of_an_image_name_rows(of_images, digit):
     assert "from row 5 on" in summary.describe_decision(result)
 
 
+def test_steps_of_several_rows_are_shown_beside_the_rows_that_they_add(digit, tmp_path):
+    result = image_explainer(tmp_path, image__window=3, image__stride=2).explain_image(digit)
+    steps = np.full((4, len(result.labels)), 0.1)
+    steps[2:, result.class_index] = 0.9
+    result = replace(result, prefixes=prefixes.summarize(None, steps, result.class_index))
+    assert "rises most at rows 6 to 7, from 10% to 90%" in summary.describe_swings(result)
+    assert summary.step_noun(result) == "step"
+    explained = summary.describe_windows(result)
+    assert "4 steps reads 3 rows" in explained
+    lines = shown(result).splitlines()
+    assert explained in lines
+    percentages = ["%" in line for line in lines[4:12]]
+    assert percentages == [False, False, True, False, True, False, True, True]
+    page = render_html.render_page(result)
+    assert explained in page
+    cells = re.findall(r'y="(\d)" width="1" height="(\d)" opacity="0.900"', page)
+    assert cells == [("5", "2"), ("7", "1")]
+    assert "after rows 6 to 7: 90.0%" in page
+    render_image.draw(result, tmp_path / "steps.svg")
+
+
 @pytest.mark.parametrize(
     ("probabilities", "part"),
     [
@@ -307,3 +329,4 @@ def test_json_holds_everything(explainer, of_images, digit):
     image = json.loads(json.dumps(of_images.explain_image(digit, "d.png").to_dict()))
     assert (image["kind"], image["name"]) == ("image", "d.png")
     assert image["image"] == digit.tolist()
+    assert image["windows"] == [[row, row + 1] for row in range(8)]

@@ -65,11 +65,15 @@ def text_run(labels=("neg", "pos"), **changes):
     return run | changes
 
 
-def image_run():
+def image_run(**overrides):
     run = text_run(labels=[str(i) for i in range(10)])
     run["dataset"] |= {"name": "mnist", "kind": "image", "notes": []}
     run["config"] = image_config(
-        model__units=128, model__layers=2, model__bidirectional=False, model__pooling="max_mean"
+        model__units=128,
+        model__layers=2,
+        model__bidirectional=False,
+        model__pooling="max_mean",
+        **overrides,
     )
     return run
 
@@ -157,6 +161,12 @@ def test_an_image_model_is_described():
         assert fact in model
     assert "the maximum and the mean of each unit over all rows are" in model
     assert "bigram" not in model
+
+
+def test_an_image_model_that_reads_several_rows_a_step_is_described():
+    model = section(model_card(image_run(image__window=4)), "Model")
+    assert "in steps of 4 rows" in model
+    assert "over all steps are" in model
 
 
 def test_linear_model_and_peepholes_are_named():

@@ -146,6 +146,17 @@ def test_graph_reads_images_row_by_row(pooling, layers, bidirectional, regions):
     assert np.abs(found - expected).max() < 1e-6
 
 
+@pytest.mark.parametrize(("window", "stride"), [(2, 1), (3, 2), (3, 3), (7, 1)])
+def test_a_step_of_the_graph_reads_several_rows(window, stride):
+    config = image_config(image__window=window, image__stride=stride)
+    weights = random_weights(config, 10, columns=5)
+    images = np.random.default_rng(1).integers(0, 256, (3, 7, 5), dtype=np.uint8)
+    session = open_session(onnx_graph.build(config, weights, 10, (7, 5)).SerializeToString())
+    steps = [reference.steps_of(image, window, stride) for image in images]
+    expected = [reference.probabilities(each, weights, config) for each in steps]
+    assert np.abs(session.run(None, {"images": images})[0] - expected).max() < 1e-6
+
+
 def one_unit():
     """A model of one unit, small enough to compute by hand."""
     config = text_config(

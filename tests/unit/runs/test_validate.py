@@ -529,6 +529,11 @@ def test_invalid_golden_images_are_refused(change, image_run):
     refused(image_run, runs.GOLDEN, "other inputs", "'lstm_0_forward/kernel'")
 
 
+def test_golden_images_have_the_rows_of_a_step(image_run):
+    text = image_run.read_text(runs.CONFIG).replace("window: 1", "window: 9")
+    refused(put(image_run, runs.CONFIG, text.encode()), runs.GOLDEN)
+
+
 def test_image_height_must_match_the_golden_images(image_run):
     def higher(model):
         model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 2**31
