@@ -115,7 +115,8 @@ def _unlabeled_learners(config: Config) -> str:
     embedding, settings = config.embedding, config.linear
     parts = []
     if embedding and embedding.vectors == "unlabeled" and not config.train.init_from:
-        parts.append("the word vectors")
+        regions = " and region embeddings" if embedding.region_widths else ""
+        parts.append(f"the word vectors{regions}")
     if settings and settings.self_training:
         parts.append("the linear model (by pseudo-labels)")
     if config.train.self_training:

@@ -73,11 +73,13 @@ def test_the_plan_of_a_classifier_is_that_of_its_training(capsys, monkeypatch):
     assert not runs.runs_root().exists()
 
 
-def test_word_vectors_are_not_learned_in_a_dry_run(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        "lstm_cli.models.word_vectors.learn_word_vectors", lambda *_: pytest.fail("learned")
-    )
-    config = configs.load_preset("demo", {**SETTINGS, "embedding.vectors": "train"})
+def test_vectors_are_not_learned_in_a_dry_run(monkeypatch, tmp_path):
+    for learn in (
+        "prepare_classifier.learn_word_vectors", "start_regions.learn_region_embedding"
+    ):  # fmt: skip
+        monkeypatch.setattr(f"lstm_cli.training.{learn}", lambda *_: pytest.fail("learned"))
+    regions = {"embedding.region_widths": [3], "embedding.region_dim": 4}
+    config = configs.load_preset("demo", {**SETTINGS, "embedding.vectors": "train", **regions})
     assert dry_run(config, runs_dir=tmp_path, device="cpu").parameters > 0
 
 

@@ -109,6 +109,45 @@ def test_words_and_labels_are_added_and_what_is_known_stays_bit_for_bit(first, t
     assert "1 label of run demo/first has no example here ('negative')" in notes
 
 
+def test_new_words_add_nothing_to_the_region_embedding_of_a_run(tmp_path):
+    there = tiny(embedding__region_widths=[3], embedding__region_dim=4)
+    run = make_text_run(tmp_path / "runs" / "demo" / "around", config=there)
+    table = write(tmp_path / "more.csv", LABELS)
+    config = config_for(table, run, embedding__region_widths=[3], embedding__region_dim=4)
+    task = prepared(config)
+    old, new = weights_of(run), classifier.get_weights(task.model)
+    num = len(words_of(run))
+    rows, known = new["region_embedding_3/embeddings"], old["region_embedding_3/embeddings"]
+    assert np.array_equal(rows[:num], known)
+    assert len(rows) > num
+    assert not rows[num:].any()
+    for name in ("region_embedding_3/bias", "lstm_0_forward/kernel", "head/bias"):
+        assert np.array_equal(new[name], old[name])
+    settings = {"embedding__region_widths": [3], "embedding__region_dim": 4}
+    for changes in ({"embedding__region_dim": 5}, {"embedding__region_widths": [3, 5]}):
+        other = config_for(table, run, **settings | changes)
+        error = refused(read_initial_weights, other, code=ExitCode.USAGE)
+        assert "embedding.region_" in error.message
+
+
+def test_a_region_embedding_is_added_to_a_run_without_weight_at_first(tmp_path):
+    there = tiny(model__regions=[2], model__region_units=5)
+    run = make_text_run(tmp_path / "runs" / "demo" / "without", config=there)
+    table = write(tmp_path / "more.csv", LABELS)
+    settings = {"model__regions": [2], "model__region_units": 5}
+    embedding = {"embedding__region_widths": [3], "embedding__region_dim": 4}
+    task = prepared(config_for(table, run, **settings, **embedding))
+    old, new = weights_of(run), classifier.get_weights(task.model)
+    for name in ("lstm_0_forward/kernel", "lstm_0_backward/kernel", "regions_2/kernel"):
+        dim = old[name].shape[-2]
+        assert np.array_equal(new[name][..., :dim, :], old[name])
+        assert new[name].shape[-2] == dim + 4
+        assert not new[name][..., dim:, :].any()
+    assert np.array_equal(new["head/kernel"], old["head/kernel"])
+    assert new["region_embedding_3/embeddings"][2:].all(axis=1).any()
+    assert "lstm_0_forward/kernel" in task.init_record["grown"]
+
+
 def test_regions_are_added_and_dropped_and_the_rest_stays_bit_for_bit(tmp_path):
     there = tiny(model__regions=[4, 2], model__region_units=5)
     run = make_text_run(tmp_path / "runs" / "demo" / "regions", config=there)

@@ -88,6 +88,7 @@ def test_arrays_have_the_names_of_the_classifier():
         {},
         {"language__tie_embeddings": False},
         {"embedding__bigram_buckets": 0},
+        {"embedding__region_widths": (3,)},
         {"model__bidirectional": False, "model__layers": 2},
         {"model__layers": 2},
         {"model__cell": "peephole"},

@@ -517,11 +517,14 @@ def test_an_override_that_is_not_yaml_is_refused(value):
     assert "seed" in refused(configs.parse_overrides, [f"seed={value}"]).message
 
 
-def test_a_width_of_regions_occurs_once():
-    assert configs.load_preset("demo", {"model.regions": [3, 2]}).model.regions == (3, 2)
-    error = refused(configs.load_preset, "demo", {"model.regions": [2, 3, 2]})
-    assert (error.exit_code, "[2, 3]" in error.hint) == (2, True)
-    assert "0" in refused(configs.load_preset, "demo", {"model.regions": [0]}).message
+@pytest.mark.parametrize("key", ["model.regions", "embedding.region_widths"])
+def test_a_width_of_regions_occurs_once(key):
+    section, _, name = key.partition(".")
+    assert getattr(getattr(configs.load_preset("demo", {key: [3, 2]}), section), name) == (3, 2)
+    error = refused(configs.load_preset, "demo", {key: [2, 3, 2]})
+    assert (error.exit_code, f"--set {key}=[2, 3]" in error.hint) == (2, True)
+    assert key in error.message
+    assert "0" in refused(configs.load_preset, "demo", {key: [0]}).message
 
 
 def test_lists_are_described_with_the_type_of_their_parts():

@@ -192,6 +192,14 @@ def test_regions_are_described():
     assert "regions of 2, 3 neighbouring words have 17 features" in model
 
 
+def test_region_embeddings_are_described():
+    run = text_run()
+    assert "words around it" not in section(model_card(run), "Model")
+    run["config"] = text_config(embedding__region_widths=[5, 9], embedding__region_dim=17)
+    model = section(model_card(run), "Model")
+    assert "17 values for each of 2 regions around it (5, 9 words)" in model
+
+
 def test_training_can_be_repeated_from_the_card():
     card = model_card(text_run())
     assert "```sh\nlstm train imdb --seed 7\n```" in card
