@@ -40,22 +40,6 @@ class RegionEmbedding(layers.Layer):  # type: ignore[misc]
         before, after = self.width // 2, (self.width - 1) // 2
         padded = ops.pad(tokens, ((0, 0), (before, after)))
         vectors = ops.take(self.embeddings, padded, axis=0)
-        return ops.relu(_window_sums(vectors, self.width) + self.bias)
-
-
-def _window_sums(x: Any, width: int) -> Any:
-    """Sum `width` neighbouring steps, `[batch, time, dim]` to `[batch, time - width + 1, dim]`.
-
-    Sums of 1, 2, 4, ... steps are added up, which takes fewer passes over the array than steps.
-    """
-    total, start, size = None, 0, 1
-    num = x.shape[1] if x.shape[1] is not None else ops.shape(x)[1]
-    while True:
-        if width & size:
-            part = x[:, start : start + num - width + 1]
-            total = part if total is None else total + part
-            start += size
-        size *= 2
-        if size > width:
-            return total
-        x = x[:, : -size // 2] + x[:, size // 2 :]
+        # A sum of neighbours is the fastest by this operation.
+        means = ops.average_pool(vectors, self.width, 1, "valid", "channels_last")
+        return ops.relu(means * self.width + self.bias)

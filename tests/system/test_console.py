@@ -227,6 +227,13 @@ def test_progress_fits_80_columns():
         assert len(line) <= 80, line
 
 
+def test_progress_of_a_region_embedding_has_a_loss_only():
+    step = Step(1, 2, 100, 350, 1.4512, None, 212_345.0, 25.0, "regions of 5 words")
+    expected = "Regions of 5 words, epoch 1/2, 100/350: loss 1.451, 212,345/s, 25 s left"
+    assert progress_line(step) == expected
+    assert "perplexity" in progress_line(dataclasses.replace(step, stage=""))
+
+
 def test_images_are_drawn_side_by_side():
     image = np.zeros((28, 28), np.uint8)
     image[:, 14] = 255

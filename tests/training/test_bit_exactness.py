@@ -190,7 +190,11 @@ def test_checkpoints_of_different_steps_differ(uninterrupted):
     # The random states of LSTM layers: their own dropout is not used.
     paths = {uninterrupted.other.variables[number].path for number in constant}
     lstms = [layer for layer in uninterrupted.other.layers if isinstance(layer, keras.layers.LSTM)]
-    assert paths <= {v.path for lstm in lstms for v in lstm.variables if "seed" in v.path}
+    unused = {v.path for lstm in lstms for v in lstm.variables if "seed" in v.path}
+    # Training does not change them.
+    fixed = {path for path in paths if path.startswith("region_embedding_")}
+    assert len(fixed) == (2 if "tokens" in str(uninterrupted.other.inputs) else 0)
+    assert paths - fixed <= unused
 
 
 def test_a_checkpoint_of_another_model_is_refused(uninterrupted):
