@@ -20,35 +20,54 @@ from benchmarks import child, report
 from benchmarks.report import Option, Outcome, Table
 from benchmarks.scripts import NO_LINEAR
 
+# The preset before it had regions, trigrams and a second epoch.
+_WITHOUT_REGIONS = ("model.regions=[]", "embedding.region_widths=[]")
+_ONE_EPOCH = "train.epochs=1"
+_BEFORE_BUT_EPOCHS = (*_WITHOUT_REGIONS, "model.dropout=0.3", "train.learning_rate=0.004")
+_BEFORE = (*_BEFORE_BUT_EPOCHS, _ONE_EPOCH)
+_LINEAR_BEFORE = ("linear.word_ngrams=2", "linear.dropout=0.5")
 _LSTM_ONLY = (
+    *_BEFORE,
     NO_LINEAR,
     "embedding.vectors=random",
     "train.ema_momentum=0",
 )
-_SELF_TRAINING_ALONE = ("train.self_training=true", "embedding.vectors=unlabeled")
-_SELF_TRAINING = (*_SELF_TRAINING_ALONE, "train.ema_momentum=0.99")
+_SELF_TRAINING_ALONE = (
+    *_BEFORE_BUT_EPOCHS,
+    *_LINEAR_BEFORE,
+    "train.self_training=true",
+    "embedding.vectors=unlabeled",
+)
+_AVERAGING = "train.ema_momentum=0.99"
 # By name: the preset, and the changed settings.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "unigrams": ("imdb", *_LSTM_ONLY, "embedding.bigram_buckets=0"),
     "bigrams": ("imdb", *_LSTM_ONLY),
-    "bigrams-word-vectors": ("imdb", NO_LINEAR, "train.ema_momentum=0"),
+    "bigrams-word-vectors": ("imdb", *_BEFORE, NO_LINEAR, "train.ema_momentum=0"),
+    "before-regions": ("imdb", *_BEFORE, *_LINEAR_BEFORE),
+    "before-regions-no-averaging": ("imdb", *_BEFORE, *_LINEAR_BEFORE, "train.ema_momentum=0"),
     "imdb": ("imdb",),
-    "imdb-no-averaging": ("imdb", "train.ema_momentum=0"),
-    "imdb-300k-buckets": ("imdb", "linear.buckets=300000"),
+    "imdb-no-regions": ("imdb", "model.regions=[]"),
+    "imdb-no-region-embeddings": ("imdb", "embedding.region_widths=[]"),
+    "imdb-wide-regions": ("imdb", "embedding.region_dim=128", "model.region_units=256"),
+    "imdb-no-linear-model": ("imdb", NO_LINEAR),
     "imdb-no-linear-dropout": ("imdb", "linear.dropout=0"),
+    "imdb-bigrams": ("imdb", "linear.word_ngrams=2"),
+    "imdb-400-tokens": ("imdb", "text.max_tokens=400"),
     "imdb-batch-64": ("imdb", "train.batch_size=64"),
-    "imdb-2-epochs": ("imdb", "train.epochs=2"),
+    "imdb-1-epoch": ("imdb", _ONE_EPOCH),
     "imdb-30k-vocabulary": ("imdb", "text.vocab_size=30000"),
-    "self-training-1-epoch": ("imdb", *_SELF_TRAINING),
+    "self-training-1-epoch": ("imdb", *_SELF_TRAINING_ALONE, _ONE_EPOCH, _AVERAGING),
     "self-training-1-epoch-no-averaging": (
         "imdb",
         *_SELF_TRAINING_ALONE,
+        _ONE_EPOCH,
         "train.ema_momentum=0",
     ),
-    "self-training-2-epochs": ("imdb", *_SELF_TRAINING, "train.epochs=2"),
+    "self-training-2-epochs": ("imdb", *_SELF_TRAINING_ALONE, _AVERAGING),
     "imdb-best": ("imdb-best",),
     "imdb-best-64-units": ("imdb-best", "model.units=64"),
-    "pretrained-1-epoch": ("imdb-best", "train.epochs=1"),
+    "pretrained-1-epoch": ("imdb-best", _ONE_EPOCH),
     "pretrained-3-epochs": ("imdb-best", "train.epochs=3"),
     "pretrained": ("imdb-best",),
     "pretrained-64-units": ("imdb-best", "model.units=64"),
