@@ -1,4 +1,4 @@
-"""The least time that the matrix products of an LSTM take on this machine."""
+"""The least time that the matrix products of a classifier take on this machine."""
 
 from __future__ import annotations
 
@@ -58,3 +58,17 @@ def lstm_flops(config: Config, columns: int = 0) -> int:
         total += directions * 2 * 4 * units * (width + units)
         width = directions * units
     return total
+
+
+def region_flops(config: Config) -> int:
+    """Count the floating-point operations of the regions' convolutions for one time step.
+
+    A training step makes them once: the gradient needs one region of each feature.
+    """
+    model = config.model
+    return sum(2 * width * input_dim(config) * model.region_units for width in model.regions)
+
+
+def training_flops(config: Config) -> int:
+    """Count the floating-point operations of a training step for one time step of one text."""
+    return TRAINING_FACTOR * lstm_flops(config) + region_flops(config)

@@ -1,9 +1,9 @@
 """A training step compared with the matrix products in it, and the fraction of padding.
 
 The model of a preset takes training steps on random tokens, for several batch sizes and lengths.
-Each is compared with its floor: the time of the LSTM's matrix products alone, forward and backward,
-at the highest rate that NumPy reaches in the same run. The fraction of padding is computed for the
-batches of real training.
+Each is compared with its floor: the time of the matrix products of LSTM and regions alone, at the
+highest rate that NumPy reaches in the same run. The fraction of padding is computed for the batches
+of real training.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ def measure(settings: argparse.Namespace) -> Outcome:
         [_rate_table(rates), _step_table(settings.preset, steps), _padding_table(padding)],
         [] if settings.quick else _goals(padding, steps),
         [
-            "The floor is the time of the LSTM's matrix products at the highest of these rates. A "
-            "step also looks up words, computes gates, and updates every row of the embeddings."
+            "The floor is the time of the matrix products of the LSTM, and of the regions once, at "
+            "the highest of these rates. A step also looks up words, computes gates, and updates "
+            "every row of the embeddings."
         ],
     )
 
@@ -78,7 +79,7 @@ def _steps(config: Config, rate: float, settings: argparse.Namespace) -> list[di
         for length in report.parse_numbers(settings.lengths):
             report.log(f"batch {batch_size}, length {length}")
             times = _time(model, config, batch_size, length, settings.steps)
-            flops = floor.TRAINING_FACTOR * floor.lstm_flops(config) * batch_size * length
+            flops = floor.training_flops(config) * batch_size * length
             floor_ms = flops / rate / 1e6
             results.append(
                 {

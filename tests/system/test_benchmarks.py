@@ -189,6 +189,10 @@ def test_flops_include_both_directions_every_layer_and_the_bigrams():
     assert floor.lstm_flops(load_preset("demo", stacked)) == both
     bigrams = {**small, "embedding.bigram_buckets": 10, "embedding.bigram_dim": 2}
     assert floor.lstm_flops(load_preset("demo", bigrams)) == 2 * 4 * 3 * (7 + 3)
+    regions = {**bigrams, "embedding.region_widths": [3], "embedding.region_dim": 4}
+    widths = {**regions, "model.regions": [2, 3], "model.region_units": 6}
+    lstm, convolutions = 2 * 4 * 3 * (11 + 3), 2 * (2 + 3) * 11 * 6
+    assert floor.training_flops(load_preset("demo", widths)) == 3 * lstm + convolutions
 
 
 def test_a_step_is_compared_with_its_floor_at_one_size():
