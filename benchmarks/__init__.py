@@ -15,6 +15,7 @@
     python -m benchmarks.ablation            what each part of a preset contributes
     python -m benchmarks.crash               kill training at random moments and resume it
     python -m benchmarks.openapi             the server compared with its OpenAPI document
+    python -m benchmarks.parts --runs R      the network and the linear model of a run, each alone
     python -m benchmarks.edited --run R      reviews edited by a few words so that the label turns
     python -m benchmarks.multi_label FOLDER  several labels a text, compared with linear models
     python -m benchmarks.own FOLDER          own data: lstm train compared with quick baselines

@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 from fixtures_runs import TEXTS, make_text_run, text_config
 
-from benchmarks import child, edited
+from benchmarks import child, edited, parts
 from benchmarks.run_logits import run_logits
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.explain import forward_pass
@@ -74,6 +74,14 @@ def test_the_edits_are_many_small_and_balanced():
         assert entry["edits"]
         assert all(edit["old"] != edit["new"] for edit in entry["edits"])
         assert all(len(edit["old"].split()) < 40 for edit in entry["edits"])
+
+
+def test_each_part_of_a_run_is_scored_alone():
+    lstm = np.array([[2.0], [-1.0], [0.5]])
+    linear = np.array([[-3.0], [1.5], [1.0]], np.float32)
+    found = parts.accuracies(SplitLogits(lstm, linear), np.array([1, 0, 1], np.int32))
+    assert found == pytest.approx({"whole": 1 / 3, "network": 1, "linear": 1 / 3})
+    assert parts.accuracies(SplitLogits(lstm, None), np.array([1, 0, 0])) == {"whole": 2 / 3}
 
 
 def _pairs(labels):

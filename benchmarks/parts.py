@@ -1,0 +1,93 @@
+"""The network and the linear model of finished text runs, each alone, on the test split.
+
+The logits of a run are those of the network (LSTM and regions) plus those of its linear model. Each
+part is also asked alone, by the class of its highest logit. Training is over: this chooses nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import report
+from benchmarks.report import Goal, Option, Outcome, Table
+from benchmarks.run_logits import run_logits
+from lstm_cli import data
+from lstm_cli.data.source import from_config
+from lstm_cli.models.calibration import SplitLogits, log_probabilities
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
+from lstm_cli.runs.directory import RunDir
+
+OPTIONS = (
+    Option("runs", "finished text runs with one label a text, separated by commas", "imdb", "demo"),
+    Option("limit", "largest number of texts; 0 means all of test", 0, 100),
+)
+_MIN_NETWORK = 0.905
+
+
+def measure(settings: argparse.Namespace) -> Outcome:
+    """Score the parts of each run."""
+    results = {name: _score(name, settings.limit) for name in settings.runs.split(",")}
+    goals = [] if settings.quick else _goals(results)
+    return Outcome(results, [_table(results)], goals)
+
+
+def _score(name: str, limit: int) -> dict[str, float]:
+    run = RunDir(find.find(runs.runs_root(), name).path.absolute())
+    config = run.config()
+    if config.text is None:
+        raise report.usage_error(f"Run {run.name} classifies images; this measures texts.")
+    report.require_data(config.data.name)
+    test = data.load(from_config(config, None, run.labels()), ("test",)).splits["test"]
+    texts, labels = list(test.inputs), test.labels
+    if limit:
+        texts, labels = texts[:limit], labels[:limit]
+    return accuracies(run_logits(run, texts), labels)
+
+
+def accuracies(logits: SplitLogits, labels: NDArray[np.int32]) -> dict[str, float]:
+    """Return the accuracy of `whole`, and with a linear model of `network` and `linear` alone.
+
+    Args:
+        logits: The logits of texts, as the run adds them.
+        labels: Their class ids, `<int32>[num]`.
+    """
+    parts: dict[str, NDArray[np.floating]] = {"whole": logits.scaled(1.0, 1.0)}
+    if logits.linear is not None:
+        parts.update(network=logits.lstm, linear=logits.linear)
+    return {
+        name: float((log_probabilities(part).argmax(axis=1) == labels).mean())
+        for name, part in parts.items()
+    }
+
+
+def _table(results: Mapping[str, Mapping[str, float]]) -> Table:
+    names = ("whole", "network", "linear")
+    rows = [
+        (run, *(f"{parts[name]:.4f}" if name in parts else "" for name in names))
+        for run, parts in results.items()
+    ]
+    columns = ("run", "whole", "network alone", "linear model alone")
+    return Table("Accuracy on the test split", columns, rows)
+
+
+def _goals(results: Mapping[str, Mapping[str, float]]) -> list[Goal]:
+    alone = [parts["network"] for parts in results.values() if "network" in parts]
+    if not alone:
+        return []
+    mean = float(np.mean(alone))
+    return [report.at_least("accuracy of the network alone", mean, _MIN_NETWORK, 4)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run this benchmark; return the exit code."""
+    return report.main("parts", __doc__, OPTIONS, measure, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
