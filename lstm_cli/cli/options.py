@@ -278,7 +278,7 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         options: Values of the short options by name: `epochs`, `folds`, `seed`, `class_weights`,
             `limit`, `text_columns`, `label_column`, `multi_label`, `label_columns` (separated by
             commas), `id_column`, `weight_column`, `validation_file`, `test_file`, `init_from`,
-            `unlabeled`, `replay_data`, `vectors`, `trainable`, `image_size`,
+            `teacher`, `unlabeled`, `replay_data`, `vectors`, `trainable`, `image_size`,
             `read_options` (from the function of that name). None is skipped.
 
     Returns:
@@ -296,6 +296,7 @@ def to_overrides(assignments: Sequence[str] | None, **options: Any) -> dict[str,
         "seed": "seed",
         "class_weights": "train.class_weights",
         "init_from": "train.init_from",
+        "teacher": "train.teacher",
         "limit": "data.limit",
         "text_columns": "data.text_columns",
         "label_column": "data.label_column",

@@ -312,6 +312,16 @@ def test_classes_of_the_teacher_are_matched_by_name(monkeypatch):
         assert caught.value.exit_code == ExitCode.USAGE
 
 
+def test_the_option_names_a_run(tmp_path, lstm):
+    plain = {key: value for key, value in SMALL.items() if key != "train.self_training"}
+    train(configs.load_preset("demo", plain), runs_dir=tmp_path, name="teacher")
+    options = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
+    code, _, err = lstm("train", "demo", "--teacher", "teacher", *options, "--runs-dir", tmp_path)
+    assert code == 0, err
+    # `demo` has no unlabeled texts.
+    assert "demo has no unlabeled texts" in err
+
+
 def test_a_teacher_needs_self_training():
     with pytest.raises(LstmError, match="has no effect without"):
         text_config(linear__buckets=50, train__teacher="t")
