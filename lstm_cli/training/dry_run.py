@@ -26,6 +26,7 @@ from lstm_cli.training.objectives.classification import ClassificationObjective,
 from lstm_cli.training.objectives.objective import Objective
 from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.pipeline import prepare
+from lstm_cli.training.teacher import resolve_teacher, without_teacher
 
 _NUM_WARM_UP_STEPS = 3
 _NUM_TIMED_STEPS = 6
@@ -134,7 +135,7 @@ def dry_run(
     Args:
         config: The settings.
         data_dir: As for `train`.
-        runs_dir: Folder of all runs, for `train.init_from`.
+        runs_dir: Folder of all runs, for `train.init_from` and `train.teacher`.
         device: As for `train`.
         reporter: Receives notes and warnings.
         fail_on: As for `train`.
@@ -143,7 +144,9 @@ def dry_run(
         LstmError: As `train`.
     """
     options = TrainOptions(data_dir, device, reporter=reporter or SilentReporter(), fail_on=fail_on)
-    config = resolve_init_from(config, runs_root(runs_dir))
+    root = runs_root(runs_dir)
+    # Predicting the labels of a teacher takes time and changes nothing in the plan.
+    config = without_teacher(resolve_teacher(resolve_init_from(config, root), root))
     dataset, labels = load_with_labels_of_run(config, data_dir)
     config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)
     init = read_initial_weights(config, labels)

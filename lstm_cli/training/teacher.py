@@ -34,6 +34,11 @@ def resolve_teacher(config: Config, root: Path) -> Config:
     return replace(config, train=replace(config.train, teacher=str(path)))
 
 
+def without_teacher(config: Config) -> Config:
+    """Return settings without `train.teacher`."""
+    return replace(config, train=replace(config.train, teacher=None))
+
+
 def teacher_labels(
     config: Config,
     labels: Sequence[str],

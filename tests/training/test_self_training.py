@@ -18,6 +18,7 @@ from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import RUN
 from lstm_cli.training import teacher as teachers
 from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.dry_run import dry_run
 from lstm_cli.training.loop import TrainingLoop
 from lstm_cli.training.objectives import classification
 from lstm_cli.training.objectives import self_training as teaching
@@ -288,6 +289,16 @@ def test_a_teacher_predicts_the_first_pseudo_labels(monkeypatch, tmp_path):
     # The checkpoint has the pseudo-labels, so a resume does not need the teacher.
     shutil.rmtree(teacher.path)
     resume(run, epochs=3)
+
+
+def test_a_dry_run_looks_for_the_teacher_and_does_not_ask_it(monkeypatch, tmp_path):
+    texts = ["not a triumph , a dull film", "a triumph , not dull"] * 30
+    monkeypatch.setattr("lstm_cli.data.load_unlabeled", lambda _: texts)
+    config = configs.load_preset("demo", {**SMALL, "train.teacher": "teacher"})
+    with pytest.raises(LstmError, match="no run 'teacher'"):
+        dry_run(config, runs_dir=tmp_path)
+    monkeypatch.setattr(teachers.find, "find", lambda *_: SimpleNamespace(path=tmp_path / "t"))
+    assert dry_run(config, runs_dir=tmp_path).unlabeled == 60
 
 
 def test_classes_of_the_teacher_are_matched_by_name(monkeypatch):
