@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from benchmarks import child, report
 from benchmarks.report import Goal, Option, Outcome, Table
-from benchmarks.run_logits import run_logits
+from benchmarks.run_logits import own_scales, run_logits
 from lstm_cli import data
 from lstm_cli.data import DataSource
 from lstm_cli.errors import ExitCode, LstmError
@@ -215,7 +215,8 @@ def _score_run(name: str) -> dict[str, dict[str, int]]:
         )
     splits = data.load(DataSource("imdb"), ("train", "validation")).splits.values()
     pairs = load_pairs([text for split in splits for text in split.inputs])
-    return count_right(pairs, run_logits(run, pair_texts(pairs)), (1.0, 1.0))
+    logits = run_logits(run, pair_texts(pairs))
+    return count_right(pairs, logits, own_scales(logits))
 
 
 def _table(results: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Table:

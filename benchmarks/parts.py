@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.report import Goal, Option, Outcome, Table
-from benchmarks.run_logits import run_logits
+from benchmarks.run_logits import own_scales, run_logits
 from lstm_cli import data
 from lstm_cli.data.source import from_config
 from lstm_cli.models.calibration import SplitLogits, log_probabilities
@@ -57,7 +57,7 @@ def accuracies(logits: SplitLogits, labels: NDArray[np.int32]) -> dict[str, floa
         logits: The logits of texts, as the run adds them.
         labels: Their class ids, `<int32>[num]`.
     """
-    parts: dict[str, NDArray[np.floating]] = {"whole": logits.scaled(1.0, 1.0)}
+    parts: dict[str, NDArray[np.floating]] = {"whole": logits.scaled(*own_scales(logits))}
     if logits.linear is not None:
         parts.update(network=logits.lstm, linear=logits.linear)
     return {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from lstm_cli.models.calibration import SplitLogits
 from lstm_cli.models.linear import linear_logits
 from lstm_cli.models.linear_features import LinearTables
@@ -33,3 +35,8 @@ def run_logits(run: RunDir, texts: Sequence[str]) -> SplitLogits:
     weights = validate.read_weights(run.with_manifest(), plan)
     linear = linear_logits(corpus, LinearTables.from_arrays(weights), config.linear)
     return SplitLogits.from_probabilities(probabilities, linear, weights[onnx_graph.LINEAR_SCALE])
+
+
+def own_scales(logits: SplitLogits) -> tuple[float, float]:
+    """Return the factors with which the run itself adds the logits of both parts."""
+    return 1.0, float(np.ravel(logits.linear_scale)[0])

@@ -79,8 +79,12 @@ def test_the_edits_are_many_small_and_balanced():
 def test_each_part_of_a_run_is_scored_alone():
     lstm = np.array([[2.0], [-1.0], [0.5]])
     linear = np.array([[-3.0], [1.5], [1.0]], np.float32)
-    found = parts.accuracies(SplitLogits(lstm, linear), np.array([1, 0, 1], np.int32))
+    labels = np.array([1, 0, 1], np.int32)
+    found = parts.accuracies(SplitLogits(lstm, linear), labels)
     assert found == pytest.approx({"whole": 1 / 3, "network": 1, "linear": 1 / 3})
+    # The run itself adds half of the linear logits.
+    found = parts.accuracies(SplitLogits(lstm, linear, np.array([0.5], np.float32)), labels)
+    assert found == pytest.approx({"whole": 1, "network": 1, "linear": 1 / 3})
     assert parts.accuracies(SplitLogits(lstm, None), np.array([1, 0, 0])) == {"whole": 2 / 3}
 
 
