@@ -165,7 +165,6 @@ def read_initial_weights(config: Config, labels: Sequence[str] = ()) -> InitialW
 
     Args:
         config: As `resolve_init_from` returns it.
-
         labels: Class names of the run of `train.init_from`, if they stay classes.
 
     Raises:
@@ -173,13 +172,13 @@ def read_initial_weights(config: Config, labels: Sequence[str] = ()) -> InitialW
             fit (exit code 2), is missing, or is damaged (exit code 5).
     """
     embedding = config.embedding
-    if embedding is None:
-        return InitialWeights("random")
-    has_regions = bool(embedding.region_widths) and config.language is None
+    has_regions = bool(embedding and embedding.region_widths) and config.language is None
     if config.train.init_from is not None:
         init = _read_run(config, Path(config.train.init_from))
         has_regions = has_regions and not any(map(is_of_region_embedding, init.arrays))
         return dataclasses.replace(init, labels=tuple(labels), learns_regions=has_regions)
+    if embedding is None:
+        return InitialWeights("random")
     has_file = embedding.vectors_file is not None
     kind: Literal["random", "word_vectors"] = "word_vectors"
     if embedding.vectors == "random":
