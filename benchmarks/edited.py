@@ -3,8 +3,9 @@
 A model that reads what a review says follows the edit. A model that counts words of praise and of
 blame often keeps the old label. `edited_reviews.json` holds the edits of reviews of IMDB's train
 split: for each the position in that split (in the order of TFDS), the start of the SHA-256 of its
-text, its label, and snippets with their replacements. The edits are ours; on average they change
-every twelfth word. The reviews are among the 4,000 that `benchmarks/films.py` keeps for validation.
+text, its label, and snippets with their replacements. The edits are ours; they change 8 to 10%
+of the words (median). The reviews are among the 4,000 that `benchmarks/films.py` keeps for
+validation.
 
 `--films PRESET` trains a preset on the reviews of other films, which share no film with the
 edited ones, and scores it. `--run RUN` scores a finished run. A run that was trained on all of

@@ -15,7 +15,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.models import calibration, classifier
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.runs.directory import RUN
+from lstm_cli.runs.directory import RUN, RunDir
 from lstm_cli.training import teacher as teachers
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.dry_run import dry_run
@@ -327,8 +327,11 @@ def test_the_option_names_a_run(tmp_path, lstm):
     plain = {key: value for key, value in SMALL.items() if key != "train.self_training"}
     train(configs.load_preset("demo", plain), runs_dir=tmp_path, name="teacher")
     options = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
-    code, _, err = lstm("train", "demo", "--teacher", "teacher", *options, "--runs-dir", tmp_path)
+    options += ["--name", "student", "--runs-dir", tmp_path]
+    code, _, err = lstm("train", "demo", "--teacher", "teacher", *options)
     assert code == 0, err
+    student = RunDir(tmp_path / "demo" / "student")
+    assert student.config().train.teacher == str(tmp_path / "demo" / "teacher")
     # `demo` has no unlabeled texts.
     assert "demo has no unlabeled texts" in err
 
