@@ -14,8 +14,9 @@ from lstm_cli.config.schema import Config
 if TYPE_CHECKING:
     import optuna
 
-# User attribute of the trial that has the default settings: the names of its parameters.
+# User attributes of the trial that has the default settings: true, and the names of its parameters.
 DEFAULT_TRIAL = "default"
+_DEFAULT_PARAMS = "default_params"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Space:
             config: As for `default_params`.
         """
         params = self.default_params(config)
-        study.enqueue_trial(params, {DEFAULT_TRIAL: list(params)})
+        study.enqueue_trial(params, {DEFAULT_TRIAL: True, _DEFAULT_PARAMS: list(params)})
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Let a trial choose a value of each setting.
@@ -128,11 +129,10 @@ class Space:
             Values by dotted key, as `lstm train --set` takes them: of all settings of the space, or
             of none for the default settings.
         """
-        default = trial.user_attrs.get(DEFAULT_TRIAL)
-        if default is None:
+        if not trial.user_attrs.get(DEFAULT_TRIAL):
             return {key: each.suggest(trial, key) for key, each in self.parameters.items()}
         # The parameters are recorded, so that the sampler learns from this trial too.
-        for key in default:
+        for key in trial.user_attrs.get(_DEFAULT_PARAMS, ()):
             self.parameters[key].suggest(trial, key)
         return {}
 
