@@ -91,24 +91,37 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         LstmError: The file is missing or cannot be read (exit code 3), or not a YAML mapping (2).
     """
+    return parse_mapping(read_text(path), str(path))
+
+
+def read_text(path: Path, kind: str = "settings file", example: str = _EXAMPLE) -> str:
+    """Read a small YAML file.
+
+    Args:
+        path: The file.
+        kind: What it is, for error messages.
+        example: Where to find an example, for error messages.
+
+    Raises:
+        LstmError: The file is missing or cannot be read (exit code 3), or is too large or not
+            UTF-8 (2).
+    """
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         text = content.decode("utf-8-sig") if len(content) <= _MAX_BYTES else ""
     except FileNotFoundError:
-        raise LstmError(f"There is no settings file {path}.", _EXAMPLE, ExitCode.DATA) from None
+        raise LstmError(f"There is no {kind} {path}.", example, ExitCode.DATA) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise LstmError(
-            f"Cannot read the settings file {path}: {reason}.",
+            f"Cannot read the {kind} {path}: {reason}.",
             "Check the path.",
             ExitCode.DATA if isinstance(error, OSError) else ExitCode.USAGE,
         ) from error
     if len(content) > _MAX_BYTES:
-        raise _usage(
-            f"{path} is larger than {_MAX_BYTES:,} bytes, the limit of a settings file.", _EXAMPLE
-        )
-    return parse_mapping(text, str(path))
+        raise _usage(f"{path} is larger than {_MAX_BYTES:,} bytes, the limit of a {kind}.", example)
+    return text
 
 
 def preset_dict(name: str) -> dict[str, Any]:

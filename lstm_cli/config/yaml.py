@@ -84,12 +84,19 @@ def parse_value(text: str) -> Any:
     return yaml.load(text, _Loader)
 
 
-def parse_mapping(text: str, source: str) -> dict[str, Any]:
+def parse_mapping(
+    text: str,
+    source: str,
+    expected: str = "sections such as 'model:'",
+    hint: str = "See 'lstm config show imdb'.",
+) -> dict[str, Any]:
     """Parse YAML whose top level must be a mapping.
 
     Args:
         text: The YAML; an empty text is an empty mapping.
         source: Source of the text for error messages: a path, or `preset imdb`.
+        expected: What the mapping has, for error messages.
+        hint: Where to find an example, for error messages.
 
     Raises:
         LstmError: The text is not a valid YAML mapping (exit code 2).
@@ -105,11 +112,20 @@ def parse_mapping(text: str, source: str) -> dict[str, Any]:
         return {}
     if not isinstance(parsed, dict):
         raise LstmError(
-            f"{source}: expected sections such as 'model:', found {type(parsed).__name__}.",
-            "See 'lstm config show imdb'.",
-            ExitCode.USAGE,
+            f"{source}: expected {expected}, found {type(parsed).__name__}.", hint, ExitCode.USAGE
         )
     return parsed
+
+
+def key_lines(text: str) -> dict[Any, int]:
+    """Return the line of each key of the mapping at the top level, counted from 1.
+
+    Args:
+        text: YAML that `parse_mapping` accepts.
+    """
+    node = yaml.compose(text, _Loader)
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return {key.value: key.start_mark.line + 1 for key, _ in pairs}
 
 
 def _describe_error(error: yaml.YAMLError, text: str) -> str:

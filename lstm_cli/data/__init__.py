@@ -10,6 +10,7 @@ What is in here:
     splits      stratified splits and samples
     iterative_stratification  the same for examples with several labels
     balance     when classes are uneven, and class weights
+    profile     what settings are chosen from
     summary     `lstm data show` and `lstm data prepare`
     records     the inputs that `lstm predict` reads from files and pipes (`pipe`)
     kept_columns  what of these inputs is carried to the output

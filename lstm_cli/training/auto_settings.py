@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from msgspec.structs import replace
 
 from lstm_cli.config import load as configs
@@ -14,10 +13,9 @@ from lstm_cli.config.auto import DataProfile, choose_settings
 from lstm_cli.config.auto_images import ImageProfile, choose_image_settings
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
-from lstm_cli.data.images import find_border
+from lstm_cli.data.profile import describe_data, describe_images
 from lstm_cli.io.progress import Reporter
 from lstm_cli.runs.limits import check_labels
-from lstm_cli.text.profile import describe_texts
 from lstm_cli.text.vector_file import vector_width
 from lstm_cli.training.folds import check_folds
 from lstm_cli.training.init_weights import settings_of_run
@@ -60,11 +58,10 @@ def with_auto_settings(
 
 def _choose(config: Config, dataset: Dataset) -> tuple[DataProfile | ImageProfile, dict[str, Any]]:
     """Return a description of the data, and the settings chosen from it."""
-    has_validation_file = "validation" in dataset.files
     if dataset.kind == "image":
-        images = replace(describe_images(dataset), has_validation_file=has_validation_file)
+        images = describe_images(dataset)
         return images, choose_image_settings(images)
-    texts = replace(describe_data(dataset), has_validation_file=has_validation_file)
+    texts = describe_data(dataset)
     choice = choose_settings(texts)
     if dataset.num_replayed:
         # How the data is split depends on its own rows.
@@ -96,37 +93,6 @@ def with_data_format(config: Config, dataset: Dataset) -> Config:
         config = replace(config, data=replace(config.data, multi_label=dataset.multi_label))
     check_multi_label(config)
     return config
-
-
-def describe_data(dataset: Dataset) -> DataProfile:
-    """Describe a data set of texts.
-
-    Args:
-        dataset: With `train`, and with `validation` if it is split off.
-    """
-    learned = [split for name, split in dataset.splits.items() if name != "test"]
-    texts = [str(text) for split in learned for text in split.inputs]
-    num_unlabeled = 0 if dataset.unlabeled is None else len(dataset.unlabeled)
-    profile = describe_texts(texts, len(dataset.labels), num_unlabeled)
-    return replace(profile, multi_label=dataset.is_multi_label)
-
-
-def describe_images(dataset: Dataset) -> ImageProfile:
-    """Describe a data set of images.
-
-    Args:
-        dataset: With `train`, and with `validation` if it is split off.
-    """
-    learned = [split for name, split in dataset.splits.items() if name != "test"]
-    parts = [np.asarray(split.inputs) for split in learned]
-    borders = {find_border(part) for part in parts}
-    return ImageProfile(
-        num_images=sum(map(len, parts)),
-        num_classes=len(dataset.labels),
-        rows=parts[0].shape[1],
-        columns=parts[0].shape[2],
-        border=borders.pop() if len(borders) == 1 else "any",
-    )
 
 
 def describe_choice(

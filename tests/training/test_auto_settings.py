@@ -14,12 +14,13 @@ from lstm_cli.config.auto import AUTO_KEYS, DataProfile, choose_settings
 from lstm_cli.data import Dataset
 from lstm_cli.data.dataset import Split, UnlabeledTexts
 from lstm_cli.data.dataset_settings import dataset_settings
+from lstm_cli.data.profile import describe_data
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.runs import directory as runs
 from lstm_cli.text import profile
 from lstm_cli.training import auto_settings, loop
-from lstm_cli.training.auto_settings import describe_choice, describe_data, with_auto_settings
+from lstm_cli.training.auto_settings import describe_choice, with_auto_settings
 from lstm_cli.training.dry_run import dry_run
 from lstm_cli.training.pipeline import resume, train
 from lstm_cli.training.prepare import load_training_data
