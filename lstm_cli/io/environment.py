@@ -17,6 +17,8 @@ _VARIABLES = (
     "KERAS_BACKEND",
     "CI",
 )
+# Folder of linear models that the trainings of a search share; see `training/linear_cache.py`.
+LINEAR_CACHE = "LSTM_LINEAR_CACHE"
 _BACKENDS = ("tensorflow", "jax")
 
 

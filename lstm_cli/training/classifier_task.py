@@ -30,7 +30,7 @@ from lstm_cli.runs import held_out, learned
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training import artifacts, folds, more_epochs, stages
+from lstm_cli.training import artifacts, folds, linear_cache, more_epochs, stages
 from lstm_cli.training.checkpoint import model_state, set_model_state
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.loop import TrainingResult, num_parameters
@@ -414,7 +414,7 @@ class ClassifierTask:
         assert isinstance(self.train.inputs, Corpus)
         assert isinstance(self.validation.inputs, Corpus)
         return self.worker.submit(
-            linear.refit_tables,
+            linear_cache.refit_tables,
             self.linear,
             self.train.inputs.concatenated_with(self.validation.inputs),
             np.concatenate([self.train.labels, self.validation.labels]),
@@ -466,7 +466,7 @@ def submit_linear_model(
     assert isinstance(train.inputs, Corpus)
     assert tokenizer is not None
     return worker.submit(
-        linear.fit_linear_model,
+        linear_cache.fit_linear_model,
         train.inputs,
         train.labels,
         num_classes,

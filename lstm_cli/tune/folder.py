@@ -120,6 +120,11 @@ class StudyFolder:
         """The folder of all runs of trials, as `--runs-dir` takes it."""
         return self.path / "trials"
 
+    @property
+    def shared(self) -> Path:
+        """The folder for what trainings share."""
+        return self.path / "shared"
+
     def run_path(self, number: int) -> str:
         """Return the path of the run of a trial, relative to the folder."""
         return f"trials/{self.dataset}/{number:03d}"

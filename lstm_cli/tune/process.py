@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_cli.errors import LstmError
+from lstm_cli.io.environment import LINEAR_CACHE
 from lstm_cli.io.signals import STOP_WITH_PARENT
 from lstm_cli.tune.folder import SETTINGS, StudyFolder, StudyRequest
 
@@ -30,12 +31,15 @@ class TrainingProcess:
         arguments: Of `lstm`.
         log: File that its output is appended to.
         num_jobs: How many such processes run at once.
+        shared: Folder for what trainings share: the linear models of equal settings.
 
     Raises:
         LstmError: It cannot be started.
     """
 
-    def __init__(self, arguments: Sequence[str], log: Path, num_jobs: int = 1) -> None:
+    def __init__(
+        self, arguments: Sequence[str], log: Path, shared: Path, num_jobs: int = 1
+    ) -> None:
         self.log = log
         self._is_stopped = False
         try:
@@ -48,7 +52,7 @@ class TrainingProcess:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
-                    env=_environment(num_jobs),
+                    env={**_environment(num_jobs), LINEAR_CACHE: str(shared)},
                 )
         except OSError as error:
             reason = error.strerror or str(error)

@@ -44,6 +44,8 @@ def open_storage(folder: StudyFolder, url: str | None) -> BaseStorage:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
+    # A trial sends its own heartbeats: `Study.optimize` cannot go on with an interrupted one.
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
     if url is None:
         path = folder.path / JOURNAL
         lock: Any = JournalLock(folder.path)

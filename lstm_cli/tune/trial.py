@@ -109,7 +109,7 @@ class Trial:
         else:
             arguments = train_arguments(self.folder, self.request, path.name, overrides)
         log = self.folder.log(self.trial.number)
-        process = TrainingProcess(arguments, log, self.request.jobs)
+        process = TrainingProcess(arguments, log, self.folder.shared, self.request.jobs)
         is_pruned = False
         try:
             while process.is_running():

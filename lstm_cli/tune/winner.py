@@ -66,7 +66,7 @@ def _copy(source: Path, target: Path) -> None:
 def _score(folder: StudyFolder, request: StudyRequest, run: RunDir) -> None:
     arguments = resume_arguments(request, run.path, score_test=True)
     with catch_signals() as signals, signals.deferred():
-        process = TrainingProcess(arguments, folder.path / "logs" / "winner.log")
+        process = TrainingProcess(arguments, folder.path / "logs" / "winner.log", folder.shared)
         while process.is_running():
             if signals.pending is not None:
                 process.stop()

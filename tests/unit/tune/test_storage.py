@@ -1,0 +1,160 @@
+"""The storage of a study: the journal, a database with heartbeats, and how trials are judged."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import optuna
+import pytest
+from fixtures_tune import question, search, trials_of, use_trainer
+from msgspec.structs import replace
+from optuna.trial import TrialState
+
+from lstm_cli.errors import LstmError
+from lstm_cli.io.progress import SilentReporter
+from lstm_cli.runs.schema import EpochLine
+from lstm_cli.tune import ask, claims, study
+from lstm_cli.tune import search as searching
+from lstm_cli.tune import storage as storages
+from lstm_cli.tune.folder import JOURNAL, StudyFolder, find_study
+from lstm_cli.tune.trial import progress_values
+
+
+def line(epoch, val_loss, stage=1, best=True):
+    return EpochLine(
+        epoch=epoch, steps=1, loss=1.0, val_loss=val_loss, learning_rate=0.1, seconds=1.0,
+        best=best, stage=stage, accuracy=0.5,
+        val_accuracy=None if val_loss is None else round(1 - val_loss, 6),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def request_(tmp_path):
+    return ask.make_request(question(tmp_path), tmp_path / "runs")[1]
+
+
+def test_the_value_of_an_epoch_is_that_of_the_best_so_far(request_):
+    lines = [line(1, 0.5), line(2, 0.6, best=False), line(3, 0.4), line(1, None, stage=2)]
+    assert progress_values(lines, request_) == [0.5, 0.5, 0.6]
+    assert progress_values(lines, replace(request_, metric="loss")) == [0.5, 0.5, 0.4]
+
+
+def test_folds_are_compared_by_the_mean_of_those_that_ended(request_):
+    resolved = {**request_.resolved, "data": {"name": "demo", "folds": 3}}
+    asked = replace(request_, resolved=resolved)
+    lines = [line(1, 0.5), line(2, 0.3), line(1, 0.5, stage=2)]
+    assert progress_values(lines, asked) == [0.7]
+    lines += [line(1, 0.4, stage=3), line(1, None, stage=4)]
+    assert progress_values(lines, asked) == pytest.approx([0.7, 0.6, 0.6])
+
+
+def test_a_torn_line_at_the_end_of_the_journal_is_cut(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    found = search(tmp_path, trials=1)
+    with (found.path / JOURNAL).open("ab") as file:
+        file.write(b'{"op_code": 4, "tri')
+    more = study.resume(StudyFolder(found.path), {"trials": 2}, None, SilentReporter())
+    assert more.trials.ended == 2
+
+
+def test_the_trial_of_a_lost_worker_is_done_by_another(tmp_path, monkeypatch):
+    starts = use_trainer(monkeypatch, tmp_path)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    folder, request = ask.make_request(question(tmp_path, storage=url), tmp_path / "runs")
+    database = storages.open_storage(folder, url)
+    storages.create_study(database, request)
+    # A worker on another machine, which recorded where it is and then was killed.
+    lost = storages.load_study(database, request).ask()
+    lost.set_user_attr("place", "elsewhere:/study")
+    database.record_heartbeat(lost._trial_id)
+    monkeypatch.setattr(database, "grace_period", 1)
+    monkeypatch.setattr(searching, "open_storage", lambda *_: database)
+    found = study.start(folder, request, url, SilentReporter())
+    trials = trials_of(folder, url)
+    assert [trial.state for trial in trials].count(TrialState.FAIL) == 1
+    assert trials[0].state == TrialState.FAIL
+    # The trial with the default settings is not lost, and no other one was done in its place.
+    assert trials[0].user_attrs["default"]
+    assert found.default is not None
+    assert found.trials.ended == 4
+    begun = starts.read_text().splitlines()
+    assert len(begun) == len(set(begun)) == 5
+
+
+def test_a_worker_that_died_at_once_is_lost_too(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    folder, request = ask.make_request(question(tmp_path, storage=url, trials=1), tmp_path / "runs")
+    database = storages.open_storage(folder, url)
+    storages.create_study(database, request)
+    storages.load_study(database, request).ask()
+    monkeypatch.setattr(searching, "_LOST_AFTER", timedelta(seconds=-1))
+    found = study.start(folder, request, url, SilentReporter())
+    assert found.trials.ended == 1
+    assert found.default is not None
+
+
+def test_a_study_that_asks_something_else_is_refused(tmp_path):
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    for changes in ({}, {"metric": "loss"}):
+        asked = question(tmp_path, storage=url, **changes)
+        folder, request = ask.make_request(asked, tmp_path / "runs")
+        database = storages.open_storage(folder, url)
+        if not changes:
+            storages.create_study(database, request)
+            continue
+        with pytest.raises(LstmError, match="with other metric"):
+            storages.create_study(database, request)
+
+
+def test_passwords_are_not_written(tmp_path):
+    url = "postgresql+psycopg://me:secret@host:5432/db"
+    assert storages.without_password(url) == "postgresql+psycopg://me@host:5432/db"
+    request = ask.make_request(question(tmp_path, storage=url), tmp_path / "runs")[1]
+    assert "secret" not in str(request)
+    with pytest.raises(LstmError) as caught:
+        storages.open_storage(StudyFolder(tmp_path), "nonsense://me:secret@host/db")
+    assert "secret" not in caught.value.message
+
+
+def test_a_trial_is_claimed_once(tmp_path):
+    claim = claims.claim(tmp_path, 3)
+    assert claims.is_claimed(tmp_path, 3)
+    assert claims.claim(tmp_path, 3) is None
+    claim.release()
+    assert not claims.is_claimed(tmp_path, 3)
+
+
+def test_the_sampler_learns_from_all_brackets(request_):
+    study_ = optuna.create_study()
+    assert isinstance(storages.make_pruner(request_), optuna.pruners.HyperbandPruner)
+    study_.pruner = storages.make_pruner(request_)
+    assert study_.ask().should_prune() is False
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("0.5h", 1800), ("1d", 86400)],
+)
+def test_times(text, seconds):
+    assert ask.parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "m", "3x", "0m", "30 m", "m30"])
+def test_wrong_times(text):
+    with pytest.raises(LstmError) as caught:
+        ask.parse_time(text)
+    assert caught.value.exit_code == 2
+
+
+def test_studies_are_found_by_name(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        folder, request = ask.make_request(question(tmp_path, name=name), tmp_path / "runs")
+        folder.write(request)
+    root = tmp_path / "runs"
+    assert find_study(root, "a").name == find_study(root, "demo/a").name == "a"
+    assert find_study(root, None).name == find_study(root, "demo").name == "b"
+    assert find_study(root, str(folder.path)).name == "b"
+    with pytest.raises(LstmError) as caught:
+        find_study(root, "aa")
+    assert "'a'" in caught.value.hint
