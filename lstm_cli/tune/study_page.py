@@ -109,7 +109,7 @@ def _pictures(summary: StudySummary) -> dict[str, html.Picture]:
     drawings: dict[str, tuple[Callable[[StudySummary, Path], None], str]] = {
         "history": (
             draw_history,
-            f"The {label} of each trial, and the best so far. Triangles at the edge are trials that "
+            f"The {label} of each trial, and the best so far. Triangles at the edge: trials that "
             "are worse than the picture shows.",
         )
     }
