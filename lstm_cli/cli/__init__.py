@@ -31,15 +31,16 @@ from lstm_cli.cli import (
     serve,
     streams,
     train,
+    tune,
 )
 from lstm_cli.cli.command import Command, Group
 from lstm_cli.errors import EXIT_CODES, ExitCode, LstmError
 from lstm_cli.io import environment
-from lstm_cli.io.signals import catch_signals, end_with_reader, outlive_reader
+from lstm_cli.io.signals import catch_signals, end_with_reader, outlive_reader, stop_with_parent
 
 # Commands that continue when the reader of their output is gone. All others end then, as in
 # `lstm predict ... | head`.
-_OUTLIVING = (["train"], ["pretrain"], ["serve"], ["runs", "replay"], ["data", "prepare"])
+_OUTLIVING = (["train"], ["pretrain"], ["tune"], ["serve"], ["runs", "replay"], ["data", "prepare"])
 
 app = typer.Typer(
     name="lstm",
@@ -57,6 +58,7 @@ app.command(name="eval", cls=Command)(evaluate.command)
 app.command(name="predict", cls=Command)(predict.command)
 app.command(name="explain", cls=Command)(explain.command)
 app.command(name="serve", cls=Command)(serve.command)
+app.add_typer(tune.app, name="tune")
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
@@ -101,6 +103,7 @@ def run() -> int:
     environment.strip_variables()
     try:
         with catch_signals():
+            stop_with_parent()
             result = app(prog_name="lstm", standalone_mode=False)
             streams.finish()
     except BaseException as error:

@@ -257,6 +257,13 @@ Limit = Annotated[
         show_default="all examples",
     ),
 ]
+NoTest = Annotated[
+    bool,
+    typer.Option(
+        "--no-test",
+        help="Do not score the run on test at the end; --resume can do so later.",
+    ),
+]
 TensorBoard = Annotated[
     bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard into the run.")
 ]

@@ -82,8 +82,9 @@ def print_record(
     output.print_key_values(_key_values(record), record.run.name)
     output.print_line("")
     if isinstance(record, RunRecord):
-        splits = ("validation", "test")
-        rows = metric_table(record.validation, record.test)
+        splits = ("validation",) if record.test is None else ("validation", "test")
+        reports = (record.validation,) if record.test is None else (record.validation, record.test)
+        rows = metric_table(*reports)
         output.print_rows(rows, ("", *splits), right=splits)
         print_validation_method(record.validation_method, record.cross_validation)
         if thresholds is not None:
@@ -134,7 +135,9 @@ def _record_to_dict(
             metrics["validation_method"] = record.validation_method
         if record.cross_validation:
             metrics["cross_validation"] = to_builtins(record.cross_validation)
-        metrics |= {"validation": record.validation.to_dict(), "test": record.test.to_dict()}
+        metrics["validation"] = record.validation.to_dict()
+        if record.test is not None:
+            metrics["test"] = record.test.to_dict()
     else:
         metrics["held_out"] = to_builtins(record.held_out)
     return {

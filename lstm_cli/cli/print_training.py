@@ -25,7 +25,7 @@ def print_classifier(run: RunDir, as_json: bool) -> None:
     if as_json:
         output.print_json({"run": str(run.path), **record, "metrics": metrics})
         return
-    _print_splits({name: metrics[name] for name in ("validation", "test")})
+    _print_splits({name: metrics[name] for name in ("validation", "test") if name in metrics})
     results = run.decode("metrics.json", Results)
     print_validation_method(results.validation_method, results.cross_validation)
     output.print_line(f"\nRun {run.name} in {duration(record['seconds']['total'])}: {run.path}")

@@ -63,6 +63,7 @@ def command(
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     limit: options.Limit = None,
+    no_test: options.NoTest = False,
     tensorboard: options.TensorBoard = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -114,11 +115,12 @@ def command(
     )  # fmt: skip
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,
-        fail_on=(fail_on,) if fail_on else (),
+        fail_on=(fail_on,) if fail_on else (), score_test=not no_test,
     )  # fmt: skip
     result = training.run_training(request)
     if dry_run:
         print_training.print_plan(result, json)
     else:
         print_training.print_classifier(result, json)
-        training.check_thresholds(result.read_json("metrics.json")["test"], fail_under or [])
+        if fail_under:
+            training.check_thresholds(result.read_json("metrics.json")["test"], fail_under)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 CONFLICTS = (
     Conflict("--resume", ("--name",), "a run keeps its name"),
     Conflict("--resume", ("--dry-run",), "a dry run plans a new run"),
-    Conflict("--dry-run", ("--tensorboard", "--fail-under"), "a dry run trains nothing"),
+    Conflict(
+        "--dry-run", ("--tensorboard", "--no-test", "--fail-under"), "a dry run trains nothing"
+    ),
+    Conflict("--no-test", ("--fail-under",), "it looks at the results on test"),
 )
 
 
@@ -42,6 +45,7 @@ class TrainingRequest:
         dry_run: Whether to plan only.
         language_model: Whether to train a language model; else a classifier.
         fail_on: Findings with which nothing is trained: `leak`.
+        score_test: Whether to score a classifier on test at the end.
     """
 
     dataset: str
@@ -56,6 +60,7 @@ class TrainingRequest:
     dry_run: bool
     language_model: bool = False
     fail_on: tuple[str, ...] = ()
+    score_test: bool = True
 
 
 def run_training(request: TrainingRequest) -> Any:
@@ -158,7 +163,11 @@ def _train(
     }
     if request.dry_run:
         return dry_run(settings, runs_dir=request.runs_dir, **options)
-    options |= {"tensorboard": request.tensorboard, "worker": worker}
+    options |= {
+        "tensorboard": request.tensorboard,
+        "worker": worker,
+        "score_test": request.score_test,
+    }
     if unfinished_run is not None:
         epochs = request.overrides.get("train.epochs")
         test_file = settings.data.test_file

@@ -28,6 +28,7 @@ from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import record
 from lstm_cli.runs.directory import RunDir
+from lstm_cli.runs.metrics_schema import Report
 from lstm_cli.runs.record import RunRecord
 
 
@@ -167,12 +168,14 @@ def compare(
 
     Raises:
         LstmError: There are fewer than two runs, or the same run twice, or a run that is not a
-            finished classifier (exit code 2); or a run fails its integrity check (exit code 5).
+            finished classifier that was scored on test (exit code 2); or a run fails its integrity
+            check (exit code 5).
     """
     reporter = reporter or SilentReporter()
     _check_different(run_dirs)
     require("scipy", purpose="Comparing runs")
-    records = [record.read_classifier(run) for run in run_dirs]
+    tested = [record.read_tested(run) for run in run_dirs]
+    records = [run_record for run_record, _ in tested]
     predictors = [Predictor.load(run) for run in run_dirs]
     names = _names(run_dirs)
     outcomes: list[_TestOutcomes | str] = []
@@ -181,7 +184,7 @@ def compare(
         outcomes.append(_outcomes(run_record, predictor, data_dir, datasets, reporter))
     paired, untested = _test_pairs(names, records, outcomes)
     return Comparison(
-        entries=tuple(_entry(name, each) for name, each in zip(names, records, strict=True)),
+        entries=tuple(_entry(name, *each) for name, each in zip(names, tested, strict=True)),
         settings=differing_settings([each.config for each in records]),
         paired=paired,
         untested=untested,
@@ -223,17 +226,17 @@ def _names(run_dirs: Sequence[RunDir]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(run.path) for run in run_dirs]
 
 
-def _entry(name: str, run_record: RunRecord) -> Entry:
+def _entry(name: str, run_record: RunRecord, test: Report) -> Entry:
     manifest = run_record.run.manifest or {}
     return Entry(
         name=name,
         dataset=run_record.info.dataset.source,
-        num_examples=run_record.test.num_examples,
-        accuracy=run_record.test.accuracy,
-        accuracy_interval=run_record.test.accuracy_interval,
-        loss=run_record.test.loss,
-        f1=run_record.test.f1,
-        calibration_error=run_record.test.calibration_error,
+        num_examples=test.num_examples,
+        accuracy=test.accuracy,
+        accuracy_interval=test.accuracy_interval,
+        loss=test.loss,
+        f1=test.f1,
+        calibration_error=test.calibration_error,
         parameters=run_record.info.parameters,
         model_bytes=manifest[runs.MODEL].num_bytes,
         num_bytes=run_record.num_bytes,

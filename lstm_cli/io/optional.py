@@ -28,6 +28,7 @@ _PACKAGES = {
     "jinja2": ("Jinja2", "Writing HTML", "jinja2"),
     "markdown_it": ("markdown-it-py", "Writing HTML", "markdown-it-py"),
     "jax": ("JAX", "KERAS_BACKEND=jax", "lstm-cli[jax]"),
+    "optuna": ("Optuna", "'lstm tune'", "lstm-cli[tune]"),
     "tensorboard": ("TensorBoard", "--tensorboard", "lstm-cli[tensorboard]"),
     "starlette": ("starlette", "'lstm serve'", _SERVE),
     "uvicorn": ("uvicorn", "'lstm serve'", _SERVE),

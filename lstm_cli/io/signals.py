@@ -16,6 +16,8 @@ from types import FrameType
 from typing import Any, TextIO
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Environment variable; see `stop_with_parent`.
+STOP_WITH_PARENT = "LSTM_STOP_WITH_PARENT"
 
 
 class Interrupted(BaseException):
@@ -143,3 +145,19 @@ def catch_signals() -> Iterator[Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stop_with_parent() -> None:
+    """Stop as by SIGTERM when standard input ends, if the process that started this one asks.
+
+    It sets the variable `STOP_WITH_PARENT`, and holds the other end of the pipe: the pipe ends when
+    it dies, whatever the reason.
+    """
+    if os.environ.pop(STOP_WITH_PARENT, ""):
+        threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

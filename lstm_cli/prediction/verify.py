@@ -253,7 +253,11 @@ def _check_record(state: _VerifyState) -> str:
 
 def _check_results(state: _VerifyState) -> str:
     results = record.read_results(state.run, state.checked_info, state.labels)
-    return f"{_count_epochs(state)}; test accuracy {results.test.accuracy:.4f}"
+    if results.test is None:
+        score = f"validation accuracy {results.validation.accuracy:.4f}, not scored on test"
+    else:
+        score = f"test accuracy {results.test.accuracy:.4f}"
+    return f"{_count_epochs(state)}; {score}"
 
 
 def _check_thresholds(state: _VerifyState) -> str:

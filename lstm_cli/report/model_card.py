@@ -41,7 +41,7 @@ def model_card(run: Mapping[str, Any]) -> str:
             - `name`: what `--run` takes, `imdb/20261121-2148-ab12`;
             - `config`: the resolved settings, a `Config`;
             - `seconds`: of the whole command;
-            - `metrics`: a `Report` for `validation` and for `test`;
+            - `metrics`: a `Report` for `validation`, and for `test` if it was scored;
             - `validation_method`: how the former came about before a refit; empty without one;
             - `cross_validation`: a sentence with the scores of the folds; may be left out;
             - `plots`: file names in the run's `plots/`;
@@ -51,17 +51,21 @@ def model_card(run: Mapping[str, Any]) -> str:
     Returns:
         Markdown. Names and sources are data: they show as they are, never as markup.
     """
-    test: Report = run["metrics"]["test"]
+    validation: Report = run["metrics"]["validation"]
+    # Without results on test, those on validation take their place.
+    test: Report = run["metrics"].get("test", validation)
+    splits = ("validation", "test") if "test" in run["metrics"] else ("validation",)
     name = _one_line(run["name"])
     inputs = "picture.png" if run["dataset"]["kind"] == "image" else "'A text to classify.'"
     return markdown.render(
         _TEMPLATES / "model_card.md",
         run=run,
         test=test,
-        metric_table=metric_table(run["metrics"]["validation"], test),
+        splits=splits,
+        metric_table=metric_table(*(run["metrics"][split] for split in splits)),
         unlabeled_gain=run.get("unlabeled_gain", ""),
         missed_classes=run.get("missed_classes", ""),
-        imbalance=report_imbalance(run["metrics"]["validation"], test),
+        imbalance=report_imbalance(validation, test),
         hardest=[test.classes[i] for i in hardest_classes(test, _NUM_HARDEST)],
         mean_confidence=mean_confidence(test),
         captions=CAPTIONS,

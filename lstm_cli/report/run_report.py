@@ -75,14 +75,14 @@ def write_report(
         reporter: Receives progress and warnings.
 
     Raises:
-        LstmError: The run is not a finished classifier (exit code 2), a file of it has changed
-            (exit code 5), or the page cannot be written. If the test data is not available, the
-            page says so.
+        LstmError: The run is not a finished classifier that was scored on test (exit code 2), a
+            file of it has changed (exit code 5), or the page cannot be written. If the test data is
+            not available, the page says so.
     """
     reporter = reporter or SilentReporter()
     out = out or run.file(runs.REPORTS) / FILE
     html.check_page_path(out)
-    record = run_record.read_classifier(run)
+    record, test = run_record.read_tested(run)
     confident_errors = find_errors(record, Predictor.load(run), data_dir, num_errors, reporter)
     card = record.run.read_bytes(runs.CARD).decode("utf-8", "replace")
     files = record.run.manifest or {}
@@ -92,11 +92,11 @@ def write_report(
         sizes=", ".join(f"{n:,} {split}" for split, n in record.info.dataset.sizes.items()),
         times=", ".join(f"{part} {duration(s)}" for part, s in record.info.seconds.items()),
         versions=", ".join(f"{package} {v}" for package, v in record.info.versions.items()),
-        metric_table=metric_table(record.validation, record.test),
-        imbalance=report_imbalance(record.validation, record.test),
-        class_table=list(_class_rows(record.test)),
-        num_hardest=_NUM_HARDEST if len(record.test.classes) > _MAX_CLASSES else None,
-        mean_confidences=[mean_confidence(each) for each in (record.validation, record.test)],
+        metric_table=metric_table(record.validation, test),
+        imbalance=report_imbalance(record.validation, test),
+        class_table=list(_class_rows(test)),
+        num_hardest=_NUM_HARDEST if len(test.classes) > _MAX_CLASSES else None,
+        mean_confidences=[mean_confidence(each) for each in (record.validation, test)],
         pictures=_pictures(record),
         confident_errors=confident_errors,
         selection=describe_selection(record.info.stages) if record.info.stages else "",

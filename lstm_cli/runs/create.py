@@ -46,18 +46,27 @@ def check_free(root: Path, dataset: str, name: str) -> Path:
     Raises:
         LstmError: The name is taken or not valid.
     """
-    if not _is_valid_name(name):
-        raise LstmError(
-            f"--name expects the name of a folder, found {name!r}.",
-            "For example: --name baseline",
-            ExitCode.USAGE,
-        )
+    check_name(name)
     path = root / dataset / name
     if exists(path) and not _is_before_training(path):
         raise LstmError(
             f"There is already a run {path}.", "Give another --name, or remove that folder."
         )
     return path
+
+
+def check_name(name: str) -> None:
+    """Check what was typed for `--name`.
+
+    Raises:
+        LstmError: It is not the name of a visible folder (exit code 2).
+    """
+    if not _is_valid_name(name):
+        raise LstmError(
+            f"--name expects the name of a folder, found {name!r}.",
+            "For example: --name baseline",
+            ExitCode.USAGE,
+        )
 
 
 def _unused_name(folder: Path) -> str:

@@ -388,6 +388,11 @@ def is_language(run: RunDir) -> bool:
     return info is not None and info.kind == "language"
 
 
+def is_untested(run: RunDir) -> bool:
+    """Tell whether a finished run is a classifier that was not scored on test."""
+    return not is_language(run) and "test" not in run.read_json(METRICS)
+
+
 def integrity_reason(run: RunDir, error: LstmError) -> str:
     """Return the reason of an integrity error, without the name of the run."""
     return error.message.removeprefix(_integrity_prefix(run)).rstrip(".")

@@ -45,13 +45,16 @@ def acquire(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def is_locked(folder: Path) -> bool:
-    """Tell whether a process is training a run; nothing is written."""
+def is_locked(folder: Path, name: str = LOCK) -> bool:
+    """Tell whether a process holds a lock, by default that of a run in training.
+
+    Nothing is written.
+    """
     import fcntl
 
     try:
         # Opening a named pipe with O_NONBLOCK does not wait for a writer.
-        handle = os.open(folder / LOCK, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        handle = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

@@ -211,14 +211,14 @@ class Results(msgspec.Struct, frozen=True):
     Attributes:
         best_epoch: The epoch whose weights are used.
         validation: Results on the validation split, or on all rows held out before a refit.
-        test: Results on the test split.
+        test: Results on the test split; None if it was not scored (`train --no-test`).
         validation_method: How the validation results came about, before a refit; empty without one.
         cross_validation: Scores of the folds; None without folds.
     """
 
     best_epoch: EpochNumber
     validation: Report
-    test: Report
+    test: Report | None = None
     validation_method: ShortText = ""
     cross_validation: CrossValidation | None = None
 

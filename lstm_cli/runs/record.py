@@ -12,6 +12,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Epoch
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.metrics_schema import (
     CrossValidation,
@@ -34,7 +35,7 @@ class RunRecord:
         info: Content of `run.json`.
         labels: Class names.
         validation: Results on the validation split, or on the rows held out before a refit.
-        test: Results on the test split.
+        test: Results on the test split; None if it was not scored.
         history: One entry per epoch.
         validation_method: How the validation results came about before a refit; empty without one.
         cross_validation: Scores of the folds; None without folds.
@@ -45,7 +46,7 @@ class RunRecord:
     info: FinishedRunInfo
     labels: tuple[str, ...]
     validation: Report
-    test: Report
+    test: Report | None
     history: tuple[Epoch, ...]
     validation_method: str = ""
     cross_validation: CrossValidation | None = None
@@ -83,7 +84,8 @@ class Summary:
         run: The run.
         status: State of the run.
         info: Content of `run.json`; None if it is damaged.
-        accuracy: On the test split; None for a language model and an unfinished run.
+        accuracy: On the test split; None for a language model, an unfinished run, and a run that
+            was not scored on test.
         perplexity: Of a finished language model; None otherwise.
         problem: Why the run is broken: file, key and reason; empty if it is not broken.
     """
@@ -143,6 +145,22 @@ def read_classifier(run: RunDir) -> RunRecord:
     record = read(run)
     assert isinstance(record, RunRecord)
     return record
+
+
+def read_tested(run: RunDir) -> tuple[RunRecord, Report]:
+    """Read the record of a finished classifier and its results on test.
+
+    Raises:
+        LstmError: It was not scored on test (exit code 2), or as `read_classifier`.
+    """
+    record = read_classifier(run)
+    if record.test is None:
+        raise LstmError(
+            f"Run {run.name} was not scored on test: it was trained with --no-test.",
+            f"Score it: {find.resume_command(run, runs.runs_root())}",
+            ExitCode.USAGE,
+        )
+    return record, record.test
 
 
 def required_files(config: Config) -> tuple[str, ...]:
@@ -206,6 +224,8 @@ def read_results(
             f"{runs.METRICS}, cross_validation: does not belong to the stages in {runs.RUN}"
         )
     for split, report in (("validation", results.validation), ("test", results.test)):
+        if report is None:
+            continue
         try:
             check_report(report, labels)
         except ValueError as error:
@@ -277,7 +297,8 @@ def summarize(run: RunDir) -> Summary:
         results = read_results(
             run_with_manifest, finished, None if labels is None else tuple(labels)
         )
-        return Summary(run, status, finished, accuracy=results.test.accuracy)
+        accuracy = None if results.test is None else results.test.accuracy
+        return Summary(run, status, finished, accuracy=accuracy)
     except LstmError as error:
         return Summary(run, "broken", None, problem=runs.integrity_reason(run, error))
 

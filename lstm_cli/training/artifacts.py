@@ -286,7 +286,7 @@ def write_results(
         run: The run directory.
         task: What was trained.
         result: The result of training.
-        results: Scores by split.
+        results: Scores by split, with `validation`.
         cross_validation: Scores of the folds; None without folds.
 
     Returns:
@@ -306,13 +306,17 @@ def write_results(
     if cross_validation and not task.config.is_multi_label:
         table = folds.out_of_fold(task, results["validation"])
         run.write_text(runs.OUT_OF_FOLD, to_csv(table, task.dataset.labels))
-    return _draw(run, task, result, results["test"])
+    return _draw(run, task, result, results.get("test", results["validation"]))
 
 
 def _draw(
-    run: RunDir, task: ClassifierTask, result: TrainingResult, test: ScoredSplit
+    run: RunDir, task: ClassifierTask, result: TrainingResult, scored: ScoredSplit
 ) -> list[str]:
-    """Draw the plots, in the worker if there is one; return their names."""
+    """Draw the plots, those of results for one split, in the worker if there is one.
+
+    Returns:
+        Their names.
+    """
     folder, submit = run.file(runs.PLOTS), task.worker.submit
     wait_for_curves = submit(
         training_plots.learning_curves,
@@ -320,7 +324,7 @@ def _draw(
         folder / "curves.png",
         describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
     )
-    wait_for_results = submit(draw_results, folder, test, task.dataset.labels)
+    wait_for_results = submit(draw_results, folder, scored, task.dataset.labels)
     wait_for_curves()
     names = ["curves.png", *wait_for_results()]
     if isinstance(task.train.inputs, Corpus) and task.config.text is not None:

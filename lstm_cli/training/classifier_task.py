@@ -42,6 +42,7 @@ from lstm_cli.training.objectives.classification import (
     split_logits,
 )
 from lstm_cli.training.objectives.self_training import SelfTrainingObjective
+from lstm_cli.training.options import TrainOptions
 from lstm_cli.training.prepare import (
     encode,
     load_data,
@@ -289,7 +290,7 @@ class ClassifierTask:
         self.write_history(run, result.history)
 
     def evaluate(
-        self, run: RunDir, result: TrainingResult, objective: Any, data_dir: Path | None
+        self, run: RunDir, result: TrainingResult, objective: Any, options: TrainOptions
     ) -> Evaluation:
         """Calibrate, compare the ONNX graph with Keras, score, and write metrics and plots."""
         predictor = Predictor.from_files(run)
@@ -304,8 +305,8 @@ class ClassifierTask:
         if self.validation is not None and self.config.linear and self.config.linear.refit:
             refitted = self._with_refitted_linear_model()
             refitted.write_model(run, result)
-            return refitted._evaluate(run, Predictor.from_files(run), result, validation, data_dir)
-        return self._evaluate(run, predictor, result, validation, data_dir)
+            return refitted._evaluate(run, Predictor.from_files(run), result, validation, options)
+        return self._evaluate(run, predictor, result, validation, options)
 
     def _evaluate(
         self,
@@ -313,33 +314,27 @@ class ClassifierTask:
         predictor: Predictor,
         result: TrainingResult,
         validation: ScoredSplit,
-        data_dir: Path | None,
+        options: TrainOptions,
     ) -> Evaluation:
-        """Check the model that ships, score it on test, and write metrics and plots.
+        """Check the model that ships, score it on test if asked, and write metrics and plots.
 
         Args:
             run: The run directory.
             predictor: Of the model that ships.
             result: The result of training, calibrated.
             validation: The results on validation.
-            data_dir: Folder of TFDS data sets.
+            options: Data folder, and whether to score on test.
         """
         artifacts.check_parity(self, predictor, lambda examples: predict(self.model, examples))
         artifacts.write_golden(run, self, predictor)
         if not self.config.is_multi_label:
             held_out.write(run, validation.labels, validation.probabilities)
-        with timed(self.seconds, "evaluate"):
-            # The test split is encoded here for the first time: all choices are made.
-            test_set = self.dataset
-            if "test" not in test_set.splits:
-                test_set = load_data(self.config, ("test",), data_dir, self.dataset.labels)
-            test = encode(self.config, test_set, "test", self.tokenizer)
+        results = {"validation": validation}
+        if options.score_test:
             if self.config.is_multi_label:
                 predictor.thresholds = validation.thresholds
-            results = {
-                "validation": validation,
-                "test": score_encoded(predictor, test.inputs, test.labels),
-            }
+            with timed(self.seconds, "evaluate"):
+                results["test"] = self._score_test(predictor, options.data_dir)
         cross_validation = folds.cross_validation(self, validation)
         plots = artifacts.write_results(run, self, result, results, cross_validation)
         reports = {name: scored.report for name, scored in results.items()}
@@ -354,12 +349,13 @@ class ClassifierTask:
         )
         leak = ""
         if self.checks is not None:
-            leaks = (self.checks.leak_warning("test"), self.checks.earlier_warning("test"))
-            leak = " ".join(filter(None, leaks))
+            if options.score_test:
+                leaks = (self.checks.leak_warning("test"), self.checks.earlier_warning("test"))
+                leak = " ".join(filter(None, leaks))
             learned.write(run, self.checks.learned.inputs, self.checks.learned.labeled)
         return Evaluation(
             record={"temperature": result.temperature},
-            sizes={"test": len(test)},
+            sizes={"test": reports["test"].num_examples} if options.score_test else {},
             card={
                 "metrics": reports,
                 "plots": plots,
@@ -370,6 +366,14 @@ class ClassifierTask:
             },
             warnings=tuple(filter(None, (leak, missed))),
         )
+
+    def _score_test(self, predictor: Predictor, data_dir: Path | None) -> ScoredSplit:
+        """Score the test split. It is encoded here for the first time: all choices are made."""
+        test_set = self.dataset
+        if "test" not in test_set.splits:
+            test_set = load_data(self.config, ("test",), data_dir, self.dataset.labels)
+        test = encode(self.config, test_set, "test", self.tokenizer)
+        return score_encoded(predictor, test.inputs, test.labels)
 
     def linear_logits(self, inputs: Any) -> Any:
         """Return the logits of the linear model for new texts; None without one."""

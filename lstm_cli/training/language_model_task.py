@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -116,7 +115,7 @@ class LanguageModelTask:
         self.write_history(run, result.history)
 
     def evaluate(
-        self, run: RunDir, result: TrainingResult, objective: Any, data_dir: Path | None
+        self, run: RunDir, result: TrainingResult, objective: Any, options: TrainOptions
     ) -> Evaluation:
         """Measure the perplexity on the held-out texts."""
         with timed(self.seconds, "evaluate"):

@@ -24,6 +24,7 @@ class TrainOptions:
         reporter: Receives progress, notes and warnings.
         worker: Does a part of the work beside training.
         fail_on: Findings with which no training starts: `leak`.
+        score_test: Whether to score a classifier on the test split at the end.
     """
 
     data_dir: Path | None = None
@@ -33,3 +34,4 @@ class TrainOptions:
     reporter: Reporter = field(default_factory=SilentReporter)
     worker: Worker = field(default_factory=Worker)
     fail_on: Sequence[str] = ()
+    score_test: bool = True

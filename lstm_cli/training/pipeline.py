@@ -70,6 +70,7 @@ def train(
     command: str | None = None,
     worker: Worker | None = None,
     fail_on: Sequence[str] = (),
+    score_test: bool = True,
 ) -> RunDir:
     """Train a classifier, or a language model if the settings have the section `language`.
 
@@ -86,6 +87,8 @@ def train(
         worker: A process for a part of the work; None to start one if there is much data.
         fail_on: Findings with which nothing is trained: `leak`, rows of validation or test that
             are in train too.
+        score_test: Whether to score a classifier on the test split at the end; `resume` can do so
+            later.
 
     Returns:
         The finished run.
@@ -95,8 +98,9 @@ def train(
     """
     reporter = reporter or SilentReporter()
     options = TrainOptions(
-        data_dir, device, callbacks, tensorboard, reporter, worker or Worker(), fail_on
-    )
+        data_dir, device, callbacks, tensorboard, reporter, worker or Worker(), fail_on,
+        score_test,
+    )  # fmt: skip
     start = time.perf_counter()
     root = runs.runs_root(runs_dir)
     config = resolve_teacher(resolve_init_from(config, root), root)
@@ -133,13 +137,14 @@ def resume(
     reporter: Reporter | None = None,
     worker: Worker | None = None,
     fail_on: Sequence[str] = (),
+    score_test: bool = True,
 ) -> RunDir:
     """Resume a run from its newest valid checkpoint.
 
     An interrupted run ends with the same bits as without the interruption.
 
     Args:
-        run: A run that is not finished; or, with more epochs, any run.
+        run: A run that is not finished, or that was not scored on test; with more epochs, any run.
         epochs: A new number of epochs. From here on the learning rate decays towards it.
         test_file: Where the test rows are now, of a run with a test file; None for where they were.
         data_dir: As for `train`, like the options below.
@@ -149,14 +154,16 @@ def resume(
         reporter: Receives progress, notes and warnings.
         worker: As for `train`.
         fail_on: As for `train`.
+        score_test: As for `train`.
 
     Raises:
         LstmError: No epoch is left, the data has changed, or another process trains the run.
     """
     reporter = reporter or SilentReporter()
     options = TrainOptions(
-        data_dir, device, callbacks, tensorboard, reporter, worker or Worker(), fail_on
-    )
+        data_dir, device, callbacks, tensorboard, reporter, worker or Worker(), fail_on,
+        score_test,
+    )  # fmt: skip
     start = time.perf_counter()
     with catch_signals() as signals, lock.acquire(run.path):
         run.remove_temp_files()
@@ -164,7 +171,7 @@ def resume(
         verified = run.with_manifest() if run.status == "finished" else run
         before = runs.read_run_json(verified, StartedRunInfo)
         newest = resume_checks.newest_checkpoint(run, reporter)
-        config = resume_checks.resumed_config(run, newest, epochs, test_file)
+        config = resume_checks.resumed_config(run, newest, epochs, test_file, score_test)
         device_info = configure_backend(config, device, reporter)
         labels = labels_of_started(run, config)
         dataset = load_training_data(config, data_dir, labels)
@@ -418,7 +425,7 @@ class _Training:
     def _evaluate_and_finish(self, result: TrainingResult) -> None:
         """Evaluate, then write metrics, model card, `run.json` and, last, the manifest."""
         task = self.task
-        evaluation = task.evaluate(self.run, result, self.loop.objective, self.options.data_dir)
+        evaluation = task.evaluate(self.run, result, self.loop.objective, self.options)
         self.record["dataset"]["sizes"].update(evaluation.sizes)
         # The time of earlier processes counts up to their last checkpoint.
         total = time.perf_counter() - self.start + self.earlier_seconds

@@ -158,6 +158,7 @@ def replay(
                 data_dir=data_dir,
                 device=device,
                 reporter=_ProgressOnly(reporter),
+                score_test="test" in before.metrics,
             )
         except NonFiniteError as error:
             differences, epochs = _non_finite(before, error)

@@ -247,7 +247,11 @@ def check_position(candidate: Checkpoint, num_steps: int, step_size: int) -> Non
 
 
 def resumed_config(
-    run: RunDir, newest: Checkpoint | None, epochs: int | None, test_file: str | None = None
+    run: RunDir,
+    newest: Checkpoint | None,
+    epochs: int | None,
+    test_file: str | None = None,
+    score_test: bool = True,
 ) -> Config:
     """Return the settings of a run, with the number of epochs to train to.
 
@@ -256,6 +260,7 @@ def resumed_config(
         newest: Its newest valid checkpoint, which has the settings of the steps before it.
         epochs: A new number of epochs; None for the number of the last training.
         test_file: Another test file, for a run that has one.
+        score_test: Whether a run that was not scored on test is to be scored now.
 
     Raises:
         LstmError: A setting has changed, the number of epochs is lower than before, or no epoch is
@@ -284,7 +289,8 @@ def resumed_config(
         )
     new_epochs = epochs or before
     if run.status == "finished":
-        if new_epochs == config.train.epochs:
+        is_to_score = score_test and runs.is_untested(run)
+        if new_epochs == config.train.epochs and not is_to_score:
             hint = f"Extend it with --epochs {new_epochs + 2}, or start a new run without --resume."
             raise LstmError(
                 f"Run {run.name} is finished: there is nothing to resume.",

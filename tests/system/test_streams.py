@@ -48,6 +48,7 @@ COMMANDS = {
     "eval": [["{data}"]],
     "predict": [["fine"], ["fine", "--format", "table"]],
     "explain": [["fine"], ["fine", "--format", "json"]],
+    "tune search": [["--help"]],
     "data check": [["{data}"], ["{data}", "--json"]],
     "data curve": [["--help"]],
     "data issues": [["--help"]],

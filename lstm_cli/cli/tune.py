@@ -1,0 +1,235 @@
+"""`lstm tune`: search for the settings of a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lstm_cli.cli import options, table_options
+from lstm_cli.cli.command import Command, Conflict, Group, check_conflicts
+from lstm_cli.cli.completion import complete_preset
+from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts, image_conflicts
+
+_SEARCH = "search"
+
+
+class TuneGroup(Group):
+    """A group whose command `search` may be left out: `lstm tune reviews.csv`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the name of the command in front of arguments that begin with another word."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [_SEARCH, *args]
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
+
+app = typer.Typer(cls=TuneGroup, help="Search for settings.", no_args_is_help=True)
+
+_Dataset = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATASET",
+        help="What to train on, as for 'lstm train'. With --resume: not needed.",
+        autocompletion=complete_preset,
+        show_default=False,
+    ),
+]
+_Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="[STUDY]",
+        help="Continue a study instead of starting one: its folder, DATASET/NAME, NAME, or a data "
+        "set, which means its newest study. Without STUDY: the newest study.",
+        show_default="start a new study",
+    ),
+]
+_Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="TIME",
+        help="Time of search, such as 90s, 30m or 2h; the evaluation of the winner is part of it. "
+        "The time of all resumes counts together. The first trial always ends.",
+        show_default="no limit",
+    ),
+]
+_Trials = Annotated[
+    int | None,
+    typer.Option("--trials", metavar="N", min=1, help="Number of trials.", show_default="no limit"),
+]
+_Metric = Annotated[
+    str,
+    typer.Option(
+        "--metric",
+        metavar="METRIC",
+        help="What to optimize on validation: accuracy, macro_f1, micro_f1 (several labels a "
+        "text), precision, recall, roc_auc or loss.",
+    ),
+]
+_Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", metavar="N", min=1, help="How many trials run at once.", show_default="1"
+    ),
+]
+_Space = Annotated[
+    Path | None,
+    typer.Option(
+        "--space",
+        metavar="FILE",
+        help="YAML file with the settings that trials may change, and their values.",
+        show_default="ranges around the settings that suit the data",
+    ),
+]
+_Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="Database for the trials, in which several machines can work on one study with the "
+        "same --name: a URL as Optuna takes it, such as postgresql+psycopg://user@host/database.",
+        show_default="a file in the folder of the study",
+    ),
+]
+_Name = Annotated[
+    str | None,
+    typer.Option("--name", help="Name of the study.", show_default="start time and a hash"),
+]
+_OF_NEW = (
+    "--metric", "--space", "--name", "--config", "--set", "--seed", "--epochs", "--folds",
+    "--class-weights", "--image-size", "--init-from", "--teacher", "--vectors",
+    "--freeze-vectors", "--device", "--text-column", "--label-column", "--id-column",
+    "--weight-column", "--multi-label", "--label-columns", "--validation", "--test",
+    "--input-format", "--encoding", "--delimiter", "--quoting", "--no-header", "--unlabeled",
+    "--replay-data", "--data-dir", "--limit",
+)  # fmt: skip
+_CONFLICTS = (Conflict("--resume", _OF_NEW, "a study keeps what it was started with"),)
+
+
+@app.command(name=_SEARCH, cls=Command)
+def search(
+    ctx: typer.Context,
+    dataset: _Dataset = None,
+    time: _Time = None,
+    trials: _Trials = None,
+    metric: _Metric = "accuracy",
+    jobs: _Jobs = None,
+    space: _Space = None,
+    storage: _Storage = None,
+    resume: _Resume = None,
+    name: _Name = None,
+    config: options.ConfigFile = None,
+    set_: options.Set = None,
+    epochs: options.Epochs = None,
+    folds: options.Folds = None,
+    seed: options.Seed = None,
+    class_weights: options.ClassWeights = None,
+    image_size: options.ImageSize = None,
+    init_from: options.InitFrom = None,
+    teacher: options.Teacher = None,
+    vectors: options.Vectors = None,
+    freeze_vectors: options.FreezeVectors = False,
+    device: options.Device = "auto",
+    text_column: table_options.TextColumn = None,
+    label_column: table_options.LabelColumn = None,
+    id_column: table_options.IdColumn = None,
+    weight_column: table_options.WeightColumn = None,
+    multi_label: table_options.MultiLabel = None,
+    label_columns: table_options.LabelColumns = None,
+    validation: options.ValidationFile = None,
+    test: options.TestFile = None,
+    input_format: table_options.InputFormat = None,
+    encoding: table_options.Encoding = None,
+    delimiter: table_options.Delimiter = None,
+    quoting: table_options.Quoting = None,
+    no_header: table_options.NoHeader = False,
+    unlabeled: options.Unlabeled = None,
+    replay_data: options.ReplayData = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = None,
+    limit: options.Limit = None,
+    json: options.Json = False,
+) -> None:
+    """Search for the settings with the best results on validation; the name may be left out.
+
+    Each trial is a run of 'lstm train' with other settings; the first has the default settings.
+    Trials that are worse than others after some epochs end early. The run of the best trial is
+    scored on test, and is the only one.
+
+    For example:
+
+    ```
+    lstm tune reviews.csv --time 30m
+    lstm tune reviews.csv --time 2h --trials 50 --metric macro_f1 --jobs 2
+    lstm tune reviews.csv --time 30m --space space.yaml
+    lstm tune --resume --time 1h
+    ```
+    """
+    from lstm_cli.cli import print_tune, training
+    from lstm_cli.cli.reporter import training_reporter
+    from lstm_cli.io.optional import require
+
+    require("optuna")
+    check_conflicts(ctx, _CONFLICTS)
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.tune import ask, folder, study
+
+    seconds = None if time is None else ask.parse_time(time)
+    if resume is not None:
+        budget = {"seconds": seconds, "trials": trials, "jobs": jobs}
+        changes = {key: value for key, value in budget.items() if value is not None}
+        started = folder.find_study(runs_root(runs_dir), resume or dataset)
+        with training_reporter() as reporter:
+            found = study.resume(started, changes, storage, reporter)
+        print_tune.print_found(found, json)
+        return
+    dataset = _check_dataset(dataset, seconds, trials)
+    check_conflicts(ctx, LABEL_CONFLICTS + column_conflicts(dataset) + image_conflicts(dataset))
+    overrides = options.to_overrides(
+        set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
+        init_from=training.init_from(init_from, runs_dir),
+        teacher=training.teacher(teacher, runs_dir),
+        text_columns=text_column, label_column=label_column,
+        id_column=id_column, weight_column=weight_column, unlabeled=unlabeled,
+        replay_data=replay_data, multi_label=multi_label, label_columns=label_columns,
+        image_size=image_size,
+        validation_file=validation, test_file=test,
+        vectors=vectors, trainable=False if freeze_vectors else None,
+        read_options=table_options.read_options(
+            input_format, encoding, delimiter, quoting, no_header
+        ),
+    )  # fmt: skip
+    question = ask.Question(
+        dataset, config, overrides, metric, space, name, trials, seconds, jobs or 1, storage,
+        device, data_dir,
+    )  # fmt: skip
+    with training_reporter() as reporter:
+        found = study.start(*ask.make_request(question, runs_root(runs_dir)), storage, reporter)
+    print_tune.print_found(found, json)
+
+
+def _check_dataset(dataset: str | None, seconds: float | None, trials: int | None) -> str:
+    """Return the data set of a new study.
+
+    Raises:
+        LstmError: There is none, or nothing would end the search (exit code 2).
+    """
+    from lstm_cli.errors import ExitCode, LstmError
+
+    if dataset is None:
+        raise LstmError(
+            "There is no data set to search on.",
+            "For example: lstm tune reviews.csv --time 30m  or  lstm tune --resume",
+            ExitCode.USAGE,
+        )
+    if seconds is None and trials is None:
+        raise LstmError(
+            "Nothing would end this search.",
+            "Give --time, such as --time 30m, or --trials, such as --trials 50.",
+            ExitCode.USAGE,
+        )
+    return dataset

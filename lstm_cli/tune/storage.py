@@ -1,0 +1,197 @@
+"""The study in its storage: Optuna's journal in the folder, or a database that machines share."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.tune.claims import JournalLock
+from lstm_cli.tune.folder import JOURNAL, StudyFolder, StudyRequest
+from lstm_cli.tune.space import Range
+
+# A worker that is silent for longer is lost: another one does its trial.
+HEARTBEAT_SECONDS = 20
+_GRACE_SECONDS = 90
+# Of each rung of Hyperband, one in three trials goes on.
+_REDUCTION = 3
+# Key of the study's user attributes with what was asked; see `StudyRequest.question`.
+_QUESTION = "question"
+# Optuna's own keys of a trial that another one repeats.
+_FAILED_TRIAL, _RETRY_HISTORY = "failed_trial", "retry_history"
+
+
+def open_storage(folder: StudyFolder, url: str | None) -> BaseStorage:
+    """Open the storage of a study.
+
+    Args:
+        folder: The folder of the study.
+        url: As Optuna's `RDBStorage` takes it; None for the journal in the folder.
+
+    Raises:
+        LstmError: The database cannot be opened.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)
+    if url is None:
+        path = folder.path / JOURNAL
+        lock: Any = JournalLock(folder.path)
+        lock.acquire()
+        _cut_torn_line(path)
+        lock.release()
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    try:
+        return RDBStorage(
+            url,
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=_GRACE_SECONDS,
+            heartbeat_stale_trial_callback=retry,
+        )
+    except Exception as error:  # SQLAlchemy and the drivers have many of their own.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise LstmError(
+            f"Cannot open the storage {without_password(url)}: {_without_secrets(reason, url)}.",
+            "--storage takes a URL of SQLAlchemy, such as postgresql+psycopg://user@host/database "
+            "or sqlite:///studies.db.",
+        ) from error
+
+
+def create_study(storage: BaseStorage, request: StudyRequest) -> None:
+    """Create the study, or join the one of that name.
+
+    Args:
+        storage: Its storage.
+        request: What was asked.
+
+    Raises:
+        LstmError: The storage has a study with that name that asks something else (exit code 2).
+    """
+    study = optuna.create_study(
+        storage=storage,
+        study_name=request.study,
+        direction=request.direction,
+        load_if_exists=True,
+    )
+    before = study.user_attrs.get(_QUESTION)
+    if before is None:
+        study.set_user_attr(_QUESTION, request.question)
+    elif before != request.question:
+        differing = [key for key, value in request.question.items() if before.get(key) != value]
+        raise LstmError(
+            f"The storage has a study '{request.study}' with other {', '.join(differing)}.",
+            "Give another --name, or the same data and options.",
+            ExitCode.USAGE,
+        )
+    if not study.get_trials(deepcopy=False):
+        request.load_space().enqueue_default(study, request.config)
+
+
+def load_study(
+    storage: BaseStorage, request: StudyRequest, sampler: BaseSampler | None = None
+) -> optuna.Study:
+    """Load the study, without a pruner.
+
+    With Optuna's Hyperband, a sampler would learn from the trials of one bracket only. `pruner`
+    makes the one that is set after the parameters of a trial are drawn.
+
+    Args:
+        storage: Its storage.
+        request: What was asked.
+        sampler: The sampler; None where no trial is drawn.
+    """
+    return optuna.load_study(
+        study_name=request.study, storage=storage, sampler=sampler, pruner=NopPruner()
+    )
+
+
+def make_sampler(request: StudyRequest, number: int) -> BaseSampler:
+    """Return the sampler of one trial.
+
+    Its seed follows from that of the study and the number of the trial. So a study that was
+    interrupted does not draw again what it has drawn before.
+
+    Source: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization" (TPE).
+
+    Args:
+        request: What was asked.
+        number: Number of the trial.
+    """
+    seed = (request.seed * 1_000_003 + number) % 2**32
+    return TPESampler(seed=seed, multivariate=True, constant_liar=True)
+
+
+def make_pruner(request: StudyRequest) -> BasePruner:
+    """Return Hyperband over epochs, or over folds where a training has them.
+
+    Source: Li et al. 2018, "Hyperband"; Optuna's is the asynchronous one of Li et al. 2020.
+
+    Args:
+        request: What was asked.
+    """
+    config = request.config
+    most = config.data.folds
+    if not most:
+        epochs = request.load_space().parameters.get("train.epochs")
+        choices = (epochs.high,) if isinstance(epochs, Range) else epochs.values if epochs else ()
+        most = max((config.train.epochs, *map(int, choices)))
+    return HyperbandPruner(min_resource=1, max_resource=most, reduction_factor=_REDUCTION)
+
+
+def retry(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queue the trial of a worker that was lost again. It continues the run, where that is found.
+
+    Unlike Optuna's callback it does not copy the rungs of the pruner.
+
+    Args:
+        study: The study.
+        trial: The trial, which has failed.
+    """
+    attrs = trial.system_attrs
+    kept = {key: attrs[key] for key in ("fixed_params",) if key in attrs}
+    history = [*attrs.get(_RETRY_HISTORY, ()), trial.number]
+    study.add_trial(
+        optuna.create_trial(
+            state=TrialState.WAITING,
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs=trial.user_attrs,
+            system_attrs={**kept, _FAILED_TRIAL: history[0], _RETRY_HISTORY: history},
+        )
+    )
+
+
+def without_password(url: str) -> str:
+    """Return a URL without the password in it."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1@", url)
+
+
+def _without_secrets(text: str, url: str) -> str:
+    """Return a message of a driver, without the password of the URL."""
+    found = re.search(r"://[^:/@]*:([^@/]+)@", url)
+    return text.replace(found[1], "***").rstrip(".") if found else text.rstrip(".")
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """Remove a last line without its end, which a full disk or a power failure leaves.
+
+    The next entry would be appended to it, and the journal would not be readable.
+    """
+    if not journal.exists():
+        return
+    with journal.open("rb+") as file:
+        content = file.read()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            file.truncate(end)
+            os.fsync(file.fileno())
