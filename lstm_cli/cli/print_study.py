@@ -23,12 +23,11 @@ def print_study(summary: StudySummary, num_trials: int) -> None:
         num_trials: How many trials to print, the best first.
     """
     from lstm_cli.tune.study_page import settings_header, settings_table
-    from lstm_cli.tune.summary import metric_label
 
     output.print_key_values(_key_values(summary), summary.name)
     if shown := summary.trials[:num_trials]:
         output.print_line("")
-        columns = ("trial", metric_label(summary.metric), "epochs", "time", "state", "changed")
+        columns = ("trial", summary.label, "epochs", "time", "state", "changed")
         rows = [_row(summary, trial) for trial in shown]
         output.print_rows(rows, columns, right=columns[:4], unfolded=columns[:5])
         if len(summary.trials) > len(shown):
@@ -39,20 +38,17 @@ def print_study(summary: StudySummary, num_trials: int) -> None:
             output.print_text(f"Trial {trial.number} failed: {trial.error}")
     if summary.settings:
         output.print_line("")
-        columns = settings_header(summary)
-        output.print_rows(settings_table(summary), columns, right=columns[1:], unfolded=columns[:1])
+        header = settings_header(summary)
+        output.print_rows(settings_table(summary), header, right=header[1:], unfolded=header[:1])
 
 
 def _key_values(summary: StudySummary) -> dict[str, object]:
     from lstm_cli.tune.study_page import counts
-    from lstm_cli.tune.summary import metric_label
 
     best, default = summary.best, summary.default
     pairs: dict[str, object] = {"data": summary.data, "trials": counts(summary)}
     if best is not None:
-        pairs[f"best {metric_label(summary.metric)}"] = (
-            f"{number(best.value)} on validation, trial {best.number}"
-        )
+        pairs[f"best {summary.label}"] = f"{number(best.value)} on validation, trial {best.number}"
     if default is not None:
         pairs["default settings"] = number(default.value)
     if summary.seconds is not None:

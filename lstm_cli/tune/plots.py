@@ -16,7 +16,6 @@ from lstm_cli.tune.summary import (
     StudySummary,
     TrialSummary,
     format_value,
-    metric_label,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def draw_history(summary: StudySummary, path: Path) -> None:
         path: The PNG file to write.
     """
     assert summary.best is not None
-    label = metric_label(summary.metric)
+    label = summary.label
     which = "the default settings" if summary.best.default else f"trial {summary.best.number}"
     title = f"Best {label}: {number(summary.best.value)}, {which}"
     if summary.default is not None and not summary.best.default:
@@ -69,7 +68,7 @@ def draw_importance(summary: StudySummary, path: Path) -> None:
     shares = [setting.importance or 0.0 for setting in settings]
     first = f"{settings[0].key} matters most: {percent(shares[0])} of the importance"
     subtitle = (
-        f"Which settings make the {metric_label(summary.metric)} good, over "
+        f"Which settings make the {summary.label} good, over "
         f"{pluralize(summary.count('finished'), 'finished trial')} (PED-ANOVA)"
     )
     with picture(path, (6.8, 1.0 + 0.27 * len(settings)), first, subtitle) as figure:
@@ -95,7 +94,7 @@ def draw_parallel_coordinates(summary: StudySummary, path: Path) -> None:
     trials = [trial for trial in summary.trials if trial.state == "finished"]
     settings = summary.settings[:_MAX_AXES]
     num_good = max(1, math.ceil(_GOOD_SHARE * len(trials)))
-    label = metric_label(summary.metric)
+    label = summary.label
     left_out = len(summary.settings) - len(settings)
     subtitle = "Orange: the best trial; blue: the best quarter; dashed: default settings"
     if left_out:

@@ -16,7 +16,6 @@ from lstm_cli.tune.summary import (
     StudySummary,
     TrialSummary,
     format_value,
-    metric_label,
 )
 
 FILE = "report.html"
@@ -41,7 +40,6 @@ def write_study_page(summary: StudySummary, path: Path) -> int:
     page = html.render(
         _TEMPLATE,
         summary=summary,
-        label=metric_label(summary.metric),
         tiles=_tiles(summary),
         pictures=_pictures(summary),
         settings_header=settings_header(summary),
@@ -89,7 +87,7 @@ def counts(summary: StudySummary) -> str:
 
 
 def _tiles(summary: StudySummary) -> dict[str, str]:
-    label, best, default = metric_label(summary.metric), summary.best, summary.default
+    label, best, default = summary.label, summary.best, summary.default
     tiles = {}
     if best is not None:
         tiles[f"best {label} on validation"] = number(best.value)
@@ -105,7 +103,7 @@ def _pictures(summary: StudySummary) -> dict[str, html.Picture]:
     """Draw the pictures that there are enough trials for."""
     if summary.best is None:
         return {}
-    label = metric_label(summary.metric)
+    label = summary.label
     drawings: dict[str, tuple[Callable[[StudySummary, Path], None], str]] = {
         "history": (
             draw_history,
@@ -129,7 +127,7 @@ def _pictures(summary: StudySummary) -> dict[str, html.Picture]:
 
 def _trials_header(summary: StudySummary) -> tuple[str, ...]:
     names = (setting.name for setting in summary.settings)
-    return ("trial", metric_label(summary.metric), "state", "trained epochs", "time", *names)
+    return ("trial", summary.label, "state", "trained epochs", "time", *names)
 
 
 def _trial_row(summary: StudySummary, trial: TrialSummary) -> tuple[Any, ...]:

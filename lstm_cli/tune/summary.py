@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from lstm_cli.tune.metrics import LABELS
 from lstm_cli.tune.space import DEFAULT_TRIAL
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class TrialSummary:
 
     Attributes:
         number: Its number in the study, from 0.
-        state: `pruned`: stopped early, because it was not promising. `interrupted`: its process
-            ended; another trial continues it. `failed`: see `error`.
+        state: `pruned`: ended early, because others were better. `interrupted`: its process died;
+            the search continues it, or another trial did. `failed`: see `error`.
         value: The metric on validation; of a pruned trial, where it was stopped.
         overrides: Settings by dotted key that it tried; empty for the default settings.
         epochs: Epochs that were trained.
@@ -81,7 +82,7 @@ class StudySummary:
     Attributes:
         name: Name of the study.
         data: Its data set.
-        metric: What trials are compared by: `macro_f1`.
+        metric: What trials are compared by; of `metrics.METRICS`.
         maximize: Whether more of it is better.
         trials: The trials, best first: finished ones, then the pruned, then the others.
         settings: The settings that trials change, the most important first.
@@ -97,6 +98,11 @@ class StudySummary:
     settings: tuple[SearchedSetting, ...]
     winner: str | None
     seconds: float | None
+
+    @property
+    def label(self) -> str:
+        """The name of the metric for people."""
+        return LABELS[self.metric]
 
     @property
     def best(self) -> TrialSummary | None:
@@ -182,11 +188,6 @@ def format_value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return value if isinstance(value, str) else "none" if value is None else json.dumps(value)
-
-
-def metric_label(metric: str) -> str:
-    """Return the name of a metric for people: `macro F1`."""
-    return metric.replace("_f1", " F1").replace("roc_auc", "ROC area").replace("_", " ")
 
 
 def _summarize_trial(trial: optuna.trial.FrozenTrial) -> TrialSummary:

@@ -8,7 +8,7 @@ import optuna
 import pytest
 from fixtures_study import DEFAULTS, add_trial, make_study, make_summary
 
-from lstm_cli.tune.summary import format_value, metric_label, short_names, summarize
+from lstm_cli.tune.summary import format_value, short_names, summarize
 
 STATES = ["finished"] * 9 + ["pruned", "interrupted", "failed"]
 
@@ -83,11 +83,6 @@ def test_names_are_shortened_where_they_stay_different():
 )  # fmt: skip
 def test_values_are_formatted(value, shown):
     assert format_value(value) == shown
-
-
-def test_metrics_have_names_for_people():
-    assert metric_label("macro_f1") == "macro F1"
-    assert metric_label("accuracy") == "accuracy"
 
 
 def test_a_summary_is_json():
