@@ -62,13 +62,14 @@ def has_importance(summary: StudySummary) -> bool:
 def settings_header(summary: StudySummary) -> tuple[str, ...]:
     """Return the headings of `settings_table`."""
     importance = ("importance",) if has_importance(summary) else ()
-    best = () if summary.best is None else (f"trial {summary.best.number}",)
-    return ("setting", *importance, "default", *best)
+    best = _changed_best(summary)
+    shown = () if best is None else (f"trial {best.number}",)
+    return ("setting", *importance, "default", *shown)
 
 
 def settings_table(summary: StudySummary) -> list[tuple[str, ...]]:
     """Return each searched setting with its importance, default and value in the best trial."""
-    best = summary.best
+    best = _changed_best(summary)
     return [
         (
             setting.key,
@@ -78,6 +79,11 @@ def settings_table(summary: StudySummary) -> list[tuple[str, ...]]:
         )
         for setting in summary.settings
     ]
+
+
+def _changed_best(summary: StudySummary) -> TrialSummary | None:
+    """Return the best trial, unless it has the default settings."""
+    return None if summary.best is None or summary.best.default else summary.best
 
 
 def counts(summary: StudySummary) -> str:

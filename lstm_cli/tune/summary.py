@@ -135,12 +135,16 @@ class StudySummary:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
         settings = [asdict(setting) for setting in self.settings]
-        for each in settings:
-            each["choices"] = list(each["choices"])
-        return asdict(self) | {
-            "trials": [asdict(trial) for trial in self.trials],
-            "settings": settings,
+        return {
+            "study": self.name,
+            "data": self.data,
+            "metric": self.metric,
+            "direction": "maximize" if self.maximize else "minimize",
+            "seconds": self.seconds,
             "best": None if self.best is None else self.best.number,
+            "winner": self.winner,
+            "trials": [asdict(trial) for trial in self.trials],
+            "settings": [each | {"choices": list(each["choices"])} for each in settings],
         }
 
 
