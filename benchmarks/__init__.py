@@ -19,6 +19,7 @@
     python -m benchmarks.edited --run R      reviews edited by a few words so that the label turns
     python -m benchmarks.multi_label FOLDER  several labels a text, compared with linear models
     python -m benchmarks.own FOLDER          own data: lstm train compared with quick baselines
+    python -m benchmarks.tune FOLDER         a search compared with the default settings
 
 `--quick` tests a script in seconds on `demo`; its numbers mean nothing and are not kept. Each has
 `--help`. `own` needs a folder of data sets, here with `--own FOLDER`; `benchmarks.large FOLDER`

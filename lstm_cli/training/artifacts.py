@@ -80,14 +80,18 @@ def new_record(config: Config, command: str | None) -> dict[str, Any]:
     }
 
 
-def resumed_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `run.json` of a run that this process resumes."""
+def resumed_record(record: Mapping[str, Any], score_test: bool = True) -> dict[str, Any]:
+    """Return `run.json` of a run that this process resumes.
+
+    Args:
+        record: Its `run.json`.
+        score_test: Whether the run is scored on test; its command then has no `--no-test`.
+    """
     outdated = ("finished", "error", "non_finite")
-    return {
-        **{key: value for key, value in record.items() if key not in outdated},
-        "status": "running",
-        "process": os.getpid(),
-    }
+    resumed = {key: value for key, value in record.items() if key not in outdated}
+    if score_test and resumed.get("command"):
+        resumed["command"] = resumed["command"].replace(" --no-test", "")
+    return {**resumed, "status": "running", "process": os.getpid()}
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def resume(
         resume_checks.check_data(run, before, dataset, reporter)
         resume_checks.warn_of_changes(before, device_info, reporter)
         resume_checks.check_vectors(run, before, newest, reporter)
-        record = artifacts.resumed_record(before)
+        record = artifacts.resumed_record(before, score_test)
         with resume_checks.recording_failure(run, record):
             # A finished run stays finished until the new results are written.
             if run.status != "finished":

@@ -84,7 +84,8 @@ def make_request(question: Question, root: Path) -> tuple[StudyFolder, StudyRequ
     is_preset = question.dataset in configs.preset_names()
     return folder, StudyRequest(
         data=question.dataset if is_preset else locate(question.dataset),
-        study=folder.full_name,
+        # Hyperband's brackets follow from it: in a journal of its own, every study has the same.
+        study=folder.dataset if question.storage is None else folder.full_name,
         metric=metric,
         direction=metrics.direction(metric),
         seed=config.seed,

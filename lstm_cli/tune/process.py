@@ -14,6 +14,9 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.signals import STOP_WITH_PARENT
 from lstm_cli.tune.folder import SETTINGS, StudyFolder, StudyRequest
 
+# What Python runs. -P: do not import from the current folder.
+LSTM = ("-P", "-m", "lstm_cli")
+_TF_THREADS = "TF_NUM_INTRAOP_THREADS"
 _MAX_MESSAGE = 500
 
 
@@ -26,12 +29,13 @@ class TrainingProcess:
     Args:
         arguments: Of `lstm`.
         log: File that its output is appended to.
+        num_jobs: How many such processes run at once.
 
     Raises:
         LstmError: It cannot be started.
     """
 
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+    def __init__(self, arguments: Sequence[str], log: Path, num_jobs: int = 1) -> None:
         self.log = log
         self._is_stopped = False
         try:
@@ -39,13 +43,12 @@ class TrainingProcess:
             with log.open("ab") as output:
                 self._start = output.tell()
                 self._process = subprocess.Popen(
-                    # -P: do not import from the current folder.
-                    [sys.executable, "-P", "-m", "lstm_cli", *arguments],
+                    [sys.executable, *LSTM, *arguments],
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
-                    env=_environment(),
+                    env=_environment(num_jobs),
                 )
         except OSError as error:
             reason = error.strerror or str(error)
@@ -121,7 +124,18 @@ def _where(request: StudyRequest) -> list[str]:
     return ["--device", request.device, *data_dir]
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment of a training process, which imports the same code as this one."""
+def _environment(num_jobs: int) -> dict[str, str]:
+    """Return the environment of a training process, which imports the same code as this one.
+
+    Args:
+        num_jobs: How many run at once. They share the cores; their results do not depend on it.
+    """
     path = os.pathsep.join(filter(None, sys.path))
-    return {**os.environ, "PYTHONPATH": path, STOP_WITH_PARENT: "1", "CI": "1"}
+    threads = {} if num_jobs == 1 else {_TF_THREADS: str(max(1, _num_cores() // num_jobs))}
+    return {**threads, **os.environ, "PYTHONPATH": path, STOP_WITH_PARENT: "1", "CI": "1"}
+
+
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -246,7 +246,14 @@ class Search:
         is_shared = self.request.storage is not None
         if is_shared and frozen.user_attrs.get(_PLACE) != self._place:
             return None
-        return claims.claim(self.folder.path, frozen.number)
+        claim = claims.claim(self.folder.path, frozen.number)
+        if claim is None:
+            return None
+        # The trial may have ended just now.
+        if self.storage.get_trial(frozen._trial_id).state == TrialState.RUNNING:
+            return claim
+        claim.release()
+        return None
 
     def is_active(self, frozen: FrozenTrial) -> bool:
         """Tell whether a process works on a running trial.

@@ -16,7 +16,7 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import lock
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.metrics_schema import Results
-from lstm_cli.runs.schema import EpochLine, FinishedRunInfo
+from lstm_cli.runs.schema import EpochLine
 from lstm_cli.tune import metrics
 from lstm_cli.tune.folder import StudyFolder, StudyRequest
 from lstm_cli.tune.process import TrainingProcess, resume_arguments, train_arguments
@@ -108,7 +108,8 @@ class Trial:
             arguments = resume_arguments(self.request, path, score_test=False)
         else:
             arguments = train_arguments(self.folder, self.request, path.name, overrides)
-        process = TrainingProcess(arguments, self.folder.log(self.trial.number))
+        log = self.folder.log(self.trial.number)
+        process = TrainingProcess(arguments, log, self.request.jobs)
         is_pruned = False
         try:
             while process.is_running():
@@ -120,11 +121,11 @@ class Trial:
         finally:
             process.stop()
             code = process.wait()
-        if code == 0:
-            self._report()
-            return
-        if is_pruned:
+        # Also if training ended before it was stopped: the result must not depend on that.
+        if is_pruned or self._report():
             raise optuna.TrialPruned
+        if code == 0:
+            return
         if self.stop.is_set():
             raise SearchStopped
         raise TrialError(process.error(code))
@@ -149,17 +150,30 @@ class Trial:
         if stamp == self._history_stamp:
             return False
         self._history_stamp = stamp
+        self._check_data()
         reported = len(self._intermediate_values())
         values = progress_values(_history(self.run), self.request)
         for step, value in enumerate(values[reported:], reported + 1):
             self.trial.report(value, step)
-            if not self.is_default and self.trial.should_prune():
+            if self._is_to_prune(step):
                 return True
         return False
 
+    def _is_to_prune(self, step: int) -> bool:
+        """Tell whether other trials were better after so many epochs, before the last one."""
+        return not self.is_default and step < self._num_steps and self.trial.should_prune()
+
+    @property
+    def _num_steps(self) -> int:
+        """The number of epochs, or of folds."""
+        config = self.request.config
+        epochs = self.trial.user_attrs["overrides"].get("train.epochs", config.train.epochs)
+        return config.data.folds or int(epochs)
+
     def _check_pruned(self) -> None:
         """Prune a trial that was to be pruned when it was interrupted."""
-        if self._intermediate_values() and not self.is_default and self.trial.should_prune():
+        reported = self._intermediate_values()
+        if reported and self._is_to_prune(max(reported)):
             raise optuna.TrialPruned
 
     def _intermediate_values(self) -> dict[int, float]:
@@ -170,15 +184,13 @@ class Trial:
 
         Raises:
             TrialError: A file of the run is damaged, the metric is not defined, or the data has
-                changed since the first trial.
+                changed.
         """
         try:
-            run = self.run.with_manifest()
-            report = run.decode(runs.METRICS, Results).validation
-            fingerprint = run.decode(runs.RUN, FinishedRunInfo).dataset.fingerprint
+            report = self.run.with_manifest().decode(runs.METRICS, Results).validation
         except LstmError as error:
             raise TrialError(error.message) from error
-        self._check_data(fingerprint)
+        self._check_data()
         value = metrics.value_of(report, self.request.metric)
         if value is None:
             reason = report.roc_auc_reason or "the inputs have one class each"
@@ -188,7 +200,16 @@ class Trial:
         self.trial.set_user_attr("validation", known)
         return value
 
-    def _check_data(self, fingerprint: str) -> None:
+    def _check_data(self) -> None:
+        """Check that the data is that of the first trial.
+
+        Raises:
+            TrialError: It has changed: the results could not be compared.
+        """
+        info = runs.peek(self.run)
+        fingerprint = info.dataset.fingerprint if info is not None and info.dataset else None
+        if fingerprint is None:
+            return
         study = self.trial.study
         expected = study.user_attrs.get(_FINGERPRINT)
         if expected is None:
