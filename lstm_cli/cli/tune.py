@@ -99,6 +99,36 @@ _Name = Annotated[
     str | None,
     typer.Option("--name", help="Name of the study.", show_default="start time and a hash"),
 ]
+_Study = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="STUDY",
+        help="Which study: its folder, DATASET/NAME, NAME, or a data set, which means its newest "
+        "study. Without it: the newest study.",
+        show_default=False,
+    ),
+]
+_Page = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="HTML file to write. A file is only replaced if lstm wrote it.",
+        show_default="report.html in the folder of the study",
+    ),
+]
+_Shown = Annotated[
+    int, typer.Option("--trials", metavar="N", min=1, help="Print the N best trials.")
+]
+_ShownStorage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="Database of the study, if it needs a password: the study keeps the URL without it.",
+        show_default="that of the study",
+    ),
+]
 _OF_NEW = (
     "--metric", "--space", "--name", "--config", "--set", "--seed", "--epochs", "--folds",
     "--class-weights", "--image-size", "--init-from", "--teacher", "--vectors",
@@ -210,6 +240,53 @@ def search(
     with training_reporter() as reporter:
         found = study.start(*ask.make_request(question, runs_root(runs_dir)), storage, reporter)
     print_tune.print_found(found, json)
+
+
+@app.command(cls=Command)
+def show(
+    study: _Study = None,
+    out: _Page = None,
+    trials: _Shown = 10,
+    storage: _ShownStorage = None,
+    runs_dir: options.RunsDir = None,
+    json: options.Json = False,
+) -> None:
+    """Show the trials of a study, the best first, and which settings matter.
+
+    Writes a page with the history of the study, the importance of the settings and all trials as
+    pictures and tables; with --json only where --out names a file. The search may be running.
+
+    For example:
+
+    ```
+    lstm tune show
+    lstm tune show reviews --out reviews.html
+    lstm tune show --json | jq '.trials[0].overrides'
+    ```
+    """
+    from lstm_cli.cli import output, print_study
+    from lstm_cli.io.optional import require
+
+    require("optuna")
+    from lstm_cli.render import html
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.tune.folder import find_study
+    from lstm_cli.tune.show import read_summary
+    from lstm_cli.tune.study_page import FILE, write_study_page
+
+    folder = find_study(runs_root(runs_dir), study)
+    if out is not None:
+        html.check_page_path(out)
+    summary = read_summary(folder, storage)
+    if out is not None or not json:
+        out = out or folder.path / FILE
+        write_study_page(summary, out)
+    if json:
+        page = None if out is None else str(out)
+        output.print_json(summary.to_dict() | {"path": str(folder.path), "page": page})
+        return
+    print_study.print_study(summary, trials)
+    output.print_line(f"\nPage: {out}")
 
 
 def _check_dataset(dataset: str | None, seconds: float | None, trials: int | None) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -24,6 +25,10 @@ from lstm_cli.tune.space import Range
 # A worker that is silent for longer is lost: another one does its trial.
 HEARTBEAT_SECONDS = 20
 _GRACE_SECONDS = 90
+# Pauses before a database is opened once more, while another process makes its tables.
+_TABLES_SECONDS = (0.5, 1.0, 2.0, 4.0)
+# A process that joins a study without trials queues the first one itself after this time.
+_FIRST_TRIAL_SECONDS = 10.0
 # Of each rung of Hyperband, one in three trials goes on.
 _REDUCTION = 3
 # Key of the study's user attributes with what was asked; see `StudyRequest.question`.
@@ -54,12 +59,7 @@ def open_storage(folder: StudyFolder, url: str | None) -> BaseStorage:
         lock.release()
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     try:
-        return RDBStorage(
-            url,
-            heartbeat_interval=HEARTBEAT_SECONDS,
-            grace_period=_GRACE_SECONDS,
-            heartbeat_stale_trial_callback=retry,
-        )
+        return _open_database(url)
     except Exception as error:  # SQLAlchemy and the drivers have many of their own.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise LstmError(
@@ -67,6 +67,26 @@ def open_storage(folder: StudyFolder, url: str | None) -> BaseStorage:
             "--storage takes a URL of SQLAlchemy, such as postgresql+psycopg://user@host/database "
             "or sqlite:///studies.db.",
         ) from error
+
+
+def _open_database(url: str) -> BaseStorage:
+    """Open a database; the first process makes its tables."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    for pause in (*_TABLES_SECONDS, None):
+        try:
+            return RDBStorage(
+                url,
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=_GRACE_SECONDS,
+                heartbeat_stale_trial_callback=retry,
+            )
+        except (IntegrityError, ProgrammingError):
+            # Another process has just made the tables.
+            if pause is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError("unreachable")
 
 
 def create_study(storage: BaseStorage, request: StudyRequest) -> None:
@@ -79,12 +99,13 @@ def create_study(storage: BaseStorage, request: StudyRequest) -> None:
     Raises:
         LstmError: The storage has a study with that name that asks something else (exit code 2).
     """
-    study = optuna.create_study(
-        storage=storage,
-        study_name=request.study,
-        direction=request.direction,
-        load_if_exists=True,
-    )
+    try:
+        study = optuna.create_study(
+            storage=storage, study_name=request.study, direction=request.direction
+        )
+    except DuplicatedStudyError:
+        study = optuna.load_study(study_name=request.study, storage=storage)
+        _wait_for_first_trial(study)
     before = study.user_attrs.get(_QUESTION)
     if before is None:
         study.set_user_attr(_QUESTION, request.question)
@@ -97,6 +118,13 @@ def create_study(storage: BaseStorage, request: StudyRequest) -> None:
         )
     if not study.get_trials(deepcopy=False):
         request.load_space().enqueue_default(study, request.config)
+
+
+def _wait_for_first_trial(study: optuna.Study) -> None:
+    """Give the process that makes a study a moment to queue the default settings."""
+    end = time.monotonic() + _FIRST_TRIAL_SECONDS
+    while not study.get_trials(deepcopy=False) and time.monotonic() < end:
+        time.sleep(0.1)
 
 
 def load_study(

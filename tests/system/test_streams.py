@@ -49,6 +49,7 @@ COMMANDS = {
     "predict": [["fine"], ["fine", "--format", "table"]],
     "explain": [["fine"], ["fine", "--format", "json"]],
     "tune search": [["--help"]],
+    "tune show": [["--help"]],
     "data check": [["{data}"], ["{data}", "--json"]],
     "data curve": [["--help"]],
     "data issues": [["--help"]],
