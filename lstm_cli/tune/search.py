@@ -314,7 +314,9 @@ class Search:
         left = self.budget.left
         time_left = "" if left is None else f", {duration(left)} left"
         failed = f", {counts.failed} failed" if counts.failed else ""
-        return f"{shown}{counts.ended}{of} done, {counts.pruned} pruned{failed}{time_left}."
+        running = f", {counts.running} running" if counts.running else ""
+        done = f"{counts.ended}{of} done, {counts.pruned} pruned{failed}{running}{time_left}"
+        return f"{shown}{done}."
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
