@@ -14,9 +14,9 @@ from optuna.trial import TrialState
 
 from lstm_cli.errors import LstmError
 from lstm_cli.io.progress import SilentReporter
-from lstm_cli.tune import search as searching
 from lstm_cli.tune import study
 from lstm_cli.tune.folder import StudyFolder, find_study
+from lstm_cli.tune.outcomes import is_dead
 
 _PATCHED = """
 import sys
@@ -76,9 +76,7 @@ def test_a_trial_that_dies_is_recorded_and_the_search_goes_on(starts, tmp_path):
     space = "model.units: [13, 17, 40]\n"
     found = search(tmp_path, space=space, trials=8)
     trials = trials_of(StudyFolder(found.path))
-    errors = {
-        t.params["model.units"]: t.user_attrs["error"] for t in trials if searching.is_dead(t)
-    }
+    errors = {t.params["model.units"]: t.user_attrs["error"] for t in trials if is_dead(t)}
     assert errors == {
         13: "The loss is not finite.",
         17: "the training process was killed by signal 9",
