@@ -2,7 +2,7 @@
 
 `options` has the option types that commands share, `command` the command classes and the check for
 options that have no effect together, `training` what `train` and `pretrain` share, `output` prints,
-`print_*` and `write_*` format results, `inputs` and `predict_records` are parts of `predict`,
+`print_*` formats results, `inputs` and `predict_records` are parts of `predict`,
 `reporter` shows progress, `failures` turns exceptions into messages and exit codes, and `streams`
 guards stdout and stderr.
 

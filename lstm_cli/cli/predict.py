@@ -216,6 +216,7 @@ def command(
     from lstm_cli.cli.write_predictions import check_out, resolve_format
     from lstm_cli.prediction.answers import Rule
     from lstm_cli.prediction.predictor import Predictor
+    from lstm_cli.prediction.write_file import Content
 
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
     out = None if str(out) == PIPE else out
@@ -242,7 +243,8 @@ def command(
     predictor.check_rule(threshold, min_probability)
     rule = Rule(threshold, min_probability, on_error == "stop")
     kept = keep or "none"
-    request = Request(predictor, source, rule, format_name, header, top_k, kept, id_column, out)
+    content = Content(format_name, header, top_k, kept, id_column)
+    request = Request(predictor, source, rule, content, out)
     if rank is None:
         predict_records(request)
     else:
