@@ -62,7 +62,7 @@ def choose_layout(
         columns = all_keys(file, options)
     id_column = content.id_column
     if content.keep == "id" and id_column is None:
-        trained_with = predictor.run.config().data.id_column
+        trained_with = predictor.config.data.id_column
         id_column = trained_with if trained_with in (columns or ()) else None
     kept = choose_kept(content.keep, columns, id_column, predictor.kind, is_open)
     has_errors = columns is not None or predictor.kind == "image"
