@@ -194,7 +194,9 @@ def _failure(failed: Sequence[PartOutcome], num_parts: int) -> LstmError:
     for outcome in failed[1:_MAX_FAILURES]:
         output.print_note(f"Failed: {outcome.part.name}: {outcome.message}")
     count = f"{len(failed):,} of {pluralize(num_parts, 'part')} failed"
-    hint = f"{first.hint} Start the command again: it goes on after the finished parts.".strip()
+    hint = first.hint
+    if first.exit_code != ExitCode.USAGE:
+        hint = f"{hint} Start the command again: it goes on after the finished parts.".strip()
     return LstmError(f"{count}. {first.message}", hint, ExitCode(first.exit_code))
 
 

@@ -121,7 +121,7 @@ def predict_on_ray(
         LstmError: Ray is not installed, the cluster cannot be reached or is too small, or Ray
             fails.
     """
-    require("ray", "pyarrow", purpose="--engine ray", extra="ray")
+    require("ray")
     _set_environment()
     with _connected(cluster) as ray:
         num_workers = _num_workers(ray, cluster, len(parts))
@@ -163,9 +163,6 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
     Raises:
         LstmError: It cannot be reached or started.
     """
-    import ray
-    import ray.data
-
     address = cluster.address or os.environ.get(_ADDRESS) or None
     if address is not None and address.startswith("ray://"):
         raise LstmError(
@@ -173,6 +170,9 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
             "Start the command on a machine of the cluster, with --address auto.",
             ExitCode.USAGE,
         )
+    import ray
+    import ray.data
+
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     with contextlib.ExitStack() as stack:
         if address is None:
@@ -187,7 +187,8 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         else:
             options["address"] = address
         try:
-            ray.init(**options)
+            with _without_stderr():
+                ray.init(**options)
         except Exception as error:
             raise _unreachable(address, error) from error
         stack.callback(ray.shutdown)
@@ -196,6 +197,19 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         for name in ("ray", "ray.data"):
             logging.getLogger(name).setLevel(logging.ERROR)
         yield ray
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Drop what native code prints to stderr in a block; errors are raised all the same."""
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _unreachable(address: str | None, error: Exception) -> LstmError:

@@ -156,7 +156,7 @@ class _RemoteStorage:
     """Files under URLs: copied to a local file to be read, and from one when they are written."""
 
     def __init__(self, url: str) -> None:
-        require("fsspec", purpose=f"Reading and writing {url}", extra="ray")
+        require("fsspec")
         import fsspec
 
         match = _URL.match(url)
