@@ -40,6 +40,8 @@ class FinishedPart(msgspec.Struct, frozen=True):
         num_invalid_lines: Lines with bytes that are not UTF-8.
         text_columns: The columns of the texts.
         seconds: Time from opening the input to the end of its answers.
+        worker: Machine and process that predicted it, `HOST:PID`.
+        peak_mb: Peak memory of that process up to then, in units of 1,048,576 bytes.
     """
 
     input: str
@@ -56,6 +58,8 @@ class FinishedPart(msgspec.Struct, frozen=True):
     num_invalid_lines: int
     text_columns: tuple[str, ...]
     seconds: float
+    worker: str
+    peak_mb: int
 
     def is_of(self, part: Part) -> bool:
         """Return whether this is the record of a part whose input has not changed since."""

@@ -6,6 +6,8 @@ threads there are.
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ import msgspec
 from lstm_cli.data.readers.read_options import ReadOptions
 from lstm_cli.data.records import Records, open_records
 from lstm_cli.errors import LstmError
+from lstm_cli.io.memory import peak_memory_mb
 from lstm_cli.prediction.answers import Rule, answer
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.record_counts import RecordCounts
@@ -127,4 +130,6 @@ def _finished(
         num_invalid_lines=records.counter.num_lines,
         text_columns=records.text_columns,
         seconds=round(seconds, 3),
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        peak_mb=peak_memory_mb(),
     )

@@ -1,0 +1,197 @@
+"""Prediction of many files: local processes and a Ray cluster on the same cores, in turns.
+
+Generated reviews are written as parts of Parquet. `lstm predict` reads them in one process, in
+several, and with `--engine ray` on a cluster that it starts on this machine. All write the same
+bits. Then a cluster of two nodes predicts them, and loses one node on the way.
+
+The time of a round is that from the start of the first part to the end of the last, which leaves
+out what is needed once: starting Python, Ray and the workers, which is given beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks import child, report
+from benchmarks.report import Goal, Option, Outcome, Table
+from lstm_cli.data.readers import demo
+from lstm_cli.scale.finished import FOLDER, FinishedPart
+
+OPTIONS = (
+    Option("run", "a finished text run; by default a short training on the demo data"),
+    Option("texts", "number of texts", 10_000_000, 400),
+    Option("parts", "number of files", 100, 4),
+    Option("jobs", "processes, and workers of Ray", 2, 2),
+    Option("rounds", "rounds of each engine, in turns", 2, 1),
+    Option("lost_after", "parts after which a node is lost; 0 for no such run", 20, 0),
+)
+_MAX_OVERHEAD = 0.15
+# Peak memory of a process: after its last part, compared with that after its second.
+_MAX_MEMORY_GROWTH = 1.1
+
+
+def measure(settings: argparse.Namespace) -> Outcome:
+    """Write the parts, predict them with each engine, and compare."""
+    jobs = str(settings.jobs)
+    engines = {
+        "one process": ["--threads", "1"],
+        "processes": ["--jobs", jobs],
+        "ray": ["--engine", "ray", "--jobs", jobs],
+    }
+    with tempfile.TemporaryDirectory(prefix="lstm-bench-") as temp_dir:
+        folder = Path(temp_dir)
+        run = settings.run or _train(folder)
+        _write_parts(folder / "in", settings.texts, settings.parts)
+        command = ["predict", "--run", str(run), "--file", f"{folder}/in/*.parquet"]
+        results: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for number in range(settings.rounds):
+            for name, options in engines.items():
+                report.log(f"round {number + 1}: {name}")
+                results[name].append(_predict([*command, *options], folder / f"{name}-{number}"))
+        lost = _lose_node(command, folder, settings) if settings.lost_after else None
+    overheads = [
+        ray["seconds"] / local["seconds"] - 1
+        for local, ray in zip(results["processes"], results["ray"], strict=True)
+    ]
+    measurements = {"engines": results, "overheads": overheads, "lost_node": lost}
+    notes = [
+        f"{settings.texts:,} generated reviews of about 20 tokens in {settings.parts} files. "
+        "'start' is what the whole command takes beside the parts.",
+    ]
+    if lost is not None:
+        notes.append(
+            f"Two nodes, one removed after {lost['finished_before']} parts: exit code "
+            f"{lost['exit_code']}, {lost['rewritten']} of these written again, bits "
+            f"{'the same' if lost['digest'] == results['ray'][0]['digest'] else 'others'}."
+        )
+    goals = [] if settings.quick else _goals(results, overheads, lost)
+    return Outcome(measurements, [_table(results)], goals, notes)
+
+
+def _train(folder: Path) -> Path:
+    report.log("training")
+    options = ["--epochs", "1", "--name", "ray", "--runs-dir", str(folder / "runs")]
+    child.run([child.lstm_command(), "train", "demo", *options])
+    return folder / "runs" / "demo" / "ray"
+
+
+def _write_parts(folder: Path, num_texts: int, num_parts: int) -> None:
+    """Write generated reviews as Parquet, each part from a seed of its own."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    report.log(f"writing {num_texts:,} texts")
+    folder.mkdir()
+    for part in range(num_parts):
+        texts = [example.text for example in demo.generate(num_texts // num_parts, part)]
+        ids = [f"{part}-{row}" for row in range(len(texts))]
+        pq.write_table(pa.table({"id": ids, "text": texts}), folder / f"part-{part:04}.parquet")
+
+
+def _predict(command: Sequence[str], out: Path) -> dict[str, Any]:
+    """Run `lstm predict`, and read the records of its parts."""
+    ended = child.run([child.lstm_command(), *command, "--out", str(out)])
+    return {"whole_seconds": ended.seconds, **_read_records(out)}
+
+
+def _read_records(out: Path) -> dict[str, Any]:
+    """Return times, memory and a hash of what was written."""
+    ends: list[tuple[float, FinishedPart]] = []
+    for path in (out / FOLDER / "parts").glob("*.json"):
+        finished = msgspec.json.decode(path.read_bytes(), type=FinishedPart)
+        ends.append((path.stat().st_mtime, finished))
+    ends.sort(key=lambda entry: entry[0])
+    digest = hashlib.sha256()
+    for path in sorted(out.glob("*.parquet")):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    peaks: dict[str, list[int]] = defaultdict(list)
+    for _, finished in ends:
+        peaks[finished.worker].append(finished.peak_mb)
+    seconds = ends[-1][0] - min(end - finished.seconds for end, finished in ends)
+    num_texts = sum(finished.num_inputs for _, finished in ends)
+    return {
+        "seconds": seconds,
+        "texts": num_texts,
+        "input_bytes": sum(finished.input_bytes for _, finished in ends),
+        "output_bytes": sum(finished.output_bytes for _, finished in ends),
+        "peaks_mb": [*peaks.values()],
+        "digest": digest.hexdigest(),
+    }
+
+
+def _lose_node(
+    command: Sequence[str], folder: Path, settings: argparse.Namespace
+) -> dict[str, Any]:
+    """Predict on two nodes, and lose one."""
+    report.log("two nodes, one of them lost")
+    out = folder / "lost"
+    options = ["--engine", "ray", "--out", str(out)]
+    arguments = [str(out), str(settings.lost_after), child.lstm_command(), *command, *options]
+    return {**child.run_script("ray_nodes", *arguments), **_read_records(out)}
+
+
+def memory_growth(peaks: Sequence[int]) -> float:
+    """Return the peak memory of a process after its last part, divided by that after its second.
+
+    The first part still loads what the process needs. It is 1 for fewer than three parts.
+    """
+    return peaks[-1] / peaks[1] if len(peaks) > 2 else 1.0
+
+
+def _table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    rows = []
+    for name, rounds in results.items():
+        rate = report.spread([r["texts"] / r["seconds"] for r in rounds])
+        start = report.spread([r["whole_seconds"] - r["seconds"] for r in rounds])
+        peaks = [peak for r in rounds for worker in r["peaks_mb"] for peak in worker[-1:]]
+        rows.append(
+            (
+                name,
+                report.format_spread(rate, 0),
+                report.format_spread(start),
+                f"{max(peaks):,}",
+                f"{rounds[0]['input_bytes'] / rounds[0]['texts']:.0f}",
+                f"{rounds[0]['output_bytes'] / rounds[0]['texts']:.0f}",
+            )
+        )
+    columns = ("engine", "texts/s", "start s", "peak MiB", "bytes read", "bytes written")
+    return Table("lstm predict --file 'in/*.parquet'; bytes for a text", columns, rows)
+
+
+def _goals(
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    overheads: Sequence[float],
+    lost: Mapping[str, Any] | None,
+) -> list[Goal]:
+    rounds = [r for engine in results.values() for r in engine]
+    digests = {r["digest"] for r in [*rounds, *([lost] if lost else [])]}
+    growth = max(memory_growth(worker) for r in rounds for worker in r["peaks_mb"])
+    goals = [
+        report.at_most(
+            "overhead of Ray, median", report.spread(overheads)["median"], _MAX_OVERHEAD, 3
+        ),
+        report.at_most("growth of a process's memory", growth, _MAX_MEMORY_GROWTH, 3),
+        report.at_most("different outputs", len(digests), 1, 0),
+    ]
+    if lost is not None:
+        goals.append(report.at_most("exit code with a lost node", lost["exit_code"], 0, 0))
+        goals.append(report.at_most("parts written again", lost["rewritten"], 0, 0))
+    return goals
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run this benchmark; return the exit code."""
+    return report.main("ray", __doc__, OPTIONS, measure, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
