@@ -263,7 +263,12 @@ def command(
     """
     from lstm_cli.cli import output
     from lstm_cli.cli.inputs import PIPE, Inputs, check_texts, typed_run
-    from lstm_cli.cli.predict_parts import PartsRequest, has_parts, predict_parts
+    from lstm_cli.cli.predict_parts import (
+        PartsRequest,
+        check_expanded,
+        has_parts,
+        predict_parts,
+    )
     from lstm_cli.cli.predict_records import Request, predict_records, rank_records
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.cli.text_columns import note_columns
@@ -272,6 +277,7 @@ def command(
     from lstm_cli.prediction.predictor import Predictor
     from lstm_cli.prediction.write_file import Content
 
+    check_expanded(file or (), inputs or ())
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
     read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
     if engine == "local":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstm_cli.cli import output
-from lstm_cli.cli.inputs import PIPE
+from lstm_cli.cli.inputs import PIPE, is_file
 from lstm_cli.cli.resolve import find_run
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.text_format import percent, pluralize
@@ -53,6 +53,20 @@ class PartsRequest:
 def has_parts(files: Sequence[str]) -> bool:
     """Return whether the values of `--file` stand for files that are predicted one by one."""
     return len(files) > 1 or any(is_url(name) or is_pattern(name) for name in files)
+
+
+def check_expanded(files: Sequence[str], words: Sequence[str]) -> None:
+    """Refuse names of files after `--file`: a pattern that the shell has expanded.
+
+    Raises:
+        LstmError: There are some (exit code 2).
+    """
+    if files and words and all(is_file(word) for word in words):
+        raise LstmError(
+            f"--file takes one name or a quoted pattern; after {files[-1]} stands {words[0]}.",
+            "Quote the pattern, so that the shell does not expand it: --file 'part-*.csv'",
+            ExitCode.USAGE,
+        )
 
 
 def predict_parts(request: PartsRequest) -> None:

@@ -34,6 +34,7 @@ from lstm_cli.text.corpus_cache import cache_dir
 _STORE_BYTES = 128 << 20
 # Names of Unix sockets have at most 107 bytes, and Ray appends up to 65.
 _MAX_TEMP_DIR = 40
+_START_TRIES = 3
 _ADDRESS = "RAY_ADDRESS"
 
 
@@ -186,17 +187,33 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
             }
         else:
             options["address"] = address
-        try:
-            with _without_stderr():
-                ray.init(**options)
-        except Exception as error:
-            raise _unreachable(address, error) from error
+        _init(ray, address, options)
         stack.callback(ray.shutdown)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray", "ray.data"):
             logging.getLogger(name).setLevel(logging.ERROR)
         yield ray
+
+
+def _init(ray: Any, address: str | None, options: dict[str, Any]) -> None:
+    """Connect to a cluster, or start one.
+
+    Ray gives the processes of a cluster half a minute to start, which is short on a busy machine.
+
+    Raises:
+        LstmError: It cannot be reached or started.
+    """
+    for tries_left in reversed(range(1 if address else _START_TRIES)):
+        try:
+            with _without_stderr():
+                ray.init(**options)
+        except Exception as error:
+            if not tries_left:
+                raise _unreachable(address, error) from error
+            ray.shutdown()
+        else:
+            return
 
 
 @contextlib.contextmanager
@@ -215,7 +232,10 @@ def _without_stderr() -> Iterator[None]:
 def _unreachable(address: str | None, error: Exception) -> LstmError:
     reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
     if address is None:
-        return LstmError(f"Ray cannot be started on this machine: {reason:.300}.")
+        return LstmError(
+            f"Ray cannot be started on this machine: {reason:.300}.",
+            "If the machine is busy, try again, or predict without Ray: --jobs N.",
+        )
     return LstmError(
         f"No Ray cluster can be reached at {address}: {reason:.300}.",
         "Start one with 'ray start --head', or leave out --address to use this machine alone.",

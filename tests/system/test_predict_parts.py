@@ -56,6 +56,7 @@ def test_urls_are_read_and_written(lstm, folder):
     ("options", "code", "reason"),
     [
         ("--file p-*.csv", 2, "need a folder"),
+        ("--file p-0.csv p-1.csv --out o", 2, "Quote the pattern"),
         ("--file p-*.csv --out p-1.csv", 2, "is a file"),
         ("--file p-*.csv --out .", 2, "would replace"),
         ("--file p-9*.csv --out o", 3, "No file matches p-9*.csv"),
