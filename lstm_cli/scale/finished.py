@@ -40,6 +40,8 @@ class FinishedPart(msgspec.Struct, frozen=True):
         num_invalid_lines: Lines with bytes that are not UTF-8.
         text_columns: The columns of the texts.
         seconds: Time from opening the input to the end of its answers.
+        cpu_seconds: Time that the cores of its process worked on it, which does not depend on what
+            else the machine does.
         worker: Machine and process that predicted it, `HOST:PID`.
         peak_mb: Peak memory of that process up to then, in units of 1,048,576 bytes.
     """
@@ -58,6 +60,7 @@ class FinishedPart(msgspec.Struct, frozen=True):
     num_invalid_lines: int
     text_columns: tuple[str, ...]
     seconds: float
+    cpu_seconds: float
     worker: str
     peak_mb: int
 

@@ -86,7 +86,7 @@ def predict_part(predictor: Predictor, part: Part, settings: PartSettings) -> Fi
         LstmError: The part cannot be read or written; or a record cannot be read, and
             `settings.rule.stop` is set. An old file of answers is then as it was.
     """
-    start = time.monotonic()
+    start, cpu_start = time.monotonic(), time.process_time()
     out = join(settings.out, part.out)
     source, target = open_storage(part.path), open_storage(settings.out)
     counts = RecordCounts()
@@ -101,7 +101,7 @@ def predict_part(predictor: Predictor, part: Part, settings: PartSettings) -> Fi
                         counts.add(found)
                         writer.write(found)
         output_bytes = local_out.stat().st_size
-    seconds = time.monotonic() - start
+    seconds = (time.monotonic() - start, time.process_time() - cpu_start)
     finished = _finished(part, counts, records, output_bytes, writer.num_cut, seconds)
     write_finished(target, settings.out, finished)
     return finished
@@ -113,7 +113,7 @@ def _finished(
     records: Records,
     output_bytes: int,
     num_cut: int,
-    seconds: float,
+    seconds: tuple[float, float],
 ) -> FinishedPart:
     return FinishedPart(
         input=part.path,
@@ -129,7 +129,8 @@ def _finished(
         num_cut=num_cut,
         num_invalid_lines=records.counter.num_lines,
         text_columns=records.text_columns,
-        seconds=round(seconds, 3),
+        seconds=round(seconds[0], 3),
+        cpu_seconds=round(seconds[1], 3),
         worker=f"{socket.gethostname()}:{os.getpid()}",
         peak_mb=peak_memory_mb(),
     )
