@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lstm_cli.prediction.predictor import Predictor
     from lstm_cli.scale.finished import FinishedPart
     from lstm_cli.scale.job import Engine, Job
+    from lstm_cli.scale.parts import Part
     from lstm_cli.scale.predict_part import PartOutcome
 
 # Seconds between two lines about progress.
@@ -175,7 +176,7 @@ def _make_engine(request: PartsRequest, job: Job) -> Engine:
 
 
 def _run(
-    engine: Engine, finished: list[FinishedPart], waiting: Sequence[object], job: Job
+    engine: Engine, finished: list[FinishedPart], waiting: Sequence[Part], job: Job
 ) -> list[PartOutcome]:
     """Run the waiting parts, add those that finish, and return those that fail.
 
@@ -185,7 +186,7 @@ def _run(
     failed: list[PartOutcome] = []
     start = shown = time.monotonic()
     num_records = 0
-    for outcome in engine(waiting):  # type: ignore[arg-type]
+    for outcome in engine(waiting):
         if outcome.finished is None:
             if job.settings.rule.stop:
                 raise _failure([outcome], len(job.parts))

@@ -126,6 +126,8 @@ def _locked(out: str) -> Iterator[None]:
         _remove_temp_files(folder)
         yield
     finally:
+        # Of processes that were ended in the middle of a part.
+        _remove_temp_files(folder)
         lock.release()
 
 

@@ -135,7 +135,13 @@ def predict_on_ray(
             batch_size=1,
             batch_format="numpy",
             compute=ray.data.ActorPoolStrategy(
-                min_size=1, max_size=num_workers, max_tasks_in_flight_per_actor=1
+                # One at least, and not all: an actor without work ends, and its core is free for
+                # the part of a lost machine.
+                min_size=1,
+                initial_size=num_workers,
+                max_size=num_workers,
+                # A part that waits for one worker could be predicted by another.
+                max_tasks_in_flight_per_actor=1,
             ),
             num_cpus=cluster.num_threads,
         )
