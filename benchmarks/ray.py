@@ -1,8 +1,8 @@
 """Prediction of many files: local processes and a Ray cluster on the same cores, in turns.
 
 Generated reviews are written as parts of Parquet. `lstm predict` reads them in one process, in
-several, and with `--engine ray` on a cluster that it starts on this machine. All write the same
-bits. Then a cluster of two nodes predicts them, and loses one node on the way.
+several, and with `--engine ray` on a cluster of nodes of one core on this machine. All write the
+same bits. Then such a cluster loses a node on the way.
 
 The time of a round is that from the start of the first part to the end of the last, which leaves
 out what is needed once: starting Python, Ray and the workers, which is given beside it.
@@ -31,7 +31,7 @@ OPTIONS = (
     Option("run", "a finished text run; by default a short training on the demo data"),
     Option("texts", "number of texts", 10_000_000, 400),
     Option("parts", "number of files", 100, 4),
-    Option("jobs", "processes, and workers of Ray", 2, 2),
+    Option("jobs", "processes, and nodes of Ray", 2, 2),
     Option("rounds", "rounds of each engine, in turns", 2, 1),
     Option("lost_after", "parts after which a node is lost; 0 for no such run", 20, 0),
 )
@@ -46,7 +46,6 @@ def measure(settings: argparse.Namespace) -> Outcome:
     engines = {
         "one process": ["--threads", "1"],
         "processes": ["--jobs", jobs],
-        "ray": ["--engine", "ray", "--jobs", jobs],
     }
     with tempfile.TemporaryDirectory(prefix="lstm-bench-") as temp_dir:
         folder = Path(temp_dir)
@@ -58,7 +57,12 @@ def measure(settings: argparse.Namespace) -> Outcome:
             for name, options in engines.items():
                 report.log(f"round {number + 1}: {name}")
                 results[name].append(_predict([*command, *options], folder / f"{name}-{number}"))
-        lost = _lose_node(command, folder, settings) if settings.lost_after else None
+            report.log(f"round {number + 1}: ray")
+            results["ray"].append(_predict_on_ray(command, folder / f"ray-{number}", jobs, 0))
+        lost = None
+        if settings.lost_after:
+            report.log("ray, a node is lost")
+            lost = _predict_on_ray(command, folder / "lost", jobs, settings.lost_after)
     overheads = {
         unit: [
             ray[unit] / local[unit] - 1
@@ -74,7 +78,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
     ]
     if lost is not None:
         notes.append(
-            f"Two nodes, one removed after {lost['finished_before']} parts: exit code "
+            f"One node removed after {lost['finished_before']} parts: exit code "
             f"{lost['exit_code']}, {lost['rewritten']} of these written again, bits "
             f"{'the same' if lost['digest'] == results['ray'][0]['digest'] else 'others'}."
         )
@@ -134,15 +138,13 @@ def _read_records(out: Path) -> dict[str, Any]:
     }
 
 
-def _lose_node(
-    command: Sequence[str], folder: Path, settings: argparse.Namespace
+def _predict_on_ray(
+    command: Sequence[str], out: Path, num_nodes: str, lost_after: int
 ) -> dict[str, Any]:
-    """Predict on two nodes, and lose one."""
-    report.log("two nodes, one of them lost")
-    out = folder / "lost"
-    options = ["--engine", "ray", "--out", str(out)]
-    arguments = [str(out), str(settings.lost_after), child.lstm_command(), *command, *options]
-    return {**child.run_script("ray_nodes", *arguments), **_read_records(out)}
+    """Predict on a cluster, and lose a node after some parts."""
+    whole = [child.lstm_command(), *command, "--engine", "ray", "--out", str(out)]
+    found = child.run_script("ray_nodes", str(out), num_nodes, str(lost_after), *whole)
+    return {**found, "whole_seconds": found["seconds"], **_read_records(out)}
 
 
 def memory_growth(peaks: Sequence[int]) -> float:

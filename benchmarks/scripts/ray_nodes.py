@@ -1,8 +1,9 @@
-"""Start a Ray cluster of two nodes on this machine, predict on it, and remove one node in mid-run.
+"""Start a Ray cluster of nodes of one core on this machine, and predict on it.
 
-Usage: ray_nodes.py OUT PARTS_BEFORE COMMAND... RESULT.json
+Usage: ray_nodes.py OUT NUM_NODES PARTS_BEFORE COMMAND... RESULT.json
 
-The command gets `--address`. A node is removed when OUT has the records of PARTS_BEFORE parts.
+The command gets `--address`. A node is removed when OUT has the records of PARTS_BEFORE parts; with
+0, none is.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def predict(out: Path, parts_before: int, command: Sequence[str]) -> dict[str, Any]:
-    """Run the command on two nodes of one core each.
+def predict(out: Path, num_nodes: int, parts_before: int, command: Sequence[str]) -> dict[str, Any]:
+    """Run the command on several nodes of one core each.
 
     Args:
         out: The output folder of the command.
-        parts_before: How many parts are finished when a node is removed.
+        num_nodes: How many nodes.
+        parts_before: How many parts are finished when a node is removed; 0 to keep all.
         command: Without `--address`.
 
     Returns:
@@ -43,15 +45,15 @@ def predict(out: Path, parts_before: int, command: Sequence[str]) -> dict[str, A
 
     head = {**_OPTIONS, **_agent_ports(), "no_monitor": True}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    second = cluster.add_node(**_OPTIONS, **_agent_ports())
+    others = [cluster.add_node(**_OPTIONS, **_agent_ports()) for _ in range(num_nodes - 1)]
     start = time.monotonic()
     process = subprocess.Popen([*command, "--address", cluster.address])
     before: dict[str, int] = {}
     removed_after = None
     while process.poll() is None:
         time.sleep(0.2)
-        if removed_after is None and len(_finished(out)) >= parts_before:
-            cluster.remove_node(second, allow_graceful=False)
+        if removed_after is None and 0 < parts_before <= len(_finished(out)):
+            cluster.remove_node(others[-1], allow_graceful=False)
             removed_after, before = time.monotonic() - start, _finished(out)
     seconds = time.monotonic() - start
     cluster.shutdown()
@@ -83,8 +85,8 @@ def _agent_ports() -> dict[str, int]:
 if __name__ == "__main__":
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_agent_register_timeout_ms"] = "300000"  # noqa: SIM112
-    out, parts_before, *command, result = sys.argv[1:]
+    out, num_nodes, parts_before, *command, result = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="lstm-", ignore_cleanup_errors=True) as temp_dir:
         os.environ["RAY_TMPDIR"] = temp_dir
-        found = predict(Path(out), int(parts_before), command)
+        found = predict(Path(out), int(num_nodes), int(parts_before), command)
     Path(result).write_text(json.dumps(found))
