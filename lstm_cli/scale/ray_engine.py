@@ -135,8 +135,8 @@ def predict_on_ray(
             batch_size=1,
             batch_format="numpy",
             compute=ray.data.ActorPoolStrategy(
-                # One at least, and not all: an actor without work ends, and its core is free for
-                # the part of a lost machine.
+                # One at least, and not all: when no parts wait, actors without work end, and their
+                # cores are free for the parts of a lost machine.
                 min_size=1,
                 initial_size=num_workers,
                 max_size=num_workers,
@@ -197,6 +197,9 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         stack.callback(ray.shutdown)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
+        # A worker has one part at a time, so all are busy at 1. None ends while parts wait.
+        context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
+        context.autoscaling_config.actor_pool_util_downscaling_threshold = -1.0
         for name in ("ray", "ray.data"):
             logging.getLogger(name).setLevel(logging.ERROR)
         yield ray
