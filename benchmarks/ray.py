@@ -35,6 +35,8 @@ OPTIONS = (
     Option("rounds", "rounds of each engine, in turns", 2, 1),
     Option("lost_after", "parts after which a node is lost; 0 for no such run", 20, 0),
 )
+# Parts that each worker of Ray predicts, as a share of what would be fair.
+_MIN_SHARE = 0.5
 _MAX_OVERHEAD = 0.15
 # Peak memory of a process: after its last part, compared with that after its second.
 _MAX_MEMORY_GROWTH = 1.1
@@ -82,7 +84,7 @@ def measure(settings: argparse.Namespace) -> Outcome:
             f"{lost['exit_code']}, {lost['rewritten']} of these written again, bits "
             f"{'the same' if lost['digest'] == results['ray'][0]['digest'] else 'others'}."
         )
-    goals = [] if settings.quick else _goals(results, overheads, lost)
+    goals = [] if settings.quick else _goals(results, overheads, lost, int(settings.jobs))
     return Outcome(measurements, [_table(results)], goals, notes)
 
 
@@ -155,6 +157,19 @@ def memory_growth(peaks: Sequence[int]) -> float:
     return peaks[-1] / peaks[1] if len(peaks) > 2 else 1.0
 
 
+def least_share(peaks: Sequence[Sequence[int]], num_workers: int) -> float:
+    """Return the parts of the worker with the fewest, divided by a fair share; 0 if one had none.
+
+    Args:
+        peaks: Of each worker the peak memory after each of its parts.
+        num_workers: How many workers there should be.
+    """
+    if len(peaks) < num_workers:
+        return 0.0
+    num_parts = sum(len(worker) for worker in peaks)
+    return min(len(worker) for worker in peaks) * num_workers / num_parts
+
+
 def _table(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     rows = []
     for name, rounds in results.items():
@@ -189,15 +204,18 @@ def _goals(
     results: Mapping[str, Sequence[Mapping[str, Any]]],
     overheads: Mapping[str, Sequence[float]],
     lost: Mapping[str, Any] | None,
+    num_workers: int,
 ) -> list[Goal]:
     rounds = [r for engine in results.values() for r in engine]
     digests = {r["digest"] for r in [*rounds, *([lost] if lost else [])]}
+    share = min(least_share(r["peaks_mb"], num_workers) for r in results["ray"])
     growth = max(memory_growth(worker) for r in rounds for worker in r["peaks_mb"])
     goals = [
         *(
             report.at_most(f"overhead of Ray in {unit}", statistics.median(found), _MAX_OVERHEAD, 3)
             for unit, found in overheads.items()
         ),
+        report.at_least("share of the least busy worker", share, _MIN_SHARE, 2),
         report.at_most("growth of a process's memory", growth, _MAX_MEMORY_GROWTH, 3),
         report.at_most("different outputs", len(digests), 1, 0),
     ]
