@@ -38,6 +38,7 @@ def main() -> int:
             "gpu": quick,
             "memory": quick,
             "scale": quick,
+            "ray": [*quick, "--run", demo[0]],
             "ablation": quick,
             "crash": quick,
             "openapi": quick,

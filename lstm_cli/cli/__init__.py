@@ -2,9 +2,9 @@
 
 `options` has the option types that commands share, `command` the command classes and the check for
 options that have no effect together, `training` what `train` and `pretrain` share, `output` prints,
-`print_*` and `write_*` format results, `inputs` and `predict_records` are parts of `predict`,
-`reporter` shows progress, `failures` turns exceptions into messages and exit codes, and `streams`
-guards stdout and stderr.
+`print_*` formats results, `inputs`, `predict_records`, `predict_parts` and `write_predictions` are
+parts of `predict`, `reporter` shows progress, `failures` turns exceptions into messages and exit
+codes, and `streams` guards stdout and stderr.
 
 May import: every room. Begin with `train`. Commands import other rooms when they run, so that
 `--help` is fast.

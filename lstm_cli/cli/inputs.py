@@ -154,14 +154,14 @@ def check_texts(texts: Sequence[str], run_name: str, command: tuple[str, ...]) -
     """
     for text in texts:
         suffix = Path(text).suffix.lower()
-        is_file = _is_file(text)
-        if is_file and suffix in IMAGE_SUFFIXES:
+        is_a_file = is_file(text)
+        if is_a_file and suffix in IMAGE_SUFFIXES:
             raise LstmError(
                 f"Run {run_name} reads texts, and '{text}' is an image.",
                 "Name an image run with --run.",
                 ExitCode.USAGE,
             )
-        if is_file:
+        if is_a_file:
             raise LstmError(
                 f"'{text}' is a file, and would be read as a text.",
                 f"Did you mean: {_instead(text, suffix, command)} {_as_text(text, command)}",
@@ -194,7 +194,7 @@ def typed_run(command: str, run: str | None) -> tuple[str, ...]:
     return (command, "--run", run) if run else (command,)
 
 
-def _is_file(name: str) -> bool:
+def is_file(name: str) -> bool:
     """Return whether there is such a file; a text may be longer than any file name."""
     try:
         return Path(name).is_file()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from lstm_cli.errors import LstmError
-from lstm_cli.io.text_format import clean, clean_lines, excerpt, to_text
+from lstm_cli.io.json_text import encode
+from lstm_cli.io.text_format import clean, clean_lines, excerpt
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,36 +82,8 @@ def json_text(value: Any, indent: int | None = None) -> str:
     encoding of stdout is not UTF-8.
     """
     is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
-    text = _to_json(value, indent=indent, ensure_ascii=not is_utf8)
+    text = encode(value, indent=indent, ensure_ascii=not is_utf8)
     return _NOT_ESCAPED.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
-
-
-def json_line(value: Any) -> str:
-    """Return JSON for a file of UTF-8; the same as `json_text`, but nothing is escaped for show."""
-    return _to_json(value, ensure_ascii=False)
-
-
-def _to_json(value: Any, **options: Any) -> str:
-    """Return JSON; what it has no type for, such as a date in Parquet, becomes text."""
-    encoder = _encoder(**options)
-    try:
-        return encoder.encode(value)
-    except ValueError:
-        return encoder.encode(_finite(value))
-
-
-@cache
-def _encoder(**options: Any) -> json.JSONEncoder:
-    return json.JSONEncoder(default=to_text, allow_nan=False, **options)
-
-
-def _finite(value: Any) -> Any:
-    """Replace the numbers that JSON cannot hold by None."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_error(error: LstmError) -> None:

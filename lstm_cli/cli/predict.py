@@ -19,24 +19,27 @@ _Texts = Annotated[
     ),
 ]
 _File = Annotated[
-    Path | None,
+    list[str] | None,
     typer.Option(
         "--file",
         "-f",
         metavar="FILE",
         help="Table (CSV, TSV, JSONL, JSON, fastText, Parquet, Arrow), or file with one text per "
-        "line (for images, one file name), also compressed; '-' reads the pipe.",
+        "line (for images, one file name), also compressed; '-' reads the pipe. A quoted pattern "
+        "('part-*.csv'), several --file or a URL (s3://...): files that are predicted one by one.",
         show_default="the pipe",
     ),
 ]
 _Out = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--out",
         "-o",
         metavar="FILE",
         help="Write to this file: .parquet, or .csv, .tsv or .jsonl, also with .gz, .bz2, .xz or "
-        ".zst after it. It replaces an old file at the end, when it is complete.",
+        ".zst after it. It replaces an old file at the end, when it is complete. For several files "
+        "a folder or URL: the answers of each get its name, and a second start of the command goes "
+        "on after those that are written.",
         show_default="the standard output",
     ),
 ]
@@ -137,6 +140,44 @@ _First = Annotated[
         help="With --rank: print the first N of the ranking; memory grows with N.",
     ),
 ]
+_Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option(
+        "--engine",
+        metavar="local|ray",
+        help="Where several files are predicted: on this machine, or on the machines of a Ray "
+        "cluster.",
+    ),
+]
+_Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=1,
+        help="Predict N files at a time, each in a process of its own.",
+        show_default="1; with --engine ray as many as its cores allow",
+    ),
+]
+_Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        help="Threads of each process; with --engine ray, its cores.",
+        show_default="the cores, shared by the processes; 1 with --engine ray",
+    ),
+]
+_Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Of the Ray cluster: 'auto' for the one this machine belongs to, or HOST:PORT.",
+        show_default="RAY_ADDRESS, else a cluster of this machine alone",
+    ),
+]
 _READING = (
     "--text-column", "--input-format", "--encoding", "--delimiter", "--quoting", "--no-header",
 )  # fmt: skip
@@ -149,6 +190,12 @@ _CONFLICTS = (
 _WITHOUT_COLUMNS = (Conflict("", ("--header",), "only --format tsv and csv have a header line"),)
 _IMAGE_RUN = (Conflict("", (*_READING, "--rank"), "the run classifies images"),)
 _WITHOUT_RANK = (Conflict("", ("--first",), "it needs --rank"),)
+_LOCAL = (Conflict("", ("--address",), "it is for --engine ray"),)
+_PARTS = (
+    Conflict("", ("TEXT",), "the texts are in files; name several with several --file"),
+    Conflict("", ("--rank", "--header"), "several files are predicted, each on its own"),
+)
+_ONE_FILE = (Conflict("", ("--jobs",), "it is for several files (--file 'part-*.csv')"),)
 _WITHOUT_ID = (Conflict("", ("--id-column",), "it is for --keep id"),)
 
 
@@ -175,6 +222,10 @@ def command(
     top_k: _TopK = None,
     rank: _Rank = None,
     first: _First = 1000,
+    engine: _Engine = "local",
+    jobs: _Jobs = None,
+    threads: _Threads = None,
+    address: _Address = None,
 ) -> None:
     """Classify texts or images: one record for each input, in order, empty lines included.
 
@@ -206,29 +257,53 @@ def command(
     lstm predict --file new.csv --rank uncertain --first 100 --out to_label.csv
     lstm predict --run mnist digit.png
     lstm predict --run shapes new/ --out answers.csv
+    lstm predict --file 'parts/*.parquet' --out answers/ --jobs 4
+    lstm predict --engine ray --address auto --file 's3://bucket/*.csv' --out s3://bucket/answers
     ```
     """
     from lstm_cli.cli import output
     from lstm_cli.cli.inputs import PIPE, Inputs, check_texts, typed_run
+    from lstm_cli.cli.predict_parts import (
+        PartsRequest,
+        check_expanded,
+        has_parts,
+        predict_parts,
+    )
     from lstm_cli.cli.predict_records import Request, predict_records, rank_records
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.cli.text_columns import note_columns
     from lstm_cli.cli.write_predictions import check_out, resolve_format
     from lstm_cli.prediction.answers import Rule
     from lstm_cli.prediction.predictor import Predictor
+    from lstm_cli.prediction.write_file import Content
 
+    check_expanded(file or (), inputs or ())
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
-    out = None if str(out) == PIPE else out
     read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
-    source = Inputs.of(inputs, file, text_column, read_options)
-    keep = keep or ("id" if id_column else "all" if out else None)
+    if engine == "local":
+        check_conflicts(ctx, _LOCAL)
+    if engine == "ray" or has_parts(file or ()):
+        check_conflicts(ctx, _PARTS if keep == "id" or id_column else (*_PARTS, *_WITHOUT_ID))
+        predict_parts(
+            PartsRequest(
+                file or [], out, run, runs_dir, format_, text_column or [], read_options,
+                keep or ("id" if id_column else "all"), id_column, top_k,
+                Rule(threshold, min_probability, on_error == "stop"),
+                engine, jobs, threads, address,
+            )
+        )  # fmt: skip
+        return
+    check_conflicts(ctx, _ONE_FILE)
+    out_path = None if out is None or out == PIPE else Path(out)
+    source = Inputs.of(inputs, Path(file[0]) if file else None, text_column, read_options)
+    keep = keep or ("id" if id_column else "all" if out_path else None)
     if keep != "id":
         check_conflicts(ctx, _WITHOUT_ID)
-    check_out(out, source.file)
-    format_name = resolve_format(format_, out)
+    check_out(out_path, source.file)
+    format_name = resolve_format(format_, out_path)
     if format_name not in ("tsv", "csv"):
         check_conflicts(ctx, _WITHOUT_COLUMNS)
-    predictor = Predictor.load(find_run(run, runs_dir, "text"))
+    predictor = Predictor.load(find_run(run, runs_dir, "text"), threads)
     if predictor.kind == "image":
         check_conflicts(ctx, _IMAGE_RUN)
         # Without the names, nobody knows which image of a folder a record is of.
@@ -242,7 +317,8 @@ def command(
     predictor.check_rule(threshold, min_probability)
     rule = Rule(threshold, min_probability, on_error == "stop")
     kept = keep or "none"
-    request = Request(predictor, source, rule, format_name, header, top_k, kept, id_column, out)
+    content = Content(format_name, header, top_k, kept, id_column)
+    request = Request(predictor, source, rule, content, out_path)
     if rank is None:
         predict_records(request)
     else:

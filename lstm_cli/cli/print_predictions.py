@@ -11,11 +11,11 @@ from lstm_cli.io.text_format import percent, short_label, short_labels, shorten
 from lstm_cli.prediction.columns import PredictionColumns, classes
 
 if TYPE_CHECKING:
-    from lstm_cli.cli.write_predictions import Layout
     from lstm_cli.data.records import InputRecord
     from lstm_cli.prediction.answers import Answer
     from lstm_cli.prediction.ranking import RankedPrediction, Ranking
     from lstm_cli.prediction.result import Prediction
+    from lstm_cli.prediction.write_text import Layout
 
 # Records in one table: a long file neither waits nor fills the memory.
 _TABLE_ROWS = 500

@@ -112,6 +112,7 @@ def open_records(
     text_columns: Sequence[str] = (),
     trained_on: Sequence[str] = (),
     options: ReadOptions = DEFAULT,
+    name: str | None = None,
 ) -> Iterator[Records]:
     """Open a file or standard input for the duration of a block.
 
@@ -122,12 +123,13 @@ def open_records(
         trained_on: The columns of the texts that the run was trained on, if it was a table. They
             are read if the input has them. The default is the first column with a common name.
         options: How to read the input.
+        name: The name of the input, for errors; the path by default.
 
     Raises:
         LstmError: The input cannot be read, is not a table although a column is named, or has no
             such column.
     """
-    name = PIPE_NAME if path is None else str(path)
+    name = name or (PIPE_NAME if path is None else str(path))
     pipe = Pipe(standard_input()) if path is None else None
     source = path or cast(BinaryIO, pipe)
     counter, read_as = ReplacementCounter(), Found()

@@ -29,6 +29,8 @@ _PACKAGES = {
     "markdown_it": ("markdown-it-py", "Writing HTML", "markdown-it-py"),
     "jax": ("JAX", "KERAS_BACKEND=jax", "lstm-cli[jax]"),
     "optuna": ("Optuna", "'lstm tune'", "lstm-cli[tune]"),
+    "ray": ("Ray", "--engine ray", "lstm-cli[ray]"),
+    "fsspec": ("fsspec", "Reading and writing URLs", "lstm-cli[ray]"),
     "tensorboard": ("TensorBoard", "--tensorboard", "lstm-cli[tensorboard]"),
     "starlette": ("starlette", "'lstm serve'", _SERVE),
     "uvicorn": ("uvicorn", "'lstm serve'", _SERVE),

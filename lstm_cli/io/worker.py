@@ -53,15 +53,31 @@ class Worker:
         Returns:
             A function that waits for the result and returns it.
         """
-        if self._process is None:
-            return lambda: function(*args, **kwargs)
-        future = self._thread.submit(_call, self._process, function, args, kwargs)
+        future = self.submit_once(function, *args, **kwargs)
 
         def wait_for_result() -> T:
-            answer = future.result()
+            answer = future()
             return answer[0] if answer else function(*args, **kwargs)
 
         return wait_for_result
+
+    def submit_once(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Callable[[], tuple[T] | None]:
+        """Call a function in the worker process, and never in this one.
+
+        Args:
+            function: As for `submit`.
+            args: As for `submit`.
+            kwargs: As for `submit`.
+
+        Returns:
+            A function that waits, and returns the result in a tuple; None if there is no worker
+            process, it died, or the function raised.
+        """
+        if self._process is None:
+            return lambda: None
+        return self._thread.submit(_call, self._process, function, args, kwargs).result
 
     def close(self) -> None:
         """End the worker process, even in the middle of a call."""
@@ -80,11 +96,16 @@ def start_worker(enabled: bool) -> Iterator[Worker]:
     Args:
         enabled: Whether to start a process. With a single core none is started in any case.
     """
-    worker = Worker(_start() if enabled and _num_cores() > 1 else None)
+    worker = new_worker() if enabled and num_cores() > 1 else Worker()
     try:
         yield worker
     finally:
         worker.close()
+
+
+def new_worker() -> Worker:
+    """Start a worker process; `Worker.is_alive` says whether that was possible."""
+    return Worker(_start())
 
 
 def import_modules(*modules: str) -> None:
@@ -122,7 +143,8 @@ def _start() -> subprocess.Popen[bytes] | None:
         return None
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -2,8 +2,9 @@
 
 - `predictor` computes probabilities with a run through onnxruntime, in batches from `batches`;
   `result` turns them into predictions by the rule in `decision`.
-- `answers` predicts the records of a file or a pipe, also those that cannot be read; `columns` has
-  the names and cells of predictions in a table.
+- `answers` predicts the records of a file or a pipe, also those that cannot be read, and
+  `record_counts` counts them; `columns` has the names and cells of predictions in a table,
+  `write_file`, `write_text` and `write_parquet` write them.
 - `ranking` ranks texts by how much a label would teach.
 - `verify` is the command `lstm runs verify`.
 

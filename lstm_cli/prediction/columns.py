@@ -121,5 +121,5 @@ def _label_separator(predictor: Predictor) -> str | None:
     """
     if predictor.thresholds is None:
         return None
-    separator = predictor.run.config().data.multi_label
+    separator = predictor.config.data.multi_label
     return "|" if separator in (AUTO, LIST) else separator

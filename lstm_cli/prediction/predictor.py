@@ -49,6 +49,7 @@ class Predictor:
         border: The setting `image.border`: which images are inverted. `any` for texts.
         text_columns: The columns of the table that the run learned texts from; empty for other
             data.
+        num_threads: Threads that compute batches. It changes no result.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Predictor:
         tokenizer: Tokenizer | None,
         labels: tuple[str, ...],
         thresholds: Thresholds | None = None,
+        num_threads: int | None = None,
     ) -> None:
         """Use parts that are loaded already; `load` reads them from a run.
 
@@ -67,7 +69,9 @@ class Predictor:
             tokenizer: None for images.
             labels: Class names.
             thresholds: As the attribute.
+            num_threads: As the attribute; None for as many as there are cores.
         """
+        self.num_threads = num_threads or os.cpu_count() or 1
         self.run = run
         self.labels = labels
         self.tokenizer = tokenizer
@@ -75,14 +79,19 @@ class Predictor:
         self.decision: Decision = MOST_PROBABLE
         self.border: Border = "any"
         self.text_columns: tuple[str, ...] = ()
+        self._config: Config | None = None
         self._session = session
         self.kind = "image" if tokenizer is None else "text"
         shape = session.get_inputs()[0].shape
         self.shape: tuple[int, int] | None = None if tokenizer else (shape[1], shape[2])
 
     @classmethod
-    def load(cls, run: RunDir) -> Predictor:
+    def load(cls, run: RunDir, num_threads: int | None = None) -> Predictor:
         """Validate a run, open its model, and check that it reproduces its golden probabilities.
+
+        Args:
+            run: The run.
+            num_threads: As the attribute; None for as many as there are cores.
 
         Raises:
             LstmError: A file is missing, changed or not valid, or the model predicts other
@@ -91,13 +100,28 @@ class Predictor:
         validated = validate.read(run)
         session = open_session(run.file(runs.MODEL))
         onnx_check.check_unchanged(run, runs.MODEL, validated.model)
-        predictor = cls(run, session, validated.tokenizer, validated.labels, validated.thresholds)
+        predictor = cls(
+            run,
+            session,
+            validated.tokenizer,
+            validated.labels,
+            validated.thresholds,
+            num_threads,
+        )
+        predictor._config = validated.config
         predictor.text_columns = validated.config.data.text_columns
         if validated.thresholds is None:
             predictor.decision = read_decision(run.with_manifest(), validated.labels)
         predictor.border = _border(validated.config)
         predictor.replay(validated.golden)
         return predictor
+
+    @property
+    def config(self) -> Config:
+        """The settings of the run."""
+        if self._config is None:
+            self._config = self.run.config()
+        return self._config
 
     @classmethod
     def from_files(cls, run: RunDir) -> Predictor:
@@ -318,7 +342,7 @@ class Predictor:
         return self.tokenizer
 
     def _run(self, all_batches: Iterable[Batch], num_inputs: int) -> NDArray[np.float32]:
-        """Run batches on all cores, one thread per batch: faster than threads within a batch.
+        """Run batches in threads, one per batch: faster than threads within a batch.
 
         Args:
             all_batches: The next ones are made while the first run.
@@ -332,12 +356,12 @@ class Predictor:
 
         remaining = iter(all_batches)
         first = [*islice(remaining, 2)]
-        if len(first) < 2:
+        if len(first) < 2 or self.num_threads == 1:
             # Starting threads takes longer than running a single batch.
-            for batch in first:
+            for batch in chain(first, remaining):
                 run_batch(batch)
             return result
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(self.num_threads) as pool:
             list(pool.map(run_batch, chain(first, remaining)))
         return result
 

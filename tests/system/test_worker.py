@@ -26,7 +26,7 @@ from lstm_cli.text import tokenizer
 
 @pytest.fixture(autouse=True)
 def _two_cores(monkeypatch):
-    monkeypatch.setattr(worker, "_num_cores", lambda: 2)
+    monkeypatch.setattr(worker, "num_cores", lambda: 2)
 
 
 def test_the_worker_is_another_process_and_ends_with_its_block():
@@ -41,7 +41,7 @@ def test_the_worker_is_another_process_and_ends_with_its_block():
 @pytest.mark.parametrize("reason", ["disabled", "one core", "cannot be started", "embedded"])
 def test_without_a_worker_this_process_calls_the_function(monkeypatch, reason):
     if reason == "one core":
-        monkeypatch.setattr(worker, "_num_cores", lambda: 1)
+        monkeypatch.setattr(worker, "num_cores", lambda: 1)
     if reason == "cannot be started":
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
     if reason == "embedded":
@@ -124,7 +124,7 @@ def test_a_broken_pipe_does_not_end_a_process_with_default_sigpipe():
         import os, signal, sys
         from lstm_cli.io import worker
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        worker._num_cores = lambda: 2
+        worker.num_cores = lambda: 2
         with worker.start_worker(enabled=True) as process:
             os.kill(process.submit(os.getpid)(), signal.SIGKILL)
             assert process.submit(len, "x" * 1_000_000)() == 1_000_000
@@ -138,7 +138,7 @@ def test_a_broken_pipe_does_not_end_a_process_with_default_sigpipe():
 def test_a_script_without_a_guard_runs_once(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import os\nfrom lstm_cli.io import worker\nworker._num_cores = lambda: 2\nprint('once')\n"
+        "import os\nfrom lstm_cli.io import worker\nworker.num_cores = lambda: 2\nprint('once')\n"
         "with worker.start_worker(enabled=True) as process:\n"
         "    assert process.submit(os.getpid)() != os.getpid()\n"
     )
@@ -149,7 +149,7 @@ def test_a_script_without_a_guard_runs_once(tmp_path):
 USES_WORKER = """
     import os, sys, time
     from lstm_cli.io import worker
-    worker._num_cores = lambda: 2
+    worker.num_cores = lambda: 2
     with worker.start_worker(enabled=True) as process:
         print(process.submit(os.getpid)(), flush=True)
         if sys.argv[1] == "busy":

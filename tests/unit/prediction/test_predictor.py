@@ -113,6 +113,16 @@ def test_probabilities_equal_the_lstm_equations(text_predictor):
         assert prediction.probability == pytest.approx(expected.max(), abs=1e-6)
 
 
+def test_the_number_of_threads_changes_no_bit(text_predictor):
+    texts = [f"{'fine ' * (i % 9)}a dull film" for i in range(100)]
+    found = []
+    for num_threads in (1, 3):
+        predictor = Predictor.load(text_predictor.run, num_threads)
+        assert predictor.num_threads == num_threads
+        found.append(predictor.text_probabilities(texts))
+    np.testing.assert_array_equal(*found)
+
+
 def test_one_record_per_text_in_order(text_predictor):
     texts = [*TEXTS, "", TEXTS[0], "wholly new words", "", *reversed(TEXTS)]
     together = text_predictor.predict(texts)

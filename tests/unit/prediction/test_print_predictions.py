@@ -9,13 +9,14 @@ import json
 import pytest
 
 from lstm_cli.cli.print_predictions import TableWriter
-from lstm_cli.cli.write_predictions import Layout, Target, make_writer, open_target, resolve_format
+from lstm_cli.cli.write_predictions import open_target, resolve_format
 from lstm_cli.data.kept_columns import NOTHING, KeptColumns
 from lstm_cli.data.records import InputRecord
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction.answers import Answer
 from lstm_cli.prediction.columns import PredictionColumns
 from lstm_cli.prediction.result import Prediction
+from lstm_cli.prediction.write_text import Layout, Target, make_writer
 
 BAD = Answer(InputRecord("", {"id": 7}, LstmError("line 2 is bad")), None)
 

@@ -8,17 +8,17 @@ from decimal import Decimal
 
 import pytest
 
-from lstm_cli.cli import write_parquet
-from lstm_cli.cli.write_parquet import ParquetWriter, write_ranked_parquet
-from lstm_cli.cli.write_predictions import Layout
 from lstm_cli.data.kept_columns import NOTHING, KeptColumns
 from lstm_cli.data.records import InputRecord, open_records
 from lstm_cli.errors import LstmError
 from lstm_cli.io.atomic_write import open_atomic
+from lstm_cli.prediction import write_parquet
 from lstm_cli.prediction.answers import Answer
 from lstm_cli.prediction.columns import PredictionColumns
 from lstm_cli.prediction.ranking import RankedPrediction
 from lstm_cli.prediction.result import Prediction
+from lstm_cli.prediction.write_parquet import ParquetWriter, write_ranked_parquet
+from lstm_cli.prediction.write_text import Layout
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

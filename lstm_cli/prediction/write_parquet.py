@@ -10,11 +10,11 @@ from lstm_cli.io.optional import require
 from lstm_cli.prediction.columns import PredictionColumns, free_name
 
 if TYPE_CHECKING:
-    from lstm_cli.cli.write_predictions import Layout
     from lstm_cli.data.kept_columns import KeptColumns
     from lstm_cli.data.records import InputRecord
     from lstm_cli.prediction.answers import Answer
     from lstm_cli.prediction.ranking import RankedPrediction
+    from lstm_cli.prediction.write_text import Layout
 
 # Rows and characters in a group, which is in memory.
 _GROUP_ROWS = 16_384
