@@ -187,11 +187,11 @@ class ProcessGroup:
         before = [variable.value for variable in _variables(model)]
         rows = {len(array) for array in keras.tree.flatten(batch) if array is not None}
         self.data_parallel.divides = not any(num % self.num_devices for num in rows)
-        share = self._rows if self.data_parallel.divides else np.asarray
+        num, index = (self.num, self.index) if self.data_parallel.divides else (1, 0)
         try:
             with lost_peers(), self.data_parallel.scope():
                 x, y, weights = keras.tree.map_structure(
-                    lambda array: None if array is None else share(array), batch
+                    lambda array: None if array is None else rows_of(array, num, index), batch
                 )
                 logs: dict[str, Any] = model.train_on_batch(x, y, weights, return_dict=True)
                 return logs
@@ -199,11 +199,6 @@ class ProcessGroup:
             for variable, value in zip(_variables(model), before, strict=True):
                 variable.assign(value)
             raise
-
-    def _rows(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return the rows of this process."""
-        size = len(array) // self.num
-        return np.asarray(array)[self.index * size : (self.index + 1) * size]
 
     def _compile_train_step(self, step: Any) -> Any:
         """Compile the training step of a Keras model.
@@ -215,6 +210,18 @@ class ProcessGroup:
 
         compiled = jax.jit(step, out_shardings=self.replicated)
         return lambda state, batches: compiled(state, next(batches))
+
+
+def rows_of(array: NDArray[Any], num: int, index: int) -> NDArray[Any]:
+    """Return the rows of a batch that belong to a process.
+
+    Args:
+        array: The whole batch; its number of rows can be divided by `num`.
+        num: Number of processes.
+        index: Index of the process.
+    """
+    size = len(array) // num
+    return np.asarray(array)[index * size : (index + 1) * size]
 
 
 _group: ProcessGroup | None = None
@@ -291,7 +298,7 @@ def localize(model: Any) -> None:
 def train_on_batch(model: Any, inputs: Any, targets: Any = None, weights: Any = None) -> Any:
     """Train on a batch, in a group each process on its share; return loss and metrics by name."""
     if _group is None:
-        return model.train_on_batch(inputs, targets, weights, return_dict=True)
+        return model.train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)
     return _group.train_on_batch(model, inputs, targets, weights)
 
 
@@ -310,6 +317,15 @@ def combine(array: NDArray[Any]) -> NDArray[Any]:
         PeerLostError: Another process ended.
     """
     return array if _group is None else _group.combine(array)
+
+
+def largest(number: int) -> int:
+    """Return the largest of the numbers of all processes.
+
+    Raises:
+        PeerLostError: Another process ended.
+    """
+    return number if _group is None else _group.maximum(number)
 
 
 def assign(variable: Any, value: Any) -> None:

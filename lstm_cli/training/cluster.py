@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError
 
 # JAX's default is 100 seconds; all processes should end within a minute after one was lost.
@@ -90,3 +91,22 @@ def connect(cluster: Cluster) -> None:
             f"Start all of them within {_START_SECONDS} seconds, and check that they reach "
             "--coordinator; its port must be free.",
         ) from error
+
+
+def check_divisible(config: Config, num_devices: int) -> None:
+    """Check that batches can be divided among the devices of all processes.
+
+    Raises:
+        LstmError: They cannot (exit code 2).
+    """
+    sizes = {"train.batch_size": config.train.batch_size}
+    if config.language is not None:
+        sizes["language.negatives"] = config.language.negatives
+    for key, size in sizes.items():
+        if size % num_devices:
+            nearest = max(1, round(size / num_devices)) * num_devices
+            raise LstmError(
+                f"{key} is {size:,}, which cannot be divided among {num_devices} devices.",
+                f"Use --set {key}={nearest}.",
+                ExitCode.USAGE,
+            )

@@ -8,33 +8,14 @@ from pathlib import Path
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
-from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
 from lstm_cli.models.process_group import process_group
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.training import checkpoint
 from lstm_cli.training.artifacts import versions
 from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.cluster import check_divisible
 from lstm_cli.training.resume_checks import newest_checkpoint
-
-
-def check_divisible(config: Config, num_devices: int) -> None:
-    """Check that batches can be divided among the devices of all processes.
-
-    Raises:
-        LstmError: They cannot (exit code 2).
-    """
-    sizes = {"train.batch_size": config.train.batch_size}
-    if config.language is not None:
-        sizes["language.negatives"] = config.language.negatives
-    for key, size in sizes.items():
-        if size % num_devices:
-            nearest = max(1, round(size / num_devices)) * num_devices
-            raise LstmError(
-                f"{key} is {size:,}, which cannot be divided among {num_devices} devices.",
-                f"Use --set {key}={nearest}.",
-                ExitCode.USAGE,
-            )
 
 
 def check_alike(config: Config, dataset: Dataset) -> None:

@@ -26,6 +26,7 @@ from lstm_cli.models.optimizer import DiscriminativeAdam
 from lstm_cli.models.process_group import (
     PeerLostError,
     assign,
+    largest,
     leave,
     local_model,
     localize,
@@ -174,7 +175,7 @@ class TrainingLoop:
         with self._shared_model():
             while not (stop_reason := self.stop_reason()):
                 self._run_epoch(callback_list)
-                self._stop_requested = bool(self._agree(self.model.stop_training))
+                self._stop_requested = bool(largest(self.model.stop_training))
                 self._checkpoint_and_maybe_stop(epoch_ended=True)
         callback_list.on_train_end()
         return self.result(stop_reason)
@@ -203,10 +204,6 @@ class TrainingLoop:
             leave()
             raise
         localize(self.model)
-
-    def _agree(self, number: int) -> int:
-        """Return the largest of the numbers of all processes."""
-        return number if self._group is None else self._group.maximum(number)
 
     def stop_reason(self) -> str:
         """Return why no further epoch is trained; empty if training continues."""
@@ -402,7 +399,7 @@ class TrainingLoop:
 
     def _checkpoint_and_maybe_stop(self, epoch_ended: bool = False) -> None:
         """Save if an epoch ended, if it is time, or on a signal; on a signal, stop."""
-        signum = self._agree(self._signals.pending or 0)
+        signum = largest(self._signals.pending or 0)
         settings, stage = self.config.train, self.stage
         interval = stage.save_seconds if epoch_ended else settings.checkpoint_seconds
         is_due = time.perf_counter() - self._last_save >= min(interval, settings.checkpoint_seconds)

@@ -428,7 +428,7 @@ class _Training:
     def _run_loop(self) -> TrainingResult:
         """Run the loop; on a non-finite loss or gradient, write the best weights so far."""
         callbacks = [*self.options.callbacks]
-        if self.options.tensorboard:
+        if self.options.tensorboard and self.writes:
             number = len(self.finished) + 1
             folder = "tensorboard" if number == 1 else f"tensorboard/stage-{number}"
             callbacks.append(keras.callbacks.TensorBoard(str(self.run.file(folder))))

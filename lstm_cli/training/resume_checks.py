@@ -419,10 +419,10 @@ def warn_of_changes(record: Mapping[str, Any], device_info: DeviceInfo, reporter
     """
     versions = record.get("versions")
     before = {"device": record.get("device"), **(versions if isinstance(versions, dict) else {})}
-    now = {"device": device_info.device, **artifacts.versions()}
+    now: dict[str, Any] = {"device": device_info.device, **artifacts.versions()}
     if "processes" in record:
-        before["processes"] = record["processes"]
-        now["processes"] = device_info.processes
+        # A sum over processes is rounded in another order.
+        before["processes"], now["processes"] = record["processes"], device_info.processes
     for name in now:
         if name in before and before[name] != now[name] and name != "lstm-cli":
             reporter.warn(

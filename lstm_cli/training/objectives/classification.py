@@ -17,7 +17,7 @@ from lstm_cli.data.balance import class_weights, weight_power
 from lstm_cli.evaluation.metrics import loss_and_accuracy
 from lstm_cli.models import classifier
 from lstm_cli.models.calibration import SplitLogits, num_outputs
-from lstm_cli.models.process_group import combine, is_mine, train_on_batch
+from lstm_cli.models.process_group import combine, is_mine, largest, train_on_batch
 from lstm_cli.text import batching
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.token_ids import lstm_ids
@@ -114,14 +114,19 @@ def predict(model: Any, examples: Examples) -> NDArray[np.float32]:
 
     A group of processes divides the batches.
     """
-    num_outputs = int(model.output_shape[-1])
-    is_binary = num_outputs == 1 and not examples.is_multi_label
-    probabilities = np.zeros((len(examples), 2 if is_binary else num_outputs), np.float32)
     batches = batching.evaluation_batches(examples.lengths, _VALIDATION_BATCH)
+    parts = []
     for number, indices in enumerate(batches):
         if is_mine(number):
             rows = np.asarray(model.predict_on_batch(examples.gather(indices)), np.float32)
-            probabilities[indices] = np.hstack([1 - rows, rows]) if is_binary else rows
+            if rows.shape[1] == 1 and not examples.is_multi_label:
+                rows = np.hstack([1 - rows, rows])
+            parts.append((indices, rows))
+    # With few batches, some processes have none.
+    num_classes = largest(parts[0][1].shape[1] if parts else 0)
+    probabilities = np.zeros((len(examples), num_classes), np.float32)
+    for indices, rows in parts:
+        probabilities[indices] = rows
     return combine(probabilities)
 
 
