@@ -13,6 +13,7 @@ May import: every room. Begin with `train`. Commands import other rooms when the
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import Annotated
 
@@ -95,6 +96,11 @@ def main() -> None:
     code = _finish(run())
     # At its end, Python searches all objects for garbage: a second with TensorFlow loaded.
     gc.freeze()
+    process_group = sys.modules.get("lstm_cli.models.process_group")
+    if process_group is not None and process_group.is_waited_for():
+        # It would wait for processes that wait for this one; they notice when it ends.
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

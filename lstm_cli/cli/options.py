@@ -267,6 +267,43 @@ NoTest = Annotated[
 TensorBoard = Annotated[
     bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard into the run.")
 ]
+Distributed = Annotated[
+    bool,
+    typer.Option(
+        "--distributed",
+        help="Train with several processes that share each batch; needs KERAS_BACKEND=jax. Start "
+        "the same command once for each process.",
+    ),
+]
+Coordinator = Annotated[
+    str | None,
+    typer.Option(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="Of --distributed: where process 0 waits for the others.",
+        show_default="what JAX finds, as under SLURM",
+    ),
+]
+NumProcesses = Annotated[
+    int | None,
+    typer.Option(
+        "--num-processes",
+        metavar="N",
+        min=1,
+        help="Of --distributed: the number of processes.",
+        show_default="what JAX finds",
+    ),
+]
+ProcessId = Annotated[
+    int | None,
+    typer.Option(
+        "--process-id",
+        metavar="I",
+        min=0,
+        help="Of --distributed: which process this is, from 0. Process 0 writes the run.",
+        show_default="what JAX finds",
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(

@@ -47,6 +47,10 @@ def command(
     limit: options.Limit = None,
     tensorboard: options.TensorBoard = False,
     dry_run: options.DryRun = False,
+    distributed: options.Distributed = False,
+    coordinator: options.Coordinator = None,
+    num_processes: options.NumProcesses = None,
+    process_id: options.ProcessId = None,
     json: options.Json = False,
 ) -> None:
     """Train a language model whose weights a classifier can start with.
@@ -79,8 +83,11 @@ def command(
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,
         language_model=True,
+        cluster=training.cluster(distributed, coordinator, num_processes, process_id),
     )  # fmt: skip
     result = training.run_training(request)
+    if result is None:
+        return
     if dry_run:
         print_training.print_language_model_plan(result, json)
     else:

@@ -66,6 +66,10 @@ def command(
     no_test: options.NoTest = False,
     tensorboard: options.TensorBoard = False,
     dry_run: options.DryRun = False,
+    distributed: options.Distributed = False,
+    coordinator: options.Coordinator = None,
+    num_processes: options.NumProcesses = None,
+    process_id: options.ProcessId = None,
     json: options.Json = False,
     fail_under: options.FailUnder = None,
     fail_on: options.FailOn = None,
@@ -116,8 +120,11 @@ def command(
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,
         fail_on=(fail_on,) if fail_on else (), score_test=not no_test,
+        cluster=training.cluster(distributed, coordinator, num_processes, process_id),
     )  # fmt: skip
     result = training.run_training(request)
+    if result is None:
+        return
     if dry_run:
         print_training.print_plan(result, json)
     else:

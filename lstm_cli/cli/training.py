@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lstm_cli.io.progress import Reporter
     from lstm_cli.io.worker import Worker
     from lstm_cli.runs.directory import RunDir
+    from lstm_cli.training.cluster import Cluster
     from lstm_cli.training.dry_run import ClassifierPlan, LanguageModelPlan
 
 CONFLICTS = (
@@ -25,6 +26,7 @@ CONFLICTS = (
         "--dry-run", ("--tensorboard", "--no-test", "--fail-under"), "a dry run trains nothing"
     ),
     Conflict("--no-test", ("--fail-under",), "it looks at the results on test"),
+    Conflict("--dry-run", ("--distributed",), "a dry run takes one process"),
 )
 
 
@@ -46,6 +48,7 @@ class TrainingRequest:
         language_model: Whether to train a language model; else a classifier.
         fail_on: Findings with which nothing is trained: `leak`.
         score_test: Whether to score a classifier on test at the end.
+        cluster: The processes to train with; None to train alone.
     """
 
     dataset: str
@@ -61,13 +64,52 @@ class TrainingRequest:
     language_model: bool = False
     fail_on: tuple[str, ...] = ()
     score_test: bool = True
+    cluster: Cluster | None = None
+
+
+def cluster(
+    distributed: bool, coordinator: str | None, num_processes: int | None, process_id: int | None
+) -> Cluster | None:
+    """Return the processes that the options name to train with; None to train alone.
+
+    Raises:
+        LstmError: The options do not belong together, or the backend cannot do it (exit code 2).
+    """
+    from lstm_cli.errors import ExitCode, LstmError
+    from lstm_cli.io import environment
+
+    if not distributed:
+        given = {
+            "--coordinator": coordinator,
+            "--num-processes": num_processes,
+            "--process-id": process_id,
+        }
+        for name, value in given.items():
+            if value is not None:
+                raise LstmError(
+                    f"{name} has no effect without --distributed.",
+                    f"Add --distributed, or leave out {name}.",
+                    ExitCode.USAGE,
+                )
+        return None
+    environment.check_backend()
+    if environment.backend() != "jax":
+        raise LstmError(
+            f"--distributed trains with JAX only; the backend is {environment.backend()}.",
+            "Set KERAS_BACKEND=jax.",
+            ExitCode.USAGE,
+        )
+    from lstm_cli.training.cluster import Cluster
+
+    return Cluster(coordinator, num_processes, process_id)
 
 
 def run_training(request: TrainingRequest) -> Any:
     """Check everything that can be checked without TensorFlow, load it, and train.
 
     Returns:
-        The finished run (`RunDir`), or the plan of a dry run.
+        The finished run (`RunDir`), or the plan of a dry run; None in a process that does not
+        write the run.
 
     Raises:
         LstmError: A setting is wrong, the name is taken, a package is missing, or training failed.
@@ -103,9 +145,33 @@ def run_training(request: TrainingRequest) -> Any:
     with start_worker(enabled=not request.dry_run and not request.language_model) as worker:
         worker.submit(import_modules, *_modules(settings))
         started = settings if unfinished_run is None else unfinished_run.config()
-        load_backend(request.device, started.train.deterministic)
+        load_backend(request.device, started.train.deterministic, request.cluster)
+        if not _writes_run(request):
+            return _train_for_first(request, settings, unfinished_run, worker)
         with training_reporter() as reporter:
             return _train(request, settings, unfinished_run, reporter, worker)
+
+
+def _writes_run(request: TrainingRequest) -> bool:
+    """Return whether this process writes the run, and prints."""
+    if request.cluster is None:
+        return True
+    from lstm_cli.models import process_group
+
+    return process_group.is_first()
+
+
+def _train_for_first(
+    request: TrainingRequest, settings: Config, unfinished_run: RunDir | None, worker: Worker
+) -> None:
+    """Train with process 0, which writes the run and prints; here only errors are printed."""
+    from lstm_cli.io.progress import SilentReporter
+    from lstm_cli.io.signals import Interrupted
+
+    try:
+        _train(request, settings, unfinished_run, SilentReporter(), worker)
+    except Interrupted as error:
+        raise SystemExit(error.exit_code) from error
 
 
 def _modules(settings: Config) -> tuple[str, ...]:
@@ -116,15 +182,18 @@ def _modules(settings: Config) -> tuple[str, ...]:
     return drawing if settings.linear is None else (*linear.REQUIRED_MODULES, *drawing)
 
 
-def load_backend(device: Literal["auto", "cpu", "gpu"], deterministic: bool) -> None:
+def load_backend(
+    device: Literal["auto", "cpu", "gpu"], deterministic: bool, cluster: Cluster | None = None
+) -> None:
     """Say that TensorFlow (or JAX) is loaded, which takes seconds, and load it.
 
     Args:
         device: Where to train.
         deterministic: `train.deterministic`, which JAX must know before it starts.
+        cluster: The processes to train with; None to train alone.
 
     Raises:
-        LstmError: It is not installed.
+        LstmError: It is not installed, or the other processes cannot be reached.
     """
     from lstm_cli.cli import output
     from lstm_cli.io import environment
@@ -133,13 +202,19 @@ def load_backend(device: Literal["auto", "cpu", "gpu"], deterministic: bool) -> 
     environment.check_backend()
     require("keras")
     backend = environment.backend()
-    output.print_note(f"Loading {'JAX' if backend == 'jax' else 'TensorFlow'} ...")
+    if cluster is None:
+        output.print_note(f"Loading {'JAX' if backend == 'jax' else 'TensorFlow'} ...")
+    elif cluster.process_id == 0:
+        output.print_note(
+            f"Loading JAX, and waiting for {cluster.num_processes} processes "
+            f"at {cluster.coordinator} ..."
+        )
     from lstm_cli.training.device import load_keras
 
     # Keras and TensorFlow import these for functions that no command uses, which takes a second.
     unused = [package for package in ("jax", "matplotlib", "sklearn") if package != backend]
     with hidden(*unused):
-        load_keras(device, deterministic)
+        load_keras(device, deterministic, cluster)
     # What is loaded stays until the end: it is not searched for garbage again.
     gc.freeze()
 

@@ -21,6 +21,7 @@ from lstm_cli.io.progress import perplexity
 from lstm_cli.models.classifier import embed_tokens, get_weights, lstm_layer
 from lstm_cli.models.compiled import CompiledModel, use_xla
 from lstm_cli.models.optimizer import build_slots, make_optimizer
+from lstm_cli.models.process_group import combine, is_mine
 from lstm_cli.text.lm_windows import Windows
 
 _VERY_LOW = -1e9
@@ -202,6 +203,8 @@ def score_language_model(
 ) -> LanguageModelScore:
     """Measure the loss of a language model with the softmax over all words.
 
+    A group of processes divides the windows.
+
     Args:
         model: A model from `build_language_model`.
         windows: Windows to predict, each by itself.
@@ -212,18 +215,22 @@ def score_language_model(
     table = weights.get("next_words/embeddings", weights["embedding/embeddings"])
     vectors = ops.convert_to_tensor(np.ascontiguousarray(table.T))
     biases = ops.convert_to_tensor(weights["next_bias/embeddings"][:, 0])
-    sums = dict.fromkeys(directions, 0.0)
-    for start in range(0, len(windows), _SCORED_WINDOWS):
+    starts = range(0, len(windows), _SCORED_WINDOWS)
+    losses = np.zeros((len(starts), len(directions)))
+    for number, start in enumerate(starts):
+        if not is_mine(number):
+            continue
         indices = np.arange(start, min(start + _SCORED_WINDOWS, len(windows)))
         ids = windows.gather(indices)
         outputs = states_model.predict_on_batch(ids)
         outputs = outputs if len(directions) > 1 else [outputs]
-        for name, states in zip(directions, outputs, strict=True):
+        for column, (name, states) in enumerate(zip(directions, outputs, strict=True)):
             targets = ids[:, 1:] if name == "forward" else ids[:, :-1]
             flat = np.asarray(states).reshape(-1, states.shape[-1])
-            sums[name] += _total_loss(flat, targets.reshape(-1), vectors, biases)
+            losses[number, column] = _total_loss(flat, targets.reshape(-1), vectors, biases)
     num_words = len(windows) * windows.length
-    return LanguageModelScore({name: s / num_words for name, s in sums.items()}, num_words)
+    means = combine(losses).sum(0) / num_words
+    return LanguageModelScore(dict(zip(directions, means.tolist(), strict=True)), num_words)
 
 
 def _total_loss(

@@ -118,7 +118,8 @@ def resume_command(run: RunDir, root: Path) -> str:
     verb = "pretrain" if info is not None and info.kind == "language" else "train"
     data_name = (info.data if info else None) or "DATASET"
     name = run.path.name if run.path.parent.parent == root else str(run.path)
-    return command_line("lstm", verb, data_name, "--resume", name)
+    distributed = ["--distributed"] if info is not None and (info.processes or 1) > 1 else []
+    return command_line("lstm", verb, data_name, "--resume", name, *distributed)
 
 
 def exists(path: Path) -> bool:

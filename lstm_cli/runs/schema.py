@@ -324,6 +324,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     kernel: ShortText | None = None
     why: Text | None = None
     backend: ShortText | None = None
+    processes: Count | None = None
     init_from: InitInfo | None = None
     vectors: VectorsInfo | None = None
     finished: Annotated[str, Meta(max_length=64)] | None = None

@@ -91,17 +91,21 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def newest(
-    folder: Path, reporter: Reporter, check: Callable[[Checkpoint], None] | None = None
+    folder: Path,
+    reporter: Reporter,
+    check: Callable[[Checkpoint], None] | None = None,
+    removes: bool = True,
 ) -> Checkpoint | None:
     """Read the newest valid checkpoint; damaged ones are reported and skipped.
 
     Damaged checkpoints that are newer than it are removed, so that they do not count among the
-    last two. Only the process that holds the lock of the run may call this.
+    last two. Only the process that holds the lock of the run may do that.
 
     Args:
         folder: `checkpoints/` of the run.
         reporter: Receives a warning for each damaged checkpoint.
         check: Raises a ValueError for a checkpoint that training cannot be resumed from.
+        removes: Whether to remove damaged checkpoints.
 
     Returns:
         None without a valid checkpoint.
@@ -120,10 +124,21 @@ def newest(
             reporter.warn(f"Checkpoint {number} of {folder.parent} is damaged ({reason}); skipped.")
             damaged.append(number)
             continue
-        with contextlib.suppress(LstmError):
-            _remove(folder, damaged)
+        if removes:
+            with contextlib.suppress(LstmError):
+                _remove(folder, damaged)
         return checkpoint
     return None
+
+
+def digest(checkpoint: Checkpoint) -> str:
+    """Return the SHA-256 (hex) of a checkpoint."""
+    progress = json.dumps(dict(checkpoint.progress), sort_keys=True)
+    content = hashlib.sha256(progress.encode())
+    for name, array in sorted(checkpoint.tensors.items()):
+        content.update(f"{name} {array.dtype} {array.shape}".encode())
+        content.update(np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()
 
 
 def remove_old(folder: Path, num_kept: int) -> None:

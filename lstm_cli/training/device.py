@@ -16,6 +16,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io import environment
 from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Reporter
+from lstm_cli.training.cluster import Cluster, connect
 
 Device = Literal["auto", "cpu", "gpu"]
 _GPU_PACKAGE = {"tensorflow": "lstm-cli[gpu]", "jax": "jax[cuda13]"}
@@ -32,24 +33,28 @@ class DeviceInfo:
         kernel: The implementation of the LSTM.
         why: Reason for the device, for people.
         backend: Backend of Keras, `tensorflow` or `jax`.
+        processes: Number of processes that train together.
     """
 
     device: str
     kernel: str
     why: str
     backend: str
+    processes: int = 1
 
 
-def load_keras(device: Device, deterministic: bool = True) -> None:
+def load_keras(device: Device, deterministic: bool = True, cluster: Cluster | None = None) -> None:
     """Import Keras without the log lines of its backend, and start the backend.
 
     Args:
         device: `cpu` hides every GPU. This works in the first import only.
         deterministic: `train.deterministic`. JAX must know it before it starts; for TensorFlow,
             `configure_backend` sets it.
+        cluster: The processes to train with; None to train alone.
 
     Raises:
-        LstmError: Keras or its backend is not installed, not supported, or cannot start.
+        LstmError: Keras or its backend is not installed, not supported, or cannot start; or the
+            other processes cannot be reached.
     """
     environment.check_backend()
     require("keras")
@@ -61,11 +66,17 @@ def load_keras(device: Device, deterministic: bool = True) -> None:
     with suppress_native_logs(), _without_garbage_collection():
         import keras
 
+        if cluster is not None:
+            connect(cluster)
         # The backend logs when it looks for devices.
         try:
             keras.distribution.list_devices()
         except (RuntimeError, AssertionError) as error:
             raise _failed_start(error) from error
+        if cluster is not None:
+            from lstm_cli.models import process_group
+
+            process_group.join()
 
 
 def _request_xla_determinism() -> None:
@@ -138,6 +149,7 @@ def select_device(device: Device, config: Config) -> DeviceInfo:
     import keras
 
     from lstm_cli.models.block_lstm import use_block_lstm
+    from lstm_cli.models.process_group import num_processes
 
     backend = str(keras.backend.backend())
     gpus = [] if device == "cpu" else _gpus(backend)
@@ -150,10 +162,10 @@ def select_device(device: Device, config: Config) -> DeviceInfo:
     if gpus:
         kernel = "cuDNN LSTM" if config.model.cell == "lstm" else loop
         why = "requested with --device gpu" if device == "gpu" else f"found by {backend}"
-        return DeviceInfo(", ".join(gpus), kernel, why, backend)
+        return DeviceInfo(", ".join(gpus), kernel, why, backend, num_processes())
     why = "requested with --device cpu" if device == "cpu" else f"{backend} sees no GPU"
     kernel = "TensorFlow BlockLSTM" if use_block_lstm(config) else loop
-    return DeviceInfo("cpu", kernel, why, backend)
+    return DeviceInfo("cpu", kernel, why, backend, num_processes())
 
 
 def configure_backend(config: Config, device: Device, reporter: Reporter) -> DeviceInfo:

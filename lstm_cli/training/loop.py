@@ -23,6 +23,15 @@ from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
 from lstm_cli.models.compiled import FiniteCheck
 from lstm_cli.models.optimizer import DiscriminativeAdam
+from lstm_cli.models.process_group import (
+    PeerLostError,
+    assign,
+    largest,
+    leave,
+    local_model,
+    localize,
+    process_group,
+)
 from lstm_cli.training.checkpoint import Checkpoint, model_state, set_model_state
 from lstm_cli.training.objectives.objective import Objective
 
@@ -135,6 +144,9 @@ class TrainingLoop:
         self._run_start = self._epoch_start = time.perf_counter()
         self._last_save = self._last_report = self._run_start
         self._steps_in_run = 0
+        self._group = process_group()
+        # What is saved if another process is lost during validation.
+        self._before_validation: Checkpoint | None = None
         # All arrays but embeddings: every example uses these, so NaN spreads to them.
         arrays = [v for v in model.trainable_variables if "embeddings" not in v.path]
         self._weights_are_finite = FiniteCheck(arrays)
@@ -147,7 +159,9 @@ class TrainingLoop:
 
         Raises:
             NonFiniteError: A loss or a weight became infinite or NaN.
-            Interrupted: A signal came; a checkpoint was saved.
+            Interrupted: A signal came, to this process or to another of its group; a checkpoint
+                was saved.
+            PeerLostError: Another process of the group ended; a checkpoint was saved.
         """
         callback_list = keras.callbacks.CallbackList(
             list(callbacks),
@@ -158,12 +172,38 @@ class TrainingLoop:
         self.model.stop_training = False
         self._run_start, self._steps_in_run = time.perf_counter(), 0
         callback_list.on_train_begin()
-        while not (stop_reason := self.stop_reason()):
-            self._run_epoch(callback_list)
-            self._stop_requested = bool(self.model.stop_training)
-            self._checkpoint_and_maybe_stop(epoch_ended=True)
+        with self._shared_model():
+            while not (stop_reason := self.stop_reason()):
+                self._run_epoch(callback_list)
+                self._stop_requested = bool(largest(self.model.stop_training))
+                self._checkpoint_and_maybe_stop(epoch_ended=True)
         callback_list.on_train_end()
         return self.result(stop_reason)
+
+    @contextlib.contextmanager
+    def _shared_model(self) -> Iterator[None]:
+        """In a group of processes, share the model in a block, and save it if a process is lost.
+
+        Raises:
+            PeerLostError: Another process ended; a checkpoint was saved.
+        """
+        if self._group is None:
+            yield
+            return
+        self._group.check_same("position", {"epoch": self._epoch, "step": self._step})
+        self._group.share_from_first(self.model)
+        try:
+            yield
+        except PeerLostError as error:
+            if self._save_checkpoint is not None:
+                self._save_checkpoint(self._before_validation or self.checkpoint())
+                error.message += f" Saved at {self.position}."
+            raise
+        except Interrupted:
+            # All have agreed to stop: nothing is left to wait for.
+            leave()
+            raise
+        localize(self.model)
 
     def stop_reason(self) -> str:
         """Return why no further epoch is trained; empty if training continues."""
@@ -192,7 +232,11 @@ class TrainingLoop:
             self._step += 1
             self._report_step()
             self._checkpoint_and_maybe_stop()
-        epoch = self._validate()
+        if self._group is not None:
+            self._before_validation = self.checkpoint()
+        with local_model(self.model):
+            epoch = self._validate()
+        self._before_validation = None
         self.history.append(epoch)
         self._epoch, self._step, self._sums = self._epoch + 1, 0, [0.0, 0.0, 0.0]
         self._epoch_seconds = 0.0
@@ -216,11 +260,11 @@ class TrainingLoop:
 
     def _set_learning_rates(self) -> None:
         optimizer, settings = self.model.optimizer, self.config.train
-        optimizer.learning_rate.assign(self._learning_rate(self._step))
+        assign(optimizer.learning_rate, self._learning_rate(self._step))
         if isinstance(optimizer, DiscriminativeAdam):
             num_done = self._epoch * self.steps_per_epoch + self._step
             factor = 0.0 if num_done < settings.frozen_steps else settings.init_lr_factor
-            optimizer.init_lr_factor.assign(factor)
+            assign(optimizer.init_lr_factor, factor)
 
     def _learning_rate(self, step: int) -> float:
         num_done = self._epoch * self.steps_per_epoch + step
@@ -250,6 +294,9 @@ class TrainingLoop:
         """Validate the (averaged) weights, and copy them if they are the best so far."""
         with self._averaged_weights():
             val_loss, val_accuracy = self.objective.validate(self.model) or (None, None)
+            if val_loss is not None and self._group is not None:
+                # All go on alike, even if their processors round differently.
+                val_loss = float(self._group.from_first(np.array(val_loss)))
             if val_loss is not None and not math.isfinite(val_loss):
                 raise self._non_finite_validation(val_loss)
             is_best = val_loss is None or val_loss < self.best_loss
@@ -352,13 +399,13 @@ class TrainingLoop:
 
     def _checkpoint_and_maybe_stop(self, epoch_ended: bool = False) -> None:
         """Save if an epoch ended, if it is time, or on a signal; on a signal, stop."""
-        signum = self._signals.pending
+        signum = largest(self._signals.pending or 0)
         settings, stage = self.config.train, self.stage
         interval = stage.save_seconds if epoch_ended else settings.checkpoint_seconds
         is_due = time.perf_counter() - self._last_save >= min(interval, settings.checkpoint_seconds)
-        if is_due or signum is not None:
+        if is_due or signum:
             self.save()
-        if signum is not None:
+        if signum:
             raise Interrupted(signum, f"Saved at {self.position}.")
 
     def save(self) -> None:

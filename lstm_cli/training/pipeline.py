@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, Step
 from lstm_cli.io.signals import Signals, catch_signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.io.worker import Worker
-from lstm_cli.models import classifier
+from lstm_cli.models import classifier, process_group
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import lock
 from lstm_cli.runs.create import create_run
@@ -30,6 +31,7 @@ from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.classifier_task import ClassifierTask
 from lstm_cli.training.device import Device, DeviceInfo, configure_backend
+from lstm_cli.training.distributed import check_alike, create_shared_run, newest_shared_checkpoint
 from lstm_cli.training.init_weights import (
     InitialWeights,
     read_initial_weights,
@@ -109,10 +111,10 @@ def train(
         config, dataset = with_auto_settings(config, dataset, data_dir, options.reporter)
         init = read_initial_weights(config, labels)
         device_info = configure_backend(config, device, options.reporter)
-        run = create_run(root, dataset.name, name)
+        check_alike(config, dataset)
+        run = create_shared_run(lambda: create_run(root, dataset.name, name))
         record = artifacts.new_record(config, command)
-        with lock.acquire(run.path), resume_checks.recording_failure(run, record, new=True):
-            run.remove_temp_files()
+        with _locked(run), _recording_failure(run, record, new=True):
             task = prepare(config, dataset, init, device_info, options)
             record |= task.describe() | asdict(device_info) | _init_from(task)
             training = _Training(run, task, record, options, signals, start)
@@ -165,23 +167,23 @@ def resume(
         score_test,
     )  # fmt: skip
     start = time.perf_counter()
-    with catch_signals() as signals, lock.acquire(run.path):
-        run.remove_temp_files()
+    with catch_signals() as signals, _locked(run):
         # A finished run has a manifest to verify it by.
         verified = run.with_manifest() if run.status == "finished" else run
         before = runs.read_run_json(verified, StartedRunInfo)
-        newest = resume_checks.newest_checkpoint(run, reporter)
+        newest = newest_shared_checkpoint(run, reporter)
         config = resume_checks.resumed_config(run, newest, epochs, test_file, score_test)
         device_info = configure_backend(config, device, reporter)
         labels = labels_of_started(run, config)
         dataset = load_training_data(config, data_dir, labels)
+        check_alike(config, dataset)
         resume_checks.check_data(run, before, dataset, reporter)
         resume_checks.warn_of_changes(before, device_info, reporter)
         resume_checks.check_vectors(run, before, newest, reporter)
         record = artifacts.resumed_record(before, score_test)
-        with resume_checks.recording_failure(run, record):
+        with _recording_failure(run, record):
             # A finished run stays finished until the new results are written.
-            if run.status != "finished":
+            if run.status != "finished" and process_group.is_first():
                 run.write_json(runs.RUN, record)
                 if test_file is not None:
                     # Every later resume then knows where the test rows are.
@@ -197,6 +199,27 @@ def resume(
             training.restore(newest)
             training.run_to_end()
     return run
+
+
+@contextlib.contextmanager
+def _locked(run: RunDir) -> Iterator[None]:
+    """Hold the lock of a run in a block; in a group of processes, the first one does."""
+    if not process_group.is_first():
+        yield
+        return
+    with lock.acquire(run.path):
+        run.remove_temp_files()
+        yield
+
+
+@contextlib.contextmanager
+def _recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) -> Iterator[None]:
+    """Record the failure of a block in `run.json`; in a group of processes, the first one does."""
+    if not process_group.is_first():
+        yield
+        return
+    with resume_checks.recording_failure(run, record, new):
+        yield
 
 
 def prepare(
@@ -252,6 +275,8 @@ class _Training:
         self.signals = signals
         self.start = start
         self.was_finished = run.status == "finished"
+        # In a group of processes, only the first writes.
+        self.writes = process_group.is_first()
         self.finished: tuple[FinishedStage, ...] = ()
         # Seconds of training in the finished stages, and in earlier processes up to their last
         # checkpoint.
@@ -276,7 +301,7 @@ class _Training:
             self.task.config,
             self.task.make_objective(reporter),
             reporter,
-            self._save_checkpoint,
+            self._save_checkpoint if self.writes else None,
             self.signals,
             loop_stage,
         )
@@ -342,13 +367,18 @@ class _Training:
         self.start_stage()
 
     def run_to_end(self) -> None:
-        """Train, evaluate and write the results."""
+        """Train, evaluate and write the results; in a group of processes, the first evaluates."""
         with self.signals.deferred():
             result = self._run_loop()
             while self._finish_stage(result):
                 self.start_stage()
                 result = self._run_loop()
-        result = replace(result, history=self._history(result.history))
+            process_group.leave()
+        if self.writes:
+            self._write_results(replace(result, history=self._history(result.history)))
+
+    def _write_results(self, result: TrainingResult) -> None:
+        """Evaluate and write the results."""
         task = self.task
         task.seconds["train"] = round(self.loop.seconds, 3)
         if self.finished:
@@ -384,6 +414,8 @@ class _Training:
 
     def write_inputs(self) -> None:
         """Write settings, tokenizer, labels, and `run.json` with status `running`."""
+        if not self.writes:
+            return
         self.task.write_inputs(self.run)
         self.run.write_json(runs.RUN, self.record)
 
@@ -403,7 +435,7 @@ class _Training:
     def _run_loop(self) -> TrainingResult:
         """Run the loop; on a non-finite loss or gradient, write the best weights so far."""
         callbacks = [*self.options.callbacks]
-        if self.options.tensorboard:
+        if self.options.tensorboard and self.writes:
             number = len(self.finished) + 1
             folder = "tensorboard" if number == 1 else f"tensorboard/stage-{number}"
             callbacks.append(keras.callbacks.TensorBoard(str(self.run.file(folder))))
@@ -412,7 +444,7 @@ class _Training:
         except NonFiniteError as error:
             if self.was_finished:
                 error.hint += " The finished run is unchanged."
-            elif self.loop.best_epoch:
+            elif self.loop.best_epoch and self.writes:
                 result = self.loop.result(error.message)
                 result = replace(result, history=self._history(result.history))
                 self.task.write_model(self.run, result)

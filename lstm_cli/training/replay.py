@@ -34,7 +34,7 @@ from lstm_cli.training.resume_checks import data_change, test_change
 _COMPARED = (runs.HISTORY, runs.WEIGHTS, runs.METRICS)
 # The key of `history.jsonl` that always differs.
 _TIME_KEY = "seconds"
-_MACHINE_KEYS = ("platform", "device", "kernel", "backend")
+_MACHINE_KEYS = ("platform", "device", "kernel", "backend", "processes")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from lstm_cli.data import Dataset
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.signals import Interrupted
+from lstm_cli.models import process_group
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.runs.decode import MAX_EPOCHS, Number, Seconds, Text
@@ -77,7 +78,8 @@ def newest_checkpoint(run: RunDir, reporter: Reporter) -> Checkpoint | None:
         LstmError: The folder cannot be read, or the run contains a link (exit code 5).
     """
     run.names()
-    return checkpoint.newest(run.file(runs.CHECKPOINTS), reporter, check_progress)
+    folder, removes = run.file(runs.CHECKPOINTS), process_group.is_first()
+    return checkpoint.newest(folder, reporter, check_progress, removes)
 
 
 def fitting_checkpoint(
@@ -111,7 +113,8 @@ def fitting_checkpoint(
     with contextlib.suppress(ValueError):
         check(newest)
         return newest
-    fitting = checkpoint.newest(run.file(runs.CHECKPOINTS), reporter, check)
+    removes = process_group.is_first()
+    fitting = checkpoint.newest(run.file(runs.CHECKPOINTS), reporter, check, removes)
     if fitting is None:
         raise LstmError(
             f"Run {run.name} has no checkpoint whose position is within its {num_steps:,} steps "
@@ -422,7 +425,10 @@ def warn_of_changes(record: Mapping[str, Any], device_info: DeviceInfo, reporter
     """
     versions = record.get("versions")
     before = {"device": record.get("device"), **(versions if isinstance(versions, dict) else {})}
-    now = {"device": device_info.device, **artifacts.versions()}
+    now: dict[str, Any] = {"device": device_info.device, **artifacts.versions()}
+    if "processes" in record:
+        # A sum over processes is rounded in another order.
+        before["processes"], now["processes"] = record["processes"], device_info.processes
     for name in now:
         if name in before and before[name] != now[name] and name != "lstm-cli":
             reporter.warn(

@@ -17,6 +17,7 @@ from lstm_cli.data.balance import class_weights, weight_power
 from lstm_cli.evaluation.metrics import loss_and_accuracy
 from lstm_cli.models import classifier
 from lstm_cli.models.calibration import SplitLogits, num_outputs
+from lstm_cli.models.process_group import combine, is_mine, largest, train_on_batch
 from lstm_cli.text import batching
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.token_ids import lstm_ids
@@ -109,17 +110,24 @@ def training_batches(
 
 
 def predict(model: Any, examples: Examples) -> NDArray[np.float32]:
-    """Predict probabilities with Keras, `<float32>[num, classes]`, in the order of the examples."""
-    probabilities: NDArray[np.float32] | None = None
-    for indices in batching.evaluation_batches(examples.lengths, _VALIDATION_BATCH):
-        rows = np.asarray(model.predict_on_batch(examples.gather(indices)), np.float32)
-        if rows.shape[1] == 1 and not examples.is_multi_label:
-            rows = np.hstack([1 - rows, rows])
-        if probabilities is None:
-            probabilities = np.zeros((len(examples), rows.shape[1]), np.float32)
+    """Predict probabilities with Keras, `<float32>[num, classes]`, in the order of the examples.
+
+    A group of processes divides the batches.
+    """
+    batches = batching.evaluation_batches(examples.lengths, _VALIDATION_BATCH)
+    parts = []
+    for number, indices in enumerate(batches):
+        if is_mine(number):
+            rows = np.asarray(model.predict_on_batch(examples.gather(indices)), np.float32)
+            if rows.shape[1] == 1 and not examples.is_multi_label:
+                rows = np.hstack([1 - rows, rows])
+            parts.append((indices, rows))
+    # With few batches, some processes have none.
+    num_classes = largest(parts[0][1].shape[1] if parts else 0)
+    probabilities = np.zeros((len(examples), num_classes), np.float32)
+    for indices, rows in parts:
         probabilities[indices] = rows
-    assert probabilities is not None
-    return probabilities
+    return combine(probabilities)
 
 
 def split_logits(model: Any, examples: Examples, probabilities: NDArray[np.float32]) -> SplitLogits:
@@ -269,7 +277,7 @@ class ClassificationObjective(StatelessObjective):
         """Train on a batch."""
         targets = self.targets(indices)
         weights = self._sample_weights(indices, targets)
-        logs = model.train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)
+        logs = train_on_batch(model, inputs, targets, weights)
         return StepResult(len(indices), float(logs["loss"]), float(logs["accuracy"]))
 
     def _sample_weights(

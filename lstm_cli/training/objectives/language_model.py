@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lstm_cli.config.schema import Config, LanguageModelSettings
 from lstm_cli.io.progress import perplexity
 from lstm_cli.models import language_model
+from lstm_cli.models.process_group import train_on_batch
 from lstm_cli.text import lm_windows
 from lstm_cli.text.lm_windows import TextSubset
 from lstm_cli.training.objectives.objective import StatelessObjective, StepResult
@@ -72,7 +73,7 @@ class LanguageModelObjective(StatelessObjective):
         self, model: Any, indices: NDArray[np.int64], inputs: dict[str, NDArray[Any]]
     ) -> StepResult:
         """Train on a batch."""
-        logs = model.train_on_batch(inputs, return_dict=True)
+        logs = train_on_batch(model, inputs)
         return StepResult(len(indices) * (inputs["tokens"].shape[1] - 1), float(logs["loss"]), None)
 
     def validate(self, model: Any) -> tuple[float, None]:

@@ -1,0 +1,65 @@
+"""Options of a distributed training."""
+
+from __future__ import annotations
+
+import pytest
+
+from lstm_cli.cli import training
+from lstm_cli.config import load as configs
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.training.cluster import Cluster, check_divisible
+
+TEXT = {"data": {"name": "texts"}, "text": {}, "embedding": {}, "model": {}, "train": {}}
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (("node:1", 2, None), "belong together"),
+        ((None, 2, 0), "belong together"),
+        (("node", 2, 0), "HOST:PORT"),
+        (("node:0", 2, 0), "HOST:PORT"),
+        (("node:65536", 2, 0), "HOST:PORT"),
+        ((":80", 2, 0), "HOST:PORT"),
+        (("node:1", 2, 2), "expected 0 to 1"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(values, named):
+    with pytest.raises(LstmError, match=named) as refused:
+        Cluster(*values)
+    assert refused.value.exit_code == ExitCode.USAGE
+
+
+def test_values_that_fit_are_taken_and_none_are_left_to_jax():
+    assert Cluster("[::1]:65535", 2, 1).process_id == 1
+    assert Cluster() == Cluster(None, None, None)
+
+
+@pytest.mark.parametrize("option", ["coordinator", "num_processes", "process_id"])
+def test_an_option_without_distributed_is_refused(option):
+    options = {"coordinator": None, "num_processes": None, "process_id": None, option: 0}
+    with pytest.raises(LstmError, match=f"--{option.replace('_', '-')} has no effect"):
+        training.cluster(False, **options)
+
+
+def test_only_jax_trains_distributed(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    with pytest.raises(LstmError, match="JAX only") as refused:
+        training.cluster(True, None, None, None)
+    assert refused.value.exit_code == ExitCode.USAGE
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert training.cluster(True, "node:1", 2, 1) == Cluster("node:1", 2, 1)
+
+
+def test_batches_must_be_divisible():
+    config = configs.from_dict({**TEXT, "train": {"batch_size": 10}})
+    check_divisible(config, 5)
+    with pytest.raises(LstmError, match=r"train\.batch_size is 10") as refused:
+        check_divisible(config, 4)
+    assert refused.value.hint == "Use --set train.batch_size=8."
+
+
+def test_negatives_must_be_divisible():
+    settings = {**TEXT, "train": {"batch_size": 12}, "language": {"negatives": 16}}
+    with pytest.raises(LstmError, match=r"language\.negatives is 16"):
+        check_divisible(configs.from_dict(settings), 3)
