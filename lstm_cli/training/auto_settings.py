@@ -16,6 +16,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.images import find_border
 from lstm_cli.io.progress import Reporter
+from lstm_cli.io.text_store import join_texts
 from lstm_cli.runs.limits import check_labels
 from lstm_cli.text.profile import describe_texts
 from lstm_cli.text.vector_file import vector_width
@@ -105,7 +106,8 @@ def describe_data(dataset: Dataset) -> DataProfile:
         dataset: With `train`, and with `validation` if it is split off.
     """
     learned = [split for name, split in dataset.splits.items() if name != "test"]
-    texts = [str(text) for split in learned for text in split.inputs]
+    inputs = [split.inputs for split in learned if not isinstance(split.inputs, np.ndarray)]
+    texts = join_texts(*inputs)
     num_unlabeled = 0 if dataset.unlabeled is None else len(dataset.unlabeled)
     profile = describe_texts(texts, len(dataset.labels), num_unlabeled)
     return replace(profile, multi_label=dataset.is_multi_label)
