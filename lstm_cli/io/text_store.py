@@ -58,6 +58,10 @@ class _TextFile:
         for start, end in zip((starts - first).tolist(), (ends - first).tolist(), strict=True):
             yield _decode(block[start:end])
 
+    def read_one(self, row: int) -> str:
+        """Return the text of a row."""
+        return _decode(self._bytes(int(self.ends[row - 1]) if row else 0, int(self.ends[row])))
+
     def derive(self, name: str, values: Iterable[int]) -> NDArray[np.uint64]:
         """Return a number for each text, which is computed once and kept on disk, `<uint64>[num]`.
 
@@ -114,7 +118,8 @@ class StoredTexts(Sequence[str]):
         """Return a text, or a sequence of a part of the texts."""
         if isinstance(index, slice):
             return self.take(np.arange(*index.indices(len(self))))
-        return next(self._file.read(self._places(range(len(self))[index])))
+        index = range(len(self))[index]
+        return self._file.read_one(index if self._rows is None else int(self._rows[index]))
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), _CHUNK):
@@ -143,9 +148,8 @@ class StoredTexts(Sequence[str]):
         values = self._file.derive(name, map(function, StoredTexts(self._file)))
         return values if self._rows is None else values[self._rows]
 
-    def _places(self, index: int | NDArray[np.int64]) -> NDArray[np.int64]:
-        places = np.atleast_1d(index if self._rows is None else self._rows[index])
-        return places.astype(np.int64)
+    def _places(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return indices if self._rows is None else self._rows[indices].astype(np.int64)
 
 
 def _open(path: Path, rows: NDArray[Any] | None) -> StoredTexts:
