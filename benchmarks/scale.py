@@ -3,7 +3,7 @@
 Generated texts of 20 words (`short_texts`) are written to a table. `lstm train FILE` encodes them
 and trains one epoch, and `lstm predict --file` classifies the same texts. Each size has its own
 processes and an empty cache. Time should grow linearly with the number of texts, and memory much
-slower. Ten million texts need 6 GB of disk in the temporary folder (`TMPDIR`).
+slower. Ten million texts need 10 GB of disk in the temporary folder (`TMPDIR`).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ OPTIONS = (
         "300",
     ),
     Option("no_predict", "leave out lstm predict", False, False, "flag"),
+    Option("encode_only", "read, check and encode; memory by stage", False, False, "flag"),
     Option("batch_size", "batch size of training", 256, 16),
     Option("units", "units of the LSTM, in each direction", 32, 4),
 )
@@ -42,6 +43,8 @@ _MAX_GROWTH = 1.3
 
 def measure(settings: argparse.Namespace) -> Outcome:
     """Measure each size."""
+    if settings.encode_only:
+        return _measure_stages(settings)
     results = []
     for size in report.parse_numbers(settings.sizes):
         with tempfile.TemporaryDirectory(prefix="lstm-bench-") as temp_dir:
@@ -56,6 +59,28 @@ def measure(settings: argparse.Namespace) -> Outcome:
     return Outcome(
         {"sizes": results}, [_table(results)], [] if settings.quick else _goals(results), notes
     )
+
+
+def _measure_stages(settings: argparse.Namespace) -> Outcome:
+    """Measure the stages before training, of each size, without a network."""
+    results = []
+    for size in report.parse_numbers(settings.sizes):
+        with tempfile.TemporaryDirectory(prefix="lstm-bench-") as temp_dir:
+            report.log(f"{size:,} texts")
+            table = Path(temp_dir, "texts.tsv")
+            short_texts.write(table, size)
+            environment = {"LSTM_CACHE_DIR": str(Path(temp_dir, "cache"))}
+            results.append(child.run_script("encode_stages", str(table), environment=environment))
+    names = list(results[0]["stages"])
+    tables = [
+        Table(title, ["texts", *names], [_stage_row(result, key) for result in results])
+        for title, key in (("Peak MiB", "peak_mb"), ("CPU seconds", "cpu_seconds"))
+    ]
+    return Outcome({"sizes": results}, tables, [], [])
+
+
+def _stage_row(result: Mapping[str, Any], key: str) -> list[str]:
+    return [f"{result['texts']:,}", *(f"{stage[key]:,.1f}" for stage in result["stages"].values())]
 
 
 def _measure_size(size: int, temp_dir: Path, settings: argparse.Namespace) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks import large
 
 NUM_WORDS = 20
-_BLOCK = 50_000
+_BLOCK = 10_000
 _SEED = 1
 _NUMBERS, _NUM_DIGITS = 0.01, 6
 # Fraction of the words from a topic of the class, and of wrong labels.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,23 @@ def map_array(path: Path, dtype: DTypeLike) -> NDArray[Any]:
         return np.zeros(0, dtype)  # An empty file cannot be mapped.
     # As a plain array: a slice of a `memmap` takes several times as long.
     return np.asarray(np.memmap(path, dtype, "r"))
+
+
+def drop_pages(*arrays: NDArray[Any]) -> None:
+    """Give back the memory of arrays that are mapped from files; it is read again when it is used.
+
+    The system would do so only when memory is short, and count it as used until then.
+
+    Args:
+        arrays: Those in memory are left alone.
+    """
+    for array in arrays:
+        base: Any = array
+        while base is not None and not isinstance(base, np.memmap):
+            base = getattr(base, "base", None)
+        pages = getattr(base, "_mmap", None)
+        if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+            pages.madvise(mmap.MADV_DONTNEED)
 
 
 class ArrayFolder:

@@ -96,8 +96,8 @@ def _cannot_write(folder: Path, error: Exception) -> LstmError:
     reason = getattr(error, "strerror", None) or error
     return LstmError(
         f"Cannot write temporary files in {folder}: {reason}.",
-        "Free disk space there, or name a folder on another disk in LSTM_CACHE_DIR. Data that does "
-        "not fit in memory needs about its own size. Runs and checkpoints are intact.",
+        "Free disk space there, or name a folder on another disk in LSTM_CACHE_DIR. A large table "
+        "needs two to four times its size. Runs and checkpoints are intact.",
     )
 
 

@@ -36,6 +36,8 @@ REQUIRED_MODULES = ("scipy.sparse", "sklearn.svm")
 _PSEUDO_LABEL_WEIGHT = 1 / 3
 # Texts whose weights are summed at a time.
 _CHUNK = 1024
+# Texts after which the memory of a corpus on disk is given back, a multiple of this.
+_DROPPED = 64 * _CHUNK
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,8 @@ def linear_logits(
         chunk = corpus.part(start, start + _CHUNK)
         sums = _sums_of_weights(chunk, tables, settings) / np.sqrt(chunk.lengths)[:, None]
         logits[start : start + _CHUNK] = sums + tables.biases
+        if start % _DROPPED == 0:
+            corpus.drop_pages()
     return logits
 
 

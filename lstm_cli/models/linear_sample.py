@@ -32,11 +32,22 @@ def choose_rows(
         settings: Those of the model.
         seed: Equal seeds give equal samples.
     """
-    limit = MAX_TOKENS // (_CHAR_FACTOR if settings.char_ngrams == "all" else 1)
-    if num_tokens <= limit:
+    num = num_rows(num_tokens, len(labels), settings)
+    if num == len(labels):
         return None
-    num = max(1, round(len(labels) * limit / num_tokens))
     return splits.sample_rows(labels, num, seed, splits.LINEAR_SAMPLE)
+
+
+def num_rows(num_tokens: int, num_texts: int, settings: LinearSettings) -> int:
+    """Return to how many texts the model is fitted; a few more with very many classes.
+
+    Args:
+        num_tokens: Tokens in all texts.
+        num_texts: Number of texts.
+        settings: Those of the model.
+    """
+    limit = MAX_TOKENS // (_CHAR_FACTOR if settings.char_ngrams == "all" else 1)
+    return num_texts if num_tokens <= limit else max(1, num_texts * limit // num_tokens)
 
 
 def take_of_both(first: Corpus, second: Corpus, rows: NDArray[np.int64]) -> Corpus:

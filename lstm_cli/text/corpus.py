@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
-from lstm_cli.io.array_file import ArrayFolder
+from lstm_cli.io.array_file import ArrayFolder, drop_pages
 from lstm_cli.io.text_store import is_stored
 from lstm_cli.io.worker import Worker
 from lstm_cli.text.ngrams import char_ngram_ids
@@ -20,6 +20,8 @@ from lstm_cli.text.tokenizer import Tokenizer, encode_tokens, head_and_tail
 from lstm_cli.text.vocabulary import FittedVocabulary, fit_vocabulary
 
 _CHUNK = 2048
+# Texts after which the memory of arrays on disk is given back.
+_TAKEN = 16_384
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,18 @@ class Corpus:
         return self.ids[self.starts[index] : self.starts[index + 1]]
 
     def take(self, indices: NDArray[np.int64]) -> Corpus:
-        """Return a corpus of the texts at these indices."""
+        """Return a corpus, in memory, of the texts at these indices."""
+        parts = []
+        for start in range(0, max(1, len(indices)), _TAKEN):
+            parts.append(self._take(indices[start : start + _TAKEN]))
+            self.drop_pages()
+        return _concatenate(parts)
+
+    def drop_pages(self) -> None:
+        """Give back memory, if the arrays are on disk."""
+        drop_pages(*vars(self).values())
+
+    def _take(self, indices: NDArray[np.int64]) -> Corpus:
         ids, starts = _take_rows(self.ids, self.starts, indices)
         ngrams, ngram_starts = _take_rows(self.ngrams, self.ngram_starts, indices)
         totals, unknown = self.num_tokens[indices], self.num_unknown[indices]
@@ -163,6 +176,8 @@ def _encode_fitted(fitted: FittedVocabulary) -> Iterator[Corpus]:
             unknown = numbers[kept & is_unknown(ids)]
             tokens = [fitted.tokens[i] for i in unknown.tolist()]
             corpus = _with_ngrams(corpus, tokens, tokenizer.char_buckets)
+        if start % _TAKEN == 0:
+            drop_pages(fitted.numbers)
         yield corpus
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
-from lstm_cli.io.array_file import ArrayWriter, map_array
+from lstm_cli.io.array_file import ArrayWriter, drop_pages, map_array
 from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.io.temp_folder import TempFolder
 from lstm_cli.io.text_store import is_stored
@@ -192,3 +192,4 @@ def _parts(numbers: NDArray[np.int32]) -> Iterator[NDArray[np.int32]]:
     """Yield an array in parts, so that what is computed from it stays small."""
     for start in range(0, len(numbers), _MANY_TOKENS):
         yield numbers[start : start + _MANY_TOKENS]
+        drop_pages(numbers)

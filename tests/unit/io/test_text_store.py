@@ -172,3 +172,12 @@ def test_mapped_arrays_outlive_their_folder():
     assert folders() == []
     assert (arrays["a"].tolist(), arrays["a"].dtype) == ([1, 2, 3], np.uint16)
     assert (arrays["b"].tolist(), arrays["b"].dtype) == ([], np.int64)
+
+
+def test_dropped_pages_are_read_again():
+    folder = ArrayFolder()
+    folder.append("a", np.arange(100_000))
+    (array,) = folder.finish().values()
+    array_file.drop_pages(array, array[5:], np.zeros(3))
+    assert array[99_999] == 99_999
+    assert isinstance(array.base, np.memmap)
