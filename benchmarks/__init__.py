@@ -11,10 +11,11 @@
     python -m benchmarks.determinism         training steps with and without determinism
     python -m benchmarks.gpu                 steps, parity and determinism on a GPU
     python -m benchmarks.memory              how far back an LSTM can learn
-    python -m benchmarks.scale               from a thousand reviews to a million
+    python -m benchmarks.scale               from a thousand short texts to ten million
     python -m benchmarks.ablation            what each part of a preset contributes
     python -m benchmarks.crash               kill training at random moments and resume it
     python -m benchmarks.openapi             the server compared with its OpenAPI document
+    python -m benchmarks.linear_sample       the linear model fitted to a sample, or in parts
     python -m benchmarks.parts --runs R      the network and the linear model of a run, each alone
     python -m benchmarks.edited --run R      reviews edited by a few words so that the label turns
     python -m benchmarks.multi_label FOLDER  several labels a text, compared with linear models

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from lstm_cli.errors import ExitCode, LstmError
 _ROOT = Path(__file__).parents[1]
 _LAUNCHER = Path(__file__).parent / "scripts" / "launch.py"
 _TAIL_CHARACTERS = 3000
+_SAMPLE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,48 @@ def _inherited() -> dict[str, str]:
     With it, every measured start would compile `lstm_cli` again, which it does not for a user.
     """
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
+class TreeMemory:
+    """Samples the resident memory of all descendants of this process, for the duration of a block.
+
+    Attributes:
+        peak_mb: The largest sum, in MiB; 0 where there is no `/proc`.
+    """
+
+    def __init__(self) -> None:
+        self.peak_mb = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> TreeMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(_SAMPLE_SECONDS):
+            total = sum(map(_resident_mb, _descendants(os.getpid())))
+            self.peak_mb = max(self.peak_mb, total)
+
+
+def _descendants(process: int) -> Iterator[int]:
+    for path in Path(f"/proc/{process}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, path.read_text().split()):
+                yield child
+                yield from _descendants(child)
+
+
+def _resident_mb(process: int) -> float:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 2**10
+    return 0.0
 
 
 def run_script(name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def _seeds(settings: argparse.Namespace) -> range:
 
 
 def _measure_draw(
-    texts: list[str], labels: Any, num_classes: int, seed: int, settings: argparse.Namespace
+    texts: Sequence[str], labels: Any, num_classes: int, seed: int, settings: argparse.Namespace
 ) -> dict[str, float]:
     rng, num = np.random.default_rng(seed), len(labels)
     wrong = rng.permutation(num)[: round(float(settings.wrong) * num)]

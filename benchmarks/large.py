@@ -37,11 +37,11 @@ _SYLLABLES = tuple(
     for coda in ("", "", "l", "n", "r", "s")
 )
 # An ending follows a stem; the first is the most frequent one.
-_ENDINGS = ("", "s", "ed", "ing", "er", "ly", "en", "al")
-_ENDING_DISTRIBUTION = np.cumsum([12, 4, 2, 2, 1, 1, 1, 1]) / 24
+ENDINGS = ("", "s", "ed", "ing", "er", "ly", "en", "al")
+ENDING_DISTRIBUTION = np.cumsum([12, 4, 2, 2, 1, 1, 1, 1]) / 24
 
 
-class _Language:
+class Language:
     """The words, topics and phrases of the texts."""
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -67,13 +67,13 @@ def write(folder: Path, num_texts: int) -> None:
     target = folder / "large"
     target.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(_SEED)
-    language = _Language(rng)
+    language = Language(rng)
     for name, num in (("test", round(num_texts * _TEST_FRACTION)), ("train", num_texts)):
         write_table(target / f"{name}.csv", _generate(language, num, rng))
 
 
 def _generate(
-    language: _Language, num_texts: int, rng: np.random.Generator
+    language: Language, num_texts: int, rng: np.random.Generator
 ) -> list[tuple[str, str]]:
     """Generate texts with their labels."""
     rows = []
@@ -95,21 +95,21 @@ def _make_stems(rng: np.random.Generator) -> list[str]:
     return list(stems)[:_NUM_STEMS]
 
 
-def _generate_text(language: _Language, true_class: int, rng: np.random.Generator) -> str:
+def _generate_text(language: Language, true_class: int, rng: np.random.Generator) -> str:
     """Generate one text: words of all texts, then topic words and a phrase in some places."""
     num_words = int(rng.integers(_MIN_WORDS, _MAX_WORDS + 1))
-    ids = _draw(language.stem_distribution, num_words, rng)
+    ids = draw(language.stem_distribution, num_words, rng)
     topical = np.flatnonzero(rng.random(num_words) < _TOPICAL)
-    words = _draw(language.topic_distribution, len(topical), rng)
+    words = draw(language.topic_distribution, len(topical), rng)
     topics = _draw_topics(true_class, rng)[rng.integers(0, 2, len(topical))]
     ids[topical] = language.topics[topics, words]
-    endings = _draw(_ENDING_DISTRIBUTION, num_words, rng)
+    endings = draw(ENDING_DISTRIBUTION, num_words, rng)
     if rng.random() < _WITH_PHRASE:
         phrase = rng.choice(np.flatnonzero(language.phrase_class == true_class))
         start = int(rng.integers(0, num_words - 1))
         ids[start : start + 2] = language.phrases[phrase]
         endings[start : start + 2] = 0
-    tokens = [language.stems[i] + _ENDINGS[e] for i, e in zip(ids, endings, strict=True)]
+    tokens = [language.stems[i] + ENDINGS[e] for i, e in zip(ids, endings, strict=True)]
     return _punctuate(tokens, rng)
 
 
@@ -137,7 +137,7 @@ def _zipf(num: int) -> NDArray[np.float64]:
     return cumulative
 
 
-def _draw(
+def draw(
     distribution: NDArray[np.float64], num: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw indices from cumulative probabilities."""

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 import numpy as np
 
 from lstm_cli.checks.copies import Copies, conflicts, duplicates, leaks, number_classes
-from lstm_cli.checks.keys import text_keys
 from lstm_cli.checks.labels import check_labels
 from lstm_cli.checks.mojibake import mojibake
 from lstm_cli.checks.near_copies import near_copies
@@ -19,6 +18,7 @@ from lstm_cli.checks.words import WordCounts, count_words
 from lstm_cli.data.balance import imbalance
 from lstm_cli.data.rows import LabeledRows
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.text.equality import text_keys
 
 
 def check_data(

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from lstm_cli.checks.copies import Copies, conflicts, duplicates, leaks, number_classes
-from lstm_cli.checks.keys import text_keys
 from lstm_cli.checks.labels import check_labels
 from lstm_cli.checks.result import BETWEEN_FILES, KINDS, DataCheck, FileSummary, Finding
 from lstm_cli.checks.table import Table
 from lstm_cli.data.balance import imbalance
 from lstm_cli.data.rows import LabeledRows
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.text.equality import text_keys
 
 _ONE_FILE = "there is one file only"
 _OF_TEXTS = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.text.equality import ZERO_WIDTH_SPACE, comparable, text_key
+from lstm_cli.text.equality import ZERO_WIDTH_SPACE, comparable, text_keys
 
 _SPACES = {i: " " for i in range(128) if not chr(i).isalnum()}
 # A float does not hold longer numbers exactly.
@@ -37,11 +37,6 @@ def _punctuation() -> Any:
     import regex
 
     return regex.compile(r"[^\p{L}\p{M}\p{N}\p{So}]+", regex.V1)
-
-
-def text_keys(texts: Iterable[str]) -> NDArray[np.uint64]:
-    """Return the `text_key` of each text, `<uint64>[num]`; 0 for an empty one."""
-    return np.array([text_key(text) for text in texts], np.uint64)
 
 
 def input_keys(inputs: Sequence[str] | NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -103,9 +103,21 @@ def learn(*splits: Keys) -> Learned:
     """Return the examples of some splits together."""
     inputs = np.concatenate([keys.inputs for keys in splits])
     labeled = np.concatenate([keys.labeled for keys in splits])
-    pairs = np.unique(np.stack([inputs, labeled], axis=1)[inputs != 0], axis=0)
-    distinct, counts = np.unique(pairs[:, 0], return_counts=True)
-    return Learned(distinct, np.unique(pairs[:, 1]), int(np.count_nonzero(counts > 1)))
+    # Sorted by both, each pair once. `np.unique` of pairs would need several times the memory.
+    order = np.lexsort((labeled, inputs))[np.count_nonzero(inputs == 0) :]
+    inputs, labeled = inputs[order], labeled[order]
+    is_new = _differs(inputs)
+    is_pair = is_new | _differs(labeled)
+    counts = np.diff(np.flatnonzero(is_new[is_pair]), append=np.count_nonzero(is_pair))
+    relabeled = int(np.count_nonzero(counts > 1))
+    return Learned(inputs[is_new], np.unique(labeled[is_pair]), relabeled)
+
+
+def _differs(values: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return whether a value is another one than the value before it, `<bool>[num]`."""
+    differs = np.ones(len(values), np.bool_)
+    differs[1:] = values[1:] != values[:-1]
+    return differs
 
 
 def join(first: Learned, second: Learned) -> Learned:
@@ -119,5 +131,14 @@ def join(first: Learned, second: Learned) -> Learned:
 
 def overlap(learned: Learned, keys: Keys) -> Overlap:
     """Find the examples that are among those learned from."""
-    is_seen = np.isin(keys.inputs, learned.inputs)
-    return Overlap(is_seen, is_seen & ~np.isin(keys.labeled, learned.labeled))
+    is_seen = _is_in(keys.inputs, learned.inputs)
+    return Overlap(is_seen, is_seen & ~_is_in(keys.labeled, learned.labeled))
+
+
+def _is_in(values: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return whether each value is among others, which are ascending, `<bool>[num]`."""
+    if not len(known):
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    found: NDArray[np.bool_] = known[places] == values
+    return found

@@ -9,6 +9,7 @@ from lstm_cli.config.auto import DataProfile
 from lstm_cli.config.auto_images import ImageProfile
 from lstm_cli.data.dataset import Dataset
 from lstm_cli.data.images import find_border
+from lstm_cli.io.text_store import join_texts
 from lstm_cli.text.profile import describe_texts
 
 
@@ -19,7 +20,8 @@ def describe_data(dataset: Dataset) -> DataProfile:
         dataset: With `train`, and with `validation` if it is split off.
     """
     learned = [split for name, split in dataset.splits.items() if name != "test"]
-    texts = [str(text) for split in learned for text in split.inputs]
+    inputs = [split.inputs for split in learned if not isinstance(split.inputs, np.ndarray)]
+    texts = join_texts(*inputs)
     num_unlabeled = 0 if dataset.unlabeled is None else len(dataset.unlabeled)
     profile = describe_texts(texts, len(dataset.labels), num_unlabeled)
     return replace(

@@ -121,7 +121,7 @@ def with_replayed(
     """
     texts = found.rows.inputs
     assert not isinstance(texts, np.ndarray)
-    reasons = list(reasons_to_drop(texts, dataset))
+    reasons = reasons_to_drop(texts, dataset)
     dropped = Counter(reason for reason in reasons if reason is not None)
     rows = splitting.take(found.rows, np.flatnonzero([reason is None for reason in reasons]))
     names = ", ".join(found.files)

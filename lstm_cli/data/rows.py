@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lstm_cli.data.dataset_settings import locate
+from lstm_cli.data.readers.coded import CodedWriter
 from lstm_cli.data.readers.columns import find_column
 from lstm_cli.data.readers.folder import class_files, describe_unread, find_splits, read_folder
 from lstm_cli.data.readers.label_sets import (
@@ -27,6 +29,7 @@ from lstm_cli.data.registry import open_raw, resolve
 from lstm_cli.data.source import DataSource
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
+from lstm_cli.io.text_store import TextWriter
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,11 @@ class _Table:
     """A table as read; how several labels are written is found later."""
 
     name: str
-    texts: list[str]
-    values: list[str | LabelSet]
-    lines: list[int]
+    texts: Sequence[str]
+    values: Sequence[str | LabelSet]
+    lines: Sequence[int]
     file: Found
-    ids: list[str] | None
+    ids: Sequence[str] | None
 
 
 def read_rows(
@@ -152,34 +155,33 @@ def short_names(files: Sequence[str]) -> list[str]:
 
 def _read_table(path: Path, name: str, source: DataSource) -> _Table:
     row_columns = RowColumns(source.id_column, None, str(path))
-    ids = row_columns.ids if source.id_column is not None else None
-    table = _Table(name, [], [], [], Found(), ids)
+    texts, lines, file = TextWriter(), array("q"), Found()
+    values: CodedWriter[str | LabelSet] = CodedWriter()
     label_column = source.label_column
-    interned: dict[str | LabelSet, str | LabelSet] = {}
     for line, record, text, text_columns in iter_texts(
-        path, source.text_columns, source.read_options, table.file
+        path, source.text_columns, source.read_options, file
     ):
         place = f"{path}, line {line}"
-        if not table.texts:
-            require_table(table.file, path)
+        if not lines:
+            require_table(file, path)
             if source.label_columns:
                 present = [column for column in text_columns if column in record]
                 check_columns(list(record), (*source.label_columns, *present), str(path))
             else:
                 label_column = find_column(list(record), "label", label_column, str(path))
         row_columns.add(record, place)
-        table.texts.append(text)
-        value = (
+        texts.append(text)
+        values.append(
             set_columns(record, source.label_columns, place)
             if source.label_columns
             else label_value(record, str(label_column), place)
         )
-        table.values.append(interned.setdefault(value, value))
-        table.lines.append(line)
-    if not table.texts:
+        lines.append(line)
+    if not lines:
         raise LstmError(f"{path} holds no rows.", "It needs a text and a label in each.")
     row_columns.finish()
-    return table
+    ids = row_columns.ids if source.id_column is not None else None
+    return _Table(name, texts.finish(), values.finish(), lines, file, ids)
 
 
 def _read_folder(path: Path, name: str, options: ReadOptions) -> Iterator[LabeledRows]:

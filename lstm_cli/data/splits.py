@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from lstm_cli.data.dataset import Split
 from lstm_cli.data.iterative_stratification import assign_parts
+from lstm_cli.io.text_store import join_texts, take_texts
 
 # The purpose of a random draw is part of its seed, so that no two draws from one data set are
 # related.
 TEST_SPLIT, VALIDATION_SPLIT, TRAIN_SAMPLE, VALIDATION_SAMPLE, TEST_SAMPLE, FOLDS = range(1, 7)
-REPLAY_SAMPLE = 7
+REPLAY_SAMPLE, LINEAR_SAMPLE = 7, 8
 # A part may exceed its fraction, in order to hold every class: up to this factor, or this number of
 # examples. With more classes it would take too many of the few examples to learn from.
 _MAX_EXCESS, _MIN_EXAMPLES = 1.5, 30
@@ -50,8 +51,9 @@ def stratified_split(split: Split, fraction: float, seed: int, purpose: int) -> 
     else:
         class_sizes = _allocate_at_random(counts, total, max_counts, [seed, purpose])
     held_out = _draw(split.labels, class_sizes, seed, purpose)
-    rest = np.setdiff1d(np.arange(len(split)), held_out, assume_unique=True)
-    return take(split, rest), take(split, held_out)
+    is_rest = np.ones(len(split), np.bool_)
+    is_rest[held_out] = False
+    return take(split, np.flatnonzero(is_rest)), take(split, held_out)
 
 
 def stratified_sample(split: Split, max_examples: int | None, seed: int, purpose: int) -> Split:
@@ -66,12 +68,24 @@ def stratified_sample(split: Split, max_examples: int | None, seed: int, purpose
     """
     if max_examples is None or len(split) <= max_examples:
         return split
-    if split.labels.ndim == 2:
-        sizes = _two_sizes(len(split), max_examples)
-        part_of = assign_parts(split.labels, sizes, np.random.default_rng([seed, purpose]), 1)
-        return take(split, np.flatnonzero(part_of == 1))
-    counts = np.bincount(split.labels)
-    return take(split, _draw(split.labels, _allocate(counts, max_examples, counts), seed, purpose))
+    return take(split, sample_rows(split.labels, max_examples, seed, purpose))
+
+
+def sample_rows(labels: NDArray[np.int32], num: int, seed: int, purpose: int) -> NDArray[np.int64]:
+    """Draw rows, each class in proportion, at least one of each; return them in ascending order.
+
+    Args:
+        labels: Class ids, `<int32>[rows]`; or label sets, `<int32>[rows, labels]`.
+        num: How many to draw, at most all.
+        seed: Equal seeds give equal samples.
+        purpose: As for `stratified_sample`, or `LINEAR_SAMPLE`.
+    """
+    if labels.ndim == 2:
+        sizes = _two_sizes(len(labels), num)
+        part_of = assign_parts(labels, sizes, np.random.default_rng([seed, purpose]), 1)
+        return np.flatnonzero(part_of == 1)
+    counts = np.bincount(labels)
+    return _draw(labels, _allocate(counts, num, counts), seed, purpose)
 
 
 def stratified_folds(labels: NDArray[np.int32], num_folds: int, seed: int) -> NDArray[np.int64]:
@@ -105,12 +119,12 @@ def take(split: Split, indices: NDArray[np.int64]) -> Split:
     if isinstance(split.inputs, np.ndarray):
         inputs = split.inputs[indices]
     else:
-        inputs = [split.inputs[i] for i in indices.tolist()]
+        inputs = take_texts(split.inputs, indices)
     return Split(
         inputs,
         split.labels[indices],
         split.row_numbers[indices],
-        None if split.ids is None else [split.ids[i] for i in indices.tolist()],
+        None if split.ids is None else take_texts(split.ids, indices),
         None if split.weights is None else split.weights[indices],
     )
 
@@ -121,10 +135,12 @@ def concatenate(first: Split, second: Split) -> Split:
     if isinstance(first.inputs, np.ndarray):
         inputs = np.concatenate([first.inputs, np.asarray(second.inputs)])
     else:
-        inputs = [*first.inputs, *second.inputs]
-    ids = weights = None
+        assert not isinstance(second.inputs, np.ndarray)
+        inputs = join_texts(first.inputs, second.inputs)
+    ids: Sequence[str] | None = None
+    weights = None
     if first.ids is not None or second.ids is not None:
-        ids = [name for part in (first, second) for name in part.ids or [""] * len(part)]
+        ids = join_texts(*(part.ids or [""] * len(part) for part in (first, second)))
     if first.weights is not None or second.weights is not None:
         weights = np.concatenate([first.example_weights, second.example_weights])
     return Split(

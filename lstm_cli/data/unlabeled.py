@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from lstm_cli.data.readers.read_options import DEFAULT, ReadOptions
 from lstm_cli.data.readers.row import Found
 from lstm_cli.data.readers.texts import read_texts
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.text.equality import text_key
+from lstm_cli.io.text_store import join_texts, take_texts
+from lstm_cli.text.equality import text_keys
 
 # Why a text is not used, in the order of the note.
 _REASONS = {
@@ -54,20 +55,21 @@ def with_unlabeled(
             "Leave out --unlabeled.",
             ExitCode.USAGE,
         )
-    texts: list[str] = []
+    parts: list[Sequence[str]] = []
     digests: dict[str, str] = {}
     notes = list(dataset.notes)
     for file in files:
         reading = Found()
         found = read_texts(Path(file), dataset.text_columns, options, reading)
         digests[file] = found.sha256
-        texts += found.texts
+        parts.append(found.texts)
         notes += [found.unread] * bool(found.unread)
         notes += reading.notes(file)
-    reasons = list(reasons_to_drop(texts, dataset))
-    kept = [text for text, reason in zip(texts, reasons, strict=True) if reason is None]
+    texts = join_texts(*parts)
+    reasons = reasons_to_drop(texts, dataset)
+    kept = take_texts(texts, np.flatnonzero([reason is None for reason in reasons]))
     dropped = Counter(reason for reason in reasons if reason is not None)
-    if not kept:
+    if not len(kept):
         raise LstmError(
             f"No unlabeled text is left of {len(texts):,} in {', '.join(files)}"
             f"{': ' + format_dropped(dropped) if dropped else ''}.",
@@ -91,22 +93,23 @@ def digest_of(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> Iterator[str | None]:
-    """Yield for each text why it is dropped, or None.
+def reasons_to_drop(texts: Sequence[str], dataset: Dataset) -> list[str | None]:
+    """Return for each text why it is dropped, or None.
 
     Args:
         texts: From files beside a data set.
         dataset: With all splits.
     """
-    known = {0: "empty"}
-    for name, split in dataset.splits.items():
+    keys = text_keys(texts)
+    _, first = np.unique(keys, return_index=True)
+    # Later assignments win: a text that is empty or in a split has that reason.
+    reasons = np.full(len(keys), "repeated", object)
+    reasons[first] = None
+    for name, split in reversed([*dataset.splits.items()]):
         assert not isinstance(split.inputs, np.ndarray)
-        for text in split.inputs:
-            known.setdefault(text_key(text), name)
-    for text in texts:
-        key = text_key(text)
-        yield known.get(key)
-        known.setdefault(key, "repeated")
+        reasons[np.isin(keys, text_keys(split.inputs))] = name
+    reasons[keys == 0] = "empty"
+    return list(reasons)
 
 
 def format_dropped(dropped: Counter[str]) -> str:

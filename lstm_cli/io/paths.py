@@ -55,6 +55,17 @@ def status(path: Path) -> os.stat_result | None:
         ) from None
 
 
+def cache_dir() -> Path:
+    """Return the cache folder: `LSTM_CACHE_DIR`, else `lstm` in the user's cache folder.
+
+    Raises:
+        RuntimeError: The user has no home folder, as in some containers.
+    """
+    if path := os.environ.get("LSTM_CACHE_DIR"):
+        return Path(path)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm"
+
+
 def exists(path: Path) -> bool:
     """Return whether a file or folder exists.
 

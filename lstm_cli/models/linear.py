@@ -36,6 +36,8 @@ REQUIRED_MODULES = ("scipy.sparse", "sklearn.svm")
 _PSEUDO_LABEL_WEIGHT = 1 / 3
 # Texts whose weights are summed at a time.
 _CHUNK = 1024
+# Texts after which the memory of a corpus on disk is given back, a multiple of this.
+_DROPPED = 64 * _CHUNK
 
 
 @dataclass(frozen=True)
@@ -237,29 +239,28 @@ def linear_logits(
     Returns:
         `<float32>[num, outputs]`.
     """
-    buckets = word_ngrams(corpus, settings)
-    sums = np.zeros((len(corpus), tables.words.shape[1]))
-    # In chunks: the weights of all tokens at once would need gigabytes with many classes.
+    logits = np.zeros((len(corpus), tables.words.shape[1]), np.float32)
+    # In chunks: the weights of all tokens at once would need gigabytes.
     for start in range(0, len(corpus), _CHUNK):
-        chunk = slice(start, min(start + _CHUNK, len(corpus)))
-        sums[chunk] = _sums_of_weights(corpus, chunk, buckets, tables)
-    return (sums / np.sqrt(corpus.lengths)[:, None] + tables.biases).astype(np.float32)
+        chunk = corpus.part(start, start + _CHUNK)
+        sums = _sums_of_weights(chunk, tables, settings) / np.sqrt(chunk.lengths)[:, None]
+        logits[start : start + _CHUNK] = sums + tables.biases
+        if start % _DROPPED == 0:
+            corpus.drop_pages()
+    return logits
 
 
 def _sums_of_weights(
-    corpus: Corpus, texts: slice, buckets: Sequence[NDArray[np.int32]], tables: LinearTables
+    corpus: Corpus, tables: LinearTables, settings: LinearSettings
 ) -> NDArray[np.float64]:
-    """Sum the weights of the features of some of the texts, `<float64>[texts, outputs]`."""
-    starts = corpus.starts[texts.start : texts.stop + 1]
-    tokens = slice(starts[0], starts[-1])
-    weights = tables.words[own_ids(corpus.ids[tokens])].astype(np.float64)
-    for ids in buckets:
-        weights += tables.word_ngrams[ids[tokens]]
-    sums: NDArray[np.float64] = np.add.reduceat(weights, starts[:-1] - starts[0], axis=0)
+    """Sum the weights of the features of each text, `<float64>[num, outputs]`."""
+    weights = tables.words[own_ids(corpus.ids)].astype(np.float64)
+    for buckets in word_ngrams(corpus, settings):
+        weights += tables.word_ngrams[buckets]
+    sums: NDArray[np.float64] = np.add.reduceat(weights, corpus.starts[:-1], axis=0)
     if tables.char_ngrams is not None:
-        starts = corpus.ngram_starts[texts.start : texts.stop + 1]
-        rows = np.repeat(np.arange(len(sums)), np.diff(starts))
-        np.add.at(sums, rows, tables.char_ngrams[corpus.ngrams[starts[0] : starts[-1]]])
+        rows = np.repeat(np.arange(len(sums)), np.diff(corpus.ngram_starts))
+        np.add.at(sums, rows, tables.char_ngrams[corpus.ngrams])
     return sums
 
 

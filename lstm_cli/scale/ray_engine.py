@@ -23,12 +23,12 @@ import msgspec
 from lstm_cli import __version__
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.optional import require
+from lstm_cli.io.paths import cache_dir
 from lstm_cli.io.worker import num_cores
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.scale.parts import Part
 from lstm_cli.scale.predict_part import PartOutcome, PartSettings, try_part
 from lstm_cli.scale.run_files import RunFiles
-from lstm_cli.text.corpus_cache import cache_dir
 
 # Of the object store of a cluster that this process starts. It holds the run and small records.
 _STORE_BYTES = 128 << 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
+from lstm_cli.io.array_file import ArrayFolder, drop_pages
+from lstm_cli.io.text_store import is_stored
 from lstm_cli.io.worker import Worker
 from lstm_cli.text.ngrams import char_ngram_ids
 from lstm_cli.text.token_ids import SPECIAL_TOKENS, UNKNOWN_ID, is_unknown, own_ids
-from lstm_cli.text.tokenizer import Tokenizer, encode_tokens, fit_vocabulary, head_and_tail
+from lstm_cli.text.tokenizer import Tokenizer, encode_tokens, head_and_tail
+from lstm_cli.text.vocabulary import FittedVocabulary, fit_vocabulary
 
 _CHUNK = 2048
+# Texts after which the memory of arrays on disk is given back.
+_TAKEN = 16_384
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,34 @@ class Corpus:
         return self.ids[self.starts[index] : self.starts[index + 1]]
 
     def take(self, indices: NDArray[np.int64]) -> Corpus:
-        """Return a corpus of the texts at these indices."""
+        """Return a corpus, in memory, of the texts at these indices."""
+        parts = []
+        for start in range(0, max(1, len(indices)), _TAKEN):
+            parts.append(self._take(indices[start : start + _TAKEN]))
+            self.drop_pages()
+        return _concatenate(parts)
+
+    def drop_pages(self) -> None:
+        """Give back memory, if the arrays are on disk."""
+        drop_pages(*vars(self).values())
+
+    def _take(self, indices: NDArray[np.int64]) -> Corpus:
         ids, starts = _take_rows(self.ids, self.starts, indices)
         ngrams, ngram_starts = _take_rows(self.ngrams, self.ngram_starts, indices)
         totals, unknown = self.num_tokens[indices], self.num_unknown[indices]
         return Corpus(ids, starts, totals, unknown, ngrams, ngram_starts)
+
+    def part(self, start: int, stop: int) -> Corpus:
+        """Return a corpus of neighbouring texts, which shares the ids."""
+        starts, ngram_starts = self.starts[start : stop + 1], self.ngram_starts[start : stop + 1]
+        return Corpus(
+            self.ids[starts[0] : starts[-1]],
+            starts - starts[0],
+            self.num_tokens[start:stop],
+            self.num_unknown[start:stop],
+            self.ngrams[ngram_starts[0] : ngram_starts[-1]],
+            ngram_starts - ngram_starts[0],
+        )
 
     def concatenated_with(self, other: Corpus) -> Corpus:
         """Return a corpus, in memory, of these texts followed by those of `other`."""
@@ -131,16 +159,30 @@ def grow_and_encode(
         LstmError: No word is known, and none is frequent enough for the vocabulary.
     """
     fitted = fit_vocabulary(texts, settings, char_buckets, worker, known)
-    corpus, kept = _truncate(fitted.ids, fitted.lengths, settings.max_tokens)
-    if char_buckets:
-        unknown = kept & is_unknown(fitted.ids)
-        tokens = [fitted.tokens[i] for i in fitted.numbers[unknown].tolist()]
-        corpus = _with_ngrams(corpus, tokens, char_buckets)
+    corpus = _concatenate(_encode_fitted(fitted), is_stored(texts))
     return EncodedTexts(fitted.tokenizer, corpus, fitted.num_left_out)
 
 
+def _encode_fitted(fitted: FittedVocabulary) -> Iterator[Corpus]:
+    """Yield the texts that a vocabulary was learned from, in parts."""
+    tokenizer, end = fitted.tokenizer, 0
+    for start in range(0, max(1, len(fitted.lengths)), _CHUNK):
+        lengths = fitted.lengths[start : start + _CHUNK]
+        first, end = end, end + int(lengths.sum())
+        numbers = fitted.numbers[first:end]
+        ids = fitted.token_ids[numbers]
+        corpus, kept = _truncate(ids, lengths, tokenizer.max_tokens)
+        if tokenizer.char_buckets:
+            unknown = numbers[kept & is_unknown(ids)]
+            tokens = [fitted.tokens[i] for i in unknown.tolist()]
+            corpus = _with_ngrams(corpus, tokens, tokenizer.char_buckets)
+        if start % _TAKEN == 0:
+            drop_pages(fitted.numbers)
+        yield corpus
+
+
 def encode(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
-    """Encode texts in memory.
+    """Encode texts: in memory, or on disk for texts on disk.
 
     Raises:
         LstmError: The vocabulary has more than 65,536 tokens.
@@ -152,7 +194,8 @@ def encode(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
         )
     # In chunks: all ids at once, before truncation, would need twice the memory.
     starts = range(0, max(1, len(texts)), _CHUNK)
-    return _concatenate([_encode_chunk(texts[i : i + _CHUNK], tokenizer) for i in starts])
+    parts = (_encode_chunk(texts[i : i + _CHUNK], tokenizer) for i in starts)
+    return _concatenate(parts, is_stored(texts))
 
 
 def _encode_chunk(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
@@ -187,7 +230,11 @@ def _take_rows(
     return (np.concatenate(rows) if rows else values[:0]), new_starts
 
 
-def _concatenate(parts: Sequence[Corpus]) -> Corpus:
+def _concatenate(parts: Iterable[Corpus], on_disk: bool = False) -> Corpus:
+    """Join corpora; on disk, the result is mapped into memory as it is read."""
+    if on_disk:
+        return _write(parts)
+    parts = list(parts)
     if len(parts) == 1:
         return parts[0]
     return Corpus(
@@ -198,6 +245,22 @@ def _concatenate(parts: Sequence[Corpus]) -> Corpus:
         np.concatenate([part.ngrams for part in parts]),
         _concatenate_starts([part.ngram_starts for part in parts]),
     )
+
+
+def _write(parts: Iterable[Corpus]) -> Corpus:
+    """Write corpora to disk, one after the other, and map the result into memory."""
+    arrays = ArrayFolder()
+    ends = {"starts": 0, "ngram_starts": 0}
+    for name in ends:
+        arrays.append(name, np.zeros(1, np.int64))
+    for part in parts:
+        for name, values in vars(part).items():
+            if name in ends:
+                arrays.append(name, values[1:] + ends[name])
+                ends[name] += int(values[-1])
+            else:
+                arrays.append(name, values)
+    return Corpus(**arrays.finish())
 
 
 def _concatenate_starts(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

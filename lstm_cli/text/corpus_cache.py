@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from lstm_cli.io.paths import cache_dir
 from lstm_cli.text import tokenizer_json
 from lstm_cli.text.corpus import Corpus, encode
 from lstm_cli.text.tokenizer import Tokenizer
@@ -35,17 +36,6 @@ _ARRAYS = {
     "ngrams": np.int32,
     "ngram_starts": np.int64,
 }
-
-
-def cache_dir() -> Path:
-    """Return the cache folder: `LSTM_CACHE_DIR`, else `lstm` in the user's cache folder.
-
-    Raises:
-        RuntimeError: The user has no home folder, as in some containers.
-    """
-    if path := os.environ.get("LSTM_CACHE_DIR"):
-        return Path(path)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm"
 
 
 def encode_cached(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_cli.io.text_store import JoinedTexts, StoredTexts
 from lstm_cli.text.normalization import LINE_BREAK, normalize
 
 _LINE_BREAK = re.compile(LINE_BREAK, re.ASCII | re.IGNORECASE)
@@ -31,3 +36,12 @@ def text_key(text: str) -> int:
     """Return a hash of 64 bits that equal texts have in common; 0 for an empty one."""
     content = comparable(text).encode("utf-8", "replace")
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest()) if content else 0
+
+
+def text_keys(texts: Iterable[str]) -> NDArray[np.uint64]:
+    """Return the `text_key` of each text, `<uint64>[num]`; 0 for an empty one."""
+    if isinstance(texts, StoredTexts):
+        return texts.derive("keys", text_key)
+    if isinstance(texts, JoinedTexts):
+        return np.concatenate([text_keys(part) for part in texts.parts])
+    return np.fromiter(map(text_key, texts), np.uint64)

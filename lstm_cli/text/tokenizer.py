@@ -6,19 +6,14 @@ import copy
 import functools
 import re
 from array import array
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import TextSettings
-from lstm_cli.errors import LstmError
-from lstm_cli.io.fields import SEPARATOR
-from lstm_cli.io.worker import Worker
 from lstm_cli.text.ngrams import char_ngram_ids
 from lstm_cli.text.normalization import AM_VOWELS, LINE_BREAK, normalize, normalize_aligned
 from lstm_cli.text.similar_words import SimilarWords
@@ -40,8 +35,6 @@ _STACKERS = "\u17d2\u1039\u1a60\u1b44\ua9c0"
 # The vowel AM of Thai and Lao: a letter that stands above the one before it.
 _AM = "".join(vowel for _, vowel in AM_VOWELS)
 _UNLIMITED = 2**31 - 1
-# Fraction of the texts that this process tokenizes itself: the worker starts later.
-_OWN_FRACTION = 0.65
 
 # The patterns are for `regex` (version 1) and for Oniguruma, which the library `tokenizers` uses.
 _UNSPACED_LETTER = rf"[{_UNSPACED}&&[\p{{L}}\p{{M}}\p{{Nl}}]]"
@@ -265,6 +258,8 @@ class Tokenizer:
     @classmethod
     def fit(cls, texts: Sequence[str], settings: TextSettings, char_buckets: int = 0) -> Tokenizer:
         """Learn the vocabulary, as `fit_vocabulary`, and return only the tokenizer."""
+        from lstm_cli.text.vocabulary import fit_vocabulary
+
         return fit_vocabulary(texts, settings, char_buckets).tokenizer
 
     def with_max_tokens(self, max_tokens: int) -> Tokenizer:
@@ -345,95 +340,3 @@ class Tokenizer:
 def head_and_tail(max_tokens: int) -> tuple[int, int]:
     """Return the number of tokens kept at the beginning and at the end of a truncated text."""
     return (max_tokens + 1) // 2, max_tokens // 2
-
-
-class FittedVocabulary(NamedTuple):
-    """A vocabulary, and the encoding of the texts that it was learned from.
-
-    Attributes:
-        tokenizer: With the vocabulary.
-        ids: Ids of all tokens, without truncation, one text after the other,
-            `<uint16>[sum of lengths]`; `<int32>` if unknown words are read as similar ones.
-        lengths: Tokens in each text, `<int64>[num]`.
-        tokens: The distinct tokens of the texts.
-        numbers: Index in `tokens` of each token, `<int32>[sum of lengths]`.
-        num_left_out: Words that are frequent enough, but for which the vocabulary has no room.
-    """
-
-    tokenizer: Tokenizer
-    ids: NDArray[np.uint16 | np.int32]
-    lengths: NDArray[np.int64]
-    tokens: list[str]
-    numbers: NDArray[np.int32]
-    num_left_out: int
-
-
-def fit_vocabulary(
-    texts: Sequence[str],
-    settings: TextSettings,
-    char_buckets: int = 0,
-    worker: Worker | None = None,
-    known: Sequence[str] = SPECIAL_TOKENS,
-) -> FittedVocabulary:
-    """Learn a vocabulary: the most frequent tokens; ties are in alphabetical order.
-
-    Texts that are joined from several columns have a separator (`io.fields`), which comes first.
-
-    Args:
-        texts: The training split only.
-        settings: Vocabulary size, minimum count, maximum length.
-        char_buckets: As for `Tokenizer`.
-        worker: Tokenizes a part of the texts in parallel.
-        known: The tokens that the vocabulary begins with, whether the texts have them or not.
-
-    Raises:
-        LstmError: No token is frequent enough.
-    """
-    if worker is not None and worker.is_alive:
-        tokens, numbers, lengths = _number_tokens_in_parallel(texts, worker)
-    else:
-        tokens, numbers, lengths = _number_tokens(texts)
-    counts = np.bincount(numbers, minlength=len(tokens)).tolist()
-    is_known = set(known)
-    frequent = [
-        i for i, num in enumerate(counts) if num >= settings.min_count and tokens[i] not in is_known
-    ]
-    # The separator of columns always gets an id, however small the vocabulary is.
-    frequent.sort(key=lambda i: (tokens[i] != SEPARATOR, -counts[i], tokens[i]))
-    selected = frequent[: max(0, settings.vocab_size - len(known))]
-    if not selected and len(known) == len(SPECIAL_TOKENS):
-        raise LstmError(
-            f"No word occurs {settings.min_count} times in the training texts.",
-            "Lower text.min_count, or check that the text column contains texts.",
-        )
-    words = (*known, *(tokens[i] for i in selected))
-    tokenizer = Tokenizer(words, settings.max_tokens, char_buckets, settings.min_similarity)
-    ids: NDArray[Any] = np.array([*map(tokenizer.token_to_id, tokens)], tokenizer.id_dtype)
-    num_left_out = len(frequent) - len(selected)
-    return FittedVocabulary(tokenizer, ids[numbers], lengths, tokens, numbers, num_left_out)
-
-
-_NumberedTokens = tuple[list[str], NDArray[np.int32], NDArray[np.int64]]
-
-
-def _number_tokens(texts: Sequence[str]) -> _NumberedTokens:
-    """Tokenize texts and number their distinct tokens in order of appearance.
-
-    Returns:
-        The distinct tokens, and the result of `encode_tokens` with their numbers as ids.
-    """
-    numbers: defaultdict[str, int] = defaultdict(count().__next__)
-    ids, lengths = encode_tokens(texts, numbers.__getitem__)
-    return [*numbers], ids, lengths
-
-
-def _number_tokens_in_parallel(texts: Sequence[str], worker: Worker) -> _NumberedTokens:
-    """Return the result of `_number_tokens`; the worker tokenizes the last texts."""
-    num_own = round(_OWN_FRACTION * len(texts))
-    wait_for_result = worker.submit(_number_tokens, texts[num_own:])
-    tokens, ids, lengths = _number_tokens(texts[:num_own])
-    other_tokens, other_ids, other_lengths = wait_for_result()
-    numbers = dict(zip(tokens, count()))
-    renumbered = [numbers.setdefault(token, len(numbers)) for token in other_tokens]
-    other_ids = np.array(renumbered, np.int32)[other_ids]
-    return [*numbers], np.concatenate([ids, other_ids]), np.concatenate([lengths, other_lengths])

@@ -19,7 +19,7 @@ from lstm_cli.evaluation.evaluate import ScoredSplit, make_scored, score_encoded
 from lstm_cli.evaluation.hard_classes import describe_missed
 from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.worker import Worker
-from lstm_cli.models import classifier, linear
+from lstm_cli.models import classifier, linear, linear_sample
 from lstm_cli.models.calibration import num_outputs, soft_targets
 from lstm_cli.models.linear import LinearModel
 from lstm_cli.models.linear_features import LinearTables
@@ -411,19 +411,26 @@ class ClassifierTask:
         assert self.validation is not None
         assert self.tokenizer is not None
         assert self.config.linear is not None
-        assert isinstance(self.train.inputs, Corpus)
-        assert isinstance(self.validation.inputs, Corpus)
+        train, validation = self.train.inputs, self.validation.inputs
+        assert isinstance(train, Corpus)
+        assert isinstance(validation, Corpus)
+        labels = np.concatenate([self.train.labels, self.validation.labels])
+        weights = _joined_weights(self.train, self.validation)
+        num_tokens = len(train.ids) + len(validation.ids)
+        rows = linear_sample.choose_rows(num_tokens, labels, self.config.linear, self.config.seed)
+        if rows is None:
+            rows = np.arange(len(labels))
         return self.worker.submit(
             linear_cache.refit_tables,
             self.linear,
-            self.train.inputs.concatenated_with(self.validation.inputs),
-            np.concatenate([self.train.labels, self.validation.labels]),
+            linear_sample.take_of_both(train, validation, rows),
+            labels[rows],
             len(self.dataset.labels),
             self.tokenizer.words,
             self.config.linear,
             self.config.train.class_weights,
             _texts_for_linear_model(self.config, self.unlabeled_texts),
-            _joined_weights(self.train, self.validation),
+            None if weights is None else weights[rows],
         )
 
     def _submit_linear_model(self, number: int, train: Examples) -> None:
@@ -462,21 +469,28 @@ def submit_linear_model(
     worker: Worker,
 ) -> LinearFit:
     """Start to fit the linear model in the worker; return a function that waits for it."""
-    assert config.linear is not None
-    assert isinstance(train.inputs, Corpus)
+    settings, corpus = config.linear, train.inputs
+    assert settings is not None
+    assert isinstance(corpus, Corpus)
     assert tokenizer is not None
-    return worker.submit(
+    rows = linear_sample.choose_rows(len(corpus.ids), train.labels, settings, config.seed)
+    sample = train if rows is None else train.take(rows)
+    assert isinstance(sample.inputs, Corpus)
+    wait = worker.submit(
         linear_cache.fit_linear_model,
-        train.inputs,
-        train.labels,
+        sample.inputs,
+        sample.labels,
         num_classes,
         tokenizer.words,
-        config.linear,
+        settings,
         config.seed,
         config.train.class_weights,
         _texts_for_linear_model(config, unlabeled),
-        train.weights,
+        sample.weights,
     )
+    if rows is None:
+        return wait
+    return lambda: linear_sample.with_logits_of_all(wait(), corpus, rows, settings)
 
 
 def _joined_weights(train: Examples, validation: Examples) -> NDArray[np.float64] | None:

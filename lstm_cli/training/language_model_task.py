@@ -20,7 +20,8 @@ from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.corpus_cache import encode_cached
 from lstm_cli.text.lm_windows import TextSubset, hold_out, unigram_probabilities
 from lstm_cli.text.token_ids import SPECIAL_TOKENS
-from lstm_cli.text.tokenizer import Tokenizer, fit_vocabulary
+from lstm_cli.text.tokenizer import Tokenizer
+from lstm_cli.text.vocabulary import fit_vocabulary
 from lstm_cli.training import artifacts
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.file_vectors import start_from_file, word_counts

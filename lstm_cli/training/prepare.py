@@ -22,6 +22,7 @@ from lstm_cli.data.source import SPLITS, add_labels, from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
 from lstm_cli.io.text_format import percent
+from lstm_cli.io.text_store import join_texts
 from lstm_cli.text import corpus_cache
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer, head_and_tail
@@ -111,7 +112,7 @@ def vocabulary_texts(dataset: Dataset) -> Sequence[str]:
     """Return the texts of the vocabulary: the training split, then `data.unlabeled`."""
     texts = dataset.splits["train"].inputs
     assert not isinstance(texts, np.ndarray)
-    return texts if dataset.unlabeled is None else [*texts, *dataset.unlabeled.texts]
+    return texts if dataset.unlabeled is None else join_texts(texts, dataset.unlabeled.texts)
 
 
 def encode(config: Config, dataset: Dataset, split: str, tokenizer: Tokenizer | None) -> Examples:
@@ -150,7 +151,7 @@ def unlabeled_texts(config: Config, dataset: Dataset, options: TrainOptions) -> 
         LstmError: The data is missing.
     """
     texts = data.load_unlabeled(from_config(config, options.data_dir))
-    return texts if dataset.unlabeled is None else [*texts, *dataset.unlabeled.texts]
+    return texts if dataset.unlabeled is None else join_texts(texts, dataset.unlabeled.texts)
 
 
 def describe_truncation(corpora: Sequence[Corpus], max_tokens: int) -> str:

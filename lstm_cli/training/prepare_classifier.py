@@ -18,7 +18,7 @@ from lstm_cli.data.source import from_config
 from lstm_cli.io import worker as workers
 from lstm_cli.io.progress import Reporter
 from lstm_cli.io.worker import Worker
-from lstm_cli.models import classifier, linear
+from lstm_cli.models import classifier, linear, linear_sample
 from lstm_cli.models.word_vectors import learn_word_vectors
 from lstm_cli.text import corpus as encoding
 from lstm_cli.text.corpus import Corpus
@@ -207,6 +207,7 @@ def _build_task(
     """Build the model and compile its steps; `examples` are those of train and validation."""
     train, validation = examples
     _report_truncation(config, examples, options.reporter)
+    _report_sample(config, train, options.reporter)
     with timed(seconds, "build"):
         model, taken = _build(config, dataset, tokenizer, train, init)
     init_record = {**init.record, **taken.to_record()} if init.record else {}
@@ -326,6 +327,14 @@ def _report_truncation(
     corpora = [part.inputs for part in examples if part and isinstance(part.inputs, Corpus)]
     if corpora and config.text and (cut := describe_truncation(corpora, config.text.max_tokens)):
         reporter.note(f"Note: {cut}")
+
+
+def _report_sample(config: Config, train: Examples, reporter: Reporter) -> None:
+    if config.linear is None or not isinstance(train.inputs, Corpus):
+        return
+    num = linear_sample.num_rows(len(train.inputs.ids), len(train), config.linear)
+    if num < len(train):
+        reporter.note(f"The linear model is fitted to {num:,} of {len(train):,} training texts.")
 
 
 def _encode_train(

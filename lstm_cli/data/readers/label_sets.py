@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
+from lstm_cli.data.readers.coded import recode
 from lstm_cli.data.readers.columns import (
     Record,
     format_value,
@@ -100,7 +102,7 @@ def resolve_format(multi_label: str, values: Iterable[str | LabelSet]) -> str:
 
 def split_values(
     values: Sequence[str | LabelSet], multi_label: str
-) -> tuple[list[str], list[LabelSet] | None]:
+) -> tuple[Sequence[str], Sequence[LabelSet] | None]:
     """Return the label of each text as it is written, and its labels.
 
     Args:
@@ -108,11 +110,14 @@ def split_values(
         multi_label: From `resolve_format`; with `none` each value is one label, and there are no
             sets.
     """
-    joined = [value if isinstance(value, str) else ", ".join(value) for value in values]
+    joined = recode(values, _joined)
     if multi_label == NONE:
         return joined, None
-    sets = {value: split_labels(value, multi_label) for value in set(values)}
-    return joined, [sets[value] for value in values]
+    return joined, recode(values, partial(split_labels, separator=multi_label))
+
+
+def _joined(value: str | LabelSet) -> str:
+    return value if isinstance(value, str) else ", ".join(value)
 
 
 def require_labels(
@@ -138,7 +143,7 @@ def require_labels(
 
 def merge_labels(
     labels: Sequence[str], sets: Sequence[LabelSet] | None
-) -> tuple[list[str], list[LabelSet] | None, tuple[Merge, ...]]:
+) -> tuple[Sequence[str], Sequence[LabelSet] | None, tuple[Merge, ...]]:
     """Give equal labels one name.
 
     Args:
@@ -150,10 +155,10 @@ def merge_labels(
     """
     if sets is None:
         names, merges = name_labels(Counter(labels))
-        return [names[label] for label in labels], None, merges
+        return recode(labels, names.__getitem__), None, merges
     names, merges = name_labels(Counter(label for labels in sets for label in labels))
-    named = {labels: _unique(names[label] for label in labels) for labels in set(sets)}
-    return list(labels), [named[labels] for labels in sets], merges
+    named = recode(sets, lambda labels: _unique(names[label] for label in labels))
+    return labels, named, merges
 
 
 def split_labels(value: str | LabelSet, separator: str) -> LabelSet:

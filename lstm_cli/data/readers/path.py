@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.data.dataset import SourceFile, Split
 from lstm_cli.data.readers import folder
+from lstm_cli.data.readers.coded import map_to_ids
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.readers.detect import COMPRESSED_SUFFIXES
 from lstm_cli.data.readers.known_columns import check_same_columns
@@ -27,6 +29,10 @@ from lstm_cli.data.source import DataSource, RawDataset, add_labels, sort_labels
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.text_format import pluralize
+from lstm_cli.io.text_store import is_stored
+
+# Tables on disk that are remembered: one for each split.
+_MAX_STORED = 3
 
 
 def open_path(source: DataSource) -> RawDataset:
@@ -192,6 +198,55 @@ def _read(path: Path, source: DataSource) -> LabeledTexts:
     if paths.is_folder(path):
         _check_folder(path, source)
         return folder.read_folder(path, source.read_options)
+    reading = _reading(path, source)
+    for table in _stored_tables:
+        if reading in table.readings:
+            return table.read
+    read = _read_table(path, source)
+    if is_stored(read.texts):
+        named = replace(
+            source, text_columns=read.text_columns, label_column=_label_column(read, source)
+        )
+        _stored_tables.append(_StoredTable((reading, _reading(path, named)), read))
+        del _stored_tables[:-_MAX_STORED]
+    return read
+
+
+class _StoredTable(NamedTuple):
+    """A table whose texts are on disk.
+
+    Attributes:
+        readings: From `_reading`: as it was read, and with the columns that were found.
+        read: What was read.
+    """
+
+    readings: tuple[tuple[Any, ...], ...]
+    read: LabeledTexts
+
+
+# The settings are chosen from the data and may split it anew: a large table is not read again.
+_stored_tables: list[_StoredTable] = []
+
+
+def _reading(path: Path, source: DataSource) -> tuple[Any, ...]:
+    """Return what decides what is read from a table."""
+    status = path.stat()
+    return (
+        path,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        source.text_columns,
+        source.label_column,
+        source.label_columns,
+        source.multi_label,
+        source.id_column,
+        source.weight_column,
+        source.read_options,
+    )
+
+
+def _read_table(path: Path, source: DataSource) -> LabeledTexts:
     row_columns = RowColumns(source.id_column, source.weight_column, str(path))
     if source.label_columns:
         return read_label_columns(
@@ -272,7 +327,7 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
     split = Split(
         examples.texts,
         np.zeros(0, np.int32),
-        np.array(examples.lines) if examples.lines else None,
+        np.array(examples.lines, np.int64) if examples.lines else None,
         examples.ids or None,
         _weights(examples),
     )
@@ -281,7 +336,7 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
         for row, names in zip(labels, sets, strict=True):
             row[[known[name] for name in names]] = 1
         return replace(split, labels=labels)
-    return replace(split, labels=np.array([known[label] for label in examples.labels], np.int32))
+    return replace(split, labels=map_to_ids(examples.labels, known))
 
 
 def _weights(examples: LabeledTexts) -> NDArray[np.float64] | None:

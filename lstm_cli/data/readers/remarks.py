@@ -17,7 +17,7 @@ from lstm_cli.data.readers.row_columns import describe_ids
 from lstm_cli.data.readers.table import LabeledTexts
 from lstm_cli.data.source import DataSource, check_command
 from lstm_cli.io.text_format import pluralize
-from lstm_cli.text.equality import text_key
+from lstm_cli.text.equality import text_keys
 
 
 def table_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
@@ -35,11 +35,11 @@ def table_notes(examples: LabeledTexts, source: DataSource) -> Iterator[str]:
     yield from _row_notes(examples, source)
     if examples.merges:
         yield f"{describe_merges(examples.merges)} See '{command}'."
-    keys = [text_key(text) for text in examples.texts]
-    num_empty = keys.count(0)
+    keys = text_keys(examples.texts)
+    num_empty = num - int(np.count_nonzero(keys))
     if num_empty:
         yield f"{num_empty} of {num} texts are empty. See '{command}'."
-    num_repeated = num - num_empty - len(set(keys) - {0})
+    num_repeated = num - num_empty - len(np.unique(keys[keys != 0]))
     if num_repeated:
         yield (
             f"{num_repeated} of {num} texts repeat an earlier one. If copies of a text fall into "

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
+from array import array
 from collections.abc import Sequence
+
+import numpy as np
 
 from lstm_cli.data.readers.columns import (
     Record,
-    abbreviate,
     format_value,
     no_such_column,
     quote_name,
 )
 from lstm_cli.errors import LstmError
 from lstm_cli.io.text_format import pluralize
+from lstm_cli.io.text_store import TextWriter
 
 # Sums of larger ones leave the range in which training computes.
 _MAX_WEIGHT = 1_000_000
+_MAX_SHOWN = 3
 _NUMBER = re.compile(r"[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -32,19 +37,21 @@ class RowColumns:
         file: The name of the table, for errors.
 
     Attributes:
-        ids: Of each row that counts, in order; empty where a row has none.
+        ids: Of each row that counts, in order, after `finish`; empty where a row has none.
         weights: Of each row that counts.
         num_left_out: Number of rows of weight 0.
     """
 
     def __init__(self, id_column: str | None, weight_column: str | None, file: str) -> None:
-        self.ids: list[str] = []
-        self.weights: list[float] = []
+        self.ids: Sequence[str] = ()
+        self.weights = array("d")
         self.num_left_out = 0
         self._id_column = id_column
         self._weight_column = weight_column
         self._file = file
         self._first: Sequence[str] = ()
+        self._ids = TextWriter()
+        self._has_ids = False
 
     def add(self, record: Record, place: str) -> bool:
         """Read id and weight of a row; return whether it counts.
@@ -67,7 +74,9 @@ class RowColumns:
                 return False
             self.weights.append(weight)
         if self._id_column is not None:
-            self.ids.append(id_of(record, self._id_column, place))
+            name = id_of(record, self._id_column, place)
+            self._ids.append(name)
+            self._has_ids |= bool(name)
         return True
 
     def finish(self) -> None:
@@ -77,8 +86,9 @@ class RowColumns:
             LstmError: No row has it.
         """
         name = self._id_column
-        if name is not None and name not in self._first and not any(self.ids):
+        if name is not None and name not in self._first and not self._has_ids:
             raise no_such_column(self._file, name, list(self._first))
+        self.ids = self._ids.finish()
 
 
 def id_of(record: Record, column: str, place: str) -> str:
@@ -146,6 +156,11 @@ def _to_number(value: object) -> float:
         return math.inf
 
 
+def _id_key(name: str) -> int:
+    content = name.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
+
+
 def describe_ids(ids: Sequence[str], column: str) -> str:
     """Say which ids occur several times, and how many rows have none; empty if each has its own.
 
@@ -153,14 +168,16 @@ def describe_ids(ids: Sequence[str], column: str) -> str:
         ids: Of all rows.
         column: Their column.
     """
-    counts: dict[str, int] = {}
-    for name in ids:
-        counts[name] = counts.get(name, 0) + 1
-    missing = counts.pop("", 0)
-    repeated = [name for name, num in counts.items() if num > 1]
+    # As hashes: there may be more ids than fit in memory.
+    keys = np.fromiter(map(_id_key, ids), np.uint64, len(ids))
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    missing = int(np.count_nonzero(keys == _id_key("")))
+    repeated = np.sort(first[(counts > 1) & (keys[first] != _id_key(""))])
     parts = []
-    if repeated:
-        names = abbreviate([quote_name(name) for name in repeated], 3)
+    if len(repeated):
+        shown = [quote_name(ids[i]) for i in repeated[:_MAX_SHOWN].tolist()]
+        more = len(repeated) - len(shown)
+        names = ", ".join(shown) + (f" and {more} more" if more else "")
         parts.append(f"{pluralize(len(repeated), 'id')} of several rows ({names})")
     if missing:
         parts.append(f"{pluralize(missing, 'row')} without an id")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from lstm_cli.data.readers.coded import CodedWriter, recode
 from lstm_cli.data.readers.columns import Record, find_column
 from lstm_cli.data.readers.label_sets import (
     LIST,
@@ -27,6 +29,7 @@ from lstm_cli.data.readers.row import Found
 from lstm_cli.data.readers.row_columns import RowColumns
 from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.text_store import TextWriter
 
 __all__ = ["iter_records", "open_rows"]
 
@@ -66,12 +69,12 @@ class LabeledTexts:
         num_left_out: Number of rows of weight 0, which are not among the others.
     """
 
-    texts: list[str]
-    labels: list[str]
+    texts: Sequence[str]
+    labels: Sequence[str]
     text_columns: tuple[str, ...] = ()
     label_columns: tuple[str, ...] = ()
     lines: Sequence[int] = ()
-    label_sets: list[LabelSet] | None = None
+    label_sets: Sequence[LabelSet] | None = None
     multi_label: str = NONE
     merges: tuple[Merge, ...] = ()
     notes: tuple[str, ...] = ()
@@ -116,12 +119,10 @@ def read_table(
         LstmError: The file is malformed, has no rows, or a column was not found.
     """
     row_columns = row_columns or RowColumns(None, None, str(path))
-    texts: list[str] = []
-    values: list[str | LabelSet] = []
-    lines: list[int] = []
+    texts, lines = TextWriter(), array("q")
+    rows: CodedWriter[str | LabelSet] = CodedWriter()
     found: tuple[str, ...] = ()
     file = Found()
-    interned: dict[str | LabelSet, str | LabelSet] = {}
     for line, record, text, columns in iter_texts(path, text_columns, options, file):
         if not found:
             found = columns
@@ -133,18 +134,18 @@ def read_table(
         if not row_columns.add(record, place):
             continue
         texts.append(text)
-        value = label_value(record, str(label_column), place)
-        values.append(interned.setdefault(value, value))  # one object per class, not per row
+        rows.append(label_value(record, str(label_column), place))
         lines.append(line)
-    if not texts or label_column is None:
+    if not lines or label_column is None:
         raise _no_rows(path, row_columns)
+    values = rows.finish()
     multi_label = resolve_format(multi_label, values)
     if multi_label == NONE:
         require_labels(values, label_column, lambda i: f"{path}, line {lines[i]}")
     labels, sets, merges = merge_labels(*split_values(values, multi_label))
     notes = tuple(file.notes(str(path)))
     read = LabeledTexts(
-        texts, labels, found, (label_column,), lines, sets, multi_label, merges, notes
+        texts.finish(), labels, found, (label_column,), lines, sets, multi_label, merges, notes
     )
     return read.with_row_columns(row_columns)
 
@@ -169,9 +170,8 @@ def read_label_columns(
         LstmError: The file is malformed, has no rows, or a column was not found.
     """
     row_columns = row_columns or RowColumns(None, None, str(path))
-    texts: list[str] = []
-    sets: list[LabelSet] = []
-    lines: list[int] = []
+    texts, lines = TextWriter(), array("q")
+    rows: CodedWriter[LabelSet] = CodedWriter()
     found: tuple[str, ...] = ()
     file = Found()
     for line, record, text, columns in iter_texts(path, text_columns, options, file):
@@ -184,13 +184,14 @@ def read_label_columns(
         if not row_columns.add(record, place):
             continue
         texts.append(text)
-        sets.append(set_columns(record, label_columns, place))
+        rows.append(set_columns(record, label_columns, place))
         lines.append(line)
-    if not texts:
+    if not lines:
         raise _no_rows(path, row_columns)
-    labels = [", ".join(labels) for labels in sets]
+    sets = rows.finish()
+    labels = recode(sets, ", ".join)
     notes = tuple(file.notes(str(path)))
-    read = LabeledTexts(texts, labels, found, label_columns, lines, sets, LIST, (), notes)
+    read = LabeledTexts(texts.finish(), labels, found, label_columns, lines, sets, LIST, (), notes)
     return read.with_row_columns(row_columns)
 
 

@@ -19,6 +19,7 @@ from lstm_cli.data.readers.text_files import TEXT_SUFFIXES, describe_skipped, fi
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.text_format import pluralize
+from lstm_cli.io.text_store import collect_texts
 
 LINES_SUFFIX = ".txt"
 
@@ -49,7 +50,7 @@ class UnlabeledFile(NamedTuple):
         unread: A sentence on the files that are not read; empty if there are none.
     """
 
-    texts: list[str]
+    texts: Sequence[str]
     sha256: str
     unread: str = ""
 
@@ -80,7 +81,7 @@ def read_texts(
     options = replace(options, format="auto")
     if paths.is_folder(path):
         return _read_folder(path, options)
-    texts = list(_file_texts(path, text_columns, options, file))
+    texts = collect_texts(_file_texts(path, text_columns, options, file))
     with path.open("rb") as stream:
         return UnlabeledFile(texts, hashlib.file_digest(stream, "sha256").hexdigest())
 

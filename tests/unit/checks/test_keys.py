@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_cli.checks.keys import label_key, letters, text_keys
-from lstm_cli.text.equality import comparable
+from lstm_cli.checks.keys import label_key, letters
+from lstm_cli.text.equality import comparable, text_keys
 from lstm_cli.text.normalization import normalize
 
 

@@ -64,7 +64,7 @@ def test_labels_in_columns_go_with_several_text_columns(tmp_path):
     path = table(tmp_path, "title,body,angry\na,b,1\nc,,0\n")
     read = read_label_columns(path, BOTH, ("angry",))
     assert read.texts == [f"a {SEPARATOR} b", f"c {SEPARATOR} "]
-    assert read.label_sets == [("angry",), ()]
+    assert list(read.label_sets) == [("angry",), ()]
 
 
 def test_an_object_may_lack_some_of_the_columns(tmp_path):

@@ -19,10 +19,10 @@ from lstm_cli.text.token_ids import PAD_ID, UNKNOWN_ID
 from lstm_cli.text.tokenizer import (
     Tokenizer,
     count_words,
-    fit_vocabulary,
     token_spans,
     tokenize,
 )
+from lstm_cli.text.vocabulary import fit_vocabulary
 
 # Lone surrogates, NUL, control characters and everything else a shell or a JSON file lets through.
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
@@ -239,8 +239,9 @@ def test_fit_vocabulary_also_returns_the_ids():
     fitted = fit_vocabulary(texts, TextSettings(min_count=2, max_tokens=1), char_buckets=9)
     assert fitted.tokenizer.words == ("[PAD]", "[UNK]", "a")
     assert fitted.tokenizer.char_buckets == 9
-    assert (fitted.ids.tolist(), fitted.lengths.tolist()) == ([1, 2, 2, 2, 1, 1], [3, 0, 3])
-    assert fitted.ids.dtype == np.uint16
+    ids = fitted.token_ids[fitted.numbers]
+    assert (ids.tolist(), fitted.lengths.tolist()) == ([1, 2, 2, 2, 1, 1], [3, 0, 3])
+    assert ids.dtype == np.uint16
     assert [fitted.tokens[i] for i in fitted.numbers] == ["b", "a", "a", "a", "c", "?"]
 
 

@@ -1,0 +1,160 @@
+"""Folders for temporary files; what a killed process leaves is removed by the next one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstm_cli.errors import LstmError
+from lstm_cli.io.paths import cache_dir
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_LOCK_SUFFIX = ".lock"
+_MAKING = "making"
+_LOCK_SECONDS = 60.0
+_BUFFER = 1 << 20
+
+
+class TempFolder:
+    """A folder that lives as long as this object, at most as long as this process.
+
+    It is in `temp` of the cache folder, else in the temporary folder of the system. The process
+    holds a lock beside it. A new folder is made after those without a living process are removed.
+
+    Attributes:
+        path: The folder.
+
+    Raises:
+        LstmError: No folder can be made.
+    """
+
+    def __init__(self) -> None:
+        self.path, lock = _make()
+        self._remove = weakref.finalize(self, _remove, self.path, lock)
+
+    def remove(self) -> None:
+        """Remove the folder now. Files that are mapped into memory stay readable."""
+        self._remove()
+
+
+class TempFile:
+    """A new file in a temporary folder, to write.
+
+    Args:
+        path: The file.
+
+    Raises:
+        LstmError: It cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._translated():
+            self._file = path.open("wb", buffering=_BUFFER)
+
+    def __del__(self) -> None:
+        # Of a writer that was given up.
+        if hasattr(self, "_file"):
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+    def write(self, content: ReadableBuffer) -> None:
+        """Add content at the end.
+
+        Raises:
+            LstmError: The disk is full.
+        """
+        with self._translated():
+            self._file.write(content)
+
+    def close(self) -> None:
+        """Write what is left.
+
+        Raises:
+            LstmError: The disk is full.
+        """
+        with self._translated():
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise _cannot_write(self.path.parent, error) from error
+
+
+def _cannot_write(folder: Path, error: Exception) -> LstmError:
+    reason = getattr(error, "strerror", None) or error
+    return LstmError(
+        f"Cannot write temporary files in {folder}: {reason}.",
+        "Free disk space there, or name a folder on another disk in LSTM_CACHE_DIR. A large table "
+        "needs two to four times its size. Runs and checkpoints are intact.",
+    )
+
+
+def _roots() -> Iterator[Path]:
+    with contextlib.suppress(RuntimeError):
+        yield cache_dir() / "temp"
+    # Each user has a folder: that of another one cannot be written.
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    yield Path(tempfile.gettempdir()) / f"lstm-{user}"
+
+
+def _make() -> tuple[Path, Any]:
+    """Make a folder in the first place that allows it; return it with its lock."""
+    failure: Exception = OSError("no folder")
+    root = Path()
+    for root in _roots():
+        try:
+            return _make_in(root)
+        # Some file systems do not support locks.
+        except (OSError, ValueError, NotImplementedError) as error:
+            failure = error
+    raise _cannot_write(root, failure)
+
+
+def _make_in(root: Path) -> tuple[Path, Any]:
+    from filelock import FileLock
+
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Another process must not see the folder without its lock.
+    with FileLock(root / _MAKING, timeout=_LOCK_SECONDS):
+        _remove_abandoned(root)
+        path = Path(tempfile.mkdtemp(dir=root))
+        lock = FileLock(_lock_path(path), timeout=_LOCK_SECONDS)
+        lock.acquire()
+    return path, lock
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder.with_name(folder.name + _LOCK_SUFFIX)
+
+
+def _remove_abandoned(root: Path) -> None:
+    """Remove the folders whose process has ended."""
+    from filelock import FileLock, Timeout
+
+    for path in root.iterdir():
+        if not path.is_dir():
+            continue
+        lock = FileLock(_lock_path(path), timeout=0)
+        with contextlib.suppress(Timeout, OSError):
+            lock.acquire()
+            _remove(path, lock)
+
+
+def _remove(path: Path, lock: Any) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        lock.release()
+        # Some versions of the library leave the file.
+        _lock_path(path).unlink(missing_ok=True)
