@@ -2,11 +2,12 @@
 
 The tests of CI install the versions of `constraints.txt`. Others install `lstm` without it, so CI
 should see new versions before they do. Where pip would choose the locked versions, nothing is
-installed: the tests of CI are to come. Otherwise the newest ones get an environment of their own
-and these tests: files in which `lstm` meets its libraries, cheap ones first, as many as the time
-allows. All tests would double the time of CI, for news that fail nothing.
+tried: the tests of CI are to come. Otherwise the packages that moved are laid over the environment
+of the locked ones, for these tests: files in which `lstm` meets its libraries, cheap ones first, as
+many as the time allows. All tests would double the time of CI, for news that fail nothing.
 
-Usage: python3 .ci/newest.py FOLDER  (for the environment and its log)
+Usage: PYTHON newest.py find REPORT           ask pip which versions are the newest
+       PYTHON newest.py try REPORT FOLDER     try them, in the environment of a folder
 """
 
 from __future__ import annotations
@@ -18,61 +19,70 @@ import signal
 import subprocess
 import sys
 import time
-import venv
 from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ".[dev,jax]"
-SECONDS = 150
+EXTRAS = ".[dev]"
+FIND_SECONDS = 150
+TRY_SECONDS = 60
 FILES = """
 unit/config unit/text unit/runs unit/evaluation unit/models unit/io unit/data unit/prediction
 system/test_cli.py training/test_classifier.py unit/serve unit/render unit/report
 training/test_language_model.py training/test_peephole.py unit/explain
 training/test_loop.py
 """
+# What holds CI to the locked versions does not hold here.
+ENV = {name: os.environ[name] for name in os.environ if not name.endswith("_CONSTRAINT")}
 
 
-def main(folder: Path) -> None:
+def find(report: Path) -> None:
+    """Write the report of pip on the newest versions, or why there is none."""
+    options = ["--dry-run", "--ignore-installed", "--report", report, EXTRAS]
+    try:
+        error = _install(Path(sys.executable), *options, timeout=FIND_SECONDS)
+    except subprocess.TimeoutExpired:
+        error = f"not found after {FIND_SECONDS} s"
+    if error:
+        report.write_text(json.dumps({"error": error}), "utf-8")
+
+
+def try_newest(report: Path, folder: Path) -> None:
     """Try the newest versions and print the line."""
     try:
-        line = _try_newest(folder, time.monotonic() + SECONDS)
+        line = _try(json.loads(report.read_text("utf-8")), folder, time.monotonic() + TRY_SECONDS)
     except subprocess.TimeoutExpired:
-        line = f"not installed after {SECONDS} s"
+        line = f"not installed after {TRY_SECONDS} s"
     except (OSError, ValueError, KeyError) as error:
         line = f"not tried: {error!r:.200}"
     print(f"newest versions: {line}", flush=True)
 
 
-def _try_newest(folder: Path, deadline: float) -> str:
-    venv.create(folder, with_pip=True)
-    python, report = folder / "bin" / "python", folder / "report.json"
-    # What holds CI to the locked versions does not hold here.
-    env = {name: os.environ[name] for name in os.environ if not name.endswith("_CONSTRAINT")}
-    pip = [python, "-m", "pip", "install", "--quiet"]
+def _install(python: Path, *options: str | Path, timeout: float) -> str:
+    """Install; return why pip cannot, or nothing."""
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", *options],
+        cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=timeout,
+    )  # fmt: skip
+    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    return f"pip cannot install them: {' '.join(errors[:1])[:300]}" if done.returncode else ""
 
-    def install(*options: str | Path) -> str:
-        """Install; return why pip cannot, or nothing."""
-        done = subprocess.run(
-            [*pip, *options],
-            cwd=ROOT, env=env, capture_output=True, text=True, timeout=deadline - time.monotonic(),
-        )  # fmt: skip
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        return f"pip cannot install them: {' '.join(errors[:1])[:300]}" if done.returncode else ""
 
-    if failure := install("--dry-run", "--report", report, EXTRAS):
-        return failure
-    newest = versions(json.loads(report.read_text("utf-8")))
+def _try(report: dict, folder: Path, deadline: float) -> str:
+    if "error" in report:
+        return report["error"]
+    newest = versions(report)
     moves = moved(newest, (ROOT / "constraints.txt").read_text("utf-8"))
     if not moves:
         return "those of constraints.txt, nothing to try"
-    pins = folder / "newest.txt"
-    pins.write_text("".join(f"{name}=={version}\n" for name, version in newest.items()), "utf-8")
-    if failure := install("--no-deps", "--no-compile", "--requirement", pins, "--editable", "."):
+    python, pins = folder / "bin" / "python", folder / "newest.txt"
+    pins.write_text("".join(f"{name}=={newest[name]}\n" for name in moves), "utf-8")
+    options = ["--no-deps", "--no-compile", "--requirement", pins]
+    if failure := _install(python, *options, timeout=deadline - time.monotonic()):
         return failure
     log = folder / "tests.log"
-    ended = _run_tests(python, log, env, deadline)
-    return f"{shortened(moves)}: {outcome(log.read_text('utf-8', 'replace'), ended)}"
+    ended = _run_tests(python, log, deadline)
+    return f"{shortened(list(moves.values()))}: {outcome(log.read_text('utf-8', 'replace'), ended)}"
 
 
 def versions(report: dict) -> dict[str, str]:
@@ -81,23 +91,23 @@ def versions(report: dict) -> dict[str, str]:
     return {name: found[name] for name in found if _canonical(name) != "lstm-cli"}
 
 
-def moved(newest: dict[str, str], constraints: str) -> list[str]:
-    """List the packages whose version is not the locked one: `PyYAML 6.0.3 -> 6.0.4`."""
+def moved(newest: dict[str, str], constraints: str) -> dict[str, str]:
+    """Find the packages whose version is not the locked one: `PyYAML 6.0.3 -> 6.0.4` by name."""
     locked: dict[str, list[str]] = {}
     for name, version in re.findall(r"^([\w.-]+)==(\S+)", constraints, re.MULTILINE):
         locked.setdefault(_canonical(name), []).append(version)
-    return [
-        f"{name} {' or '.join(locked.get(_canonical(name), ['none']))} -> {newest[name]}"
+    return {
+        name: f"{name} {' or '.join(locked.get(_canonical(name), ['none']))} -> {newest[name]}"
         for name in sorted(newest, key=str.lower)
         if newest[name] not in locked.get(_canonical(name), [])
-    ]
+    }
 
 
 def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _run_tests(python: Path, log: Path, env: dict[str, str], deadline: float) -> bool:
+def _run_tests(python: Path, log: Path, deadline: float) -> bool:
     """Run the tests into a log, up to the deadline; return whether they came to their end."""
     files = [f"tests/{name}" for name in FILES.split()]
     command = [python, "-m", "pytest", "-v", "--tb=no", "-r", "N", "-p", "no:cacheprovider"]
@@ -105,7 +115,7 @@ def _run_tests(python: Path, log: Path, env: dict[str, str], deadline: float) ->
     with log.open("wb") as out:
         tests = subprocess.Popen(
             [*command, *(name for name in files if (ROOT / name).exists())],
-            cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            cwd=ROOT, env=ENV, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
             start_new_session=True,
             # A job in the background of a shell ignores it, and so would pytest.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
@@ -146,4 +156,5 @@ def shortened(items: list[str], most: int = 6) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    verb, *paths = sys.argv[1:]
+    {"find": find, "try": try_newest}[verb](*map(Path, paths))

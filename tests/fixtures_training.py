@@ -158,6 +158,7 @@ def without_keras(monkeypatch):
         return ["curves.png"]
 
     monkeypatch.setattr(pipeline, "configure_backend", lambda *_: DEVICE_INFO)
+    monkeypatch.setattr(pipeline, "load_with_labels_of_run", lambda *_: (dataset, ()))
     monkeypatch.setattr(pipeline, "load_training_data", lambda *_: dataset)
     monkeypatch.setattr(classifier_task, "load_data", lambda *_: dataset)
     monkeypatch.setattr(pipeline, "prepare", prepare)

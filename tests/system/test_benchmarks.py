@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -298,7 +299,15 @@ def test_every_variant_of_the_ablation_has_valid_settings():
         load_preset(preset, parse_overrides([c for c in changes if c != NO_LINEAR]))
 
 
-def test_the_ablation_trains_and_validates(tmp_path):
+def test_the_ablation_trains_and_validates(tmp_path, monkeypatch):
+    def run_here(command, _environment=None):
+        """As `child.run`, in this process, where TensorFlow is imported once."""
+        assert command[:2] == [sys.executable, "-m"]
+        monkeypatch.setattr(sys, "argv", command[2:])
+        importlib.import_module(command[2]).main()
+        return child.ProcessResult(1.0, 1.0, "")
+
+    monkeypatch.setattr(child, "run", run_here)
     path, reviews = tmp_path / "ablation.json", tmp_path / "reviews.csv"
     rows = [f"{('fine', 'dull')[n % 2]} film of critic {n},{n % 2}" for n in range(300)]
     reviews.write_text("\n".join(["text,label", *rows]))

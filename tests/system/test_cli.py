@@ -14,6 +14,14 @@ import pytest
 from fixtures_runs import make_image_run, make_text_run, text_config, write_results
 
 from lstm_cli import __version__, cli
+from lstm_cli.evaluation import evaluate
+from lstm_cli.evaluation.evaluate import draw_results
+
+
+@pytest.fixture(autouse=True)
+def _without_plots(monkeypatch):
+    """Draw no plots, which take a second."""
+    monkeypatch.setattr(evaluate, "draw_results", lambda *_: [])
 
 
 @pytest.fixture
@@ -230,7 +238,8 @@ def test_a_changed_model_ends_with_5(lstm, text_run):
     assert "model.onnx" in err
 
 
-def test_eval_scores_a_table_with_the_same_labels(lstm, text_run, reviews):
+def test_eval_scores_a_table_with_the_same_labels(lstm, text_run, reviews, monkeypatch):
+    monkeypatch.setattr(evaluate, "draw_results", draw_results)
     code, out, err = lstm("eval", reviews, "--run", "tiny", "--json")
     assert code == 0
     report = json.loads(out)

@@ -101,7 +101,7 @@ def test_what_the_newest_versions_are_is_told_against_the_locked(versions, moves
         "# made by a tool\npyyaml==6.0.3    # via lstm-cli\ntypes-regex==1\n"
         "numpy==2.4.6 ; python_version < '3.12'\nnumpy==2.5.5 ; python_version >= '3.12'\n"
     )
-    assert newest.moved(newest.versions(_report(**versions)), locked) == moves
+    assert list(newest.moved(newest.versions(_report(**versions)), locked).values()) == moves
 
 
 GOOD = "tests/test_a.py::test_x[a b] \n[gw0] [ 50%] PASSED tests/test_a.py::test_x[a b] \n"
