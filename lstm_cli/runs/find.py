@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lstm_cli.errors import ExitCode, LstmError, command_line, suggest
+from lstm_cli.runs import archive
 from lstm_cli.runs.directory import CONFIG, MANIFEST, RUN, RunDir, is_language, peek
 from lstm_cli.runs.lock import is_locked
 from lstm_cli.runs.schema import RunInfo
@@ -36,7 +37,8 @@ def find(
 
     Args:
         root: Folder of all runs.
-        name: A path, `<dataset>/<name>`, a name, a data set (its newest run), or None.
+        name: A path, the path of an archive (`runs.archive`), `<dataset>/<name>`, a name, a data
+            set (its newest run), or None.
         data_name: If `name` is None: only runs trained on this `data.name`.
         kind: If `name` is None: only runs of this kind, `text` or `image`.
         language: If the newest run is taken: whether it must be a language model or a classifier.
@@ -52,6 +54,8 @@ def find(
     for path in (_resolve(Path(name)), root / name):
         if exists(path / RUN):
             return _check_finished(RunDir(path), root)
+        if archive.is_archive(path):
+            return _check_finished(archive.open_archive(path), root)
     runs = [run for run in all_runs(root) if run.path.name == name]
     if len(runs) > 1:
         raise LstmError(

@@ -48,6 +48,7 @@ COMMANDS = {
     "eval": [["{data}"]],
     "predict": [["fine"], ["fine", "--format", "table"]],
     "explain": [["fine"], ["fine", "--format", "json"]],
+    "export": [["one", "--format", "zip", "--out", "{data}.zip", "--force"]],
     "data check": [["{data}"], ["{data}", "--json"]],
     "data curve": [["--help"]],
     "data issues": [["--help"]],
@@ -88,7 +89,7 @@ def lines(run):
     shutil.copytree(run.path, run.path.with_name("two"))
     data = str(run.path.parent / "one.csv")
     typed = [
-        [*name.split(), *(data if word == "{data}" else word for word in words)]
+        [*name.split(), *(word.replace("{data}", data) for word in words)]
         for name, cases in COMMANDS.items()
         for words in cases
     ]
