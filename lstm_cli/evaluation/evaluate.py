@@ -232,6 +232,15 @@ def evaluate(
     return evaluation
 
 
+def load_own(predictor: Predictor, split: str, data_dir: Path | None) -> Dataset:
+    """Load a split of the data that a run was trained on.
+
+    Raises:
+        LstmError: The data is not available (exit code 3), or the run has learned from the split.
+    """
+    return _load(predictor, None, True, split, data_dir)
+
+
 def _load(
     predictor: Predictor,
     source: DataSource | None,

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.export import staging
-from lstm_cli.export.result import Exported, Format, Quantize
+from lstm_cli.export import accuracy, html_page, javascript, quantize, staging
+from lstm_cli.export.quantize import Stored
+from lstm_cli.export.result import Accuracy, Exported, Format, GoldenCheck, Quantize
+from lstm_cli.export.source import Source
+from lstm_cli.export.zip_file import write_zip
+from lstm_cli.io.atomic_write import write_atomic
+from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import RunDir
 
-_SUFFIXES: dict[Format, str] = {"zip": ".zip"}
+_SUFFIXES: dict[Format, str] = {"zip": ".zip", "html": ".html"}
+# Largest difference from the golden probabilities with the weights of the run: both engines compute
+# with 32 bits at least, and add in different orders.
+TOLERANCE = 1e-5
+# With smaller weights; more is a defect, not a loss of digits.
+_QUANTIZED_TOLERANCE = 0.25
 
 
 def export(
@@ -19,6 +31,7 @@ def export(
     *,
     quantize: Quantize = "none",
     force: bool = False,
+    data_dir: Path | None = None,
 ) -> Exported:
     """Write a run in a format.
 
@@ -28,27 +41,90 @@ def export(
         out: Where to; by default a name made of the run's, in the current folder.
         quantize: How to make the weights smaller.
         force: Whether to replace what is there.
+        data_dir: Where TFDS data sets are, for the accuracy of smaller weights.
 
     Raises:
-        LstmError: The format does not take the option (exit code 2), the run fails a check (exit
-            code 5), something is at the path already, or it cannot be written.
+        LstmError: The format does not take the option (exit code 2), the run fails a check, or
+            what was written predicts other probabilities (exit code 5), something is at the path
+            already, or it cannot be written.
     """
-    if format_ == "zip" and quantize != "none":
-        raise LstmError(
-            f"--quantize {quantize} has no effect on a zip, which has the files of the run.",
-            "Leave it out, or choose --format onnx or html.",
-            ExitCode.USAGE,
-        )
+    _check_quantize(format_, quantize)
     path = out or default_path(run, format_)
     staging.check_free(path, force)
+    if format_ == "zip":
+        with staging.staged(path) as temp:
+            golden = write_zip(run, temp)
+        return Exported(run.name, format_, quantize, path, staging.size(path), golden)
+    source = Source.load(run)
     with staging.staged(path) as temp:
-        from lstm_cli.export.zip_file import write_zip
-
-        golden = write_zip(run, temp)
-        num_bytes = staging.size(temp)
-    return Exported(run.name, format_, quantize, path, num_bytes, golden)
+        golden, measured, notes = _write_classifier(source, temp, quantize, data_dir)
+    size = staging.size(path)
+    return Exported(run.name, format_, quantize, path, size, golden, measured, notes)
 
 
 def default_path(run: RunDir, format_: Format) -> Path:
     """Return the name of an export in the current folder: `imdb-baseline.zip`."""
     return Path(f"{run.path.parent.name}-{run.path.name}{_SUFFIXES[format_]}")
+
+
+def _check_quantize(format_: Format, quantize: Quantize) -> None:
+    if format_ == "zip" and quantize != "none":
+        raise LstmError(
+            f"--quantize {quantize} has no effect on a zip, which has the files of the run.",
+            "Leave it out, or choose --format html.",
+            ExitCode.USAGE,
+        )
+
+
+def _write_classifier(
+    source: Source, path: Path, how: Quantize, data_dir: Path | None
+) -> tuple[GoldenCheck | None, Accuracy | None, tuple[str, ...]]:
+    """Write a page, run it on the golden inputs, and measure what smaller weights cost."""
+    arrays = quantize.store(source.weights, how)
+    write_atomic(path, html_page.build_html(source, arrays).encode())
+    golden, notes = _run_page(source, path), []
+    if golden is None:
+        notes.append(
+            "The page was not run: there is no Node.js and no Chromium here. Install one of them "
+            "(Debian: nodejs), and export again to check it."
+        )
+    else:
+        _check_golden(source, golden, how)
+    if how == "none":
+        return golden, None, tuple(notes)
+    measured = accuracy.compare(source.predictor, _with_stored(source, arrays), data_dir)
+    if isinstance(measured, str):
+        return golden, None, (*notes, measured)
+    return golden, measured, tuple(notes)
+
+
+def _with_stored(source: Source, arrays: dict[str, Stored]) -> Predictor:
+    return source.with_weights({name: array.restore() for name, array in arrays.items()})
+
+
+def _run_page(source: Source, path: Path) -> GoldenCheck | None:
+    """Run a page on the golden inputs; None if nothing here runs JavaScript."""
+    engine = javascript.find_engine()
+    if engine is None:
+        return None
+    inputs = source.golden.inputs
+    inputs = inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
+    found = javascript.predict_in_page(path, inputs, engine)
+    difference = float(np.abs(found - source.golden.probabilities).max())
+    return GoldenCheck(len(inputs), difference, engine[0])
+
+
+def _check_golden(source: Source, golden: GoldenCheck, how: Quantize) -> None:
+    """Check that the probabilities are those of the run.
+
+    Raises:
+        LstmError: They are not (exit code 5).
+    """
+    tolerance = TOLERANCE if how == "none" else _QUANTIZED_TOLERANCE
+    if not golden.max_difference <= tolerance:
+        raise LstmError(
+            f"The export predicts other probabilities than run {source.predictor.run.name}: they "
+            f"differ by up to {golden.max_difference:.2g} on the golden inputs ({golden.engine}).",
+            "Nothing was written. Please report it with the settings of the run.",
+            ExitCode.INTEGRITY,
+        )
