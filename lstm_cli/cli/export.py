@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from lstm_cli.export.result import Exported
 
 _Format = Annotated[
-    Literal["zip", "html"],
+    Literal["zip", "onnx", "html"],
     typer.Option(
         "--format",
-        help="zip: the whole run as one file, which every command takes in place of a run. html: "
-        "one page that classifies and explains in any browser, without a network.",
+        help="zip: the whole run as one file, which every command takes in place of a run. onnx: "
+        "a folder with the graph, the tokenizer, and a README with an example. html: one page that "
+        "classifies and explains in any browser, without a network.",
         show_default=False,
     ),
 ]
@@ -62,6 +63,7 @@ def command(
     ```
     lstm export demo --format zip
     lstm predict --run demo-first.zip "Not a dull moment."
+    lstm export demo --format onnx --out model
     lstm export imdb --format html --quantize int8 --out imdb.html
     ```
     """

@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.export import accuracy, html_page, javascript, quantize, staging
+from lstm_cli.export import accuracy, html_page, javascript, onnx_folder, quantize, staging
 from lstm_cli.export.quantize import Stored
 from lstm_cli.export.result import Accuracy, Exported, Format, GoldenCheck, Quantize
 from lstm_cli.export.source import Source
 from lstm_cli.export.zip_file import write_zip
 from lstm_cli.io.atomic_write import write_atomic
+from lstm_cli.io.optional import require
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import RunDir
 
-_SUFFIXES: dict[Format, str] = {"zip": ".zip", "html": ".html"}
+_SUFFIXES: dict[Format, str] = {"zip": ".zip", "onnx": "-onnx", "html": ".html"}
 # Largest difference from the golden probabilities with the weights of the run: both engines compute
 # with 32 bits at least, and add in different orders.
 TOLERANCE = 1e-5
@@ -55,9 +56,11 @@ def export(
         with staging.staged(path) as temp:
             golden = write_zip(run, temp)
         return Exported(run.name, format_, quantize, path, staging.size(path), golden)
+    if format_ == "onnx" or quantize != "none":
+        require("onnx")
     source = Source.load(run)
     with staging.staged(path) as temp:
-        golden, measured, notes = _write_classifier(source, temp, quantize, data_dir)
+        golden, measured, notes = _write_classifier(source, format_, temp, quantize, data_dir)
     size = staging.size(path)
     return Exported(run.name, format_, quantize, path, size, golden, measured, notes)
 
@@ -71,18 +74,21 @@ def _check_quantize(format_: Format, quantize: Quantize) -> None:
     if format_ == "zip" and quantize != "none":
         raise LstmError(
             f"--quantize {quantize} has no effect on a zip, which has the files of the run.",
-            "Leave it out, or choose --format html.",
+            "Leave it out, or choose --format onnx or html.",
             ExitCode.USAGE,
         )
 
 
 def _write_classifier(
-    source: Source, path: Path, how: Quantize, data_dir: Path | None
+    source: Source, format_: Format, path: Path, how: Quantize, data_dir: Path | None
 ) -> tuple[GoldenCheck | None, Accuracy | None, tuple[str, ...]]:
-    """Write a page, run it on the golden inputs, and measure what smaller weights cost."""
-    arrays = quantize.store(source.weights, how)
-    write_atomic(path, html_page.build_html(source, arrays).encode())
-    golden, notes = _run_page(source, path), []
+    """Write a graph or a page, run it on the golden inputs, and measure what smaller weights cost.
+
+    Raises:
+        LstmError: It predicts other probabilities than the run (exit code 5).
+    """
+    arrays, notes = quantize.store(source.weights, how), []
+    golden = (_write_graph if format_ == "onnx" else _write_page)(source, arrays, how, path)
     if golden is None:
         notes.append(
             "The page was not run: there is no Node.js and no Chromium here. Install one of them "
@@ -96,6 +102,24 @@ def _write_classifier(
     if isinstance(measured, str):
         return golden, None, (*notes, measured)
     return golden, measured, tuple(notes)
+
+
+def _write_graph(
+    source: Source, arrays: dict[str, Stored], how: Quantize, path: Path
+) -> GoldenCheck:
+    """Write the folder of a graph, and run the graph on the golden inputs."""
+    onnx_folder.write_onnx(source, arrays, how, path)
+    written = source.predictor.with_model(path / onnx_folder.MODEL)
+    difference = written.golden_difference(source.golden)
+    return GoldenCheck(len(source.golden.inputs), difference, "onnxruntime")
+
+
+def _write_page(
+    source: Source, arrays: dict[str, Stored], _how: Quantize, path: Path
+) -> GoldenCheck | None:
+    """Write a page, and run it on the golden inputs; None if nothing here runs JavaScript."""
+    write_atomic(path, html_page.build_html(source, arrays).encode())
+    return _run_page(source, path)
 
 
 def _with_stored(source: Source, arrays: dict[str, Stored]) -> Predictor:

@@ -60,7 +60,9 @@ def store(weights: Mapping[str, Array], quantize: Quantize) -> dict[str, Stored]
 
 
 def _store(name: str, array: Array, quantize: Quantize) -> Stored:
-    if quantize == "none" or array.size < _MIN_SIZE or name.startswith(_HEAD):
+    if quantize == "none" or array.size < _MIN_SIZE or array.ndim < 2:
+        return Stored(array)
+    if name.startswith(_HEAD):
         return Stored(array)
     if quantize == "float16":
         return Stored(array.astype(np.float16))
