@@ -40,6 +40,14 @@ _Quantize = Annotated[
         "validation split is printed.",
     ),
 ]
+_Examples = Annotated[
+    bool | None,
+    typer.Option(
+        "--examples/--no-examples",
+        help="Show some inputs of the run's data on the page of --format html.",
+        show_default="--examples",
+    ),
+]
 _Force = Annotated[bool, typer.Option("--force", help="Replace what is at the path.")]
 
 
@@ -48,6 +56,7 @@ def command(
     format_: _Format,
     out: _Out = None,
     quantize: _Quantize = "none",
+    examples: _Examples = None,
     force: _Force = False,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -72,7 +81,13 @@ def command(
     from lstm_cli.export.export import export
 
     written = export(
-        find_run(run, runs_dir), format_, out, quantize=quantize, force=force, data_dir=data_dir
+        find_run(run, runs_dir),
+        format_,
+        out,
+        quantize=quantize,
+        force=force,
+        examples=examples,
+        data_dir=data_dir,
     )
     if json:
         output.print_json(written.to_dict())

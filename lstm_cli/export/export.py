@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.export import accuracy, html_page, javascript, onnx_folder, quantize, staging
+from lstm_cli.export import html_page, javascript, staging
+from lstm_cli.export import quantize as weights
 from lstm_cli.export.quantize import Stored
 from lstm_cli.export.result import Accuracy, Exported, Format, GoldenCheck, Quantize
 from lstm_cli.export.source import Source
 from lstm_cli.export.zip_file import write_zip
 from lstm_cli.io.atomic_write import write_atomic
 from lstm_cli.io.optional import require
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import RunDir
 
@@ -32,6 +34,7 @@ def export(
     *,
     quantize: Quantize = "none",
     force: bool = False,
+    examples: bool | None = None,
     data_dir: Path | None = None,
 ) -> Exported:
     """Write a run in a format.
@@ -42,6 +45,7 @@ def export(
         out: Where to; by default a name made of the run's, in the current folder.
         quantize: How to make the weights smaller.
         force: Whether to replace what is there.
+        examples: Whether a page shows some inputs of the run's data; None for yes.
         data_dir: Where TFDS data sets are, for the accuracy of smaller weights.
 
     Raises:
@@ -49,16 +53,18 @@ def export(
             what was written predicts other probabilities (exit code 5), something is at the path
             already, or it cannot be written.
     """
-    _check_quantize(format_, quantize)
+    _check_options(format_, quantize, examples)
     path = out or default_path(run, format_)
     staging.check_free(path, force)
     if format_ == "zip":
         with staging.staged(path) as temp:
             golden = write_zip(run, temp)
         return Exported(run.name, format_, quantize, path, staging.size(path), golden)
-    if format_ == "onnx" or quantize != "none":
-        require("onnx")
-    source = Source.load(run)
+    if format_ == "onnx":
+        require("onnx", "jinja2", purpose="--format onnx")
+    elif quantize != "none":
+        require("onnx", purpose=f"--quantize {quantize}")
+    source = Source.load(run, examples is not False)
     with staging.staged(path) as temp:
         golden, measured, notes = _write_classifier(source, format_, temp, quantize, data_dir)
     size = staging.size(path)
@@ -70,11 +76,22 @@ def default_path(run: RunDir, format_: Format) -> Path:
     return Path(f"{run.path.parent.name}-{run.path.name}{_SUFFIXES[format_]}")
 
 
-def _check_quantize(format_: Format, quantize: Quantize) -> None:
+def _check_options(format_: Format, quantize: Quantize, examples: bool | None) -> None:
+    """Refuse options that have no effect on a format.
+
+    Raises:
+        LstmError: There is one (exit code 2).
+    """
     if format_ == "zip" and quantize != "none":
         raise LstmError(
             f"--quantize {quantize} has no effect on a zip, which has the files of the run.",
             "Leave it out, or choose --format onnx or html.",
+            ExitCode.USAGE,
+        )
+    if format_ != "html" and examples is not None:
+        raise LstmError(
+            f"--examples and --no-examples have no effect on --format {format_}.",
+            "Leave them out, or choose --format html.",
             ExitCode.USAGE,
         )
 
@@ -87,7 +104,12 @@ def _write_classifier(
     Raises:
         LstmError: It predicts other probabilities than the run (exit code 5).
     """
-    arrays, notes = quantize.store(source.weights, how), []
+    arrays, notes = weights.store(source.weights, how), list[str]()
+    if format_ == "html" and source.examples:
+        notes.append(
+            f"The page shows {pluralize(len(source.examples), 'input')} of the run's data as "
+            "examples; --no-examples leaves them out."
+        )
     golden = (_write_graph if format_ == "onnx" else _write_page)(source, arrays, how, path)
     if golden is None:
         notes.append(
@@ -98,6 +120,9 @@ def _write_classifier(
         _check_golden(source, golden, how)
     if how == "none":
         return golden, None, tuple(notes)
+    # Imported here: a light installation has not all that evaluation needs.
+    from lstm_cli.export import accuracy
+
     measured = accuracy.compare(source.predictor, _with_stored(source, arrays), data_dir)
     if isinstance(measured, str):
         return golden, None, (*notes, measured)
@@ -108,6 +133,8 @@ def _write_graph(
     source: Source, arrays: dict[str, Stored], how: Quantize, path: Path
 ) -> GoldenCheck:
     """Write the folder of a graph, and run the graph on the golden inputs."""
+    from lstm_cli.export import onnx_folder
+
     onnx_folder.write_onnx(source, arrays, how, path)
     written = source.predictor.with_model(path / onnx_folder.MODEL)
     difference = written.golden_difference(source.golden)

@@ -65,7 +65,8 @@ def build_model(source: Source, arrays: Mapping[str, Stored]) -> onnx.ModelProto
     num_classes, shape = len(source.predictor.labels), source.predictor.shape
     model = onnx_graph.build(source.config, weights, num_classes, shape)
     tokenizer = source.predictor.tokenizer
-    plan = onnx_graph.plan(source.config, num_classes, tokenizer and tokenizer.vocab_size, shape)
+    vocab_size = tokenizer.vocab_size if tokenizer else None
+    plan = onnx_graph.plan(source.config, num_classes, vocab_size, shape)
     initializers, nodes = [], []
     for tensor in model.graph.initializer:
         constant = plan.constants[tensor.name]

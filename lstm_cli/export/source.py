@@ -27,15 +27,17 @@ class Source:
         config: Its settings.
         weights: `<float32>`, by their names in `models.get_weights`.
         golden: Inputs with known probabilities.
+        shows_examples: Whether a page may show some of them, which are of the run's data.
     """
 
     predictor: Predictor
     config: Config
     weights: dict[str, Array]
     golden: Golden
+    shows_examples: bool = True
 
     @classmethod
-    def load(cls, run: RunDir) -> Source:
+    def load(cls, run: RunDir, shows_examples: bool = True) -> Source:
         """Open a run, including its weights.
 
         Raises:
@@ -47,11 +49,14 @@ class Source:
         vocab_size = tokenizer.vocab_size if tokenizer else None
         plan = onnx_graph.plan(config, len(predictor.labels), vocab_size, predictor.shape)
         golden = validate.read_golden(verified, config, len(predictor.labels))
-        return cls(predictor, config, validate.read_weights(verified, plan), golden)
+        weights = validate.read_weights(verified, plan)
+        return cls(predictor, config, weights, golden, shows_examples)
 
     @property
     def examples(self) -> list[Any]:
-        """Some golden inputs as plain JSON types; no blank texts."""
+        """Some golden inputs as plain JSON types, if they may be shown; no blank texts."""
+        if not self.shows_examples:
+            return []
         if isinstance(self.golden.inputs, np.ndarray):
             images: list[Any] = self.golden.inputs[:_NUM_EXAMPLES].tolist()
             return images

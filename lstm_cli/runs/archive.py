@@ -26,7 +26,6 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.manifest import is_in_manifest
 
-SUFFIX = ".zip"
 # As early as a zip file can say: the archive does not depend on when its files were written.
 _TIME = (1980, 1, 1, 0, 0, 0)
 _UNIX, _MODE = 3, stat.S_IFREG | 0o644
@@ -81,10 +80,10 @@ def _write_member(archive: zipfile.ZipFile, run: RunDir, name: str) -> None:
         shutil.copyfileobj(file, to, _CHUNK)
 
 
-def is_archive(path: Path) -> bool:
-    """Tell whether a path, by its name, is that of an archive that exists."""
+def is_file(path: Path) -> bool:
+    """Tell whether a path is that of a file; False for a text that cannot be a path."""
     with suppress(OSError, ValueError):
-        return path.suffix.lower() == SUFFIX and path.is_file()
+        return path.is_file()
     return False
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lstm_cli.errors import ExitCode, LstmError, command_line, suggest
-from lstm_cli.runs import archive
 from lstm_cli.runs.directory import CONFIG, MANIFEST, RUN, RunDir, is_language, peek
 from lstm_cli.runs.lock import is_locked
 from lstm_cli.runs.schema import RunInfo
+
+ARCHIVE_SUFFIX = ".zip"
 
 
 def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:
@@ -54,8 +55,8 @@ def find(
     for path in (_resolve(Path(name)), root / name):
         if exists(path / RUN):
             return _check_finished(RunDir(path), root)
-        if archive.is_archive(path):
-            return _check_finished(archive.open_archive(path), root)
+        if name.lower().endswith(ARCHIVE_SUFFIX) and (run := _open_archive(path)):
+            return _check_finished(run, root)
     runs = [run for run in all_runs(root) if run.path.name == name]
     if len(runs) > 1:
         raise LstmError(
@@ -210,6 +211,14 @@ def _check_finished(run: RunDir, root: Path) -> RunDir:
         f"Run {run.path} did not finish: its status is '{status}'.",
         f"Resume it: {resume_command(run, root)}",
     )
+
+
+def _open_archive(path: Path) -> RunDir | None:
+    """Unpack an archive; None if there is no such file."""
+    # Imported only now: it would make the start of every other command slower.
+    from lstm_cli.runs import archive
+
+    return archive.open_archive(path) if archive.is_file(path) else None
 
 
 def _not_found(root: Path, name: str) -> LstmError:

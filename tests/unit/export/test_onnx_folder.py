@@ -112,10 +112,14 @@ def test_an_export_that_predicts_something_else_is_not_written(large, tmp_path, 
 
     source = Source.load(large)
     source.golden.probabilities[:] = source.golden.probabilities[:, ::-1]
-    monkeypatch.setattr(module.Source, "load", lambda _run: source)
+    monkeypatch.setattr(module.Source, "load", lambda *_: source)
     refused(export, large, "onnx", tmp_path / "out", code=ExitCode.INTEGRITY)
     assert not (tmp_path / "out").exists()
 
 
 def test_quantize_has_no_effect_on_a_zip(large, tmp_path):
     refused(export, large, "zip", tmp_path / "a", quantize="int8", code=ExitCode.USAGE)
+
+
+def test_examples_are_on_pages_alone(large, tmp_path):
+    refused(export, large, "onnx", tmp_path / "a", examples=False, code=ExitCode.USAGE)

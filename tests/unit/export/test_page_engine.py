@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import shutil
 import subprocess
+import zlib
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from fixtures_runs import (
 
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.export import html_page, javascript, page_data, quantize
+from lstm_cli.export.export import export
 from lstm_cli.export.source import Source
 from lstm_cli.text.tokenizer import token_spans, tokenize
 
@@ -224,3 +228,22 @@ def test_a_page_is_run_as_it_was_written(results, tmp_path):
     stored = quantize.store(source.weights, "int8")
     smaller = source.with_weights({name: array.restore() for name, array in stored.items()})
     assert np.abs(found - smaller.text_probabilities(TEXTS)).max() < 1e-5
+
+
+def test_examples_can_be_left_out(results, tmp_path):
+    run = results["plain"][0].predictor.run
+    with_examples = export(run, "html", tmp_path / "a.html")
+    without = export(run, "html", tmp_path / "b.html", examples=False)
+    assert "--no-examples" in with_examples.notes[0]
+    assert without.notes == ()
+    assert without.golden.max_difference < 1e-5
+    assert header(with_examples.path)["model"]["examples"] == list(TEXTS)
+    assert header(without.path)["model"]["examples"] == []
+
+
+def header(page):
+    """Return the header of the data of a page."""
+    encoded = re.search(r'id="run">([^<]*)<', page.read_text("utf-8"))[1]
+    content = zlib.decompress(base64.b64decode(encoded))
+    size = int.from_bytes(content[:4], "little")
+    return json.loads(content[4 : 4 + size])
