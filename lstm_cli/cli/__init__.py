@@ -25,6 +25,7 @@ from lstm_cli.cli import (
     data,
     evaluate,
     explain,
+    export,
     failures,
     predict,
     pretrain,
@@ -58,6 +59,7 @@ app.command(name="pretrain", cls=Command)(pretrain.command)
 app.command(name="eval", cls=Command)(evaluate.command)
 app.command(name="predict", cls=Command)(predict.command)
 app.command(name="explain", cls=Command)(explain.command)
+app.command(name="export", cls=Command)(export.command)
 app.command(name="serve", cls=Command)(serve.command)
 app.add_typer(tune.app, name="tune")
 app.add_typer(data.app, name="data")

@@ -15,7 +15,9 @@ from lstm_cli.cli import table_options
 from lstm_cli.cli.completion import complete_assignment, complete_run
 from lstm_cli.errors import ExitCode, LstmError
 
-RUN_HELP = "its folder, DATASET/NAME, NAME, or a data set, which means its newest run"
+RUN_HELP = (
+    "its folder, its archive (.zip), DATASET/NAME, NAME, or a data set, which means its newest run"
+)
 
 Run = Annotated[
     str | None,

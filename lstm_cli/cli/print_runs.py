@@ -51,7 +51,7 @@ def _summary_to_dict(summary: Summary) -> dict[str, Any]:
     return {
         "name": run.name,
         "status": summary.status,
-        "path": str(run.path),
+        "path": str(run.location),
         "accuracy": summary.accuracy,
         "perplexity": summary.perplexity,
         "parameters": info.parameters if info else None,
@@ -93,7 +93,8 @@ def print_record(
     else:
         output.print_key_values(perplexities(record.held_out))
     output.print_line(f"\n{load.to_yaml(record.config).rstrip()}")
-    output.print_line(f"\nFolder: {record.run.path}")
+    where = "Folder" if record.run.archive is None else "Archive"
+    output.print_line(f"\n{where}: {record.run.location}")
 
 
 def _key_values(record: RunRecord | LanguageRunRecord) -> dict[str, object]:
@@ -141,7 +142,7 @@ def _record_to_dict(
     else:
         metrics["held_out"] = to_builtins(record.held_out)
     return {
-        "path": str(record.run.path),
+        "path": str(record.run.location),
         **record.info.to_dict(),
         "config": load.to_dict(record.config),
         "metrics": metrics,

@@ -337,7 +337,7 @@ def init_from(run: str | None, runs_dir: Path | None) -> str | None:
 
     if run is None:
         return None
-    return str(find_initial(runs_root(runs_dir), run).path.absolute())
+    return str(find_initial(runs_root(runs_dir), run).location.absolute())
 
 
 def teacher(run: str | None, runs_dir: Path | None) -> str | None:
@@ -349,7 +349,7 @@ def teacher(run: str | None, runs_dir: Path | None) -> str | None:
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
 
-    return None if run is None else str(find(runs_root(runs_dir), run).path.absolute())
+    return None if run is None else str(find(runs_root(runs_dir), run).location.absolute())
 
 
 def check_thresholds(report: dict[str, Any], requirements: list[str]) -> None:

@@ -214,8 +214,8 @@ def _check_different(run_dirs: Sequence[RunDir]) -> None:
             "For example: lstm runs compare imdb/baseline imdb/wider",
             ExitCode.USAGE,
         )
-    counts = Counter(run.path.resolve() for run in run_dirs)
-    if repeated := [run.name for run in run_dirs if counts[run.path.resolve()] > 1]:
+    counts = Counter(run.location.resolve() for run in run_dirs)
+    if repeated := [run.name for run in run_dirs if counts[run.location.resolve()] > 1]:
         raise LstmError(
             f"Run {repeated[0]} is named twice.", "Name each run once.", ExitCode.USAGE
         )  # fmt: skip
@@ -223,7 +223,7 @@ def _check_different(run_dirs: Sequence[RunDir]) -> None:
 
 def _names(run_dirs: Sequence[RunDir]) -> list[str]:
     names = [run.name for run in run_dirs]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in run_dirs]
+    return names if len(set(names)) == len(names) else [str(run.location) for run in run_dirs]
 
 
 def _entry(name: str, run_record: RunRecord, test: Report) -> Entry:

@@ -172,7 +172,8 @@ def evaluate(
 
     If the run has thresholds, they decide what is predicted, and which examples get an answer.
 
-    The report and its plots are written to `reports/<dataset>-<split>/` in the run. Without
+    The report and its plots are written to `reports/<dataset>-<split>/` in the run, or for the
+    archive `model.zip` to `model-reports/<dataset>-<split>/` beside it. Without
     Matplotlib there are no plots, and the reporter gets a note.
 
     Args:
@@ -212,7 +213,7 @@ def evaluate(
         found = seen.summarize(overlap, scored.is_answered_right, dataset, split, num_leaks)
         if found.num:
             reporter.warn(found.describe(split))
-    folder = run.file(runs.REPORTS) / f"{dataset.name}-{split}"
+    folder = run.reports / f"{dataset.name}-{split}"
     evaluation = Evaluation(
         run=run.name,
         dataset=dataset.name,
@@ -223,13 +224,21 @@ def evaluate(
         coverage=_coverage(predictor, scored, with_coverage, wanted_precision),
         seen=found,
     )
-    relative = folder.relative_to(run.path)
-    run.write_json(str(relative / "report.json"), evaluation.to_dict())
+    RunDir(folder).write_json("report.json", evaluation.to_dict())
     if find_spec("matplotlib") is None:
         reporter.note("No plots: Matplotlib is not installed (try: pip install matplotlib).")
     else:
         draw_results(folder, scored, predictor.labels)
     return evaluation
+
+
+def load_own(predictor: Predictor, split: str, data_dir: Path | None) -> Dataset:
+    """Load a split of the data that a run was trained on.
+
+    Raises:
+        LstmError: The data is not available (exit code 3), or the run has learned from the split.
+    """
+    return _load(predictor, None, True, split, data_dir)
 
 
 def _load(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -139,6 +140,16 @@ class Predictor:
         predictor = cls(run, session, tokenizer, run.labels())
         predictor.border = _border(config)
         return predictor
+
+    def with_model(self, model: Path | bytes) -> Predictor:
+        """Return this run with another ONNX model of the same inputs and outputs.
+
+        Args:
+            model: A file, or its content.
+        """
+        other = copy.copy(self)
+        other._session = open_session(model)
+        return other
 
     def predict(
         self,
@@ -318,11 +329,7 @@ class Predictor:
             LstmError: It predicts others (exit code 5).
         """
         try:
-            if isinstance(golden.inputs, np.ndarray):
-                found = self.probabilities(golden.inputs)
-            else:
-                found = self.text_probabilities(golden.inputs)
-            max_difference = float(np.abs(found - golden.probabilities).max())
+            max_difference = self.golden_difference(golden)
         except _mismatch_errors() as error:
             raise self.run.integrity_error(
                 f"{runs.GOLDEN} does not fit the model ({error})"
@@ -331,6 +338,18 @@ class Predictor:
             raise self.run.integrity_error(
                 f"the probabilities of the golden inputs differ by up to {max_difference:.2g}"
             )
+
+    def golden_difference(self, golden: Golden) -> float:
+        """Return the largest difference from the golden probabilities.
+
+        Raises:
+            LstmError: The inputs are of the other kind.
+        """
+        if isinstance(golden.inputs, np.ndarray):
+            found = self.probabilities(golden.inputs)
+        else:
+            found = self.text_probabilities(golden.inputs)
+        return float(np.abs(found - golden.probabilities).max())
 
     def _text_tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:

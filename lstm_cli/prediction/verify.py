@@ -87,7 +87,7 @@ def verify(run: RunDir) -> VerifyResult:
             checks[name] = Check(name, True, step.check(state))
         except LstmError as error:
             checks[name] = Check(name, False, runs.integrity_reason(run, error), step.meaning)
-    return VerifyResult(run.name, str(run.path), tuple(checks.values()))
+    return VerifyResult(run.name, str(run.location), tuple(checks.values()))
 
 
 @dataclass

@@ -80,7 +80,7 @@ def write_report(
             not available, the page says so.
     """
     reporter = reporter or SilentReporter()
-    out = out or run.file(runs.REPORTS) / FILE
+    out = out or run.reports / FILE
     html.check_page_path(out)
     record, test = run_record.read_tested(run)
     confident_errors = find_errors(record, Predictor.load(run), data_dir, num_errors, reporter)

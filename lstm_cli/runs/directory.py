@@ -16,7 +16,7 @@ import yaml
 
 from lstm_cli.config.load import from_yaml
 from lstm_cli.config.schema import Config
-from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.errors import ExitCode, LstmError, command_line
 from lstm_cli.io import safe_open
 from lstm_cli.io.atomic_write import remove, remove_temp_files, write_atomic
 from lstm_cli.runs import lock, manifest
@@ -79,15 +79,29 @@ class RunDir:
     Attributes:
         path: The folder.
         manifest: If set, every file that is read is checked against it; see `with_manifest`.
+        archive: The zip file that the run was unpacked from, to read it only; None for a folder.
     """
 
     path: Path
     manifest: Mapping[str, ManifestEntry] | None = field(default=None, compare=False, repr=False)
+    archive: Path | None = None
 
     @property
     def name(self) -> str:
         """What `--run` takes: `<dataset>/<name>`."""
         return f"{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def location(self) -> Path:
+        """Where a person finds the run: its folder, or its archive."""
+        return self.archive or self.path
+
+    @property
+    def reports(self) -> Path:
+        """The folder of reports: in the run, or beside its archive."""
+        if self.archive is None:
+            return self.path / REPORTS
+        return self.archive.with_name(f"{self.archive.stem}-{REPORTS}")
 
     @property
     def status(self) -> Status:
@@ -291,6 +305,20 @@ class RunDir:
             with run.open_verified(name, max_bytes):
                 pass
 
+    def check_writable(self) -> None:
+        """Check that the run is a folder, not an archive.
+
+        Raises:
+            LstmError: It is an archive, which is only read (exit code 2).
+        """
+        if self.archive is not None:
+            raise LstmError(
+                f"{self.archive} is an archive, and is not changed.",
+                f"Unpack it into the folder of runs: {command_line('unzip', str(self.archive))} "
+                "-d runs",
+                ExitCode.USAGE,
+            )
+
     def integrity_error(self, reason: str) -> LstmError:
         """Build the error for a run that fails a check.
 
@@ -399,7 +427,7 @@ def integrity_reason(run: RunDir, error: LstmError) -> str:
 
 
 def _integrity_prefix(run: RunDir) -> str:
-    return f"Run {run.path} fails its integrity check: "
+    return f"Run {run.location} fails its integrity check: "
 
 
 def _has_alias(text: str) -> bool:

@@ -11,6 +11,8 @@ from lstm_cli.runs.directory import CONFIG, MANIFEST, RUN, RunDir, is_language, 
 from lstm_cli.runs.lock import is_locked
 from lstm_cli.runs.schema import RunInfo
 
+ARCHIVE_SUFFIX = ".zip"
+
 
 def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:
     """List runs in any state, the oldest first.
@@ -36,7 +38,8 @@ def find(
 
     Args:
         root: Folder of all runs.
-        name: A path, `<dataset>/<name>`, a name, a data set (its newest run), or None.
+        name: A path, the path of an archive (`runs.archive`), `<dataset>/<name>`, a name, a data
+            set (its newest run), or None.
         data_name: If `name` is None: only runs trained on this `data.name`.
         kind: If `name` is None: only runs of this kind, `text` or `image`.
         language: If the newest run is taken: whether it must be a language model or a classifier.
@@ -52,6 +55,8 @@ def find(
     for path in (_resolve(Path(name)), root / name):
         if exists(path / RUN):
             return _check_finished(RunDir(path), root)
+        if name.lower().endswith(ARCHIVE_SUFFIX) and (run := _open_archive(path)):
+            return _check_finished(run, root)
     runs = [run for run in all_runs(root) if run.path.name == name]
     if len(runs) > 1:
         raise LstmError(
@@ -207,6 +212,14 @@ def _check_finished(run: RunDir, root: Path) -> RunDir:
         f"Run {run.path} did not finish: its status is '{status}'.",
         f"Resume it: {resume_command(run, root)}",
     )
+
+
+def _open_archive(path: Path) -> RunDir | None:
+    """Unpack an archive; None if there is no such file."""
+    # Imported only now: it would make the start of every other command slower.
+    from lstm_cli.runs import archive
+
+    return archive.open_archive(path) if archive.is_file(path) else None
 
 
 def _not_found(root: Path, name: str) -> LstmError:

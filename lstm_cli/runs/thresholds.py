@@ -146,6 +146,7 @@ def clear(run: RunDir) -> bool:
 @contextmanager
 def _locked(run: RunDir) -> Iterator[None]:
     """Hold the lock of a run, so that no training changes the model meanwhile."""
+    run.check_writable()
     with lock.acquire(run.path):
         yield
 

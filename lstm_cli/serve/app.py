@@ -6,7 +6,6 @@ import asyncio
 import socket
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from lstm_cli.explain.explainer import Explainer
 from lstm_cli.prediction.decision import MOST_PROBABLE
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import validate
-from lstm_cli.serve import docs_page, metrics, openapi, server
+from lstm_cli.serve import docs_page, metrics, openapi, page, server
 from lstm_cli.serve.errors import ApiError
 from lstm_cli.serve.inference import Inference, json_response
 from lstm_cli.serve.metrics import ServerMetrics
@@ -28,7 +27,6 @@ from lstm_cli.serve.schemas import DecisionInfo, ModelResponse
 from lstm_cli.serve.security_headers import static_page
 from lstm_cli.serve.settings import ServerSettings
 
-_PAGE = Path(__file__).with_name("index.html")
 _NUM_EXAMPLES = 8
 
 
@@ -101,7 +99,7 @@ class Application:
             Route("/metrics", self._get_metrics),
             Route("/openapi.json", _static_json(document)),
             Route("/docs", static_page(docs_page.render(document))),
-            Route("/", static_page(_PAGE.read_text(encoding="utf-8"))),
+            Route("/", static_page(page.render())),
         ]
         self.asgi = Middleware(
             Router(routes, redirect_slashes=False),

@@ -31,26 +31,28 @@ _UNSPACED = "".join(
 ) + "\u30fc"  # fmt: skip
 # Between two letters, these put the second below the first: in Khmer, Burmese, Tai Tham, Balinese,
 # Javanese.
-_STACKERS = "\u17d2\u1039\u1a60\u1b44\ua9c0"
+STACKERS = "\u17d2\u1039\u1a60\u1b44\ua9c0"
 # The vowel AM of Thai and Lao: a letter that stands above the one before it.
 _AM = "".join(vowel for _, vowel in AM_VOWELS)
 _UNLIMITED = 2**31 - 1
 
 # The patterns are for `regex` (version 1) and for Oniguruma, which the library `tokenizers` uses.
-_UNSPACED_LETTER = rf"[{_UNSPACED}&&[\p{{L}}\p{{M}}\p{{Nl}}]]"
-_MARK = rf"[\p{{M}}{_AM}]"
+UNSPACED_LETTER = rf"[{_UNSPACED}&&[\p{{L}}\p{{M}}\p{{Nl}}]]"
+MARK = rf"[\p{{M}}{_AM}]"
 # A letter and what is written around it; nearly a grapheme cluster, whose definition differs
 # between versions of Unicode.
-_UNSPACED_TOKEN = rf"{_UNSPACED_LETTER}(?:[{_STACKERS}]{_UNSPACED_LETTER}|{_MARK})*"
+_UNSPACED_TOKEN = rf"{UNSPACED_LETTER}(?:[{STACKERS}]{UNSPACED_LETTER}|{MARK})*"
 # The first three parts of a word's letters are also in the fourth, which takes longer.
-_WORD = (
+WORD_LETTER = (
     r"[a-z[\w&&[\0-\u0dff]]\uac00-\ud7a3"
-    rf"[\w&&[^{_UNSPACED}\p{{S}}\p{{No}}]]\p{{Nd}}]+"
+    rf"[\w&&[^{_UNSPACED}\p{{S}}\p{{No}}]]\p{{Nd}}]"
 )
+_WORD = f"{WORD_LETTER}+"
+OTHER_TOKEN = r"[[^\s\w\p{C}]\p{S}\p{No}]"
 # The first two alternatives, frequent Chinese and Thai letters, are also in the fourth.
 TOKEN = (
-    rf"[\u4e00-\u9fff]{_MARK}*|[\u0e01-\u0e2e]{_MARK}*"
-    rf"|{_WORD}(?:'{_WORD})*|{_UNSPACED_TOKEN}|[[^\s\w\p{{C}}]\p{{S}}\p{{No}}]"
+    rf"[\u4e00-\u9fff]{MARK}*|[\u0e01-\u0e2e]{MARK}*"
+    rf"|{_WORD}(?:'{_WORD})*|{_UNSPACED_TOKEN}|{OTHER_TOKEN}"
 )
 
 # The same for ASCII texts, which are the most common: Python's `re` takes half the time.
@@ -97,7 +99,7 @@ def count_words(text: str) -> int:
 
     In scripts without spaces between words, tokens count.
     """
-    if text.isascii() or _pattern(_UNSPACED_LETTER).search(text) is None:
+    if text.isascii() or _pattern(UNSPACED_LETTER).search(text) is None:
         return len(text.split())
     return len(tokenize(text))
 

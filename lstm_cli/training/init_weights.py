@@ -95,7 +95,7 @@ def resolve_init_from(config: Config, root: Path) -> Config:
             "train.init_from expects a run, found ''.", "See 'lstm runs list'.", ExitCode.USAGE
         )
     run = find.find_initial(root, init_from)
-    path = str(run.path.absolute())
+    path = str(run.location.absolute())
     config = replace(config, train=replace(config.train, init_from=path))
     return with_columns_of_run(config, run.config())
 

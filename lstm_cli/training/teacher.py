@@ -30,7 +30,7 @@ def resolve_teacher(config: Config, root: Path) -> Config:
     """
     if config.train.teacher is None:
         return config
-    path = find.find(root, config.train.teacher).path.absolute()
+    path = find.find(root, config.train.teacher).location.absolute()
     return replace(config, train=replace(config.train, teacher=str(path)))
 
 

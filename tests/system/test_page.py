@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures_images import save
-from fixtures_runs import make_image_run, make_multi_label_run, make_text_run, text_config
+from fixtures_runs import TEXTS, make_image_run, make_multi_label_run, make_text_run, text_config
 from fixtures_serve import server_thread
 
-import lstm_cli
 from lstm_cli.data.images import read_image
+from lstm_cli.export.export import export
 from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.prediction.decision import make_decision
 from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.serve.page import render
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-PAGE = (Path(lstm_cli.__file__).parent / "serve" / "index.html").read_text(encoding="utf-8")
+PAGE = render()
 SECONDS = 30
 
 
@@ -58,10 +59,12 @@ def image_server(tmp_path_factory):
 
 
 class Browser:
-    """The page in Chromium."""
+    """The page in Chromium: of a server, or a file."""
 
     def __init__(self, driver, server, width=1000, dark=False):
-        self.driver, self.root = driver, f"http://{server.host}:{server.port}/"
+        is_file = isinstance(server, Path)
+        self.driver = driver
+        self.root = server.as_uri() if is_file else f"http://{server.host}:{server.port}/"
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -473,3 +476,40 @@ def test_page_loads_nothing_and_inserts_no_markup():
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", PAGE)
     assert not re.search(r"<[^>]+\s(on\w+|style)\s*=", PAGE)
     assert re.findall(r"https?://\S+", PAGE) == ['http://www.w3.org/2000/svg";']
+
+
+def test_an_exported_page_predicts_from_a_file_without_any_request(chromium, tmp_path):
+    run = make_text_run(tmp_path / "demo" / "a")
+    written = export(run, "html", tmp_path / "page.html").path
+    page = Browser(chromium, written, width=390, dark=True)
+    # It opens with an answer.
+    page.until(lambda: page.find("#explanation").is_displayed())
+    assert page.find("#text").get_attribute("value") == TEXTS[0]
+    text = "not a fine film, not a dull moment – naïve"
+    page.find("#text").clear()
+    page.find("#text").send_keys(text)
+    predictor = Predictor.load(run)
+    (expected,) = predictor.predict(text)
+    percentages = [100 * p for p in expected.probabilities.values()]
+    page.until(lambda: page.percentages() == pytest.approx(percentages, abs=0.051))
+    page.until(lambda: page.text("#tokens") == text)
+    assert page.run("return document.documentElement.scrollWidth") <= 390
+    script = """const [texts, done] = arguments, { classifier } = answers;
+        done(texts.map((text) => classifier.run(classifier.encodeText(text)).probabilities));"""
+    found = chromium.execute_async_script(script, [text, *TEXTS])
+    assert np.abs(np.array(found) - predictor.text_probabilities([text, *TEXTS])).max() < 1e-5
+    assert page.problems() == []
+
+
+def test_an_exported_page_reads_a_drawing(chromium, tmp_path):
+    run = make_image_run(tmp_path / "mnist" / "a", (28, 28))
+    page = Browser(chromium, export(run, "html", tmp_path / "page.html").path)
+    page.until(page.percentages)
+    page.find("#clear").click()
+    page.run("pad.line([60, 60], [200, 220]); update();")
+    image = np.array(page.run("return pad.rows()"), np.uint8)
+    (expected,) = Predictor.load(run).predict(image[None])
+    page.until(lambda: page.text("#label") == expected.label)
+    percentages = [100 * p for p in expected.probabilities.values()]
+    page.until(lambda: page.percentages() == pytest.approx(percentages, abs=0.051))
+    assert page.problems() == []

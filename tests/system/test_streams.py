@@ -50,6 +50,7 @@ COMMANDS = {
     "explain": [["fine"], ["fine", "--format", "json"]],
     "tune search": [["--help"]],
     "tune show": [["--help"]],
+    "export": [["one", "--format", "zip", "--out", "{data}.zip", "--force"]],
     "data check": [["{data}"], ["{data}", "--json"]],
     "data curve": [["--help"]],
     "data issues": [["--help"]],
@@ -90,7 +91,7 @@ def lines(run):
     shutil.copytree(run.path, run.path.with_name("two"))
     data = str(run.path.parent / "one.csv")
     typed = [
-        [*name.split(), *(data if word == "{data}" else word for word in words)]
+        [*name.split(), *(word.replace("{data}", data) for word in words)]
         for name, cases in COMMANDS.items()
         for words in cases
     ]

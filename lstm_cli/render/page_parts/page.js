@@ -1,158 +1,11 @@
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>lstm</title>
-<link rel="icon" href="data:,">
-<style>
-:root {
-  color-scheme: light dark;
-  --paper: #fbfaf7; --card: #ffffff; --ink: #1d2126; --soft: #5a636d; --line: #d8d8d2;
-  --for: 20 110 200; --against: 205 90 10; --strong: #1460b0; --bad: #a11818; --grid: #e9e8e2; --max-opacity: .7;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #14171a; --card: #1c2024; --ink: #e8e6e1; --soft: #a2abb4; --line: #363c42;
-    --for: 80 165 255; --against: 255 145 60; --strong: #7ab8ff; --bad: #ff9d93; --grid: #2a2f34; --max-opacity: .45;
-  }
-}
-* { box-sizing: border-box; }
-[hidden] { display: none !important; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-header, main { max-width: 62rem; margin: 0 auto; padding: 0 1rem; }
-header { display: flex; flex-wrap: wrap; gap: 0 .8rem; align-items: baseline; padding-top: 1rem; }
-h1 { font-size: 1.3rem; margin: 0; }
-h2 { font-size: 1rem; margin: 0 0 .4rem; }
-.soft { color: var(--soft); overflow-wrap: anywhere; margin: .2rem 0; font-size: .9rem; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .9rem; margin: .8rem 0; min-width: 0; }
-.two { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 0 .8rem; }
-@media (max-width: 44rem) { .two { grid-template-columns: minmax(0, 1fr); } section { padding: .7rem; } }
-label { color: var(--soft); font-size: .9rem; }
-a { color: var(--strong); }
-textarea, input { width: 100%; font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--soft); border-radius: .4rem; padding: .5rem; }
-textarea { min-height: 7.5rem; resize: vertical; }
-button { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--soft); border-radius: .4rem; padding: .25rem .6rem; cursor: pointer; }
-button:hover { border-color: var(--strong); }
-:focus-visible { outline: 3px solid var(--strong); outline-offset: 2px; }
-#notice { border: 2px solid var(--bad); color: var(--bad); border-radius: .6rem; padding: .6rem .9rem; margin: .8rem 0; font-weight: 600; }
-#examples { display: flex; flex-wrap: wrap; gap: .4rem; list-style: none; margin: .4rem 0 0; padding: 0; }
-#examples button { max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-#examples li { max-width: 100%; min-width: 0; }
-#examples canvas { width: 3rem; height: 3rem; display: block; image-rendering: pixelated; }
-#label { font-size: 1.9rem; font-weight: 700; line-height: 1.2; overflow-wrap: anywhere; }
-.class { display: grid; grid-template-columns: var(--name, 6ch) 1fr 3.6rem; gap: .5rem; align-items: center; font-size: .9rem; }
-.class .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.class .value { text-align: right; font-variant-numeric: tabular-nums; }
-.class button.name { padding: 0; border: 0; background: none; color: inherit; font: inherit; text-align: left; text-decoration: underline dotted; cursor: pointer; }
-.class.below .fill { opacity: .45; }
-.threshold { position: absolute; top: 0; width: 2px; height: 100%; background: var(--ink); }
-.track { position: relative; height: .7rem; background: var(--grid); border-radius: .35rem; overflow: hidden; }
-.fill { height: 100%; width: 0; background: rgb(var(--for)); transition: width .15s; }
-@media (prefers-reduced-motion: reduce) { .fill { transition: none; } }
-#tokens { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 22rem; overflow-y: auto; line-height: 1.9; }
-#tokens span { border-radius: .2rem; padding: .1rem 0; cursor: default; }
-#tokens span.unknown { border-bottom: 2px dotted var(--soft); }
-#tokens span.selected { outline: 2px solid var(--ink); }
-#tokens .truncated { color: var(--soft); font-style: italic; }
-svg { display: block; width: 100%; height: auto; touch-action: pan-y; }
-svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
-.grid { stroke: var(--grid); }
-.probability { fill: none; stroke: rgb(var(--for)); stroke-width: 2; }
-.selected-line { stroke: var(--ink); stroke-width: 1.5; }
-.dot { fill: var(--ink); }
-.cell { fill: rgb(var(--for)); }
-.cell-grid { fill: none; stroke: var(--line); }
-.selected-row { fill: none; stroke: rgb(var(--against)); stroke-width: 2; }
-rect { shape-rendering: crispEdges; }
-table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .15rem .4rem .15rem 0; font-weight: 400; }
-th { color: var(--soft); white-space: nowrap; }
-.scroll { overflow-x: auto; }
-meter { width: 100%; min-width: 2.6rem; height: .8rem; }
-#image-input p { max-width: 280px; }
-#prefixes.rows svg { max-width: 540px; }
-#image-input { display: flex; flex-wrap: wrap; gap: .8rem; align-items: flex-start; }
-#pad { width: 280px; height: 280px; max-width: 100%; touch-action: none; background: #000; border: 1px solid var(--soft); border-radius: .4rem; cursor: crosshair; }
-#downsampled { width: 112px; height: 112px; image-rendering: pixelated; background: #000; border: 1px solid var(--soft); }
-</style>
-</head>
-<body>
-<header>
-  <h1>lstm</h1>
-  <p class="soft" id="about">Connecting to the server…</p>
-</header>
-<main>
-  <div id="notice" role="alert" hidden></div>
-  <form id="key-form" hidden>
-    <section>
-      <label for="key">API key</label>
-      <input id="key" type="password" autocomplete="off" required>
-      <button type="submit">Use key</button>
-    </section>
-  </form>
-  <div class="two" id="main-panel" hidden>
-    <section aria-labelledby="input-title">
-      <h2 id="input-title">Input</h2>
-      <div id="text-input" hidden>
-        <label for="text">Text</label>
-        <textarea id="text" spellcheck="false" placeholder="Type or paste a text"></textarea>
-      </div>
-      <div id="image-input" hidden>
-        <div>
-          <canvas id="pad" width="280" height="280" tabindex="0" role="img" aria-describedby="pad-help"
-            aria-label="Drawing area"></canvas>
-          <p class="soft" id="pad-help">Draw with a finger or the mouse. With the keyboard: arrow keys move, Space
-            puts the pen down or up, Delete clears.</p>
-          <button type="button" id="clear">Clear</button>
-          <p><label for="image-file">Or an image file:</label><br>
-            <input type="file" id="image-file" accept="image/*"></p>
-        </div>
-        <div>
-          <p class="soft" id="downsampled-title">Input of the model</p>
-          <canvas id="downsampled" role="img" aria-labelledby="downsampled-title"></canvas>
-        </div>
-      </div>
-      <div id="examples-panel" hidden>
-        <p class="soft" id="examples-title">Examples</p>
-        <ul id="examples" aria-labelledby="examples-title"></ul>
-      </div>
-    </section>
-    <section aria-labelledby="prediction-title">
-      <h2 id="prediction-title">Prediction</h2>
-      <div id="label" aria-live="polite">–</div>
-      <div id="classes"></div>
-      <p class="soft" id="counts"></p>
-    </section>
-  </div>
-  <div id="explanation" hidden>
-    <section aria-labelledby="tokens-title" id="tokens-section">
-      <h2 id="tokens-title">Tokens</h2>
-      <p class="soft" id="tokens-help"></p>
-      <div id="tokens" tabindex="0" role="group" aria-labelledby="tokens-title" aria-describedby="tokens-help"></div>
-    </section>
-    <section aria-labelledby="prefixes-title">
-      <h2 id="prefixes-title">Probability</h2>
-      <p class="soft" id="prefixes-help"></p>
-      <div id="prefixes" tabindex="0" role="group" aria-labelledby="prefixes-title" aria-describedby="prefixes-help"></div>
-      <p id="step" aria-live="polite"></p>
-    </section>
-    <section aria-labelledby="gates-title">
-      <h2 id="gates-title">Gates of LSTM units</h2>
-      <p class="soft" id="gates-help"></p>
-      <div class="scroll"><table id="gates"></table></div>
-    </section>
-  </div>
-  <p class="soft"><a href="/docs">API documentation</a></p>
-</main>
-<script>
-"use strict";
+// The page: inputs, and how answers are shown. Another script, which comes after this one, defines where the answers
+// come from: `request`, `showError`, and the delays PREDICT_DELAY, EXPLAIN_DELAY and RETRY_DELAY in milliseconds.
+
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-const PREDICT_DELAY = 120, EXPLAIN_DELAY = 350, RETRY_DELAY = 1500, MAX_CLASSES = 10;
+const MAX_CLASSES = 10;
 const SEPARATOR = "\u241f";
-let model = null;        // the response of /v1/model
+let model = null;        // what /v1/model answers
 let lastRequest = 0;     // number of the newest request; responses to older ones are dropped
 let timers = [];         // of requests that are not sent yet
 let controller = null;   // aborts the requests that are sent
@@ -175,51 +28,8 @@ function createSvg(tag, attributes) {
 const percent = (p) => (100 * p).toFixed(1) + "%";
 const signed = (x) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
 
-// The server
-
 class ApiError extends Error {
   constructor(status, message, hint) { super(message); this.status = status; this.hint = hint; }
-}
-async function request(path, body, signal) {
-  const headers = {};
-  const key = sessionStorage.getItem("lstm-key");
-  if (key) headers.Authorization = "Bearer " + key;
-  const options = { headers, signal, cache: "no-store" };
-  if (body !== undefined) {
-    headers["Content-Type"] = "application/json";
-    options.method = "POST";
-    options.body = JSON.stringify(body);
-  }
-  const response = await fetch(path, options);
-  const content = await response.json();
-  if (!response.ok) throw new ApiError(response.status, content.error.message, content.error.hint);
-  return content;
-}
-function showError(error) {
-  if (error.name === "AbortError") return;
-  $("notice").hidden = false;
-  if (!(error instanceof ApiError)) {
-    $("notice").textContent = "The server does not respond. Trying again…";
-    $("label").textContent = "–";
-    schedule(reconnect, RETRY_DELAY);
-  } else if (error.status === 401) {
-    $("key-form").hidden = false;
-    $("notice").textContent = error.message;
-    $("key").focus();
-  } else {
-    $("notice").textContent = error.message + " " + error.hint;
-    if (error.status === 429) schedule(update, RETRY_DELAY);
-  }
-}
-async function reconnect() {
-  try {
-    await request("/healthz");
-  } catch (error) {
-    showError(error);
-    return;
-  }
-  $("notice").hidden = true;
-  if (model) update(); else start();
 }
 function schedule(callback, delay) { timers.push(setTimeout(callback, delay)); }
 
@@ -231,7 +41,6 @@ async function start() {
     return;
   }
   $("notice").hidden = true;
-  $("key-form").hidden = true;
   $("about").textContent = `Run ${model.run}, trained on ${model.dataset}, ${model.labels.length} ${model.thresholds ? "labels" : "classes"}`;
   document.title = `lstm: ${model.run}`;
   $("main-panel").hidden = false;
@@ -565,17 +374,20 @@ function showGates(step) {
   $("gates-help").textContent = `The units that contribute most to “${explanation.prediction.label}”${gates.runner_up ? ` against “${gates.runner_up}”` : ""}, `
     + `at ${unit} ${step + 1}. The median unit of the last layer has a memory of ${gates.memory.toFixed(1)} ${unit}s.`;
   const head = createElement("tr");
-  for (const name of ["Unit", "Contribution", "Input gate", "Forget gate", "Output gate", "Cell state", "Memory"]) {
+  for (const name of ["Unit", "Contri\u00adbution", "Input gate", "Forget gate", "Output gate", "Cell state", "Memory"]) {
     head.append(createElement("th", name, { scope: "col" }));
   }
   const rows = gates.units.map((lstmUnit) => {
     const row = createElement("tr");
-    row.append(createElement("th", `${lstmUnit.direction === "backward" ? "←" : "→"} ${lstmUnit.index}`,
+    row.append(createElement("th", `${lstmUnit.direction === "backward" ? "←" : "→"}\u00a0${lstmUnit.index}`,
       { scope: "row", "aria-label": `${lstmUnit.direction} ${lstmUnit.index}` }), createElement("td", signed(lstmUnit.contribution)));
     for (const name of ["input_gate", "forget_gate", "output_gate"]) {
-      const cell = createElement("td"), value = lstmUnit[name][step];
-      cell.append(createElement("meter", null, { min: 0, max: 1, value, "aria-label": value.toFixed(2) }),
-        document.createTextNode(value.toFixed(2)));
+      const cell = createElement("td"), gate = createElement("div", null, { class: "gate" }), value = lstmUnit[name][step];
+      const track = createElement("div", null, { class: "track", "aria-hidden": "true" }), fill = createElement("div", null, { class: "fill" });
+      fill.style.width = percent(value);
+      track.append(fill);
+      gate.append(track, createElement("span", value.toFixed(2)));
+      cell.append(gate);
       row.append(cell);
     }
     row.append(createElement("td", signed(lstmUnit.cell[step])), createElement("td", lstmUnit.memory.toFixed(1)));
@@ -786,13 +598,3 @@ addEventListener("resize", () => {
   selected = -1;
   select(index, false);
 });
-$("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem("lstm-key", $("key").value);
-  $("key").value = "";
-  start();
-});
-start();
-</script>
-</body>
-</html>

@@ -1,0 +1,74 @@
+"""A file or folder that appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.atomic_write import check_replaceable, make_folder
+
+# Written into every folder that an export makes: only such a folder is replaced.
+FOLDER_MARK = ".lstm-export"
+
+
+def check_free(path: Path, force: bool) -> None:
+    """Check, before the work is done, that an export may be written to a path.
+
+    Args:
+        path: Where to write.
+        force: Whether what is there may be replaced.
+
+    Raises:
+        LstmError: Something is there (exit code 2), or it is not of a kind to replace.
+    """
+    check_replaceable(path)
+    if not os.path.lexists(path):
+        return
+    if not force:
+        raise LstmError(
+            f"{path} exists already.",
+            "Name another path with --out, or replace it with --force.",
+            ExitCode.USAGE,
+        )
+    if path.is_dir() and not (path / FOLDER_MARK).is_file():
+        raise LstmError(
+            f"{path} is a folder that lstm did not write.", "Name another path with --out."
+        )
+
+
+@contextlib.contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """Yield a path to write to, beside the one that is wanted; afterwards it gets that name.
+
+    If the block ends by an exception, nothing changes.
+
+    Args:
+        path: A file or a folder; one that exists is replaced.
+
+    Raises:
+        LstmError: It cannot be written.
+    """
+    try:
+        make_folder(path.parent)
+        with tempfile.TemporaryDirectory(".part", f".{path.name[:80]}.", path.parent) as temp:
+            new = Path(temp) / path.name
+            yield new
+            if path.is_dir():
+                path.rename(Path(temp) / ".old")
+            new.replace(path)
+    except OSError as error:
+        raise LstmError(
+            f"Cannot write {path}: {error.strerror or error}.",
+            "Free disk space, or name another path with --out.",
+        ) from error
+
+
+def size(path: Path) -> int:
+    """Return the size of a file, or of all files in a folder, in bytes."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size

@@ -1,0 +1,54 @@
+// Requests to the server, for the page in `render/page_parts`.
+
+const PREDICT_DELAY = 120, EXPLAIN_DELAY = 350, RETRY_DELAY = 1500;
+
+async function request(path, body, signal) {
+  const headers = {};
+  const key = sessionStorage.getItem("lstm-key");
+  if (key) headers.Authorization = "Bearer " + key;
+  const options = { headers, signal, cache: "no-store" };
+  if (body !== undefined) {
+    headers["Content-Type"] = "application/json";
+    options.method = "POST";
+    options.body = JSON.stringify(body);
+  }
+  const response = await fetch(path, options);
+  const content = await response.json();
+  if (!response.ok) throw new ApiError(response.status, content.error.message, content.error.hint);
+  return content;
+}
+function showError(error) {
+  if (error.name === "AbortError") return;
+  $("notice").hidden = false;
+  if (!(error instanceof ApiError)) {
+    $("notice").textContent = "The server does not respond. Trying again…";
+    $("label").textContent = "–";
+    schedule(reconnect, RETRY_DELAY);
+  } else if (error.status === 401) {
+    $("key-form").hidden = false;
+    $("notice").textContent = error.message;
+    $("key").focus();
+  } else {
+    $("notice").textContent = error.message + " " + error.hint;
+    if (error.status === 429) schedule(update, RETRY_DELAY);
+  }
+}
+async function reconnect() {
+  try {
+    await request("/healthz");
+  } catch (error) {
+    showError(error);
+    return;
+  }
+  $("notice").hidden = true;
+  if (model) update(); else start();
+}
+
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("lstm-key", $("key").value);
+  $("key").value = "";
+  $("key-form").hidden = true;
+  start();
+});
+start();

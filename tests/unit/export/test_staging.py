@@ -1,0 +1,57 @@
+"""Files and folders that appear whole, and replace only what they may."""
+
+from __future__ import annotations
+
+import pytest
+from fixtures_errors import refused
+
+from lstm_cli.errors import ExitCode
+from lstm_cli.export.staging import FOLDER_MARK, check_free, size, staged
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_file_that_exists_needs_force(tmp_path):
+    path = tmp_path / "a.zip"
+    check_free(path, force=False)
+    path.write_text("old")
+    refused(check_free, path, force=False, code=ExitCode.USAGE)
+    check_free(path, force=True)
+    path.unlink()
+    path.symlink_to("nowhere")
+    refused(check_free, path, force=False, code=ExitCode.USAGE)
+
+
+def test_only_a_folder_of_an_export_is_replaced(tmp_path):
+    refused(check_free, tmp_path, force=True)
+    (tmp_path / FOLDER_MARK).touch()
+    check_free(tmp_path, force=True)
+
+
+def test_an_export_that_fails_leaves_the_old_one(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(KeyError), staged(path) as temp:
+        temp.write_text("half")
+        raise KeyError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "new" / "out"
+    for content in ("one", "three"):
+        with staged(path) as temp:
+            temp.mkdir()
+            (temp / content).write_text(content)
+        assert names(path) == [content]
+        assert size(path) == len(content)
+    assert names(tmp_path / "new") == ["out"]
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Exception, match="Cannot write"), staged(tmp_path / "file" / "a"):
+        pass
