@@ -234,7 +234,7 @@ def test_a_run_whose_manifest_lacks_a_file_is_refused(root, make, name):
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        (runs.METRICS, lambda value: value.pop("test")),
+        (runs.METRICS, lambda value: value.pop("validation")),
         (runs.METRICS, lambda value: value["test"].update(accuracy="high")),
         (runs.METRICS, lambda value: value["test"].update(confusion=[[1]])),
         (runs.METRICS, lambda value: value["test"].update(num_examples=0)),
