@@ -18,7 +18,7 @@ train.learning_rate: {low: 0.001, high: 0.02, log: true}
 def use_trainer(monkeypatch, tmp_path):
     """Let searches in this process start the trainer; return the file with its starts."""
     log = tmp_path / "starts"
-    monkeypatch.setattr(process, "LSTM", (str(TRAINER),))
+    monkeypatch.setattr(process, "LSTM", ("-S", str(TRAINER)))
     monkeypatch.setenv("TRAINER_LOG", str(log))
     return log
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -25,6 +22,7 @@ from lstm_cli.runs.schema import FinishedRunInfo
 from lstm_cli.tune import claims, metrics
 from lstm_cli.tune.budget import Budget
 from lstm_cli.tune.folder import StudyFolder, StudyRequest
+from lstm_cli.tune.outcomes import Counts, best_trial, is_dead
 from lstm_cli.tune.storage import load_study, make_pruner, make_sampler, open_storage, retry
 from lstm_cli.tune.trial import SearchStopped, Trial, TrialError
 
@@ -37,45 +35,6 @@ _LOST_AFTER = timedelta(minutes=5)
 _MAX_FAILURES = 3
 # User attribute with the machine and the folder that have the run of a trial.
 _PLACE = "place"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many trials of a study are in which state.
-
-    Attributes:
-        complete: Trained to the end.
-        pruned: Ended early, because other trials were better.
-        failed: Died. Trials that another one continues do not count.
-        running: A process works on them, or will when the study is resumed.
-    """
-
-    complete: int
-    pruned: int
-    failed: int
-    running: int
-
-    @classmethod
-    def of(cls, trials: Sequence[FrozenTrial]) -> Counts:
-        """Count the trials of a study."""
-        states = Counter(trial.state for trial in trials)
-        failed = sum(is_dead(trial) for trial in trials)
-        return cls(
-            states[TrialState.COMPLETE],
-            states[TrialState.PRUNED],
-            failed,
-            states[TrialState.RUNNING],
-        )
-
-    @property
-    def ended(self) -> int:
-        """How many have ended."""
-        return self.complete + self.pruned + self.failed
-
-
-def is_dead(trial: FrozenTrial) -> bool:
-    """Tell whether a trial died, and was not interrupted and continued by another one."""
-    return trial.state == TrialState.FAIL and "error" in trial.user_attrs
 
 
 class Search:
@@ -314,25 +273,12 @@ class Search:
         left = self.budget.left
         time_left = "" if left is None else f", {duration(left)} left"
         failed = f", {counts.failed} failed" if counts.failed else ""
-        return f"{shown}{counts.ended}{of} done, {counts.pruned} pruned{failed}{time_left}."
-
-
-def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """Return the best trial that was trained to its end, the first of equal ones."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not complete:
-        return None
-    sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
-    return max(complete, key=lambda trial: sign * (trial.value or 0.0))
+        running = f", {counts.running} running" if counts.running else ""
+        done = f"{counts.ended}{of} done, {counts.pruned} pruned{failed}{running}{time_left}"
+        return f"{shown}{done}."
 
 
 def _host() -> str:
     import socket
 
     return socket.gethostname()
-
-
-def run_exists(folder: Path, trial: FrozenTrial) -> bool:
-    """Tell whether the run of a trial is on this machine."""
-    path = folder / str(trial.user_attrs["run"]) / runs.RUN
-    return path.exists()

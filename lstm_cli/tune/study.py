@@ -16,7 +16,8 @@ from lstm_cli.io.progress import Reporter
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.tune.claims import claiming
 from lstm_cli.tune.folder import STUDY, StudyFolder, StudyRequest
-from lstm_cli.tune.search import Counts, Search, best_trial, run_exists
+from lstm_cli.tune.outcomes import Counts, best_trial, run_exists
+from lstm_cli.tune.search import Search
 from lstm_cli.tune.space import DEFAULT_TRIAL
 from lstm_cli.tune.storage import create_study, open_storage
 from lstm_cli.tune.winner import finish_winner

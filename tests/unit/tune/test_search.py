@@ -14,15 +14,15 @@ from optuna.trial import TrialState
 
 from lstm_cli.errors import LstmError
 from lstm_cli.io.progress import SilentReporter
-from lstm_cli.tune import search as searching
 from lstm_cli.tune import study
 from lstm_cli.tune.folder import StudyFolder, find_study
+from lstm_cli.tune.outcomes import is_dead
 
 _PATCHED = """
 import sys
 from lstm_cli import cli
 from lstm_cli.tune import process
-process.LSTM = (sys.argv.pop(1),)
+process.LSTM = ("-S", sys.argv.pop(1))
 sys.exit(cli.run())
 """
 
@@ -76,9 +76,7 @@ def test_a_trial_that_dies_is_recorded_and_the_search_goes_on(starts, tmp_path):
     space = "model.units: [13, 17, 40]\n"
     found = search(tmp_path, space=space, trials=8)
     trials = trials_of(StudyFolder(found.path))
-    errors = {
-        t.params["model.units"]: t.user_attrs["error"] for t in trials if searching.is_dead(t)
-    }
+    errors = {t.params["model.units"]: t.user_attrs["error"] for t in trials if is_dead(t)}
     assert errors == {
         13: "The loss is not finite.",
         17: "the training process was killed by signal 9",
@@ -93,9 +91,9 @@ def test_a_search_ends_if_all_first_trials_die(starts, tmp_path):
 
 
 def test_the_same_seed_draws_the_same_trials(starts, tmp_path):
-    first = search(tmp_path, trials=5)
-    again = search(tmp_path, trials=5, name="again")
-    other = search(tmp_path, trials=5, name="other", overrides={"seed": 1})
+    first = search(tmp_path, trials=3)
+    again = search(tmp_path, trials=3, name="again")
+    other = search(tmp_path, trials=3, name="other", overrides={"seed": 1})
     same, repeated, different = (
         drawn(trials_of(StudyFolder(f.path))) for f in (first, again, other)
     )
@@ -105,12 +103,12 @@ def test_the_same_seed_draws_the_same_trials(starts, tmp_path):
 
 
 def test_a_search_that_was_killed_goes_on_with_the_same_trials(starts, tmp_path, monkeypatch):
-    expected = drawn(trials_of(StudyFolder(search(tmp_path, trials=5).path)))
+    expected = drawn(trials_of(StudyFolder(search(tmp_path, trials=4).path)))
     starts.unlink()
     monkeypatch.setenv("TRAINER_SECONDS", "0.08")
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "killed"))
-    process = command("demo", "--trials", 5, "--space", tmp_path / "space.yaml")
-    for _ in range(3):
+    process = command("demo", "--trials", 4, "--space", tmp_path / "space.yaml")
+    for _ in range(2):
         before = num_lines(starts)
         wait_for(lambda before=before: num_lines(starts) > before)
         process.send_signal(signal.SIGKILL)
@@ -120,7 +118,7 @@ def test_a_search_that_was_killed_goes_on_with_the_same_trials(starts, tmp_path,
     assert process.returncode == 0, err
     assert drawn(trials_of(find_study(tmp_path / "killed", None))) == expected
     begun = [line for line in starts.read_text().splitlines() if line.startswith("train")]
-    assert begun == [f"train {number:03d}" for number in range(5)]
+    assert begun == [f"train {number:03d}" for number in range(4)]
 
 
 def test_ctrl_c_saves_the_trials(starts, tmp_path, monkeypatch):
@@ -140,16 +138,16 @@ def test_ctrl_c_saves_the_trials(starts, tmp_path, monkeypatch):
 def test_two_processes_share_the_trials_of_a_study(starts, tmp_path, monkeypatch):
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
     question(tmp_path)
-    arguments = ("--trials", 6, "--space", tmp_path / "space.yaml", "--name", "s", "--json")
+    arguments = ("--trials", 5, "--space", tmp_path / "space.yaml", "--name", "s", "--json")
     first = command("demo", *arguments)
     wait_for(lambda: starts.exists())
     second = command("--resume", "s")
     results = [process.communicate(timeout=60) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), results
     trials = trials_of(find_study(tmp_path / "runs", "s"))
-    assert len(trials) == 6
+    assert len(trials) == 5
     begun = [line for line in starts.read_text().splitlines() if line.startswith("train")]
-    assert sorted(begun) == [f"train {number:03d}" for number in range(6)]
+    assert sorted(begun) == [f"train {number:03d}" for number in range(5)]
     # Only one of them scored the winner.
     assert len([line for line in starts.read_text().splitlines() if "s-" in line]) == 1
     assert json.loads(results[0][0])["trials"]["complete"] >= 1
@@ -157,6 +155,9 @@ def test_two_processes_share_the_trials_of_a_study(starts, tmp_path, monkeypatch
 
 def test_more_trials_after_the_end(starts, tmp_path):
     found = search(tmp_path, trials=2)
+    with pytest.raises(LstmError, match="already a study") as caught:
+        search(tmp_path, trials=1)
+    assert "--resume demo/s" in caught.value.hint
     more = study.resume(StudyFolder(found.path), {"trials": 4}, None, SilentReporter())
     assert (found.trials.ended, more.trials.ended) == (2, 4)
     assert more.seconds > found.seconds
@@ -175,13 +176,6 @@ def test_time_ends_a_search(starts, tmp_path, monkeypatch):
     found = search(tmp_path, trials=None, seconds=2.5)
     assert 2 <= found.seconds < 8
     assert found.winner is not None
-
-
-def test_a_name_that_is_taken(starts, tmp_path):
-    search(tmp_path, trials=1)
-    with pytest.raises(LstmError, match="already a study") as caught:
-        search(tmp_path, trials=1)
-    assert "--resume demo/s" in caught.value.hint
 
 
 def num_lines(file):
