@@ -66,9 +66,9 @@ def draw_importance(summary: StudySummary, path: Path) -> None:
     """
     settings = summary.settings[:_MAX_BARS]
     shares = [setting.importance or 0.0 for setting in settings]
-    first = f"{settings[0].key} matters most: {percent(shares[0])} of the importance"
+    first = f"Most important: {settings[0].key}, {percent(shares[0])}"
     subtitle = (
-        f"Which settings make the {summary.label} good, over "
+        f"Where the trials with the best {summary.label} differ from all "
         f"{pluralize(summary.count('finished'), 'finished trial')} (PED-ANOVA)"
     )
     with picture(path, (6.8, 1.0 + 0.27 * len(settings)), first, subtitle) as figure:

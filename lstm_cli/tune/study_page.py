@@ -118,7 +118,7 @@ def _pictures(summary: StudySummary) -> dict[str, html.Picture]:
         )
     }
     if has_importance(summary):
-        drawings["importance"] = (draw_importance, "The importance of each setting")
+        drawings["importance"] = (draw_importance, "The importance of each setting: a rough guess")
     if summary.settings and summary.count("finished") > 1:
         trials = pluralize(summary.count("finished"), "finished trial")
         drawings["parallel"] = (draw_parallel_coordinates, f"The settings of {trials}")
