@@ -108,7 +108,7 @@ def test_a_killed_process_ends_the_other_and_both_resume_to_the_same_bits(folder
     codes, (first, _), outputs = pair("killed", folder, kind)
     assert codes == [0, -9], outputs
     # Nothing is lost but the step that was being computed.
-    assert f"Saved at {fixtures_distributed.KILLED_AT[kind]}" in first["error"]
+    assert f"Saved at {fixtures_distributed.KILLED_AT}" in first["error"]
     codes, _, outputs = pair("resumed", folder, kind)
     assert codes == [0, 0], outputs
     whole, resumed = (
