@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _STORE_BYTES = 128 << 20
 # Names of Unix sockets have at most 107 bytes, and Ray appends up to 65.
 _MAX_TEMP_DIR = 40
 _START_TRIES = 3
+_CONNECT_SECONDS = 10.0
 _ADDRESS = "RAY_ADDRESS"
 
 
@@ -99,8 +101,6 @@ def _check_version(version: str) -> None:
         LstmError: It has another.
     """
     if version != __version__:
-        import socket
-
         raise LstmError(
             f"{socket.gethostname()} has lstm {__version__}, and the job was started by {version}.",
             "Install one version on all machines.",
@@ -177,6 +177,8 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
             "Start the command on a machine of the cluster, with --address auto.",
             ExitCode.USAGE,
         )
+    if address is not None:
+        _check_reachable(address)
     import ray
     import ray.data
 
@@ -203,6 +205,28 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         for name in ("ray", "ray.data"):
             logging.getLogger(name).setLevel(logging.ERROR)
         yield ray
+
+
+def _check_reachable(address: str) -> None:
+    """Check that something listens at an address: Ray itself would wait for minutes.
+
+    Raises:
+        LstmError: Nothing does, or it is not `auto` or `HOST:PORT`.
+    """
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise LstmError(
+            f"--address expects auto or HOST:PORT, found '{address}'.",
+            "'ray start --head' prints the address.",
+            ExitCode.USAGE,
+        )
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS):
+            pass
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, error) from error
 
 
 def _init(ray: Any, address: str | None, options: dict[str, Any]) -> None:

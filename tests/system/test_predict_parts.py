@@ -66,13 +66,15 @@ def test_urls_are_read_and_written(lstm, folder):
         ("--file p-*.csv --out o --address auto", 2, "--address has no effect"),
         ("--file p-0.csv --out o.csv --jobs 2", 2, "--jobs has no effect"),
         ("--engine ray --out o", 2, "not the pipe"),
+        ("--engine ray --file p-*.csv --out o --address here", 2, "auto or HOST:PORT"),
+        ("--engine ray --file p-*.csv --out o --address 127.0.0.1:1", 1, "can be reached"),
         ("--engine ray --file p-*.csv --out o --address ray://host:1", 2, "Ray client"),
         ("--file p-*.csv --file p-0.jsonl --out o", 2, "different formats"),
         ("--file p-*.csv --out o --keep id --id-column no", 2, "3 of 3 parts failed"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(lstm, folder, options, code, reason):
-    if "ray://" in options:
+    if "--engine ray --file" in options:
         pytest.importorskip("ray")
     Path("p-0.jsonl").write_text('{"text": "fine"}\n')
     found, out, err = lstm("predict", *options.split())
