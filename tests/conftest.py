@@ -43,6 +43,14 @@ def _user_data_in_a_temporary_folder(_homes, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _new_consoles():
+    """Forget the consoles of the test before: they keep the width of their first use."""
+    if output := sys.modules.get("lstm_cli.cli.output"):
+        output._stdout.cache_clear()
+        output.stderr_console.cache_clear()
+
+
 @pytest.fixture
 def lstm(monkeypatch, capfd):
     """Run a command line in this process: `code, out, err = lstm("predict", "fine")`."""

@@ -15,9 +15,6 @@ from pathlib import Path
 import fixtures_jax
 import numpy as np
 
-# Keras would import it although it is not needed, which takes longer than the training.
-sys.modules["tensorflow"] = None
-
 # 72 texts and 7 unlabeled ones: 8 batches, the last of 9 rows, which two processes cannot divide.
 TEXT = {
     **fixtures_jax.TEXT,
@@ -124,6 +121,8 @@ def resumed(folder, port, index, kind):
 
 
 if __name__ == "__main__":
+    # Keras would import it although it is not needed, which takes longer than the training.
+    sys.modules["tensorflow"] = None
     stage, where, coordinator_port, own_index, run_kind = sys.argv[1:]
     path = Path(where)
     found = {"together": together, "killed": killed, "resumed": resumed}[stage](

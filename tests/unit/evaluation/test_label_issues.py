@@ -125,7 +125,7 @@ def test_a_table_of_issues_can_be_read_as_data(suffix, tmp_path):
     path = tmp_path / f"issues.{suffix}"
     path.write_text(to_table(issues, suffix))
     rows = read_table(path)
-    assert (rows.texts, rows.labels) == (texts, ["x", "x"])
+    assert (list(rows.texts), list(rows.labels)) == (texts, ["x", "x"])
 
 
 def test_the_command_prints_and_writes(table, tmp_path, lstm):
