@@ -631,7 +631,7 @@ def test_a_bad_value_is_named_without_words_of_a_library(lstm, arguments, name, 
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        (["predict", "--file", "a", "-f", "b"], "--file"),
+        (["predict", "--file", "a", "-o", "b", "--out", "c"], "--out"),
         (["predict", "fine", "--run", "a", "--run=b"], "--run"),
         (["eval", "demo", "--label-column", "a", "--label-column", "a"], "--label-column"),
         (["train", "demo", "--epochs", "1", "--epochs", "2"], "--epochs"),

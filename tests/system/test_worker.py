@@ -21,7 +21,7 @@ from lstm_cli.config.load import load_preset
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.data.source import from_config
 from lstm_cli.io import worker
-from lstm_cli.text import tokenizer
+from lstm_cli.text import vocabulary
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +81,9 @@ def test_output_of_a_library_is_not_read_as_an_answer():
 def test_an_exception_is_raised_in_this_process():
     with worker.start_worker(enabled=True) as process:
         wait_for_result = process.submit(
-            tokenizer.fit_vocabulary, ["a b c"], TextSettings(min_count=2)
+            vocabulary.fit_vocabulary, ["a b c"], TextSettings(min_count=2)
         )
-        with pytest.raises(tokenizer.LstmError, match="No word occurs 2 times"):
+        with pytest.raises(vocabulary.LstmError, match="No word occurs 2 times"):
             wait_for_result()
 
 
@@ -191,17 +191,18 @@ def test_parallel_tokenization_gives_the_same_result():
         [f"w{i % 7} w{i % 11} don't" for i in range(50)],
     ):
         with worker.start_worker(enabled=True) as process:
-            parallel = tokenizer.fit_vocabulary(texts, settings, process)
+            parallel = vocabulary.fit_vocabulary(texts, settings, process)
             assert (
-                tokenizer._number_tokens(texts)[0]
-                == tokenizer._number_tokens_in_parallel(texts, process)[0]
+                vocabulary._number_tokens(texts)[0]
+                == vocabulary._number_tokens_in_parallel(texts, process)[0]
             )
             # The worker is still alive, so it computed its part.
             assert process.submit(os.getpid)() != os.getpid()
-        serial = tokenizer.fit_vocabulary(texts, settings)
-        assert parallel[0].words == serial[0].words
-        np.testing.assert_array_equal(parallel[1], serial[1])
-        np.testing.assert_array_equal(parallel[2], serial[2])
+        serial = vocabulary.fit_vocabulary(texts, settings)
+        assert parallel.tokenizer.words == serial.tokenizer.words
+        assert parallel.tokens == serial.tokens
+        np.testing.assert_array_equal(parallel.lengths, serial.lengths)
+        np.testing.assert_array_equal(parallel.numbers, serial.numbers)
 
 
 def test_the_worker_does_not_change_the_bits_of_the_prepared_data(monkeypatch):

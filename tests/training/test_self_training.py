@@ -297,7 +297,7 @@ def test_a_dry_run_looks_for_the_teacher_and_does_not_ask_it(monkeypatch, tmp_pa
     config = configs.load_preset("demo", {**SMALL, "train.teacher": "teacher"})
     with pytest.raises(LstmError, match="no run 'teacher'"):
         dry_run(config, runs_dir=tmp_path)
-    monkeypatch.setattr(teachers.find, "find", lambda *_: SimpleNamespace(path=tmp_path / "t"))
+    monkeypatch.setattr(teachers.find, "find", lambda *_: SimpleNamespace(location=tmp_path / "t"))
     assert dry_run(config, runs_dir=tmp_path).unlabeled == 60
 
 
