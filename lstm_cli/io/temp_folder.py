@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -126,6 +127,8 @@ def _make_in(root: Path) -> tuple[Path, Any]:
     from filelock import FileLock
 
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "getuid") and root.lstat().st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, "the folder belongs to another user")
     # Another process must not see the folder without its lock.
     with FileLock(root / _MAKING, timeout=_LOCK_SECONDS):
         _remove_abandoned(root)
