@@ -57,7 +57,7 @@ def export(
     path = out or default_path(run, format_)
     staging.check_free(path, force)
     if format_ == "zip":
-        with staging.staged(path) as temp:
+        with staging.staged(path, force) as temp:
             golden = write_zip(run, temp)
         return Exported(run.name, format_, quantize, path, staging.size(path), golden)
     if format_ == "onnx":
@@ -65,7 +65,7 @@ def export(
     elif quantize != "none":
         require("onnx", purpose=f"--quantize {quantize}")
     source = Source.load(run, examples is not False)
-    with staging.staged(path) as temp:
+    with staging.staged(path, force) as temp:
         golden, measured, notes = _write_classifier(source, format_, temp, quantize, data_dir)
     size = staging.size(path)
     return Exported(run.name, format_, quantize, path, size, golden, measured, notes)

@@ -42,4 +42,5 @@ def build_html(source: Source, arrays: Mapping[str, Stored]) -> str:
     )
     data = f'<script type="text/plain" id="run">{page_data.encode(source, arrays)}</script>\n'
     title = f"{source.predictor.run.name}: {', '.join(source.predictor.labels[:4])}"
+    title = title.encode("utf-8", "replace").decode()
     return build_page(PageParts(script, "Opening the classifier…", "", _AFTER, data, policy, title))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.export.html_page import engine_script
 
 _TIMEOUT_SECONDS = 300
+_PROBE_SECONDS = 30
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _RUN = """
 async function predictAll(data, inputs) {
@@ -31,12 +33,22 @@ async function predictAll(data, inputs) {
 
 def find_engine() -> tuple[str, str] | None:
     """Return the name and the path of a program that runs JavaScript here; None without one."""
-    if path := shutil.which("node"):
+    if (path := shutil.which("node")) and _has_streams(path):
         return "Node.js", path
     for name in _CHROMIUM:
         if path := shutil.which(name):
             return "Chromium", path
     return None
+
+
+def _has_streams(node: str) -> bool:
+    """Return whether a Node.js is new enough (18) to unpack the data of a page."""
+    probe = "process.exit(typeof DecompressionStream === 'function' ? 0 : 1)"
+    try:
+        done = subprocess.run([node, "-e", probe], capture_output=True, timeout=_PROBE_SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0
 
 
 def predict_in_page(
@@ -56,7 +68,8 @@ def predict_in_page(
     assert found is not None
     name, path = engine
     script = f"{engine_script()}{_RUN}const DATA = {json.dumps(found[1])}, "
-    script += f"INPUTS = {json.dumps(list(inputs))};\n"
+    # Within a page, "</script>" in a text would end the script.
+    script += f"INPUTS = {json.dumps(list(inputs))};\n".replace("<", "\\u003c")
     run = _run_in_node if name == "Node.js" else _run_in_chromium
     try:
         return np.array(run(path, script), np.float64)
@@ -90,7 +103,10 @@ def _run_in_chromium(path: str, script: str) -> Any:
     with tempfile.TemporaryDirectory(prefix="lstm-export-") as folder:
         page = Path(folder) / "check.html"
         page.write_text(f'<meta charset="utf-8"><body><script>{script}</script>', "utf-8")
-        flags = ("--headless=new", "--disable-gpu", "--no-sandbox", f"--user-data-dir={folder}/u")
+        flags = ["--headless=new", "--disable-gpu", f"--user-data-dir={folder}/u"]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            # Chromium has no sandbox for the superuser, and refuses to start with one.
+            flags.append("--no-sandbox")
         wait = "--virtual-time-budget=100000"
         done = subprocess.run(
             [path, *flags, wait, "--dump-dom", page.as_uri()],

@@ -16,6 +16,7 @@ from lstm_cli.export.quantize import Stored
 from lstm_cli.export.result import Quantize
 from lstm_cli.export.source import Source
 from lstm_cli.io.atomic_write import write_atomic
+from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.render import markdown
 from lstm_cli.runs import onnx_graph
 from lstm_cli.runs.onnx_plan import ELEMENT_TYPES, TrainedConstant
@@ -46,7 +47,7 @@ def write_onnx(source: Source, arrays: Mapping[str, Stored], how: Quantize, fold
     model = build_model(source, arrays)
     contents = {
         MODEL: model.SerializeToString(deterministic=True),
-        LABELS: (json.dumps(predictor.labels, ensure_ascii=False) + "\n").encode(),
+        LABELS: (json.dumps(predictor.labels) + "\n").encode(),
         EXAMPLE: render_example(source).encode(),
         README: _render_readme(source, model, how).encode(),
         staging.FOLDER_MARK: b"",
@@ -130,6 +131,12 @@ def render_example(source: Source) -> str:
     return template
 
 
+def _by_class(predictor: Predictor) -> list[str]:
+    """Return the thresholds of a run with one label an input: `positive 0.6200`."""
+    thresholds = predictor.decision.by_class(predictor.labels)[0]
+    return [f"{label[:80]} {value:.4f}" for label, value in [*(thresholds or {}).items()][:20]]
+
+
 def _render_readme(source: Source, model: onnx.ModelProto, how: Quantize) -> str:
     predictor, tokenizer = source.predictor, source.predictor.tokenizer
     thresholds = predictor.thresholds
@@ -147,6 +154,7 @@ def _render_readme(source: Source, model: onnx.ModelProto, how: Quantize) -> str
         has_chars=bool(tokenizer and tokenizer.char_buckets),
         has_similar=bool(tokenizer and tokenizer.min_similarity),
         columns=predictor.text_columns,
+        decision=_by_class(predictor),
         thresholds=None if thresholds is None else [f"{one:.4f}" for one in thresholds[:20]],
         example=render_example(source).rstrip(),
     )

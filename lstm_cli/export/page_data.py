@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -50,10 +51,16 @@ def encode(source: Source, arrays: Mapping[str, Stored]) -> str:
             "min_similarity": tokenizer.min_similarity,
             "am_vowels": AM_VOWELS,
         }
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text = _encode_json(header)
     text += b" " * (-len(text) % _ALIGNMENT)
     block = len(text).to_bytes(4, "little") + text + bytes(body)
     return base64.b64encode(zlib.compress(block, 9)).decode("ascii")
+
+
+def _encode_json(value: Any) -> bytes:
+    """Return JSON in UTF-8; half of a surrogate pair, which UTF-8 does not have, as an escape."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def _entry(name: str, array: Stored, body: bytearray) -> dict[str, Any]:

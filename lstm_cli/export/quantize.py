@@ -62,7 +62,7 @@ def store(weights: Mapping[str, Array], quantize: Quantize) -> dict[str, Stored]
 def _store(name: str, array: Array, quantize: Quantize) -> Stored:
     if quantize == "none" or array.size < _MIN_SIZE or array.ndim < 2:
         return Stored(array)
-    if name.startswith(_HEAD):
+    if name.startswith(_HEAD) or name.endswith("/peepholes"):
         return Stored(array)
     if quantize == "float16":
         return Stored(array.astype(np.float16))

@@ -41,30 +41,46 @@ def check_free(path: Path, force: bool) -> None:
 
 
 @contextlib.contextmanager
-def staged(path: Path) -> Iterator[Path]:
+def staged(path: Path, force: bool) -> Iterator[Path]:
     """Yield a path to write to, beside the one that is wanted; afterwards it gets that name.
 
     If the block ends by an exception, nothing changes.
 
     Args:
-        path: A file or a folder; one that exists is replaced.
+        path: A file or a folder.
+        force: Whether what is there is replaced.
 
     Raises:
-        LstmError: It cannot be written.
+        LstmError: It cannot be written, or something is there by now.
     """
     try:
         make_folder(path.parent)
         with tempfile.TemporaryDirectory(".part", f".{path.name[:80]}.", path.parent) as temp:
             new = Path(temp) / path.name
             yield new
-            if path.is_dir():
-                path.rename(Path(temp) / ".old")
-            new.replace(path)
+            check_free(path, force)
+            _replace(path, new, Path(temp) / ".old")
     except OSError as error:
         raise LstmError(
             f"Cannot write {path}: {error.strerror or error}.",
             "Free disk space, or name another path with --out.",
         ) from error
+
+
+def _replace(path: Path, new: Path, old: Path) -> None:
+    """Give a new file or folder its name; what has the name is moved away, and back if that fails.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    if path.is_dir() or (new.is_dir() and os.path.lexists(path)):
+        path.rename(old)
+    try:
+        new.replace(path)
+    except OSError:
+        if os.path.lexists(old):
+            old.rename(path)
+        raise
 
 
 def size(path: Path) -> int:

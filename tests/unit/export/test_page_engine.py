@@ -25,7 +25,7 @@ from lstm_cli.export.export import export
 from lstm_cli.export.source import Source
 from lstm_cli.text.tokenizer import token_spans, tokenize
 
-NODE = shutil.which("node")
+NODE, CHROMIUM = shutil.which("node"), shutil.which("chromium")
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed (Debian: nodejs)")
 
 # Several scripts, composed and decomposed letters, and what breaks tokenizers.
@@ -247,3 +247,13 @@ def header(page):
     content = zlib.decompress(base64.b64decode(encoded))
     size = int.from_bytes(content[:4], "little")
     return json.loads(content[4 : 4 + size])
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: chromium)")
+def test_a_text_cannot_end_the_script_of_the_check(tmp_path):
+    run = make_text_run(tmp_path / "one")
+    page = export(run, "html", out=tmp_path / "one.html").path
+    texts = ["fine", "</script><script>document.body.textContent = '[[[1]]]'</script>"]
+    engines = (("Node.js", NODE), ("Chromium", CHROMIUM))
+    first, second = (javascript.predict_in_page(page, texts, engine) for engine in engines)
+    np.testing.assert_allclose(first, second, atol=1e-6)

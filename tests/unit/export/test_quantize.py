@@ -14,7 +14,11 @@ def draw(*shape, seed=0):
 
 @pytest.mark.parametrize("quantize", ["none", "float16", "int8"])
 def test_small_arrays_and_the_head_stay_as_they_are(quantize):
-    arrays = {"head/kernel": draw(2000, 3), "lstm_0_forward/bias": draw(64)}
+    arrays = {
+        "head/kernel": draw(2000, 3),
+        "lstm_0_forward/bias": draw(64),
+        "lstm_0_forward/peepholes": draw(3, 400),
+    }
     for name, stored in store(arrays, quantize).items():
         assert np.array_equal(stored.restore(), arrays[name])
 

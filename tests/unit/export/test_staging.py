@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fixtures_errors import refused
 
-from lstm_cli.errors import ExitCode
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.export.staging import FOLDER_MARK, check_free, size, staged
 
 
@@ -33,7 +33,7 @@ def test_only_a_folder_of_an_export_is_replaced(tmp_path):
 def test_an_export_that_fails_leaves_the_old_one(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
-    with pytest.raises(KeyError), staged(path) as temp:
+    with pytest.raises(KeyError), staged(path, force=True) as temp:
         temp.write_text("half")
         raise KeyError
     assert path.read_text() == "old"
@@ -43,15 +43,36 @@ def test_an_export_that_fails_leaves_the_old_one(tmp_path):
 def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
     path = tmp_path / "new" / "out"
     for content in ("one", "three"):
-        with staged(path) as temp:
+        with staged(path, force=True) as temp:
             temp.mkdir()
+            (temp / FOLDER_MARK).touch()
             (temp / content).write_text(content)
-        assert names(path) == [content]
+        assert sorted(names(path)) == [FOLDER_MARK, content]
         assert size(path) == len(content)
     assert names(tmp_path / "new") == ["out"]
 
 
+def test_a_folder_takes_the_place_of_a_file(tmp_path):
+    path = tmp_path / "out"
+    path.write_text("old")
+    with staged(path, force=True) as temp:
+        temp.mkdir()
+    assert path.is_dir()
+
+
+def test_a_file_that_came_in_the_meantime_needs_force(tmp_path):
+    path = tmp_path / "out"
+    with pytest.raises(LstmError, match="exists already"), staged(path, force=False) as temp:
+        temp.write_text("new")
+        path.write_text("of another")
+    assert path.read_text() == "of another"
+    assert names(tmp_path) == ["out"]
+
+
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(Exception, match="Cannot write"), staged(tmp_path / "file" / "a"):
+    with (
+        pytest.raises(LstmError, match="Cannot write"),
+        staged(tmp_path / "file" / "a", force=False),
+    ):
         pass
