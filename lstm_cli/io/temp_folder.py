@@ -102,32 +102,33 @@ def _cannot_write(folder: Path, error: Exception) -> LstmError:
     )
 
 
-def _roots() -> Iterator[Path]:
+def _roots() -> Iterator[tuple[Path, bool]]:
+    """Yield where folders may be, and whether another user could have made that place."""
     with contextlib.suppress(RuntimeError):
-        yield cache_dir() / "temp"
+        yield cache_dir() / "temp", False
     # Each user has a folder: that of another one cannot be written.
     user = os.getuid() if hasattr(os, "getuid") else 0
-    yield Path(tempfile.gettempdir()) / f"lstm-{user}"
+    yield Path(tempfile.gettempdir()) / f"lstm-{user}", True
 
 
 def _make() -> tuple[Path, Any]:
     """Make a folder in the first place that allows it; return it with its lock."""
     failure: Exception = OSError("no folder")
     root = Path()
-    for root in _roots():
+    for root, is_public in _roots():
         try:
-            return _make_in(root)
+            return _make_in(root, is_public)
         # Some file systems do not support locks.
         except (OSError, ValueError, NotImplementedError) as error:
             failure = error
     raise _cannot_write(root, failure)
 
 
-def _make_in(root: Path) -> tuple[Path, Any]:
+def _make_in(root: Path, is_public: bool) -> tuple[Path, Any]:
     from filelock import FileLock
 
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if hasattr(os, "getuid") and root.lstat().st_uid != os.getuid():
+    if is_public and hasattr(os, "getuid") and root.lstat().st_uid != os.getuid():
         raise PermissionError(errno.EPERM, "the folder belongs to another user")
     # Another process must not see the folder without its lock.
     with FileLock(root / _MAKING, timeout=_LOCK_SECONDS):

@@ -8,9 +8,9 @@ the archive. What is unpacked then passes the same checks as a run directory.
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from typing import BinaryIO
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import safe_open
 from lstm_cli.io.atomic_write import open_atomic
+from lstm_cli.io.temp_folder import TempFolder
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.manifest import is_in_manifest
@@ -37,8 +38,8 @@ _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # Texts are compressed to a fifth or a tenth, weights hardly.
 _MAX_RATIO, _MAX_EXTRA_BYTES = 20, 64 << 20
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-# Deleted when the process ends.
-_unpacked: list[tempfile.TemporaryDirectory[str]] = []
+# By the archive's path, file number, size and time of change. Deleted when the process ends.
+_unpacked: dict[tuple[Path, int, int, int], tuple[TempFolder, RunDir]] = {}
 
 
 def write(run: RunDir, path: Path) -> int:
@@ -90,6 +91,9 @@ def is_file(path: Path) -> bool:
 def open_archive(path: Path) -> RunDir:
     """Unpack a run into a private folder that is deleted when the process ends.
 
+    What a killed process leaves is deleted by the next one that makes such a folder. An archive
+    that is opened again is not unpacked again.
+
     Args:
         path: The archive.
 
@@ -99,25 +103,28 @@ def open_archive(path: Path) -> RunDir:
     """
     try:
         with path.open("rb") as file:
-            return _unpack(file, path)
+            status = os.fstat(file.fileno())
+            key = (path.absolute(), status.st_ino, status.st_size, status.st_mtime_ns)
+            if key not in _unpacked:
+                _unpacked[key] = _unpack(file, path)
+            return _unpacked[key][1]
     except OSError as error:
         raise LstmError(
             f"Cannot read {path}: {error.strerror or error}.", "", ExitCode.DATA
         ) from None
 
 
-def _unpack(file: BinaryIO, path: Path) -> RunDir:
+def _unpack(file: BinaryIO, path: Path) -> tuple[TempFolder, RunDir]:
     try:
         _check_directory(file)
         with zipfile.ZipFile(file) as archive:
             folder, entries = _entries(archive, file.seek(0, 2))
-            temp = tempfile.TemporaryDirectory(prefix="lstm-run-")
-            _unpacked.append(temp)
-            run = RunDir(Path(temp.name, *folder), archive=path.absolute())
+            temp = TempFolder()
+            run = RunDir(temp.path.joinpath(*folder), archive=path.absolute())
             _unpack_files(archive, entries, run)
     except _DAMAGED as error:
         raise _error(path, str(error)) from None
-    return run
+    return temp, run
 
 
 def _check_directory(file: BinaryIO) -> None:

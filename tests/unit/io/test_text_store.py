@@ -136,7 +136,7 @@ def test_without_a_cache_folder_the_systems_is_used(monkeypatch, tmp_path):
 
 
 def test_a_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
-    monkeypatch.setattr(temp_folder, "_roots", lambda: iter([tmp_path]))
+    monkeypatch.setattr(temp_folder, "_roots", lambda: iter([(tmp_path, True)]))
     TempFolder().remove()
     monkeypatch.setattr(temp_folder.os, "getuid", lambda: tmp_path.stat().st_uid + 1)
     with pytest.raises(LstmError, match="another user"):

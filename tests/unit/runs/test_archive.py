@@ -140,12 +140,19 @@ def test_entries_of_attackers_are_refused_before_anything_is_unpacked(
     rewritten(zipped, entries=attack)
     unpacked = tmp_path / "unpacked"
     unpacked.mkdir()
-    monkeypatch.setattr(archive.tempfile, "tempdir", str(unpacked))
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(unpacked))
     error = refused(find, tmp_path, str(zipped), code=ExitCode.INTEGRITY)
     assert word in error.message
-    files = [path.name for path in unpacked.rglob("*") if path.is_file()]
+    files = [path.name for path in unpacked.glob("temp/*/**/*") if path.is_file()]
     assert files in ([], [runs.MANIFEST])
     assert not (tmp_path / "evil").exists()
+
+
+def test_an_archive_is_unpacked_once_until_it_changes(zipped):
+    first = find(Path("nowhere"), str(zipped))
+    assert find(Path("nowhere"), str(zipped)).path == first.path
+    rewritten(zipped, lambda file, content: content)
+    assert find(Path("nowhere"), str(zipped)).path != first.path
 
 
 @pytest.mark.parametrize("name", [runs.WEIGHTS, runs.MODEL, runs.LABELS, runs.CONFIG])
