@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from lstm_cli import __version__
 from lstm_cli.errors import LstmError
-from lstm_cli.io.atomic_write import is_temp_file, make_folder
+from lstm_cli.io.atomic_write import make_folder, remove_temp_files
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.scale.finished import FOLDER, FinishedPart, open_job, read_finished
 from lstm_cli.scale.local_engine import predict_here, predict_in_processes
@@ -52,9 +51,27 @@ class Job:
         with _locked(out):
             storage = open_storage(out)
             sizes = open_job(storage, out, self._identity())
+            self._remove_temp_files()
             finished = read_finished(storage, out, self.parts, sizes)
             done = {record.output for record in finished}
-            yield finished, [part for part in self.parts if part.out not in done]
+            try:
+                yield finished, [part for part in self.parts if part.out not in done]
+            finally:
+                # Of processes that were ended in the middle of a part.
+                self._remove_temp_files()
+
+    def _remove_temp_files(self) -> None:
+        """Remove what a killed process left in the folders to which this job writes, in no other.
+
+        The folder of the answers is locked, and it is known to be that of this job.
+        """
+        if is_remote(self.settings.out):
+            return
+        out = local_path(self.settings.out)
+        answers = {(out / part.out).parent for part in self.parts}
+        records = (out / FOLDER / "parts").rglob("*/")
+        for folder in {*answers, out / FOLDER, out / FOLDER / "parts", *records}:
+            remove_temp_files(folder)
 
     def on_this_machine(self, num_jobs: int, num_threads: int) -> Engine:
         """Return the engine that predicts in this process, or in several.
@@ -100,7 +117,7 @@ class Job:
 
 @contextlib.contextmanager
 def _locked(out: str) -> Iterator[None]:
-    """Hold the lock of a local output folder, and remove what a killed process left there.
+    """Hold the lock of a local output folder.
 
     Raises:
         LstmError: Another process writes there, or the folder cannot be written.
@@ -123,16 +140,6 @@ def _locked(out: str) -> Iterator[None]:
         reason = error.strerror or error
         raise LstmError(f"Cannot write {out}: {reason}.", "Name another folder.") from None
     try:
-        _remove_temp_files(folder)
         yield
     finally:
-        # Of processes that were ended in the middle of a part.
-        _remove_temp_files(folder)
         lock.release()
-
-
-def _remove_temp_files(folder: Path) -> None:
-    for path in folder.rglob(".*"):
-        if is_temp_file(path):
-            with contextlib.suppress(OSError):
-                path.unlink()

@@ -11,7 +11,15 @@ import msgspec
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.prediction.write_text import COMPRESSED, FORMATS, format_of
-from lstm_cli.scale.storage import StoredFile, is_remote, join, local_path, open_storage
+from lstm_cli.scale.storage import (
+    StoredFile,
+    has_marks,
+    is_pattern,
+    is_remote,
+    join,
+    local_path,
+    open_storage,
+)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -56,7 +64,7 @@ def find_parts(patterns: Sequence[str], format_: str) -> tuple[list[Part], str]:
                 ExitCode.DATA,
             )
         files |= {file.path: file for file in found}
-    names = _relative_names([*files])
+    names = _relative_names([*files], patterns)
     format_ = _check_formats(names, format_)
     outs = [_out_name(name, format_) for name in names]
     _check_names([*files], outs)
@@ -85,8 +93,11 @@ def _identity(name: str) -> str:
     return name if is_remote(name) else os.path.realpath(local_path(name))
 
 
-def _relative_names(files: Sequence[str]) -> list[str]:
-    """Return the names of files below the folder that holds all of them."""
+def _relative_names(files: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Return the names of files below the folder that the patterns have in common.
+
+    That folder does not depend on which files there are, so a new one changes no name.
+    """
     if len({is_remote(name) for name in files}) > 1:
         raise LstmError(
             f"Paths and URLs are mixed: {files[0]} and {files[-1]}.",
@@ -94,10 +105,18 @@ def _relative_names(files: Sequence[str]) -> list[str]:
             ExitCode.USAGE,
         )
     paths = [PurePosixPath(name.replace(os.sep, "/")) for name in files]
-    parents = [path.parent.parts for path in paths]
-    levels = zip(*parents, strict=False)
+    levels = zip(*map(_fixed_folders, patterns), strict=False)
     depth = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
     return ["/".join(path.parts[depth:]) for path in paths]
+
+
+def _fixed_folders(pattern: str) -> tuple[str, ...]:
+    """Return the folders of a pattern before the first one that stands for several."""
+    name = pattern if is_remote(pattern) else str(local_path(pattern).absolute())
+    folders = PurePosixPath(name.replace(os.sep, "/")).parent.parts
+    if not is_pattern(pattern):
+        return folders
+    return tuple(takewhile(lambda folder: not has_marks(folder), folders))
 
 
 def _check_names(files: Sequence[str], outs: Sequence[str]) -> None:

@@ -185,7 +185,8 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     with contextlib.ExitStack() as stack:
         if address is None:
-            cores = (cluster.num_jobs or num_cores()) * cluster.num_threads
+            num_jobs = cluster.num_jobs or max(1, num_cores() // cluster.num_threads)
+            cores = num_jobs * cluster.num_threads
             options |= {
                 "address": "local",
                 "num_cpus": cores,

@@ -75,9 +75,14 @@ def is_remote(name: str) -> bool:
     return is_url(name) and not _is_file_url(name)
 
 
+def has_marks(name: str) -> bool:
+    """Return whether a name has characters that stand for others in a pattern."""
+    return _MARKS.search(name) is not None
+
+
 def is_pattern(name: str) -> bool:
     """Return whether a name stands for the files that match it; a file of that name goes first."""
-    return _MARKS.search(name) is not None and (is_remote(name) or not local_path(name).exists())
+    return has_marks(name) and (is_remote(name) or not local_path(name).exists())
 
 
 def open_storage(name: str) -> Storage:
@@ -204,8 +209,13 @@ class _RemoteStorage:
             return {}
         with _translated("read", files[0]):
             keys = {self._files._strip_protocol(name): name for name in files}
-            found = self._files.cat([*keys], on_error="omit")
-            return {keys[key]: content for key, content in found.items()}
+            found = self._files.cat([*keys], on_error="return")
+            for content in found.values():
+                # A file that cannot be read must not count as one that is not there.
+                if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+                    raise content
+            contents = found.items()
+            return {keys[key]: value for key, value in contents if isinstance(value, bytes)}
 
     def write(self, path: str, content: bytes) -> None:
         with self.writing(path) as local:

@@ -91,9 +91,14 @@ def test_temporary_files_of_a_killed_process_are_removed(tmp_path, make_job):
 def test_a_folder_with_other_files_is_refused(tmp_path, make_job):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.csv").write_text("text\n")
+    # What another process is writing there.
+    foreign = tmp_path / "out/runs/.weights.safetensors.abcd1234.part"
+    foreign.parent.mkdir()
+    foreign.write_text("half")
     with pytest.raises(LstmError, match=r"has files already, such as mine\.csv") as caught:
         run(make_job())
     assert caught.value.exit_code == ExitCode.USAGE
+    assert foreign.exists()
 
 
 def test_other_settings_are_refused(make_job):

@@ -26,7 +26,10 @@ def folder(tmp_path, monkeypatch):
     [
         (("p-1.csv", "p-0.csv"), ["p-*.csv"], "auto", ["p-0.csv", "p-1.csv"]),
         (("a/p.csv", "b/p.csv"), ["*/p.csv"], "auto", ["a/p.csv", "b/p.csv"]),
-        (("x/a/p.csv", "x/a/q.csv"), ["x/**/*.csv"], "auto", ["p.csv", "q.csv"]),
+        (("x/a/p.csv", "x/a/q.csv"), ["x/**/*.csv"], "auto", ["a/p.csv", "a/q.csv"]),
+        (("x/a/p.csv", "x/b/q.csv"), ["x/a/*", "x/b/q.csv"], "auto", ["a/p.csv", "b/q.csv"]),
+        # Another folder, which has no file yet, would change nothing.
+        (("a/p.csv",), ["*/p.csv"], "auto", ["a/p.csv"]),
         (("p.csv", "q.csv"), ["p.csv", "q.csv", "p.*"], "auto", ["p.csv", "q.csv"]),
         (("p.csv.gz", "q.csv"), ["*"], "auto", ["p.csv.gz", "q.csv"]),
         (("p.csv.gz", "q.csv"), ["*"], "parquet", ["p.parquet", "q.parquet"]),
