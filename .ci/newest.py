@@ -12,6 +12,7 @@ Usage: PYTHON newest.py find REPORT           ask pip which versions are the new
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -110,6 +111,7 @@ def _canonical(name: str) -> str:
 def _run_tests(python: Path, log: Path, deadline: float) -> bool:
     """Run the tests into a log, up to the deadline; return whether they came to their end."""
     files = [f"tests/{name}" for name in FILES.split()]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     command = [python, "-m", "pytest", "-v", "--tb=no", "-r", "N", "-p", "no:cacheprovider"]
     command += ["-n", "auto"]
     with log.open("wb") as out:
@@ -124,12 +126,14 @@ def _run_tests(python: Path, log: Path, deadline: float) -> bool:
             tests.wait(max(1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             tests.send_signal(signal.SIGINT)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 tests.wait(20)
-            except subprocess.TimeoutExpired:
+            return False
+        finally:
+            # Also if CI ends this process because something else has failed.
+            if tests.poll() is None:
                 os.killpg(tests.pid, signal.SIGKILL)
                 tests.wait()
-            return False
     return True
 
 
@@ -139,6 +143,8 @@ def outcome(log: str, ended: bool) -> str:
     found = re.findall(r"^\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR) (.+?) *$", log, re.MULTILINE)
     broken = [test for how, test in found if how != "PASSED"]
     where = "" if ended else " in the time there was"
+    if not found and not ended:
+        return f"no test ended{where}"
     if broken:
         names = Counter(test.partition("[")[0] for test in broken)
         each = [f"{name} ({times} times)" if times > 1 else name for name, times in names.items()]

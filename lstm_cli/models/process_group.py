@@ -266,8 +266,13 @@ def leave() -> None:
         return
     import jax
 
-    jax.distributed.shutdown()
-    _group = None
+    try:
+        jax.distributed.shutdown()
+    except RuntimeError:
+        # Another process is gone already; nothing is needed of it any more.
+        pass
+    finally:
+        _group = None
 
 
 def is_waited_for() -> bool:
