@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,6 +88,10 @@ def start(folder: StudyFolder, request: StudyRequest, url: str | None, reporter:
         LstmError: The name is taken, or as `resume`.
         Interrupted: A signal came.
     """
+    _check_new(folder)
+    _check_winners(folder)
+    # Before the folder is made: a URL may be wrong.
+    storage = None if url is None else open_storage(folder, url)
     try:
         make_folder(folder.path)
     except OSError as error:
@@ -95,16 +100,43 @@ def start(folder: StudyFolder, request: StudyRequest, url: str | None, reporter:
             "Name another folder with --runs-dir or LSTM_RUNS_DIR.",
         ) from None
     with claiming(folder.path):
-        if (folder.path / STUDY).exists():
-            raise LstmError(
-                f"There is already a study {folder.full_name}.",
-                f"Give another --name, or continue it: lstm tune --resume {folder.full_name}",
-                ExitCode.USAGE,
-            )
-        create_study(open_storage(folder, url), request)
+        _check_new(folder)
+        create_study(storage or open_storage(folder, None), request)
         folder.write(request)
     reporter.note(f"Study {folder.full_name}: {folder.path}")
     return _search(folder, request, url, reporter)
+
+
+def _check_new(folder: StudyFolder) -> None:
+    """Check that there is no study in a folder.
+
+    Raises:
+        LstmError: There is one (exit code 2).
+    """
+    if (folder.path / STUDY).exists():
+        raise LstmError(
+            f"There is already a study {folder.full_name}.",
+            f"Give another --name, or continue it: lstm tune --resume {folder.full_name}",
+            ExitCode.USAGE,
+        )
+
+
+def _check_winners(folder: StudyFolder) -> None:
+    """Check that no run has a name that the winner of a new study could get.
+
+    Raises:
+        LstmError: There is one (exit code 2).
+    """
+    pattern = re.compile(rf"{re.escape(folder.name)}-[0-9]{{3,}}")
+    names = sorted(path.name for path in folder.path.parent.glob(f"{folder.name}-*"))
+    taken = [name for name in names if pattern.fullmatch(name)]
+    if taken:
+        raise LstmError(
+            f"There is already a run {folder.dataset}/{taken[0]}, and the winner of a study "
+            f"'{folder.name}' could get its name.",
+            "Give another --name, or rename or remove the run.",
+            ExitCode.USAGE,
+        )
 
 
 def resume(

@@ -163,6 +163,28 @@ def test_more_trials_after_the_end(starts, tmp_path):
     assert more.seconds > found.seconds
 
 
+def test_another_run_is_not_taken_for_the_winner(starts, tmp_path):
+    found = search(tmp_path, trials=1)
+    folder, path = StudyFolder(found.path), found.winner.path
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**info, "started": "2025"}))
+    with pytest.raises(LstmError, match="s-000 is another run, not a copy of"):
+        study.resume(folder, {}, None, SilentReporter())
+    # Neither is a copy that a killed process left unfinished a run.
+    path.rename(tmp_path / "mine")
+    (folder.path / "winner.part").mkdir()
+    again = study.resume(folder, {}, None, SilentReporter())
+    assert again.winner.status == "finished"
+    assert not (folder.path / "winner.part").exists()
+
+
+def test_a_name_that_winners_had_is_refused(starts, tmp_path):
+    (tmp_path / "runs" / "demo" / "s-012").mkdir(parents=True)
+    with pytest.raises(LstmError, match="already a run demo/s-012"):
+        search(tmp_path, trials=1)
+    assert not (tmp_path / "runs" / "demo" / "s.study").exists()
+
+
 def test_changed_data_ends_trials(starts, tmp_path, monkeypatch):
     found = search(tmp_path, trials=2)
     monkeypatch.setenv("TRAINER_DATA", "b")
