@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from threading import Event, Lock, Thread
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
@@ -23,7 +25,15 @@ from lstm_cli.tune import claims, metrics
 from lstm_cli.tune.budget import Budget
 from lstm_cli.tune.folder import StudyFolder, StudyRequest
 from lstm_cli.tune.outcomes import Counts, best_trial, is_dead
-from lstm_cli.tune.storage import load_study, make_pruner, make_sampler, open_storage, retry
+from lstm_cli.tune.storage import (
+    first_line,
+    is_storage_error,
+    load_study,
+    make_pruner,
+    make_sampler,
+    open_storage,
+    retry,
+)
 from lstm_cli.tune.trial import SearchStopped, Trial, TrialError
 
 _POLL_SECONDS = 0.2
@@ -52,6 +62,7 @@ class Search:
     ) -> None:
         self.folder = folder
         self.request = request
+        self.url = url
         self.reporter = reporter
         self.space = request.load_space()
         self.storage: BaseStorage = open_storage(folder, url)
@@ -64,21 +75,39 @@ class Search:
     # The main thread
 
     def run(self) -> None:
-        """Run trials until the budget is used up.
+        """Run trials until the budget is used up; none if it is used up already.
 
         Raises:
             Interrupted: A signal came; the trials are saved.
             LstmError: The first trials all died, or the storage failed.
         """
-        with catch_signals() as signals:
-            try:
-                with signals.deferred():
-                    self._run_workers(signals)
-            except Interrupted as interrupted:
-                interrupted.message = f"The trials are saved. Resume: {self.resume_command}"
+        with self._storage_errors():
+            with catch_signals() as signals:
+                try:
+                    with signals.deferred():
+                        self._run_workers(signals)
+                except Interrupted as interrupted:
+                    interrupted.message = f"The trials are saved. Resume: {self.resume_command}"
+                    raise
+            if self._errors:
+                raise self._errors[0]
+
+    @contextlib.contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        """Convert the errors of Optuna and of the database.
+
+        Raises:
+            LstmError: The storage failed.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not is_storage_error(error):
                 raise
-        if self._errors:
-            raise self._errors[0]
+            reason = first_line(error, self.url)
+            raise LstmError(
+                f"The storage failed: {reason}.", f"Resume: {self.resume_command}"
+            ) from error
 
     @property
     def resume_command(self) -> str:
@@ -89,6 +118,8 @@ class Search:
         return command_line("lstm", "tune", "--resume", name)
 
     def _run_workers(self, signals: Signals) -> None:
+        if self._is_over():
+            return
         threads = [Thread(target=self._work, daemon=True) for _ in range(self.request.jobs)]
         for thread in threads:
             thread.start()
@@ -232,6 +263,9 @@ class Search:
             value = trial.train()
         except SearchStopped:
             return
+        except UpdateFinishedTrialError:
+            # This worker was silent for too long: another one has failed the trial, and repeats it.
+            pass
         except optuna.TrialPruned:
             study.tell(optuna_trial, state=TrialState.PRUNED, skip_if_finished=True)
         except TrialError as error:

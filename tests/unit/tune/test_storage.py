@@ -9,6 +9,7 @@ import pytest
 from fixtures_tune import question, search, trials_of, use_trainer
 from msgspec.structs import replace
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
 from lstm_cli.errors import LstmError
 from lstm_cli.io.progress import SilentReporter
@@ -17,7 +18,7 @@ from lstm_cli.tune import ask, claims, study
 from lstm_cli.tune import search as searching
 from lstm_cli.tune import storage as storages
 from lstm_cli.tune.folder import JOURNAL, StudyFolder, find_study
-from lstm_cli.tune.trial import progress_values
+from lstm_cli.tune.trial import Trial, progress_values
 
 
 def line(epoch, val_loss, stage=1, best=True):
@@ -94,6 +95,49 @@ def test_a_worker_that_died_at_once_is_lost_too(tmp_path, monkeypatch):
     assert found.default is not None
 
 
+def test_a_worker_that_was_silent_goes_on_with_other_trials(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+
+    def silent(self):
+        # Meanwhile another worker fails the trial, and queues it again.
+        monkeypatch.undo()
+        use_trainer(monkeypatch, tmp_path)
+        self.storage.set_trial_state_values(self.trial._trial_id, TrialState.FAIL)
+        storages.retry(self.trial.study, self.storage.get_trial(self.trial._trial_id))
+        self.trial.report(0.5, 1)
+
+    monkeypatch.setattr(Trial, "train", silent)
+    found = search(tmp_path, storage=url, trials=1)
+    assert [t.state for t in trials_of(StudyFolder(found.path), url)] == [
+        TrialState.FAIL, TrialState.COMPLETE,
+    ]  # fmt: skip
+
+
+def test_a_storage_that_fails_ends_the_search_with_a_reason(tmp_path, monkeypatch):
+    def fail(self):
+        raise OperationalError("SELECT 1", {}, Exception("me:se/cret@host is gone.\nMore."))
+
+    monkeypatch.setattr(searching.Search, "_fail_lost", fail)
+    monkeypatch.setattr(searching, "open_storage", lambda *_: None)
+    folder, request = ask.make_request(question(tmp_path), tmp_path / "runs")
+    folder.path.mkdir(parents=True)
+    url = "postgresql+psycopg://me:se/cret@host/db"
+    with pytest.raises(LstmError, match=r"^The storage failed: .*is gone") as caught:
+        searching.Search(folder, request, url, SilentReporter()).run()
+    assert "lstm tune --resume" in caught.value.hint
+    assert "cret" not in caught.value.message
+
+
+def test_no_trial_is_drawn_if_no_time_is_left(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    found = search(tmp_path, trials=1)
+    more = study.resume(
+        StudyFolder(found.path), {"trials": 9, "seconds": 0.1}, None, SilentReporter()
+    )
+    assert len(trials_of(StudyFolder(found.path))) == more.trials.ended == 1
+
+
 def test_a_study_that_asks_something_else_is_refused(tmp_path):
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     for changes in ({}, {"metric": "loss"}):
@@ -110,6 +154,13 @@ def test_a_study_that_asks_something_else_is_refused(tmp_path):
 def test_passwords_are_not_written(tmp_path):
     url = "postgresql+psycopg://me:secret@host:5432/db"
     assert storages.without_password(url) == "postgresql+psycopg://me@host:5432/db"
+    assert storages.without_password("x://me@it:a/b@host/db") == "x://me@it@host/db"
+    assert storages.without_password("x://me:a/b@host/db") == "x://me@host/db"
+    assert storages.without_password("x://h/db?user=me&Password=a@b&c=1") == (
+        "x://h/db?user=me&Password=&c=1"
+    )
+    assert storages.without_password("sqlite:///a.db") == "sqlite:///a.db"
+    assert storages.first_line(Exception("for a/b.\nand"), "x://h/?passwd=a%2Fb") == "for ***"
     request = ask.make_request(question(tmp_path, storage=url), tmp_path / "runs")[1]
     assert "secret" not in str(request)
     with pytest.raises(LstmError) as caught:
