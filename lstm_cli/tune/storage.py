@@ -38,6 +38,8 @@ _QUESTION = "question"
 # parameter.
 _USER = re.compile(r"(://[^:/]*):([^@]*)@")
 _PARAMETER = re.compile(r"([?&](?:password|passwd|pwd|sslpassword)=)([^&]*)", re.IGNORECASE)
+# User attribute of a trial: whether its search has stopped, and it is saved.
+SAVED = "saved"
 # Optuna's own keys of a trial that another one repeats.
 _FAILED_TRIAL, _RETRY_HISTORY = "failed_trial", "retry_history"
 
@@ -217,7 +219,7 @@ def retry(study: optuna.Study, trial: FrozenTrial) -> None:
             state=TrialState.WAITING,
             params=trial.params,
             distributions=trial.distributions,
-            user_attrs=trial.user_attrs,
+            user_attrs={key: value for key, value in trial.user_attrs.items() if key != SAVED},
             system_attrs={**kept, _FAILED_TRIAL: history[0], _RETRY_HISTORY: history},
         )
     )

@@ -183,7 +183,7 @@ def _search(
             f"({best.user_attrs.get('place')}). Resume the study there to score it on test."
         )
     elif any(trial.state == TrialState.RUNNING and search.is_active(trial) for trial in trials):
-        reporter.note("Other processes still search; the last one scores the winner on test.")
+        reporter.note(_others_note(request, search.resume_command))
     else:
         winner = finish_winner(folder, request, best, reporter)
         study.set_user_attr("winner", f"../{winner.path.name}")
@@ -202,4 +202,15 @@ def _search(
         values[0] if values else None,
         winner,
         search.resume_command,
+    )
+
+
+def _others_note(request: StudyRequest, resume_command: str) -> str:
+    """Say when the winner is scored, if others still search."""
+    if request.storage is None:
+        return "Other processes still search; the last one scores the winner on test."
+    # The last one may be on a machine that does not have the run.
+    return (
+        "Others still search. To score the winner on test, resume this study when they have "
+        f"ended: {resume_command}"
     )

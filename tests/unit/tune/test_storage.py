@@ -18,7 +18,7 @@ from lstm_cli.tune import ask, claims, study
 from lstm_cli.tune import search as searching
 from lstm_cli.tune import storage as storages
 from lstm_cli.tune.folder import JOURNAL, StudyFolder, find_study
-from lstm_cli.tune.trial import Trial, progress_values
+from lstm_cli.tune.trial import SearchStopped, Trial, progress_values
 
 
 def line(epoch, val_loss, stage=1, best=True):
@@ -136,6 +136,48 @@ def test_no_trial_is_drawn_if_no_time_is_left(tmp_path, monkeypatch):
         StudyFolder(found.path), {"trials": 9, "seconds": 0.1}, None, SilentReporter()
     )
     assert len(trials_of(StudyFolder(found.path))) == more.trials.ended == 1
+
+
+def test_a_trial_that_is_saved_elsewhere_does_not_delay_the_winner(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    folder = StudyFolder(search(tmp_path, storage=url, trials=1).path)
+    database = storages.open_storage(folder, url)
+    other = storages.load_study(database, folder.request()).ask()
+    other.set_user_attr("place", "elsewhere:/study")
+    database.record_heartbeat(other._trial_id)
+
+    def resume():
+        return study.resume(folder, {"seconds": 0.1}, url, SilentReporter()).winner
+
+    assert resume() is None
+    other.set_user_attr("saved", True)
+    assert resume() is not None
+    other.set_user_attr("saved", False)
+    assert resume() is None
+    # It is silent.
+    monkeypatch.setattr(database, "grace_period", -1)
+    monkeypatch.setattr(searching, "open_storage", lambda *_: database)
+    assert resume() is not None
+
+
+def test_a_trial_is_saved_until_it_is_taken_up(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    states = []
+
+    def stopped(self):
+        states.append(self.trial.user_attrs.get("saved"))
+        if len(states) == 1:
+            raise SearchStopped
+        return 0.5
+
+    monkeypatch.setattr(Trial, "train", stopped)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    folder, request = ask.make_request(question(tmp_path, storage=url, trials=1), tmp_path / "runs")
+    folder.path.mkdir(parents=True)
+    storages.create_study(storages.open_storage(folder, url), request)
+    searching.Search(folder, request, url, SilentReporter()).run()
+    assert states == [None, False]
 
 
 def test_a_study_that_asks_something_else_is_refused(tmp_path):
