@@ -240,6 +240,20 @@ def test_wrong_times(text):
     assert caught.value.exit_code == 2
 
 
+def test_runs_in_settings_are_absolute_paths(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    run = search(tmp_path, trials=1, space="model.units: [40]\n").winner.path
+    file = tmp_path / "config.yaml"
+    file.write_text("linear: {}\ntrain: {init_from: s-000}\n")
+    overrides = {"train.teacher": "demo/s-000", "train.self_training": True}
+    asked = question(
+        tmp_path, space="train.epochs: [3]\n", name="t", config=file, overrides=overrides,
+    )  # fmt: skip
+    request = ask.make_request(asked, tmp_path / "runs")[1]
+    assert request.settings["train.init_from"] == request.settings["train.teacher"] == str(run)
+    assert request.resolved["train"]["init_from"] == str(run)
+
+
 def test_studies_are_found_by_name(tmp_path, monkeypatch):
     for name in ("a", "b"):
         folder, request = ask.make_request(question(tmp_path, name=name), tmp_path / "runs")
