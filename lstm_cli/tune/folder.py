@@ -17,7 +17,7 @@ import yaml
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.config.yaml import parse_mapping
-from lstm_cli.data.dataset_settings import run_folder
+from lstm_cli.data.dataset_settings import locate, run_folder
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io.atomic_write import write_atomic
 from lstm_cli.runs.create import check_name
@@ -224,6 +224,22 @@ def find_study(root: Path, name: str | None) -> StudyFolder:
         raise LstmError(f"There is no study under {root}.", _EXAMPLE)
     known = [study.full_name for study in studies] + [study.name for study in studies]
     raise LstmError(f"There is no study '{name}' under {root}.", suggest(name, known))
+
+
+def newest_study(root: Path, dataset: str) -> StudyFolder:
+    """Find the newest study of a data set.
+
+    Args:
+        root: Folder of all runs.
+        dataset: A preset, a path or `tfds:NAME`.
+
+    Raises:
+        LstmError: There is no such data set, or no study of it.
+    """
+    studies = all_studies(root, run_folder(locate(dataset)))
+    if not studies:
+        raise LstmError(f"There is no study of {dataset} under {root}.", _EXAMPLE)
+    return studies[-1]
 
 
 def _nest(settings: dict[str, Any]) -> dict[str, Any]:

@@ -163,10 +163,17 @@ def load_study(
         storage: Its storage.
         request: What was asked.
         sampler: The sampler; None where no trial is drawn.
+
+    Raises:
+        LstmError: The storage does not have it.
     """
-    return optuna.load_study(
-        study_name=request.study, storage=storage, sampler=sampler, pruner=NopPruner()
-    )
+    try:
+        return optuna.load_study(
+            study_name=request.study, storage=storage, sampler=sampler, pruner=NopPruner()
+        )
+    except KeyError:
+        where = f"the file {JOURNAL} of the study" if request.storage is None else "--storage"
+        raise LstmError(f"The storage has no study '{request.study}'.", f"Check {where}.") from None
 
 
 def make_sampler(request: StudyRequest, number: int) -> BaseSampler:

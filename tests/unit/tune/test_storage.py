@@ -6,18 +6,20 @@ from datetime import timedelta
 
 import optuna
 import pytest
+from fixtures_reports import lstm
 from fixtures_tune import question, search, trials_of, use_trainer
 from msgspec.structs import replace
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
+from lstm_cli.data.dataset_settings import dataset_settings
 from lstm_cli.errors import LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.runs.schema import EpochLine
 from lstm_cli.tune import ask, claims, study
 from lstm_cli.tune import search as searching
 from lstm_cli.tune import storage as storages
-from lstm_cli.tune.folder import JOURNAL, StudyFolder, find_study
+from lstm_cli.tune.folder import JOURNAL, StudyFolder, find_study, new_folder, newest_study
 from lstm_cli.tune.trial import SearchStopped, Trial, progress_values
 
 
@@ -252,6 +254,41 @@ def test_runs_in_settings_are_absolute_paths(tmp_path, monkeypatch):
     request = ask.make_request(asked, tmp_path / "runs")[1]
     assert request.settings["train.init_from"] == request.settings["train.teacher"] == str(run)
     assert request.resolved["train"]["init_from"] == str(run)
+
+
+def test_a_storage_without_the_study_is_refused(tmp_path, request_):
+    url = f"sqlite:///{tmp_path / 'typo.db'}"
+    with pytest.raises(LstmError, match="no study 'demo'") as caught:
+        storages.load_study(storages.open_storage(StudyFolder(tmp_path), url), request_)
+    assert "journal.log" in caught.value.hint
+    asked = replace(request_, storage=url)
+    with pytest.raises(LstmError) as caught:
+        storages.load_study(storages.open_storage(StudyFolder(tmp_path), None), asked)
+    assert "--storage" in caught.value.hint
+
+
+def test_a_wrong_url_leaves_no_folder(tmp_path):
+    with pytest.raises(LstmError, match="Cannot open the storage"):
+        search(tmp_path, storage="nonsense://host/db")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_resume_finds_the_newest_study_of_a_data_set(tmp_path):
+    table = tmp_path / "demo.csv"
+    table.write_text("text,label\ngood,1\nbad,0\n")
+    folder = new_folder(tmp_path / "runs", dataset_settings(str(table)), "s")
+    request = ask.make_request(question(tmp_path), tmp_path / "runs")[1]
+    folder.path.mkdir(parents=True)
+    folder.write(request)
+    assert newest_study(tmp_path / "runs", str(table)) == folder
+
+    def error(*arguments):
+        return lstm("tune", *arguments, "--runs-dir", tmp_path / "runs").exception.message
+
+    # Its journal is missing: the study was found.
+    assert "no study 'demo'" in error(table, "--resume")
+    assert "has no effect with --resume s" in error(table, "--resume", "s")
+    assert "no study of imdb" in error("imdb", "--resume")
 
 
 def test_studies_are_found_by_name(tmp_path, monkeypatch):
