@@ -178,10 +178,7 @@ def _search(
         )
     winner = None
     if not run_exists(folder.path, best):
-        reporter.warn(
-            f"The run of trial {best.number}, the best one, is on another machine "
-            f"({best.user_attrs.get('place')}). Resume the study there to score it on test."
-        )
+        reporter.warn(_missing_run(folder, request, best))
     elif any(trial.state == TrialState.RUNNING and search.is_active(trial) for trial in trials):
         reporter.note(_others_note(request, search.resume_command))
     else:
@@ -213,4 +210,14 @@ def _others_note(request: StudyRequest, resume_command: str) -> str:
     return (
         "Others still search. To score the winner on test, resume this study when they have "
         f"ended: {resume_command}"
+    )
+
+
+def _missing_run(folder: StudyFolder, request: StudyRequest, best: FrozenTrial) -> str:
+    """Say that the run of the best trial is not here, and why."""
+    if request.storage is None:
+        return f"The run of trial {best.number}, the best one, is missing: {folder.trials}."
+    return (
+        f"The run of trial {best.number}, the best one, is on another machine "
+        f"({best.user_attrs.get('place')}). Resume the study there to score it on test."
     )

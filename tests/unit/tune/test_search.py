@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 from fixtures_tune import TRAINER, drawn, question, search, trials_of, use_trainer
@@ -176,6 +178,15 @@ def test_another_run_is_not_taken_for_the_winner(starts, tmp_path):
     again = study.resume(folder, {}, None, SilentReporter())
     assert again.winner.status == "finished"
     assert not (folder.path / "winner.part").exists()
+
+
+def test_a_study_without_the_runs_of_its_trials_says_so(starts, tmp_path):
+    found = search(tmp_path, trials=1)
+    shutil.rmtree(found.path / "trials")
+    reporter = Mock()
+    assert study.resume(StudyFolder(found.path), {}, None, reporter).winner is None
+    assert "The run of trial 0, the best one, is missing" in str(reporter.warn.call_args)
+    assert found.winner.status == "finished"
 
 
 def test_a_name_that_winners_had_is_refused(starts, tmp_path):

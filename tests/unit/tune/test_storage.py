@@ -220,11 +220,26 @@ def test_a_trial_is_claimed_once(tmp_path):
     assert not claims.is_claimed(tmp_path, 3)
 
 
-def test_the_sampler_learns_from_all_brackets(request_):
-    study_ = optuna.create_study()
-    assert isinstance(storages.make_pruner(request_), optuna.pruners.HyperbandPruner)
-    study_.pruner = storages.make_pruner(request_)
-    assert study_.ask().should_prune() is False
+def test_the_sampler_learns_from_all_brackets(tmp_path, monkeypatch):
+    pruners = []
+    suggest = Trial.suggest
+
+    def drawn(self):
+        pruners.append(type(self.trial.study.pruner))
+        return suggest(self)
+
+    def trained(self):
+        pruners.append(type(self.trial.study.pruner))
+        return 0.5
+
+    monkeypatch.setattr(Trial, "suggest", drawn)
+    monkeypatch.setattr(Trial, "train", trained)
+    folder, request = ask.make_request(question(tmp_path, trials=1), tmp_path / "runs")
+    folder.path.mkdir(parents=True)
+    storages.create_study(storages.open_storage(folder, None), request)
+    searching.Search(folder, request, None, SilentReporter()).run()
+    # With Hyperband, Optuna gives a sampler only the trials of one bracket.
+    assert pruners == [optuna.pruners.NopPruner, optuna.pruners.HyperbandPruner]
 
 
 @pytest.mark.parametrize(
