@@ -213,12 +213,8 @@ def search(
         budget = {"seconds": seconds, "trials": trials, "jobs": jobs}
         changes = {key: value for key, value in budget.items() if value is not None}
         _check_resume(resume, dataset)
-        root = runs_root(runs_dir)
-        started = (
-            folder.find_study(root, resume or None)
-            if dataset is None
-            else folder.newest_study(root, dataset)
-        )
+        # `--resume NAME` alone is parsed as that of a data set.
+        started = folder.find_study(runs_root(runs_dir), resume or dataset)
         with training_reporter() as reporter:
             found = study.resume(started, changes, storage, reporter)
         print_tune.print_found(found, json)

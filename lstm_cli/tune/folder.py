@@ -197,7 +197,8 @@ def find_study(root: Path, name: str | None) -> StudyFolder:
 
     Args:
         root: Folder of all runs.
-        name: A path, `<dataset>/<name>`, a name, a data set (its newest study), or None.
+        name: A path, `<dataset>/<name>`, a name, a data set or its folder (its newest study), or
+            None.
 
     Raises:
         LstmError: There is none, or more than one with that name (exit code 2).
@@ -211,6 +212,9 @@ def find_study(root: Path, name: str | None) -> StudyFolder:
         names = (name, name.removesuffix(_SUFFIX))
         found = [s for s in studies if s.full_name in names or s.name in names]
         found = found or [s for s in studies if s.dataset == name][-1:]
+        if not found:
+            dataset = _dataset_folder(name)
+            found = [s for s in studies if s.dataset == dataset][-1:]
     if len(found) > 1:
         raise LstmError(
             f"{len(found)} studies are named '{name}': "
@@ -226,20 +230,12 @@ def find_study(root: Path, name: str | None) -> StudyFolder:
     raise LstmError(f"There is no study '{name}' under {root}.", suggest(name, known))
 
 
-def newest_study(root: Path, dataset: str) -> StudyFolder:
-    """Find the newest study of a data set.
-
-    Args:
-        root: Folder of all runs.
-        dataset: A preset, a path or `tfds:NAME`.
-
-    Raises:
-        LstmError: There is no such data set, or no study of it.
-    """
-    studies = all_studies(root, run_folder(locate(dataset)))
-    if not studies:
-        raise LstmError(f"There is no study of {dataset} under {root}.", _EXAMPLE)
-    return studies[-1]
+def _dataset_folder(dataset: str) -> str | None:
+    """Return the folder of the runs on a data set, such as a table; None if there is none."""
+    try:
+        return run_folder(locate(dataset))
+    except LstmError:
+        return None
 
 
 def _nest(settings: dict[str, Any]) -> dict[str, Any]:

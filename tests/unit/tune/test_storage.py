@@ -19,7 +19,7 @@ from lstm_cli.runs.schema import EpochLine
 from lstm_cli.tune import ask, claims, study
 from lstm_cli.tune import search as searching
 from lstm_cli.tune import storage as storages
-from lstm_cli.tune.folder import JOURNAL, StudyFolder, find_study, new_folder, newest_study
+from lstm_cli.tune.folder import JOURNAL, StudyFolder, find_study, new_folder
 from lstm_cli.tune.trial import SearchStopped, Trial, progress_values
 
 
@@ -295,15 +295,16 @@ def test_resume_finds_the_newest_study_of_a_data_set(tmp_path):
     request = ask.make_request(question(tmp_path), tmp_path / "runs")[1]
     folder.path.mkdir(parents=True)
     folder.write(request)
-    assert newest_study(tmp_path / "runs", str(table)) == folder
+    assert find_study(tmp_path / "runs", str(table)) == folder
 
     def error(*arguments):
         return lstm("tune", *arguments, "--runs-dir", tmp_path / "runs").exception.message
 
     # Its journal is missing: the study was found.
     assert "no study 'demo'" in error(table, "--resume")
+    assert "no study 'demo'" in error("--resume", "s")
     assert "has no effect with --resume s" in error(table, "--resume", "s")
-    assert "no study of imdb" in error("imdb", "--resume")
+    assert "There is no study 'imdb'" in error("imdb", "--resume")
 
 
 def test_studies_are_found_by_name(tmp_path, monkeypatch):
