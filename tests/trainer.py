@@ -78,7 +78,8 @@ def train(run):
         write(settings_file, settings())
     found = json.loads(settings_file.read_text())
     info = {
-        "status": "running", "kind": "text", "data": "demo", "started": "2026-01-01", "seed": 0,
+        "status": "running", "kind": "text", "data": "demo", "started": started(run),
+        "seed": 0,
         "versions": {}, "parameters": 1, "device": "cpu", "kernel": "none", "why": "test",
         "dataset": {"name": "demo", "source": "demo", "sizes": {"train": 5, "validation": 5},
                     "fingerprint": os.environ.get("TRAINER_DATA", "a")},
@@ -102,6 +103,14 @@ def train(run):
         }))  # fmt: skip
         write(history_file, "".join(f"{line}\n" for line in lines))
     finish(run, info, accuracy(found, EPOCHS))
+
+
+def started(run):
+    """When the run was started: resuming does not change it."""
+    try:
+        return json.loads((run / "run.json").read_text())["started"]
+    except OSError:
+        return str(time.time_ns())
 
 
 def finish(run, info, value):

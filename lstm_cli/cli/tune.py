@@ -212,6 +212,8 @@ def search(
     if resume is not None:
         budget = {"seconds": seconds, "trials": trials, "jobs": jobs}
         changes = {key: value for key, value in budget.items() if value is not None}
+        _check_resume(resume, dataset)
+        # `--resume NAME` alone is parsed as that of a data set.
         started = folder.find_study(runs_root(runs_dir), resume or dataset)
         with training_reporter() as reporter:
             found = study.resume(started, changes, storage, reporter)
@@ -287,6 +289,22 @@ def show(
         return
     print_study.print_study(summary, trials)
     output.print_line(f"\nPage: {out}")
+
+
+def _check_resume(resume: str, dataset: str | None) -> None:
+    """Check that a study is not named together with a data set.
+
+    Raises:
+        LstmError: Both are named (exit code 2).
+    """
+    from lstm_cli.errors import ExitCode, LstmError
+
+    if resume and dataset is not None:
+        raise LstmError(
+            f"{dataset} has no effect with --resume {resume}: a study has its data set.",
+            f"Leave out {dataset}, or {resume} for the newest study of that data set.",
+            ExitCode.USAGE,
+        )
 
 
 def _check_dataset(dataset: str | None, seconds: float | None, trials: int | None) -> str:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data.dataset_settings import dataset_settings, locate
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.runs import find
 from lstm_cli.tune import metrics
 from lstm_cli.tune.folder import StudyFolder, StudyRequest, new_folder
 from lstm_cli.tune.resolve import resolve_auto
@@ -70,6 +73,7 @@ def make_request(question: Question, root: Path) -> tuple[StudyFolder, StudyRequ
     """
     metric = metrics.parse_metric(question.metric)
     config = dataset_settings(question.dataset, question.config, question.overrides)
+    config = _with_run_paths(config, root)
     if config.language is not None:
         raise LstmError(
             "A search trains classifiers, and these settings are of a language model.",
@@ -127,6 +131,21 @@ def _typed_settings(question: Question, config: Config) -> dict[str, Any]:
     typed = {**file, **question.overrides}
     typed.pop("data.name", None)
     return {key: values.get(key, value) for key, value in typed.items()}
+
+
+def _with_run_paths(config: Config, root: Path) -> Config:
+    """Return settings in which runs are absolute paths: trials have another folder of runs.
+
+    Raises:
+        LstmError: There is no such run, or it is not finished.
+    """
+    train = config.train
+    if train.init_from is not None and not Path(train.init_from).is_absolute():
+        path = find.find_initial(root, train.init_from).location.absolute()
+        train = replace(train, init_from=str(path))
+    if train.teacher is not None and not Path(train.teacher).is_absolute():
+        train = replace(train, teacher=str(find.find(root, train.teacher).location.absolute()))
+    return replace(config, train=train)
 
 
 def _check_metric(metric: str, config: Config) -> None:

@@ -17,7 +17,7 @@ import yaml
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.config.yaml import parse_mapping
-from lstm_cli.data.dataset_settings import run_folder
+from lstm_cli.data.dataset_settings import locate, run_folder
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io.atomic_write import write_atomic
 from lstm_cli.runs.create import check_name
@@ -197,7 +197,8 @@ def find_study(root: Path, name: str | None) -> StudyFolder:
 
     Args:
         root: Folder of all runs.
-        name: A path, `<dataset>/<name>`, a name, a data set (its newest study), or None.
+        name: A path, `<dataset>/<name>`, a name, a data set or its folder (its newest study), or
+            None.
 
     Raises:
         LstmError: There is none, or more than one with that name (exit code 2).
@@ -211,6 +212,9 @@ def find_study(root: Path, name: str | None) -> StudyFolder:
         names = (name, name.removesuffix(_SUFFIX))
         found = [s for s in studies if s.full_name in names or s.name in names]
         found = found or [s for s in studies if s.dataset == name][-1:]
+        if not found:
+            dataset = _dataset_folder(name)
+            found = [s for s in studies if s.dataset == dataset][-1:]
     if len(found) > 1:
         raise LstmError(
             f"{len(found)} studies are named '{name}': "
@@ -224,6 +228,14 @@ def find_study(root: Path, name: str | None) -> StudyFolder:
         raise LstmError(f"There is no study under {root}.", _EXAMPLE)
     known = [study.full_name for study in studies] + [study.name for study in studies]
     raise LstmError(f"There is no study '{name}' under {root}.", suggest(name, known))
+
+
+def _dataset_folder(dataset: str) -> str | None:
+    """Return the folder of the runs on a data set, such as a table; None if there is none."""
+    try:
+        return run_folder(locate(dataset))
+    except LstmError:
+        return None
 
 
 def _nest(settings: dict[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from threading import Event, Lock, Thread
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, fail_stale_trials
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from lstm_cli.errors import LstmError, command_line
@@ -23,7 +25,16 @@ from lstm_cli.tune import claims, metrics
 from lstm_cli.tune.budget import Budget
 from lstm_cli.tune.folder import StudyFolder, StudyRequest
 from lstm_cli.tune.outcomes import Counts, best_trial, is_dead
-from lstm_cli.tune.storage import load_study, make_pruner, make_sampler, open_storage, retry
+from lstm_cli.tune.storage import (
+    SAVED,
+    first_line,
+    is_storage_error,
+    load_study,
+    make_pruner,
+    make_sampler,
+    open_storage,
+    retry,
+)
 from lstm_cli.tune.trial import SearchStopped, Trial, TrialError
 
 _POLL_SECONDS = 0.2
@@ -52,6 +63,7 @@ class Search:
     ) -> None:
         self.folder = folder
         self.request = request
+        self.url = url
         self.reporter = reporter
         self.space = request.load_space()
         self.storage: BaseStorage = open_storage(folder, url)
@@ -64,21 +76,39 @@ class Search:
     # The main thread
 
     def run(self) -> None:
-        """Run trials until the budget is used up.
+        """Run trials until the budget is used up; none if it is used up already.
 
         Raises:
             Interrupted: A signal came; the trials are saved.
             LstmError: The first trials all died, or the storage failed.
         """
-        with catch_signals() as signals:
-            try:
-                with signals.deferred():
-                    self._run_workers(signals)
-            except Interrupted as interrupted:
-                interrupted.message = f"The trials are saved. Resume: {self.resume_command}"
+        with self._storage_errors():
+            with catch_signals() as signals:
+                try:
+                    with signals.deferred():
+                        self._run_workers(signals)
+                except Interrupted as interrupted:
+                    interrupted.message = f"The trials are saved. Resume: {self.resume_command}"
+                    raise
+            if self._errors:
+                raise self._errors[0]
+
+    @contextlib.contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        """Convert the errors of Optuna and of the database.
+
+        Raises:
+            LstmError: The storage failed.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not is_storage_error(error):
                 raise
-        if self._errors:
-            raise self._errors[0]
+            reason = first_line(error, self.url)
+            raise LstmError(
+                f"The storage failed: {reason}.", f"Resume: {self.resume_command}"
+            ) from error
 
     @property
     def resume_command(self) -> str:
@@ -89,6 +119,8 @@ class Search:
         return command_line("lstm", "tune", "--resume", name)
 
     def _run_workers(self, signals: Signals) -> None:
+        if self._is_over():
+            return
         threads = [Thread(target=self._work, daemon=True) for _ in range(self.request.jobs)]
         for thread in threads:
             thread.start()
@@ -159,7 +191,11 @@ class Search:
                 if claim is not None:
                     study = self.study(frozen.number)
                     # Optuna has no other way to go on with a trial that is running.
-                    return self._trial(optuna.Trial(study, frozen._trial_id)), claim
+                    trial = self._trial(optuna.Trial(study, frozen._trial_id))
+                    trial.heartbeat()
+                    if SAVED in frozen.user_attrs:
+                        trial.trial.set_user_attr(SAVED, False)
+                    return trial, claim
             if not self._has_trials_left(trials):
                 return None
             trial = self._trial(self.study(len(trials)).ask())
@@ -181,10 +217,10 @@ class Search:
         if self.request.storage is None:
             return
         for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            start = frozen.datetime_start or datetime.now()
-            is_lost = datetime.now() - start > _LOST_AFTER and _PLACE not in frozen.user_attrs
             # Only one worker gets True.
-            if is_lost and self.storage.set_trial_state_values(frozen._trial_id, TrialState.FAIL):
+            if _died_at_once(frozen) and self.storage.set_trial_state_values(
+                frozen._trial_id, TrialState.FAIL
+            ):
                 retry(study, frozen)
 
     def _has_trials_left(self, trials: Sequence[FrozenTrial]) -> bool:
@@ -217,21 +253,44 @@ class Search:
     def is_active(self, frozen: FrozenTrial) -> bool:
         """Tell whether a process works on a running trial.
 
-        A trial on another machine counts until its heartbeat is overdue.
+        A trial on another machine counts until it is saved, or its heartbeat is overdue.
         """
         if self.request.storage is not None and frozen.user_attrs.get(_PLACE) != self._place:
-            return True
+            is_saved = bool(frozen.user_attrs.get(SAVED))
+            return not (is_saved or _died_at_once(frozen) or self._is_overdue(frozen))
         return claims.is_claimed(self.folder.path, frozen.number)
+
+    def _is_overdue(self, frozen: FrozenTrial) -> bool:
+        """Tell whether the worker of a trial is silent."""
+        if not isinstance(self.storage, RDBStorage):
+            return False
+        return frozen._trial_id in self.storage._get_stale_trial_ids(self.study()._study_id)
 
     def _run_trial(self, trial: Trial) -> None:
         """Run a trial, and record how it ended."""
+        try:
+            self._train(trial)
+        except SearchStopped:
+            with contextlib.suppress(UpdateFinishedTrialError):
+                trial.trial.set_user_attr(SAVED, True)
+            return
+        except UpdateFinishedTrialError:
+            # This worker was silent for too long: another one has failed the trial, and repeats it.
+            pass
+        self.reporter.note(self._describe(trial.trial.number))
+
+    def _train(self, trial: Trial) -> None:
+        """Run a trial to its end.
+
+        Raises:
+            SearchStopped: The search stops.
+            UpdateFinishedTrialError: Another worker has ended the trial.
+        """
         study, optuna_trial = trial.trial.study, trial.trial
         try:
             trial.suggest()
             study.pruner = make_pruner(self.request)
             value = trial.train()
-        except SearchStopped:
-            return
         except optuna.TrialPruned:
             study.tell(optuna_trial, state=TrialState.PRUNED, skip_if_finished=True)
         except TrialError as error:
@@ -239,7 +298,6 @@ class Search:
             study.tell(optuna_trial, state=TrialState.FAIL, skip_if_finished=True)
         else:
             study.tell(optuna_trial, value, skip_if_finished=True)
-        self.reporter.note(self._describe(optuna_trial.number))
 
     def study(self, number: int | None = None) -> optuna.Study:
         """Load the study; with a number, to draw the trial of that number."""
@@ -276,6 +334,12 @@ class Search:
         running = f", {counts.running} running" if counts.running else ""
         done = f"{counts.ended}{of} done, {counts.pruned} pruned{failed}{running}{time_left}"
         return f"{shown}{done}."
+
+
+def _died_at_once(frozen: FrozenTrial) -> bool:
+    """Tell whether the worker of a running trial died before it recorded its place."""
+    start = frozen.datetime_start or datetime.now()
+    return datetime.now() - start > _LOST_AFTER and _PLACE not in frozen.user_attrs
 
 
 def _host() -> str:

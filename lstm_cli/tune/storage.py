@@ -8,9 +8,10 @@ import time
 import warnings
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, OptunaError
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -33,6 +34,12 @@ _FIRST_TRIAL_SECONDS = 10.0
 _REDUCTION = 3
 # Key of the study's user attributes with what was asked; see `StudyRequest.question`.
 _QUESTION = "question"
+# Where a URL has a password: behind the name of the user, which may contain a slash, and as a
+# parameter.
+_USER = re.compile(r"(://[^:/]*):([^@]*)@")
+_PARAMETER = re.compile(r"([?&](?:password|passwd|pwd|sslpassword)=)([^&]*)", re.IGNORECASE)
+# User attribute of a trial: whether its search has stopped, and it is saved.
+SAVED = "saved"
 # Optuna's own keys of a trial that another one repeats.
 _FAILED_TRIAL, _RETRY_HISTORY = "failed_trial", "retry_history"
 
@@ -61,12 +68,29 @@ def open_storage(folder: StudyFolder, url: str | None) -> BaseStorage:
     try:
         return _open_database(url)
     except Exception as error:  # SQLAlchemy and the drivers have many of their own.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise LstmError(
-            f"Cannot open the storage {without_password(url)}: {_without_secrets(reason, url)}.",
+            f"Cannot open the storage {without_password(url)}: {first_line(error, url)}.",
             "--storage takes a URL of SQLAlchemy, such as postgresql+psycopg://user@host/database "
             "or sqlite:///studies.db.",
         ) from error
+
+
+def is_storage_error(error: BaseException) -> bool:
+    """Tell whether an error is of Optuna or of the database."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, OptunaError | SQLAlchemyError)
+
+
+def first_line(error: BaseException, url: str | None) -> str:
+    """Return what a driver says, in one line without its full stop and without passwords.
+
+    Args:
+        error: Its error.
+        url: URL of the storage; None for the journal.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return _without_secrets(lines[0], url or "").rstrip(".")
 
 
 def _open_database(url: str) -> BaseStorage:
@@ -139,10 +163,17 @@ def load_study(
         storage: Its storage.
         request: What was asked.
         sampler: The sampler; None where no trial is drawn.
+
+    Raises:
+        LstmError: The storage does not have it.
     """
-    return optuna.load_study(
-        study_name=request.study, storage=storage, sampler=sampler, pruner=NopPruner()
-    )
+    try:
+        return optuna.load_study(
+            study_name=request.study, storage=storage, sampler=sampler, pruner=NopPruner()
+        )
+    except KeyError:
+        where = f"the file {JOURNAL} of the study" if request.storage is None else "--storage"
+        raise LstmError(f"The storage has no study '{request.study}'.", f"Check {where}.") from None
 
 
 def make_sampler(request: StudyRequest, number: int) -> BaseSampler:
@@ -195,7 +226,7 @@ def retry(study: optuna.Study, trial: FrozenTrial) -> None:
             state=TrialState.WAITING,
             params=trial.params,
             distributions=trial.distributions,
-            user_attrs=trial.user_attrs,
+            user_attrs={key: value for key, value in trial.user_attrs.items() if key != SAVED},
             system_attrs={**kept, _FAILED_TRIAL: history[0], _RETRY_HISTORY: history},
         )
     )
@@ -203,13 +234,17 @@ def retry(study: optuna.Study, trial: FrozenTrial) -> None:
 
 def without_password(url: str) -> str:
     """Return a URL without the password in it."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1@", url)
+    return _PARAMETER.sub(r"\1", _USER.sub(r"\1@", url))
 
 
 def _without_secrets(text: str, url: str) -> str:
-    """Return a message of a driver, without the password of the URL."""
-    found = re.search(r"://[^:/@]*:([^@/]+)@", url)
-    return text.replace(found[1], "***").rstrip(".") if found else text.rstrip(".")
+    """Return a message of a driver, without the passwords of the URL."""
+    found = [*_USER.finditer(url), *_PARAMETER.finditer(url)]
+    # A driver may print them as they are in the URL, or decoded.
+    secrets = {secret for match in found for secret in (match[2], unquote_plus(match[2]))}
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
 
 
 def _cut_torn_line(journal: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,6 +88,10 @@ def start(folder: StudyFolder, request: StudyRequest, url: str | None, reporter:
         LstmError: The name is taken, or as `resume`.
         Interrupted: A signal came.
     """
+    _check_new(folder)
+    _check_winners(folder)
+    # Before the folder is made: a URL may be wrong.
+    storage = None if url is None else open_storage(folder, url)
     try:
         make_folder(folder.path)
     except OSError as error:
@@ -95,16 +100,43 @@ def start(folder: StudyFolder, request: StudyRequest, url: str | None, reporter:
             "Name another folder with --runs-dir or LSTM_RUNS_DIR.",
         ) from None
     with claiming(folder.path):
-        if (folder.path / STUDY).exists():
-            raise LstmError(
-                f"There is already a study {folder.full_name}.",
-                f"Give another --name, or continue it: lstm tune --resume {folder.full_name}",
-                ExitCode.USAGE,
-            )
-        create_study(open_storage(folder, url), request)
+        _check_new(folder)
+        create_study(storage or open_storage(folder, None), request)
         folder.write(request)
     reporter.note(f"Study {folder.full_name}: {folder.path}")
     return _search(folder, request, url, reporter)
+
+
+def _check_new(folder: StudyFolder) -> None:
+    """Check that there is no study in a folder.
+
+    Raises:
+        LstmError: There is one (exit code 2).
+    """
+    if (folder.path / STUDY).exists():
+        raise LstmError(
+            f"There is already a study {folder.full_name}.",
+            f"Give another --name, or continue it: lstm tune --resume {folder.full_name}",
+            ExitCode.USAGE,
+        )
+
+
+def _check_winners(folder: StudyFolder) -> None:
+    """Check that no run has a name that the winner of a new study could get.
+
+    Raises:
+        LstmError: There is one (exit code 2).
+    """
+    pattern = re.compile(rf"{re.escape(folder.name)}-[0-9]{{3,}}")
+    names = sorted(path.name for path in folder.path.parent.glob(f"{folder.name}-*"))
+    taken = [name for name in names if pattern.fullmatch(name)]
+    if taken:
+        raise LstmError(
+            f"There is already a run {folder.dataset}/{taken[0]}, and the winner of a study "
+            f"'{folder.name}' could get its name.",
+            "Give another --name, or rename or remove the run.",
+            ExitCode.USAGE,
+        )
 
 
 def resume(
@@ -146,12 +178,9 @@ def _search(
         )
     winner = None
     if not run_exists(folder.path, best):
-        reporter.warn(
-            f"The run of trial {best.number}, the best one, is on another machine "
-            f"({best.user_attrs.get('place')}). Resume the study there to score it on test."
-        )
+        reporter.warn(_missing_run(folder, request, best))
     elif any(trial.state == TrialState.RUNNING and search.is_active(trial) for trial in trials):
-        reporter.note("Other processes still search; the last one scores the winner on test.")
+        reporter.note(_others_note(request, search.resume_command))
     else:
         winner = finish_winner(folder, request, best, reporter)
         study.set_user_attr("winner", f"../{winner.path.name}")
@@ -170,4 +199,25 @@ def _search(
         values[0] if values else None,
         winner,
         search.resume_command,
+    )
+
+
+def _others_note(request: StudyRequest, resume_command: str) -> str:
+    """Say when the winner is scored, if others still search."""
+    if request.storage is None:
+        return "Other processes still search; the last one scores the winner on test."
+    # The last one may be on a machine that does not have the run.
+    return (
+        "Others still search. To score the winner on test, resume this study when they have "
+        f"ended: {resume_command}"
+    )
+
+
+def _missing_run(folder: StudyFolder, request: StudyRequest, best: FrozenTrial) -> str:
+    """Say that the run of the best trial is not here, and why."""
+    if request.storage is None:
+        return f"The run of trial {best.number}, the best one, is missing: {folder.trials}."
+    return (
+        f"The run of trial {best.number}, the best one, is on another machine "
+        f"({best.user_attrs.get('place')}). Resume the study there to score it on test."
     )

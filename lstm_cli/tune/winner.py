@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from lstm_cli.errors import LstmError
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
 from lstm_cli.io.signals import catch_signals
 from lstm_cli.runs import directory as runs
@@ -20,6 +19,8 @@ from lstm_cli.tune.folder import StudyFolder, StudyRequest
 from lstm_cli.tune.process import TrainingProcess, resume_arguments
 
 _POLL_SECONDS = 0.2
+# In the study's folder: a copy that a killed process left is no run.
+_UNFINISHED = "winner.part"
 
 
 def finish_winner(
@@ -34,23 +35,25 @@ def finish_winner(
         reporter: Receives a note.
 
     Raises:
-        LstmError: The disk is full, or the evaluation failed.
+        LstmError: The disk is full, another run has the name of the winner (exit code 2), or the
+            evaluation failed.
         Interrupted: A signal came.
     """
     winner = folder.winner(trial.number)
     with scoring(folder.path):
-        _copy(folder.path / trial.user_attrs["run"], winner.path)
+        _copy(folder.path / trial.user_attrs["run"], winner.path, folder.path / _UNFINISHED)
         if winner.status != "finished" or runs.is_untested(winner):
             reporter.note(f"Scoring trial {trial.number}, the best one, on test.")
             _score(folder, request, winner)
     return winner
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a run, whole or not at all."""
+def _copy(source: Path, target: Path, unfinished: Path) -> None:
+    """Copy a run, whole or not at all; `unfinished` is where the copy grows."""
+    shutil.rmtree(unfinished, ignore_errors=True)
     if target.exists():
+        _check_copy(source, target)
         return
-    unfinished = target.parent / f".{target.name}.{os.getpid()}"
     try:
         shutil.copytree(source, unfinished, ignore=shutil.ignore_patterns(LOCK))
         unfinished.rename(target)
@@ -61,6 +64,21 @@ def _copy(source: Path, target: Path) -> None:
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _check_copy(source: Path, target: Path) -> None:
+    """Check that a run is the copy of a trial's run.
+
+    Raises:
+        LstmError: It is an older run, or one that a person gave this name (exit code 2).
+    """
+    info, copy = runs.peek(RunDir(source)), runs.peek(RunDir(target))
+    if info is None or copy is None or info.started is None or copy.started != info.started:
+        raise LstmError(
+            f"{target} is another run, not a copy of {source}.",
+            "Rename or remove it, and resume the study.",
+            ExitCode.USAGE,
+        )
 
 
 def _score(folder: StudyFolder, request: StudyRequest, run: RunDir) -> None:

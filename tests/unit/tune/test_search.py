@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 from fixtures_tune import TRAINER, drawn, question, search, trials_of, use_trainer
@@ -161,6 +163,37 @@ def test_more_trials_after_the_end(starts, tmp_path):
     more = study.resume(StudyFolder(found.path), {"trials": 4}, None, SilentReporter())
     assert (found.trials.ended, more.trials.ended) == (2, 4)
     assert more.seconds > found.seconds
+
+
+def test_another_run_is_not_taken_for_the_winner(starts, tmp_path):
+    found = search(tmp_path, trials=1)
+    folder, path = StudyFolder(found.path), found.winner.path
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**info, "started": "2025"}))
+    with pytest.raises(LstmError, match="s-000 is another run, not a copy of"):
+        study.resume(folder, {}, None, SilentReporter())
+    # Neither is a copy that a killed process left unfinished a run.
+    path.rename(tmp_path / "mine")
+    (folder.path / "winner.part").mkdir()
+    again = study.resume(folder, {}, None, SilentReporter())
+    assert again.winner.status == "finished"
+    assert not (folder.path / "winner.part").exists()
+
+
+def test_a_study_without_the_runs_of_its_trials_says_so(starts, tmp_path):
+    found = search(tmp_path, trials=1)
+    shutil.rmtree(found.path / "trials")
+    reporter = Mock()
+    assert study.resume(StudyFolder(found.path), {}, None, reporter).winner is None
+    assert "The run of trial 0, the best one, is missing" in str(reporter.warn.call_args)
+    assert found.winner.status == "finished"
+
+
+def test_a_name_that_winners_had_is_refused(starts, tmp_path):
+    (tmp_path / "runs" / "demo" / "s-012").mkdir(parents=True)
+    with pytest.raises(LstmError, match="already a run demo/s-012"):
+        search(tmp_path, trials=1)
+    assert not (tmp_path / "runs" / "demo" / "s.study").exists()
 
 
 def test_changed_data_ends_trials(starts, tmp_path, monkeypatch):

@@ -6,18 +6,21 @@ from datetime import timedelta
 
 import optuna
 import pytest
+from fixtures_reports import lstm
 from fixtures_tune import question, search, trials_of, use_trainer
 from msgspec.structs import replace
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
+from lstm_cli.data.dataset_settings import dataset_settings
 from lstm_cli.errors import LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.runs.schema import EpochLine
 from lstm_cli.tune import ask, claims, study
 from lstm_cli.tune import search as searching
 from lstm_cli.tune import storage as storages
-from lstm_cli.tune.folder import JOURNAL, StudyFolder, find_study
-from lstm_cli.tune.trial import progress_values
+from lstm_cli.tune.folder import JOURNAL, StudyFolder, find_study, new_folder
+from lstm_cli.tune.trial import SearchStopped, Trial, progress_values
 
 
 def line(epoch, val_loss, stage=1, best=True):
@@ -94,6 +97,91 @@ def test_a_worker_that_died_at_once_is_lost_too(tmp_path, monkeypatch):
     assert found.default is not None
 
 
+def test_a_worker_that_was_silent_goes_on_with_other_trials(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+
+    def silent(self):
+        # Meanwhile another worker fails the trial, and queues it again.
+        monkeypatch.undo()
+        use_trainer(monkeypatch, tmp_path)
+        self.storage.set_trial_state_values(self.trial._trial_id, TrialState.FAIL)
+        storages.retry(self.trial.study, self.storage.get_trial(self.trial._trial_id))
+        self.trial.report(0.5, 1)
+
+    monkeypatch.setattr(Trial, "train", silent)
+    found = search(tmp_path, storage=url, trials=1)
+    assert [t.state for t in trials_of(StudyFolder(found.path), url)] == [
+        TrialState.FAIL, TrialState.COMPLETE,
+    ]  # fmt: skip
+
+
+def test_a_storage_that_fails_ends_the_search_with_a_reason(tmp_path, monkeypatch):
+    def fail(self):
+        raise OperationalError("SELECT 1", {}, Exception("me:se/cret@host is gone.\nMore."))
+
+    monkeypatch.setattr(searching.Search, "_fail_lost", fail)
+    monkeypatch.setattr(searching, "open_storage", lambda *_: None)
+    folder, request = ask.make_request(question(tmp_path), tmp_path / "runs")
+    folder.path.mkdir(parents=True)
+    url = "postgresql+psycopg://me:se/cret@host/db"
+    with pytest.raises(LstmError, match=r"^The storage failed: .*is gone") as caught:
+        searching.Search(folder, request, url, SilentReporter()).run()
+    assert "lstm tune --resume" in caught.value.hint
+    assert "cret" not in caught.value.message
+
+
+def test_no_trial_is_drawn_if_no_time_is_left(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    found = search(tmp_path, trials=1)
+    more = study.resume(
+        StudyFolder(found.path), {"trials": 9, "seconds": 0.1}, None, SilentReporter()
+    )
+    assert len(trials_of(StudyFolder(found.path))) == more.trials.ended == 1
+
+
+def test_a_trial_that_is_saved_elsewhere_does_not_delay_the_winner(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    folder = StudyFolder(search(tmp_path, storage=url, trials=1).path)
+    database = storages.open_storage(folder, url)
+    other = storages.load_study(database, folder.request()).ask()
+    other.set_user_attr("place", "elsewhere:/study")
+    database.record_heartbeat(other._trial_id)
+
+    def resume():
+        return study.resume(folder, {"seconds": 0.1}, url, SilentReporter()).winner
+
+    assert resume() is None
+    other.set_user_attr("saved", True)
+    assert resume() is not None
+    other.set_user_attr("saved", False)
+    assert resume() is None
+    # It is silent.
+    monkeypatch.setattr(database, "grace_period", -1)
+    monkeypatch.setattr(searching, "open_storage", lambda *_: database)
+    assert resume() is not None
+
+
+def test_a_trial_is_saved_until_it_is_taken_up(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    states = []
+
+    def stopped(self):
+        states.append(self.trial.user_attrs.get("saved"))
+        if len(states) == 1:
+            raise SearchStopped
+        return 0.5
+
+    monkeypatch.setattr(Trial, "train", stopped)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    folder, request = ask.make_request(question(tmp_path, storage=url, trials=1), tmp_path / "runs")
+    folder.path.mkdir(parents=True)
+    storages.create_study(storages.open_storage(folder, url), request)
+    searching.Search(folder, request, url, SilentReporter()).run()
+    assert states == [None, False]
+
+
 def test_a_study_that_asks_something_else_is_refused(tmp_path):
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     for changes in ({}, {"metric": "loss"}):
@@ -110,6 +198,13 @@ def test_a_study_that_asks_something_else_is_refused(tmp_path):
 def test_passwords_are_not_written(tmp_path):
     url = "postgresql+psycopg://me:secret@host:5432/db"
     assert storages.without_password(url) == "postgresql+psycopg://me@host:5432/db"
+    assert storages.without_password("x://me@it:a/b@host/db") == "x://me@it@host/db"
+    assert storages.without_password("x://me:a/b@host/db") == "x://me@host/db"
+    assert storages.without_password("x://h/db?user=me&Password=a@b&c=1") == (
+        "x://h/db?user=me&Password=&c=1"
+    )
+    assert storages.without_password("sqlite:///a.db") == "sqlite:///a.db"
+    assert storages.first_line(Exception("for a/b.\nand"), "x://h/?passwd=a%2Fb") == "for ***"
     request = ask.make_request(question(tmp_path, storage=url), tmp_path / "runs")[1]
     assert "secret" not in str(request)
     with pytest.raises(LstmError) as caught:
@@ -125,11 +220,26 @@ def test_a_trial_is_claimed_once(tmp_path):
     assert not claims.is_claimed(tmp_path, 3)
 
 
-def test_the_sampler_learns_from_all_brackets(request_):
-    study_ = optuna.create_study()
-    assert isinstance(storages.make_pruner(request_), optuna.pruners.HyperbandPruner)
-    study_.pruner = storages.make_pruner(request_)
-    assert study_.ask().should_prune() is False
+def test_the_sampler_learns_from_all_brackets(tmp_path, monkeypatch):
+    pruners = []
+    suggest = Trial.suggest
+
+    def drawn(self):
+        pruners.append(type(self.trial.study.pruner))
+        return suggest(self)
+
+    def trained(self):
+        pruners.append(type(self.trial.study.pruner))
+        return 0.5
+
+    monkeypatch.setattr(Trial, "suggest", drawn)
+    monkeypatch.setattr(Trial, "train", trained)
+    folder, request = ask.make_request(question(tmp_path, trials=1), tmp_path / "runs")
+    folder.path.mkdir(parents=True)
+    storages.create_study(storages.open_storage(folder, None), request)
+    searching.Search(folder, request, None, SilentReporter()).run()
+    # With Hyperband, Optuna gives a sampler only the trials of one bracket.
+    assert pruners == [optuna.pruners.NopPruner, optuna.pruners.HyperbandPruner]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +255,56 @@ def test_wrong_times(text):
     with pytest.raises(LstmError) as caught:
         ask.parse_time(text)
     assert caught.value.exit_code == 2
+
+
+def test_runs_in_settings_are_absolute_paths(tmp_path, monkeypatch):
+    use_trainer(monkeypatch, tmp_path)
+    run = search(tmp_path, trials=1, space="model.units: [40]\n").winner.path
+    file = tmp_path / "config.yaml"
+    file.write_text("linear: {}\ntrain: {init_from: s-000}\n")
+    overrides = {"train.teacher": "demo/s-000", "train.self_training": True}
+    asked = question(
+        tmp_path, space="train.epochs: [3]\n", name="t", config=file, overrides=overrides,
+    )  # fmt: skip
+    request = ask.make_request(asked, tmp_path / "runs")[1]
+    assert request.settings["train.init_from"] == request.settings["train.teacher"] == str(run)
+    assert request.resolved["train"]["init_from"] == str(run)
+
+
+def test_a_storage_without_the_study_is_refused(tmp_path, request_):
+    url = f"sqlite:///{tmp_path / 'typo.db'}"
+    with pytest.raises(LstmError, match="no study 'demo'") as caught:
+        storages.load_study(storages.open_storage(StudyFolder(tmp_path), url), request_)
+    assert "journal.log" in caught.value.hint
+    asked = replace(request_, storage=url)
+    with pytest.raises(LstmError) as caught:
+        storages.load_study(storages.open_storage(StudyFolder(tmp_path), None), asked)
+    assert "--storage" in caught.value.hint
+
+
+def test_a_wrong_url_leaves_no_folder(tmp_path):
+    with pytest.raises(LstmError, match="Cannot open the storage"):
+        search(tmp_path, storage="nonsense://host/db")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_resume_finds_the_newest_study_of_a_data_set(tmp_path):
+    table = tmp_path / "demo.csv"
+    table.write_text("text,label\ngood,1\nbad,0\n")
+    folder = new_folder(tmp_path / "runs", dataset_settings(str(table)), "s")
+    request = ask.make_request(question(tmp_path), tmp_path / "runs")[1]
+    folder.path.mkdir(parents=True)
+    folder.write(request)
+    assert find_study(tmp_path / "runs", str(table)) == folder
+
+    def error(*arguments):
+        return lstm("tune", *arguments, "--runs-dir", tmp_path / "runs").exception.message
+
+    # Its journal is missing: the study was found.
+    assert "no study 'demo'" in error(table, "--resume")
+    assert "no study 'demo'" in error("--resume", "s")
+    assert "has no effect with --resume s" in error(table, "--resume", "s")
+    assert "There is no study 'imdb'" in error("imdb", "--resume")
 
 
 def test_studies_are_found_by_name(tmp_path, monkeypatch):
