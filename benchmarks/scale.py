@@ -53,7 +53,8 @@ def measure(settings: argparse.Namespace) -> Outcome:
     notes = [
         "'read' is the time before encoding: the table is read, split and checked. 'MiB' is the "
         "peak of resident memory of the training process or of its worker process, whichever is "
-        "larger, 'all' that of both together; both include pages of files, which the system takes back when memory is short. "
+        "larger, 'all' that of both together; both include pages of files, which the system takes "
+        "back when memory is short. "
         "'predict' is the whole command on the same texts, including start-up.",
     ]
     return Outcome(

@@ -12,7 +12,7 @@ from lstm_cli.data import splits
 from lstm_cli.models.linear import LinearModel, linear_logits
 from lstm_cli.text.corpus import Corpus
 
-# Tokens that the model is fitted to. `docs/scale.md` says what a sample costs, and what a fit needs.
+# Tokens that the model is fitted to. `docs/scale.md` has what a sample costs and what a fit needs.
 MAX_TOKENS = 8_000_000
 # With the character n-grams of all words, a token has about this many times the features.
 _CHAR_FACTOR = 8
