@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.errors import LstmError
+from lstm_cli.io.native_output import drop_output
 
 
 class PeerLostError(LstmError):
@@ -253,7 +252,9 @@ def join() -> ProcessGroup:
     """
     global _group
     group = ProcessGroup()
-    with _without_stdout():
+    # Gloo prints there that it is connected.
+    sys.stdout.flush()
+    with drop_output(1):
         group.maximum(0)
     _group = group
     return group
@@ -267,10 +268,9 @@ def leave() -> None:
     import jax
 
     try:
-        jax.distributed.shutdown()
-    except RuntimeError:
-        # Another process is gone already; nothing is needed of it any more.
-        pass
+        # If another process is gone already, nothing is needed of it any more.
+        with contextlib.suppress(RuntimeError):
+            jax.distributed.shutdown()
     finally:
         _group = None
 
@@ -394,21 +394,3 @@ def _num_local_devices() -> int:
 def _excerpt(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 120 else f"{text[:117]}..."
-
-
-@contextlib.contextmanager
-def _without_stdout() -> Iterator[None]:
-    """Drop what native code prints on standard output, which is for results."""
-    sys.stdout.flush()
-    try:
-        stdout = os.dup(1)
-    except OSError:  # standard output is closed
-        yield
-        return
-    try:
-        with Path(os.devnull).open("wb") as devnull:
-            os.dup2(devnull.fileno(), 1)
-        yield
-    finally:
-        os.dup2(stdout, 1)
-        os.close(stdout)

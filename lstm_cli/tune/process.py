@@ -76,7 +76,7 @@ class TrainingProcess:
         return code
 
     def error(self, code: int) -> str:
-        """Return what a process that failed said, or how it died.
+        """Return the error that a failed process printed, or how it died.
 
         Args:
             code: What `wait` returned.

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from lstm_cli.data.readers.tfds_prepared import TfdsName, find_prepared
 from lstm_cli.errors import ExitCode, LstmError, suggest
 from lstm_cli.io import paths
+from lstm_cli.io.native_output import drop_output
 from lstm_cli.io.optional import require
 
 PROBE_SECONDS = 3.0
@@ -228,15 +229,5 @@ def suppress_native_logs() -> Iterator[None]:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS warns about its own code
-    try:
-        stderr = os.dup(2)
-    except OSError:  # standard error is closed
+    with drop_output(2):
         yield
-        return
-    try:
-        with Path(os.devnull).open("wb") as devnull:
-            os.dup2(devnull.fileno(), 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)

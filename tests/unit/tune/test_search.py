@@ -119,8 +119,8 @@ def test_a_search_that_was_killed_goes_on_with_the_same_trials(starts, tmp_path,
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert drawn(trials_of(find_study(tmp_path / "killed", None))) == expected
-    begun = [line for line in starts.read_text().splitlines() if line.startswith("train")]
-    assert begun == [f"train {number:03d}" for number in range(4)]
+    trained = [line for line in starts.read_text().splitlines() if line.startswith("train")]
+    assert trained == [f"train {number:03d}" for number in range(4)]
 
 
 def test_ctrl_c_saves_the_trials(starts, tmp_path, monkeypatch):
@@ -148,8 +148,8 @@ def test_two_processes_share_the_trials_of_a_study(starts, tmp_path, monkeypatch
     assert (first.returncode, second.returncode) == (0, 0), results
     trials = trials_of(find_study(tmp_path / "runs", "s"))
     assert len(trials) == 5
-    begun = [line for line in starts.read_text().splitlines() if line.startswith("train")]
-    assert sorted(begun) == [f"train {number:03d}" for number in range(5)]
+    trained = [line for line in starts.read_text().splitlines() if line.startswith("train")]
+    assert sorted(trained) == [f"train {number:03d}" for number in range(5)]
     # Only one of them scored the winner.
     assert len([line for line in starts.read_text().splitlines() if "s-" in line]) == 1
     assert json.loads(results[0][0])["trials"]["complete"] >= 1
