@@ -80,9 +80,8 @@ def main() -> None:
 
 def _use_linear_model(corpus: Corpus, vocab_size: int) -> None:
     """Do what this process does for the linear model; another one fits it."""
-    rows = linear_sample.choose_rows(
-        len(corpus.ids), np.zeros(len(corpus), np.int32), _SETTINGS, seed=0
-    )
+    num_features = linear_sample.count_features([corpus], _SETTINGS)
+    rows = linear_sample.choose_rows(num_features, np.zeros(len(corpus), np.int32), seed=0)
     if rows is not None:
         corpus.take(rows)
     sizes = (vocab_size, _SETTINGS.buckets, _CHAR_BUCKETS)

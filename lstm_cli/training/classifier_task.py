@@ -416,8 +416,8 @@ class ClassifierTask:
         assert isinstance(validation, Corpus)
         labels = np.concatenate([self.train.labels, self.validation.labels])
         weights = _joined_weights(self.train, self.validation)
-        num_tokens = len(train.ids) + len(validation.ids)
-        rows = linear_sample.choose_rows(num_tokens, labels, self.config.linear, self.config.seed)
+        num_features = linear_sample.count_features([train, validation], self.config.linear)
+        rows = linear_sample.choose_rows(num_features, labels, self.config.seed)
         if rows is None:
             rows = np.arange(len(labels))
         return self.worker.submit(
@@ -473,7 +473,8 @@ def submit_linear_model(
     assert settings is not None
     assert isinstance(corpus, Corpus)
     assert tokenizer is not None
-    rows = linear_sample.choose_rows(len(corpus.ids), train.labels, settings, config.seed)
+    num_features = linear_sample.count_features([corpus], settings)
+    rows = linear_sample.choose_rows(num_features, train.labels, config.seed)
     sample = train if rows is None else train.take(rows)
     assert isinstance(sample.inputs, Corpus)
     wait = worker.submit(
