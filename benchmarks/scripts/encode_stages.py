@@ -66,8 +66,11 @@ def main() -> None:
     stages.end("encode")
     _use_linear_model(encoded.corpus, encoded.tokenizer.vocab_size)
     stages.end("linear")
-    for batch in batching.training_batches(encoded.corpus.lengths, _BATCH_SIZE, 0, 0):
+    planned = batching.training_batches(encoded.corpus.lengths, _BATCH_SIZE, 0, 0)
+    for step, batch in enumerate(planned):
         batching.pad_batch([encoded.corpus[i] for i in batch.tolist()])
+        if step % batching.STEPS_BETWEEN_DROPS == 0:
+            encoded.corpus.drop_pages()
     stages.end("train")
     result = {
         "texts": sum(map(len, dataset.splits.values())),
