@@ -8,7 +8,6 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
@@ -16,6 +15,7 @@ from starlette.routing import Route, Router
 from lstm_cli import __version__
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.prediction.decision import MOST_PROBABLE
+from lstm_cli.prediction.examples import choose_examples
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import validate
 from lstm_cli.serve import docs_page, metrics, openapi, page, server
@@ -26,8 +26,6 @@ from lstm_cli.serve.middleware import Middleware
 from lstm_cli.serve.schemas import DecisionInfo, ModelResponse
 from lstm_cli.serve.security_headers import static_page
 from lstm_cli.serve.settings import ServerSettings
-
-_NUM_EXAMPLES = 8
 
 
 def serve(
@@ -167,9 +165,6 @@ def _decision(predictor: Predictor) -> DecisionInfo | None:
 
 
 def _examples(predictor: Predictor) -> list[Any]:
-    """Return some inputs of the run's data; no blank texts."""
-    golden = validate.read_golden(predictor.run, predictor.run.config(), len(predictor.labels))
-    if isinstance(golden.inputs, np.ndarray):
-        images: list[Any] = golden.inputs[:_NUM_EXAMPLES].tolist()
-        return images
-    return [text for text in golden.inputs if text.strip()][:_NUM_EXAMPLES]
+    """Return some inputs of the run's data."""
+    run = predictor.run
+    return choose_examples(validate.read_golden(run, run.config(), len(predictor.labels)))

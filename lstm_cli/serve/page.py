@@ -15,10 +15,10 @@ _KEY_FORM = """  <form id="key-form" hidden>
     </section>
   </form>
 """
-_DOCS = '  <p class="soft"><a href="/docs">API documentation</a></p>\n'
+_LINKS = '  <nav aria-label="Server"><a href="/docs">API documentation</a></nav>\n'
 
 
 def render() -> str:
     """Return the page."""
     script = _SCRIPT.read_text(encoding="utf-8")
-    return build_page(PageParts(script, "Connecting to the server…", _KEY_FORM, _DOCS))
+    return build_page(PageParts(script, "Connecting to the server…", _KEY_FORM, links=_LINKS))

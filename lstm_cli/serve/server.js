@@ -21,8 +21,9 @@ function showError(error) {
   if (error.name === "AbortError") return;
   $("notice").hidden = false;
   if (!(error instanceof ApiError)) {
-    $("notice").textContent = "The server does not respond. Trying again…";
-    $("label").textContent = "–";
+    $("notice").textContent = "The server does not respond. If it was stopped, start “lstm serve” again: this page tries to reach it "
+      + "every few seconds and then goes on.";
+    if (model) clearAnswer();
     schedule(reconnect, RETRY_DELAY);
   } else if (error.status === 401) {
     $("key-form").hidden = false;
@@ -40,8 +41,8 @@ async function reconnect() {
     showError(error);
     return;
   }
-  $("notice").hidden = true;
-  if (model) update(); else start();
+  // The server may have another run now.
+  start();
 }
 
 $("key-form").addEventListener("submit", (event) => {

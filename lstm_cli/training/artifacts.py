@@ -24,6 +24,7 @@ from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results, make_scored
 from lstm_cli.evaluation.label_set_metrics import choose_thresholds
 from lstm_cli.io.progress import Epoch, selection_curve
 from lstm_cli.models.calibration import SplitLogits, scale_logits
+from lstm_cli.prediction.examples import FIXED_TEXTS, MAX_CHARACTERS, alternate_classes
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph
@@ -47,10 +48,10 @@ if TYPE_CHECKING:
 _TOLERANCE_CPU = 1e-5
 _TOLERANCE_GPU = 2e-3
 _NUM_PARITY_EXAMPLES = 64
-_GOLDEN_TEXTS = ("", "good", "This was not what I expected, and I loved every minute of it.")
-_NUM_GOLDEN_EXAMPLES = 4
+_NUM_GOLDEN_EXAMPLES = 6
+_NUM_GOLDEN_CANDIDATES = 200
 _MAX_GOLDEN_PIXELS = 1_000_000
-_MAX_GOLDEN_CHARACTERS = 400
+_MIN_GOLDEN_CHARACTERS = 40  # a shorter text shows little
 _MAX_TEXT = 10_000  # less than the limit of `runs.schema.Text`
 _PACKAGES = ("lstm-cli", "keras", "tensorflow", "jax", "numpy", "onnxruntime", "regex")
 
@@ -247,18 +248,39 @@ def check_parity(
 
 
 def write_golden(run: RunDir, task: ClassifierTask, predictor: Predictor) -> None:
-    """Write some inputs with their probabilities, to check the run by when it is loaded."""
-    examples = task.dataset.splits["validation"].inputs
-    if isinstance(examples, np.ndarray):
+    """Write some inputs with their probabilities, to check the run by when it is loaded.
+
+    Pages of the run offer them as examples.
+    """
+    validation = task.dataset.splits["validation"]
+    rows = _golden_rows(validation.inputs, validation.labels)
+    if isinstance(validation.inputs, np.ndarray):
         # Each pixel is a number in the file.
-        num = min(_NUM_GOLDEN_EXAMPLES, max(1, _MAX_GOLDEN_PIXELS // examples[0].size))
-        inputs: Any = examples[:num].tolist()
-        probabilities = predictor.probabilities(examples[:num])
+        num = min(len(rows), max(1, _MAX_GOLDEN_PIXELS // validation.inputs[0].size))
+        images = validation.inputs[rows[:num]]
+        inputs: Any = images.tolist()
+        probabilities = predictor.probabilities(images)
     else:
-        texts = [text[:_MAX_GOLDEN_CHARACTERS] for text in examples[:_NUM_GOLDEN_EXAMPLES]]
-        inputs = [*_GOLDEN_TEXTS, *texts]
+        texts = [validation.inputs[row][:MAX_CHARACTERS] for row in rows]
+        inputs = [*FIXED_TEXTS, *texts]
         probabilities = predictor.text_probabilities(inputs)
     run.write_json(runs.GOLDEN, {"inputs": inputs, "probabilities": probabilities.tolist()})
+
+
+def _golden_rows(
+    inputs: Sequence[str] | NDArray[np.uint8], labels: NDArray[np.int32]
+) -> list[int]:
+    """Choose examples near the start, of different classes; whole texts of some length first."""
+    candidates = list(range(min(len(inputs), _NUM_GOLDEN_CANDIDATES)))
+    if not isinstance(inputs, np.ndarray):
+        lengths = [len(inputs[row]) for row in candidates]
+        candidates.sort(
+            key=lambda row: not _MIN_GOLDEN_CHARACTERS <= lengths[row] < MAX_CHARACTERS
+        )  # stable
+    # Of several labels, the first one that an example has.
+    classes = labels if labels.ndim == 1 else labels.argmax(axis=1)
+    order = alternate_classes([int(classes[row]) for row in candidates])
+    return [candidates[place] for place in order[:_NUM_GOLDEN_EXAMPLES]]
 
 
 def write_thresholds(run: RunDir, validation: ScoredSplit, labels: tuple[str, ...]) -> ScoredSplit:
