@@ -69,6 +69,33 @@ class Epoch:
     stage: int = 1
 
 
+@dataclass(frozen=True)
+class Fold:
+    """Result of a fold of a cross-validation.
+
+    Attributes:
+        number: Number of the fold, from 1.
+        num_folds: Number of folds.
+        num_train: Rows that the fold trained on.
+        num_held_out: Rows that the fold held out, to validate on.
+        best_epoch: Its epoch with the lowest validation loss, from 1.
+        num_epochs: Epochs trained.
+        val_loss: Loss on the rows held out, at the best epoch.
+        val_accuracy: Accuracy on them, 0 to 1.
+        seconds: Wall time of its epochs.
+    """
+
+    number: int
+    num_folds: int
+    num_train: int
+    num_held_out: int
+    best_epoch: int
+    num_epochs: int
+    val_loss: float
+    val_accuracy: float | None
+    seconds: float
+
+
 def selection_curve(history: Sequence[Epoch]) -> list[Epoch]:
     """Return the epochs with validation of a training in one stage or several.
 
@@ -114,6 +141,9 @@ class Reporter(Protocol):
     def epoch(self, epoch: Epoch) -> None:
         """Report the end of an epoch, after validation."""
 
+    def fold(self, fold: Fold) -> None:
+        """Report the end of a fold."""
+
 
 class SilentReporter:
     """A reporter that ignores everything."""
@@ -128,4 +158,7 @@ class SilentReporter:
         """Do nothing."""
 
     def epoch(self, epoch: Epoch) -> None:
+        """Do nothing."""
+
+    def fold(self, fold: Fold) -> None:
         """Do nothing."""

@@ -16,7 +16,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
 from lstm_cli.io.memory import peak_memory_mb
-from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, Step
+from lstm_cli.io.progress import Epoch, Fold, Reporter, SilentReporter, Step
 from lstm_cli.io.signals import Signals, catch_signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.io.worker import Worker
@@ -427,7 +427,7 @@ class _Training:
         objective = self.loop.objective
         assert isinstance(objective, ClassificationObjective)
         finished = task.finish_stage(result, objective)
-        self.reporter.note(stages.describe_end(task.stage, finished))
+        stages.report_end(task.stage, len(task.stages) - 1, finished, self.reporter)
         self.finished = (*self.finished, finished)
         self.stage_seconds = self.loop.seconds
         return True
@@ -521,6 +521,10 @@ class _FoldReporter:
 
     def epoch(self, epoch: Epoch) -> None:
         """Drop it."""
+
+    def fold(self, fold: Fold) -> None:
+        """Pass it on."""
+        self._reporter.fold(fold)
 
 
 def _init_from(task: Task) -> dict[str, Any]:

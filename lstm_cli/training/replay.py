@@ -16,7 +16,7 @@ import msgspec
 
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
-from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, Step
+from lstm_cli.io.progress import Epoch, Fold, Reporter, SilentReporter, Step
 from lstm_cli.io.signals import Interrupted, catch_signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs import directory as runs
@@ -198,6 +198,10 @@ class _ProgressOnly:
     def epoch(self, epoch: Epoch) -> None:
         """Pass it on."""
         self._reporter.epoch(epoch)
+
+    def fold(self, fold: Fold) -> None:
+        """Pass it on."""
+        self._reporter.fold(fold)
 
 
 @contextlib.contextmanager

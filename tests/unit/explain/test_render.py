@@ -221,13 +221,22 @@ def test_the_decision_names_the_step(probabilities, part, explainer):
     assert summary.describe_decision(result) in shown(result)
 
 
-def test_gates_are_a_heat_map_where_colours_are_seen(explainer):
+def test_gates_are_bars_with_and_without_colours(explainer):
     result = explainer.explain_text(TEXT)
     gate = result.gates.units[0].forget_gate
-    line = next(x for x in render_lines(result, 80, True) if x[0].text.strip() == "forget")
-    assert [piece.style for piece in line[1:]] == [f"heat{min(7, int(8 * v))}" for v in gate]
-    line = next(x for x in render_lines(result, 80, False) if x[0].text.strip() == "forget")
-    assert line[1].text == render_terminal.sparkline(gate, 80)
+    for colour in (True, False):
+        line = next(x for x in render_lines(result, 80, colour) if x[0].text.strip() == "forget")
+        assert line[1].text == render_terminal.sparkline(gate, 80)
+
+
+def test_tokens_with_large_effects_fit_on_a_line_each(explainer):
+    result = explainer.explain_text("not a fine film , not bad , a dull fine film")
+    for width in (30, 80):
+        rendered = render_lines(result, width, True)
+        lines = ["".join(piece.text for piece in line).rstrip() for line in rendered]
+        listed = [line for line in lines if line.startswith(("for   ", "against   "))]
+        assert listed
+        assert all(len(line) <= width for line in listed)
 
 
 def test_a_sparkline_fits_into_its_columns():
