@@ -20,7 +20,7 @@ from lstm_cli.data.readers.known_columns import with_known_columns
 from lstm_cli.data.registry import resolve
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluation import label_plots, metrics, plots, seen
+from lstm_cli.evaluation import baselines, label_plots, metrics, plots, seen
 from lstm_cli.evaluation.coverage import (
     Coverage,
     check_wanted_precision,
@@ -207,7 +207,9 @@ def evaluate(
     overlap = seen.find_overlap(run.with_manifest(), dataset, split, is_own)
     if "leak" in fail_on:
         seen.require_unseen(overlap)
-    scored = _decided(predictor, score(predictor, dataset, split, reporter), reporter)
+    encoded = _encode(predictor, dataset, split, reporter)
+    scored = score_encoded(predictor, encoded, dataset.splits[split].labels)
+    scored = _decided(predictor, scored, reporter)
     found = None
     if not isinstance(overlap, str):
         found = seen.summarize(overlap, scored.is_answered_right, dataset, split, num_leaks)
@@ -218,7 +220,7 @@ def evaluate(
         run=run.name,
         dataset=dataset.name,
         split=split,
-        report=scored.report,
+        report=baselines.measure_linear_part(scored.report, scored.labels, predictor, encoded),
         mistakes=mistakes(scored, dataset.splits[split], predictor.labels, num_mistakes),
         folder=folder,
         coverage=_coverage(predictor, scored, with_coverage, wanted_precision),
@@ -402,6 +404,14 @@ def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter
     Raises:
         LstmError: The data is of the other kind than the model reads, or images of another size.
     """
+    encoded = _encode(predictor, dataset, split, reporter)
+    return score_encoded(predictor, encoded, dataset.splits[split].labels)
+
+
+def _encode(
+    predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter
+) -> Corpus | NDArray[np.uint8]:
+    """Encode a split for the predictor; see `score`."""
     _check_kind(predictor, dataset.kind, dataset.name)
     examples = dataset.splits[split]
     reporter.note(f"Evaluating {len(examples):,} examples of {dataset.source} ({split}).")
@@ -410,7 +420,7 @@ def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter
         inverted = has_other_border(encoded, predictor.border)
         if note := predictor.describe_inverted(int(np.count_nonzero(inverted)), len(encoded)):
             reporter.note(note)
-    return score_encoded(predictor, encoded, examples.labels)
+    return encoded
 
 
 def _check_kind(predictor: Predictor, kind: Kind, name: str) -> None:
