@@ -17,7 +17,7 @@ from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.dataset import Kind, Split, label_names
 from lstm_cli.data.images import has_other_border
 from lstm_cli.data.readers.known_columns import with_known_columns
-from lstm_cli.data.registry import resolve
+from lstm_cli.data.registry import is_known, resolve
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import baselines, label_plots, metrics, plots, seen
@@ -125,8 +125,8 @@ class Evaluation:
         mistakes: The wrong predictions with the highest confidence.
         folder: Where report.json and the plots are.
         coverage: Accuracy against the share of answered examples; None if not asked for.
-        seen: The examples that the run has learned from; None if they are not looked for, as in the
-            run's own training split.
+        seen: The examples that the run has learned from; None if they are not known.
+        seen_reason: Why `seen` is None; empty when it is known.
     """
 
     run: str
@@ -137,6 +137,7 @@ class Evaluation:
     folder: Path
     coverage: Coverage | None = None
     seen: Seen | None = None
+    seen_reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
@@ -148,7 +149,8 @@ class Evaluation:
             "mistakes": [mistake.to_dict() for mistake in self.mistakes],
             "folder": str(self.folder),
             **({"coverage": self.coverage.to_dict()} if self.coverage else {}),
-            **({"seen": self.seen.to_dict()} if self.seen else {}),
+            "seen": self.seen.to_dict() if self.seen else None,
+            "seen_reason": self.seen_reason,
         }
 
 
@@ -167,8 +169,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a run on a split of its own data set, or on other data with the same labels.
 
-    Data with the content of the run's training data is its own data, whatever its name. Of other
-    data, the examples that the run has learned from are counted.
+    Data with the content of the run's training data is its own data, whatever its name. The
+    examples that the run has learned from are counted.
 
     If the run has thresholds, they decide what is predicted, and which examples get an answer.
 
@@ -213,7 +215,7 @@ def evaluate(
     found = None
     if not isinstance(overlap, str):
         found = seen.summarize(overlap, scored.is_answered_right, dataset, split, num_leaks)
-        if found.num:
+        if found.num and not (is_own and is_known(run.config().data.name)):
             reporter.warn(found.describe(split))
     folder = run.reports / f"{dataset.name}-{split}"
     evaluation = Evaluation(
@@ -225,6 +227,7 @@ def evaluate(
         folder=folder,
         coverage=_coverage(predictor, scored, with_coverage, wanted_precision),
         seen=found,
+        seen_reason=overlap if isinstance(overlap, str) else "",
     )
     RunDir(folder).write_json("report.json", evaluation.to_dict())
     if find_spec("matplotlib") is None:
