@@ -19,7 +19,7 @@ from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
-from lstm_cli.evaluation import training_plots
+from lstm_cli.evaluation import baselines, training_plots
 from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results, make_scored
 from lstm_cli.evaluation.label_set_metrics import choose_thresholds
 from lstm_cli.io.progress import Epoch, selection_curve
@@ -297,6 +297,26 @@ def write_thresholds(run: RunDir, validation: ScoredSplit, labels: tuple[str, ..
     thresholds = choose_thresholds(validation.labels, validation.probabilities)
     run.write_json(runs.LABEL_THRESHOLDS, thresholds.tolist())
     return make_scored(validation.labels, validation.probabilities, labels, thresholds)
+
+
+def with_linear_part(task: ClassifierTask, validation: ScoredSplit) -> ScoredSplit:
+    """Return the results on validation with those of the linear part alone, if there is one.
+
+    Its logits are those of weights that have not seen the rows.
+
+    Args:
+        task: With the validation split, or the logits of the rows held out before a refit.
+        validation: The results of the run.
+    """
+    if task.held_out is not None:
+        logits = task.held_out.logits.linear
+    else:
+        assert task.validation is not None
+        logits = task.validation.linear
+    labels = validation.labels
+    thresholds = baselines.choose_linear_thresholds(labels, logits)
+    report = baselines.with_linear_part(validation.report, labels, logits, thresholds)
+    return replace(validation, report=report)
 
 
 def write_results(

@@ -10,7 +10,7 @@ from fixtures_runs import image_config, text_config
 from markdown_it import MarkdownIt
 
 from lstm_cli.evaluation import metrics
-from lstm_cli.report.metric_rows import METRIC_ROWS
+from lstm_cli.report.metric_rows import metric_rows
 from lstm_cli.report.model_card import language_card, model_card
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -126,7 +126,7 @@ def test_results_are_side_by_side_for_validation_and_test():
     validation, test = run["metrics"]["validation"], run["metrics"]["test"]
     assert "|  | validation | test |" in card
     assert "| examples | 300 | 500 |" in card
-    for row in METRIC_ROWS:
+    for row in metric_rows(validation, test):
         assert f"| {row.label} | {row.cell(validation)} | {row.cell(test)} |" in card
     pos = test.classes[1]
     assert f"| pos | {pos.precision:.3f} | {pos.recall:.3f} | {pos.f1:.3f} | 250 |" in card
