@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstm_cli.cli.options import RUN_HELP, complete_run
+from lstm_cli.cli.completion import complete_run
+from lstm_cli.cli.options import RUN_HELP
 
 Runs = Annotated[
     list[str] | None,
@@ -50,7 +51,8 @@ AllowedHosts = Annotated[
         "--allowed-host",
         metavar="NAME",
         help="Name or address that requests may have in their Host header, beside localhost, "
-        "127.0.0.1, ::1 and the server's own address. Other names get status 421. Repeatable.",
+        "127.0.0.1, ::1 and the server's own address. Other names get status 421. Web pages of "
+        "these hosts may send requests too. Repeatable.",
         show_default="any with an API key or if other machines can connect, else none",
     ),
 ]

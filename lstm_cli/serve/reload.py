@@ -17,6 +17,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.runs.directory import MANIFEST, THRESHOLDS, RunDir
 from lstm_cli.serve.models import Model, Models, ModelSource
+from lstm_cli.serve.schemas import ModelResponse
 
 # Where the run is, and the files that name all its content.
 _Version = tuple[Path, bytes, bytes]
@@ -113,12 +114,7 @@ class Reloader:
         before = self._server.models.get(model.name).description
         self._server.replace(model)
         slot.refused, slot.problem = None, ""
-        change = ", which has changed" if before.run == model.description.run else ""
-        labels = "" if before.labels == model.description.labels else "; its labels differ"
-        self._report(
-            f"Model {model.name}: {model.description.run}{change}, answers in place of "
-            f"{before.run}{labels}."
-        )
+        self._report(f"Model {model.name}: {_change(before, model.description)}.")
         return True
 
     def _load(self, slot: _Slot) -> tuple[Model, _Version] | None:
@@ -158,6 +154,14 @@ class Reloader:
 
     def _run(self, slot: _Slot) -> str:
         return self._server.models.get(slot.source.name).description.run
+
+
+def _change(before: ModelResponse, after: ModelResponse) -> str:
+    """Return what has changed."""
+    labels = "" if before.labels == after.labels else "; its labels differ"
+    if before.run == after.run:
+        return f"{after.run} was read again, because it has changed{labels}"
+    return f"{after.run} answers in place of {before.run}{labels}"
 
 
 def _version(run: RunDir) -> _Version:
