@@ -106,8 +106,8 @@ def test_concurrent_requests_share_batches(blocking, predictor):
             thread.join()
         assert {found[0].status for _, found in busy + rest} == {200}
         metrics = server.get("/metrics").body.decode()
-    batches = float(re.search(r"lstm_batch_inputs_count (\S+)", metrics)[1])
-    inputs = float(re.search(r"lstm_batch_inputs_sum (\S+)", metrics)[1])
+    batches = float(re.search(r'lstm_batch_inputs_count{model="a"} (\S+)', metrics)[1])
+    inputs = float(re.search(r'lstm_batch_inputs_sum{model="a"} (\S+)', metrics)[1])
     assert inputs == 9 + cores
     assert batches < inputs
 
@@ -364,9 +364,9 @@ def test_metrics_count_requests_by_route_and_status(text_run):
         response = server.get("/metrics")
     metrics = response.body.decode()
     assert response.headers["content-type"].startswith("text/plain")
-    assert 'lstm_requests_total{path="/v1/predict",status="200"} 1.0' in metrics
-    assert 'lstm_requests_total{path="/v1/predict",status="422"} 1.0' in metrics
-    assert 'lstm_requests_total{path="other",status="404"} 1.0' in metrics
+    assert 'lstm_requests_total{model="a",path="/v1/predict",status="200"} 1.0' in metrics
+    assert 'lstm_requests_total{model="a",path="/v1/predict",status="422"} 1.0' in metrics
+    assert 'lstm_requests_total{model="",path="other",status="404"} 1.0' in metrics
     assert "somewhere" not in metrics
     assert "process_resident_memory_bytes" in metrics
 
