@@ -15,6 +15,7 @@ What the command line does, from Python. Nothing heavy is imported until it is u
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from lstm_cli.runs.find import find as find_run
 
 __version__ = "0.1.0"
+
+# onnxruntime reports its use to its maker, and keeps a number of the device in the user's cache
+# folder, unless this is set before it is imported. Source: Privacy.md in its wheel.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Public name -> module and attribute.
 _PUBLIC = {

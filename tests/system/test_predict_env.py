@@ -92,6 +92,7 @@ def test_the_light_environment_is_small_and_does_all_but_training(tmp_path, caps
     picture.write_bytes(b"\x89PNG")
     # An empty PYTHONPATH: the installed package is tested, not the checkout.
     env = os.environ | {"LSTM_RUNS_DIR": str(tmp_path / "runs"), "PYTHONPATH": ""}
+    env.pop("ORT_DISABLE_TELEMETRY", None)  # `lstm` sets it, also in this process
     text, image = f"--run={run.path}", f"--run={images.path}"
     calls = [  # exit code, in stdout (or stderr, after an error), arguments
         (0, '"label"', ["predict", text, "--format=jsonl", "a dull film"]),
@@ -138,6 +139,7 @@ def test_the_light_environment_is_small_and_does_all_but_training(tmp_path, caps
     assert [path.name for path in report.parent.iterdir()] == ["report.json"]
 
     assert predict_over_http(folder, run, env, tmp_path) == 200
+    assert not list(Path(env["HOME"]).rglob("*onnxruntime*")), "telemetry is on"
 
     packages = subprocess.run(
         [folder / "bin" / "python", "-c",

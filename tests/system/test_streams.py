@@ -69,7 +69,10 @@ COMMANDS = {
     "config describe": [[], ["model.units"]],
     "config schema": [[]],
 }
-ROOT = [["--help"], ["--version"], [], ["runs"], ["runs", "--help"], ["--show-completion", "bash"]]
+ROOT = [
+    ["--help"], ["--version"], ["--version", "--json"], [], ["runs"], ["runs", "--help"],
+    ["--show-completion", "bash"],
+]  # fmt: skip
 
 
 def leaves(command, path=()):
