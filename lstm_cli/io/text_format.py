@@ -119,6 +119,14 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def file_size(num_bytes: int) -> str:
+    """Format a number of bytes: `7.4 kB`, `38.0 MB`, `1.2 GB`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= size / 10:
+            return f"{num_bytes / size:,.1f} {unit}"
+    return f"{num_bytes / 1e3:,.1f} kB"
+
+
 def pluralize(number: int, noun: str) -> str:
     """Return a number with its noun: `1 epoch`, `1,200 epochs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from lstm_cli.evaluation.hard_classes import report_imbalance
-from lstm_cli.io.text_format import duration, interval, number
+from lstm_cli.io.text_format import duration, file_size, interval, number
 from lstm_cli.runs.metrics_schema import Report
 
 
@@ -54,10 +54,6 @@ def _count(value: int) -> str:
     return f"{value:,}"
 
 
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:,.1f} kB"
-
-
 METRIC_ROWS = (
     MetricRow("num_examples", "examples", _count),
     MetricRow("accuracy", "accuracy", number, "higher"),
@@ -98,8 +94,8 @@ _MULTI_LABEL_ROWS = (
 # What a run costs; the keys are those of `evaluation.compare.Entry`.
 COST_ROWS = (
     MetricRow("parameters", "parameters", _count, "lower"),
-    MetricRow("model_bytes", "model.onnx", _size, "lower"),
-    MetricRow("num_bytes", "run on disk", _size, "lower"),
+    MetricRow("model_bytes", "model.onnx", file_size, "lower"),
+    MetricRow("num_bytes", "run on disk", file_size, "lower"),
     MetricRow("seconds", "training", duration, "lower"),
 )
 
