@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lstm_cli.data import load as load_dataset
     from lstm_cli.errors import LstmError as LstmError
     from lstm_cli.prediction.result import Prediction as Prediction
+    from lstm_cli.prediction.result import Predictions as Predictions
     from lstm_cli.runs.directory import RunDir as RunDir
     from lstm_cli.runs.find import find as find_run
 
@@ -47,6 +48,7 @@ _PUBLIC = {
     "LstmError": ("errors", "LstmError"),
     "Model": ("api", "Model"),
     "Prediction": ("prediction.result", "Prediction"),
+    "Predictions": ("prediction.result", "Predictions"),
     "RunDir": ("runs.directory", "RunDir"),
     "choose_thresholds": ("api", "choose_thresholds"),
     "clear_thresholds": ("api", "clear_thresholds"),
@@ -63,6 +65,7 @@ __all__ = [
     "LstmError",
     "Model",
     "Prediction",
+    "Predictions",
     "RunDir",
     "choose_thresholds",
     "clear_thresholds",

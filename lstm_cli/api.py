@@ -5,19 +5,18 @@ The names are available as `lstm_cli.train` and so on. Nothing heavy is imported
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import DataSource
 from lstm_cli.data.dataset_settings import dataset_settings, locate, with_absolute_paths
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
-from lstm_cli.prediction.predictor import Predictor, TextInput
+from lstm_cli.prediction.inputs import ArrayLike, Inputs, TextInput, read_images
+from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import RunDir, runs_root
 from lstm_cli.runs.find import find
 
@@ -28,38 +27,42 @@ if TYPE_CHECKING:
     from lstm_cli.prediction.ranking import Ranking
     from lstm_cli.runs.thresholds import Thresholds
 
+T = TypeVar("T")
+
 
 class Model(Predictor):
     """A trained run that predicts and explains.
 
     Example:
         >>> model = lstm_cli.load("demo")
-        >>> model.predict("Not a dull moment.")[0].label
+        >>> model.predict(["Not a dull moment."])[0].label
         'positive'
+        >>> model.predict_proba(table["text"])  # a column of pandas; <float32>[num, classes]
         >>> model.explain("Not a dull moment.").prediction.label
         'positive'
     """
 
     _explainer: Explainer | None = None
 
-    def explain(self, input_: TextInput | NDArray[np.uint8]) -> Explanation:
+    def explain(self, input_: TextInput | ArrayLike) -> Explanation:
         """Explain the prediction for a text, or for an image `<uint8>[rows, columns]`.
 
         Args:
             input_: As one input of `predict`.
 
         Raises:
-            LstmError: The input is of the other kind, or has no token.
+            LstmError: The input is of the other kind, is not a single one, or has no token.
         """
         if self._explainer is None:
             from lstm_cli.explain.explainer import Explainer
 
             self._explainer = Explainer.load(self.run)
-        if isinstance(input_, str | Mapping):
-            return self._explainer.explain_text(self.to_text(input_))
-        return self._explainer.explain_image(input_)
+        if self.shape is not None:
+            images = read_images(input_, self.shape, self.run.name)
+            return self._explainer.explain_image(_single(list(images)))
+        return self._explainer.explain_text(_single(list(self.read_texts(input_))))
 
-    def rank_uncertain(self, texts: Iterable[TextInput], num: int = 1000) -> Ranking:
+    def rank_uncertain(self, texts: Inputs, num: int = 1000) -> Ranking:
         """Rank texts by how much a label would teach: uncertain ones first, similar ones apart.
 
         Args:
@@ -74,8 +77,16 @@ class Model(Predictor):
         return rank_uncertain(self, texts, num)
 
     def __repr__(self) -> str:
-        """Return the run's name with what it reads and its classes."""
-        return f"<Model {self.run.name}: {self.kind}, classes {', '.join(self.labels)}>"
+        """Return the run's name with what it reads, its classes and its accuracy on test."""
+        from lstm_cli.report.describe_model import describe_line
+
+        return describe_line(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from lstm_cli.report.describe_model import render_model
+
+        return render_model(self)
 
 
 def load(run: str | Path | RunDir, runs_dir: Path | None = None) -> Model:
@@ -277,6 +288,21 @@ def clear_thresholds(run: str | Path | RunDir, runs_dir: Path | None = None) -> 
     from lstm_cli.runs import thresholds
 
     return thresholds.clear(_find(run, runs_dir))
+
+
+def _single(inputs: Sequence[T]) -> T:
+    """Return the only element.
+
+    Raises:
+        LstmError: There is none, or there are several (exit code 2).
+    """
+    if len(inputs) != 1:
+        raise LstmError(
+            f"explain takes one text or image, found {len(inputs):,}.",
+            "Explain one after the other: [model.explain(text) for text in texts].",
+            ExitCode.USAGE,
+        )
+    return inputs[0]
 
 
 def _find(run: str | Path | RunDir, runs_dir: Path | None) -> RunDir:
