@@ -232,10 +232,11 @@ def check_replay(replayed: Replay) -> None:
 
 
 def print_comparison(compared: Comparison) -> None:
-    """Print metrics, settings that differ, and the paired tests."""
+    """Print what was shown, metrics, settings that differ, and the paired tests."""
     from lstm_cli.report import comparison
     from lstm_cli.report.metric_rows import metric_table
 
+    output.print_text(f"{compared.conclusion.text}\n")
     names = compared.names
     data = comparison.shared_dataset(compared)
     title = "Results" if data is None else f"Results on {data}"

@@ -19,7 +19,7 @@ from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
-from lstm_cli.evaluation import training_plots
+from lstm_cli.evaluation import baselines, training_plots
 from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results, make_scored
 from lstm_cli.evaluation.label_set_metrics import choose_thresholds
 from lstm_cli.io.progress import Epoch, selection_curve
@@ -277,6 +277,26 @@ def write_thresholds(run: RunDir, validation: ScoredSplit, labels: tuple[str, ..
     return make_scored(validation.labels, validation.probabilities, labels, thresholds)
 
 
+def with_linear_part(task: ClassifierTask, validation: ScoredSplit) -> ScoredSplit:
+    """Return the results on validation with those of the linear part alone, if there is one.
+
+    Its logits are those of weights that have not seen the rows.
+
+    Args:
+        task: With the validation split, or the logits of the rows held out before a refit.
+        validation: The results of the run.
+    """
+    if task.held_out is not None:
+        logits = task.held_out.logits.linear
+    else:
+        assert task.validation is not None
+        logits = task.validation.linear
+    labels = validation.labels
+    thresholds = baselines.choose_linear_thresholds(labels, logits)
+    report = baselines.with_linear_part(validation.report, labels, logits, thresholds)
+    return replace(validation, report=report)
+
+
 def write_results(
     run: RunDir,
     task: ClassifierTask,
@@ -322,15 +342,19 @@ def _draw(
         Their names.
     """
     folder, submit = run.file(runs.PLOTS), task.worker.submit
-    wait_for_curves = submit(
-        training_plots.learning_curves,
-        [asdict(epoch) for epoch in selection_curve(result.history)],
-        folder / "curves.png",
-        describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
-    )
+    curve, names = selection_curve(result.history), list[str]()
+    if len(curve) > 1:
+        names.append("curves.png")
+        wait_for_curves = submit(
+            training_plots.learning_curves,
+            [asdict(epoch) for epoch in curve],
+            folder / names[0],
+            describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
+        )
     wait_for_results = submit(draw_results, folder, scored, task.dataset.labels)
-    wait_for_curves()
-    names = ["curves.png", *wait_for_results()]
+    if names:
+        wait_for_curves()
+    names += wait_for_results()
     if isinstance(task.train.inputs, Corpus) and task.config.text is not None:
         by_split = {"train": task.train.inputs.num_tokens}
         if task.validation is not None:

@@ -15,9 +15,10 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.balance import weight_power
 from lstm_cli.data.dataset import class_counts
+from lstm_cli.evaluation import baselines
 from lstm_cli.evaluation.evaluate import ScoredSplit, make_scored, score_encoded
 from lstm_cli.evaluation.hard_classes import describe_missed
-from lstm_cli.io.progress import Epoch, Reporter
+from lstm_cli.io.progress import Epoch, Reporter, describe_only_epoch
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear, linear_sample
 from lstm_cli.models.calibration import num_outputs, soft_targets
@@ -302,6 +303,7 @@ class ClassifierTask:
         validation = self._score_validation(predictor)
         if self.config.is_multi_label:
             validation = artifacts.write_thresholds(run, validation, self.dataset.labels)
+        validation = artifacts.with_linear_part(self, validation)
         if self.validation is not None and self.config.linear and self.config.linear.refit:
             refitted = self._with_refitted_linear_model()
             refitted.write_model(run, result)
@@ -334,7 +336,8 @@ class ClassifierTask:
             if self.config.is_multi_label:
                 predictor.thresholds = validation.thresholds
             with timed(self.seconds, "evaluate"):
-                results["test"] = self._score_test(predictor, options.data_dir)
+                thresholds = baselines.stored_thresholds(validation.report)
+                results["test"] = self._score_test(predictor, options.data_dir, thresholds)
         cross_validation = folds.cross_validation(self, validation)
         plots = artifacts.write_results(run, self, result, results, cross_validation)
         reports = {name: scored.report for name, scored in results.items()}
@@ -363,17 +366,32 @@ class ClassifierTask:
                 "cross_validation": cross_validation.describe() if cross_validation else "",
                 "missed_classes": missed,
                 "unlabeled_gain": self.describe_gain(),
+                "only_epoch": describe_only_epoch(result.history),
             },
             warnings=tuple(filter(None, (leak, missed))),
         )
 
-    def _score_test(self, predictor: Predictor, data_dir: Path | None) -> ScoredSplit:
-        """Score the test split. It is encoded here for the first time: all choices are made."""
+    def _score_test(
+        self,
+        predictor: Predictor,
+        data_dir: Path | None,
+        linear_thresholds: NDArray[np.float64] | None,
+    ) -> ScoredSplit:
+        """Score the test split. It is encoded here for the first time: all choices are made.
+
+        Args:
+            predictor: Of the model that ships.
+            data_dir: Where TFDS data sets are.
+            linear_thresholds: Of the linear part alone, in a multi-label run.
+        """
         test_set = self.dataset
         if "test" not in test_set.splits:
             test_set = load_data(self.config, ("test",), data_dir, self.dataset.labels)
         test = encode(self.config, test_set, "test", self.tokenizer)
-        return score_encoded(predictor, test.inputs, test.labels)
+        scored = score_encoded(predictor, test.inputs, test.labels)
+        logits = self.linear_logits(test.inputs)
+        report = baselines.with_linear_part(scored.report, test.labels, logits, linear_thresholds)
+        return replace(scored, report=report)
 
     def linear_logits(self, inputs: Any) -> Any:
         """Return the logits of the linear model for new texts; None without one."""
