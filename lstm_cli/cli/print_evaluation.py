@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lstm_cli.cli import output
 from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
+from lstm_cli.evaluation.main_result import describe_result
 from lstm_cli.evaluation.metrics import confusion_matrix, most_common_errors
 from lstm_cli.io.text_format import (
     interval,
@@ -63,6 +64,9 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
     if evaluation.coverage:
         _print_coverage(evaluation.coverage, evaluation.split)
     output.print_line(f"\nReport and plots: {evaluation.folder}")
+    output.print_text(describe_result(report, f"{evaluation.dataset} ({evaluation.split})"))
+    if report.accuracy < 1 and not evaluation.mistakes:
+        output.print_line("Next: add --errors 10 to see the mistakes it was most sure of.")
 
 
 def _describe_seen(evaluation: Evaluation) -> str:

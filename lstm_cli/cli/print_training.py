@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def print_classifier(run: RunDir, as_json: bool) -> None:
-    """Print the metrics of a finished classifier, and the command to use it."""
+    """Print the metrics of a finished classifier, what matters, and the command to use it."""
+    from lstm_cli.evaluation.main_result import describe_result
     from lstm_cli.runs.directory import read_run_json
     from lstm_cli.runs.metrics_schema import Results
 
@@ -29,6 +30,10 @@ def print_classifier(run: RunDir, as_json: bool) -> None:
     results = run.decode("metrics.json", Results)
     print_validation_method(results.validation_method, results.cross_validation)
     output.print_line(f"\nRun {run.name} in {duration(record['seconds']['total'])}: {run.path}")
+    if results.test is not None:
+        output.print_text(describe_result(results.test, "test"))
+    else:
+        output.print_text(describe_result(results.validation, "validation"))
     example = "IMAGE" if record["kind"] == "image" else "some text"
     output.print_line(f"Next: {command_line('lstm', 'predict', '--run', run.name, example)}")
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from lstm_cli.io.text_format import number
+
 # What `selection_curve` averages over folds.
 _MEANS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
@@ -110,6 +112,28 @@ def selection_curve(history: Sequence[Epoch]) -> list[Epoch]:
     for line in validated:
         by_epoch.setdefault(line.epoch, []).append(line)
     return [_mean_epoch(lines, epoch == num_refit) for epoch, lines in sorted(by_epoch.items())]
+
+
+def describe_only_epoch(history: Sequence[Epoch]) -> str:
+    """Say the loss and accuracy of a training that was validated after one epoch.
+
+    Args:
+        history: Of a classifier.
+
+    Returns:
+        A sentence; empty if there are several epochs, which are better drawn.
+    """
+    curve = selection_curve(history)
+    if len(curve) != 1:
+        return ""
+    (line,) = curve
+    values = [
+        number(value) for value in (line.loss, line.accuracy, line.val_loss, line.val_accuracy)
+    ]
+    return (
+        f"One epoch was trained: loss {values[0]} and accuracy {values[1]} on training, loss "
+        f"{values[2]} and accuracy {values[3]} on validation."
+    )
 
 
 def _mean_epoch(lines: Sequence[Epoch], best: bool) -> Epoch:

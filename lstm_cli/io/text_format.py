@@ -132,6 +132,14 @@ def pluralize(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def abbreviate_count(count: int) -> str:
+    """Return a number in at most seven characters: `123,456`, `3.31 M`, `12.3 G`."""
+    for size, unit in ((1e9, "G"), (1e6, "M")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:,}"
+
+
 def number(value: float | None, spec: str = ".4f") -> str:
     """Format a number; a dash for None and NaN.
 

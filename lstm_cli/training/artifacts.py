@@ -364,15 +364,19 @@ def _draw(
         Their names.
     """
     folder, submit = run.file(runs.PLOTS), task.worker.submit
-    wait_for_curves = submit(
-        training_plots.learning_curves,
-        [asdict(epoch) for epoch in selection_curve(result.history)],
-        folder / "curves.png",
-        describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
-    )
+    curve, names = selection_curve(result.history), list[str]()
+    if len(curve) > 1:
+        names.append("curves.png")
+        wait_for_curves = submit(
+            training_plots.learning_curves,
+            [asdict(epoch) for epoch in curve],
+            folder / names[0],
+            describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
+        )
     wait_for_results = submit(draw_results, folder, scored, task.dataset.labels)
-    wait_for_curves()
-    names = ["curves.png", *wait_for_results()]
+    if names:
+        wait_for_curves()
+    names += wait_for_results()
     if isinstance(task.train.inputs, Corpus) and task.config.text is not None:
         by_split = {"train": task.train.inputs.num_tokens}
         if task.validation is not None:

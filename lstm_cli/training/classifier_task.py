@@ -18,7 +18,7 @@ from lstm_cli.data.dataset import class_counts
 from lstm_cli.evaluation import baselines
 from lstm_cli.evaluation.evaluate import ScoredSplit, make_scored, score_encoded
 from lstm_cli.evaluation.hard_classes import describe_missed
-from lstm_cli.io.progress import Epoch, Reporter
+from lstm_cli.io.progress import Epoch, Reporter, describe_only_epoch
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear, linear_sample
 from lstm_cli.models.calibration import num_outputs, soft_targets
@@ -366,6 +366,7 @@ class ClassifierTask:
                 "cross_validation": cross_validation.describe() if cross_validation else "",
                 "missed_classes": missed,
                 "unlabeled_gain": self.describe_gain(),
+                "only_epoch": describe_only_epoch(result.history),
             },
             warnings=tuple(filter(None, (leak, missed))),
         )

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from lstm_cli.evaluation import metrics
 from lstm_cli.report.metric_rows import metric_rows
 from lstm_cli.report.model_card import language_card, model_card
+from lstm_cli.runs.metrics_schema import BaselineScores
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -118,6 +119,22 @@ def test_the_summary_has_test_accuracy_with_interval_and_baseline():
     assert f"{low:.1%} to {high:.1%}" in summary
     assert "50.0%" in summary
     assert "texts as neg or pos, trained on imdb" in summary
+
+
+def test_only_epoch_is_described():
+    sentence = "One epoch was trained: loss 0.1."
+    assert sentence in model_card({**text_run(), "only_epoch": sentence})
+    assert "One epoch" not in model_card(text_run())
+
+
+def test_baselines_are_in_the_summary():
+    run = text_run()
+    summary = model_card(run).split("\n\n")[1]
+    assert "linear part" not in summary
+    test = replace(run["metrics"]["test"], linear=BaselineScores(accuracy=0.625, f1=0.6))
+    summary = model_card({**run, "metrics": {**run["metrics"], "test": test}}).split("\n\n")[1]
+    assert "Its linear part alone has an accuracy of 62.5%." in summary
+    assert "Always predicting the most common class would reach 50.0%." in summary
 
 
 def test_results_are_side_by_side_for_validation_and_test():
