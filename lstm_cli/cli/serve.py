@@ -104,7 +104,7 @@ def command(
         _warn(settings, None if is_local else host, key_env)
         where = unix_socket or settings.curl_url
         app.serve(
-            [one.load() for one in found],
+            [one.source() for one in found],
             sock,
             settings,
             lambda _: print_note(f"Serving on {where} (press Ctrl-C to stop)"),

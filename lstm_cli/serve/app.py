@@ -48,10 +48,13 @@ def serve(
         on_ready: Called when the server accepts connections, with a function that shuts it down.
         access_log: Receives all requests.
         report: Receives a line for each run that is replaced, or not.
+
+    Raises:
+        LstmError: A run fails its integrity check (exit code 5).
     """
+    app = Application(sources, settings, access_log)
 
     async def run() -> None:
-        app = Application(sources, settings, access_log)
         reloader = Reloader(sources, app, report)
         async with background_tasks() as start:
             if settings.reload_seconds is not None:
@@ -113,13 +116,17 @@ class Application:
         settings: ServerSettings,
         access_log: AccessLog | None = None,
     ) -> None:
-        """Build the application; its threads start with the first request."""
+        """Open the runs; threads start with the first request.
+
+        Raises:
+            LstmError: A run fails its integrity check (exit code 5).
+        """
         self._is_ready = True
         self._settings = settings
         self._access_log = access_log
         self._shared = SharedCompute(settings.limits)
         self._metrics = ServerMetrics([source.name for source in sources], self._num_waiting)
-        self.models = Models([self.build(source.name, source.explainer) for source in sources])
+        self.models = Models([self.build(source.name, source.load()) for source in sources])
         for model in self.models:
             self._metrics.observe_run(model.name, model.description.run)
         self._documents = Documents(self.models, settings)

@@ -83,5 +83,5 @@ def _info(model: Model, settings: ServerSettings) -> ModelInfo:
         None if predictor.thresholds is None else predictor.labels,
         predictor.text_columns,
     )
-    examples = make_examples(model.explainer, settings)
+    examples = make_examples(model.explainer, settings, model.description.examples)
     return ModelInfo(model.name, predictor.run.name, schema, examples)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.prediction.predictor import Predictor
-from lstm_cli.runs import validate
 from lstm_cli.serve.schemas import PredictResponse
 from lstm_cli.serve.settings import ServerSettings
 from lstm_cli.text.tokenizer import token_spans
@@ -48,21 +47,24 @@ class ApiExamples:
     explain: Mapping[str, Example]
 
 
-def make_examples(explainer: Explainer, settings: ServerSettings) -> ApiExamples:
+def make_examples(
+    explainer: Explainer, settings: ServerSettings, data: Sequence[Any] | None
+) -> ApiExamples:
     """Return examples of a run.
 
-    Everyone who reaches the server can read its documentation, so the inputs are those of the run's
-    data only if the server shows them and needs no API key.
+    Everyone who reaches the server can read its documentation, so inputs of the run's data are in
+    it only if the server needs no API key.
 
     Args:
         explainer: Of the run.
         settings: Of the server.
+        data: Inputs of the run's data; None if the server does not show them.
     """
     predictor = explainer.predictor
-    shows_data = settings.show_examples and settings.api_key is None
+    shown = (data or []) if settings.api_key is None else []
     if predictor.kind == "image":
-        return _image_examples(explainer, shows_data)
-    texts = _texts(predictor, shows_data, min(_MAX_TOKENS, settings.limits.max_tokens))
+        return _image_examples(explainer, shown)
+    texts = _texts(predictor, shown, min(_MAX_TOKENS, settings.limits.max_tokens))
     predict = {"one text": _predict_texts(predictor, {"text": texts[0]}, texts[:1])}
     if settings.limits.max_texts >= len(texts):
         predict["several texts"] = _predict_texts(
@@ -73,24 +75,19 @@ def make_examples(explainer: Explainer, settings: ServerSettings) -> ApiExamples
     return ApiExamples(predict, explain)
 
 
-def _texts(predictor: Predictor, shows_data: bool, max_tokens: int) -> list[Any]:
+def _texts(predictor: Predictor, data: Sequence[str], max_tokens: int) -> list[Any]:
     """Return two short texts, as values of columns if the run has columns."""
-    found = _data_texts(predictor) if shows_data else []
+    # Of several columns, the first one that has words.
+    parts = [
+        next((part.strip() for part in text.split(SEPARATOR) if token_spans(part)), "")
+        for text in data
+    ]
+    found = [part for part in parts if part]
     texts = [_shorten(text, max_tokens) for text in [*found, *_TEXTS][:2]]
     columns = predictor.text_columns
     if not columns:
         return texts
     return [dict.fromkeys(columns) | {columns[0]: text} for text in texts]
-
-
-def _data_texts(predictor: Predictor) -> list[str]:
-    """Return texts of the run's data; of several columns, the first one that is not blank."""
-    golden = validate.read_golden(predictor.run, predictor.run.config(), len(predictor.labels))
-    parts = [
-        next((part.strip() for part in text.split(SEPARATOR) if token_spans(part)), "")
-        for text in golden.inputs
-    ]
-    return [part for part in parts if part]
 
 
 def _shorten(text: str, max_tokens: int) -> str:
@@ -113,13 +110,10 @@ def _predict_texts(
     return Example(request, _plain(PredictResponse(predictor.run.name, predictions)))
 
 
-def _image_examples(explainer: Explainer, shows_data: bool) -> ApiExamples:
+def _image_examples(explainer: Explainer, data: Sequence[Any]) -> ApiExamples:
     predictor = explainer.predictor
-    image = np.zeros(predictor.shape or (1, 1), np.uint8)
-    if shows_data:
-        config, num_classes = predictor.run.config(), len(predictor.labels)
-        golden = validate.read_golden(predictor.run, config, num_classes)
-        image = np.asarray(golden.inputs[0], np.uint8)
+    blank = np.zeros(predictor.shape or (1, 1), np.uint8)
+    image = np.asarray(data[0], np.uint8) if data else blank
     request = {"image": image.tolist()}
     response = PredictResponse(predictor.run.name, predictor.predict(image[None]))
     explanation = explainer.explain_image(image)

@@ -26,12 +26,13 @@ class ModelSource:
 
     Attributes:
         name: Of the model; it does not change when the run is replaced.
-        explainer: Of the run that is served first; it has the predictor too.
+        load: Opens the run that is served first. Only the model keeps it, so that its memory is
+            free when another run takes its place.
         find: Finds the run that is to be served now; None if it never changes.
     """
 
     name: str
-    explainer: Explainer
+    load: Callable[[], Explainer]
     find: Callable[[], RunDir] | None = None
 
 
@@ -50,6 +51,11 @@ class Model:
     explainer: Explainer
     inference: Inference
     description: ModelResponse
+
+    @property
+    def run(self) -> RunDir:
+        """The run."""
+        return self.explainer.predictor.run
 
 
 class Models:

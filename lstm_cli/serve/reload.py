@@ -15,6 +15,7 @@ from typing import Protocol
 
 from lstm_cli.errors import LstmError
 from lstm_cli.explain.explainer import Explainer
+from lstm_cli.runs import archive
 from lstm_cli.runs.directory import MANIFEST, THRESHOLDS, RunDir
 from lstm_cli.serve.models import Model, Models, ModelSource
 from lstm_cli.serve.schemas import ModelResponse
@@ -47,13 +48,15 @@ class _Slot:
     """A model and what is known of its run.
 
     Attributes:
-        source: How to find it.
+        name: Of the model.
+        find: Finds the run that is to be served now; None if it never changes.
         version: Of the run that answers.
         refused: The files that were refused the last time.
         problem: What was wrong then.
     """
 
-    source: ModelSource
+    name: str
+    find: Callable[[], RunDir] | None
     version: _Version
     refused: _Files | None = None
     problem: str = ""
@@ -71,10 +74,11 @@ class Reloader:
     def __init__(
         self, sources: Sequence[ModelSource], server: Server, report: Callable[[str], None]
     ) -> None:
-        self._slots = [
-            _Slot(source, _version(source.explainer.predictor.run)) for source in sources
-        ]
         self._server = server
+        self._slots = [
+            _Slot(source.name, source.find, _version(self._model(source.name).run))
+            for source in sources
+        ]
         self._report = report
         self._lock = asyncio.Lock()
 
@@ -84,7 +88,7 @@ class Reloader:
             for slot in self._slots:
                 slot.refused, slot.problem = None, ""
                 if not await self._reload(slot) and not slot.problem:
-                    self._report(f"Model {slot.source.name}: {self._run(slot)} has not changed.")
+                    self._report(f"Model {slot.name}: {self._run(slot)} has not changed.")
 
     async def watch(self, seconds: float) -> None:
         """Look for newer runs again and again; what was refused is tried again if it changes.
@@ -111,17 +115,19 @@ class Reloader:
         if found is None:
             return False
         model, slot.version = found
-        before = self._server.models.get(model.name).description
+        before = self._model(model.name)
         self._server.replace(model)
         slot.refused, slot.problem = None, ""
-        self._report(f"Model {model.name}: {_change(before, model.description)}.")
+        self._report(f"Model {model.name}: {_change(before.description, model.description)}.")
+        if before.run not in [other.run for other in self._server.models]:
+            archive.discard(before.run)
         return True
 
     def _load(self, slot: _Slot) -> tuple[Model, _Version] | None:
         """Open the run that is to be served now; None if it is served, or was refused before."""
-        if slot.source.find is None:
+        if slot.find is None:
             return None
-        run = slot.source.find()
+        run = slot.find()
         version = _version(run)
         if version == slot.version:
             slot.refused, slot.problem = None, ""
@@ -133,27 +139,30 @@ class Reloader:
         slot.refused = files
         explainer = Explainer.load(run)
         kind = explainer.predictor.kind
-        before = self._server.models.get(slot.source.name).description.kind
+        before = self._model(slot.name).description.kind
         if kind != before:
             raise LstmError(
                 f"{run.name} reads {kind}s, and the run that is served reads {before}s.",
                 "Serve it under another name.",
             )
-        model = self._server.build(slot.source.name, explainer)
+        model = self._server.build(slot.name, explainer)
         return model, version
 
     def _refuse(self, slot: _Slot, problem: str) -> None:
         if problem == slot.problem:
             return
         slot.problem = problem
-        self._server.observe_refused(slot.source.name)
+        self._server.observe_refused(slot.name)
         self._report(
-            f"Model {slot.source.name}: a new run is refused, and {self._run(slot)} keeps "
+            f"Model {slot.name}: a new run is refused, and {self._run(slot)} keeps "
             f"answering: {problem}"
         )
 
     def _run(self, slot: _Slot) -> str:
-        return self._server.models.get(slot.source.name).description.run
+        return self._model(slot.name).description.run
+
+    def _model(self, name: str) -> Model:
+        return self._server.models.get(name)
 
 
 def _change(before: ModelResponse, after: ModelResponse) -> str:

@@ -33,13 +33,9 @@ class FoundRun:
     run: RunDir
     find: Callable[[], RunDir]
 
-    def load(self) -> ModelSource:
-        """Open the run.
-
-        Raises:
-            LstmError: It fails its integrity check (exit code 5).
-        """
-        return ModelSource(self.name, Explainer.load(self.run), self.find)
+    def source(self) -> ModelSource:
+        """Return what a server needs of the run."""
+        return ModelSource(self.name, partial(Explainer.load, self.run), self.find)
 
 
 def find_runs(values: Sequence[str], root: Path) -> list[FoundRun]:

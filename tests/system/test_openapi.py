@@ -68,13 +68,18 @@ def test_schemathesis_finds_no_failure(text_run, image_run, kind, key):
     pytest.importorskip("schemathesis")
     run = text_run if kind == "text" else image_run
     with server_process(run, "--max-texts", 4, **{"LSTM_API_KEY": key} if key else {}) as server:
-        found = benchmark.check(address(server), key, cases=10, seed=1)
+        document = server.get("/openapi.json").json()
+        if kind == "image":
+            # The paths with a name have the same schemas; one check of them is enough.
+            paths = document["paths"].items()
+            document["paths"] = {name: path for name, path in paths if "/models/" not in name}
+        found = benchmark.check(address(server), key, cases=10, seed=1, document=document)
     assert not found.failures, found.details
     assert found.num_cases > 150
     # If it cannot read a schema, it sends no valid requests and reports nothing.
     assert found.num_valid["POST /v1/predict"] >= 10
     assert found.num_valid["POST /v1/explain"] >= 5
-    assert len(found.num_valid) == 13
+    assert len(found.num_valid) == (13 if kind == "text" else 10)
 
 
 def test_schemathesis_finds_a_wrong_document(text_server):

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import threading
 import time
+import weakref
 
 import pytest
 from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
 from fixtures_serve import (
     BlockingPredictor,
+    explainer_of,
     in_thread,
-    source_of,
     sources_thread,
 )
 
 from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs import archive
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.find import find
+from lstm_cli.serve.models import ModelSource
 
 _SECONDS = 0.05
 
@@ -55,7 +59,10 @@ def served(root, lines, wrap=lambda predictor: predictor, **options):
     def look():
         return find(root, "demo")
 
-    source = source_of(wrap(Predictor.load(look())), "demo", look)
+    def load():
+        return explainer_of(wrap(Predictor.load(look())))
+
+    source = ModelSource("demo", load, look)
     return sources_thread([source], reload_seconds=_SECONDS, report=lines.append, **options)
 
 
@@ -113,10 +120,11 @@ def test_no_request_fails_under_load(root, made, lines):
     assert lines == ["Model demo: demo/new answers in place of demo/old."]
 
 
-def test_requests_in_flight_finish_with_the_old_run(root, made, lines):
-    blocked = []
+def test_requests_in_flight_finish_with_the_old_run_which_is_then_freed(root, made, lines):
+    blocked, freed = [], []
 
     def wrap(predictor):
+        freed.append(weakref.ref(predictor))
         blocked.append(BlockingPredictor(predictor))
         return blocked[0]
 
@@ -129,6 +137,8 @@ def test_requests_in_flight_finish_with_the_old_run(root, made, lines):
         blocked[0].release.set()
         old[0].join()
         assert (old[1][0].status, old[1][0].json()["run"]) == (200, "demo/old")
+        blocked.clear()
+        wait_for(lambda: gc.collect() >= 0 and freed[0]() is None)
 
 
 def test_a_bad_run_is_refused_once_and_taken_when_it_is_whole(root, made, lines):
@@ -172,3 +182,21 @@ def test_a_folder_that_holds_another_run_is_taken(root, made, lines):
         wait_for(lambda: any("has changed" in line for line in lines))
         assert server.predict({"text": TEXTS[0]}).json()["predictions"] != before
         assert server.get("/openapi.json").body != docs
+
+
+def test_an_archive_that_is_replaced_is_taken_and_the_old_one_deleted(made, tmp_path, lines):
+    path = tmp_path / "model.zip"
+    archive.write(made["old"], path)
+
+    def look():
+        return find(tmp_path, str(path))
+
+    unpacked = look().path
+    source = ModelSource("model", lambda: explainer_of(Predictor.load(look())), look)
+    with sources_thread([source], reload_seconds=_SECONDS, report=lines.append) as server:
+        archive.write(made["new"], path)
+        wait_for(lambda: lines)
+        assert run_of(server) == "demo/new"
+        assert server.predict({"text": TEXTS[0]}).status == 200
+        assert server.get("/docs").status == 200
+        wait_for(lambda: not unpacked.exists())
