@@ -33,8 +33,8 @@ _ApiKeyEnv = Annotated[
     typer.Option(
         "--api-key-env",
         metavar="NAME",
-        help="Environment variable that holds the key clients must send. If it is not set, no key "
-        "is needed.",
+        help="Environment variable that holds the key clients must send, or several keys separated "
+        "by commas: the old one and the new one. If it is not set, no key is needed.",
     ),
 ]
 _AllowedHosts = Annotated[
