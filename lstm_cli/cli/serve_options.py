@@ -41,8 +41,8 @@ ApiKeyEnv = Annotated[
     typer.Option(
         "--api-key-env",
         metavar="NAME",
-        help="Environment variable that holds the key clients must send. If it is not set, no key "
-        "is needed.",
+        help="Environment variable that holds the key clients must send, or several keys separated "
+        "by commas: the old one and the new one. If it is not set, no key is needed.",
     ),
 ]
 AllowedHosts = Annotated[

@@ -57,7 +57,8 @@ class Middleware:
     ) -> None:
         self._app = app
         self._hosts = settings.hosts
-        self._key_digest = _digest(settings.api_key.encode()) if settings.api_key else None
+        keys = (settings.api_key or "").encode().split(b",")
+        self._key_digests = [_digest(key.strip()) for key in keys if key.strip()]
         self._public_paths = public_paths
         self._identify = identify
         self._observe = observe
@@ -102,13 +103,14 @@ class Middleware:
         await self._app(scope, responder.receive, responder.send)
 
     def _check_api_key(self, scope: Scope) -> None:
-        if self._key_digest is None or scope["path"] in self._public_paths:
+        if not self._key_digests or scope["path"] in self._public_paths:
             return
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         scheme, _, key = header.partition(b" ")
-        # All digests have the same length, so the time of the comparison reveals nothing.
-        is_equal = hmac.compare_digest(_digest(key.strip()), self._key_digest)
-        if not (is_equal and scheme.lower() == b"bearer"):
+        # All digests have the same length and all keys are compared: the time reveals nothing.
+        sent = _digest(key.strip())
+        equal = [hmac.compare_digest(sent, digest) for digest in self._key_digests]
+        if not (any(equal) and scheme.lower() == b"bearer"):
             raise ApiError(
                 401,
                 "The API key is not valid." if header else "This path needs the API key.",

@@ -39,7 +39,8 @@ class ServerSettings:
 
     Attributes:
         limits: Limits of requests and connections.
-        api_key: The key that clients must send; None allows every client.
+        api_key: The key that clients must send, or several keys separated by commas, of which they
+            must send one; None allows every client.
         show_examples: Whether `/v1/model` and the page show inputs of the run's data.
         hosts: The values of `Host` and `Origin` that are accepted.
         curl_url: What `curl` needs to reach the server, before the path, as typed in a shell.

@@ -311,11 +311,12 @@ def test_internal_error_is_500_and_reveals_nothing(blocking, capfd):
 
 
 def test_api_key_is_required_except_on_public_paths(text_run):
-    with server_process(text_run, LSTM_API_KEY="open sesame") as server:
+    with server_process(text_run, LSTM_API_KEY="open sesame, old key,") as server:
         for headers in (
             {},
             {"Authorization": "open sesame"},
             {"Authorization": "Bearer open sesam"},
+            {"Authorization": "Bearer open sesame, old key,"},
             {"Authorization": "Bearer "},
             {"Authorization": "Basic open sesame"},
             {"Authorization": "Bearer \xe4"},
@@ -323,7 +324,8 @@ def test_api_key_is_required_except_on_public_paths(text_run):
             response = server.predict({"text": "a"}, **headers)
             assert response.status == 401, headers
             assert response.headers["www-authenticate"] == "Bearer"
-        assert server.predict({"text": "a"}, Authorization="Bearer open sesame").status == 200
+        for key in ("open sesame", "old key"):
+            assert server.predict({"text": "a"}, Authorization=f"Bearer {key}").status == 200
         closed = {path: server.get(path).status for path in ("/v1/model", "/metrics", "/nope")}
         assert set(closed.values()) == {401}, closed
         for path in ("/", "/docs", "/openapi.json", "/healthz", "/readyz"):
