@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstm_cli.cli import options, remove_runs, set_threshold
+from lstm_cli.cli import drift, options, remove_runs, set_threshold
 from lstm_cli.cli.command import Command, Conflict, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset, complete_run
 
@@ -105,6 +105,7 @@ def show(
 
 
 app.command(name="set-threshold", cls=Command)(set_threshold.command)
+app.command(name="drift", cls=Command)(drift.command)
 app.command(cls=Command)(remove_runs.rename)
 app.command(cls=Command)(remove_runs.rm)
 app.command(cls=Command)(remove_runs.prune)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,7 +31,14 @@ from lstm_cli.runs import held_out, learned
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training import artifacts, folds, linear_cache, more_epochs, stages
+from lstm_cli.training import (
+    artifacts,
+    folds,
+    linear_cache,
+    more_epochs,
+    stages,
+    validation_stats,
+)
 from lstm_cli.training.checkpoint import model_state, set_model_state
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.loop import TrainingResult, num_parameters
@@ -331,6 +338,7 @@ class ClassifierTask:
         artifacts.write_golden(run, self, predictor)
         if not self.config.is_multi_label:
             held_out.write(run, validation.labels, validation.probabilities)
+        validation_stats.write(run, self.dataset.labels, validation, self._held_out_texts())
         results = {"validation": validation}
         if options.score_test:
             if self.config.is_multi_label:
@@ -470,6 +478,15 @@ class ClassifierTask:
             return score_encoded(predictor, self.validation.inputs, self.validation.labels)
         probabilities = self.held_out.probabilities(self.config.train.calibrate)
         return make_scored(self.held_out.labels, probabilities, self.dataset.labels)
+
+    def _held_out_texts(self) -> Iterator[Corpus]:
+        """Yield the texts of the rows that were held out, in the order of their predictions."""
+        examples = [self.validation]
+        if self.held_out is not None and self.staged is not None:
+            examples = [self.staged.validation_examples(stage) for stage in self.stages[:-1]]
+        for each in examples:
+            if each is not None and isinstance(each.inputs, Corpus):
+                yield each.inputs
 
     def model_card(self, record: Mapping[str, Any], evaluation: Evaluation) -> str:
         """Return the model card."""

@@ -61,6 +61,7 @@ COMMANDS = {
     "runs show": [["one"], ["one", "--json"]],
     "runs verify": [["one"]],
     "runs replay": [["--help"]],
+    "runs drift": [["--help"]],
     "runs rename": [["--help"]],
     "runs rm": [["one", "--dry-run"]],
     "runs prune": [["--keep", "1", "--dry-run", "--json"]],
