@@ -20,11 +20,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lstm_cli.api import LanguageModel as LanguageModel
     from lstm_cli.api import Model as Model
     from lstm_cli.api import choose_thresholds as choose_thresholds
     from lstm_cli.api import clear_thresholds as clear_thresholds
     from lstm_cli.api import evaluate as evaluate
     from lstm_cli.api import load as load
+    from lstm_cli.api import load_language_model as load_language_model
     from lstm_cli.api import set_thresholds as set_thresholds
     from lstm_cli.api import train as train
     from lstm_cli.config.load import load_preset as load_preset
@@ -45,6 +47,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # Public name -> module and attribute.
 _PUBLIC = {
     "Config": ("config.schema", "Config"),
+    "LanguageModel": ("api", "LanguageModel"),
     "LstmError": ("errors", "LstmError"),
     "Model": ("api", "Model"),
     "Prediction": ("prediction.result", "Prediction"),
@@ -56,12 +59,14 @@ _PUBLIC = {
     "find_run": ("runs.find", "find"),
     "load": ("api", "load"),
     "load_dataset": ("data", "load"),
+    "load_language_model": ("api", "load_language_model"),
     "load_preset": ("config.load", "load_preset"),
     "set_thresholds": ("api", "set_thresholds"),
     "train": ("api", "train"),
 }
 __all__ = [
     "Config",
+    "LanguageModel",
     "LstmError",
     "Model",
     "Prediction",
@@ -73,6 +78,7 @@ __all__ = [
     "find_run",
     "load",
     "load_dataset",
+    "load_language_model",
     "load_preset",
     "set_thresholds",
     "train",

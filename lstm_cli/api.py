@@ -16,6 +16,7 @@ from lstm_cli.data.dataset_settings import dataset_settings, locate, with_absolu
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
 from lstm_cli.prediction.inputs import ArrayLike, Inputs, TextInput, read_images
+from lstm_cli.prediction.language_model import Direction, WordPredictor
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import RunDir, runs_root
 from lstm_cli.runs.find import find
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from lstm_cli.evaluation.evaluate import Evaluation
     from lstm_cli.explain.explainer import Explainer
     from lstm_cli.explain.result import Explanation
+    from lstm_cli.prediction.generation import GeneratedText
     from lstm_cli.prediction.ranking import Ranking
+    from lstm_cli.prediction.surprise import TextScore
     from lstm_cli.runs.thresholds import Thresholds
 
 T = TypeVar("T")
@@ -87,6 +90,68 @@ class Model(Predictor):
         from lstm_cli.report.describe_model import render_model
 
         return render_model(self)
+
+
+class LanguageModel(WordPredictor):
+    """A language model of `lstm pretrain` that generates and scores texts.
+
+    Example:
+        >>> words = lstm_cli.load_language_model("words")
+        >>> words.generate("The film", seed=1).text
+        >>> words.score("The film was good.").perplexity
+    """
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        num_tokens: int = 60,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int = 0,
+        direction: Direction = "forward",
+    ) -> GeneratedText:
+        """Continue a text; the same seed gives the same text.
+
+        Args:
+            prompt: The beginning; its end for `direction="backward"`.
+            num_tokens: Words and punctuation marks to generate at most.
+            temperature: 0 takes the most probable word always.
+            top_k: Draw from the K most probable words only.
+            top_p: Draw from the most probable words that together have this probability.
+            seed: Of the drawing.
+            direction: `backward` writes what stands before the prompt.
+
+        Raises:
+            LstmError: A number is out of range, no word of the prompt is known, or the model has no
+                such direction.
+        """
+        from lstm_cli.prediction import generation
+
+        sampling = generation.Sampling(temperature, top_k, top_p)
+        return generation.generate(
+            self, prompt, num_tokens=num_tokens, sampling=sampling, seed=seed, direction=direction
+        )
+
+    def score(self, text: str) -> TextScore:
+        """Compute how surprising a text and each of its words are."""
+        from lstm_cli.prediction.surprise import score_text
+
+        return score_text(self, text)
+
+
+def load_language_model(run: str | Path | RunDir, runs_dir: Path | None = None) -> LanguageModel:
+    """Open a finished language model.
+
+    Args:
+        run: As for `load`.
+        runs_dir: As for `load`.
+
+    Raises:
+        LstmError: There is no such run, it is a classifier, or it fails its integrity check.
+    """
+    return cast(LanguageModel, LanguageModel.load(_find(run, runs_dir, language=True)))
 
 
 def load(run: str | Path | RunDir, runs_dir: Path | None = None) -> Model:
@@ -305,5 +370,7 @@ def _single(inputs: Sequence[T]) -> T:
     return inputs[0]
 
 
-def _find(run: str | Path | RunDir, runs_dir: Path | None) -> RunDir:
-    return run if isinstance(run, RunDir) else find(runs_root(runs_dir), str(run))
+def _find(run: str | Path | RunDir, runs_dir: Path | None, language: bool = False) -> RunDir:
+    if isinstance(run, RunDir):
+        return run
+    return find(runs_root(runs_dir), str(run), language=language)

@@ -26,6 +26,7 @@ from lstm_cli.cli import (
     explain,
     export,
     failures,
+    generate,
     predict,
     pretrain,
     runs,
@@ -59,6 +60,7 @@ app.command(name="pretrain", cls=Command)(pretrain.command)
 app.command(name="eval", cls=Command)(evaluate.command)
 app.command(name="predict", cls=Command)(predict.command)
 app.command(name="explain", cls=Command)(explain.command)
+app.command(name="generate", cls=Command)(generate.command)
 app.command(name="export", cls=Command)(export.command)
 app.command(name="serve", cls=Command)(serve.command)
 app.add_typer(tune.app, name="tune")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 from fixtures_reports import text_run
+from fixtures_runs import make_language_run
 
 from lstm_cli import __version__, cli
 
@@ -48,6 +49,7 @@ COMMANDS = {
     "eval": [["{data}"]],
     "predict": [["fine"], ["fine", "--format", "table"]],
     "explain": [["fine"], ["fine", "--format", "json"]],
+    "generate": [["a", "--run", "words"], ["a", "--run", "words", "--score", "--json"]],
     "tune search": [["--help"]],
     "tune show": [["--help"]],
     "export": [["one", "--format", "zip", "--out", "{data}.zip", "--force"]],
@@ -96,6 +98,7 @@ def run():
 @pytest.fixture
 def lines(run):
     shutil.copytree(run.path, run.path.with_name("two"))
+    make_language_run(run.path.with_name("words"))
     data = str(run.path.parent / "one.csv")
     typed = [
         [*name.split(), *(word.replace("{data}", data) for word in words)]
