@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from lstm_cli.export.result import Exported
 
 _Format = Annotated[
-    Literal["zip", "onnx", "html"],
+    Literal["zip", "onnx", "keras", "savedmodel", "litert", "html"],
     typer.Option(
         "--format",
         help="zip: the whole run as one file, which every command takes in place of a run. onnx: "
-        "a folder with the graph, the tokenizer, and a README with an example. html: one page that "
-        "classifies and explains in any browser, without a network.",
+        "a folder with the graph, the tokenizer, and a README with an example. keras, savedmodel, "
+        "litert: such a folder for Keras, TensorFlow or LiteRT. html: one page that classifies and "
+        "explains in any browser, without a network.",
         show_default=False,
     ),
 ]
@@ -73,6 +74,7 @@ def command(
     lstm export demo --format zip
     lstm predict --run demo-first.zip "Not a dull moment."
     lstm export demo --format onnx --out model
+    lstm export demo --format litert --out phone
     lstm export imdb --format html --quantize int8 --out imdb.html
     ```
     """

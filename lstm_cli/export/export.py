@@ -11,15 +11,32 @@ from lstm_cli.export import html_page, javascript, staging
 from lstm_cli.export import quantize as weights
 from lstm_cli.export.quantize import Stored
 from lstm_cli.export.result import Accuracy, Exported, Format, GoldenCheck, Quantize
+from lstm_cli.export.session import check_installed
 from lstm_cli.export.source import Source
 from lstm_cli.export.zip_file import write_zip
-from lstm_cli.io.atomic_write import write_atomic
+from lstm_cli.io.atomic_write import make_folder, write_atomic
 from lstm_cli.io.optional import require
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import RunDir
 
-_SUFFIXES: dict[Format, str] = {"zip": ".zip", "onnx": "-onnx", "html": ".html"}
+_SUFFIXES: dict[Format, str] = {
+    "zip": ".zip",
+    "onnx": "-onnx",
+    "keras": "-keras",
+    "savedmodel": "-savedmodel",
+    "litert": "-litert",
+    "html": ".html",
+}
+# What writes the model of a folder, and runs it again.
+_ENGINES: dict[Format, str] = {
+    "onnx": "onnxruntime",
+    "keras": "Keras",
+    "savedmodel": "TensorFlow",
+    "litert": "LiteRT",
+}
+# Formats whose weights can be made smaller.
+_QUANTIZABLE = ("onnx", "html")
 # Largest difference from the golden probabilities with the weights of the run: both engines compute
 # with 32 bits at least, and add in different orders.
 TOLERANCE = 1e-5
@@ -60,9 +77,8 @@ def export(
         with staging.staged(path, force) as temp:
             golden = write_zip(run, temp)
         return Exported(run.name, format_, quantize, path, staging.size(path), golden)
-    if format_ == "onnx":
-        require("onnx", "jinja2", purpose="--format onnx")
-    elif quantize != "none":
+    check_installed(format_)
+    if quantize != "none":
         require("onnx", purpose=f"--quantize {quantize}")
     source = Source.load(run, examples is not False)
     with staging.staged(path, force) as temp:
@@ -82,9 +98,11 @@ def _check_options(format_: Format, quantize: Quantize, examples: bool | None) -
     Raises:
         LstmError: There is one (exit code 2).
     """
-    if format_ == "zip" and quantize != "none":
+    if format_ not in _QUANTIZABLE and quantize != "none":
+        what = "the files" if format_ == "zip" else "the weights"
         raise LstmError(
-            f"--quantize {quantize} has no effect on a zip, which has the files of the run.",
+            f"--quantize {quantize} has no effect on --format {format_}, which has {what} of the "
+            "run.",
             "Leave it out, or choose --format onnx or html.",
             ExitCode.USAGE,
         )
@@ -110,7 +128,10 @@ def _write_classifier(
             f"The page shows {pluralize(len(source.examples), 'input')} of the run's data as "
             "examples; --no-examples leaves them out."
         )
-    golden = (_write_graph if format_ == "onnx" else _write_page)(source, arrays, how, path)
+    if format_ == "html":
+        golden = _write_page(source, arrays, path)
+    else:
+        golden = _write_folder(source, format_, arrays, how, path)
     if golden is None:
         notes.append(
             "The page was not run: there is no Node.js and no Chromium here. Install one of them "
@@ -129,21 +150,40 @@ def _write_classifier(
     return golden, measured, tuple(notes)
 
 
-def _write_graph(
-    source: Source, arrays: dict[str, Stored], how: Quantize, path: Path
+def _write_folder(
+    source: Source, format_: Format, arrays: dict[str, Stored], how: Quantize, path: Path
 ) -> GoldenCheck:
-    """Write the folder of a graph, and run the graph on the golden inputs."""
-    from lstm_cli.export import onnx_folder
+    """Write a model and what belongs to it, and run the model on the golden inputs."""
+    from lstm_cli.export import folder
 
-    onnx_folder.write_onnx(source, arrays, how, path)
-    written = source.predictor.with_model(path / onnx_folder.MODEL)
+    make_folder(path)
+    written = _write_model(source, format_, arrays, path)
+    folder.write_beside(source, path, format_, how)
     difference = written.golden_difference(source.golden)
-    return GoldenCheck(len(source.golden.inputs), difference, "onnxruntime")
+    return GoldenCheck(len(source.golden.inputs), difference, _ENGINES[format_])
 
 
-def _write_page(
-    source: Source, arrays: dict[str, Stored], _how: Quantize, path: Path
-) -> GoldenCheck | None:
+def _write_model(
+    source: Source, format_: Format, arrays: dict[str, Stored], path: Path
+) -> Predictor:
+    """Write a model into a folder, and return the run with this model, opened again.
+
+    Modules are imported here: one format does not need what another needs.
+    """
+    if format_ == "onnx":
+        from lstm_cli.export import onnx_folder
+
+        return source.predictor.with_model(onnx_folder.write_onnx(source, arrays, path))
+    if format_ == "keras":
+        from lstm_cli.export.keras_model import write_keras as write
+    elif format_ == "savedmodel":
+        from lstm_cli.export.saved_model import write_saved_model as write
+    else:
+        from lstm_cli.export.litert import write_litert as write
+    return source.predictor.with_session(write(source, path))
+
+
+def _write_page(source: Source, arrays: dict[str, Stored], path: Path) -> GoldenCheck | None:
     """Write a page, and run it on the golden inputs; None if nothing here runs JavaScript."""
     write_atomic(path, html_page.build_html(source, arrays).encode())
     return _run_page(source, path)

@@ -28,6 +28,7 @@ _PACKAGES = {
     "jinja2": ("Jinja2", "Writing HTML", "jinja2"),
     "markdown_it": ("markdown-it-py", "Writing HTML", "markdown-it-py"),
     "jax": ("JAX", "KERAS_BACKEND=jax", "lstm-cli[jax]"),
+    "ai_edge_litert": ("ai-edge-litert", "--format litert", "lstm-cli[litert]"),
     "optuna": ("Optuna", "'lstm tune'", "lstm-cli[tune]"),
     "ray": ("Ray", "--engine ray", "lstm-cli[ray]"),
     "fsspec": ("fsspec", "Reading and writing URLs", "lstm-cli[ray]"),

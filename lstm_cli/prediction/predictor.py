@@ -146,8 +146,17 @@ class Predictor:
         Args:
             model: A file, or its content.
         """
+        return self.with_session(open_session(model), self.num_threads)
+
+    def with_session(self, session: Any, num_threads: int = 1) -> Predictor:
+        """Return this run with another model.
+
+        Args:
+            session: Runs batches as an `onnxruntime.InferenceSession` does.
+            num_threads: How many threads may call it at once.
+        """
         other = copy.copy(self)
-        other._session = open_session(model)
+        other._session, other.num_threads = session, num_threads
         return other
 
     def predict(
