@@ -2,7 +2,6 @@
 // The field itself is never written to while a person types, so that composing (IME), undoing, spell checkers and texts
 // from right to left work as in any other field. The copy gives the field its height, and both scroll together.
 
-const SEPARATOR = "\u241f";
 let fields = [];  // { area, paint, text, marks }; a mark is a part of the text: { start, end, step, effect, known }
 
 function makeFields() {

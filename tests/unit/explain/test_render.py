@@ -203,7 +203,7 @@ def test_steps_of_several_rows_are_shown_beside_the_rows_that_they_add(digit, tm
     assert explained in page
     cells = re.findall(r'y="(\d)" width="1" height="(\d)" opacity="0.900"', page)
     assert cells == [("5", "2"), ("7", "1")]
-    assert "after rows 6 to 7: 90.0%" in page
+    assert f"After rows 6 to 7: {result.prediction.label} 90.0%" in page
     render_image.draw(result, tmp_path / "steps.svg")
 
 
