@@ -307,6 +307,47 @@ def test_arrow_keys_select_tokens(chromium, text_server):
     assert page.find("#text").get_attribute("value") == "fine film and a dull cast"
 
 
+def test_colours_lie_below_their_words(chromium, text_server):
+    """The text with the colours has the lines of the field, in any script and width."""
+    page = Browser(chromium, text_server[0], width=360)
+    texts = (
+        "a  fine\tfilm\n\n" + "not" * 40 + " dull ",
+        "فيلم جميل جدا film لكن النهاية كانت مملة\nabc فيلم",
+        "好电影" * 30,
+        "fine film\n" * 30,
+    )
+    for text in texts:
+        page.run("fillText(arguments[0])", text)
+        paint, area, editor = page.run(
+            "return ['.paint', 'textarea', '.editor'].map((name) => { const e ="
+            " document.querySelector('#text-input ' + name);"
+            " return [e.scrollHeight, e.clientWidth, getComputedStyle(e).direction]; })"
+        )
+        assert paint == area
+        assert editor[0] >= area[0]
+    # Both scroll together: the field itself never scrolls, not even to the cursor at its end.
+    page.find("#text").send_keys("\ue009\ue010")  # Control, End
+    assert page.run("return document.querySelector('#text').scrollTop") == 0
+    assert page.run("return document.querySelector('.editor').scrollTop") > 100
+
+
+def test_words_keep_their_colours_until_the_next_answer(chromium, text_server):
+    page = Browser(chromium, text_server[0])
+    page.enter("a fine film and a dull cast")
+    page.until(lambda: len(page.tokens()) == 7)
+    words = page.run(
+        """
+        request = () => new Promise(() => {});  // no more answers
+        const area = fields[0].area;
+        area.setRangeText("very ", 2, 2);
+        area.dispatchEvent(new Event("input"));
+        return fields[0].marks.map((mark) => area.value.slice(mark.start, mark.end));
+        """
+    )
+    assert words == ["a", "fine", "film", "and", "a", "dull", "cast"]
+    assert page.painted() == "a very fine film and a dull cast"
+
+
 def test_truncated_text_is_marked(chromium, text_server):
     page = Browser(chromium, text_server[0])
     page.enter("fine film " * 10)
@@ -432,13 +473,18 @@ def test_page_reconnects_to_a_server_that_was_stopped(chromium, text_server):
     with server_thread(predictor) as server:
         page = Browser(chromium, server)
         page.enter("a fine film")
-        page.until(page.percentages)
+        page.until(lambda: page.painted() == "a fine film" and len(page.tokens()) == 3)
     page.find("#text").send_keys(" indeed")
-    page.until(lambda: "does not respond" in page.text("#notice"))
+    page.until(lambda: "start “lstm serve” again" in page.text("#notice"))
+    # Nothing of the last answer stays.
     assert page.text("#label") == "–"
+    assert page.percentages() == page.tokens() == []
+    assert not page.find("#effects-panel").is_displayed()
+    assert not page.find("#explanation").is_displayed()
     with server_thread(predictor, port=server.port):
         page.until(lambda: not page.find("#notice").is_displayed())
-        page.until(lambda: page.text("#label") != "–")
+        page.until(lambda: len(page.tokens()) == 4)
+        assert page.text("#label") == predictor.predict("a fine film indeed")[0].label
 
 
 def test_page_shows_errors_of_the_server(chromium, text_server):
@@ -517,9 +563,10 @@ def contrast(first, second):
 
 def test_every_control_has_an_accessible_name(chromium, text_server, image_server):
     for server in (text_server[0], image_server):
-        Browser(chromium, server)
+        page = Browser(chromium, server)
+        page.until(lambda page=page: page.all("#gates .unit"))
         tree = chromium.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-        roles = {"button", "textbox", "image", "link", "img", "group"}
+        roles = {"button", "textbox", "image", "link", "img", "group", "list", "region"}
         controls = [node for node in tree if not node["ignored"] and node["role"]["value"] in roles]
         assert len(controls) > 3
         assert [node for node in controls if not node.get("name", {}).get("value")] == []
