@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -35,6 +35,7 @@ from lstm_cli.render import html
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_OPACITY = 0.75
+_NUM_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def _text_values(explanation: TextExplanation) -> dict[str, Any]:
     return {
         "segments": list(segments(explanation.text, spans, explanation.truncated_span)),
         "tokens": list(_token_views(explanation)),
+        "has_unknown": not all(token.known for token in explanation.tokens),
+        "strongest": float(np.abs(effects.effects).max()),
         "probabilities": values,
         "points": _points(100 - 100 * values),
         "table": [
@@ -98,9 +101,18 @@ def _image_values(explanation: ImageExplanation) -> dict[str, Any]:
     steps = zip(names, explanation.prefixes.steps, strict=True)
     return {
         "windows": describe_windows(explanation),
-        "names": names,
+        "summaries": [
+            _describe_probabilities(f"After {name}", explanation.labels, values)
+            for name, values in zip(names, explanation.prefixes.steps, strict=True)
+        ],
         "table": [(name, *(f"{p:.2f}" for p in values)) for name, values in steps],
     }
+
+
+def _describe_probabilities(place: str, labels: Sequence[str], values: NDArray[np.float64]) -> str:
+    """Name the most probable classes at a place."""
+    best = np.argsort(-values, kind="stable")[:_NUM_NAMED]
+    return f"{place}: {', '.join(f'{labels[index]} {values[index]:.1%}' for index in best)}"
 
 
 def _token_views(explanation: TextExplanation) -> Iterator[_TokenView]:
@@ -136,7 +148,7 @@ def _region_row(explanation: Explanation, region: Region) -> tuple[str, ...]:
 
 def _unit_view(unit: Unit) -> _UnitView:
     limit = float(np.abs(unit.cell).max()) or 1.0
-    return _UnitView(unit, limit, _points(66 - 22 * unit.cell / limit))
+    return _UnitView(unit, limit, _points(76 - 22 * unit.cell / limit))
 
 
 def _points(heights: NDArray[np.float64]) -> str:

@@ -16,8 +16,8 @@ _PAGE = Path(__file__).with_name("page")
 # In this order: each uses those before it.
 ENGINE = ("tokenizer.js", "classifier.js", "explain.js", "answers.js")
 _AFTER = (
-    '  <footer class="soft">This file is the whole classifier. It works without a network, and what '
-    "is typed stays on this device. Written by lstm.</footer>\n"
+    '  <footer class="soft">This file is the whole classifier. It works without a network, and '
+    "what is typed stays on this device. Written by lstm.</footer>\n"
 )
 
 

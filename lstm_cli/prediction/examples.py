@@ -18,10 +18,10 @@ FIXED_TEXTS = ("", "good", "This was not what I expected, and I loved every minu
 # Golden texts of the data are cut at this length, in characters.
 MAX_CHARACTERS = 400
 
-_MAX_EXAMPLES = 8
+_MAX_EXAMPLES = 10
 _SHORT = 20  # characters; such a text shows little
 # The end of a sentence: with a space after it, or in Chinese and Japanese.
-_SENTENCE_END = re.compile(r"[.!?…](?=\s)|[。！？]")
+_SENTENCE_END = re.compile(r"[.!?…](?=\s)|[。\uff01\uff1f]")
 
 
 def choose_examples(golden: Golden) -> list[Any]:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _TOLERANCE_CPU = 1e-5
 _TOLERANCE_GPU = 2e-3
 _NUM_PARITY_EXAMPLES = 64
-_NUM_GOLDEN_EXAMPLES = 6
+_NUM_GOLDEN_TEXTS, _NUM_GOLDEN_IMAGES = 6, 10
 _NUM_GOLDEN_CANDIDATES = 200
 _MAX_GOLDEN_PIXELS = 1_000_000
 _MIN_GOLDEN_CHARACTERS = 40  # a shorter text shows little
@@ -256,21 +256,19 @@ def write_golden(run: RunDir, task: ClassifierTask, predictor: Predictor) -> Non
     rows = _golden_rows(validation.inputs, validation.labels)
     if isinstance(validation.inputs, np.ndarray):
         # Each pixel is a number in the file.
-        num = min(len(rows), max(1, _MAX_GOLDEN_PIXELS // validation.inputs[0].size))
+        num = min(_NUM_GOLDEN_IMAGES, max(1, _MAX_GOLDEN_PIXELS // validation.inputs[0].size))
         images = validation.inputs[rows[:num]]
         inputs: Any = images.tolist()
         probabilities = predictor.probabilities(images)
     else:
-        texts = [validation.inputs[row][:MAX_CHARACTERS] for row in rows]
+        texts = [validation.inputs[row][:MAX_CHARACTERS] for row in rows[:_NUM_GOLDEN_TEXTS]]
         inputs = [*FIXED_TEXTS, *texts]
         probabilities = predictor.text_probabilities(inputs)
     run.write_json(runs.GOLDEN, {"inputs": inputs, "probabilities": probabilities.tolist()})
 
 
-def _golden_rows(
-    inputs: Sequence[str] | NDArray[np.uint8], labels: NDArray[np.int32]
-) -> list[int]:
-    """Choose examples near the start, of different classes; whole texts of some length first."""
+def _golden_rows(inputs: Sequence[str] | NDArray[np.uint8], labels: NDArray[np.int32]) -> list[int]:
+    """Order examples near the start: classes take turns, whole texts of some length come first."""
     candidates = list(range(min(len(inputs), _NUM_GOLDEN_CANDIDATES)))
     if not isinstance(inputs, np.ndarray):
         lengths = [len(inputs[row]) for row in candidates]
@@ -280,7 +278,7 @@ def _golden_rows(
     # Of several labels, the first one that an example has.
     classes = labels if labels.ndim == 1 else labels.argmax(axis=1)
     order = alternate_classes([int(classes[row]) for row in candidates])
-    return [candidates[place] for place in order[:_NUM_GOLDEN_EXAMPLES]]
+    return [candidates[place] for place in order]
 
 
 def write_thresholds(run: RunDir, validation: ScoredSplit, labels: tuple[str, ...]) -> ScoredSplit:

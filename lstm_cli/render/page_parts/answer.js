@@ -1,17 +1,19 @@
 // The prediction: its label, the probabilities of the classes, and the words with the largest effect.
 
-const MAX_NAME = 13, NUM_EFFECTS = 8, LONG_LABEL = 24;
+const NUM_TOP = 6, MAX_NAME = 13, NUM_EFFECTS = 8, LONG_LABEL = 24;
 
 function showClasses(prediction) {
   $("label").textContent = prediction ? headline(prediction) : "–";
   $("label").classList.toggle("long", $("label").textContent.length > LONG_LABEL);
   const isMultiLabel = Boolean(model.thresholds), isOne = prediction && prediction.label && !isMultiLabel;
   $("confidence").textContent = isOne ? percent(prediction.probabilities[prediction.label]) : "";
-  const shown = prediction ? Object.entries(prediction.probabilities)
+  let shown = prediction ? Object.entries(prediction.probabilities)
     : model.labels.slice(0, MAX_CLASSES).map((label) => [label, 0]);
   // In the order of the run's labels, so that bars do not move while the user types.
   if (model.labels.length <= MAX_CLASSES) {
     shown.sort((a, b) => model.labels.indexOf(a[0]) - model.labels.indexOf(b[0]));
+  } else {
+    shown = shown.slice(0, Math.max(NUM_TOP, prediction && prediction.labels ? prediction.labels.length : 0));
   }
   const longest = Math.max(...shown.map(([label]) => label.length));
   $("classes").classList.toggle("stacked", longest > MAX_NAME);
@@ -23,6 +25,8 @@ function showClasses(prediction) {
   const numOthers = model.labels.length - shown.length;
   if (numOthers) rows.push(createElement("p", `and ${numOthers} ${prediction ? "less probable " : ""}${isMultiLabel ? "labels" : "classes"}`, { class: "soft" }));
   $("classes").replaceChildren(...rows);
+  $("hint").hidden = Boolean(prediction) || !isEmpty();
+  $("hint").textContent = `The prediction appears here as you ${model.kind === "text" ? "type" : "draw"}.`;
   $("counts").textContent = prediction ? describeInput(prediction) : "";
 }
 function classRow(label, p, shown) {
@@ -87,8 +91,7 @@ function showEffects() {
     button.addEventListener("click", () => {
       select(step);
       showWord(step);
-      const span = wordSpan(step);
-      if (span && span.getClientRects().length) showTip(span);
+      if (wordSpan(step)) showTip(wordSpan(step));
     });
     item.append(button);
     return item;

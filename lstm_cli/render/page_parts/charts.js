@@ -1,13 +1,15 @@
 // The probability after each token as a line, or after each row of an image as a heat map.
 
-const HEIGHT = 168, MIN_SLOT = 15, FLAT_SLOT = 52, CHARACTER = 6.6;  // pixels
+const HEIGHT = 168, MIN_SLOT = 15, FLAT_SLOT = 52, CHARACTER = 6.6, WIDE = 12.5;  // pixels
+const NUM_CHARACTERS = 10;  // of a slanting name
 
 function labelIndex() { return model.labels.indexOf(explanation.prediction.label); }
 function showLineChart() {
   const { steps, start } = explanation.prefixes, values = steps.map((row) => row[labelIndex()]);
   const width = $("prefixes").clientWidth, left = 38, right = 12, top = 20, slot = (width - left - right) / steps.length;
-  const names = slot >= MIN_SLOT ? explanation.tokens.map((token) => token.text) : [], isFlat = slot >= FLAT_SLOT;
-  const bottom = !names.length ? 8 : isFlat ? 24 : 70, height = HEIGHT - 8 + bottom;
+  const names = slot >= MIN_SLOT ? explanation.tokens.map((token) => visible(token.text)) : [];
+  const longest = Math.max(0, ...names.map(textWidth)), isFlat = slot >= Math.min(FLAT_SLOT, longest + 5);
+  const bottom = !names.length ? 8 : isFlat ? 24 : 20 + .77 * Math.min(longest, NUM_CHARACTERS * CHARACTER), height = HEIGHT - 8 + bottom;
   // A token ends at its place; the line begins at the probability before the first one.
   const x = (step) => left + slot * (step + 1), y = (p) => top + (height - top - bottom) * (1 - p);
   const svg = createSvg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
@@ -39,16 +41,19 @@ function showLineChart() {
     dot.setAttribute("cy", y(values[step]));
     svg.querySelectorAll(".token").forEach((name, place) => name.classList.toggle("mark", place === step));
   };
-  $("prefixes").classList.remove("rows");
   $("prefixes").replaceChildren(svg);
   $("prefixes-title").textContent = `Probability of “${explanation.prediction.label}” after each token`;
   $("prefixes-help").textContent = `The model reads the text up to this token. ${describeSwings("token")}`;
 }
+// About, in pixels; Chinese and Japanese characters are wide.
+function textWidth(text) {
+  return Array.from(text).reduce((sum, character) => sum + (character >= "\u2e80" ? WIDE : CHARACTER), 0);
+}
 // Below the chart, between the ends of two tokens: flat if there is room, else slanting.
 function tokenName(name, x, y, slot) {
-  if (slot) return createSvg("text", { class: "token", x, y, "text-anchor": "middle" }, shorten(name, Math.floor(slot / CHARACTER)));
+  if (slot) return createSvg("text", { class: "token", x, y, "text-anchor": "middle" }, textWidth(name) > slot ? shorten(name, Math.floor(slot / CHARACTER)) : name);
   const place = { class: "token", x: x + 5, y: y - 4, "text-anchor": "end", transform: `rotate(-50 ${x + 5} ${y - 4})` };
-  return createSvg("text", place, shorten(name, 10));
+  return createSvg("text", place, shorten(name, NUM_CHARACTERS));
 }
 // The word at which the probability changes most, beside its dot.
 function swingMark(swing, x, y, { left, width }) {
@@ -96,10 +101,11 @@ function rowsOfStep() {
 }
 function showHeatmap() {
   // One unit is one pixel, so that labels can be read in a narrow window too.
-  const steps = explanation.prefixes.steps, width = Math.min($("prefixes").clientWidth, 540), gap = 14;
-  const side = width / 2, size = side / pad.rows().length, wide = (width - side - gap) / model.labels.length;
-  const height = side + 18, between = size > 8 ? 1 : 0;
+  const room = $("prefixes").clientWidth, side = Math.min(room / 2, 300), gap = 14, num = model.labels.length;
+  const wide = Math.min((room - side - gap) / num, 64), width = side + gap + num * wide;
+  const steps = explanation.prefixes.steps, size = side / pad.rows().length, height = side + 18, between = size > 8 ? 1 : 0;
   const svg = createSvg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  svg.style.maxWidth = `${width}px`;
   const rows = pad.rows(), columns = rows[0].length;
   rows.forEach((row, r) => row.forEach((value, c) => {
     svg.append(createSvg("rect", {
@@ -118,7 +124,7 @@ function showHeatmap() {
       }));
     });
   });
-  svg.append(createSvg("rect", { class: "cell-grid", x: side + gap, y: 18, width: wide * model.labels.length, height: side }));
+  svg.append(createSvg("rect", { class: "cell-grid", x: side + gap, y: 18, width: wide * num, height: side }));
   const mark = createSvg("rect", { class: "selected-row", x: .75, width: width - 1.5 });
   svg.append(mark);
   svg.addEventListener("pointermove", (event) => {
@@ -131,7 +137,6 @@ function showHeatmap() {
     mark.setAttribute("y", 18 + start * size);
     mark.setAttribute("height", (end - start) * size);
   };
-  $("prefixes").classList.add("rows");
   $("prefixes").replaceChildren(svg);
   $("prefixes-title").textContent = `Probability of each class after each ${rowsOfStep() > 1 ? "step" : "row"}`;
   const every = rowsOfStep() > 1 ? `each step of ${rowsOfStep()} rows, beside the rows that it is the first to read` : "each row";

@@ -2,7 +2,6 @@
 // The field itself is never written to while a person types, so that composing (IME), undoing, spell checkers and texts
 // from right to left work as in any other field. The copy gives the field its height, and both scroll together.
 
-const SEPARATOR = "\u241f";
 let fields = [];  // { area, paint, text, marks }; a mark is a part of the text: { start, end, step, effect, known }
 
 function makeFields() {
@@ -143,6 +142,8 @@ function pointAt(field, event) {
   showTip(span);
 }
 function showTip(span) {
+  const [word] = span.getClientRects();
+  if (!word) return;
   const step = Number(span.dataset.step), { steps, start } = explanation.prefixes, index = labelIndex();
   const tip = $("tip"), token = explanation.tokens[step], before = step ? steps[step - 1] : start;
   const known = token.known ? "" : token.read_as ? ` (read as “${token.read_as}”)` : " (not in the vocabulary)";
@@ -150,7 +151,7 @@ function showTip(span) {
     createElement("br"), document.createTextNode(`“${shorten(explanation.prediction.label, 24)}”: `
       + `${before ? `${percent(before[index])} → ` : ""}${percent(steps[step][index])} after it`));
   tip.hidden = false;
-  const word = span.getClientRects()[0], { width, height } = tip.getBoundingClientRect(), room = document.documentElement.clientWidth - 8;
+  const { width, height } = tip.getBoundingClientRect(), room = document.documentElement.clientWidth - 8;
   const left = Math.max(8, Math.min(word.left + word.width / 2 - width / 2, room - width));
   const top = word.top > height + 12 ? word.top - height - 6 : word.bottom + 6;
   tip.style.transform = `translate(${Math.round(left + scrollX)}px, ${Math.round(top + scrollY)}px)`;
@@ -166,12 +167,8 @@ document.addEventListener("selectionchange", () => {
   if (place !== field.area.selectionEnd) return;
   const mark = field.marks.find(({ start, end, step }) => step !== undefined && start <= place && place < end)
     || field.marks.find(({ end, step }) => step !== undefined && end === place);
-  if (mark) select(mark.step);
+  if (!mark) return;
+  select(mark.step);
+  const span = wordSpan(mark.step);
+  if (span && !document.body.classList.contains("pending")) showTip(span);
 });
-for (const type of ["keyup", "click"]) {
-  $("text-input").addEventListener(type, (event) => {
-    if (type === "keyup" && !/^(Arrow|Home|End|Page)/.test(event.key)) return;
-    const span = wordSpan(selected);
-    if (explanation && span && span.getClientRects().length && span.closest(".editor").contains(document.activeElement)) showTip(span);
-  });
-}

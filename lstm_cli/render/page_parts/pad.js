@@ -35,7 +35,9 @@ const pad = {
     this.preview();
   },
   line(from, to) {
+    const { penDown } = this;
     if (this.example) this.clear();
+    this.penDown = penDown;
     const context = this.context;
     context.strokeStyle = "#fff";
     context.lineWidth = 20;

@@ -27,6 +27,9 @@ function createSvg(tag, attributes, text) {
 }
 const percent = (p) => (100 * p).toFixed(1) + "%";
 const signed = (x) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
+// Few fonts have a letter for the separator between columns.
+const SEPARATOR = "\u241f";
+const visible = (text) => text.replaceAll(SEPARATOR, "‖");
 const shorten = (text, length) => (text.length > length ? text.slice(0, Math.max(1, length - 1)) + "…" : text);
 
 class ApiError extends Error {
@@ -43,7 +46,7 @@ async function start() {
     return;
   }
   $("notice").hidden = true;
-  $("about").textContent = `Run ${model.run}, trained on ${model.dataset}, ${model.labels.length} ${model.thresholds ? "labels" : "classes"}`;
+  $("about").textContent = `Run ${model.run}, trained on ${model.dataset.replace(/^.*[\\/](?=.)/, "")}, ${model.labels.length} ${model.thresholds ? "labels" : "classes"}`;
   document.title = `lstm: ${model.run}`;
   const isSame = before && before.run === model.run && before.kind === model.kind;
   $("main-panel").hidden = false;
@@ -69,7 +72,7 @@ function listExamples() {
   $("examples").replaceChildren(...examples.map((example, index) => {
     const item = createElement("li"), button = createElement("button", null, { type: "button", "aria-pressed": "false" });
     if (model.kind === "text") {
-      button.append(createElement("span", example, { dir: "auto" }));
+      button.append(createElement("span", visible(example), { dir: "auto" }));
     } else {
       const canvas = createElement("canvas", null, { "aria-hidden": "true" });
       drawPixels(canvas, example);
@@ -196,7 +199,7 @@ $("prefixes").addEventListener("keydown", (event) => {
 });
 // Drawings have the width of the window and the colours of the theme.
 function redraw() {
-  if (!explanation) return;
+  if (!explanation || !$("prefixes").clientWidth) return;
   const step = selected;
   if (model.kind === "text") showLineChart(); else showHeatmap();
   showUnits();
