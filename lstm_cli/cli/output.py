@@ -96,9 +96,9 @@ def print_heading(text: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print text, wrapped between words."""
+    """Print text, on a terminal wrapped between words."""
     for line in text.split("\n"):
-        _stdout().print(clean(line))
+        _stdout().print(clean(line), soft_wrap=not is_terminal())
 
 
 def print_styled(lines: Iterable[Sequence[tuple[str, str]]]) -> None:

@@ -66,7 +66,7 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
     output.print_line(f"\nReport and plots: {evaluation.folder}")
     output.print_text(describe_result(report, f"{evaluation.dataset} ({evaluation.split})"))
     if report.accuracy < 1 and not evaluation.mistakes:
-        output.print_line("Next: add --errors 10 to see the mistakes it was most sure of.")
+        output.print_line("Next: add --errors 10 to see the mistakes the run was most sure of.")
 
 
 def _describe_seen(evaluation: Evaluation) -> str:

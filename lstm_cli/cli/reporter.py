@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstm_cli.cli import progress_table as table
 from lstm_cli.cli.output import print_note, stderr_console
+from lstm_cli.cli.styles import style
 from lstm_cli.io.progress import Epoch, Fold, Reporter, Step, perplexity
 from lstm_cli.io.text_format import clean, duration, excerpt, number
 
@@ -95,7 +96,7 @@ class LineReporter:
         """Return the columns that fit on a terminal; a log has space for all."""
         return table.fit(columns, stderr_console().width) if sys.stderr.isatty() else columns
 
-    def _print(self, line: str, style: str) -> None:
+    def _print(self, line: str, emphasis: str) -> None:
         """Print a line of the table; logs have no styles."""
         print_note(line)
 
@@ -149,8 +150,8 @@ class BarReporter(LineReporter):
             self._live.stop()
             self._live = None
 
-    def _print(self, line: str, style: str) -> None:
-        stderr_console().print(line, style=style, no_wrap=True, crop=True)
+    def _print(self, line: str, emphasis: str) -> None:
+        stderr_console().print(line, style=emphasis, no_wrap=True, crop=True)
 
     def _draw(self) -> Any:
         """Return the epoch that is running, and its bar; nothing between epochs."""
@@ -180,7 +181,10 @@ def _bar(step: Step, width: int) -> Any:
     grid = Table.grid(expand=True, padding=(0, 1, 0, 0))
     grid.add_column(ratio=1)
     grid.add_column(justify="right", no_wrap=True)
-    grid.add_row(ProgressBar(total=step.steps, completed=step.step), _bar_text(step, width))
+    system = stderr_console().color_system
+    done, rest = style("for1", system), style("area", system)
+    bar = ProgressBar(step.steps, step.step, style=rest, complete_style=done, finished_style=done)
+    grid.add_row(bar, _bar_text(step, width))
     return grid
 
 
