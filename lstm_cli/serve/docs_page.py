@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -44,15 +45,17 @@ def render(document: Mapping[str, Any], curl_url: str, has_key: bool) -> str:
         for path, method, operation in paths
     ]
     schemas = [
-        f'<h3 id="{_escape(name)}">{_escape(name)}</h3>'
-        f"<pre>{_escape(json.dumps(schema, indent=2))}</pre>"
+        f'<details id="{_escape(name)}"><summary>{_escape(name)}</summary>'
+        f"<pre>{_escape(json.dumps(schema, indent=2))}</pre></details>"
         for name, schema in document["components"]["schemas"].items()
     ]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head><body><main>'
-        f"<h1>{title}</h1><p>{_escape(document['info']['description'])}</p>"
+        f"<h1>{title}</h1><p>{_with_code(document['info']['description'])}</p>"
+        f"<pre>{_escape(_format(document['components']['schemas']['ErrorResponse']['examples'][0]))}"
+        "</pre>"
         '<p><a href="/openapi.json">This document as JSON</a>. '
         '<a href="/">A page to try the run</a>.</p>'
         f"<table>{''.join(contents)}</table>{''.join(operations)}"
@@ -128,6 +131,11 @@ def _compact(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return json.dumps(value, ensure_ascii=False)
+
+
+def _with_code(text: str) -> str:
+    """Return text as HTML, with what stands between backquotes as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", _escape(text))
 
 
 def _escape(value: object) -> str:

@@ -16,8 +16,8 @@ from lstm_cli.serve.schemas import PredictResponse
 from lstm_cli.serve.settings import ServerSettings
 from lstm_cli.text.tokenizer import token_spans
 
-# Explanations of short texts are readable.
-_MAX_TOKENS = 6
+# Explanations of short texts are readable, those of single words say little.
+_MIN_TOKENS, _MAX_TOKENS = 3, 6
 _TEXTS = ("This is an example.", "And this is another one.")
 
 
@@ -77,12 +77,9 @@ def make_examples(
 
 def _texts(predictor: Predictor, data: Sequence[str], max_tokens: int) -> list[Any]:
     """Return two short texts, as values of columns if the run has columns."""
-    # Of several columns, the first one that has words.
-    parts = [
-        next((part.strip() for part in text.split(SEPARATOR) if token_spans(part)), "")
-        for text in data
-    ]
-    found = [part for part in parts if part]
+    # Of several columns, one that has words.
+    parts = [part.strip() for text in data for part in text.split(SEPARATOR)]
+    found = [part for part in parts if len(token_spans(part)) >= _MIN_TOKENS]
     texts = [_shorten(text, max_tokens) for text in [*found, *_TEXTS][:2]]
     columns = predictor.text_columns
     if not columns:

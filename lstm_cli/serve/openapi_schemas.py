@@ -12,6 +12,13 @@ from lstm_cli.explain.result import ImageExplanation, TextExplanation
 from lstm_cli.serve import schemas
 from lstm_cli.serve.errors import ErrorResponse
 
+_ERROR = {
+    "error": {
+        "message": "Expected 'text' or 'texts', found neither.",
+        "hint": "See /docs.",
+        "request_id": "4e8b996eed1b9591f7a9061204a2cc67",
+    }
+}
 _REFERENCE = "#/components/schemas/{name}"
 _STRING = {"type": "string"}
 # The types of the bodies of `/v1/predict` and `/v1/explain`.
@@ -77,6 +84,7 @@ def common_schemas() -> tuple[dict[str, Any], dict[str, Any]]:
     (error, *_), components = msgspec.json.schema_components(
         (ErrorResponse, schemas.ModelsResponse), schema_hook=_array_schema, ref_template=_REFERENCE
     )
+    components["ErrorResponse"]["examples"] = [_ERROR]
     return error, components
 
 

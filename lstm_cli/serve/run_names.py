@@ -52,8 +52,11 @@ def find_runs(values: Sequence[str], root: Path) -> list[FoundRun]:
     typed_values: Sequence[str | None] = values or [None]
     for value in typed_values:
         name, typed = _split(value)
+        run = find(root, typed)
         finder = partial(find, root, typed)
-        run = finder()
+        if typed is None:
+            # A newer run on other data is not its successor.
+            finder = partial(find, root, None, data_name=run.config().data.name)
         name = name or _default_name(typed, run)
         if name in found:
             raise LstmError(

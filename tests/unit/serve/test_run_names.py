@@ -3,10 +3,12 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from fixtures_runs import make_text_run, text_config
 from fixtures_serve import text_run
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.runs import archive
+from lstm_cli.runs.find import find
 from lstm_cli.serve.run_names import find_runs
 
 __all__ = ["text_run"]
@@ -62,3 +64,14 @@ def test_names_are_unique_and_valid(root, values, detail):
     with pytest.raises(LstmError, match=detail) as caught:
         find_runs(values, root)
     assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_the_successor_of_the_newest_run_is_of_the_same_data(tmp_path):
+    for name in ("demo/a", "demo/b", "mails/c"):
+        started = f"2026-01-0{1 + 'abc'.index(name[-1])}T00:00:00+00:00"
+        config = text_config(data__name=name.partition("/")[0])
+        make_text_run(tmp_path / name, config=config, started=started)
+        if name == "demo/a":
+            (found,) = find_runs([], tmp_path)
+    assert find(tmp_path, None).name == "mails/c"
+    assert found.find().name == "demo/b"
