@@ -1,5 +1,5 @@
 # make demo   install, train on the embedded data, evaluate, predict
-# make test   install with the dev extras, lint, types, tests
+# make test   install with the dependency group dev, lint, types, tests
 # make bench  the measurements of README and docs/results.md, but for imdb-best
 # make lock   write constraints.txt and deploy/*.txt after a change of dependencies; UPGRADE=1 takes the newest versions
 # make predict-env VENV=DIR [SERVE=1]   an environment that only uses runs, without TensorFlow
@@ -13,6 +13,11 @@ export LSTM_RUNS_DIR ?= runs
 # Byte code is written when a module is imported: most of them never are.
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
   $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
+
+# What the tests need: these extras, and the group dev of pyproject.toml. `pip install --group` needs pip 25.1; a new environment
+# of Python 3.11 or 3.12 has an older one.
+DEV_EXTRAS := serve,jax,parquet,tune,ray
+DEV_GROUP := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")
 
 .PHONY: help install demo test lint format types unit slow docs bench lock predict-env clean
 
@@ -30,7 +35,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) --editable '.[dev]'
+	$(BIN)/python -c '$(DEV_GROUP)' | $(INSTALL) --editable '.[$(DEV_EXTRAS)]' --requirement /dev/stdin
 	@touch $(VENV)/.installed $@
 
 install: $(VENV)/.installed
@@ -75,14 +80,14 @@ bench: $(VENV)/.installed-dev
 # hatchling and editables are what builds it; they stand in no list of dependencies that uv reads.
 lock: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet uv
-	printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-	  --all-extras $(if $(UPGRADE),--upgrade) --annotation-style line --custom-compile-command 'make lock' \
+	printf 'hatchling\neditables\n' | $(BIN)/python -m uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	  --all-extras --group dev $(if $(UPGRADE),--upgrade) --annotation-style line --custom-compile-command 'make lock' \
 	  --output-file constraints.txt pyproject.toml - >/dev/null
 	$(LOCK_PREDICT) --output-file deploy/predict.txt deploy/predict.in >/dev/null
 	$(LOCK_PREDICT) --output-file deploy/serve.txt deploy/serve.in >/dev/null
 
 # The versions of constraints.txt, with hashes. onnxruntime names three packages that prediction does not import.
-LOCK_PREDICT = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+LOCK_PREDICT = $(BIN)/python -m uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
   --constraints constraints.txt --generate-hashes --no-annotate --custom-compile-command 'make lock' \
   --no-emit-package flatbuffers --no-emit-package packaging --no-emit-package protobuf
 
