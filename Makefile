@@ -1,6 +1,7 @@
 # make demo   install, train on the embedded data, evaluate, predict
 # make test   install with the dependency group dev, lint, types, tests
 # make bench  the measurements of README and docs/results.md, but for imdb-best
+# make wheel  build dist/, and try the wheel in a fresh environment without TensorFlow; PYTHONS="python3.12 ..." names others
 # make lock   write constraints.txt and deploy/*.txt after a change of dependencies; UPGRADE=1 takes the newest versions
 # make predict-env VENV=DIR [SERVE=1]   an environment that only uses runs, without TensorFlow
 
@@ -19,7 +20,7 @@ INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 DEV_EXTRAS := serve,jax,parquet,tune,ray
 DEV_GROUP := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")
 
-.PHONY: help install demo test lint format types unit slow docs bench lock predict-env clean
+.PHONY: help install demo test lint format types unit slow docs bench wheel lock predict-env clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -74,6 +75,13 @@ docs: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
+
+# The wheel is built from the sdist, so both are tried.
+wheel: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet uv
+	rm -rf dist
+	$(BIN)/python -m uv build --quiet --build-constraint constraints.txt
+	$(BIN)/python deploy/try_wheel.py dist/*.whl $(PYTHONS)
 
 # One version of a package for all Pythons and platforms where there is one, so that what CI tests is what others install.
 # Without hashes: where a requirement or constraint has one, pip refuses to install a folder, and so the project itself.
