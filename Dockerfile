@@ -9,7 +9,8 @@ WORKDIR /src
 # The packages first: their layer is kept until the list changes.
 COPY deploy/serve.txt ./
 RUN /opt/lstm/bin/pip install --no-cache-dir --no-deps --no-compile --require-hashes --requirement serve.txt
-COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY pyproject.toml hatch_build.py README.md LICENSE constraints.txt ./
+COPY docs/cli.md docs/man.py docs/
 COPY configs configs
 COPY lstm_cli lstm_cli
 # Nothing can be compiled or installed later: the file system is read-only. What prediction does not import is removed.
