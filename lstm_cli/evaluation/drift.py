@@ -233,15 +233,17 @@ def _is_expected(bin_: Counts, sizes: Counts) -> bool:
 
 
 def _join_rare(table: Counts) -> Counts:
-    """Join the classes that few inputs have into one, `<int64>[2, classes]`."""
+    """Join the classes that few inputs have into groups, `<int64>[2, groups]`."""
     sizes = table.sum(axis=1)
     columns = sorted(table.T, key=lambda column: -int(column.sum()))
-    large = [column for column in columns if _is_expected(column, sizes)]
-    rest = sum((column for column in columns[len(large) :]), np.zeros(2, np.int64))
-    if _is_expected(rest, sizes):
-        large.append(rest)
-        rest = np.zeros(2, np.int64)
-    return _with_rest(large, rest)
+    groups: list[Counts] = []
+    group = np.zeros(2, np.int64)
+    for column in columns:
+        group = group + column
+        if _is_expected(group, sizes):
+            groups.append(group)
+            group = np.zeros(2, np.int64)
+    return _with_rest(groups, group)
 
 
 def _with_rest(bins: Sequence[Counts], rest: Counts) -> Counts:

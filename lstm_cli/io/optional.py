@@ -33,6 +33,7 @@ _PACKAGES = {
     "ray": ("Ray", "--engine ray", "lstm-cli[ray]"),
     "fsspec": ("fsspec", "Reading and writing URLs", "lstm-cli[ray]"),
     "tensorboard": ("TensorBoard", "--tensorboard", "lstm-cli[tensorboard]"),
+    "mlflow": ("MLflow", "--track mlflow", "lstm-cli[mlflow]"),
     "starlette": ("starlette", "'lstm serve'", _SERVE),
     "uvicorn": ("uvicorn", "'lstm serve'", _SERVE),
     "uvloop": ("uvloop", "'lstm serve'", _SERVE),

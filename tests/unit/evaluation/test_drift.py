@@ -83,9 +83,12 @@ def test_the_test_is_that_of_scipy_on_joined_bins():
     assert drift._test(joined)[0] == pytest.approx((0.3 - 0.24 + 0.27 - 0.14 + 0.62 - 0.43) / 2)
 
 
-def test_rare_classes_are_joined():
+def test_rare_classes_are_joined_into_groups():
     table = np.array([[50, 0, 3, 2, 45], [50, 1, 1, 2, 46]])
     assert drift._join_rare(table).tolist() == [[50, 50], [50, 50]]
+    even = np.tile(np.arange(3, 5), (2, 10))
+    assert drift._join_rare(even).shape[1] == 10
+    assert drift._join_rare(even).sum() == even.sum()
 
 
 def test_statistics_of_another_model_and_too_few_inputs_are_refused(run, tmp_path):
