@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from lstm_cli.explain.result import Explanation, ImageExplanation, TextExplanation
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
-from lstm_cli.explain.summary import describe_swings, with_short_labels
+from lstm_cli.explain.summary import describe_swings, step_noun, with_short_labels
 from lstm_cli.render import notebook
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_CLASSES = 5
 # Between the colours of the page for dark and for light: legible on both.
 _FOR, _AGAINST = "40,140,210", "225,110,30"
-_MAX_OPACITY = 0.55
+_MIN_OPACITY, _MAX_OPACITY = 0.15, 0.55
 _LEGEND_OPACITY = 0.5
 
 
@@ -40,6 +40,7 @@ def render_explanation(explanation: Explanation) -> str:
         label=explanation.prediction.label,
         probability=explanation.prediction.probability,
         run=explanation.run,
+        step_noun=step_noun(explanation),
         swings=describe_swings(explanation),
         num_steps=len(values),
         first=float(values[0]),
@@ -82,7 +83,8 @@ def _token_views(explanation: TextExplanation) -> list[_TokenView]:
         style = ""
         if abs(share) >= MIN_SHARE:
             colour = _FOR if share > 0 else _AGAINST
-            style = f"background:rgba({colour},{_MAX_OPACITY * abs(share):.2f})"
+            opacity = _MIN_OPACITY + (_MAX_OPACITY - _MIN_OPACITY) * abs(share)
+            style = f"background:rgba({colour},{opacity:.2f})"
         summary = f"{token.text}: {effect:+.2f}"
         if not token.known:
             style += ";text-decoration:underline dotted"

@@ -91,12 +91,14 @@ def language_card(run: Mapping[str, Any]) -> str:
     Returns:
         Markdown; names and sources show as they are.
     """
-    command = ["lstm", "train", run["config"].data.name, "--init-from", _one_line(run["name"])]
+    name = _one_line(run["name"])
+    train = ["lstm", "train", run["config"].data.name, "--init-from", name]
     return markdown.render(
         _TEMPLATES / "language_card.md",
         run=run,
         unigram_loss=math.log(run["held_out"]["unigram_perplexity"]),
-        train_command=shlex.join(command),
+        train_command=shlex.join(train),
+        generate_command=shlex.join(["lstm", "generate", "--run", name, "The"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The examples of docs/python.md, executed on a run of random weights."""
+"""The examples of docs/python.md, executed on runs of random weights."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures_reports import text_run
+from fixtures_runs import make_language_run
 
 import lstm_cli
 
@@ -17,7 +18,9 @@ GUIDE = Path(__file__).parents[2] / "docs" / "python.md"
 
 @pytest.fixture
 def run():
-    return text_run(Path(os.environ["LSTM_RUNS_DIR"]) / "reviews" / "one")
+    root = Path(os.environ["LSTM_RUNS_DIR"])
+    make_language_run(root / "texts" / "words")
+    return text_run(root / "reviews" / "one")
 
 
 def test_the_examples_run(run, monkeypatch, capsys):
@@ -40,4 +43,5 @@ def test_the_examples_run(run, monkeypatch, capsys):
     assert names["probabilities"].shape == (3, 2)
     assert set(names["table"]["predicted"]) <= set(names["model"].labels)
     assert np.isfinite(names["explanation"].token_effects.effects).all()
+    assert names["score"].perplexity > 1
     assert "precision" in capsys.readouterr().out

@@ -393,8 +393,9 @@ def test_the_card_of_a_language_model_has_perplexities_and_the_next_command():
     assert "| forward | 1.4000 | 4.1 |" in card
     assert "| word frequencies alone | 5.7038 | 300.0 |" in card
     assert "backward" not in card
-    next_command, command = (token.content for token in tokens(card, "fence"))
+    next_command, texts, command = (token.content for token in tokens(card, "fence"))
     assert shlex.split(next_command) == ["lstm", "train", "wiki", "--init-from", "wiki/lm one"]
+    assert shlex.split(texts) == ["lstm", "generate", "--run", "wiki/lm one", "The"]
     assert command == "lstm pretrain wiki\n"
     assert "texts <b>" in shown(card)
     both = LANGUAGE_RUN["held_out"] | {"backward": {"loss": 1.6, "perplexity": 4.9}}
