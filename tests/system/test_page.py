@@ -503,6 +503,41 @@ def test_page_reconnects_to_a_server_that_was_stopped(chromium, text_server):
         assert page.text("#label") == predictor.predict("a fine film indeed")[0].label
 
 
+def test_a_run_is_chosen_from_several(chromium, text_server):
+    """A server of several runs, of which this one answers for all."""
+    server, predictor = text_server
+    page = Browser(chromium, server)
+    page.enter("a fine film")
+    page.until(lambda: len(page.tokens()) == 3)
+    assert not page.find("#run-choice").is_displayed()
+    page.run(
+        """
+        const sent = window.fetch, first = { ...model, name: "first" };
+        const other = { ...model, name: "the other", run: "demo/b", examples: ["fine"] };
+        window.paths = [];
+        window.fetch = async (path, options) => {
+          paths.push(path);
+          if (path === "/v1/model") return Response.json(first);
+          if (path === "/v1/models") return Response.json({ models: [first, other] });
+          const response = await sent(path.replace(/models\\/[^/]+\\//, ""), options);
+          return Response.json({ ...await response.json(), run: model.run });
+        };
+        start();
+        """
+    )
+    page.until(lambda: page.find("#run-choice").is_displayed())
+    options = page.all("#run-name option")
+    assert [option.text for option in options] == ["first", "the other"]
+    options[1].click()
+    page.until(lambda: "/v1/models/the%20other/explain" in page.run("return paths"))
+    page.until(lambda: len(page.tokens()) == 3)
+    assert "Run demo/b" in page.text("#about")
+    # What was typed stays, the examples are those of the run.
+    assert page.find("#text").get_attribute("value") == "a fine film"
+    assert [button.text for button in page.all("#examples button")] == ["fine"]
+    assert page.text("#label") == predictor.predict("a fine film")[0].label
+
+
 def test_page_shows_errors_of_the_server(chromium, text_server):
     _, predictor = text_server
     with server_thread(predictor, max_tokens=3) as server:
