@@ -79,6 +79,7 @@ def render_page(explanation: Explanation) -> str:
 def _text_values(explanation: TextExplanation) -> dict[str, Any]:
     spans = [(token.start, token.end) for token in explanation.tokens]
     values = explanation.prefixes.steps[:, explanation.class_index]
+    points = _points(100 - 100 * values)
     effects = explanation.token_effects
     columns = (effects.effects, effects.occluded_probabilities, values)
     rows = zip(explanation.tokens, *columns, strict=True)
@@ -88,7 +89,9 @@ def _text_values(explanation: TextExplanation) -> dict[str, Any]:
         "has_unknown": not all(token.known for token in explanation.tokens),
         "strongest": float(np.abs(effects.effects).max()),
         "probabilities": values,
-        "points": _points(100 - 100 * values),
+        "points": points,
+        # Down to 0% below the ends of the line.
+        "area": f"{points.split(',')[0]},100 {points} {points.split()[-1].split(',')[0]},100",
         "table": [
             (token.text, f"{effect:+.3f}", f"{occluded:.3f}", f"{value:.3f}")
             for token, effect, occluded, value in rows
@@ -153,7 +156,6 @@ def _unit_view(unit: Unit) -> _UnitView:
 
 def _points(heights: NDArray[np.float64]) -> str:
     """Return the points of a line with one value in the middle of each column."""
-    points = [f"{i + 0.5:g},{height:.1f}" for i, height in enumerate(heights)]
     if len(heights) == 1:  # a line needs two points
-        points.append(f"1,{heights[0]:.1f}")
-    return " ".join(points)
+        return f"0,{heights[0]:.1f} 1,{heights[0]:.1f}"
+    return " ".join(f"{i + 0.5:g},{height:.1f}" for i, height in enumerate(heights))

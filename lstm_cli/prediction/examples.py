@@ -1,4 +1,4 @@
-"""Inputs of a run that its pages offer as examples."""
+"""Golden inputs, and which of them the pages of a run offer as examples."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.runs.validate import Golden
@@ -19,9 +20,30 @@ FIXED_TEXTS = ("", "good", "This was not what I expected, and I loved every minu
 MAX_CHARACTERS = 400
 
 _MAX_EXAMPLES = 10
-_SHORT = 20  # characters; such a text shows little
+_SHORT, _GOOD_LENGTH = 20, 40  # characters; a short text shows little
+_NUM_CANDIDATES = 200
 # The end of a sentence: with a space after it, or in Chinese and Japanese.
 _SENTENCE_END = re.compile(r"[.!?…](?=\s)|[。\uff01\uff1f]")
+
+
+def choose_golden_rows(
+    inputs: Sequence[str] | NDArray[np.uint8], labels: NDArray[np.int32]
+) -> list[int]:
+    """Order the examples near the start of a split, for the first ones to become golden inputs.
+
+    Classes take turns, and whole texts of some length come first.
+
+    Args:
+        inputs: Texts, or images `<uint8>[num, rows, columns]`.
+        labels: Class ids `[num]`, or `[num, labels]` of 0 and 1, of which the first one counts.
+    """
+    candidates = list(range(min(len(inputs), _NUM_CANDIDATES)))
+    if not isinstance(inputs, np.ndarray):
+        lengths = [len(inputs[row]) for row in candidates]
+        candidates.sort(key=lambda row: not _GOOD_LENGTH <= lengths[row] < MAX_CHARACTERS)  # stable
+    classes = labels if labels.ndim == 1 else labels.argmax(axis=1)
+    order = alternate_classes([int(classes[row]) for row in candidates])
+    return [candidates[place] for place in order]
 
 
 def choose_examples(golden: Golden) -> list[Any]:

@@ -15,7 +15,11 @@ _KEY_FORM = """  <form id="key-form" hidden>
     </section>
   </form>
 """
-_LINKS = '  <nav aria-label="Server"><a href="/docs">API documentation</a></nav>\n'
+_LINKS = """  <nav aria-label="Server">
+    <label id="run-choice" hidden>Run <select id="run-name"></select></label>
+    <a href="/docs">API documentation</a>
+  </nav>
+"""
 
 
 def render() -> str:

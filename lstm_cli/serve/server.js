@@ -2,7 +2,23 @@
 
 const PREDICT_DELAY = 120, EXPLAIN_DELAY = 350, RETRY_DELAY = 1500;
 
+let runs = [];  // what /v1/models answers, if the server has it
+
 async function request(path, body, signal) {
+  if (path === "/v1/model") return findModel();
+  return send(runs.length > 1 ? path.replace("/v1/", `/v1/models/${encodeURIComponent(model.name)}/`) : path, body, signal);
+}
+// The run that is chosen, or the first one.
+async function findModel() {
+  const first = await send("/v1/model"), chosen = $("run-name").value;
+  runs = first.name === undefined ? [] : (await send("/v1/models")).models;
+  const found = runs.find(({ name }) => name === chosen) || first;
+  $("run-choice").hidden = runs.length < 2;
+  $("run-name").replaceChildren(...runs.map(({ name }) => createElement("option", name, { value: name })));
+  $("run-name").value = found.name;
+  return found;
+}
+async function send(path, body, signal) {
   const headers = {};
   const key = sessionStorage.getItem("lstm-key");
   if (key) headers.Authorization = "Bearer " + key;
@@ -45,6 +61,7 @@ async function reconnect() {
   start();
 }
 
+$("run-name").addEventListener("change", start);
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem("lstm-key", $("key").value);

@@ -24,7 +24,7 @@ from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results, make_scored
 from lstm_cli.evaluation.label_set_metrics import choose_thresholds
 from lstm_cli.io.progress import Epoch, selection_curve
 from lstm_cli.models.calibration import SplitLogits, scale_logits
-from lstm_cli.prediction.examples import FIXED_TEXTS, MAX_CHARACTERS, alternate_classes
+from lstm_cli.prediction.examples import FIXED_TEXTS, MAX_CHARACTERS, choose_golden_rows
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph
@@ -49,9 +49,7 @@ _TOLERANCE_CPU = 1e-5
 _TOLERANCE_GPU = 2e-3
 _NUM_PARITY_EXAMPLES = 64
 _NUM_GOLDEN_TEXTS, _NUM_GOLDEN_IMAGES = 6, 10
-_NUM_GOLDEN_CANDIDATES = 200
 _MAX_GOLDEN_PIXELS = 1_000_000
-_MIN_GOLDEN_CHARACTERS = 40  # a shorter text shows little
 _MAX_TEXT = 10_000  # less than the limit of `runs.schema.Text`
 _PACKAGES = ("lstm-cli", "keras", "tensorflow", "jax", "numpy", "onnxruntime", "regex")
 
@@ -253,7 +251,7 @@ def write_golden(run: RunDir, task: ClassifierTask, predictor: Predictor) -> Non
     Pages of the run offer them as examples.
     """
     validation = task.dataset.splits["validation"]
-    rows = _golden_rows(validation.inputs, validation.labels)
+    rows = choose_golden_rows(validation.inputs, validation.labels)
     if isinstance(validation.inputs, np.ndarray):
         # Each pixel is a number in the file.
         num = min(_NUM_GOLDEN_IMAGES, max(1, _MAX_GOLDEN_PIXELS // validation.inputs[0].size))
@@ -265,20 +263,6 @@ def write_golden(run: RunDir, task: ClassifierTask, predictor: Predictor) -> Non
         inputs = [*FIXED_TEXTS, *texts]
         probabilities = predictor.text_probabilities(inputs)
     run.write_json(runs.GOLDEN, {"inputs": inputs, "probabilities": probabilities.tolist()})
-
-
-def _golden_rows(inputs: Sequence[str] | NDArray[np.uint8], labels: NDArray[np.int32]) -> list[int]:
-    """Order examples near the start: classes take turns, whole texts of some length come first."""
-    candidates = list(range(min(len(inputs), _NUM_GOLDEN_CANDIDATES)))
-    if not isinstance(inputs, np.ndarray):
-        lengths = [len(inputs[row]) for row in candidates]
-        candidates.sort(
-            key=lambda row: not _MIN_GOLDEN_CHARACTERS <= lengths[row] < MAX_CHARACTERS
-        )  # stable
-    # Of several labels, the first one that an example has.
-    classes = labels if labels.ndim == 1 else labels.argmax(axis=1)
-    order = alternate_classes([int(classes[row]) for row in candidates])
-    return [candidates[place] for place in order]
 
 
 def write_thresholds(run: RunDir, validation: ScoredSplit, labels: tuple[str, ...]) -> ScoredSplit:

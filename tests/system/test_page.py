@@ -181,7 +181,7 @@ def test_an_unsure_prediction_is_no_answer_and_is_explained(chromium, tmp_path):
         page.enter("a fine film")
         page.until(lambda: page.text("#label") == "No answer")
         assert sum(page.percentages()) == pytest.approx(100, abs=0.2)
-        page.until(lambda: page.find("#explanation").is_displayed())
+        page.until(lambda: len(page.tokens()) == 3)
         (expected,) = predictor.predict("a fine film", min_probability=0)
         assert expected.label in page.text("#tokens-help")
         assert page.problems() == []
@@ -348,6 +348,22 @@ def test_words_keep_their_colours_until_the_next_answer(chromium, text_server):
     assert page.painted() == "a very fine film and a dull cast"
 
 
+def test_a_text_that_is_composed_is_left_alone(chromium, text_server):
+    """An input method (IME) shows letters, which it replaces by a word in the end."""
+    page = Browser(chromium, text_server[0])
+    page.enter("fine ")
+    for letters in ("n", "ni", "nih"):
+        ends = {"selectionStart": len(letters), "selectionEnd": len(letters)}
+        chromium.execute_cdp_cmd("Input.imeSetComposition", {"text": letters, **ends})
+        # An answer arrives while the letters are composed.
+        page.until(
+            lambda letters=letters: page.painted() == f"fine {letters}" and len(page.tokens()) == 2
+        )
+    chromium.execute_cdp_cmd("Input.insertText", {"text": "你好 "})
+    assert page.find("#text").get_attribute("value") == "fine 你好 "
+    page.until(lambda: page.painted() == "fine 你好 " and len(page.tokens()) == 3)
+
+
 def test_truncated_text_is_marked(chromium, text_server):
     page = Browser(chromium, text_server[0])
     page.enter("fine film " * 10)
@@ -485,6 +501,41 @@ def test_page_reconnects_to_a_server_that_was_stopped(chromium, text_server):
         page.until(lambda: not page.find("#notice").is_displayed())
         page.until(lambda: len(page.tokens()) == 4)
         assert page.text("#label") == predictor.predict("a fine film indeed")[0].label
+
+
+def test_a_run_is_chosen_from_several(chromium, text_server):
+    """A server of several runs, of which this one answers for all."""
+    server, predictor = text_server
+    page = Browser(chromium, server)
+    page.enter("a fine film")
+    page.until(lambda: len(page.tokens()) == 3)
+    assert not page.find("#run-choice").is_displayed()
+    page.run(
+        """
+        const sent = window.fetch, first = { ...model, name: "first" };
+        const other = { ...model, name: "the other", run: "demo/b", examples: ["fine"] };
+        window.paths = [];
+        window.fetch = async (path, options) => {
+          paths.push(path);
+          if (path === "/v1/model") return Response.json(first);
+          if (path === "/v1/models") return Response.json({ models: [first, other] });
+          const response = await sent(path.replace(/models\\/[^/]+\\//, ""), options);
+          return Response.json({ ...await response.json(), run: model.run });
+        };
+        start();
+        """
+    )
+    page.until(lambda: page.find("#run-choice").is_displayed())
+    options = page.all("#run-name option")
+    assert [option.text for option in options] == ["first", "the other"]
+    options[1].click()
+    page.until(lambda: "/v1/models/the%20other/explain" in page.run("return paths"))
+    page.until(lambda: len(page.tokens()) == 3)
+    assert "Run demo/b" in page.text("#about")
+    # What was typed stays, the examples are those of the run.
+    assert page.find("#text").get_attribute("value") == "a fine film"
+    assert [button.text for button in page.all("#examples button")] == ["fine"]
+    assert page.text("#label") == predictor.predict("a fine film")[0].label
 
 
 def test_page_shows_errors_of_the_server(chromium, text_server):

@@ -48,20 +48,23 @@ async function start() {
   $("notice").hidden = true;
   $("about").textContent = `Run ${model.run}, trained on ${model.dataset.replace(/^.*[\\/](?=.)/, "")}, ${model.labels.length} ${model.thresholds ? "labels" : "classes"}`;
   document.title = `lstm: ${model.run}`;
-  const isSame = before && before.run === model.run && before.kind === model.kind;
   $("main-panel").hidden = false;
-  if (!isSame) prepareInput();
+  if (!before || before.run !== model.run || before.name !== model.name) prepareInput(before);
   showClasses(null);
   // The page opens with an answer.
-  if (isSame || !isEmpty()) update(); else if (model.examples && model.examples.length) showExample(0);
+  if (!isEmpty()) update(); else if (model.examples && model.examples.length) showExample(0);
 }
-function prepareInput() {
-  const isText = model.kind === "text";
+// What a person has typed or drawn stays if another run reads it, too; an example does not.
+function prepareInput(before) {
+  const isText = model.kind === "text", isLike = before && before.kind === model.kind
+    && String(before.text_columns) === String(model.text_columns) && String(before.shape) === String(model.shape);
   explainedLabel = null;
   $("input-title").textContent = isText ? "Text" : "Drawing";
   $("text-input").hidden = !isText;
   $("image-input").hidden = isText;
-  if (isText) makeFields(); else pad.clear();
+  if (!isLike || $("examples").querySelector("[aria-pressed=true]")) {
+    if (isText) makeFields(); else pad.clear();
+  }
   listExamples();
   showExplanation(null);
 }
@@ -123,6 +126,8 @@ async function predict(number, signal) {
   try {
     const response = await request("/v1/predict", { ...body, top_k: MAX_CLASSES }, signal);
     if (number !== lastRequest) return;
+    // The server has another run now.
+    if (response.run !== model.run) { schedule(start, RETRY_DELAY); return; }
     $("notice").hidden = true;
     showClasses(response.predictions[0]);
     schedule(() => explain(number, signal, body), EXPLAIN_DELAY);

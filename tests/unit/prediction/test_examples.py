@@ -11,6 +11,7 @@ from lstm_cli.prediction.examples import (
     MAX_CHARACTERS,
     alternate_classes,
     choose_examples,
+    choose_golden_rows,
 )
 from lstm_cli.runs.validate import Golden
 
@@ -62,3 +63,21 @@ def test_images_take_turns():
 def test_classes_take_turns_in_the_order_of_their_first_rows():
     assert alternate_classes([1, 1, 1, 0, 2, 0]) == [0, 3, 4, 1, 5, 2]
     assert alternate_classes([]) == []
+
+
+def test_golden_classes_take_turns_and_whole_texts_of_some_length_come_first():
+    whole, short, long = "word " * 10, "word", "word " * MAX_CHARACTERS
+    texts = [short, whole, whole, long, whole, whole]
+    labels = np.array([0, 0, 0, 1, 1, 0], np.int32)
+    assert choose_golden_rows(texts, labels) == [1, 4, 2, 3, 5, 0]
+
+
+def test_the_first_label_of_an_example_counts():
+    labels = np.array([[0, 1, 1], [0, 1, 0], [1, 0, 0], [0, 0, 1]], np.int32)
+    assert choose_golden_rows(["word"] * 4, labels) == [0, 2, 3, 1]
+
+
+def test_golden_images_of_a_class_do_not_follow_each_other():
+    images = np.zeros((5, 2, 2), np.uint8)
+    labels = np.array([7, 7, 7, 3, 1], np.int32)
+    assert choose_golden_rows(images, labels) == [0, 3, 4, 1, 2]
