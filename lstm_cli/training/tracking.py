@@ -16,7 +16,7 @@ from typing import Any
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.optional import require
-from lstm_cli.io.progress import Epoch, Reporter, Step
+from lstm_cli.io.progress import Epoch, Fold, Reporter, Step
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.io.text_format import shorten
 from lstm_cli.runs import directory as runs
@@ -240,3 +240,7 @@ class _TrackingReporter:
         """Pass it on, and send it."""
         self._reporter.epoch(epoch)
         self._tracker.epoch(epoch)
+
+    def fold(self, fold: Fold) -> None:
+        """Pass it on; the scores of all folds together are among the results."""
+        self._reporter.fold(fold)
