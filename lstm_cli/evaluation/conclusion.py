@@ -105,7 +105,9 @@ def _conclude_two(lead: _Lead) -> Conclusion:
             f"{shared} ({lead.describe()}).",
         )
     return Conclusion(
-        None, f"No difference can be shown: {lead.ahead} has {lead.describe()} {shared}."
+        None,
+        f"No difference can be shown: {lead.ahead} is {lead.describe()}, ahead of {lead.behind} "
+        f"{shared}.",
     )
 
 
@@ -128,6 +130,8 @@ def _most_often_ahead(names: Sequence[str], leads: Sequence[_Lead]) -> str:
 def _describe_none(names: Sequence[str], leads: Sequence[_Lead]) -> str:
     """Say that no run is the best, and which pairs differ."""
     shown = sorted((lead for lead in leads if lead.is_shown), key=lambda lead: lead.p_value)
+    if len(leads) == 1:
+        return _conclude_two(leads[0]).text
     if not shown:
         smallest = min(lead.p_value for lead in leads)
         return (

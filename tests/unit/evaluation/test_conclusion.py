@@ -44,10 +44,8 @@ def test_small_differences_have_decimals():
 def test_no_difference_is_said_with_the_number_of_examples():
     found = conclude(("a", "b"), [paired("a", "b", 3, 5)], [])
     assert found.better is None
-    assert found.text.startswith(
-        "No difference can be shown: b has +3 points of accuracy, -7 to 14"
-    )
-    assert "on 58 shared examples" in found.text
+    assert found.text.startswith("No difference can be shown: b is +3 points of accuracy, -7 to 14")
+    assert "ahead of a on 58 shared examples" in found.text
     same = conclude(("a", "b"), [paired("a", "b", 4, 4)], []).text
     assert "a and b have the same accuracy on 58 shared examples" in same
 
@@ -101,6 +99,9 @@ def test_pairs_without_a_test_are_named():
         None,
         "The runs could not be tested: their classes differ.",
     )
+    found = conclude(("a", "b", "c"), [paired("a", "c", 2, 2)], untested)
+    assert found.text.startswith("No difference can be shown: a and c have the same accuracy")
+    assert found.text.endswith("1 pair was not tested.")
     tests = [paired("a", "c", 20, 2)]
     untested += [UntestedPair("b", "c", "their classes differ")]
     found = conclude(("a", "b", "c"), tests, untested)
