@@ -90,7 +90,7 @@ class LineReporter:
             if stage:
                 self.note(f"{stage.capitalize()}:")
             self._print(table.header(columns), "bold")
-        self._print(table.row(columns, cells), "bold" if cells.get("") else "")
+        self._print(table.row(columns, cells), "")
 
     def _fitting(self, columns: table.Columns) -> table.Columns:
         """Return the columns that fit on a terminal; a log has space for all."""

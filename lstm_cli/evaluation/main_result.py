@@ -70,8 +70,8 @@ def _describe_weak(report: Report) -> str:
         return ""
     noun, nouns = ("class", "classes") if report.micro is None else ("label", "labels")
     scores = report.classes[weak[0]]
-    name, recall = quote_name(scores.name), f"recall {scores.recall:.2f}"
+    name, recall = quote_name(scores.name), f"{scores.recall:.2f}"
     examples = pluralize(scores.support, "example")
     if len(weak) == 1:
-        return f"{noun} {name} has {recall} ({examples})"
-    return f"{len(weak):,} {nouns} have a low recall, first {name}: {recall} ({examples})"
+        return f"{noun} {name} has recall {recall} ({examples})"
+    return f"{len(weak):,} {nouns} have a low recall, the lowest {name} with {recall} ({examples})"

@@ -52,7 +52,7 @@ def test_a_weak_class_is_named_with_its_examples():
     found = describe_result(report_of((58, 100, 100), (3, 95, 96)), "test")
     assert found.endswith("; class 'account' has recall 0.05 (58 examples).")
     found = describe_result(report_of((50, 50, 100, 100, 100), (1, 2, 95, 96, 97), "abcde"), "test")
-    assert found.endswith("; 2 classes have a low recall, first 'a': recall 0.02 (50 examples).")
+    assert found.endswith("; 2 classes have a low recall, the lowest 'a' with 0.02 (50 examples).")
 
 
 def test_of_uneven_classes_macro_f1_comes_first():
