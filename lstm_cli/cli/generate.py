@@ -81,6 +81,11 @@ _CONFLICTS = (
         "nothing is generated",
     ),
 )
+_GREEDY = Conflict(
+    "",
+    ("--seed", "--count", "--top-k", "--top-p"),
+    "temperature 0 always takes the most probable word",
+)
 _MAX_COUNT = 10_000
 
 
@@ -116,16 +121,18 @@ def command(
     ```
     """
     from lstm_cli.cli import print_generated
+    from lstm_cli.cli.inputs import PIPE
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.prediction.generation import Sampling, check_direction
     from lstm_cli.prediction.language_model import WordPredictor
 
-    check_conflicts(ctx, _CONFLICTS)
+    check_conflicts(ctx, (*_CONFLICTS, _GREEDY) if temperature == 0 else _CONFLICTS)
     sampling = Sampling(temperature, top_k, top_p)
     model = WordPredictor.load(find_run(run, runs_dir, language=True))
     if score:
-        with _open(texts or ["-"]) as lines:
-            print_generated.print_scores(model, lines, is_single=len(texts or ()) == 1, json=json)
+        is_single = texts is not None and len(texts) == 1 and texts != [PIPE]
+        with _open(texts or [PIPE]) as lines:
+            print_generated.print_scores(model, lines, is_single=is_single, json=json)
         return
     direction: Direction = "backward" if backward else "forward"
     check_direction(model, direction)

@@ -43,12 +43,13 @@ def test_a_single_text_is_scored_word_by_word(lstm, run):
     assert found["texts"][0]["tokens"][2]["known"] is False
 
 
-def test_lines_of_the_pipe_are_scored(lstm, run, monkeypatch, tmp_path):
+@pytest.mark.parametrize("words", [["--score"], ["--score", "-"]])
+def test_lines_of_the_pipe_are_scored(lstm, run, words, monkeypatch, tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("a fine film\n\nnot dull\n")
     with path.open() as stream:
         monkeypatch.setattr(sys, "stdin", stream)
-        code, out, err = lstm("generate", "--score", "--run", "words")
+        code, out, err = lstm("generate", *words, "--run", "words")
     assert code == 0
     assert [line.split("\t")[1:] for line in out.splitlines()] == [
         ["4", "a fine film"], ["1", ""], ["3", "not dull"],
@@ -62,6 +63,7 @@ def test_lines_of_the_pipe_are_scored(lstm, run, monkeypatch, tmp_path):
         (["a", "--run", "classes"], 2, "classifier"),
         (["xyzzy"], 2, "xyzzy"),
         (["--score", "a", "--seed", "1"], 2, "--seed"),
+        (["a", "--temperature", "0", "--count", "2"], 2, "--count"),
         (["a", "--temperature", "-1"], 2, "--temperature"),
         (["a", "--count", "0"], 2, "--count"),
         (["a", "-"], 2, "'-'"),
