@@ -21,7 +21,7 @@ from lstm_cli.config.pooled import region_layer
 from lstm_cli.config.schema import Config, EmbeddingSettings, LinearSettings, ModelSettings
 from lstm_cli.models.calibration import num_outputs
 from lstm_cli.models.classifier import Padding, lstm_layer, pool, read_windows
-from lstm_cli.runs.arrays import Array
+from lstm_cli.models.lstm_equations import Array
 from lstm_cli.text.ngrams import BIGRAM_FACTOR, TRIGRAM_MODULUS
 from lstm_cli.text.token_ids import READ_AS, UNKNOWN_ID
 
