@@ -34,11 +34,12 @@ _Out = Annotated[
     ),
 ]
 _Quantize = Annotated[
-    Literal["none", "float16", "int8"],
+    Literal["none", "float16", "int8"] | None,
     typer.Option(
         "--quantize",
-        help="Make weights smaller: float16 to a half, int8 to a quarter. What that costs on the "
-        "validation split is printed.",
+        help="Make the weights of --format onnx or html smaller: float16 to a half, int8 to a "
+        "quarter. What that costs on the validation split is printed.",
+        show_default="none; int8 for a page that would be larger than 8 MB",
     ),
 ]
 _Examples = Annotated[
@@ -56,7 +57,7 @@ def command(
     run: options.RunArgument,
     format_: _Format,
     out: _Out = None,
-    quantize: _Quantize = "none",
+    quantize: _Quantize = None,
     examples: _Examples = None,
     force: _Force = False,
     data_dir: options.DataDir = None,
@@ -75,7 +76,7 @@ def command(
     lstm predict --run demo-first.zip "Not a dull moment."
     lstm export demo --format onnx --out model
     lstm export demo --format litert --out phone
-    lstm export imdb --format html --quantize int8 --out imdb.html
+    lstm export imdb --format html --out imdb.html
     ```
     """
     from lstm_cli.cli import output

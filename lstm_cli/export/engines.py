@@ -12,7 +12,8 @@ class Engine:
     """What runs a model.
 
     Attributes:
-        name: What the README calls it.
+        program: Its name.
+        name: What the README says of it.
         model: Name of the file or folder of the model.
         what: What that is, for the README.
         imports: Lines of the example that import it.
@@ -23,6 +24,7 @@ class Engine:
         is_single: Whether it reads one input at a time.
     """
 
+    program: str
     name: str
     model: str
     what: str
@@ -47,6 +49,7 @@ def run(inputs):
 
 ENGINES: dict[Format, Engine] = {
     "onnx": Engine(
+        "onnxruntime",
         "onnxruntime (or another engine of ONNX)",
         "model.onnx",
         "the network",
@@ -56,6 +59,7 @@ ENGINES: dict[Format, Engine] = {
         has_lengths=True,
     ),
     "keras": Engine(
+        "Keras",
         "Keras 3 with any backend",
         "model.keras",
         "the network, of Keras' own layers",
@@ -64,6 +68,7 @@ ENGINES: dict[Format, Engine] = {
         "MODEL.predict_on_batch(INPUTS)",
     ),
     "savedmodel": Engine(
+        "TensorFlow",
         "TensorFlow, or TensorFlow Serving",
         "saved_model",
         "the network, with the signature `serving_default`",
@@ -73,6 +78,7 @@ ENGINES: dict[Format, Engine] = {
         'RUN(images=tf.constant(images))["probabilities"].numpy()',
     ),
     "litert": Engine(
+        "LiteRT",
         "LiteRT (package `ai-edge-litert`), without the Flex delegate",
         "model.tflite",
         "the network, with the signature `serving_default`",

@@ -7,8 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.export import html_page, javascript, staging
+from lstm_cli.export import (
+    folder,
+    html_page,
+    javascript,
+    keras_model,
+    litert,
+    onnx_folder,
+    saved_model,
+    staging,
+)
 from lstm_cli.export import quantize as weights
+from lstm_cli.export.engines import ENGINES
 from lstm_cli.export.quantize import Stored
 from lstm_cli.export.result import Accuracy, Exported, Format, GoldenCheck, Quantize
 from lstm_cli.export.session import check_installed
@@ -28,13 +38,6 @@ _SUFFIXES: dict[Format, str] = {
     "litert": "-litert",
     "html": ".html",
 }
-# What writes the model of a folder, and runs it again.
-_ENGINES: dict[Format, str] = {
-    "onnx": "onnxruntime",
-    "keras": "Keras",
-    "savedmodel": "TensorFlow",
-    "litert": "LiteRT",
-}
 # Formats whose weights can be made smaller.
 _QUANTIZABLE = ("onnx", "html")
 # Largest difference from the golden probabilities with the weights of the run: both engines compute
@@ -49,7 +52,7 @@ def export(
     format_: Format,
     out: Path | None = None,
     *,
-    quantize: Quantize = "none",
+    quantize: Quantize | None = None,
     force: bool = False,
     examples: bool | None = None,
     data_dir: Path | None = None,
@@ -60,7 +63,8 @@ def export(
         run: A finished run.
         format_: What to write.
         out: Where to; by default a name made of the run's, in the current folder.
-        quantize: How to make the weights smaller.
+        quantize: How to make the weights smaller. None for the weights of the run, and for int8 in
+            a page that would be larger than 8 MB with them.
         force: Whether to replace what is there.
         examples: Whether a page shows some inputs of the run's data; None for yes.
         data_dir: Where TFDS data sets are, for the accuracy of smaller weights.
@@ -76,15 +80,18 @@ def export(
     if format_ == "zip":
         with staging.staged(path, force) as temp:
             golden = write_zip(run, temp)
-        return Exported(run.name, format_, quantize, path, staging.size(path), golden)
+        return Exported(run.name, format_, "none", path, staging.size(path), golden)
     check_installed(format_)
-    if quantize != "none":
+    if quantize not in (None, "none"):
         require("onnx", purpose=f"--quantize {quantize}")
     source = Source.load(run, examples is not False)
+    how, chosen = quantize or "none", tuple[str, ...]()
+    if format_ == "html" and quantize is None:
+        how, chosen = html_page.choose_quantize(source)
     with staging.staged(path, force) as temp:
-        golden, measured, notes = _write_classifier(source, format_, temp, quantize, data_dir)
+        golden, measured, notes = _write_classifier(source, format_, temp, how, data_dir)
     size = staging.size(path)
-    return Exported(run.name, format_, quantize, path, size, golden, measured, notes)
+    return Exported(run.name, format_, how, path, size, golden, measured, (*chosen, *notes))
 
 
 def default_path(run: RunDir, format_: Format) -> Path:
@@ -92,13 +99,13 @@ def default_path(run: RunDir, format_: Format) -> Path:
     return Path(f"{run.path.parent.name}-{run.path.name}{_SUFFIXES[format_]}")
 
 
-def _check_options(format_: Format, quantize: Quantize, examples: bool | None) -> None:
+def _check_options(format_: Format, quantize: Quantize | None, examples: bool | None) -> None:
     """Refuse options that have no effect on a format.
 
     Raises:
         LstmError: There is one (exit code 2).
     """
-    if format_ not in _QUANTIZABLE and quantize != "none":
+    if format_ not in _QUANTIZABLE and quantize not in (None, "none"):
         what = "the files" if format_ == "zip" else "the weights"
         raise LstmError(
             f"--quantize {quantize} has no effect on --format {format_}, which has {what} of the "
@@ -154,33 +161,40 @@ def _write_folder(
     source: Source, format_: Format, arrays: dict[str, Stored], how: Quantize, path: Path
 ) -> GoldenCheck:
     """Write a model and what belongs to it, and run the model on the golden inputs."""
-    from lstm_cli.export import folder
-
     make_folder(path)
-    written = _write_model(source, format_, arrays, path)
+    _write_model(source, format_, arrays, path)
     folder.write_beside(source, path, format_, how)
-    difference = written.golden_difference(source.golden)
-    return GoldenCheck(len(source.golden.inputs), difference, _ENGINES[format_])
+    difference = open_folder(source.predictor, format_, path).golden_difference(source.golden)
+    return GoldenCheck(len(source.golden.inputs), difference, ENGINES[format_].program)
 
 
-def _write_model(
-    source: Source, format_: Format, arrays: dict[str, Stored], path: Path
-) -> Predictor:
-    """Write a model into a folder, and return the run with this model, opened again.
+def _write_model(source: Source, format_: Format, arrays: dict[str, Stored], path: Path) -> None:
+    """Write a model into a folder. What a format needs is imported for this format only."""
+    if format_ == "onnx":
+        onnx_folder.write_onnx(source, arrays, path)
+    elif format_ == "keras":
+        keras_model.write_keras(source, path)
+    elif format_ == "savedmodel":
+        saved_model.write_saved_model(source, path)
+    else:
+        litert.write_litert(source, path)
 
-    Modules are imported here: one format does not need what another needs.
+
+def open_folder(predictor: Predictor, format_: Format, path: Path) -> Predictor:
+    """Return a run that predicts with the model of a folder that `export` wrote.
+
+    Args:
+        predictor: The run.
+        format_: What was written.
+        path: The folder.
     """
     if format_ == "onnx":
-        from lstm_cli.export import onnx_folder
-
-        return source.predictor.with_model(onnx_folder.write_onnx(source, arrays, path))
+        return predictor.with_model(folder.model_path(path, "onnx"))
     if format_ == "keras":
-        from lstm_cli.export.keras_model import write_keras as write
-    elif format_ == "savedmodel":
-        from lstm_cli.export.saved_model import write_saved_model as write
-    else:
-        from lstm_cli.export.litert import write_litert as write
-    return source.predictor.with_session(write(source, path))
+        return predictor.with_session(keras_model.open_keras(path))
+    if format_ == "savedmodel":
+        return predictor.with_session(saved_model.open_saved_model(path))
+    return predictor.with_session(litert.open_litert(path))
 
 
 def _write_page(source: Source, arrays: dict[str, Stored], path: Path) -> GoldenCheck | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lstm_cli.config.schema import ModelSettings
 from lstm_cli.data.readers.tfds_download import suppress_native_logs
 from lstm_cli.export.folder import model_path
-from lstm_cli.export.saved_model import OUTPUT, SIGNATURE, write_archive
+from lstm_cli.export.saved_model import OUTPUT, SIGNATURE, save_model
 from lstm_cli.export.session import Feed, Session
 from lstm_cli.export.source import Source
 from lstm_cli.io.atomic_write import write_atomic
@@ -28,8 +28,8 @@ _IDENTIFIER = b"TFL3"
 _PARTS = ("kernel", "recurrent_kernel", "bias")
 
 
-def write_litert(source: Source, folder: Path) -> Session:
-    """Write the file, open it in LiteRT, and return what predicts with it.
+def write_litert(source: Source, folder: Path) -> None:
+    """Write the file.
 
     Args:
         source: The run.
@@ -38,15 +38,20 @@ def write_litert(source: Source, folder: Path) -> Session:
     Raises:
         LstmError: The file cannot be written.
     """
-    path = model_path(folder, "litert")
     with suppress_native_logs():
         content = _convert(source)
-        if source.config.model.cell == "peephole":
-            content = _add_peepholes(content, source.weights)
-        write_atomic(path, content)
+    if source.config.model.cell == "peephole":
+        content = _add_peepholes(content, source.weights)
+    write_atomic(model_path(folder, "litert"), content)
+
+
+def open_litert(folder: Path) -> Session:
+    """Open the file in LiteRT, and return what predicts with it, one text or image at a time."""
+    with suppress_native_logs():
         from ai_edge_litert.interpreter import Interpreter
 
-        interpreter = Interpreter(str(path))
+        interpreter = Interpreter(str(model_path(folder, "litert")))
+        interpreter.allocate_tensors()  # logs once
         run = interpreter.get_signature_runner()
 
     def predict(feed: Feed) -> NDArray[Any]:
@@ -82,7 +87,7 @@ def _convert(source: Source) -> bytes:
         source.config, source.weights, num_classes, shape, make_lstm, batch_size=1
     )
     with tempfile.TemporaryDirectory() as folder:
-        write_archive(model, Path(folder))
+        save_model(model, Path(folder))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         return bytes(converter.convert())

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _SUFFIXES = ("_stored", "_scales", "_absolute", "_products", "_numbers")
 
 
-def write_onnx(source: Source, arrays: Mapping[str, Stored], folder: Path) -> Path:
-    """Write the graph into a folder, and return its path.
+def write_onnx(source: Source, arrays: Mapping[str, Stored], folder: Path) -> None:
+    """Write the graph into a folder.
 
     Args:
         source: The run.
@@ -34,9 +34,8 @@ def write_onnx(source: Source, arrays: Mapping[str, Stored], folder: Path) -> Pa
     Raises:
         LstmError: The file cannot be written.
     """
-    path = model_path(folder, "onnx")
-    write_atomic(path, build_model(source, arrays).SerializeToString(deterministic=True))
-    return path
+    content = build_model(source, arrays).SerializeToString(deterministic=True)
+    write_atomic(model_path(folder, "onnx"), content)
 
 
 def build_model(source: Source, arrays: Mapping[str, Stored]) -> onnx.ModelProto:

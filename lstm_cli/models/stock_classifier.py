@@ -15,17 +15,16 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
-from numpy.typing import NDArray
 
 from lstm_cli.config.embedded import region_embedding
 from lstm_cli.config.pooled import region_layer
 from lstm_cli.config.schema import Config, EmbeddingSettings, LinearSettings, ModelSettings
 from lstm_cli.models.calibration import num_outputs
 from lstm_cli.models.classifier import Padding, lstm_layer, pool, read_windows
+from lstm_cli.models.lstm_equations import Array
 from lstm_cli.text.ngrams import BIGRAM_FACTOR, TRIGRAM_MODULUS
 from lstm_cli.text.token_ids import READ_AS, UNKNOWN_ID
 
-Array = NDArray[Any]
 # Makes an LSTM layer that returns the hidden states of all steps, from settings and a name.
 MakeLSTM = Callable[[ModelSettings, str], Any]
 _LINEAR_TABLES = ("words", "word_ngrams", "char_ngrams")

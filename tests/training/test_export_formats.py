@@ -22,9 +22,7 @@ from fixtures_runs import (
 )
 
 from lstm_cli.errors import ExitCode
-from lstm_cli.export.export import export
-from lstm_cli.export.keras_model import write_keras
-from lstm_cli.export.source import Source
+from lstm_cli.export.export import export, open_folder
 from lstm_cli.prediction.predictor import Predictor
 
 FORMATS = ("keras", "savedmodel", "litert")
@@ -110,11 +108,11 @@ def test_the_example_predicts_as_the_run(format_, kind, tmp_path, monkeypatch):
 
 @needs_tensorflow
 def test_unknown_words_are_read_as_the_run_reads_them(tmp_path):
-    source = Source.load(make_run("layers", tmp_path / "demo" / "a"))
-    (tmp_path / "out").mkdir()
-    written = source.predictor.with_session(write_keras(source, tmp_path / "out"))
+    run = make_run("layers", tmp_path / "demo" / "a")
+    predictor = Predictor.load(run)
+    written = open_folder(predictor, "keras", export(run, "keras", tmp_path / "out").path)
     texts = ["fime fines dul flim", "not fime a unmoved 0", *TEXTS]
-    found, expected = (one.text_probabilities(texts) for one in (written, source.predictor))
+    found, expected = (one.text_probabilities(texts) for one in (written, predictor))
     assert np.abs(found - expected).max() < 1e-5
 
 
