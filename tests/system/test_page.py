@@ -542,8 +542,13 @@ def test_page_shows_errors_of_the_server(chromium, text_server):
     _, predictor = text_server
     with server_thread(predictor, max_tokens=3) as server:
         page = Browser(chromium, server)
-        page.enter("one two three four")
+        page.enter("one two three")
+        page.until(lambda: len(page.tokens()) == 3)
+        page.find("#text").send_keys(" four")
         page.until(lambda: "has 4 tokens" in page.text("#notice"))
+        # The answer to the text before is not shown beside an error.
+        assert page.text("#label") == "–"
+        assert page.tokens() == []
         page.find("#text").send_keys("\b" * 5)
         page.until(lambda: not page.find("#notice").is_displayed())
 
@@ -575,7 +580,10 @@ def test_page_fits_360_pixels_with_readable_colours(
         ink, card = page.run(_COLOURS, page.find("#text"))
         paint = page.run(_COLOURS, token)[1]
         assert contrast(ink, over(paint, card)) >= 4.5, (token.text, ink, paint)
-    for selector in ("#label", "#about", "#classes .value", "button", "a"):
+    for selector in (
+        "#label", "#confidence", "#about", "#classes .value", "#examples-title", ".unit-rows .name",
+        "#gates-help", "#step", "button", "a",
+    ):  # fmt: skip
         ink, paper = page.run(_COLOURS, page.find(selector))
         assert contrast(ink, paper) >= 4.5, (selector, ink, paper)
 

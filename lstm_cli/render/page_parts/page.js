@@ -132,7 +132,9 @@ async function predict(number, signal) {
     showClasses(response.predictions[0]);
     schedule(() => explain(number, signal, body), EXPLAIN_DELAY);
   } catch (error) {
-    if (number === lastRequest) showError(error);
+    if (number !== lastRequest) return;
+    clearAnswer();
+    showError(error);
   }
 }
 async function explain(number, signal, body) {
