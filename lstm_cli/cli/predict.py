@@ -285,13 +285,14 @@ def command(
     from lstm_cli.cli.predict_records import Request, predict_records, rank_records
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.cli.text_columns import note_columns
-    from lstm_cli.cli.write_predictions import check_out, resolve_format
+    from lstm_cli.cli.write_predictions import check_out, check_stats, resolve_format
     from lstm_cli.prediction.answers import Rule
     from lstm_cli.prediction.predictor import Predictor
     from lstm_cli.prediction.write_file import Content
 
     check_expanded(file or (), inputs or ())
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
+    check_stats(stats, (*(file or ()), out))
     read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
     if engine == "local":
         check_conflicts(ctx, _LOCAL)

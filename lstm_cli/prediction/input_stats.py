@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.atomic_write import write_atomic
+from lstm_cli.io.atomic_write import open_atomic
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.result import Prediction
 from lstm_cli.runs import directory as runs
@@ -210,7 +210,8 @@ def write(path: Path, stats: InputStats) -> None:
     Raises:
         LstmError: It cannot be written.
     """
-    write_atomic(path, to_json(stats))
+    with open_atomic(path) as file:
+        file.write(to_json(stats))
 
 
 def to_json(stats: InputStats) -> bytes:

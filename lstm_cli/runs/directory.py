@@ -45,6 +45,8 @@ VALIDATION_STATS = "validation_stats.json"
 LEARNED = "learned.safetensors"
 CARD = "README.md"
 PLOTS = "plots"
+# Hidden, so not in the manifest: the run of an MLflow server (`training.tracking`).
+MLFLOW = ".mlflow.json"
 
 T = TypeVar("T")
 

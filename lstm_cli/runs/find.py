@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lstm_cli.errors import ExitCode, LstmError, command_line, suggest
 from lstm_cli.io.text_format import pluralize
-from lstm_cli.runs.directory import CONFIG, MANIFEST, RUN, RunDir, is_language, peek
+from lstm_cli.runs.directory import CONFIG, MANIFEST, MLFLOW, RUN, RunDir, is_language, peek
 from lstm_cli.runs.lock import is_locked
 from lstm_cli.runs.schema import RunInfo
 
@@ -181,7 +181,8 @@ def resume_command(run: RunDir, root: Path) -> str:
     data_name = (info.data if info else None) or "DATASET"
     name = run.path.name if run.path.parent.parent == root else str(run.path)
     distributed = ["--distributed"] if info is not None and (info.processes or 1) > 1 else []
-    return command_line("lstm", verb, data_name, "--resume", name, *distributed)
+    tracked = ["--track", "mlflow"] if exists(run.file(MLFLOW)) else []
+    return command_line("lstm", verb, data_name, "--resume", name, *distributed, *tracked)
 
 
 def exists(path: Path) -> bool:

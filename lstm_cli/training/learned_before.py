@@ -28,7 +28,7 @@ def learned_by_initial_run(init: InitialWeights) -> tuple[Learned | None, str]:
     if not init.record:
         return None, ""
     with contextlib.suppress(*(() if init.kind == "run" else (LstmError,))):
-        path = find_referenced(Path(str(init.record["path"])), init.record["weights_sha256"])
+        path = find_referenced(Path(str(init.record["path"])), init.record.get("weights_sha256"))
         run = find.find(path.parent.parent, str(path), language=True).with_manifest()
         if runs.LEARNED in (run.manifest or {}):
             inputs, labeled = learned.read(run)

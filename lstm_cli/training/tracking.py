@@ -11,20 +11,18 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.optional import require
-from lstm_cli.io.progress import Epoch, Fold, Reporter, Step
+from lstm_cli.io.progress import Epoch, Reporter
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.io.text_format import shorten
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.training import mlflow_calls
 
-# In the run: hidden, so not in its manifest. A resumed training goes on with the same MLflow run.
-_STATE = ".mlflow.json"
 _URI = "MLFLOW_TRACKING_URI"
 # By default, MLflow retries for minutes, sends usage statistics to its makers, prints on stdout.
 _SETTINGS = {
@@ -128,7 +126,7 @@ class Tracker:
 
     def reporting(self, reporter: Reporter) -> Reporter:
         """Return a reporter that also sends epochs."""
-        return _TrackingReporter(reporter, self)
+        return cast(Reporter, _TrackingReporter(reporter, self))
 
     def _attempt(self, action: Callable[[], None], hint: str = _GOES_ON) -> None:
         """Call MLflow; after a failure there is one warning, and no call until the end.
@@ -165,7 +163,7 @@ class Tracker:
             created = self._client.create_run(experiment_id, run_name=self._run.path.name)
             run_id = created.info.run_id
             state = {"uri": os.environ.get(_URI, ""), "run_id": run_id}
-            self._run.write_text(_STATE, json.dumps(state) + "\n")
+            self._run.write_text(runs.MLFLOW, json.dumps(state) + "\n")
         else:
             self._client.update_run(run_id, status="RUNNING")
             self._sent = self._epochs_there(run_id)
@@ -175,7 +173,9 @@ class Tracker:
     def _known_run(self) -> str | None:
         """Return the id of the MLflow run of a training that is resumed; None for a new one."""
         with contextlib.suppress(LstmError, ValueError, KeyError, TypeError):
-            state = self._run.read_json(_STATE) if self._run.file(_STATE).is_file() else {}
+            state = (
+                self._run.read_json(runs.MLFLOW) if self._run.file(runs.MLFLOW).is_file() else {}
+            )
             if state["uri"] == os.environ.get(_URI):
                 return str(state["run_id"])
         return None
@@ -218,29 +218,16 @@ class Tracker:
 
 
 class _TrackingReporter:
-    """A reporter that also sends epochs to MLflow."""
+    """A reporter that also sends epochs to MLflow; the rest is that of another reporter."""
 
     def __init__(self, reporter: Reporter, tracker: Tracker) -> None:
         self._reporter = reporter
         self._tracker = tracker
 
-    def note(self, text: str) -> None:
-        """Pass it on."""
-        self._reporter.note(text)
-
-    def warn(self, text: str) -> None:
-        """Pass it on."""
-        self._reporter.warn(text)
-
-    def step(self, step: Step) -> None:
-        """Pass it on."""
-        self._reporter.step(step)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reporter, name)
 
     def epoch(self, epoch: Epoch) -> None:
         """Pass it on, and send it."""
         self._reporter.epoch(epoch)
         self._tracker.epoch(epoch)
-
-    def fold(self, fold: Fold) -> None:
-        """Pass it on; the scores of all folds together are among the results."""
-        self._reporter.fold(fold)

@@ -62,3 +62,13 @@ def test_several_files_have_the_statistics_of_all(lstm, run, tmp_path):
     both.unlink()
     assert lstm("predict", *parts, "--stats", both)[0] == 0
     assert input_stats.read(both) == found
+
+
+def test_the_statistics_do_not_replace_the_input_or_the_answers(lstm, run, tmp_path):
+    path = tmp_path / "in.txt"
+    path.write_text("fine\n" * 3)
+    for stats, code in ((path, 2), (tmp_path / "out.csv", 2), (tmp_path, 2), ("/dev/null", 1)):
+        words = ("--file", path, "--out", tmp_path / "out.csv", "--stats", stats)
+        assert lstm("predict", *words)[0] == code
+    assert path.read_text() == "fine\n" * 3
+    assert not (tmp_path / "out.csv").exists()

@@ -22,6 +22,7 @@ from lstm_cli.data import load
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode
 from lstm_cli.evaluation import metrics
+from lstm_cli.evaluation.drift import read_reference
 from lstm_cli.evaluation.evaluate import evaluate, make_scored
 from lstm_cli.evaluation.set_thresholds import choose_thresholds
 from lstm_cli.io.progress import Epoch, SilentReporter, selection_curve
@@ -166,6 +167,17 @@ def test_folds_hold_out_every_row_once(table, tmp_path):
     assert choose_thresholds(run, best_f1=True).choice.rows == ROWS
     assert replay.replay(run).identical
     check_out_of_fold(run, record, table)
+    check_statistics(run, rows.probabilities, record.labels)
+
+
+def check_statistics(run, probabilities, labels):
+    """Check that inputs are compared with texts as a model reads them that has not seen them."""
+    stats = read_reference(run)
+    predicted = np.bincount(probabilities.argmax(axis=1), minlength=len(labels))
+    assert stats.labels == dict(zip(labels, predicted.tolist(), strict=True))
+    assert stats.confidence_sum == pytest.approx(float(probabilities.max(axis=1).sum()), abs=1e-4)
+    # Each text has a word of its own, which the vocabulary of the refit knows.
+    assert (stats.inputs, stats.tokens, stats.unknown_tokens) == (ROWS, 5 * ROWS, ROWS)
 
 
 def check_out_of_fold(run, record, table):
@@ -332,6 +344,7 @@ def test_images_train_in_folds(tmp_path):
     run = train(configs.load_preset("digits", settings), tmp_path)
     assert run_record.read(run).validation.num_examples == 80
     assert len(out_of_fold.read(run)[0]) == 80
+    assert read_reference(run).lengths is None
     assert whole_of_images(run)
 
 

@@ -48,6 +48,8 @@ def test_leftovers_that_a_process_is_deleting_are_not_touched(tmp_path):
     with lock.acquire(run.path):
         run.path.rename(hidden)
         assert removal.remove_leftovers(tmp_path) == 0
+    # Killed right after it was renamed: it has all its files.
+    assert find.all_runs(tmp_path) == []
     assert removal.remove_leftovers(tmp_path) == 1
 
 

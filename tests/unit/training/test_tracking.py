@@ -20,6 +20,7 @@ from lstm_cli.io import optional
 from lstm_cli.io.progress import Epoch
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs import find
 from lstm_cli.training import mlflow_calls, tracking
 from lstm_cli.training.tracking import Tracker
 
@@ -193,6 +194,23 @@ def test_a_resumed_training_goes_on_with_its_mlflow_run(run, client):
     assert warnings == []
 
 
+def test_the_command_that_resumes_goes_on_with_tracking(run, client):
+    assert "--track" not in find.resume_command(run, run.path.parent.parent)
+    begun(run, client)
+    assert "--track mlflow" in find.resume_command(run, run.path.parent.parent)
+
+
+def test_epochs_that_are_reported_are_sent(run, client):
+    tracker, _ = begun(run, client)
+    shown = []
+    reporter = SimpleNamespace(epoch=shown.append, fold=shown.append)
+    reporting = tracker.reporting(reporter)
+    reporting.epoch(epoch(1))
+    reporting.fold("a fold")
+    assert shown == [epoch(1), "a fold"]
+    assert client._steps("loss") == [1]
+
+
 def test_a_failed_training_is_said_to_have_failed(run, client):
     begun(run, client)[0].fail(ValueError("x"))
     assert client.states[-1] == "FAILED"
@@ -242,7 +260,7 @@ def test_a_real_server_has_the_run(run, tmp_path, monkeypatch):
         from mlflow import MlflowClient
 
         client = MlflowClient(uri)
-        run_id = run.read_json(".mlflow.json")["run_id"]
+        run_id = run.read_json(runs.MLFLOW)["run_id"]
         sent = client.get_run(run_id)
         assert sent.info.status == "FINISHED"
         assert [metric.step for metric in client.get_metric_history(run_id, "loss")] == [1, 2]
