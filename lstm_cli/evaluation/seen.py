@@ -17,6 +17,7 @@ from lstm_cli.data.readers.path import training_file
 from lstm_cli.data.registry import is_path, resolve
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import learned
 from lstm_cli.runs.directory import RunDir
@@ -102,7 +103,7 @@ class Seen:
         if self.accuracy_of_others is None:
             return ""
         rest = self.num_examples - self.num
-        return f"Accuracy on the {rest:,} others: {self.accuracy_of_others:.4f}"
+        return f"Accuracy on the {pluralize(rest, 'other')}: {self.accuracy_of_others:.4f}"
 
 
 def find_overlap(run: RunDir, dataset: Dataset, split: str, is_own: bool) -> Overlap | str:

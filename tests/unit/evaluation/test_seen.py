@@ -106,7 +106,7 @@ def test_rows_that_were_learned_from_are_counted_and_listed(run, tmp_path):
     assert [(e.row, e.is_relabeled) for e in found.examples] == [(3, False), (4, True)]
     assert found.examples[0].text == learned_rows[0][0].upper()
     assert found.accuracy_of_others in (0.0, 1.0)
-    assert found.cell().startswith("2 of 3 (1 with another label). Accuracy on the 1 others: ")
+    assert found.cell().startswith("2 of 3 (1 with another label). Accuracy on the 1 other: ")
     assert "learned from 2 of these 3 test examples (1 with another label)" in reporter.warnings[0]
     with pytest.raises(LstmError, match="2 of these 3") as caught:
         evaluate(run, DataSource(str(path)), fail_on=("leak",))
