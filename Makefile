@@ -1,6 +1,7 @@
 # make demo   install, train on the embedded data, evaluate, predict
-# make test   install with the dev extras, lint, types, tests
+# make test   install with the dependency group dev, lint, types, tests
 # make bench  the measurements of README and docs/results.md, but for imdb-best
+# make wheel  build dist/, and try the wheel in a fresh environment without TensorFlow; PYTHONS="python3.12 ..." names others
 # make lock   write constraints.txt and deploy/*.txt after a change of dependencies; UPGRADE=1 takes the newest versions
 # make predict-env VENV=DIR [SERVE=1]   an environment that only uses runs, without TensorFlow
 
@@ -14,7 +15,12 @@ export LSTM_RUNS_DIR ?= runs
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
   $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt
 
-.PHONY: help install demo test lint format types unit slow docs bench lock predict-env clean
+# What the tests need: these extras, and the group dev of pyproject.toml. `pip install --group` needs pip 25.1; a new environment
+# of Python 3.11 or 3.12 has an older one.
+DEV_EXTRAS := serve,jax,parquet,tune,ray,litert
+DEV_GROUP := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")
+
+.PHONY: help install demo test lint format types unit slow docs bench wheel lock predict-env clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,7 +36,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) --editable '.[dev]'
+	$(BIN)/python -c '$(DEV_GROUP)' | $(INSTALL) --editable '.[$(DEV_EXTRAS)]' --requirement /dev/stdin
 	@touch $(VENV)/.installed $@
 
 install: $(VENV)/.installed
@@ -70,19 +76,26 @@ docs: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
+# The wheel is built from the sdist, so both are tried.
+wheel: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet uv
+	rm -rf dist
+	$(BIN)/python -m uv build --quiet --build-constraint constraints.txt
+	$(BIN)/python deploy/try_wheel.py dist/*.whl $(PYTHONS)
+
 # One version of a package for all Pythons and platforms where there is one, so that what CI tests is what others install.
 # Without hashes: where a requirement or constraint has one, pip refuses to install a folder, and so the project itself.
 # hatchling and editables are what builds it; they stand in no list of dependencies that uv reads.
 lock: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet uv
-	printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-	  --all-extras $(if $(UPGRADE),--upgrade) --annotation-style line --custom-compile-command 'make lock' \
+	printf 'hatchling\neditables\n' | $(BIN)/python -m uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	  --all-extras --group dev $(if $(UPGRADE),--upgrade) --annotation-style line --custom-compile-command 'make lock' \
 	  --output-file constraints.txt pyproject.toml - >/dev/null
 	$(LOCK_PREDICT) --output-file deploy/predict.txt deploy/predict.in >/dev/null
 	$(LOCK_PREDICT) --output-file deploy/serve.txt deploy/serve.in >/dev/null
 
 # The versions of constraints.txt, with hashes. onnxruntime names three packages that prediction does not import.
-LOCK_PREDICT = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+LOCK_PREDICT = $(BIN)/python -m uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
   --constraints constraints.txt --generate-hashes --no-annotate --custom-compile-command 'make lock' \
   --no-emit-package flatbuffers --no-emit-package packaging --no-emit-package protobuf
 

@@ -20,11 +20,12 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ".[dev]"
+EXTRAS = ".[serve,jax,parquet,tune,ray,litert]"
 FIND_SECONDS = 150
 TRY_SECONDS = 60
 FILES = """
@@ -39,7 +40,9 @@ ENV = {name: os.environ[name] for name in os.environ if not name.endswith("_CONS
 
 def find(report: Path) -> None:
     """Write the report of pip on the newest versions, or why there is none."""
-    options = ["--dry-run", "--ignore-installed", "--report", report, EXTRAS]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    packages = [EXTRAS, *project["dependency-groups"]["dev"]]
+    options = ["--dry-run", "--ignore-installed", "--report", report, *packages]
     try:
         error = _install(Path(sys.executable), *options, timeout=FIND_SECONDS)
     except subprocess.TimeoutExpired:

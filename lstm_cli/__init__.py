@@ -15,15 +15,18 @@ What the command line does, from Python. Nothing heavy is imported until it is u
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lstm_cli.api import LanguageModel as LanguageModel
     from lstm_cli.api import Model as Model
     from lstm_cli.api import choose_thresholds as choose_thresholds
     from lstm_cli.api import clear_thresholds as clear_thresholds
     from lstm_cli.api import evaluate as evaluate
     from lstm_cli.api import load as load
+    from lstm_cli.api import load_language_model as load_language_model
     from lstm_cli.api import set_thresholds as set_thresholds
     from lstm_cli.api import train as train
     from lstm_cli.config.load import load_preset as load_preset
@@ -31,17 +34,24 @@ if TYPE_CHECKING:
     from lstm_cli.data import load as load_dataset
     from lstm_cli.errors import LstmError as LstmError
     from lstm_cli.prediction.result import Prediction as Prediction
+    from lstm_cli.prediction.result import Predictions as Predictions
     from lstm_cli.runs.directory import RunDir as RunDir
     from lstm_cli.runs.find import find as find_run
 
 __version__ = "0.1.0"
 
+# onnxruntime reports its use to its maker, and keeps a number of the device in the user's cache
+# folder, unless this is set before it is imported. Source: Privacy.md in its wheel.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 # Public name -> module and attribute.
 _PUBLIC = {
     "Config": ("config.schema", "Config"),
+    "LanguageModel": ("api", "LanguageModel"),
     "LstmError": ("errors", "LstmError"),
     "Model": ("api", "Model"),
     "Prediction": ("prediction.result", "Prediction"),
+    "Predictions": ("prediction.result", "Predictions"),
     "RunDir": ("runs.directory", "RunDir"),
     "choose_thresholds": ("api", "choose_thresholds"),
     "clear_thresholds": ("api", "clear_thresholds"),
@@ -49,15 +59,18 @@ _PUBLIC = {
     "find_run": ("runs.find", "find"),
     "load": ("api", "load"),
     "load_dataset": ("data", "load"),
+    "load_language_model": ("api", "load_language_model"),
     "load_preset": ("config.load", "load_preset"),
     "set_thresholds": ("api", "set_thresholds"),
     "train": ("api", "train"),
 }
 __all__ = [
     "Config",
+    "LanguageModel",
     "LstmError",
     "Model",
     "Prediction",
+    "Predictions",
     "RunDir",
     "choose_thresholds",
     "clear_thresholds",
@@ -65,6 +78,7 @@ __all__ = [
     "find_run",
     "load",
     "load_dataset",
+    "load_language_model",
     "load_preset",
     "set_thresholds",
     "train",

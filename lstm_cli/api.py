@@ -5,19 +5,19 @@ The names are available as `lstm_cli.train` and so on. Nothing heavy is imported
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import DataSource
 from lstm_cli.data.dataset_settings import dataset_settings, locate, with_absolute_paths
+from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
-from lstm_cli.prediction.predictor import Predictor, TextInput
+from lstm_cli.prediction.inputs import ArrayLike, Inputs, TextInput, read_images
+from lstm_cli.prediction.language_model import Direction, WordPredictor
+from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import RunDir, runs_root
 from lstm_cli.runs.find import find
 
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from lstm_cli.evaluation.evaluate import Evaluation
     from lstm_cli.explain.explainer import Explainer
     from lstm_cli.explain.result import Explanation
+    from lstm_cli.prediction.generation import GeneratedText
     from lstm_cli.prediction.ranking import Ranking
+    from lstm_cli.prediction.surprise import TextScore
     from lstm_cli.runs.thresholds import Thresholds
+
+T = TypeVar("T")
 
 
 class Model(Predictor):
@@ -34,32 +38,34 @@ class Model(Predictor):
 
     Example:
         >>> model = lstm_cli.load("demo")
-        >>> model.predict("Not a dull moment.")[0].label
+        >>> model.predict(["Not a dull moment."])[0].label
         'positive'
+        >>> model.predict_proba(table["text"])  # a column of pandas; <float32>[num, classes]
         >>> model.explain("Not a dull moment.").prediction.label
         'positive'
     """
 
     _explainer: Explainer | None = None
 
-    def explain(self, input_: TextInput | NDArray[np.uint8]) -> Explanation:
+    def explain(self, input_: TextInput | ArrayLike) -> Explanation:
         """Explain the prediction for a text, or for an image `<uint8>[rows, columns]`.
 
         Args:
             input_: As one input of `predict`.
 
         Raises:
-            LstmError: The input is of the other kind, or has no token.
+            LstmError: The input is of the other kind, is not a single one, or has no token.
         """
         if self._explainer is None:
             from lstm_cli.explain.explainer import Explainer
 
             self._explainer = Explainer.load(self.run)
-        if isinstance(input_, str | Mapping):
-            return self._explainer.explain_text(self.to_text(input_))
-        return self._explainer.explain_image(input_)
+        if self.shape is not None:
+            images = read_images(input_, self.shape, self.run.name)
+            return self._explainer.explain_image(_single(list(images)))
+        return self._explainer.explain_text(_single(list(self.read_texts(input_))))
 
-    def rank_uncertain(self, texts: Iterable[TextInput], num: int = 1000) -> Ranking:
+    def rank_uncertain(self, texts: Inputs, num: int = 1000) -> Ranking:
         """Rank texts by how much a label would teach: uncertain ones first, similar ones apart.
 
         Args:
@@ -74,8 +80,78 @@ class Model(Predictor):
         return rank_uncertain(self, texts, num)
 
     def __repr__(self) -> str:
-        """Return the run's name with what it reads and its classes."""
-        return f"<Model {self.run.name}: {self.kind}, classes {', '.join(self.labels)}>"
+        """Return the run's name with what it reads, its classes and its accuracy on test."""
+        from lstm_cli.report.describe_model import describe_line
+
+        return describe_line(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from lstm_cli.report.describe_model import render_model
+
+        return render_model(self)
+
+
+class LanguageModel(WordPredictor):
+    """A language model of `lstm pretrain` that generates and scores texts.
+
+    Example:
+        >>> words = lstm_cli.load_language_model("words")
+        >>> words.generate("The film", seed=1).text
+        >>> words.score("The film was good.").perplexity
+    """
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        num_tokens: int = 60,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int = 0,
+        direction: Direction = "forward",
+    ) -> GeneratedText:
+        """Continue a text; the same seed gives the same text.
+
+        Args:
+            prompt: The beginning; its end for `direction="backward"`.
+            num_tokens: Words and punctuation marks to generate at most.
+            temperature: 0 takes the most probable word always.
+            top_k: Draw from the K most probable words only.
+            top_p: Draw from the most probable words that together have this probability.
+            seed: Of the drawing.
+            direction: `backward` writes what stands before the prompt.
+
+        Raises:
+            LstmError: A number is out of range, no word of the prompt is known, or the model has no
+                such direction.
+        """
+        from lstm_cli.prediction import generation
+
+        sampling = generation.Sampling(temperature, top_k, top_p)
+        return generation.generate(
+            self, prompt, num_tokens=num_tokens, sampling=sampling, seed=seed, direction=direction
+        )
+
+    def score(self, text: str) -> TextScore:
+        """Compute how surprising a text and each of its words are."""
+        from lstm_cli.prediction.surprise import score_text
+
+        return score_text(self, text)
+
+
+def load_language_model(run: str | Path | RunDir, runs_dir: Path | None = None) -> LanguageModel:
+    """Open a finished language model.
+
+    Args:
+        run: As for `load`.
+        runs_dir: As for `load`.
+
+    Raises:
+        LstmError: There is no such run, it is a classifier, or it fails its integrity check.
+    """
+    return cast(LanguageModel, LanguageModel.load(_find(run, runs_dir, language=True)))
 
 
 def load(run: str | Path | RunDir, runs_dir: Path | None = None) -> Model:
@@ -279,5 +355,22 @@ def clear_thresholds(run: str | Path | RunDir, runs_dir: Path | None = None) -> 
     return thresholds.clear(_find(run, runs_dir))
 
 
-def _find(run: str | Path | RunDir, runs_dir: Path | None) -> RunDir:
-    return run if isinstance(run, RunDir) else find(runs_root(runs_dir), str(run))
+def _single(inputs: Sequence[T]) -> T:
+    """Return the only element.
+
+    Raises:
+        LstmError: There is none, or there are several (exit code 2).
+    """
+    if len(inputs) != 1:
+        raise LstmError(
+            f"explain takes one text or image, found {len(inputs):,}.",
+            "Explain one after the other: [model.explain(text) for text in texts].",
+            ExitCode.USAGE,
+        )
+    return inputs[0]
+
+
+def _find(run: str | Path | RunDir, runs_dir: Path | None, language: bool = False) -> RunDir:
+    if isinstance(run, RunDir):
+        return run
+    return find(runs_root(runs_dir), str(run), language=language)

@@ -49,6 +49,25 @@ class LstmError(Exception):
         """Return the message with its hint: what a traceback shows."""
         return f"{self.message} Try: {self.hint}" if self.hint else self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython and Jupyter show in place of a traceback.
+
+        They have the user's own lines of code, not those of this package. With `LSTM_DEBUG=1` the
+        traceback is complete.
+        """
+        import os
+        import traceback
+        from pathlib import Path
+
+        if os.environ.get("LSTM_DEBUG"):
+            return traceback.format_exception(self)
+        package = str(Path(__file__).parent) + os.sep
+        frames = [f for f in traceback.extract_tb(self.__traceback__) if f.line]
+        own = next((f for f in reversed(frames) if not f.filename.startswith(package)), None)
+        where = [] if own is None else [f"In line {own.lineno}: {own.line}", ""]
+        hint = [f"Try: {self.hint}"] if self.hint else []
+        return [*where, f"LstmError: {self.message}", *hint]
+
 
 def command_line(*words: str) -> str:
     """Return a command as it can be pasted into a shell: words with spaces are quoted."""

@@ -129,6 +129,9 @@ class Notes:
     def epoch(self, epoch):
         pass
 
+    def fold(self, fold):
+        pass
+
 
 def _watch(interrupted_after):
     """Return a callback that averages one array, and interrupts the training."""

@@ -128,9 +128,9 @@ def make_image_run(
     return _finish(run, images.tolist(), Predictor.from_files(run).probabilities(images))
 
 
-def make_language_run(path: Path, started="2026-01-01T00:00:00+00:00"):
+def make_language_run(path: Path, started="2026-01-01T00:00:00+00:00", **overrides):
     """Write a finished language model of random weights."""
-    config = text_config(language__window=8)
+    config = text_config(language__window=8, **overrides)
     tokenizer = Tokenizer.fit(TEXTS, config.text)
     rng = np.random.default_rng(0)
     shapes = validate.language_shapes(config, tokenizer.vocab_size)

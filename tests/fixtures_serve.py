@@ -24,7 +24,9 @@ from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.serve import app as server_app
 from lstm_cli.serve import server
+from lstm_cli.serve.cors import CorsPolicy
 from lstm_cli.serve.hosts import HostPolicy
+from lstm_cli.serve.models import ModelSource
 from lstm_cli.serve.settings import Limits, ServerSettings
 
 JSON = {"Content-Type": "application/json"}
@@ -45,7 +47,8 @@ class Response:
     @property
     def error(self):
         error = self.json()["error"]
-        assert error.keys() == {"message", "hint"}
+        assert error.keys() == {"message", "hint", "request_id"}
+        assert error["request_id"] == self.headers["x-request-id"]
         assert "Traceback" not in error["message"]
         return error["message"]
 
@@ -116,14 +119,30 @@ def explainer_of(predictor):
     return Explainer(predictor, run.config(), weights)
 
 
+def source_of(predictor, name="a", find=None):
+    """Return what a server needs of a run."""
+    return ModelSource(name, lambda: explainer_of(predictor), find)
+
+
 @contextlib.contextmanager
 def server_thread(predictor, key=None, examples=True, port=0, **limits):
     """Serve a run in a thread inside a `with` block."""
+    with sources_thread([source_of(predictor)], key, examples, port, **limits) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def sources_thread(
+    sources, key=None, examples=True, port=0, cors=(), reload_seconds=None, log=None, report=None,
+    **limits,
+):  # fmt: skip
+    """Serve some runs in a thread inside a `with` block."""
     ready, stops = threading.Event(), []
     sock = server.bind("127.0.0.1", port)
     host, port = sock.getsockname()
+    policy = HostPolicy(frozenset({_ALLOWED_HOST}), cors=CorsPolicy(frozenset(cors)))
     settings = ServerSettings(
-        Limits(**limits), key, examples, HostPolicy(frozenset({_ALLOWED_HOST}))
+        Limits(**limits), key, examples, policy, reload_seconds=reload_seconds
     )
 
     def on_ready(stop):
@@ -131,7 +150,8 @@ def server_thread(predictor, key=None, examples=True, port=0, **limits):
         ready.set()
 
     thread = threading.Thread(
-        target=server_app.serve, args=(explainer_of(predictor), sock, settings, on_ready)
+        target=server_app.serve,
+        args=(sources, sock, settings, on_ready, log, report or (lambda _: None)),
     )
     thread.start()
     try:

@@ -193,5 +193,8 @@ class Notes:
     def epoch(self, _):
         pass
 
+    def fold(self, _):
+        pass
+
     def __contains__(self, text):
         return any(text in line for line in self.lines)

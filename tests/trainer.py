@@ -53,8 +53,8 @@ def report(value):
     return {
         "num_examples": 100, "accuracy": value, "accuracy_interval": [0, 1], "loss": 1 - value,
         "precision": value, "recall": value, "f1": value, "roc_auc": value, "roc_auc_reason": "",
-        "calibration_error": 0, "baseline_accuracy": 0.5, "classes": scores, "bins": [],
-        "confusion": [],
+        "calibration_error": 0, "classes": scores, "bins": [], "confusion": [],
+        "majority": {"accuracy": 0.5, "f1": 0.5},
     }  # fmt: skip
 
 

@@ -66,8 +66,11 @@ def main() -> None:
     stages.end("encode")
     _use_linear_model(encoded.corpus, encoded.tokenizer.vocab_size)
     stages.end("linear")
-    for batch in batching.training_batches(encoded.corpus.lengths, _BATCH_SIZE, 0, 0):
+    planned = batching.training_batches(encoded.corpus.lengths, _BATCH_SIZE, 0, 0)
+    for step, batch in enumerate(planned):
         batching.pad_batch([encoded.corpus[i] for i in batch.tolist()])
+        if step % batching.STEPS_BETWEEN_DROPS == 0:
+            encoded.corpus.drop_pages()
     stages.end("train")
     result = {
         "texts": sum(map(len, dataset.splits.values())),
@@ -80,9 +83,8 @@ def main() -> None:
 
 def _use_linear_model(corpus: Corpus, vocab_size: int) -> None:
     """Do what this process does for the linear model; another one fits it."""
-    rows = linear_sample.choose_rows(
-        len(corpus.ids), np.zeros(len(corpus), np.int32), _SETTINGS, seed=0
-    )
+    num_features = linear_sample.count_features([corpus], _SETTINGS)
+    rows = linear_sample.choose_rows(num_features, np.zeros(len(corpus), np.int32), seed=0)
     if rows is not None:
         corpus.take(rows)
     sizes = (vocab_size, _SETTINGS.buckets, _CHAR_BUCKETS)

@@ -19,7 +19,6 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli import __version__
 from lstm_cli.cli import (
     config,
     data,
@@ -27,6 +26,7 @@ from lstm_cli.cli import (
     explain,
     export,
     failures,
+    generate,
     predict,
     pretrain,
     runs,
@@ -34,6 +34,7 @@ from lstm_cli.cli import (
     streams,
     train,
     tune,
+    version,
 )
 from lstm_cli.cli.command import Command, Group
 from lstm_cli.errors import EXIT_CODES, ExitCode, LstmError
@@ -59,6 +60,7 @@ app.command(name="pretrain", cls=Command)(pretrain.command)
 app.command(name="eval", cls=Command)(evaluate.command)
 app.command(name="predict", cls=Command)(predict.command)
 app.command(name="explain", cls=Command)(explain.command)
+app.command(name="generate", cls=Command)(generate.command)
 app.command(name="export", cls=Command)(export.command)
 app.command(name="serve", cls=Command)(serve.command)
 app.add_typer(tune.app, name="tune")
@@ -67,22 +69,30 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
 
 
-def _print_version(flag: bool) -> None:
-    if flag:
-        sys.stdout.write(f"lstm {__version__}\n")
-        raise typer.Exit
+_Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        help="Print the version; with --json also those of Python and of packages.",
+        callback=version.print_version,
+    ),
+]
+_Json = Annotated[
+    bool,
+    # Eager: known before the callback of --version, in whatever order they are given.
+    typer.Option("--json", help="With --version: print one JSON object.", is_eager=True),
+]
 
 
 @app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="Print the version.", callback=_print_version, is_eager=True
-        ),
-    ] = False,
-) -> None:
+def _options(print_version: _Version = False, json: _Json = False) -> None:
     """Train, evaluate, explain and ship small LSTM classifiers."""
+    if json:
+        raise LstmError(
+            "--json before the command has no effect.",
+            "Give it after the command, as in 'lstm runs list --json', or with --version.",
+            ExitCode.USAGE,
+        )
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ _Leaks = Annotated[
         "--leaks",
         metavar="N",
         min=0,
-        help="List N of the examples that the run has learned from. A warning counts them.",
+        help="List N of the examples that the run has learned from. The table counts them.",
     ),
 ]
 _Coverage = Annotated[

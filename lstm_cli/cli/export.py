@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from lstm_cli.export.result import Exported
 
 _Format = Annotated[
-    Literal["zip", "onnx", "html"],
+    Literal["zip", "onnx", "keras", "savedmodel", "litert", "html"],
     typer.Option(
         "--format",
         help="zip: the whole run as one file, which every command takes in place of a run. onnx: "
-        "a folder with the graph, the tokenizer, and a README with an example. html: one page that "
-        "classifies and explains in any browser, without a network.",
+        "a folder with the graph, the tokenizer, and a README with an example. keras, savedmodel, "
+        "litert: such a folder for Keras, TensorFlow or LiteRT. html: one page that classifies and "
+        "explains in any browser, without a network.",
         show_default=False,
     ),
 ]
@@ -33,11 +34,12 @@ _Out = Annotated[
     ),
 ]
 _Quantize = Annotated[
-    Literal["none", "float16", "int8"],
+    Literal["none", "float16", "int8"] | None,
     typer.Option(
         "--quantize",
-        help="Make weights smaller: float16 to a half, int8 to a quarter. What that costs on the "
-        "validation split is printed.",
+        help="Make the weights of --format onnx or html smaller: float16 to a half, int8 to a "
+        "quarter. What that costs on the validation split is printed.",
+        show_default="none; int8 for a page that would be larger than 8 MB",
     ),
 ]
 _Examples = Annotated[
@@ -55,7 +57,7 @@ def command(
     run: options.RunArgument,
     format_: _Format,
     out: _Out = None,
-    quantize: _Quantize = "none",
+    quantize: _Quantize = None,
     examples: _Examples = None,
     force: _Force = False,
     data_dir: options.DataDir = None,
@@ -73,7 +75,8 @@ def command(
     lstm export demo --format zip
     lstm predict --run demo-first.zip "Not a dull moment."
     lstm export demo --format onnx --out model
-    lstm export imdb --format html --quantize int8 --out imdb.html
+    lstm export demo --format litert --out phone
+    lstm export imdb --format html --out imdb.html
     ```
     """
     from lstm_cli.cli import output

@@ -269,6 +269,16 @@ NoTest = Annotated[
 TensorBoard = Annotated[
     bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard into the run.")
 ]
+Track = Annotated[
+    Literal["mlflow"] | None,
+    typer.Option(
+        "--track",
+        metavar="mlflow",
+        help="Also send settings, metrics and the files of the run to the MLflow server of "
+        "MLFLOW_TRACKING_URI. If it fails, training goes on.",
+        show_default="nowhere",
+    ),
+]
 Distributed = Annotated[
     bool,
     typer.Option(

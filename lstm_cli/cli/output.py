@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from lstm_cli.cli.styles import style
 from lstm_cli.errors import LstmError
 from lstm_cli.io.json_text import encode
 from lstm_cli.io.text_format import clean, clean_lines, excerpt
@@ -20,21 +21,6 @@ if TYPE_CHECKING:
 _NO_LIMIT = 100_000
 # Characters that act on a terminal and that JSON does not escape.
 _NOT_ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-# Shades of blue and orange, which people with any kind of colour vision can tell apart. Black text
-# on them is legible whatever the colours of the terminal are.
-_SHADES = {
-    "for": ("#dcebf5", "#b5d5ea", "#86bbdd", "#56a3d0"),
-    "against": ("#fbe5d6", "#f6c8a8", "#efa675", "#e88747"),
-}
-_STYLES = {
-    f"{side}{level}": f"#000000 on {colour}"
-    for side, colours in _SHADES.items()
-    for level, colour in enumerate(colours, 1)
-}
-_HEAT = (
-    "#f7fbff", "#deebf7", "#c6dbef", "#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#084594",
-)  # fmt: skip
-_STYLES |= {f"heat{level}": f"on {colour}" for level, colour in enumerate(_HEAT)}
 
 
 @cache
@@ -110,25 +96,26 @@ def print_heading(text: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print text, wrapped between words."""
+    """Print text, on a terminal wrapped between words."""
     for line in text.split("\n"):
-        _stdout().print(clean(line))
+        _stdout().print(clean(line), soft_wrap=not is_terminal())
 
 
 def print_styled(lines: Iterable[Sequence[tuple[str, str]]]) -> None:
     """Print lines of styled text, wrapped between words.
 
     Args:
-        lines: For each line its parts, each a text and a style: a key of `_STYLES`, or any style
-            of rich. Line breaks in the text are kept.
+        lines: For each line its parts, each a text and the name of a style (`styles.style`). Line
+            breaks in the text are kept.
     """
     from rich.text import Text
 
+    console = _stdout()
     for pieces in lines:
         line = Text(overflow="fold")
-        for text, style in pieces:
-            line.append(clean_lines(text), _STYLES.get(style, style))
-        _stdout().print(line)
+        for text, name in pieces:
+            line.append(clean_lines(text), style(name, console.color_system))
+        console.print(line)
 
 
 def has_colour() -> bool:

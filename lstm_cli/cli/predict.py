@@ -140,6 +140,16 @@ _First = Annotated[
         help="With --rank: print the first N of the ranking; memory grows with N.",
     ),
 ]
+_Stats = Annotated[
+    Path | None,
+    typer.Option(
+        "--stats",
+        metavar="FILE",
+        help="Also write what the inputs look like (JSON): number, unknown words, lengths, labels "
+        "and confidence. 'lstm runs drift' compares it with validation.",
+        show_default="no file",
+    ),
+]
 _Engine = Annotated[
     Literal["local", "ray"],
     typer.Option(
@@ -186,6 +196,7 @@ _CONFLICTS = (
     Conflict("TEXT", _READING, "it is for files and the pipe"),
     Conflict("--out", ("--header",), "a file always starts with the names of its columns"),
     Conflict("--rank", ("--keep", "--id-column"), "a ranking has the texts, and their numbers"),
+    Conflict("--rank", ("--stats",), "repeated texts are left out of a ranking"),
 )
 _WITHOUT_COLUMNS = (Conflict("", ("--header",), "only --format tsv and csv have a header line"),)
 _IMAGE_RUN = (Conflict("", (*_READING, "--rank"), "the run classifies images"),)
@@ -222,6 +233,7 @@ def command(
     top_k: _TopK = None,
     rank: _Rank = None,
     first: _First = 1000,
+    stats: _Stats = None,
     engine: _Engine = "local",
     jobs: _Jobs = None,
     threads: _Threads = None,
@@ -255,6 +267,7 @@ def command(
     lstm predict --file tickets.csv --min-probability 0.8 --out answers.csv --keep id
     cut -f2 reviews.tsv | lstm predict | cut -f1
     lstm predict --file new.csv --rank uncertain --first 100 --out to_label.csv
+    lstm predict --file today.csv --out answers.csv --stats today.json
     lstm predict --run mnist digit.png
     lstm predict --run shapes new/ --out answers.csv
     lstm predict --file 'parts/*.parquet' --out answers/ --jobs 4
@@ -272,13 +285,14 @@ def command(
     from lstm_cli.cli.predict_records import Request, predict_records, rank_records
     from lstm_cli.cli.resolve import find_run
     from lstm_cli.cli.text_columns import note_columns
-    from lstm_cli.cli.write_predictions import check_out, resolve_format
+    from lstm_cli.cli.write_predictions import check_out, check_stats, resolve_format
     from lstm_cli.prediction.answers import Rule
     from lstm_cli.prediction.predictor import Predictor
     from lstm_cli.prediction.write_file import Content
 
     check_expanded(file or (), inputs or ())
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
+    check_stats(stats, (*(file or ()), out))
     read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
     if engine == "local":
         check_conflicts(ctx, _LOCAL)
@@ -289,7 +303,7 @@ def command(
                 file or [], out, run, runs_dir, format_, text_column or [], read_options,
                 keep or ("id" if id_column else "all"), id_column, top_k,
                 Rule(threshold, min_probability, on_error == "stop"),
-                engine, jobs, threads, address,
+                engine, jobs, threads, address, stats,
             )
         )  # fmt: skip
         return
@@ -318,7 +332,7 @@ def command(
     rule = Rule(threshold, min_probability, on_error == "stop")
     kept = keep or "none"
     content = Content(format_name, header, top_k, kept, id_column)
-    request = Request(predictor, source, rule, content, out_path)
+    request = Request(predictor, source, rule, content, out_path, stats)
     if rank is None:
         predict_records(request)
     else:

@@ -49,6 +49,7 @@ class PartsRequest:
     jobs: int | None
     threads: int | None
     address: str | None
+    stats: Path | None = None
 
 
 def has_parts(files: Sequence[str]) -> bool:
@@ -90,8 +91,28 @@ def predict_parts(request: PartsRequest) -> None:
     if num and num == sum(part.num_bad for part in finished):
         reason = next(part.first_error for part in finished if part.first_error)
         raise LstmError(f"None of {pluralize(num, 'record')} can be read. {reason}")
+    if request.stats is not None:
+        _write_stats(request.stats, finished)
     written = f"{pluralize(len(finished), 'part')}, {pluralize(num, 'record')}"
     output.print_note(f"Written: {job.settings.out} ({written})")
+
+
+def _write_stats(path: Path, finished: Sequence[FinishedPart]) -> None:
+    """Write the statistics of all parts.
+
+    Raises:
+        LstmError: A part has none, or the file cannot be written.
+    """
+    from lstm_cli.prediction import input_stats
+
+    stats = [part.stats for part in finished if part.stats is not None]
+    if len(stats) < len(finished):
+        raise LstmError(
+            "--stats has no figures of parts that an older version of lstm finished.",
+            "Name a new folder with --out.",
+        )
+    input_stats.write(path, input_stats.add_up(stats))
+    output.print_note(f"Written: {path}")
 
 
 def _make_job(request: PartsRequest) -> Job:

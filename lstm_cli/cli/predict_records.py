@@ -16,8 +16,10 @@ from lstm_cli.data.kept_columns import NOTHING
 from lstm_cli.data.readers.columns import join_names
 from lstm_cli.data.records import Records
 from lstm_cli.io.text_format import pluralize
+from lstm_cli.prediction import input_stats
 from lstm_cli.prediction.answers import Rule, answer
 from lstm_cli.prediction.columns import PredictionColumns
+from lstm_cli.prediction.input_stats import counter_for
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.record_counts import RecordCounts
 from lstm_cli.prediction.write_file import Content, choose_layout, open_file_writer
@@ -34,6 +36,7 @@ class Request:
         rule: How to answer.
         content: What to write for an answer.
         out: The file to write; None for stdout.
+        stats: Where to write statistics of the inputs; None for nowhere.
     """
 
     predictor: Predictor
@@ -41,6 +44,7 @@ class Request:
     rule: Rule
     content: Content
     out: Path | None
+    stats: Path | None = None
 
 
 def predict_records(request: Request) -> None:
@@ -50,13 +54,14 @@ def predict_records(request: Request) -> None:
         LstmError: The input cannot be read further, none of its records can be read, or the output
             cannot be written. On stdout are the answers for what was read before.
     """
-    counts = RecordCounts()
+    counts, stats = RecordCounts(), counter_for(request.predictor)
     with _open(request) as records, _saying(counts, records, request.inputs):
         layout = _choose_layout(request, records)
         with _open_writer(request, layout, records.schema) as writer:
             for window in records.windows():
                 for found in answer(request.predictor, window, request.rule):
                     counts.add(found)
+                    stats.add(found.prediction)
                     writer.write(found)
                 writer.flush()
             counts.check()
@@ -67,6 +72,9 @@ def predict_records(request: Request) -> None:
             f"Warning: {pluralize(writer.num_cut, 'record')} had fields that the first records "
             "lack; they have no column. --format jsonl writes all fields."
         )
+    if request.stats is not None:
+        input_stats.write(request.stats, input_stats.result_of(stats, request.predictor))
+        output.print_note(f"Written: {request.stats}")
     if request.out is not None:
         output.print_note(f"Written: {request.out} ({pluralize(counts.num_inputs, 'record')})")
 

@@ -46,6 +46,7 @@ def command(
     runs_dir: options.RunsDir = None,
     limit: options.Limit = None,
     tensorboard: options.TensorBoard = False,
+    track: options.Track = None,
     dry_run: options.DryRun = False,
     distributed: options.Distributed = False,
     coordinator: options.Coordinator = None,
@@ -84,6 +85,7 @@ def command(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,
         language_model=True,
         cluster=training.cluster(distributed, coordinator, num_processes, process_id),
+        track=track,
     )  # fmt: skip
     result = training.run_training(request)
     if result is None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lstm_cli.cli import output
 from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
+from lstm_cli.evaluation.main_result import describe_result
 from lstm_cli.evaluation.metrics import confusion_matrix, most_common_errors
 from lstm_cli.io.text_format import (
     interval,
@@ -38,7 +39,8 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
     report = evaluation.report
     title = f"{evaluation.run} on {evaluation.dataset} ({evaluation.split})"
     rows = metric_rows(report)
-    output.print_key_values({row.label: row.cell(report) for row in rows}, title)
+    cells = {row.label: row.cell(report) for row in rows}
+    output.print_key_values({**cells, "also in training": _describe_seen(evaluation)}, title)
     if imbalance := report_imbalance(report):
         names = [scores.name for scores in report.classes]
         output.print_line(f"\n{imbalance.describe(names)} Macro F1 counts all classes equally.")
@@ -62,6 +64,16 @@ def print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
     if evaluation.coverage:
         _print_coverage(evaluation.coverage, evaluation.split)
     output.print_line(f"\nReport and plots: {evaluation.folder}")
+    output.print_text(describe_result(report, f"{evaluation.dataset} ({evaluation.split})"))
+    if report.accuracy < 1 and not evaluation.mistakes:
+        output.print_line("Next: add --errors 10 to see the mistakes the run was most sure of.")
+
+
+def _describe_seen(evaluation: Evaluation) -> str:
+    """Say how many of the examples the run has learned from, or why that is not known."""
+    if evaluation.seen is None:
+        return f"not known: {evaluation.seen_reason}"
+    return evaluation.seen.cell()
 
 
 def _print_leaks(seen: Seen) -> None:

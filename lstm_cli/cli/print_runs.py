@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ from lstm_cli.cli import output
 from lstm_cli.cli.print_thresholds import print_thresholds, to_dict
 from lstm_cli.cli.print_training import perplexities, print_validation_method
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.text_format import duration, pluralize
+from lstm_cli.io.disk_use import folder_bytes
+from lstm_cli.io.text_format import duration, file_size, number, pluralize
 
 if TYPE_CHECKING:
     from lstm_cli.evaluation.compare import Comparison
@@ -32,15 +34,16 @@ def print_list(summaries: list[Summary], root: Path, as_json: bool) -> None:
         (
             run["name"],
             run["status"],
-            _score(run),
+            score(run["accuracy"], run["perplexity"]),
             "-" if run["parameters"] is None else f"{run['parameters']:,}",
             "-" if run["seconds"] is None else duration(run["seconds"]),
+            file_size(run["bytes"]),
             run["started"][:16].replace("T", " "),
         )
         for run in runs
     ]
-    columns = ("run", "status", "accuracy", "parameters", "time", "started")
-    output.print_rows(rows, columns, right=columns[2:5], unfolded=columns)
+    columns = ("run", "status", "accuracy", "parameters", "time", "size", "started")
+    output.print_rows(rows, columns, right=columns[2:6], unfolded=columns)
     for run in runs:
         if run["problem"]:
             output.print_text(f"{run['name']} is broken: {run['problem']}.")
@@ -56,16 +59,27 @@ def _summary_to_dict(summary: Summary) -> dict[str, Any]:
         "perplexity": summary.perplexity,
         "parameters": info.parameters if info else None,
         "seconds": (info.seconds or {}).get("total") if info else None,
+        "bytes": folder_bytes(run.path),
         "started": (info.started if info else None) or "-",
         "problem": summary.problem or None,
     }
 
 
-def _score(run: dict[str, Any]) -> str:
+def score(accuracy: float | None, perplexity: float | None) -> str:
     """Format the accuracy of a classifier, or the perplexity of a language model."""
-    if run["perplexity"] is not None:
-        return f"perplexity {run['perplexity']:,.1f}"
-    return "-" if run["accuracy"] is None else f"{run['accuracy']:.4f}"
+    if perplexity is not None:
+        return f"perplexity {perplexity:,.1f}"
+    return number(accuracy)
+
+
+def note_leftovers(folders: Sequence[Path]) -> None:
+    """Say on stderr that removals were interrupted."""
+    if folders:
+        size = file_size(sum(map(folder_bytes, folders)))
+        output.print_note(
+            f"The removal of {pluralize(len(folders), 'run')} was interrupted ({size} left); "
+            "'lstm runs prune' or 'lstm runs rm' deletes the rest."
+        )
 
 
 def print_record(
@@ -232,10 +246,11 @@ def check_replay(replayed: Replay) -> None:
 
 
 def print_comparison(compared: Comparison) -> None:
-    """Print metrics, settings that differ, and the paired tests."""
+    """Print what was shown, metrics, settings that differ, and the paired tests."""
     from lstm_cli.report import comparison
     from lstm_cli.report.metric_rows import metric_table
 
+    output.print_text(f"{compared.conclusion.text}\n")
     names = compared.names
     data = comparison.shared_dataset(compared)
     title = "Results" if data is None else f"Results on {data}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def print_classifier(run: RunDir, as_json: bool) -> None:
-    """Print the metrics of a finished classifier, and the command to use it."""
+    """Print the metrics of a finished classifier, what matters, and the command to use it."""
+    from lstm_cli.evaluation.main_result import describe_result
     from lstm_cli.runs.directory import read_run_json
     from lstm_cli.runs.metrics_schema import Results
 
@@ -29,6 +30,10 @@ def print_classifier(run: RunDir, as_json: bool) -> None:
     results = run.decode("metrics.json", Results)
     print_validation_method(results.validation_method, results.cross_validation)
     output.print_line(f"\nRun {run.name} in {duration(record['seconds']['total'])}: {run.path}")
+    if results.test is not None:
+        output.print_text(describe_result(results.test, "test"))
+    else:
+        output.print_text(describe_result(results.validation, "validation"))
     example = "IMAGE" if record["kind"] == "image" else "some text"
     output.print_line(f"Next: {command_line('lstm', 'predict', '--run', run.name, example)}")
 
@@ -42,9 +47,9 @@ def print_validation_method(method: str, cross_validation: CrossValidation | Non
 
 
 def _print_splits(reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print a row per split; macro F1 is the first figure if the classes are uneven.
+    """Print a row per split and below it its baselines.
 
-    With several labels a text, micro F1 is the first figure.
+    Macro F1 is the first figure if the classes are uneven, and micro F1 with several labels a text.
     """
     from lstm_cli.data.balance import imbalance
 
@@ -64,8 +69,25 @@ def _print_splits(reports: Mapping[str, Mapping[str, Any]]) -> None:
             "micro F1": number(report.get("micro", {}).get("f1")),
         }
         row = (split, f"{report['num_examples']:,}", *(cells[column] for column in columns))
-        rows.append(row)
+        rows += [row, *_baseline_rows(report, columns)]
     output.print_rows(rows, ("split", "examples", *columns), right=("examples", *columns))
+
+
+def _baseline_rows(report: Mapping[str, Any], columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return a row for each baseline of a split, under the columns of `_print_splits`."""
+    most_common = "most common set" if "micro" in report else "most common class"
+    keys = {
+        "accuracy": "accuracy",
+        "exactly right": "accuracy",
+        "macro F1": "f1",
+        "micro F1": "micro_f1",
+    }
+    rows = []
+    for name, key in (("linear part alone", "linear"), (most_common, "majority")):
+        if scores := report.get(key):
+            cells = [number(scores[keys[each]]) if each in keys else "" for each in columns]
+            rows.append((f"  {name}", "", *cells))
+    return rows
 
 
 def print_language_model(run: RunDir, dataset: str, as_json: bool) -> None:

@@ -1,22 +1,28 @@
-"""Progress of training on stderr: a bar on a terminal, a line now and then in logs and CI."""
+"""Progress of training on stderr: a table, on a terminal with a bar below it."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lstm_cli.cli import progress_table as table
 from lstm_cli.cli.output import print_note, stderr_console
-from lstm_cli.io.progress import Epoch, Reporter, Step, perplexity
+from lstm_cli.cli.styles import style
+from lstm_cli.io.progress import Epoch, Fold, Reporter, Step, perplexity
 from lstm_cli.io.text_format import clean, duration, excerpt, number
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.live import Live
 
-_SECONDS_BETWEEN_LINES = 10.0
+# Logs get a line for each epoch; one in between only if an epoch takes longer than this.
+_SECONDS_BETWEEN_LINES = 60.0
+_REFRESHES_PER_SECOND = 8
+# Narrower terminals see no rate beside the bar.
+_MIN_WIDTH_FOR_RATE = 60
 
 
 def make_reporter() -> LineReporter:
@@ -36,10 +42,13 @@ def training_reporter() -> Iterator[Reporter]:
 
 
 class LineReporter:
-    """Prints a line now and then: for logs."""
+    """Prints a table, one row an epoch, and a line now and then: for logs."""
 
     def __init__(self) -> None:
         self._next_line = 0.0
+        self._step: Step | None = None
+        # Columns of the last row, and its stage: another table has a header of its own.
+        self._columns: tuple[table.Columns, str] = (), ""
 
     def note(self, text: str) -> None:
         """Print what is going on."""
@@ -50,7 +59,8 @@ class LineReporter:
         print_note(f"Warning: {text}")
 
     def step(self, step: Step) -> None:
-        """Print a line at most every ten seconds."""
+        """Print a line at most once a minute."""
+        self._step = step
         now = time.monotonic()
         self._next_line = self._next_line or now + _SECONDS_BETWEEN_LINES
         if now >= self._next_line:
@@ -58,21 +68,46 @@ class LineReporter:
             print_note(progress_line(step))
 
     def epoch(self, epoch: Epoch) -> None:
-        """Print the results of an epoch."""
-        print_note(epoch_line(epoch))
+        """Print the row of an epoch."""
+        columns = table.epoch_columns(epoch.accuracy is not None, epoch.val_loss is not None)
+        step = self._step
+        cells = table.epoch_cells(epoch, step.epochs if step else 0)
+        self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
+        self._row(columns, cells, step.stage if step else "")
+
+    def fold(self, fold: Fold) -> None:
+        """Print the row of a fold."""
+        self._row(table.fold_columns(), table.fold_cells(fold), "")
 
     def close(self) -> None:
         """Leave the terminal as it was."""
 
+    def _row(self, columns: table.Columns, cells: Mapping[str, str], stage: str) -> None:
+        """Print a row, and before the first one of a table, its stage and the header."""
+        columns = self._fitting(columns)
+        if (columns, stage) != self._columns:
+            self._columns = columns, stage
+            if stage:
+                self.note(f"{stage.capitalize()}:")
+            self._print(table.header(columns), "bold")
+        self._print(table.row(columns, cells), "")
+
+    def _fitting(self, columns: table.Columns) -> table.Columns:
+        """Return the columns that fit on a terminal; a log has space for all."""
+        return table.fit(columns, stderr_console().width) if sys.stderr.isatty() else columns
+
+    def _print(self, line: str, emphasis: str) -> None:
+        """Print a line of the table; logs have no styles."""
+        print_note(line)
+
 
 class BarReporter(LineReporter):
-    """Draws a bar below the lines: for terminals."""
+    """Draws the running epoch and a bar below the table: for terminals."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._progress: Progress | None = None
-        self._task: Any = None
-        self._epoch = "", 0
+        self._live: Live | None = None
+        self._is_running = False
 
     def note(self, text: str) -> None:
         """Print what is going on, above the bar."""
@@ -84,97 +119,102 @@ class BarReporter(LineReporter):
 
     def step(self, step: Step) -> None:
         """Move the bar."""
-        if self._progress is None:
-            self._progress = _progress_bar()
-            self._progress.start()
-        if (step.stage, step.epoch) != self._epoch:
-            self._epoch = step.stage, step.epoch
-            self._remove_task()
-            self._task = self._progress.add_task("", total=step.steps)
-        self._progress.update(self._task, completed=step.step, description=_bar_text(step))
+        from rich.live import Live
+
+        self._step, self._is_running = step, True
+        if self._live is None:
+            # What is printed on stdout are results: they must not move to stderr.
+            self._live = Live(
+                get_renderable=self._draw,
+                console=stderr_console(),
+                transient=True,
+                redirect_stdout=False,
+                refresh_per_second=_REFRESHES_PER_SECOND,
+            )
+            self._live.start()
 
     def epoch(self, epoch: Epoch) -> None:
-        """Replace the bar by the line of the epoch."""
-        self._remove_task()
-        stderr_console().print(epoch_line(epoch))
+        """Replace the bar by the row of the epoch."""
+        self._is_running = False
+        super().epoch(epoch)
+
+    def fold(self, fold: Fold) -> None:
+        """Replace the bar by the row of the fold."""
+        self._is_running = False
+        super().fold(fold)
 
     def close(self) -> None:
         """Remove the bar."""
-        if self._progress is not None:
-            self._remove_task()
-            self._progress.stop()
-            self._progress = None
+        self._is_running = False
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
-    def _remove_task(self) -> None:
-        if self._progress is not None and self._task is not None:
-            self._progress.remove_task(self._task)
-            self._task = None
+    def _print(self, line: str, emphasis: str) -> None:
+        stderr_console().print(line, style=emphasis, no_wrap=True, crop=True)
+
+    def _draw(self) -> Any:
+        """Return the epoch that is running, and its bar; nothing between epochs."""
+        from rich.console import Group
+        from rich.text import Text
+
+        step = self._step
+        if step is None or not self._is_running:
+            return Group()
+        lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in self._running(step)]
+        return Group(*lines, _bar(step, stderr_console().width))
+
+    def _running(self, step: Step) -> list[str]:
+        """Return the row of the epoch that is running; in a stage with a name, its line."""
+        if step.stage:
+            return [_running_line(step)]
+        columns = self._fitting(table.epoch_columns(step.accuracy is not None, True))
+        headers = [] if (columns, "") == self._columns else [table.header(columns)]
+        return [*headers, table.row(columns, table.step_cells(step))]
 
 
-def _progress_bar() -> Progress:
-    from rich.progress import BarColumn, Progress, TextColumn
+def _bar(step: Step, width: int) -> Any:
+    """Return a bar with the number of steps, the rate and the time left."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
 
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        TextColumn("{task.completed}/{task.total}", markup=False),
-        console=stderr_console(),
-        transient=True,
-        expand=True,
-    )
+    grid = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    grid.add_column(ratio=1)
+    grid.add_column(justify="right", no_wrap=True)
+    system = stderr_console().color_system
+    done, rest = style("for1", system), style("area", system)
+    bar = ProgressBar(step.steps, step.step, style=rest, complete_style=done, finished_style=done)
+    grid.add_row(bar, _bar_text(step, width))
+    return grid
 
 
-def _bar_text(step: Step) -> str:
-    return (
-        f"{_place(step)}/{step.epochs}  {_step_scores(step)}  "
-        f"{step.rate:,.0f}/s  {duration(step.seconds_left)} left"
-    )
+def _bar_text(step: Step, width: int) -> str:
+    steps = f"{step.step:,}/{step.steps:,}"
+    rate = f"  {step.rate:,.0f}/s" if width >= _MIN_WIDTH_FOR_RATE else ""
+    return f"{steps}{rate}  {duration(step.seconds_left)} left"
 
 
 def _place(step: Step) -> str:
     """Return the stage, if it has a name, and the epoch."""
     stage = f"{step.stage.capitalize()}, epoch" if step.stage else "Epoch"
-    return f"{stage} {step.epoch}"
+    return f"{stage} {step.epoch}/{step.epochs}"
+
+
+def _running_line(step: Step) -> str:
+    return f"{_place(step)}: {_step_scores(step)}"
 
 
 def progress_line(step: Step) -> str:
     """Describe a training step in at most 80 columns."""
     return (
-        f"{_place(step)}/{step.epochs}, {step.step}/{step.steps}: "
-        f"{_step_scores(step)}, {step.rate:,.0f}/s, "
+        f"{_place(step)}, {step.step}/{step.steps}: {_step_scores(step)}, {step.rate:,.0f}/s, "
         f"{duration(step.seconds_left)} left"
     )
 
 
-def epoch_line(epoch: Epoch) -> str:
-    """Describe an epoch in at most 80 columns."""
-    best = ", best" if epoch.best else ""
-    if epoch.val_loss is None:
-        results = _scores(epoch.loss, epoch.accuracy, 4)
-        best = ""
-    elif epoch.val_accuracy is None:
-        results = (
-            f"loss {number(epoch.loss)}, held-out {number(epoch.val_loss)}, "
-            f"perplexity {number(perplexity(epoch.val_loss), ',.1f')}"
-        )
-    else:
-        results = (
-            f"{_scores(epoch.loss, epoch.accuracy, 4)}, "
-            f"val {_scores(epoch.val_loss, epoch.val_accuracy, 4)}"
-        )
-    return f"Epoch {epoch.epoch}: {results}, {duration(epoch.seconds)}{best}"
-
-
 def _step_scores(step: Step) -> str:
-    """Format the loss of a step; that of a region embedding has neither accuracy nor perplexity."""
-    if step.accuracy is None and step.stage:
-        return f"loss {number(step.loss, '.3f')}"
-    return _scores(step.loss, step.accuracy, 3)
-
-
-def _scores(loss: float, accuracy: float | None, digits: int) -> str:
-    """Format a loss with the accuracy, or with the perplexity of a language model."""
-    spec = f".{digits}f"
-    if accuracy is not None:
-        return f"loss {number(loss, spec)} acc {number(accuracy, spec)}"
-    return f"loss {number(loss, spec)} perplexity {number(perplexity(loss), ',.1f')}"
+    """Format the scores of a step; a region embedding has neither accuracy nor perplexity."""
+    loss = f"loss {number(step.loss, '.3f')}"
+    if step.accuracy is not None:
+        return f"{loss} acc {number(step.accuracy, '.3f')}"
+    return loss if step.stage else f"{loss} perplexity {number(perplexity(step.loss), ',.1f')}"

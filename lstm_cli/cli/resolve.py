@@ -20,13 +20,16 @@ LABEL_CONFLICTS = (
 )
 
 
-def find_run(run: str | None, runs_dir: Path | None, kind: str | None = None) -> RunDir:
+def find_run(
+    run: str | None, runs_dir: Path | None, kind: str | None = None, language: bool = False
+) -> RunDir:
     """Find the run that is named, or the newest finished one; that one is named on stderr.
 
     Args:
         run: As typed; None for the newest.
         runs_dir: As typed.
         kind: `text` or `image`: what the newest run must read.
+        language: Whether the newest run must be a language model.
 
     Raises:
         LstmError: There is no such run, or it is not finished.
@@ -35,7 +38,7 @@ def find_run(run: str | None, runs_dir: Path | None, kind: str | None = None) ->
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import find
 
-    found = find(runs_root(runs_dir), run, kind=None if run else kind)
+    found = find(runs_root(runs_dir), run, kind=None if run else kind, language=language)
     if run is None:
         print_note(f"Run: {found.name}")
     return found

@@ -1,4 +1,4 @@
-"""`lstm runs`: list, check and compare what was trained."""
+"""`lstm runs`: list, check, compare and remove what was trained."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstm_cli.cli import options, set_threshold
+from lstm_cli.cli import drift, options, remove_runs, set_threshold
 from lstm_cli.cli.command import Command, Conflict, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset, complete_run
 
 if TYPE_CHECKING:
     from lstm_cli.runs.directory import RunDir
 
-app = typer.Typer(cls=Group, help="List, check and compare runs.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List, check, compare and remove runs.", no_args_is_help=True)
 
 _DataSet = Annotated[
     str | None,
@@ -72,7 +72,7 @@ _VERIFY_CONFLICTS = (Conflict("--all", ("RUN",), "every finished run is checked"
 def list_(
     dataset: _DataSet = None, runs_dir: options.RunsDir = None, json: options.Json = False
 ) -> None:
-    """List runs, the oldest first.
+    """List runs, the oldest first, with the size of their files.
 
     The files run.json, metrics.json and config.yaml of finished runs are checked. A run that fails
     is listed as broken, with the reason below the table; the exit code is still 0. 'lstm runs
@@ -82,9 +82,11 @@ def list_(
     from lstm_cli.runs.directory import runs_root
     from lstm_cli.runs.find import all_runs
     from lstm_cli.runs.record import summarize
+    from lstm_cli.runs.removal import leftovers
 
     root = runs_root(runs_dir)
     print_runs.print_list([summarize(run) for run in all_runs(root, dataset)], root, json)
+    print_runs.note_leftovers(leftovers(root))
 
 
 @app.command(cls=Command)
@@ -103,6 +105,10 @@ def show(
 
 
 app.command(name="set-threshold", cls=Command)(set_threshold.command)
+app.command(name="drift", cls=Command)(drift.command)
+app.command(cls=Command)(remove_runs.rename)
+app.command(cls=Command)(remove_runs.rm)
+app.command(cls=Command)(remove_runs.prune)
 
 
 @app.command(cls=Command)

@@ -65,6 +65,7 @@ def command(
     limit: options.Limit = None,
     no_test: options.NoTest = False,
     tensorboard: options.TensorBoard = False,
+    track: options.Track = None,
     dry_run: options.DryRun = False,
     distributed: options.Distributed = False,
     coordinator: options.Coordinator = None,
@@ -121,6 +122,7 @@ def command(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,
         fail_on=(fail_on,) if fail_on else (), score_test=not no_test,
         cluster=training.cluster(distributed, coordinator, num_processes, process_id),
+        track=track,
     )  # fmt: skip
     result = training.run_training(request)
     if result is None:

@@ -23,7 +23,9 @@ CONFLICTS = (
     Conflict("--resume", ("--name",), "a run keeps its name"),
     Conflict("--resume", ("--dry-run",), "a dry run plans a new run"),
     Conflict(
-        "--dry-run", ("--tensorboard", "--no-test", "--fail-under"), "a dry run trains nothing"
+        "--dry-run",
+        ("--tensorboard", "--track", "--no-test", "--fail-under"),
+        "a dry run trains nothing",
     ),
     Conflict("--no-test", ("--fail-under",), "it looks at the results on test"),
     Conflict("--dry-run", ("--distributed",), "a dry run takes one process"),
@@ -49,6 +51,7 @@ class TrainingRequest:
         fail_on: Findings with which nothing is trained: `leak`.
         score_test: Whether to score a classifier on test at the end.
         cluster: The processes to train with; None to train alone.
+        track: Where to send the course of the training, too: `mlflow`.
     """
 
     dataset: str
@@ -65,6 +68,7 @@ class TrainingRequest:
     fail_on: tuple[str, ...] = ()
     score_test: bool = True
     cluster: Cluster | None = None
+    track: str | None = None
 
 
 def cluster(
@@ -124,6 +128,7 @@ def run_training(request: TrainingRequest) -> Any:
         check_unlabeled_is_used,
         with_language_model,
     )
+    from lstm_cli.training.tracking import check as check_tracking
 
     settings = dataset_settings(request.dataset, request.config, request.overrides)
     if request.language_model:
@@ -136,6 +141,7 @@ def run_training(request: TrainingRequest) -> Any:
             check_exists(Path(settings.embedding.vectors_file))
     if request.tensorboard:
         require("tensorboard")
+    check_tracking(request.track)
     unfinished_run = None
     if request.resume is None:
         _check_name(request, settings)
@@ -240,6 +246,7 @@ def _train(
         return dry_run(settings, runs_dir=request.runs_dir, **options)
     options |= {
         "tensorboard": request.tensorboard,
+        "track": request.track,
         "worker": worker,
         "score_test": request.score_test,
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lstm_cli.cli import output
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.atomic_write import check_replaceable
 from lstm_cli.prediction.write_text import FORMATS, Target, format_of, open_text_file
 
 
@@ -60,6 +61,25 @@ def check_out(out: Path | None, file: Path | None) -> None:
             raise LstmError(
                 f"--out {out} is the file that is read.", "Name another file.", ExitCode.USAGE
             )
+
+
+def check_stats(stats: Path | None, used: Sequence[str | Path | None]) -> None:
+    """Check before anything is predicted that the statistics have a file of their own.
+
+    Args:
+        stats: The file; None for none.
+        used: The files that are read, and the file of the answers.
+
+    Raises:
+        LstmError: It is one of these (exit code 2), a folder, or not a plain file.
+    """
+    if stats is None:
+        return
+    paths = [Path(path) for path in used if path is not None]
+    if stats.is_dir() or stats.absolute() in [path.absolute() for path in paths]:
+        what = "a folder" if stats.is_dir() else "a file that is read, or that has the answers"
+        raise LstmError(f"--stats {stats} is {what}.", "Name another file.", ExitCode.USAGE)
+    check_replaceable(stats)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from lstm_cli.data.dataset import label_names
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import evaluate
+from lstm_cli.evaluation.conclusion import Conclusion, conclude
 from lstm_cli.evaluation.significance import difference_interval, holm, mcnemar
 from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, selection_curve
@@ -127,9 +128,15 @@ class Comparison:
         """Name of each run."""
         return [entry.name for entry in self.entries]
 
+    @property
+    def conclusion(self) -> Conclusion:
+        """Which run is better, or that no difference can be shown."""
+        return conclude(self.names, self.paired, self.untested)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the histories as plain JSON types."""
         return {
+            "conclusion": asdict(self.conclusion),
             "runs": [asdict(entry) for entry in self.entries],
             "settings": {
                 key: dict(zip(self.names, values, strict=True))

@@ -17,10 +17,10 @@ from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.dataset import Kind, Split, label_names
 from lstm_cli.data.images import has_other_border
 from lstm_cli.data.readers.known_columns import with_known_columns
-from lstm_cli.data.registry import resolve
+from lstm_cli.data.registry import is_known, resolve
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluation import label_plots, metrics, plots, seen
+from lstm_cli.evaluation import baselines, label_plots, metrics, plots, seen
 from lstm_cli.evaluation.coverage import (
     Coverage,
     check_wanted_precision,
@@ -125,8 +125,8 @@ class Evaluation:
         mistakes: The wrong predictions with the highest confidence.
         folder: Where report.json and the plots are.
         coverage: Accuracy against the share of answered examples; None if not asked for.
-        seen: The examples that the run has learned from; None if they are not looked for, as in the
-            run's own training split.
+        seen: The examples that the run has learned from; None if they are not known.
+        seen_reason: Why `seen` is None; empty when it is known.
     """
 
     run: str
@@ -137,6 +137,7 @@ class Evaluation:
     folder: Path
     coverage: Coverage | None = None
     seen: Seen | None = None
+    seen_reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
@@ -148,7 +149,8 @@ class Evaluation:
             "mistakes": [mistake.to_dict() for mistake in self.mistakes],
             "folder": str(self.folder),
             **({"coverage": self.coverage.to_dict()} if self.coverage else {}),
-            **({"seen": self.seen.to_dict()} if self.seen else {}),
+            "seen": self.seen.to_dict() if self.seen else None,
+            "seen_reason": self.seen_reason,
         }
 
 
@@ -167,8 +169,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a run on a split of its own data set, or on other data with the same labels.
 
-    Data with the content of the run's training data is its own data, whatever its name. Of other
-    data, the examples that the run has learned from are counted.
+    Data with the content of the run's training data is its own data, whatever its name. The
+    examples that the run has learned from are counted.
 
     If the run has thresholds, they decide what is predicted, and which examples get an answer.
 
@@ -207,22 +209,25 @@ def evaluate(
     overlap = seen.find_overlap(run.with_manifest(), dataset, split, is_own)
     if "leak" in fail_on:
         seen.require_unseen(overlap)
-    scored = _decided(predictor, score(predictor, dataset, split, reporter), reporter)
+    encoded = _encode(predictor, dataset, split, reporter)
+    scored = score_encoded(predictor, encoded, dataset.splits[split].labels)
+    scored = _decided(predictor, scored, reporter)
     found = None
     if not isinstance(overlap, str):
         found = seen.summarize(overlap, scored.is_answered_right, dataset, split, num_leaks)
-        if found.num:
+        if found.num and not (is_own and is_known(run.config().data.name)):
             reporter.warn(found.describe(split))
     folder = run.reports / f"{dataset.name}-{split}"
     evaluation = Evaluation(
         run=run.name,
         dataset=dataset.name,
         split=split,
-        report=scored.report,
+        report=baselines.measure_linear_part(scored.report, scored.labels, predictor, encoded),
         mistakes=mistakes(scored, dataset.splits[split], predictor.labels, num_mistakes),
         folder=folder,
         coverage=_coverage(predictor, scored, with_coverage, wanted_precision),
         seen=found,
+        seen_reason=overlap if isinstance(overlap, str) else "",
     )
     RunDir(folder).write_json("report.json", evaluation.to_dict())
     if find_spec("matplotlib") is None:
@@ -402,6 +407,14 @@ def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter
     Raises:
         LstmError: The data is of the other kind than the model reads, or images of another size.
     """
+    encoded = _encode(predictor, dataset, split, reporter)
+    return score_encoded(predictor, encoded, dataset.splits[split].labels)
+
+
+def _encode(
+    predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter
+) -> Corpus | NDArray[np.uint8]:
+    """Encode a split for the predictor; see `score`."""
     _check_kind(predictor, dataset.kind, dataset.name)
     examples = dataset.splits[split]
     reporter.note(f"Evaluating {len(examples):,} examples of {dataset.source} ({split}).")
@@ -410,7 +423,7 @@ def score(predictor: Predictor, dataset: Dataset, split: str, reporter: Reporter
         inverted = has_other_border(encoded, predictor.border)
         if note := predictor.describe_inverted(int(np.count_nonzero(inverted)), len(encoded)):
             reporter.note(note)
-    return score_encoded(predictor, encoded, examples.labels)
+    return encoded
 
 
 def _check_kind(predictor: Predictor, kind: Kind, name: str) -> None:

@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 
 from lstm_cli.data.balance import ClassWeights, Imbalance, imbalance, weight_power
 from lstm_cli.data.readers.columns import quote_name
-from lstm_cli.evaluation.metrics import Report, predicted_counts
+from lstm_cli.evaluation.metrics import Report, predicted_counts, wilson_interval
 from lstm_cli.io.text_format import pluralize
 
 # A class counts as missed if it is never predicted, or has at most this recall on at least this
 # number of examples. With fewer examples such a recall may be chance.
 _MAX_RECALL, _MIN_EXAMPLES = 0.05, 10
 _MAX_NAMES = 3
+# A class is weak if its recall, with all that chance explains, is this far below the median of the
+# others. Classes with fewer examples are not judged.
+_MIN_BELOW, _MIN_JUDGED = 0.15, 20
 
 
 def report_imbalance(*reports: Report) -> Imbalance | None:
@@ -61,6 +64,37 @@ def missed_classes(report: Report) -> list[int]:
         )
     ]
     return sorted(missed, key=lambda i: -report.classes[i].support)
+
+
+def weak_classes(report: Report) -> list[int]:
+    """Return the ids of the classes whose recall is far below that of the others, the lowest first.
+
+    A class is weak if the upper bound of the 95% Wilson interval of its recall is more than 0.15
+    below the median recall of the other classes. Classes with fewer than 20 examples are left out:
+    neither are they judged, nor compared with.
+
+    Args:
+        report: The metrics of a split.
+    """
+    judged = [i for i, scores in enumerate(report.classes) if scores.support >= _MIN_JUDGED]
+    judged.sort(key=lambda i: report.classes[i].recall)
+    if len(judged) < 2:
+        return []
+    recalls = [report.classes[i].recall for i in judged]
+    weak = []
+    for rank, index in enumerate(judged):
+        support = report.classes[index].support
+        _, high = wilson_interval(round(recalls[rank] * support), support)
+        if high < _median_without(recalls, rank) - _MIN_BELOW:
+            weak.append(index)
+    return weak
+
+
+def _median_without(ordered: Sequence[float], rank: int) -> float:
+    """Return the median of ascending values without the one at a rank."""
+    num = len(ordered) - 1
+    low, high = (ordered[i + (i >= rank)] for i in ((num - 1) // 2, num // 2))
+    return (low + high) / 2
 
 
 def describe_missed(

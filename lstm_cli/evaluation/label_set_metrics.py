@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.evaluation import roc
 from lstm_cli.prediction.label_sets import Thresholds, predicted_labels
-from lstm_cli.runs.metrics_schema import Bin, ClassScores, MicroScores
+from lstm_cli.runs.metrics_schema import BaselineScores, Bin, ClassScores, MicroScores
 
 _SMALLEST_PROBABILITY = 1e-7
 # A label's threshold is drawn towards that of all labels as by this many of its examples.
@@ -142,10 +142,23 @@ def mean_area(classes: tuple[ClassScores, ...]) -> tuple[float | None, str]:
     return math.fsum(areas) / len(areas), ""
 
 
-def baseline_accuracy(labels: NDArray[np.int32]) -> float:
-    """Return the subset accuracy of always predicting the most frequent set of labels."""
-    _, counts = np.unique(labels, axis=0, return_counts=True)
-    return float(counts.max() / len(labels))
+def majority_scores(labels: NDArray[np.int32]) -> BaselineScores:
+    """Return the scores of always predicting the most frequent set of labels.
+
+    Args:
+        labels: True label sets, `<int32>[num, labels]`.
+    """
+    sets, counts = np.unique(labels, axis=0, return_counts=True)
+    support = labels.sum(axis=0)
+    predicted = sets[counts.argmax()] * len(labels)
+    correct = np.minimum(predicted, support)
+    present = predicted + support > 0
+    f1 = 2 * correct[present] / (predicted + support)[present]
+    return BaselineScores(
+        accuracy=float(counts.max() / len(labels)),
+        f1=float(f1.mean()) if len(f1) else 0.0,
+        micro_f1=float(2 * correct.sum() / max(predicted.sum() + support.sum(), 1)),
+    )
 
 
 def reliability_bins(

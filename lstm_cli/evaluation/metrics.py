@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lstm_cli.errors import LstmError
 from lstm_cli.evaluation import label_set_metrics, roc
 from lstm_cli.prediction.label_sets import Thresholds
+from lstm_cli.runs.metrics_schema import BaselineScores
 from lstm_cli.runs.metrics_schema import Bin as Bin
 from lstm_cli.runs.metrics_schema import ClassScores as ClassScores
 from lstm_cli.runs.metrics_schema import Report as Report
@@ -75,11 +76,11 @@ def compute(
         roc_auc=roc_auc,
         roc_auc_reason=reason,
         calibration_error=_calibration_error(bins),
-        baseline_accuracy=max(c.support for c in classes) / num,
         classes=classes,
         bins=bins,
         confusion=_confusion_cells(labels[is_answered], predicted[is_answered], num_classes),
         answered=num_answered / num,
+        majority=_majority_scores([each.support for each in classes]),
     )
 
 
@@ -106,11 +107,11 @@ def _compute_label_sets(
         roc_auc=roc_auc,
         roc_auc_reason=reason,
         calibration_error=_calibration_error(bins),
-        baseline_accuracy=label_set_metrics.baseline_accuracy(labels),
         classes=classes,
         bins=bins,
         confusion=(),
         micro=label_set_metrics.micro_scores(labels, probabilities, thresholds),
+        majority=label_set_metrics.majority_scores(labels),
     )
 
 
@@ -322,6 +323,18 @@ def _class_scores(
         for i, name in enumerate(class_names)
     )
     return classes, (macro[0], macro[1], macro[2])
+
+
+def _majority_scores(supports: Sequence[int]) -> BaselineScores:
+    """Return the scores of always predicting the most frequent class.
+
+    Args:
+        supports: Number of examples of each class.
+    """
+    accuracy = max(supports) / sum(supports)
+    # Its recall is 1 and its precision is the accuracy; the F1 of all other classes is 0.
+    f1 = 2 * accuracy / (1 + accuracy) / sum(support > 0 for support in supports)
+    return BaselineScores(accuracy, f1)
 
 
 def _roc_auc(

@@ -14,9 +14,10 @@ from lstm_cli.data import Dataset
 from lstm_cli.data.dataset import label_names
 from lstm_cli.data.readers.own_images import training_images
 from lstm_cli.data.readers.path import training_file
-from lstm_cli.data.registry import is_known, is_path, resolve
+from lstm_cli.data.registry import is_path, resolve
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import learned
 from lstm_cli.runs.directory import RunDir
@@ -80,15 +81,29 @@ class Seen:
         """Say how many there are; empty if there are none."""
         if not self.num:
             return ""
-        other = f" ({self.num_relabeled:,} with another label)" if self.num_relabeled else ""
-        rest = self.num_examples - self.num
-        accuracy = ""
-        if self.accuracy_of_others is not None:
-            accuracy = f" Accuracy on the {rest:,} others: {self.accuracy_of_others:.4f}."
+        accuracy = f" {self._others}." if self._others else ""
         return (
             f"The run has learned from {self.num:,} of these {self.num_examples:,} {split} "
-            f"examples{other}: the results look better than they are.{accuracy}"
+            f"examples{self._relabeled}: the results look better than they are.{accuracy}"
         )
+
+    def cell(self) -> str:
+        """Say how many there are for a table: `12 of 40 (1 with another label)`."""
+        counts = f"{self.num:,} of {self.num_examples:,}{self._relabeled}"
+        return f"{counts}. {self._others}" if self.num and self._others else counts
+
+    @property
+    def _relabeled(self) -> str:
+        """How many have another label, in parentheses; empty if none has."""
+        return f" ({self.num_relabeled:,} with another label)" if self.num_relabeled else ""
+
+    @property
+    def _others(self) -> str:
+        """The accuracy on the other examples; empty without others."""
+        if self.accuracy_of_others is None:
+            return ""
+        rest = self.num_examples - self.num
+        return f"Accuracy on the {pluralize(rest, 'other')}: {self.accuracy_of_others:.4f}"
 
 
 def find_overlap(run: RunDir, dataset: Dataset, split: str, is_own: bool) -> Overlap | str:
@@ -105,8 +120,6 @@ def find_overlap(run: RunDir, dataset: Dataset, split: str, is_own: bool) -> Ove
     """
     if is_own and split != "test":
         return f"the {split} split is what the run has learned from"
-    if is_own and is_known(run.config().data.name):
-        return f"the splits of {dataset.name} are fixed"
     if runs.LEARNED not in (run.manifest or {}):
         return f"run {run.name} has no record of what it has learned from"
     inputs, labeled = learned.read(run)

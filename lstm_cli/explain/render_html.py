@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -35,6 +35,7 @@ from lstm_cli.render import html
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_OPACITY = 0.75
+_NUM_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,19 @@ def render_page(explanation: Explanation) -> str:
 def _text_values(explanation: TextExplanation) -> dict[str, Any]:
     spans = [(token.start, token.end) for token in explanation.tokens]
     values = explanation.prefixes.steps[:, explanation.class_index]
+    points = _points(100 - 100 * values)
     effects = explanation.token_effects
     columns = (effects.effects, effects.occluded_probabilities, values)
     rows = zip(explanation.tokens, *columns, strict=True)
     return {
         "segments": list(segments(explanation.text, spans, explanation.truncated_span)),
         "tokens": list(_token_views(explanation)),
+        "has_unknown": not all(token.known for token in explanation.tokens),
+        "strongest": float(np.abs(effects.effects).max()),
         "probabilities": values,
-        "points": _points(100 - 100 * values),
+        "points": points,
+        # Down to 0% below the ends of the line.
+        "area": f"{points.split(',')[0]},100 {points} {points.split()[-1].split(',')[0]},100",
         "table": [
             (token.text, f"{effect:+.3f}", f"{occluded:.3f}", f"{value:.3f}")
             for token, effect, occluded, value in rows
@@ -98,9 +104,18 @@ def _image_values(explanation: ImageExplanation) -> dict[str, Any]:
     steps = zip(names, explanation.prefixes.steps, strict=True)
     return {
         "windows": describe_windows(explanation),
-        "names": names,
+        "summaries": [
+            _describe_probabilities(f"After {name}", explanation.labels, values)
+            for name, values in zip(names, explanation.prefixes.steps, strict=True)
+        ],
         "table": [(name, *(f"{p:.2f}" for p in values)) for name, values in steps],
     }
+
+
+def _describe_probabilities(place: str, labels: Sequence[str], values: NDArray[np.float64]) -> str:
+    """Name the most probable classes at a place."""
+    best = np.argsort(-values, kind="stable")[:_NUM_NAMED]
+    return f"{place}: {', '.join(f'{labels[index]} {values[index]:.1%}' for index in best)}"
 
 
 def _token_views(explanation: TextExplanation) -> Iterator[_TokenView]:
@@ -136,12 +151,11 @@ def _region_row(explanation: Explanation, region: Region) -> tuple[str, ...]:
 
 def _unit_view(unit: Unit) -> _UnitView:
     limit = float(np.abs(unit.cell).max()) or 1.0
-    return _UnitView(unit, limit, _points(66 - 22 * unit.cell / limit))
+    return _UnitView(unit, limit, _points(76 - 22 * unit.cell / limit))
 
 
 def _points(heights: NDArray[np.float64]) -> str:
     """Return the points of a line with one value in the middle of each column."""
-    points = [f"{i + 0.5:g},{height:.1f}" for i, height in enumerate(heights)]
     if len(heights) == 1:  # a line needs two points
-        points.append(f"1,{heights[0]:.1f}")
-    return " ".join(points)
+        return f"0,{heights[0]:.1f} 1,{heights[0]:.1f}"
+    return " ".join(f"{i + 0.5:g},{height:.1f}" for i, height in enumerate(heights))

@@ -41,7 +41,9 @@ _MAX_NAMES = 60  # tokens whose names fit below the gates
 _MAX_TOKENS = 800  # a longer text is cut here
 _DRAWN_SEPARATOR = "\u2016"
 _DASHES = (0, (4, 3))
-_MAX_TITLE, _MAX_SUBTITLE = 40, 160  # characters
+_MAX_TITLE, _MAX_RUN, _MAX_SUBTITLE = 40, 50, 160  # characters
+_SCALE_STEPS = 32  # shades of a colour scale
+_MIN_ALPHA, _ALPHA_RANGE = 0.15, 0.6  # of the colour of a token
 
 Array = NDArray[Any]
 
@@ -76,6 +78,7 @@ def _title(explanation: Explanation) -> tuple[str, str]:
     """Return title and subtitle."""
     prediction = explanation.prediction
     title = f"{fit_name(prediction.label, _MAX_TITLE)}  {prediction.probability:.1%}"
+    title += f"   (run {fit_name(explanation.run, _MAX_RUN)})"
     return title, fit_name(describe_swings(explanation), _MAX_SUBTITLE)
 
 
@@ -90,6 +93,8 @@ def _draw_text(explanation: TextExplanation, path: Path) -> None:
         _draw_probabilities(panels[1], explanation)
         for index, unit in enumerate(units):
             _draw_gates(panels[2 + 2 * index], unit)
+            if not index:
+                _draw_scale(panels[2], heights[2], _blues(), ("closed, 0", "1, open"))
             _draw_cell(panels[3 + 2 * index], unit)
         num = len(explanation.tokens)
         for axes in panels[1:]:
@@ -134,7 +139,6 @@ def _draw_tokens(
     axes: Axes, lines: list[list[tuple[str, float]]], explanation: TextExplanation
 ) -> None:
     """Write the text part by part, each to the right of the last, on its colour."""
-    from matplotlib.colors import to_rgba
     from matplotlib.font_manager import FontProperties
 
     figure: Any = axes.figure
@@ -143,7 +147,11 @@ def _draw_tokens(
     axes.set(xlim=(0, 1), ylim=(len(lines), 0))
     axes.axis("off")
     label = fit_name(explanation.prediction.label)
-    axes.set_title(f"Tokens: blue for {label}, orange against it", color=GREY)
+    axes.set_title(f"Tokens: blue for {label}, orange against it", color=GREY, y=1)
+    strongest = float(np.abs(explanation.token_effects.effects).max())
+    shades = [_effect_colour(share) for share in np.linspace(-1, 1, _SCALE_STEPS)]
+    ends = (f"{-strongest:+.2f}", f"{strongest:+.2f} log-odds")
+    _draw_scale(axes, _LINE_HEIGHT * len(lines) + 0.35, shades, ends)
     # The width of the panel is known once the layout is done.
     figure.draw_without_rendering()
     scale = axes.get_window_extent().width
@@ -154,13 +162,49 @@ def _draw_tokens(
             width = renderer.get_text_width_height_descent(printable, font, False)[0] / scale
             box = None
             if abs(share) >= MIN_SHARE:
-                colour = to_rgba(BLUE if share > 0 else ORANGE, 0.15 + 0.6 * abs(share))
-                box = {"facecolor": colour, "edgecolor": "none", "pad": 1.2}
+                box = {"facecolor": _effect_colour(share), "edgecolor": "none", "pad": 1.2}
             if printable.strip():
                 axes.text(
                     x, number + 0.5, printable, va="center", fontsize=9.5, color=INK, bbox=box
                 )
             x += width
+
+
+def _effect_colour(share: float) -> tuple[float, float, float, float]:
+    """Return the colour of a token with this share of the strongest effect."""
+    from matplotlib.colors import to_rgba
+
+    alpha = _MIN_ALPHA + _ALPHA_RANGE * abs(share) if abs(share) >= MIN_SHARE else 0.0
+    return to_rgba(BLUE if share > 0 else ORANGE, alpha)
+
+
+def _blues() -> list[Any]:
+    """Return the shades of gates and probabilities from 0 to 1."""
+    import matplotlib
+
+    return list(matplotlib.colormaps["Blues"](np.linspace(0, 1, _SCALE_STEPS)))
+
+
+def _draw_scale(axes: Axes, height: float, shades: list[Any], ends: tuple[str, str]) -> None:
+    """Draw a colour scale beside the title of a panel, whose `y` is fixed so that it stays there.
+
+    Args:
+        axes: The panel.
+        height: Its height in inches, about.
+        shades: The colours from left to right.
+        ends: What the first and the last one mean.
+    """
+    from matplotlib.colors import ListedColormap
+
+    scale = axes.inset_axes((0.78, 1 + 0.07 / height, 0.1, 0.11 / height))
+    edges = np.arange(len(shades) + 1)
+    values = np.arange(len(shades))[None]
+    scale.pcolormesh(edges, np.arange(2), values, cmap=ListedColormap(shades))
+    scale.set(xticks=[], yticks=[])
+    scale.spines[:].set(visible=True, color=PALE)
+    for place, align, name in ((-0.06, "right", ends[0]), (1.06, "left", ends[1])):
+        where: dict[str, Any] = {"transform": scale.transAxes, "ha": align, "va": "center"}
+        scale.text(place, 0.45, name, fontsize=8, color=GREY, **where)
 
 
 def _draw_probabilities(axes: Axes, explanation: TextExplanation) -> None:
@@ -184,7 +228,7 @@ def _draw_gates(axes: Axes, unit: Unit) -> None:
     axes.invert_yaxis()
     axes.tick_params(length=0)
     name = f"{unit.direction} {unit.index}: {unit.contribution:+.2f}"
-    axes.set_title(f"{name}, remembers {unit.memory:.1f} tokens", pad=3)
+    axes.set_title(f"{name}, remembers {unit.memory:.1f} tokens", pad=3, y=1)
 
 
 def _draw_cell(axes: Axes, unit: Unit) -> None:
@@ -208,7 +252,8 @@ def _draw_image(explanation: ImageExplanation, path: Path) -> None:
         row_edges = explanation.row_edges
         right.pcolormesh(edges, row_edges, prefixes.steps, cmap="Blues", vmin=0, vmax=1)
         right.set(ylim=(num_rows, 0))
-        right.set_title(f"Probability after each {step_noun(explanation)}")
+        _draw_scale(right, size[1] - 1.2, _blues(), ("0%", "100%"))
+        right.set_title(f"Probability after each {step_noun(explanation)}", y=1)
         names = [fit_name(label, 12) for label in labels]
         right.set_xticks(range(len(labels)), names, rotation=90 * (max(map(len, names)) > 3))
         for swing in large_swings(explanation):

@@ -25,6 +25,7 @@ from lstm_cli.explain.summary import (
     step_noun,
     with_short_labels,
 )
+from lstm_cli.render.plot_style import display_width
 
 NUM_SHADES = 4
 _BAR_CHARS = "▁▂▃▄▅▆▇█"
@@ -43,8 +44,8 @@ class Piece(NamedTuple):
 
     Attributes:
         text: Text from the data; the caller replaces control characters.
-        style: `for1` to `for4` or `against1` to `against4` (the higher, the stronger), `heat0` to
-            `heat7`, `bold`, `dim`, or empty.
+        style: `for1` to `for4` or `against1` to `against4` (the higher, the stronger), `area`
+            (a drawing), `bold`, `dim`, or empty.
     """
 
     text: str
@@ -73,7 +74,7 @@ def render_lines(explanation: Explanation, width: int, colour: bool) -> Iterator
         yield list(_marked_text(explanation, colour))
         yield [Piece("")]
         yield _legend(prediction.label, colour)
-        yield from _top_tokens(explanation)
+        yield from _top_tokens(explanation, width)
         yield [Piece("")]
         yield from _probability_line(explanation, width)
     else:
@@ -84,7 +85,7 @@ def render_lines(explanation: Explanation, width: int, colour: bool) -> Iterator
     yield [Piece(describe_decision(explanation))]
     yield [Piece("")]
     yield from _regions(explanation)
-    yield from _gates(explanation, width, colour)
+    yield from _gates(explanation, width)
 
 
 def effect_style(share: float) -> str:
@@ -117,14 +118,15 @@ def _legend(label: str, colour: bool) -> Line:
     heading = "Log-odds lost without the token: "
     if not colour:
         return [Piece(f"{heading}[+] for {label}, [-] against {label}.", "dim")]
-    return [
-        Piece(heading, "dim"), Piece(f"for {label}", "for3"), Piece(" "),
-        Piece(f"against {label}", "against3"),
-    ]  # fmt: skip
+    line = [Piece("Effect on the log-odds: ", "dim")]
+    for side, end in (("for", ", "), ("against", "")):
+        line += [Piece(f"{side} {label} ", "dim"), Piece("weak", f"{side}1"), Piece(" ")]
+        line += [Piece("strong", f"{side}{NUM_SHADES}"), Piece(end, "dim")]
+    return line
 
 
-def _top_tokens(explanation: TextExplanation) -> Iterator[Line]:
-    """List the tokens with the largest effects for and against the class."""
+def _top_tokens(explanation: TextExplanation, width: int) -> Iterator[Line]:
+    """List the tokens with the largest effects for and against the class, on a line each."""
     effects = explanation.token_effects.effects
     if not effects.any():
         yield [Piece("No single token changes the prediction.")]
@@ -133,10 +135,14 @@ def _top_tokens(explanation: TextExplanation) -> Iterator[Line]:
         top = [i for i in order if sign * effects[i] > 0]
         if not top:
             continue
-        line = [Piece(f"{heading:<{_NAME_WIDTH}}", "dim")]
+        line, columns = [Piece(f"{heading:<{_NAME_WIDTH}}", "dim")], _NAME_WIDTH
         for index in top:
-            line += [Piece(explanation.tokens[index].text, "bold")]
-            line += [Piece(f" {effects[index]:+.2f}   ")]
+            text, effect = explanation.tokens[index].text, f" {effects[index]:+.2f}"
+            columns += display_width(text) + len(effect)
+            if columns > width and len(line) > 1:
+                break
+            line += [Piece(text, "bold"), Piece(f"{effect}   ")]
+            columns += 3
         yield line
 
 
@@ -147,7 +153,7 @@ def _probability_line(explanation: TextExplanation, width: int) -> Iterator[Line
     first = "" if prefixes.start is None else f"{prefixes.start[class_index]:.0%} "
     last = f" {values[-1]:.0%}"
     columns = max(_MIN_WIDTH, width - len(first) - len(last))
-    yield [Piece(first, "dim"), Piece(sparkline(values, columns)), Piece(last, "dim")]
+    yield [Piece(first, "dim"), Piece(sparkline(values, columns), "area"), Piece(last, "dim")]
 
 
 def _rows(explanation: ImageExplanation, width: int) -> Iterator[Line]:
@@ -202,7 +208,7 @@ def _regions(explanation: Explanation) -> Iterator[Line]:
     yield [Piece("")]
 
 
-def _gates(explanation: Explanation, width: int, colour: bool) -> Iterator[Line]:
+def _gates(explanation: Explanation, width: int) -> Iterator[Line]:
     gates, noun = explanation.gates, step_noun(explanation)
     yield [
         Piece("Gates of the units that contribute most", "bold"),
@@ -213,22 +219,22 @@ def _gates(explanation: Explanation, width: int, colour: bool) -> Iterator[Line]
             Piece(f"{unit.direction} {unit.index}", "bold"),
             Piece(f"  {unit.contribution:+.2f}, remembers {unit.memory:.1f} {noun}s", "dim"),
         ]
-        yield from _unit_lines(unit, width, colour)
+        yield from _unit_lines(unit, width)
 
 
-def _unit_lines(unit: Unit, width: int, colour: bool) -> Iterator[Line]:
-    """Draw a unit's gates as a heat map, or as bars, and its cell state as bars around 0."""
+def _unit_lines(unit: Unit, width: int) -> Iterator[Line]:
+    """Draw a unit's gates as bars, and its cell state as bars around 0."""
     columns = max(_MIN_WIDTH, width - _NAME_WIDTH - 8)
     gates = {"input": unit.input_gate, "forget": unit.forget_gate, "output": unit.output_gate}
     for name, values in gates.items():
-        strip = [Piece(sparkline(values, columns))]
-        if colour:
-            strip = [Piece(" ", f"heat{_level(v)}") for v in downsample(values, columns)]
-        yield [Piece(f"  {name:<{_NAME_WIDTH - 2}}", "dim"), *strip]
+        yield [
+            Piece(f"  {name:<{_NAME_WIDTH - 2}}", "dim"),
+            Piece(sparkline(values, columns), "area"),
+        ]
     limit = float(np.abs(unit.cell).max()) or 1.0
     yield [
         Piece(f"  {'cell':<{_NAME_WIDTH - 2}}", "dim"),
-        Piece(sparkline((unit.cell / limit + 1) / 2, columns)),
+        Piece(sparkline((unit.cell / limit + 1) / 2, columns), "area"),
         Piece(f" ±{limit:.1f}", "dim"),
     ]
 

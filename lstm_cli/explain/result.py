@@ -234,6 +234,16 @@ class TextExplanation:
             "token_effects": _to_json(self.token_effects),
         }
 
+    def __repr__(self) -> str:
+        """Return one line: the arrays have a number for each step."""
+        return _describe(self, len(self.prefixes.steps))
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from lstm_cli.explain.render_notebook import render_explanation
+
+        return render_explanation(self)
+
 
 @dataclass(frozen=True)
 class ImageExplanation:
@@ -283,8 +293,26 @@ class ImageExplanation:
             "windows": [list(rows) for rows in self.windows],
         }
 
+    def __repr__(self) -> str:
+        """Return one line: the arrays have a number for each step."""
+        return _describe(self, len(self.prefixes.steps))
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from lstm_cli.explain.render_notebook import render_explanation
+
+        return render_explanation(self)
+
 
 Explanation = TextExplanation | ImageExplanation
+
+
+def _describe(explanation: Explanation, num_steps: int) -> str:
+    found = explanation.prediction
+    return (
+        f"<{type(explanation).__name__} by {explanation.run}: {found.label!r} "
+        f"{found.probability:.4f}, {num_steps} steps>"
+    )
 
 
 def _shared_fields(explanation: Explanation) -> dict[str, Any]:

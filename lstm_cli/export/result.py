@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Format = Literal["zip", "onnx", "html"]
+Format = Literal["zip", "onnx", "keras", "savedmodel", "litert", "html"]
 Quantize = Literal["none", "float16", "int8"]
 
 

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import Config
+from lstm_cli.prediction.examples import choose_examples
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import onnx_graph, validate
 from lstm_cli.runs.arrays import Array
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.validate import Golden
-
-_NUM_EXAMPLES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +53,10 @@ class Source:
 
     @property
     def examples(self) -> list[Any]:
-        """Some golden inputs as plain JSON types, if they may be shown; no blank texts."""
+        """Some golden inputs as plain JSON types, if they may be shown."""
         if not self.shows_examples:
             return []
-        if isinstance(self.golden.inputs, np.ndarray):
-            images: list[Any] = self.golden.inputs[:_NUM_EXAMPLES].tolist()
-            return images
-        return [text for text in self.golden.inputs if text.strip()][:_NUM_EXAMPLES]
+        return choose_examples(self.golden)
 
     def with_weights(self, weights: dict[str, NDArray[np.float32]]) -> Predictor:
         """Return the run with other weights."""

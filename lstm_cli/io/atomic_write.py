@@ -52,7 +52,7 @@ def write_atomic(path: Path, content: bytes) -> None:
             with contextlib.suppress(OSError):
                 temp.unlink()
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise LstmError(
@@ -102,7 +102,7 @@ def _replace(temp: Path, handle: int, path: Path) -> None:
         os.fsync(handle)
         temp.chmod(0o666 & ~_umask())
         temp.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise _not_written(path, error) from error
 
@@ -170,7 +170,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(exist_ok=True)
     except FileExistsError:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def remove(path: Path) -> None:
@@ -181,7 +181,7 @@ def remove(path: Path) -> None:
     """
     try:
         path.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise LstmError(f"Cannot remove {path}: {error.strerror or error}.") from error
 
@@ -215,7 +215,7 @@ def _read_back(path: Path, content: bytes) -> None:
         raise OSError(errno.EIO, f"byte {offset:,} of {len(content):,} reads back differently")
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     """Sync a folder to disk: a rename is durable only after the folder is synced."""
     try:
         handle = os.open(path, os.O_RDONLY)

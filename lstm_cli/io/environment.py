@@ -41,6 +41,8 @@ def strip_variables() -> None:
 def read_secret(name: str) -> str | None:
     """Return a secret, stripped of white space; None if the variable is not set.
 
+    It may be several ones, separated by commas: the old key and the new one.
+
     Raises:
         LstmError: The variable is blank, or has bytes that are not text or control characters,
             which no client could send.
@@ -55,7 +57,7 @@ def read_secret(name: str) -> str | None:
     if value is None:
         return None
     value = value.strip()
-    if not value:
+    if not value.strip(", "):
         raise LstmError(
             f"{name} is set, but empty.", "Set it to a key, or unset it.", ExitCode.USAGE
         )

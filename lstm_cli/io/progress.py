@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from lstm_cli.io.text_format import number
+
 # What `selection_curve` averages over folds.
 _MEANS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
@@ -69,6 +71,33 @@ class Epoch:
     stage: int = 1
 
 
+@dataclass(frozen=True)
+class Fold:
+    """Result of a fold of a cross-validation.
+
+    Attributes:
+        number: Number of the fold, from 1.
+        num_folds: Number of folds.
+        num_train: Rows that the fold trained on.
+        num_held_out: Rows that the fold held out, to validate on.
+        best_epoch: Its epoch with the lowest validation loss, from 1.
+        num_epochs: Epochs trained.
+        val_loss: Loss on the rows held out, at the best epoch.
+        val_accuracy: Accuracy on them, 0 to 1.
+        seconds: Wall time of its epochs.
+    """
+
+    number: int
+    num_folds: int
+    num_train: int
+    num_held_out: int
+    best_epoch: int
+    num_epochs: int
+    val_loss: float
+    val_accuracy: float | None
+    seconds: float
+
+
 def selection_curve(history: Sequence[Epoch]) -> list[Epoch]:
     """Return the epochs with validation of a training in one stage or several.
 
@@ -83,6 +112,28 @@ def selection_curve(history: Sequence[Epoch]) -> list[Epoch]:
     for line in validated:
         by_epoch.setdefault(line.epoch, []).append(line)
     return [_mean_epoch(lines, epoch == num_refit) for epoch, lines in sorted(by_epoch.items())]
+
+
+def describe_only_epoch(history: Sequence[Epoch]) -> str:
+    """Say the loss and accuracy of a training that was validated after one epoch.
+
+    Args:
+        history: Of a classifier.
+
+    Returns:
+        A sentence; empty if there are several epochs, which are better drawn.
+    """
+    curve = selection_curve(history)
+    if len(curve) != 1:
+        return ""
+    (line,) = curve
+    values = [
+        number(value) for value in (line.loss, line.accuracy, line.val_loss, line.val_accuracy)
+    ]
+    return (
+        f"One epoch was trained: loss {values[0]} and accuracy {values[1]} on training, loss "
+        f"{values[2]} and accuracy {values[3]} on validation."
+    )
 
 
 def _mean_epoch(lines: Sequence[Epoch], best: bool) -> Epoch:
@@ -114,6 +165,9 @@ class Reporter(Protocol):
     def epoch(self, epoch: Epoch) -> None:
         """Report the end of an epoch, after validation."""
 
+    def fold(self, fold: Fold) -> None:
+        """Report the end of a fold."""
+
 
 class SilentReporter:
     """A reporter that ignores everything."""
@@ -128,4 +182,7 @@ class SilentReporter:
         """Do nothing."""
 
     def epoch(self, epoch: Epoch) -> None:
+        """Do nothing."""
+
+    def fold(self, fold: Fold) -> None:
         """Do nothing."""

@@ -119,9 +119,25 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def file_size(num_bytes: int) -> str:
+    """Format a number of bytes: `7.4 kB`, `38.0 MB`, `1.2 GB`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= size / 10:
+            return f"{num_bytes / size:,.1f} {unit}"
+    return f"{num_bytes / 1e3:,.1f} kB"
+
+
 def pluralize(number: int, noun: str) -> str:
     """Return a number with its noun: `1 epoch`, `1,200 epochs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def abbreviate_count(count: int) -> str:
+    """Return a number in at most seven characters: `123,456`, `3.31 M`, `12.3 G`."""
+    for size, unit in ((1e9, "G"), (1e6, "M")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:,}"
 
 
 def number(value: float | None, spec: str = ".4f") -> str:

@@ -77,7 +77,7 @@ class AddLinearLogits(layers.Layer):  # type: ignore[misc]
         return logits + self.scale * linear_logits
 
 
-class _Padding:
+class Padding:
     """The padding of a batch of texts.
 
     Attributes:
@@ -121,12 +121,12 @@ def build_classifier(
     """
     if config.embedding is not None and vocab_size is not None:
         inputs = keras.Input((None,), dtype="int32", name="tokens")
-        padding = _Padding(inputs)
+        padding = Padding(inputs)
         x = embed_tokens(inputs, config.embedding, vocab_size, config.seed)
     else:
         inputs = keras.Input(shape, dtype="uint8", name="images")
         padding = None
-        x = _read_windows(inputs, config)
+        x = read_windows(inputs, config)
     pooled = _pooled_vector(x, padding, config.model, use_block_lstm(config))
     pooled = layers.Dropout(config.model.dropout, seed=config.seed + 2)(pooled)
     outputs = num_outputs(num_classes, config.is_multi_label)
@@ -139,7 +139,7 @@ def build_classifier(
     return CompiledModel(inputs, probabilities, name=f"lstm_{config.kind}")
 
 
-def _read_windows(images: Any, config: Config) -> Any:
+def read_windows(images: Any, config: Config) -> Any:
     """Return the pixels that each step reads, 0 to 1: `<float32>[batch, steps, dim]`."""
     assert config.image is not None
     if config.image.window > 1:
@@ -294,9 +294,7 @@ def lstm_layer(settings: ModelSettings, name: str, is_block: bool = False) -> An
     return layers.LSTM(settings.units, return_sequences=True, name=name)
 
 
-def _pooled_vector(
-    x: Any, padding: _Padding | None, settings: ModelSettings, is_block: bool
-) -> Any:
+def _pooled_vector(x: Any, padding: Padding | None, settings: ModelSettings, is_block: bool) -> Any:
     """Return the input of the head, `[batch, width]`: the parts that `pooled_parts` names."""
     parts = [_recurrent(x, padding, settings, is_block)]
     valid = None if padding is None else padding.valid
@@ -306,7 +304,7 @@ def _pooled_vector(
     return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
-def _recurrent(x: Any, padding: _Padding | None, settings: ModelSettings, is_block: bool) -> Any:
+def _recurrent(x: Any, padding: Padding | None, settings: ModelSettings, is_block: bool) -> Any:
     """Stack the LSTM layers and pool the last one's outputs, `[batch, units or 2 * units]`."""
     for index in range(settings.layers):
         name = f"lstm_{index}"
@@ -320,15 +318,15 @@ def _recurrent(x: Any, padding: _Padding | None, settings: ModelSettings, is_blo
         # The last layer's backward outputs stay reversed: max and mean do not depend on the order,
         # and "last" takes the final state of both directions at the same position.
         x = ops.concatenate([forward, backward], axis=-1)
-    return _pool(x, padding, settings.pooling)
+    return pool(x, padding, settings.pooling)
 
 
-def _reverse(x: Any, padding: _Padding | None) -> Any:
+def _reverse(x: Any, padding: Padding | None) -> Any:
     """Reverse each row of `[batch, time, dim]` within its length."""
     return ops.flip(x, axis=1) if padding is None else ReverseSequence()(x, padding.lengths)
 
 
-def _pool(x: Any, padding: _Padding | None, pooling: str) -> Any:
+def pool(x: Any, padding: Padding | None, pooling: str) -> Any:
     """Pool `[batch, time, dim]` over time, without padding."""
     if pooling == "last":
         if padding is None:

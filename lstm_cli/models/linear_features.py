@@ -138,12 +138,14 @@ def extract(
         factors.append(np.full(len(used), factor, np.float32))
     if word_chars is not None:
         word_chars = word_chars[:, columns[2]]
+    del word_counts, ngram_counts, char_counts, buckets, texts
     all_counts = sparse.hstack(blocks, format="csr")
+    del blocks
     all_counts.data /= np.repeat(
         np.sqrt(corpus.lengths).astype(np.float32), np.diff(all_counts.indptr)
     )
     return Features(
-        all_counts[:num_labeled],
+        all_counts if unlabeled is None else all_counts[:num_labeled],
         np.concatenate(factors),
         (columns[0], columns[1], columns[2]),
         word_chars,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,41 +13,54 @@ from lstm_cli.data import splits
 from lstm_cli.models.linear import LinearModel, linear_logits
 from lstm_cli.text.corpus import Corpus
 
-# Tokens that the model is fitted to. `docs/scale.md` has what a sample costs and what a fit needs.
-MAX_TOKENS = 8_000_000
-# With the character n-grams of all words, a token has about this many times the features.
-_CHAR_FACTOR = 8
+# Features of texts that the model is fitted to: a fit needs 40 to 50 bytes of memory for each.
+# `docs/scale.md` has what a sample costs. All of IMDB with trigrams has 18 million.
+MAX_FEATURES = 24_000_000
+# With `linear.char_ngrams: all`, the character n-grams of a word in the vocabulary, on average.
+_CHARS_OF_A_WORD = 20
+
+
+def count_features(corpora: Sequence[Corpus], settings: LinearSettings) -> int:
+    """Return about how many features these texts have, with repetitions in a text.
+
+    Args:
+        corpora: Encoded texts.
+        settings: Those of the model.
+    """
+    of_token = settings.word_ngrams
+    if settings.char_ngrams == "all":
+        of_token += _CHARS_OF_A_WORD
+    return sum(len(corpus.ids) * of_token + len(corpus.ngrams) for corpus in corpora)
 
 
 def choose_rows(
-    num_tokens: int, labels: NDArray[np.int32], settings: LinearSettings, seed: int
+    num_features: int, labels: NDArray[np.int32], seed: int
 ) -> NDArray[np.int64] | None:
     """Return the rows to fit the model to, ascending, `<int64>[rows]`; None for all.
 
-    A sample has the same fraction of each class, and `MAX_TOKENS` tokens or nearly so.
+    A sample has the same fraction of each class, and `MAX_FEATURES` features or nearly so.
 
     Args:
-        num_tokens: Tokens in all texts.
+        num_features: Features of all texts, from `count_features`.
         labels: Class ids, `<int32>[num]`; or label sets, `<int32>[num, labels]`.
-        settings: Those of the model.
         seed: Equal seeds give equal samples.
     """
-    num = num_rows(num_tokens, len(labels), settings)
+    num = num_rows(num_features, len(labels))
     if num == len(labels):
         return None
     return splits.sample_rows(labels, num, seed, splits.LINEAR_SAMPLE)
 
 
-def num_rows(num_tokens: int, num_texts: int, settings: LinearSettings) -> int:
+def num_rows(num_features: int, num_texts: int) -> int:
     """Return to how many texts the model is fitted; a few more with very many classes.
 
     Args:
-        num_tokens: Tokens in all texts.
+        num_features: Features of all texts, from `count_features`.
         num_texts: Number of texts.
-        settings: Those of the model.
     """
-    limit = MAX_TOKENS // (_CHAR_FACTOR if settings.char_ngrams == "all" else 1)
-    return num_texts if num_tokens <= limit else max(1, num_texts * limit // num_tokens)
+    if num_features <= MAX_FEATURES:
+        return num_texts
+    return max(1, num_texts * MAX_FEATURES // num_features)
 
 
 def take_of_both(first: Corpus, second: Corpus, rows: NDArray[np.int64]) -> Corpus:

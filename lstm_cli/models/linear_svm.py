@@ -138,6 +138,7 @@ def _fit_classes(
 
     Source: Hsieh et al. 2008, "A Dual Coordinate Descent Method for Large-scale Linear SVM".
     """
+    from scipy import sparse
     from sklearn.svm import LinearSVC
 
     labels, num_classes = targets.labels, targets.num_classes
@@ -148,11 +149,15 @@ def _fit_classes(
     if len(present) < 2:
         biases[outputs] = 1.0 if present.any() or num_classes > 2 else -1.0
         return weights, biases
-    features = counts.copy()
-    features.data *= factors[features.indices]
+    values = counts.data * factors[counts.indices]
     # The mean squared norm of a text becomes 1, so the penalty means the same for all data.
-    norm = np.sqrt(_mean_squared_norm(features, targets)) or 1.0
-    features.data /= np.float32(norm)
+    norm = np.sqrt(_mean_squared_norm(values, counts, targets)) or 1.0
+    values /= np.float32(norm)
+    # The indices are shared, and the values are float64 already: scikit-learn copies neither.
+    features = sparse.csr_matrix(
+        (values.astype(np.float64), counts.indices, counts.indptr), shape=counts.shape, copy=False
+    )
+    del values
     # liblinear has one random generator per process: two fits in parallel would change the bits.
     model = LinearSVC(C=1 / penalty, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=0)
     model.fit(features, labels, sample_weight=targets.sample_weights)
@@ -172,9 +177,10 @@ def _weights_of_entries(counts: Any, targets: Targets) -> NDArray[np.float64] | 
     return np.repeat(targets.row_weights, np.diff(counts.indptr))
 
 
-def _mean_squared_norm(features: Any, targets: Targets) -> float:
-    squares = np.square(features.data, dtype=np.float64)
-    of_entries = _weights_of_entries(features, targets)
+def _mean_squared_norm(values: NDArray[np.float32], counts: Any, targets: Targets) -> float:
+    """Return the mean of the squared norms of texts with these values at the places of counts."""
+    squares = np.square(values, dtype=np.float64)
+    of_entries = _weights_of_entries(counts, targets)
     if of_entries is None or targets.row_weights is None:
         return float(squares.sum() / len(targets.labels))
     return float((squares * of_entries).sum() / targets.row_weights.sum())

@@ -201,6 +201,42 @@ def backward(trace: Trace, d_hidden: Array) -> Gradients:
     return _gradients(trace, d_sums, d_h, d_c)
 
 
+class State(NamedTuple):
+    """What goes from step to step: cell state and hidden state, each `<float>[batch, units]`."""
+
+    cell: Array
+    hidden: Array
+
+
+def initial_state(weights: Weights, batch: int = 1) -> State:
+    """Return the state before the first step: zeros."""
+    zeros = np.zeros((batch, weights.units), weights.kernel.dtype)
+    return State(zeros, zeros)
+
+
+def continue_from(weights: Weights, inputs: Array, state: State) -> tuple[Array, State]:
+    """Run the LSTM from any state, and keep the hidden states only.
+
+    A sequence in parts, each from the state after the part before, gives the same as in one piece.
+    So a step can follow when its input is known, as in generating a text.
+
+    Args:
+        weights: Weights of the layer.
+        inputs: `<float>[batch, time, dim]`.
+        state: The state before the first of these steps.
+
+    Returns:
+        h at each step, `<float>[batch, time, units]`, and the state after the last step.
+    """
+    sums = inputs @ weights.kernel + weights.bias
+    hidden = np.zeros((*inputs.shape[:2], weights.units), sums.dtype)
+    for t in range(inputs.shape[1]):
+        step = _step(weights, sums[:, t], state.hidden, state.cell)
+        state = State(step.c, step.h)
+        hidden[:, t] = step.h
+    return hidden, state
+
+
 def _step(weights: Weights, projected: Array, h: Array, c: Array) -> _Step:
     """Compute a step from W x(t) + b, `[batch, 4 * units]`, and the previous states."""
     sum_i, sum_f, sum_g, sum_o = np.split(projected + h @ weights.recurrent_kernel, 4, axis=1)

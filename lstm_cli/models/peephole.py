@@ -1,12 +1,18 @@
-"""An LSTM with peepholes for Keras; its equations are in `lstm_equations`."""
+"""An LSTM with peepholes for Keras.
+
+With this module imported, `keras.saving.load_model` reads files of models with peepholes. It needs
+Keras only, so that a copy can stand beside such a file.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import layers, ops
 
 
+@keras.saving.register_keras_serializable(package="lstm")
 class PeepholeCell(layers.Layer):  # type: ignore[misc]
     """One step of an LSTM with peepholes, for `keras.layers.RNN`.
 
@@ -16,17 +22,22 @@ class PeepholeCell(layers.Layer):  # type: ignore[misc]
 
     Args:
         units: Number of hidden units.
+        config: Arguments of every layer, when the cell is read from a file.
 
     Source: Gers & Schmidhuber 2000, "Recurrent Nets that Time and Count", section 2. There, no
         gradient flows through the peepholes; here, as in Graves 2013, it does.
     """
 
-    def __init__(self, units: int) -> None:
+    def __init__(self, units: int, **config: Any) -> None:
         # The name of Keras' own cell, so that the weights of both kinds have the same names.
-        super().__init__(name="lstm_cell")
+        super().__init__(**{"name": "lstm_cell", **config})
         self.units = units
         self.state_size = [units, units]
         self.output_size = units
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what a file of the model says about this cell."""
+        return {**super().get_config(), "units": self.units}
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs of shape `[batch, dim]`."""

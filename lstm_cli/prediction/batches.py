@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.text.batching import evaluation_batches, pad_batch
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Encoding, Tokenizer
@@ -29,21 +28,10 @@ Batch = tuple[NDArray[np.int64], Callable[[], dict[str, NDArray[Any]]]]
 
 
 def windows(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Split a stream of texts into lists limited in texts and in characters.
-
-    Raises:
-        LstmError: An element is not a string; the message names its position.
-    """
+    """Split a stream of texts into lists limited in texts and in characters."""
     window: list[str] = []
     num_characters = 0
-    for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise LstmError(
-                f"Expected a string at position {position} of the texts (counted from 0), found "
-                f"{str(text)[:40]} ({type(text).__name__}).",
-                "Remove missing values, or replace them with ''.",
-                ExitCode.USAGE,
-            )
+    for text in texts:
         window.append(text)
         num_characters += len(text)
         if len(window) >= _WINDOW_TEXTS or num_characters >= _WINDOW_CHARACTERS:

@@ -21,8 +21,9 @@ from lstm_cli.io.text_format import pluralize
 from lstm_cli.prediction import batches
 from lstm_cli.prediction.batches import Batch
 from lstm_cli.prediction.decision import MOST_PROBABLE, Decision, check_probability, make_decision
-from lstm_cli.prediction.label_sets import Thresholds, make_label_prediction
-from lstm_cli.prediction.result import Prediction, make_prediction
+from lstm_cli.prediction.inputs import Inputs, TextInput, read_images, read_texts
+from lstm_cli.prediction.label_sets import Thresholds, make_label_prediction, predicted_labels
+from lstm_cli.prediction.result import Prediction, Predictions, make_prediction
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_check, validate
 from lstm_cli.runs import thresholds as stored_thresholds
@@ -32,8 +33,6 @@ from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Encoding, Tokenizer
 
 GOLDEN_TOLERANCE = 1e-4
-# A text, or the values of its columns by their names.
-TextInput = str | Mapping[str, Any]
 
 
 class Predictor:
@@ -147,22 +146,33 @@ class Predictor:
         Args:
             model: A file, or its content.
         """
+        return self.with_session(open_session(model), self.num_threads)
+
+    def with_session(self, session: Any, num_threads: int = 1) -> Predictor:
+        """Return this run with another model.
+
+        Args:
+            session: Runs batches as an `onnxruntime.InferenceSession` does.
+            num_threads: How many threads may call it at once.
+        """
         other = copy.copy(self)
-        other._session = open_session(model)
+        other._session, other.num_threads = session, num_threads
         return other
 
     def predict(
         self,
-        inputs: TextInput | Sequence[TextInput] | NDArray[np.uint8],
+        inputs: Inputs,
         threshold: float | None = None,
         min_probability: float | None = None,
-    ) -> list[Prediction]:
+    ) -> Predictions:
         """Classify texts, or images `<uint8>[num, rows, columns]`.
 
         Args:
-            inputs: One text, several texts, or images, depending on the kind of the run. A text can
-                also be the values of its columns, `{"subject": "...", "body": "..."}`: those of
-                `text_columns` are read, and other keys are ignored.
+            inputs: Texts: a list, a generator, an array, or a column of a table. A single string is
+                one text. A text can also be the values of its columns, `{"subject": "...",
+                "body": "..."}`: those of `text_columns` are read, and other keys are ignored. A
+                table with these columns has one text in each row. For an image run, images as in
+                `prediction.inputs.read_images`.
             threshold: For two classes, the second is chosen if its probability is at least this;
                 None for the thresholds of the run, which without any are 0.5. In a multi-label run
                 it takes the place of all thresholds of the run. For more classes it must be None.
@@ -171,35 +181,97 @@ class Predictor:
                 multi-label run, and must be None or 0.
 
         Raises:
-            LstmError: The inputs are of the other kind, one is not a string, or the threshold does
-                not apply (exit code 2).
+            LstmError: The inputs are of the other kind, one is missing or not a string, or the
+                threshold does not apply (exit code 2).
         """
-        # An array of strings, such as a column of a table, holds texts.
-        if isinstance(inputs, np.ndarray) and inputs.dtype.kind not in "UO":
-            self.check_rule(threshold, min_probability)
-            rows = self.probabilities(inputs)
-            return [self.make_prediction(row, None, threshold, min_probability) for row in rows]
-        texts = [inputs] if isinstance(inputs, str | Mapping) else inputs
-        return list(self.stream(texts, threshold, min_probability))
+        if self.shape is None:
+            return Predictions(self.stream(inputs, threshold, min_probability))
+        self.check_rule(threshold, min_probability)
+        rows = self.probabilities(read_images(inputs, self.shape, self.run.name))
+        return Predictions(
+            self.make_prediction(row, None, threshold, min_probability) for row in rows
+        )
+
+    def predict_proba(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Compute probabilities, `<float32>[num, classes]`, as classifiers of scikit-learn do.
+
+        The columns are in the order of `labels`. The rows of a multi-label run do not add up to 1.
+
+        Args:
+            inputs: As for `predict`.
+
+        Raises:
+            LstmError: As `predict`.
+        """
+        if self.shape is not None:
+            return self.probabilities(read_images(inputs, self.shape, self.run.name))
+        windows = [rows for rows, _ in self._windows(inputs)]
+        return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *windows])
+
+    def predict_labels(self, inputs: Inputs) -> NDArray[Any]:
+        """Return the predicted label of each input, by the thresholds of the run.
+
+        Args:
+            inputs: As for `predict`.
+
+        Returns:
+            `<object>[num]`, strings: empty where there is no answer. Of a multi-label run
+            `<int64>[num, labels]`, 1 for each predicted label: as `predict` of scikit-learn.
+
+        Raises:
+            LstmError: As `predict`.
+        """
+        probabilities = self.predict_proba(inputs)
+        if self.thresholds is not None:
+            return predicted_labels(probabilities, self.thresholds).astype(np.int64)
+        # The id -1, no answer, is the last one.
+        names = np.array([*self.labels, ""], object)
+        return np.asarray(names[self.decision.answers(probabilities)])
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels as an array, `<object>[classes]`, by the name that scikit-learn uses."""
+        return np.array(self.labels, object)
 
     def stream(
         self,
-        texts: Iterable[TextInput],
+        texts: Inputs,
         threshold: float | None = None,
         min_probability: float | None = None,
     ) -> Iterator[Prediction]:
         """Classify texts one by one, in order; only a window of them is in memory.
 
+        Args:
+            texts: As `inputs` of `predict`.
+            threshold: As for `predict`.
+            min_probability: As for `predict`.
+
         Raises:
             LstmError: As `predict`.
         """
         self.check_rule(threshold, min_probability)
-        tokenizer = self._text_tokenizer()
-        for window in batches.windows(map(self.to_text, texts)):
-            encodings: list[Encoding] = []
-            rows = self._run(batches.window_batches(window, tokenizer, encodings), len(window))
+        for rows, encodings in self._windows(texts):
             for row, encoding in zip(rows, encodings, strict=True):
                 yield self.make_prediction(row, encoding, threshold, min_probability)
+
+    def _windows(self, texts: Inputs) -> Iterator[tuple[NDArray[np.float32], list[Encoding]]]:
+        """Yield the probabilities and encodings of texts, window by window."""
+        tokenizer = self._text_tokenizer()
+        for window in batches.windows(self.read_texts(texts)):
+            encodings: list[Encoding] = []
+            rows = self._run(batches.window_batches(window, tokenizer, encodings), len(window))
+            yield rows, encodings
+
+    def read_texts(self, inputs: Inputs) -> Iterator[str]:
+        """Yield texts as the run reads them.
+
+        Args:
+            inputs: As for `predict`.
+
+        Raises:
+            LstmError: As `predict`.
+        """
+        return read_texts(inputs, self.text_columns, self.to_text, self.run.name)
 
     def to_text(self, text: TextInput) -> str:
         """Return a text as the run reads it: of several columns, the values joined.

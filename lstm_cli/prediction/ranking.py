@@ -13,7 +13,7 @@ Memory is bounded: of any number of texts, only the most uncertain ones are kept
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import tee
 
@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.prediction.predictor import Predictor, TextInput
+from lstm_cli.prediction.inputs import Inputs
+from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.result import Prediction
 from lstm_cli.text.equality import text_key
 from lstm_cli.text.tokenizer import Encoding
@@ -70,7 +71,7 @@ class Ranking:
 
 def rank_uncertain(
     predictor: Predictor,
-    texts: Iterable[TextInput],
+    texts: Inputs,
     num: int = DEFAULT_NUM,
     *,
     threshold: float | None = None,
@@ -100,7 +101,7 @@ def rank_uncertain(
         )
     pool = _Pool(_POOL_FACTOR * num)
     num_texts = num_empty = 0
-    inputs, copies = tee(map(predictor.to_text, texts))
+    inputs, copies = tee(predictor.read_texts(texts))
     predictions = predictor.stream(inputs, threshold, min_probability)
     for prediction, text in zip(predictions, copies, strict=False):
         num_texts += 1

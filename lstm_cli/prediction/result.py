@@ -47,6 +47,22 @@ class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return fields
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the label, and bars of the classes."""
+        from lstm_cli.prediction.render_notebook import render_prediction
+
+        return render_prediction(self)
+
+
+class Predictions(list[Prediction]):
+    """A list of predictions that a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: label and probability of the first predictions."""
+        from lstm_cli.prediction.render_notebook import render_predictions
+
+        return render_predictions(self)
+
 
 def make_prediction(
     row: NDArray[np.float32],

@@ -32,7 +32,7 @@ def environment(folder: Path, clean: Callable[[str], str]) -> Environment:
     """Return an environment that escapes what templates print; it compiles each template once.
 
     Filters: `number`, `percent`, `interval` and `duration` show a missing value as a dash;
-    `pluralize`; `short_label`; `quote` for a shell.
+    `pluralize`; `abbreviate_count`; `short_label`; `quote` for a shell.
 
     Args:
         folder: Where the templates are. Those of `lstm_cli/render/templates` can be used too.
@@ -60,6 +60,7 @@ def environment(folder: Path, clean: Callable[[str], str]) -> Environment:
         "interval": text_format.interval,
         "duration": text_format.duration,
         "pluralize": text_format.pluralize,
+        "abbreviate_count": text_format.abbreviate_count,
         "quote": shlex.quote,
         "short_label": text_format.short_label,
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PARTS = Path(__file__).with_name("page_parts")
+_SCRIPTS = ("page.js", "editor.js", "answer.js", "charts.js", "units.js", "pad.js")
 
 
 class PageParts(NamedTuple):
@@ -23,6 +24,7 @@ class PageParts(NamedTuple):
         waiting: What is shown until the page is ready.
         before: HTML above the input.
         after: HTML at the end.
+        links: HTML at the right of the header.
         data: HTML elements that the script reads.
         policy: A Content-Security-Policy; empty if a header has it.
         title: Title of the page.
@@ -35,6 +37,7 @@ class PageParts(NamedTuple):
     data: str = ""
     policy: str = ""
     title: str = "lstm"
+    links: str = ""
 
 
 def build_page(parts: PageParts) -> str:
@@ -49,6 +52,7 @@ def build_page(parts: PageParts) -> str:
         "wait": html.escape(parts.waiting),
         "before": parts.before,
         "after": parts.after,
+        "links": parts.links,
         "data": parts.data,
         "policy": policy,
         "title": html.escape(parts.title),
@@ -64,7 +68,8 @@ def build_page(parts: PageParts) -> str:
 
 def page_script(script: str) -> str:
     """Return the whole script of a page: what both share, and its own."""
-    return f'"use strict";\n{_read("page.js")}\n{script}'
+    shared = "\n".join(_read(name) for name in _SCRIPTS)
+    return f'"use strict";\n{shared}\n{script}'
 
 
 def _read(name: str) -> str:

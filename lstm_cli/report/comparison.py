@@ -73,6 +73,7 @@ def write(comparison: Comparison, out: Path) -> None:
     page = html.render(
         _TEMPLATE,
         names=comparison.names,
+        conclusion=comparison.conclusion.text,
         entries=comparison.entries,
         dataset=shared_dataset(comparison),
         rows=[(row, row.best(comparison.entries)) for row in ROWS],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,16 @@ from lstm_cli.evaluation.evaluate import Misclassified
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
 from lstm_cli.io.progress import Reporter
+from lstm_cli.io.text_format import pluralize
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.render import html
 from lstm_cli.runs.record import RunRecord
+from lstm_cli.text.normalization import LINE_BREAK
 
 _MAX_CHARACTERS = 2000  # shown of a text
 _NUM_STRONGEST = 5
 _MAX_OPACITY = 0.6
+_LINE_BREAK = re.compile(LINE_BREAK, re.IGNORECASE)
 
 
 class Piece(NamedTuple):
@@ -77,6 +81,17 @@ class ConfidentErrors:
     num_examples: int = 0
     notes: tuple[str, ...] = ()
     missing: str = ""
+
+    def describe(self) -> str:
+        """Say how many test examples are wrong, and which of them are shown."""
+        verb = "is" if self.num_wrong == 1 else "are"
+        counts = f"{self.num_wrong:,} of {pluralize(self.num_examples, 'test example')} {verb}"
+        num_shown = len(self.errors)
+        if num_shown == self.num_wrong:
+            order = "" if num_shown == 1 else ", the most confident one first"
+            return f"{counts} misclassified{order}."
+        shown = "this is the one" if num_shown == 1 else f"these are the {num_shown:,}"
+        return f"{counts} misclassified; {shown} with the highest confidence."
 
 
 def find_errors(
@@ -147,6 +162,8 @@ def text_pieces(
 ) -> Iterator[Piece]:
     """Yield a text in pieces, coloured by effect, up to a maximum number of characters.
 
+    A `<br />` between tokens, which the model reads as white space, becomes a line break.
+
     Args:
         text: The text.
         spans: Start and end offset of each token, in order.
@@ -166,7 +183,7 @@ def text_pieces(
         shown = segment.text[: limit - end]
         share = shares[segment.token_index] if segment.kind == "token" else 0.0
         if abs(share) < MIN_SHARE:
-            yield Piece(shown)
+            yield Piece(_LINE_BREAK.sub("\n", shown) if segment.kind == "between" else shown)
         else:
             kind: Literal["for", "against"] = "for" if share > 0 else "against"
             yield Piece(shown, kind, _MAX_OPACITY * abs(share), effects[segment.token_index])

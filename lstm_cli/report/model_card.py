@@ -46,7 +46,8 @@ def model_card(run: Mapping[str, Any]) -> str:
             - `cross_validation`: a sentence with the scores of the folds; may be left out;
             - `plots`: file names in the run's `plots/`;
             - `unlabeled_gain`: what unlabeled texts brought to the linear model; may be left out;
-            - `missed_classes`: which classes are never found and what to do; may be left out.
+            - `missed_classes`: which classes are never found and what to do; may be left out;
+            - `only_epoch`: loss and accuracy of an only epoch, without curves; may be left out.
 
     Returns:
         Markdown. Names and sources are data: they show as they are, never as markup.
@@ -65,6 +66,7 @@ def model_card(run: Mapping[str, Any]) -> str:
         metric_table=metric_table(*(run["metrics"][split] for split in splits)),
         unlabeled_gain=run.get("unlabeled_gain", ""),
         missed_classes=run.get("missed_classes", ""),
+        only_epoch=run.get("only_epoch", ""),
         imbalance=report_imbalance(validation, test),
         hardest=[test.classes[i] for i in hardest_classes(test, _NUM_HARDEST)],
         mean_confidence=mean_confidence(test),
@@ -89,12 +91,14 @@ def language_card(run: Mapping[str, Any]) -> str:
     Returns:
         Markdown; names and sources show as they are.
     """
-    command = ["lstm", "train", run["config"].data.name, "--init-from", _one_line(run["name"])]
+    name = _one_line(run["name"])
+    train = ["lstm", "train", run["config"].data.name, "--init-from", name]
     return markdown.render(
         _TEMPLATES / "language_card.md",
         run=run,
         unigram_loss=math.log(run["held_out"]["unigram_perplexity"]),
-        train_command=shlex.join(command),
+        train_command=shlex.join(train),
+        generate_command=shlex.join(["lstm", "generate", "--run", name, "The"]),
     )
 
 

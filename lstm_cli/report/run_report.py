@@ -12,7 +12,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.evaluation.compare import differing_settings
 from lstm_cli.evaluation.hard_classes import hardest_classes, report_imbalance
 from lstm_cli.evaluation.metrics import Report, predicted_counts, wilson_interval
-from lstm_cli.io.progress import Reporter, SilentReporter
+from lstm_cli.io.progress import Reporter, SilentReporter, describe_only_epoch
 from lstm_cli.io.text_format import duration, number, short_label
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.render import html
@@ -92,12 +92,16 @@ def write_report(
         sizes=", ".join(f"{n:,} {split}" for split, n in record.info.dataset.sizes.items()),
         times=", ".join(f"{part} {duration(s)}" for part, s in record.info.seconds.items()),
         versions=", ".join(f"{package} {v}" for package, v in record.info.versions.items()),
-        metric_table=metric_table(record.validation, test),
+        metric_table=metric_table(test, record.validation),
         imbalance=report_imbalance(record.validation, test),
         class_table=list(_class_rows(test)),
         num_hardest=_NUM_HARDEST if len(test.classes) > _MAX_CLASSES else None,
         mean_confidences=[mean_confidence(each) for each in (record.validation, test)],
         pictures=_pictures(record),
+        only_epoch=describe_only_epoch(record.history),
+        reading_notes=[
+            note for note in confident_errors.notes if note not in record.info.dataset.notes
+        ],
         confident_errors=confident_errors,
         selection=describe_selection(record.info.stages) if record.info.stages else "",
         preset=nearest_preset(record.config),
@@ -132,8 +136,9 @@ def nearest_preset(config: Config) -> tuple[str, dict[str, tuple[Any, ...]]] | N
 
 
 def _pictures(record: RunRecord) -> dict[str, html.Picture]:
-    """Read the plots that the run has, by file name."""
-    files = {name: f"{runs.PLOTS}/{name}" for name in CAPTIONS}
+    """Read the plots that the run has, by file name; curves of one epoch are left out."""
+    skipped = {"curves.png"} if describe_only_epoch(record.history) else set()
+    files = {name: f"{runs.PLOTS}/{name}" for name in CAPTIONS if name not in skipped}
     return {
         name: html.Picture.from_png(record.run.read_bytes(file), CAPTIONS[name])
         for name, file in files.items()

@@ -114,6 +114,12 @@ def open_archive(path: Path) -> RunDir:
         ) from None
 
 
+def discard(run: RunDir) -> None:
+    """Delete the folder that a run was unpacked into; nothing may read it afterwards."""
+    for key in [key for key, (_, unpacked) in _unpacked.items() if unpacked == run]:
+        _unpacked.pop(key)[0].remove()
+
+
 def _unpack(file: BinaryIO, path: Path) -> tuple[TempFolder, RunDir]:
     try:
         _check_directory(file)

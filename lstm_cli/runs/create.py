@@ -55,16 +55,20 @@ def check_free(root: Path, dataset: str, name: str) -> Path:
     return path
 
 
-def check_name(name: str) -> None:
-    """Check what was typed for `--name`.
+def check_name(name: str, option: str = "--name") -> None:
+    """Check what was typed as the name of a run.
+
+    Args:
+        name: As typed.
+        option: The option or argument that it was typed for.
 
     Raises:
         LstmError: It is not the name of a visible folder (exit code 2).
     """
     if not _is_valid_name(name):
         raise LstmError(
-            f"--name expects the name of a folder, found {name!r}.",
-            "For example: --name baseline",
+            f"{option} expects the name of a folder, found {name!r}.",
+            "For example: --name baseline" if option == "--name" else "For example: baseline",
             ExitCode.USAGE,
         )
 

@@ -41,9 +41,12 @@ HISTORY = "history.jsonl"
 METRICS = "metrics.json"
 OUT_OF_FOLD = "out_of_fold.csv"
 HELD_OUT = "validation.safetensors"
+VALIDATION_STATS = "validation_stats.json"
 LEARNED = "learned.safetensors"
 CARD = "README.md"
 PLOTS = "plots"
+# Hidden, so not in the manifest: the run of an MLflow server (`training.tracking`).
+MLFLOW = ".mlflow.json"
 
 T = TypeVar("T")
 

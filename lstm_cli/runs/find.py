@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lstm_cli.errors import ExitCode, LstmError, command_line, suggest
-from lstm_cli.runs.directory import CONFIG, MANIFEST, RUN, RunDir, is_language, peek
+from lstm_cli.io.text_format import pluralize
+from lstm_cli.runs.directory import CONFIG, MANIFEST, MLFLOW, RUN, RunDir, is_language, peek
 from lstm_cli.runs.lock import is_locked
 from lstm_cli.runs.schema import RunInfo
 
@@ -17,12 +18,15 @@ ARCHIVE_SUFFIX = ".zip"
 def all_runs(root: Path, dataset: str | None = None) -> list[RunDir]:
     """List runs in any state, the oldest first.
 
+    Hidden folders are left out: what `removal` has not finished to delete is no run.
+
     Args:
         root: Folder of all runs.
         dataset: Only runs in this subfolder.
     """
     folders = root.glob("*") if dataset is None else [root / dataset]
-    runs = [RunDir(path.parent) for folder in folders for path in folder.glob(f"*/{RUN}")]
+    found = (path.parent for folder in folders for path in folder.glob(f"*/{RUN}"))
+    runs = [RunDir(path) for path in found if not path.name.startswith(".")]
     return sorted(runs, key=lambda run: (_started(run), run.path.name))
 
 
@@ -59,11 +63,7 @@ def find(
             return _check_finished(run, root)
     runs = [run for run in all_runs(root) if run.path.name == name]
     if len(runs) > 1:
-        raise LstmError(
-            f"{len(runs)} runs are named '{name}': {', '.join(run.name for run in runs)}.",
-            "Put the data set before the name.",
-            ExitCode.USAGE,
-        )
+        raise _ambiguous(name, runs)
     if runs:
         return _check_finished(runs[0], root)
     if not has_separator(name) and exists(root / name) and all_runs(root, name):
@@ -112,6 +112,63 @@ def find_unfinished(root: Path, name: str | None, data_name: str, language: bool
     return run
 
 
+def find_own(root: Path, name: str) -> RunDir:
+    """Find a run in any state that may be removed or renamed.
+
+    Args:
+        root: Folder of all runs.
+        name: A path, `<dataset>/<name>` or a name. Unlike in `find`, a data set does not stand for
+            its newest run.
+
+    Raises:
+        LstmError: There is none, or more than one; or it is not a folder `<root>/<dataset>/<name>`,
+            but an archive, elsewhere, or reached by a symbolic link (exit code 2).
+    """
+    for path in (Path(name), root / name):
+        if not exists(path / RUN):
+            continue
+        # The name stays unresolved: a link must be seen as one.
+        path = _resolve(path) if path.name in ("", "..") else _resolve(path.parent) / path.name
+        if path.parent.parent != _resolve(root):
+            raise LstmError(
+                f"Run {path} is not in the folder of runs, {root}.",
+                f"Name that folder: --runs-dir {command_line(str(path.parent.parent))}",
+                ExitCode.USAGE,
+            )
+        return check_own(RunDir(root / path.parent.name / path.name))
+    if name.lower().endswith(ARCHIVE_SUFFIX) and exists(Path(name)):
+        RunDir(Path(name), archive=Path(name)).check_writable()
+    runs = [run for run in all_runs(root) if run.path.name == name]
+    if len(runs) > 1:
+        raise _ambiguous(name, runs)
+    if runs:
+        return check_own(runs[0])
+    if not has_separator(name) and all_runs(root, name):
+        raise LstmError(
+            f"'{name}' is a data set with {pluralize(len(all_runs(root, name)), 'run')}, not a "
+            "run.",
+            f"Name a run of it: {all_runs(root, name)[0].name}",
+            ExitCode.USAGE,
+        )
+    raise _not_found(root, name)
+
+
+def check_own(run: RunDir) -> RunDir:
+    """Return a run that is a folder in the folder of its data set.
+
+    Raises:
+        LstmError: It, or the folder of its data set, is a symbolic link (exit code 2).
+    """
+    for path in (run.path.parent, run.path):
+        if path.is_symlink():
+            raise LstmError(
+                f"{path} is a symbolic link: what it leads to is not changed.",
+                f"Remove the link itself: {command_line('rm', str(path))}",
+                ExitCode.USAGE,
+            )
+    return run
+
+
 def resume_command(run: RunDir, root: Path) -> str:
     """Return the shell command that resumes a run.
 
@@ -124,7 +181,8 @@ def resume_command(run: RunDir, root: Path) -> str:
     data_name = (info.data if info else None) or "DATASET"
     name = run.path.name if run.path.parent.parent == root else str(run.path)
     distributed = ["--distributed"] if info is not None and (info.processes or 1) > 1 else []
-    return command_line("lstm", verb, data_name, "--resume", name, *distributed)
+    tracked = ["--track", "mlflow"] if exists(run.file(MLFLOW)) else []
+    return command_line("lstm", verb, data_name, "--resume", name, *distributed, *tracked)
 
 
 def exists(path: Path) -> bool:
@@ -222,6 +280,14 @@ def _open_archive(path: Path) -> RunDir | None:
     return archive.open_archive(path) if archive.is_file(path) else None
 
 
+def _ambiguous(name: str, runs: Sequence[RunDir]) -> LstmError:
+    return LstmError(
+        f"{len(runs)} runs are named '{name}': {', '.join(run.name for run in runs)}.",
+        "Put the data set before the name.",
+        ExitCode.USAGE,
+    )
+
+
 def _not_found(root: Path, name: str) -> LstmError:
     if exists(Path(name)):
         return LstmError(
@@ -230,6 +296,14 @@ def _not_found(root: Path, name: str) -> LstmError:
     runs = all_runs(root)
     if not runs:
         return LstmError(f"There is no run '{name}' under {root}.", "Train one: lstm train demo")
+    # Imported only now: `rename` uses this module.
+    from lstm_cli.runs.rename import former_names
+
+    for run in runs:
+        if name.removeprefix(f"{run.path.parent.name}/") in former_names(run):
+            return LstmError(
+                f"There is no run '{name}' under {root}: it was renamed.", f"Name it {run.name}."
+            )
     paths = [run.path for run in runs]
     names = {run.name for run in runs}
     shorter = {path.name for path in paths} | {path.parent.name for path in paths}

@@ -30,10 +30,7 @@ def acquire(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise LstmError(
-            f"Another process is training run {folder.parent.name}/{folder.name}.",
-            "Wait for it, or start a run with another name.",
-        ) from None
+        raise _locked_error(folder) from None
     except OSError as error:
         raise LstmError(
             f"Cannot write {folder / LOCK}: {error.strerror or error}.",
@@ -43,6 +40,16 @@ def acquire(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def check_free(folder: Path) -> None:
+    """Check that no process is training a run; nothing is written.
+
+    Raises:
+        LstmError: One is.
+    """
+    if is_locked(folder):
+        raise _locked_error(folder)
 
 
 def is_locked(folder: Path, name: str = LOCK) -> bool:
@@ -65,3 +72,10 @@ def is_locked(folder: Path, name: str = LOCK) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def _locked_error(folder: Path) -> LstmError:
+    return LstmError(
+        f"Another process is training run {folder.parent.name}/{folder.name}.",
+        "Wait for it, or start a run with another name.",
+    )

@@ -90,6 +90,24 @@ class Bin:
 
 
 @dataclass(frozen=True)
+class BaselineScores:
+    """Scores of a simpler classifier on the same examples; it answers all of them.
+
+    Attributes:
+        accuracy: Fraction predicted correctly; in a multi-label run, with exactly the true labels.
+        f1: Macro F1.
+        micro_f1: In a multi-label run, F1 of all labels together; None in other runs.
+        thresholds: Thresholds of the labels of the linear part, in a multi-label run, chosen on
+            validation as those of the run are; None in other runs.
+    """
+
+    accuracy: Fraction
+    f1: Mean
+    micro_f1: Mean | None = None
+    thresholds: tuple[Fraction, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Report:
     """All results on one split.
 
@@ -104,8 +122,6 @@ class Report:
         roc_auc: Area under the ROC curve; with more than two classes, mean of one-vs-rest.
         roc_auc_reason: Why `roc_auc` is None; empty when it is a number.
         calibration_error: Expected calibration error, 15 bins.
-        baseline_accuracy: Accuracy of always predicting the most frequent class of the split, or
-            the most frequent set of labels.
         classes: One entry per class, in the order of class ids.
         bins: The 15 reliability bins, from 0 to 1; in a multi-label run, of all labels of all
             examples by their probability.
@@ -115,6 +131,9 @@ class Report:
         micro: Scores of all labels together, in a multi-label run; None in other runs.
         answered: Share of the examples that get an answer. Accuracy and confusion matrix are those
             of the answers; an example without one is missed in the recall of its class.
+        majority: Scores of always predicting the most frequent class of the split, or the most
+            frequent set of labels.
+        linear: Scores of the linear part of the run alone; None for a run without one.
     """
 
     num_examples: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
@@ -127,12 +146,13 @@ class Report:
     roc_auc: Mean | None
     roc_auc_reason: str
     calibration_error: Mean
-    baseline_accuracy: Fraction
     classes: tuple[ClassScores, ...]
     bins: Annotated[tuple[Bin, ...], Meta(max_length=1000)]
     confusion: tuple[tuple[Count, Count, Count], ...]
     micro: MicroScores | None = None
     answered: Fraction = 1.0
+    majority: BaselineScores | None = None
+    linear: BaselineScores | None = None
 
     @property
     def micro_precision(self) -> float | None:
@@ -152,9 +172,14 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return the report in types JSON knows: dicts, lists, numbers, strings, None.
 
-        What only a multi-label run has is left out for other runs.
+        What only a multi-label run has is left out for other runs, and so is the linear part of a
+        run without one.
         """
         builtins: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        for name in ("majority", "linear"):
+            scores = builtins.pop(name) or {}
+            if known := {key: value for key, value in scores.items() if value is not None}:
+                builtins[name] = known
         if self.micro is None:
             del builtins["micro"]
             for scores in builtins["classes"]:
@@ -261,6 +286,7 @@ def check_report(report: Report, labels: Sequence[str] | None = None) -> None:
     names = [scores.name for scores in report.classes]
     if labels is not None and names != list(labels):
         raise ValueError("classes: expected those of the run")
+    _check_baselines(report)
     if report.micro is not None:
         _check_multi_label(report, report.micro)
         return
@@ -272,6 +298,18 @@ def check_report(report: Report, labels: Sequence[str] | None = None) -> None:
     low, high = report.accuracy_interval
     if abs(report.accuracy - num_correct / num) > 1e-6 or not low <= report.accuracy <= high:
         raise ValueError(f"accuracy: {report.accuracy} does not match confusion and interval")
+
+
+def _check_baselines(report: Report) -> None:
+    """Check that baselines have what belongs to the kind of the run."""
+    is_multi_label = report.micro is not None
+    for name, scores in (("majority", report.majority), ("linear", report.linear)):
+        if scores is None:
+            continue
+        if (scores.micro_f1 is not None) != is_multi_label:
+            raise ValueError(f"{name}.micro_f1: does not belong to the kind of the run")
+        if scores.thresholds is not None and len(scores.thresholds) != len(report.classes):
+            raise ValueError(f"{name}.thresholds: expected one number for each label")
 
 
 def _check_multi_label(report: Report, micro: MicroScores) -> None:

@@ -101,7 +101,7 @@ def read(run: RunDir) -> ValidatedRun:
         command = ["lstm", "train", config.data.name, "--init-from", run.name]
         raise LstmError(
             f"Run {run.name} is a language model: it has no classes to predict.",
-            f"Train a classifier from it: {shlex.join(command)}",
+            f"Train a classifier from it: {shlex.join(command)}. It writes texts: lstm generate",
             ExitCode.USAGE,
         )
     labels = run.labels()

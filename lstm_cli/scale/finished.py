@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.prediction.input_stats import InputStats
 from lstm_cli.scale.parts import Part
 from lstm_cli.scale.storage import Storage, join
 
@@ -44,6 +45,7 @@ class FinishedPart(msgspec.Struct, frozen=True):
             else the machine does.
         worker: Machine and process that predicted it, `HOST:PID`.
         peak_mb: Peak memory of that process up to then, in units of 1,048,576 bytes.
+        stats: What the inputs look like; None if an older version wrote the record.
     """
 
     input: str
@@ -63,6 +65,7 @@ class FinishedPart(msgspec.Struct, frozen=True):
     cpu_seconds: float
     worker: str
     peak_mb: int
+    stats: InputStats | None = None
 
     def is_of(self, part: Part) -> bool:
         """Return whether this is the record of a part whose input has not changed since."""

@@ -18,6 +18,7 @@ from lstm_cli.data.records import Records, open_records
 from lstm_cli.errors import LstmError
 from lstm_cli.io.memory import peak_memory_mb
 from lstm_cli.prediction.answers import Rule, answer
+from lstm_cli.prediction.input_stats import counter_for, result_of
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.record_counts import RecordCounts
 from lstm_cli.prediction.write_file import Content, choose_layout, open_file_writer
@@ -89,7 +90,7 @@ def predict_part(predictor: Predictor, part: Part, settings: PartSettings) -> Fi
     start, cpu_start = time.monotonic(), time.process_time()
     out = join(settings.out, part.out)
     source, target = open_storage(part.path), open_storage(settings.out)
-    counts = RecordCounts()
+    counts, stats = RecordCounts(), counter_for(predictor)
     with source.reading(part.path) as local, target.writing(out) as local_out:
         trained_on = predictor.text_columns
         opened = open_records(local, settings.text_columns, trained_on, settings.options, part.name)
@@ -99,10 +100,14 @@ def predict_part(predictor: Predictor, part: Part, settings: PartSettings) -> Fi
                 for window in records.windows():
                     for found in answer(predictor, window, settings.rule):
                         counts.add(found)
+                        stats.add(found.prediction)
                         writer.write(found)
         output_bytes = local_out.stat().st_size
     seconds = (time.monotonic() - start, time.process_time() - cpu_start)
-    finished = _finished(part, counts, records, output_bytes, writer.num_cut, seconds)
+    finished = msgspec.structs.replace(
+        _finished(part, counts, records, output_bytes, writer.num_cut, seconds),
+        stats=result_of(stats, predictor),
+    )
     write_finished(target, settings.out, finished)
     return finished
 

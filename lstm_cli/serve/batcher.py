@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from lstm_cli.serve.batch_workers import BatchWorkers
 
 # How long inputs wait for others to fill a batch.
 _MAX_DELAY_SECONDS = 0.002
@@ -23,19 +24,15 @@ class QueueFullError(Exception):
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """Limits of batches and of the queue.
+    """Limits of batches.
 
     Attributes:
         max_inputs: Inputs in a batch.
         max_steps: Time steps in a batch, padding included; a longer input gets its own batch.
-        max_queue: Inputs in the queue.
-        num_workers: Threads, one batch each.
     """
 
     max_inputs: int = 16
     max_steps: int = 8192
-    max_queue: int = 1024
-    num_workers: int = os.cpu_count() or 1
 
 
 class _Request:
@@ -68,14 +65,15 @@ class _QueueItem:
 
 
 class Batcher:
-    """A bounded queue in front of a function that computes a batch faster than single inputs.
+    """A queue in front of a function that computes a batch faster than single inputs.
 
     Used from one event loop. If an input makes the function raise, only its request fails: the
     others of the batch are computed again without it.
 
     Args:
         compute: Takes inputs and returns one result for each; called in threads.
-        limits: Limits of batches and of the queue.
+        limits: Limits of batches.
+        workers: The threads, which several batchers share.
         observe_batch: Receives the number of inputs of each batch.
     """
 
@@ -83,15 +81,15 @@ class Batcher:
         self,
         compute: Callable[[list[Any]], Iterable[Any]],
         limits: BatchLimits,
+        workers: BatchWorkers,
         observe_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._limits = limits
+        self._workers = workers
         self._compute = compute
         self._observe_batch = observe_batch
         self._queue: list[_QueueItem] = []
-        self._num_running = 0
         self._flush_timer: asyncio.TimerHandle | None = None
-        self._pool = ThreadPoolExecutor(self._limits.num_workers, "lstm-batch")
 
     @property
     def num_waiting(self) -> int:
@@ -108,11 +106,9 @@ class Batcher:
             num_steps: The number of time steps of each.
 
         Raises:
-            QueueFullError: The inputs do not fit into the queue; none of them is queued.
+            QueueFullError: The inputs do not fit into the queues of all models; none is queued.
         """
-        if len(self._queue) + len(values) > self._limits.max_queue:
-            self._drop_cancelled()
-        if len(self._queue) + len(values) > self._limits.max_queue:
+        if not self._workers.has_room(len(values)):
             raise QueueFullError
         if not values:
             return []
@@ -122,47 +118,46 @@ class Batcher:
         self._schedule()
         return await request.future
 
-    def close(self) -> None:
-        """Stop the threads after the batches that are being computed."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _drop_cancelled(self) -> None:
+    def drop_cancelled(self) -> None:
+        """Drop inputs whose requests were cancelled or have timed out."""
         self._queue = [item for item in self._queue if not item.request.future.done()]
+        if not self._queue:
+            self._workers.withdraw(self)
+
+    def start_next(self) -> bool:
+        """Start a batch of inputs that waited for an idle worker; they need no further delay.
+
+        Returns:
+            Whether there was a batch to start.
+        """
+        return self._flush_timer is None and self._start_batch()
 
     def _schedule(self) -> None:
         """Start batches on idle workers: full ones now, others after a short delay."""
-        while (
-            self._num_running < self._limits.num_workers
-            and len(self._queue) >= self._limits.max_inputs
-        ):
+        self._workers.enroll(self)
+        while self._workers.has_idle and len(self._queue) >= self._limits.max_inputs:
             self._start_batch()
-        if (
-            self._queue
-            and self._num_running < self._limits.num_workers
-            and self._flush_timer is None
-        ):
+        if self._queue and self._workers.has_idle and self._flush_timer is None:
             loop = asyncio.get_running_loop()
             self._flush_timer = loop.call_later(_MAX_DELAY_SECONDS, self._flush)
 
     def _flush(self) -> None:
         self._flush_timer = None
-        while self._queue and self._num_running < self._limits.num_workers:
+        while self._queue and self._workers.has_idle:
             self._start_batch()
 
-    def _start_batch(self) -> None:
+    def _start_batch(self) -> bool:
         batch = self._take_batch()
         if not batch:
-            return
-        self._num_running += 1
+            return False
         self._observe_batch(len(batch))
-        loop = asyncio.get_running_loop()
         values = [item.value for item in batch]
-        future = loop.run_in_executor(self._pool, self._compute_batch, values)
-        future.add_done_callback(lambda done: self._finish(batch, done))
+        self._workers.run(self._compute_batch, values, partial(_set_results, batch))
+        return True
 
     def _take_batch(self) -> list[_QueueItem]:
         """Dequeue the input that has waited longest, and those nearest to it in length."""
-        self._drop_cancelled()
+        self.drop_cancelled()
         if not self._queue:
             return []
         first = self._queue[0].num_steps
@@ -183,6 +178,8 @@ class Batcher:
         taken = set(chosen)
         batch = [item for index, item in enumerate(self._queue) if index in taken]
         self._queue = [item for index, item in enumerate(self._queue) if index not in taken]
+        if not self._queue:
+            self._workers.withdraw(self)
         return batch
 
     def _compute_batch(self, values: list[Any]) -> list[Any]:
@@ -194,17 +191,13 @@ class Batcher:
                 return [error]
         return [self._compute_batch([value])[0] for value in values]
 
-    def _finish(self, batch: list[_QueueItem], done: asyncio.Future[list[Any]]) -> None:
-        self._num_running -= 1
-        if not done.cancelled():
-            for item, result in zip(batch, done.result(), strict=True):
-                if isinstance(result, Exception):
-                    item.request.set_error(result)
-                else:
-                    item.request.set_result(item.index, result)
-        # Inputs that arrived while this batch was computed have waited long enough.
-        if self._flush_timer is None:
-            self._flush()
+
+def _set_results(batch: list[_QueueItem], results: list[Any]) -> None:
+    for item, result in zip(batch, results, strict=True):
+        if isinstance(result, Exception):
+            item.request.set_error(result)
+        else:
+            item.request.set_result(item.index, result)
 
 
 def _is_similar_length(a: int, b: int) -> bool:

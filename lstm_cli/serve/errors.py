@@ -10,10 +10,11 @@ _RETRY_SECONDS = 1
 
 
 class ErrorDetail(msgspec.Struct):
-    """What is wrong, and what the client can do."""
+    """What is wrong, what the client can do, and the id of the request in the logs."""
 
     message: str
     hint: str
+    request_id: str
 
 
 class ErrorResponse(msgspec.Struct):
@@ -41,9 +42,9 @@ class ApiError(Exception):
         self.hint = hint
         self.headers = dict(headers or {})
 
-    def body(self) -> bytes:
+    def body(self, request_id: str) -> bytes:
         """Return the JSON of an `ErrorResponse`."""
-        return msgspec.json.encode(ErrorResponse(ErrorDetail(self.message, self.hint)))
+        return msgspec.json.encode(ErrorResponse(ErrorDetail(self.message, self.hint, request_id)))
 
 
 def too_many_requests(message: str) -> ApiError:

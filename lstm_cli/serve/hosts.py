@@ -12,17 +12,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.serve.authority import Authority, header_values, parse_authority
+from lstm_cli.serve.cors import CorsPolicy, default_port, split_origin
 from lstm_cli.serve.errors import ApiError
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{0,5}))?")
-_ORIGIN = re.compile(r"(https?)://(.+)", re.IGNORECASE)
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_Authority = tuple[str, int | None]
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,12 @@ class HostPolicy:
         allowed_hosts: Further names and addresses, as `parse_host` returns them; pages of these
             hosts are accepted as origins too.
         allow_any: Whether every host name is accepted.
+        cors: Further origins that are accepted.
     """
 
     allowed_hosts: frozenset[str] = frozenset()
     allow_any: bool = False
+    cors: CorsPolicy = field(default_factory=CorsPolicy)
 
     def check(self, scope: Mapping[str, Any]) -> None:
         """Check the headers of a request.
@@ -51,11 +51,11 @@ class HostPolicy:
                 or the request comes from a page of another origin (403).
         """
         host = self._check_host(scope)
-        for origin in _header_values(scope, b"origin"):
+        for origin in header_values(scope, b"origin"):
             self._check_origin(origin, host)
 
-    def _check_host(self, scope: Mapping[str, Any]) -> _Authority | None:
-        values = _header_values(scope, b"host")
+    def _check_host(self, scope: Mapping[str, Any]) -> Authority | None:
+        values = header_values(scope, b"host")
         if not values and self.allow_any and scope["http_version"] == "1.0":
             return None  # HTTP/1.0 has no such header, and no browser uses HTTP/1.0
         if len(values) != 1:
@@ -64,7 +64,7 @@ class HostPolicy:
                 f"Expected one header 'Host', found {len(values) or 'none'}.",
                 "HTTP/1.1 requires it: the name or address of the server.",
             )
-        host = _parse_authority(values[0])
+        host = parse_authority(values[0])
         if host is None:
             raise ApiError(
                 400,
@@ -81,38 +81,46 @@ class HostPolicy:
             )
         return host
 
-    def _check_origin(self, origin: str, host: _Authority | None) -> None:
-        match = _ORIGIN.fullmatch(origin)
-        authority = _parse_authority(match[2]) if match else None
-        if match is None or authority is None:
+    def _check_origin(self, origin: str, host: Authority | None) -> None:
+        if self.cors.allows(origin):
+            return
+        parts = split_origin(origin)
+        if parts is None:
             raise ApiError(
                 403,
                 "The origin of the web page that sent this request is not valid.",
                 "Open the server's own page.",
             )
-        default_port = _DEFAULT_PORTS[match[1].lower()]
-        name, port = authority
+        scheme, (name, port) = parts
         is_same_origin = host is not None and (
-            (name, port or default_port) == (host[0], host[1] or default_port)
+            (name, port) == (host[0], host[1] or default_port(scheme))
         )
         if not (is_same_origin or name in self.allowed_hosts):
             raise ApiError(
                 403,
                 f"Web pages of '{name}' may not use this server.",
-                f"Open the server's own page, or start the server with --allowed-host {name}.",
+                "Open the server's own page, or start the server with --cors-origin "
+                f"{origin.lower()}.",
             )
 
 
-def make_policy(allowed_hosts: Sequence[str], is_loopback: bool, has_key: bool) -> HostPolicy:
+def make_policy(
+    allowed_hosts: Sequence[str],
+    is_loopback: bool,
+    has_key: bool,
+    cors_origins: Sequence[str] = (),
+) -> HostPolicy:
     """Return the policy of a server.
 
     Args:
         allowed_hosts: Values of `--allowed-host`, as `parse_host` returns them.
         is_loopback: Whether only this machine can connect to the server.
         has_key: Whether clients must send an API key, which a foreign page does not have.
+        cors_origins: Values of `--cors-origin`, as `cors.parse_origin` returns them.
     """
     names = frozenset(allowed_hosts)
-    return HostPolicy(names, allow_any=not names and (has_key or not is_loopback))
+    allow_any = not names and (has_key or not is_loopback)
+    return HostPolicy(names, allow_any, CorsPolicy(frozenset(cors_origins)))
 
 
 def parse_host(name: str) -> str:
@@ -123,7 +131,7 @@ def parse_host(name: str) -> str:
     """
     is_bare_ipv6 = name.count(":") > 1 and not name.startswith("[")
     text = f"[{name}]" if is_bare_ipv6 else name
-    authority = None if re.search(r":[0-9]*$", text) else _parse_authority(text)
+    authority = None if re.search(r":[0-9]*$", text) else parse_authority(text)
     if authority is None:
         raise LstmError(
             f"--allowed-host: {name[:80]!r} is not a valid name or address without a port.",
@@ -131,29 +139,6 @@ def parse_host(name: str) -> str:
             ExitCode.USAGE,
         )
     return authority[0]
-
-
-def _header_values(scope: Mapping[str, Any], name: bytes) -> list[str]:
-    values = [value for key, value in scope["headers"] if key == name]
-    return [value.strip(b" \t").decode("latin-1") for value in values]
-
-
-def _parse_authority(text: str) -> _Authority | None:
-    """Split `name:port`; return None if the text does not have this form."""
-    match = _AUTHORITY.fullmatch(text)
-    if match is None:
-        return None
-    port = int(match[2]) if match[2] else None
-    if port is not None and port > 65_535:
-        return None
-    name = match[1].lower()
-    if not name.startswith("["):
-        name = name.removesuffix(".")
-        return (name, port) if name else None
-    try:
-        return str(ipaddress.IPv6Address(name[1:-1])), port
-    except ValueError:
-        return None
 
 
 def _local_address(scope: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,7 +18,8 @@ from lstm_cli.explain.result import Explanation
 from lstm_cli.prediction.result import Prediction
 from lstm_cli.serve.batcher import Batcher, BatchLimits, QueueFullError
 from lstm_cli.serve.errors import ApiError, too_many_requests
-from lstm_cli.serve.request_body import BodyReader, decode
+from lstm_cli.serve.request_body import decode
+from lstm_cli.serve.request_record import RequestRecord, record_of
 from lstm_cli.serve.schemas import (
     ExplainImageRequest,
     ExplainTextRequest,
@@ -28,12 +28,12 @@ from lstm_cli.serve.schemas import (
     TextRequest,
 )
 from lstm_cli.serve.settings import Limits
+from lstm_cli.serve.shared_compute import SharedCompute
 from lstm_cli.text.tokenizer import Encoding
 
 # Texts with more characters in total are tokenized in a thread, so that the event loop goes on.
 _MAX_INLINE_CHARS = 16_384
 _TEXT_BATCH_SIZE, _IMAGE_BATCH_SIZE = 16, 128
-_MAX_EXPLANATIONS = 8
 _Result = TypeVar("_Result")
 
 
@@ -43,29 +43,30 @@ class Inference:
     Args:
         explainer: The run's explainer; it has the predictor too.
         limits: Limits of requests.
+        shared: Threads and queues, which all runs of a server share.
         observe_batch: Receives the number of inputs of each batch.
     """
 
     def __init__(
-        self, explainer: Explainer, limits: Limits, observe_batch: Callable[[int], None]
+        self,
+        explainer: Explainer,
+        limits: Limits,
+        shared: SharedCompute,
+        observe_batch: Callable[[int], None],
     ) -> None:
         self._explainer = explainer
         self._predictor = predictor = explainer.predictor
         self._limits = limits
-        self._bodies = BodyReader(limits)
+        self._shared = shared
         is_text = predictor.kind == "text"
         self._decoder: Any = msgspec.json.Decoder(TextRequest if is_text else ImageRequest)
         self._explain_decoder: Any = msgspec.json.Decoder(
             ExplainTextRequest if is_text else ExplainImageRequest
         )
-        # One thread: an explanation is hundreds of predictions and uses all cores.
-        self._explain_pool = ThreadPoolExecutor(1, "lstm-explain")
-        self._num_explanations = 0
         self._batcher = Batcher(
             predictor.run_texts if is_text else self._compute_images,
-            BatchLimits(
-                _TEXT_BATCH_SIZE if is_text else _IMAGE_BATCH_SIZE, max_queue=limits.max_queue
-            ),
+            BatchLimits(_TEXT_BATCH_SIZE if is_text else _IMAGE_BATCH_SIZE),
+            shared.workers,
             observe_batch,
         )
 
@@ -74,21 +75,16 @@ class Inference:
         """Inputs in the queue."""
         return self._batcher.num_waiting
 
-    def close(self) -> None:
-        """Stop the threads."""
-        self._batcher.close()
-        self._explain_pool.shutdown(wait=True, cancel_futures=True)
-
     async def predict(self, request: Request) -> Response:
         """Answer `/v1/predict`."""
-        body = decode(await self._bodies.read(request), self._decoder)
+        body = decode(await self._shared.bodies.read(request), self._decoder)
         self._check_threshold(body)
-        predictions = await self._with_timeout(self._predict(body))
+        predictions = await self._with_timeout(self._predict(body, record_of(request.scope)))
         return json_response(PredictResponse(self._predictor.run.name, predictions))
 
     async def explain(self, request: Request) -> Response:
         """Answer `/v1/explain`."""
-        body = decode(await self._bodies.read(request), self._explain_decoder)
+        body = decode(await self._shared.bodies.read(request), self._explain_decoder)
         if isinstance(body, ExplainTextRequest):
             text = self._text(body.text)
             # The separator between columns is a token, too: so their values are looked at.
@@ -104,24 +100,11 @@ class Inference:
             )
         else:
             compute = partial(self._explainer.explain_image, self._pixels(body.image, 0))
-        content = await self._with_timeout(self._explain(compute))
+        record_of(request.scope).num_inputs = 1
+        content = await self._with_timeout(
+            self._shared.explain(lambda: msgspec.json.encode(compute().to_dict()))
+        )
         return Response(content, media_type="application/json")
-
-    async def _explain(self, compute: Callable[[], Explanation]) -> bytes:
-        """Compute an explanation after those before it.
-
-        If the client disconnects, the protocol cancels this coroutine, and an explanation that has
-        not started is not computed.
-        """
-        if self._num_explanations >= _MAX_EXPLANATIONS:
-            raise too_many_requests(f"{_MAX_EXPLANATIONS} explanations are in the queue.")
-        self._num_explanations += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._explain_pool, lambda: msgspec.json.encode(compute().to_dict())
-            )
-        finally:
-            self._num_explanations -= 1
 
     async def _with_timeout(self, work: Awaitable[_Result]) -> _Result:
         """Wait for a result.
@@ -167,15 +150,19 @@ class Inference:
         if label not in self._predictor.labels:
             raise ApiError(422, "This run has no such label.", "See 'labels' of /v1/model.")
 
-    async def _predict(self, body: TextRequest | ImageRequest) -> list[Prediction]:
+    async def _predict(
+        self, body: TextRequest | ImageRequest, record: RequestRecord
+    ) -> list[Prediction]:
         max_inputs = self._limits.max_texts
         if isinstance(body, TextRequest):
             texts = _inputs(body.text, body.texts, ("text", "texts"), max_inputs)
+            record.num_inputs = len(texts)
             encodings = await self._encode([*map(self._text, texts)])
             rows = await self._batcher.submit(encodings, [len(e.ids) for e in encodings])
             pairs = zip(rows, encodings, strict=True)
             return [self._answer(row, body, encoding) for row, encoding in pairs]
         images = _inputs(body.image, body.images, ("image", "images"), max_inputs)
+        record.num_inputs = len(images)
         pixels = [self._pixels(image, index) for index, image in enumerate(images)]
         rows = await self._batcher.submit(pixels, [len(p) for p in pixels])
         return [self._answer(row, body, None) for row in rows]

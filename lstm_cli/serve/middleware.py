@@ -1,4 +1,4 @@
-"""The middleware around every route: hosts, API key, response headers, errors, metrics."""
+"""The middleware around every route: request ids, hosts, CORS, API key, headers, errors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import contextlib
 import hashlib
 import hmac
 import os
+import sys
 import time
 import traceback
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
+from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lstm_cli.serve.errors import ApiError, too_many_connections
+from lstm_cli.serve.request_record import HEADER, RequestRecord, read_id
 from lstm_cli.serve.settings import ServerSettings
 
 # The paths that are answered on connections beyond `Limits.max_connections`.
@@ -38,9 +41,10 @@ class Middleware:
 
     Args:
         app: The inner application; it raises `ApiError` for requests that it rejects.
-        settings: Limits, API key and allowed hosts.
+        settings: Limits, API key, allowed hosts and origins.
         public_paths: Paths that need no API key.
-        observe_request: Receives path, status and seconds of each request.
+        identify: Sets path and model of a record, from the path of its request.
+        observe: Receives the record of each request after its response.
     """
 
     def __init__(
@@ -48,50 +52,65 @@ class Middleware:
         app: ASGIApp,
         settings: ServerSettings,
         public_paths: Set[str],
-        observe_request: Callable[[str, int, float], None],
+        identify: Callable[[RequestRecord, str], None],
+        observe: Callable[[RequestRecord], None],
     ) -> None:
         self._app = app
         self._hosts = settings.hosts
-        self._key_digest = _digest(settings.api_key.encode()) if settings.api_key else None
+        keys = (settings.api_key or "").encode().split(b",")
+        self._key_digests = [_digest(key.strip()) for key in keys if key.strip()]
         self._public_paths = public_paths
-        self._observe_request = observe_request
+        self._identify = identify
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         started = time.perf_counter()
-        expects_continue = any(name == b"expect" for name, _ in scope["headers"])
-        responder = _Responder(receive, send, expects_continue)
+        record = RequestRecord(method=scope["method"])
+        record.id = read_id(scope["headers"]) or record.id
+        record.attach(scope)
+        self._identify(record, scope["path"])
+        responder = _Responder(scope, receive, send, record, self._hosts.cors.headers(scope))
         # With an "app" in the scope, Starlette's router raises 404 and 405 as exceptions.
         scope["app"] = self
         try:
-            if scope.get("over_connection_limit") and scope["path"] not in _PROBE_PATHS:
-                raise too_many_connections()
-            self._hosts.check(scope)
-            self._check_api_key(scope)
-            await self._app(scope, responder.receive, responder.send)
+            await self._answer(scope, responder)
         except ApiError as error:
             await responder.send_error(error)
         except HTTPException as error:
             await responder.send_error(_routing_error(scope, error))
         except (ConnectionError, asyncio.CancelledError) as error:
-            responder.status = responder.status or _CLIENT_DISCONNECTED
+            record.status = record.status or _CLIENT_DISCONNECTED
             if isinstance(error, asyncio.CancelledError):
                 raise
         except Exception as error:  # one request must not end the server
-            await responder.send_error(_internal_error(error))
+            await responder.send_error(_internal_error(error, record.id))
         finally:
-            self._observe_request(scope["path"], responder.status, time.perf_counter() - started)
+            record.seconds, record.finished = time.perf_counter() - started, time.time()
+            self._observe(record)
+
+    async def _answer(self, scope: Scope, responder: _Responder) -> None:
+        if scope.get("over_connection_limit") and scope["path"] not in _PROBE_PATHS:
+            raise too_many_connections()
+        self._hosts.check(scope)
+        preflight = self._hosts.cors.preflight_headers(scope)
+        if preflight is not None:
+            await responder.send_no_content(preflight)
+            return
+        self._check_api_key(scope)
+        await self._app(scope, responder.receive, responder.send)
 
     def _check_api_key(self, scope: Scope) -> None:
-        if self._key_digest is None or scope["path"] in self._public_paths:
+        if not self._key_digests or scope["path"] in self._public_paths:
             return
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         scheme, _, key = header.partition(b" ")
-        # All digests have the same length, so the time of the comparison reveals nothing.
-        is_equal = hmac.compare_digest(_digest(key.strip()), self._key_digest)
-        if not (is_equal and scheme.lower() == b"bearer"):
+        # All digests have the same length and all keys are compared: the time reveals nothing.
+        sent = _digest(key.strip())
+        equal = [hmac.compare_digest(sent, digest) for digest in self._key_digests]
+        if not (any(equal) and scheme.lower() == b"bearer"):
             raise ApiError(
                 401,
                 "The API key is not valid." if header else "This path needs the API key.",
@@ -103,15 +122,27 @@ class Middleware:
 class _Responder:
     """One request and its response.
 
-    Attributes:
-        status: Of the response; 0 before it starts.
+    Args:
+        scope: ASGI connection scope.
+        receive: Of the connection.
+        send: Of the connection.
+        record: Of the request; its status is that of the response, 0 before it starts.
+        headers: Added to those that all responses have.
     """
 
-    def __init__(self, receive: Receive, send: Send, expects_continue: bool) -> None:
-        self.status = 0
-        self._expects_continue = expects_continue
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        record: RequestRecord,
+        headers: Iterable[tuple[bytes, bytes]],
+    ) -> None:
+        self._expects_continue = any(name == b"expect" for name, _ in scope["headers"])
         self._receive = receive
         self._send = send
+        self._record = record
+        self._headers = (*_HEADERS, (HEADER, record.id.encode("ascii")), *headers)
         self._is_body_complete = False
 
     async def receive(self) -> Message:
@@ -123,8 +154,8 @@ class _Responder:
     async def send(self, message: Message) -> None:
         """Send a message; the start of a response gets the headers that all responses have."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = [*message.get("headers", ()), *_HEADERS]
+            self._record.status = message["status"]
+            headers = [*message.get("headers", ()), *self._headers]
             if all(name != b"content-security-policy" for name, _ in headers):
                 headers.append((b"content-security-policy", _DEFAULT_CONTENT_SECURITY_POLICY))
             message = {**message, "headers": headers}
@@ -136,13 +167,13 @@ class _Responder:
         Otherwise a client that is still sending would see a connection reset instead of the
         response. If the rest is too large or too slow, the connection is closed after the response.
         """
-        if self.status:
+        if self._record.status:
             return
         # A client that waits for "100 Continue" does not send its body after an error, and a
         # client that timed out has had its time.
         if not (self._expects_continue or error.status == 408):
             await self._drain_body()
-        body = error.body()
+        body = error.body(self._record.id)
         headers = {
             "Content-Type": "application/json",
             "Content-Length": str(len(body)),
@@ -153,6 +184,12 @@ class _Responder:
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": error.status, "headers": raw})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def send_no_content(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send a response without a body."""
+        raw = [*headers]
+        await self.send({"type": "http.response.start", "status": 204, "headers": raw})
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _drain_body(self) -> None:
         num_bytes = 0
@@ -172,7 +209,14 @@ def _routing_error(scope: Scope, error: HTTPException) -> ApiError:
     )
 
 
-def _internal_error(error: Exception) -> ApiError:
+def _internal_error(error: Exception, request_id: str) -> ApiError:
+    """Report an error that is a bug, and return the response.
+
+    The message of the exception may hold a text, so only LSTM_DEBUG=1 shows it.
+    """
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+    sys.stderr.write(f"Request {request_id} failed: {where}.\n")
     if os.environ.get("LSTM_DEBUG"):
         traceback.print_exception(error)
     return ApiError(

@@ -15,10 +15,14 @@ _KEY_FORM = """  <form id="key-form" hidden>
     </section>
   </form>
 """
-_DOCS = '  <p class="soft"><a href="/docs">API documentation</a></p>\n'
+_LINKS = """  <nav aria-label="Server">
+    <label id="run-choice" hidden>Run <select id="run-name"></select></label>
+    <a href="/docs">API documentation</a>
+  </nav>
+"""
 
 
 def render() -> str:
     """Return the page."""
     script = _SCRIPT.read_text(encoding="utf-8")
-    return build_page(PageParts(script, "Connecting to the server…", _KEY_FORM, _DOCS))
+    return build_page(PageParts(script, "Connecting to the server…", _KEY_FORM, links=_LINKS))

@@ -10,7 +10,9 @@ public interface, so pyproject.toml has an upper bound for Uvicorn.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -18,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lstm_cli.serve.errors import ApiError, too_many_connections
 from lstm_cli.serve.framing import Framer
+from lstm_cli.serve.request_record import HEADER, RequestRecord, record_of
 from lstm_cli.serve.settings import Limits
 from lstm_cli.serve.transport import WriteTimeoutTransport
 
@@ -74,6 +77,7 @@ class HttpProtocol(HttpToolsProtocol):
     Args:
         limits: Limits of requests and connections.
         scheduler: Shared by all connections of a server.
+        observe: Receives the record of each request that the application does not see.
         *args: Of Uvicorn's protocol.
         **kwargs: Of Uvicorn's protocol.
     """
@@ -81,13 +85,19 @@ class HttpProtocol(HttpToolsProtocol):
     transport: WriteTimeoutTransport  # type: ignore[assignment]
 
     def __init__(
-        self, limits: Limits, scheduler: RequestScheduler, *args: Any, **kwargs: Any
+        self,
+        limits: Limits,
+        scheduler: RequestScheduler,
+        observe: Callable[[RequestRecord], None],
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         # Uvicorn calls `app` for each request.
         self._asgi_app, self.app = self.app, self._run_app
         self._limits = limits
         self._scheduler = scheduler
+        self._observe = observe
         self._framer = Framer()
         self._head_timer: asyncio.TimerHandle | None = None
         self._request_task: asyncio.Task[Any] | None = None
@@ -318,16 +328,28 @@ class HttpProtocol(HttpToolsProtocol):
         """Send an error without the application, and close."""
         cycle = self.cycle
         is_idle = cycle is None or cycle.response_complete
+        record = RequestRecord() if is_idle else record_of(cycle.scope)
         if not is_idle:
             cycle.disconnected = True
             cycle.message_event.set()
         if is_idle or not cycle.response_started:
-            body = error.body()
+            body = error.body(record.id)
             self.transport.write(
                 b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-                b"connection: close\r\n\r\n%s"
-                % (error.status, HTTPStatus(error.status).phrase.encode(), len(body), body)
+                b"%s: %s\r\nconnection: close\r\n\r\n%s"
+                % (
+                    error.status,
+                    HTTPStatus(error.status).phrase.encode(),
+                    len(body),
+                    HEADER,
+                    record.id.encode("ascii"),
+                    body,
+                )
             )
+            record.status = error.status
+        if is_idle:
+            record.finished = time.time()
+            self._observe(record)
         self._close()
 
     # Timeouts

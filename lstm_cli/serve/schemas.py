@@ -91,8 +91,9 @@ class DecisionInfo(msgspec.Struct, omit_defaults=True):
 
 
 class ModelResponse(msgspec.Struct, omit_defaults=True):
-    """Labels and settings of the run, and the limits of requests.
+    """Labels and settings of a run, and the limits of requests.
 
+    `name` is that of the model: the run may be replaced by another one, the name stays.
     `max_tokens` (tokens of a text that the run reads) is given for texts, `shape` (rows and
     columns) for images, and `examples` (inputs of the run's data) if the server shows them.
     `text_columns` are the columns of the table that the run was trained on.
@@ -101,6 +102,7 @@ class ModelResponse(msgspec.Struct, omit_defaults=True):
     thresholds of a run with one label a text, if it has any.
     """
 
+    name: str
     run: str
     kind: Literal["text", "image"]
     labels: Sequence[str]
@@ -113,3 +115,9 @@ class ModelResponse(msgspec.Struct, omit_defaults=True):
     thresholds: dict[str, float] | None = None
     decision: DecisionInfo | None = None
     text_columns: Sequence[str] | None = None
+
+
+class ModelsResponse(msgspec.Struct):
+    """All models of the server; paths without a name mean the first one."""
+
+    models: list[ModelResponse]

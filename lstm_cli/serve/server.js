@@ -2,7 +2,23 @@
 
 const PREDICT_DELAY = 120, EXPLAIN_DELAY = 350, RETRY_DELAY = 1500;
 
+let runs = [];  // what /v1/models answers, if the server has it
+
 async function request(path, body, signal) {
+  if (path === "/v1/model") return findModel();
+  return send(runs.length > 1 ? path.replace("/v1/", `/v1/models/${encodeURIComponent(model.name)}/`) : path, body, signal);
+}
+// The run that is chosen, or the first one.
+async function findModel() {
+  const first = await send("/v1/model"), chosen = $("run-name").value;
+  runs = first.name === undefined ? [] : (await send("/v1/models")).models;
+  const found = runs.find(({ name }) => name === chosen) || first;
+  $("run-choice").hidden = runs.length < 2;
+  $("run-name").replaceChildren(...runs.map(({ name }) => createElement("option", name, { value: name })));
+  $("run-name").value = found.name;
+  return found;
+}
+async function send(path, body, signal) {
   const headers = {};
   const key = sessionStorage.getItem("lstm-key");
   if (key) headers.Authorization = "Bearer " + key;
@@ -21,8 +37,9 @@ function showError(error) {
   if (error.name === "AbortError") return;
   $("notice").hidden = false;
   if (!(error instanceof ApiError)) {
-    $("notice").textContent = "The server does not respond. Trying again…";
-    $("label").textContent = "–";
+    $("notice").textContent = "The server does not respond. If it was stopped, start “lstm serve” again: this page tries to reach it "
+      + "every few seconds and then goes on.";
+    if (model) clearAnswer();
     schedule(reconnect, RETRY_DELAY);
   } else if (error.status === 401) {
     $("key-form").hidden = false;
@@ -40,10 +57,11 @@ async function reconnect() {
     showError(error);
     return;
   }
-  $("notice").hidden = true;
-  if (model) update(); else start();
+  // The server may have another run now.
+  start();
 }
 
+$("run-name").addEventListener("change", start);
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem("lstm-key", $("key").value);

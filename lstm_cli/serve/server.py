@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +15,7 @@ from functools import partial
 from typing import Any, cast
 
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.serve.request_record import RequestRecord
 from lstm_cli.serve.settings import Limits
 
 _BACKLOG = 2048
@@ -40,8 +44,10 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-def url(sock: socket.socket) -> str:
-    """Return the URL of a bound socket."""
+def curl_url(sock: socket.socket) -> str:
+    """Return what `curl` needs to reach a bound socket, before a path, as typed in a shell."""
+    if _is_unix(sock):
+        return f"--unix-socket {shlex.quote(sock.getsockname())} http://localhost"
     host, port = sock.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
@@ -50,8 +56,14 @@ def url(sock: socket.socket) -> str:
 
 def is_loopback(sock: socket.socket) -> bool:
     """Return whether only this machine can connect to a bound socket."""
+    if _is_unix(sock):
+        return True
     host = str(sock.getsockname()[0])
     return host.startswith("127.") or host == "::1"
+
+
+def _is_unix(sock: socket.socket) -> bool:
+    return hasattr(socket, "AF_UNIX") and sock.family == socket.AF_UNIX
 
 
 async def serve(
@@ -60,16 +72,20 @@ async def serve(
     limits: Limits,
     on_ready: Callable[[Callable[[], None]], None],
     on_shutdown: Callable[[], None],
+    on_hangup: Callable[[], None],
+    observe: Callable[[RequestRecord], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish open requests; a second signal ends at once.
 
     Args:
         app: ASGI application.
-        sock: From `bind`; closed at the end.
+        sock: From `bind` or `unix_socket.bind_unix`; closed at the end.
         limits: Limits of requests and connections.
         on_ready: Called when the server accepts connections, with a function that shuts it down as
             a signal does. That function must be called in the server's thread.
         on_shutdown: Called when the shutdown starts.
+        on_hangup: Called on SIGHUP. If the terminal has gone, SIGHUP ends the server instead.
+        observe: Receives the record of each request that the application does not see.
     """
     import uvicorn
 
@@ -77,7 +93,7 @@ async def serve(
 
     config = uvicorn.Config(
         app,
-        http=cast(Any, partial(HttpProtocol, limits, RequestScheduler())),
+        http=cast(Any, partial(HttpProtocol, limits, RequestScheduler(), observe)),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -96,41 +112,63 @@ async def serve(
         server.should_exit = True
 
     server = _make_server(config, lambda: on_ready(shut_down))
-    with _signal_handlers(shut_down):
+    with _signal_handlers(shut_down, on_hangup):
         await server.serve(sockets=[sock])
 
 
 @contextmanager
-def _signal_handlers(shut_down: Callable[[], None]) -> Iterator[None]:
-    """Call a function on the first SIGINT or SIGTERM; the next one ends the process.
+def _signal_handlers(
+    shut_down: Callable[[], None], on_hangup: Callable[[], None]
+) -> Iterator[None]:
+    """Call a function on the first SIGINT or SIGTERM, and one on each SIGHUP.
 
-    Outside the main thread, Python handles no signals, and this does nothing.
+    The second SIGINT or SIGTERM ends the process. Outside the main thread, Python handles no
+    signals, and this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
+    ending = [signal.SIGINT, signal.SIGTERM]
+    hangup = [signal.SIGHUP] if sys.platform != "win32" else []
     # A signal that the process was started to ignore, as by `nohup`, stays ignored.
     previous = {
         number: handler
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (*ending, *hangup)
         if (handler := signal.getsignal(number)) is not signal.SIG_IGN
     }
+    had_terminal = _has_terminal()
 
-    def handle() -> None:
-        for number in previous:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
+    def end() -> None:
+        for number in ending:
+            if number in previous:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
         shut_down()
 
+    def hang_up() -> None:
+        if had_terminal and not _has_terminal():
+            end()
+        else:
+            on_hangup()
+
     for number in previous:
-        loop.add_signal_handler(number, handle)
+        loop.add_signal_handler(number, hang_up if number in hangup else end)
     try:
         yield
     finally:
         for number, handler in previous.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
+
+
+def _has_terminal() -> bool:
+    """Return whether the process has a controlling terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | getattr(os, "O_NOCTTY", 0)))
+    except OSError:
+        return False
+    return True
 
 
 def _make_server(config: Any, on_ready: Callable[[], None]) -> Any:

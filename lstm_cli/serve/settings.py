@@ -39,15 +39,20 @@ class ServerSettings:
 
     Attributes:
         limits: Limits of requests and connections.
-        api_key: The key that clients must send; None allows every client.
+        api_key: The key that clients must send, or several keys separated by commas, of which they
+            must send one; None allows every client.
         show_examples: Whether `/v1/model` and the page show inputs of the run's data.
         hosts: The values of `Host` and `Origin` that are accepted.
+        curl_url: What `curl` needs to reach the server, before the path, as typed in a shell.
+        reload_seconds: How often to look for newer runs; None for only on SIGHUP.
     """
 
     limits: Limits
     api_key: str | None = None
     show_examples: bool = True
     hosts: HostPolicy = field(default_factory=HostPolicy)
+    curl_url: str = "http://localhost:8000"
+    reload_seconds: float | None = None
 
 
 def check_limits(limits: Limits) -> None:

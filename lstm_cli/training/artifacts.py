@@ -19,11 +19,12 @@ from lstm_cli.config import load as configs
 from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
-from lstm_cli.evaluation import training_plots
+from lstm_cli.evaluation import baselines, training_plots
 from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results, make_scored
 from lstm_cli.evaluation.label_set_metrics import choose_thresholds
 from lstm_cli.io.progress import Epoch, selection_curve
 from lstm_cli.models.calibration import SplitLogits, scale_logits
+from lstm_cli.prediction.examples import FIXED_TEXTS, MAX_CHARACTERS, choose_golden_rows
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import onnx_graph
@@ -47,10 +48,8 @@ if TYPE_CHECKING:
 _TOLERANCE_CPU = 1e-5
 _TOLERANCE_GPU = 2e-3
 _NUM_PARITY_EXAMPLES = 64
-_GOLDEN_TEXTS = ("", "good", "This was not what I expected, and I loved every minute of it.")
-_NUM_GOLDEN_EXAMPLES = 4
+_NUM_GOLDEN_TEXTS, _NUM_GOLDEN_IMAGES = 6, 10
 _MAX_GOLDEN_PIXELS = 1_000_000
-_MAX_GOLDEN_CHARACTERS = 400
 _MAX_TEXT = 10_000  # less than the limit of `runs.schema.Text`
 _PACKAGES = ("lstm-cli", "keras", "tensorflow", "jax", "numpy", "onnxruntime", "regex")
 
@@ -247,16 +246,21 @@ def check_parity(
 
 
 def write_golden(run: RunDir, task: ClassifierTask, predictor: Predictor) -> None:
-    """Write some inputs with their probabilities, to check the run by when it is loaded."""
-    examples = task.dataset.splits["validation"].inputs
-    if isinstance(examples, np.ndarray):
+    """Write some inputs with their probabilities, to check the run by when it is loaded.
+
+    Pages of the run offer them as examples.
+    """
+    validation = task.dataset.splits["validation"]
+    rows = choose_golden_rows(validation.inputs, validation.labels)
+    if isinstance(validation.inputs, np.ndarray):
         # Each pixel is a number in the file.
-        num = min(_NUM_GOLDEN_EXAMPLES, max(1, _MAX_GOLDEN_PIXELS // examples[0].size))
-        inputs: Any = examples[:num].tolist()
-        probabilities = predictor.probabilities(examples[:num])
+        num = min(_NUM_GOLDEN_IMAGES, max(1, _MAX_GOLDEN_PIXELS // validation.inputs[0].size))
+        images = validation.inputs[rows[:num]]
+        inputs: Any = images.tolist()
+        probabilities = predictor.probabilities(images)
     else:
-        texts = [text[:_MAX_GOLDEN_CHARACTERS] for text in examples[:_NUM_GOLDEN_EXAMPLES]]
-        inputs = [*_GOLDEN_TEXTS, *texts]
+        texts = [validation.inputs[row][:MAX_CHARACTERS] for row in rows[:_NUM_GOLDEN_TEXTS]]
+        inputs = [*FIXED_TEXTS, *texts]
         probabilities = predictor.text_probabilities(inputs)
     run.write_json(runs.GOLDEN, {"inputs": inputs, "probabilities": probabilities.tolist()})
 
@@ -275,6 +279,26 @@ def write_thresholds(run: RunDir, validation: ScoredSplit, labels: tuple[str, ..
     thresholds = choose_thresholds(validation.labels, validation.probabilities)
     run.write_json(runs.LABEL_THRESHOLDS, thresholds.tolist())
     return make_scored(validation.labels, validation.probabilities, labels, thresholds)
+
+
+def with_linear_part(task: ClassifierTask, validation: ScoredSplit) -> ScoredSplit:
+    """Return the results on validation with those of the linear part alone, if there is one.
+
+    Its logits are those of weights that have not seen the rows.
+
+    Args:
+        task: With the validation split, or the logits of the rows held out before a refit.
+        validation: The results of the run.
+    """
+    if task.held_out is not None:
+        logits = task.held_out.logits.linear
+    else:
+        assert task.validation is not None
+        logits = task.validation.linear
+    labels = validation.labels
+    thresholds = baselines.choose_linear_thresholds(labels, logits)
+    report = baselines.with_linear_part(validation.report, labels, logits, thresholds)
+    return replace(validation, report=report)
 
 
 def write_results(
@@ -322,15 +346,19 @@ def _draw(
         Their names.
     """
     folder, submit = run.file(runs.PLOTS), task.worker.submit
-    wait_for_curves = submit(
-        training_plots.learning_curves,
-        [asdict(epoch) for epoch in selection_curve(result.history)],
-        folder / "curves.png",
-        describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
-    )
+    curve, names = selection_curve(result.history), list[str]()
+    if len(curve) > 1:
+        names.append("curves.png")
+        wait_for_curves = submit(
+            training_plots.learning_curves,
+            [asdict(epoch) for epoch in curve],
+            folder / names[0],
+            describe_validation(task.config, task.stages) if len(task.stages) > 1 else "",
+        )
     wait_for_results = submit(draw_results, folder, scored, task.dataset.labels)
-    wait_for_curves()
-    names = ["curves.png", *wait_for_results()]
+    if names:
+        wait_for_curves()
+    names += wait_for_results()
     if isinstance(task.train.inputs, Corpus) and task.config.text is not None:
         by_split = {"train": task.train.inputs.num_tokens}
         if task.validation is not None:

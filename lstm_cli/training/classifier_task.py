@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,9 +15,10 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.data.balance import weight_power
 from lstm_cli.data.dataset import class_counts
+from lstm_cli.evaluation import baselines
 from lstm_cli.evaluation.evaluate import ScoredSplit, make_scored, score_encoded
 from lstm_cli.evaluation.hard_classes import describe_missed
-from lstm_cli.io.progress import Epoch, Reporter
+from lstm_cli.io.progress import Epoch, Reporter, describe_only_epoch
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear, linear_sample
 from lstm_cli.models.calibration import num_outputs, soft_targets
@@ -30,7 +31,14 @@ from lstm_cli.runs import held_out, learned
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.tokenizer import Tokenizer
-from lstm_cli.training import artifacts, folds, linear_cache, more_epochs, stages
+from lstm_cli.training import (
+    artifacts,
+    folds,
+    linear_cache,
+    more_epochs,
+    stages,
+    validation_stats,
+)
 from lstm_cli.training.checkpoint import model_state, set_model_state
 from lstm_cli.training.device import DeviceInfo
 from lstm_cli.training.loop import TrainingResult, num_parameters
@@ -302,6 +310,7 @@ class ClassifierTask:
         validation = self._score_validation(predictor)
         if self.config.is_multi_label:
             validation = artifacts.write_thresholds(run, validation, self.dataset.labels)
+        validation = artifacts.with_linear_part(self, validation)
         if self.validation is not None and self.config.linear and self.config.linear.refit:
             refitted = self._with_refitted_linear_model()
             refitted.write_model(run, result)
@@ -329,12 +338,14 @@ class ClassifierTask:
         artifacts.write_golden(run, self, predictor)
         if not self.config.is_multi_label:
             held_out.write(run, validation.labels, validation.probabilities)
+        validation_stats.write(run, self.dataset.labels, validation, self._held_out_texts())
         results = {"validation": validation}
         if options.score_test:
             if self.config.is_multi_label:
                 predictor.thresholds = validation.thresholds
             with timed(self.seconds, "evaluate"):
-                results["test"] = self._score_test(predictor, options.data_dir)
+                thresholds = baselines.stored_thresholds(validation.report)
+                results["test"] = self._score_test(predictor, options.data_dir, thresholds)
         cross_validation = folds.cross_validation(self, validation)
         plots = artifacts.write_results(run, self, result, results, cross_validation)
         reports = {name: scored.report for name, scored in results.items()}
@@ -363,17 +374,32 @@ class ClassifierTask:
                 "cross_validation": cross_validation.describe() if cross_validation else "",
                 "missed_classes": missed,
                 "unlabeled_gain": self.describe_gain(),
+                "only_epoch": describe_only_epoch(result.history),
             },
             warnings=tuple(filter(None, (leak, missed))),
         )
 
-    def _score_test(self, predictor: Predictor, data_dir: Path | None) -> ScoredSplit:
-        """Score the test split. It is encoded here for the first time: all choices are made."""
+    def _score_test(
+        self,
+        predictor: Predictor,
+        data_dir: Path | None,
+        linear_thresholds: NDArray[np.float64] | None,
+    ) -> ScoredSplit:
+        """Score the test split. It is encoded here for the first time: all choices are made.
+
+        Args:
+            predictor: Of the model that ships.
+            data_dir: Where TFDS data sets are.
+            linear_thresholds: Of the linear part alone, in a multi-label run.
+        """
         test_set = self.dataset
         if "test" not in test_set.splits:
             test_set = load_data(self.config, ("test",), data_dir, self.dataset.labels)
         test = encode(self.config, test_set, "test", self.tokenizer)
-        return score_encoded(predictor, test.inputs, test.labels)
+        scored = score_encoded(predictor, test.inputs, test.labels)
+        logits = self.linear_logits(test.inputs)
+        report = baselines.with_linear_part(scored.report, test.labels, logits, linear_thresholds)
+        return replace(scored, report=report)
 
     def linear_logits(self, inputs: Any) -> Any:
         """Return the logits of the linear model for new texts; None without one."""
@@ -416,8 +442,8 @@ class ClassifierTask:
         assert isinstance(validation, Corpus)
         labels = np.concatenate([self.train.labels, self.validation.labels])
         weights = _joined_weights(self.train, self.validation)
-        num_tokens = len(train.ids) + len(validation.ids)
-        rows = linear_sample.choose_rows(num_tokens, labels, self.config.linear, self.config.seed)
+        num_features = linear_sample.count_features([train, validation], self.config.linear)
+        rows = linear_sample.choose_rows(num_features, labels, self.config.seed)
         if rows is None:
             rows = np.arange(len(labels))
         return self.worker.submit(
@@ -453,6 +479,15 @@ class ClassifierTask:
         probabilities = self.held_out.probabilities(self.config.train.calibrate)
         return make_scored(self.held_out.labels, probabilities, self.dataset.labels)
 
+    def _held_out_texts(self) -> Iterator[Corpus]:
+        """Yield the texts of the rows that were held out, in the order of their predictions."""
+        examples = [self.validation]
+        if self.held_out is not None and self.staged is not None:
+            examples = [self.staged.validation_examples(stage) for stage in self.stages[:-1]]
+        for each in examples:
+            if each is not None and isinstance(each.inputs, Corpus):
+                yield each.inputs
+
     def model_card(self, record: Mapping[str, Any], evaluation: Evaluation) -> str:
         """Return the model card."""
         seconds = record["seconds"]["total"]
@@ -473,7 +508,8 @@ def submit_linear_model(
     assert settings is not None
     assert isinstance(corpus, Corpus)
     assert tokenizer is not None
-    rows = linear_sample.choose_rows(len(corpus.ids), train.labels, settings, config.seed)
+    num_features = linear_sample.count_features([corpus], settings)
+    rows = linear_sample.choose_rows(num_features, train.labels, config.seed)
     sample = train if rows is None else train.take(rows)
     assert isinstance(sample.inputs, Corpus)
     wait = worker.submit(

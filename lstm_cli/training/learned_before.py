@@ -9,6 +9,7 @@ from lstm_cli.checks import Learned
 from lstm_cli.errors import LstmError
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find, learned
+from lstm_cli.runs.rename import find_referenced
 from lstm_cli.training.init_weights import InitialWeights
 
 
@@ -26,8 +27,8 @@ def learned_by_initial_run(init: InitialWeights) -> tuple[Learned | None, str]:
     """
     if not init.record:
         return None, ""
-    path = Path(str(init.record["path"]))
     with contextlib.suppress(*(() if init.kind == "run" else (LstmError,))):
+        path = find_referenced(Path(str(init.record["path"])), init.record.get("weights_sha256"))
         run = find.find(path.parent.parent, str(path), language=True).with_manifest()
         if runs.LEARNED in (run.manifest or {}):
             inputs, labeled = learned.read(run)

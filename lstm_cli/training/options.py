@@ -25,6 +25,7 @@ class TrainOptions:
         worker: Does a part of the work beside training.
         fail_on: Findings with which no training starts: `leak`.
         score_test: Whether to score a classifier on the test split at the end.
+        track: Where to send the course of the training, too: `mlflow`; None for nowhere.
     """
 
     data_dir: Path | None = None
@@ -35,3 +36,4 @@ class TrainOptions:
     worker: Worker = field(default_factory=Worker)
     fail_on: Sequence[str] = ()
     score_test: bool = True
+    track: str | None = None

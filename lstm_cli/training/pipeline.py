@@ -16,7 +16,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
 from lstm_cli.io.memory import peak_memory_mb
-from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, Step
+from lstm_cli.io.progress import Epoch, Fold, Reporter, SilentReporter, Step
 from lstm_cli.io.signals import Signals, catch_signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.io.worker import Worker
@@ -51,6 +51,7 @@ from lstm_cli.training.prepare import load_training_data
 from lstm_cli.training.prepare_classifier import prepare_classifier
 from lstm_cli.training.stages import FinishedStage
 from lstm_cli.training.teacher import resolve_teacher
+from lstm_cli.training.tracking import Tracker
 
 # A fold of few rows has epochs of a tenth of a second, of which a checkpoint would take a third.
 _FOLD_SAVE_SECONDS = 1.0
@@ -73,6 +74,7 @@ def train(
     worker: Worker | None = None,
     fail_on: Sequence[str] = (),
     score_test: bool = True,
+    track: str | None = None,
 ) -> RunDir:
     """Train a classifier, or a language model if the settings have the section `language`.
 
@@ -91,6 +93,7 @@ def train(
             are in train too.
         score_test: Whether to score a classifier on the test split at the end; `resume` can do so
             later.
+        track: Where to send the course of the training, too: `mlflow`; None for nowhere.
 
     Returns:
         The finished run.
@@ -101,7 +104,7 @@ def train(
     reporter = reporter or SilentReporter()
     options = TrainOptions(
         data_dir, device, callbacks, tensorboard, reporter, worker or Worker(), fail_on,
-        score_test,
+        score_test, track,
     )  # fmt: skip
     start = time.perf_counter()
     root = runs.runs_root(runs_dir)
@@ -140,6 +143,7 @@ def resume(
     worker: Worker | None = None,
     fail_on: Sequence[str] = (),
     score_test: bool = True,
+    track: str | None = None,
 ) -> RunDir:
     """Resume a run from its newest valid checkpoint.
 
@@ -157,6 +161,7 @@ def resume(
         worker: As for `train`.
         fail_on: As for `train`.
         score_test: As for `train`.
+        track: As for `train`.
 
     Raises:
         LstmError: No epoch is left, the data has changed, or another process trains the run.
@@ -164,7 +169,7 @@ def resume(
     reporter = reporter or SilentReporter()
     options = TrainOptions(
         data_dir, device, callbacks, tensorboard, reporter, worker or Worker(), fail_on,
-        score_test,
+        score_test, track,
     )  # fmt: skip
     start = time.perf_counter()
     with catch_signals() as signals, _locked(run):
@@ -271,12 +276,15 @@ class _Training:
         self.task = task
         self.record = record
         self.options = options
-        self.reporter = options.reporter
         self.signals = signals
         self.start = start
         self.was_finished = run.status == "finished"
         # In a group of processes, only the first writes.
         self.writes = process_group.is_first()
+        self.tracker = Tracker(run, options.reporter) if options.track and self.writes else None
+        self.reporter = options.reporter
+        if self.tracker is not None:
+            self.reporter = self.tracker.reporting(options.reporter)
         self.finished: tuple[FinishedStage, ...] = ()
         # Seconds of training in the finished stages, and in earlier processes up to their last
         # checkpoint.
@@ -368,14 +376,28 @@ class _Training:
 
     def run_to_end(self) -> None:
         """Train, evaluate and write the results; in a group of processes, the first evaluates."""
-        with self.signals.deferred():
-            result = self._run_loop()
-            while self._finish_stage(result):
-                self.start_stage()
+        with self._tracked():
+            with self.signals.deferred():
                 result = self._run_loop()
-            process_group.leave()
-        if self.writes:
-            self._write_results(replace(result, history=self._history(result.history)))
+                while self._finish_stage(result):
+                    self.start_stage()
+                    result = self._run_loop()
+                process_group.leave()
+            if self.writes:
+                self._write_results(replace(result, history=self._history(result.history)))
+
+    @contextlib.contextmanager
+    def _tracked(self) -> Iterator[None]:
+        """Tell the tracker, if there is one, how a block begins and ends."""
+        if self.tracker is None:
+            yield
+            return
+        self.tracker.begin(self.task.config, self.record)
+        try:
+            yield
+        except BaseException as error:
+            self.tracker.fail(error)
+            raise
 
     def _write_results(self, result: TrainingResult) -> None:
         """Evaluate and write the results."""
@@ -402,6 +424,8 @@ class _Training:
         classifier.set_weights(task.model, result.weights)
         self._evaluate_and_finish(result)
         self._remove_old_checkpoints()
+        if self.tracker is not None:
+            self.tracker.end(result.history, self.run.read_json(runs.METRICS))
 
     def _note_more_epochs(self, result: TrainingResult) -> None:
         """Say so if more epochs may help."""
@@ -427,9 +451,13 @@ class _Training:
         objective = self.loop.objective
         assert isinstance(objective, ClassificationObjective)
         finished = task.finish_stage(result, objective)
-        self.reporter.note(stages.describe_end(task.stage, finished))
+        stages.report_end(task.stage, len(task.stages) - 1, finished, self.reporter)
         self.finished = (*self.finished, finished)
         self.stage_seconds = self.loop.seconds
+        if self.tracker is not None:
+            # The epochs of folds are not reported one by one.
+            for line in finished.history:
+                self.tracker.epoch(line)
         return True
 
     def _run_loop(self) -> TrainingResult:
@@ -521,6 +549,10 @@ class _FoldReporter:
 
     def epoch(self, epoch: Epoch) -> None:
         """Drop it."""
+
+    def fold(self, fold: Fold) -> None:
+        """Pass it on."""
+        self._reporter.fold(fold)
 
 
 def _init_from(task: Task) -> dict[str, Any]:

@@ -332,7 +332,8 @@ def _report_truncation(
 def _report_sample(config: Config, train: Examples, reporter: Reporter) -> None:
     if config.linear is None or not isinstance(train.inputs, Corpus):
         return
-    num = linear_sample.num_rows(len(train.inputs.ids), len(train), config.linear)
+    num_features = linear_sample.count_features([train.inputs], config.linear)
+    num = linear_sample.num_rows(num_features, len(train))
     if num < len(train):
         reporter.note(f"The linear model is fitted to {num:,} of {len(train):,} training texts.")
 

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import LstmError
-from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, Step
+from lstm_cli.io.progress import Epoch, Fold, Reporter, SilentReporter, Step
 from lstm_cli.io.signals import Interrupted, catch_signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.metrics_schema import LanguageResults, Results
+from lstm_cli.runs.rename import find_referenced
 from lstm_cli.runs.schema import FinishedRunInfo
 from lstm_cli.training.device import Device
 from lstm_cli.training.file_vectors import changed_file
@@ -146,6 +148,7 @@ def replay(
     before, modified = _read_results(run, config), _modified_files(listed)
     if runs.HISTORY not in modified:
         _check_epochs(run, config, before.history)
+    config = _with_referenced_runs(config, record)
     _check_data(run, config, record, data_dir)
     reporter.note(f"Replaying run {run.name}: {pluralize(config.train.epochs, 'epoch')} at most.")
     device = device or ("cpu" if record.get("device") == "cpu" else "auto")
@@ -198,6 +201,10 @@ class _ProgressOnly:
     def epoch(self, epoch: Epoch) -> None:
         """Pass it on."""
         self._reporter.epoch(epoch)
+
+    def fold(self, fold: Fold) -> None:
+        """Pass it on."""
+        self._reporter.fold(fold)
 
 
 @contextlib.contextmanager
@@ -276,6 +283,22 @@ def _check_epochs(run: RunDir, config: Config, history: Sequence[Mapping[str, An
             "learning rate.",
             "Only a run that was not extended can be repeated bit for bit.",
         )
+
+
+def _with_referenced_runs(config: Config, record: Mapping[str, Any]) -> Config:
+    """Return settings with the present paths of `train.init_from` and `train.teacher`.
+
+    Raises:
+        LstmError: Training started from a run whose place another one has taken.
+    """
+    train_settings = config.train
+    init_from, teacher = train_settings.init_from, train_settings.teacher
+    if init_from is not None:
+        digest = (record.get("init_from") or {}).get("weights_sha256")
+        init_from = str(find_referenced(Path(init_from), digest))
+    if teacher is not None:
+        teacher = str(find_referenced(Path(teacher)))
+    return replace(config, train=replace(train_settings, init_from=init_from, teacher=teacher))
 
 
 def _check_data(

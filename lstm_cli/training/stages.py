@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lstm_cli.config.schema import Config
 from lstm_cli.data.splits import stratified_folds
 from lstm_cli.io import text_format
-from lstm_cli.io.progress import Epoch
+from lstm_cli.io.progress import Epoch, Fold, Reporter
 from lstm_cli.models.calibration import SplitLogits
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.ngrams import char_ngram_ids
@@ -292,15 +292,31 @@ def describe_stages(
     ]
 
 
-def describe_end(stage: Stage, result: FinishedStage) -> str:
-    """Return a note on a stage that ended."""
-    name = stage.name or "selection"
-    best = result.history[result.best_epoch - 1]
+def report_end(stage: Stage, num_folds: int, result: FinishedStage, reporter: Reporter) -> None:
+    """Report the end of a stage that held rows out.
+
+    Args:
+        stage: The stage.
+        num_folds: Number of folds; 1 without folds.
+        result: Its result.
+        reporter: Receives a fold, or without folds a note.
+    """
+    best, num_epochs = result.history[result.best_epoch - 1], len(result.history)
+    assert best.val_loss is not None
+    num_train, num_held_out = len(stage.train_rows), len(stage.validation_rows)
+    if stage.kind == "fold":
+        seconds = sum(epoch.seconds for epoch in result.history)
+        reporter.fold(
+            Fold(
+                stage.number, num_folds, num_train, num_held_out, result.best_epoch, num_epochs,
+                best.val_loss, best.val_accuracy, seconds,
+            )
+        )  # fmt: skip
+        return
     scores = [text_format.number(value) for value in (best.val_loss, best.val_accuracy)]
-    return (
-        f"{name.capitalize()}: {len(stage.train_rows):,} rows to train, "
-        f"{len(stage.validation_rows):,} to validate; best epoch {result.best_epoch} of "
-        f"{len(result.history)}, val loss {scores[0]} acc {scores[1]}."
+    reporter.note(
+        f"Selection: {num_train:,} rows to train, {num_held_out:,} to validate; best epoch "
+        f"{result.best_epoch} of {num_epochs}, val loss {scores[0]} acc {scores[1]}."
     )
 
 

@@ -9,7 +9,7 @@ from lstm_cli.config import load as configs
 from lstm_cli.tune.budget import Budget
 from lstm_cli.tune.claims import is_claimed
 from lstm_cli.tune.folder import StudyFolder
-from lstm_cli.tune.storage import load_study, open_storage
+from lstm_cli.tune.storage import SAVED, load_study, open_storage
 from lstm_cli.tune.summary import StudySummary, TrialSummary, summarize
 
 
@@ -36,14 +36,20 @@ def read_summary(folder: StudyFolder, url: str | None = None) -> StudySummary:
     winner = summary.winner
     if winner is not None:
         winner = f"{folder.dataset}/{Path(winner).name}"
-    trials = summary.trials
-    if request.storage is None:
-        trials = tuple(_with_state(trial, folder) for trial in trials)
+    found = study.get_trials(deepcopy=False)
+    saved = {trial.number for trial in found if trial.user_attrs.get(SAVED)}
+
+    def is_idle(trial: TrialSummary) -> bool:
+        """Tell whether no process works on a trial that runs in the storage."""
+        if request.storage is None:
+            return not is_claimed(folder.path, trial.number)
+        # Another machine may work on it: its search marks the trial when it stops.
+        return trial.number in saved
+
+    trials = tuple(
+        replace(trial, state="interrupted")
+        if trial.state == "running" and is_idle(trial)
+        else trial
+        for trial in summary.trials
+    )
     return replace(summary, winner=winner, trials=trials)
-
-
-def _with_state(trial: TrialSummary, folder: StudyFolder) -> TrialSummary:
-    """Return a trial as interrupted if it runs in the storage, but no process works on it."""
-    if trial.state == "running" and not is_claimed(folder.path, trial.number):
-        return replace(trial, state="interrupted")
-    return trial

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import importlib.metadata
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +59,23 @@ def reviews(tmp_path):
 
 def test_version_is_printed_and_nothing_else(lstm):
     assert lstm("--version") == (0, f"lstm {__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [("--version", "--json"), ("--json", "--version")])
+def test_versions_are_one_object(arguments, lstm):
+    code, out, err = lstm(*arguments)
+    found = json.loads(out)
+    assert (code, err) == (0, "")
+    assert found["lstm"] == __version__
+    assert found["python"] == platform.python_version()
+    assert found["packages"]["numpy"] == importlib.metadata.version("numpy")
+    assert set(found["packages"]) >= {"tensorflow", "keras", "onnxruntime"}
+
+
+def test_json_before_a_command_is_refused(lstm):
+    code, out, err = lstm("--json", "runs", "list")
+    assert (code, out) == (2, "")
+    assert "--json" in err
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def status(server, *lines, **asked):
     found, body = head(server, *lines, **asked)
     if found != 200:
         error = json.loads(body)["error"]
-        assert error.keys() == {"message", "hint"}
+        assert error.keys() == {"message", "hint", "request_id"}
         assert TEXTS[0].encode() not in body
     return found
 

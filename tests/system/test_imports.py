@@ -19,15 +19,16 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 # Seconds of start-up, or hundreds of megabytes: imported where they are used.
 HEAVY = {
-    "PIL", "jax", "keras", "matplotlib", "onnx", "onnxruntime", "pandas", "rich", "safetensors",
-    "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "uvicorn", "regex", "ftfy",
+    "PIL", "ai_edge_litert", "jax", "keras", "matplotlib", "onnx", "onnxruntime", "pandas", "rich",
+    "safetensors", "scipy", "sklearn", "tensorflow", "tensorflow_datasets", "uvicorn", "regex",
+    "ftfy",
 }  # fmt: skip
 KERAS_AT_TOP = ("models.", "training.")
 # `serve.server` imports it when it serves.
 UVICORN_AT_TOP = {"serve.protocol"}
 TENSORFLOW_INSIDE = {
-    "data.readers.tfds_download", "models.block_lstm", "models.compiled", "models.optimizer",
-    "training.device",
+    "data.readers.tfds_download", "export.litert", "export.saved_model", "models.block_lstm",
+    "models.compiled", "models.fused_lstm", "models.optimizer", "training.device",
 }  # fmt: skip
 
 

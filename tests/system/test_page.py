@@ -84,6 +84,34 @@ class Browser:
     def text(self, selector):
         return self.find(selector).text
 
+    def enter(self, text, selector="#text"):
+        """Replace the text of a field, key by key."""
+        self.find(selector).clear()
+        self.find(selector).send_keys(text)
+
+    def tokens(self):
+        """The tokens with a colour in the input."""
+        return self.all("#text-input [data-step]")
+
+    def painted(self, field=0):
+        """Return the text that has the colours of a field."""
+        return self.run(
+            "return document.querySelectorAll('.paint')[arguments[0]].textContent", field
+        ).removesuffix("\u200b")
+
+    def point_at(self, element):
+        """Move the pointer to an element that may lie below another one."""
+        from selenium.webdriver import ActionChains
+
+        box = self.run(
+            "const b = arguments[0].getClientRects()[0];"
+            "return [b.left + b.width / 2, b.top + b.height / 2].map(Math.round)",
+            element,
+        )
+        actions = ActionChains(self.driver)
+        actions.w3c_actions.pointer_action.move_to_location(*box)
+        actions.perform()
+
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
@@ -102,7 +130,10 @@ class Browser:
             time.sleep(0.05)
 
     def percentages(self):
-        return [float(e.text[:-1]) for e in self.all("#classes .value") if e.text]
+        values = self.run(
+            "return [...document.querySelectorAll('#classes .value')].map((e) => e.textContent)"
+        )
+        return [float(value[:-1]) for value in values if value]
 
     def problems(self):
         """Return messages of the console, and requests to other hosts."""
@@ -120,11 +151,12 @@ class Browser:
 def test_prediction_follows_the_text(chromium, text_server):
     server, predictor = text_server
     page = Browser(chromium, server)
-    assert page.text("#label") == "–"
+    # It opens with an answer.
+    page.until(lambda: page.text("#label") == predictor.predict(TEXTS[0])[0].label)
+    assert page.find("#text").get_attribute("value") == TEXTS[0]
+    assert page.all("#examples [aria-pressed=true]") == page.all("#examples button")[:1]
     for text in ("a fine film", "a fine film and a dull"):
-        area = page.find("#text")
-        area.clear()
-        area.send_keys(text)
+        page.enter(text)
         (expected,) = predictor.predict(text)
         percentages = [round(100 * p, 1) for p in expected.probabilities.values()]
         page.until(
@@ -134,9 +166,10 @@ def test_prediction_follows_the_text(chromium, text_server):
         )
         assert page.text("#label") == expected.label
     assert "6 tokens" in page.text("#counts")
-    page.find("#text").clear()
-    page.find("#text").send_keys(" ")
+    page.enter(" ")
     page.until(lambda: page.text("#label") == "–")
+    assert page.tokens() == []
+    assert page.all("#examples [aria-pressed=true]") == []
     assert page.problems() == []
 
 
@@ -145,10 +178,10 @@ def test_an_unsure_prediction_is_no_answer_and_is_explained(chromium, tmp_path):
     predictor.decision = make_decision(predictor.labels, None, {"negative": 1.0, "positive": 1.0})
     with server_thread(predictor) as server:
         page = Browser(chromium, server)
-        page.find("#text").send_keys("a fine film")
+        page.enter("a fine film")
         page.until(lambda: page.text("#label") == "No answer")
         assert sum(page.percentages()) == pytest.approx(100, abs=0.2)
-        page.until(lambda: page.find("#explanation").is_displayed())
+        page.until(lambda: len(page.tokens()) == 3)
         (expected,) = predictor.predict("a fine film", min_probability=0)
         assert expected.label in page.text("#tokens-help")
         assert page.problems() == []
@@ -159,15 +192,16 @@ def test_labels_are_shown_with_thresholds_and_explained_by_a_click(chromium, tmp
     with server_thread(predictor) as server:
         page = Browser(chromium, server)
         text = "a fine film and a dull cast"
-        page.find("#text").send_keys(text)
+        page.enter(text)
         (expected,) = predictor.predict(text)
-        page.until(lambda: page.percentages())
+        percentages = [round(100 * p, 1) for p in expected.probabilities.values()]
+        page.until(lambda: page.percentages() == pytest.approx(percentages, abs=0.11))
         assert page.text("#label") == (", ".join(expected.labels) or "no label")
-        below = [row.text.split()[0] for row in page.all("#classes .below")]
+        below = [row.text.split()[0] for row in page.all("#classes .class:not(.chosen)")]
         assert set(below) == set(predictor.labels) - set(expected.labels)
         assert len(page.all("#classes .threshold")) == 3
         for label in predictor.labels:
-            page.until(lambda: page.all("#tokens [data-step]"))
+            page.until(lambda: page.tokens())
             page.run(
                 "[...document.querySelectorAll('#classes button')].find((b) => b.textContent ==="
                 " arguments[0]).click()",
@@ -200,8 +234,16 @@ def test_a_run_on_two_columns_has_a_field_for_each(chromium, tmp_path):
         fields = page.all("#text-input textarea")
         assert [field.get_attribute("value") for field in fields] == ["dull", "a dull cast"]
         fields[0].send_keys(" film")
-        page.until(lambda: page.text("#tokens") == f"dull film {SEPARATOR} a dull cast")
-        assert page.text("#label") == predictor.predict(page.text("#tokens"))[0].label
+        text = f"dull film {SEPARATOR} a dull cast"
+        response = server.post(
+            "/v1/explain", {"text": {"title": "dull film", "body": "a dull cast"}}
+        )
+        page.until(lambda: len(page.tokens()) == len(response.json()["tokens"]) - 1)
+        assert [page.painted(0), page.painted(1)] == ["dull film", "a dull cast"]
+        assert [token.get_attribute("textContent") for token in page.tokens()] == [
+            entry["text"] for entry in response.json()["tokens"] if entry["text"] != SEPARATOR
+        ]
+        assert page.text("#label") == predictor.predict(text)[0].label
         assert page.problems() == []
 
 
@@ -212,31 +254,39 @@ def test_probability_and_gates_follow_the_selected_token(chromium, text_server):
     page = Browser(chromium, server)
     text = "Fine \U0001f600 zzz, a  dull\nfilm"
     # Keys come one UTF-16 unit at a time; a paste does not.
-    page.find("#text").click()
+    page.find("#text").clear()
     chromium.execute_cdp_cmd("Input.insertText", {"text": text})
-    page.until(lambda: page.all("#tokens [data-step]"))
     response = server.post("/v1/explain", {"text": text}).json()
-    tokens = page.all("#tokens [data-step]")
-    assert [token.text for token in tokens] == [entry["text"] for entry in response["tokens"]]
-    assert page.run('return document.getElementById("tokens").textContent') == response["text"]
-    unknown = [token.text for token in tokens if "unknown" in token.get_attribute("class")]
+    texts = [entry["text"] for entry in response["tokens"]]
+    page.until(lambda: [token.get_attribute("textContent") for token in page.tokens()] == texts)
+    assert page.painted() == response["text"] == text
+    tokens = page.tokens()
+    unknown = [
+        texts[k] for k, token in enumerate(tokens) if "unknown" in token.get_attribute("class")
+    ]
     assert unknown == ["\U0001f600", "zzz"]
     for step in (5, 0):
-        ActionChains(chromium).move_to_element(tokens[step]).perform()
-        page.until(lambda step=step: f"“{tokens[step].text}”" in page.text("#step"))
+        page.point_at(tokens[step])
+        page.until(lambda step=step: f"“{texts[step]}”" in page.text("#step"))
         effect = response["token_effects"]["effects"][step]
         assert f"{abs(effect):.2f} log-odds" in page.text("#step")
-        rows = page.all("#gates tr")
-        assert len(rows) == 1 + len(response["gates"]["units"])
-        for row, unit in zip(rows[1:], response["gates"]["units"], strict=True):
-            shown = [float(number) for number in re.findall(r"\d\.\d\d", row.text)]
+        # The numbers are beside the word, too.
+        tip, word = (
+            page.run("return arguments[0].getBoundingClientRect()", e)
+            for e in (page.find("#tip"), tokens[step])
+        )
+        assert f"{abs(effect):.2f} log-odds" in page.text("#tip")
+        assert max(tip["top"] - word["bottom"], word["top"] - tip["bottom"]) < 10
+        units = page.all("#gates .unit")
+        for row, unit in zip(units, response["gates"]["units"], strict=True):
+            shown = [float(number) for number in re.findall(r"\d\.\d\d\b", row.text)]
             gates = [unit[f"{name}_gate"][step] for name in ("input", "forget", "output")]
             assert shown[1:4] == pytest.approx(gates, abs=0.0051)
     svg = page.find("#prefixes svg")
     ActionChains(chromium).move_to_element_with_offset(
         svg, svg.size["width"] // 2 - 12, 0
     ).perform()
-    page.until(lambda: f"“{tokens[-1].text}”" in page.text("#step"))
+    page.until(lambda: f"“{texts[-1]}”" in page.text("#step"))
     assert page.problems() == []
 
 
@@ -244,23 +294,83 @@ def test_arrow_keys_select_tokens(chromium, text_server):
     from selenium.webdriver.common.keys import Keys
 
     page = Browser(chromium, text_server[0])
-    page.find("#text").send_keys("fine film and a dull cast")
-    page.until(lambda: page.all("#tokens [data-step]"))
-    for selector in ("#tokens", "#prefixes"):
+    page.enter("fine film and a dull cast")
+    page.until(lambda: len(page.tokens()) == 6)
+    # The cursor in the text goes by letters, the keys of the line of probability by tokens.
+    for selector, num in (("#text", len("fine film ")), ("#prefixes", 2)):
         page.find(selector).send_keys(Keys.HOME)
         page.until(lambda: "“fine”" in page.text("#step"))
-        page.find(selector).send_keys(Keys.ARROW_RIGHT * 2)
+        page.find(selector).send_keys(Keys.ARROW_RIGHT * num)
         page.until(lambda: "“and”" in page.text("#step"))
         page.find(selector).send_keys(Keys.END)
         page.until(lambda: "“cast”" in page.text("#step"))
+    assert page.find("#text").get_attribute("value") == "fine film and a dull cast"
+
+
+def test_colours_lie_below_their_words(chromium, text_server):
+    """The text with the colours has the lines of the field, in any script and width."""
+    page = Browser(chromium, text_server[0], width=360)
+    texts = (
+        "a  fine\tfilm\n\n" + "not" * 40 + " dull ",
+        "فيلم جميل جدا film لكن النهاية كانت مملة\nabc فيلم",
+        "好电影" * 30,
+        "fine film\n" * 30,
+    )
+    for text in texts:
+        page.run("fillText(arguments[0])", text)
+        paint, area, editor = page.run(
+            "return ['.paint', 'textarea', '.editor'].map((name) => { const e ="
+            " document.querySelector('#text-input ' + name);"
+            " return [e.scrollHeight, e.clientWidth, getComputedStyle(e).direction]; })"
+        )
+        assert paint == area
+        assert editor[0] >= area[0]
+    # Both scroll together: the field itself never scrolls, not even to the cursor at its end.
+    page.find("#text").send_keys("\ue009\ue010")  # Control, End
+    assert page.run("return document.querySelector('#text').scrollTop") == 0
+    assert page.run("return document.querySelector('.editor').scrollTop") > 100
+
+
+def test_words_keep_their_colours_until_the_next_answer(chromium, text_server):
+    page = Browser(chromium, text_server[0])
+    page.enter("a fine film and a dull cast")
+    page.until(lambda: len(page.tokens()) == 7)
+    words = page.run(
+        """
+        request = () => new Promise(() => {});  // no more answers
+        const area = fields[0].area;
+        area.setRangeText("very ", 2, 2);
+        area.dispatchEvent(new Event("input"));
+        return fields[0].marks.map((mark) => area.value.slice(mark.start, mark.end));
+        """
+    )
+    assert words == ["a", "fine", "film", "and", "a", "dull", "cast"]
+    assert page.painted() == "a very fine film and a dull cast"
+
+
+def test_a_text_that_is_composed_is_left_alone(chromium, text_server):
+    """An input method (IME) shows letters, which it replaces by a word in the end."""
+    page = Browser(chromium, text_server[0])
+    page.enter("fine ")
+    for letters in ("n", "ni", "nih"):
+        ends = {"selectionStart": len(letters), "selectionEnd": len(letters)}
+        chromium.execute_cdp_cmd("Input.imeSetComposition", {"text": letters, **ends})
+        # An answer arrives while the letters are composed.
+        page.until(
+            lambda letters=letters: page.painted() == f"fine {letters}" and len(page.tokens()) == 2
+        )
+    chromium.execute_cdp_cmd("Input.insertText", {"text": "你好 "})
+    assert page.find("#text").get_attribute("value") == "fine 你好 "
+    page.until(lambda: page.painted() == "fine 你好 " and len(page.tokens()) == 3)
 
 
 def test_truncated_text_is_marked(chromium, text_server):
     page = Browser(chromium, text_server[0])
-    page.find("#text").send_keys("fine film " * 10)
-    page.until(lambda: page.all("#tokens .truncated"))
+    page.enter("fine film " * 10)
+    page.until(lambda: page.all("#text-input .truncated"))
     assert "the middle is left out" in page.text("#counts")
-    assert len(page.all("#tokens [data-step]")) == 12
+    assert "does not read the striped part" in page.text("#tokens-help")
+    assert len(page.tokens()) == 12
 
 
 def test_data_is_never_markup(chromium, tmp_path):
@@ -268,7 +378,7 @@ def test_data_is_never_markup(chromium, tmp_path):
     run = make_text_run(tmp_path / "demo" / "<i>run", labels)
     with server_thread(Predictor.load(run)) as server:
         page = Browser(chromium, server)
-        page.find("#text").send_keys("<script>alert(1)</script> a fine film")
+        page.enter("<script>alert(1)</script> a fine film")
         page.until(page.percentages)
         assert page.text("#label") in labels
         assert page.all("#classes img, #classes b, #about i") == []
@@ -295,7 +405,7 @@ def test_responses_to_older_requests_are_dropped(chromium, text_server):
         """
     )
     area = page.find("#text")
-    area.send_keys("fine")
+    page.enter("fine")
     time.sleep(0.5)
     area.send_keys(" dull dull dull")
     (expected,) = predictor.predict("fine dull dull dull")
@@ -378,22 +488,67 @@ def test_page_reconnects_to_a_server_that_was_stopped(chromium, text_server):
     _, predictor = text_server
     with server_thread(predictor) as server:
         page = Browser(chromium, server)
-        page.find("#text").send_keys("a fine film")
-        page.until(page.percentages)
+        page.enter("a fine film")
+        page.until(lambda: page.painted() == "a fine film" and len(page.tokens()) == 3)
     page.find("#text").send_keys(" indeed")
-    page.until(lambda: "does not respond" in page.text("#notice"))
+    page.until(lambda: "start “lstm serve” again" in page.text("#notice"))
+    # Nothing of the last answer stays.
     assert page.text("#label") == "–"
+    assert page.percentages() == page.tokens() == []
+    assert not page.find("#effects-panel").is_displayed()
+    assert not page.find("#explanation").is_displayed()
     with server_thread(predictor, port=server.port):
         page.until(lambda: not page.find("#notice").is_displayed())
-        page.until(lambda: page.text("#label") != "–")
+        page.until(lambda: len(page.tokens()) == 4)
+        assert page.text("#label") == predictor.predict("a fine film indeed")[0].label
+
+
+def test_a_run_is_chosen_from_several(chromium, text_server):
+    """A server of several runs, of which this one answers for all."""
+    server, predictor = text_server
+    page = Browser(chromium, server)
+    page.enter("a fine film")
+    page.until(lambda: len(page.tokens()) == 3)
+    assert not page.find("#run-choice").is_displayed()
+    page.run(
+        """
+        const sent = window.fetch, first = { ...model, name: "first" };
+        const other = { ...model, name: "the other", run: "demo/b", examples: ["fine"] };
+        window.paths = [];
+        window.fetch = async (path, options) => {
+          paths.push(path);
+          if (path === "/v1/model") return Response.json(first);
+          if (path === "/v1/models") return Response.json({ models: [first, other] });
+          const response = await sent(path.replace(/models\\/[^/]+\\//, ""), options);
+          return Response.json({ ...await response.json(), run: model.run });
+        };
+        start();
+        """
+    )
+    page.until(lambda: page.find("#run-choice").is_displayed())
+    options = page.all("#run-name option")
+    assert [option.text for option in options] == ["first", "the other"]
+    options[1].click()
+    page.until(lambda: "/v1/models/the%20other/explain" in page.run("return paths"))
+    page.until(lambda: len(page.tokens()) == 3)
+    assert "Run demo/b" in page.text("#about")
+    # What was typed stays, the examples are those of the run.
+    assert page.find("#text").get_attribute("value") == "a fine film"
+    assert [button.text for button in page.all("#examples button")] == ["fine"]
+    assert page.text("#label") == predictor.predict("a fine film")[0].label
 
 
 def test_page_shows_errors_of_the_server(chromium, text_server):
     _, predictor = text_server
     with server_thread(predictor, max_tokens=3) as server:
         page = Browser(chromium, server)
-        page.find("#text").send_keys("one two three four")
+        page.enter("one two three")
+        page.until(lambda: len(page.tokens()) == 3)
+        page.find("#text").send_keys(" four")
         page.until(lambda: "has 4 tokens" in page.text("#notice"))
+        # The answer to the text before is not shown beside an error.
+        assert page.text("#label") == "–"
+        assert page.tokens() == []
         page.find("#text").send_keys("\b" * 5)
         page.until(lambda: not page.find("#notice").is_displayed())
 
@@ -407,7 +562,7 @@ def test_page_asks_for_the_api_key(chromium, text_server):
         page.until(lambda: "not valid" in page.text("#notice"))
         page.find("#key").send_keys("sesame\n")
         page.until(lambda: page.find("#main-panel").is_displayed())
-        page.find("#text").send_keys("a fine film")
+        page.enter("a fine film")
         page.until(page.percentages)
 
 
@@ -420,11 +575,15 @@ def test_page_fits_360_pixels_with_readable_colours(
     page.all("#examples button")[-1].click()
     page.until(lambda: page.all("#prefixes svg"))
     assert page.run("return document.documentElement.scrollWidth") <= 360
-    for token in page.all("#tokens [data-step]"):
-        ink, paint = page.run(_COLOURS, token)
-        card = page.run(_COLOURS, page.find("#counts"))[1]
+    for token in page.tokens():
+        # The letters are those of the field, the colour is below it.
+        ink, card = page.run(_COLOURS, page.find("#text"))
+        paint = page.run(_COLOURS, token)[1]
         assert contrast(ink, over(paint, card)) >= 4.5, (token.text, ink, paint)
-    for selector in ("#label", "#about", "#classes .value", "button", "a"):
+    for selector in (
+        "#label", "#confidence", "#about", "#classes .value", "#examples-title", ".unit-rows .name",
+        "#gates-help", "#step", "button", "a",
+    ):  # fmt: skip
         ink, paper = page.run(_COLOURS, page.find(selector))
         assert contrast(ink, paper) >= 4.5, (selector, ink, paper)
 
@@ -463,9 +622,10 @@ def contrast(first, second):
 
 def test_every_control_has_an_accessible_name(chromium, text_server, image_server):
     for server in (text_server[0], image_server):
-        Browser(chromium, server)
+        page = Browser(chromium, server)
+        page.until(lambda page=page: page.all("#gates .unit"))
         tree = chromium.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-        roles = {"button", "textbox", "image", "link", "img", "group"}
+        roles = {"button", "textbox", "image", "link", "img", "group", "list", "region"}
         controls = [node for node in tree if not node["ignored"] and node["role"]["value"] in roles]
         assert len(controls) > 3
         assert [node for node in controls if not node.get("name", {}).get("value")] == []
@@ -486,13 +646,12 @@ def test_an_exported_page_predicts_from_a_file_without_any_request(chromium, tmp
     page.until(lambda: page.find("#explanation").is_displayed())
     assert page.find("#text").get_attribute("value") == TEXTS[0]
     text = "not a fine film, not a dull moment – naïve"
-    page.find("#text").clear()
-    page.find("#text").send_keys(text)
+    page.enter(text)
     predictor = Predictor.load(run)
     (expected,) = predictor.predict(text)
     percentages = [100 * p for p in expected.probabilities.values()]
     page.until(lambda: page.percentages() == pytest.approx(percentages, abs=0.051))
-    page.until(lambda: page.text("#tokens") == text)
+    page.until(lambda: page.painted() == text)
     assert page.run("return document.documentElement.scrollWidth") <= 390
     script = """const [texts, done] = arguments, { classifier } = answers;
         done(texts.map((text) => classifier.run(classifier.encodeText(text)).probabilities));"""

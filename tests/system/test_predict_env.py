@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from fixtures_reports import image_run, text_run
+from fixtures_runs import make_language_run
 
 from lstm_cli.data.readers.compression import load_zstd
 
@@ -87,11 +88,13 @@ def test_the_light_environment_is_small_and_does_all_but_training(tmp_path, caps
     packed = tmp_path / "packed.csv.zst"
     packed.write_bytes(load_zstd().compress(b"text\na dull film\n"))
     parquet = tmp_path / "reviews.parquet"
+    words = make_language_run(tmp_path / "runs" / "texts" / "words")
     parquet.write_bytes(b"PAR1")
     picture = tmp_path / "digit.png"
     picture.write_bytes(b"\x89PNG")
     # An empty PYTHONPATH: the installed package is tested, not the checkout.
     env = os.environ | {"LSTM_RUNS_DIR": str(tmp_path / "runs"), "PYTHONPATH": ""}
+    env.pop("ORT_DISABLE_TELEMETRY", None)  # `lstm` sets it, also in this process
     text, image = f"--run={run.path}", f"--run={images.path}"
     calls = [  # exit code, in stdout (or stderr, after an error), arguments
         (0, '"label"', ["predict", text, "--format=jsonl", "a dull film"]),
@@ -99,6 +102,7 @@ def test_the_light_environment_is_small_and_does_all_but_training(tmp_path, caps
         (0, "input", ["explain", text, "a dull film"]),
         (0, "</html>", ["explain", text, "--format=html", "a dull film"]),
         (0, '"kind": "text"', ["explain", text, "--format=json", "a dull film"]),
+        (0, "Perplexity", ["generate", "--score", f"--run={words.path}", "a film"]),
         (0, "reviews/one", ["runs", "list"]),
         (0, "accuracy", ["runs", "show", run.path]),
         (0, "", ["runs", "verify", run.path]),
@@ -138,6 +142,7 @@ def test_the_light_environment_is_small_and_does_all_but_training(tmp_path, caps
     assert [path.name for path in report.parent.iterdir()] == ["report.json"]
 
     assert predict_over_http(folder, run, env, tmp_path) == 200
+    assert not list(Path(env["HOME"]).rglob("*onnxruntime*")), "telemetry is on"
 
     packages = subprocess.run(
         [folder / "bin" / "python", "-c",

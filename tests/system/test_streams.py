@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 from fixtures_reports import text_run
+from fixtures_runs import make_language_run
 
 from lstm_cli import __version__, cli
 
@@ -48,6 +49,7 @@ COMMANDS = {
     "eval": [["{data}"]],
     "predict": [["fine"], ["fine", "--format", "table"]],
     "explain": [["fine"], ["fine", "--format", "json"]],
+    "generate": [["a", "--run", "words"], ["a", "--run", "words", "--score", "--json"]],
     "tune search": [["--help"]],
     "tune show": [["--help"]],
     "export": [["one", "--format", "zip", "--out", "{data}.zip", "--force"]],
@@ -61,6 +63,10 @@ COMMANDS = {
     "runs show": [["one"], ["one", "--json"]],
     "runs verify": [["one"]],
     "runs replay": [["--help"]],
+    "runs drift": [["--help"]],
+    "runs rename": [["--help"]],
+    "runs rm": [["one", "--dry-run"]],
+    "runs prune": [["--keep", "1", "--dry-run", "--json"]],
     "runs set-threshold": [["one", "--threshold", "0.6"]],
     "runs report": [["one", "--errors", "0"]],
     "runs compare": [["one", "two", "--json"]],
@@ -69,7 +75,10 @@ COMMANDS = {
     "config describe": [[], ["model.units"]],
     "config schema": [[]],
 }
-ROOT = [["--help"], ["--version"], [], ["runs"], ["runs", "--help"], ["--show-completion", "bash"]]
+ROOT = [
+    ["--help"], ["--version"], ["--version", "--json"], [], ["runs"], ["runs", "--help"],
+    ["--show-completion", "bash"],
+]  # fmt: skip
 
 
 def leaves(command, path=()):
@@ -89,6 +98,7 @@ def run():
 @pytest.fixture
 def lines(run):
     shutil.copytree(run.path, run.path.with_name("two"))
+    make_language_run(run.path.with_name("words"))
     data = str(run.path.parent / "one.csv")
     typed = [
         [*name.split(), *(word.replace("{data}", data) for word in words)]

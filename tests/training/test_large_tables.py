@@ -44,7 +44,7 @@ def config(tmp_path, monkeypatch):
     (tmp_path / "films.csv").write_text("text,label\n" + "".join(rows))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LSTM_RUNS_DIR", str(tmp_path / "runs"))
-    monkeypatch.setattr(linear_sample, "MAX_TOKENS", 120)
+    monkeypatch.setattr(linear_sample, "MAX_FEATURES", 240)
     monkeypatch.setattr(reader, "_stored_tables", [])
     return dataset_settings("films.csv", None, SMALL)
 

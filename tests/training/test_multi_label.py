@@ -113,6 +113,8 @@ def test_test_scores_are_those_of_eval(trained, lstm):
     metrics = trained.read_json(runs.METRICS)["test"]
     assert found["micro"] == metrics["micro"]
     assert found["classes"] == metrics["classes"]
+    assert found["linear"] == metrics["linear"]
+    assert found["linear"].keys() == {"accuracy", "f1", "micro_f1", "thresholds"}
     code, out, _ = lstm(
         "eval", "--run", trained.path, "--errors", 2, "--fail-under", "micro_f1=1.0"
     )

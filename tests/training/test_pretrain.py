@@ -24,12 +24,15 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.evaluate import evaluate
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.models import classifier
+from lstm_cli.prediction.language_model import WordPredictor
 from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.prediction.surprise import window_nats
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.runs.manifest import sha256
 from lstm_cli.text import corpus as encoded
+from lstm_cli.text import lm_windows
 from lstm_cli.training import init_weights
 from lstm_cli.training.device import configure_backend
 from lstm_cli.training.dry_run import dry_run
@@ -92,6 +95,24 @@ def test_it_beats_the_unigram_perplexity_and_records_both(pretrained):
     assert lines[1]["loss"] < lines[0]["loss"]
     assert lines[1]["val_perplexity"] == pytest.approx(held_out["perplexity"])
     assert "perplexity" in pretrained.read_text(runs.CARD)
+
+
+def test_the_perplexity_without_keras_is_the_same(pretrained):
+    """In `lstm generate --score`, on the same windows of the held-out texts."""
+    model = WordPredictor.load(pretrained)
+    config = pretrained.config()
+    texts = load_training_data(config, None).splits["train"].inputs
+    corpus = encoded.encode(texts, model.tokenizer)
+    fraction = config.language.validation_fraction
+    _, held_out = lm_windows.hold_out([corpus], fraction, config.seed)
+    windows = lm_windows.make_windows(held_out, config.language.window)
+    expected = pretrained.read_json(runs.METRICS)["held_out"]
+    assert len(windows) * windows.length == expected["num_words"]
+    for direction in ("forward", "backward"):
+        nats = [
+            window_nats(model, ids, direction) for ids in windows.gather(np.arange(len(windows)))
+        ]
+        assert np.mean(nats) == pytest.approx(expected[direction]["loss"], abs=1e-5)
 
 
 def test_run_json_has_the_sizes_of_its_data(pretrained):

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import replace
 
 import pytest
-from fixtures_runs import snapshot
+from fixtures_runs import make_text_run, snapshot, text_config
 from fixtures_training import CONFIG, TableLoop, without_keras
 
 from lstm_cli import cli
@@ -24,6 +24,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.manifest import sha256
+from lstm_cli.runs.rename import rename
 from lstm_cli.training import artifacts, pipeline, replay
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 
@@ -431,3 +432,18 @@ def test_control_characters_in_a_run_are_not_printed(tabled, lstm):
     assert code == 5
     assert "\x1b" not in out + err
     assert "x" * 100 not in out
+
+
+def test_the_run_that_training_started_from_is_found_after_a_renaming(tmp_path):
+    first = make_text_run(tmp_path / "demo" / "one")
+    digest = first.with_manifest().manifest[runs.WEIGHTS].sha256
+    config = text_config(train__init_from=str(first.path))
+    record = {"init_from": {"weights_sha256": digest}}
+    assert replay._with_referenced_runs(config, record) == config
+    renamed = rename(first, "two")
+    found = replay._with_referenced_runs(config, record)
+    assert found.train.init_from == str(renamed.path)
+    make_text_run(first.path, texts=("another run with the old name",))
+    assert replay._with_referenced_runs(config, record) == found
+    with pytest.raises(LstmError):
+        replay._with_referenced_runs(config, {"init_from": {"weights_sha256": "0" * 64}})

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ from lstm_cli.data import load
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode
 from lstm_cli.evaluation import metrics
-from lstm_cli.evaluation.evaluate import evaluate
+from lstm_cli.evaluation.drift import read_reference
+from lstm_cli.evaluation.evaluate import evaluate, make_scored
 from lstm_cli.evaluation.set_thresholds import choose_thresholds
 from lstm_cli.io.progress import Epoch, SilentReporter, selection_curve
 from lstm_cli.io.signals import Interrupted
@@ -30,7 +32,7 @@ from lstm_cli.runs import directory as runs
 from lstm_cli.runs import held_out, out_of_fold
 from lstm_cli.runs import record as run_record
 from lstm_cli.text.token_ids import UNKNOWN_ID
-from lstm_cli.training import checkpoint, device, folds, pipeline, replay, stages
+from lstm_cli.training import artifacts, checkpoint, device, folds, pipeline, replay, stages
 from lstm_cli.training.init_weights import InitialWeights, read_initial_weights
 from lstm_cli.training.objectives import classification
 from lstm_cli.training.options import TrainOptions
@@ -165,6 +167,17 @@ def test_folds_hold_out_every_row_once(table, tmp_path):
     assert choose_thresholds(run, best_f1=True).choice.rows == ROWS
     assert replay.replay(run).identical
     check_out_of_fold(run, record, table)
+    check_statistics(run, rows.probabilities, record.labels)
+
+
+def check_statistics(run, probabilities, labels):
+    """Check that inputs are compared with texts as a model reads them that has not seen them."""
+    stats = read_reference(run)
+    predicted = np.bincount(probabilities.argmax(axis=1), minlength=len(labels))
+    assert stats.labels == dict(zip(labels, predicted.tolist(), strict=True))
+    assert stats.confidence_sum == pytest.approx(float(probabilities.max(axis=1).sum()), abs=1e-4)
+    # Each text has a word of its own, which the vocabulary of the refit knows.
+    assert (stats.inputs, stats.tokens, stats.unknown_tokens) == (ROWS, 5 * ROWS, ROWS)
 
 
 def check_out_of_fold(run, record, table):
@@ -331,6 +344,7 @@ def test_images_train_in_folds(tmp_path):
     run = train(configs.load_preset("digits", settings), tmp_path)
     assert run_record.read(run).validation.num_examples == 80
     assert len(out_of_fold.read(run)[0]) == 80
+    assert read_reference(run).lengths is None
     assert whole_of_images(run)
 
 
@@ -367,6 +381,22 @@ def test_the_record_of_a_refitted_linear_model_says_so(table, tmp_path):
     assert record.validation_method == "before the refit of the linear model on all rows"
     assert record.info.stages is None
     assert run_record.summarize(run).problem == ""
+    assert record.test.linear is not None
+    assert evaluate(run).report.linear == record.test.linear
+    for part in ("linear part alone", "most common class"):
+        assert capture_print(run).count(part) == 2
+
+
+@pytest.mark.parametrize("is_refit", [False, True])
+def test_linear_part_is_scored_with_logits_of_weights_that_have_not_seen_the_rows(is_refit):
+    labels = np.array([0, 1, 1, 1], np.int32)
+    logits = np.array([[-1], [-1], [1], [1]], np.float32)
+    examples = classification.Examples(np.zeros((4, 2, 2), np.uint8), labels, logits)
+    held_out = SimpleNamespace(logits=SimpleNamespace(linear=logits)) if is_refit else None
+    task = SimpleNamespace(held_out=held_out, validation=None if is_refit else examples)
+    validation = make_scored(labels, np.eye(2, dtype=np.float32)[labels], ("bad", "good"))
+    report = artifacts.with_linear_part(task, validation).report
+    assert (report.accuracy, report.linear.accuracy, report.majority.accuracy) == (1, 0.75, 0.75)
 
 
 def test_a_checkpoint_of_other_rows_is_refused(table, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ def _required():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     groups = [project["build-system"]["requires"], project["project"]["dependencies"]]
     groups += project["project"]["optional-dependencies"].values()
+    groups += project["dependency-groups"].values()
     found = [Requirement(text) for group in groups for text in group]
     return [requirement for requirement in found if requirement.name != "lstm-cli"]
 

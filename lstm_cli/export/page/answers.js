@@ -10,7 +10,7 @@ class Answers {
 
   predict(body) {
     const { classifier } = this, input = this.input(body), { probabilities } = classifier.run(input);
-    return { predictions: [this.prediction(probabilities, input, body.top_k)] };
+    return { run: this.model.run, predictions: [this.prediction(probabilities, input, body.top_k)] };
   }
 
   async explain(body, pause) {

@@ -11,21 +11,90 @@ function addScaled(out, at, table, from, factor, num) {
   for (let k = 0; k < num; k++) out[at + k] += factor * table[from + k];
 }
 
-// out[at..at + num) += x[from..from + dim) times the rows of a table, from row `first` on. Zeros are left out, and four rows
-// are added at a time: a third of the time of one row after another.
-const places = new Int32Array(65536);
-function addProduct(out, at, num, x, from, dim, table, first) {
-  let found = 0, next = 0;
-  for (let d = 0; d < dim; d++) if (x[from + d] !== 0) places[found++] = d;
-  for (; next + 4 <= found; next += 4) {
-    const i = places[next], j = places[next + 1], k = places[next + 2], l = places[next + 3];
-    const xi = x[from + i], xj = x[from + j], xk = x[from + k], xl = x[from + l];
-    const ti = (first + i) * num, tj = (first + j) * num, tk = (first + k) * num, tl = (first + l) * num;
-    for (let n = 0; n < num; n++) out[at + n] += xi * table[ti + n] + xj * table[tj + n] + xk * table[tk + n] + xl * table[tl + n];
+// A table of `num` columns, with four columns beside each other: so that the four sums of a product stay in registers, and
+// the numbers that it reads follow each other.
+function pack(table, num) {
+  const rows = table.length / num, values = new Float32Array(Math.ceil(num / 4) * 4 * rows);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < num; column++) values[((column >> 2) * rows + row) * 4 + (column & 3)] = table[row * num + column];
   }
-  for (; next < found; next++) {
-    const value = x[from + places[next]], row = (first + places[next]) * num;
-    for (let n = 0; n < num; n++) out[at + n] += value * table[row + n];
+  return { values, rows, num };
+}
+function addFour(out, to, left, a, b, c, d) {
+  out[to] += a;
+  if (left > 1) out[to + 1] += b;
+  if (left > 2) out[to + 2] += c;
+  if (left > 3) out[to + 3] += d;
+}
+
+// out[at..] += x[from..from + dim) times the rows of a table, from row `first` on.
+function addProduct(out, at, x, from, dim, { values, rows, num }, first) {
+  const end = from + dim;
+  for (let n = 0; n < num; n += 4) {
+    let k = n * rows + first * 4, a = 0, b = 0, c = 0, d = 0;
+    for (let place = from; place < end; place++, k += 4) {
+      const value = x[place];
+      a += value * values[k];
+      b += value * values[k + 1];
+      c += value * values[k + 2];
+      d += value * values[k + 3];
+    }
+    addFour(out, at + n, num - n, a, b, c, d);
+  }
+}
+
+// The same for steps from `start` to `length`, whose inputs of `dim` numbers end `stride` numbers after each other: the first
+// at (start + 1) * stride. Three steps share what is read of the table; more sums than twelve have no registers.
+function addProducts(out, x, stride, dim, start, length, table) {
+  const { values, rows, num } = table, stride2 = 2 * stride;
+  let step = start;
+  for (; step + 3 <= length; step += 3) {
+    const end = (step + 1) * stride;
+    for (let n = 0; n < num; n += 4) {
+      let k = n * rows, a = 0, b = 0, c = 0, d = 0, a1 = 0, b1 = 0, c1 = 0, d1 = 0, a2 = 0, b2 = 0, c2 = 0, d2 = 0;
+      for (let place = end - dim; place < end; place++, k += 4) {
+        const value = x[place], value1 = x[place + stride], value2 = x[place + stride2];
+        const p = values[k], q = values[k + 1], r = values[k + 2], s = values[k + 3];
+        a += value * p;
+        b += value * q;
+        c += value * r;
+        d += value * s;
+        a1 += value1 * p;
+        b1 += value1 * q;
+        c1 += value1 * r;
+        d1 += value1 * s;
+        a2 += value2 * p;
+        b2 += value2 * q;
+        c2 += value2 * r;
+        d2 += value2 * s;
+      }
+      const to = step * num + n, left = num - n;
+      addFour(out, to, left, a, b, c, d);
+      addFour(out, to + num, left, a1, b1, c1, d1);
+      addFour(out, to + 2 * num, left, a2, b2, c2, d2);
+    }
+  }
+  for (; step < length; step++) addProduct(out, step * num, x, (step + 1) * stride - dim, dim, table, 0);
+}
+
+// Gates and states of a step from the sums of its gates: `before` is the place of the states `from`; null for zeros.
+function updateStates(sums, units, peepholes, from, before, to, at) {
+  const { i, f, o, c, h } = to;
+  for (let j = 0; j < units; j++) {
+    const previous = from ? from.c[before + j] : 0;
+    let sumI = sums[j], sumF = sums[units + j], sumO = sums[3 * units + j];
+    if (peepholes) {
+      sumI += peepholes[j] * previous;
+      sumF += peepholes[units + j] * previous;
+    }
+    const input = sigmoid(sumI), forget = sigmoid(sumF), cell = forget * previous + input * Math.tanh(sums[2 * units + j]);
+    if (peepholes) sumO += peepholes[2 * units + j] * cell;
+    const output = sigmoid(sumO);
+    i[at + j] = input;
+    f[at + j] = forget;
+    o[at + j] = output;
+    c[at + j] = cell;
+    h[at + j] = output * Math.tanh(cell);
   }
 }
 
@@ -41,9 +110,11 @@ class Classifier {
     this.dim = image ? image.window * image.shape[1]
       : embedding.dim + (embedding.bigram_buckets ? embedding.bigram_dim : 0) + embedding.region_widths.length * embedding.region_dim;
     this.outputs = arrays["head/bias"].length;
-    // Multiplying 64-bit numbers needs no conversion.
+    this.tables = {};
     for (const name of Object.keys(arrays)) {
-      if (/(^lstm_|^regions_|^head).*kernel$/.test(name)) arrays[name] = Float64Array.from(arrays[name]);
+      if (!/^(lstm|regions)_.*kernel$/.test(name)) continue;
+      this.tables[name] = pack(arrays[name], name.startsWith("lstm_") ? 4 * model.units : model.region_units);
+      delete arrays[name];
     }
     this.sums = new Float64Array(4 * this.units);
     // How many rows before and after a token read it.
@@ -130,7 +201,9 @@ class Classifier {
     }
     const convolved = regions.map((width) => {
       const outputs = new Float64Array(length * this.config.model.region_units);
-      for (let step = 0; step < length; step++) this.convolve(width, x, step, outputs);
+      // The first regions begin before the text.
+      for (let step = 0; step < Math.min(width - 1, length); step++) this.convolve(width, x, step, outputs);
+      addProducts(outputs, x, this.dim, width * this.dim, width - 1, length, this.tables[`regions_${width}/kernel`]);
       return { width, outputs };
     });
     return { x, input, length, states, convolved };
@@ -141,7 +214,8 @@ class Classifier {
     const state = { projected: new Float64Array(4 * size) };
     for (const part of ["i", "f", "o", "c", "h"]) state[part] = new Float64Array(size);
     Object.assign(state, this.layer(name), { isBackward });
-    for (let step = 0; step < length; step++) this.project(state, x, dim, step, state.projected, step);
+    for (let step = 0; step < length; step++) state.projected.set(state.bias, 4 * step * this.units);
+    addProducts(state.projected, x, dim, dim, 0, length, state.kernel);
     for (let count = 0; count < length; count++) {
       const step = isBackward ? length - 1 - count : count, before = isBackward ? step + 1 : step - 1;
       this.step(state, state.projected, step, count ? state : null, before, state, step);
@@ -149,42 +223,31 @@ class Classifier {
     return state;
   }
   layer(name) {
-    const { arrays } = this;
-    return { kernel: arrays[`${name}/kernel`], recurrent: arrays[`${name}/recurrent_kernel`], bias: arrays[`${name}/bias`],
+    const { arrays, tables } = this;
+    return { kernel: tables[`${name}/kernel`], recurrent: tables[`${name}/recurrent_kernel`], bias: arrays[`${name}/bias`],
       peepholes: arrays[`${name}/peepholes`] };
   }
   // W x + b of one step.
   project(layer, x, dim, step, out, at) {
-    const num = 4 * this.units, to = at * num, { kernel, bias } = layer;
-    for (let k = 0; k < num; k++) out[to + k] = bias[k];
-    addProduct(out, to, num, x, step * dim, dim, kernel, 0);
+    const to = 4 * at * this.units;
+    out.set(layer.bias, to);
+    addProduct(out, to, x, step * dim, dim, layer.kernel, 0);
   }
   // One step: `before` names the step of the states `from` that it continues; null for zeros.
   step(layer, projected, row, from, before, to, at) {
-    const { units, sums } = this, num = 4 * units, { recurrent, peepholes } = layer;
-    for (let k = 0; k < num; k++) sums[k] = projected[row * num + k];
-    if (from) addProduct(sums, 0, num, from.h, before * units, units, recurrent, 0);
-    for (let j = 0; j < units; j++) {
-      const previous = from ? from.c[before * units + j] : 0, place = at * units + j;
-      const i = sigmoid(sums[j] + (peepholes ? peepholes[j] * previous : 0));
-      const f = sigmoid(sums[units + j] + (peepholes ? peepholes[units + j] * previous : 0));
-      const c = f * previous + i * Math.tanh(sums[2 * units + j]);
-      const o = sigmoid(sums[3 * units + j] + (peepholes ? peepholes[2 * units + j] * c : 0));
-      to.i[place] = i;
-      to.f[place] = f;
-      to.o[place] = o;
-      to.c[place] = c;
-      to.h[place] = o * Math.tanh(c);
-    }
+    const { units, sums } = this, first = 4 * row * units;
+    for (let k = 0; k < sums.length; k++) sums[k] = projected[first + k];
+    if (from) addProduct(sums, 0, from.h, before * units, units, layer.recurrent, 0);
+    updateStates(sums, units, layer.peepholes, from, before * units, to, at * units);
   }
 
   // The region that ends at a step, before bias and ReLU.
   convolve(width, x, step, outputs) {
-    const kernel = this.arrays[`regions_${width}/kernel`], num = this.config.model.region_units, { dim } = this;
+    const num = this.config.model.region_units, { dim } = this;
     outputs.fill(0, step * num, (step + 1) * num);
     const missing = Math.max(0, width - 1 - step);
     // The rows of a region are neighbours, in the input and in the kernel.
-    addProduct(outputs, step * num, num, x, (step - width + 1 + missing) * dim, (width - missing) * dim, kernel, missing * dim);
+    addProduct(outputs, step * num, x, (step - width + 1 + missing) * dim, (width - missing) * dim, this.tables[`regions_${width}/kernel`], missing * dim);
   }
 
   // From states to logits

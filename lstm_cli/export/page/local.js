@@ -1,6 +1,6 @@
 // Requests of the page, answered by the run in this file.
 
-const PREDICT_DELAY = 20, EXPLAIN_DELAY = 120, RETRY_DELAY = 1000, BUSY_MILLISECONDS = 12, MIN_WORDS = 8;
+const PREDICT_DELAY = 20, EXPLAIN_DELAY = 120, RETRY_DELAY = 1000, BUSY_MILLISECONDS = 12;
 let answers = null;
 
 async function request(path, body, signal) {
@@ -33,11 +33,5 @@ async function open() {
     return;
   }
   await start();
-  // The page opens with an answer.
-  const examples = model.examples || [];
-  const example = examples.find((one) => model.kind !== "text" || one.split(" ").length >= MIN_WORDS) || examples[0];
-  if (example === undefined) return;
-  if (model.kind === "text") fillText(example); else pad.show(example);
-  update();
 }
 open();

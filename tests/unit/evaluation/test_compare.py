@@ -84,6 +84,11 @@ def test_p_values_are_adjusted_for_all_pairs(root):
         == {1.0}
     )
     assert list(compared.settings) == ["data.name"]
+    assert compared.to_dict()["conclusion"] == {
+        "better": None,
+        "text": "No difference between the 3 runs can be shown: the smallest p of 3 pairs is 1.00 "
+        "(Holm).",
+    }
     assert {p.num_shared for p in compared.paired} == {24}
 
 
@@ -136,6 +141,7 @@ def test_the_command_prints_tables_and_writes_a_picture(root, tmp_path):
     out = tmp_path / "curves.png"
     done = lstm("runs", "compare", "one", "two", "--out", out)
     assert done.exit_code == 0
+    assert done.stdout.startswith("No difference can be shown: ")
     for text in ("accuracy", "run on disk", "Settings that differ", "seed", "only A"):
         assert text in done.stdout
     with Image.open(out) as picture:
@@ -156,7 +162,7 @@ def test_the_command_writes_html_without_external_resources(root, tmp_path):
     assert done.exit_code == 0
     seen = parse_page(out)
     assert len(seen.pictures) == 1
-    assert "their classes differ" in seen.text
+    assert "The runs could not be tested: their classes differ." in seen.text
     assert EVIL[:8] in seen.text
 
 

@@ -9,6 +9,7 @@ from lstm_cli.evaluation.hard_classes import (
     hardest_classes,
     missed_classes,
     report_imbalance,
+    weak_classes,
 )
 
 
@@ -70,3 +71,29 @@ def test_the_imbalance_is_that_of_any_of_the_reports():
     even, uneven = report([0, 1], [0, 1], 2), report([0] * 9 + [1], [0] * 10, 2)
     assert report_imbalance(even) is None
     assert report_imbalance(even, uneven).largest_count == 9
+
+
+@pytest.mark.parametrize(
+    ("found", "weak"),
+    [
+        # Of how many examples of each class how many are found.
+        ([(58, 3), (100, 90), (100, 92)], [0]),
+        ([(100, 92), (58, 3), (100, 90), (58, 0)], [3, 1]),
+        ([(1250, 1153), (1250, 1171)], []),
+        ([(100, 95), (100, 60)], [1]),
+        ([(19, 0), (100, 95), (100, 95)], []),
+        ([(100, 5)], []),
+        ([(20, 13), (100, 95), (100, 95)], []),
+        ([(200, 130), (100, 95), (100, 95)], [0]),
+        ([(100, 30), (100, 35), (100, 33)], []),
+    ],
+)
+def test_a_class_is_weak_if_chance_does_not_explain_its_recall(found, weak):
+    num = len(found)
+    labels = [i for i, (support, _) in enumerate(found) for _ in range(support)]
+    predicted = [
+        i if j < num_found else (i + 1) % max(num, 2)
+        for i, (support, num_found) in enumerate(found)
+        for j in range(support)
+    ]
+    assert weak_classes(report(labels, predicted, max(num, 2))) == weak

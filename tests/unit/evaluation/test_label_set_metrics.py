@@ -114,7 +114,9 @@ def test_mistakes_are_the_most_certain_wrong_labels(scored):
 
 def test_rows_thresholds_and_advice(scored):
     report = scored.report
-    assert [row.key for row in metric_rows(report)][:3] == ["num_examples", "micro_f1", "f1"]
+    assert [row.key for row in metric_rows(report)][:3] == [
+        "num_examples", "micro_f1", "majority.micro_f1",
+    ]  # fmt: skip
     assert report_imbalance(report) is None
     unmet = thresholds.unmet_thresholds(report.to_dict(), ["micro_f1=0.99", "f1=0.01"])
     assert [each.metric for each in unmet] == ["micro_f1"]

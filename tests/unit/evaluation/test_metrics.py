@@ -47,7 +47,7 @@ def test_a_binary_report_has_the_values_computed_by_hand():
     assert report.f1 == pytest.approx((0.5 + 2 / 3) / 2)
     # Of the 6 (pos, neg) pairs, .9 ranks above both, .4 and .6 above one each: 4 of 6.
     assert report.roc_auc == pytest.approx(4 / 6)
-    assert report.baseline_accuracy == pytest.approx(3 / 5)
+    assert report.majority.accuracy == pytest.approx(3 / 5)
 
 
 def test_the_confusion_matrix_has_its_cells_that_are_not_0_by_true_class():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 
+import numpy as np
 import pytest
 from fixtures_runs import make_text_run, text_config
 
 from lstm_cli import cli
 from lstm_cli.checks import quick_check
+from lstm_cli.checks.keys import input_keys
 from lstm_cli.data import DataSource, load
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
@@ -62,6 +64,7 @@ def test_the_runs_own_test_split_is_new_to_it(run):
     found = evaluate(run)
     assert found.report.num_examples == 8
     assert (found.seen.num, found.seen.num_examples) == (0, 8)
+    assert found.seen.cell() == "0 of 8"
 
 
 @pytest.mark.parametrize("is_moved", [False, True])
@@ -103,6 +106,7 @@ def test_rows_that_were_learned_from_are_counted_and_listed(run, tmp_path):
     assert [(e.row, e.is_relabeled) for e in found.examples] == [(3, False), (4, True)]
     assert found.examples[0].text == learned_rows[0][0].upper()
     assert found.accuracy_of_others in (0.0, 1.0)
+    assert found.cell().startswith("2 of 3 (1 with another label). Accuracy on the 1 other: ")
     assert "learned from 2 of these 3 test examples (1 with another label)" in reporter.warnings[0]
     with pytest.raises(LstmError, match="2 of these 3") as caught:
         evaluate(run, DataSource(str(path)), fail_on=("leak",))
@@ -126,7 +130,9 @@ def test_a_file_that_has_grown_is_compared_with_the_rows_of_before(run, tmp_path
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_what_the_run_has_learned_from_by_intention_is_no_leak(run, split):
-    assert evaluate(run, split=split).seen is None
+    found = evaluate(run, split=split)
+    assert found.seen is None
+    assert found.to_dict()["seen_reason"] == f"the {split} split is what the run has learned from"
     with pytest.raises(LstmError, match=f"the {split} split is what") as caught:
         evaluate(run, split=split, fail_on=("leak",))
     assert caught.value.exit_code == ExitCode.USAGE
@@ -135,7 +141,23 @@ def test_what_the_run_has_learned_from_by_intention_is_no_leak(run, split):
 def test_a_run_without_a_record_is_evaluated(run):
     run.remove(runs.LEARNED)
     run.write_manifest()
-    assert evaluate(run).seen is None
+    found = evaluate(run)
+    assert found.seen is None
+    assert "has no record of what it has learned from" in found.seen_reason
+
+
+def test_data_with_fixed_splits_is_counted_without_a_warning(run, monkeypatch):
+    copies = load(from_config(run.config()), ("test",)).splits["test"]
+    taken = quick_check(load(from_config(run.config())), from_config(run.config())).learned
+    learned.write(run, np.union1d(taken.inputs, input_keys(copies.inputs)[:3]), taken.labeled)
+    run.write_manifest()
+    reporter = Notes()
+    assert evaluate(run, reporter=reporter).seen.num == 3
+    assert len(reporter.warnings) == 1
+    monkeypatch.setattr(module, "is_known", lambda name: name == run.config().data.name)
+    reporter = Notes()
+    assert evaluate(run, reporter=reporter).seen.num == 3
+    assert reporter.warnings == []
 
 
 @pytest.mark.parametrize("columns", [("review", "label", "text"), ("title", "label", "text")])
@@ -172,6 +194,7 @@ def test_the_command_counts_lists_and_fails(run, tmp_path, monkeypatch, capsys):
     assert code == 0
     assert "Warning: The run has learned from 32 of these 40 test examples" in shown.err
     assert "Learned from in training" in shown.out
+    assert "32 of 40. Accuracy on the 8 others: " in " ".join(shown.out.split())
     code, shown = lstm(path, "--run", "films/it", "--json")
     assert json.loads(shown.out)["seen"]["num"] == 32
     assert lstm(path, "--run", "films/it", "--fail-on", "leak")[0] == ExitCode.THRESHOLD

@@ -203,7 +203,7 @@ def test_steps_of_several_rows_are_shown_beside_the_rows_that_they_add(digit, tm
     assert explained in page
     cells = re.findall(r'y="(\d)" width="1" height="(\d)" opacity="0.900"', page)
     assert cells == [("5", "2"), ("7", "1")]
-    assert "after rows 6 to 7: 90.0%" in page
+    assert f"After rows 6 to 7: {result.prediction.label} 90.0%" in page
     render_image.draw(result, tmp_path / "steps.svg")
 
 
@@ -221,13 +221,22 @@ def test_the_decision_names_the_step(probabilities, part, explainer):
     assert summary.describe_decision(result) in shown(result)
 
 
-def test_gates_are_a_heat_map_where_colours_are_seen(explainer):
+def test_gates_are_bars_with_and_without_colours(explainer):
     result = explainer.explain_text(TEXT)
     gate = result.gates.units[0].forget_gate
-    line = next(x for x in render_lines(result, 80, True) if x[0].text.strip() == "forget")
-    assert [piece.style for piece in line[1:]] == [f"heat{min(7, int(8 * v))}" for v in gate]
-    line = next(x for x in render_lines(result, 80, False) if x[0].text.strip() == "forget")
-    assert line[1].text == render_terminal.sparkline(gate, 80)
+    for colour in (True, False):
+        line = next(x for x in render_lines(result, 80, colour) if x[0].text.strip() == "forget")
+        assert line[1].text == render_terminal.sparkline(gate, 80)
+
+
+def test_tokens_with_large_effects_fit_on_a_line_each(explainer):
+    result = explainer.explain_text("not a fine film , not bad , a dull fine film")
+    for width in (30, 80):
+        rendered = render_lines(result, width, True)
+        lines = ["".join(piece.text for piece in line).rstrip() for line in rendered]
+        listed = [line for line in lines if line.startswith(("for   ", "against   "))]
+        assert listed
+        assert all(len(line) <= width for line in listed)
 
 
 def test_a_sparkline_fits_into_its_columns():
@@ -279,6 +288,39 @@ def test_a_page_loads_nothing(explainer, of_images, digit):
             assert way not in html
 
 
+def test_a_page_names_rows_axes_and_scales(explainer, of_images, digit):
+    result = explainer.explain_text(TEXT)
+    page = unescape(re.sub(r"<[^>]+>", " ", render_html.render_page(result)))
+    strongest = np.abs(result.token_effects.effects).max()
+    for name in (f"{-strongest:+.2f}", f"{strongest:+.2f}", "100%", "50%", "0%", "token 1",
+                 f"token {len(result.tokens)}", "closed, 0", "1, open"):  # fmt: skip
+        assert name in page
+    num = len(result.gates.units)
+    assert [page.count(f" {name} ") for name in ("input", "forget", "output", "cell 0")] == [
+        num
+    ] * 4
+    page = render_html.render_page(of_images.explain_image(digit))
+    assert ">row 1<" in page
+    assert f">row {len(digit)}<" in page
+
+
+def test_a_page_has_numbers_for_each_token_and_row(explainer, of_images, digit):
+    """The script shows them beside the place; nothing lies over the page without it."""
+    result = explainer.explain_text(TEXT)
+    page = render_html.render_page(result)
+    titles = re.findall(r'data-step="\d+" title="([^"]+)"', page)
+    assert len(titles) == len(result.tokens)
+    effects = result.token_effects.effects
+    assert all(f"{effect:+.2f}" in title for title, effect in zip(titles, effects, strict=True))
+    assert '<div id="tip" aria-hidden="true" hidden>' in page
+    assert not re.search(r"position: (sticky|fixed)", page)
+    result = of_images.explain_image(digit)
+    titles = re.findall(r'data-step="\d+"[^>]*><title>([^<]+)<', render_html.render_page(result))
+    assert len(titles) == len(digit)
+    best = result.prefixes.steps[-1].argmax()
+    assert titles[-1].startswith(f"After row {len(digit)}: {result.labels[best]} ")
+
+
 def test_a_page_has_no_control_characters(explainer):
     html = render_html.render_page(explainer.explain_text("fine\udc80\x1b film\u202e"))
     assert text_of(html) == "fine   film "
@@ -290,6 +332,14 @@ def test_a_picture_is_drawn_of_texts_and_images(name, tmp_path, explainer, of_im
     for result in (*map(explainer.explain_text, texts), of_images.explain_image(digit)):
         render_image.draw(result, tmp_path / name)
         content = (tmp_path / name).read_bytes()
+        if name.endswith("svg"):
+            # Letters are drawn as curves, each text with itself as a comment.
+            ends = (
+                ("0%", "100%") if result.to_dict()["kind"] == "image" else ("closed, 0", "1, open")
+            )
+            texts_in_it = [text.strip() for text in re.findall(r"<!--(.*?)-->", content.decode())]
+            assert f"(run {result.run})" in " ".join(texts_in_it)
+            assert set(ends) <= set(texts_in_it)
         assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
         if name.endswith("png"):
             with Image.open(tmp_path / name) as image:

@@ -237,7 +237,7 @@ def test_examples_can_be_left_out(results, tmp_path):
     assert "--no-examples" in with_examples.notes[0]
     assert without.notes == ()
     assert without.golden.max_difference < 1e-5
-    assert header(with_examples.path)["model"]["examples"] == list(TEXTS)
+    assert sorted(header(with_examples.path)["model"]["examples"]) == sorted(TEXTS)
     assert header(without.path)["model"]["examples"] == []
 
 
@@ -257,3 +257,16 @@ def test_a_text_cannot_end_the_script_of_the_check(tmp_path):
     engines = (("Node.js", NODE), ("Chromium", CHROMIUM))
     first, second = (javascript.predict_in_page(page, texts, engine) for engine in engines)
     np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_a_page_that_would_be_large_has_smaller_weights(results, monkeypatch, tmp_path):
+    run = results["everything"][0].predictor.run
+    monkeypatch.setattr(html_page, "MAX_BYTES", 1000)
+    chosen = export(run, "html", tmp_path / "a.html")
+    assert chosen.quantize == "int8"
+    assert "--quantize none" in chosen.notes[0]
+    assert chosen.accuracy is not None
+    kept = export(run, "html", tmp_path / "b.html", quantize="none")
+    assert (kept.quantize, kept.accuracy) == ("none", None)
+    monkeypatch.setattr(html_page, "MAX_BYTES", 10**6)
+    assert html_page.choose_quantize(results["everything"][0]) == ("none", ())

@@ -68,7 +68,7 @@ def test_a_secret_is_stripped(monkeypatch, value):
     assert environment.read_secret("KEY") == "secret"
 
 
-@pytest.mark.parametrize("value", ["", " ", _NO_TEXT, "a\nb", "a\x1b[31mb", "a\x7f"])
+@pytest.mark.parametrize("value", ["", " ", ", ,", _NO_TEXT, "a\nb", "a\x1b[31mb", "a\x7f"])
 def test_an_invalid_secret_is_refused_and_not_shown(monkeypatch, value):
     monkeypatch.setenv("KEY", value)
     with pytest.raises(LstmError) as caught:

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from lstm_cli.io.text_format import short_label, short_labels, visible
+from lstm_cli.io.text_format import abbreviate_count, short_label, short_labels, visible
 
 
 def test_the_middle_of_a_long_label_is_left_out_and_equal_ones_are_numbered():
@@ -29,3 +29,11 @@ def test_the_middle_of_a_long_label_is_left_out_and_equal_ones_are_numbered():
 )
 def test_what_cannot_be_seen_in_a_label_is_shown(label, shown):
     assert visible(label) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, "0"), (999_999, "999,999"), (3_314_498, "3.31 M"), (12_345_678_901, "12.3 G")],
+)
+def test_large_counts_are_abbreviated(count, expected):
+    assert abbreviate_count(count) == expected

@@ -7,7 +7,12 @@ import pytest
 
 from lstm_cli.config.schema import LinearSettings, TextSettings
 from lstm_cli.models import linear, linear_sample
-from lstm_cli.models.linear_sample import choose_rows, take_of_both, with_logits_of_all
+from lstm_cli.models.linear_sample import (
+    choose_rows,
+    count_features,
+    take_of_both,
+    with_logits_of_all,
+)
 from lstm_cli.text.corpus import encode, fit_and_encode
 
 SETTINGS = LinearSettings(buckets=64)
@@ -22,23 +27,33 @@ def make_texts(num):
     return texts, labels
 
 
-def test_few_tokens_are_all_used(monkeypatch):
-    monkeypatch.setattr(linear_sample, "MAX_TOKENS", 800)
+def test_features_are_counted_as_the_model_extracts_them():
+    tokenizer, corpus = fit_and_encode(["a b", "c", "d"], TextSettings(min_count=1), 9)
+    unknown = encode(["a unseen", "b"], tokenizer)
+    both = LinearSettings(buckets=64, word_ngrams=2, char_ngrams="unknown", char_buckets=9)
+    assert count_features([corpus], both) == 2 * 4
+    assert count_features([corpus, unknown], both) == 2 * 7 + len(unknown.ngrams) > 2 * 7
+    chars = LinearSettings(buckets=64, word_ngrams=3, char_ngrams="all", char_buckets=9)
+    assert count_features([corpus], chars) == (3 + 20) * 4
+
+
+def test_few_features_are_all_used(monkeypatch):
+    monkeypatch.setattr(linear_sample, "MAX_FEATURES", 800)
     labels = np.zeros(100, np.int32)
-    assert choose_rows(800, labels, SETTINGS, 0) is None
-    chars = LinearSettings(buckets=64, char_ngrams="all")
-    assert choose_rows(100, labels, chars, 0) is None
-    assert len(choose_rows(200, labels, chars, 0)) == 50
+    assert choose_rows(800, labels, 0) is None
+    rows = choose_rows(1600, labels, 0)
+    assert rows is not None
+    assert len(rows) == 50
 
 
 def test_a_sample_has_every_class_in_proportion(monkeypatch):
-    monkeypatch.setattr(linear_sample, "MAX_TOKENS", 1000)
+    monkeypatch.setattr(linear_sample, "MAX_FEATURES", 1000)
     labels = np.repeat(np.array([0, 1, 2], np.int32), [600, 399, 1])
-    rows = choose_rows(10_000, labels, SETTINGS, 0)
+    rows = choose_rows(10_000, labels, 0)
     assert np.bincount(labels[rows]).tolist() == [60, 39, 1]
     assert np.all(np.diff(rows) > 0)
-    assert rows.tolist() == choose_rows(10_000, labels, SETTINGS, 0).tolist()
-    assert rows.tolist() != choose_rows(10_000, labels, SETTINGS, 1).tolist()
+    assert rows.tolist() == choose_rows(10_000, labels, 0).tolist()
+    assert rows.tolist() != choose_rows(10_000, labels, 1).tolist()
 
 
 def test_both_corpora_are_taken_in_order():

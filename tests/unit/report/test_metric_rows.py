@@ -23,7 +23,7 @@ def test_every_number_of_a_report_has_a_row(one_class):
     rows = metric_rows(replace(one_class, answered=0.5))
     shown = {row.key for row in rows}
     assert asdict(one_class).keys() - shown == {
-        "roc_auc_reason", "classes", "bins", "confusion", "micro",
+        "roc_auc_reason", "classes", "bins", "confusion", "micro", "linear", "majority",
     }  # fmt: skip
     lower = {row.key for row in METRIC_ROWS if row.better == "lower"}
     assert lower == set(thresholds.LOWER_IS_BETTER)
@@ -40,7 +40,7 @@ def test_macro_f1_comes_first_if_the_classes_are_uneven():
     ]
     even, uneven = ([row.key for row in metric_rows(report)] for report in reports)
     assert even[:2] == ["num_examples", "accuracy"]
-    assert uneven[:3] == ["f1", "num_examples", "accuracy"]
+    assert uneven[:4] == ["f1", "majority.f1", "num_examples", "accuracy"]
     assert sorted(even) == sorted(uneven)
     assert metric_table(*reports)[0] == ("macro F1 (main figure)", "0.3333", "0.4737")
 
@@ -54,7 +54,7 @@ def test_a_table_has_a_column_per_report(one_class):
 @pytest.mark.parametrize("missing", [None, math.nan])
 def test_a_missing_number_is_a_dash_with_its_reason(one_class, missing):
     names = ("accuracy", "loss", "f1", "precision", "recall", "roc_auc")
-    fields = dict.fromkeys((*names, "calibration_error", "baseline_accuracy"), missing)
+    fields = dict.fromkeys((*names, "calibration_error"), missing)
     rows = dict(metric_table(replace(one_class, **fields, accuracy_interval=(missing, missing))))
     assert rows["accuracy"] == rows["loss (nats)"] == "-"
     assert rows["95% interval"] == "- to -"

@@ -10,8 +10,9 @@ from fixtures_runs import image_config, text_config
 from markdown_it import MarkdownIt
 
 from lstm_cli.evaluation import metrics
-from lstm_cli.report.metric_rows import METRIC_ROWS
+from lstm_cli.report.metric_rows import metric_rows
 from lstm_cli.report.model_card import language_card, model_card
+from lstm_cli.runs.metrics_schema import BaselineScores
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -120,13 +121,29 @@ def test_the_summary_has_test_accuracy_with_interval_and_baseline():
     assert "texts as neg or pos, trained on imdb" in summary
 
 
+def test_only_epoch_is_described():
+    sentence = "One epoch was trained: loss 0.1."
+    assert sentence in model_card({**text_run(), "only_epoch": sentence})
+    assert "One epoch" not in model_card(text_run())
+
+
+def test_baselines_are_in_the_summary():
+    run = text_run()
+    summary = model_card(run).split("\n\n")[1]
+    assert "linear part" not in summary
+    test = replace(run["metrics"]["test"], linear=BaselineScores(accuracy=0.625, f1=0.6))
+    summary = model_card({**run, "metrics": {**run["metrics"], "test": test}}).split("\n\n")[1]
+    assert "Its linear part alone has an accuracy of 62.5%." in summary
+    assert "Always predicting the most common class would reach 50.0%." in summary
+
+
 def test_results_are_side_by_side_for_validation_and_test():
     run = text_run()
     card = model_card(run)
     validation, test = run["metrics"]["validation"], run["metrics"]["test"]
     assert "|  | validation | test |" in card
     assert "| examples | 300 | 500 |" in card
-    for row in METRIC_ROWS:
+    for row in metric_rows(validation, test):
         assert f"| {row.label} | {row.cell(validation)} | {row.cell(test)} |" in card
     pos = test.classes[1]
     assert f"| pos | {pos.precision:.3f} | {pos.recall:.3f} | {pos.f1:.3f} | 250 |" in card
@@ -376,8 +393,9 @@ def test_the_card_of_a_language_model_has_perplexities_and_the_next_command():
     assert "| forward | 1.4000 | 4.1 |" in card
     assert "| word frequencies alone | 5.7038 | 300.0 |" in card
     assert "backward" not in card
-    next_command, command = (token.content for token in tokens(card, "fence"))
+    next_command, texts, command = (token.content for token in tokens(card, "fence"))
     assert shlex.split(next_command) == ["lstm", "train", "wiki", "--init-from", "wiki/lm one"]
+    assert shlex.split(texts) == ["lstm", "generate", "--run", "wiki/lm one", "The"]
     assert command == "lstm pretrain wiki\n"
     assert "texts <b>" in shown(card)
     both = LANGUAGE_RUN["held_out"] | {"backward": {"loss": 1.6, "perplexity": 4.9}}

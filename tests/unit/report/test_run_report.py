@@ -26,6 +26,8 @@ from lstm_cli.evaluation.evaluate import Misclassified
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.confident_errors import (
+    ConfidentError,
+    ConfidentErrors,
     Piece,
     explain_error,
     strongest_tokens,
@@ -95,6 +97,7 @@ def test_errors_are_sorted_by_confidence(run):
     text = parse_page(written.path).text
     wrong = misclassified_ids(run)
     assert f"{len(wrong)} of 24 test examples" in text
+    assert text.index("Results test validation") < text.index("Most confident errors")
     confidences = [float(part.split()[-1].strip(">")) for part in text.split("% example")[:-1]]
     assert confidences == sorted(confidences, reverse=True)
     assert len(confidences) == written.num_errors == min(4, len(wrong))
@@ -177,6 +180,39 @@ def test_pieces_are_coloured_by_their_share_of_the_strongest_effect():
     assert strongest_tokens(TEXT, spans, effects) == "“two” -2.00, “one” +0.50, “three” +0.01"
 
 
+def test_line_breaks_of_html_become_line_breaks():
+    text = "one<br /><BR>two <br> three"
+    pieces = text_pieces(text, [(0, 3), (13, 16), (22, 27)], [1.0, 1.0, 1.0])
+    assert "".join(piece.text for piece in pieces) == "one\n\ntwo \n three"
+
+
+@pytest.mark.parametrize(
+    ("num_wrong", "num_shown", "words"),
+    [
+        (1, 1, "1 of 60 test examples is misclassified."),
+        (3, 3, "3 of 60 test examples are misclassified, the most confident one first."),
+        (3, 1, "3 of 60 test examples are misclassified; this is the one with the highest"),
+        (30, 12, "30 of 60 test examples are misclassified; these are the 12 with the highest"),
+    ],
+)
+def test_errors_are_counted_in_correct_grammar(num_wrong, num_shown, words):
+    shown = ConfidentErrors((ConfidentError(ERROR),) * num_shown, num_wrong, 60)
+    assert shown.describe().startswith(words)
+
+
+def test_only_epoch_is_described_and_not_drawn(root):
+    run = text_run(root / "reviews" / "tiny", with_plots=True)
+    run.write_text(runs.HISTORY, run.read_text(runs.HISTORY).splitlines(keepends=True)[0])
+    rewrite(run, runs.RUN, lambda info: info.update(epochs=1, best_epoch=1))
+    rewrite(run, runs.METRICS, lambda metrics: metrics.update(best_epoch=1))
+    page = parse_page(write_report(run, num_errors=0).path)
+    assert len(page.pictures) == 4
+    assert (
+        "One epoch was trained: loss 0.7000 and accuracy 0.5000 on training, loss 0.6800 and "
+        "accuracy 0.5500 on validation."
+    ) in page.text
+
+
 @pytest.mark.parametrize(("spans", "effects"), [([], []), ([(0, 3)], [0.0])])
 def test_a_text_without_effects_is_plain(spans, effects):
     pieces = list(text_pieces(TEXT, spans, effects))
@@ -209,7 +245,10 @@ def test_a_page_is_written_when_the_data_is_missing(run, root):
 def test_a_page_says_that_the_data_has_changed(run, root):
     with (root / "reviews" / "tiny.csv").open("a") as file:
         file.write("a fine cast,positive\n")
-    assert "has changed since" in parse_page(write_report(run).path).text
+    text = parse_page(write_report(run).path).text
+    training, errors = text.index("Calibration The logits"), text.index("Most confident errors")
+    assert "has changed since" in text[:training]
+    assert "has changed since" not in text[errors:]
 
 
 def test_a_run_that_was_changed_is_refused(run):

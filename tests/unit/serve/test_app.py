@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fixtures_serve import explainer_of, predictor, server_thread, text_run
+from fixtures_serve import predictor, server_thread, source_of, text_run
 
 from lstm_cli.io.fields import SEPARATOR
 from lstm_cli.prediction.decision import make_decision
@@ -51,7 +51,7 @@ def test_the_thresholds_of_the_run_are_in_the_description_and_decide(predictor):
 
 
 def test_readiness_is_503_during_shutdown(predictor):
-    app = Application(explainer_of(predictor), ServerSettings(Limits()))
+    app = Application([source_of(predictor)], ServerSettings(Limits()))
     try:
         assert get_status(app.asgi, "/readyz") == 200
         app.shut_down()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstm_cli.serve.batch_workers import BatchWorkers
 from lstm_cli.serve.batcher import Batcher, BatchLimits, QueueFullError
 
 
@@ -30,6 +31,10 @@ def run(coroutine):
     return asyncio.run(asyncio.wait_for(coroutine, 20))
 
 
+def make_batcher(compute, num_workers=1, max_queue=1000, **limits):
+    return Batcher(compute, BatchLimits(**limits), BatchWorkers(max_queue, num_workers))
+
+
 async def submit_all(batcher, requests):
     tasks = [
         asyncio.ensure_future(batcher.submit(values, [1] * len(values))) for values in requests
@@ -37,16 +42,14 @@ async def submit_all(batcher, requests):
     try:
         return await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        batcher.close()
+        batcher._workers.close()
 
 
 def test_concurrent_requests_share_a_batch():
     compute = Doubler()
 
     async def main():
-        return await submit_all(
-            Batcher(compute, BatchLimits(max_inputs=8, num_workers=1)), [[1], [2, 3], [4]]
-        )
+        return await submit_all(make_batcher(compute, max_inputs=8), [[1], [2, 3], [4]])
 
     assert run(main()) == [[2], [4, 6], [8]]
     assert compute.batches == [[1, 2, 3, 4]]
@@ -61,9 +64,7 @@ def test_each_request_gets_its_results_in_order(requests, max_inputs, num_worker
     compute = Doubler()
 
     async def main():
-        return await submit_all(
-            Batcher(compute, BatchLimits(max_inputs, 8192, 1000, num_workers)), requests
-        )
+        return await submit_all(make_batcher(compute, num_workers, max_inputs=max_inputs), requests)
 
     assert run(main()) == [[2 * value for value in values] for values in requests]
     assert max(map(len, compute.batches), default=0) <= max_inputs
@@ -72,7 +73,7 @@ def test_each_request_gets_its_results_in_order(requests, max_inputs, num_worker
 
 def test_failing_input_fails_only_its_request():
     async def main():
-        batcher = Batcher(Doubler(), BatchLimits(max_inputs=8, num_workers=1))
+        batcher = make_batcher(Doubler(), max_inputs=8)
         return await submit_all(batcher, [[1], [13], [3, 13], [4]])
 
     first, second, third, fourth = run(main())
@@ -85,9 +86,9 @@ def test_inputs_of_different_length_are_in_different_batches():
     compute = Doubler()
 
     async def main():
-        batcher = Batcher(compute, BatchLimits(max_inputs=8, num_workers=1))
+        batcher = make_batcher(compute, max_inputs=8)
         results = await batcher.submit([1, 2, 3, 4], [400, 5, 390, 6])
-        batcher.close()
+        batcher._workers.close()
         return results
 
     assert run(main()) == [2, 4, 6, 8]
@@ -98,9 +99,9 @@ def test_steps_of_a_batch_are_limited():
     compute = Doubler()
 
     async def main():
-        batcher = Batcher(compute, BatchLimits(max_inputs=8, max_steps=100, num_workers=1))
+        batcher = make_batcher(compute, max_inputs=8, max_steps=100)
         results = await batcher.submit([1, 2, 3, 4], [300, 40, 40, 40])
-        batcher.close()
+        batcher._workers.close()
         return results
 
     assert run(main()) == [2, 4, 6, 8]
@@ -112,7 +113,7 @@ def test_full_queue_rejects_a_whole_request():
     compute.release.clear()
 
     async def main():
-        batcher = Batcher(compute, BatchLimits(max_inputs=1, max_queue=2, num_workers=1))
+        batcher = make_batcher(compute, max_inputs=1, max_queue=2)
         first = asyncio.ensure_future(batcher.submit([1], [1]))
         while not compute.batches:
             await asyncio.sleep(0.001)
@@ -123,7 +124,7 @@ def test_full_queue_rejects_a_whole_request():
         assert batcher.num_waiting == 1
         compute.release.set()
         results = [await first, await second, await batcher.submit([3, 4], [1, 1])]
-        batcher.close()
+        batcher._workers.close()
         return results
 
     assert run(main()) == [[2], [4], [6, 8]]
@@ -134,7 +135,7 @@ def test_cancelled_inputs_leave_the_queue():
     compute.release.clear()
 
     async def main():
-        batcher = Batcher(compute, BatchLimits(max_inputs=1, max_queue=1, num_workers=1))
+        batcher = make_batcher(compute, max_inputs=1, max_queue=1)
         first = asyncio.ensure_future(batcher.submit([1], [1]))
         while not compute.batches:
             await asyncio.sleep(0.001)
@@ -144,8 +145,33 @@ def test_cancelled_inputs_leave_the_queue():
         await asyncio.sleep(0)
         compute.release.set()
         results = [await first, await third]
-        batcher.close()
+        batcher._workers.close()
         return results
 
     assert run(main()) == [[2], [6]]
     assert compute.batches == [[1], [3]]
+
+
+def test_batchers_share_the_threads_and_take_turns():
+    """With one thread, the batches of a second batcher do not wait for all of the first."""
+    compute = Doubler()
+    compute.release.clear()
+
+    async def main():
+        workers = BatchWorkers(num_workers=1)
+        one, other = (Batcher(compute, BatchLimits(max_inputs=1), workers) for _ in range(2))
+        tasks = [asyncio.ensure_future(one.submit([1, 2, 3, 4], [1] * 4))]
+        while not compute.batches:
+            await asyncio.sleep(0.001)
+        tasks.append(asyncio.ensure_future(other.submit([7, 8], [1] * 2)))
+        await asyncio.sleep(0.01)
+        assert compute.batches == [[1]]
+        compute.release.set()
+        results = await asyncio.gather(*tasks)
+        # A model that is not served any more is freed: the workers forget queues that are empty.
+        assert not workers._queues
+        workers.close()
+        return results
+
+    assert run(main()) == [[2, 4, 6, 8], [14, 16]]
+    assert compute.batches == [[1], [2], [7], [3], [8], [4]]

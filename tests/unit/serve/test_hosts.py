@@ -81,4 +81,4 @@ def test_random_headers_raise_only_api_errors(host, origin):
             policy.check(scope)
         except ApiError as error:
             assert error.status in (400, 403, 421)
-            json.loads(error.body())
+            json.loads(error.body("id"))

@@ -32,7 +32,7 @@ _USED = {
     "flow": ("read_paused", "write_paused", "pause_reading", "resume_reading"),
     "cycle": (
         *("response_started", "response_complete", "keep_alive", "more_body", "disconnected"),
-        "message_event",
+        *("message_event", "scope"),
     ),
     "parser": ("get_http_version", "should_upgrade"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import optuna
 import pytest
 from fixtures_reports import lstm, parse_page
@@ -14,7 +15,7 @@ from lstm_cli.errors import ExitCode
 from lstm_cli.tune import claims
 from lstm_cli.tune.folder import StudyFolder, StudyRequest
 from lstm_cli.tune.show import read_summary
-from lstm_cli.tune.storage import create_study, load_study, open_storage
+from lstm_cli.tune.storage import SAVED, create_study, load_study, open_storage
 
 
 @pytest.fixture
@@ -56,6 +57,17 @@ def test_a_study_is_read_from_its_folder(study):
     assert (states[12], states[13]) == ("interrupted", "running")
     units = next(setting for setting in summary.settings if setting.key == "model.units")
     assert units.default == 48
+
+
+def test_trial_that_another_machine_has_saved_is_interrupted(study, tmp_path):
+    url = f"sqlite:///{tmp_path}/studies.db"
+    request = msgspec.structs.replace(study.request(), storage=url)
+    study.write(request)
+    shared = optuna.create_study(storage=open_storage(study, url), study_name=request.study)
+    for attributes in ({}, {SAVED: True}, {SAVED: False}):
+        add_trial(shared, {}, state=optuna.trial.TrialState.RUNNING, **attributes)
+    states = {trial.number: trial.state for trial in read_summary(study).trials}
+    assert states == {0: "running", 1: "interrupted", 2: "running"}
 
 
 def test_the_command_prints_the_best_trials_and_writes_a_page(study, tmp_path, monkeypatch):

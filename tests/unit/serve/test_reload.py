@@ -1,0 +1,202 @@
+"""A run is replaced by a newer one while the server answers."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import threading
+import time
+import weakref
+
+import pytest
+from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
+from fixtures_serve import (
+    BlockingPredictor,
+    explainer_of,
+    in_thread,
+    sources_thread,
+)
+
+from lstm_cli.prediction.predictor import Predictor
+from lstm_cli.runs import archive
+from lstm_cli.runs import directory as runs
+from lstm_cli.runs.find import find
+from lstm_cli.serve.models import ModelSource
+
+_SECONDS = 0.05
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two text runs that answer differently, and an image run."""
+    folder = tmp_path_factory.mktemp("made")
+    return {
+        "old": make_text_run(folder / "demo" / "old"),
+        "new": make_text_run(
+            folder / "demo" / "new",
+            config=text_config(model__units=5),
+            started="2026-02-01T00:00:00+00:00",
+        ),
+        "image": make_image_run(folder / "demo" / "image"),
+    }
+
+
+@pytest.fixture
+def root(made, tmp_path):
+    """A folder with the run `demo/old` only."""
+    shutil.copytree(made["old"].path, tmp_path / "demo" / "old")
+    return tmp_path
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+def served(root, lines, wrap=lambda predictor: predictor, **options):
+    """Serve the newest run of the data set `demo`, and look for newer ones."""
+
+    def look():
+        return find(root, "demo")
+
+    def load():
+        return explainer_of(wrap(Predictor.load(look())))
+
+    source = ModelSource("demo", load, look)
+    return sources_thread([source], reload_seconds=_SECONDS, report=lines.append, **options)
+
+
+def add(root, run):
+    """Add a finished run at once, as `train` does by writing the manifest last."""
+    shutil.copytree(run.path, root / "tmp" / run.path.name)
+    (root / "tmp" / run.path.name).rename(root / "demo" / run.path.name)
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def run_of(server):
+    return server.get("/v1/model").json()["run"]
+
+
+def test_no_request_fails_under_load(root, made, lines):
+    """Clients ask without a pause, before, during and after the change."""
+    expected = {
+        name: Predictor.load(made[name]).predict(TEXTS[0])[0].probability for name in ("old", "new")
+    }
+    assert abs(expected["old"] - expected["new"]) > 0.01
+    answers, stop = [], threading.Event()
+
+    def ask(server):
+        while not stop.is_set():
+            answers.append(server.predict({"text": TEXTS[0]}))
+
+    with served(root, lines) as server:
+        threads = [in_thread(ask, server)[0] for _ in range(4)]
+        wait_for(lambda: len(answers) > 20)
+        add(root, made["new"])
+        wait_for(lambda: lines)
+        num_before = len(answers)
+        wait_for(lambda: len(answers) > num_before + 20)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert server.get("/v1/models").json()["models"][0]["name"] == "demo"
+        assert (
+            'lstm_model_info{model="demo",run="demo/new"}' in server.get("/metrics").body.decode()
+        )
+    assert {answer.status for answer in answers} == {200}
+    found = {"old": 0, "new": 0}
+    for answer in answers:
+        content = answer.json()
+        name = content["run"].removeprefix("demo/")
+        assert content["predictions"][0]["probability"] == pytest.approx(expected[name], abs=1e-6)
+        found[name] += 1
+    assert min(found.values()) >= 20
+    assert lines == ["Model demo: demo/new answers in place of demo/old."]
+
+
+def test_requests_in_flight_finish_with_the_old_run_which_is_then_freed(root, made, lines):
+    blocked, freed = [], []
+
+    def wrap(predictor):
+        freed.append(weakref.ref(predictor))
+        blocked.append(BlockingPredictor(predictor))
+        return blocked[0]
+
+    with served(root, lines, wrap) as server:
+        old = in_thread(server.predict, {"text": TEXTS[0]})
+        assert blocked[0].started.wait(20)
+        add(root, made["new"])
+        wait_for(lambda: lines)
+        assert server.predict({"text": TEXTS[0]}).json()["run"] == "demo/new"
+        blocked[0].release.set()
+        old[0].join()
+        assert (old[1][0].status, old[1][0].json()["run"]) == (200, "demo/old")
+        blocked.clear()
+        wait_for(lambda: gc.collect() >= 0 and freed[0]() is None)
+
+
+def test_a_bad_run_is_refused_once_and_taken_when_it_is_whole(root, made, lines):
+    add(root, made["new"])
+    model = root / "demo" / "new" / runs.MODEL
+    content = model.read_bytes()
+    model.write_bytes(content[:-1])
+    (root / "demo" / "new").rename(root / "away")
+    with served(root, lines) as server:
+        (root / "away").rename(root / "demo" / "new")
+        wait_for(lambda: lines)
+        time.sleep(6 * _SECONDS)
+        assert len(lines) == 1, lines
+        assert "demo/old keeps answering" in lines[0]
+        assert runs.MODEL in lines[0]
+        assert run_of(server) == "demo/old"
+        assert server.predict({"text": TEXTS[0]}).status == 200
+        metrics = server.get("/metrics").body.decode()
+        assert 'lstm_reloads_total{model="demo",result="refused"} 1.0' in metrics
+        model.write_bytes(content)
+        wait_for(lambda: len(lines) > 1)
+        assert run_of(server) == "demo/new"
+
+
+def test_a_run_of_another_kind_is_refused(root, made, lines):
+    with served(root, lines) as server:
+        shutil.rmtree(root / "demo" / "old")
+        add(root, made["image"])
+        wait_for(lambda: lines)
+        assert "reads images" in lines[0]
+        assert server.predict({"text": TEXTS[0]}).status == 200
+
+
+def test_a_folder_that_holds_another_run_is_taken(root, made, lines):
+    with served(root, lines) as server:
+        before = server.predict({"text": TEXTS[0]}).json()["predictions"]
+        docs = server.get("/openapi.json").body
+        shutil.rmtree(root / "demo" / "old")
+        shutil.copytree(made["new"].path, root / "tmp" / "old")
+        (root / "tmp" / "old").rename(root / "demo" / "old")
+        wait_for(lambda: any("has changed" in line for line in lines))
+        assert server.predict({"text": TEXTS[0]}).json()["predictions"] != before
+        assert server.get("/openapi.json").body != docs
+
+
+def test_an_archive_that_is_replaced_is_taken_and_the_old_one_deleted(made, tmp_path, lines):
+    path = tmp_path / "model.zip"
+    archive.write(made["old"], path)
+
+    def look():
+        return find(tmp_path, str(path))
+
+    unpacked = look().path
+    source = ModelSource("model", lambda: explainer_of(Predictor.load(look())), look)
+    with sources_thread([source], reload_seconds=_SECONDS, report=lines.append) as server:
+        archive.write(made["new"], path)
+        wait_for(lambda: lines)
+        assert run_of(server) == "demo/new"
+        assert server.predict({"text": TEXTS[0]}).status == 200
+        assert server.get("/docs").status == 200
+        wait_for(lambda: not unpacked.exists())
