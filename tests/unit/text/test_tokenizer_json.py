@@ -25,6 +25,12 @@ TRICKY = (
     "␟aÉ'’<br />\n[]UİΣßﬁ\u200d\u0301映ひカ한😀½²_٣\u0085\u00a0…–\x00\x1c\x7f™´🏽\u00ad\u200b\ufe0f"
     "ㄱㅏ\u1100\u1161\u11a8ﾊﾞ\u3099ำ\u0e4d\u0e32ก้ีໜ\u0ecd\u0eb2ក\u17d2ေမ\u1039ဂ\u09c7\u09beـ\u064b\u0654اﷺ"
 )
+# NFKC of the library knows Unicode 12, that of Python a later version.
+NEW_TO_THE_LIBRARY = [
+    character
+    for character in map(chr, range(sys.maxunicode + 1))
+    if unicodedata.decomposition(character) and unicodedata.ucd_3_2_0.category(character) == "Cn"
+]
 
 
 def library_tokenizer():
@@ -77,7 +83,12 @@ def check(theirs, text):
 
 
 @relaxed
-@given(st.text(st.characters(exclude_categories=["Cs", "Cn"]) | st.sampled_from(TRICKY)))
+@given(
+    st.text(
+        st.characters(exclude_categories=["Cs", "Cn"], exclude_characters=NEW_TO_THE_LIBRARY)
+        | st.sampled_from(TRICKY)
+    )
+)
 def test_the_library_tokenizes_any_text_like_us(text):
     check(library_tokenizer(), text)
 
