@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -159,14 +158,20 @@ def _warn(settings: ServerSettings, host: str | None, key_env: str) -> None:
 
 @contextmanager
 def _access_log(format_: str) -> Iterator[AccessLog | None]:
-    """Return the access log on stdout, which is closed at the end; None for no log."""
+    """Return the access log on stdout, which is closed at the end; None for no log.
+
+    Raises:
+        LstmError: The process was started with stdout closed.
+    """
+    from lstm_cli.cli import streams
     from lstm_cli.serve.access_log import AccessLog
 
     if format_ == "none":
         yield None
         return
-    log = AccessLog(sys.stdout.buffer, print_note)
-    try:
-        yield log
-    finally:
-        log.close()
+    with streams.open_results() as stream:
+        log = AccessLog(stream, print_note)
+        try:
+            yield log
+        finally:
+            log.close()

@@ -14,6 +14,8 @@ from lstm_cli.errors import LstmError
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+_CLOSED = "it is closed"
+
 
 def guard() -> None:
     """Replace the standard streams by ones whose failures lead to the right exit code.
@@ -37,6 +39,18 @@ def finish() -> None:
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(raw, ResultStream) and raw.reason is not None:
         raise raw.error()
+
+
+def open_results() -> io.FileIO:
+    """Open stdout a second time, without a buffer, and with the errors of the system.
+
+    Raises:
+        LstmError: The process was started with stdout closed.
+    """
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if isinstance(raw, ResultStream):
+        raw.check_open()
+    return io.FileIO(os.dup(1), "w")
 
 
 class ResultStream(io.FileIO):
@@ -65,7 +79,7 @@ class ResultStream(io.FileIO):
             return memoryview(data).nbytes
         try:
             if self._was_closed:
-                raise OSError(errno.EBADF, "it is closed")
+                raise OSError(errno.EBADF, _CLOSED)
             while (num := super().write(data)) is None:
                 select.select([], [self], [])
         except BrokenPipeError:
@@ -75,6 +89,16 @@ class ResultStream(io.FileIO):
             self.reason = error.strerror or str(error)
             raise self.error() from error
         return num
+
+    def check_open(self) -> None:
+        """Check that the process was not started with this stream closed.
+
+        Raises:
+            LstmError: It was.
+        """
+        if self._was_closed:
+            self.reason = _CLOSED
+            raise self.error()
 
     def error(self) -> LstmError:
         """Return the error for the user."""

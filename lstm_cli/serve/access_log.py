@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import BinaryIO
+from io import RawIOBase
 
 import msgspec
 
-from lstm_cli.errors import LstmError
 from lstm_cli.serve.request_record import RequestRecord
 
 _WRITE_SECONDS = 0.2
@@ -48,21 +48,25 @@ class AccessLog:
     """Writes lines to a stream in a thread, so that a slow reader does not delay answers.
 
     Args:
-        stream: Where the lines go.
+        stream: Where the lines go, without a buffer: a thread that waits in a buffered stream
+            holds its lock, and the process could not end.
         on_error: Called once, in the thread, if the stream cannot be written any more.
     """
 
-    def __init__(self, stream: BinaryIO, on_error: Callable[[str], None]) -> None:
+    def __init__(self, stream: RawIOBase, on_error: Callable[[str], None]) -> None:
         self._stream = stream
         self._on_error = on_error
         self._records: deque[RequestRecord] = deque()
         self._num_dropped = 0
+        self._has_failed = False
         self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lstm-access-log", daemon=True)
         self._thread.start()
 
     def add(self, record: RequestRecord) -> None:
         """Add a request that was answered."""
+        if self._has_failed:
+            return
         if len(self._records) < _MAX_LINES:
             self._records.append(record)
         else:
@@ -78,7 +82,9 @@ class AccessLog:
             while not self._is_closing.wait(_WRITE_SECONDS):
                 self._write()
             self._write()
-        except (OSError, ValueError, LstmError) as error:
+        except (OSError, ValueError) as error:
+            self._has_failed = True
+            self._records.clear()
             self._on_error(f"The access log ends here: it cannot be written ({error}).")
 
     def _write(self) -> None:
@@ -87,9 +93,12 @@ class AccessLog:
             num_dropped, self._num_dropped = self._num_dropped, 0
             now = datetime.now(UTC).timestamp()
             lines.append(msgspec.json.encode(DroppedLines(_timestamp(now), num_dropped)))
-        if lines:
-            self._stream.write(b"\n".join([*lines, b""]))
-            self._stream.flush()
+        data = memoryview(b"\n".join([*lines, b""]))
+        while data:
+            num_bytes = self._stream.write(data)
+            if num_bytes is None:  # a pipe that is full and does not block
+                select.select([], [self._stream], [])
+            data = data[num_bytes or 0 :]
 
 
 def _encode(record: RequestRecord) -> bytes:

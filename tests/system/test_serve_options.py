@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -95,6 +96,51 @@ def test_a_socket_a_newer_run_and_the_access_log(text_run, tmp_path):
     finally:
         process.kill()
         process.communicate()
+
+
+_LOG = ["--access-log", "json"]
+
+
+@contextlib.contextmanager
+def with_access_log(run):
+    """Start a server whose access log goes to a pipe; yield it and a connection to it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lstm_cli", "serve", f"--run={run.path}", "--port=0", *_LOG],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        port = read_until(process.stderr, "Serving on").split(":")[-1].split()[0]
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", int(port))) as connection:
+            yield process, connection
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(connection, num_requests):
+    for _ in range(num_requests):
+        connection.request("GET", "/healthz", headers={"X-Request-ID": 128 * "a"})
+        assert connection.getresponse().read()
+
+
+def test_the_server_ends_although_nobody_reads_its_access_log(text_run):
+    with with_access_log(text_run) as (process, connection):
+        ask(connection, 500)  # more lines than a pipe holds
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_an_access_log_whose_reader_has_gone_is_reported_and_the_server_goes_on(text_run):
+    with with_access_log(text_run) as (process, connection):
+        process.stdout.close()
+        ask(connection, 1)
+        assert "Broken pipe" in read_until(process.stderr, "The access log ends here")
+        ask(connection, 1)
+        process.terminate()
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
 
 
 _TERMINAL = """

@@ -2,11 +2,19 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
 from datetime import datetime
 
 import pytest
-from fixtures_serve import predictor, receive_all, source_of, sources_thread, text_run
+from fixtures_serve import (
+    in_thread,
+    predictor,
+    receive_all,
+    source_of,
+    sources_thread,
+    text_run,
+)
 
 from lstm_cli.serve import access_log
 from lstm_cli.serve.access_log import AccessLog
@@ -93,7 +101,7 @@ def test_a_reader_that_has_stopped_does_not_keep_the_server(stream, monkeypatch)
     assert stream.getvalue() == b""
 
 
-def test_a_stream_that_breaks_is_reported_once():
+def test_a_stream_that_breaks_is_reported_once_and_nothing_is_kept_for_it():
     stream, errors = Stream(fails=True), []
     stream.release.set()
     log = AccessLog(stream, errors.append)
@@ -101,3 +109,19 @@ def test_a_stream_that_breaks_is_reported_once():
     log.close()
     assert len(errors) == 1
     assert "nobody reads" in errors[0]
+    log.add(RequestRecord())
+    assert not log._records
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_a_full_pipe_that_is_read_later_gets_all_lines(blocks):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, blocks)
+    with os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb", buffering=0) as stream:
+        log = AccessLog(stream, pytest.fail)
+        for _ in range(2000):
+            log.add(RequestRecord())
+        closing, _ = in_thread(log.close)
+        for _ in range(2000):
+            assert json.loads(source.readline())["path"] == "other"
+        closing.join()
