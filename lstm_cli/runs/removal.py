@@ -29,11 +29,12 @@ def remove(run: RunDir) -> None:
         run: A run in the folder of runs.
 
     Raises:
-        LstmError: A process is training it, it is a symbolic link, or it cannot be deleted.
+        LstmError: A process is training it, or has removed or renamed it; it is a symbolic link, or
+            it cannot be deleted.
     """
     check_own(run)
     hidden = run.path.with_name(f"{_HIDDEN}{secrets.token_hex(4)}")
-    with lock.acquire(run.path):
+    with lock.acquire_found(run.path, RUN):
         try:
             run.path.rename(hidden)
             atomic_write.sync_folder(hidden.parent)

@@ -10,8 +10,8 @@ from fixtures_errors import refused
 from fixtures_runs import made
 
 from lstm_cli.errors import ExitCode
-from lstm_cli.runs import find, lock, prune, removal
-from lstm_cli.runs.directory import MANIFEST
+from lstm_cli.runs import find, lock, prune, removal, rename
+from lstm_cli.runs.directory import CONFIG, MANIFEST
 
 
 def test_a_removed_run_is_gone_and_others_stay(tmp_path):
@@ -59,6 +59,26 @@ def test_a_run_in_training_is_not_removed(tmp_path):
         refused(lock.check_free, run.path)
         refused(removal.remove, run)
     assert run.file("run.json").exists()
+
+
+@pytest.mark.parametrize("change", [removal.remove, lambda run: rename.rename(run, "two")])
+@pytest.mark.parametrize("again", [removal.remove, lambda run: rename.rename(run, "three")])
+def test_a_run_that_is_gone_is_not_removed_or_renamed_again(change, again, tmp_path):
+    """The second command found the run before the first one changed it."""
+    run = made(tmp_path, "demo/one")
+    change(run)
+    before = sorted(tmp_path.rglob("*"))
+    assert "demo/one is gone" in refused(again, run).message
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_new_run_that_has_the_name_of_one_that_is_gone_stays(tmp_path):
+    run = made(tmp_path, "demo/one")
+    removal.remove(run)
+    run.path.mkdir()
+    run.write_text(CONFIG, "")
+    refused(removal.remove, run)
+    assert run.file(CONFIG).exists()
 
 
 @pytest.mark.parametrize("linked", ["demo/link", "linked"])
