@@ -164,7 +164,7 @@ def _remove(
     Raises:
         LstmError: Nobody can be asked (exit code 2), or a run cannot be removed.
     """
-    from lstm_cli.cli import print_removals
+    from lstm_cli.cli import output, print_removals
     from lstm_cli.runs import removal
 
     yes, dry_run, as_json = how
@@ -175,7 +175,9 @@ def _remove(
     num_leftovers = 0
     try:
         if is_agreed:
-            num_leftovers = removal.remove_leftovers(root)
+            num_leftovers, problems = removal.remove_leftovers(root)
+            for problem in problems:
+                output.print_note(str(problem))
             for each in found:
                 removal.remove(each.run)
                 removed.append(each)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,21 @@ def test_list_names_what_an_interrupted_removal_left(lstm, root):
     assert "1 run" in err
     assert lstm("runs", "rm", "r2", "--yes")[0] == 0
     assert [path.name for path in (root / "demo").iterdir()] == ["r3"]
+
+
+def test_a_rest_that_cannot_be_deleted_does_not_keep_the_named_runs(lstm, root, monkeypatch):
+    (root / "imdb" / ".removed-01234567").mkdir(parents=True)
+    rmtree = shutil.rmtree
+
+    def fail_in_imdb(path):
+        if path.parent.name == "imdb":
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", fail_in_imdb)
+    code, out, err = lstm("runs", "rm", "r1", "--yes", "--json")
+    assert code == 0
+    assert json.loads(out)["runs"][0]["removed"]
+    assert not (root / "demo" / "r1").exists()
+    assert "Cannot remove" in err
+    assert ".removed-01234567" in err
