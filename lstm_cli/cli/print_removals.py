@@ -61,8 +61,12 @@ def print_removable(found: Sequence[Removable]) -> None:
             )
 
 
-def ask(found: Sequence[Removable]) -> bool:
+def ask(found: Sequence[Removable], with_names: bool) -> bool:
     """Ask on the terminal whether to remove runs; the default is no.
+
+    Args:
+        found: The runs.
+        with_names: Whether to name them first, on stderr: they were not printed before.
 
     Raises:
         LstmError: There is no terminal (exit code 2).
@@ -75,6 +79,9 @@ def ask(found: Sequence[Removable]) -> bool:
             "--yes removes them, --dry-run only prints them.",
             ExitCode.USAGE,
         )
+    if with_names:
+        for each in found:
+            output.print_note(f"{each.run.name} ({each.summary.status})")
     try:
         return typer.confirm(f"Remove {_sum(found)}?", default=False, err=True)
     except typer.Abort:

@@ -157,28 +157,42 @@ def _remove(
 
     Args:
         found: The runs.
-        untouched: Runs that stay, with the reason.
+        untouched: Runs that stay, with the reason; those that were resumed are added.
         root: Folder of all runs.
         how: `--yes`, `--dry-run` and `--json`.
 
     Raises:
         LstmError: Nobody can be asked (exit code 2), or a run cannot be removed.
     """
-    from lstm_cli.cli import print_removals
+    from lstm_cli.cli import output, print_removals
     from lstm_cli.runs import removal
 
     yes, dry_run, as_json = how
     if not as_json:
         print_removals.print_removable(found)
-    is_agreed = not dry_run and (yes or not found or print_removals.ask(found))
+    is_agreed = not dry_run and (yes or not found or print_removals.ask(found, as_json))
     removed: list[Removable] = []
     num_leftovers = 0
     try:
         if is_agreed:
-            num_leftovers = removal.remove_leftovers(root)
+            num_leftovers, problems = removal.remove_leftovers(root)
+            for problem in problems:
+                output.print_note(str(problem))
             for each in found:
-                removal.remove(each.run)
-                removed.append(each)
+                if reason := _reason_to_stay(each):
+                    untouched[each.run.name] = reason
+                    output.print_note(f"{each.run.name} stays: {reason}.")
+                else:
+                    removal.remove(each.run)
+                    removed.append(each)
     finally:
         state = print_removals.Outcome(found, removed, untouched, num_leftovers, dry_run)
         print_removals.print_outcome(state, as_json)
+
+
+def _reason_to_stay(each: Removable) -> str:
+    """Return why a run is not removed after the question; empty if nothing has changed."""
+    from lstm_cli.runs.prune import changed_status
+
+    status = changed_status(each)
+    return f"its status was '{each.summary.status}' and is '{status}' now" if status else ""

@@ -42,6 +42,33 @@ def acquire(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextlib.contextmanager
+def acquire_found(folder: Path, name: str) -> Iterator[None]:
+    """Hold the lock of a run that was found before; the lock itself would make its folder again.
+
+    Args:
+        folder: The run directory.
+        name: A file that every run has.
+
+    Raises:
+        LstmError: Another process holds the lock, or has removed or renamed the run; or the folder
+            cannot be written.
+    """
+    with acquire(folder):
+        if not (folder / name).exists():
+            # Nothing may stay that looks like a new run.
+            with contextlib.suppress(OSError):
+                if list(folder.iterdir()) == [folder / LOCK]:
+                    (folder / LOCK).unlink()
+                    folder.rmdir()
+            raise LstmError(
+                f"Run {folder.parent.name}/{folder.name} is gone: another process has removed or "
+                "renamed it.",
+                "See 'lstm runs list'.",
+            )
+        yield
+
+
 def check_free(folder: Path) -> None:
     """Check that no process is training a run; nothing is written.
 

@@ -11,7 +11,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.disk_use import folder_bytes
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import lock, record
-from lstm_cli.runs.directory import RunDir
+from lstm_cli.runs.directory import RunDir, Status
 from lstm_cli.runs.find import all_runs, check_own
 from lstm_cli.runs.record import Summary
 from lstm_cli.runs.rename import runs_that_refer_to
@@ -98,6 +98,16 @@ def choose_old(root: Path, dataset: str | None, num_kept: int) -> Pruning:
             else:
                 old.append(run)
     return Pruning(describe(old, root), num_all - len(old), untouched)
+
+
+def changed_status(each: Removable) -> Status | None:
+    """Return the status of a run if it is not the one that was described.
+
+    None if it is, and for a run that is gone.
+    """
+    status = record.summarize(each.run).status
+    is_changed = status != each.summary.status and each.run.file(runs.RUN).exists()
+    return status if is_changed else None
 
 
 def _reason_to_stay(run: RunDir) -> str:

@@ -29,11 +29,12 @@ def remove(run: RunDir) -> None:
         run: A run in the folder of runs.
 
     Raises:
-        LstmError: A process is training it, it is a symbolic link, or it cannot be deleted.
+        LstmError: A process is training it, or has removed or renamed it; it is a symbolic link, or
+            it cannot be deleted.
     """
     check_own(run)
     hidden = run.path.with_name(f"{_HIDDEN}{secrets.token_hex(4)}")
-    with lock.acquire(run.path):
+    with lock.acquire_found(run.path, RUN):
         try:
             run.path.rename(hidden)
             atomic_write.sync_folder(hidden.parent)
@@ -54,19 +55,21 @@ def leftovers(root: Path) -> list[Path]:
     ]
 
 
-def remove_leftovers(root: Path) -> int:
+def remove_leftovers(root: Path) -> tuple[int, list[LstmError]]:
     """Delete what killed deletions left.
 
     Returns:
-        The number of folders.
-
-    Raises:
-        LstmError: One cannot be deleted.
+        The number of folders that are gone, and why others could not be deleted.
     """
-    found = leftovers(root)
-    for path in found:
-        _delete(path)
-    return len(found)
+    num_removed = 0
+    problems = []
+    for path in leftovers(root):
+        try:
+            _delete(path)
+            num_removed += 1
+        except LstmError as error:
+            problems.append(error)
+    return num_removed, problems
 
 
 def _delete(hidden: Path) -> None:

@@ -37,12 +37,12 @@ def rename(run: RunDir, new_name: str) -> RunDir:
 
     Raises:
         LstmError: The name is taken or not valid (exit code 2), a process is training the run, or
-            its folder cannot be renamed.
+            has removed or renamed it; or its folder cannot be renamed.
     """
     check_name(new_name, "NEW")
     check_own(run)
     renamed = RunDir(run.path.with_name(new_name))
-    with lock.acquire(run.path):
+    with lock.acquire_found(run.path, runs.RUN):
         if os.path.lexists(renamed.path):
             raise LstmError(
                 f"There is already a run {renamed.name}.", "Give another name.", ExitCode.USAGE

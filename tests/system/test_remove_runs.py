@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from fixtures_runs import made
 
 from lstm_cli.cli import print_removals
+from lstm_cli.runs.directory import RUN
 
 
 @pytest.fixture
@@ -44,6 +46,32 @@ def test_on_a_terminal_the_answer_decides(typed, is_gone, lstm, root, terminal):
     terminal(typed)
     assert lstm("runs", "rm", "r1")[0] == 0
     assert (root / "demo" / "r1").exists() != is_gone
+
+
+def test_a_run_that_was_resumed_before_the_answer_stays(lstm, root, monkeypatch):
+    run = made(root, "demo/r0", "interrupted", "2026-01-01T00:00:00+00:00")
+
+    def resume_and_agree(question, **_):
+        run.write_json(RUN, {"status": "failed", "started": "2026-01-01T00:00:00+00:00"})
+        return True
+
+    monkeypatch.setattr(print_removals, "is_terminal", lambda: True)
+    monkeypatch.setattr("typer.confirm", resume_and_agree)
+    code, out, err = lstm("runs", "rm", "r0", "r1", "--json")
+    assert code == 0
+    assert run.path.exists()
+    assert not (root / "demo" / "r1").exists()
+    assert "demo/r0 stays: its status" in err
+    removed = json.loads(out)
+    assert [run["removed"] for run in removed["runs"]] == [False, True]
+    assert list(removed["untouched"]) == ["demo/r0"]
+
+
+def test_the_question_names_the_runs_with_json_too(lstm, root, terminal):
+    terminal("n")
+    _, out, err = lstm("runs", "prune", "--keep", "1", "--json")
+    assert not any(run["removed"] for run in json.loads(out)["runs"])
+    assert err.splitlines()[-2:] == ["demo/r1 (broken)", "demo/r2 (broken)"]
 
 
 def test_prune_removes_the_oldest(lstm, root):
@@ -84,3 +112,21 @@ def test_list_names_what_an_interrupted_removal_left(lstm, root):
     assert "1 run" in err
     assert lstm("runs", "rm", "r2", "--yes")[0] == 0
     assert [path.name for path in (root / "demo").iterdir()] == ["r3"]
+
+
+def test_a_rest_that_cannot_be_deleted_does_not_keep_the_named_runs(lstm, root, monkeypatch):
+    (root / "imdb" / ".removed-01234567").mkdir(parents=True)
+    rmtree = shutil.rmtree
+
+    def fail_in_imdb(path):
+        if path.parent.name == "imdb":
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", fail_in_imdb)
+    code, out, err = lstm("runs", "rm", "r1", "--yes", "--json")
+    assert code == 0
+    assert json.loads(out)["runs"][0]["removed"]
+    assert not (root / "demo" / "r1").exists()
+    assert "Cannot remove" in err
+    assert ".removed-01234567" in err

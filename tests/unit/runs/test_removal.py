@@ -10,8 +10,8 @@ from fixtures_errors import refused
 from fixtures_runs import made
 
 from lstm_cli.errors import ExitCode
-from lstm_cli.runs import find, lock, prune, removal
-from lstm_cli.runs.directory import MANIFEST
+from lstm_cli.runs import find, lock, prune, removal, rename
+from lstm_cli.runs.directory import CONFIG, MANIFEST
 
 
 def test_a_removed_run_is_gone_and_others_stay(tmp_path):
@@ -38,7 +38,7 @@ def test_a_killed_removal_leaves_nothing_that_looks_like_a_run(tmp_path, monkeyp
     refused(find.find, tmp_path, "one")
     (left,) = removal.leftovers(tmp_path)
     assert (left / "weights.safetensors").exists()
-    assert removal.remove_leftovers(tmp_path) == 1
+    assert removal.remove_leftovers(tmp_path) == (1, [])
     assert not left.exists()
 
 
@@ -47,10 +47,27 @@ def test_leftovers_that_a_process_is_deleting_are_not_touched(tmp_path):
     hidden = run.path.with_name(".removed-0123abcd")
     with lock.acquire(run.path):
         run.path.rename(hidden)
-        assert removal.remove_leftovers(tmp_path) == 0
+        assert removal.remove_leftovers(tmp_path) == (0, [])
     # Killed right after it was renamed: it has all its files.
     assert find.all_runs(tmp_path) == []
-    assert removal.remove_leftovers(tmp_path) == 1
+    assert removal.remove_leftovers(tmp_path) == (1, [])
+
+
+def test_a_leftover_that_cannot_be_deleted_does_not_keep_the_others(tmp_path, monkeypatch):
+    for name in ("demo", "imdb"):
+        (tmp_path / name / ".removed-0123abcd").mkdir(parents=True)
+    rmtree = shutil.rmtree
+
+    def fail_in_demo(path):
+        if path.parent.name == "demo":
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", fail_in_demo)
+    num_removed, problems = removal.remove_leftovers(tmp_path)
+    assert num_removed == 1
+    assert [str(tmp_path / "demo") in problem.message for problem in problems] == [True]
+    assert not (tmp_path / "imdb" / ".removed-0123abcd").exists()
 
 
 def test_a_run_in_training_is_not_removed(tmp_path):
@@ -59,6 +76,26 @@ def test_a_run_in_training_is_not_removed(tmp_path):
         refused(lock.check_free, run.path)
         refused(removal.remove, run)
     assert run.file("run.json").exists()
+
+
+@pytest.mark.parametrize("change", [removal.remove, lambda run: rename.rename(run, "two")])
+@pytest.mark.parametrize("again", [removal.remove, lambda run: rename.rename(run, "three")])
+def test_a_run_that_is_gone_is_not_removed_or_renamed_again(change, again, tmp_path):
+    """The second command found the run before the first one changed it."""
+    run = made(tmp_path, "demo/one")
+    change(run)
+    before = sorted(tmp_path.rglob("*"))
+    assert "demo/one is gone" in refused(again, run).message
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_new_run_that_has_the_name_of_one_that_is_gone_stays(tmp_path):
+    run = made(tmp_path, "demo/one")
+    removal.remove(run)
+    run.path.mkdir()
+    run.write_text(CONFIG, "")
+    refused(removal.remove, run)
+    assert run.file(CONFIG).exists()
 
 
 @pytest.mark.parametrize("linked", ["demo/link", "linked"])
