@@ -125,9 +125,7 @@ class Tracker:
         status = _KILLED if isinstance(error, Interrupted | KeyboardInterrupt) else _FAILED
         if self._run_id:
             self._has_failed = False
-            self._attempt(
-                lambda: self._client.set_terminated(self._run_id, status), _STILL_RUNNING
-            )
+            self._attempt(lambda: self._client.set_terminated(self._run_id, status), _STILL_RUNNING)
 
     def reporting(self, reporter: Reporter) -> Reporter:
         """Return a reporter that also sends epochs."""
