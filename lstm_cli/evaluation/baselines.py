@@ -64,6 +64,9 @@ def measure_linear_part(
 ) -> Report:
     """Return a report of a finished run with the scores of its linear part alone, if it has one.
 
+    A multi-label run that has no thresholds for its linear part gets none: at 0.5, its scores would
+    be far too low.
+
     Args:
         report: Of a split.
         labels: As for `with_linear_part`.
@@ -78,6 +81,8 @@ def measure_linear_part(
     thresholds = None
     if labels.ndim == 2:
         thresholds = stored_thresholds(read_classifier(predictor.run).validation)
+        if thresholds is None:
+            return report
     logits = read_linear_logits(predictor, inputs)
     return with_linear_part(report, labels, logits, thresholds)
 

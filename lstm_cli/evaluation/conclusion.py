@@ -86,9 +86,12 @@ def conclude(
         for pair in untested
         if best in (pair.first, pair.second)
     }
-    undecided = [name for name in rest if name not in without_test]
+    ahead = {lead.ahead: lead for lead in leads if lead.behind == best and lead.is_shown}
+    undecided = [name for name in rest if name not in without_test and name not in ahead]
     others = "all others" if not rest else _join(list(beaten))
     text = f"{best} is better than {others}: {_describe_range(beaten)}."
+    for name, lead in ahead.items():
+        text += f" {name} is better than {best}: {lead.describe()}."
     if undecided:
         text += f" No difference between it and {_join(undecided)} can be shown."
     return Conclusion(None if rest else best, text + _describe_untested(untested))

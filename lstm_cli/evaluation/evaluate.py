@@ -174,6 +174,9 @@ def evaluate(
 
     If the run has thresholds, they decide what is predicted, and which examples get an answer.
 
+    The linear part of the run alone is scored beside it, but not on the run's own `train` split, to
+    whose labels it was fitted.
+
     The report and its plots are written to `reports/<dataset>-<split>/` in the run, or for the
     archive `model.zip` to `model-reports/<dataset>-<split>/` beside it. Without
     Matplotlib there are no plots, and the reporter gets a note.
@@ -217,12 +220,15 @@ def evaluate(
         found = seen.summarize(overlap, scored.is_answered_right, dataset, split, num_leaks)
         if found.num and not (is_own and is_known(run.config().data.name)):
             reporter.warn(found.describe(split))
+    report = scored.report
+    if not (is_own and split == "train"):
+        report = baselines.measure_linear_part(report, scored.labels, predictor, encoded)
     folder = run.reports / f"{dataset.name}-{split}"
     evaluation = Evaluation(
         run=run.name,
         dataset=dataset.name,
         split=split,
-        report=baselines.measure_linear_part(scored.report, scored.labels, predictor, encoded),
+        report=report,
         mistakes=mistakes(scored, dataset.splits[split], predictor.labels, num_mistakes),
         folder=folder,
         coverage=_coverage(predictor, scored, with_coverage, wanted_precision),

@@ -28,6 +28,8 @@ def describe_result(report: Report, place: str) -> str:
         report: The metrics of the split.
         place: What it was measured on: `test`.
     """
+    if not report.answered:
+        return f"No example was answered on {place}."
     metric = main_metric(report)
     value = number(getattr(report, metric), _DIGITS)
     parts = [
@@ -49,14 +51,21 @@ def _describe_interval(report: Report, metric: Metric) -> str:
 
 
 def _describe_baseline(report: Report, metric: Metric) -> str:
-    """Compare with the linear part; or with the most common class if that is as good."""
-    majority = report.majority
+    """Compare with the linear part, and with the most common class if that is as good.
+
+    Both answer every example, so nothing is compared if the run does not.
+    """
+    if report.answered < 1:
+        return ""
+    parts, majority = [], report.majority
     if metric == "accuracy" and majority and report.accuracy_interval[0] <= majority.accuracy:
         baseline = _value(majority, metric)
-        return f"not clearly better than always answering the most common class, {baseline}"
-    if report.linear is None or report.answered < 1:
-        return ""
-    return f"the linear part alone {_value(report.linear, metric)}"
+        parts.append(f"not clearly better than always answering the most common class, {baseline}")
+    if report.linear is not None:
+        is_better = getattr(report.linear, metric) > getattr(report, metric)
+        name = "the linear part alone is better:" if is_better else "the linear part alone"
+        parts.append(f"{name} {_value(report.linear, metric)}")
+    return "; ".join(parts)
 
 
 def _value(scores: BaselineScores, metric: Metric) -> str:

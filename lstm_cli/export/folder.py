@@ -18,6 +18,8 @@ from lstm_cli.text import ngrams, tokenizer_json
 
 TOKENIZER, LABELS, EXAMPLE, README = "tokenizer.json", "labels.json", "example.py", "README.md"
 PEEPHOLE = "peephole.py"
+# A README lists so many classes.
+_MAX_LABELS = 20
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -86,15 +88,19 @@ def _fill(template: str, values: dict[str, object]) -> str:
     return text
 
 
-def _by_class(predictor: Predictor) -> list[str]:
-    """Return the thresholds of a run with one label an input: `positive 0.6200`."""
-    thresholds = predictor.decision.by_class(predictor.labels)[0]
-    return [f"{label[:80]} {value:.4f}" for label, value in [*(thresholds or {}).items()][:20]]
+def _by_class(predictor: Predictor) -> tuple[list[str], list[str]]:
+    """Return thresholds and smallest probabilities for an answer, by class: `positive 0.6200`."""
+    first, second = (
+        [f"{label[:80]} {value:.4f}" for label, value in [*(values or {}).items()][:_MAX_LABELS]]
+        for values in predictor.decision.by_class(predictor.labels)
+    )
+    return first, second
 
 
 def _render_readme(source: Source, folder: Path, format_: Format, how: Quantize) -> str:
     predictor, tokenizer = source.predictor, source.predictor.tokenizer
     engine, thresholds = ENGINES[format_], predictor.thresholds
+    decision, minimum = _by_class(predictor)
     return markdown.render(
         _TEMPLATES / "README.md",
         run=predictor.run.name,
@@ -106,7 +112,7 @@ def _render_readme(source: Source, folder: Path, format_: Format, how: Quantize)
         quantize=how,
         opset=onnx_graph.OPSET,
         has_peephole=needs_peephole(source, format_),
-        labels=[label[:80] for label in predictor.labels[:20]],
+        labels=[label[:80] for label in predictor.labels[:_MAX_LABELS]],
         num_labels=len(predictor.labels),
         is_text=tokenizer is not None,
         shape=predictor.shape,
@@ -115,7 +121,10 @@ def _render_readme(source: Source, folder: Path, format_: Format, how: Quantize)
         has_chars=bool(tokenizer and tokenizer.char_buckets),
         has_similar=bool(tokenizer and tokenizer.min_similarity),
         columns=predictor.text_columns,
-        decision=_by_class(predictor),
-        thresholds=None if thresholds is None else [f"{one:.4f}" for one in thresholds[:20]],
+        decision=decision,
+        minimum=minimum,
+        thresholds=None
+        if thresholds is None
+        else [f"{one:.4f}" for one in thresholds[:_MAX_LABELS]],
         example=render_example(source, format_).rstrip(),
     )

@@ -1,7 +1,8 @@
 """`--track mlflow`: pass a training on to an MLflow server.
 
 Tracking never ends a training. If a call fails, there is a warning, and no call until the end; then
-everything is sent that the server lacks. If that fails too, the run is complete all the same.
+everything is sent that the server lacks. If that fails too, the run is complete all the same. Of a
+training that fails, the state is sent whatever failed before.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _SETTINGS = {
 _MAX_REASON = 120
 _GOES_ON = "Training goes on; at its end, everything that is missing there is sent once more."
 _NOT_THERE = "The run directory is complete, but MLflow does not have all of it."
+_STILL_RUNNING = "Its state there may still be RUNNING."
 _FINISHED, _FAILED, _KILLED = "FINISHED", "FAILED", "KILLED"
 
 
@@ -121,8 +123,9 @@ class Tracker:
     def fail(self, error: BaseException) -> None:
         """Say that the training ended without a result; it may be resumed."""
         status = _KILLED if isinstance(error, Interrupted | KeyboardInterrupt) else _FAILED
-        if not self._has_failed and self._run_id:
-            self._attempt(lambda: self._client.set_terminated(self._run_id, status))
+        if self._run_id:
+            self._has_failed = False
+            self._attempt(lambda: self._client.set_terminated(self._run_id, status), _STILL_RUNNING)
 
     def reporting(self, reporter: Reporter) -> Reporter:
         """Return a reporter that also sends epochs."""

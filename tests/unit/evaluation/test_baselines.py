@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from fixtures_lstm import linear
-from fixtures_runs import TEXTS, make_text_run, text_config
+from fixtures_runs import TEXTS, make_multi_label_run, make_text_run, text_config, write_results
 from sklearn import metrics as reference
 from sklearn.dummy import DummyClassifier
 
@@ -114,6 +114,23 @@ def test_eval_scores_the_linear_part_of_a_run_by_its_logits(tmp_path):
     assert found.accuracy == pytest.approx(reference.accuracy_score(labels, predicted))
     run.file(runs.WEIGHTS).unlink()
     assert baselines.measure_linear_part(report, labels, predictor, corpus) == report
+
+
+def test_labels_without_thresholds_of_the_linear_part_have_no_baseline(tmp_path):
+    run = write_results(make_multi_label_run(tmp_path / "runs" / "films" / "it"))
+    predictor = Predictor.load(run)
+    labels = np.eye(3, dtype=np.int32)[np.arange(len(TEXTS)) % 3]
+    corpus = encode(TEXTS, predictor.tokenizer)
+    report = report_of(labels, 3)
+    assert baselines.measure_linear_part(report, labels, predictor, corpus) == report
+    results = run.read_json(runs.METRICS)
+    results["validation"]["linear"] = {
+        "accuracy": 0.5, "f1": 0.5, "micro_f1": 0.5, "thresholds": [0.25, 0.5, 0.75],
+    }  # fmt: skip
+    run.write_json(runs.METRICS, results)
+    run.write_manifest()
+    found = baselines.measure_linear_part(report, labels, Predictor.load(run), corpus).linear
+    assert found.thresholds == (0.25, 0.5, 0.75)
 
 
 def test_run_without_linear_part_does_not_mention_it():

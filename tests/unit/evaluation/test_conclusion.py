@@ -82,6 +82,17 @@ def test_of_several_runs_one_is_better_than_some():
     )
 
 
+def test_a_run_that_is_better_than_the_one_most_often_ahead_is_named():
+    tests = [paired("a", "b", 2, 20), paired("a", "c", 20, 2), paired("a", "d", 20, 2)]
+    untested = [UntestedPair(*pair, "no shared rows") for pair in ("bc", "bd", "cd")]
+    found = conclude(("a", "b", "c", "d"), tests, untested)
+    assert found.better is None
+    assert found.text.startswith("a is better than c and d: ")
+    assert " b is better than a: +25 points of accuracy, 13 to 36, p = 0.0001. " in found.text
+    assert "No difference" not in found.text
+    assert found.text.endswith("3 pairs were not tested.")
+
+
 def test_no_best_run_but_a_pair_that_differs():
     # c is ahead of both, but not by enough; a is clearly ahead of b.
     tests = [paired("a", "b", 20, 2), paired("a", "c", 4, 5), paired("b", "c", 4, 6)]

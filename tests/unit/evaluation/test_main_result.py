@@ -68,8 +68,17 @@ def test_no_more_than_the_most_common_class_is_plain():
     report = replace(report_of((60, 40), (56, 8)), majority=BaselineScores(0.6, 0.375))
     part = "not clearly better than always answering the most common class, 0.600"
     assert part in describe_result(report, "test")
+    beside = replace(report, linear=BaselineScores(0.6, 0.5))
+    assert f"{part}; the linear part alone 0.600" in describe_result(beside, "test")
     better = replace(report_of((60, 40), (56, 36)), majority=report.majority)
     assert "most common" not in describe_result(better, "test")
+
+
+def test_a_linear_part_that_is_better_is_plain(even):
+    report = replace(even, linear=BaselineScores(0.95, 0.5))
+    assert "; the linear part alone is better: 0.950." in describe_result(report, "test")
+    report = replace(even, linear=BaselineScores(even.accuracy, 0.5))
+    assert "; the linear part alone 0.910." in describe_result(report, "test")
 
 
 def test_labels_have_micro_f1_and_no_interval(multi_label):
@@ -85,3 +94,7 @@ def test_with_thresholds_the_share_of_answers_is_given(even):
     found = describe_result(report, "test")
     assert "for the 80.0% answered, 95% interval" in found
     assert "linear" not in found
+    majority = replace(even, answered=0.8, majority=BaselineScores(0.99, 0.9))
+    assert "most common" not in describe_result(majority, "test")
+    none = replace(even, answered=0.0, accuracy=0.0)
+    assert describe_result(none, "test") == "No example was answered on test."

@@ -46,8 +46,10 @@ def run(tmp_path, monkeypatch):
     """A run on films.csv, of which its record says what it learned from."""
     monkeypatch.setattr(module, "draw_results", lambda *_: [])
     path = write(tmp_path / "films.csv", ROWS)
-    columns = {"data__text_columns": ("text",), "data__label_column": "label"}
-    config = text_config(data__name=str(path), **columns)
+    settings = {
+        "data__text_columns": ("text",), "data__label_column": "label", "linear__buckets": 7,
+    }  # fmt: skip
+    config = text_config(data__name=str(path), **settings)
     run = make_text_run(tmp_path / "runs" / "films" / "it", config=config)
     source = from_config(config)
     dataset = load(source)
@@ -65,6 +67,13 @@ def test_the_runs_own_test_split_is_new_to_it(run):
     assert found.report.num_examples == 8
     assert (found.seen.num, found.seen.num_examples) == (0, 8)
     assert found.seen.cell() == "0 of 8"
+
+
+def test_the_linear_part_is_not_scored_on_what_it_was_fitted_to(run, tmp_path):
+    assert evaluate(run).report.linear is not None
+    assert evaluate(run, split="train").report.linear is None
+    other = DataSource(str(write(tmp_path / "other.csv", ROWS[:7])))
+    assert evaluate(run, other, split="train").report.linear is not None
 
 
 @pytest.mark.parametrize("is_moved", [False, True])

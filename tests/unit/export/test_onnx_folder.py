@@ -13,6 +13,7 @@ from fixtures_errors import refused
 from fixtures_images import save
 from fixtures_runs import TEXTS, make_image_run, make_multi_label_run, make_text_run, text_config
 
+import lstm_cli
 from lstm_cli.errors import ExitCode
 from lstm_cli.export.export import export
 from lstm_cli.export.onnx_folder import build_model
@@ -66,6 +67,16 @@ def test_the_example_predicts_as_the_run(kind, large, tmp_path, monkeypatch):
     assert json.loads((folder / "labels.json").read_text()) == list(run.labels())
     # The README shows the program that was run.
     assert (folder / "example.py").read_text().rstrip() in (folder / "README.md").read_text()
+
+
+def test_the_readme_says_when_there_is_no_answer(tmp_path):
+    run = make_text_run(tmp_path / "demo" / "a")
+    folder = export(run, "onnx", tmp_path / "plain").path
+    assert "No answer below" not in (folder / "README.md").read_text()
+    lstm_cli.set_thresholds(run, min_probability=0.625)
+    readme = (export(run, "onnx", tmp_path / "out").path / "README.md").read_text()
+    first, second = run.labels()
+    assert f"No answer below: {first} 0.6250, {second} 0.6250." in readme
 
 
 def test_the_example_of_images_predicts_as_the_run(tmp_path, monkeypatch):

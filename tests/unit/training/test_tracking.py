@@ -216,6 +216,20 @@ def test_a_failed_training_is_said_to_have_failed(run, client):
     assert client.states[-1] == "FAILED"
 
 
+def test_the_state_of_a_failed_training_is_sent_after_a_fault(run, client):
+    tracker, warnings = begun(run, client)
+    client.is_down = True
+    tracker.epoch(epoch(1))
+    client.is_down = False
+    tracker.fail(ValueError("x"))
+    assert client.states[-1] == "FAILED"
+    assert len(warnings) == 1
+    client.is_down = True
+    tracker.fail(ValueError("x"))
+    assert "may still be RUNNING" in warnings[1]
+    assert "goes on" not in warnings[1]
+
+
 def test_without_the_package_or_an_address_nothing_is_trained(monkeypatch):
     tracking.check(None)
     monkeypatch.setattr(optional.importlib.util, "find_spec", lambda name: None)
