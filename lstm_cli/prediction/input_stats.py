@@ -198,7 +198,9 @@ def model_digest(run: RunDir) -> str:
     Raises:
         LstmError: The manifest is damaged (exit code 5).
     """
-    entry = (run.with_manifest().manifest or {}).get(runs.MODEL)
+    # A run that was loaded keeps its manifest, also where its folder was a temporary one.
+    known = run if run.manifest is not None else run.with_manifest()
+    entry = (known.manifest or {}).get(runs.MODEL)
     if entry is None:
         raise run.integrity_error(f"{runs.MANIFEST} does not list {runs.MODEL}")
     return entry.sha256

@@ -76,7 +76,8 @@ class PartWorker:
         try:
             _check_version(version)
             with ray.get(run[0]).unpacked() as run_dir:
-                self._predictor = Predictor.load(run_dir, num_threads)
+                # The manifest is still needed when the folder is gone.
+                self._predictor = Predictor.load(run_dir.with_manifest(), num_threads)
         except LstmError as error:
             self._error = error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lstm_cli.errors import LstmError
 from lstm_cli.evaluation.evaluate import ScoredSplit
 from lstm_cli.prediction import input_stats
 from lstm_cli.prediction.input_stats import StatsCounter
@@ -23,6 +24,9 @@ def write(
         labels: Class names.
         validation: The predictions for these rows, by a model that has not seen them.
         corpora: Their texts, with the words that this model does not know; none for images.
+
+    Raises:
+        LstmError: The graph cannot be read, or the file not written.
     """
     corpora = list(corpora)
     counter = StatsCounter(labels, is_text=bool(corpora))
@@ -33,5 +37,10 @@ def write(
         totals, read = corpus.num_tokens.tolist(), corpus.lengths.tolist()
         for total, num, unknown in zip(totals, read, corpus.num_unknown.tolist(), strict=True):
             counter.add_text(total, unknown, total > num)
-    stats = counter.result(run.name, sha256(run.file(runs.MODEL)))
+    try:
+        digest = sha256(run.file(runs.MODEL))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise LstmError(f"Cannot read {run.file(runs.MODEL)}: {reason}.") from error
+    stats = counter.result(run.name, digest)
     run.write_bytes(runs.VALIDATION_STATS, input_stats.to_json(stats))

@@ -383,7 +383,7 @@ def test_the_record_of_a_refitted_linear_model_says_so(table, tmp_path):
     assert run_record.summarize(run).problem == ""
     assert record.test.linear is not None
     assert evaluate(run).report.linear == record.test.linear
-    for part in ("linear part alone", "most common class"):
+    for part in ("  linear part alone ", "  most common class "):
         assert capture_print(run).count(part) == 2
 
 

@@ -7,14 +7,7 @@ function showClasses(prediction) {
   $("label").classList.toggle("long", $("label").textContent.length > LONG_LABEL);
   const isMultiLabel = Boolean(model.thresholds), isOne = prediction && prediction.label && !isMultiLabel;
   $("confidence").textContent = isOne ? percent(prediction.probabilities[prediction.label]) : "";
-  let shown = prediction ? Object.entries(prediction.probabilities)
-    : model.labels.slice(0, MAX_CLASSES).map((label) => [label, 0]);
-  // In the order of the run's labels, so that bars do not move while the user types.
-  if (model.labels.length <= MAX_CLASSES) {
-    shown.sort((a, b) => model.labels.indexOf(a[0]) - model.labels.indexOf(b[0]));
-  } else {
-    shown = shown.slice(0, Math.max(NUM_TOP, prediction && prediction.labels ? prediction.labels.length : 0));
-  }
+  const shown = shownClasses(prediction);
   const longest = Math.max(...shown.map(([label]) => label.length));
   $("classes").classList.toggle("stacked", longest > MAX_NAME);
   $("classes").style.setProperty("--name", `${longest + 1}ch`);
@@ -28,6 +21,17 @@ function showClasses(prediction) {
   $("hint").hidden = Boolean(prediction) || !isEmpty();
   $("hint").textContent = `The prediction appears here as you ${model.kind === "text" ? "type" : "draw"}.`;
   $("counts").textContent = prediction ? describeInput(prediction) : "";
+}
+function shownClasses(prediction) {
+  const shown = prediction ? Object.entries(prediction.probabilities)
+    : model.labels.slice(0, MAX_CLASSES).map((label) => [label, 0]);
+  // In the order of the run's labels, so that bars do not move while the user types.
+  if (model.labels.length <= MAX_CLASSES) {
+    return shown.sort((a, b) => model.labels.indexOf(a[0]) - model.labels.indexOf(b[0]));
+  }
+  // JavaScript puts keys that are numbers first, in ascending order.
+  shown.sort((a, b) => b[1] - a[1]);
+  return shown.slice(0, Math.max(NUM_TOP, prediction && prediction.labels ? prediction.labels.length : 0));
 }
 function classRow(label, p, shown) {
   const row = createElement("div", null, { class: "class" }), track = createElement("div", null, { class: "track", "aria-hidden": "true" });
