@@ -226,3 +226,20 @@ def snapshot(run):
         path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
         for path in sorted(run.path.rglob("*"))
     }
+
+
+# Settings of a classifier of texts with every part.
+EVERYTHING = {
+    "embedding__bigram_buckets": 11,
+    "embedding__bigram_dim": 2,
+    "embedding__region_widths": [2, 5],
+    "embedding__region_dim": 3,
+    "linear__buckets": 13,
+    "linear__word_ngrams": 3,
+    "linear__char_ngrams": "unknown",
+    "linear__char_buckets": 17,
+    "model__regions": [2, 3],
+    "model__region_units": 5,
+    "model__bidirectional": True,
+    "model__pooling": "max_mean",
+}

@@ -17,8 +17,8 @@ from lstm_cli.io.text_format import pluralize
 _MAX_RECALL, _MIN_EXAMPLES = 0.05, 10
 _MAX_NAMES = 3
 # A class is weak if its recall, with all that chance explains, is this far below the median of the
-# others. Classes with fewer examples are not judged.
-_MIN_BELOW, _MIN_JUDGED = 0.15, 20
+# others. Classes with fewer examples are left out.
+_MIN_BELOW, _MIN_COMPARED = 0.15, 20
 
 
 def report_imbalance(*reports: Report) -> Imbalance | None:
@@ -71,18 +71,18 @@ def weak_classes(report: Report) -> list[int]:
 
     A class is weak if the upper bound of the 95% Wilson interval of its recall is more than 0.15
     below the median recall of the other classes. Classes with fewer than 20 examples are left out:
-    neither are they judged, nor compared with.
+    they are neither named nor compared with.
 
     Args:
         report: The metrics of a split.
     """
-    judged = [i for i, scores in enumerate(report.classes) if scores.support >= _MIN_JUDGED]
-    judged.sort(key=lambda i: report.classes[i].recall)
-    if len(judged) < 2:
+    compared = [i for i, scores in enumerate(report.classes) if scores.support >= _MIN_COMPARED]
+    compared.sort(key=lambda i: report.classes[i].recall)
+    if len(compared) < 2:
         return []
-    recalls = [report.classes[i].recall for i in judged]
+    recalls = [report.classes[i].recall for i in compared]
     weak = []
-    for rank, index in enumerate(judged):
+    for rank, index in enumerate(compared):
         support = report.classes[index].support
         _, high = wilson_interval(round(recalls[rank] * support), support)
         if high < _median_without(recalls, rank) - _MIN_BELOW:

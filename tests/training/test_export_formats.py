@@ -13,6 +13,7 @@ import pytest
 from fixtures_errors import refused
 from fixtures_images import save
 from fixtures_runs import (
+    EVERYTHING,
     TEXTS,
     make_image_run,
     make_language_run,
@@ -32,20 +33,6 @@ needs_litert = pytest.mark.skipif(
 needs_tensorflow = pytest.mark.skipif(
     os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow", reason="needs TensorFlow"
 )
-EVERYTHING = {
-    "embedding__bigram_buckets": 11,
-    "embedding__bigram_dim": 2,
-    "embedding__region_widths": [2, 5],
-    "embedding__region_dim": 3,
-    "linear__buckets": 13,
-    "linear__word_ngrams": 3,
-    "linear__char_ngrams": "unknown",
-    "linear__char_buckets": 17,
-    "model__regions": [2, 3],
-    "model__region_units": 5,
-    "model__bidirectional": True,
-    "model__pooling": "max_mean",
-}
 LAYERS = {"model__layers": 2, "model__pooling": "last"}
 SIMILAR = {"text__min_similarity": 0.3}
 PEEPHOLES = {"model__cell": "peephole", "model__pooling": "mean", "model__bidirectional": True}

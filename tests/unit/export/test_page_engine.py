@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 import pytest
 from fixtures_runs import (
+    EVERYTHING,
     TEXTS,
     make_image_run,
     make_multi_label_run,
@@ -54,21 +55,7 @@ HARD_TEXTS = (
 )
 SETTINGS = {
     "plain": {},
-    "everything": {
-        "embedding__bigram_buckets": 11,
-        "embedding__bigram_dim": 2,
-        "embedding__region_widths": [2, 5],
-        "embedding__region_dim": 3,
-        "linear__buckets": 13,
-        "linear__word_ngrams": 3,
-        "linear__char_ngrams": "unknown",
-        "linear__char_buckets": 17,
-        "model__regions": [2, 3],
-        "model__region_units": 5,
-        "model__bidirectional": True,
-        "model__pooling": "max_mean",
-        "text__min_similarity": 0.3,
-    },
+    "everything": {**EVERYTHING, "text__min_similarity": 0.3},
     "peephole": {"model__cell": "peephole", "model__pooling": "mean"},
     "layers": {"model__layers": 2, "model__bidirectional": True, "model__pooling": "last"},
     "backward": {
