@@ -1,10 +1,11 @@
 """The command line, one file per command; commands only read options, call a room, and print.
 
-`options` has the option types that commands share, `command` the command classes and the check for
-options that have no effect together, `training` what `train` and `pretrain` share, `output` prints,
-`print_*` formats results, `inputs`, `predict_records`, `predict_parts` and `write_predictions` are
-parts of `predict`, `reporter` shows progress, `failures` turns exceptions into messages and exit
-codes, and `streams` guards stdout and stderr.
+`options`, `table_options` and `training_options` have the option types that commands share, and
+`option_groups` makes several options one parameter. `command` has the command classes and the check
+for options that have no effect together. `training` is what `train` and `pretrain` share. `inputs`,
+`predict_records`, `predict_parts` and `write_predictions` are parts of `predict`. `output` prints,
+`print_*` formats results, `reporter` shows progress, `failures` turns exceptions into messages and
+exit codes, and `streams` guards stdout and stderr.
 
 May import: every room. Begin with `train`. Commands import other rooms when they run, so that
 `--help` is fast.

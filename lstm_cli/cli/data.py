@@ -9,6 +9,7 @@ import typer
 from lstm_cli.cli import data_curve, data_issues, options, table_options
 from lstm_cli.cli.command import Command, Group, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
+from lstm_cli.cli.option_groups import with_groups
 from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts, image_conflicts
 
 app = typer.Typer(cls=Group, help="List, show, check and download data sets.", no_args_is_help=True)
@@ -75,19 +76,17 @@ def list_(json: options.Json = False) -> None:
 
 
 @app.command(cls=Command)
+@with_groups
 def show(
     ctx: typer.Context,
     dataset: _Dataset,
+    *,
     data_dir: options.DataDir = None,
     text_column: table_options.TextColumn = None,
     label_column: table_options.LabelColumn = None,
     multi_label: table_options.MultiLabel = None,
     label_columns: table_options.LabelColumns = None,
-    input_format: table_options.InputFormat = None,
-    encoding: table_options.Encoding = None,
-    delimiter: table_options.Delimiter = None,
-    quoting: table_options.Quoting = None,
-    no_header: table_options.NoHeader = False,
+    table_format: table_options.TableFormatOptions,
     unlabeled: options.Unlabeled = None,
     image_size: options.ImageSize = None,
     examples: _Examples = 1,
@@ -117,28 +116,24 @@ def show(
         multi_label or AUTO,
         table_options.split_columns(label_columns),
         image_size=options.parse_image_size(image_size),
-        read_options=table_options.read_options(
-            input_format, encoding, delimiter, quoting, no_header
-        ),
+        read_options=table_format.read_options(),
     )
     print_data.print_description(describe(source, examples, unlabeled or ()), json)
 
 
 @app.command(cls=Command)
+@with_groups
 def check(
     ctx: typer.Context,
     files: _Files,
+    *,
     data_dir: options.DataDir = None,
     text_column: table_options.TextColumn = None,
     label_column: table_options.LabelColumn = None,
     id_column: table_options.IdColumn = None,
     multi_label: table_options.MultiLabel = None,
     label_columns: table_options.LabelColumns = None,
-    input_format: table_options.InputFormat = None,
-    encoding: table_options.Encoding = None,
-    delimiter: table_options.Delimiter = None,
-    quoting: table_options.Quoting = None,
-    no_header: table_options.NoHeader = False,
+    table_format: table_options.TableFormatOptions,
     limit: _Limit = 10,
     fail_on: _FailOn = None,
     json: options.Json = False,
@@ -174,9 +169,6 @@ def check(
         result = check_images(read_image_rows(files), limit, kinds)
     else:
         columns = table_options.split_columns(label_columns)
-        read_options = table_options.read_options(
-            input_format, encoding, delimiter, quoting, no_header
-        )
         parts = read_rows(
             files,
             tuple(text_column or ()),
@@ -184,7 +176,7 @@ def check(
             data_dir,
             multi_label or AUTO,
             columns,
-            read_options,
+            table_format.read_options(),
             id_column,
         )
         for note in (note for part in parts for note in part.notes):

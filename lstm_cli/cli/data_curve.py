@@ -10,6 +10,7 @@ import typer
 from lstm_cli.cli import options, table_options
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_dataset
+from lstm_cli.cli.option_groups import with_groups
 from lstm_cli.cli.resolve import column_conflicts
 
 if TYPE_CHECKING:
@@ -36,17 +37,15 @@ _PICTURES = (".png", ".svg")
 _TABLES = (".csv", ".tsv", ".jsonl")
 
 
+@with_groups
 def curve(
     ctx: typer.Context,
     dataset: _Dataset,
+    *,
     out: _Out = None,
     text_column: table_options.TextColumn = None,
     label_column: table_options.LabelColumn = None,
-    input_format: table_options.InputFormat = None,
-    encoding: table_options.Encoding = None,
-    delimiter: table_options.Delimiter = None,
-    quoting: table_options.Quoting = None,
-    no_header: table_options.NoHeader = False,
+    table_format: table_options.TableFormatOptions,
     data_dir: options.DataDir = None,
     json: options.Json = False,
 ) -> None:
@@ -71,13 +70,12 @@ def curve(
 
     check_conflicts(ctx, column_conflicts(dataset))
     _check_names(out or [])
-    read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
     source = DataSource(
         locate(dataset),
         data_dir,
         tuple(text_column or ()),
         label_column,
-        read_options=read_options,
+        read_options=table_format.read_options(),
     )
     output.print_note("Cross-validating the linear model with growing parts of the rows ...")
     measured = measure_curve(source, make_reporter())

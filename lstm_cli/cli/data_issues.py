@@ -10,6 +10,7 @@ import typer
 from lstm_cli.cli import options, table_options
 from lstm_cli.cli.command import Conflict, check_conflicts
 from lstm_cli.cli.completion import complete_dataset
+from lstm_cli.cli.option_groups import with_groups
 from lstm_cli.cli.resolve import READ_OPTIONS, column_conflicts
 
 if TYPE_CHECKING:
@@ -45,19 +46,17 @@ _RUN_CONFLICTS = (
 _MAX_TEXT = 160
 
 
+@with_groups
 def issues(
     ctx: typer.Context,
     source: _RunOrData,
+    *,
     limit: _Limit = 20,
     out: _Out = None,
     text_column: table_options.TextColumn = None,
     label_column: table_options.LabelColumn = None,
     id_column: table_options.IdColumn = None,
-    input_format: table_options.InputFormat = None,
-    encoding: table_options.Encoding = None,
-    delimiter: table_options.Delimiter = None,
-    quoting: table_options.Quoting = None,
-    no_header: table_options.NoHeader = False,
+    table_format: table_options.TableFormatOptions,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     json: options.Json = False,
@@ -101,9 +100,7 @@ def issues(
             tuple(text_column or ()),
             label_column,
             id_column=id_column,
-            read_options=table_options.read_options(
-                input_format, encoding, delimiter, quoting, no_header
-            ),
+            read_options=table_format.read_options(),
         )
         output.print_note("Cross-validating the linear model ...")
         found = issues_of_data(data, make_reporter())

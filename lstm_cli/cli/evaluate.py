@@ -10,6 +10,7 @@ import typer
 from lstm_cli.cli import options, table_options
 from lstm_cli.cli.command import Conflict, check_conflicts
 from lstm_cli.cli.completion import complete_preset
+from lstm_cli.cli.option_groups import with_groups
 from lstm_cli.cli.resolve import READ_OPTIONS
 
 if TYPE_CHECKING:
@@ -86,9 +87,11 @@ _OWN_DATA = (
 _WITHOUT_COVERAGE = (Conflict("", ("--wanted-precision",), "it needs --coverage"),)
 
 
+@with_groups
 def command(
     ctx: typer.Context,
     dataset: _Dataset = None,
+    *,
     run: options.Run = None,
     split: _Split = "test",
     errors: _Errors = 0,
@@ -98,11 +101,7 @@ def command(
     text_column: table_options.RunTextColumn = None,
     label_column: table_options.RunLabelColumn = None,
     id_column: table_options.IdColumn = None,
-    input_format: table_options.InputFormat = None,
-    encoding: table_options.Encoding = None,
-    delimiter: table_options.Delimiter = None,
-    quoting: table_options.Quoting = None,
-    no_header: table_options.NoHeader = False,
+    table_format: table_options.TableFormatOptions,
     limit: _Limit = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
@@ -139,7 +138,6 @@ def command(
     if name is None:
         check_conflicts(ctx, _OWN_DATA)
     output.print_note(f"Run: {found.name}")
-    read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
     source = None
     if name is not None:
         source = DataSource(
@@ -149,7 +147,7 @@ def command(
             label_column,
             id_column=id_column,
             limit=limit,
-            read_options=read_options,
+            read_options=table_format.read_options(),
         )
     evaluation = evaluate(
         found,

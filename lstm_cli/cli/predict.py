@@ -9,6 +9,7 @@ import typer
 
 from lstm_cli.cli import options, table_options
 from lstm_cli.cli.command import Conflict, check_conflicts
+from lstm_cli.cli.option_groups import with_groups
 
 _Texts = Annotated[
     list[str] | None,
@@ -210,19 +211,17 @@ _ONE_FILE = (Conflict("", ("--jobs",), "it is for several files (--file 'part-*.
 _WITHOUT_ID = (Conflict("", ("--id-column",), "it is for --keep id"),)
 
 
+@with_groups
 def command(
     ctx: typer.Context,
     inputs: _Texts = None,
+    *,
     file: _File = None,
     out: _Out = None,
     keep: _Keep = None,
     id_column: _IdColumn = None,
     text_column: table_options.RunTextColumn = None,
-    input_format: table_options.InputFormat = None,
-    encoding: table_options.Encoding = None,
-    delimiter: table_options.Delimiter = None,
-    quoting: table_options.Quoting = None,
-    no_header: table_options.NoHeader = False,
+    table_format: table_options.TableFormatOptions,
     run: options.Run = None,
     runs_dir: options.RunsDir = None,
     format_: _Format = "auto",
@@ -293,7 +292,7 @@ def command(
     check_expanded(file or (), inputs or ())
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
     check_stats(stats, (*(file or ()), out))
-    read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
+    read_options = table_format.read_options()
     if engine == "local":
         check_conflicts(ctx, _LOCAL)
     if engine == "ray" or has_parts(file or ()):

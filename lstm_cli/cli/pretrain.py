@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli.cli import options, table_options, training
+from lstm_cli.cli import options, table_options, training, training_options
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_preset
+from lstm_cli.cli.option_groups import with_groups
 from lstm_cli.cli.resolve import column_conflicts
 
 _Dataset = Annotated[
@@ -22,36 +23,31 @@ _Dataset = Annotated[
 ]
 
 
+@with_groups
 def command(
     ctx: typer.Context,
     dataset: _Dataset,
-    resume: options.Resume = None,
-    config: options.ConfigFile = None,
-    set_: options.Set = None,
-    epochs: options.Epochs = None,
-    seed: options.Seed = None,
-    name: options.Name = None,
-    vectors: options.Vectors = None,
-    freeze_vectors: options.FreezeVectors = False,
-    device: options.Device = "auto",
+    *,
+    resume: training_options.Resume = None,
+    config: training_options.ConfigFile = None,
+    set_: training_options.Set = None,
+    epochs: training_options.Epochs = None,
+    seed: training_options.Seed = None,
+    name: training_options.Name = None,
+    vectors: training_options.Vectors = None,
+    freeze_vectors: training_options.FreezeVectors = False,
+    device: training_options.Device = "auto",
     text_column: table_options.TextColumn = None,
     label_column: table_options.LabelColumn = None,
-    input_format: table_options.InputFormat = None,
-    encoding: table_options.Encoding = None,
-    delimiter: table_options.Delimiter = None,
-    quoting: table_options.Quoting = None,
-    no_header: table_options.NoHeader = False,
+    table_format: table_options.TableFormatOptions,
     unlabeled: options.Unlabeled = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
-    limit: options.Limit = None,
-    tensorboard: options.TensorBoard = False,
-    track: options.Track = None,
-    dry_run: options.DryRun = False,
-    distributed: options.Distributed = False,
-    coordinator: options.Coordinator = None,
-    num_processes: options.NumProcesses = None,
-    process_id: options.ProcessId = None,
+    limit: training_options.Limit = None,
+    tensorboard: training_options.TensorBoard = False,
+    track: training_options.Track = None,
+    dry_run: training_options.DryRun = False,
+    processes: training_options.ProcessOptions,
     json: options.Json = False,
 ) -> None:
     """Train a language model whose weights a classifier can start with.
@@ -73,19 +69,23 @@ def command(
     from lstm_cli.cli import print_training
 
     check_conflicts(ctx, training.CONFLICTS + column_conflicts(dataset))
-    overrides = options.to_overrides(
-        set_, epochs=epochs, seed=seed, limit=limit,
-        text_columns=text_column, label_column=label_column, unlabeled=unlabeled,
-        vectors=vectors, trainable=False if freeze_vectors else None,
-        read_options=table_options.read_options(
-            input_format, encoding, delimiter, quoting, no_header
-        ),
-    )  # fmt: skip
+    overrides = training_options.to_overrides(
+        set_,
+        table_format.overrides()
+        | training_options.vector_overrides(vectors, freeze_vectors)
+        | {
+            "train.epochs": epochs,
+            "seed": seed,
+            "data.limit": limit,
+            "data.text_columns": text_column,
+            "data.label_column": label_column,
+            "data.unlabeled": unlabeled,
+        },
+    )
     request = training.TrainingRequest(
         dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,
         language_model=True,
-        cluster=training.cluster(distributed, coordinator, num_processes, process_id),
-        track=track,
+        cluster=processes.cluster(), track=track,
     )  # fmt: skip
     result = training.run_training(request)
     if result is None:

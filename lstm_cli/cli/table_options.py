@@ -1,7 +1,8 @@
-"""Option types for tables: their columns and their format; and options as `ReadOptions`."""
+"""Options for tables: their columns and their format."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -135,36 +136,41 @@ NoHeader = Annotated[
 ]
 
 
-def read_options(
-    input_format: str | None,
-    encoding: str | None,
-    delimiter: str | None,
-    quoting: str | None,
-    no_header: bool,
-) -> ReadOptions:
-    """Return how tables are read, from the options of that name.
+@dataclass(frozen=True)
+class TableFormatOptions:
+    """The options that say how to read a table."""
 
-    Raises:
-        LstmError: The encoding is unknown, or the delimiter is not one character (exit code 2).
-    """
-    from lstm_cli.data.readers.read_options import ReadOptions
+    input_format: InputFormat = None
+    encoding: Encoding = None
+    delimiter: Delimiter = None
+    quoting: Quoting = None
+    no_header: NoHeader = False
 
-    typed = {
-        "format": input_format,
-        "encoding": encoding,
-        "delimiter": delimiter,
-        "quoting": quoting,
-        "header": False if no_header else None,
-    }
-    given: dict[str, Any] = {name: value for name, value in typed.items() if value is not None}
-    return ReadOptions(**given)
+    def read_options(self) -> ReadOptions:
+        """Return how to read tables.
 
+        Raises:
+            LstmError: The encoding is unknown, or the delimiter is not one character (exit code 2).
+        """
+        from lstm_cli.data.readers.read_options import ReadOptions
 
-def changed_settings(options: ReadOptions | None) -> dict[str, Any]:
-    """Return the settings that options for reading change, by dotted key."""
-    if options is None:
-        return {}
-    return {f"data.{name}": value for name, value in options.changed().items()}
+        typed = {
+            "format": self.input_format,
+            "encoding": self.encoding,
+            "delimiter": self.delimiter,
+            "quoting": self.quoting,
+            "header": False if self.no_header else None,
+        }
+        given: dict[str, Any] = {name: value for name, value in typed.items() if value is not None}
+        return ReadOptions(**given)
+
+    def overrides(self) -> dict[str, Any]:
+        """Return the settings that the options change, by dotted key.
+
+        Raises:
+            LstmError: As `read_options`.
+        """
+        return {f"data.{name}": value for name, value in self.read_options().changed().items()}
 
 
 def split_columns(names: str | None) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from lstm_cli.cli import options, table_options, training
+from lstm_cli.cli import options, table_options, training, training_options
 from lstm_cli.cli.command import check_conflicts
 from lstm_cli.cli.completion import complete_preset
+from lstm_cli.cli.option_groups import with_groups
 from lstm_cli.cli.resolve import (
     LABEL_CONFLICTS,
     column_conflicts,
@@ -28,49 +29,31 @@ _Dataset = Annotated[
 ]
 
 
+@with_groups
 def command(
     ctx: typer.Context,
     dataset: _Dataset,
-    resume: options.Resume = None,
-    config: options.ConfigFile = None,
-    set_: options.Set = None,
-    epochs: options.Epochs = None,
-    folds: options.Folds = None,
-    seed: options.Seed = None,
-    class_weights: options.ClassWeights = None,
-    name: options.Name = None,
+    *,
+    resume: training_options.Resume = None,
+    settings: training_options.SettingOptions,
+    name: training_options.Name = None,
     image_size: options.ImageSize = None,
-    init_from: options.InitFrom = None,
-    teacher: options.Teacher = None,
-    vectors: options.Vectors = None,
-    freeze_vectors: options.FreezeVectors = False,
-    device: options.Device = "auto",
-    text_column: table_options.TextColumn = None,
-    label_column: table_options.LabelColumn = None,
-    id_column: table_options.IdColumn = None,
-    weight_column: table_options.WeightColumn = None,
-    multi_label: table_options.MultiLabel = None,
-    label_columns: table_options.LabelColumns = None,
-    validation: options.ValidationFile = None,
-    test: options.TestFile = None,
-    input_format: table_options.InputFormat = None,
-    encoding: table_options.Encoding = None,
-    delimiter: table_options.Delimiter = None,
-    quoting: table_options.Quoting = None,
-    no_header: table_options.NoHeader = False,
+    start: training_options.StartOptions,
+    device: training_options.Device = "auto",
+    columns: training_options.ColumnOptions,
+    validation: training_options.ValidationFile = None,
+    test: training_options.TestFile = None,
+    table_format: table_options.TableFormatOptions,
     unlabeled: options.Unlabeled = None,
-    replay_data: options.ReplayData = None,
+    replay_data: training_options.ReplayData = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
-    limit: options.Limit = None,
-    no_test: options.NoTest = False,
-    tensorboard: options.TensorBoard = False,
-    track: options.Track = None,
-    dry_run: options.DryRun = False,
-    distributed: options.Distributed = False,
-    coordinator: options.Coordinator = None,
-    num_processes: options.NumProcesses = None,
-    process_id: options.ProcessId = None,
+    limit: training_options.Limit = None,
+    no_test: training_options.NoTest = False,
+    tensorboard: training_options.TensorBoard = False,
+    track: training_options.Track = None,
+    dry_run: training_options.DryRun = False,
+    processes: training_options.ProcessOptions,
     json: options.Json = False,
     fail_under: options.FailUnder = None,
     fail_on: options.FailOn = None,
@@ -104,25 +87,25 @@ def command(
     by_data = column_conflicts(dataset) + leak_conflicts(dataset) + image_conflicts(dataset)
     check_conflicts(ctx, training.CONFLICTS + LABEL_CONFLICTS + by_data)
     parse_thresholds(fail_under or [])
-    overrides = options.to_overrides(
-        set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
-        init_from=training.init_from(init_from, runs_dir),
-        teacher=training.teacher(teacher, runs_dir),
-        text_columns=text_column, label_column=label_column,
-        id_column=id_column, weight_column=weight_column, unlabeled=unlabeled,
-        replay_data=replay_data, multi_label=multi_label, label_columns=label_columns,
-        image_size=image_size,
-        validation_file=validation, test_file=test,
-        vectors=vectors, trainable=False if freeze_vectors else None,
-        read_options=table_options.read_options(
-            input_format, encoding, delimiter, quoting, no_header
-        ),
-    )  # fmt: skip
+    overrides = training_options.to_overrides(
+        settings.set_,
+        settings.overrides()
+        | start.overrides(runs_dir)
+        | columns.overrides()
+        | table_format.overrides()
+        | {
+            "data.limit": limit,
+            "data.unlabeled": unlabeled,
+            "data.replay_files": replay_data,
+            "data.validation_file": validation,
+            "data.test_file": test,
+            "image.size": options.parse_image_size(image_size),
+        },
+    )
     request = training.TrainingRequest(
-        dataset, config, overrides, resume, name, device, data_dir, runs_dir, tensorboard, dry_run,
-        fail_on=(fail_on,) if fail_on else (), score_test=not no_test,
-        cluster=training.cluster(distributed, coordinator, num_processes, process_id),
-        track=track,
+        dataset, settings.config, overrides, resume, name, device, data_dir, runs_dir,
+        tensorboard, dry_run, fail_on=(fail_on,) if fail_on else (), score_test=not no_test,
+        cluster=processes.cluster(), track=track,
     )  # fmt: skip
     result = training.run_training(request)
     if result is None:

@@ -71,43 +71,6 @@ class TrainingRequest:
     track: str | None = None
 
 
-def cluster(
-    distributed: bool, coordinator: str | None, num_processes: int | None, process_id: int | None
-) -> Cluster | None:
-    """Return the processes that the options name to train with; None to train alone.
-
-    Raises:
-        LstmError: The options do not belong together, or the backend cannot do it (exit code 2).
-    """
-    from lstm_cli.errors import ExitCode, LstmError
-    from lstm_cli.io import environment
-
-    if not distributed:
-        given = {
-            "--coordinator": coordinator,
-            "--num-processes": num_processes,
-            "--process-id": process_id,
-        }
-        for name, value in given.items():
-            if value is not None:
-                raise LstmError(
-                    f"{name} has no effect without --distributed.",
-                    f"Add --distributed, or leave out {name}.",
-                    ExitCode.USAGE,
-                )
-        return None
-    environment.check_backend()
-    if environment.backend() != "jax":
-        raise LstmError(
-            f"--distributed trains with JAX only; the backend is {environment.backend()}.",
-            "Set KERAS_BACKEND=jax.",
-            ExitCode.USAGE,
-        )
-    from lstm_cli.training.cluster import Cluster
-
-    return Cluster(coordinator, num_processes, process_id)
-
-
 def run_training(request: TrainingRequest) -> Any:
     """Check everything that can be checked without TensorFlow, load it, and train.
 
@@ -331,32 +294,6 @@ def _check_settings(run: RunDir, request: TrainingRequest) -> None:
             "Leave them out to continue the run, or start a new one without --resume.",
             ExitCode.USAGE,
         )
-
-
-def init_from(run: str | None, runs_dir: Path | None) -> str | None:
-    """Return the path of the run that `--init-from` names; a path always means the same run.
-
-    Raises:
-        LstmError: There is no such run, or it is not finished.
-    """
-    from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.find import find_initial
-
-    if run is None:
-        return None
-    return str(find_initial(runs_root(runs_dir), run).location.absolute())
-
-
-def teacher(run: str | None, runs_dir: Path | None) -> str | None:
-    """Return the path of the run that `--teacher` names; a path always means the same run.
-
-    Raises:
-        LstmError: There is no such run, or it is not finished.
-    """
-    from lstm_cli.runs.directory import runs_root
-    from lstm_cli.runs.find import find
-
-    return None if run is None else str(find(runs_root(runs_dir), run).location.absolute())
 
 
 def check_thresholds(report: dict[str, Any], requirements: list[str]) -> None:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from lstm_cli.cli import options, table_options
+from lstm_cli.cli import options, table_options, training_options
 from lstm_cli.cli.command import Command, Conflict, Group, check_conflicts
 from lstm_cli.cli.completion import complete_preset
+from lstm_cli.cli.option_groups import with_groups
 from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts, image_conflicts
 
 _SEARCH = "search"
@@ -141,9 +142,11 @@ _CONFLICTS = (Conflict("--resume", _OF_NEW, "a study keeps what it was started w
 
 
 @app.command(name=_SEARCH, cls=Command)
+@with_groups
 def search(
     ctx: typer.Context,
     dataset: _Dataset = None,
+    *,
     time: _Time = None,
     trials: _Trials = None,
     metric: _Metric = "accuracy",
@@ -152,36 +155,19 @@ def search(
     storage: _Storage = None,
     resume: _Resume = None,
     name: _Name = None,
-    config: options.ConfigFile = None,
-    set_: options.Set = None,
-    epochs: options.Epochs = None,
-    folds: options.Folds = None,
-    seed: options.Seed = None,
-    class_weights: options.ClassWeights = None,
+    settings: training_options.SettingOptions,
     image_size: options.ImageSize = None,
-    init_from: options.InitFrom = None,
-    teacher: options.Teacher = None,
-    vectors: options.Vectors = None,
-    freeze_vectors: options.FreezeVectors = False,
-    device: options.Device = "auto",
-    text_column: table_options.TextColumn = None,
-    label_column: table_options.LabelColumn = None,
-    id_column: table_options.IdColumn = None,
-    weight_column: table_options.WeightColumn = None,
-    multi_label: table_options.MultiLabel = None,
-    label_columns: table_options.LabelColumns = None,
-    validation: options.ValidationFile = None,
-    test: options.TestFile = None,
-    input_format: table_options.InputFormat = None,
-    encoding: table_options.Encoding = None,
-    delimiter: table_options.Delimiter = None,
-    quoting: table_options.Quoting = None,
-    no_header: table_options.NoHeader = False,
+    start: training_options.StartOptions,
+    device: training_options.Device = "auto",
+    columns: training_options.ColumnOptions,
+    validation: training_options.ValidationFile = None,
+    test: training_options.TestFile = None,
+    table_format: table_options.TableFormatOptions,
     unlabeled: options.Unlabeled = None,
-    replay_data: options.ReplayData = None,
+    replay_data: training_options.ReplayData = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
-    limit: options.Limit = None,
+    limit: training_options.Limit = None,
     json: options.Json = False,
 ) -> None:
     """Search for the settings with the best results on validation; the name may be left out.
@@ -199,7 +185,7 @@ def search(
     lstm tune --resume --time 1h
     ```
     """
-    from lstm_cli.cli import print_tune, training
+    from lstm_cli.cli import print_tune
     from lstm_cli.cli.reporter import training_reporter
     from lstm_cli.io.optional import require
 
@@ -221,23 +207,24 @@ def search(
         return
     dataset = _check_dataset(dataset, seconds, trials)
     check_conflicts(ctx, LABEL_CONFLICTS + column_conflicts(dataset) + image_conflicts(dataset))
-    overrides = options.to_overrides(
-        set_, epochs=epochs, folds=folds, seed=seed, class_weights=class_weights, limit=limit,
-        init_from=training.init_from(init_from, runs_dir),
-        teacher=training.teacher(teacher, runs_dir),
-        text_columns=text_column, label_column=label_column,
-        id_column=id_column, weight_column=weight_column, unlabeled=unlabeled,
-        replay_data=replay_data, multi_label=multi_label, label_columns=label_columns,
-        image_size=image_size,
-        validation_file=validation, test_file=test,
-        vectors=vectors, trainable=False if freeze_vectors else None,
-        read_options=table_options.read_options(
-            input_format, encoding, delimiter, quoting, no_header
-        ),
-    )  # fmt: skip
+    overrides = training_options.to_overrides(
+        settings.set_,
+        settings.overrides()
+        | start.overrides(runs_dir)
+        | columns.overrides()
+        | table_format.overrides()
+        | {
+            "data.limit": limit,
+            "data.unlabeled": unlabeled,
+            "data.replay_files": replay_data,
+            "data.validation_file": validation,
+            "data.test_file": test,
+            "image.size": options.parse_image_size(image_size),
+        },
+    )
     question = ask.Question(
-        dataset, config, overrides, metric, space, name, trials, seconds, jobs or 1, storage,
-        device, data_dir,
+        dataset, settings.config, overrides, metric, space, name, trials, seconds, jobs or 1,
+        storage, device, data_dir,
     )  # fmt: skip
     with training_reporter() as reporter:
         found = study.start(*ask.make_request(question, runs_root(runs_dir)), storage, reporter)
