@@ -16,6 +16,7 @@ from lstm_cli.io.text_format import percent, pluralize
 from lstm_cli.scale.storage import is_pattern, is_remote, is_url, local_path
 
 if TYPE_CHECKING:
+    from lstm_cli.cli.predict_options import EngineOptions
     from lstm_cli.data.kept_columns import Keep
     from lstm_cli.data.readers.read_options import ReadOptions
     from lstm_cli.prediction.answers import Rule
@@ -45,10 +46,7 @@ class PartsRequest:
     id_column: str | None
     top_k: int | None
     rule: Rule
-    engine: str
-    jobs: int | None
-    threads: int | None
-    address: str | None
+    engine: EngineOptions
     stats: Path | None = None
 
 
@@ -136,7 +134,9 @@ def _make_job(request: PartsRequest) -> Job:
         )
     parts, format_ = find_parts(request.files, request.format)
     check_out(parts, out)
-    predictor = Predictor.load(find_run(request.run, request.runs_dir, "text"), request.threads)
+    predictor = Predictor.load(
+        find_run(request.run, request.runs_dir, "text"), request.engine.threads
+    )
     _check_predictor(predictor, request)
     content = Content(format_, False, request.top_k, request.keep, request.id_column)
     columns = tuple(request.text_columns)
@@ -188,12 +188,13 @@ def _check_predictor(predictor: Predictor, request: PartsRequest) -> None:
 def _make_engine(request: PartsRequest, job: Job) -> Engine:
     from lstm_cli.io.worker import num_cores
 
-    if request.engine == "ray":
+    typed = request.engine
+    if typed.engine == "ray":
         from lstm_cli.scale.ray_engine import Cluster
 
-        return job.on_ray(Cluster(request.address, request.jobs, request.threads or 1))
-    jobs = request.jobs or 1
-    return job.on_this_machine(jobs, request.threads or max(1, num_cores() // jobs))
+        return job.on_ray(Cluster(typed.address, typed.jobs, typed.threads or 1))
+    jobs = typed.jobs or 1
+    return job.on_this_machine(jobs, typed.threads or max(1, num_cores() // jobs))
 
 
 def _run(
