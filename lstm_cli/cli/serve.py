@@ -12,6 +12,7 @@ import typer
 from lstm_cli.cli import options
 from lstm_cli.cli import serve_options as of_serve
 from lstm_cli.cli.command import Conflict, check_conflicts
+from lstm_cli.cli.option_groups import with_groups
 from lstm_cli.cli.output import print_note
 
 if TYPE_CHECKING:
@@ -31,27 +32,20 @@ _RELOAD_SECONDS = 5.0
 _PACKAGES = ("starlette", "uvicorn", "httptools", "prometheus_client")
 
 
+@with_groups
 def command(
     ctx: typer.Context,
+    *,
     runs: of_serve.Runs = None,
     runs_dir: options.RunsDir = None,
-    host: of_serve.Host = "127.0.0.1",
-    port: of_serve.Port = 8000,
-    unix_socket: of_serve.UnixSocket = None,
-    unix_socket_mode: of_serve.UnixSocketMode = "600",
+    address: of_serve.SocketOptions,
     key_env: of_serve.ApiKeyEnv = "LSTM_API_KEY",
     allowed_hosts: of_serve.AllowedHosts = None,
     cors_origins: of_serve.CorsOrigins = None,
     examples: of_serve.Examples = None,
     reload: of_serve.Reload = False,
     access_log: of_serve.AccessLogFormat = "none",
-    max_body: of_serve.MaxBody = 1 << 20,
-    max_texts: of_serve.MaxTexts = 128,
-    max_tokens: of_serve.MaxTokens = 10_000,
-    max_queue: of_serve.MaxQueue = 1024,
-    max_connections: of_serve.MaxConnections = 512,
-    timeout: of_serve.Timeout = 10.0,
-    client_timeout: of_serve.ClientTimeout = 10.0,
+    limits: of_serve.LimitOptions,
 ) -> None:
     """Answer requests over HTTP, and show a page in the browser.
 
@@ -73,35 +67,31 @@ def command(
     from lstm_cli.io.optional import require
 
     check_conflicts(ctx, _CONFLICTS)
-    if unix_socket is None:
+    if address.unix_socket is None:
         check_conflicts(ctx, _CONFLICTS_WITHOUT_SOCKET)
     # Before the room is imported, which needs them.
     require(*_PACKAGES)
     from lstm_cli.io import environment
     from lstm_cli.serve import app, cors, hosts, server
-    from lstm_cli.serve.settings import Limits, ServerSettings, check_limits
+    from lstm_cli.serve.settings import ServerSettings
 
-    limits = Limits(
-        max_body, max_texts, max_tokens, max_queue, timeout, client_timeout, max_connections
-    )
-    check_limits(limits)
+    checked = limits.limits()
     key = environment.read_secret(key_env)
     names = [hosts.parse_host(name) for name in allowed_hosts or ()]
     origins = [cors.parse_origin(origin) for origin in cors_origins or ()]
     found = _find_runs(runs or (), runs_dir)
-    binding = _bind(host, port, unix_socket, unix_socket_mode)
-    with binding as sock, _access_log(access_log) as log:
+    with _bind(address) as sock, _access_log(access_log) as log:
         is_local = server.is_loopback(sock)
         settings = ServerSettings(
-            limits,
+            checked,
             key,
             is_local if examples is None else examples,
             hosts.make_policy(names, is_local, key is not None, origins),
             server.curl_url(sock),
             _RELOAD_SECONDS if reload else None,
         )
-        _warn(settings, None if is_local else host, key_env)
-        where = unix_socket or settings.curl_url
+        _warn(settings, None if is_local else address.host, key_env)
+        where = address.unix_socket or settings.curl_url
         app.serve(
             [one.source() for one in found],
             sock,
@@ -123,16 +113,14 @@ def _find_runs(values: Sequence[str], runs_dir: Path | None) -> list[FoundRun]:
     return found
 
 
-def _bind(
-    host: str, port: int, unix_socket: Path | None, mode: str
-) -> AbstractContextManager[socket]:
+def _bind(address: of_serve.SocketOptions) -> AbstractContextManager[socket]:
     """Return the socket to listen on, which is closed at the end of a `with` block."""
     from lstm_cli.serve import server
-    from lstm_cli.serve import unix_socket as unix_sockets
+    from lstm_cli.serve.unix_socket import bind_unix, parse_mode
 
-    if unix_socket is None:
-        return server.bind(host, port)
-    return unix_sockets.bind_unix(unix_socket, unix_sockets.parse_mode(mode))
+    if address.unix_socket is None:
+        return server.bind(address.host, address.port)
+    return bind_unix(address.unix_socket, parse_mode(address.unix_socket_mode))
 
 
 def _warn(settings: ServerSettings, host: str | None, key_env: str) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lstm_cli.cli.completion import complete_run
 from lstm_cli.cli.options import RUN_HELP
+
+if TYPE_CHECKING:
+    from lstm_cli.serve.settings import Limits
 
 Runs = Annotated[
     list[str] | None,
@@ -163,3 +167,46 @@ Reload = Annotated[
         "SIGHUP does that once. A run that fails its checks is refused.",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class SocketOptions:
+    """The options for where to listen."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 8000
+    unix_socket: UnixSocket = None
+    unix_socket_mode: UnixSocketMode = "600"
+
+
+@dataclass(frozen=True)
+class LimitOptions:
+    """The options for the limits of requests and connections."""
+
+    max_body: MaxBody = 1 << 20
+    max_texts: MaxTexts = 128
+    max_tokens: MaxTokens = 10_000
+    max_queue: MaxQueue = 1024
+    max_connections: MaxConnections = 512
+    timeout: Timeout = 10.0
+    client_timeout: ClientTimeout = 10.0
+
+    def limits(self) -> Limits:
+        """Return the limits.
+
+        Raises:
+            LstmError: One is out of range (exit code 2).
+        """
+        from lstm_cli.serve.settings import Limits, check_limits
+
+        limits = Limits(
+            max_body=self.max_body,
+            max_texts=self.max_texts,
+            max_tokens=self.max_tokens,
+            max_queue=self.max_queue,
+            timeout=self.timeout,
+            client_timeout=self.client_timeout,
+            max_connections=self.max_connections,
+        )
+        check_limits(limits)
+        return limits
