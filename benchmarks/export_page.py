@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks import report
 from benchmarks.report import Option, Outcome, Table
-from lstm_cli.evaluation.evaluate import load_own
+from lstm_cli.evaluation.load_split import load_own
 from lstm_cli.export import html_page, javascript, page_data, quantize
 from lstm_cli.export.source import Source
 from lstm_cli.runs.directory import runs_root

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks import report
 from benchmarks.report import Option, Outcome, Table
 from lstm_cli.errors import LstmError
-from lstm_cli.evaluation.evaluate import load_own
+from lstm_cli.evaluation.load_split import load_own
 from lstm_cli.export import javascript
 from lstm_cli.export.export import export, open_folder
 from lstm_cli.export.result import Exported, Format, Quantize

@@ -13,8 +13,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lstm_cli import cli
-from lstm_cli.evaluation import evaluate, training_plots
+from lstm_cli.evaluation import training_plots
 from lstm_cli.evaluation.evaluate import draw_results
+from lstm_cli.evaluation.load_split import own_data
+from lstm_cli.evaluation.scored_split import score
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
@@ -38,8 +40,8 @@ def complete(run, *, card="# card\n", record=None, with_plots=False):
         with_plots: Whether to draw the plots, which takes a second.
     """
     predictor = Predictor.from_files(run)
-    dataset = evaluate.own_data(run, "test")
-    scored = evaluate.score(predictor, dataset, "test", SilentReporter())
+    dataset = own_data(run, "test")
+    scored = score(predictor, dataset, "test", SilentReporter())
     report = scored.report.to_dict()
     run.write_json(runs.METRICS, {"best_epoch": 2, "validation": report, "test": report})
     run.write_text(runs.HISTORY, "".join(runs.json_line(epoch) for epoch in EPOCHS))
@@ -114,8 +116,8 @@ def rewrite(run, name, change):
 
 def misclassified_ids(run):
     """Return the positions of the test examples that a run misclassifies."""
-    dataset = evaluate.own_data(run, "test")
-    scored = evaluate.score(Predictor.load(run), dataset, "test", SilentReporter())
+    dataset = own_data(run, "test")
+    scored = score(Predictor.load(run), dataset, "test", SilentReporter())
     return np.flatnonzero(scored.probabilities.argmax(axis=1) != scored.labels)
 
 

@@ -18,7 +18,7 @@ from lstm_cli.config.load import to_dict
 from lstm_cli.data import Dataset
 from lstm_cli.data.dataset import Split
 from lstm_cli.evaluation import metrics
-from lstm_cli.evaluation.evaluate import ScoredSplit
+from lstm_cli.evaluation.scored_split import ScoredSplit
 from lstm_cli.io.progress import Epoch
 from lstm_cli.prediction import predictor
 from lstm_cli.runs import directory as runs

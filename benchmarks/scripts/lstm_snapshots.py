@@ -11,7 +11,7 @@ import safetensors.numpy
 
 from benchmarks.scripts import clock
 from lstm_cli.config.schema import Config
-from lstm_cli.evaluation.evaluate import score_encoded
+from lstm_cli.evaluation.scored_split import score_encoded
 from lstm_cli.models import classifier
 from lstm_cli.models.linear_features import LinearTables
 from lstm_cli.prediction.predictor import Predictor, open_session

@@ -20,8 +20,9 @@ from lstm_cli.report.metric_rows import metric_rows
 
 if TYPE_CHECKING:
     from lstm_cli.evaluation.coverage import Coverage, WantedPrecision
-    from lstm_cli.evaluation.evaluate import Evaluation, Misclassified
+    from lstm_cli.evaluation.evaluate import Evaluation
     from lstm_cli.evaluation.metrics import Report
+    from lstm_cli.evaluation.mistakes import Misclassified
     from lstm_cli.evaluation.seen import Seen
 
 # Classes in a table of scores, and in a confusion matrix; of more, only the hardest are shown.

@@ -1,6 +1,7 @@
 """Evaluation: metrics, thresholds, curves, plots, and paired comparison of runs.
 
-`evaluate` compares predictions with labels, `metrics` computes the report, `roc` the curves, and
+`evaluate` evaluates a run: `load_split` loads the data, `scored_split` compares predictions with
+labels, `mistakes` finds the worst errors, `metrics` computes the report, `roc` the curves, and
 `plots` and `training_plots` draw. `compare` compares runs on the examples they share, with the
 tests of `significance`. `thresholds` reads `--fail-under`. `cross_validation` scores folds,
 `linear_folds` cross-validates the linear model alone, `label_issues` finds wrong labels, and

@@ -20,8 +20,8 @@ from lstm_cli.data import Dataset, DataSource
 from lstm_cli.data.dataset import label_names
 from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluation import evaluate
 from lstm_cli.evaluation.conclusion import Conclusion, conclude
+from lstm_cli.evaluation.scored_split import score
 from lstm_cli.evaluation.significance import difference_interval, holm, mcnemar
 from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Epoch, Reporter, SilentReporter, selection_curve
@@ -277,7 +277,7 @@ def _outcomes(
     has_changed = info.learned_change(dataset) or info.test_change(dataset)
     if has_changed or dataset.labels != run_record.labels:
         return "its data has changed since training, so test examples may have been trained on"
-    scored = evaluate.score(predictor, dataset, "test", reporter)
+    scored = score(predictor, dataset, "test", reporter)
     return _TestOutcomes(_example_keys(dataset), scored.is_correct)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.evaluation import metrics
-from lstm_cli.evaluation.evaluate import ScoredSplit
+from lstm_cli.evaluation.scored_split import ScoredSplit
 from lstm_cli.runs.metrics_schema import CrossValidation, FoldScores
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from lstm_cli.errors import LstmError
-from lstm_cli.evaluation.evaluate import load_own, score
+from lstm_cli.evaluation.load_split import load_own
+from lstm_cli.evaluation.scored_split import score
 from lstm_cli.export.result import Accuracy
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.prediction.predictor import Predictor

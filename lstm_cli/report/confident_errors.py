@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluation import evaluate
-from lstm_cli.evaluation.evaluate import Misclassified
+from lstm_cli.evaluation.load_split import own_data
+from lstm_cli.evaluation.mistakes import Misclassified, find_mistakes
+from lstm_cli.evaluation.scored_split import score
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.explain.segments import MIN_SHARE, relative_effects, segments
 from lstm_cli.io.progress import Reporter
@@ -112,10 +113,10 @@ def find_errors(
     if not num:
         return ConfidentErrors()
     try:
-        dataset = evaluate.own_data(record.run, "test", data_dir)
+        dataset = own_data(record.run, "test", data_dir)
         if dataset.labels != predictor.labels:
             raise LstmError(f"{dataset.source} has other classes now.", "", ExitCode.DATA)
-        scored = evaluate.score(predictor, dataset, "test", reporter)
+        scored = score(predictor, dataset, "test", reporter)
     except LstmError as error:
         if error.exit_code == ExitCode.INTEGRITY:
             raise
@@ -124,7 +125,7 @@ def find_errors(
     for note in dataset.notes:
         reporter.warn(note)
     inputs = dataset.splits["test"].inputs
-    wrong = evaluate.mistakes(scored, dataset.splits["test"], predictor.labels, num)
+    wrong = find_mistakes(scored, dataset.splits["test"], predictor.labels, num)
     if isinstance(inputs, np.ndarray):
         errors = [ConfidentError(example, _image_uri(inputs[example.index])) for example in wrong]
     else:

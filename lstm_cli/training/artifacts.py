@@ -20,8 +20,9 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data import Dataset
 from lstm_cli.errors import LstmError
 from lstm_cli.evaluation import baselines, training_plots
-from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results, make_scored
+from lstm_cli.evaluation.evaluate import draw_results
 from lstm_cli.evaluation.label_set_metrics import choose_thresholds
+from lstm_cli.evaluation.scored_split import ScoredSplit, make_scored
 from lstm_cli.io.progress import Epoch, selection_curve
 from lstm_cli.models.calibration import SplitLogits, scale_logits
 from lstm_cli.prediction.examples import FIXED_TEXTS, MAX_CHARACTERS, choose_golden_rows

@@ -16,8 +16,8 @@ from lstm_cli.data import Dataset
 from lstm_cli.data.balance import weight_power
 from lstm_cli.data.dataset import class_counts
 from lstm_cli.evaluation import baselines
-from lstm_cli.evaluation.evaluate import ScoredSplit, make_scored, score_encoded
 from lstm_cli.evaluation.hard_classes import describe_missed
+from lstm_cli.evaluation.scored_split import ScoredSplit, make_scored, score_encoded
 from lstm_cli.io.progress import Epoch, Reporter, describe_only_epoch
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear, linear_sample

@@ -13,7 +13,7 @@ from lstm_cli.data.dataset import class_counts
 from lstm_cli.data.readers.columns import abbreviate, quote_name
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.cross_validation import score_folds
-from lstm_cli.evaluation.evaluate import ScoredSplit
+from lstm_cli.evaluation.scored_split import ScoredSplit
 from lstm_cli.runs.metrics_schema import CrossValidation
 from lstm_cli.runs.out_of_fold import OutOfFold
 

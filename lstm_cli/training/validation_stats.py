@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lstm_cli.errors import LstmError
-from lstm_cli.evaluation.evaluate import ScoredSplit
+from lstm_cli.evaluation.scored_split import ScoredSplit
 from lstm_cli.prediction import input_stats
 from lstm_cli.prediction.input_stats import StatsCounter
 from lstm_cli.runs import directory as runs

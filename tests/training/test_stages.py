@@ -23,7 +23,8 @@ from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode
 from lstm_cli.evaluation import metrics
 from lstm_cli.evaluation.drift import read_reference
-from lstm_cli.evaluation.evaluate import evaluate, make_scored
+from lstm_cli.evaluation.evaluate import evaluate
+from lstm_cli.evaluation.scored_split import make_scored
 from lstm_cli.evaluation.set_thresholds import choose_thresholds
 from lstm_cli.io.progress import Epoch, SilentReporter, selection_curve
 from lstm_cli.io.signals import Interrupted

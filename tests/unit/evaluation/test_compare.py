@@ -12,8 +12,9 @@ from PIL import Image
 
 from lstm_cli.config.load import load_preset
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluation import evaluate
 from lstm_cli.evaluation.compare import _shared_examples, compare, differing_settings
+from lstm_cli.evaluation.load_split import own_data
+from lstm_cli.evaluation.scored_split import score
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
@@ -28,8 +29,8 @@ def root():
 
 def answers(run):
     """Test texts of a run, and whether it gets each right."""
-    dataset = evaluate.own_data(run, "test")
-    scored = evaluate.score(Predictor.load(run), dataset, "test", SilentReporter())
+    dataset = own_data(run, "test")
+    scored = score(Predictor.load(run), dataset, "test", SilentReporter())
     right = scored.probabilities.argmax(axis=1) == scored.labels
     return dict(zip(dataset.splits["test"].inputs, right.tolist(), strict=True))
 

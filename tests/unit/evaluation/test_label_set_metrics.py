@@ -9,8 +9,10 @@ from sklearn import metrics as reference
 
 from lstm_cli.data.dataset import Split
 from lstm_cli.evaluation import label_set_metrics, metrics, thresholds
-from lstm_cli.evaluation.evaluate import ScoredSplit, draw_results, mistakes
+from lstm_cli.evaluation.evaluate import draw_results
 from lstm_cli.evaluation.hard_classes import describe_missed, report_imbalance
+from lstm_cli.evaluation.mistakes import find_mistakes
+from lstm_cli.evaluation.scored_split import ScoredSplit
 from lstm_cli.report.metric_rows import metric_rows
 from lstm_cli.runs.metrics_schema import Report, check_report
 
@@ -98,7 +100,7 @@ def test_rare_label_gets_nearly_the_threshold_of_all():
 
 
 def test_mistakes_are_the_most_certain_wrong_labels(scored):
-    found = mistakes(scored, Split([f"text {i}" for i in range(300)], scored.labels), NAMES, 5)
+    found = find_mistakes(scored, Split([f"text {i}" for i in range(300)], scored.labels), NAMES, 5)
     certainties = [mistake.probability for mistake in found]
     assert certainties == sorted(certainties, reverse=True)
     first = found[0]
@@ -109,7 +111,7 @@ def test_mistakes_are_the_most_certain_wrong_labels(scored):
     assert first.to_dict()["wrong_label"] == first.wrong_label
     assert "id" not in first.to_dict()
     named = Split([""] * 300, scored.labels, ids=[f"T-{i}" for i in range(300)])
-    assert mistakes(scored, named, NAMES, 5)[0].name == f"T-{first.index}"
+    assert find_mistakes(scored, named, NAMES, 5)[0].name == f"T-{first.index}"
 
 
 def test_rows_thresholds_and_advice(scored):

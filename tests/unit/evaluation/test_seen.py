@@ -17,6 +17,7 @@ from lstm_cli.data.source import from_config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation import evaluate as module
 from lstm_cli.evaluation.evaluate import evaluate
+from lstm_cli.evaluation.load_split import load_split
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
@@ -176,18 +177,18 @@ def test_the_columns_of_the_run_come_first(run, tmp_path, columns):
     assert found.report.num_examples == 1
     for mistake in found.mistakes:
         assert mistake.text == "fine"
-    dataset = module._load(Predictor.load(run), DataSource(str(path)), False, "test", None)
+    dataset = load_split(Predictor.load(run), DataSource(str(path)), False, "test", None)
     assert list(dataset.splits["test"].inputs) == ["fine"]
 
 
 def test_a_column_that_is_named_wins_and_a_missing_one_is_noted(run, tmp_path):
     path = write(tmp_path / "new.csv", [("id", "positive", "fine")], ("body", "label", "text"))
-    dataset = module._load(
+    dataset = load_split(
         Predictor.load(run), DataSource(str(path), text_columns=("body",)), False, "test", None
     )
     assert list(dataset.splits["test"].inputs) == ["id"]
     path = write(tmp_path / "new.csv", [("id", "positive")], ("body", "label"))
-    dataset = module._load(Predictor.load(run), DataSource(str(path)), False, "test", None)
+    dataset = load_split(Predictor.load(run), DataSource(str(path)), False, "test", None)
     assert list(dataset.splits["test"].inputs) == ["id"]
     assert "lacks the column 'text' of the training data" in dataset.notes[0]
 

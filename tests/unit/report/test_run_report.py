@@ -22,7 +22,7 @@ from fixtures_reports import (
 from fixtures_runs import make_text_run
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.evaluation.evaluate import Misclassified
+from lstm_cli.evaluation.mistakes import Misclassified
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.report.confident_errors import (
