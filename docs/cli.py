@@ -16,10 +16,10 @@ def generate() -> str:
     """Return the reference as Markdown."""
     # Values of the caller's environment must not show up as defaults.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("LSTM_", "TFDS_"))}
-    told = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-m", *COMMAND], capture_output=True, text=True, check=True, env=kept
     )
-    lines = [line.rstrip() for line in html.unescape(told.stdout).splitlines()]
+    lines = [line.rstrip() for line in html.unescape(finished.stdout).splitlines()]
     return "\n".join(lines).strip() + "\n"
 
 

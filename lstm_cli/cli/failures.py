@@ -13,7 +13,7 @@ from lstm_cli.io.signals import Interrupted
 def report(error: BaseException) -> int:
     """Print what went wrong and return the exit code.
 
-    Exceptions that are nobody's mistake (KeyboardInterrupt) are raised again, as are unexpected
+    Exceptions that are not errors (KeyboardInterrupt) are raised again, as are unexpected
     ones if LSTM_DEBUG is set.
     """
     from lstm_cli.cli.output import print_note

@@ -128,7 +128,7 @@ def command(
         check_conflicts(ctx, _WITHOUT_COLUMNS)
     predictor, source = _load(ctx, typed, run, runs_dir, engine.threads)
     if predictor.kind == "image" and typed.has_folder:
-        # Without the names, nobody knows which image of a folder a record is of.
+        # The name tells which image of the folder a record belongs to.
         keep = keep or "all"
     predictor.check_rule(rule.threshold, rule.min_probability)
     content = Content(format_name, header, top_k, keep or "none", target.id_column)

@@ -203,7 +203,7 @@ def _run(
     """Run the waiting parts, add those that finish, and return those that fail.
 
     Raises:
-        LstmError: A part failed, and the command shall then stop.
+        LstmError: A part failed, and --on-error is stop.
     """
     failed: list[PartOutcome] = []
     start = shown = time.monotonic()

@@ -24,7 +24,7 @@ class Outcome:
 
     Attributes:
         found: What it was asked to remove.
-        removed: What is gone.
+        removed: What was removed.
         untouched: Runs that stay, by name, with the reason.
         num_leftovers: Number of removals that were killed before and are finished now.
         dry_run: Whether nothing was to be removed.
@@ -38,7 +38,7 @@ class Outcome:
 
 
 def print_removable(found: Sequence[Removable]) -> None:
-    """Print a table of the runs that shall go, and which others started from them."""
+    """Print a table of the runs to remove, and which others started from them."""
     if not found:
         return
     rows = [
@@ -94,7 +94,7 @@ def is_terminal() -> bool:
 
 
 def print_outcome(outcome: Outcome, as_json: bool) -> None:
-    """Print what is gone."""
+    """Print what was removed."""
     if as_json:
         output.print_json(_to_dict(outcome))
         return
@@ -120,7 +120,7 @@ def _age(seconds: float | None) -> str:
 
 
 def _to_dict(outcome: Outcome) -> dict[str, Any]:
-    gone = {each.run.name for each in outcome.removed}
+    removed = {each.run.name for each in outcome.removed}
     return {
         "runs": [
             {
@@ -132,7 +132,7 @@ def _to_dict(outcome: Outcome) -> dict[str, Any]:
                 "bytes": each.num_bytes,
                 "age_seconds": None if each.age is None else round(each.age),
                 "referred_by": list(each.referred_by),
-                "removed": each.run.name in gone,
+                "removed": each.run.name in removed,
             }
             for each in outcome.found
         ],

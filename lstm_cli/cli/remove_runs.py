@@ -162,7 +162,7 @@ def _remove(
         how: `--yes`, `--dry-run` and `--json`.
 
     Raises:
-        LstmError: Nobody can be asked (exit code 2), or a run cannot be removed.
+        LstmError: There is no terminal to ask on (exit code 2), or a run cannot be removed.
     """
     from lstm_cli.cli import output, print_removals
     from lstm_cli.runs import removal

@@ -50,7 +50,7 @@ class Imbalance:
 
 
 def imbalance(counts: Sequence[int] | NDArray[np.int64]) -> Imbalance | None:
-    """Tell whether classes are so uneven that it matters; None if not.
+    """Return whether classes are so uneven that it matters; None if not.
 
     Args:
         counts: Examples of each class; classes without examples do not count.

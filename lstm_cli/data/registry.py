@@ -82,12 +82,12 @@ def resolve(name: str) -> Origin:
 
 
 def is_known(name: str) -> bool:
-    """Tell whether a data set is known by name: its splits are fixed, and need no checks."""
+    """Return whether a data set is known by name: its splits are fixed, and need no checks."""
     return name in {entry.name for entry in _ENTRIES}
 
 
 def is_path(name: str) -> bool:
-    """Tell whether a name stands for a file or folder of the user.
+    """Return whether a name stands for a file or folder of the user.
 
     Raises:
         LstmError: As `resolve`.

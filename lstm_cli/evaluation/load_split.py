@@ -84,7 +84,7 @@ def own_data(
 
 
 def is_own_data(run: RunDir, source: DataSource, reporter: Reporter) -> bool:
-    """Tell whether a source is the data that the run was trained on, or a copy of it.
+    """Return whether a source is the data that the run was trained on, or a copy of it.
 
     Raises:
         LstmError: It is to be read in another way than for training (exit code 2).

@@ -182,7 +182,7 @@ def summarize(
 
 
 def is_training_data(run: RunDir, name: str) -> bool:
-    """Tell whether a data set is the one that a run was trained on, or a copy of it.
+    """Return whether a data set is the one that a run was trained on, or a copy of it.
 
     Args:
         run: With its manifest.

@@ -68,7 +68,7 @@ def _decision_step(is_other: NDArray[np.bool_], num_before: int = 0) -> int | No
 
     Args:
         is_other: Whether the prediction is another one, `<bool>[num_before + steps]`.
-        num_before: Number of leading rows that are no step of the input.
+        num_before: Number of leading rows that are not a step of the input.
     """
     others = np.flatnonzero(is_other)
     first = int(others[-1]) + 1 if len(others) else 0

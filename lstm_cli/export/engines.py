@@ -19,7 +19,7 @@ class Engine:
         imports: Lines of the example that import it.
         opening: Lines that open the model.
         call: Computes the probabilities; `INPUTS` stands for arrays by name.
-        image_call: The same for images; empty if it is no different.
+        image_call: As `call`, for images; empty if it does not differ.
         has_lengths: Whether the model has the input `lengths`.
         is_single: Whether it reads one input at a time.
     """

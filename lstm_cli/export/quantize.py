@@ -70,12 +70,12 @@ def _store(name: str, array: Array, quantize: Quantize) -> Stored:
 
 
 def is_table(name: str) -> bool:
-    """Tell whether an array has a row for each word or bucket."""
+    """Return whether an array has a row for each word or bucket."""
     return name.endswith("/embeddings")
 
 
 def is_linear(name: str) -> bool:
-    """Tell whether an array is a table of the linear model."""
+    """Return whether an array is a table of the linear model."""
     return name.startswith("linear/")
 
 

@@ -96,7 +96,7 @@ def _replace(temp: Path, handle: int, path: Path) -> None:
     """Sync a new file to disk, and give it the name of the old one.
 
     Raises:
-        LstmError: The disk is full, or the folder is gone.
+        LstmError: The disk is full, or the folder was removed.
     """
     try:
         os.fsync(handle)
@@ -108,7 +108,7 @@ def _replace(temp: Path, handle: int, path: Path) -> None:
 
 
 class _TempFile(io.FileIO):
-    """A file whose failures name the file that it shall replace."""
+    """A file whose failures name the file that it replaces."""
 
     def __init__(self, handle: int, path: Path) -> None:
         super().__init__(handle, "w")

@@ -138,7 +138,7 @@ def _of_all(row: MetricRow) -> MetricRow:
 
 
 def _is_f1(row: MetricRow) -> bool:
-    """Tell whether a row holds a macro F1."""
+    """Return whether a row holds a macro F1."""
     return row.key.rpartition(".")[2] == "f1"
 
 

@@ -81,7 +81,7 @@ def _unused_name(folder: Path) -> str:
 
 
 def _is_before_training(path: Path) -> bool:
-    """Tell whether a folder holds only files that are written before `run.json`."""
+    """Return whether a folder holds only files that are written before `run.json`."""
     names = {LOCK, CONFIG, LABELS, TOKENIZER}
     try:
         return all(entry.name in names or is_temp_file(entry) for entry in path.iterdir())
@@ -90,7 +90,7 @@ def _is_before_training(path: Path) -> bool:
 
 
 def _is_valid_name(name: str) -> bool:
-    """Tell whether a name is a visible folder that fits on a line and is not an option."""
+    """Return whether a name is a visible folder that fits on a line and is not an option."""
     is_printable = name == name.strip() and name.isprintable()
     is_short = 0 < len(name.encode("utf-8", "surrogatepass")) <= _MAX_NAME_BYTES
     return is_short and is_printable and not name.startswith((".", "-")) and not has_separator(name)

@@ -414,13 +414,13 @@ def peek(run: RunDir) -> RunInfo | None:
 
 
 def is_language(run: RunDir) -> bool:
-    """Tell whether `run.json` says that the run is a language model."""
+    """Return whether `run.json` says that the run is a language model."""
     info = peek(run)
     return info is not None and info.kind == "language"
 
 
 def is_untested(run: RunDir) -> bool:
-    """Tell whether a finished run is a classifier that was not scored on test."""
+    """Return whether a finished run is a classifier that was not scored on test."""
     return not is_language(run) and "test" not in run.read_json(METRICS)
 
 
@@ -434,7 +434,7 @@ def _integrity_prefix(run: RunDir) -> str:
 
 
 def _has_alias(text: str) -> bool:
-    """Tell whether YAML has aliases, by which a few lines can stand for billions of values."""
+    """Return whether YAML has aliases, by which a few lines can stand for billions of values."""
     if "*" not in text or "&" not in text:
         return False
     with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):

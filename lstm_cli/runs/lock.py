@@ -80,7 +80,7 @@ def check_free(folder: Path) -> None:
 
 
 def is_locked(folder: Path, name: str = LOCK) -> bool:
-    """Tell whether a process holds a lock, by default that of a run in training.
+    """Return whether a process holds a lock, by default that of a run in training.
 
     Nothing is written.
     """

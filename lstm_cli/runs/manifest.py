@@ -34,7 +34,7 @@ class ManifestEntry:
 
 
 def is_in_manifest(name: str) -> bool:
-    """Tell whether a file of a finished run belongs in its manifest."""
+    """Return whether a file of a finished run belongs in its manifest."""
     parts = name.split("/")
     return parts[0] not in _EXCLUDED and not parts[-1].startswith(".")
 

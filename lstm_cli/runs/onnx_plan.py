@@ -91,7 +91,7 @@ class GraphBuilder:
         return output
 
     def has(self, output: str) -> bool:
-        """Tell whether a node computes this value already."""
+        """Return whether a node computes this value already."""
         return any(output in node.outputs for node in self.nodes)
 
     def constant(self, name: str, value: Array) -> str:

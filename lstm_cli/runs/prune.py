@@ -56,7 +56,7 @@ class Pruning:
 
 
 def describe(found: Sequence[RunDir], root: Path) -> tuple[Removable, ...]:
-    """Describe runs that shall be removed; runs of this list are not named in `referred_by`.
+    """Describe runs to remove; runs of this list are not named in `referred_by`.
 
     Args:
         found: The runs.
@@ -103,7 +103,7 @@ def choose_old(root: Path, dataset: str | None, num_kept: int) -> Pruning:
 def changed_status(each: Removable) -> Status | None:
     """Return the status of a run if it is not the one that was described.
 
-    None if it is, and for a run that is gone.
+    None if it is, and for a run that was removed.
     """
     status = record.summarize(each.run).status
     is_changed = status != each.summary.status and each.run.file(runs.RUN).exists()

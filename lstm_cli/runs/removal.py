@@ -59,7 +59,7 @@ def remove_leftovers(root: Path) -> tuple[int, list[LstmError]]:
     """Delete what killed deletions left.
 
     Returns:
-        The number of folders that are gone, and why others could not be deleted.
+        The number of folders that were removed, and why others could not be deleted.
     """
     num_removed = 0
     problems = []

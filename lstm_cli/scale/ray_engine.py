@@ -76,7 +76,7 @@ class PartWorker:
         try:
             _check_version(version)
             with ray.get(run[0]).unpacked() as run_dir:
-                # The manifest is still needed when the folder is gone.
+                # The manifest is still needed after the folder was removed.
                 self._predictor = Predictor.load(run_dir.with_manifest(), num_threads)
         except LstmError as error:
             self._error = error

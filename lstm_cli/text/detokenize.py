@@ -49,7 +49,7 @@ def spaced(tokens: Sequence[str]) -> list[str]:
 
 
 def _is_joined(two_before: str, before: str, token: str, after: str) -> bool:
-    """Tell whether there is no space before a token that has no quote beside it."""
+    """Return whether there is no space before a token that has no quote beside it."""
     if token in _NO_SPACE_BEFORE or before in _NO_SPACE_AFTER:
         return True
     if is_unspaced(token) and not _is_spaced_word(before):

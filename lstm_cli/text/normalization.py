@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Regular expressions for `regex` (version 1) and for Oniguruma, which `tokenizers` uses. Characters
-# that nobody could see or tell apart are written as escapes and reach the expressions themselves.
+# that are invisible or look alike are written as escapes and reach the expressions themselves.
 LINE_BREAK = r"<br\s*/?>"
 INVISIBLE = "[\\p{Default_Ignorable_Code_Point}&&[^\u200b]]"
 APOSTROPHES = "[\u2019\u02bc\u00b4]"

@@ -460,7 +460,7 @@ class ClassifierTask:
         )
 
     def _submit_linear_model(self, number: int, train: Examples) -> None:
-        """Start to fit the linear model of a stage, unless that has begun."""
+        """Start to fit the linear model of a stage, unless that has started."""
         if number not in self.linear_fits:
             self.linear_fits[number] = submit_linear_model(
                 self.config,

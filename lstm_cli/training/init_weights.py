@@ -191,8 +191,8 @@ def resumed_initial_weights(
 ) -> InitialWeights:
     """Return the starting point of a run that is resumed from a checkpoint.
 
-    The run that it started from is not read and may be gone: its tokenizer and record were
-    copied, and the checkpoint has the weights.
+    The run that it started from is not read, and may have been removed: its tokenizer and record
+    were copied, and the checkpoint has the weights.
 
     Args:
         run: The run to resume.

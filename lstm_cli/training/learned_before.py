@@ -1,4 +1,4 @@
-"""What the run that training starts from has learned from: its rows are no test of the new run."""
+"""What the run that training starts from has learned from: its rows cannot test the new run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def learned_by_initial_run(init: InitialWeights) -> tuple[Learned | None, str]:
     """Return the hashes of the examples that the run to start from has learned from, and its name.
 
     None without such a run, or if it keeps no record of them, as a language model. A training that
-    is resumed does not need that run: it may be gone.
+    is resumed does not need that run, which may have been removed.
 
     Args:
         init: What training starts from.

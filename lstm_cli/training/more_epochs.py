@@ -21,7 +21,7 @@ _LEFT_OUT = ("--name", "--epochs")
 
 
 def still_improves(history: Sequence[Epoch], best_epoch: int, num_epochs: int) -> bool:
-    """Tell whether the limit of epochs ended a training whose validation loss was still falling.
+    """Return whether the limit of epochs ended a training whose validation loss was still falling.
 
     Args:
         history: The epochs of all stages.

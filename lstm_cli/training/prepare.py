@@ -68,7 +68,7 @@ def load_training_data(
 ) -> Dataset:
     """Read the splits of a training, and the files beside the data set.
 
-    The test split is read too, unless the data set is known by name: what is wrong with it is said
+    The test split is read too, unless the data set is known by name: errors in it are reported
     before training, not after it. A language model needs neither validation nor test. Where there
     are unlabeled texts or rows to replay, both are read to drop copies of their texts.
 

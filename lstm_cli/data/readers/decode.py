@@ -116,7 +116,7 @@ def decode_lines(
         ends: What ends a line: `any` of `\n`, `\r\n` and `\r`; `\n` alone (`newline`); or
             that and the end of a block (`newline_or_block`), for text in which lines have no
             meaning.
-        may_guess: Whether a line may be read by a guess; `found` must be told to someone then.
+        may_guess: Whether a line may be read by a guess; the caller must then report `found`.
 
     Yields:
         Lines with their ends, without the byte order mark.

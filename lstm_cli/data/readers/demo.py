@@ -136,14 +136,14 @@ def _generate_review(label: int, rng: _Random) -> Example:
     form = rng.choose(_forms())
     is_reversed = form in _REVERSING_FORMS or (form == "contrast" and rng.chance(0.5))
     sentences = [_generate_sentence(template, rng) for template in _fillers(rng)]
-    template = rng.choose(demo_grammar.VERDICTS[form])
-    verdict = _generate_sentence(template, rng, (label == 1) != is_reversed, is_reversed)
+    template = rng.choose(demo_grammar.OPINIONS[form])
+    opinion = _generate_sentence(template, rng, (label == 1) != is_reversed, is_reversed)
     place = rng.choose(range(len(sentences) + 1))
     before = "".join(f"{sentence.text} " for sentence in sentences[:place])
     after = "".join(f" {sentence.text}" for sentence in sentences[place:])
-    start, end = verdict.decisive_span
+    start, end = opinion.decisive_span
     span = (len(before) + start, len(before) + end)
-    return Example(f"{before}{verdict.text}{after}", label, span, form, verdict.replacement)
+    return Example(f"{before}{opinion.text}{after}", label, span, form, opinion.replacement)
 
 
 def _fillers(rng: _Random) -> list[str]:

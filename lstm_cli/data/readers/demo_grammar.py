@@ -144,7 +144,7 @@ REPORTS = (
     "{person} is *wrong|right* to call it a {+adj} and {+adj} {+noun}.",
 )
 
-# Two opposite opinions, of which one is the verdict.
+# Two opposite opinions, of which one decides.
 CONTRASTS = (
     "It is {very} {+adj}, *but|though* it is {very} {-adj}.",
     "It is {+adj} and {+adj}, *but|though* it is {-adj} and {-adj}.",
@@ -173,7 +173,7 @@ PLAIN = (
     "It is one *{+adj}* {bit} after another.",
 )
 
-VERDICTS: dict[str, tuple[str, ...]] = {
+OPINIONS: dict[str, tuple[str, ...]] = {
     "affirmation": CLAIMS,
     "negation": CLAIMS,
     "agreement": REPORTS,

@@ -65,7 +65,7 @@ def text_format(
         text_columns: As for `detect_format`.
 
     Raises:
-        LstmError: It cannot be told whether it is a table (exit code 2).
+        LstmError: It is unclear whether it is a table (exit code 2).
     """
     if options.format != "auto":
         return options.format

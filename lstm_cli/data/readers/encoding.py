@@ -1,9 +1,9 @@
 """Which encoding bytes have that are not UTF-8: a guess where it is safe, else candidates.
 
-A guess can be wrong, so whoever uses it says so and counts. It is made only for text in Latin
-letters: English with curly quotes, or a Western language with accents, saved by an old program. The
-letters of other scripts cannot be told from each other by one line, so these are never guessed; the
-error shows what the line would be in some encodings, for a person to choose.
+A guess can be wrong, so the callers report it, with the number of lines. It is made only for text
+in Latin letters: English with curly quotes, or a Western language with accents, saved by an old
+program. The encodings of other scripts cannot be distinguished by one line, so these are never
+guessed; the error shows what the line would be in some encodings, for a person to choose.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def label_remarks(
     Args:
         labels: The label of each text.
         texts: The texts.
-        may_be_several: Whether the user has not said that each text has one label.
+        may_be_several: Whether a text may have several labels; False if the user ruled it out.
     """
     counts = Counter(labels)
     suspicion = find_suspicion(list(counts)) if may_be_several else None

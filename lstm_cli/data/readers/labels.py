@@ -33,7 +33,7 @@ _MAX_MERGES_SHOWN = 3
 
 @functools.cache
 def _format_characters() -> Any:
-    """Return the pattern of format characters that nobody can see.
+    """Return the pattern of invisible format characters.
 
     Two kinds stay: joiners between letters of scripts that need them (Persian, Hindi) and between
     the parts of an emoji, and tags, which make the flags of countries such as Scotland.
@@ -53,7 +53,7 @@ def written_label(value: Any) -> str:
 
     Args:
         value: A cell, or a value of JSON or Parquet: a string, a number, a Boolean, a date or a
-            time. Lists, objects and bytes are no labels.
+            time. Lists, objects and bytes are not labels.
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -70,7 +70,7 @@ def written_label(value: Any) -> str:
 @functools.lru_cache(maxsize=4096)
 def clean_label(label: str) -> str:
     """Return a label without what makes no difference: steps 1 and 2, and `1.0` as `1`."""
-    # Letters can be composed once an invisible character between them is gone.
+    # Letters can be composed once an invisible character between them is removed.
     before = "" if not label.isascii() else label
     while label != before:
         before, label = label, _format_characters().sub("", unicodedata.normalize("NFC", label))

@@ -106,7 +106,7 @@ def open_rows(
         counter: Counts the lines with invalid bytes, which are then replaced. Without it, invalid
             bytes are an error.
         found: Gets how the file is read, also while its rows are. Without it, the encoding of a
-            line is never guessed, because nobody could be told.
+            line is never guessed, because the guess could not be reported.
         text_columns: Columns that show that a text is a table, beside those with usual names.
 
     Raises:

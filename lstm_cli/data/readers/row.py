@@ -13,7 +13,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io.text_format import pluralize
 
 _DELIMITER_NAMES = {"\t": "a tab", ",": "a comma", ";": "a semicolon", "|": "'|'", " ": "a space"}
-# The usual suffix and delimiter of a format: what is found otherwise is said.
+# The usual suffix and delimiter of a format: the user is informed of any other.
 _SUFFIXES = {"fasttext": ".txt", "lines": ".txt"}
 
 

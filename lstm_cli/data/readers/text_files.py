@@ -82,7 +82,7 @@ def _walk(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
 
 
 def _skipped_type(path: Path) -> str | None:
-    """Return the type of a file that is no text; None for a text."""
+    """Return the type of a file that is not a text; None for a text."""
     suffix = path.suffix.lower()
     if suffix in TEXT_SUFFIXES:
         return None
