@@ -21,6 +21,15 @@ def check_sections(config: Config, source: str) -> None:
     """
     _check_auto(config, source)
     _check_regions(config, source)
+    _check_folds(config, source)
+    if config.image is None:
+        _check_text_run(config, source)
+    else:
+        _check_image_run(config, config.image, source)
+
+
+def _check_folds(config: Config, source: str) -> None:
+    """Check the number of folds, and that no other validation rows are given with them."""
     if config.data.folds == 1:
         raise _usage(
             f"{source}: data.folds expects 2 or more folds, or 0 for one validation split; found "
@@ -33,32 +42,38 @@ def check_sections(config: Config, source: str) -> None:
             "holds out every row once, and has no use for other validation rows.",
             "Leave out --folds or --validation.",
         )
-    if config.image is None:
-        missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
-        if missing:
-            raise _usage(
-                f"{source}: a text classifier needs the section '{missing[0]}:'.",
-                "Run 'lstm config show text' for an example; for images use 'image:' instead.",
-            )
-        if config.embedding and config.embedding.vectors_file and config.train.init_from:
-            raise _usage(
-                f"{source}: --vectors (embedding.vectors_file) is not available with --init-from "
-                "(train.init_from): the word vectors come from that run.",
-                "Leave out one of them.",
-            )
-        if config.train.self_training and config.linear is None:
-            raise _usage(
-                f"{source}: train.self_training needs the section 'linear:': the linear model "
-                "makes the first pseudo-labels.",
-                "Add 'linear: {}', or remove train.self_training.",
-            )
-        if config.train.teacher and not config.train.self_training:
-            raise _usage(
-                f"{source}: --teacher (train.teacher) has no effect without train.self_training: "
-                "it predicts the labels of unlabeled texts, which nothing learns from.",
-                "Set train.self_training=true, or leave out --teacher.",
-            )
-        return
+
+
+def _check_text_run(config: Config, source: str) -> None:
+    """Check that a text run has the sections it needs, and that its options fit together."""
+    missing = [n for n in ("text", "embedding") if getattr(config, n) is None]
+    if missing:
+        raise _usage(
+            f"{source}: a text classifier needs the section '{missing[0]}:'.",
+            "Run 'lstm config show text' for an example; for images use 'image:' instead.",
+        )
+    if config.embedding and config.embedding.vectors_file and config.train.init_from:
+        raise _usage(
+            f"{source}: --vectors (embedding.vectors_file) is not available with --init-from "
+            "(train.init_from): the word vectors come from that run.",
+            "Leave out one of them.",
+        )
+    if config.train.self_training and config.linear is None:
+        raise _usage(
+            f"{source}: train.self_training needs the section 'linear:': the linear model "
+            "makes the first pseudo-labels.",
+            "Add 'linear: {}', or remove train.self_training.",
+        )
+    if config.train.teacher and not config.train.self_training:
+        raise _usage(
+            f"{source}: --teacher (train.teacher) has no effect without train.self_training: "
+            "it predicts the labels of unlabeled texts, which nothing learns from.",
+            "Set train.self_training=true, or leave out --teacher.",
+        )
+
+
+def _check_image_run(config: Config, settings: ImageSettings, source: str) -> None:
+    """Check that an image run has no section or setting of texts."""
     for key, value in {
         "train.self_training": config.train.self_training,
         "train.teacher": config.train.teacher,
@@ -77,7 +92,7 @@ def check_sections(config: Config, source: str) -> None:
             f"{source}: the section '{extra[0]}:' is not available for images, which use 'image:'.",
             f"Remove '{extra[0]}:'.",
         )
-    _check_windows(config.image, source)
+    _check_windows(settings, source)
 
 
 def _check_windows(settings: ImageSettings, source: str) -> None:
