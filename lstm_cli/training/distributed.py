@@ -14,8 +14,8 @@ from lstm_cli.runs.directory import RunDir
 from lstm_cli.training import checkpoint
 from lstm_cli.training.artifacts import versions
 from lstm_cli.training.checkpoint import Checkpoint
+from lstm_cli.training.checkpoint_checks import newest_checkpoint
 from lstm_cli.training.cluster import check_divisible
-from lstm_cli.training.resume_checks import newest_checkpoint
 
 
 def check_alike(config: Config, dataset: Dataset) -> None:

@@ -26,7 +26,15 @@ from lstm_cli.runs import lock
 from lstm_cli.runs.create import create_run
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.schema import StartedRunInfo
-from lstm_cli.training import artifacts, checkpoint, more_epochs, resume_checks, stages
+from lstm_cli.training import (
+    artifacts,
+    checkpoint,
+    checkpoint_checks,
+    more_epochs,
+    record_failure,
+    resume_checks,
+    stages,
+)
 from lstm_cli.training.auto_settings import with_auto_settings
 from lstm_cli.training.checkpoint import Checkpoint
 from lstm_cli.training.classifier_task import ClassifierTask
@@ -223,7 +231,7 @@ def _recording_failure(run: RunDir, record: dict[str, Any], new: bool = False) -
     if not process_group.is_first():
         yield
         return
-    with resume_checks.recording_failure(run, record, new):
+    with record_failure.recording_failure(run, record, new):
         yield
 
 
@@ -331,7 +339,7 @@ class _Training:
             return
         self._restore_stages(newest)
         objective = self.loop.objective
-        restored = resume_checks.fitting_checkpoint(
+        restored = checkpoint_checks.fitting_checkpoint(
             self.run,
             newest,
             objective.num_steps,

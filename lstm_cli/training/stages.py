@@ -374,7 +374,7 @@ def from_checkpoint(
     """Return what `to_checkpoint` was given.
 
     Args:
-        tensors: All tensors of a checkpoint that passes `resume_checks.check_progress`.
+        tensors: All tensors of a checkpoint that passes `checkpoint_checks.check_progress`.
         progress: `stages` of its progress.
         multi_label: Whether the run has several labels a text.
     """

@@ -32,7 +32,7 @@ from lstm_cli.io.signals import Interrupted
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
-from lstm_cli.training import artifacts, checkpoint, pipeline, resume_checks
+from lstm_cli.training import artifacts, checkpoint, pipeline, record_failure
 from lstm_cli.training.loop import NonFiniteError
 
 # Messages and refusals, with a table in place of the model
@@ -58,7 +58,9 @@ def killed(call, monkeypatch, where, name):
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(where, name, die)
-        patch.setattr(resume_checks, "recording_failure", lambda *_, **__: contextlib.nullcontext())
+        patch.setattr(
+            record_failure, "recording_failure", lambda *_, **__: contextlib.nullcontext()
+        )
         call()
 
 

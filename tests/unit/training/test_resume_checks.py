@@ -29,6 +29,11 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import find
 from lstm_cli.training import checkpoint, pipeline, resume_checks
+from lstm_cli.training.checkpoint_checks import (
+    check_progress,
+    fitting_checkpoint,
+    newest_checkpoint,
+)
 
 TIB = 1 << 40
 
@@ -77,7 +82,7 @@ def skipped(run, *words):
     """Check that the newest is skipped and the one before it is used; return the warning."""
     reporter = WarningRecorder()
     with within(10):
-        found = resume_checks.newest_checkpoint(run, reporter)
+        found = newest_checkpoint(run, reporter)
     assert found is not None
     assert found.progress["epoch"] == 1
     (warning,) = reporter.warnings
@@ -89,9 +94,9 @@ def skipped(run, *words):
 
 def test_valid_checkpoints_pass(halfway):
     reporter = WarningRecorder()
-    assert resume_checks.newest_checkpoint(halfway, reporter).progress["epoch"] == 2
+    assert newest_checkpoint(halfway, reporter).progress["epoch"] == 2
     sign(halfway)
-    assert resume_checks.newest_checkpoint(halfway, reporter).progress["epoch"] == 2
+    assert newest_checkpoint(halfway, reporter).progress["epoch"] == 2
     assert reporter.warnings == []
 
 
@@ -104,7 +109,7 @@ def test_a_link_out_of_the_run_is_refused_with_exit_code_5(suffix, halfway, tmp_
     _path(halfway, suffix).rename(outside)
     _path(halfway, suffix).symlink_to(outside)
     with pytest.raises(LstmError, match="symbolic link") as caught:
-        resume_checks.newest_checkpoint(halfway, WarningRecorder())
+        newest_checkpoint(halfway, WarningRecorder())
     assert caught.value.exit_code == ExitCode.INTEGRITY
     # A link that is created later is not followed.
     reporter = WarningRecorder()
@@ -118,7 +123,7 @@ def test_a_folder_of_checkpoints_elsewhere_is_refused(halfway, tmp_path):
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
     for call in (
-        resume_checks.newest_checkpoint,
+        newest_checkpoint,
         lambda run, reporter: checkpoint.newest(folder, reporter),
     ):
         with pytest.raises(LstmError, match="a symbolic link"):
@@ -141,9 +146,10 @@ def test_a_named_pipe_is_skipped(suffix, halfway):
 @pytest.mark.parametrize("name", ["²²²²²².json", "9" * 200 + ".json", "٣٣٣٣٣٣.json", "1e5.json"])
 def test_files_with_other_names_are_ignored(name, halfway):
     halfway.file(f"{runs.CHECKPOINTS}/{name}").write_text("{}")
-    assert resume_checks.newest_checkpoint(halfway, WarningRecorder()).progress["epoch"] == 2
+    assert newest_checkpoint(halfway, WarningRecorder()).progress["epoch"] == 2
     checkpoint.save(
-        halfway.file(runs.CHECKPOINTS), resume_checks.newest_checkpoint(halfway, WarningRecorder())
+        halfway.file(runs.CHECKPOINTS),
+        newest_checkpoint(halfway, WarningRecorder()),
     )
     assert "000003.json" in _names(halfway)
 
@@ -245,7 +251,7 @@ def test_an_infinite_optimizer_slot_is_accepted(halfway):
     slot = {"optimizer/3": np.array([np.inf], np.float32)}
     sign(halfway, safetensors.numpy.save(GOOD | slot))
     reporter = WarningRecorder()
-    assert np.isinf(resume_checks.newest_checkpoint(halfway, reporter).tensors["optimizer/3"][0])
+    assert np.isinf(newest_checkpoint(halfway, reporter).tensors["optimizer/3"][0])
     assert reporter.warnings == []
 
 
@@ -263,7 +269,7 @@ def test_a_progress_value_of_another_type_is_skipped_or_accepted(key, halfway):
     for value in FOREIGN:
         sign(halfway, progress=progress | {key: value})
         with within(10):
-            found = resume_checks.newest_checkpoint(halfway, reporter := WarningRecorder())
+            found = newest_checkpoint(halfway, reporter := WarningRecorder())
         assert found.progress["epoch"] == 2 - len(reporter.warnings)
         num_refused += len(reporter.warnings)
         _path(halfway, "json").write_bytes(good)
@@ -336,8 +342,8 @@ def test_progress_that_contradicts_itself_is_skipped(name, halfway):
 def test_a_position_within_the_steps_is_accepted(halfway):
     sign(halfway, progress=halfway_through(_record(halfway)["progress"]))
     reporter = WarningRecorder()
-    found = resume_checks.newest_checkpoint(halfway, reporter)
-    assert resume_checks.fitting_checkpoint(halfway, found, 1, 4, 0, reporter) is found
+    found = newest_checkpoint(halfway, reporter)
+    assert fitting_checkpoint(halfway, found, 1, 4, 0, reporter) is found
     assert reporter.warnings == []
 
 
@@ -366,9 +372,7 @@ def test_an_optimizer_with_another_step_count_is_skipped(halfway):
     taken = {"optimizer/0": np.array(7, np.int64)}
     sign(halfway, safetensors.numpy.save(GOOD | taken))
     reporter = WarningRecorder()
-    found = resume_checks.fitting_checkpoint(
-        halfway, resume_checks.newest_checkpoint(halfway, reporter), 1, 4, 0, reporter
-    )
+    found = fitting_checkpoint(halfway, newest_checkpoint(halfway, reporter), 1, 4, 0, reporter)
     assert found.progress["epoch"] == 1
     assert "has not done 2 steps" in reporter.warnings[0]
 
@@ -411,8 +415,8 @@ def test_any_progress_is_accepted_or_skipped(halfway):
         reporter = WarningRecorder()
         try:
             with within(10):
-                found = resume_checks.newest_checkpoint(halfway, reporter)
-                found = resume_checks.fitting_checkpoint(halfway, found, 1, 4, 0, reporter)
+                found = newest_checkpoint(halfway, reporter)
+                found = fitting_checkpoint(halfway, found, 1, 4, 0, reporter)
             stepped = len(reporter.warnings)
             assert stepped <= 1
             assert found.progress["epoch"] == 1
@@ -557,7 +561,7 @@ LOGITS = {
 
 def staged(halfway):
     """Progress and tensors of a run in its second stage, whose first one had two epochs."""
-    found = resume_checks.newest_checkpoint(halfway, WarningRecorder())
+    found = newest_checkpoint(halfway, WarningRecorder())
     progress = json.loads(json.dumps(found.progress))
     lines = progress["history"]
     finished = {"best_epoch": 2, "stop_reason": "done", "history": lines}
@@ -566,7 +570,7 @@ def staged(halfway):
 
 
 def test_a_checkpoint_in_a_later_stage_is_accepted(halfway):
-    resume_checks.check_progress(checkpoint.Checkpoint(staged(halfway)[1], staged(halfway)[0]))
+    check_progress(checkpoint.Checkpoint(staged(halfway)[1], staged(halfway)[0]))
 
 
 def _with_stage(**changes):
@@ -603,10 +607,10 @@ CONTRADICTIONS = {
 def test_finished_stages_that_contradict_the_checkpoint_are_refused(name, halfway):
     progress, tensors = CONTRADICTIONS[name](*staged(halfway))
     with pytest.raises(ValueError, match=r"."):
-        resume_checks.check_progress(checkpoint.Checkpoint(tensors, progress))
+        check_progress(checkpoint.Checkpoint(tensors, progress))
 
 
 def test_a_checkpoint_of_another_stage_does_not_fit(halfway):
-    found = resume_checks.newest_checkpoint(halfway, WarningRecorder())
+    found = newest_checkpoint(halfway, WarningRecorder())
     with pytest.raises(LstmError, match="no checkpoint"):
-        resume_checks.fitting_checkpoint(halfway, found, 1, 4, 1, WarningRecorder())
+        fitting_checkpoint(halfway, found, 1, 4, 1, WarningRecorder())
