@@ -138,24 +138,30 @@ def evaluate(
     report = scored.report
     if not (is_own and split == "train"):
         report = baselines.measure_linear_part(report, scored.labels, predictor, encoded)
-    folder = run.reports / f"{dataset.name}-{split}"
     evaluation = Evaluation(
         run=run.name,
         dataset=dataset.name,
         split=split,
         report=report,
         mistakes=find_mistakes(scored, dataset.splits[split], predictor.labels, num_mistakes),
-        folder=folder,
+        folder=run.reports / f"{dataset.name}-{split}",
         coverage=_coverage(predictor, scored, with_coverage, wanted_precision),
         seen=found,
         seen_reason=overlap if isinstance(overlap, str) else "",
     )
-    RunDir(folder).write_json("report.json", evaluation.to_dict())
+    _write(evaluation, scored, predictor.labels, reporter)
+    return evaluation
+
+
+def _write(
+    evaluation: Evaluation, scored: ScoredSplit, labels: tuple[str, ...], reporter: Reporter
+) -> None:
+    """Write the report, and its plots if Matplotlib is installed."""
+    RunDir(evaluation.folder).write_json("report.json", evaluation.to_dict())
     if find_spec("matplotlib") is None:
         reporter.note("No plots: Matplotlib is not installed (try: pip install matplotlib).")
     else:
-        draw_results(folder, scored, predictor.labels)
-    return evaluation
+        draw_results(evaluation.folder, scored, labels)
 
 
 def _decided(predictor: Predictor, scored: ScoredSplit, reporter: Reporter) -> ScoredSplit:
