@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from lstm_cli.cli.command import Command, Conflict, Group, check_conflicts
 from lstm_cli.cli.completion import complete_preset
 from lstm_cli.cli.option_groups import with_groups
 from lstm_cli.cli.resolve import LABEL_CONFLICTS, column_conflicts, image_conflicts
+
+if TYPE_CHECKING:
+    from lstm_cli.tune.study import Found
 
 _SEARCH = "search"
 
@@ -192,17 +195,12 @@ def search(
     require("optuna")
     check_conflicts(ctx, _CONFLICTS)
     from lstm_cli.runs.directory import runs_root
-    from lstm_cli.tune import ask, folder, study
+    from lstm_cli.tune import ask, study
 
     seconds = None if time is None else ask.parse_time(time)
     if resume is not None:
         budget = {"seconds": seconds, "trials": trials, "jobs": jobs}
-        changes = {key: value for key, value in budget.items() if value is not None}
-        _check_resume(resume, dataset)
-        # `--resume NAME` alone is parsed as that of a data set.
-        started = folder.find_study(runs_root(runs_dir), resume or dataset)
-        with training_reporter() as reporter:
-            found = study.resume(started, changes, storage, reporter)
+        found = _resume(resume, dataset, budget, storage, runs_dir)
         print_tune.print_found(found, json)
         return
     dataset = _check_dataset(dataset, seconds, trials)
@@ -276,6 +274,37 @@ def show(
         return
     print_study.print_study(summary, trials)
     output.print_line(f"\nPage: {out}")
+
+
+def _resume(
+    resume: str,
+    dataset: str | None,
+    budget: dict[str, float | None],
+    storage: str | None,
+    runs_dir: Path | None,
+) -> Found:
+    """Continue a study.
+
+    Args:
+        resume: The study; "" if it is named in the place of the data set, or not at all.
+        dataset: As typed.
+        budget: What the study may take in all; None for what it has.
+        storage: Its database, if it needs a password.
+        runs_dir: Folder of all runs.
+
+    Raises:
+        LstmError: There is no such study, or it cannot be continued.
+    """
+    from lstm_cli.cli.reporter import training_reporter
+    from lstm_cli.runs.directory import runs_root
+    from lstm_cli.tune import folder, study
+
+    changes = {key: value for key, value in budget.items() if value is not None}
+    _check_resume(resume, dataset)
+    # `--resume NAME` alone is parsed as that of a data set.
+    started = folder.find_study(runs_root(runs_dir), resume or dataset)
+    with training_reporter() as reporter:
+        return study.resume(started, changes, storage, reporter)
 
 
 def _check_resume(resume: str, dataset: str | None) -> None:
