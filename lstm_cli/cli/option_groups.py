@@ -12,7 +12,7 @@ annotated with a dataclass stands for all fields of the class, in their order:
     def command(dataset: Dataset, table_format: TableFormat, json: Json = False) -> None: ...
 
 This command has the options `--encoding`, `--delimiter` and `--json`, and gets the first two as
-`table_format.encoding` and `table_format.delimiter`.
+`table_format.encoding` and `table_format.delimiter`. A field of a group may be a group, too.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
         group = groups.get(parameter.name)
         if group is None:
             parameters.append(_option(parameter.name, hints[parameter.name], parameter.default))
-            continue
-        parameters += _options(group)
+        else:
+            parameters += _options(group)
 
     @functools.wraps(command)
     def call(**values: Any) -> None:
         for name, group in groups.items():
-            values[name] = group(**{each.name: values.pop(each.name) for each in fields(group)})
+            values[name] = _take(group, values)
         command(**values)
 
     # What Typer reads: `inspect.signature` and `typing.get_type_hints`.
@@ -54,11 +54,32 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-@functools.cache
-def _options(group: Any) -> tuple[inspect.Parameter, ...]:
+def _options(group: Any) -> list[inspect.Parameter]:
     """Return the options of a group as parameters."""
-    types = get_type_hints(group, include_extras=True)
-    return tuple(_option(each.name, types[each.name], each.default) for each in fields(group))
+    parameters = []
+    for field in fields(group):
+        annotation = _types(group)[field.name]
+        if is_dataclass(annotation):
+            parameters += _options(annotation)
+        else:
+            parameters.append(_option(field.name, annotation, field.default))
+    return parameters
+
+
+def _take(group: Any, values: dict[str, Any]) -> Any:
+    """Return a group with its values, which are removed from those of all options."""
+    types = _types(group)
+    return group(
+        **{
+            name: _take(types[name], values) if is_dataclass(types[name]) else values.pop(name)
+            for name in (field.name for field in fields(group))
+        }
+    )
+
+
+@functools.cache
+def _types(group: Any) -> dict[str, Any]:
+    return get_type_hints(group, include_extras=True)
 
 
 def _option(name: str, annotation: Any, default: Any = _EMPTY) -> inspect.Parameter:

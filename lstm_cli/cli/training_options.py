@@ -11,7 +11,7 @@ import typer
 
 from lstm_cli.cli import table_options
 from lstm_cli.cli.completion import complete_assignment, complete_run
-from lstm_cli.cli.options import RUN_HELP
+from lstm_cli.cli.options import RUN_HELP, Unlabeled
 from lstm_cli.errors import ExitCode, LstmError
 
 if TYPE_CHECKING:
@@ -314,6 +314,33 @@ class ColumnOptions:
             "data.weight_column": self.weight_column,
             "data.multi_label": self.multi_label,
             "data.label_columns": None if columns is None else table_options.split_columns(columns),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """The options for the rows to train on, and how to read them."""
+
+    columns: ColumnOptions
+    validation: ValidationFile = None
+    test: TestFile = None
+    table_format: table_options.TableFormatOptions
+    unlabeled: Unlabeled = None
+    replay_data: ReplayData = None
+
+    def overrides(self) -> dict[str, Any]:
+        """Return the settings of the options, by dotted key; None if not given.
+
+        Raises:
+            LstmError: A file cannot be read as the options say (exit code 2).
+        """
+        return {
+            **self.columns.overrides(),
+            **self.table_format.overrides(),
+            "data.validation_file": self.validation,
+            "data.test_file": self.test,
+            "data.unlabeled": self.unlabeled,
+            "data.replay_files": self.replay_data,
         }
 
 

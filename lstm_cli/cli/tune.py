@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstm_cli.cli import options, table_options, training_options
+from lstm_cli.cli import options, training_options
 from lstm_cli.cli.command import Command, Conflict, Group, check_conflicts
 from lstm_cli.cli.completion import complete_preset
 from lstm_cli.cli.option_groups import with_groups
@@ -162,12 +162,7 @@ def search(
     image_size: options.ImageSize = None,
     start: training_options.StartOptions,
     device: training_options.Device = "auto",
-    columns: training_options.ColumnOptions,
-    validation: training_options.ValidationFile = None,
-    test: training_options.TestFile = None,
-    table_format: table_options.TableFormatOptions,
-    unlabeled: options.Unlabeled = None,
-    replay_data: training_options.ReplayData = None,
+    data: training_options.DataOptions,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = None,
     limit: training_options.Limit = None,
@@ -209,16 +204,8 @@ def search(
         settings.set_,
         settings.overrides()
         | start.overrides(runs_dir)
-        | columns.overrides()
-        | table_format.overrides()
-        | {
-            "data.limit": limit,
-            "data.unlabeled": unlabeled,
-            "data.replay_files": replay_data,
-            "data.validation_file": validation,
-            "data.test_file": test,
-            "image.size": options.parse_image_size(image_size),
-        },
+        | data.overrides()
+        | {"data.limit": limit, "image.size": options.parse_image_size(image_size)},
     )
     question = ask.Question(
         dataset, settings.config, overrides, metric, space, name, trials, seconds, jobs or 1,

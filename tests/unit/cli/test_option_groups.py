@@ -16,6 +16,12 @@ class Format:
     quoted: Annotated[bool, typer.Option("--quoted")] = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    name: Annotated[str, typer.Option("--name")] = "here"
+    format_: Format
+
+
 @pytest.fixture
 def given():
     return []
@@ -50,6 +56,20 @@ def test_a_command_gets_its_groups_as_objects(app, given):
 def test_options_of_a_group_have_their_defaults(app, given):
     CliRunner().invoke(app, ["it"])
     assert given == [("it", 1, Format("utf-8", True), 9, "DEFAULT")]
+
+
+def test_a_field_of_a_group_may_be_a_group():
+    given = []
+
+    @with_groups
+    def show(*, source: Source) -> None:
+        given.append(source)
+
+    command = typer.Typer()
+    command.command()(show)
+    result = CliRunner().invoke(command, ["--name", "there", "--encoding", "latin-1"])
+    assert result.exit_code == 0
+    assert given == [Source(name="there", format_=Format("latin-1", True))]
 
 
 def test_options_of_a_group_stand_in_its_place(app):
