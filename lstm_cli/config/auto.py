@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from lstm_cli.config.auto_rules import by_size
+from lstm_cli.config.auto_rules import by_size, is_refitted, num_folds, validation_fraction
 
 # Weights of a table of the linear model: 32 MB.
 _MAX_TABLE_SIZE = 8_000_000
@@ -95,19 +95,11 @@ def _size(profile: DataProfile) -> int:
 
 
 def _validation(profile: DataProfile) -> float:
-    """A tenth of the texts, but no more than 500, or 5 of each class: the rest is for training.
-
-    With several labels a text, up to 150 for each label: thresholds are chosen on them.
-    """
+    """As `validation_fraction`; with several labels a text, thresholds are chosen on these rows."""
     if profile.has_validation_file:
         return 0.1
-    wanted = max(500, (150 if profile.multi_label else 5) * profile.num_classes)
-    return max(0.0001, round(min(0.1, wanted / profile.num_texts), 4))
-
-
-def _folds(profile: DataProfile) -> int:
-    is_small = profile.num_texts <= 500 and not profile.has_validation_file
-    return min(5, profile.num_texts) if is_small else 0
+    num_per_class = 150 if profile.multi_label else 5
+    return validation_fraction(profile.num_texts, profile.num_classes, num_per_class)
 
 
 def _max_tokens(profile: DataProfile) -> int:
@@ -170,7 +162,7 @@ def _linear_folds(profile: DataProfile) -> int:
 
 _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "data.validation_fraction": _validation,
-    "data.folds": _folds,
+    "data.folds": lambda profile: num_folds(profile.num_texts, profile.has_validation_file),
     "text.vocab_size": lambda profile: 20_000,
     "text.min_count": _min_count,
     "text.max_tokens": _max_tokens,
@@ -187,6 +179,6 @@ _RULES: Mapping[str, Callable[[DataProfile], Any]] = {
     "linear.refit": lambda profile: not profile.has_validation_file,
     "train.batch_size": by_size(_size, (200, 8), (500, 16), (2000, 32), (20_000, 64), above=128),
     "train.epochs": by_size(_size, (1000, 20), (20_000, 10), (50_000, 5), above=2),
-    "train.refit": lambda profile: profile.num_texts <= 3000 and not profile.has_validation_file,
+    "train.refit": lambda profile: is_refitted(profile.num_texts, profile.has_validation_file),
 }
 AUTO_KEYS = tuple(_RULES)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lstm_cli.config.auto_rules import by_size
+from lstm_cli.config.auto_rules import by_size, is_refitted, num_folds, validation_fraction
 
 
 class ImageProfile(msgspec.Struct, frozen=True):
@@ -56,16 +56,9 @@ def _size(profile: ImageProfile) -> int:
 
 
 def _validation_fraction(profile: ImageProfile) -> float:
-    """A tenth of the images, but no more than 500, or 5 of each class."""
     if profile.has_validation_file:
         return 0.1
-    wanted = max(500, 5 * profile.num_classes)
-    return max(0.0001, round(min(0.1, wanted / profile.num_images), 4))
-
-
-def _folds(profile: ImageProfile) -> int:
-    is_small = profile.num_images <= 500 and not profile.has_validation_file
-    return min(5, profile.num_images) if is_small else 0
+    return validation_fraction(profile.num_images, profile.num_classes)
 
 
 def _shift(profile: ImageProfile) -> int:
@@ -76,12 +69,12 @@ def _shift(profile: ImageProfile) -> int:
 
 _RULES: Mapping[str, Callable[[ImageProfile], Any]] = {
     "data.validation_fraction": _validation_fraction,
-    "data.folds": _folds,
+    "data.folds": lambda profile: num_folds(profile.num_images, profile.has_validation_file),
     "image.border": lambda profile: profile.border,
     "image.shift": _shift,
     "model.units": by_size(_size, (5000, 64), above=128),
     "train.batch_size": by_size(_size, (500, 16), (5000, 32), (20_000, 64), above=128),
     "train.epochs": by_size(_size, (2000, 50), (5000, 40), (20_000, 25), above=14),
-    "train.refit": lambda profile: profile.num_images <= 3000 and not profile.has_validation_file,
+    "train.refit": lambda profile: is_refitted(profile.num_images, profile.has_validation_file),
 }
 IMAGE_AUTO_KEYS = tuple(_RULES)
