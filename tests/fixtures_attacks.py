@@ -76,13 +76,12 @@ def weights_with_header(header, data=b"", length=None):
     return (len(text) if length is None else length).to_bytes(8, "little") + text + data
 
 
-def refused(run, *words, verdict=True):
-    """Check that a run is refused with exit code 5 before its model is opened.
+def refused(run, *words):
+    """Check that a run is refused with exit code 5 before its model is opened, also by `verify`.
 
     Args:
         run: The run.
         words: The reason contains at least one of these.
-        verdict: Whether `lstm runs verify` must refuse it too.
     """
     with pytest.MonkeyPatch.context() as patch, within(10):
         patch.setattr(predictor, "open_session", None)
@@ -93,12 +92,11 @@ def refused(run, *words, verdict=True):
     assert any(word in error.message for word in words), error.message
     assert "\n" not in error.message
     assert len(error.message) < 1000
-    if verdict:
-        with within(10):
-            result = verify(run)
-        assert not result.passed
-        failed = [check.detail for check in result.failures]
-        assert any(word in reason for word in words for reason in failed), failed
+    with within(10):
+        result = verify(run)
+    assert not result.passed
+    failed = [check.detail for check in result.failures]
+    assert any(word in reason for word in words for reason in failed), failed
     return error
 
 

@@ -1,4 +1,4 @@
-"""Other processes: small ones that hold a lock or do some work until they are told, or killed."""
+"""Other processes: small ones that hold a lock or work until they are asked to end, or killed."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_only_what_is_listed_is_chosen_and_the_data_is_split_as_chosen(table, mo
     assert len(split.splits["validation"].inputs) == 12
     assert len(data.splits["validation"].inputs) == 5
     assert not any("buckets=77" in note for note in reporter.notes)
-    # Chosen settings are settings: nothing is chosen twice, or said again.
+    # Chosen settings are settings: nothing is chosen or reported twice.
     assert with_auto_settings(config, split, None, Notes()) == (config, split)
 
 

@@ -55,7 +55,7 @@ def test_tokens_of_the_same_effect_share_the_lowest_rank(explainer):
 
 
 def test_the_decisive_token_has_the_largest_effect_where_sentences_are_few(monkeypatch):
-    verdicts = {
+    opinions = {
         "affirmation": demo_grammar.CLAIMS[:1],
         "negation": demo_grammar.CLAIMS[:1],
         "agreement": demo_grammar.REPORTS[-1:],
@@ -63,7 +63,7 @@ def test_the_decisive_token_has_the_largest_effect_where_sentences_are_few(monke
         "contrast": demo_grammar.CONTRASTS[1:2],
         "plain": demo_grammar.PLAIN[:1],
     }
-    monkeypatch.setattr(demo_grammar, "VERDICTS", verdicts)
+    monkeypatch.setattr(demo_grammar, "OPINIONS", opinions)
     monkeypatch.setattr(demo, "NUM_FILLERS", (0,))
     monkeypatch.setattr(demo, "ASIDE_SHARE", 0)
     run = pipeline.train(load_preset("demo", FEW))

@@ -85,8 +85,8 @@ def history_of(run):
 @pytest.mark.parametrize("kind", [*KINDS, "lowered"])
 def test_training_ends_with_a_valid_run(stages, kind):
     run = finished(stages, "whole", kind)
-    verdict = verify(run)
-    assert verdict.passed, verdict
+    verified = verify(run)
+    assert verified.passed, verified
     assert run.read_json(runs.RUN)["backend"] == "jax"
     assert len(history_of(run)) == fixtures_jax.SETTINGS[kind]["train"]["epochs"]
 

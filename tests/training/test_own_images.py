@@ -1,4 +1,4 @@
-"""Own images from a folder to a run: settings, what is said, and the same data afterwards."""
+"""Own images from a folder to a run: settings, notes, and the same data afterwards."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from lstm_cli.data import DataSource, load
 from lstm_cli.data.readers import demo, demo_grammar
 
 SENTENCES = [
-    (form, sentence) for form, sentences in demo_grammar.VERDICTS.items() for sentence in sentences
+    (form, sentence) for form, sentences in demo_grammar.OPINIONS.items() for sentence in sentences
 ]
 REVERSIBLE = [
     sentence for form, sentence in SENTENCES if form in ("negation", "dissent", "contrast")
@@ -60,7 +60,7 @@ def test_seven_thousand_reviews_take_a_moment():
     assert time.process_time() - start < 1.5  # 0.15 s on an idle core
 
 
-def test_the_decisive_span_is_the_marked_word_of_the_verdict():
+def test_the_decisive_span_is_the_marked_word_of_the_opinion():
     opinions = {word for words in demo_grammar.POLAR.values() for side in words for word in side}
     for example in demo.generate(1000, seed=4):
         word = example.text[slice(*example.decisive_span)].lower()
@@ -68,7 +68,7 @@ def test_the_decisive_span_is_the_marked_word_of_the_verdict():
         if example.form == "plain":
             assert word in opinions
             continue
-        pairs = pairs_in(demo_grammar.VERDICTS[example.form])
+        pairs = pairs_in(demo_grammar.OPINIONS[example.form])
         is_reversed = (word, replacement) in pairs
         assert is_reversed != ((replacement, word) in pairs)
         assert example.form == "contrast" or is_reversed == (
@@ -86,7 +86,7 @@ def test_the_counterpart_is_a_review_of_the_other_label():
 
 
 @pytest.mark.parametrize(("form", "sentence"), SENTENCES)
-def test_every_verdict_has_one_decisive_word(form, sentence):
+def test_every_opinion_has_one_decisive_word(form, sentence):
     assert len(re.findall(r"\*[^*]+\*", sentence)) == 1
     assert bool(PAIR.search(sentence)) == (form != "plain")
 
@@ -118,10 +118,10 @@ def test_the_first_opinion_and_the_decisive_word_give_the_label_only_together():
     counts = Counter()
     for example in demo.generate(8000, seed=9):
         start, end = example.decisive_span
-        verdict = next(s for s in re.finditer(r"[^.!]+", example.text) if s.end() > start)
-        if example.form == "plain" or "?" in verdict[0]:
+        sentence = next(s for s in re.finditer(r"[^.!]+", example.text) if s.end() > start)
+        if example.form == "plain" or "?" in sentence[0]:
             continue
-        first = next(word for word in re.findall(r"\w+", verdict[0].lower()) if word in opinions)
+        first = next(word for word in re.findall(r"\w+", sentence[0].lower()) if word in opinions)
         is_reversed = example.text[start:end].lower() in reversing_words
         assert example.label == ((first in praised) != is_reversed)
         counts[first in praised, is_reversed] += 1

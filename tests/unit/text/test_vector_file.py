@@ -1,4 +1,4 @@
-"""Files of word vectors: which words get which vector, and what is said of the file."""
+"""Files of word vectors: which words get which vector, and the notes on the file."""
 
 from __future__ import annotations
 

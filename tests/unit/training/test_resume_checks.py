@@ -460,7 +460,7 @@ def test_a_run_json_without_a_valid_dataset_is_refused(change, halfway):
 
 
 def with_files(halfway, monkeypatch, fingerprint="f" * 64, **digests):
-    """Let the run have begun on files of content "old", and let them have other content now."""
+    """Let the run have started on files of content "old", and let them have other content now."""
     record = halfway.read_json(runs.RUN)
     record["dataset"]["files"] = {
         name: {"path": f"{name}.csv", "sha256": "old"} for name in digests
