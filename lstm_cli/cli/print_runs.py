@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from lstm_cli.prediction.verify import VerifyResult
     from lstm_cli.runs.record import LanguageRunRecord, RunRecord, Summary
     from lstm_cli.runs.thresholds import Thresholds
-    from lstm_cli.training.replay import Difference, Replay
+    from lstm_cli.training.replay import Replay
+    from lstm_cli.training.replay_differences import Difference
 
 
 def print_list(summaries: list[Summary], root: Path, as_json: bool) -> None:

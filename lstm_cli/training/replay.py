@@ -31,42 +31,17 @@ from lstm_cli.training.labels_of_run import labels_of_started
 from lstm_cli.training.loop import NonFiniteError, learning_rate
 from lstm_cli.training.pipeline import train
 from lstm_cli.training.prepare import load_training_data
+from lstm_cli.training.replay_differences import (
+    Change,
+    Difference,
+    RunResults,
+    compare_results,
+    non_finite_difference,
+    recorded_changes,
+)
 from lstm_cli.training.resume_checks import data_change, test_change
 
 _COMPARED = (runs.HISTORY, runs.WEIGHTS, runs.METRICS)
-# The key of `history.jsonl` that always differs.
-_TIME_KEY = "seconds"
-_MACHINE_KEYS = ("platform", "device", "kernel", "backend", "processes")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first place at which a file of the run and of its replay differ.
-
-    Attributes:
-        file: `history.jsonl`, `weights.safetensors` or `metrics.json`.
-        stage: The stage in the history; None in other files.
-        epoch: The epoch in the stage; None in other files.
-        key: The dotted path of the value, or `sha256` of the whole file.
-        recorded: Value in the run; None if it has no such key.
-        replayed: Value in the replay; None if it has no such key.
-    """
-
-    file: str
-    stage: int | None
-    epoch: int | None
-    key: str
-    recorded: Any
-    replayed: Any
-
-
-@dataclass(frozen=True)
-class Change:
-    """A version, or a property of the machine, that has changed."""
-
-    name: str
-    recorded: Any
-    now: Any
 
 
 @dataclass(frozen=True)
@@ -108,15 +83,6 @@ class Replay:
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON types."""
         return {**asdict(self), "identical": self.identical, "causes": self.causes}
-
-
-@dataclass(frozen=True)
-class _Results:
-    """The compared results of a run: history, digest of the weights, metrics."""
-
-    history: Sequence[Mapping[str, Any]]
-    weights: str
-    metrics: Any
 
 
 def replay(
@@ -164,18 +130,18 @@ def replay(
                 score_test="test" in before.metrics,
             )
         except NonFiniteError as error:
-            differences, epochs = _non_finite(before, error)
+            differences, epochs = non_finite_difference(before, error)
             (path,) = folder.glob(f"*/replay/{runs.RUN}")
             replayed_record = runs.read_run_json(RunDir(path.parent))
         else:
             after, replayed_record = _read_results(replayed, config), runs.read_run_json(replayed)
-            differences, epochs = _compare(before, after), len(after.history)
+            differences, epochs = compare_results(before, after), len(after.history)
     return Replay(
         run.name,
         str(run.path),
         epochs,
         differences,
-        _changes(record, replayed_record),
+        recorded_changes(record, replayed_record),
         modified,
         config.train.deterministic,
     )
@@ -228,7 +194,7 @@ def _temporary_folder() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read_results(run: RunDir, config: Config) -> _Results:
+def _read_results(run: RunDir, config: Config) -> RunResults:
     """Read the compared files without the manifest: a changed file is a difference to report.
 
     Raises:
@@ -239,7 +205,7 @@ def _read_results(run: RunDir, config: Config) -> _Results:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     run.decode(runs.METRICS, Results if config.language is None else LanguageResults)
     lines = [msgspec.to_builtins(line) for line in run.history()]
-    return _Results(lines, weights, run.read_json(runs.METRICS))
+    return RunResults(lines, weights, run.read_json(runs.METRICS))
 
 
 def _modified_files(listed: RunDir) -> tuple[str, ...]:
@@ -322,83 +288,3 @@ def _check_data(
             f"{before[:12]} and is {now[:12]}.",
             "Restore the old data: a run cannot be repeated on other data.",
         )
-
-
-def _compare(before: _Results, after: _Results) -> tuple[Difference, ...]:
-    """Return the first difference in each file."""
-    differences = []
-    lines = max(len(before.history), len(after.history))
-    for number in range(lines):
-        first = _first_difference(
-            _without_time(before.history, number), _without_time(after.history, number)
-        )
-        if first is not None:
-            place = _stage_and_epoch((before if number < len(before.history) else after), number)
-            differences.append(Difference(runs.HISTORY, *place, *first))
-            break
-    if before.weights != after.weights:
-        digests = before.weights, after.weights
-        differences.append(Difference(runs.WEIGHTS, None, None, "sha256", *digests))
-    if (first := _first_difference(before.metrics, after.metrics)) is not None:
-        differences.append(Difference(runs.METRICS, None, None, *first))
-    return tuple(differences)
-
-
-def _stage_and_epoch(results: _Results, number: int) -> tuple[int, int]:
-    """Return stage and epoch of a line of the history."""
-    line = results.history[number]
-    return int(line["stage"]), int(line["epoch"])
-
-
-def _without_time(history: Sequence[Mapping[str, Any]], number: int) -> dict[str, Any]:
-    """Return a line of the history without its time; empty if there is no such line."""
-    line = history[number] if number < len(history) else {}
-    return {key: value for key, value in line.items() if key != _TIME_KEY}
-
-
-def _first_difference(recorded: Any, replayed: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    """Return path and values of the first difference between two JSON values."""
-    if isinstance(recorded, list) and isinstance(replayed, list):
-        recorded, replayed = dict(enumerate(recorded)), dict(enumerate(replayed))
-    if isinstance(recorded, dict) and isinstance(replayed, dict):
-        for key in {**replayed, **recorded}:
-            below = f"{path}.{key}" if path else str(key)
-            if key not in recorded or key not in replayed:
-                return below, _summary(recorded.get(key)), _summary(replayed.get(key))
-            first = _first_difference(recorded[key], replayed[key], below)
-            if first is not None:
-                return first
-        return None
-    # By `repr`, NaN equals NaN; by type, True does not equal 1.
-    is_equal = type(recorded) is type(replayed) and repr(recorded) == repr(replayed)
-    return None if is_equal else (path, _summary(recorded), _summary(replayed))
-
-
-def _summary(value: Any) -> Any:
-    """Return a simple value unchanged, and a name for a list or mapping, which may be large."""
-    if isinstance(value, dict):
-        return "a mapping"
-    return "a list" if isinstance(value, list) else value
-
-
-def _non_finite(before: _Results, error: NonFiniteError) -> tuple[tuple[Difference, ...], int]:
-    """Return the difference where a loss of the replay was not finite, and the epochs before it."""
-    stage, epoch = int(error.details["stage"]), int(error.details["epoch"])
-    places = [_stage_and_epoch(before, number) for number in range(len(before.history))]
-    num_before = sum(place < (stage, epoch) for place in places)
-    line = before.history[num_before] if (stage, epoch) in places else {}
-    recorded, replayed = _summary(line.get(error.metric)), error.details["loss"]
-    difference = Difference(runs.HISTORY, stage, epoch, error.metric, recorded, replayed)
-    return (difference,), num_before
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Return the versions and properties of the machine that both runs recorded differently."""
-    flat = []
-    for record in (before, now):
-        versions = record.get("versions")
-        known = dict(versions) if isinstance(versions, dict) else {}
-        flat.append({**known, **{key: record.get(key) for key in _MACHINE_KEYS}})
-    names = {**flat[0], **flat[1]}
-    pairs = [(name, flat[0].get(name), flat[1].get(name)) for name in names]
-    return tuple(Change(n, _summary(old), _summary(new)) for n, old, new in pairs if old != new)

@@ -27,6 +27,7 @@ from lstm_cli.runs.manifest import sha256
 from lstm_cli.runs.rename import rename
 from lstm_cli.training import artifacts, pipeline, replay
 from lstm_cli.training.loop import NonFiniteError, learning_rate
+from lstm_cli.training.replay_differences import Change, Difference, _first_difference
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +139,7 @@ def test_seconds_may_differ(tabled):
 def test_the_first_epoch_that_differs_is_named_with_both_values(tabled):
     edit_history(tabled, 2, val_loss=0.25)
     found = replay.replay(tabled)
-    assert found.differences == (replay.Difference(runs.HISTORY, 1, 2, "val_loss", 0.25, 0.5),)
+    assert found.differences == (Difference(runs.HISTORY, 1, 2, "val_loss", 0.25, 0.5),)
     assert found.causes == ["history.jsonl was changed after training ended."]
 
 
@@ -158,9 +159,7 @@ def test_a_single_bit_of_the_weights_differs(tabled):
     edit_weights(tabled)
     found = replay.replay(tabled)
     changed = sha256(tabled.file(runs.WEIGHTS))
-    assert found.differences == (
-        replay.Difference(runs.WEIGHTS, None, None, "sha256", changed, original),
-    )
+    assert found.differences == (Difference(runs.WEIGHTS, None, None, "sha256", changed, original),)
     assert found.modified == (runs.WEIGHTS,)
 
 
@@ -186,7 +185,7 @@ def test_a_metric_that_differs_is_named_by_its_path(tabled):
     ],
 )
 def test_the_first_difference_of_two_values(recorded, replayed, expected):
-    assert replay._first_difference(recorded, replayed) == expected
+    assert _first_difference(recorded, replayed) == expected
 
 
 @pytest.mark.parametrize("metric", ["loss", "val_loss"])
@@ -203,7 +202,7 @@ def test_a_non_finite_loss_of_the_replay_is_a_difference_under_its_own_key(
     monkeypatch.setattr(TableLoop, "run", non_finite)
     found = replay.replay(tabled)
     recorded = {"loss": 0.75, "val_loss": 0.5}[metric]
-    assert found.differences == (replay.Difference(runs.HISTORY, 1, 2, metric, recorded, "inf"),)
+    assert found.differences == (Difference(runs.HISTORY, 1, 2, metric, recorded, "inf"),)
     assert found.epochs == 1
     assert left(scratch) == []
 
@@ -217,9 +216,9 @@ def test_versions_and_devices_that_are_not_those_recorded_are_named(tabled, monk
     found = replay.replay(tabled)
     assert found.identical
     assert found.changes == (
-        replay.Change("keras", "3.0", "3.1"),
-        replay.Change("jax", "1", None),
-        replay.Change("device", "a GPU", "cpu"),
+        Change("keras", "3.0", "3.1"),
+        Change("jax", "1", None),
+        Change("device", "a GPU", "cpu"),
     )
     assert "keras was 3.0, and is 3.1." in found.causes
 
