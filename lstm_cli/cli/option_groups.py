@@ -30,7 +30,7 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command with one parameter for each option of its groups.
 
     Args:
-        command: Its parameters may be annotated with dataclasses whose fields have defaults.
+        command: Its parameters may be annotated with groups, whose options have defaults.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
