@@ -97,7 +97,7 @@ def together(folder, port, index, kind):
 
 def killed(folder, port, index, kind):
     """Train with the other process, and kill process 1 after some steps."""
-    from lstm_cli.models.process_group import PeerLostError
+    from lstm_cli.models.data_parallel import PeerLostError
 
     start(folder, port, index)
     settings = {"text": TEXT, "language": LANGUAGE}[kind]

@@ -5,6 +5,7 @@
 - `linear` fits the wide part: a linear model of unigrams and bigrams.
 - `word_vectors` learns initial values for the embedding.
 - `calibration` scales logits.
+- `data_parallel` lets several processes train one model; `process_group` is the group of this one.
 - `lstm_equations` is the LSTM in NumPy, forward and backward.
 
 May import: `text`, `config`, `io`, `errors`. Keras is imported here and in `training` only. Begin

@@ -22,9 +22,9 @@ from lstm_cli.io.signals import Interrupted, Signals
 from lstm_cli.io.text_format import pluralize
 from lstm_cli.models import classifier
 from lstm_cli.models.compiled import FiniteCheck
+from lstm_cli.models.data_parallel import PeerLostError
 from lstm_cli.models.optimizer import DiscriminativeAdam
 from lstm_cli.models.process_group import (
-    PeerLostError,
     assign,
     largest,
     leave,

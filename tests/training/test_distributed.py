@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from lstm_cli.models import process_group
+from lstm_cli.models.data_parallel import rows_of
 from lstm_cli.prediction.verify import verify
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
@@ -64,7 +64,7 @@ def pair(stage, folder, kind):
 @pytest.mark.parametrize("num", [1, 2, 3])
 def test_the_rows_of_all_processes_are_the_batch(num):
     batch = np.arange(12.0).reshape(6, 2)
-    shares = [process_group.rows_of(batch, num, index) for index in range(num)]
+    shares = [rows_of(batch, num, index) for index in range(num)]
     assert {len(share) for share in shares} == {6 // num}
     assert np.array_equal(np.concatenate(shares), batch)
 
