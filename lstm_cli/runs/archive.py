@@ -38,8 +38,10 @@ _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # Texts are compressed to a fifth or a tenth, weights hardly.
 _MAX_RATIO, _MAX_EXTRA_BYTES = 20, 64 << 20
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-# By the archive's path, file number, size and time of change. Deleted when the process ends.
-_unpacked: dict[tuple[Path, int, int, int], tuple[TempFolder, RunDir]] = {}
+# Path, file number, size and time of change of an archive.
+Stamp = tuple[Path, int, int, int]
+# Deleted when the process ends.
+_unpacked: dict[Stamp, tuple[TempFolder, RunDir]] = {}
 
 
 def write(run: RunDir, path: Path) -> int:
@@ -103,11 +105,10 @@ def open_archive(path: Path) -> RunDir:
     """
     try:
         with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            key = (path.absolute(), status.st_ino, status.st_size, status.st_mtime_ns)
-            if key not in _unpacked:
-                _unpacked[key] = _unpack(file, path)
-            return _unpacked[key][1]
+            stamp = _stamp(path, os.fstat(file.fileno()))
+            if stamp not in _unpacked:
+                _unpacked[stamp] = _unpack(file, path)
+            return _unpacked[stamp][1]
     except OSError as error:
         raise LstmError(
             f"Cannot read {path}: {error.strerror or error}.", "", ExitCode.DATA
@@ -116,8 +117,25 @@ def open_archive(path: Path) -> RunDir:
 
 def discard(run: RunDir) -> None:
     """Delete the folder that a run was unpacked into; nothing may read it afterwards."""
-    for key in [key for key, (_, unpacked) in _unpacked.items() if unpacked == run]:
-        _unpacked.pop(key)[0].remove()
+    if (stamp := stamp_of(run)) is not None:
+        _unpacked.pop(stamp)[0].remove()
+
+
+def stamp_of(run: RunDir) -> Stamp | None:
+    """Return the state of the archive from which a run was unpacked; None for other runs."""
+    return next((stamp for stamp, (_, unpacked) in _unpacked.items() if unpacked == run), None)
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """Return the state of an archive; None if it is not there."""
+    try:
+        return _stamp(path, path.stat())
+    except OSError:
+        return None
+
+
+def _stamp(path: Path, status: os.stat_result) -> Stamp:
+    return path.absolute(), status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _unpack(file: BinaryIO, path: Path) -> tuple[TempFolder, RunDir]:

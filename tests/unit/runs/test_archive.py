@@ -170,6 +170,19 @@ def test_an_archive_without_its_record_is_not_that_of_a_run(name, zipped, tmp_pa
     refused(find, tmp_path, str(zipped), code=ExitCode.INTEGRITY)
 
 
+def test_what_was_unpacked_of_a_run_that_did_not_finish_is_deleted(zipped, tmp_path, monkeypatch):
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
+    rewritten(
+        zipped,
+        lambda file, content: (
+            content.replace(b'"finished"', b'"failed"') if file == runs.RUN else content
+        ),
+    )
+    error = refused(find, tmp_path, str(zipped))
+    assert "did not finish" in error.message
+    assert [path for path in (tmp_path / "cache" / "temp").iterdir() if path.is_dir()] == []
+
+
 @pytest.mark.parametrize("content", [b"", b"PK", b"not a zip at all" * 99])
 def test_a_file_that_is_not_a_zip_is_refused(content, tmp_path):
     path = tmp_path / "a.zip"

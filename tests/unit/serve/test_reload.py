@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import shutil
 import threading
 import time
 import weakref
+import zipfile
+from types import SimpleNamespace
 
 import pytest
 from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
@@ -20,8 +23,11 @@ from fixtures_serve import (
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import archive
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.find import find
-from lstm_cli.serve.models import ModelSource
+from lstm_cli.serve import reload
+from lstm_cli.serve.models import Model, Models, ModelSource
+from lstm_cli.serve.run_state import read_version
 
 _SECONDS = 0.05
 
@@ -62,7 +68,7 @@ def served(root, lines, wrap=lambda predictor: predictor, **options):
     def load():
         return explainer_of(wrap(Predictor.load(look())))
 
-    source = ModelSource("demo", load, look)
+    source = ModelSource("demo", look(), load, look)
     return sources_thread([source], reload_seconds=_SECONDS, report=lines.append, **options)
 
 
@@ -191,12 +197,98 @@ def test_an_archive_that_is_replaced_is_taken_and_the_old_one_deleted(made, tmp_
     def look():
         return find(tmp_path, str(path))
 
-    unpacked = look().path
-    source = ModelSource("model", lambda: explainer_of(Predictor.load(look())), look)
+    run = look()
+    source = ModelSource("model", run, lambda: explainer_of(Predictor.load(run)), look)
     with sources_thread([source], reload_seconds=_SECONDS, report=lines.append) as server:
         archive.write(made["new"], path)
         wait_for(lambda: lines)
         assert run_of(server) == "demo/new"
         assert server.predict({"text": TEXTS[0]}).status == 200
         assert server.get("/docs").status == 200
-        wait_for(lambda: not unpacked.exists())
+        wait_for(lambda: not run.path.exists())
+
+
+def test_an_archive_that_is_refused_is_deleted_and_opened_again_only_if_it_changes(
+    made, tmp_path, lines, monkeypatch
+):
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
+    path, bad = tmp_path / "model.zip", tmp_path / "bad.zip"
+    archive.write(made["old"], path)
+    with zipfile.ZipFile(bad, "w") as file:
+        for name in made["new"].path.iterdir():
+            content = name.read_bytes() + b" " if name.name == runs.MODEL else name.read_bytes()
+            file.writestr(f"demo/new/{name.name}", content)
+    looks = []
+
+    def look():
+        looks.append(find(tmp_path, str(path)))
+        return looks[-1]
+
+    def folders():
+        return [folder for folder in (tmp_path / "cache" / "temp").iterdir() if folder.is_dir()]
+
+    run = look()
+    source = ModelSource("model", run, lambda: explainer_of(Predictor.load(run)), look)
+    with sources_thread([source], reload_seconds=_SECONDS, report=lines.append) as server:
+        bad.rename(path)
+        wait_for(lambda: lines)
+        assert runs.MODEL in lines[0]
+        num_looks = len(looks)
+        time.sleep(4 * _SECONDS)
+        assert len(looks) == num_looks
+        assert folders() == [run.path.parent.parent]
+        assert server.predict({"text": TEXTS[0]}).json()["run"] == "demo/old"
+        archive.write(made["new"], path)
+        wait_for(lambda: len(lines) > 1)
+        assert run_of(server) == "demo/new"
+        wait_for(lambda: folders() == [looks[-1].path.parent.parent])
+
+
+def test_an_archive_that_another_model_serves_stays_if_one_refuses_it(made, tmp_path, monkeypatch):
+    path = tmp_path / "model.zip"
+    archive.write(made["old"], path)
+    runs_found = []
+
+    def look():
+        runs_found.append(find(tmp_path, str(path)))
+        return runs_found[-1]
+
+    def load(run):
+        if len(runs_found) == 3:
+            raise MemoryError
+        return SimpleNamespace(predictor=SimpleNamespace(run=run, kind="text"))
+
+    def build(name, explainer, version):
+        run = explainer.predictor.run
+        described = SimpleNamespace(run=run.name, labels=[], kind="text")
+        return Model(name, explainer, None, described, version)
+
+    old = look()
+    models = Models([build(name, load(old), read_version(old)) for name in "ab"])
+    server = SimpleNamespace(
+        models=models, build=build, replace=models.replace, observe_refused=lambda _: None
+    )
+    archive.write(made["new"], path)
+    monkeypatch.setattr(reload.Explainer, "load", load)
+    sources = [ModelSource(name, old, None, look) for name in "ab"]
+    asyncio.run(reload.Reloader(sources, server, lambda _: None).reload())
+    new = models.get("a").run
+    assert (new, models.get("b").run) == (runs_found[1], old)
+    assert new != old
+    assert new.path.exists()
+    assert old.path.exists()
+
+
+def test_a_run_that_is_replaced_while_the_server_opens_it_is_taken(root, made, lines):
+    old = root / "demo" / "old"
+
+    def load():
+        explainer = explainer_of(Predictor.load(RunDir(old)))
+        shutil.rmtree(old)
+        shutil.copytree(made["new"].path, old)
+        return explainer
+
+    source = ModelSource("demo", RunDir(old), load, lambda: RunDir(old))
+    with sources_thread([source], reload_seconds=_SECONDS, report=lines.append):
+        wait_for(lambda: lines)
+        assert lines == ["Model demo: demo/old was read again, because it has changed."]
