@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 import zipfile
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +26,8 @@ from lstm_cli.runs import archive
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.find import find
-from lstm_cli.serve import reload
+from lstm_cli.serve import reload, shared_compute
+from lstm_cli.serve.batch_workers import BatchWorkers
 from lstm_cli.serve.models import Model, Models, ModelSource
 from lstm_cli.serve.run_state import read_version
 
@@ -147,26 +149,61 @@ def test_requests_in_flight_finish_with_the_old_run_which_is_then_freed(root, ma
         wait_for(lambda: gc.collect() >= 0 and freed[0]() is None)
 
 
-def test_a_bad_run_is_refused_once_and_taken_when_it_is_whole(root, made, lines):
-    add(root, made["new"])
-    model = root / "demo" / "new" / runs.MODEL
-    content = model.read_bytes()
-    model.write_bytes(content[:-1])
-    (root / "demo" / "new").rename(root / "away")
+def test_requests_in_the_queue_are_answered_by_the_old_run(root, made, lines, monkeypatch):
+    monkeypatch.setattr(shared_compute, "BatchWorkers", partial(BatchWorkers, num_workers=1))
+    blocked = []
+
+    def wrap(predictor):
+        blocked.append(BlockingPredictor(predictor))
+        return blocked[0]
+
+    with served(root, lines, wrap) as server:
+        asked = [in_thread(server.predict, {"text": TEXTS[0]})]
+        assert blocked[0].started.wait(20)
+        asked += [in_thread(server.predict, {"text": text}) for text in TEXTS[:2]]
+        waiting = 'lstm_queue_inputs{model="demo"} 2.0'
+        wait_for(lambda: waiting in server.get("/metrics").body.decode())
+        add(root, made["new"])
+        wait_for(lambda: lines)
+        asked.append(in_thread(server.predict, {"text": TEXTS[0]}))
+        blocked[0].release.set()
+        for thread, _ in asked:
+            thread.join()
+        assert [found.status for _, (found,) in asked] == [200] * 4
+        found = [found.json()["run"] for _, (found,) in asked]
+        assert found == ["demo/old", "demo/old", "demo/old", "demo/new"]
+
+
+def test_a_bad_run_is_refused_once_and_taken_when_it_is_whole(root, made, lines, monkeypatch):
+    """Its weights are another number: only the checks notice that."""
+    answered, load = [], reload.Explainer.load
+
+    def load_and_ask(run):
+        answered.append(run_of(server))
+        try:
+            return load(run)
+        finally:
+            answered.append(run_of(server))
+
+    shutil.copytree(made["new"].path, root / "away")
+    weights = root / "away" / runs.WEIGHTS
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-4] + bytes([content[-4] ^ 1]) + content[-3:])
     with served(root, lines) as server:
+        monkeypatch.setattr(reload.Explainer, "load", load_and_ask)
         (root / "away").rename(root / "demo" / "new")
         wait_for(lambda: lines)
-        time.sleep(6 * _SECONDS)
+        time.sleep(4 * _SECONDS)
         assert len(lines) == 1, lines
         assert "demo/old keeps answering" in lines[0]
-        assert runs.MODEL in lines[0]
-        assert run_of(server) == "demo/old"
-        assert server.predict({"text": TEXTS[0]}).status == 200
+        assert runs.WEIGHTS in lines[0]
+        assert server.predict({"text": TEXTS[0]}).json()["run"] == "demo/old"
         metrics = server.get("/metrics").body.decode()
         assert 'lstm_reloads_total{model="demo",result="refused"} 1.0' in metrics
-        model.write_bytes(content)
+        (root / "demo" / "new" / runs.WEIGHTS).write_bytes(content)
         wait_for(lambda: len(lines) > 1)
         assert run_of(server) == "demo/new"
+    assert set(answered) == {"demo/old"}
 
 
 def test_a_run_of_another_kind_is_refused(root, made, lines):
@@ -175,7 +212,7 @@ def test_a_run_of_another_kind_is_refused(root, made, lines):
         add(root, made["image"])
         wait_for(lambda: lines)
         assert "reads images" in lines[0]
-        assert server.predict({"text": TEXTS[0]}).status == 200
+        assert server.predict({"text": TEXTS[0]}).json()["run"] == "demo/old"
 
 
 def test_a_folder_that_holds_another_run_is_taken(root, made, lines):
