@@ -4,7 +4,7 @@ A stage is a folder: a base system, and above it (overlayfs) what the steps of t
 steps run in it by chroot. The last stage is then started as this command would start it, with
 namespaces for files, processes and network of its own:
 
-    docker run --read-only --tmpfs /tmp:size=64m --cap-drop ALL \
+    docker run --read-only --tmpfs /tmp:size=128m --cap-drop ALL \
       --security-opt no-new-privileges -v RUNS:/runs:ro lstm serve --host 0.0.0.0 --run RUN
 
 Needs Linux, root, overlayfs, debootstrap (which makes the base system once) and the package

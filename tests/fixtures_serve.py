@@ -121,7 +121,7 @@ def explainer_of(predictor):
 
 def source_of(predictor, name="a", find=None):
     """Return what a server needs of a run."""
-    return ModelSource(name, lambda: explainer_of(predictor), find)
+    return ModelSource(name, predictor.run, lambda: explainer_of(predictor), find)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from lstm_cli.cli import serve_options as of_serve
 from lstm_cli.cli.command import Conflict, check_conflicts
 from lstm_cli.cli.option_groups import with_groups
 from lstm_cli.cli.output import print_note
+from lstm_cli.io.signals import hold_hangup
 
 if TYPE_CHECKING:
     from socket import socket
@@ -66,6 +67,8 @@ def command(
     """
     from lstm_cli.io.optional import require
 
+    # By default, a SIGHUP that comes before the server is ready would end it.
+    ctx.with_resource(hold_hangup())
     check_conflicts(ctx, _CONFLICTS)
     if address.unix_socket is None:
         check_conflicts(ctx, _CONFLICTS_WITHOUT_SOCKET)

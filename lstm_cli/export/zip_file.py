@@ -27,8 +27,15 @@ def write_zip(run: RunDir, path: Path) -> GoldenCheck | None:
     """
     archive.write(run, path)
     copy = archive.open_archive(path)
-    if runs.is_language(copy):
+    try:
+        return _check(copy)
+    finally:
+        archive.discard(copy)
+
+
+def _check(run: RunDir) -> GoldenCheck | None:
+    if runs.is_language(run):
         return None
-    predictor = Predictor.load(copy)
-    golden = validate.read_golden(copy.with_manifest(), copy.config(), len(predictor.labels))
+    predictor = Predictor.load(run)
+    golden = validate.read_golden(run.with_manifest(), run.config(), len(predictor.labels))
     return GoldenCheck(len(golden.inputs), predictor.golden_difference(golden), "onnxruntime")

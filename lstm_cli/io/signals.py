@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM: the first stops training after the current step, the second at once.
 
-Also SIGPIPE, which a process receives when it writes to a pipe or socket that has no reader.
+Also SIGPIPE, which a process receives when it writes to a pipe or socket that has no reader, and
+SIGHUP, by which a server is asked to look for newer runs.
 """
 
 from __future__ import annotations
@@ -145,6 +146,52 @@ def catch_signals() -> Iterator[Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class HeldHangup:
+    """A handler that records SIGHUP; if the terminal of the process has gone, it ends the process.
+
+    Attributes:
+        is_pending: Whether there was a SIGHUP.
+    """
+
+    def __init__(self) -> None:
+        self.is_pending = False
+        self._had_terminal = has_terminal()
+
+    def __call__(self, signum: int, _frame: FrameType | None) -> None:
+        """Handle the signal."""
+        if self._had_terminal and not has_terminal():
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+        self.is_pending = True
+
+
+@contextmanager
+def hold_hangup() -> Iterator[None]:
+    """Let SIGHUP wait until a server can act on it; outside the main thread, do nothing.
+
+    A signal that is ignored from the start, as with `nohup`, stays ignored.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGHUP) if is_main and hasattr(signal, "SIGHUP") else None
+    if before is None or before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGHUP, HeldHangup())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def has_terminal() -> bool:
+    """Return whether the process has a controlling terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | getattr(os, "O_NOCTTY", 0)))
+    except OSError:
+        return False
+    return True
 
 
 def stop_with_parent() -> None:

@@ -22,6 +22,7 @@ _LOCK_SUFFIX = ".lock"
 _MAKING = "making"
 _LOCK_SECONDS = 60.0
 _BUFFER = 1 << 20
+_TABLE_NEEDS = "A large table needs two to four times its size."
 
 
 class TempFolder:
@@ -30,6 +31,9 @@ class TempFolder:
     It is in `temp` of the cache folder, else in the temporary folder of the system. The process
     holds a lock beside it. A new folder is made after those without a living process are removed.
 
+    Args:
+        needs: For the error: a sentence that says how much space is needed.
+
     Attributes:
         path: The folder.
 
@@ -37,8 +41,8 @@ class TempFolder:
         LstmError: No folder can be made.
     """
 
-    def __init__(self) -> None:
-        self.path, lock = _make()
+    def __init__(self, needs: str = _TABLE_NEEDS) -> None:
+        self.path, lock = _make(needs)
         self._remove = weakref.finalize(self, _remove, self.path, lock)
 
     def remove(self) -> None:
@@ -51,13 +55,15 @@ class TempFile:
 
     Args:
         path: The file.
+        needs: For the error: a sentence that says how much space is needed.
 
     Raises:
         LstmError: It cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, needs: str = _TABLE_NEEDS) -> None:
         self.path = path
+        self._needs = needs
         with self._translated():
             self._file = path.open("wb", buffering=_BUFFER)
 
@@ -85,20 +91,35 @@ class TempFile:
         with self._translated():
             self._file.close()
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise _cannot_write(self.path.parent, error) from error
+    def _translated(self) -> contextlib.AbstractContextManager[None]:
+        return writing(self.path.parent, self._needs)
 
 
-def _cannot_write(folder: Path, error: Exception) -> LstmError:
+@contextlib.contextmanager
+def writing(folder: Path, needs: str) -> Iterator[None]:
+    """Give errors of a block that writes into a temporary folder a message for people.
+
+    Args:
+        folder: The folder.
+        needs: A sentence that says how much space is needed.
+
+    Raises:
+        LstmError: The disk is full, or fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        # The place of all such folders: this one has a random name and does not stay.
+        root = next((root for root, _ in _roots() if root in folder.parents), folder)
+        raise _cannot_write(root, error, needs) from error
+
+
+def _cannot_write(folder: Path, error: Exception, needs: str) -> LstmError:
     reason = getattr(error, "strerror", None) or error
     return LstmError(
         f"Cannot write temporary files in {folder}: {reason}.",
-        "Free disk space there, or name a folder on another disk in LSTM_CACHE_DIR. A large table "
-        "needs two to four times its size. Runs and checkpoints are intact.",
+        "Free disk space there, or name a folder on another disk in LSTM_CACHE_DIR. "
+        f"{needs} Runs and checkpoints are intact.",
     )
 
 
@@ -111,7 +132,7 @@ def _roots() -> Iterator[tuple[Path, bool]]:
     yield Path(tempfile.gettempdir()) / f"lstm-{user}", True
 
 
-def _make() -> tuple[Path, Any]:
+def _make(needs: str) -> tuple[Path, Any]:
     """Make a folder in the first place that allows it; return it with its lock."""
     failure: Exception = OSError("no folder")
     root = Path()
@@ -121,7 +142,7 @@ def _make() -> tuple[Path, Any]:
         # Some file systems do not support locks.
         except (OSError, ValueError, NotImplementedError) as error:
             failure = error
-    raise _cannot_write(root, failure)
+    raise _cannot_write(root, failure, needs)
 
 
 def _make_in(root: Path, is_public: bool) -> tuple[Path, Any]:

@@ -22,7 +22,7 @@ from typing import BinaryIO
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import safe_open
 from lstm_cli.io.atomic_write import open_atomic
-from lstm_cli.io.temp_folder import TempFolder
+from lstm_cli.io.temp_folder import TempFile, TempFolder, writing
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.manifest import is_in_manifest
@@ -38,8 +38,10 @@ _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # Texts are compressed to a fifth or a tenth, weights hardly.
 _MAX_RATIO, _MAX_EXTRA_BYTES = 20, 64 << 20
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-# By the archive's path, file number, size and time of change. Deleted when the process ends.
-_unpacked: dict[tuple[Path, int, int, int], tuple[TempFolder, RunDir]] = {}
+# Path, file number, size and time of change of an archive.
+Stamp = tuple[Path, int, int, int]
+# Deleted when the process ends.
+_unpacked: dict[Stamp, tuple[TempFolder, RunDir]] = {}
 
 
 def write(run: RunDir, path: Path) -> int:
@@ -99,15 +101,14 @@ def open_archive(path: Path) -> RunDir:
 
     Raises:
         LstmError: It cannot be read (exit code 3), or it is not the archive of a run, or not of one
-            that `train` could have written (exit code 5).
+            that `train` could have written (exit code 5), or the folder cannot be written.
     """
     try:
         with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            key = (path.absolute(), status.st_ino, status.st_size, status.st_mtime_ns)
-            if key not in _unpacked:
-                _unpacked[key] = _unpack(file, path)
-            return _unpacked[key][1]
+            stamp = _stamp(path, os.fstat(file.fileno()))
+            if stamp not in _unpacked:
+                _unpacked[stamp] = _unpack(file, path)
+            return _unpacked[stamp][1]
     except OSError as error:
         raise LstmError(
             f"Cannot read {path}: {error.strerror or error}.", "", ExitCode.DATA
@@ -116,8 +117,25 @@ def open_archive(path: Path) -> RunDir:
 
 def discard(run: RunDir) -> None:
     """Delete the folder that a run was unpacked into; nothing may read it afterwards."""
-    for key in [key for key, (_, unpacked) in _unpacked.items() if unpacked == run]:
-        _unpacked.pop(key)[0].remove()
+    if (stamp := stamp_of(run)) is not None:
+        _unpacked.pop(stamp)[0].remove()
+
+
+def stamp_of(run: RunDir) -> Stamp | None:
+    """Return the state of the archive from which a run was unpacked; None for other runs."""
+    return next((stamp for stamp, (_, unpacked) in _unpacked.items() if unpacked == run), None)
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """Return the state of an archive; None if it is not there."""
+    try:
+        return _stamp(path, path.stat())
+    except OSError:
+        return None
+
+
+def _stamp(path: Path, status: os.stat_result) -> Stamp:
+    return path.absolute(), status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _unpack(file: BinaryIO, path: Path) -> tuple[TempFolder, RunDir]:
@@ -125,12 +143,25 @@ def _unpack(file: BinaryIO, path: Path) -> tuple[TempFolder, RunDir]:
         _check_directory(file)
         with zipfile.ZipFile(file) as archive:
             folder, entries = _entries(archive, file.seek(0, 2))
-            temp = TempFolder()
+            needs = _needs(path, entries)
+            temp = TempFolder(needs)
             run = RunDir(temp.path.joinpath(*folder), archive=path.absolute())
-            _unpack_files(archive, entries, run)
+            try:
+                _unpack_files(archive, entries, run, needs)
+            except BaseException:
+                temp.remove()
+                raise
     except _DAMAGED as error:
         raise _error(path, str(error)) from None
     return temp, run
+
+
+def _needs(path: Path, entries: Mapping[str, zipfile.ZipInfo]) -> str:
+    num_bytes = sum(info.file_size for info in entries.values())
+    return (
+        f"{path.name} needs {num_bytes / 1e6:.1f} MB there; a server that takes a new archive has "
+        "both until the old one is not used any more."
+    )
 
 
 def _check_directory(file: BinaryIO) -> None:
@@ -190,18 +221,18 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
 
 
 def _unpack_files(
-    archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], run: RunDir
+    archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], run: RunDir, needs: str
 ) -> None:
     """Unpack the files that the manifest lists, or that belong to a run without being listed.
 
     Raises:
-        LstmError: A file is not listed in the manifest (exit code 5).
+        LstmError: A file is not listed in the manifest (exit code 5), or cannot be written.
         ValueError: The archive is damaged, or not of a finished run.
     """
     for name in (runs.RUN, runs.MANIFEST):
         if name not in entries:
             raise ValueError(f"it has no {name}: it is not the archive of a finished run")
-    _unpack_file(archive, entries[runs.MANIFEST], run.file(runs.MANIFEST))
+    _unpack_file(archive, entries[runs.MANIFEST], run.file(runs.MANIFEST), needs)
     listed = run.with_manifest()
     manifest = listed.manifest or {}
     for name in entries.keys() - manifest.keys():
@@ -209,14 +240,17 @@ def _unpack_files(
             raise listed.integrity_error(f"{runs.MANIFEST} does not list {name[:80]!r}")
     for name, info in entries.items():
         if name in manifest or name == runs.THRESHOLDS:
-            _unpack_file(archive, info, run.file(name))
+            _unpack_file(archive, info, run.file(name), needs)
 
 
-def _unpack_file(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
+def _unpack_file(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, needs: str) -> None:
     """Unpack one file; `zipfile` never reads more of it than the size that was checked."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(info) as source, path.open("xb") as target:
+    with writing(path.parent, needs):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    target = TempFile(path, needs)
+    with archive.open(info) as source:
         shutil.copyfileobj(source, target, _CHUNK)
+    target.close()
 
 
 def _error(path: Path, reason: str) -> LstmError:

@@ -59,8 +59,8 @@ def find(
     for path in (_resolve(Path(name)), root / name):
         if exists(path / RUN):
             return _check_finished(RunDir(path), root)
-        if name.lower().endswith(ARCHIVE_SUFFIX) and (run := _open_archive(path)):
-            return _check_finished(run, root)
+        if name.lower().endswith(ARCHIVE_SUFFIX) and (run := _open_archive(path, root)):
+            return run
     runs = [run for run in all_runs(root) if run.path.name == name]
     if len(runs) > 1:
         raise _ambiguous(name, runs)
@@ -272,12 +272,19 @@ def _check_finished(run: RunDir, root: Path) -> RunDir:
     )
 
 
-def _open_archive(path: Path) -> RunDir | None:
-    """Unpack an archive; None if there is no such file."""
+def _open_archive(path: Path, root: Path) -> RunDir | None:
+    """Unpack the archive of a finished run; None if there is no such file."""
     # Imported only now: it would make the start of every other command slower.
     from lstm_cli.runs import archive
 
-    return archive.open_archive(path) if archive.is_file(path) else None
+    if not archive.is_file(path):
+        return None
+    run = archive.open_archive(path)
+    try:
+        return _check_finished(run, root)
+    except LstmError:
+        archive.discard(run)
+        raise
 
 
 def _ambiguous(name: str, runs: Sequence[RunDir]) -> LstmError:

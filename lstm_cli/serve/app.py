@@ -25,6 +25,7 @@ from lstm_cli.serve.middleware import Middleware
 from lstm_cli.serve.models import Model, Models, ModelSource, build_model
 from lstm_cli.serve.reload import Reloader
 from lstm_cli.serve.request_record import RequestRecord
+from lstm_cli.serve.run_state import Version, read_version
 from lstm_cli.serve.schemas import ModelsResponse
 from lstm_cli.serve.security_headers import static_page
 from lstm_cli.serve.settings import ServerSettings
@@ -126,7 +127,7 @@ class Application:
         self._access_log = access_log
         self._shared = SharedCompute(settings.limits)
         self._metrics = ServerMetrics([source.name for source in sources], self._num_waiting)
-        self.models = Models([self.build(source.name, source.load()) for source in sources])
+        self.models = Models([self._open(source) for source in sources])
         for model in self.models:
             self._metrics.observe_run(model.name, model.description.run)
         self._documents = Documents(self.models, settings)
@@ -139,10 +140,10 @@ class Application:
             self.observe,
         )
 
-    def build(self, name: str, explainer: Explainer) -> Model:
+    def build(self, name: str, explainer: Explainer, version: Version) -> Model:
         """Return the model of a run; may be called in a thread."""
         observe_batch = partial(self._metrics.observe_batch, name)
-        return build_model(name, explainer, self._settings, self._shared, observe_batch)
+        return build_model(name, explainer, version, self._settings, self._shared, observe_batch)
 
     def observe(self, record: RequestRecord) -> None:
         """Count an answered request, and log it."""
@@ -168,6 +169,10 @@ class Application:
     def close(self) -> None:
         """Stop the threads."""
         self._shared.close()
+
+    def _open(self, source: ModelSource) -> Model:
+        version = read_version(source.run)
+        return self.build(source.name, source.load(), version)
 
     def _make_routes(self) -> list[Route]:
         one, post = openapi.MODEL_PATH, ["POST"]

@@ -50,9 +50,10 @@ class BatchWorkers:
 
     def has_room(self, num_inputs: int) -> bool:
         """Return whether so many inputs may be queued."""
-        if self._num_waiting() + num_inputs > self._max_queue:
-            for queue in list(self._queues):
-                queue.drop_cancelled()
+        if self._num_waiting() + num_inputs <= self._max_queue:
+            return True
+        for queue in list(self._queues):
+            queue.drop_cancelled()
         return self._num_waiting() + num_inputs <= self._max_queue
 
     def enroll(self, queue: BatchQueue) -> None:

@@ -58,9 +58,12 @@ class Documents:
     async def _build(self) -> _Built:
         async with self._lock:
             models = tuple(self._models)
-            if self._built is None or self._built.models != models:
-                self._built = await asyncio.to_thread(_describe, models, self._settings)
-            return self._built
+            if self._built is not None and self._built.models == models:
+                return self._built
+            built = await asyncio.to_thread(_describe, models, self._settings)
+            if tuple(self._models) == models:
+                self._built = built
+            return built
 
 
 def _describe(models: tuple[Model, ...], settings: ServerSettings) -> _Built:

@@ -72,8 +72,8 @@ class HostPolicy:
                 "Send for example 'Host: localhost:8000'.",
             )
         name, _ = host
-        is_allowed = name in _LOOPBACK_NAMES | self.allowed_hosts or name == _local_address(scope)
-        if not (self.allow_any or is_allowed):
+        is_allowed = self.allow_any or name in _LOOPBACK_NAMES or name in self.allowed_hosts
+        if not (is_allowed or name == _local_address(scope)):
             raise ApiError(
                 421,
                 f"The host name '{name}' is not allowed.",

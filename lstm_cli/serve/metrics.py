@@ -62,6 +62,8 @@ class ServerMetrics:
             ("model", "result"),
             registry=self._registry,
         )
+        # By route, model and status.
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._batches = {name: batches.labels(name) for name in models}
         for name in self._batches:
             queue.labels(name).set_function(partial(num_waiting, name))
@@ -70,8 +72,16 @@ class ServerMetrics:
 
     def observe_request(self, record: RequestRecord) -> None:
         """Count an answered request."""
-        self._requests.labels(record.route, record.model, str(record.status)).inc()
-        self._seconds.labels(record.route, record.model).observe(record.seconds)
+        key = record.route, record.model, record.status
+        if key not in self._answered:
+            # To look labels up takes several times as long as to count.
+            self._answered[key] = (
+                self._requests.labels(record.route, record.model, str(record.status)),
+                self._seconds.labels(record.route, record.model),
+            )
+        requests, seconds = self._answered[key]
+        requests.inc()
+        seconds.observe(record.seconds)
 
     def observe_batch(self, model: str, num_inputs: int) -> None:
         """Count a batch of a model."""

@@ -15,6 +15,7 @@ from lstm_cli.runs import validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.serve.errors import ApiError
 from lstm_cli.serve.inference import Inference
+from lstm_cli.serve.run_state import Version
 from lstm_cli.serve.schemas import DecisionInfo, ModelResponse
 from lstm_cli.serve.settings import ServerSettings
 from lstm_cli.serve.shared_compute import SharedCompute
@@ -26,12 +27,14 @@ class ModelSource:
 
     Attributes:
         name: Of the model; it does not change when the run is replaced.
-        load: Opens the run that is served first. Only the model keeps it, so that its memory is
+        run: The run that is served first.
+        load: Opens it. Only the model keeps it, so that its memory is
             free when another run takes its place.
         find: Finds the run that is to be served now; None if it never changes.
     """
 
     name: str
+    run: RunDir
     load: Callable[[], Explainer]
     find: Callable[[], RunDir] | None = None
 
@@ -45,12 +48,14 @@ class Model:
         explainer: Of the run.
         inference: Its predictions and explanations.
         description: What `/v1/model` answers.
+        version: Of the run; it differs if another run takes its place.
     """
 
     name: str
     explainer: Explainer
     inference: Inference
     description: ModelResponse
+    version: Version
 
     @property
     def run(self) -> RunDir:
@@ -101,6 +106,7 @@ class Models:
 def build_model(
     name: str,
     explainer: Explainer,
+    version: Version,
     settings: ServerSettings,
     shared: SharedCompute,
     observe_batch: Callable[[int], None],
@@ -110,6 +116,7 @@ def build_model(
     Args:
         name: Of the model.
         explainer: Of the run.
+        version: Of the run, read before it was opened.
         settings: Of the server.
         shared: Threads and queues of the server.
         observe_batch: Receives the number of inputs of each batch.
@@ -119,6 +126,7 @@ def build_model(
         explainer,
         Inference(explainer, settings.limits, shared, observe_batch),
         _describe(name, explainer.predictor, settings),
+        version,
     )
 
 

@@ -10,20 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from lstm_cli.errors import LstmError
 from lstm_cli.explain.explainer import Explainer
 from lstm_cli.runs import archive
-from lstm_cli.runs.directory import MANIFEST, THRESHOLDS, RunDir
+from lstm_cli.runs.directory import RunDir
 from lstm_cli.serve.models import Model, Models, ModelSource
+from lstm_cli.serve.run_state import (
+    Files,
+    Version,
+    is_archive_unchanged,
+    read_files,
+    read_version,
+)
 from lstm_cli.serve.schemas import ModelResponse
-
-# Where the run is, and the files that name all its content.
-_Version = tuple[Path, bytes, bytes]
-# Where the run is, and name, size and time of change of its files.
-_Files = tuple[Path, tuple[tuple[str, int, int], ...]]
 
 
 class Server(Protocol):
@@ -33,7 +34,7 @@ class Server(Protocol):
     def models(self) -> Models:
         """The models."""
 
-    def build(self, name: str, explainer: Explainer) -> Model:
+    def build(self, name: str, explainer: Explainer, version: Version) -> Model:
         """Return the model of a run; called in a thread."""
 
     def replace(self, model: Model) -> None:
@@ -50,15 +51,13 @@ class _Slot:
     Attributes:
         name: Of the model.
         find: Finds the run that is to be served now; None if it never changes.
-        version: Of the run that answers.
-        refused: The files that were refused the last time.
+        refused: The run that was refused the last time, and its files then.
         problem: What was wrong then.
     """
 
     name: str
     find: Callable[[], RunDir] | None
-    version: _Version
-    refused: _Files | None = None
+    refused: tuple[RunDir, Files] | None = None
     problem: str = ""
 
 
@@ -75,10 +74,7 @@ class Reloader:
         self, sources: Sequence[ModelSource], server: Server, report: Callable[[str], None]
     ) -> None:
         self._server = server
-        self._slots = [
-            _Slot(source.name, source.find, _version(self._model(source.name).run))
-            for source in sources
-        ]
+        self._slots = [_Slot(source.name, source.find) for source in sources]
         self._report = report
         self._lock = asyncio.Lock()
 
@@ -105,48 +101,59 @@ class Reloader:
     async def _reload(self, slot: _Slot) -> bool:
         """Replace the run of a model if there is a newer one; return whether there was one."""
         try:
-            found = await asyncio.to_thread(self._load, slot)
+            model = await asyncio.to_thread(self._load, slot)
         except LstmError as error:
             self._refuse(slot, f"{error.message} {error.hint}".strip())
             return False
         except Exception as error:  # whatever is wrong with a run, the one before keeps answering
             self._refuse(slot, f"{type(error).__name__}: {error}")
             return False
-        if found is None:
+        if model is None:
             return False
-        model, slot.version = found
         before = self._model(model.name)
         self._server.replace(model)
         slot.refused, slot.problem = None, ""
         self._report(f"Model {model.name}: {_change(before.description, model.description)}.")
-        if before.run not in [other.run for other in self._server.models]:
-            archive.discard(before.run)
+        self._discard(before.run)
         return True
 
-    def _load(self, slot: _Slot) -> tuple[Model, _Version] | None:
+    def _load(self, slot: _Slot) -> Model | None:
         """Open the run that is to be served now; None if it is served, or was refused before."""
-        if slot.find is None:
+        if slot.find is None or (slot.refused is not None and is_archive_unchanged(*slot.refused)):
             return None
         run = slot.find()
-        version = _version(run)
-        if version == slot.version:
+        try:
+            return self._open(slot, run)
+        except Exception:
+            self._discard(run)
+            raise
+
+    def _open(self, slot: _Slot, run: RunDir) -> Model | None:
+        """Open a run behind the same checks as at the start; None as in `_load`."""
+        version = read_version(run)
+        before = self._model(slot.name)
+        if version == before.version:
             slot.refused, slot.problem = None, ""
             return None
-        files = _files(run)
-        if files == slot.refused:
+        refused = run, read_files(run)
+        if refused == slot.refused:
             return None
         # Remembered before the run is opened: a change meanwhile is a reason to try again.
-        slot.refused = files
+        slot.refused = refused
         explainer = Explainer.load(run)
         kind = explainer.predictor.kind
-        before = self._model(slot.name).description.kind
-        if kind != before:
+        if kind != before.description.kind:
             raise LstmError(
-                f"{run.name} reads {kind}s, and the run that is served reads {before}s.",
+                f"{run.name} reads {kind}s, and the run that is served reads "
+                f"{before.description.kind}s.",
                 "Serve it under another name.",
             )
-        model = self._server.build(slot.name, explainer)
-        return model, version
+        return self._server.build(slot.name, explainer, version)
+
+    def _discard(self, run: RunDir) -> None:
+        """Delete what was unpacked from an archive, unless it answers."""
+        if run not in [model.run for model in self._server.models]:
+            archive.discard(run)
 
     def _refuse(self, slot: _Slot, problem: str) -> None:
         if problem == slot.problem:
@@ -171,24 +178,3 @@ def _change(before: ModelResponse, after: ModelResponse) -> str:
     if before.run == after.run:
         return f"{after.run} was read again, because it has changed{labels}"
     return f"{after.run} answers in place of {before.run}{labels}"
-
-
-def _version(run: RunDir) -> _Version:
-    """Return what differs between two runs; the manifest has the hashes of all files but one."""
-    return run.path, _content(run.file(MANIFEST)), _content(run.file(THRESHOLDS))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def _files(run: RunDir) -> _Files:
-    """Return the state of the files of a run, which changes while they are being copied."""
-    found = []
-    for path in sorted(run.path.iterdir()):
-        status = path.stat()
-        found.append((path.name, status.st_size, status.st_mtime_ns))
-    return run.path, tuple(found)

@@ -7,15 +7,16 @@ import re
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
+from lstm_cli.serve.authority import header_values
 from lstm_cli.serve.errors import ApiError, too_many_requests
 from lstm_cli.serve.settings import Limits
 
 # Limit of all bodies that are being received, in bodies of the largest size.
 _MAX_CONCURRENT_BODIES = 64
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
 _Body = TypeVar("_Body")
 
 
@@ -34,7 +35,7 @@ class BodyReader:
                 slow (408), or too many other bodies are being received (429).
             ConnectionError: The client has disconnected.
         """
-        self._check_headers(request.headers)
+        self._check_headers(request.scope)
         body = bytearray()
         try:
             async with asyncio.timeout(self._limits.client_timeout):
@@ -64,17 +65,18 @@ class BodyReader:
                 raise too_many_requests("The server is receiving too many bodies.")
             more_body = message.get("more_body", False)
 
-    def _check_headers(self, headers: Headers) -> None:
-        if "upgrade" in headers:
+    def _check_headers(self, scope: Scope) -> None:
+        if header_values(scope, b"upgrade"):
             # The parser takes what follows such a head for another protocol: the body is lost.
             raise ApiError(
                 400,
                 "The server supports HTTP/1.1 only and cannot upgrade the connection.",
                 "Leave out the header 'Upgrade'. With curl, use --http1.1.",
             )
-        _check_media_type(headers.getlist("content-type"))
-        _check_codings(headers)
-        length = headers.get("content-length", "0")
+        _check_media_type(header_values(scope, b"content-type"))
+        _check_codings(scope)
+        # The parser accepts one such header at most.
+        length = next(iter(header_values(scope, b"content-length")), "0")
         if not length.isdecimal() or int(length[:20]) > self._limits.max_body:
             raise self._too_large()
 
@@ -100,7 +102,7 @@ def _check_media_type(content_types: list[str]) -> None:
             f"Expected a body of type application/json, found {found}.",
             "Send the header 'Content-Type: application/json'.",
         )
-    charset = re.search(r"charset\s*=\s*\"?([^\s\";]*)", parameters, re.IGNORECASE)
+    charset = _CHARSET.search(parameters)
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise ApiError(
             415,
@@ -109,9 +111,9 @@ def _check_media_type(content_types: list[str]) -> None:
         )
 
 
-def _check_codings(headers: Headers) -> None:
+def _check_codings(scope: Scope) -> None:
     """Refuse compressed bodies: the server does not decompress."""
-    codings = _list_entries(headers.getlist("content-encoding"))
+    codings = _list_entries(header_values(scope, b"content-encoding"))
     if codings - {"identity"}:
         raise ApiError(
             415,
@@ -120,7 +122,7 @@ def _check_codings(headers: Headers) -> None:
             "Send the JSON without compression.",
             {"Accept-Encoding": "identity"},
         )
-    if _list_entries(headers.getlist("transfer-encoding")) - {"chunked"}:
+    if _list_entries(header_values(scope, b"transfer-encoding")) - {"chunked"}:
         raise ApiError(
             501,
             "The only supported transfer coding is 'chunked'.",

@@ -35,7 +35,7 @@ class FoundRun:
 
     def source(self) -> ModelSource:
         """Return what a server needs of the run."""
-        return ModelSource(self.name, partial(Explainer.load, self.run), self.find)
+        return ModelSource(self.name, self.run, partial(Explainer.load, self.run), self.find)
 
 
 def find_runs(values: Sequence[str], root: Path) -> list[FoundRun]:

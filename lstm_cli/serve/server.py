@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 import signal
 import socket
@@ -15,6 +14,7 @@ from functools import partial
 from typing import Any, cast
 
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.signals import HeldHangup, has_terminal
 from lstm_cli.serve.request_record import RequestRecord
 from lstm_cli.serve.settings import Limits
 
@@ -122,8 +122,8 @@ def _signal_handlers(
 ) -> Iterator[None]:
     """Call a function on the first SIGINT or SIGTERM, and one on each SIGHUP.
 
-    The second SIGINT or SIGTERM ends the process. Outside the main thread, Python handles no
-    signals, and this does nothing.
+    A SIGHUP that `hold_hangup` has recorded counts too. The second SIGINT or SIGTERM ends the
+    process. Outside the main thread, Python handles no signals, and this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -137,7 +137,7 @@ def _signal_handlers(
         for number in (*ending, *hangup)
         if (handler := signal.getsignal(number)) is not signal.SIG_IGN
     }
-    had_terminal = _has_terminal()
+    had_terminal = has_terminal()
 
     def end() -> None:
         for number in ending:
@@ -147,28 +147,23 @@ def _signal_handlers(
         shut_down()
 
     def hang_up() -> None:
-        if had_terminal and not _has_terminal():
+        if had_terminal and not has_terminal():
             end()
         else:
             on_hangup()
 
     for number in previous:
         loop.add_signal_handler(number, hang_up if number in hangup else end)
+    # Only now, so that none is lost in between.
+    for handler in previous.values():
+        if isinstance(handler, HeldHangup) and handler.is_pending:
+            on_hangup()
     try:
         yield
     finally:
         for number, handler in previous.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
-
-
-def _has_terminal() -> bool:
-    """Return whether the process has a controlling terminal."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | getattr(os, "O_NOCTTY", 0)))
-    except OSError:
-        return False
-    return True
 
 
 def _make_server(config: Any, on_ready: Callable[[], None]) -> Any:

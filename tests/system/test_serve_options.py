@@ -69,12 +69,13 @@ def test_a_socket_a_newer_run_and_the_access_log(text_run, tmp_path):
     )
     path = tmp_path / "s"
     try:
+        read_until(process.stderr, "Run: demo/old")
+        process.send_signal(signal.SIGHUP)  # Before the run is loaded.
         read_until(process.stderr, "Serving on s")
+        read_until(process.stderr, "demo/old has not changed")
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         short = os.path.relpath(path)
         assert predict(short).json()["run"] == "demo/old"
-        process.send_signal(signal.SIGHUP)
-        read_until(process.stderr, "demo/old has not changed")
         make_text_run(
             tmp_path / "demo" / "new",
             config=text_config(model__units=5),
@@ -144,32 +145,48 @@ def test_an_access_log_whose_reader_has_gone_is_reported_and_the_server_goes_on(
 
 
 _TERMINAL = """
-import os, pty, signal, sys, threading
+import asyncio, os, pty, signal, sys, time
+from lstm_cli.io.signals import hold_hangup
 from lstm_cli.serve import server
+calls, when = [], sys.argv[1]
+
+def is_ready():
+    os.write(1, b"ready")
+
+async def serve():
+    ended = asyncio.Event()
+    with server._signal_handlers(ended.set, lambda: calls.append(1)):
+        assert calls == [1]
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.05)
+        assert calls == [1, 1] and not ended.is_set()
+        is_ready()
+        await asyncio.wait_for(ended.wait(), 20)
+
 pid, terminal = pty.fork()
 if pid == 0:
-    import asyncio
-    calls = []
-    async def main():
-        ended = asyncio.Event()
-        with server._signal_handlers(ended.set, lambda: calls.append(1)):
-            os.kill(os.getpid(), signal.SIGHUP)
-            await asyncio.sleep(0.05)
-            assert calls == [1] and not ended.is_set()
-            os.write(1, b"ready")
-            await asyncio.wait_for(ended.wait(), 20)
-    asyncio.run(main())
+    with hold_hangup():
+        os.kill(os.getpid(), signal.SIGHUP)
+        if when == "before":
+            is_ready()
+            for _ in range(1000):
+                time.sleep(0.01)
+        else:
+            asyncio.run(serve())
     os._exit(7)
 while b"ready" not in os.read(terminal, 100):
     pass
 os.close(terminal)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
-def test_sighup_ends_the_server_only_if_its_terminal_was_closed():
-    done = subprocess.run([sys.executable, "-c", _TERMINAL], timeout=60, check=False)
-    assert done.returncode == 7
+@pytest.mark.parametrize(("when", "code"), [("before", -signal.SIGHUP), ("after", 7)])
+def test_sighup_ends_the_server_only_if_its_terminal_was_closed(when, code):
+    """Before the server is ready, and after."""
+    command = [sys.executable, "-c", _TERMINAL, when]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    assert int(done.stdout) == code
 
 
 @pytest.mark.parametrize(

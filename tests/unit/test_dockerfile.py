@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.server
 import importlib.util
+import re
 import subprocess
 import sys
 import threading
@@ -45,6 +46,14 @@ def test_the_context_has_all_that_is_copied(dockerfile, stages, rules):
     for source in sources:
         assert (ROOT / source).exists()
         assert not dockerfile.is_ignored(source / "file" if source.suffix == "" else source, rules)
+
+
+def test_documents_give_the_temporary_folder_the_size_that_is_tried():
+    sizes = {
+        name: re.findall(r"(?:/tmp:size=|TMP_MEGABYTES = )(\d+)", (ROOT / name).read_text("utf-8"))
+        for name in ("docs/deploy.md", "deploy/container.py", "deploy/try_dockerfile.py")
+    }
+    assert sizes == {name: ["128"] for name in sizes}
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,11 @@ def test_what_exists_is_kept(run, lstm, tmp_path):
 
 def test_the_name_of_the_run_names_the_file(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
     assert default_path(run, "zip").name == "demo-one.zip"
     assert export(run, "zip").path.is_file()
+    # The copy that was checked does not stay unpacked.
+    assert [path for path in (tmp_path / "cache" / "temp").iterdir() if path.is_dir()] == []
 
 
 def test_a_language_model_has_a_zip_without_golden_inputs(tmp_path):

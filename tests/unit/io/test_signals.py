@@ -14,7 +14,7 @@ import pytest
 from fixtures_processes import python, running
 from fixtures_runs import TEXTS, make_text_run
 
-from lstm_cli.io.signals import Interrupted, catch_signals
+from lstm_cli.io.signals import Interrupted, catch_signals, hold_hangup
 
 BOTH = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
@@ -44,6 +44,20 @@ def test_a_deferred_signal_is_recorded_and_raised_at_the_end_of_the_block(signum
         assert signals.pending == signum
         ended = True
     assert ended
+
+
+def test_sighup_is_recorded_unless_it_is_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with hold_hangup():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with hold_hangup():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP).is_pending
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_error_handlers_do_not_catch_an_interruption():
@@ -144,7 +158,7 @@ def test_an_interrupted_encoding_leaves_no_files_in_the_cache(tmp_path, monkeypa
         import numpy as np
         from lstm_cli.text import corpus_cache
         from lstm_cli.config.schema import TextSettings
-        from lstm_cli.io.signals import Interrupted, catch_signals
+        from lstm_cli.io.signals import Interrupted, catch_signals, hold_hangup
         from lstm_cli.text.tokenizer import Tokenizer
 
         real, saved = np.save, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import zipfile
 from pathlib import Path
@@ -168,6 +169,39 @@ def test_a_file_that_differs_from_the_manifest_is_refused(name, zipped):
 def test_an_archive_without_its_record_is_not_that_of_a_run(name, zipped, tmp_path):
     rewritten(zipped, lambda file, content: None if file == name else content)
     refused(find, tmp_path, str(zipped), code=ExitCode.INTEGRITY)
+
+
+def test_what_was_unpacked_of_a_run_that_did_not_finish_is_deleted(zipped, tmp_path, monkeypatch):
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
+    rewritten(
+        zipped,
+        lambda file, content: (
+            content.replace(b'"finished"', b'"failed"') if file == runs.RUN else content
+        ),
+    )
+    error = refused(find, tmp_path, str(zipped))
+    assert "did not finish" in error.message
+    assert [path for path in (tmp_path / "cache" / "temp").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("limit", [0, 5000])
+def test_a_full_disk_is_named_with_the_space_that_is_needed(zipped, tmp_path, monkeypatch, limit):
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(LstmError) as caught:
+            find(tmp_path, str(zipped))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    error, temp = caught.value, tmp_path / "cache" / "temp"
+    assert error.exit_code == ExitCode.ERROR
+    assert f"in {temp}: " in error.message
+    num_bytes = sum(info.file_size for info in zipfile.ZipFile(zipped).infolist())
+    assert f"one.zip needs {num_bytes / 1e6:.1f} MB" in error.hint
+    assert "LSTM_CACHE_DIR" in error.hint
+    assert [path for path in temp.iterdir() if path.is_dir()] == []
+    assert find(tmp_path, str(zipped)).name == "demo/one"
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"not a zip at all" * 99])

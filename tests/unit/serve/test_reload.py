@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import shutil
 import threading
 import time
 import weakref
+import zipfile
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from fixtures_runs import TEXTS, make_image_run, make_text_run, text_config
@@ -20,8 +24,12 @@ from fixtures_serve import (
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs import archive
 from lstm_cli.runs import directory as runs
+from lstm_cli.runs.directory import RunDir
 from lstm_cli.runs.find import find
-from lstm_cli.serve.models import ModelSource
+from lstm_cli.serve import reload, shared_compute
+from lstm_cli.serve.batch_workers import BatchWorkers
+from lstm_cli.serve.models import Model, Models, ModelSource
+from lstm_cli.serve.run_state import read_version
 
 _SECONDS = 0.05
 
@@ -62,7 +70,7 @@ def served(root, lines, wrap=lambda predictor: predictor, **options):
     def load():
         return explainer_of(wrap(Predictor.load(look())))
 
-    source = ModelSource("demo", load, look)
+    source = ModelSource("demo", look(), load, look)
     return sources_thread([source], reload_seconds=_SECONDS, report=lines.append, **options)
 
 
@@ -141,26 +149,61 @@ def test_requests_in_flight_finish_with_the_old_run_which_is_then_freed(root, ma
         wait_for(lambda: gc.collect() >= 0 and freed[0]() is None)
 
 
-def test_a_bad_run_is_refused_once_and_taken_when_it_is_whole(root, made, lines):
-    add(root, made["new"])
-    model = root / "demo" / "new" / runs.MODEL
-    content = model.read_bytes()
-    model.write_bytes(content[:-1])
-    (root / "demo" / "new").rename(root / "away")
+def test_requests_in_the_queue_are_answered_by_the_old_run(root, made, lines, monkeypatch):
+    monkeypatch.setattr(shared_compute, "BatchWorkers", partial(BatchWorkers, num_workers=1))
+    blocked = []
+
+    def wrap(predictor):
+        blocked.append(BlockingPredictor(predictor))
+        return blocked[0]
+
+    with served(root, lines, wrap) as server:
+        asked = [in_thread(server.predict, {"text": TEXTS[0]})]
+        assert blocked[0].started.wait(20)
+        asked += [in_thread(server.predict, {"text": text}) for text in TEXTS[:2]]
+        waiting = 'lstm_queue_inputs{model="demo"} 2.0'
+        wait_for(lambda: waiting in server.get("/metrics").body.decode())
+        add(root, made["new"])
+        wait_for(lambda: lines)
+        asked.append(in_thread(server.predict, {"text": TEXTS[0]}))
+        blocked[0].release.set()
+        for thread, _ in asked:
+            thread.join()
+        assert [found.status for _, (found,) in asked] == [200] * 4
+        found = [found.json()["run"] for _, (found,) in asked]
+        assert found == ["demo/old", "demo/old", "demo/old", "demo/new"]
+
+
+def test_a_bad_run_is_refused_once_and_taken_when_it_is_whole(root, made, lines, monkeypatch):
+    """Its weights are another number: only the checks notice that."""
+    answered, load = [], reload.Explainer.load
+
+    def load_and_ask(run):
+        answered.append(run_of(server))
+        try:
+            return load(run)
+        finally:
+            answered.append(run_of(server))
+
+    shutil.copytree(made["new"].path, root / "away")
+    weights = root / "away" / runs.WEIGHTS
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-4] + bytes([content[-4] ^ 1]) + content[-3:])
     with served(root, lines) as server:
+        monkeypatch.setattr(reload.Explainer, "load", load_and_ask)
         (root / "away").rename(root / "demo" / "new")
         wait_for(lambda: lines)
-        time.sleep(6 * _SECONDS)
+        time.sleep(4 * _SECONDS)
         assert len(lines) == 1, lines
         assert "demo/old keeps answering" in lines[0]
-        assert runs.MODEL in lines[0]
-        assert run_of(server) == "demo/old"
-        assert server.predict({"text": TEXTS[0]}).status == 200
+        assert runs.WEIGHTS in lines[0]
+        assert server.predict({"text": TEXTS[0]}).json()["run"] == "demo/old"
         metrics = server.get("/metrics").body.decode()
         assert 'lstm_reloads_total{model="demo",result="refused"} 1.0' in metrics
-        model.write_bytes(content)
+        (root / "demo" / "new" / runs.WEIGHTS).write_bytes(content)
         wait_for(lambda: len(lines) > 1)
         assert run_of(server) == "demo/new"
+    assert set(answered) == {"demo/old"}
 
 
 def test_a_run_of_another_kind_is_refused(root, made, lines):
@@ -169,7 +212,7 @@ def test_a_run_of_another_kind_is_refused(root, made, lines):
         add(root, made["image"])
         wait_for(lambda: lines)
         assert "reads images" in lines[0]
-        assert server.predict({"text": TEXTS[0]}).status == 200
+        assert server.predict({"text": TEXTS[0]}).json()["run"] == "demo/old"
 
 
 def test_a_folder_that_holds_another_run_is_taken(root, made, lines):
@@ -191,12 +234,98 @@ def test_an_archive_that_is_replaced_is_taken_and_the_old_one_deleted(made, tmp_
     def look():
         return find(tmp_path, str(path))
 
-    unpacked = look().path
-    source = ModelSource("model", lambda: explainer_of(Predictor.load(look())), look)
+    run = look()
+    source = ModelSource("model", run, lambda: explainer_of(Predictor.load(run)), look)
     with sources_thread([source], reload_seconds=_SECONDS, report=lines.append) as server:
         archive.write(made["new"], path)
         wait_for(lambda: lines)
         assert run_of(server) == "demo/new"
         assert server.predict({"text": TEXTS[0]}).status == 200
         assert server.get("/docs").status == 200
-        wait_for(lambda: not unpacked.exists())
+        wait_for(lambda: not run.path.exists())
+
+
+def test_an_archive_that_is_refused_is_deleted_and_opened_again_only_if_it_changes(
+    made, tmp_path, lines, monkeypatch
+):
+    monkeypatch.setenv("LSTM_CACHE_DIR", str(tmp_path / "cache"))
+    path, bad = tmp_path / "model.zip", tmp_path / "bad.zip"
+    archive.write(made["old"], path)
+    with zipfile.ZipFile(bad, "w") as file:
+        for name in made["new"].path.iterdir():
+            content = name.read_bytes() + b" " if name.name == runs.MODEL else name.read_bytes()
+            file.writestr(f"demo/new/{name.name}", content)
+    looks = []
+
+    def look():
+        looks.append(find(tmp_path, str(path)))
+        return looks[-1]
+
+    def folders():
+        return [folder for folder in (tmp_path / "cache" / "temp").iterdir() if folder.is_dir()]
+
+    run = look()
+    source = ModelSource("model", run, lambda: explainer_of(Predictor.load(run)), look)
+    with sources_thread([source], reload_seconds=_SECONDS, report=lines.append) as server:
+        bad.rename(path)
+        wait_for(lambda: lines)
+        assert runs.MODEL in lines[0]
+        num_looks = len(looks)
+        time.sleep(4 * _SECONDS)
+        assert len(looks) == num_looks
+        assert folders() == [run.path.parent.parent]
+        assert server.predict({"text": TEXTS[0]}).json()["run"] == "demo/old"
+        archive.write(made["new"], path)
+        wait_for(lambda: len(lines) > 1)
+        assert run_of(server) == "demo/new"
+        wait_for(lambda: folders() == [looks[-1].path.parent.parent])
+
+
+def test_an_archive_that_another_model_serves_stays_if_one_refuses_it(made, tmp_path, monkeypatch):
+    path = tmp_path / "model.zip"
+    archive.write(made["old"], path)
+    runs_found = []
+
+    def look():
+        runs_found.append(find(tmp_path, str(path)))
+        return runs_found[-1]
+
+    def load(run):
+        if len(runs_found) == 3:
+            raise MemoryError
+        return SimpleNamespace(predictor=SimpleNamespace(run=run, kind="text"))
+
+    def build(name, explainer, version):
+        run = explainer.predictor.run
+        described = SimpleNamespace(run=run.name, labels=[], kind="text")
+        return Model(name, explainer, None, described, version)
+
+    old = look()
+    models = Models([build(name, load(old), read_version(old)) for name in "ab"])
+    server = SimpleNamespace(
+        models=models, build=build, replace=models.replace, observe_refused=lambda _: None
+    )
+    archive.write(made["new"], path)
+    monkeypatch.setattr(reload.Explainer, "load", load)
+    sources = [ModelSource(name, old, None, look) for name in "ab"]
+    asyncio.run(reload.Reloader(sources, server, lambda _: None).reload())
+    new = models.get("a").run
+    assert (new, models.get("b").run) == (runs_found[1], old)
+    assert new != old
+    assert new.path.exists()
+    assert old.path.exists()
+
+
+def test_a_run_that_is_replaced_while_the_server_opens_it_is_taken(root, made, lines):
+    old = root / "demo" / "old"
+
+    def load():
+        explainer = explainer_of(Predictor.load(RunDir(old)))
+        shutil.rmtree(old)
+        shutil.copytree(made["new"].path, old)
+        return explainer
+
+    source = ModelSource("demo", RunDir(old), load, lambda: RunDir(old))
+    with sources_thread([source], reload_seconds=_SECONDS, report=lines.append):
+        wait_for(lambda: lines)
+        assert lines == ["Model demo: demo/old was read again, because it has changed."]
