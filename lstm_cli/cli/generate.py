@@ -129,7 +129,7 @@ def command(
 
     check_conflicts(ctx, (*_CONFLICTS, _GREEDY) if temperature == 0 else _CONFLICTS)
     sampling = Sampling(temperature, top_k, top_p)
-    check_number("--count", count, 1, _MAX_COUNT, is_whole=True, hint="1 is the default.")
+    check_number("--count", count, 1, _MAX_COUNT, is_whole=True, hint="Leave it out for 1.")
     model = WordPredictor.load(find_run(run, runs_dir, language=True))
     if score:
         is_single = texts is not None and len(texts) == 1 and texts != [PIPE]

@@ -38,7 +38,7 @@ def check_number(
     limit = math.inf if high is None else high
     if is_number and low <= float(value) <= limit:  # type: ignore[arg-type]
         return
-    valid = f"of {low:g} or more" if high is None else f"from {low:g} to {high:.10g}"
+    valid = f"of {low:g} or more" if high is None else f"from {low:g} to {high:,}"
     expected = f"a {'whole ' * is_whole}number {valid}"
     found = value if is_number else f"{shorten(repr(value), 60)} ({type(value).__name__})"
     raise LstmError(f"{name} expects {expected}, found {found}.", hint, ExitCode.USAGE)

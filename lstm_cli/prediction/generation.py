@@ -38,11 +38,11 @@ class Sampling:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        hint = "Leave it out for all words, each as probable as the model says."
+        hint = "Leave it out for the probabilities of the model."
         check_number("--temperature", self.temperature, 0, 100, hint=hint)
         check_number("--top-p", self.top_p, 1e-9, 1, hint=hint)
         if self.top_k is not None:
-            check_number("--top-k", self.top_k, 1, 1e9, is_whole=True, hint=hint)
+            check_number("--top-k", self.top_k, 1, 10**9, is_whole=True, hint=hint)
 
     def draw(self, log_probabilities: Array, rng: np.random.Generator) -> int:
         """Draw a word.
@@ -121,9 +121,9 @@ def generate(
         LstmError: The model has no such direction, no word of the prompt is in its vocabulary, or
             the prompt or a number is not valid (exit code 2).
     """
-    check_number("--tokens", num_tokens, 1, MAX_TOKENS, is_whole=True, hint="60 is the default.")
+    check_number("--tokens", num_tokens, 1, MAX_TOKENS, is_whole=True, hint="Leave it out for 60.")
     for name, number in (("--seed", seed), ("index", index)):
-        check_number(name, number, 0, 2**32 - 1, is_whole=True, hint="0 is the default.")
+        check_number(name, number, 0, 2**32 - 1, is_whole=True, hint="Leave it out for 0.")
     model.check_direction(direction)
     sampling = sampling or Sampling()
     rng = np.random.default_rng([seed, index])
