@@ -105,7 +105,7 @@ def _values(inputs: Any, text_columns: Sequence[str], run_name: str) -> Iterable
         return row
     if isinstance(inputs, np.ndarray):
         return _array_values(inputs, run_name)
-    if not isinstance(inputs, Iterable) or isinstance(inputs, type):
+    if not isinstance(inputs, Iterable):
         raise LstmError(
             f"Expected texts, found {describe(inputs)}.",
             "Give a string, or a list, an array or a column of strings.",
@@ -143,7 +143,7 @@ def _field_names(value: Any) -> Sequence[Any]:
         return getattr(value, "_fields", ())
     if isinstance(value, np.void):
         return value.dtype.names or ()
-    if isinstance(value, type | Mapping) or not hasattr(type(value), "__getitem__"):
+    if isinstance(value, Mapping) or not hasattr(type(value), "__getitem__"):
         return ()
     keys = getattr(value, "keys", None)  # pandas, and the rows of sqlite3
     return list(keys()) if callable(keys) else ()
@@ -175,7 +175,7 @@ def _column_names(inputs: Any) -> list[Any] | None:
     kind = type(inputs)  # A column or a cell may be called `columns`, too, but not in the class.
     if isinstance(inputs, np.ndarray):
         names: Any = inputs.dtype.names
-    elif isinstance(inputs, type) or not hasattr(kind, "__getitem__"):
+    elif not hasattr(kind, "__getitem__"):
         return None
     elif hasattr(kind, "column_names"):  # Arrow
         names = inputs.column_names
