@@ -60,8 +60,7 @@ def read_texts(
         yield to_text(_without_missing(inputs))
         return
     values = _values(inputs, text_columns, run_name)
-    for position, element in enumerate(values):
-        value = element
+    for position, value in enumerate(values):
         if not isinstance(value, str):
             value = _unwrap(value)
             (value,) = _row_cells(value, text_columns) or (value,)
