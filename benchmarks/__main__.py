@@ -14,13 +14,18 @@ from pathlib import Path
 from benchmarks import large, report
 
 
-def main() -> int:
-    """Run all; return the exit code of the first that failed, or 0."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, to test the scripts")
     parser.add_argument("--run", help="a text run for `prediction`; default: the one of `presets`")
     parser.add_argument("--own", help="a folder for `own`, which is left out without it")
-    settings = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Run all; return the exit code of the first that failed, or 0."""
+    settings = make_parser().parse_args()
     quick = ["--quick"] if settings.quick else []
     with tempfile.TemporaryDirectory(prefix="lstm-bench-runs-") as runs_dir:
         data = "demo" if settings.quick else "imdb"

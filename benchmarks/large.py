@@ -146,8 +146,8 @@ def draw(
     return np.minimum(indices, len(distribution) - 1)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the data set; return the exit code."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.large",
         description=__doc__,
@@ -155,7 +155,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="where to write large/")
     parser.add_argument("--texts", type=int, default=100_000, help="training texts (100000)")
-    settings = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the data set; return the exit code."""
+    settings = make_parser().parse_args(arguments)
     write(settings.folder, settings.texts)
     return 0
 

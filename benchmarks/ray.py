@@ -28,7 +28,7 @@ from lstm_cli.data.readers import demo
 from lstm_cli.scale.finished import FOLDER, FinishedPart
 
 OPTIONS = (
-    Option("run", "a finished text run; by default a short training on the demo data"),
+    Option("run", "a finished text run; by default one is trained on demo", "", ""),
     Option("texts", "number of texts", 10_000_000, 400),
     Option("parts", "number of files", 100, 4),
     Option("jobs", "processes, and nodes of Ray", 2, 2),

@@ -39,7 +39,7 @@ class Option:
         name: `--name` on the command line.
         help: The help text.
         full: The default; None makes the option required.
-        quick: The default under `--quick`.
+        quick: The default under `--quick`; None for the same one.
         kind: `value`; `flag`, without a value; `list`, repeatable; `argument`, without a name.
     """
 
@@ -182,7 +182,7 @@ def main(
     Returns:
         The exit code: 0, or that of the error. A goal that is not met is not an error.
     """
-    settings = _settings(name, description, options, arguments)
+    settings = read_settings(name, description, options, arguments)
     start, stamp, load = time.monotonic(), datetime.now(UTC), os.getloadavg()[0]
     if load > _MAX_LOAD and not settings.quick:
         log(f"Warning: the machine is busy (load {load:.1f}); times will be too long.")
@@ -236,12 +236,32 @@ def versions() -> dict[str, str]:
     return installed
 
 
-def _settings(
+def read_settings(
     name: str,
     description: str | None,
     options: Sequence[Option],
     arguments: Sequence[str] | None,
 ) -> argparse.Namespace:
+    """Return the options of a benchmark, with the default of each that is not given.
+
+    Args:
+        name: Its module.
+        description: For `--help`.
+        options: Its options.
+        arguments: Of the command line; None for those of this process.
+    """
+    settings = make_parser(name, description, options).parse_args(arguments)
+    for option in options:
+        if getattr(settings, option.name) is None:
+            is_quick = settings.quick and option.quick is not None
+            setattr(settings, option.name, option.quick if is_quick else option.full)
+    return settings
+
+
+def make_parser(
+    name: str, description: str | None, options: Sequence[Option]
+) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark; what is not given is None. See `read_settings`."""
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=description,
@@ -256,11 +276,7 @@ def _settings(
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables")
     for option in options:
         _add(parser, option)
-    settings = parser.parse_args(arguments)
-    for option in options:
-        if getattr(settings, option.name) is None:
-            setattr(settings, option.name, option.quick if settings.quick else option.full)
-    return settings
+    return parser
 
 
 def _add(parser: argparse.ArgumentParser, option: Option) -> None:
@@ -275,7 +291,7 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
     parser.add_argument(
         flag,
         action="append" if option.kind == "list" else "store",
-        type=int if isinstance(option.full, int) else str,
+        type=type(option.full) if isinstance(option.full, int | float) else str,
         help=option.help + (f" ({option.full})" if option.full or option.full == 0 else ""),
         required=option.full is None,
     )

@@ -78,8 +78,8 @@ def write(path: Path, num: int) -> None:
         file.writelines(f"{text}\t{label}\n" for text, label in iter_rows(num))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the table; return the exit code."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.short_texts",
         description=__doc__,
@@ -87,7 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="the table to write (.tsv)")
     parser.add_argument("--texts", type=int, default=1_000_000, help="number of texts (1000000)")
-    settings = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the table; return the exit code."""
+    settings = make_parser().parse_args(arguments)
     write(settings.file, settings.texts)
     return 0
 

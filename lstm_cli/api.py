@@ -15,7 +15,8 @@ from lstm_cli.data import DataSource
 from lstm_cli.data.dataset_settings import dataset_settings, locate, with_absolute_paths
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.progress import Reporter
-from lstm_cli.prediction.inputs import ArrayLike, Inputs, TextInput, read_images
+from lstm_cli.prediction.image_inputs import read_images
+from lstm_cli.prediction.inputs import ArrayInterface, ArrayLike, Inputs, TextInput
 from lstm_cli.prediction.language_model import Direction, WordPredictor
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.runs.directory import RunDir, runs_root
@@ -47,7 +48,7 @@ class Model(Predictor):
 
     _explainer: Explainer | None = None
 
-    def explain(self, input_: TextInput | ArrayLike) -> Explanation:
+    def explain(self, input_: TextInput | ArrayLike | ArrayInterface) -> Explanation:
         """Explain the prediction for a text, or for an image `<uint8>[rows, columns]`.
 
         Args:
@@ -62,7 +63,7 @@ class Model(Predictor):
             self._explainer = Explainer.load(self.run)
         if self.shape is not None:
             images = read_images(input_, self.shape, self.run.name)
-            return self._explainer.explain_image(_single(list(images)))
+            return self._explainer.explain_image(_single(list(images)).copy())
         return self._explainer.explain_text(_single(list(self.read_texts(input_))))
 
     def rank_uncertain(self, texts: Inputs, num: int = 1000) -> Ranking:

@@ -123,11 +123,13 @@ def command(
     from lstm_cli.cli import print_generated
     from lstm_cli.cli.inputs import PIPE
     from lstm_cli.cli.resolve import find_run
-    from lstm_cli.prediction.generation import Sampling, check_direction
+    from lstm_cli.prediction.check_number import check_number
+    from lstm_cli.prediction.generation import Sampling
     from lstm_cli.prediction.language_model import WordPredictor
 
     check_conflicts(ctx, (*_CONFLICTS, _GREEDY) if temperature == 0 else _CONFLICTS)
     sampling = Sampling(temperature, top_k, top_p)
+    check_number("--count", count, 1, _MAX_COUNT, is_whole=True, hint="Leave it out for 1.")
     model = WordPredictor.load(find_run(run, runs_dir, language=True))
     if score:
         is_single = texts is not None and len(texts) == 1 and texts != [PIPE]
@@ -135,8 +137,7 @@ def command(
             print_generated.print_scores(model, lines, is_single=is_single, json=json)
         return
     direction: Direction = "backward" if backward else "forward"
-    check_direction(model, direction)
-    _check_count(count)
+    model.check_direction(direction)
     with _open(texts or [""]) as prompts:
         print_generated.print_texts(
             model, prompts, count, json, sampling=sampling, num_tokens=tokens, seed=seed,
@@ -173,12 +174,3 @@ def _open(texts: Sequence[str]) -> Iterator[Iterator[str]]:
         )
     with open_records(None, options=ReadOptions(format="lines")) as records:
         yield (record.text for record in records)
-
-
-def _check_count(count: int) -> None:
-    if not 1 <= count <= _MAX_COUNT:
-        raise LstmError(
-            f"--count expects a number from 1 to {_MAX_COUNT:,}, found {count}.",
-            "",
-            ExitCode.USAGE,
-        )

@@ -98,6 +98,24 @@ def decode_image(source: Path | BinaryIO, path: Path) -> DecodedImage:
         return DecodedImage(*_to_gray(opened), has_frames)
 
 
+def from_pillow(image: object, shape: tuple[int, int]) -> Pixels:
+    """Return an image of Pillow as its file would be read: upright, in gray, scaled to `shape`.
+
+    Args:
+        image: A `PIL.Image.Image`.
+        shape: Rows and columns of the model's input.
+
+    Raises:
+        LstmError: Its file is damaged or closed, or it has no pixels.
+    """
+    path = Path(getattr(image, "filename", "") or "The image")
+    with _reading(path):
+        pixels, _ = _to_gray(image)
+    if not pixels.size:
+        raise LstmError(f"{path} has no pixels: {list(pixels.shape)}.", "Leave it out.")
+    return fit(pixels, shape)
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Turn what Pillow raises and warns of into errors that name the file."""

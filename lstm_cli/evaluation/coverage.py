@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.evaluation.choose_thresholds import lowest_min_probability
 from lstm_cli.evaluation.metrics import wilson_interval
+from lstm_cli.prediction.check_number import check_number
 from lstm_cli.prediction.decision import Decision
 from lstm_cli.runs import held_out
 from lstm_cli.runs.directory import RunDir
@@ -136,11 +137,11 @@ def check_wanted_precision(value: float) -> None:
     Raises:
         LstmError: It is not above 0 and at most 1 (exit code 2).
     """
-    if not 0 < value <= 1:
+    hint = "For example --wanted-precision 0.95."
+    check_number("--wanted-precision", value, 0, 1, hint=hint)
+    if not value:
         raise LstmError(
-            f"--wanted-precision expects a number above 0 and up to 1, found {value}.",
-            "For example --wanted-precision 0.95.",
-            ExitCode.USAGE,
+            "--wanted-precision expects a number above 0, found 0.", hint, ExitCode.USAGE
         )
 
 

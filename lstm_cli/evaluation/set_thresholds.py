@@ -124,10 +124,10 @@ def _minimums(
     if unknown:
         hint = suggest(unknown[0], list(labels))
         raise LstmError(f"The run has no class {unknown[0]!r}.", hint, ExitCode.USAGE)
-    values = np.array([by_class.get(label, of_all or 0.0) for label in labels], np.float64)
+    values = [by_class.get(label, 0.0 if of_all is None else of_all) for label in labels]
     for value in values:
-        check_probability("--min-probability", float(value))
-    return values
+        check_probability("--min-probability", value)
+    return np.array(values, np.float64)
 
 
 def _check_effect(

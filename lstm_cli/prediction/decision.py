@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.prediction.check_number import check_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +146,6 @@ def check_probability(option: str, value: float) -> None:
     """Check that an option is a probability.
 
     Raises:
-        LstmError: It is not between 0 and 1 (exit code 2).
+        LstmError: It is not a number from 0 to 1 (exit code 2).
     """
-    if not 0 <= value <= 1:
-        raise LstmError(
-            f"{option} expects a number from 0 to 1, found {value}.", "", ExitCode.USAGE
-        )
+    check_number(option, value, 0, 1, hint="Leave it out for the rule of the run.")

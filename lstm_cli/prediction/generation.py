@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.text_format import shorten
+from lstm_cli.prediction.check_number import check_number
 from lstm_cli.prediction.language_model import Array, Direction, WordPredictor
 from lstm_cli.text.detokenize import spaced
 from lstm_cli.text.token_ids import PAD_ID, UNKNOWN_ID
@@ -29,7 +30,7 @@ class Sampling:
         top_p: Draw from the most probable words that together have at least this probability.
 
     Raises:
-        LstmError: A value is out of range (exit code 2).
+        LstmError: A value is not a number, or out of range (exit code 2).
     """
 
     temperature: float = 1.0
@@ -37,9 +38,11 @@ class Sampling:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        _check("temperature", self.temperature, 0, 100)
-        _check("top-k", 1 if self.top_k is None else self.top_k, 1, 1e9)
-        _check("top-p", self.top_p, 1e-9, 1)
+        hint = "Leave it out for the probabilities of the model."
+        check_number("--temperature", self.temperature, 0, 100, hint=hint)
+        check_number("--top-p", self.top_p, 1e-9, 1, hint=hint)
+        if self.top_k is not None:
+            check_number("--top-k", self.top_k, 1, 10**9, is_whole=True, hint=hint)
 
     def draw(self, log_probabilities: Array, rng: np.random.Generator) -> int:
         """Draw a word.
@@ -116,11 +119,12 @@ def generate(
 
     Raises:
         LstmError: The model has no such direction, no word of the prompt is in its vocabulary, or
-            a number is out of range (exit code 2).
+            the prompt or a number is not valid (exit code 2).
     """
-    _check("tokens", num_tokens, 1, MAX_TOKENS)
-    _check("seed", seed, 0, 2**32 - 1)
-    check_direction(model, direction)
+    check_number("--tokens", num_tokens, 1, MAX_TOKENS, is_whole=True, hint="Leave it out for 60.")
+    for name, number in (("--seed", seed), ("index", index)):
+        check_number(name, number, 0, 2**32 - 1, is_whole=True, hint="Leave it out for 0.")
+    model.check_direction(direction)
     sampling = sampling or Sampling()
     rng = np.random.default_rng([seed, index])
     ids = _prompt_ids(model, prompt)
@@ -148,21 +152,6 @@ def unknown_words(model: WordPredictor, text: str) -> list[str]:
     """Return the words of a text that are not in the vocabulary, each once, in order."""
     pairs = zip(tokenize(text), model.encode(text).tolist(), strict=True)
     return list(dict.fromkeys(word for word, word_id in pairs if word_id == UNKNOWN_ID))
-
-
-def check_direction(model: WordPredictor, direction: Direction) -> None:
-    """Check that a model has a direction.
-
-    Raises:
-        LstmError: It reads forward only (exit code 2).
-    """
-    if direction not in model.directions:
-        raise LstmError(
-            f"Run {model.run.name} reads forward only (model.bidirectional is false): it cannot "
-            "write what stands before a text.",
-            "Leave out --backward.",
-            ExitCode.USAGE,
-        )
 
 
 def _prompt_ids(model: WordPredictor, prompt: str) -> NDArray[np.int32]:
@@ -193,12 +182,3 @@ def _join(prompt: str, tokens: tuple[str, ...], direction: Direction) -> str:
         " " if pieces[len(tokens) : len(tokens) + 1] and pieces[len(tokens)][:1] == " " else ""
     )
     return "".join(pieces[: len(tokens)]) + between + prompt.lstrip()
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise LstmError(
-            f"--{name} expects a number from {low:g} to {high:g}, found {value}.",
-            "",
-            ExitCode.USAGE,
-        )

@@ -1,7 +1,7 @@
-"""What `predict` reads in Python: texts in lists, arrays and columns of tables; images in arrays.
+"""What `predict` reads in Python: texts in lists, arrays, and columns and rows of tables.
 
 Series and tables of pandas and polars, and columns of Arrow, are known by their attributes: none of
-these libraries is imported.
+these libraries is imported. Images are read by `prediction.image_inputs`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.data.readers.columns import find_column
+from lstm_cli.data.readers.columns import COMMON_NAMES, find_column
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.text_format import shorten
 
@@ -22,13 +22,21 @@ TextInput = str | Mapping[str, Any]
 
 
 class ArrayLike(Protocol):
-    """An array, or what NumPy can read as one: a column, a table, an image of Pillow."""
+    """An array, or what NumPy can read as one: a column, a table."""
 
     def __array__(self) -> NDArray[Any]:
         """Return it as an array of NumPy."""
 
 
-Inputs = TextInput | Iterable[TextInput] | ArrayLike
+class ArrayInterface(Protocol):
+    """What NumPy reads through its older interface: an image of Pillow."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """Describe the memory of the array."""
+
+
+Inputs = TextInput | Iterable[TextInput | ArrayLike | ArrayInterface] | ArrayLike | ArrayInterface
 
 
 def read_texts(
@@ -37,7 +45,7 @@ def read_texts(
     """Yield the texts of an input, in order.
 
     Args:
-        inputs: One text, an iterable of texts, or a table that has the run's columns.
+        inputs: One text, an iterable of texts, or a table or a row that has the run's columns.
         text_columns: The columns that the run reads.
         to_text: Joins the values of columns.
         run_name: For errors.
@@ -46,11 +54,16 @@ def read_texts(
         LstmError: The input holds no texts, or one of its values is missing or not a text; the
             message names the place (exit code 2).
     """
+    inputs = _unwrap(inputs)
     if isinstance(inputs, Mapping):
+        _check_one_text(inputs, text_columns)
         yield to_text(_without_missing(inputs))
         return
     values = _values(inputs, text_columns, run_name)
     for position, value in enumerate(values):
+        if not isinstance(value, str):
+            value = _unwrap(value)
+            (value,) = _row_cells(value, text_columns) or (value,)
         if isinstance(value, str):
             yield value
         elif isinstance(value, Mapping):
@@ -59,27 +72,86 @@ def read_texts(
             raise _not_a_text(value, _place(values, position))
 
 
+def _check_one_text(inputs: Mapping[str, Any], text_columns: Sequence[str]) -> None:
+    """Refuse whole columns by their names, where one text is expected.
+
+    Raises:
+        LstmError: A text column holds several values (exit code 2).
+    """
+    for name in text_columns:
+        values = inputs.get(name)
+        if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
+            raise LstmError(
+                f"Expected one string in {name!r}, found {describe(values)}.",
+                "A dict is one text. Give a list of dicts, or a table: pandas.DataFrame(texts).",
+                ExitCode.USAGE,
+            )
+
+
 def _values(inputs: Any, text_columns: Sequence[str], run_name: str) -> Iterable[Any]:
     """Return what holds one text, or the values of its columns, for each element."""
-    if isinstance(inputs, str):
+    if isinstance(inputs, str | bytes | bytearray | memoryview):
         return [inputs]
-    if isinstance(inputs, bytes | bytearray):
-        return [inputs]
+    if hasattr(type(inputs), "collect"):  # the LazyFrame of polars, a table of Spark
+        raise LstmError(
+            f"Expected the rows of a table, found {type(inputs).__name__}, which has none yet.",
+            "Compute them first: model.predict(table.collect()).",
+            ExitCode.USAGE,
+        )
     if (names := _column_names(inputs)) is not None:
         return _rows(inputs, names, text_columns, run_name)
+    if row := _row_cells(inputs, text_columns):
+        return row
     if isinstance(inputs, np.ndarray):
         return _array_values(inputs, run_name)
     if not isinstance(inputs, Iterable):
         raise LstmError(
-            f"Expected texts, found {_describe(inputs)}.",
+            f"Expected texts, found {describe(inputs)}.",
             "Give a string, or a list, an array or a column of strings.",
             ExitCode.USAGE,
         )
     return _column_values(inputs)
 
 
+def _unwrap(value: Any) -> Any:
+    """Return the Python object in a value of Arrow, or in an array without a dimension."""
+    if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.names is None:
+        return value.item()
+    return value.as_py() if hasattr(type(value), "as_py") else value
+
+
+def _row_cells(value: Any, text_columns: Sequence[str]) -> list[Any]:
+    """Return the text of a row of a table, or the values of its columns, as the only element.
+
+    The list is empty for what is not a row with a column that the run reads: a Series of pandas is
+    a row if its index has the name of such a column, and a column if not.
+    """
+    names = [name for name in _field_names(value) if isinstance(name, str)]
+    wanted = list(text_columns) or _usual_column(names)
+    found = [name for name in wanted if name in names]
+    if not found or len(set(names)) < len(names):
+        return []
+    get = getattr if isinstance(value, tuple) else type(value).__getitem__
+    cells = {name: get(value, name) for name in found}
+    return [cells] if text_columns else [cells[found[0]]]
+
+
+def _field_names(value: Any) -> Sequence[Any]:
+    """Return the names of the fields of a row; of a Series its index; empty for anything else."""
+    if isinstance(value, tuple):
+        return getattr(value, "_fields", ())
+    if isinstance(value, np.void):
+        return value.dtype.names or ()
+    if isinstance(value, Mapping) or not hasattr(type(value), "__getitem__"):
+        return ()
+    keys = getattr(value, "keys", None)  # pandas, and the rows of sqlite3
+    return list(keys()) if callable(keys) else ()
+
+
 def _array_values(array: NDArray[Any], run_name: str) -> Sequence[Any]:
     """Return the texts of an array of strings or of Python objects."""
+    if array.ndim == 1 and not array.size:  # `np.array([])` has the type float64.
+        return []
     if array.dtype.kind not in "UOST":
         raise LstmError(
             f"Run {run_name} reads texts, found an array <{array.dtype}>{list(array.shape)}.",
@@ -97,14 +169,18 @@ def _array_values(array: NDArray[Any], run_name: str) -> Sequence[Any]:
     return values
 
 
-def _column_names(inputs: Any) -> list[str] | None:
+def _column_names(inputs: Any) -> list[Any] | None:
     """Return the names of the columns of a table; None for what is not a table."""
-    names: Any = getattr(inputs, "column_names", None)  # Arrow
-    if names is None:
-        names = getattr(inputs, "columns", None)  # pandas, polars
-    if names is None or callable(names) or not hasattr(inputs, "__getitem__"):
+    kind = type(inputs)  # A column or a cell may be called `columns`, too, but not in the class.
+    if isinstance(inputs, np.ndarray):
+        names: Any = inputs.dtype.names
+    elif not hasattr(kind, "__getitem__"):
         return None
-    return list(names)
+    elif hasattr(kind, "column_names"):  # Arrow
+        names = inputs.column_names
+    else:  # pandas, polars
+        names = inputs.columns if hasattr(kind, "columns") else None
+    return None if names is None or callable(names) else list(names)
 
 
 def _rows(
@@ -123,6 +199,8 @@ def _rows(
             "Give the column of the texts: model.predict(table['NAME']).",
             ExitCode.USAGE,
         )
+    if isinstance(table, np.ndarray):
+        table = table.reshape(-1)
     columns = [_column_values(table[name]) for name in wanted]
     if any(_column_names(column) is not None for column in columns):
         raise LstmError(
@@ -135,12 +213,12 @@ def _rows(
     return [dict(zip(wanted, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _usual_column(names: Sequence[str]) -> list[str]:
+def _usual_column(names: Sequence[Any]) -> list[str]:
     """Return the column that `lstm predict` reads by default; empty if there is none."""
-    try:
-        return [find_column([str(name) for name in names], "text", None, "The table")]
-    except LstmError:
+    columns = [str(name) for name in names]
+    if {column.lower() for column in columns}.isdisjoint(COMMON_NAMES["text"]):
         return []
+    return [find_column(columns, "text", None, "The table")]
 
 
 def _column_values(values: Any) -> Iterable[Any]:
@@ -186,82 +264,17 @@ def _place(values: Any, position: int) -> str:
 def _not_a_text(value: Any, place: str) -> LstmError:
     if is_missing(value):
         return LstmError(
-            f"Expected a string at {place}, found {_describe(value)}: the value is missing.",
+            f"Expected a string at {place}, found {describe(value)}: the value is missing.",
             "Leave such rows out (in pandas: texts.dropna()), or replace them with ''.",
             ExitCode.USAGE,
         )
     hint = "Give one string for each text."
-    if isinstance(value, bytes | bytearray):
-        hint = "Decode bytes first: value.decode('utf-8')."
-    message = f"Expected a string at {place}, found {_describe(value)}."
+    if isinstance(value, bytes | bytearray | memoryview):
+        hint = "Decode bytes first: bytes(value).decode('utf-8')."
+    message = f"Expected a string at {place}, found {describe(value)}."
     return LstmError(message, hint, ExitCode.USAGE)
 
 
-def _describe(value: Any) -> str:
+def describe(value: Any) -> str:
+    """Return a value as Python writes it, shortened, with its type."""
     return f"{shorten(repr(value), 60)} ({type(value).__name__})"
-
-
-def read_images(inputs: Any, shape: tuple[int, int], run_name: str) -> NDArray[np.uint8]:
-    """Return images as the run reads them, `<uint8>[num, rows, columns]`.
-
-    Args:
-        inputs: An array `[num, rows, columns]` or `[num, rows, columns, 1]` of whole numbers from 0
-            to 255, a sequence of such images, or one image `[rows, columns]`.
-        shape: Rows and columns of an image of the run.
-        run_name: For errors.
-
-    Raises:
-        LstmError: The input does not hold such images (exit code 2).
-    """
-    array = _to_array(inputs)
-    if array is None or array.dtype.kind in "USTO":
-        raise LstmError(
-            f"Run {run_name} reads images, not texts: arrays <uint8>[num, {shape[0]}, {shape[1]}].",
-            "lstm_cli.data.images.read_images reads image files in that form; for texts, name a "
-            "text run (--run).",
-            ExitCode.USAGE,
-        )
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[:, :, :, 0]
-    if array.shape == shape:
-        array = array[None]
-    if array.ndim != 3 or array.shape[1:] != shape or not _are_pixels(array):
-        raise LstmError(
-            f"Run {run_name} reads images <uint8>[num, {shape[0]}, {shape[1]}] with values from 0 "
-            f"to 255, found <{array.dtype}>{list(array.shape)}.",
-            _image_hint(array, shape),
-            ExitCode.USAGE,
-        )
-    return array.astype(np.uint8)
-
-
-def _to_array(inputs: Any) -> NDArray[Any] | None:
-    """Return an array of images; None for what NumPy cannot read as one array."""
-    if isinstance(inputs, str | bytes | Mapping):
-        return None
-    if not hasattr(inputs, "__array__"):
-        if not isinstance(inputs, Iterable):
-            return None
-        inputs = [np.asarray(image) for image in inputs]
-    try:
-        return np.asarray(inputs)
-    except ValueError:  # images of different sizes
-        return None
-
-
-def _are_pixels(array: NDArray[Any]) -> bool:
-    """Tell whether an array has whole numbers from 0 to 255."""
-    if array.dtype == np.uint8:
-        return True
-    is_whole = array.dtype.kind in "iu"
-    return is_whole and (not array.size or bool(array.min() >= 0 and array.max() <= 255))
-
-
-def _image_hint(array: NDArray[Any], shape: tuple[int, int]) -> str:
-    if array.ndim == 2 and array.shape[1] == shape[0] * shape[1]:
-        return f"Give each image its shape: images.reshape(-1, {shape[0]}, {shape[1]})."
-    if array.dtype.kind == "f":
-        is_fraction = array.size and float(np.nanmax(array)) <= 1
-        factor = " * 255" if is_fraction else ""
-        return f"Convert the values: (images{factor}).round().astype('uint8')."
-    return "lstm_cli.data.images.read_images reads image files in that form."

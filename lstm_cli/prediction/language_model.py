@@ -10,7 +10,7 @@ before it, the backward direction from the words after it. Neither knows of the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError, command_line
 from lstm_cli.models import lstm_equations
 from lstm_cli.models.lstm_equations import State, Weights
+from lstm_cli.prediction.inputs import describe
 from lstm_cli.runs import validate
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.text.ngrams import bigram_ids
@@ -99,13 +100,48 @@ class WordPredictor:
         words = f"{self.tokenizer.vocab_size:,} words"
         return f"<{type(self).__name__} {self.run.name}: {words}, {' and '.join(self.directions)}>"
 
+    def check_direction(self, direction: Direction) -> None:
+        """Check that the model has a direction.
+
+        Raises:
+            LstmError: There is no such direction, or it reads forward only (exit code 2).
+        """
+        if direction not in get_args(Direction):
+            raise LstmError(
+                f"direction expects 'forward' or 'backward', found {describe(direction)}.",
+                "Give 'backward' for what stands before a text.",
+                ExitCode.USAGE,
+            )
+        if direction not in self.directions:
+            raise LstmError(
+                f"Run {self.run.name} reads forward only (model.bidirectional is false): it cannot "
+                "write what stands before a text.",
+                "Leave out --backward.",
+                ExitCode.USAGE,
+            )
+
     def encode(self, text: str) -> NDArray[np.int32]:
-        """Return the ids of a text's tokens, `<int32>[tokens]`; none for an empty text."""
+        """Return the ids of a text's tokens, `<int32>[tokens]`; none for an empty text.
+
+        Raises:
+            LstmError: It is not a string (exit code 2).
+        """
+        if not isinstance(text, str):
+            raise LstmError(
+                f"Expected one text as a string, found {describe(text)}.",
+                "Give several texts one after the other: [model.score(text) for text in texts].",
+                ExitCode.USAGE,
+            )
         (encoding,) = self.tokenizer.encode([text])
         return own_ids(encoding.ids)[: encoding.num_tokens].astype(np.int32)
 
     def start(self, direction: Direction = "forward") -> ReadState:
-        """Return the state before anything is read."""
+        """Return the state before anything is read.
+
+        Raises:
+            LstmError: The model has no such direction (exit code 2).
+        """
+        self.check_direction(direction)
         layers = self._layers[direction]
         return ReadState(tuple(map(lstm_equations.initial_state, layers)), None)
 

@@ -21,7 +21,8 @@ from lstm_cli.io.text_format import pluralize
 from lstm_cli.prediction import batches
 from lstm_cli.prediction.batches import Batch
 from lstm_cli.prediction.decision import MOST_PROBABLE, Decision, check_probability, make_decision
-from lstm_cli.prediction.inputs import Inputs, TextInput, read_images, read_texts
+from lstm_cli.prediction.image_inputs import read_images
+from lstm_cli.prediction.inputs import Inputs, TextInput, read_texts
 from lstm_cli.prediction.label_sets import Thresholds, make_label_prediction, predicted_labels
 from lstm_cli.prediction.result import Prediction, Predictions, make_prediction
 from lstm_cli.runs import directory as runs
@@ -172,7 +173,7 @@ class Predictor:
                 one text. A text can also be the values of its columns, `{"subject": "...",
                 "body": "..."}`: those of `text_columns` are read, and other keys are ignored. A
                 table with these columns has one text in each row. For an image run, images as in
-                `prediction.inputs.read_images`.
+                `prediction.image_inputs.read_images`.
             threshold: For two classes, the second is chosen if its probability is at least this;
                 None for the thresholds of the run, which without any are 0.5. In a multi-label run
                 it takes the place of all thresholds of the run. For more classes it must be None.
@@ -350,14 +351,7 @@ class Predictor:
                 "Name an image run with --run.",
                 ExitCode.USAGE,
             )
-        if inputs.ndim != 3 or inputs.shape[1:] != self.shape or inputs.dtype != np.uint8:
-            raise LstmError(
-                f"Run {self.run.name} reads images <uint8>[num, {self.shape[0]}, {self.shape[1]}], "
-                f"found <{inputs.dtype}>{list(inputs.shape)}.",
-                "lstm_cli.data.images.read_images reads image files in that form.",
-                ExitCode.USAGE,
-            )
-        images = with_border(inputs, self.border)
+        images = with_border(read_images(inputs, self.shape, self.run.name), self.border)
         return self._run(batches.image_batches(images), len(images))
 
     def describe_inverted(self, num: int, num_images: int) -> str:
@@ -381,9 +375,10 @@ class Predictor:
         """Compute `<float32>[num, classes]` for raw texts, in order.
 
         Raises:
-            LstmError: This is an image run.
+            LstmError: This is an image run, or one of the inputs is not a text (exit code 2).
         """
-        return self.run_texts(self._text_tokenizer().encode(texts))
+        tokenizer = self._text_tokenizer()
+        return self.run_texts(tokenizer.encode(list(self.read_texts(texts))))
 
     def run_texts(self, texts: Corpus | Sequence[Encoding]) -> NDArray[np.float32]:
         """Compute `<float32>[num, classes]` for encoded texts, in order.

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.prediction.check_number import check_number
 from lstm_cli.prediction.inputs import Inputs
 from lstm_cli.prediction.predictor import Predictor
 from lstm_cli.prediction.result import Prediction
@@ -89,10 +90,12 @@ def rank_uncertain(
         min_probability: As `threshold`.
 
     Raises:
-        LstmError: As `Predictor.predict`, `num` is below 1, or a text has several labels (2).
+        LstmError: As `Predictor.predict`, `num` is not a whole number of 1 or more, or a text has
+            several labels (2).
     """
-    if num < 1:
-        raise LstmError(f"--first expects 1 or more, found {num}.", "", ExitCode.USAGE)
+    check_number(
+        "--first", num, 1, None, is_whole=True, hint=f"Leave it out for the first {DEFAULT_NUM:,}."
+    )
     if predictor.thresholds is not None:
         raise LstmError(
             f"--rank needs one label a text; run {predictor.run.name} gives any number of labels.",

@@ -59,7 +59,7 @@ from lstm_cli.training.prepare import load_training_data
 from lstm_cli.training.prepare_classifier import prepare_classifier
 from lstm_cli.training.stages import FinishedStage
 from lstm_cli.training.teacher import resolve_teacher
-from lstm_cli.training.tracking import Tracker
+from lstm_cli.training.tracking import Tracker, tracked
 
 # A fold of few rows has epochs of a tenth of a second, of which a checkpoint would take a third.
 _FOLD_SAVE_SECONDS = 1.0
@@ -384,7 +384,7 @@ class _Training:
 
     def run_to_end(self) -> None:
         """Train, evaluate and write the results; in a group of processes, the first evaluates."""
-        with self._tracked():
+        with tracked(self.tracker, self.task.config, self.record):
             with self.signals.deferred():
                 result = self._run_loop()
                 while self._finish_stage(result):
@@ -393,19 +393,6 @@ class _Training:
                 process_group.leave()
             if self.writes:
                 self._write_results(replace(result, history=self._history(result.history)))
-
-    @contextlib.contextmanager
-    def _tracked(self) -> Iterator[None]:
-        """Tell the tracker, if there is one, how a block begins and ends."""
-        if self.tracker is None:
-            yield
-            return
-        self.tracker.begin(self.task.config, self.record)
-        try:
-            yield
-        except BaseException as error:
-            self.tracker.fail(error)
-            raise
 
     def _write_results(self, result: TrainingResult) -> None:
         """Evaluate and write the results."""

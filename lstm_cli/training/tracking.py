@@ -2,7 +2,8 @@
 
 Tracking never ends a training. If a call fails, there is a warning, and no call until the end; then
 everything is sent that the server lacks. If that fails too, the run is complete all the same. Of a
-training that fails, the state is sent whatever failed before.
+training that fails, the state is sent whatever failed before. No MLflow run is left RUNNING, as
+long as the server answers: one that lacks the results of a finished training is FAILED.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from lstm_cli.config.schema import Config
@@ -86,6 +87,7 @@ class Tracker:
         self._run_id = ""
         self._started: tuple[dict[str, str], dict[str, str]] = ({}, {})
         self._sent: set[tuple[int, int]] = set()
+        self._is_begun = False
         self._has_failed = False
 
     def begin(self, config: Config, record: Mapping[str, Any]) -> None:
@@ -94,7 +96,7 @@ class Tracker:
             mlflow_calls.parameters(config, record),
             mlflow_calls.tags(self._run.name, record),
         )
-        self._attempt(self._begin)
+        self._attempt(lambda: None)
 
     def epoch(self, epoch: Epoch) -> None:
         """Send the metrics of an epoch."""
@@ -119,12 +121,18 @@ class Tracker:
             self._reporter.note(f"MLflow: run {self._run_id} at {os.environ.get(_URI, '')}")
 
         self._attempt(send, _NOT_THERE)
+        if self._has_failed:
+            self._terminate(_FAILED)
 
     def fail(self, error: BaseException) -> None:
         """Say that the training ended without a result; it may be resumed."""
         status = _KILLED if isinstance(error, Interrupted | KeyboardInterrupt) else _FAILED
+        self._terminate(status)
+
+    def _terminate(self, status: str) -> None:
+        """End the MLflow run, if there is one, also one that lacks its settings."""
         if self._run_id:
-            self._has_failed = False
+            self._has_failed, self._is_begun = False, True
             self._attempt(lambda: self._client.set_terminated(self._run_id, status), _STILL_RUNNING)
 
     def reporting(self, reporter: Reporter) -> Reporter:
@@ -143,8 +151,9 @@ class Tracker:
         try:
             if self._client is None:
                 self._client = self._open_client()
-            if not self._run_id:
+            if not self._is_begun:
                 self._begin()
+                self._is_begun = True
             action()
         except Exception as error:  # Whatever MLflow raises, the training goes on.
             self._has_failed = True
@@ -152,26 +161,26 @@ class Tracker:
             self._reporter.warn(f"MLflow at {os.environ.get(_URI, '')} failed: {reason}. {hint}")
 
     def _begin(self) -> None:
+        """Open the MLflow run and send the settings; after a failure it goes on with that run."""
+        # From here on `fail` and `end` know the run, whatever fails next.
+        self._run_id = self._run_id or self._known_run() or ""
         if self._run_id:
-            return
-        run_id = self._known_run()
-        if run_id is None:
-            name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"lstm/{self._run.path.parent.name}"
-            experiment = self._client.get_experiment_by_name(name)
-            experiment_id = (
-                self._client.create_experiment(name)
-                if experiment is None
-                else experiment.experiment_id
-            )
-            created = self._client.create_run(experiment_id, run_name=self._run.path.name)
-            run_id = created.info.run_id
-            state = {"uri": os.environ.get(_URI, ""), "run_id": run_id}
-            self._run.write_text(runs.MLFLOW, json.dumps(state) + "\n")
+            self._client.update_run(self._run_id, status="RUNNING")
+            self._sent = self._epochs_there(self._run_id)
         else:
-            self._client.update_run(run_id, status="RUNNING")
-            self._sent = self._epochs_there(run_id)
-        self._send_start(run_id)
-        self._run_id = run_id
+            self._create_run()
+        self._send_start(self._run_id)
+
+    def _create_run(self) -> None:
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"lstm/{self._run.path.parent.name}"
+        experiment = self._client.get_experiment_by_name(name)
+        experiment_id = (
+            self._client.create_experiment(name) if experiment is None else experiment.experiment_id
+        )
+        created = self._client.create_run(experiment_id, run_name=self._run.path.name)
+        self._run_id = created.info.run_id
+        state = {"uri": os.environ.get(_URI, ""), "run_id": self._run_id}
+        self._run.write_text(runs.MLFLOW, json.dumps(state) + "\n")
 
     def _known_run(self) -> str | None:
         """Return the id of the MLflow run of a training that is resumed; None for a new one."""
@@ -218,6 +227,26 @@ class Tracker:
         now = int(time.time() * 1000)
         for batch in mlflow_calls.batches(Metric(k, v, now, step) for k, v in values.items()):
             self._client.log_batch(self._run_id, metrics=batch)
+
+
+@contextlib.contextmanager
+def tracked(tracker: Tracker | None, config: Config, record: Mapping[str, Any]) -> Iterator[None]:
+    """Tell a tracker, if there is one, how a block begins, and how it ends if it fails.
+
+    Args:
+        tracker: None for no tracking.
+        config: As for `Tracker.begin`.
+        record: As for `Tracker.begin`.
+    """
+    if tracker is None:
+        yield
+        return
+    try:
+        tracker.begin(config, record)
+        yield
+    except BaseException as error:
+        tracker.fail(error)
+        raise
 
 
 class _TrackingReporter:

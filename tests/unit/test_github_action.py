@@ -18,7 +18,7 @@ SCRIPT = ROOT / "deploy" / "github_action.py"
 FAKE = """
 import json, pathlib, sys
 case = json.loads(pathlib.Path("case.json").read_text())
-assert sys.argv[-1] == "--json", sys.argv
+assert "--json" in sys.argv[2:4], sys.argv
 sys.stderr.write(case["stderr"])
 sys.stdout.write(json.dumps(case["stdout"]) if case["stdout"] else "")
 sys.exit(case["code"])
@@ -41,13 +41,13 @@ def run(tmp_path):
     (folder / "fake.py").write_text(FAKE)
     (folder / "test.csv").write_text("text,label\n")
 
-    def call(arguments, code=0, stdout=None, stderr=""):
+    def call(arguments, code=0, stdout=None, stderr="", command=f"{sys.executable} -I fake.py"):
         case = {"code": code, "stdout": stdout, "stderr": stderr}
         (folder / "case.json").write_text(json.dumps(case))
         files = {name: tmp_path / name for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")}
         env = os.environ | {name: str(path) for name, path in files.items()}
         env |= {"LSTM_ARGUMENTS": arguments, "GITHUB_WORKSPACE": str(tmp_path)}
-        env["LSTM_COMMAND"] = f"{sys.executable} -I fake.py"
+        env["LSTM_COMMAND"] = command
         done = subprocess.run(
             [sys.executable, "-I", SCRIPT], cwd=folder, env=env, capture_output=True, text=True
         )
@@ -115,10 +115,77 @@ def test_the_log_obeys_no_command(run):
     assert len(token) == 32
 
 
-def test_other_commands_are_refused(run):
-    code, log, *_ = run("serve")
-    assert code == 2
-    assert log.startswith("::error ")
+@pytest.mark.parametrize("arguments", ["serve", "", "data list", "eval 'open.csv"])
+def test_what_cannot_be_run_is_refused(run, arguments):
+    code, log, summary, outputs = run(arguments)
+    assert (code, outputs) == (2, "exit-code=2\n")
+    assert log.startswith("::error title=lstm::run: ")
+    assert "Failed with exit code 2" in summary
+
+
+def test_the_log_obeys_commands_again_when_lstm_is_missing(run):
+    code, log, _, outputs = run("eval test.csv", command="no-such-program")
+    assert (code, outputs) == (2, "exit-code=2\n")
+    stop, start, error = log.splitlines()
+    assert start == f"::{stop.removeprefix('::stop-commands::')}::"
+    assert "no-such-program" in error
+
+
+def test_a_command_that_says_nothing_has_an_annotation(run):
+    _, log, *_ = run("eval test.csv", 137)
+    assert "::error title=lstm::lstm ended with exit code 137" in log
+
+
+def test_json_is_an_option_not_a_file(action):
+    assert action.read_arguments("data check -- -a.csv") == [
+        "data",
+        "check",
+        "--json",
+        "--",
+        "-a.csv",
+    ]
+    assert action.read_arguments("eval --json a.csv") == ["eval", "--json", "a.csv"]
+    assert action.parse_result("[1]") == action.parse_result("{") == {}
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A checkout with two tables of one name; returns nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    for name in ("a/data.csv", "b/data.csv", "data.csv", "shapes/good/7.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("")
+
+
+@pytest.mark.parametrize(
+    ("place", "arguments", "expected"),
+    [
+        ("a/data.csv:3", "a/data.csv b/data.csv", ("a/data.csv", 3)),
+        ("b/data.csv:3", "a/data.csv b/data.csv", ("b/data.csv", 3)),
+        ("data.csv:3", "a/data.csv", ("a/data.csv", 3)),
+        ("data.csv:3", "x.csv --test=b/data.csv", ("b/data.csv", 3)),
+        ("./b/data.csv:3", "./b/data.csv", ("b/data.csv", 3)),
+        ("shapes/good/7.txt", "shapes/", ("shapes/good/7.txt", 0)),
+        ("demo train:3", f"demo ~nobody/x {'x' * 300}", ("", 0)),
+        ("data.csv:3", "--id-column=id data.csv", ("data.csv", 0)),
+        ("data.csv:line 3", "--id-column=id data.csv", ("data.csv", 3)),
+    ],
+)
+def test_a_place_is_a_file_of_the_command(action, files, place, arguments, expected):
+    assert action.locate(place, arguments.split(), "--id-column" in arguments) == expected
+
+
+def test_a_table_beside_one_of_the_same_name_is_told_apart(action, files, tmp_path):
+    place = f"{tmp_path.name}/data.csv:3"
+    assert action.locate(place, ["a/data.csv", "data.csv"]) == ("data.csv", 3)
+
+
+def test_a_near_leak_is_not_a_leak(action):
+    found = {"findings": [_finding("leak", ("t:2", "x")), _finding("near-leak", ("t:3", "y"))]}
+    first, last = action.annotations(found, ["Error: Found near-leak (1)."], [])
+    assert "near-leak" in first
+    assert last.endswith("::Found near-leak (1).")
 
 
 def test_github_shows_ten_annotations(action):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import numpy as np
 import pytest
-from fixtures_runs import TEXTS, make_image_run, make_multi_label_run, make_text_run, text_config
+from fixtures_runs import TEXTS, make_multi_label_run, make_text_run, text_config
 
 import lstm_cli
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.fields import SEPARATOR
-from lstm_cli.prediction.inputs import read_images
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,7 @@ def refused(call, *args):
         lambda texts: np.array(texts)[:, None],
         lambda texts: (text for text in texts),
         lambda texts: dict.fromkeys(texts).keys(),
+        lambda texts: [np.array(text) for text in texts],
     ],
 )
 def test_texts_in_any_form_give_the_same(model, form):
@@ -84,6 +86,47 @@ def test_a_table_of_pandas_is_read_by_its_column(model, two_columns, pandas):
     )
 
 
+def test_a_row_of_a_table_is_one_text(model, two_columns, pandas):
+    table = pandas.DataFrame({"title": ["fine", "dull"], "body": ["dull", None], "id": ["a", "b"]})
+    expected = two_columns.predict(table)
+    first = table.iloc[0]
+    assert two_columns.predict(first) == expected[:1]
+    assert two_columns.explain(first).prediction.probability == expected[0].probability
+    assert two_columns.predict([row for _, row in table.iterrows()]) == expected
+    assert two_columns.predict(next(table.itertuples())) == expected[:1]
+    assert two_columns.predict(table.to_records()) == expected
+    assert two_columns.predict(table.to_records()[0]) == expected[:1]
+    assert two_columns.predict(first[["title", "id"]]) == two_columns.predict({"title": "fine"})
+    # Without a name of a column in its index, it is a column; so is one with such a name twice.
+    assert len(two_columns.predict(first[["id"]])) == 1
+    assert len(model.predict(pandas.Series(["fine", "dull"], index=["text", "text"]))) == 2
+    assert model.predict(pandas.Series({"n": 1, "text": "fine"})) == model.predict("fine")
+    assert "missing" in refused(model.predict, pandas.Series({"n": 1, "text": np.nan}))
+
+
+def test_a_row_of_a_database_is_one_text(two_columns):
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    row = connection.execute("select 'fine' as title, 'dull' as body").fetchone()
+    expected = two_columns.predict({"title": "fine", "body": "dull"})
+    assert two_columns.predict(row) == two_columns.predict([row]) == expected
+
+
+def test_a_name_of_a_column_hides_no_attribute_of_the_table(model, pandas):
+    table = pandas.DataFrame({"column_names": ["x"], "columns": ["y"], "text": [TEXTS[0]]})
+    assert model.predict(table) == model.predict(table.iloc[0]) == model.predict(TEXTS[0])
+
+
+def test_tables_of_polars_are_read(model, two_columns):
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    table = polars.DataFrame({"title": ["fine", "dull"], "body": ["dull", None]})
+    expected = two_columns.predict(table.rows(named=True))
+    assert two_columns.predict(table) == two_columns.predict(table.to_struct("s")) == expected
+    assert model.predict(table["title"]) == model.predict(["fine", "dull"])
+    assert "position 1 of the column 'body'" in refused(model.predict, table["body"])
+    assert "LazyFrame" in refused(two_columns.predict, table.lazy())
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, "NA", "NaT"])
 def test_a_missing_cell_is_named_with_its_place(model, pandas, missing):
     value = getattr(pandas, missing) if isinstance(missing, str) else missing
@@ -103,12 +146,36 @@ def test_columns_of_arrow_are_read(model):
     table = arrow.table({"n": [1] * len(TEXTS), "text": TEXTS})
     assert model.predict(table) == model.predict(TEXTS)
     assert "position 1 " in refused(model.predict, arrow.array(["a", None]))
+    assert model.predict(list(arrow.array(TEXTS))) == model.predict(TEXTS)
+    assert model.predict(arrow.scalar(TEXTS[0])) == model.predict(TEXTS[0])
 
 
-@pytest.mark.parametrize("wrong", [5, None, b"text", np.zeros(3), np.array([["a", "b"]])])
+@pytest.mark.parametrize(
+    "wrong", [5, None, str, b"text", memoryview(b"a"), np.zeros(3), np.array([["a", "b"]])]
+)
 def test_what_holds_no_texts_is_refused(model, wrong):
-    refused(model.predict, wrong)
-    refused(model.explain, wrong)
+    for call in (model.predict, model.predict_proba, model.explain, model.text_probabilities):
+        refused(call, wrong)
+
+
+def test_the_class_of_a_table_is_not_a_table(model, pandas):
+    refused(model.predict, pandas.DataFrame)
+
+
+def test_columns_by_their_names_are_not_one_text(two_columns):
+    message = refused(two_columns.predict, {"title": ["fine", "dull"], "body": ["a", "b"]})
+    assert "one string in 'title'" in message
+
+
+@pytest.mark.parametrize("value", ["0.5", True, [0.5], -1, 2, np.nan])
+def test_a_threshold_is_a_number_from_0_to_1(model, value):
+    assert "threshold" in refused(lambda: model.predict("a", threshold=value))
+    assert "min-probability" in refused(lambda: model.predict("a", min_probability=value))
+
+
+@pytest.mark.parametrize("num", [0, "3", 2.5, None, True])
+def test_a_ranking_has_a_whole_number_of_texts(model, num):
+    refused(model.rank_uncertain, TEXTS, num)
 
 
 def test_an_element_that_is_not_a_text_is_named(model):
@@ -127,7 +194,7 @@ def test_probabilities_have_a_column_for_each_class(model):
     assert found.tolist() == expected
     assert (found.dtype, model.classes_.tolist()) == (np.float32, list(model.labels))
     assert found.sum(axis=1) == pytest.approx(1)
-    assert model.predict_proba([]).shape == (0, 2)
+    assert model.predict_proba([]).shape == model.predict_proba(np.array([])).shape == (0, 2)
     labels = model.predict_labels(TEXTS)
     assert (model.classes_[found.argmax(axis=1)] == labels).all()
     assert labels.tolist() == [p.label for p in model.predict(TEXTS)]
@@ -147,34 +214,3 @@ def test_several_labels_are_an_indicator_matrix(folder):
     for row, prediction in zip(found, model.predict(TEXTS), strict=True):
         assert set(model.classes_[row == 1]) == set(prediction.labels)
     assert 0 < found.sum() < found.size
-
-
-# Images
-
-
-def test_images_in_any_form_give_the_same(folder):
-    model = lstm_cli.load(make_image_run(folder / "images"))
-    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
-    expected = model.predict(images)
-    for form in (list(images), images[..., None], images.astype(np.int64), images.tolist()):
-        assert model.predict(form) == expected
-    assert model.predict(images[0]) == expected[:1]
-    assert model.explain(images[0]).prediction.label == expected[0].label
-    assert model.predict_proba(images).shape == (3, 10)
-    assert "one text or image, found 3" in refused(model.explain, images)
-    refused(model.predict, [images[0], images[1, :4]])
-    refused(model.predict, "one text")
-
-
-@pytest.mark.parametrize(
-    ("images", "hint"),
-    [
-        (np.zeros((2, 64), np.uint8), "reshape(-1, 8, 8)"),
-        (np.full((1, 8, 8), 0.5), "(images * 255)"),
-        (np.full((1, 8, 8), 99.0), "(images)"),
-    ],
-)
-def test_the_error_says_how_to_convert_images(images, hint):
-    with pytest.raises(LstmError) as caught:
-        read_images(images, (8, 8), "it")
-    assert hint in caught.value.hint

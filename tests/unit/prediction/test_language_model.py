@@ -138,12 +138,21 @@ def test_the_backward_direction_writes_what_stands_before(both):
 def test_what_cannot_be_done_is_refused(tmp_path, both):
     one_way = WordPredictor.load(make_language_run(tmp_path / "a" / "b", **KINDS["forward"]))
     call = generate
-    refused(call, one_way, "a", direction="backward", code=ExitCode.USAGE)
+    message = refused(call, one_way, "a", direction="backward", code=ExitCode.USAGE).message
+    assert "forward only" in message
+    for direction in ("back", None, 1, ["backward"]):
+        for wrong in (lambda d: call(both, "a", direction=d), both.start):
+            message = refused(wrong, direction, code=ExitCode.USAGE).message
+            assert "'forward' or 'backward'" in message
     message = refused(call, both, "Xyzzy plugh", code=ExitCode.USAGE).message
     assert "xyzzy, plugh" in message
     assert unknown_words(both, "a xyzzy film, xyzzy plugh") == ["xyzzy", "plugh"]
     for settings in (
         {"temperature": -1},
+        {"temperature": "hot"},
+        {"temperature": True},
+        {"top_k": 2.5},
+        {"top_p": [0.5]},
         {"temperature": float("nan")},
         {"top_k": 0},
         {"top_p": 0},
@@ -151,6 +160,10 @@ def test_what_cannot_be_done_is_refused(tmp_path, both):
         refused(Sampling, **settings, code=ExitCode.USAGE)
     refused(call, both, num_tokens=0, code=ExitCode.USAGE)
     refused(call, both, seed=-1, code=ExitCode.USAGE)
+    for wrong in ({"num_tokens": "9"}, {"seed": 1.5}, {"index": -1}, {"prompt": ["a"]}):
+        refused(call, both, **wrong, code=ExitCode.USAGE)
+    for wrong in (None, b"a", ["a", "film"], 3):
+        refused(both.score, wrong, code=ExitCode.USAGE)
     classifier = make_text_run(tmp_path / "demo" / "classes")
     assert "pretrain" in refused(WordPredictor.load, classifier, code=ExitCode.USAGE).hint
 

@@ -38,13 +38,17 @@ class Client:
 
     def __init__(self):
         self.is_down = False
+        self.refused = set()
         self.params, self.metrics, self.tags = {}, [], {}
         self.files, self.states, self.num_runs = [], [], 0
 
     def __getattribute__(self, name):
         if not name.startswith("_") and name != "is_down" and self.is_down and name.islower():
             raise ConnectionError("connection refused")
-        return super().__getattribute__(name)
+        found = super().__getattribute__(name)
+        if name.islower() and name not in ("is_down", "refused") and name in self.refused:
+            raise PermissionError(f"{name} is refused")
+        return found
 
     def get_experiment_by_name(self, name):
         return None
@@ -216,6 +220,20 @@ def test_a_failed_training_is_said_to_have_failed(run, client):
     assert client.states[-1] == "FAILED"
 
 
+@pytest.mark.parametrize("call", ["log_batch", "_in_the_block"])
+def test_a_signal_while_tracking_begins_or_later_ends_the_run(run, client, monkeypatch, call):
+    def interrupt(*args, **kwargs):
+        raise Interrupted(15)
+
+    monkeypatch.setattr(client, call, interrupt, raising=False)
+    tracker = Tracker(run, Warnings(), lambda: client)
+    with pytest.raises(Interrupted), tracking.tracked(tracker, CONFIG, RECORD):
+        client._in_the_block()
+    assert client.states == ["RUNNING", "KILLED"]
+    with tracking.tracked(None, CONFIG, RECORD):
+        pass
+
+
 def test_the_state_of_a_failed_training_is_sent_after_a_fault(run, client):
     tracker, warnings = begun(run, client)
     client.is_down = True
@@ -228,6 +246,50 @@ def test_the_state_of_a_failed_training_is_sent_after_a_fault(run, client):
     tracker.fail(ValueError("x"))
     assert "may still be RUNNING" in warnings[1]
     assert "goes on" not in warnings[1]
+
+
+@pytest.mark.parametrize("call", ["log_batch", "get_run"])
+def test_a_run_whose_settings_are_refused_is_not_left_running(run, client, call):
+    client.refused = {call}
+    tracker, warnings = begun(run, client)
+    assert client.states == ["RUNNING"]
+    tracker.fail(ValueError("x"))
+    assert client.states[-1] == "FAILED"
+    tracker, warnings = begun(run, client)
+    end(tracker, run, epoch(1))
+    assert client.states[-1] == "FAILED"
+    assert client.num_runs == 1
+    assert len(warnings) == 2
+
+
+def test_a_run_whose_number_cannot_be_stored_is_not_left_running(run, client, monkeypatch):
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(type(run), "write_text", fail)
+    tracker, _ = begun(run, client)
+    end(tracker, run, epoch(1))
+    assert (client.states[-1], client.num_runs) == ("FINISHED", 1)
+
+
+def test_a_run_without_its_files_is_not_left_running(run, client):
+    tracker, warnings = begun(run, client)
+    client.refused = {"log_artifact"}
+    end(tracker, run, epoch(1))
+    assert client.states == ["RUNNING", "FAILED"]
+    assert len(warnings) == 1
+    client.refused = {"log_artifact", "set_terminated"}
+    end(tracker, run, epoch(1))
+    assert "may still be RUNNING" in warnings[-1]
+
+
+def test_settings_that_were_refused_are_sent_at_the_end(run, client):
+    client.refused = {"log_batch"}
+    tracker, _ = begun(run, client)
+    client.refused = set()
+    end(tracker, run, epoch(1))
+    assert client.params["data.name"] == "demo"
+    assert (client.states[-1], client.num_runs) == ("FINISHED", 1)
 
 
 def test_without_the_package_or_an_address_nothing_is_trained(monkeypatch):
