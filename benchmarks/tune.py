@@ -34,6 +34,8 @@ OPTIONS = (
     Option("metric", "what the search optimizes", "accuracy", "accuracy"),
     Option("seeds", "seeds that both settings are trained with", "0,1,2", "0"),
 )
+# Settings of how rows are held out.
+_HELD_OUT = ("data.folds", "data.validation_fraction", "train.refit")
 _QUICK = ("--limit", "64", "--epochs", "1", "--set", "data.folds=0", "--set", "train.refit=false")
 
 
@@ -57,7 +59,9 @@ def _measure_set(folder: Path, text_set: TextSet, settings: argparse.Namespace) 
     files = [str(folder / text_set.name / name) for name in ("train.csv", "test.csv")]
     data = [files[0], "--test", files[1], *(_QUICK if settings.quick else ())]
     found = _search(data, settings)
-    best = found["best"]["settings"]
+    # The winner trains on the rows that it was validated on too, if the search chose that.
+    held_out = {key: found["shared"][key] for key in _HELD_OUT if key in found["shared"]}
+    best = held_out | found["best"]["settings"]
     changes = [f"--set={key}={json.dumps(value)}" for key, value in best.items()]
     seeds = report.parse_numbers(settings.seeds)
     accuracies: dict[str, list[float]] = {"default": [], "best": []}

@@ -316,6 +316,7 @@ def _check_dataset(dataset: str | None, seconds: float | None, trials: int | Non
     Raises:
         LstmError: There is none, or nothing would end the search (exit code 2).
     """
+    from lstm_cli.data.dataset_settings import locate
     from lstm_cli.errors import ExitCode, LstmError
 
     if dataset is None:
@@ -324,6 +325,7 @@ def _check_dataset(dataset: str | None, seconds: float | None, trials: int | Non
             "For example: lstm tune reviews.csv --time 30m  or  lstm tune --resume",
             ExitCode.USAGE,
         )
+    locate(dataset)
     if seconds is None and trials is None:
         raise LstmError(
             "Nothing would end this search.",

@@ -20,6 +20,7 @@ from lstm_cli.tune.folder import StudyFolder, StudyRequest, new_folder
 from lstm_cli.tune.resolve import resolve_auto
 from lstm_cli.tune.space import load_space, setting_values
 from lstm_cli.tune.storage import without_password
+from lstm_cli.tune.validation import search_validation
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -82,9 +83,14 @@ def make_request(question: Question, root: Path) -> tuple[StudyFolder, StudyRequ
         )
     folder = new_folder(root, config, question.name)
     settings = _typed_settings(question, config)
-    resolved = resolve_auto(config, question.data_dir)
-    _check_metric(metric, resolved)
+    data = resolve_auto(config, question.data_dir)
+    resolved = data.config
+    _check_metric(metric, data.is_multi_label)
     space = load_space(question.space, resolved, settings)
+    if data.num_rows is not None:
+        validation = search_validation(resolved, data.num_rows, settings)
+        settings |= validation
+        resolved = configs.from_dict(configs.to_dict(resolved), validation)
     is_preset = question.dataset in configs.preset_names()
     return folder, StudyRequest(
         data=question.dataset if is_preset else locate(question.dataset),
@@ -148,13 +154,13 @@ def _with_run_paths(config: Config, root: Path) -> Config:
     return replace(config, train=train)
 
 
-def _check_metric(metric: str, config: Config) -> None:
-    """Check that the metric is defined.
+def _check_metric(metric: str, is_multi_label: bool | None) -> None:
+    """Check that the metric is defined; training does if the data has not been read.
 
     Raises:
         LstmError: It is one of several labels a text, and each text has one (exit code 2).
     """
-    if metric == "micro_f1" and not config.is_multi_label and config.data.multi_label != "auto":
+    if metric == "micro_f1" and is_multi_label is False:
         raise LstmError(
             "--metric micro_f1 is for several labels a text; here each input has one class.",
             "Use accuracy or macro_f1.",

@@ -90,7 +90,6 @@ def _of_texts(values: dict[str, Any]) -> dict[str, Range | Choices]:
         "embedding.region_widths": Choices(([], [5])),
         "model.regions": Choices(([], [2, 3])),
         "linear.dropout": Range(0.3, 0.95, step=0.05),
-        "linear.word_ngrams": Choices((2, 3)),
         "linear.char_ngrams": Choices(("all", "unknown", "none")),
         "linear.penalty": Choices(_unique(penalty / 4, penalty / 2, penalty, penalty * 2)),
     }

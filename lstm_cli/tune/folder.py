@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -226,7 +227,8 @@ def find_study(root: Path, name: str | None) -> StudyFolder:
         return found[0]
     if not studies or name is None:
         raise LstmError(f"There is no study under {root}.", _EXAMPLE)
-    known = [study.full_name for study in studies] + [study.name for study in studies]
+    counts = Counter(study.name for study in studies)
+    known = [study.name if counts[study.name] == 1 else study.full_name for study in studies]
     raise LstmError(f"There is no study '{name}' under {root}.", suggest(name, known))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from lstm_cli import data
@@ -13,7 +14,24 @@ from lstm_cli.data.profile import describe_data, describe_images
 from lstm_cli.data.source import from_config
 
 
-def resolve_auto(config: Config, data_dir: Path | None = None) -> Config:
+@dataclass(frozen=True)
+class Resolved:
+    """Settings that suit a data set.
+
+    Attributes:
+        config: The settings with `auto` empty.
+        num_rows: Number of labeled rows to train and validate on; None if the settings were
+            complete, and the data was not read.
+        is_multi_label: Whether an example has several labels; None if the settings leave that to
+            the data, which was not read.
+    """
+
+    config: Config
+    num_rows: int | None
+    is_multi_label: bool | None
+
+
+def resolve_auto(config: Config, data_dir: Path | None = None) -> Resolved:
     """Choose the settings in `config.auto` from the data, as training does.
 
     Rows of `data.replay_files` are not counted. The result is for the space of a search; training
@@ -23,14 +41,12 @@ def resolve_auto(config: Config, data_dir: Path | None = None) -> Config:
         config: The settings.
         data_dir: Folder of TFDS data sets.
 
-    Returns:
-        The settings with `auto` empty.
-
     Raises:
         LstmError: The data is missing (exit code 3), malformed, or cannot be split.
     """
     if not config.auto:
-        return config
+        is_known = config.is_multi_label or config.data.multi_label != "auto"
+        return Resolved(config, None, config.is_multi_label if is_known else None)
     source = from_config(config, data_dir)
     dataset = data.load(source)
     if dataset.kind == "image":
@@ -42,4 +58,9 @@ def resolve_auto(config: Config, data_dir: Path | None = None) -> Config:
             )
         choice = choose_settings(describe_data(dataset))
     values = {key: value for key, value in choice.items() if key in config.auto}
-    return configs.from_dict(configs.to_dict(config), {**values, "auto": []})
+    rows = [len(dataset.splits[name]) for name in ("train", "validation") if name in dataset.splits]
+    return Resolved(
+        configs.from_dict(configs.to_dict(config), {**values, "auto": []}),
+        sum(rows) - dataset.num_replayed,
+        dataset.is_multi_label,
+    )

@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 from optuna.trial import FrozenTrial, TrialState
 
+from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io.atomic_write import make_folder
 from lstm_cli.io.progress import Reporter
+from lstm_cli.io.signals import Interrupted
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.tune.claims import claiming
 from lstm_cli.tune.folder import STUDY, StudyFolder, StudyRequest
@@ -35,11 +37,13 @@ class Found:
         direction: Which values of it are better.
         trials: How many trials ended how.
         seconds: Seconds of search, over all resumes.
-        best: Number, value and settings of the best trial.
+        best: Number, value and settings of the best trial, without those that are the default.
         default: Value of the trial with the default settings; None if it died.
         winner: The run of the best trial, scored on test; None if it is on another machine, or
             other processes still search.
         resume: The shell command that continues the study.
+        shared: Settings by dotted key that all trials share: what was typed, and how many rows are
+            held out.
     """
 
     study: str
@@ -52,6 +56,7 @@ class Found:
     default: float | None
     winner: RunDir | None
     resume: str
+    shared: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON types, with the results of the winner."""
@@ -71,6 +76,7 @@ class Found:
                 "run": str(self.path / self.best.user_attrs["run"]),
             },
             "default": self.default,
+            "shared": dict(self.shared),
             "winner": winner,
         }
 
@@ -104,7 +110,17 @@ def start(folder: StudyFolder, request: StudyRequest, url: str | None, reporter:
         create_study(storage or open_storage(folder, None), request)
         folder.write(request)
     reporter.note(f"Study {folder.full_name}: {folder.path}")
+    reporter.note(_describe_validation(request.config))
     return _search(folder, request, url, reporter)
+
+
+def _describe_validation(config: Config) -> str:
+    """Say by which rows trials are compared."""
+    if config.data.folds:
+        return f"Trials are compared on all labeled rows, in {config.data.folds} folds."
+    if config.data.validation_file:
+        return f"Trials are compared on {config.data.validation_file}."
+    return f"Trials are compared on {config.data.validation_fraction:.2%} of the labeled rows."
 
 
 def _check_new(folder: StudyFolder) -> None:
@@ -182,7 +198,13 @@ def _search(
     elif any(trial.state == TrialState.RUNNING and search.is_active(trial) for trial in trials):
         reporter.note(_others_note(request, search.resume_command))
     else:
-        winner = finish_winner(folder, request, best, reporter)
+        try:
+            winner = finish_winner(folder, request, best, reporter)
+        except Interrupted as interrupted:
+            interrupted.message = (
+                f"The best trial is not scored on test yet. Resume: {search.resume_command}"
+            )
+            raise
         study.set_user_attr("winner", f"../{winner.path.name}")
         study.set_user_attr("winner_trial", best.number)
         search.budget.save(force=True)
@@ -199,6 +221,7 @@ def _search(
         values[0] if values else None,
         winner,
         search.resume_command,
+        request.settings,
     )
 
 

@@ -142,7 +142,7 @@ class StudySummary:
             "data": self.data,
             "metric": self.metric,
             "direction": "maximize" if self.maximize else "minimize",
-            "seconds": self.seconds,
+            "seconds": None if self.seconds is None else round(self.seconds, 1),
             "best": None if self.best is None else self.best.number,
             "winner": self.winner,
             "trials": [asdict(trial) for trial in self.trials],

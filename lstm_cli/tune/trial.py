@@ -20,7 +20,7 @@ from lstm_cli.runs.schema import EpochLine
 from lstm_cli.tune import metrics
 from lstm_cli.tune.folder import StudyFolder, StudyRequest
 from lstm_cli.tune.process import TrainingProcess, resume_arguments, train_arguments
-from lstm_cli.tune.space import DEFAULT_TRIAL, Space
+from lstm_cli.tune.space import DEFAULT_TRIAL, Space, setting_values
 from lstm_cli.tune.storage import HEARTBEAT_SECONDS
 
 _POLL_SECONDS = 0.3
@@ -59,8 +59,10 @@ class Trial:
     _history_stamp: int = 0
 
     def suggest(self) -> dict[str, Any]:
-        """Draw the settings, and record them with the path of the run."""
-        overrides = self.space.suggest(self.trial)
+        """Draw the settings, and record those that are not the default with the run's path."""
+        defaults = setting_values(self.request.config)
+        drawn = self.space.suggest(self.trial)
+        overrides = {key: value for key, value in drawn.items() if value != defaults.get(key)}
         # A trial that was repeated after its worker was lost has the path already.
         path = self.trial.user_attrs.get("run") or self.folder.run_path(self.trial.number)
         self.trial.set_user_attr("run", path)

@@ -14,6 +14,7 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.tune.resolve import resolve_auto
 from lstm_cli.tune.space import Choices, Range, load_space, setting_values
 from lstm_cli.tune.space_file import parse_space
+from lstm_cli.tune.validation import search_validation
 
 TEXT = load_preset("text")
 
@@ -61,7 +62,7 @@ def test_settings_chosen_from_the_data_are_in_the_middle_of_the_default_space(tm
     config = dataset_settings(str(table), None, {"train.batch_size": 7})
     unresolved = load_space(None, config)
     assert not set(unresolved.parameters) & set(config.auto)
-    resolved = resolve_auto(config)
+    resolved = resolve_auto(config).config
     # As `lstm train` chooses them for 60 texts.
     assert (resolved.train.epochs, resolved.text.max_tokens) == (20, 20)
     assert resolved.train.batch_size == 7
@@ -183,3 +184,24 @@ def test_lists_and_nulls_are_values_that_optuna_stores(space_file):
     space = load_space(space_file("model.regions: [[2, 3], []]"), TEXT)
     assert space.default_params(TEXT) == {"model.regions": "[]"}
     assert setting_values(TEXT)["model.regions"] == []
+
+
+def test_a_search_holds_out_more_rows_than_a_training():
+    settings = configs.to_dict(load_preset("text"))
+    config = configs.from_dict(settings, {"data.validation_fraction": 0.002})
+    assert search_validation(config, 3000, ()) == {"data.folds": 3}
+    assert search_validation(config, 60_000, ()) == {
+        "data.validation_fraction": 0.05, "train.refit": True,
+    }  # fmt: skip
+    assert search_validation(config, 1_000_000, ()) == {"data.validation_fraction": 0.003}
+    # A training would hold out 5,000 rows.
+    enough = configs.from_dict(settings, {"data.validation_fraction": 0.005})
+    assert search_validation(enough, 1_000_000, ()) == {}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"data.folds": 5}, {"data.validation_file": "dev.csv"}, {"train.refit": False}]
+)
+def test_a_search_keeps_how_a_person_holds_rows_out(changes):
+    config = configs.from_dict(configs.to_dict(load_preset("text")), changes)
+    assert search_validation(config, 3000, changes) == {}

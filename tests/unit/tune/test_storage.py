@@ -22,6 +22,10 @@ from lstm_cli.tune import storage as storages
 from lstm_cli.tune.folder import JOURNAL, StudyFolder, find_study, new_folder
 from lstm_cli.tune.trial import SearchStopped, Trial, progress_values
 
+FLOATS = (
+    "model.dropout", "embedding.dropout", "embedding.word_dropout", "train.learning_rate",
+)  # fmt: skip
+
 
 def line(epoch, val_loss, stage=1, best=True):
     return EpochLine(
@@ -240,6 +244,25 @@ def test_the_sampler_learns_from_all_brackets(tmp_path, monkeypatch):
     searching.Search(folder, request, None, SilentReporter()).run()
     # With Hyperband, Optuna gives a sampler only the trials of one bracket.
     assert pruners == [optuna.pruners.NopPruner, optuna.pruners.HyperbandPruner]
+
+
+def test_the_first_trials_change_few_settings(tmp_path):
+    space = "".join(f"{key}: {{low: 0.001, high: 0.7}}\n" for key in FLOATS)
+    asked = ask.make_request(question(tmp_path, space=space), tmp_path / "runs")[1]
+    database = storages.open_storage(StudyFolder(tmp_path), "sqlite://")
+    storages.create_study(database, asked)
+    defaults = asked.load_space().default_params(asked.config)
+    changed = []
+    for number in range(11):
+        drawing = storages.load_study(database, asked, storages.make_sampler(asked, number))
+        trial = drawing.ask()
+        asked.load_space().suggest(trial)
+        changed.append({key for key in defaults if trial.params[key] != defaults[key]})
+        drawing.tell(trial, 0.5)
+    assert not changed[0]
+    assert [len(keys) for keys in changed[1:]] == [2] * 9 + [len(FLOATS)]
+    # Not the same two in all trials.
+    assert set().union(*changed[1:-1]) == set(FLOATS)
 
 
 @pytest.mark.parametrize(
