@@ -11,6 +11,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from lstm_cli.io.temp_folder import TempFile, TempFolder
 
+# Bytes of an array that is moved to disk.
+_LARGE = 4 << 20
+
 
 class ArrayWriter:
     """Writes an array of one dimension to a file.
@@ -65,6 +68,19 @@ def drop_pages(*arrays: NDArray[Any]) -> None:
         pages = getattr(base, "_mmap", None)
         if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
             pages.madvise(mmap.MADV_DONTNEED)
+
+
+def on_disk(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array that is mapped from a file if it is large; a small one unchanged.
+
+    Raises:
+        LstmError: The disk is full.
+    """
+    if values.nbytes < _LARGE:
+        return values
+    arrays = ArrayFolder()
+    arrays.append("values", values)
+    return arrays.finish()["values"].reshape(values.shape)
 
 
 class ArrayFolder:

@@ -167,7 +167,7 @@ def _encode_fitted(fitted: FittedVocabulary) -> Iterator[Corpus]:
     """Yield the texts that a vocabulary was learned from, in parts."""
     tokenizer, end = fitted.tokenizer, 0
     for start in range(0, max(1, len(fitted.lengths)), _CHUNK):
-        lengths = fitted.lengths[start : start + _CHUNK]
+        lengths = fitted.lengths[start : start + _CHUNK].astype(np.int64)
         first, end = end, end + int(lengths.sum())
         numbers = fitted.numbers[first:end]
         ids = fitted.token_ids[numbers]

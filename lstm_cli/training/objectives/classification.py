@@ -15,6 +15,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data.augmentation import augment
 from lstm_cli.data.balance import class_weights, weight_power
 from lstm_cli.evaluation.metrics import loss_and_accuracy
+from lstm_cli.io.array_file import drop_pages
 from lstm_cli.models import classifier
 from lstm_cli.models.calibration import SplitLogits, num_outputs
 from lstm_cli.models.process_group import combine, is_mine, largest, train_on_batch
@@ -64,6 +65,13 @@ class Examples:
             return self.inputs.lengths
         return np.full(len(self.labels), self.inputs.shape[1], np.int64)
 
+    def drop_pages(self) -> None:
+        """Give back memory, if texts and logits are on disk."""
+        if isinstance(self.inputs, Corpus):
+            self.inputs.drop_pages()
+        if self.linear is not None:
+            drop_pages(self.linear)
+
     def take(self, rows: NDArray[np.int64]) -> Examples:
         """Return the examples at these rows, in this order."""
         inputs = self.inputs
@@ -103,7 +111,7 @@ def training_batches(
         indices = planned[step]
         inputs = train.gather(indices)
         if isinstance(train.inputs, Corpus) and step % batching.STEPS_BETWEEN_DROPS == 0:
-            train.inputs.drop_pages()
+            train.drop_pages()
         if config.image is not None:
             # Not [seed, epoch, step]: for step 0 NumPy reads it as [seed, epoch], which shuffles.
             rng = np.random.default_rng([config.seed, epoch, step + 1])
