@@ -92,9 +92,8 @@ def quick_check(
     learned = learn(keys["train"], keys["validation"])
     if is_known(source.name):
         return QuickCheck((), {}, join(learned, earlier) if earlier else learned, "")
-    leaks = {
-        "validation": overlap(learn(among(keys["train"], keys["validation"])), keys["validation"])
-    }
+    in_both = learn(among(keys["train"], keys["validation"]))
+    leaks = {"validation": overlap(in_both, keys["validation"])}
     if "test" in keys:
         leaks["test"] = overlap(learned, keys["test"])
     has_command = dataset.kind == "text" or is_path(source.name)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 _POOL_BATCHES = 50
 # Where the texts are on disk, their memory is given back after so many steps. Reading a text at
 # random maps up to 64 KB around it, so without this the whole file would soon be in memory.
-STEPS_BETWEEN_DROPS = 16
+STEPS_BETWEEN_DROPS = 4
 
 
 def training_batches(
