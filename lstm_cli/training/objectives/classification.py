@@ -110,8 +110,8 @@ def training_batches(
     for step in range(len(planned)) if steps is None else steps:
         indices = planned[step]
         inputs = train.gather(indices)
-        if isinstance(train.inputs, Corpus) and step % batching.STEPS_BETWEEN_DROPS == 0:
-            train.drop_pages()
+        # Reading a text at random maps 64 KB or more around it: all would soon be in memory.
+        train.drop_pages()
         if config.image is not None:
             # Not [seed, epoch, step]: for step 0 NumPy reads it as [seed, epoch], which shuffles.
             rng = np.random.default_rng([config.seed, epoch, step + 1])
