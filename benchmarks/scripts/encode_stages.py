@@ -68,8 +68,7 @@ def main() -> None:
     stages.end("linear")
     planned = batching.training_batches(encoded.corpus.lengths, _BATCH_SIZE, 0, 0)
     for batch in planned:
-        batching.pad_batch([encoded.corpus[i] for i in batch.tolist()])
-        encoded.corpus.drop_pages()
+        batching.pad_batch(encoded.corpus.rows(batch))
     stages.end("train")
     result = {
         "texts": sum(map(len, dataset.splits.values())),

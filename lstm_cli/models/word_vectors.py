@@ -81,8 +81,8 @@ def _texts_of(corpus: Corpus, start: int, stop: int) -> NDArray[np.int32]:
     """Number the texts of the tokens in a range, from 0, `<int32>[stop - start]`."""
     first = int(np.searchsorted(corpus.starts, start, side="right")) - 1
     end = int(np.searchsorted(corpus.starts, stop))
-    lengths: NDArray[np.int64] = np.diff(np.clip(corpus.starts[first : end + 1], start, stop))
-    return np.repeat(np.arange(end - first, dtype=np.int32), lengths)
+    bounds: NDArray[np.int64] = np.clip(corpus.starts[first : end + 1], start, stop)
+    return np.repeat(np.arange(end - first, dtype=np.int32), np.diff(bounds))
 
 
 def _ppmi(counts: NDArray[np.float32]) -> NDArray[np.float32]:
