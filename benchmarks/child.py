@@ -89,10 +89,11 @@ class TreeMemory:
 
     Attributes:
         peak_mb: The largest sum, in MiB; 0 where there is no `/proc`.
+        peak_anonymous_mb: The same without pages of files, such as those of libraries.
     """
 
     def __init__(self) -> None:
-        self.peak_mb = 0.0
+        self.peak_mb = self.peak_anonymous_mb = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
@@ -106,8 +107,10 @@ class TreeMemory:
 
     def _sample(self) -> None:
         while not self._stop.wait(_SAMPLE_SECONDS):
-            total = sum(map(_resident_mb, _descendants(os.getpid())))
-            self.peak_mb = max(self.peak_mb, total)
+            parts = [*map(_resident_mb, _descendants(os.getpid()))]
+            self.peak_mb = max(self.peak_mb, sum(whole for whole, _ in parts))
+            anonymous = sum(own for _, own in parts)
+            self.peak_anonymous_mb = max(self.peak_anonymous_mb, anonymous)
 
 
 def _descendants(process: int) -> Iterator[int]:
@@ -118,12 +121,15 @@ def _descendants(process: int) -> Iterator[int]:
                 yield from _descendants(child)
 
 
-def _resident_mb(process: int) -> float:
+def _resident_mb(process: int) -> tuple[float, float]:
+    """Return the resident memory of a process, and that without pages of files, in MiB."""
+    sizes = {"VmRSS:": 0.0, "RssAnon:": 0.0}
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 2**10
-    return 0.0
+            name, *values = line.split()
+            if name in sizes:
+                sizes[name] = int(values[0]) / 2**10
+    return sizes["VmRSS:"], sizes["RssAnon:"]
 
 
 def run_script(name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:

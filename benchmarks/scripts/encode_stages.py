@@ -67,10 +67,8 @@ def main() -> None:
     _use_linear_model(encoded.corpus, encoded.tokenizer.vocab_size)
     stages.end("linear")
     planned = batching.training_batches(encoded.corpus.lengths, _BATCH_SIZE, 0, 0)
-    for step, batch in enumerate(planned):
-        batching.pad_batch([encoded.corpus[i] for i in batch.tolist()])
-        if step % batching.STEPS_BETWEEN_DROPS == 0:
-            encoded.corpus.drop_pages()
+    for batch in planned:
+        batching.pad_batch(encoded.corpus.rows(batch))
     stages.end("train")
     result = {
         "texts": sum(map(len, dataset.splits.values())),

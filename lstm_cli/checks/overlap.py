@@ -9,12 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.checks.keys import input_keys, label_key
 from lstm_cli.data.dataset import Split
+from lstm_cli.io.array_file import ArrayFolder, drop_pages
+
+# Examples that are compared at a time; with more, what was learned from is on disk.
+_MANY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -94,23 +99,70 @@ def keys_of(split: Split, labels: Sequence[str]) -> Keys:
     names = [hashlib.blake2b(label_key(label).encode("utf-8", "replace")) for label in labels]
     of_label = np.array([int.from_bytes(name.digest()[:8], "little") for name in names], np.uint64)
     if split.labels.ndim == 1:
-        return Keys(inputs, inputs ^ of_label[split.labels])
+        labeled = of_label[split.labels]
+        labeled ^= inputs
+        return Keys(inputs, labeled)
     # A sum does not depend on the order of the labels.
     return Keys(inputs, inputs ^ (split.labels.astype(np.uint64) @ of_label))
 
 
 def learn(*splits: Keys) -> Learned:
     """Return the examples of some splits together."""
-    inputs = np.concatenate([keys.inputs for keys in splits])
-    labeled = np.concatenate([keys.labeled for keys in splits])
+    ranges = _ranges(sum(len(keys.inputs) for keys in splits))
+    if len(ranges) == 1:
+        pairs = _pairs(splits, *ranges[0])
+        return Learned(pairs.inputs, _labeled(splits, *ranges[0]), pairs.num_relabeled)
+    arrays, num_relabeled = ArrayFolder(), 0
+    for low, high in ranges:
+        pairs = _pairs(splits, low, high)
+        num_relabeled += pairs.num_relabeled
+        arrays.append("inputs", pairs.inputs)
+        arrays.append("labeled", _labeled(splits, low, high))
+    return Learned(**arrays.finish(), num_relabeled=num_relabeled)
+
+
+def _ranges(num: int) -> list[tuple[np.uint64, np.uint64]]:
+    """Return the first and the last hash of ranges that about `_MANY` of `num` hashes are in."""
+    bits = (num // _MANY).bit_length()
+    firsts = [part << (64 - bits) for part in range(1 << bits)]
+    return [(np.uint64(first), np.uint64(first + (1 << (64 - bits)) - 1)) for first in firsts]
+
+
+class _Pairs(NamedTuple):
+    inputs: NDArray[np.uint64]
+    num_relabeled: int
+
+
+def _pairs(splits: Sequence[Keys], low: np.uint64, high: np.uint64) -> _Pairs:
+    """Return the inputs in a range, each once, and how many of them have several labels."""
+    picked = [_is_between(keys.inputs, max(low, np.uint64(1)), high) for keys in splits]
+    inputs = np.concatenate([k.inputs[at] for k, at in zip(splits, picked, strict=True)])
+    labeled = np.concatenate([k.labeled[at] for k, at in zip(splits, picked, strict=True)])
     # Sorted by both, each pair once. `np.unique` of pairs would need several times the memory.
-    order = np.lexsort((labeled, inputs))[np.count_nonzero(inputs == 0) :]
+    order = np.lexsort((labeled, inputs))
     inputs, labeled = inputs[order], labeled[order]
     is_new = _differs(inputs)
     is_pair = is_new | _differs(labeled)
     counts = np.diff(np.flatnonzero(is_new[is_pair]), append=np.count_nonzero(is_pair))
-    relabeled = int(np.count_nonzero(counts > 1))
-    return Learned(inputs[is_new], np.unique(labeled[is_pair]), relabeled)
+    return _Pairs(inputs[is_new], int(np.count_nonzero(counts > 1)))
+
+
+def _labeled(splits: Sequence[Keys], low: np.uint64, high: np.uint64) -> NDArray[np.uint64]:
+    """Return the keys of inputs with labels in a range, without empty texts, each once."""
+    parts = [
+        keys.labeled[_is_between(keys.labeled, low, high) & (keys.inputs != 0)] for keys in splits
+    ]
+    return np.unique(np.concatenate(parts))
+
+
+def _is_between(values: NDArray[np.uint64], low: np.uint64, high: np.uint64) -> NDArray[np.bool_]:
+    return (values >= low) & (values <= high)
+
+
+def among(keys: Keys, others: Keys) -> Keys:
+    """Return the examples whose input is also one of others."""
+    picked = _is_in(keys.inputs, np.unique(others.inputs))
+    return Keys(keys.inputs[picked], keys.labeled[picked])
 
 
 def _differs(values: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -132,13 +184,16 @@ def join(first: Learned, second: Learned) -> Learned:
 def overlap(learned: Learned, keys: Keys) -> Overlap:
     """Find the examples that are among those learned from."""
     is_seen = _is_in(keys.inputs, learned.inputs)
-    return Overlap(is_seen, is_seen & ~_is_in(keys.labeled, learned.labeled))
+    found = Overlap(is_seen, is_seen & ~_is_in(keys.labeled, learned.labeled))
+    drop_pages(learned.inputs, learned.labeled)
+    return found
 
 
 def _is_in(values: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Return whether each value is among others, which are ascending, `<bool>[num]`."""
-    if not len(known):
-        return np.zeros(len(values), np.bool_)
-    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    found: NDArray[np.bool_] = known[places] == values
+    found: NDArray[np.bool_] = np.zeros(len(values), np.bool_)
+    for start in range(0, len(values) if len(known) else 0, _MANY):
+        part = values[start : start + _MANY]
+        places = np.minimum(np.searchsorted(known, part), len(known) - 1)
+        found[start : start + _MANY] = known[places] == part
     return found

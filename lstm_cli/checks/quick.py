@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lstm_cli.checks.labels import difference, look_alikes
-from lstm_cli.checks.overlap import Learned, Overlap, join, keys_of, learn, overlap
+from lstm_cli.checks.overlap import Learned, Overlap, among, join, keys_of, learn, overlap
 from lstm_cli.data import Dataset
 from lstm_cli.data.registry import is_known, is_path
 from lstm_cli.data.source import DataSource, check_command
@@ -92,7 +92,8 @@ def quick_check(
     learned = learn(keys["train"], keys["validation"])
     if is_known(source.name):
         return QuickCheck((), {}, join(learned, earlier) if earlier else learned, "")
-    leaks = {"validation": overlap(learn(keys["train"]), keys["validation"])}
+    in_both = learn(among(keys["train"], keys["validation"]))
+    leaks = {"validation": overlap(in_both, keys["validation"])}
     if "test" in keys:
         leaks["test"] = overlap(learned, keys["test"])
     has_command = dataset.kind == "text" or is_path(source.name)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from lstm_cli.data.dataset import Split
 from lstm_cli.data.iterative_stratification import assign_parts
-from lstm_cli.io.text_store import join_texts, take_texts
+from lstm_cli.io.array_file import drop_pages, on_disk
+from lstm_cli.io.text_store import index_type, join_texts, take_texts
 
 # The purpose of a random draw is part of its seed, so that no two draws from one data set are
 # related.
@@ -120,10 +121,13 @@ def take(split: Split, indices: NDArray[np.int64]) -> Split:
         inputs = split.inputs[indices]
     else:
         inputs = take_texts(split.inputs, indices)
+    rows = split.row_numbers
+    taken = on_disk(rows[indices])
+    drop_pages(rows, taken)
     return Split(
         inputs,
         split.labels[indices],
-        split.row_numbers[indices],
+        taken,
         None if split.ids is None else take_texts(split.ids, indices),
         None if split.weights is None else split.weights[indices],
     )
@@ -213,12 +217,11 @@ def _draw(
 ) -> NDArray[np.int64]:
     """Draw that many indices of each class without replacement; return them in ascending order."""
     rng = np.random.default_rng([seed, purpose])
-    by_class = np.split(
-        np.argsort(labels, kind="stable"),
-        np.cumsum(np.bincount(labels, minlength=len(class_sizes)))[:-1],
-    )
+    # The draw is the same with any type of integer.
+    order = np.argsort(labels, kind="stable").astype(index_type(len(labels)), copy=False)
+    by_class = np.split(order, np.cumsum(np.bincount(labels, minlength=len(class_sizes)))[:-1])
     drawn = [
-        rng.permutation(indices)[:size]
+        rng.permutation(indices)[:size].astype(np.int64)
         for indices, size in zip(by_class, class_sizes.tolist(), strict=True)
     ]
     return np.sort(np.concatenate(drawn))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 
@@ -12,3 +13,14 @@ def peak_memory_mb() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # macOS counts bytes, Linux KiB.
     return peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def release_memory() -> None:
+    """Give back to the system what was freed, which the C library of Linux keeps for later."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    # Other C libraries of Linux do not have this function.
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

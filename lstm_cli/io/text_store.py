@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_cli.io.array_file import ArrayWriter, map_array
+from lstm_cli.io.array_file import ArrayWriter, drop_pages, map_array, on_disk
 from lstm_cli.io.temp_folder import TempFile, TempFolder
 
 # Characters of texts that are kept in memory; with more, they go to disk.
@@ -20,6 +20,8 @@ _TEXTS, _ENDS = "texts", "ends"
 _BUFFER = 1 << 20
 # Texts that are read at once, and the bytes of a block with them.
 _CHUNK = 1024
+# Texts after which the memory of their places is given back.
+_DROPPED = 1 << 18
 _MAX_BLOCK = 8 << 20
 # Texts in a block may have this many times their bytes between them.
 _MAX_GAPS = 4
@@ -125,6 +127,14 @@ class StoredTexts(Sequence[str]):
         for start in range(0, len(self), _CHUNK):
             indices = np.arange(start, min(start + _CHUNK, len(self)))
             yield from self._file.read(self._places(indices))
+            if start % _DROPPED == 0:
+                self._drop_pages()
+        self._drop_pages()
+
+    def _drop_pages(self) -> None:
+        drop_pages(self._file.ends)
+        if self._rows is not None:
+            drop_pages(self._rows)
 
     def __reduce__(self) -> Any:
         return _open, (self._file.path, self._rows)
@@ -132,8 +142,7 @@ class StoredTexts(Sequence[str]):
     def take(self, indices: NDArray[np.int64]) -> StoredTexts:
         """Return the texts at these indices, in this order."""
         rows = indices if self._rows is None else self._rows[indices]
-        small = np.int32 if len(self._file.ends) < 2**31 else np.int64
-        return StoredTexts(self._file, rows.astype(small))
+        return StoredTexts(self._file, on_disk(rows.astype(index_type(len(self._file.ends)))))
 
     def derive(self, name: str, function: Callable[[str], int]) -> NDArray[np.uint64]:
         """Return a function of each text; it is called once for each text of the file.
@@ -146,10 +155,19 @@ class StoredTexts(Sequence[str]):
             LstmError: The disk is full.
         """
         values = self._file.derive(name, map(function, StoredTexts(self._file)))
-        return values if self._rows is None else values[self._rows]
+        if self._rows is not None:
+            found: NDArray[np.uint64] = values[self._rows]
+            drop_pages(values, self._rows)
+            return found
+        return values
 
     def _places(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         return indices if self._rows is None else self._rows[indices].astype(np.int64)
+
+
+def index_type(num: int) -> type[np.int32 | np.int64]:
+    """Return the smallest type of the indices of that many rows, with a sign."""
+    return np.int32 if num < 1 << 31 else np.int64
 
 
 def _open(path: Path, rows: NDArray[Any] | None) -> StoredTexts:

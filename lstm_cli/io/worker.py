@@ -8,10 +8,12 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
+
+from lstm_cli.io.memory import release_memory
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,11 +55,28 @@ class Worker:
         Returns:
             A function that waits for the result and returns it.
         """
-        future = self.submit_once(function, *args, **kwargs)
+        return self.submit_made(function, lambda: args, **kwargs)
+
+    def submit_made(
+        self, function: Callable[..., T], make: Callable[[], Sequence[Any]], **kwargs: Any
+    ) -> Callable[[], T]:
+        """Call a function in the worker process, with arguments that need not be kept here.
+
+        Args:
+            function: As for `submit`.
+            make: Returns the arguments: before they are sent, and again if the worker fails.
+            kwargs: As for `submit`.
+
+        Returns:
+            As `submit`.
+        """
+        if self._process is None:
+            return lambda: function(*make(), **kwargs)
+        future = self.submit_once(function, *make(), **kwargs)
 
         def wait_for_result() -> T:
             answer = future()
-            return answer[0] if answer else function(*args, **kwargs)
+            return answer[0] if answer else function(*make(), **kwargs)
 
         return wait_for_result
 
@@ -124,6 +143,8 @@ def serve() -> None:
             function, args, kwargs = pickle.load(sys.stdin.buffer)
             pickle.dump((function(*args, **kwargs),), answers, pickle.HIGHEST_PROTOCOL)
             answers.flush()
+            del function, args, kwargs
+            release_memory()
 
 
 def _start() -> subprocess.Popen[bytes] | None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm_cli.config.schema import LinearSettings
+from lstm_cli.io.array_file import on_disk
 from lstm_cli.text.corpus import Corpus
 from lstm_cli.text.ngrams import char_ngram_ids, word_ngram_ids
 from lstm_cli.text.token_ids import SPECIAL_TOKENS
@@ -144,6 +145,7 @@ def extract(
     all_counts.data /= np.repeat(
         np.sqrt(corpus.lengths).astype(np.float32), np.diff(all_counts.indptr)
     )
+    all_counts.data = on_disk(all_counts.data)
     return Features(
         all_counts if unlabeled is None else all_counts[:num_labeled],
         np.concatenate(factors),

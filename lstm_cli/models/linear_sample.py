@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import LinearSettings
 from lstm_cli.data import splits
+from lstm_cli.io.array_file import on_disk
 from lstm_cli.models.linear import LinearModel, linear_logits
 from lstm_cli.text.corpus import Corpus
 
@@ -90,4 +91,4 @@ def with_logits_of_all(
     """
     logits = linear_logits(corpus, model.tables, settings)
     logits[rows] = model.train_logits
-    return replace(model, train_logits=logits)
+    return replace(model, train_logits=on_disk(logits))

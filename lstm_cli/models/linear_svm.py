@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.data import balance
 from lstm_cli.data.balance import ClassWeights
+from lstm_cli.io.array_file import drop_pages
 from lstm_cli.models.calibration import num_outputs
 
 # Added to the counts of the log-count ratios, because features seen once or twice are unreliable.
@@ -158,6 +159,7 @@ def _fit_classes(
         (values.astype(np.float64), counts.indices, counts.indptr), shape=counts.shape, copy=False
     )
     del values
+    drop_pages(counts.data)
     # liblinear has one random generator per process: two fits in parallel would change the bits.
     model = LinearSVC(C=1 / penalty, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, random_state=0)
     model.fit(features, labels, sample_weight=targets.sample_weights)

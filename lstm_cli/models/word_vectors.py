@@ -62,11 +62,10 @@ def _count(counts: NDArray[np.float32], corpus: Corpus) -> None:
     """Add the weighted co-occurrences within each text to `[vocab, contexts]`, in place."""
     flat = counts.reshape(-1)
     num_contexts = counts.shape[1]
-    text_of = np.repeat(np.arange(len(corpus), dtype=np.int32), corpus.lengths)
     for start in range(0, len(corpus.ids), _CHUNK):
         # Chunks overlap by a window, so that no pair of words is lost between them.
         ids = own_ids(corpus.ids[start : start + _CHUNK + _WINDOW]).astype(np.int64)
-        texts = text_of[start : start + _CHUNK + _WINDOW]
+        texts = _texts_of(corpus, start, start + len(ids))
         for distance in range(1, _WINDOW + 1):
             left, right = ids[:-distance][:_CHUNK], ids[distance:][:_CHUNK]
             same_text = (texts[:-distance] == texts[distance:])[:_CHUNK]
@@ -75,6 +74,15 @@ def _count(counts: NDArray[np.float32], corpus: Corpus) -> None:
                 known &= contexts < _FIRST_WORD + num_contexts
                 cells = words[known] * num_contexts + (contexts[known] - _FIRST_WORD)
                 np.add.at(flat, cells, np.float32(1 / distance))
+        corpus.drop_pages()
+
+
+def _texts_of(corpus: Corpus, start: int, stop: int) -> NDArray[np.int32]:
+    """Number the texts of the tokens in a range, from 0, `<int32>[stop - start]`."""
+    first = int(np.searchsorted(corpus.starts, start, side="right")) - 1
+    end = int(np.searchsorted(corpus.starts, stop))
+    bounds: NDArray[np.int64] = np.clip(corpus.starts[first : end + 1], start, stop)
+    return np.repeat(np.arange(end - first, dtype=np.int32), np.diff(bounds))
 
 
 def _ppmi(counts: NDArray[np.float32]) -> NDArray[np.float32]:

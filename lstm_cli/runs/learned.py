@@ -6,9 +6,13 @@ from, even if the file has changed since. A hash does not tell the text.
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.io.array_file import drop_pages
+from lstm_cli.io.atomic_write import open_atomic
 from lstm_cli.runs import directory as runs
 from lstm_cli.runs import safetensors_reader
 from lstm_cli.runs.directory import RunDir
@@ -18,17 +22,31 @@ _INPUTS, _LABELED = "inputs", "labeled"
 
 
 def write(run: RunDir, inputs: NDArray[np.uint64], labeled: NDArray[np.uint64]) -> None:
-    """Write the hashes.
+    """Write the hashes as safetensors, from which the library would copy them twice in memory.
 
     Args:
         run: The run directory.
         inputs: The hash of each input, ascending, each once.
         labeled: The hash of each input together with its labels, likewise.
-    """
-    import safetensors.numpy
 
-    content = safetensors.numpy.save({_INPUTS: inputs, _LABELED: labeled})
-    run.write_bytes(runs.LEARNED, content)
+    Raises:
+        LstmError: The disk is full.
+
+    Source of the format: https://github.com/huggingface/safetensors#format
+    """
+    fields, end = {}, 0
+    for name, array in ((_INPUTS, inputs), (_LABELED, labeled)):
+        offsets = [end, end + array.nbytes]
+        fields[name] = {"dtype": "U64", "shape": [len(array)], "data_offsets": offsets}
+        end += array.nbytes
+    header = json.dumps(fields, separators=(",", ":")).encode()
+    # With spaces at its end the arrays are aligned.
+    header += b" " * (-len(header) % 8)
+    with open_atomic(run.file(runs.LEARNED)) as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for array in (inputs, labeled):
+            file.write(array.astype("<u8", copy=False).data)
+            drop_pages(array)
 
 
 def read(run: RunDir) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

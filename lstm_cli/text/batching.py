@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 # A pool has this many batches. That is large enough for batches of nearly equal lengths, and small
 # enough to mix the examples again in every epoch.
 _POOL_BATCHES = 50
-# Where the texts are on disk, their memory is given back after so many steps. Reading a text at
-# random maps up to 64 KB around it, so without this the whole file would soon be in memory.
-STEPS_BETWEEN_DROPS = 16
 
 
 def training_batches(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.config.schema import TextSettings
 from lstm_cli.errors import LstmError
-from lstm_cli.io.array_file import ArrayFolder, drop_pages
+from lstm_cli.io.array_file import ArrayFolder, drop_pages, read_slices
 from lstm_cli.io.text_store import is_stored
 from lstm_cli.io.worker import Worker
 from lstm_cli.text.ngrams import char_ngram_ids
@@ -52,6 +52,13 @@ class Corpus:
     def __getitem__(self, index: int) -> NDArray[np.uint16 | np.int32]:
         """Return the ids of one text, `<uint16>[time]` or `<int32>[time]`."""
         return self.ids[self.starts[index] : self.starts[index + 1]]
+
+    def rows(self, indices: NDArray[np.int64]) -> list[NDArray[np.uint16 | np.int32]]:
+        """Return the ids of some texts, each `<uint16>[time]` or `<int32>[time]`."""
+        places = indices.tolist()
+        bounds = read_slices(self.starts, places, [place + 2 for place in places])
+        ends = [pair.tolist() for pair in bounds]
+        return read_slices(self.ids, [start for start, _ in ends], [stop for _, stop in ends])
 
     def take(self, indices: NDArray[np.int64]) -> Corpus:
         """Return a corpus, in memory, of the texts at these indices."""
@@ -167,7 +174,7 @@ def _encode_fitted(fitted: FittedVocabulary) -> Iterator[Corpus]:
     """Yield the texts that a vocabulary was learned from, in parts."""
     tokenizer, end = fitted.tokenizer, 0
     for start in range(0, max(1, len(fitted.lengths)), _CHUNK):
-        lengths = fitted.lengths[start : start + _CHUNK]
+        lengths = fitted.lengths[start : start + _CHUNK].astype(np.int64)
         first, end = end, end + int(lengths.sum())
         numbers = fitted.numbers[first:end]
         ids = fitted.token_ids[numbers]

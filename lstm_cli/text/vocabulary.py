@@ -34,7 +34,8 @@ class FittedVocabulary(NamedTuple):
 
     Attributes:
         tokenizer: With the vocabulary.
-        lengths: Tokens in each text, without truncation, `<int64>[num]`.
+        lengths: Tokens in each text, without truncation, `<int64>[num]`; `<int32>` for texts on
+            disk.
         tokens: The distinct tokens of the texts.
         token_ids: The id of each of these, `<uint16>[tokens]`; `<int32>` if unknown words are read
             as similar ones.
@@ -44,7 +45,7 @@ class FittedVocabulary(NamedTuple):
     """
 
     tokenizer: Tokenizer
-    lengths: NDArray[np.int64]
+    lengths: NDArray[np.int32 | np.int64]
     tokens: list[str]
     token_ids: NDArray[np.uint16 | np.int32]
     numbers: NDArray[np.int32]
@@ -106,7 +107,7 @@ def _count(numbers: NDArray[np.int32], num_tokens: int) -> NDArray[np.int64]:
     return counts
 
 
-_NumberedTokens = tuple[list[str], NDArray[np.int32], NDArray[np.int64]]
+_NumberedTokens = tuple[list[str], NDArray[np.int32], NDArray[np.int32 | np.int64]]
 
 
 def _number_tokens(texts: Sequence[str]) -> _NumberedTokens:
@@ -166,7 +167,7 @@ def _number_stored_tokens(texts: Sequence[str], worker: Worker | None) -> _Numbe
 
 def _write_numbers(
     texts: Sequence[str], file: Path | ArrayWriter
-) -> tuple[list[str], NDArray[np.int64]]:
+) -> tuple[list[str], NDArray[np.int32]]:
     """Tokenize texts and write the numbers of their tokens to a file.
 
     Args:
@@ -178,11 +179,11 @@ def _write_numbers(
     """
     writer = ArrayWriter(file, np.int32) if isinstance(file, Path) else file
     numbers: defaultdict[str, int] = defaultdict(count().__next__)
-    all_lengths = [np.zeros(0, np.int64)]
+    all_lengths = [np.zeros(0, np.int32)]
     for start in range(0, len(texts), _CHUNK):
         ids, lengths = encode_tokens(texts[start : start + _CHUNK], numbers.__getitem__)
         writer.append(ids)
-        all_lengths.append(lengths)
+        all_lengths.append(lengths.astype(np.int32))
     if isinstance(file, Path):
         writer.finish()
     return [*numbers], np.concatenate(all_lengths)

@@ -446,10 +446,7 @@ class ClassifierTask:
         rows = linear_sample.choose_rows(num_features, labels, self.config.seed)
         if rows is None:
             rows = np.arange(len(labels))
-        return self.worker.submit(
-            linear_cache.refit_tables,
-            self.linear,
-            linear_sample.take_of_both(train, validation, rows),
+        others = (
             labels[rows],
             len(self.dataset.labels),
             self.tokenizer.words,
@@ -457,6 +454,16 @@ class ClassifierTask:
             self.config.train.class_weights,
             _texts_for_linear_model(self.config, self.unlabeled_texts),
             None if weights is None else weights[rows],
+        )
+        # Neither the logits nor a copy of the texts are in memory while the model trains.
+        fitted = replace(self.linear, train_logits=self.linear.train_logits[:0])
+        return self.worker.submit_made(
+            linear_cache.refit_tables,
+            lambda: (
+                fitted,
+                linear_sample.take_of_both(train, validation, rows),
+                *others,
+            ),
         )
 
     def _submit_linear_model(self, number: int, train: Examples) -> None:
@@ -510,20 +517,23 @@ def submit_linear_model(
     assert tokenizer is not None
     num_features = linear_sample.count_features([corpus], settings)
     rows = linear_sample.choose_rows(num_features, train.labels, config.seed)
-    sample = train if rows is None else train.take(rows)
-    assert isinstance(sample.inputs, Corpus)
-    wait = worker.submit(
-        linear_cache.fit_linear_model,
-        sample.inputs,
-        sample.labels,
-        num_classes,
-        tokenizer.words,
-        settings,
-        config.seed,
-        config.train.class_weights,
-        _texts_for_linear_model(config, unlabeled),
-        sample.weights,
-    )
+    words, texts = tokenizer.words, _texts_for_linear_model(config, unlabeled)
+
+    def make() -> tuple[Any, ...]:
+        sample = train if rows is None else train.take(rows)
+        return (
+            sample.inputs,
+            sample.labels,
+            num_classes,
+            words,
+            settings,
+            config.seed,
+            config.train.class_weights,
+            texts,
+            sample.weights,
+        )
+
+    wait = worker.submit_made(linear_cache.fit_linear_model, make)
     if rows is None:
         return wait
     return lambda: linear_sample.with_logits_of_all(wait(), corpus, rows, settings)

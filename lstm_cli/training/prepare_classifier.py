@@ -16,6 +16,7 @@ from lstm_cli.data import Dataset, splits
 from lstm_cli.data.balance import advice, imbalance
 from lstm_cli.data.source import from_config
 from lstm_cli.io import worker as workers
+from lstm_cli.io.memory import release_memory
 from lstm_cli.io.progress import Reporter
 from lstm_cli.io.worker import Worker
 from lstm_cli.models import classifier, linear, linear_sample
@@ -84,6 +85,7 @@ def prepare_classifier(
     """
     earlier, run = learned_by_initial_run(init)
     checks = quick_check(dataset, from_config(config), earlier, run)
+    release_memory()
     _report_data(config, dataset, checks, options)
     prepare = _prepare_stages if config.is_refitted else _prepare_one_stage
     task = prepare(config, dataset, init, device_info, options)
@@ -127,6 +129,7 @@ def _prepare_one_stage(
                     config, num_classes, train, tokenizer, unlabeled, worker
                 )
             validation = encode(config, dataset, "validation", tokenizer)
+            release_memory()
         examples = (train, validation)
         task = _build_task(
             config, dataset, tokenizer, examples, unlabeled, init, device_info, options, seconds

@@ -10,7 +10,7 @@ import pytest
 
 from lstm_cli.data.dataset_settings import dataset_settings
 from lstm_cli.data.readers import path as reader
-from lstm_cli.io import text_store
+from lstm_cli.io import array_file, text_store
 from lstm_cli.io.progress import SilentReporter
 from lstm_cli.io.signals import Interrupted
 from lstm_cli.models import linear_sample
@@ -61,6 +61,7 @@ def test_a_run_on_disk_ends_with_the_same_bits_even_if_it_is_resumed(config, mon
     in_memory = train(config, name="memory", reporter=reporter)
     assert any("linear model is fitted to 40 of 72 training texts" in note for note in notes)
     monkeypatch.setattr(text_store, "MAX_IN_MEMORY", 100)
+    monkeypatch.setattr(array_file, "_LARGE", 1)
     validate = loop.TrainingLoop._validate
 
     def interrupting(*args):

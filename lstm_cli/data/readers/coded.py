@@ -9,6 +9,8 @@ from typing import Generic, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_cli.io.array_file import drop_pages, on_disk
+
 T = TypeVar("T", bound=Hashable)
 U = TypeVar("U", bound=Hashable)
 _CHUNK = 1 << 16
@@ -44,6 +46,7 @@ class CodedValues(Sequence[T], Generic[T]):
     def __iter__(self) -> Iterator[T]:
         for start in range(0, len(self.codes), _CHUNK):
             yield from map(self.distinct.__getitem__, self.codes[start : start + _CHUNK].tolist())
+        drop_pages(self.codes)
 
 
 class CodedWriter(Generic[T]):
@@ -59,7 +62,7 @@ class CodedWriter(Generic[T]):
 
     def finish(self) -> CodedValues[T]:
         """Return all values; the different ones are in the order in which they came."""
-        return CodedValues([*self._codes], np.frombuffer(self._rows, np.int32))
+        return CodedValues([*self._codes], on_disk(np.frombuffer(self._rows, np.int32)))
 
 
 def recode(values: Sequence[T], function: Callable[[T], U]) -> Sequence[U]:
@@ -78,5 +81,7 @@ def map_to_ids(values: Sequence[T], ids: Mapping[T, int]) -> NDArray[np.int32]:
         ids: The id of each different value.
     """
     if isinstance(values, CodedValues):
-        return np.array([ids[value] for value in values.distinct], np.int32)[values.codes]
+        found = np.array([ids[value] for value in values.distinct], np.int32)[values.codes]
+        drop_pages(values.codes)
+        return found
     return np.array([ids[value] for value in values], np.int32)

@@ -327,7 +327,7 @@ def _split(examples: LabeledTexts, classes: Sequence[str], path: Path) -> Split:
     split = Split(
         examples.texts,
         np.zeros(0, np.int32),
-        np.array(examples.lines, np.int64) if examples.lines else None,
+        np.asarray(examples.lines, np.int64) if len(examples.lines) else None,
         examples.ids or None,
         _weights(examples),
     )
@@ -351,5 +351,5 @@ def _first_place(examples: LabeledTexts, labels: set[str]) -> str:
     sets = examples.label_sets
     names = [(label,) for label in examples.labels] if sets is None else sets
     rows = [row for row, found in enumerate(names) if not labels.isdisjoint(found)]
-    where = f", the first in line {examples.lines[rows[0]]}" if examples.lines else ""
+    where = f", the first in line {examples.lines[rows[0]]}" if len(examples.lines) else ""
     return f" ({pluralize(len(rows), 'row')}{where})"

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lstm_cli.data.readers.coded import CodedWriter, recode
 from lstm_cli.data.readers.columns import Record, find_column
 from lstm_cli.data.readers.label_sets import (
@@ -29,6 +32,7 @@ from lstm_cli.data.readers.row import Found
 from lstm_cli.data.readers.row_columns import RowColumns
 from lstm_cli.data.readers.text_columns import TextColumns
 from lstm_cli.errors import ExitCode, LstmError
+from lstm_cli.io.array_file import on_disk
 from lstm_cli.io.text_store import TextWriter
 
 __all__ = ["iter_records", "open_rows"]
@@ -73,7 +77,7 @@ class LabeledTexts:
     labels: Sequence[str]
     text_columns: tuple[str, ...] = ()
     label_columns: tuple[str, ...] = ()
-    lines: Sequence[int] = ()
+    lines: Sequence[int] | NDArray[np.int64] = ()
     label_sets: Sequence[LabelSet] | None = None
     multi_label: str = NONE
     merges: tuple[Merge, ...] = ()
@@ -144,8 +148,9 @@ def read_table(
         require_labels(values, label_column, lambda i: f"{path}, line {lines[i]}")
     labels, sets, merges = merge_labels(*split_values(values, multi_label))
     notes = tuple(file.notes(str(path)))
+    numbers = on_disk(np.frombuffer(lines, np.int64))
     read = LabeledTexts(
-        texts.finish(), labels, found, (label_column,), lines, sets, multi_label, merges, notes
+        texts.finish(), labels, found, (label_column,), numbers, sets, multi_label, merges, notes
     )
     return read.with_row_columns(row_columns)
 
@@ -191,7 +196,10 @@ def read_label_columns(
     sets = rows.finish()
     labels = recode(sets, ", ".join)
     notes = tuple(file.notes(str(path)))
-    read = LabeledTexts(texts.finish(), labels, found, label_columns, lines, sets, LIST, (), notes)
+    numbers = on_disk(np.frombuffer(lines, np.int64))
+    read = LabeledTexts(
+        texts.finish(), labels, found, label_columns, numbers, sets, LIST, (), notes
+    )
     return read.with_row_columns(row_columns)
 
 

@@ -15,6 +15,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.data.augmentation import augment
 from lstm_cli.data.balance import class_weights, weight_power
 from lstm_cli.evaluation.metrics import loss_and_accuracy
+from lstm_cli.io.array_file import read_rows
 from lstm_cli.models import classifier
 from lstm_cli.models.calibration import SplitLogits, num_outputs
 from lstm_cli.models.process_group import combine, is_mine, largest, train_on_batch
@@ -83,8 +84,8 @@ class Examples:
             return self.inputs[indices]
         # JAX takes seconds to compile the model for each width, so the widths are rounded up.
         widths = 64 if keras.backend.backend() == "jax" else 1
-        tokens = batching.pad_batch([lstm_ids(self.inputs[i]) for i in indices.tolist()], widths)
-        return tokens if self.linear is None else [tokens, self.linear[indices]]
+        tokens = batching.pad_batch([*map(lstm_ids, self.inputs.rows(indices))], widths)
+        return tokens if self.linear is None else [tokens, read_rows(self.linear, indices)]
 
 
 def training_batches(
@@ -99,11 +100,11 @@ def training_batches(
         steps: The steps to build batches for, counted from 0; None for the whole epoch.
     """
     planned = batching.training_batches(train.lengths, config.train.batch_size, config.seed, epoch)
+    if isinstance(train.inputs, Corpus):
+        train.inputs.drop_pages()  # The lengths needed them.
     for step in range(len(planned)) if steps is None else steps:
         indices = planned[step]
         inputs = train.gather(indices)
-        if isinstance(train.inputs, Corpus) and step % batching.STEPS_BETWEEN_DROPS == 0:
-            train.inputs.drop_pages()
         if config.image is not None:
             # Not [seed, epoch, step]: for step 0 NumPy reads it as [seed, epoch], which shuffles.
             rng = np.random.default_rng([config.seed, epoch, step + 1])

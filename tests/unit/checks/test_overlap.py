@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
 from lstm_cli.checks import keys_of, overlap
-from lstm_cli.checks.overlap import learn
+from lstm_cli.checks.overlap import Keys, among, learn
 from lstm_cli.data.dataset import Split
 
 LABELS = ("bad", "good")
@@ -77,3 +79,29 @@ def test_images_are_compared_by_their_pixels():
     result = overlap(learned, keys_of(Split(images[1:], labels[1:]), LABELS))
     assert result.is_seen.tolist() == [True, False]
     assert result.describe("test", "in train", "images").startswith("1 of 2 test images are in")
+
+
+def random_keys(rng, num):
+    """Keys of which many occur several times, some with two labels, and some are of no text."""
+    inputs = rng.integers(0, 1 << 64, num, np.uint64)[rng.integers(0, num, 2 * num)]
+    inputs[rng.integers(0, len(inputs), 3)] = 0
+    return Keys(inputs, inputs ^ rng.integers(0, 2, len(inputs), np.uint64))
+
+
+def test_many_examples_are_compared_in_parts_with_the_same_result(monkeypatch):
+    rng = np.random.default_rng(0)
+    train, other = random_keys(rng, 50), random_keys(rng, 20)
+    test = Keys(
+        np.append(train.inputs[:30], other.inputs),
+        np.append(train.labeled[:30] ^ np.uint64(2), other.labeled),
+    )
+    whole, seen = learn(train, test), overlap(learn(train), test)
+    monkeypatch.setattr(import_module("lstm_cli.checks.overlap"), "_MANY", 10)
+    parts, in_parts = learn(train, test), overlap(learn(among(train, test)), test)
+    assert parts.inputs.tolist() == whole.inputs.tolist()
+    assert parts.labeled.tolist() == whole.labeled.tolist()
+    assert parts.num_relabeled == whole.num_relabeled > 0
+    assert in_parts.is_seen.tolist() == seen.is_seen.tolist()
+    assert in_parts.is_relabeled.tolist() == seen.is_relabeled.tolist()
+    assert seen.num_relabeled > 0
+    assert 0 not in parts.inputs

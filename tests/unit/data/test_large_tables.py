@@ -12,7 +12,7 @@ from lstm_cli.config.schema import TextSettings
 from lstm_cli.data import DataSource, load, with_unlabeled
 from lstm_cli.data.readers import path as reader
 from lstm_cli.data.rows import read_rows
-from lstm_cli.io import text_store
+from lstm_cli.io import array_file, text_store
 from lstm_cli.io.text_store import StoredTexts, is_stored
 from lstm_cli.io.worker import start_worker
 from lstm_cli.text import corpus_cache, vocabulary
@@ -58,6 +58,7 @@ def on_disk(monkeypatch):
         results = []
         for limit in (1 << 40, 100):
             monkeypatch.setattr(text_store, "MAX_IN_MEMORY", limit)
+            monkeypatch.setattr(array_file, "_LARGE", limit)
             monkeypatch.setattr(reader, "_stored_tables", [])
             results.append(function(*arguments))
         return results

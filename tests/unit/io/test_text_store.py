@@ -189,3 +189,17 @@ def test_dropped_pages_are_read_again():
     array_file.drop_pages(array, array[5:], np.zeros(3))
     assert array[99_999] == 99_999
     assert isinstance(array.base, np.memmap)
+
+
+@pytest.mark.parametrize("shape", [(60,), (20, 3)])
+def test_rows_of_a_file_are_read_as_those_in_memory(shape, monkeypatch):
+    monkeypatch.setattr(array_file, "_LARGE", 1)
+    values = np.arange(60, dtype=np.int16).reshape(shape)
+    stored = array_file.on_disk(values)
+    assert array_file._mapped(stored) is not None
+    for one, other in ((values, stored), (values[7:], stored[7:])):
+        slices = [array_file.read_slices(each, [3, 0, 4], [5, 1, 4]) for each in (one, other)]
+        assert [each.tolist() for each in slices[0]] == [each.tolist() for each in slices[1]]
+        rows = [array_file.read_rows(each, np.array([9, 0, 9])) for each in (one, other)]
+        assert rows[0].tolist() == rows[1].tolist()
+        assert rows[0].dtype == rows[1].dtype

@@ -24,8 +24,10 @@ def signed(run):
     return run.with_manifest()
 
 
-def test_what_is_written_is_read(run):
+def test_what_is_written_is_read_and_as_the_library_writes_it(run):
     learned.write(run, INPUTS, INPUTS[:1])
+    expected = safetensors.numpy.save({"inputs": INPUTS, "labeled": INPUTS[:1]})
+    assert run.read_bytes(runs.LEARNED, 1000) == expected
     inputs, labeled = learned.read(signed(run))
     assert inputs.tolist() == INPUTS.tolist()
     assert labeled.tolist() == [1]
