@@ -138,6 +138,26 @@ def _failed_connection(error: Exception) -> Exception:
     return error
 
 
+def check_number(cluster: Cluster) -> None:
+    """Check that as many processes have come as this one was started for.
+
+    JAX takes the number of process 0.
+
+    Raises:
+        LstmError: Process 0 was started for another number (exit code 2).
+    """
+    import jax
+
+    expected, found = cluster.num_processes, jax.process_count()
+    if expected is not None and expected != found:
+        raise LstmError(
+            f"Process {cluster.process_id} was started with --num-processes {expected}, process 0 "
+            f"with {found}.",
+            "Start all processes with the same number.",
+            ExitCode.USAGE,
+        )
+
+
 def check_divisible(config: Config, num_devices: int) -> None:
     """Check that batches can be divided among the devices of all processes.
 

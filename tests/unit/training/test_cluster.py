@@ -13,7 +13,7 @@ from lstm_cli.cli import training
 from lstm_cli.config import load as configs
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.training import cluster as clusters
-from lstm_cli.training.cluster import Cluster, check_divisible, connect
+from lstm_cli.training.cluster import Cluster, check_divisible, check_number, connect
 
 TEXT = {"data": {"name": "texts"}, "text": {}, "embedding": {}, "model": {}, "train": {}}
 
@@ -126,3 +126,12 @@ def test_waiting_ends_before_jax_ends_the_process(initialize, monkeypatch):
         connect(Cluster())
     end.set()
     assert min(timeouts) > clusters._START_SECONDS + 30
+
+
+def test_all_processes_are_started_for_the_same_number(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", types.SimpleNamespace(process_count=lambda: 2))
+    check_number(Cluster("node:1", 2, 1))
+    check_number(Cluster())
+    with pytest.raises(LstmError, match="with --num-processes 3, process 0 with 2") as refused:
+        check_number(Cluster("node:1", 3, 1))
+    assert refused.value.exit_code == ExitCode.USAGE
