@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import report
+from benchmarks.firefox import predict_in_firefox
 from benchmarks.report import Option, Outcome, Table
 from lstm_cli.errors import LstmError
 from lstm_cli.evaluation.load_split import load_own
@@ -34,13 +35,13 @@ OPTIONS = (
     Option("inputs", "number of test inputs", 500, 20),
     Option("formats", "formats, separated by commas", ",".join(get_args(Format)), "onnx,html"),
     Option("weights", "kinds of weights of onnx and html", "none,float16,int8", "none,int8"),
-    Option("engines", "programs that run a page, if installed", "node,chromium", "node"),
+    Option("engines", "programs that run a page, if installed", "node,chromium,firefox", "node"),
 )
 # A check of a page may take five minutes, also on a busy machine.
 _PART = 100
 _WHOLE: Quantize = "none"
 _QUANTIZABLE = ("onnx", "html")
-_ENGINES = {"node": "Node.js", "chromium": "Chromium"}
+_ENGINES = {"node": "Node.js", "chromium": "Chromium", "firefox": "Firefox"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,12 +101,11 @@ def _predictions(
         plain = (
             inputs.tolist() if isinstance(inputs, np.ndarray) else [str(text) for text in inputs]
         )
-        for path in engines.split(","):
-            name = _ENGINES[path]
-            if (program := shutil.which(path)) is not None:
+        for engine in engines.split(","):
+            name = _ENGINES[engine]
+            if (program := shutil.which(engine)) is not None:
                 parts = [plain[start : start + _PART] for start in range(0, len(plain), _PART)]
-                engine = (name, program)
-                rows = [javascript.predict_in_page(written.path, part, engine) for part in parts]
+                rows = [_predict_in_page(written.path, part, (name, program)) for part in parts]
                 yield name, np.concatenate(rows)
         return
     if written.format == "zip":
@@ -114,6 +114,13 @@ def _predictions(
     assert written.golden is not None
     other = open_folder(predictor, written.format, written.path)
     yield written.golden.engine, _predict(other, inputs)
+
+
+def _predict_in_page(page: Path, inputs: Any, engine: tuple[str, str]) -> NDArray[np.float64]:
+    name, program = engine
+    if name == "Firefox":
+        return predict_in_firefox(page, inputs, program)
+    return javascript.predict_in_page(page, inputs, engine)
 
 
 def _predict(predictor: Predictor, inputs: Any) -> NDArray[np.float32]:

@@ -1,56 +1,72 @@
-"""One of two processes that train together, for `test_distributed`.
+"""One of several processes that train together, for `test_distributed`.
 
-`python fixtures_distributed.py STAGE FOLDER PORT INDEX` writes what it found into the folder.
+`python fixtures_distributed.py STAGE KIND FOLDER PORT NUM INDEX` writes what it found into the
+folder.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import fixtures_jax
 import numpy as np
 
-# 72 texts and 7 unlabeled ones: 8 batches, the last of 9 rows, which two processes cannot divide.
+# 72 texts and 7 unlabeled ones: 7 batches, the last of 7 rows, which two to four processes cannot
+# divide.
 TEXT = {
     **fixtures_jax.TEXT,
-    "train": {**fixtures_jax.TEXT["train"], "epochs": 7, "batch_size": 10},
+    "train": {**fixtures_jax.TEXT["train"], "epochs": 8, "batch_size": 12},
 }
-# 8 batches too.
+# 8 batches.
 LANGUAGE = {
     **fixtures_jax.LANGUAGE,
     "train": {**fixtures_jax.LANGUAGE["train"], "epochs": 7},
 }
-# The last step that the process does before it is killed, and where process 0 then saves.
+SETTINGS = {"text": TEXT, "language": LANGUAGE}
+# The last step that a process does before it is killed, and where process 0 then saves.
 KILLED_AFTER = 20
-KILLED_AT = "epoch 3, step 4 of 8"
+KILLED_AT = {"text": "epoch 3, step 6 of 7", "language": "epoch 3, step 4 of 8"}
 
 
-def start(folder, port, index):
-    """Join the other process; return nothing that is not in the folder."""
-    from lstm_cli import data
-    from lstm_cli.training import device
-    from lstm_cli.training.cluster import Cluster
+@dataclass(frozen=True)
+class Member:
+    """A process of the group: what it trains, and which of them it is."""
 
-    cluster = Cluster(f"127.0.0.1:{port}", 2, index)
-    device.load_keras("cpu", cluster=cluster)
-    data.load_unlabeled = lambda _: fixtures_jax.UNLABELED[:7]
+    kind: str
+    folder: Path
+    port: str
+    num: int
+    index: int
 
+    def start(self):
+        """Join the other processes; read nothing that is not in the folder."""
+        from lstm_cli import data
+        from lstm_cli.training import device
+        from lstm_cli.training.cluster import Cluster
 
-def train(settings, folder, root, name, kill=False):
-    """Train a run, and return its path and the tensors of its last checkpoint."""
-    from lstm_cli.config import load as configs
-    from lstm_cli.training import pipeline
+        cluster = Cluster(f"127.0.0.1:{self.port}", self.num, self.index)
+        device.load_keras("cpu", cluster=cluster)
+        data.load_unlabeled = lambda _: fixtures_jax.UNLABELED[:7]
 
-    config = configs.from_dict({**settings, "data": {"name": str(folder / "texts")}})
-    callbacks = [_killer()] if kill else []
-    return pipeline.train(
-        config, runs_dir=folder / root, name=name, device="cpu", callbacks=callbacks
-    )
+    def train(self, root, name, kill=False):
+        """Train a run; return it."""
+        from lstm_cli.config import load as configs
+        from lstm_cli.training import pipeline
+
+        settings = {**SETTINGS[self.kind], "data": {"name": str(self.folder / "texts")}}
+        return pipeline.train(
+            configs.from_dict(settings),
+            runs_dir=self.folder / root,
+            name=f"{self.kind}-{name}",
+            device="cpu",
+            callbacks=[_killer()] if kill else [],
+        )
 
 
 def _killer():
@@ -84,51 +100,56 @@ def difference(first, second):
     return {"difference": float(max(values)), "steps": steps, "arrays": len(names)}
 
 
-def together(folder, port, index, kind):
-    """Train a run with the other process, then, in process 0, the same run alone."""
-    start(folder, port, index)
-    settings = {"text": TEXT, "language": LANGUAGE}[kind]
-    run = train(settings, folder, f"runs{index}", f"{kind}-two")
-    found = {"path": str(run.path), "own_folder": (folder / f"runs{index}").exists()}
-    if index == 0:
-        found |= difference(run, train(settings, folder, "runs0", f"{kind}-one"))
+def together(member):
+    """Train a run with the other processes, then, in process 0, the same run alone."""
+    member.start()
+    run = member.train(f"runs{member.index}", "group")
+    found = {
+        "path": str(run.path),
+        "own_folder": (member.folder / f"runs{member.index}").exists(),
+    }
+    if member.index == 0:
+        found |= difference(run, member.train("runs0", "one"))
     return found
 
 
-def killed(folder, port, index, kind):
-    """Train with the other process, and kill process 1 after some steps."""
+def killed(member, victim):
+    """Train with the other processes, and kill one of them after some steps."""
     from lstm_cli.models.data_parallel import PeerLostError
 
-    start(folder, port, index)
-    settings = {"text": TEXT, "language": LANGUAGE}[kind]
-    begin = time.monotonic()
+    member.start()
     try:
-        train(settings, folder, "runs0", f"{kind}-killed", kill=index == 1)
+        member.train("runs0", "killed", kill=member.index == victim)
     except PeerLostError as error:
-        return {"error": error.message, "seconds": time.monotonic() - begin}
+        return {"error": error.message}
     return {"error": "none"}
 
 
-def resumed(folder, port, index, kind):
-    """Resume the killed run with both processes."""
+def resumed(member):
+    """Resume the killed run with all processes."""
     from lstm_cli.runs.directory import RunDir
     from lstm_cli.training import pipeline
 
-    start(folder, port, index)
-    (record,) = (folder / "runs0").glob(f"*/{kind}-killed/run.json")
+    member.start()
+    (record,) = (member.folder / "runs0").glob(f"*/{member.kind}-killed/run.json")
     run = pipeline.resume(RunDir(record.parent), device="cpu")
     return {"path": str(run.path)}
 
 
+STAGES = {
+    "together": together,
+    "first_killed": functools.partial(killed, victim=0),
+    "last_killed": functools.partial(killed, victim=1),
+    "resumed": resumed,
+}
+
 if __name__ == "__main__":
     # Keras would import it although it is not needed, which takes longer than the training.
     sys.modules["tensorflow"] = None
-    stage, where, coordinator_port, own_index, run_kind = sys.argv[1:]
-    path = Path(where)
-    found = {"together": together, "killed": killed, "resumed": resumed}[stage](
-        path, coordinator_port, int(own_index), run_kind
-    )
-    (path / f"{stage}-{run_kind}-{own_index}.json").write_text(json.dumps(found))
+    stage, run_kind, path, coordinator_port, number, own_index = sys.argv[1:]
+    own = Member(run_kind, Path(path), coordinator_port, int(number), int(own_index))
+    results = STAGES[stage](own)
+    (own.folder / f"{stage}-{run_kind}-{own_index}.json").write_text(json.dumps(results))
     sys.stdout.flush()
     # A process that has lost another one would wait for it at its end.
     os._exit(0)

@@ -64,21 +64,30 @@ def predict_in_page(
     Raises:
         LstmError: The engine does not run, or the script of the page ends by an error.
     """
-    found = re.search(r'<script type="text/plain" id="run">([^<]*)<', page.read_text("utf-8"))
-    assert found is not None
     name, path = engine
-    script = f"{engine_script()}{_RUN}const DATA = {json.dumps(found[1])}, "
-    # Within a page, "</script>" in a text would end the script.
-    script += f"INPUTS = {json.dumps(list(inputs))};\n".replace("<", "\\u003c")
     run = _run_in_node if name == "Node.js" else _run_in_chromium
     try:
-        return np.array(run(path, script), np.float64)
+        return np.array(run(path, prediction_script(page, inputs)), np.float64)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
         raise LstmError(
             f"The page cannot be checked: {name} ended with an error: {detail[-500:]}",
             f"Try {path} alone; without Node.js and Chromium the page is written unchecked.",
         ) from None
+
+
+def prediction_script(page: Path, inputs: Sequence[Any]) -> str:
+    """Return a script in which `predictAll(DATA, INPUTS)` promises a page's probabilities.
+
+    Args:
+        page: A file that `html_page` wrote.
+        inputs: Texts, or images as lists of rows.
+    """
+    found = re.search(r'<script type="text/plain" id="run">([^<]*)<', page.read_text("utf-8"))
+    assert found is not None
+    script = f"{engine_script()}{_RUN}const DATA = {json.dumps(found[1])}, "
+    # Within a page, "</script>" in a text would end the script.
+    return script + f"INPUTS = {json.dumps(list(inputs))};\n".replace("<", "\\u003c")
 
 
 def _run_in_node(path: str, script: str) -> Any:

@@ -39,9 +39,7 @@ def write_litert(source: Source, folder: Path) -> None:
         LstmError: The file cannot be written.
     """
     with suppress_native_logs():
-        content = _convert(source)
-    if source.config.model.cell == "peephole":
-        content = _add_peepholes(content, source.weights)
+        content = _mend_lstms(_convert(source), source.weights)
     write_atomic(model_path(folder, "litert"), content)
 
 
@@ -93,29 +91,44 @@ def _convert(source: Source) -> bytes:
         return bytes(converter.convert())
 
 
-def _add_peepholes(content: bytes, weights: Mapping[str, Array]) -> bytes:
-    """Add the peepholes of each LSTM to its operation, which the converter leaves out.
+def _mend_lstms(content: bytes, weights: Mapping[str, Array]) -> bytes:
+    """Let the LSTMs of a file compute what the run computes.
 
-    An operation is found by its recurrent kernel of the input gate.
+    The converter limits all cell states to the range from -10 to 10, and leaves out peepholes.
+
+    Source: `ConvertKerasLSTMLayer` in tensorflow/compiler/mlir/lite/utils/lstm_utils.cc, which sets
+        `cell_clip`.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
-    layers = [name.partition("/")[0] for name in weights if name.endswith("/peepholes")]
     for operation in graph.operators:
         if model.operatorCodes[operation.opcodeIndex].builtinCode != _SEQUENCE_LSTM:
             continue
-        tensor = graph.tensors[operation.inputs[_FIRST_RECURRENT]]
-        kernel = np.asarray(model.buffers[tensor.buffer].data).tobytes()
-        (layer,) = (name for name in layers if _input_kernel(weights, name).tobytes() == kernel)
-        operation.inputs = operation.inputs.copy()  # NumPy shows the file, which is read-only
-        for place, values in enumerate(weights[f"{layer}/peepholes"]):
-            operation.inputs[_FIRST_PEEPHOLE + place] = _add_vector(schema, model, graph, values)
+        operation.builtinOptions.cellClip = 0.0  # no limit
+        _add_peepholes(schema, model, operation, weights)
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), _IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _add_peepholes(schema: Any, model: Any, operation: Any, weights: Mapping[str, Array]) -> None:
+    """Add the peepholes of an LSTM to its operation, if it has any.
+
+    The layer of an operation is found by its recurrent kernel of the input gate.
+    """
+    layers = [name.partition("/")[0] for name in weights if name.endswith("/peepholes")]
+    if not layers:
+        return
+    graph = model.subgraphs[0]
+    tensor = graph.tensors[operation.inputs[_FIRST_RECURRENT]]
+    kernel = np.asarray(model.buffers[tensor.buffer].data).tobytes()
+    (layer,) = (name for name in layers if _input_kernel(weights, name).tobytes() == kernel)
+    operation.inputs = operation.inputs.copy()  # NumPy shows the file, which is read-only
+    for place, values in enumerate(weights[f"{layer}/peepholes"]):
+        operation.inputs[_FIRST_PEEPHOLE + place] = _add_vector(schema, model, graph, values)
 
 
 def _input_kernel(weights: Mapping[str, Array], layer: str) -> Array:

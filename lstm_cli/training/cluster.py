@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from dataclasses import dataclass
 
 from lstm_cli.config.schema import Config
@@ -11,6 +13,9 @@ from lstm_cli.errors import ExitCode, LstmError
 _HEARTBEAT_SECONDS = 30
 # How long the processes wait for each other at the start.
 _START_SECONDS = 300
+# How much longer JAX waits, which ends the process without a message.
+_MARGIN_SECONDS = 60
+_PROBE_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,29 @@ def connect(cluster: Cluster) -> None:
 
     `keras.distribution.initialize` does the same, but passes no timeouts on.
 
+    JAX waits in native code, and ends the process by an abort if the others do not come. So it
+    waits in a thread, and this function ends first, also on a signal.
+
     Raises:
         LstmError: JAX finds no cluster, or the others did not come.
     """
+    failures: list[Exception] = []
+    thread = threading.Thread(target=_initialize, args=(cluster, failures), daemon=True)
+    thread.start()
+    thread.join(_START_SECONDS)
+    if thread.is_alive():
+        where = "" if cluster.coordinator is None else _describe_coordinator(cluster.coordinator)
+        raise LstmError(
+            f"The processes did not find each other within {_START_SECONDS} seconds{where}.",
+            "Start all of them within that time, each with its own index and the same number; "
+            "process 0 must run on the machine of --coordinator.",
+        )
+    if failures:
+        raise _failed_connection(failures[0]) from failures[0]
+
+
+def _initialize(cluster: Cluster, failures: list[Exception]) -> None:
+    """Connect, and append the error if it fails."""
     import jax
 
     try:
@@ -73,24 +98,64 @@ def connect(cluster: Cluster) -> None:
             cluster.coordinator,
             cluster.num_processes,
             cluster.process_id,
-            initialization_timeout=_START_SECONDS,
+            initialization_timeout=_START_SECONDS + _MARGIN_SECONDS,
             heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
             shutdown_timeout_seconds=_START_SECONDS,
         )
-    except ValueError as error:
-        raise LstmError(
-            f"JAX finds no group of processes by itself: {error}",
+    except Exception as error:
+        failures.append(error)
+
+
+def _describe_coordinator(coordinator: str) -> str:
+    """Return what a test of the address finds, as the end of a message."""
+    host, _, port = coordinator.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _PROBE_SECONDS):
+            return f": process 0 answers at {coordinator}, but not all others have come"
+    except OSError as error:
+        return f": {coordinator} cannot be reached ({error.strerror or error})"
+
+
+def _failed_connection(error: Exception) -> Exception:
+    """Return the error for what JAX has raised; unexpected errors stay as they are."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+    if isinstance(error, KeyError):
+        # JAX looks for one variable of a launcher, then reads the others.
+        reason = f"the environment variable {reason} is missing"
+    if isinstance(error, ValueError | KeyError):
+        return LstmError(
+            f"JAX finds no group of processes by itself: {reason}",
             "Give --coordinator HOST:PORT, --num-processes N and --process-id I, or start the "
-            "command with srun or mpirun.",
+            "command with srun, or with mpirun of Open MPI 4.",
             ExitCode.USAGE,
-        ) from error
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0][:300]
-        raise LstmError(
+        )
+    if isinstance(error, RuntimeError):
+        return LstmError(
             f"The processes did not find each other: {reason}",
-            f"Start all of them within {_START_SECONDS} seconds, and check that they reach "
-            "--coordinator; its port must be free.",
-        ) from error
+            f"Start all of them within {_START_SECONDS} seconds, each with its own index, and "
+            "check that they reach --coordinator; its port must be free.",
+        )
+    return error
+
+
+def check_number(cluster: Cluster) -> None:
+    """Check that as many processes have come as this one was started for.
+
+    JAX takes the number of process 0.
+
+    Raises:
+        LstmError: Process 0 was started for another number (exit code 2).
+    """
+    import jax
+
+    expected, found = cluster.num_processes, jax.process_count()
+    if expected is not None and expected != found:
+        raise LstmError(
+            f"Process {cluster.process_id} was started with --num-processes {expected}, process 0 "
+            f"with {found}.",
+            "Start all processes with the same number.",
+            ExitCode.USAGE,
+        )
 
 
 def check_divisible(config: Config, num_devices: int) -> None:

@@ -16,7 +16,7 @@ from lstm_cli.errors import LstmError
 from lstm_cli.io import environment
 from lstm_cli.io.optional import require
 from lstm_cli.io.progress import Reporter
-from lstm_cli.training.cluster import Cluster, connect
+from lstm_cli.training.cluster import Cluster, check_number, connect
 
 Device = Literal["auto", "cpu", "gpu"]
 _GPU_PACKAGE = {"tensorflow": "lstm-cli[gpu]", "jax": "jax[cuda13]"}
@@ -64,19 +64,43 @@ def load_keras(device: Device, deterministic: bool = True, cluster: Cluster | No
     if deterministic and device != "cpu" and environment.backend() == "jax":
         _request_xla_determinism()
     with suppress_native_logs(), _without_garbage_collection():
-        import keras
+        import keras  # noqa: F401
 
-        if cluster is not None:
-            connect(cluster)
-        # The backend logs when it looks for devices.
-        try:
-            keras.distribution.list_devices()
-        except (RuntimeError, AssertionError) as error:
-            raise _failed_start(error) from error
-        if cluster is not None:
-            from lstm_cli.models import process_group
+        if cluster is None:
+            _start_backend()
+    if cluster is not None:
+        _join(cluster)
 
-            process_group.join()
+
+def _start_backend() -> None:
+    """Start the backend, which logs when it looks for devices.
+
+    Raises:
+        LstmError: It does not start.
+    """
+    import keras
+
+    try:
+        keras.distribution.list_devices()
+    except (RuntimeError, AssertionError) as error:
+        raise _failed_start(error) from error
+
+
+def _join(cluster: Cluster) -> None:
+    """Start the backend with other processes.
+
+    Its native logs are not hidden: if processes do not fit together, JAX may end them by an abort,
+    and only these logs say why.
+
+    Raises:
+        LstmError: The other processes cannot be reached or do not fit, or it does not start.
+    """
+    from lstm_cli.models import process_group
+
+    connect(cluster)
+    _start_backend()
+    check_number(cluster)
+    process_group.join()
 
 
 def _request_xla_determinism() -> None:

@@ -7,6 +7,7 @@ import runpy
 import sys
 from importlib.util import find_spec
 
+import fixtures_runs
 import keras
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ needs_tensorflow = pytest.mark.skipif(
 )
 LAYERS = {"model__layers": 2, "model__pooling": "last"}
 SIMILAR = {"text__min_similarity": 0.3}
+LONG = {"text__max_tokens": 60}
 PEEPHOLES = {"model__cell": "peephole", "model__pooling": "mean", "model__bidirectional": True}
 
 
@@ -44,7 +46,7 @@ def make_run(kind, folder):
     if kind == "image":
         return make_image_run(folder, image__window=3, image__stride=2, image__border="dark")
     settings = {**EVERYTHING, **SIMILAR, **LAYERS} if kind == "layers" else PEEPHOLES
-    settings = EVERYTHING if kind == "everything" else settings
+    settings = {**EVERYTHING, **LONG} if kind == "everything" else settings
     labels = ("bad", "fair", "good") if kind == "layers" else ("bad", "good")
     return make_text_run(folder, labels, text_config(**settings))
 
@@ -60,6 +62,21 @@ CASES = [
 ]
 
 
+@pytest.fixture
+def large_states(monkeypatch):
+    """Let input and forget gates of runs be open, so that cell states grow by up to 1 each step."""
+    make = fixtures_runs.random_weights
+
+    def weights(config, *sizes, **columns):
+        arrays = make(config, *sizes, **columns)
+        for name in arrays:
+            if name.endswith("/bias") and name.startswith("lstm"):
+                arrays[name][: 2 * config.model.units] = 6
+        return arrays
+
+    monkeypatch.setattr(fixtures_runs, "random_weights", weights)
+
+
 def run_example(folder, monkeypatch):
     """Run `example.py` as a person does, who has Keras without `lstm`; return its `predict`."""
     known = keras.saving.get_custom_objects()
@@ -71,6 +88,7 @@ def run_example(folder, monkeypatch):
 
 
 @needs_tensorflow
+@pytest.mark.usefixtures("large_states")
 @pytest.mark.parametrize(("format_", "kind"), CASES)
 def test_the_example_predicts_as_the_run(format_, kind, tmp_path, monkeypatch):
     run = make_run(kind, tmp_path / "demo" / "a")
@@ -85,7 +103,9 @@ def test_the_example_predicts_as_the_run(format_, kind, tmp_path, monkeypatch):
         found, expected = predict([path, path]), predictor.probabilities(np.stack([image, image]))
     else:
         # Two texts of one length follow each other: each begins from states of zeros.
-        texts = [*TEXTS, *TEXTS[::-1], "", "fine " * 30 + "dull", "an unknownword fime"]
+        # Cell states become larger than 10, then smaller.
+        long = "fine " * 25 + "dull " * 25
+        texts = [*TEXTS, *TEXTS[::-1], "", long, "an unknownword fime"]
         found, expected = predict(texts), predictor.text_probabilities(texts)
     assert np.abs(found - expected).max() < 1e-5
     readme = (written.path / "README.md").read_text()
