@@ -292,7 +292,7 @@ def command(
 
     check_expanded(file or (), inputs or ())
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
-    check_stats(stats, (*(file or ()), out))
+    check_stats(stats, (*(file or ()), *(inputs or ())), out)
     read_options = table_options.read_options(input_format, encoding, delimiter, quoting, no_header)
     if engine == "local":
         check_conflicts(ctx, _LOCAL)
@@ -313,7 +313,7 @@ def command(
     keep = keep or ("id" if id_column else "all" if out_path else None)
     if keep != "id":
         check_conflicts(ctx, _WITHOUT_ID)
-    check_out(out_path, source.file)
+    check_out(out_path, (source.file, *source.words))
     format_name = resolve_format(format_, out_path)
     if format_name not in ("tsv", "csv"):
         check_conflicts(ctx, _WITHOUT_COLUMNS)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from lstm_cli.errors import LstmError
+from lstm_cli.errors import ExitCode, LstmError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -138,11 +138,17 @@ def check_replaceable(path: Path) -> None:
     """Check that a path is not a pipe, a socket, a device or the name of a stream.
 
     Opening a pipe would wait for a reader, and root could replace `/dev/null`, or `/dev/stdout`,
-    which is a link.
+    which is a link. `-` stands for stdout in other commands.
 
     Raises:
-        LstmError: It is one of these.
+        LstmError: It is one of these (exit code 2 for `-`).
     """
+    if str(path) == "-":
+        raise LstmError(
+            "'-' is not a name of a file, and this cannot be written to stdout.",
+            "Name a file.",
+            ExitCode.USAGE,
+        )
     try:
         mode = path.stat().st_mode
         folder = path.parent.resolve()
@@ -155,6 +161,23 @@ def check_replaceable(path: Path) -> None:
             f"Cannot write {path}: it is a pipe, a socket or a device, not a plain file.",
             "Choose a path of a plain file.",
         )
+
+
+def check_writable(path: Path) -> None:
+    """Check, before the work is done, that a file can be created at a path. Nothing stays there.
+
+    Where its folder is missing, that is the nearest one above.
+
+    Raises:
+        LstmError: It cannot, or the path is not one of a plain file.
+    """
+    check_replaceable(path)
+    try:
+        folder = next(above for above in path.absolute().parents if os.path.lexists(above))
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:
+        raise _not_written(path, error) from error
 
 
 def make_folder(path: Path) -> None:
