@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.atomic_write import check_replaceable, make_folder
+from lstm_cli.io.atomic_write import NotWrittenError, check_replaceable, make_folder
 
 # Written into every folder that an export makes: only such a folder is replaced.
 FOLDER_MARK = ".lstm-export"
@@ -60,10 +60,10 @@ def staged(path: Path, force: bool) -> Iterator[Path]:
             yield new
             check_free(path, force)
             _replace(path, new, Path(temp) / ".old")
-    except OSError as error:
+    except (OSError, NotWrittenError) as error:
+        reason = error.reason if isinstance(error, NotWrittenError) else error.strerror or error
         raise LstmError(
-            f"Cannot write {path}: {error.strerror or error}.",
-            "Free disk space, or name another path with --out.",
+            f"Cannot write {path}: {reason}.", "Free disk space, or name another path with --out."
         ) from error
 
 

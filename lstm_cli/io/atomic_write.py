@@ -22,14 +22,33 @@ _SUFFIX = ".part"
 # The names that `mkstemp` makes: hidden, eight random characters, and our suffix.
 _TEMP_NAME = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
 _CHUNK = 1 << 20
+# Errors after which another file on the same disk could not be written either.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+# What to do where a file of a run cannot be written.
+RUNS_HINT = "Free disk space, or choose another --runs-dir. Files saved before are intact."
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+class NotWrittenError(LstmError):
+    """A file that could not be written.
+
+    Attributes:
+        reason: Why, without the name of the file, which may be a temporary one.
+    """
+
+    def __init__(self, path: Path, error: Exception, hint: str = "") -> None:
+        self.reason = str(getattr(error, "strerror", None) or error)
+        is_full = getattr(error, "errno", None) in _FULL
+        usual = "Free disk space, or name another file." if is_full else "Name another file."
+        super().__init__(f"Cannot write {path}: {self.reason}.", hint or usual)
+
+
+def write_atomic(path: Path, content: bytes, hint: str = "") -> None:
     """Write a file atomically: a crash leaves the old content or the new content.
 
     Args:
         path: The file; its folder is created if it does not exist.
         content: The whole new content.
+        hint: What to do if it cannot be written; by default to name another file.
 
     Raises:
         LstmError: The disk is full, or the folder is not writable.
@@ -54,11 +73,7 @@ def write_atomic(path: Path, content: bytes) -> None:
             raise
         sync_folder(path.parent)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise LstmError(
-            f"Cannot write {path}: {reason}.",
-            "Free disk space, or choose another --runs-dir. Files saved before are intact.",
-        ) from error
+        raise NotWrittenError(path, error, hint) from error
 
 
 @contextlib.contextmanager
@@ -80,7 +95,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         make_folder(path.parent)
         handle, name = tempfile.mkstemp(_SUFFIX, f".{path.name}.", path.parent)
     except (OSError, ValueError) as error:
-        raise _not_written(path, error) from error
+        raise NotWrittenError(path, error) from error
     temp = Path(name)
     try:
         with io.BufferedWriter(_TempFile(handle, path)) as file:
@@ -104,7 +119,7 @@ def _replace(temp: Path, handle: int, path: Path) -> None:
         temp.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise NotWrittenError(path, error) from error
 
 
 class _TempFile(io.FileIO):
@@ -123,15 +138,7 @@ class _TempFile(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            raise _not_written(self._path, error) from error
-
-
-def _not_written(path: Path, error: Exception) -> LstmError:
-    reason = getattr(error, "strerror", None) or error
-    hint = "Free disk space, or name another file."
-    if isinstance(error, IsADirectoryError | PermissionError):
-        hint = "Name another file."
-    return LstmError(f"Cannot write {path}: {reason}.", hint)
+            raise NotWrittenError(self._path, error) from error
 
 
 def check_replaceable(path: Path) -> None:
@@ -177,7 +184,7 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (OSError, ValueError) as error:
-        raise _not_written(path, error) from error
+        raise NotWrittenError(path, error) from error
 
 
 def make_folder(path: Path) -> None:

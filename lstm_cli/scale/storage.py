@@ -145,7 +145,8 @@ class _LocalStorage:
         return found
 
     def write(self, path: str, content: bytes) -> None:
-        write_atomic(local_path(path), content)
+        hint = "Free disk space, or name another folder. Parts that are finished are intact."
+        write_atomic(local_path(path), content, hint)
 
     @contextlib.contextmanager
     def reading(self, path: str) -> Iterator[Path]:

@@ -79,8 +79,8 @@ def test_full_disk_keeps_old_content_and_no_temporary_file(where, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(os if where == "fsync" else Path, where, full)
         error = refused(write, path, b"new")
-    assert "No space left on device" in error.message
-    assert str(path) in error.message
+    assert error.message == f"Cannot write {path}: No space left on device."
+    assert error.hint == "Free disk space, or name another file."
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -102,7 +102,7 @@ def test_interrupted_write_keeps_old_content(tmp_path, monkeypatch, write):
 def test_unwritable_path_is_named(tmp_path, write):
     (tmp_path / "file").write_text("")
     error = refused(write, tmp_path / "file" / "below", b"")
-    assert "below" in error.message
+    assert ("below" in error.message, error.hint) == (True, "Name another file.")
 
 
 def test_a_block_that_fails_keeps_old_content(tmp_path):
