@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 
 import pytest
 from fixtures_errors import refused
@@ -90,6 +91,22 @@ def test_the_error_names_the_path_that_was_wanted(tmp_path, monkeypatch, write):
     assert caught.value.message == f"Cannot write {path}: No space left on device."
     assert "--out" in caught.value.hint
     assert names(tmp_path) == []
+
+
+def test_what_a_killed_export_left_is_removed(tmp_path):
+    path = tmp_path / "a[1]"
+    with staged(path, force=False) as killed, staged(tmp_path / "b", force=False) as other:
+        killed.mkdir()
+        (killed / "model").write_text("half")
+        left = shutil.copytree(killed.parent, tmp_path / ".a[1].abcd1234.part")
+        with staged(path, force=False) as temp:
+            temp.write_text("whole")
+        assert not left.exists()
+        # Those of other processes, which hold their locks, stay.
+        assert killed.exists() and other.parent.exists()
+        path.unlink()
+        other.write_text("b")
+    assert sorted(names(tmp_path)) == ["a[1]", "b"]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
