@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 from fixtures_errors import refused
 
+from lstm_cli.cli.data_curve import _check_names
 from lstm_cli.errors import LstmError
 from lstm_cli.io import atomic_write
-from lstm_cli.io.atomic_write import open_atomic, write_atomic
+from lstm_cli.io.atomic_write import check_writable, open_atomic, write_atomic
+from lstm_cli.render.html import check_page_path
 
 
 def write_stream(path, content):
@@ -103,6 +106,22 @@ def test_unwritable_path_is_named(tmp_path, write):
     (tmp_path / "file").write_text("")
     error = refused(write, tmp_path / "file" / "below", b"")
     assert ("below" in error.message, error.hint) == (True, "Name another file.")
+
+
+def test_a_disk_that_takes_no_files_is_known_before_the_work(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "page.html"
+    checks = (check_writable, check_page_path, lambda path: _check_names([path.with_name("a.csv")]))
+    for check in checks:
+        check(path)
+    assert not any(tmp_path.iterdir())
+
+    def read_only(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    for check in checks:
+        error = refused(check, path)
+        assert ("Read-only" in error.message, error.hint) == (True, "Name another file.")
 
 
 def test_a_block_that_fails_keeps_old_content(tmp_path):
