@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lstm_cli.cli import output
+from lstm_cli.cli.inputs import PIPE
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import paths
 from lstm_cli.io.atomic_write import check_replaceable, check_writable
@@ -85,6 +86,8 @@ def check_stats(stats: Path | None, used: Iterable[str | Path], out: str | None)
     """
     if stats is None:
         return
+    if str(stats) == PIPE:
+        raise _wrong_stats(stats, "not a file: statistics are not written to stdout")
     check_replaceable(stats)
     if paths.is_folder(stats):
         raise _wrong_stats(stats, "a folder")
