@@ -88,9 +88,11 @@ def _check_names(out: list[Path]) -> None:
     """Check the names of the files before anything slow begins.
 
     Raises:
-        LstmError: One ends in something else (exit code 2), or Matplotlib is not installed.
+        LstmError: One ends in something else (exit code 2) or cannot be written, or Matplotlib is
+            not installed.
     """
     from lstm_cli.errors import ExitCode, LstmError
+    from lstm_cli.io.atomic_write import check_writable
     from lstm_cli.io.optional import require
 
     for path in out:
@@ -103,6 +105,7 @@ def _check_names(out: list[Path]) -> None:
             )
         if path.suffix.lower() in _PICTURES:
             require("matplotlib")
+        check_writable(path)
 
 
 def _write(measured: LearningCurve, path: Path) -> None:

@@ -85,9 +85,11 @@ def issues(
     from lstm_cli.data.dataset_settings import locate
     from lstm_cli.data.readers.read_options import format_of
     from lstm_cli.evaluation.label_issues import issues_of_data, issues_of_run, to_table
-    from lstm_cli.io.atomic_write import write_atomic
+    from lstm_cli.io.atomic_write import check_writable, write_atomic
 
     format_ = None if out is None else format_of(out)
+    if out is not None:
+        check_writable(out)
     run = _find_run(source, runs_dir)
     if run is not None:
         check_conflicts(ctx, _RUN_CONFLICTS)

@@ -101,6 +101,7 @@ def _print(compared: Drift) -> None:
         title=f"{compared.run}: {pluralize(compared.num_now, 'input')} against "
         f"{compared.num_before:,} of {compared.reference}",
         unfolded=columns,
+        least=("by chance", "p (Holm)", "before", "now"),
     )
     if compared.num_unreadable:
         output.print_text(f"{compared.num_unreadable:,} records could not be read.")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -199,8 +197,7 @@ def _write(explanation: Explanation, format_name: str, out: Path | None) -> None
         from lstm_cli.explain.render_image import draw
 
         assert out is not None
-        with _writing(out):
-            draw(explanation, out)
+        draw(explanation, out)
     else:
         text = _text(explanation, format_name)
         if out is None:
@@ -211,20 +208,8 @@ def _write(explanation: Explanation, format_name: str, out: Path | None) -> None
             return
         from lstm_cli.io.atomic_write import write_atomic
 
-        with _writing(out):
-            write_atomic(out, text.encode("utf-8"))
+        write_atomic(out, text.encode("utf-8"))
     output.print_note(f"Written: {out}")
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Add a hint to the error for a file that cannot be written."""
-    from lstm_cli.errors import LstmError
-
-    try:
-        yield
-    except LstmError as error:
-        raise LstmError(error.message, "Name another file with --out.", error.exit_code) from error
 
 
 def _text(explanation: Explanation, format_name: str) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Wider than any table.
 _NO_LIMIT = 100_000
+# On a terminal, a word in a column of at least this width is broken if the table would not fit.
+_MIN_WIDTH = 12
 # Characters that act on a terminal and that JSON does not escape.
 _NOT_ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -135,33 +137,42 @@ def print_rows(
     right: Sequence[str] = (),
     title: str | None = None,
     unfolded: Sequence[str] = (),
+    least: Sequence[str] = (),
 ) -> None:
     """Print a table of results.
 
     Args:
-        rows: Cells; they are shown as they are, never as markup.
+        rows: Cells; they are shown as they are, never as markup. A list is shown as lines.
         columns: Headings.
         right: Headings of the columns that are aligned right.
         title: Printed above the table.
         unfolded: Headings of the columns whose cells stay on one line, so that they can be copied;
             lines may then be longer than the terminal is wide.
+        least: Headings of the columns that a terminal lacks on which the others would not fit, the
+            least important first. A line on stderr names them.
     """
-    from rich.cells import cell_len
-
     if title:
         print_heading(title)
-    table = _table(columns, right)
-    cells = [[clean(str(cell)) for cell in row] for row in rows]
-    for row in cells:
-        table.add_row(*row)
-    for index, column in enumerate(columns):
-        if column in unfolded:
-            widths = (cell_len(row[index]) for row in cells)
-            table.columns[index].min_width = max(cell_len(clean(column)), *widths, 0)
-    console = _stdout()
-    limits = console.measure(table, options=console.options.update(width=_NO_LIMIT))
-    table.width = max(limits.minimum, min(limits.maximum, console.width))
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    console, hidden = _stdout(), 0
+    table, (minimum, maximum) = _table(cells, columns, right, unfolded)
+    while is_terminal() and minimum > console.width and hidden < len(least):
+        hidden += 1
+        kept = [i for i, column in enumerate(columns) if column not in least[:hidden]]
+        kept_cells = [[row[i] for i in kept] for row in cells]
+        table, (minimum, maximum) = _table(kept_cells, [columns[i] for i in kept], right, unfolded)
+    table.width = max(minimum, min(maximum, console.width))
     console.print(table, crop=False, soft_wrap=True)
+    if hidden:
+        print_note(f"Not shown, because the terminal is narrow: {', '.join(least[:hidden])}.")
+
+
+def fits(rows: Iterable[Sequence[object]], columns: Sequence[str]) -> bool:
+    """Return whether a table needs no folded lines; always true where stdout is not a terminal."""
+    if not is_terminal():
+        return True
+    _, (_, maximum) = _table([[_cell(cell) for cell in row] for row in rows], columns)
+    return maximum <= width()
 
 
 def print_key_values(pairs: Mapping[str, object], title: str | None = None) -> None:
@@ -178,15 +189,40 @@ def print_key_values(pairs: Mapping[str, object], title: str | None = None) -> N
     _stdout().print(table)
 
 
-def _table(columns: Sequence[str], right: Sequence[str]) -> Table:
+def _cell(value: object) -> str:
+    """Return the text of a cell without what a terminal would act on."""
+    lines = value if isinstance(value, list) else [value]
+    return "\n".join(clean(str(line)) for line in lines)
+
+
+def _table(
+    rows: Sequence[Sequence[str]],
+    columns: Sequence[str],
+    right: Sequence[str] = (),
+    unfolded: Sequence[str] = (),
+) -> tuple[Table, tuple[int, int]]:
+    """Return a table, and its smallest and largest width in columns of the terminal."""
     from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
+    breakable = 0
+    for index, column in enumerate(columns):
         # A heading may be a label, which is data.
-        heading = Text(clean(column))
+        heading = clean(column)
         justify: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(heading, justify=justify, overflow="fold")
-    return table
+        table.add_column(Text(heading), justify=justify, overflow="fold")
+        cells = [heading, *(row[index] for row in rows)]
+        if column in unfolded:
+            lines = (line for cell in cells for line in cell.split("\n"))
+            table.columns[index].min_width = max(map(cell_len, lines))
+        elif is_terminal():
+            longest = max((cell_len(word) for cell in cells for word in cell.split()), default=0)
+            breakable += max(0, longest - max(_MIN_WIDTH, cell_len(heading)))
+    for row in rows:
+        table.add_row(*row)
+    console = _stdout()
+    limits = console.measure(table, options=console.options.update(width=_NO_LIMIT))
+    return table, (limits.minimum - breakable, limits.maximum)

@@ -101,14 +101,13 @@ def command(
 
     check_expanded(file or (), inputs or ())
     check_conflicts(ctx, _CONFLICTS if rank else (*_CONFLICTS, *_WITHOUT_RANK))
-    check_stats(stats, (*(file or ()), target.out))
+    check_stats(stats, (*(file or ()), *(inputs or ())), target.out)
     read_options, rule = table_format.read_options(), answers.rule()
     keep = target.keep or ("id" if target.id_column else None)
     if engine.engine == "local":
         check_conflicts(ctx, _LOCAL)
     if engine.engine == "ray" or has_parts(file or ()):
-        has_id = keep == "id" or target.id_column
-        check_conflicts(ctx, _PARTS if has_id else (*_PARTS, *_WITHOUT_ID))
+        check_conflicts(ctx, _PARTS if keep == "id" else (*_PARTS, *_WITHOUT_ID))
         predict_parts(
             PartsRequest(
                 file or [], target.out, run, runs_dir, format_, text_column or [], read_options,
@@ -122,7 +121,7 @@ def command(
     keep = keep or ("all" if out_path else None)
     if keep != "id":
         check_conflicts(ctx, _WITHOUT_ID)
-    check_out(out_path, typed.file)
+    check_out(out_path, (typed.file, *typed.words))
     format_name = resolve_format(format_, out_path)
     if format_name not in ("tsv", "csv"):
         check_conflicts(ctx, _WITHOUT_COLUMNS)

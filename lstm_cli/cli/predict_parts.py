@@ -84,7 +84,7 @@ def predict_parts(request: PartsRequest) -> None:
         failed = _run(_make_engine(request, job), finished, waiting, job) if waiting else []
     _print_notes(finished)
     if failed:
-        raise _failure(failed, len(job.parts))
+        raise _failure(failed, len(job.parts), bool(finished))
     num = sum(part.num_inputs for part in finished)
     if num and num == sum(part.num_bad for part in finished):
         reason = next(part.first_error for part in finished if part.first_error)
@@ -125,6 +125,7 @@ def _make_job(request: PartsRequest) -> Job:
     from lstm_cli.scale.parts import check_out, find_parts
     from lstm_cli.scale.predict_part import PartSettings
 
+    _check_urls((*request.files, request.out or ""))
     out = _check_out(request)
     if request.format == "table":
         raise LstmError(
@@ -132,7 +133,7 @@ def _make_job(request: PartsRequest) -> Job:
             "Choose csv, tsv, jsonl or parquet, or leave out --format.",
             ExitCode.USAGE,
         )
-    parts, format_ = find_parts(request.files, request.format)
+    parts, format_ = find_parts(request.files, request.format, out)
     check_out(parts, out)
     predictor = Predictor.load(
         find_run(request.run, request.runs_dir, "text"), request.engine.threads
@@ -142,6 +143,22 @@ def _make_job(request: PartsRequest) -> Job:
     columns = tuple(request.text_columns)
     settings = PartSettings(out, content, request.rule, columns, request.read_options)
     return Job(predictor, parts, settings)
+
+
+def _check_urls(names: Sequence[str]) -> None:
+    """Refuse files that would be gone when the command ends.
+
+    Raises:
+        LstmError: A URL is `memory://` (exit code 2).
+    """
+    for name in names:
+        if name.lower().startswith("memory://"):
+            raise LstmError(
+                f"{name} is in the memory of this command alone: nothing is there before it, and "
+                "nothing stays.",
+                "Name a folder, or a URL such as s3://BUCKET/FOLDER.",
+                ExitCode.USAGE,
+            )
 
 
 def _check_out(request: PartsRequest) -> str:
@@ -211,7 +228,7 @@ def _run(
     for outcome in engine(waiting):
         if outcome.finished is None:
             if job.settings.rule.stop:
-                raise _failure([outcome], len(job.parts))
+                raise _failure([outcome], len(job.parts), bool(finished))
             failed.append(outcome)
             continue
         finished.append(outcome.finished)
@@ -225,14 +242,20 @@ def _run(
     return failed
 
 
-def _failure(failed: Sequence[PartOutcome], num_parts: int) -> LstmError:
-    """Return the error for parts that failed; the first are named on stderr if there are more."""
+def _failure(failed: Sequence[PartOutcome], num_parts: int, goes_on: bool) -> LstmError:
+    """Return the error for parts that failed; the first are named on stderr if there are more.
+
+    Args:
+        failed: What became of them.
+        num_parts: How many parts there are.
+        goes_on: Whether there are finished parts, so that the next start goes on after them.
+    """
     first = failed[0]
     for outcome in failed[1:_MAX_FAILURES]:
         output.print_note(f"Failed: {outcome.part.name}: {outcome.message}")
     count = f"{len(failed):,} of {pluralize(num_parts, 'part')} failed"
     hint = first.hint
-    if first.exit_code != ExitCode.USAGE:
+    if goes_on and first.exit_code != ExitCode.USAGE:
         hint = f"{hint} Start the command again: it goes on after the finished parts.".strip()
     return LstmError(f"{count}. {first.message}", hint, ExitCode(first.exit_code))
 

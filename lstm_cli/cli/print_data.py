@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from lstm_cli.data import Description
 
 _SHADES = " .:-=+*#%@"
-_BAR_WIDTH = 24
+_BAR_WIDTH, _MIN_BAR_WIDTH = 24, 4
+# Beside a bar and its label: a number of up to 9 digits, a share, and the gaps.
+_OTHER_COLUMNS = 25
 _MAX_CHARACTERS = 500
 # Taller images get one character for two rows of a column, others two characters for a pixel:
 # characters are twice as high as wide.
@@ -72,20 +74,25 @@ def _print_balance(description: Description) -> None:
     output.print_line("")
     train = description.splits[0]
     most = max(train.class_counts)
+    shown = _classes_to_show(description.labels, train.class_counts)
+    longest = max(len(short_label(label)) for label, _ in shown)
+    bar_width = _BAR_WIDTH
+    if output.is_terminal():
+        bar_width = min(_BAR_WIDTH, max(_MIN_BAR_WIDTH, output.width() - longest - _OTHER_COLUMNS))
     rows = [
         (
             short_label(label),
             f"{count:,}",
             percent(count / train.num_examples),
-            "█" * round(_BAR_WIDTH * count / most),
+            "█" * round(bar_width * count / most),
         )
-        for label, count in _classes_to_show(description.labels, train.class_counts)
+        for label, count in shown
     ]
     num_hidden = len(description.labels) - len(rows)
     if num_hidden:
         rows.insert(_NUM_LARGEST, (f"... {num_hidden:,} more (--json has all)", "", "", ""))
     noun = "class" if description.multi_label == "none" else "label"
-    output.print_rows(rows, (noun, "train", "share", ""), right=("train", "share"))
+    output.print_rows(rows, (noun, "train", "share", ""), ("train", "share"), unfolded=("",))
     if description.imbalance:
         sentence = description.imbalance.describe(description.labels)
         output.print_line(f"\n{sentence} {advice('none')}")

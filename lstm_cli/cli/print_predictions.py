@@ -69,24 +69,32 @@ class TableWriter:
             names[0] = "labels"
         names += ["tokens", "cut", "unknown"] * own.has_tokens
         names += ["input"] * self._shows_input
-        rows = []
+        rows: list[list[object]] = []
         for record, prediction, _ in answers:
-            row = [shorten(cell, _KEPT_WIDTH) for cell in layout.kept.cells(record)]
+            row: list[object] = [shorten(cell, _KEPT_WIDTH) for cell in layout.kept.cells(record)]
             row += _shown(prediction, own, self._names) if prediction else _not_read(record, own)
             row += [shorten(record.text, 60)] * self._shows_input
             rows.append(row)
         columns = [*(shorten(name, _KEPT_WIDTH) for name in layout.kept.names), *names]
+        # A class and its probability stay together: all in one line, or each in one of its own.
+        one_line = [[_in_one_line(cell) for cell in row] for row in rows]
+        if output.fits(one_line, columns):
+            rows = one_line
         output.print_rows(rows, columns, right=("probability", "tokens", "unknown"))
         self._answers = []
 
 
+def _in_one_line(cell: object) -> object:
+    return "  ".join(cell) if isinstance(cell, list) else cell
+
+
 def _shown(
     prediction: Prediction, columns: PredictionColumns, names: Mapping[str, str]
-) -> list[str]:
-    """Return the cells of a prediction for people, with short names of classes."""
+) -> list[object]:
+    """Return the cells of a prediction for people, with short names; a list stands for lines."""
     p = prediction
     class_list = _class_list(p, columns.top_k, names)
-    row = [names.get(p.label, p.label), f"{p.probability:.3f}", class_list]
+    row: list[object] = [names.get(p.label, p.label), f"{p.probability:.3f}", class_list]
     if p.labels is not None:
         row[0] = _first([names[name] for name in p.labels]) or "(none)"
         row[1] = _first([f"{p.probabilities[name]:.3f}" for name in p.labels]) or "-"
@@ -107,12 +115,12 @@ def _first(items: Sequence[str]) -> str:
     return ", ".join(items[:_MAX_CLASSES]) + more
 
 
-def _class_list(prediction: Prediction, top_k: int | None, names: Mapping[str, str]) -> str:
+def _class_list(prediction: Prediction, top_k: int | None, names: Mapping[str, str]) -> list[str]:
     """Return the classes for a cell of a table; of many, the most probable ones."""
     num_more = len(prediction.probabilities) - (_MAX_CLASSES if top_k is None else top_k)
     shown = classes(prediction, top_k if top_k is not None or num_more <= 0 else _MAX_CLASSES)
-    listed = "  ".join(f"{names[label]} {value:.3f}" for label, value in shown)
-    return listed if top_k is not None or num_more <= 0 else f"{listed}  ... {num_more:,} more"
+    listed = [f"{names[label]} {value:.3f}" for label, value in shown]
+    return listed if top_k is not None or num_more <= 0 else [*listed, f"... {num_more:,} more"]
 
 
 def print_ranked(ranked: Sequence[RankedPrediction]) -> None:

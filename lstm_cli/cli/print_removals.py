@@ -52,7 +52,8 @@ def print_removable(found: Sequence[Removable]) -> None:
         for each in found
     ]
     columns = ("run", "status", "accuracy", "size", "age")
-    output.print_rows(rows, columns, right=columns[2:], unfolded=columns)
+    least = ("accuracy", "status")
+    output.print_rows(rows, columns, right=columns[2:], unfolded=columns, least=least)
     for each in found:
         if each.referred_by:
             output.print_text(

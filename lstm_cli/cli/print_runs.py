@@ -44,7 +44,8 @@ def print_list(summaries: list[Summary], root: Path, as_json: bool) -> None:
         for run in runs
     ]
     columns = ("run", "status", "accuracy", "parameters", "time", "size", "started")
-    output.print_rows(rows, columns, right=columns[2:6], unfolded=columns)
+    least = ("parameters", "size", "time", "started")
+    output.print_rows(rows, columns, right=columns[2:6], unfolded=columns, least=least)
     for run in runs:
         if run["problem"]:
             output.print_text(f"{run['name']} is broken: {run['problem']}.")
@@ -266,7 +267,7 @@ def print_comparison(compared: Comparison) -> None:
             for key, values in compared.settings.items()
         ]
         columns = ("setting", *names)
-        output.print_rows(rows, columns, title="Settings that differ", unfolded=columns)
+        output.print_rows(rows, columns, title="Settings that differ", unfolded=columns[:1])
     else:
         output.print_line("All settings are the same.")
     if compared.paired:
@@ -286,7 +287,12 @@ def _print_tests(compared: Comparison) -> None:
     columns = tuple(column for column in tests[0] if column != hidden)
     rows = [tuple(test[column] for column in columns) for test in tests]
     output.print_rows(
-        rows, columns, right=columns[2:], title="The same examples", unfolded=columns[:2]
+        rows,
+        columns,
+        right=columns[2:],
+        title="The same examples",
+        unfolded=columns[:2],
+        least=("shared", "only A", "only B"),
     )
     if note := comparison.other_rows_note(compared):
         output.print_text(note)

@@ -29,7 +29,8 @@ def print_study(summary: StudySummary, num_trials: int) -> None:
         output.print_line("")
         columns = ("trial", summary.label, "epochs", "time", "state", "changed")
         rows = [_row(summary, trial) for trial in shown]
-        output.print_rows(rows, columns, right=columns[:4], unfolded=columns[:5])
+        least = ("time", "epochs", "state")
+        output.print_rows(rows, columns, right=columns[:4], unfolded=columns[:5], least=least)
         if len(summary.trials) > len(shown):
             rest = pluralize(len(summary.trials) - len(shown), "further trial")
             output.print_text(f"{rest}: see the page, --trials, or --json.")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lstm_cli.cli import output
+from lstm_cli.cli.inputs import PIPE
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.atomic_write import check_replaceable
+from lstm_cli.io import paths
+from lstm_cli.io.atomic_write import check_replaceable, check_writable
 from lstm_cli.prediction.write_text import FORMATS, Target, format_of, open_text_file
+from lstm_cli.scale.storage import is_remote, local_path
 
 
 def resolve_format(format_: str, out: Path | None) -> str:
@@ -50,36 +53,83 @@ def resolve_format(format_: str, out: Path | None) -> str:
     return found
 
 
-def check_out(out: Path | None, file: Path | None) -> None:
-    """Check that the output does not replace the input.
+def check_out(out: Path | None, used: Iterable[str | Path | None]) -> None:
+    """Check that the output does not replace an input.
+
+    Args:
+        out: The file; None for stdout.
+        used: Files that are read, or texts; None for none.
 
     Raises:
         LstmError: It would (exit code 2).
     """
-    with contextlib.suppress(OSError, ValueError):
-        if out is not None and file is not None and out.samefile(file):
-            raise LstmError(
-                f"--out {out} is the file that is read.", "Name another file.", ExitCode.USAGE
-            )
+    if out is not None and _is_any(out, used):
+        raise LstmError(
+            f"--out {out} is a file that is read.", "Name another file.", ExitCode.USAGE
+        )
 
 
-def check_stats(stats: Path | None, used: Sequence[str | Path | None]) -> None:
+def check_stats(stats: Path | None, used: Iterable[str | Path], out: str | None) -> None:
     """Check before anything is predicted that the statistics have a file of their own.
+
+    What a pattern matches, and what a list of images names, is known only later. So the only file
+    that is replaced is one of statistics.
 
     Args:
         stats: The file; None for none.
-        used: The files that are read, and the file of the answers.
+        used: Files and folders that are read, patterns of them, and texts.
+        out: The file or the folder of the answers, a URL, or the pipe; None for stdout.
 
     Raises:
-        LstmError: It is one of these (exit code 2), a folder, or not a plain file.
+        LstmError: It is one of these, in that folder, a folder, or a file of something else (exit
+            code 2); or it cannot be written.
     """
     if stats is None:
         return
-    paths = [Path(path) for path in used if path is not None]
-    if stats.is_dir() or stats.absolute() in [path.absolute() for path in paths]:
-        what = "a folder" if stats.is_dir() else "a file that is read, or that has the answers"
-        raise LstmError(f"--stats {stats} is {what}.", "Name another file.", ExitCode.USAGE)
+    if str(stats) == PIPE:
+        raise _wrong_stats(stats, "not a file: statistics are not written to stdout")
     check_replaceable(stats)
+    if paths.is_folder(stats):
+        raise _wrong_stats(stats, "a folder")
+    if _is_any(stats, used):
+        raise _wrong_stats(stats, "a file that is read")
+    if out is not None and not is_remote(out):
+        folder = paths.resolve(local_path(out))
+        if paths.resolve(stats) == folder:
+            raise _wrong_stats(stats, "the file of the answers")
+        if paths.resolve(stats).is_relative_to(folder):
+            # Programs that read the answers read every file in the folder.
+            raise _wrong_stats(stats, "in the folder of the answers")
+    if not _is_replaced(stats):
+        raise _wrong_stats(stats, "a file already, and does not hold statistics")
+    check_writable(stats)
+
+
+def _wrong_stats(stats: Path, what: str) -> LstmError:
+    return LstmError(f"--stats {stats} is {what}.", "Name another file.", ExitCode.USAGE)
+
+
+def _is_any(path: Path, used: Iterable[str | Path | None]) -> bool:
+    """Return whether a path leads to one of several files; a text may look like a name or not."""
+    for name in used:
+        with contextlib.suppress(OSError, ValueError):
+            if name is not None and path.samefile(local_path(str(name))):
+                return True
+    return False
+
+
+def _is_replaced(stats: Path) -> bool:
+    """Return whether statistics may be written to a path: nothing, nothing much, or statistics."""
+    from lstm_cli.prediction import input_stats
+
+    status = paths.status(stats)
+    if status is None or status.st_size == 0:
+        return True
+    try:
+        input_stats.read(stats)
+    except LstmError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

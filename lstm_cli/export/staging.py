@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.atomic_write import check_replaceable, make_folder
+from lstm_cli.io.atomic_write import NotWrittenError, check_replaceable, make_folder
+from lstm_cli.runs import lock
 
 # Written into every folder that an export makes: only such a folder is replaced.
 FOLDER_MARK = ".lstm-export"
+_SUFFIX = ".part"
 
 
 def check_free(path: Path, force: bool) -> None:
@@ -55,16 +59,37 @@ def staged(path: Path, force: bool) -> Iterator[Path]:
     """
     try:
         make_folder(path.parent)
-        with tempfile.TemporaryDirectory(".part", f".{path.name[:80]}.", path.parent) as temp:
-            new = Path(temp) / path.name
+        with _temp_folder(path) as temp:
+            new = temp / path.name
             yield new
             check_free(path, force)
-            _replace(path, new, Path(temp) / ".old")
-    except OSError as error:
+            _replace(path, new, temp / ".old")
+    except (OSError, NotWrittenError) as error:
+        reason = error.reason if isinstance(error, NotWrittenError) else error.strerror or error
         raise LstmError(
-            f"Cannot write {path}: {error.strerror or error}.",
-            "Free disk space, or name another path with --out.",
+            f"Cannot write {path}: {reason}.", "Free disk space, or name another path with --out."
         ) from error
+
+
+@contextlib.contextmanager
+def _temp_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside a path for a block, and remove those that killed exports left.
+
+    The folder is locked, so that another process sees that it is in use. The operating system
+    releases the lock if the process dies.
+    """
+    prefix = f".{path.name[:80]}."
+    for left in path.parent.glob(f"{glob.escape(prefix)}????????{_SUFFIX}"):
+        if (left / lock.LOCK).is_file() and not lock.is_locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(_SUFFIX, prefix, path.parent) as temp,
+        contextlib.ExitStack() as stack,
+    ):
+        # Without locks in this file system, what a killed export leaves stays.
+        with contextlib.suppress(LstmError, NotImplementedError):
+            stack.enter_context(lock.acquire(Path(temp)))
+        yield Path(temp)
 
 
 def _replace(path: Path, new: Path, old: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from lstm_cli.errors import LstmError
+from lstm_cli.errors import ExitCode, LstmError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -22,14 +22,33 @@ _SUFFIX = ".part"
 # The names that `mkstemp` makes: hidden, eight random characters, and our suffix.
 _TEMP_NAME = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
 _CHUNK = 1 << 20
+# Errors after which another file on the same disk could not be written either.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+# What to do where a file of a run cannot be written.
+RUNS_HINT = "Free disk space, or choose another --runs-dir. Files saved before are intact."
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+class NotWrittenError(LstmError):
+    """A file that could not be written.
+
+    Attributes:
+        reason: Why, without the name of the file, which may be a temporary one.
+    """
+
+    def __init__(self, path: Path, error: Exception, hint: str = "") -> None:
+        self.reason = str(getattr(error, "strerror", None) or error)
+        is_full = getattr(error, "errno", None) in _FULL
+        usual = "Free disk space, or name another file." if is_full else "Name another file."
+        super().__init__(f"Cannot write {path}: {self.reason}.", hint or usual)
+
+
+def write_atomic(path: Path, content: bytes, hint: str = "") -> None:
     """Write a file atomically: a crash leaves the old content or the new content.
 
     Args:
         path: The file; its folder is created if it does not exist.
         content: The whole new content.
+        hint: What to do if it cannot be written; by default to name another file.
 
     Raises:
         LstmError: The disk is full, or the folder is not writable.
@@ -54,11 +73,7 @@ def write_atomic(path: Path, content: bytes) -> None:
             raise
         sync_folder(path.parent)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise LstmError(
-            f"Cannot write {path}: {reason}.",
-            "Free disk space, or choose another --runs-dir. Files saved before are intact.",
-        ) from error
+        raise NotWrittenError(path, error, hint) from error
 
 
 @contextlib.contextmanager
@@ -80,7 +95,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         make_folder(path.parent)
         handle, name = tempfile.mkstemp(_SUFFIX, f".{path.name}.", path.parent)
     except (OSError, ValueError) as error:
-        raise _not_written(path, error) from error
+        raise NotWrittenError(path, error) from error
     temp = Path(name)
     try:
         with io.BufferedWriter(_TempFile(handle, path)) as file:
@@ -104,7 +119,7 @@ def _replace(temp: Path, handle: int, path: Path) -> None:
         temp.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise NotWrittenError(path, error) from error
 
 
 class _TempFile(io.FileIO):
@@ -123,26 +138,24 @@ class _TempFile(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            raise _not_written(self._path, error) from error
-
-
-def _not_written(path: Path, error: Exception) -> LstmError:
-    reason = getattr(error, "strerror", None) or error
-    hint = "Free disk space, or name another file."
-    if isinstance(error, IsADirectoryError | PermissionError):
-        hint = "Name another file."
-    return LstmError(f"Cannot write {path}: {reason}.", hint)
+            raise NotWrittenError(self._path, error) from error
 
 
 def check_replaceable(path: Path) -> None:
     """Check that a path is not a pipe, a socket, a device or the name of a stream.
 
     Opening a pipe would wait for a reader, and root could replace `/dev/null`, or `/dev/stdout`,
-    which is a link.
+    which is a link. `-` stands for stdout in other commands.
 
     Raises:
-        LstmError: It is one of these.
+        LstmError: It is one of these (exit code 2 for `-`).
     """
+    if str(path) == "-":
+        raise LstmError(
+            "'-' is not a name of a file, and this cannot be written to stdout.",
+            "Name a file.",
+            ExitCode.USAGE,
+        )
     try:
         mode = path.stat().st_mode
         folder = path.parent.resolve()
@@ -155,6 +168,23 @@ def check_replaceable(path: Path) -> None:
             f"Cannot write {path}: it is a pipe, a socket or a device, not a plain file.",
             "Choose a path of a plain file.",
         )
+
+
+def check_writable(path: Path) -> None:
+    """Check, before the work is done, that a file can be created at a path. Nothing stays there.
+
+    Where its folder is missing, that is the nearest one above.
+
+    Raises:
+        LstmError: It cannot, or the path is not one of a plain file.
+    """
+    check_replaceable(path)
+    try:
+        folder = next(above for above in path.absolute().parents if os.path.lexists(above))
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:
+        raise NotWrittenError(path, error) from error
 
 
 def make_folder(path: Path) -> None:

@@ -246,8 +246,8 @@ def read(path: Path) -> InputStats:
         return parse(content)
     except ValueError as error:
         raise LstmError(
-            f"{path} does not hold the statistics of 'lstm predict --stats': {path.name}{error}.",
-            "Write it again: lstm predict --file FILE --stats stats.json --out answers.csv",
+            f"{path}{error}. Expected is a file that 'lstm predict --stats' wrote.",
+            "Write it: lstm predict --file FILE --stats stats.json --out answers.csv",
         ) from None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_cli.errors import ExitCode, LstmError
-from lstm_cli.io.atomic_write import check_replaceable, write_atomic
+from lstm_cli.io.atomic_write import check_writable, write_atomic
 from lstm_cli.io.text_format import clean_lines
 from lstm_cli.render.environment import Markup, environment
 
@@ -110,8 +110,8 @@ def check_page_path(path: Path) -> None:
     """Check, before the work is done, that a page may be written to a path.
 
     Raises:
-        LstmError: The name does not end in .html (exit code 2), or the path holds a file that lstm
-            did not write.
+        LstmError: The name does not end in .html (exit code 2), its folder cannot be written, or
+            the path holds a file that lstm did not write.
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise LstmError(
@@ -119,7 +119,7 @@ def check_page_path(path: Path) -> None:
             "For example: --out report.html",
             ExitCode.USAGE,
         )
-    check_replaceable(path)
+    check_writable(path)
     try:
         with path.open("rb") as file:
             is_ours = _GENERATOR_MARK.encode() in file.read(_HEAD_BYTES)

@@ -18,7 +18,7 @@ from lstm_cli.config.load import from_yaml
 from lstm_cli.config.schema import Config
 from lstm_cli.errors import ExitCode, LstmError, command_line
 from lstm_cli.io import safe_open
-from lstm_cli.io.atomic_write import remove, remove_temp_files, write_atomic
+from lstm_cli.io.atomic_write import RUNS_HINT, remove, remove_temp_files, write_atomic
 from lstm_cli.runs import lock, manifest
 from lstm_cli.runs.decode import decode
 from lstm_cli.runs.lock import LOCK as LOCK
@@ -254,11 +254,11 @@ class RunDir:
         A lone surrogate (a byte of a file name, half a pair in a data file) cannot be encoded as
         UTF-8. It is written as the escape that JSON and YAML read back as the same character.
         """
-        write_atomic(self.path / name, text.encode("utf-8", "backslashreplace"))
+        self.write_bytes(name, text.encode("utf-8", "backslashreplace"))
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write one of the run's files, whole or not at all."""
-        write_atomic(self.path / name, content)
+        write_atomic(self.path / name, content, RUNS_HINT)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a value as JSON, whole or not at all."""

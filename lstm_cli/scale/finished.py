@@ -68,9 +68,9 @@ class FinishedPart(msgspec.Struct, frozen=True):
     stats: InputStats | None = None
 
     def is_of(self, part: Part) -> bool:
-        """Return whether this is the record of a part whose input has not changed since."""
-        then = (self.input, self.input_bytes, self.input_version, self.output)
-        return then == (part.path, part.size, part.version, part.out)
+        """Return whether the input of a part has not changed since this record was written."""
+        then = (self.input_bytes, self.input_version, self.output)
+        return then == (part.size, part.version, part.out)
 
 
 def open_job(storage: Storage, out: str, settings: dict[str, Any]) -> dict[str, int]:
@@ -85,21 +85,22 @@ def open_job(storage: Storage, out: str, settings: dict[str, Any]) -> dict[str, 
         The size of each file in the folder, by its relative name.
 
     Raises:
-        LstmError: The folder has files of something else, or of a job with other settings
+        LstmError: The folder has files of something else, or answers with other settings
             (exit code 2).
     """
     path = join(out, _JOB)
     content = storage.read([path]).get(path)
     sizes = storage.sizes(out)
-    if content is None:
-        others = [name for name in sizes if not name.startswith(f"{FOLDER}/")]
-        if others:
-            raise LstmError(
-                f"--out {out} has files already, such as {min(others)}, and no record that "
-                "'lstm predict' wrote them.",
-                "Name a new folder.",
-                ExitCode.USAGE,
-            )
+    others = [name for name in sizes if not name.startswith(f"{FOLDER}/")]
+    if content is None and others:
+        raise LstmError(
+            f"--out {out} has files already, such as {min(others)}, and no record that "
+            "'lstm predict' wrote them.",
+            "Name a new folder.",
+            ExitCode.USAGE,
+        )
+    if content is None or not (others or any(name.startswith(_PARTS) for name in sizes)):
+        # A job of which no part was finished, say because of a wrong option, binds nobody.
         storage.write(path, msgspec.json.format(msgspec.json.encode(settings)))
         return {}
     _check_same(out, content, settings)
@@ -140,6 +141,9 @@ def read_finished(
         out: The folder.
         parts: All parts of the job.
         sizes: From `open_job`.
+
+    Raises:
+        LstmError: The answers of a part would replace those of another input (exit code 2).
     """
     written = [part for part in parts if f"{_PARTS}{part.out}.json" in sizes]
     by_path = {_record(out, part.out): part for part in written}
@@ -150,9 +154,25 @@ def read_finished(
         except msgspec.DecodeError:
             # The part is predicted once more.
             continue
+        _check_input(out, found, by_path[path])
         if found.is_of(by_path[path]) and sizes.get(found.output) == found.output_bytes:
             finished.append(found)
     return finished
+
+
+def _check_input(out: str, found: FinishedPart, part: Part) -> None:
+    """Check that a part has the input that its answers are of.
+
+    Raises:
+        LstmError: It has another one of the same name (exit code 2).
+    """
+    if found.input != part.path and found.output == part.out:
+        raise LstmError(
+            f"{join(out, part.out)} has the answers of {found.input}, and would be replaced by "
+            f"those of {part.path}.",
+            "Name a new folder with --out.",
+            ExitCode.USAGE,
+        )
 
 
 def write_finished(storage: Storage, out: str, finished: FinishedPart) -> None:

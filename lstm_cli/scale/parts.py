@@ -40,36 +40,57 @@ class Part(msgspec.Struct, frozen=True):
     out: str
 
 
-def find_parts(patterns: Sequence[str], format_: str) -> tuple[list[Part], str]:
+def find_parts(patterns: Sequence[str], format_: str, out: str) -> tuple[list[Part], str]:
     """Find the input files, and name the file of the answers of each like it.
 
     Args:
         patterns: Paths, URLs, and patterns of them.
         format_: The format of the answers; `auto` for that of the input's names.
+        out: The output folder. What a pattern matches in it is left out: those are answers of an
+            earlier start.
 
     Returns:
         The parts, and the format of their answers.
 
     Raises:
-        LstmError: A pattern matches nothing (exit code 3), the names stand for different formats or
-            for none, or two files would have one name (2).
+        LstmError: A pattern matches nothing (exit code 3) or the output folder alone (2), the names
+            stand for different formats or for none (2), or two files would have one name (2).
     """
     files: dict[str, StoredFile] = {}
     for pattern in patterns:
-        found = open_storage(pattern).find(pattern)
-        if not found:
-            raise LstmError(
-                f"No file matches {pattern}.",
-                "Check the path, and quote the pattern so that the shell does not expand it.",
-                ExitCode.DATA,
-            )
-        files |= {file.path: file for file in found}
+        files |= {file.path: file for file in _find_inputs(pattern, out)}
     names = _relative_names([*files], patterns)
     format_ = _check_formats(names, format_)
     outs = [_out_name(name, format_) for name in names]
     _check_names([*files], outs)
     found_files = zip(files.values(), outs, strict=True)
     return [Part(f.path, f.name, f.size, f.version, out) for f, out in found_files], format_
+
+
+def _find_inputs(pattern: str, out: str) -> list[StoredFile]:
+    """Return the files of a name or pattern, without what a pattern matches in the output folder.
+
+    Raises:
+        LstmError: There are none.
+    """
+    found = open_storage(pattern).find(pattern)
+    if not found:
+        raise LstmError(
+            f"No file matches {pattern}.",
+            "Check the path, and quote the pattern so that the shell does not expand it.",
+            ExitCode.DATA,
+        )
+    if not is_pattern(pattern):
+        return found
+    folder = _identity(out).rstrip("/") + "/"
+    inputs = [file for file in found if not _identity(file.path).startswith(folder)]
+    if not inputs:
+        raise LstmError(
+            f"All files that {pattern} matches are in the folder of --out {out}, where answers go.",
+            "Name another folder with --out.",
+            ExitCode.USAGE,
+        )
+    return inputs
 
 
 def check_out(parts: Sequence[Part], out: str) -> None:
@@ -90,7 +111,7 @@ def check_out(parts: Sequence[Part], out: str) -> None:
 
 
 def _identity(name: str) -> str:
-    return name if is_remote(name) else os.path.realpath(local_path(name))
+    return open_storage(name).identity(name).replace(os.sep, "/")
 
 
 def _relative_names(files: Sequence[str], patterns: Sequence[str]) -> list[str]:

@@ -49,6 +49,9 @@ class Storage(Protocol):
     def find(self, pattern: str) -> list[StoredFile]:
         """Return the files that match a pattern, or the file of that name, in order of names."""
 
+    def identity(self, name: str) -> str:
+        """Return the one name of a file or folder, whether it exists or not."""
+
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the size of each file below a folder by its relative name; {} without a folder."""
 
@@ -120,13 +123,18 @@ class _LocalStorage:
         names.sort()
         return [_stored(name) for name in names if not paths.is_folder(Path(name))]
 
+    def identity(self, name: str) -> str:
+        return os.path.realpath(local_path(name))
+
     def sizes(self, folder: str) -> dict[str, int]:
         root = local_path(folder)
         found = {}
         for place, _, names in os.walk(root):
             for path in (Path(place, name) for name in names):
-                if not is_temp_file(path):
-                    found[path.relative_to(root).as_posix()] = path.stat().st_size
+                # A link may lead nowhere or into a loop, and a file may be gone by now.
+                with contextlib.suppress(OSError):
+                    if not is_temp_file(path):
+                        found[path.relative_to(root).as_posix()] = path.stat().st_size
         return found
 
     def read(self, files: Sequence[str]) -> dict[str, bytes]:
@@ -137,7 +145,8 @@ class _LocalStorage:
         return found
 
     def write(self, path: str, content: bytes) -> None:
-        write_atomic(local_path(path), content)
+        hint = "Free disk space, or name another folder. Parts that are finished are intact."
+        write_atomic(local_path(path), content, hint)
 
     @contextlib.contextmanager
     def reading(self, path: str) -> Iterator[Path]:
@@ -189,6 +198,9 @@ class _RemoteStorage:
                 entries = [self._files.info(pattern)] if self._files.exists(pattern) else []
             files = [entry for entry in entries if entry["type"] == "file"]
             return sorted((self._to_stored(entry) for entry in files), key=lambda file: file.path)
+
+    def identity(self, name: str) -> str:
+        return str(self._files.unstrip_protocol(self._files._strip_protocol(name)))
 
     def sizes(self, folder: str) -> dict[str, int]:
         with _translated("read", folder):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lstm_cli.errors import LstmError
 from lstm_cli.io import safe_open as folders
-from lstm_cli.io.atomic_write import write_atomic
+from lstm_cli.io.atomic_write import RUNS_HINT, write_atomic
 from lstm_cli.io.progress import Reporter
 from lstm_cli.runs import safetensors_reader
 
@@ -76,7 +76,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
 
     number = max(_numbers(folder), default=0) + 1
     content = safetensors.numpy.save(dict(checkpoint.tensors))
-    write_atomic(_file(folder, number, _TENSORS), content)
+    write_atomic(_file(folder, number, _TENSORS), content, RUNS_HINT)
     record = {
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -85,7 +85,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     body = json.dumps(record, indent=1)
     signed = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
     path = _file(folder, number, _RECORD)
-    write_atomic(path, json.dumps(signed).encode())
+    write_atomic(path, json.dumps(signed).encode(), RUNS_HINT)
     remove_old(folder, _NUM_KEPT)
     return path
 

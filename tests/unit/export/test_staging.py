@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+
 import pytest
 from fixtures_errors import refused
 
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.export.staging import FOLDER_MARK, check_free, size, staged
+from lstm_cli.io.atomic_write import open_atomic, write_atomic
+
+
+def write_stream(path, content):
+    with open_atomic(path) as file:
+        file.write(content)
 
 
 def names(folder):
@@ -67,6 +77,36 @@ def test_a_file_that_came_in_the_meantime_needs_force(tmp_path):
         path.write_text("of another")
     assert path.read_text() == "of another"
     assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("write", [write_atomic, write_stream])
+def test_the_error_names_the_path_that_was_wanted(tmp_path, monkeypatch, write):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "page.html"
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(LstmError) as caught, staged(path, force=False) as temp:
+        write(temp, b"page")
+    assert caught.value.message == f"Cannot write {path}: No space left on device."
+    assert "--out" in caught.value.hint
+    assert names(tmp_path) == []
+
+
+def test_what_a_killed_export_left_is_removed(tmp_path):
+    path = tmp_path / "a[1]"
+    with staged(path, force=False) as killed, staged(tmp_path / "b", force=False) as other:
+        killed.mkdir()
+        (killed / "model").write_text("half")
+        left = shutil.copytree(killed.parent, tmp_path / ".a[1].abcd1234.part")
+        with staged(path, force=False) as temp:
+            temp.write_text("whole")
+        assert not left.exists()
+        # Those of other processes, which hold their locks, stay.
+        assert killed.exists() and other.parent.exists()
+        path.unlink()
+        other.write_text("b")
+    assert sorted(names(tmp_path)) == ["a[1]", "b"]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 from fixtures_errors import refused
 
+from lstm_cli.cli.data_curve import _check_names
 from lstm_cli.errors import LstmError
 from lstm_cli.io import atomic_write
-from lstm_cli.io.atomic_write import open_atomic, write_atomic
+from lstm_cli.io.atomic_write import check_writable, open_atomic, write_atomic
+from lstm_cli.render.html import check_page_path
 
 
 def write_stream(path, content):
@@ -79,8 +82,8 @@ def test_full_disk_keeps_old_content_and_no_temporary_file(where, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(os if where == "fsync" else Path, where, full)
         error = refused(write, path, b"new")
-    assert "No space left on device" in error.message
-    assert str(path) in error.message
+    assert error.message == f"Cannot write {path}: No space left on device."
+    assert error.hint == "Free disk space, or name another file."
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -102,7 +105,23 @@ def test_interrupted_write_keeps_old_content(tmp_path, monkeypatch, write):
 def test_unwritable_path_is_named(tmp_path, write):
     (tmp_path / "file").write_text("")
     error = refused(write, tmp_path / "file" / "below", b"")
-    assert "below" in error.message
+    assert ("below" in error.message, error.hint) == (True, "Name another file.")
+
+
+def test_a_disk_that_takes_no_files_is_known_before_the_work(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "page.html"
+    checks = (check_writable, check_page_path, lambda path: _check_names([path.with_name("a.csv")]))
+    for check in checks:
+        check(path)
+    assert not any(tmp_path.iterdir())
+
+    def read_only(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    for check in checks:
+        error = refused(check, path)
+        assert ("Read-only" in error.message, error.hint) == (True, "Name another file.")
 
 
 def test_a_block_that_fails_keeps_old_content(tmp_path):

@@ -101,10 +101,10 @@ def test_other_content_is_refused(key, value, tmp_path):
     path = tmp_path / "stats.json"
     input_stats.write(path, counted([("positive", 0.25, 3, 1)]))
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
-    refused(input_stats.read, path)
+    assert refused(input_stats.read, path).message.count(path.name) == 1
 
 
 def test_a_file_that_is_missing_or_no_json_is_refused(tmp_path):
     refused(input_stats.read, tmp_path / "none.json", code=ExitCode.DATA)
     (tmp_path / "a.json").write_text("text,label\n")
-    refused(input_stats.read, tmp_path / "a.json")
+    assert refused(input_stats.read, tmp_path / "a.json").message.count("a.json") == 1

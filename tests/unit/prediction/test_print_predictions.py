@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from lstm_cli.cli import output
 from lstm_cli.cli.print_predictions import TableWriter
 from lstm_cli.cli.write_predictions import open_target, resolve_format
 from lstm_cli.data.kept_columns import NOTHING, KeptColumns
@@ -40,6 +41,18 @@ def table(capsys, columns, *answers, kept=NOTHING, shows_input=False):
         for found in answers:
             writer.write(found)
     return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("width", "num_lines"), [(80, 5), (120, 3)])
+def test_a_class_and_its_probability_stay_together(width, num_lines, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
+    columns = PredictionColumns(("delivery", "login", "billing"), has_tokens=True)
+    answer = an_answer("delivery", delivery=0.999, login=0.001, billing=0.0)
+    out = table(capsys, columns, answer, shows_input=True)
+    assert len(out.splitlines()) == num_lines
+    assert all(pair in out for pair in ("delivery 0.999", "login 0.001", "billing 0.000"))
+    assert max(map(len, out.splitlines())) <= width
 
 
 @pytest.mark.parametrize(

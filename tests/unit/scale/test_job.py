@@ -29,11 +29,12 @@ def make_job(tmp_path, predictor):
         path.parent.mkdir(exist_ok=True)
         path.write_text("id,text\n" + f"{number},a fine film\n" * (number + 1) + "bad\n")
 
-    def make(out="out", **options):
+    def make(out="out", files="in/*", **options):
         content = Content(options.pop("format", "csv"), keep="all")
         rule = Rule(stop=options.pop("stop", False))
         settings = PartSettings(str(tmp_path / out), content, rule, (), ReadOptions(**options))
-        return Job(predictor, find_parts([str(tmp_path / "in/*")], content.format)[0], settings)
+        parts, _ = find_parts([str(tmp_path / files)], content.format, settings.out)
+        return Job(predictor, parts, settings)
 
     return make
 
@@ -105,6 +106,41 @@ def test_other_settings_are_refused(make_job):
     run(make_job())
     with pytest.raises(LstmError, match="input encoding was auto, and is now latin-1"):
         run(make_job(encoding="latin-1"))
+
+
+def test_settings_of_a_job_without_a_finished_part_bind_nobody(tmp_path, make_job):
+    _, outcomes = run(make_job(format="csv", encoding="utf-32"))
+    assert all(outcome.finished is None for outcome in outcomes)
+    _, outcomes = run(make_job())
+    assert [outcome.message for outcome in outcomes] == [""] * 3
+    (tmp_path / "out/_lstm_predict/parts/p-1.csv.json").unlink()
+    with pytest.raises(LstmError, match="other settings"):
+        run(make_job(encoding="latin-1"))
+
+
+def test_answers_of_another_input_are_not_replaced(tmp_path, make_job):
+    run(make_job())
+    before = answers(tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/p-1.csv").write_text("id,text\n7,a dull film\n")
+    with pytest.raises(LstmError, match=r"in/p-1\.csv, .* by those of .*other/p-1\.csv") as caught:
+        run(make_job(files="other/*"))
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert answers(tmp_path / "out") == before
+
+
+def test_links_that_lead_nowhere_do_not_stop_a_job(tmp_path, make_job):
+    run(make_job())
+    (tmp_path / "out/gone").symlink_to("nowhere")
+    (tmp_path / "out/loop").symlink_to("loop")
+    finished, _ = run(make_job())
+    assert len(finished) == 3
+
+
+def test_answers_below_the_pattern_are_not_inputs(tmp_path, make_job):
+    for _ in range(2):
+        finished, _ = run(make_job("in/answers", files="in/**/*.csv"))
+    assert [record.output for record in finished] == ["p-0.csv", "p-1.csv", "p-2.csv"]
 
 
 def test_two_processes_do_not_write_to_one_folder(make_job):

@@ -194,7 +194,7 @@ def test_the_record_is_written_after_the_tensors_and_removed_before_them(tmp_pat
     order = []
     write, unlink = checkpoint.write_atomic, type(tmp_path).unlink
 
-    def writing(path, content):
+    def writing(path, content, hint=""):
         order.append(f"write {path.name}")
         write(path, content)
 
