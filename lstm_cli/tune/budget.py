@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from lstm_cli.io.atomic_write import write_atomic
+from lstm_cli.io.atomic_write import RUNS_HINT, write_atomic
 
 _TIME = "time.json"
 _SAVE_SECONDS = 10.0
@@ -45,7 +45,8 @@ class Budget:
         now = time.monotonic()
         if force or now - self._last_save >= _SAVE_SECONDS:
             self._last_save = now
-            write_atomic(self._file, json.dumps({"seconds": round(self.used, 1)}).encode())
+            content = json.dumps({"seconds": round(self.used, 1)}).encode()
+            write_atomic(self._file, content, RUNS_HINT)
 
 
 def _read(file: Path) -> float:

@@ -20,7 +20,7 @@ from lstm_cli.config.schema import Config
 from lstm_cli.config.yaml import parse_mapping
 from lstm_cli.data.dataset_settings import locate, run_folder
 from lstm_cli.errors import ExitCode, LstmError, suggest
-from lstm_cli.io.atomic_write import write_atomic
+from lstm_cli.io.atomic_write import RUNS_HINT, write_atomic
 from lstm_cli.runs.create import check_name
 from lstm_cli.runs.directory import RunDir
 from lstm_cli.tune import metrics
@@ -159,8 +159,8 @@ class StudyFolder:
         Raises:
             LstmError: The folder cannot be written.
         """
-        write_atomic(self.path / SETTINGS, _to_yaml(_nest(request.settings)))
-        write_atomic(self.path / STUDY, _to_yaml(msgspec.to_builtins(request)))
+        write_atomic(self.path / SETTINGS, _to_yaml(_nest(request.settings)), RUNS_HINT)
+        write_atomic(self.path / STUDY, _to_yaml(msgspec.to_builtins(request)), RUNS_HINT)
 
 
 def new_folder(root: Path, config: Config, name: str | None) -> StudyFolder:
