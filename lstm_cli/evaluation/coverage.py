@@ -145,7 +145,7 @@ def check_wanted_precision(value: float) -> None:
 
 
 def describe_held_out(run: RunDir, rows: HeldOutPredictions) -> str:
-    """Say which rows were held out: `302 validation rows (measured by 5-fold cross-validation, ...)`."""
+    """Name the held-out rows: `302 validation rows (measured by 5-fold cross-validation, ...)`."""
     method = run.read_json("metrics.json").get("validation_method")
     return f"{len(rows.labels):,} validation rows" + (f" (measured {method})" if method else "")
 
