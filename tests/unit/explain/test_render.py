@@ -307,8 +307,8 @@ def test_a_page_names_rows_axes_and_scales(explainer, of_images, digit):
 def test_few_tokens_are_named_below_the_drawings(explainer, monkeypatch):
     result = explainer.explain_text("a <b> film")
     page = render_html.render_page(result)
-    drawn = [re.findall(r"<span>(.*?)</span>", names)
-             for names in re.findall(r"<div class=\"token-names\"[^>]*>(.*?)</div>", page)]  # fmt: skip
+    below = re.findall(r"<div class=\"token-names\"[^>]*>(.*?)</div>", page)
+    drawn = [re.findall(r"<span>(.*?)</span>", names) for names in below]
     assert drawn == [["a", "&lt;", "b", "&gt;", "film"]] * 2
     monkeypatch.setattr(render_html, "_MAX_NAMES", 4)
     page = render_html.render_page(result)
