@@ -5,6 +5,7 @@ Needs selenium, Chromium and its driver (Debian: chromium, chromium-driver).
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 import sys
@@ -14,13 +15,12 @@ from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 DOCS = Path(__file__).parent
-TEXT = (
-    "The first hour is a bore and the jokes are tired, but then it becomes one of the best films I "
-    "have seen this year."
-)
-_SECONDS = 10
+TEXT = "Boring at first, and the jokes are lame, but the ending is superb and deeply moving."
+_SECONDS, _PATIENCE = 3, 300
+_MARGIN = 8  # pixels below the curve
 
 
 def open_browser(width: int, height: int) -> webdriver.Chrome:
@@ -34,15 +34,27 @@ def open_browser(width: int, height: int) -> webdriver.Chrome:
 
 
 def draw(page: Path, picture: Path, size: tuple[int, int], text: str | None = None) -> None:
-    """Open a page, enter a text if there is one, and take a picture of the window."""
+    """Open a page, enter a text if there is one, and take a picture of the window.
+
+    With a text, the picture ends after the curve, between two parts of the page.
+    """
     browser = open_browser(*size)
     try:
         browser.get(page.resolve().as_uri())
         if text is not None:
-            browser.find_element(By.ID, "clear").click()
             browser.find_element(By.CSS_SELECTOR, "textarea").send_keys(text)
-        time.sleep(_SECONDS)  # The page computes, and its bars move.
-        browser.save_screenshot(str(picture))
+            WebDriverWait(browser, _PATIENCE).until(
+                lambda page: page.find_element(By.CSS_SELECTOR, "#prefixes svg").is_displayed()
+            )
+        time.sleep(_SECONDS)  # Bars move.
+        height = size[1]
+        if text is not None:
+            browser.execute_script("document.activeElement.blur()")
+            curve = browser.find_element(By.CSS_SELECTOR, "#explanation section")
+            height = curve.rect["y"] + curve.rect["height"] + _MARGIN
+        clip = {"x": 0, "y": 0, "width": size[0], "height": height, "scale": 1}
+        taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip})
+        picture.write_bytes(base64.b64decode(taken["data"]))
     finally:
         browser.quit()
 
@@ -53,10 +65,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         page, report = Path(folder, "page.html"), Path(folder, "report.html")
         lstm = [sys.executable, "-m", "lstm_cli"]
-        export = ["export", run, "--format", "html", "--quantize", "int8", "--out", str(page)]
-        for command in (export, ["runs", "report", run, "--out", str(report)]):
+        export = ["export", run, "--format", "html", "--quantize", "int8", "--no-examples"]
+        for command in (
+            [*export, "--out", str(page)],
+            ["runs", "report", run, "--out", str(report)],
+        ):
             subprocess.run([*lstm, *command], check=True)
-        draw(page, DOCS / "page.png", (1200, 1100), TEXT)
+        draw(page, DOCS / "page.png", (1000, 1000), TEXT)
         draw(report, DOCS / "report.png", (1200, 1000))
 
 

@@ -9,6 +9,9 @@ from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.io import optional
 from lstm_cli.io.signals import Interrupted
 
+# Of commands without --json, since their --format has JSON among others.
+_JSON_FORMATS = {"predict": "jsonl", "explain": "json"}
+
 
 def report(error: BaseException) -> int:
     """Print what went wrong and return the exit code.
@@ -83,7 +86,12 @@ def _usage_error(error: Any) -> LstmError:
         )
     else:
         message = error.format_message()
-    return LstmError(message, f"See '{command} --help'.", ExitCode.USAGE)
+    hint = f"See '{command} --help'."
+    json_format = _JSON_FORMATS.get(command.split()[-1])
+    if json_format and getattr(error, "option_name", "") == "--json":
+        message = "--json is not an option of this command, which has several formats."
+        hint = f"'{command} --format {json_format}' writes JSON."
+    return LstmError(message, hint, ExitCode.USAGE)
 
 
 def _pydantic_error(error: Any) -> dict[str, Any] | None:

@@ -41,7 +41,7 @@ def print_classifier(run: RunDir, as_json: bool) -> None:
 def print_validation_method(method: str, cross_validation: CrossValidation | None) -> None:
     """Print below a table of results how those on validation came about, before a refit."""
     if method:
-        output.print_text(f"validation: {method}")
+        output.print_text(f"Validation was measured {method}.")
     if cross_validation:
         output.print_text(cross_validation.describe())
 

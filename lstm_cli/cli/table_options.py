@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 # Boxes of the help for options of one kind.
 _COLUMNS, _FORMAT = "Columns of tables", "Format of tables"
-_FOUND, _OF_RUN = "found by itself", "the run's, else found by itself"
+_TEXT_FOUND = "found by its name: text, review, sentence, content, body, ..."
+_LABEL_FOUND = "found by its name: label, sentiment, class, category, target"
+_OF_RUN = "the run's, else "
 
 
 def _text_column(default: str) -> Any:
@@ -36,11 +38,11 @@ def _label_column(default: str) -> Any:
     )
 
 
-TextColumn = Annotated[list[str] | None, _text_column(_FOUND)]
-LabelColumn = Annotated[str | None, _label_column(_FOUND)]
+TextColumn = Annotated[list[str] | None, _text_column(_TEXT_FOUND)]
+LabelColumn = Annotated[str | None, _label_column(_LABEL_FOUND)]
 # Of commands that read other data with a run.
-RunTextColumn = Annotated[list[str] | None, _text_column(_OF_RUN)]
-RunLabelColumn = Annotated[str | None, _label_column(_OF_RUN)]
+RunTextColumn = Annotated[list[str] | None, _text_column(_OF_RUN + _TEXT_FOUND)]
+RunLabelColumn = Annotated[str | None, _label_column(_OF_RUN + _LABEL_FOUND)]
 IdColumn = Annotated[
     str | None,
     typer.Option(

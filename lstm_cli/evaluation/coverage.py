@@ -146,9 +146,9 @@ def check_wanted_precision(value: float) -> None:
 
 
 def describe_held_out(run: RunDir, rows: HeldOutPredictions) -> str:
-    """Say which rows were held out: `302 rows held out (5-fold cross-validation, ...)`."""
+    """Name the held-out rows: `302 validation rows (measured by 5-fold cross-validation, ...)`."""
     method = run.read_json("metrics.json").get("validation_method")
-    return f"{len(rows.labels):,} validation rows" + (f" ({method})" if method else "")
+    return f"{len(rows.labels):,} validation rows" + (f" (measured {method})" if method else "")
 
 
 def _confidences(

@@ -45,7 +45,7 @@ def learning_curves(
     best = max((i for i, line in enumerate(history) if line.get("best")), default=None)
     title, subtitle = _curves_title(history, best)
     if validation_method:
-        subtitle = f"{validation_method}; dotted line: the number of epochs of the refit"
+        subtitle = f"Measured {validation_method}; dotted line: the epochs of that training"
     with picture(path, (7.6, 3.6), title, subtitle) as figure:
         # Space for the labels at the ends of the lines.
         panels = figure.subplots(1, 2, gridspec_kw={"wspace": 0.1})

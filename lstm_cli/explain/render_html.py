@@ -26,6 +26,7 @@ from lstm_cli.explain.summary import (
     describe_region,
     describe_rows,
     describe_score,
+    describe_small_lstm,
     describe_swings,
     describe_windows,
     step_noun,
@@ -36,6 +37,7 @@ from lstm_cli.render import html
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_OPACITY = 0.75
 _NUM_NAMED = 3
+_MAX_NAMES = 30  # tokens with their names below a drawing
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def render_page(explanation: Explanation) -> str:
         labels=describe_labels(explanation),
         swings=describe_swings(explanation),
         decision=describe_decision(explanation),
+        small_lstm=describe_small_lstm(explanation),
         regions=[_region_row(explanation, region) for region in explanation.gates.top_regions],
         units=[_unit_view(unit) for unit in explanation.gates.units],
         **(_text_values(explanation) if is_text else _image_values(explanation)),  # type: ignore[arg-type]
@@ -89,6 +92,7 @@ def _text_values(explanation: TextExplanation) -> dict[str, Any]:
         "has_unknown": not all(token.known for token in explanation.tokens),
         "strongest": float(np.abs(effects.effects).max()),
         "probabilities": values,
+        "names": [token.text for token in explanation.tokens] if len(values) <= _MAX_NAMES else [],
         "points": points,
         # Down to 0% below the ends of the line.
         "area": f"{points.split(',')[0]},100 {points} {points.split()[-1].split(',')[0]},100",
@@ -103,6 +107,7 @@ def _image_values(explanation: ImageExplanation) -> dict[str, Any]:
     names = [describe_rows(*rows) for rows in pairwise(explanation.row_edges)]
     steps = zip(names, explanation.prefixes.steps, strict=True)
     return {
+        "names": [],
         "windows": describe_windows(explanation),
         "summaries": [
             _describe_probabilities(f"After {name}", explanation.labels, values)

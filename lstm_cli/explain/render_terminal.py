@@ -20,6 +20,7 @@ from lstm_cli.explain.summary import (
     describe_labels,
     describe_region,
     describe_score,
+    describe_small_lstm,
     describe_swings,
     describe_windows,
     step_noun,
@@ -214,6 +215,8 @@ def _gates(explanation: Explanation, width: int) -> Iterator[Line]:
         Piece("Gates of the units that contribute most", "bold"),
         Piece(f"  (the median unit remembers {gates.memory:.1f} {noun}s)", "dim"),
     ]
+    if note := describe_small_lstm(explanation):
+        yield [Piece(note)]
     for unit in gates.units[:_NUM_UNITS]:
         yield [
             Piece(f"{unit.direction} {unit.index}", "bold"),

@@ -12,6 +12,8 @@ from lstm_cli.render.plot_style import percent
 
 # Changes of the probability below this are not worth naming.
 MIN_SWING = 0.05
+# With a smaller share of the score, the gates say little about the answer.
+_SMALL_SHARE = 0.1
 
 
 def step_noun(explanation: Explanation) -> str:
@@ -69,6 +71,16 @@ def describe_score(explanation: Explanation) -> str:
     if not gates.runner_up:
         name = f"Log-odds of {explanation.prediction.label}"
     return f"{name}: {gates.score:+.2f} = {', '.join(parts)}"
+
+
+def describe_small_lstm(explanation: Explanation) -> str:
+    """Say that the LSTM, and so its gates, hardly matters for the score; empty if it does."""
+    gates = explanation.gates
+    parts = [abs(part) for part in (gates.lstm, gates.regions, gates.linear) if part is not None]
+    share = parts[0] / max(sum(parts), 1e-9)
+    if len(parts) == 1 or share >= _SMALL_SHARE:
+        return ""
+    return f"The LSTM has only {share:.0%} of this score: its gates explain little here."
 
 
 def describe_labels(explanation: Explanation) -> str:

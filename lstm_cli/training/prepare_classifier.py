@@ -296,6 +296,24 @@ def should_use_worker(config: Config, dataset: Dataset, init: InitialWeights) ->
     return has_many_texts and (init.tokenizer is None or config.linear is not None)
 
 
+def _describe_sizes(dataset: Dataset, num_folds: int) -> str:
+    """Return the sizes of the splits: `64 train + 16 validation + 20 test`.
+
+    Folds divide the rows of training and validation anew: `80 rows in 5 folds + 20 test`.
+    """
+    named = {name: len(split) for name, split in dataset.splits.items()}
+    replayed = dataset.num_replayed
+    if num_folds:
+        in_folds = named.pop("train") + named.pop("validation", 0) - replayed
+        named = {f"rows in {num_folds} folds": in_folds, **named}
+    sizes = [f"{size:,} {name}" for name, size in named.items()]
+    if replayed:
+        sizes[0] += f", {replayed:,} replayed" if num_folds else f" ({replayed:,} of them replayed)"
+    if dataset.unlabeled is not None:
+        sizes.append(f"{len(dataset.unlabeled):,} unlabeled")
+    return " + ".join(sizes)
+
+
 def _report_data(
     config: Config, dataset: Dataset, checks: QuickCheck, options: TrainOptions
 ) -> None:
@@ -309,13 +327,9 @@ def _report_data(
         checks.require_no_leak()
     for note in (*dataset.notes, *checks.warnings):
         reporter.note(f"Note: {note}")
-    sizes = [f"{len(split):,} {name}" for name, split in dataset.splits.items()]
-    if dataset.num_replayed:
-        sizes[0] += f" ({dataset.num_replayed:,} of them replayed)"
-    if dataset.unlabeled is not None:
-        sizes.append(f"{len(dataset.unlabeled):,} unlabeled")
     noun = "labels" if dataset.is_multi_label else "classes"
-    reporter.note(f"Data: {dataset.source}, {' + '.join(sizes)}, {len(dataset.labels):,} {noun}.")
+    sizes = _describe_sizes(dataset, config.data.folds)
+    reporter.note(f"Data: {dataset.source}, {sizes}, {len(dataset.labels):,} {noun}.")
     if dataset.is_multi_label:
         return
     uneven = imbalance(np.bincount(dataset.splits["train"].labels, minlength=len(dataset.labels)))

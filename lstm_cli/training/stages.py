@@ -266,13 +266,13 @@ def num_refit_epochs(finished: Sequence[FinishedStage]) -> int:
 
 
 def describe_validation(config: Config, stages: Sequence[Stage]) -> str:
-    """Return how the validation results came about; empty without a refit."""
+    """Return how the validation results came about, after "measured"; empty without a refit."""
     if len(stages) == 1:
         is_linear = config.linear is not None and config.linear.refit
-        return "before the refit of the linear model on all rows" if is_linear else ""
+        return "before the linear model was trained again on all rows" if is_linear else ""
     num_folds = sum(stage.kind == "fold" for stage in stages)
-    folds = f"{num_folds}-fold cross-validation, " if num_folds else ""
-    return f"{folds}before the refit on all rows"
+    folds = f"by {num_folds}-fold cross-validation, " if num_folds else ""
+    return f"{folds}before the model was trained again on all rows"
 
 
 def describe_stages(

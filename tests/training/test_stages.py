@@ -153,7 +153,9 @@ def test_folds_hold_out_every_row_once(table, tmp_path):
     run = train(config, tmp_path)
     record = run_record.read(run)
     assert record.validation.num_examples == ROWS
-    assert record.validation_method == "3-fold cross-validation, before the refit on all rows"
+    assert record.validation_method == (
+        "by 3-fold cross-validation, before the model was trained again on all rows"
+    )
     assert [(s.kind, s.train, s.validation) for s in record.info.stages] == [("fold", 20, 10)] * 3
     refit = [line for line in record.history if line.stage == 4]
     assert {line.val_loss for line in refit} == {None}
@@ -233,7 +235,7 @@ def test_a_refit_follows_the_plan_of_the_selection(table, tmp_path):
     # 19 and 24 rows of the 24 that are not in test.
     assert (selection.train, selection.validation) == (19, 5)
     assert record.validation.num_examples == 5
-    assert record.validation_method == "before the refit on all rows"
+    assert record.validation_method == "before the model was trained again on all rows"
     sizes = {line.stage: line.steps for line in record.history}
     assert sizes == {1: math.ceil(19 / 8), 2: math.ceil(24 / 8)}
 
@@ -379,7 +381,7 @@ def test_a_record_of_another_kind_of_training_is_refused(table, tmp_path):
 def test_the_record_of_a_refitted_linear_model_says_so(table, tmp_path):
     run = train(config_for(table, linear__buckets=50, linear__refit=True), tmp_path)
     record = run_record.read(run)
-    assert record.validation_method == "before the refit of the linear model on all rows"
+    assert record.validation_method == ("before the linear model was trained again on all rows")
     assert record.info.stages is None
     assert run_record.summarize(run).problem == ""
     assert record.test.linear is not None

@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from lstm_cli import cli
+from lstm_cli.render.plot_style import display_width
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,7 +59,13 @@ def test_a_command_of_the_readme_has_the_options_it_shows(words):
 
 def without_words(block: str) -> list[str]:
     """Return a block without its comments and the columns that they stand in."""
-    return [line.partition(" #")[0].rstrip() for line in block.splitlines()]
+    return [re.sub(r"(^|\s+)# .*", "", line) for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("text", [README, CHINESE], ids=["english", "chinese"])
+def test_no_line_of_a_block_is_cut_on_the_page_of_a_repository(text):
+    lines = [line for _, block in blocks(text) for line in block.splitlines()]
+    assert [line for line in lines if display_width(line) > 90] == []
 
 
 def test_the_chinese_readme_has_the_same_blocks():

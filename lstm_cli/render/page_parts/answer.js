@@ -10,7 +10,7 @@ function showClasses(prediction) {
   const shown = shownClasses(prediction);
   const longest = Math.max(...shown.map(([label]) => label.length));
   $("classes").classList.toggle("stacked", longest > MAX_NAME);
-  $("classes").style.setProperty("--name", `${longest + 1}ch`);
+  setNameWidth($("classes"), shown.map(([label]) => label));
   const rows = shown.map(([label, p]) => {
     const isChosen = Boolean(prediction) && (isMultiLabel ? prediction.labels.includes(label) : prediction.label === label);
     return classRow(label, p, prediction ? { isChosen, isMultiLabel } : null);
@@ -21,6 +21,11 @@ function showClasses(prediction) {
   $("hint").hidden = Boolean(prediction) || !isEmpty();
   $("hint").textContent = `The prediction appears here as you ${model.kind === "text" ? "type" : "draw"}.`;
   $("counts").textContent = prediction ? describeInput(prediction) : "";
+}
+// One width for the names of all rows, so that their bars begin at the same place.
+function setNameWidth(list, names) {
+  const size = (name) => Array.from(name).reduce((sum, character) => sum + (character >= "\u2e80" ? 1.1 : .68), 0);
+  list.style.setProperty("--name", `${(Math.max(...names.map(size)) + .5).toFixed(1)}em`);
 }
 function shownClasses(prediction) {
   const shown = prediction ? Object.entries(prediction.probabilities)
@@ -84,6 +89,7 @@ function showEffects() {
   const order = effects.map((_, step) => step).filter((step) => tokens[step].text !== SEPARATOR)
     .sort((a, b) => Math.abs(effects[b]) - Math.abs(effects[a])).slice(0, NUM_EFFECTS);
   const largest = Math.max(...order.map((step) => Math.abs(effects[step])), 1e-9);
+  setNameWidth($("effects"), order.map((step) => tokens[step].text));
   $("effects").replaceChildren(...order.map((step) => {
     const item = createElement("li"), button = createElement("button", null, { type: "button" });
     const bar = createElement("div", null, { class: "diverging", "aria-hidden": "true" });

@@ -10,8 +10,8 @@ function showLineChart() {
   const names = slot >= MIN_SLOT ? explanation.tokens.map((token) => visible(token.text)) : [];
   const longest = Math.max(0, ...names.map(textWidth)), isFlat = slot >= Math.min(FLAT_SLOT, longest + 5);
   const bottom = !names.length ? 8 : isFlat ? 24 : 20 + .77 * Math.min(longest, NUM_CHARACTERS * CHARACTER), height = HEIGHT - 8 + bottom;
-  // A token ends at its place; the line begins at the probability before the first one.
-  const x = (step) => left + slot * (step + 1), y = (p) => top + (height - top - bottom) * (1 - p);
+  // A token is above its name; the line begins at the probability before the first one.
+  const x = (step) => left + slot * (step + .5), y = (p) => top + (height - top - bottom) * (1 - p);
   const svg = createSvg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   for (const p of [0, 0.5, 1]) {
     svg.append(createSvg("line", { class: "grid", x1: left, x2: width - right, y1: y(p), y2: y(p) }),
@@ -27,13 +27,13 @@ function showLineChart() {
   const first = points[0].split(",")[0], last = x(steps.length - 1);
   svg.append(createSvg("polygon", { class: "area", points: `${first},${y(0)} ${points.join(" ")} ${last},${y(0)}` }),
     createSvg("polyline", { class: "probability", points: points.join(" ") }));
-  names.forEach((name, step) => svg.append(tokenName(name, x(step) - slot / 2, height - bottom + 16, isFlat ? slot : 0)));
+  names.forEach((name, step) => svg.append(tokenName(name, x(step), height - bottom + 16, isFlat ? slot : 0)));
   for (const swing of largeSwings()) svg.append(...swingMark(swing, x(swing.step), y(swing.after), { left, width: width - right }));
   const line = createSvg("line", { class: "selected-line", y1: top, y2: height - bottom }), dot = createSvg("circle", { class: "dot", r: 4 });
   svg.append(line, dot);
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect(), at = (event.clientX - box.left) / box.width * width;
-    select(Math.ceil((at - left) / slot) - 1);
+    select(Math.floor((at - left) / slot));
   });
   svg.move = (step) => {
     for (const name of ["x1", "x2"]) line.setAttribute(name, x(step));
@@ -49,7 +49,7 @@ function showLineChart() {
 function textWidth(text) {
   return Array.from(text).reduce((sum, character) => sum + (character >= "\u2e80" ? WIDE : CHARACTER), 0);
 }
-// Below the chart, between the ends of two tokens: flat if there is room, else slanting.
+// Below the chart and its point: flat if there is room, else slanting.
 function tokenName(name, x, y, slot) {
   if (slot) return createSvg("text", { class: "token", x, y, "text-anchor": "middle" }, textWidth(name) > slot ? shorten(name, Math.floor(slot / CHARACTER)) : name);
   const place = { class: "token", x: x + 5, y: y - 4, "text-anchor": "end", transform: `rotate(-50 ${x + 5} ${y - 4})` };

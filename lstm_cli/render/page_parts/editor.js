@@ -2,6 +2,7 @@
 // The field itself is never written to while a person types, so that composing (IME), undoing, spell checkers and texts
 // from right to left work as in any other field. The copy gives the field its height, and both scroll together.
 
+const MIN_SHARE = .12;  // of the largest effect; a word below it has no colour, as with `lstm explain`
 let fields = [];  // { area, paint, text, marks }; a mark is a part of the text: { start, end, step, effect, known }
 
 function makeFields() {
@@ -76,9 +77,10 @@ function paint(field) {
   field.paint.dir = getComputedStyle(field.area).direction;
   field.paint.replaceChildren(...parts);
 }
-// From -1, against the label, to 1.
+// From -1, against the label, to 1. What has an effect has a colour that is seen on a dark page, too.
 function effectColour(strength) {
-  return `rgb(var(--${strength >= 0 ? "for" : "against"}) / calc(var(--max-opacity) * ${Math.abs(strength).toFixed(3)}))`;
+  const size = Math.abs(strength), share = size < MIN_SHARE ? 0 : .25 + .75 * size;
+  return `rgb(var(--${strength >= 0 ? "for" : "against"}) / calc(var(--max-opacity) * ${share.toFixed(3)}))`;
 }
 function paintWords() {
   const places = explanation ? fieldPlaces() : [];

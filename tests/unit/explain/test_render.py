@@ -292,8 +292,8 @@ def test_a_page_names_rows_axes_and_scales(explainer, of_images, digit):
     result = explainer.explain_text(TEXT)
     page = unescape(re.sub(r"<[^>]+>", " ", render_html.render_page(result)))
     strongest = np.abs(result.token_effects.effects).max()
-    for name in (f"{-strongest:+.2f}", f"{strongest:+.2f}", "100%", "50%", "0%", "token 1",
-                 f"token {len(result.tokens)}", "closed, 0", "1, open"):  # fmt: skip
+    for name in (f"{-strongest:+.2f}", f"{strongest:+.2f}", "100%", "50%", "0%",
+                 "closed, 0", "1, open"):  # fmt: skip
         assert name in page
     num = len(result.gates.units)
     assert [page.count(f" {name} ") for name in ("input", "forget", "output", "cell 0")] == [
@@ -302,6 +302,31 @@ def test_a_page_names_rows_axes_and_scales(explainer, of_images, digit):
     page = render_html.render_page(of_images.explain_image(digit))
     assert ">row 1<" in page
     assert f">row {len(digit)}<" in page
+
+
+def test_few_tokens_are_named_below_the_drawings(explainer, monkeypatch):
+    result = explainer.explain_text("a <b> film")
+    page = render_html.render_page(result)
+    below = re.findall(r"<div class=\"token-names\"[^>]*>(.*?)</div>", page)
+    drawn = [re.findall(r"<span>(.*?)</span>", names) for names in below]
+    assert drawn == [["a", "&lt;", "b", "&gt;", "film"]] * 2
+    monkeypatch.setattr(render_html, "_MAX_NAMES", 4)
+    page = render_html.render_page(result)
+    assert ">token 1<" in page
+    assert ">token 5<" in page
+    assert '<div class="token-names' not in page
+
+
+def test_a_small_share_of_the_lstm_is_named(explainer):
+    result = explainer.explain_text(TEXT)
+    for lstm, is_small in ((0.34, True), (-0.34, True), (3.0, False)):
+        gates = replace(result.gates, lstm=lstm, regions=None, linear=7.57)
+        changed = replace(result, gates=gates)
+        note = "The LSTM has only 4% of this score: its gates explain little here."
+        outputs = render_html.render_page(changed), shown(changed)
+        assert [note in output for output in outputs] == [is_small] * 2
+    alone = replace(result, gates=replace(result.gates, regions=None, linear=None, lstm=0.0))
+    assert summary.describe_small_lstm(alone) == ""
 
 
 def test_a_page_has_numbers_for_each_token_and_row(explainer, of_images, digit):
