@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from lstm_cli.cli import training
+from lstm_cli.cli.training_options import ProcessOptions
 from lstm_cli.config import load as configs
 from lstm_cli.errors import ExitCode, LstmError
 from lstm_cli.training import cluster as clusters
@@ -43,18 +43,18 @@ def test_values_that_fit_are_taken_and_none_are_left_to_jax():
 
 @pytest.mark.parametrize("option", ["coordinator", "num_processes", "process_id"])
 def test_an_option_without_distributed_is_refused(option):
-    options = {"coordinator": None, "num_processes": None, "process_id": None, option: 0}
+    options = ProcessOptions(**{option: 0})
     with pytest.raises(LstmError, match=f"--{option.replace('_', '-')} has no effect"):
-        training.cluster(False, **options)
+        options.cluster()
 
 
 def test_only_jax_trains_distributed(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with pytest.raises(LstmError, match="JAX only") as refused:
-        training.cluster(True, None, None, None)
+        ProcessOptions(True).cluster()
     assert refused.value.exit_code == ExitCode.USAGE
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert training.cluster(True, "node:1", 2, 1) == Cluster("node:1", 2, 1)
+    assert ProcessOptions(True, "node:1", 2, 1).cluster() == Cluster("node:1", 2, 1)
 
 
 def test_batches_must_be_divisible():
