@@ -218,6 +218,7 @@ def _table(
         if column in unfolded:
             lines = (line for cell in cells for line in cell.split("\n"))
             table.columns[index].min_width = max(map(cell_len, lines))
+            table.columns[index].no_wrap = True
         elif is_terminal():
             longest = max((cell_len(word) for cell in cells for word in cell.split()), default=0)
             breakable += max(0, longest - max(_MIN_WIDTH, cell_len(heading)))

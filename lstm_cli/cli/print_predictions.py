@@ -22,6 +22,8 @@ _TABLE_ROWS = 500
 # Classes that a table shows without --top-k; the other formats have all.
 _MAX_CLASSES = 5
 _KEPT_WIDTH = 40
+# A class of at most this width and its probability are not folded.
+_UNFOLDED_WIDTH = 24
 _REASON_WIDTH = 90
 
 
@@ -80,7 +82,14 @@ class TableWriter:
         one_line = [[_in_one_line(cell) for cell in row] for row in rows]
         if output.fits(one_line, columns):
             rows = one_line
-        output.print_rows(rows, columns, right=("probability", "tokens", "unknown"))
+        lines = (line for row in rows for cell in row if isinstance(cell, list) for line in cell)
+        is_narrow = max(map(len, lines), default=0) <= _UNFOLDED_WIDTH
+        output.print_rows(
+            rows,
+            columns,
+            right=("probability", "tokens", "unknown"),
+            unfolded=("classes",) if is_narrow else (),
+        )
         self._answers = []
 
 
