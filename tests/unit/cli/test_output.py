@@ -53,6 +53,14 @@ def test_lines_of_a_cell_stand_below_each_other(printed):
     assert [line.split() for line in lines[2:]] == [["a", "1", "x"], ["b", "2"]]
 
 
+def test_columns_that_are_not_folded_take_no_more_than_the_terminal_has(printed):
+    row = ("a", ["delivery 0.999", "bug 0.001"], "some words of a message that is longer")
+    lines, _ = printed(
+        30, output.print_rows, [row], ("x", "classes", "input"), unfolded=["classes"]
+    )
+    assert "delivery 0.999" in lines[2] and max(map(len, lines)) <= 30
+
+
 @pytest.mark.parametrize(("width", "num_bar"), [(100, 24), (64, 8)])
 def test_bars_of_classes_fit(printed, width, num_bar):
     labels = ("a_class_with_a_rather_long_name", "b")
