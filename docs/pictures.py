@@ -18,7 +18,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 DOCS = Path(__file__).parent
-TEXT = "Boring at first, and the jokes are lame, but the ending is superb and deeply moving."
+TEXT = (
+    "The story begins slowly, and some of the jokes in the first half are lame. But the actors are "
+    "superb, the music is lovely, and the ending, which nobody in the cinema expected, is deeply "
+    "moving."
+)
 _SECONDS, _PATIENCE = 3, 300
 _MARGIN = 8  # pixels below the curve
 
@@ -71,7 +75,7 @@ def main() -> None:
             ["runs", "report", run, "--out", str(report)],
         ):
             subprocess.run([*lstm, *command], check=True)
-        draw(page, DOCS / "page.png", (1000, 1000), TEXT)
+        draw(page, DOCS / "page.png", (1000, 1100), TEXT)
         draw(report, DOCS / "report.png", (1200, 1000))
 
 
