@@ -278,7 +278,7 @@ def test_options_may_be_flags_lists_and_arguments():
         report.Option("fast", "whether", False, True, "flag"),
         report.Option("set", "what", (), ("a=1",), "list"),
     )
-    read = lambda *words: vars(report._settings("try", None, options, words))  # noqa: E731
+    read = lambda *words: vars(report.read_settings("try", None, options, words))  # noqa: E731
     found = read("here")
     assert (found["place"], found["fast"], found["set"]) == ("here", False, ())
     found = read("here", "--fast", "--set", "a=2", "--set", "b=3")
