@@ -80,15 +80,14 @@ class TableWriter:
         columns = [*(shorten(name, _KEPT_WIDTH) for name in layout.kept.names), *names]
         # A class and its probability stay together: all in one line, or each in one of its own.
         one_line = [[_in_one_line(cell) for cell in row] for row in rows]
-        if output.fits(one_line, columns):
-            rows = one_line
-        lines = (line for row in rows for cell in row if isinstance(cell, list) for line in cell)
-        is_narrow = max(map(len, lines), default=0) <= _UNFOLDED_WIDTH
+        lines = [line for row in rows for cell in row if isinstance(cell, list) for line in cell]
+        is_one_line = output.fits(one_line, columns)
+        is_whole = not is_one_line and max(map(len, lines), default=0) <= _UNFOLDED_WIDTH
         output.print_rows(
-            rows,
+            one_line if is_one_line else rows,
             columns,
             right=("probability", "tokens", "unknown"),
-            unfolded=("classes",) if is_narrow else (),
+            unfolded=("classes",) if is_whole else (),
         )
         self._answers = []
 
