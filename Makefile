@@ -64,7 +64,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -m slow
