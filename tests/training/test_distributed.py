@@ -97,12 +97,8 @@ def check_together(kind, folder, num=2):
     assert verify(run).passed
 
 
-def test_two_processes_train_a_classifier_as_one_does(folder):
-    check_together("text", folder)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "num"), [("text", 3), ("text", 4), ("language", 2)])
+@pytest.mark.parametrize(("kind", "num"), [("text", 2), ("text", 3), ("text", 4), ("language", 2)])
 def test_several_processes_train_as_one_does(folder, kind, num):
     check_together(kind, folder, num)
 
