@@ -52,11 +52,13 @@ def account(stage, folder, started):
 
 
 @pytest.fixture(scope="module")
-def stages(tmp_path_factory):
-    """Results of each kind of training, by stage."""
+def stages(tmp_path_factory, request):
+    """Results of each kind of training, by stage; those of a resume only for the slow tests."""
     folder = tmp_path_factory.mktemp("jax")
     fixtures_jax.write_texts(folder / "texts")
     whole = process("whole", folder)
+    if "slow" not in request.config.getoption("markexpr"):
+        return {"whole": account("whole", folder, whole)}
     try:
         found = {"begun": account("begun", folder, process("begun", folder))}
         found["resumed"] = account("resumed", folder, process("resumed", folder))
@@ -91,6 +93,7 @@ def test_training_ends_with_a_valid_run(stages, kind):
     assert len(history_of(run)) == fixtures_jax.SETTINGS[kind]["train"]["epochs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_interrupted_training_ends_with_the_same_bits(stages, kind):
     begun = stages["begun"][kind]
