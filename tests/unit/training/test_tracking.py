@@ -119,7 +119,7 @@ def run(tmp_path):
     return write_results(make_text_run(tmp_path / "demo" / "one"))
 
 
-def begun(run, client):
+def start_tracking(run, client):
     """A tracker that has begun, and its warnings."""
     reporter = Warnings()
     tracker = Tracker(run, reporter, lambda: client)
@@ -147,7 +147,7 @@ def test_settings_and_results_have_names_that_mlflow_takes():
 
 
 def test_a_training_is_sent_once_and_whole(run, client):
-    tracker, warnings = begun(run, client)
+    tracker, warnings = start_tracking(run, client)
     tracker.epoch(epoch(1))
     assert client._steps("loss") == [1]
     end(tracker, run, epoch(1), epoch(2))
@@ -161,7 +161,7 @@ def test_a_training_is_sent_once_and_whole(run, client):
 
 def test_a_server_that_is_down_costs_one_warning_until_the_end(run, client):
     client.is_down = True
-    tracker, warnings = begun(run, client)
+    tracker, warnings = start_tracking(run, client)
     tracker.epoch(epoch(1))
     assert len(warnings) == 1
     end(tracker, run, epoch(1))
@@ -171,7 +171,7 @@ def test_a_server_that_is_down_costs_one_warning_until_the_end(run, client):
 
 
 def test_what_a_server_missed_is_sent_at_the_end(run, client):
-    tracker, warnings = begun(run, client)
+    tracker, warnings = start_tracking(run, client)
     tracker.epoch(epoch(1))
     client.is_down = True
     tracker.epoch(epoch(2))
@@ -185,12 +185,12 @@ def test_what_a_server_missed_is_sent_at_the_end(run, client):
 
 
 def test_a_resumed_training_goes_on_with_its_mlflow_run(run, client):
-    tracker, _ = begun(run, client)
+    tracker, _ = start_tracking(run, client)
     tracker.epoch(epoch(1))
     tracker.epoch(epoch(1, stage=2))
     tracker.fail(Interrupted("state saved", 143))
     assert client.states[-1] == "KILLED"
-    tracker, warnings = begun(run, client)
+    tracker, warnings = start_tracking(run, client)
     end(tracker, run, epoch(1), epoch(1, stage=2), epoch(2, stage=2))
     assert (client._steps("loss"), client._steps("stage-2/loss")) == ([1], [1, 2])
     assert client.num_runs == 1
@@ -200,12 +200,12 @@ def test_a_resumed_training_goes_on_with_its_mlflow_run(run, client):
 
 def test_the_command_that_resumes_goes_on_with_tracking(run, client):
     assert "--track" not in find.resume_command(run, run.path.parent.parent)
-    begun(run, client)
+    start_tracking(run, client)
     assert "--track mlflow" in find.resume_command(run, run.path.parent.parent)
 
 
 def test_epochs_that_are_reported_are_sent(run, client):
-    tracker, _ = begun(run, client)
+    tracker, _ = start_tracking(run, client)
     shown = []
     reporter = SimpleNamespace(epoch=shown.append, fold=shown.append)
     reporting = tracker.reporting(reporter)
@@ -216,7 +216,7 @@ def test_epochs_that_are_reported_are_sent(run, client):
 
 
 def test_a_failed_training_is_said_to_have_failed(run, client):
-    begun(run, client)[0].fail(ValueError("x"))
+    start_tracking(run, client)[0].fail(ValueError("x"))
     assert client.states[-1] == "FAILED"
 
 
@@ -235,7 +235,7 @@ def test_a_signal_while_tracking_begins_or_later_ends_the_run(run, client, monke
 
 
 def test_the_state_of_a_failed_training_is_sent_after_a_fault(run, client):
-    tracker, warnings = begun(run, client)
+    tracker, warnings = start_tracking(run, client)
     client.is_down = True
     tracker.epoch(epoch(1))
     client.is_down = False
@@ -251,11 +251,11 @@ def test_the_state_of_a_failed_training_is_sent_after_a_fault(run, client):
 @pytest.mark.parametrize("call", ["log_batch", "get_run"])
 def test_a_run_whose_settings_are_refused_is_not_left_running(run, client, call):
     client.refused = {call}
-    tracker, warnings = begun(run, client)
+    tracker, warnings = start_tracking(run, client)
     assert client.states == ["RUNNING"]
     tracker.fail(ValueError("x"))
     assert client.states[-1] == "FAILED"
-    tracker, warnings = begun(run, client)
+    tracker, warnings = start_tracking(run, client)
     end(tracker, run, epoch(1))
     assert client.states[-1] == "FAILED"
     assert client.num_runs == 1
@@ -267,13 +267,13 @@ def test_a_run_whose_number_cannot_be_stored_is_not_left_running(run, client, mo
         raise OSError("no space left on device")
 
     monkeypatch.setattr(type(run), "write_text", fail)
-    tracker, _ = begun(run, client)
+    tracker, _ = start_tracking(run, client)
     end(tracker, run, epoch(1))
     assert (client.states[-1], client.num_runs) == ("FINISHED", 1)
 
 
 def test_a_run_without_its_files_is_not_left_running(run, client):
-    tracker, warnings = begun(run, client)
+    tracker, warnings = start_tracking(run, client)
     client.refused = {"log_artifact"}
     end(tracker, run, epoch(1))
     assert client.states == ["RUNNING", "FAILED"]
@@ -285,7 +285,7 @@ def test_a_run_without_its_files_is_not_left_running(run, client):
 
 def test_settings_that_were_refused_are_sent_at_the_end(run, client):
     client.refused = {"log_batch"}
-    tracker, _ = begun(run, client)
+    tracker, _ = start_tracking(run, client)
     client.refused = set()
     end(tracker, run, epoch(1))
     assert client.params["data.name"] == "demo"
